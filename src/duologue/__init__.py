@@ -1,0 +1,1 @@
+"""Rehearse AI agents."""

@@ -1,0 +1,109 @@
+"""What steps, checks and adapters may ask about the run so far: a reading face on the journal's fold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from duologue.errors import ConfigurationError
+from duologue.journal.view import RunView
+from duologue.messages import Message, ToolCall, iter_tool_calls, tool_calls_of
+from duologue.settings import ScenarioConfig
+
+if TYPE_CHECKING:
+    from duologue.conversation.executor import ScenarioExecutor
+
+
+class ScenarioState:
+    """The run so far. It changes only through the executor, which records every change.
+
+    Attributes:
+        description: the situation, as told to the user simulator.
+        thread_id: identifies the conversation to a stateful agent.
+        config: what the run obeys.
+        view: the fold of the journal, for everything that has no shortcut here.
+    """
+
+    def __init__(
+        self,
+        *,
+        description: str = "",
+        thread_id: str = "",
+        config: ScenarioConfig | None = None,
+        view: RunView | None = None,
+        messages: list[Message] | None = None,
+        executor: ScenarioExecutor | None = None,
+    ) -> None:
+        self.description = description
+        self.thread_id = thread_id
+        self.config = config or ScenarioConfig()
+        self.view = view or RunView()
+        if messages:
+            self.view.messages.extend(messages)
+        self._executor = executor
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation so far: a copy of the list."""
+        return list(self.view.messages)
+
+    @property
+    def current_turn(self) -> int:
+        """Number of the open turn, from 0."""
+        return self.view.turn
+
+    @property
+    def message_ids(self) -> list[str]:
+        """The id of each message, such as ``m3``."""
+        return [record.message_id for record in self.view.records]
+
+    @property
+    def executor(self) -> ScenarioExecutor:
+        """The engine that runs this conversation, for steps of your own that drive it."""
+        if self._executor is None:
+            raise ConfigurationError("This state was made without a run, so there is no executor to drive.")
+        return self._executor
+
+    def add_message(self, message: Message) -> None:
+        """Put a message into the conversation; every participant will be given it."""
+        self.executor.add_message(message)
+
+    def rollback_messages_to(self, index: int) -> list[Message]:
+        """Take out all messages from ``index`` on, also of mailboxes; returns them."""
+        return self.executor.rollback_messages_to(index)
+
+    def last_message(self) -> Message:
+        """The newest message. Raises ConfigurationError when there is none."""
+        if not self.view.messages:
+            raise ConfigurationError("No messages found: nothing has been said yet.")
+        return self.view.messages[-1]
+
+    def last_user_message(self) -> Message:
+        """The newest message of the user. Raises ConfigurationError when there is none."""
+        return self._last("user")
+
+    def last_agent_message(self) -> Message:
+        """The newest message of the agent. Raises ConfigurationError when there is none."""
+        return self._last("assistant")
+
+    def tool_calls(self, name: str | None = None) -> list[ToolCall]:
+        """All tool calls so far in order; only those of that name, if one is given."""
+        calls = [call for _, call in iter_tool_calls(self.view.messages)]
+        return [call for call in calls if name is None or call["function"]["name"] == name]
+
+    def last_tool_call(self, name: str) -> ToolCall | None:
+        """The first call of that name in the newest message that has one; None if there is none."""
+        for message in reversed(self.view.messages):
+            for call in tool_calls_of(message):
+                if call["function"]["name"] == name:
+                    return call
+        return None
+
+    def has_tool_call(self, name: str) -> bool:
+        """Whether a tool of that name was called."""
+        return self.last_tool_call(name) is not None
+
+    def _last(self, role: str) -> Message:
+        for message in reversed(self.view.messages):
+            if message["role"] == role:
+                return message
+        raise ConfigurationError(f"No message with the role '{role}' found.")

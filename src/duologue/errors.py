@@ -1,0 +1,180 @@
+"""Every exception that Duologue raises on purpose.
+
+::
+
+    DuologueError
+    ├── ConfigurationError            what was written down is wrong; nothing was run
+    │   ├── MissingRoleError          a script step asks for a role that no agent has
+    │   ├── UnknownModelError         no model answers to that name
+    │   ├── MissingKeyError           the provider of that model has no key here
+    │   ├── MissingExtraError         an optional package is not installed
+    │   └── TargetError               a file, function or script that cannot be loaded
+    ├── RunError                      a run could not reach a verdict
+    │   ├── AgentError                the agent under test failed
+    │   │   ├── AgentTimeoutError
+    │   │   └── AgentReturnError      it returned something that is not a message
+    │   ├── SimulatorError            the simulated user failed
+    │   ├── JudgeError                the judge failed, or could not be understood
+    │   ├── CheckError                a check raised something other than an AssertionError
+    │   ├── ScriptError               a step of the script raised
+    │   └── RunTimeoutError           the whole run took too long
+    ├── ModelError                    a model did not answer
+    │   ├── ModelTimeoutError
+    │   ├── ModelRateLimitError
+    │   ├── ModelUnavailableError     unreachable, or 5xx after all retries
+    │   ├── ModelRejectedError        the provider refused the request (4xx)
+    │   └── ModelAnswerError          an answer that breaks the provider's own format
+    ├── BudgetExceededError           the money, tokens or time that was set aside is spent
+    └── JournalError                  a journal that cannot be written or read
+
+``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
+that raise those keeps working. A ``RunError`` that leaves :func:`duologue.run` carries ``result``: everything that
+was said and recorded until then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from duologue.conversation.result import ScenarioResult
+
+
+class DuologueError(Exception):
+    """Root of the tree."""
+
+
+class ConfigurationError(DuologueError, ValueError):
+    """What was written down is wrong: which file and field, what was found, what is expected."""
+
+
+class MissingRoleError(ConfigurationError):
+    """A step needs a role that no agent of the run has."""
+
+
+class UnknownModelError(ConfigurationError):
+    """No model answers to that name."""
+
+
+class MissingKeyError(ConfigurationError):
+    """The provider of that model needs a key, and none is set."""
+
+
+class MissingExtraError(ConfigurationError):
+    """A feature needs an optional package that is not installed."""
+
+    def __init__(self, feature: str, extra: str, package: str) -> None:
+        super().__init__(
+            f"{feature} needs the package '{package}', which is not installed. "
+            f"Install it with: pip install 'duologue[{extra}]'"
+        )
+        self.extra = extra
+
+
+class TargetError(ConfigurationError):
+    """A file, function or script that cannot be loaded."""
+
+
+class RunError(DuologueError, RuntimeError):
+    """A run could not reach a verdict.
+
+    Attributes:
+        who: the participant that failed, by name, or None.
+        run_id, scenario, turn: where it happened; filled in by the engine.
+        result: the run as far as it came (status ``error``), once the engine has closed it.
+    """
+
+    def __init__(self, message: str, *, who: str | None = None) -> None:
+        super().__init__(message)
+        self.who = who
+        self.run_id: str | None = None
+        self.scenario: str | None = None
+        self.turn: int | None = None
+        self.result: ScenarioResult | None = None
+
+    def __str__(self) -> str:
+        place = [
+            part
+            for part in (
+                f"scenario '{self.scenario}'" if self.scenario else "",
+                f"turn {self.turn}" if self.turn is not None else "",
+                f"run {self.run_id}" if self.run_id else "",
+            )
+            if part
+        ]
+        text = super().__str__()
+        return f"{text} ({', '.join(place)})" if place else text
+
+
+class AgentError(RunError):
+    """The agent under test raised, timed out or answered with something that is no message."""
+
+
+class AgentTimeoutError(AgentError):
+    """The agent under test did not answer within its timeout."""
+
+
+class AgentReturnError(AgentError):
+    """An adapter returned something that is neither a message nor a result."""
+
+
+class SimulatorError(RunError):
+    """The simulated user failed; the agent is not to blame."""
+
+
+class JudgeError(RunError):
+    """The judge failed or could not be understood; this is never a verdict."""
+
+
+class CheckError(RunError):
+    """A check broke. A check that finds a fault raises AssertionError or returns a failure instead."""
+
+
+class ScriptError(RunError):
+    """A step of the script raised something other than an AssertionError."""
+
+
+class RunTimeoutError(RunError):
+    """The whole run took longer than ``run_timeout``."""
+
+
+class ModelError(DuologueError):
+    """A model did not answer.
+
+    Attributes:
+        model: the model's full name.
+        retry_after: seconds that the provider asked to wait, if it did.
+    """
+
+    def __init__(self, message: str, *, model: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.model = model
+        self.retry_after = retry_after
+
+
+class ModelTimeoutError(ModelError):
+    """No answer within the timeout."""
+
+
+class ModelRateLimitError(ModelError):
+    """429 after all retries."""
+
+
+class ModelUnavailableError(ModelError):
+    """Unreachable, or 5xx after all retries."""
+
+
+class ModelRejectedError(ModelError):
+    """The provider refused the request: 4xx other than 429."""
+
+
+class ModelAnswerError(ModelError):
+    """An answer that breaks the provider's own format."""
+
+
+class BudgetExceededError(DuologueError):
+    """What was set aside for a run or for the process is spent. Not a failure of the agent."""
+
+
+class JournalError(DuologueError):
+    """A journal that cannot be written or read: which file and line, and why."""

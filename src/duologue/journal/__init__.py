@@ -1,0 +1,20 @@
+"""A run is its journal: an append-only list of typed events. Everything else is a fold over it or listens to it."""
+
+from duologue.journal.events import SCHEMA_VERSION, Event
+from duologue.journal.journal import Entry, Journal, JournalSink, Listener
+from duologue.journal.jsonl import JournalFile, JsonlSink, read_journal
+from duologue.journal.view import RunView, fold
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Entry",
+    "Event",
+    "Journal",
+    "JournalFile",
+    "JournalSink",
+    "JsonlSink",
+    "Listener",
+    "RunView",
+    "fold",
+    "read_journal",
+]

@@ -1,0 +1,259 @@
+"""What can happen in a run. A run *is* the ordered list of these events.
+
+Events are frozen and hold plain data only, so that a journal can be folded, written and read back without the objects
+that took part. ``SCHEMA_VERSION`` stands in the first event; see ``upgrade.py`` for reading older files.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+
+from duologue.messages import Message
+from duologue.vocabulary import AgentRole, CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
+
+SCHEMA_VERSION = 1
+
+RawMessage = Annotated[Message, SkipValidation]
+"""A message as the adapter gave it: checked once on arrival, and never narrowed afterwards."""
+
+
+class Frozen(BaseModel):
+    """Base of every value in a journal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Usage(Frozen):
+    """Tokens that a model read and wrote."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Both together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
+
+
+class ErrorInfo(Frozen):
+    """An exception as data: its class, its text, who it came from and what caused it."""
+
+    type: str
+    message: str
+    who: str | None = None
+    turn: int | None = None
+    causes: list[str] = []
+
+
+class ScenarioSnapshot(Frozen):
+    """The scenario as it was when the run began."""
+
+    name: str
+    description: str
+    script: list[str] = []
+    checks: list[str] = []
+    max_turns: int
+    set_id: str = "default"
+    metadata: dict[str, Any] = {}
+
+
+class ParticipantSnapshot(Frozen):
+    """One adapter as it was when the run began. Its place in the list is its index in later events."""
+
+    name: str
+    role: AgentRole
+    details: dict[str, Any] = {}
+
+
+class CriterionDecision(Frozen):
+    """A judge's word on one criterion.
+
+    ``message_ids`` are the messages that it rests on, such as ``m3``; ``reason`` is the judge's own sentence.
+    """
+
+    criterion: str
+    decision: Decision
+    reason: str = ""
+    message_ids: list[str] = []
+
+
+class RunStarted(Frozen):
+    """First event of every journal: everything that is needed to know what was run."""
+
+    type: Literal["run_started"] = "run_started"
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    thread_id: str
+    batch_run_id: str | None = None
+    scenario: ScenarioSnapshot
+    participants: list[ParticipantSnapshot]
+    settings: dict[str, Any] = {}
+    seed: int
+    duologue_version: str
+
+
+class StepStarted(Frozen):
+    """The script moved on to its step number ``index``, counted from 0."""
+
+    type: Literal["step_started"] = "step_started"
+    index: int
+    name: str
+
+
+class TurnStarted(Frozen):
+    """A new turn was opened. The first is number 0 and is open from the beginning, without this event."""
+
+    type: Literal["turn_started"] = "turn_started"
+    turn: int
+
+
+class AgentCalled(Frozen):
+    """An adapter was called and answered. ``delivered`` messages were taken from its mailbox."""
+
+    type: Literal["agent_called"] = "agent_called"
+    participant: int
+    turn: int
+    delivered: int
+    seconds: float
+
+
+class MessageAdded(Frozen):
+    """A message joined the conversation. ``author`` is None for messages that the script put in itself.
+
+    ``stands_in_for`` is the participant whose turn the script used up with a fixed line.
+    """
+
+    type: Literal["message_added"] = "message_added"
+    message_id: str
+    message: RawMessage
+    turn: int
+    author: int | None = None
+    stands_in_for: int | None = None
+
+
+class MessagesRolledBack(Frozen):
+    """Messages from ``index`` on were taken out of the conversation and of every mailbox."""
+
+    type: Literal["messages_rolled_back"] = "messages_rolled_back"
+    index: int
+    message_ids: list[str]
+
+
+class UserFinished(Frozen):
+    """The simulated user has nothing more to say, and why."""
+
+    type: Literal["user_finished"] = "user_finished"
+    participant: int
+    turn: int
+    reason: str
+    explanation: str = ""
+
+
+class ModelCalled(Frozen):
+    """A participant asked a model. ``response`` is the assistant message; ``seconds`` is its latency."""
+
+    type: Literal["model_called"] = "model_called"
+    asker: str
+    turn: int
+    model: str
+    request_digest: str
+    response: RawMessage | None = None
+    usage: Usage = Usage()
+    cost: float | None = None
+    seconds: float = 0.0
+    attempts: int = 1
+    replayed: bool = False
+    error: str | None = None
+
+
+class ToolCalled(Frozen):
+    """A tool was run by Duologue (not by the agent itself) and answered ``result``, or failed with ``error``."""
+
+    type: Literal["tool_called"] = "tool_called"
+    name: str
+    turn: int
+    call_id: str
+    arguments: Any = None
+    result: Any = None
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class CheckEvaluated(Frozen):
+    """A check gave its outcome. ``details`` is for people and reports; no decision reads it."""
+
+    type: Literal["check_evaluated"] = "check_evaluated"
+    name: str
+    kind: str = "python"
+    scope: Scope
+    turn: int
+    status: CheckStatus
+    score: float | None = None
+    explanation: str = ""
+    message_ids: list[str] = []
+    details: dict[str, Any] = {}
+
+
+class JudgeDecided(Frozen):
+    """A judge decided. A ``checkpoint`` decides its own criteria only, ``final`` the run; advisory decides nothing."""
+
+    type: Literal["judge_decided"] = "judge_decided"
+    judge: str
+    turn: int
+    kind: Literal["checkpoint", "final"]
+    verdict: Verdict
+    decisions: list[CriterionDecision] = []
+    reasoning: str | None = None
+    advisory: bool = False
+    details: dict[str, Any] = {}
+
+
+class Noted(Frozen):
+    """Something worth keeping that is no other event: an attack technique, a score, an injected fault."""
+
+    type: Literal["noted"] = "noted"
+    kind: str
+    turn: int
+    data: dict[str, Any] = {}
+
+
+class RunFinished(Frozen):
+    """Last event of a complete journal. ``verdict`` is there if and only if the status is ``completed``."""
+
+    type: Literal["run_finished"] = "run_finished"
+    status: RunStatus
+    verdict: Verdict | None = None
+    termination: Termination
+    reasoning: str | None = None
+    passed_criteria: list[str] = []
+    failed_criteria: list[str] = []
+    error: ErrorInfo | None = None
+    total_time: float
+    agent_time: float
+
+
+Event = Annotated[
+    RunStarted
+    | StepStarted
+    | TurnStarted
+    | AgentCalled
+    | MessageAdded
+    | MessagesRolledBack
+    | UserFinished
+    | ModelCalled
+    | ToolCalled
+    | CheckEvaluated
+    | JudgeDecided
+    | Noted
+    | RunFinished,
+    Field(discriminator="type"),
+]
+"""Any event; on disk told apart by ``type``."""

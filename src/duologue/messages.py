@@ -1,0 +1,116 @@
+"""Chat messages in the OpenAI format: their types, and small pure helpers to read and build them.
+
+A message is a plain dictionary, because that is what agents and providers exchange. Everything else in Duologue is typed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NotRequired, Required, TypedDict, cast
+
+JsonValue = Any
+"""Anything that JSON can hold."""
+
+
+class FunctionCall(TypedDict):
+    """The function half of a tool call. ``arguments`` is JSON text, as the provider sent it."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    """One tool call of an assistant message."""
+
+    id: str
+    type: Literal["function"]
+    function: FunctionCall
+
+
+class ContentPart(TypedDict, total=False):
+    """A piece of a message with several kinds of content: text, image_url, input_audio, file."""
+
+    type: Required[str]
+    text: str
+    image_url: dict[str, JsonValue]
+    input_audio: dict[str, JsonValue]
+    file: dict[str, JsonValue]
+
+
+class Message(TypedDict, total=False):
+    """One chat message."""
+
+    role: Required[str]
+    content: str | list[ContentPart] | None
+    tool_calls: NotRequired[list[ToolCall]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
+
+
+def user_message(text: str) -> Message:
+    """A message of the user."""
+    return {"role": "user", "content": text}
+
+
+def assistant_message(text: str | None, tool_calls: Sequence[ToolCall] = ()) -> Message:
+    """A message of the agent, with its tool calls if it made any."""
+    message: Message = {"role": "assistant", "content": text}
+    if tool_calls:
+        message["tool_calls"] = list(tool_calls)
+    return message
+
+
+def system_message(text: str) -> Message:
+    """An instruction."""
+    return {"role": "system", "content": text}
+
+
+def tool_message(call_id: str, content: str) -> Message:
+    """What a tool answered to the call with that id."""
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+def tool_call(name: str, arguments: dict[str, JsonValue] | str, call_id: str) -> ToolCall:
+    """A tool call; a dictionary of arguments becomes JSON text."""
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": text}}
+
+
+def text_of(message: Message) -> str:
+    """The text of a message: its string, or its text parts joined by line breaks; '' if there is none."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content or []
+    return "\n".join(part.get("text", "") for part in parts if part["type"] == "text")
+
+
+def tool_calls_of(message: Message) -> list[ToolCall]:
+    """The tool calls of a message; [] if it has none."""
+    return message.get("tool_calls") or []
+
+
+def arguments_of(call: ToolCall) -> dict[str, JsonValue]:
+    """The arguments of a tool call as a dictionary; {} where the model wrote something that is no JSON object."""
+    try:
+        value = json.loads(call["function"]["arguments"] or "{}")
+    except ValueError:
+        return {}
+    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
+
+
+def iter_tool_calls(messages: Iterable[Message]) -> Iterable[tuple[Message, ToolCall]]:
+    """Every tool call of a conversation in order, with the message that made it."""
+    for message in messages:
+        for call in tool_calls_of(message):
+            yield message, call
+
+
+def tool_results(messages: Iterable[Message]) -> dict[str, str]:
+    """What the tools answered, by tool call id."""
+    return {
+        call_id: text_of(message)
+        for message in messages
+        if message["role"] == "tool" and (call_id := message.get("tool_call_id"))
+    }

@@ -1,0 +1,129 @@
+"""The port: what it means to be a model, what it is asked and what it answers.
+
+A model is stateless. Who asks, in which run, under which timeout and budget is the business of ``duologue.models.ask``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from duologue.journal.events import Usage
+from duologue.messages import Message, ToolCall, text_of, tool_calls_of
+
+ToolChoice = Literal["auto", "required", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolSpec:
+    """A function that the model may call. ``parameters`` is a JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    strict: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest:
+    """One question to a model.
+
+    Attributes:
+        messages: the conversation so far.
+        tools, tool_choice: functions that it may, must or must not call.
+        response_schema: a JSON Schema that the text of the answer must follow, or None.
+        temperature, max_tokens, stop, seed: sampling; None leaves it to the provider.
+        extra: options of the provider, passed on as they are.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    response_schema: dict[str, Any] | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelAnswer:
+    """What a model answered.
+
+    Attributes:
+        message: the assistant message, with its tool calls.
+        usage: tokens read and written.
+        cost: US dollars; None where no price is known.
+        seconds: from sending the request that succeeded to its full answer.
+        model: full name of the model that answered.
+        attempts: requests that were sent, the successful one included.
+        finish_reason: ``stop``, ``length``, ``tool_calls``, ``content_filter`` or None.
+        refusal: the provider's refusal text, when the model declined to answer.
+    """
+
+    message: Message
+    usage: Usage = Usage()
+    cost: float | None = None
+    seconds: float = 0.0
+    model: str = ""
+    attempts: int = 1
+    finish_reason: str | None = None
+    refusal: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the answer; '' when it only called tools."""
+        return text_of(self.message)
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tools that the model wants called."""
+        return tool_calls_of(self.message)
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Answers a list of messages. Implementations raise :class:`duologue.errors.ModelError` and nothing else."""
+
+    @property
+    def name(self) -> str:
+        """Full name, such as ``openai/gpt-5-mini``."""
+        ...
+
+    async def answer(self, request: ModelRequest) -> ModelAnswer:
+        """Answer, or raise a ModelError."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """A continuation of a text.
+
+    Attributes:
+        text: what was written up to the stop text.
+        logprobs: for each token written, the log probability of every candidate that was asked for, by its text.
+    """
+
+    text: str
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    logprobs: tuple[dict[str, float], ...] = ()
+
+
+@runtime_checkable
+class CompletionModel(Model, Protocol):
+    """A model that can also continue a text: what small models do best (see the local models guide)."""
+
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        stop: tuple[str, ...] = (),
+        max_tokens: int = 64,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        logprobs: int = 0,
+    ) -> Completion:
+        """Continue ``prompt`` until a stop text; with ``logprobs`` candidates per token."""
+        ...

@@ -1,0 +1,35 @@
+"""What a participant may use of the run that it takes part in: time, chance, ids and the journal.
+
+The engine makes one scope per adapter and hands it over with every call (``AgentInput.scope``). Whatever reaches
+outside the process goes through it, so that each call is timed, counted, recorded and can be replayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from duologue.context import Context
+from duologue.journal.journal import Journal
+from duologue.settings import DEFAULT_MODEL_TIMEOUT
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunScope:
+    """One participant's share of a run.
+
+    Attributes:
+        context: clock, ids and seed of the run.
+        journal: of the run; None when the adapter is called outside a run, as in its own unit tests.
+        who: the participant's name, used in events and errors.
+        model_timeout: seconds that one model call may take.
+    """
+
+    context: Context = field(default_factory=Context)
+    journal: Journal | None = None
+    who: str = "adapter"
+    model_timeout: float = DEFAULT_MODEL_TIMEOUT
+
+    @property
+    def turn(self) -> int:
+        """Number of the open turn."""
+        return self.journal.view.turn if self.journal else 0
