@@ -1,1 +1,139 @@
-"""Rehearse AI agents."""
+"""Duologue rehearses AI agents before real users meet them.
+
+A simulated user talks with the agent under test; a judge and checks decide what the conversation was worth; every run is
+recorded. The public names are listed in ``__all__`` and loaded when they are first used, so that importing the package
+costs next to nothing.
+
+    import duologue
+
+    result = await duologue.run(
+        name="refund",
+        description="The customer's headphones arrived broken; they want their money back.",
+        agents=[MyAgent(), duologue.UserSimulatorAgent(), duologue.JudgeAgent(criteria=["A refund is promised"])],
+    )
+    assert result.success
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duologue.agents.agenda import AgendaUser as AgendaUser
+    from duologue.agents.agenda import Slot as Slot
+    from duologue.agents.http import HttpAgent as HttpAgent
+    from duologue.agents.judge import JudgeAgent as JudgeAgent
+    from duologue.agents.persona import Persona as Persona
+    from duologue.agents.scripted_user import ScriptedUser as ScriptedUser
+    from duologue.agents.user_simulator import UserSimulatorAgent as UserSimulatorAgent
+    from duologue.context import Context as Context
+    from duologue.conversation.adapter import AgentAdapter as AgentAdapter
+    from duologue.conversation.adapter import AgentInput as AgentInput
+    from duologue.conversation.adapter import AgentReturnTypes as AgentReturnTypes
+    from duologue.conversation.adapter import JudgmentRequest as JudgmentRequest
+    from duologue.conversation.adapter import UserDone as UserDone
+    from duologue.conversation.cache import cache as cache
+    from duologue.conversation.checking import Check as Check
+    from duologue.conversation.checking import CheckInput as CheckInput
+    from duologue.conversation.checking import CheckOutcome as CheckOutcome
+    from duologue.conversation.executor import ScenarioExecutor as ScenarioExecutor
+    from duologue.conversation.observers import add_observer as add_observer
+    from duologue.conversation.observers import remove_observer as remove_observer
+    from duologue.conversation.result import ScenarioResult as ScenarioResult
+    from duologue.conversation.result import read_result as read_result
+    from duologue.conversation.run import arun as arun
+    from duologue.conversation.run import prepare as prepare
+    from duologue.conversation.run import run as run
+    from duologue.conversation.run import stream as stream
+    from duologue.conversation.script import agent as agent
+    from duologue.conversation.script import check as check
+    from duologue.conversation.script import fail as fail
+    from duologue.conversation.script import judge as judge
+    from duologue.conversation.script import message as message
+    from duologue.conversation.script import proceed as proceed
+    from duologue.conversation.script import succeed as succeed
+    from duologue.conversation.script import user as user
+    from duologue.conversation.setup import ScriptStep as ScriptStep
+    from duologue.conversation.state import ScenarioState as ScenarioState
+    from duologue.conversation.streaming import StreamChunk as StreamChunk
+    from duologue.journal.jsonl import read_journal as read_journal
+    from duologue.models.resolve import resolve as resolve
+    from duologue.settings import ModelConfig as ModelConfig
+    from duologue.settings import ScenarioConfig as ScenarioConfig
+    from duologue.vocabulary import AgentRole as AgentRole
+    from duologue.vocabulary import RunStatus as RunStatus
+    from duologue.vocabulary import Termination as Termination
+    from duologue.vocabulary import Verdict as Verdict
+
+    configure = ScenarioConfig.configure
+    default_config = ScenarioConfig.default_config
+
+__version__ = "0.1.0"
+
+_HOMES: dict[str, str] = {
+    "AgendaUser": "agents.agenda",
+    "AgentAdapter": "conversation.adapter",
+    "AgentInput": "conversation.adapter",
+    "AgentReturnTypes": "conversation.adapter",
+    "AgentRole": "vocabulary",
+    "Check": "conversation.checking",
+    "CheckInput": "conversation.checking",
+    "CheckOutcome": "conversation.checking",
+    "Context": "context",
+    "HttpAgent": "agents.http",
+    "JudgeAgent": "agents.judge",
+    "JudgmentRequest": "conversation.adapter",
+    "ModelConfig": "settings",
+    "Persona": "agents.persona",
+    "RunStatus": "vocabulary",
+    "ScenarioConfig": "settings",
+    "ScenarioExecutor": "conversation.executor",
+    "ScenarioResult": "conversation.result",
+    "ScenarioState": "conversation.state",
+    "ScriptStep": "conversation.setup",
+    "ScriptedUser": "agents.scripted_user",
+    "Slot": "agents.agenda",
+    "StreamChunk": "conversation.streaming",
+    "Termination": "vocabulary",
+    "UserDone": "conversation.adapter",
+    "UserSimulatorAgent": "agents.user_simulator",
+    "Verdict": "vocabulary",
+    "add_observer": "conversation.observers",
+    "agent": "conversation.script",
+    "arun": "conversation.run",
+    "cache": "conversation.cache",
+    "check": "conversation.script",
+    "fail": "conversation.script",
+    "judge": "conversation.script",
+    "message": "conversation.script",
+    "prepare": "conversation.run",
+    "proceed": "conversation.script",
+    "read_journal": "journal.jsonl",
+    "read_result": "conversation.result",
+    "remove_observer": "conversation.observers",
+    "resolve": "models.resolve",
+    "run": "conversation.run",
+    "stream": "conversation.run",
+    "succeed": "conversation.script",
+    "user": "conversation.script",
+}
+"""Where each public name lives."""
+
+__all__ = [*sorted(_HOMES), "configure", "default_config"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"configure", "default_config"}:
+        # Not kept in this module: the default configuration changes, and configure belongs to its class.
+        return getattr(import_module("duologue.settings").ScenarioConfig, name)
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'duologue' has no attribute '{name}'")
+    value = getattr(import_module(f"duologue.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

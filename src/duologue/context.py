@@ -47,7 +47,10 @@ class SystemClock:
 
     now = staticmethod(time.time)
     monotonic = staticmethod(time.perf_counter)
-    sleep = staticmethod(asyncio.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the running event loop."""
+        await asyncio.sleep(seconds)
 
 
 class RandomIds:

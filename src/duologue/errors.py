@@ -16,7 +16,7 @@
     │   ├── SimulatorError            the simulated user failed
     │   ├── JudgeError                the judge failed, or could not be understood
     │   ├── CheckError                a check raised something other than an AssertionError
-    │   ├── ScriptError               a step of the script raised
+    │   ├── ScriptError               the script asks for something that cannot be done
     │   └── RunTimeoutError           the whole run took too long
     ├── ModelError                    a model did not answer
     │   ├── ModelTimeoutError
@@ -131,7 +131,7 @@ class CheckError(RunError):
 
 
 class ScriptError(RunError):
-    """A step of the script raised something other than an AssertionError."""
+    """The script asks for something that cannot be done now, such as two agent turns at once."""
 
 
 class RunTimeoutError(RunError):

@@ -101,6 +101,9 @@ class AgentAdapter(ABC):
 
     role: ClassVar[AgentRole] = AgentRole.AGENT
 
+    timeout: float | None = None
+    """Seconds that one call may take; None for the run's own: ``agent_timeout``, or ten ``model_timeout`` for others."""
+
     @abstractmethod
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """Answer what is new.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, Usage
+from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, RawMessage, Usage
 from duologue.journal.jsonl import read_journal
 from duologue.journal.view import RunView
-from duologue.messages import Message
 from duologue.vocabulary import Decision, RunStatus, Termination, Verdict
 
 
@@ -25,7 +24,7 @@ class ScenarioResult(BaseModel):
 
     success: bool
     """True if and only if the verdict is pass."""
-    messages: list[SkipValidation[Message]] = []
+    messages: list[RawMessage] = []
     reasoning: str | None = None
     passed_criteria: list[str] = []
     failed_criteria: list[str] = []
@@ -50,6 +49,7 @@ class ScenarioResult(BaseModel):
     cost: float | None = None
     """US dollars, where every model call had a price."""
     advisory: bool = False
+    details: dict[str, Any] = Field(default_factory=dict, exclude=True)
     """On a judge's result: shown beside the verdict, and deciding nothing."""
     scenario: str | None = None
     run_id: str | None = None
@@ -63,10 +63,13 @@ class ScenarioResult(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _verdict_follows_success(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("verdict") is None and data.get("status") is None:
-            return {**data, "verdict": Verdict.PASS if data.get("success") else Verdict.FAIL}  # pyright: ignore[reportUnknownVariableType]
-        return data  # pyright: ignore[reportUnknownVariableType]
+    def _verdict_follows_success(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        given = cast("dict[str, object]", data)
+        if given.get("verdict") is not None or given.get("status") is not None:
+            return given
+        return {**given, "verdict": Verdict.PASS if given.get("success") else Verdict.FAIL}
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic_core import core_schema
 
 from duologue.messages import Message
 from duologue.vocabulary import AgentRole, CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
 
 SCHEMA_VERSION = 1
 
-RawMessage = Annotated[Message, SkipValidation]
+RawMessage = Annotated[Message, GetPydanticSchema(lambda _source, _handler: core_schema.dict_schema())]
 """A message as the adapter gave it: checked once on arrival, and never narrowed afterwards."""
 
 

@@ -1,0 +1,147 @@
+"""``@duologue.cache()``: remember on disk what a function answered, for runs that have a ``cache_key``.
+
+Meant for calls that cost time or money while a test is being written. The key is made of the cache key, the scenario, the
+arguments and the function's own source, so that a changed function, scenario or key is called anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+from pydantic import BaseModel
+
+from duologue.conversation.adapter import AgentInput
+from duologue.conversation.current import CURRENT_RUN
+from duologue.conversation.state import ScenarioState
+from duologue.settings import env
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_MISSING = object()
+
+
+def cache(ignore: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Remember what the decorated function answers, sync or async.
+
+    Outside a run, and in runs without a ``cache_key``, the function is simply called.
+
+    Args:
+        ignore: names of parameters that do not change the answer. ``self`` is always left out.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        identity = _identity(function)
+
+        def path_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Path | None:
+            state = CURRENT_RUN.get()
+            if state is None or not state.config.cache_key:
+                return None
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = {name: value for name, value in bound.arguments.items() if name not in {"self", *ignore}}
+            return cache_folder() / f"{_digest([state.config.cache_key, _scenario(state), identity, given])}.pickle"
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> Any:
+                path = path_of(args, kwargs)
+                if path is None:
+                    return await function(*args, **kwargs)
+                value = _load(path)
+                return value if value is not _MISSING else _store(path, await function(*args, **kwargs))
+
+            return cast("Callable[P, R]", asynchronous)
+
+        @functools.wraps(function)
+        def synchronous(*args: P.args, **kwargs: P.kwargs) -> R:
+            path = path_of(args, kwargs)
+            if path is None:
+                return function(*args, **kwargs)
+            value = _load(path)
+            return value if value is not _MISSING else _store(path, function(*args, **kwargs))
+
+        return synchronous
+
+    return decorate
+
+
+def cache_folder() -> Path:
+    """``DUOLOGUE_CACHE_DIR`` (or ``SCENARIO_CACHE_DIR``), else the user's cache folder; made when it is first used."""
+    given = env("CACHE_DIR")
+    if given:
+        return Path(given) / "calls"
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "duologue" / "calls"
+
+
+def _identity(function: Callable[..., Any]) -> list[str]:
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        source = ""
+    return [function.__module__, function.__qualname__, source]
+
+
+def _scenario(state: ScenarioState) -> list[Any]:
+    started = state.view.started
+    config = {name: value for name, value in state.config.items().items() if name not in {"record", "verbose", "debug"}}
+    return [started.scenario.name if started else "", state.description, config]
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=_plain)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """What stands for an argument in the key: its content, without anything that differs from run to run."""
+    if isinstance(value, AgentInput):
+        request = value.judgment_request
+        return {
+            "messages": value.messages,
+            "new_messages": value.new_messages,
+            "request": [request.criteria, request.context] if request else None,
+            "turn": value.scenario_state.current_turn,
+        }
+    if isinstance(value, ScenarioState):
+        return {"messages": value.messages, "turn": value.current_turn}
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, (set, frozenset)):
+        return sorted(str(item) for item in cast("set[object]", value))
+    return f"{type(value).__module__}.{type(value).__qualname__}:{_stable_text(value)}"
+
+
+def _stable_text(value: object) -> str:
+    """The object's own text; nothing where that is only its address in memory."""
+    text = str(value)
+    return "" if f"0x{id(value):x}" in text.lower() else text
+
+
+def _load(path: Path) -> Any:
+    """The remembered answer; a file that cannot be read is as good as none."""
+    try:
+        return pickle.loads(path.read_bytes())  # noqa: S301 - written by this user, in a folder of this user
+    except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError):
+        return _MISSING
+
+
+def _store(path: Path, value: R) -> R:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        pickle.dump(value, file)
+    os.replace(temporary, path)
+    return value

@@ -1,0 +1,165 @@
+"""``run``, ``arun`` and ``stream``: one scenario, from first turn to verdict.
+
+All three take what :func:`prepare` takes; they differ in where the conversation takes place and how it is handed back.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from duologue.context import Context
+from duologue.conversation.adapter import AgentAdapter
+from duologue.conversation.checking import CheckLike
+from duologue.conversation.executor import ScenarioExecutor
+from duologue.conversation.result import ScenarioResult
+from duologue.conversation.setup import ScriptStep
+from duologue.conversation.streaming import StreamChunk, chunks_of
+from duologue.conversation.threads import in_worker_thread
+from duologue.settings import effective_config
+
+P = ParamSpec("P")
+
+
+def prepare(
+    name: str,
+    description: str,
+    agents: Sequence[AgentAdapter] = (),
+    max_turns: int | None = None,
+    verbose: bool | int | None = None,
+    cache_key: str | None = None,
+    debug: bool | None = None,
+    script: Sequence[ScriptStep] | None = None,
+    set_id: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    checks: Sequence[CheckLike] = (),
+    record: str | Path | None = None,
+    seed: int | None = None,
+    agent_timeout: float | None = None,
+    model_timeout: float | None = None,
+    run_timeout: float | None = None,
+    batch_run_id: str | None = None,
+    context: Context | None = None,
+) -> ScenarioExecutor:
+    """A scenario that is ready to be played, and has not begun.
+
+    Args:
+        name: what the scenario is called.
+        description: the situation; the simulated user is told it, and for the judge it is context.
+        agents: who takes part: the agent under test, a simulated user, a judge.
+        max_turns: turns after which the conversation ends (default 10).
+        verbose: print the conversation as it happens; None prints if a terminal is attached.
+        cache_key: turns on ``@duologue.cache()`` for calls made by this run.
+        debug: type the user's lines yourself, or Enter for the simulated ones.
+        script: steps such as ``duologue.user("…")``; without one, turns go on until something ends them.
+        set_id, metadata, batch_run_id: for grouping and finding runs.
+        checks: functions ``(state) -> bool | None`` or checks of the catalogue, evaluated by code at the end; any that
+            fails, fails the run.
+        record: a ``.jsonl`` file for the journal, or a folder that gets one file per run.
+        seed: every random choice derives from it; None for a fresh one, which the result names.
+        agent_timeout, model_timeout: seconds for one call of the agent (60), of a model (120).
+        run_timeout: seconds for the whole run; None for no limit.
+        context: clock and ids, for tests.
+
+    Raises:
+        ConfigurationError: something that was given is not what it should be.
+    """
+    config = effective_config(
+        max_turns=max_turns,
+        verbose=verbose,
+        cache_key=cache_key,
+        debug=debug,
+        record=record,
+        seed=seed,
+        agent_timeout=agent_timeout,
+        model_timeout=model_timeout,
+        run_timeout=run_timeout,
+    )
+    return ScenarioExecutor(
+        name,
+        description,
+        agents,
+        script,
+        set_id=set_id,
+        metadata=metadata,
+        checks=checks,
+        batch_run_id=batch_run_id,
+        config=config,
+        context=context,
+    )
+
+
+_RETURNS = """
+
+    Takes what :func:`prepare` takes.
+
+    Returns:
+        The result. Its verdict is pass, fail or undecided.
+
+    Raises:
+        AssertionError: an assertion in a step failed; the run is recorded as a fail.
+        RunError: the agent, the simulated user, the judge or a check broke; ``error.result`` has what there is.
+        ConfigurationError: what was asked for cannot be done.
+    """
+
+
+def _playing(
+    preparation: Callable[P, ScenarioExecutor], play: Callable[[ScenarioExecutor], Awaitable[ScenarioResult]], doc: str
+) -> Callable[P, Coroutine[Any, Any, ScenarioResult]]:
+    """A coroutine function with the parameters of ``preparation``."""
+
+    @functools.wraps(preparation)
+    async def played(*args: P.args, **kwargs: P.kwargs) -> ScenarioResult:
+        return await play(preparation(*args, **kwargs))
+
+    played.__doc__ = doc + _RETURNS
+    played.__annotations__ = {**preparation.__annotations__, "return": ScenarioResult}
+    return played
+
+
+def _in_thread(executor: ScenarioExecutor) -> Awaitable[ScenarioResult]:
+    return in_worker_thread(executor.run, executor.give_up)
+
+
+arun = _playing(
+    prepare,
+    ScenarioExecutor.run,
+    "Rehearse a scenario on the caller's event loop: thousands at once, without a thread for any of them.",
+)
+arun.__name__ = arun.__qualname__ = "arun"
+
+run = _playing(
+    prepare,
+    _in_thread,
+    """Rehearse a scenario in a worker thread, so that agents that block do not hold up other runs.
+
+    Agents are called on the worker's own event loop: objects that belong to the caller's loop, such as an open HTTP
+    client, need :func:`arun`. Cancelling the wait cancels the run.""",
+)
+run.__name__ = run.__qualname__ = "run"
+
+
+def _streaming(preparation: Callable[P, ScenarioExecutor]) -> Callable[P, AsyncIterator[StreamChunk]]:
+    @functools.wraps(preparation)
+    def streamed(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[StreamChunk]:
+        return chunks_of(preparation(*args, **kwargs))
+
+    streamed.__doc__ = """Rehearse a scenario and hand the conversation out while it happens.
+
+    Takes what :func:`prepare` takes. Runs on the caller's event loop; leaving the iteration early cancels the run.
+
+    Yields:
+        A :class:`StreamChunk` for each piece of text, each message, and one for the end, which carries the result.
+
+    Raises:
+        What :func:`arun` raises, after the chunks until then.
+    """
+    streamed.__annotations__ = {**preparation.__annotations__, "return": AsyncIterator[StreamChunk]}
+    return streamed
+
+
+stream = _streaming(prepare)
+stream.__name__ = stream.__qualname__ = "stream"

@@ -1,0 +1,95 @@
+"""The words of a script. Each returns a step: a function of the state that the engine calls when its turn comes.
+
+A script may hold these, and any function ``(state) -> None | ScenarioResult``, sync or async.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from duologue.conversation.checking import CheckLike, as_check
+from duologue.conversation.executor import Callback, ScenarioExecutor
+from duologue.conversation.result import ScenarioResult
+from duologue.conversation.state import ScenarioState
+from duologue.messages import Message
+
+_SHOWN = 40
+"""Characters of a fixed line that stand in the name of its step."""
+
+
+class Step(Protocol):
+    """A named step of a script."""
+
+    __name__: str
+
+    def __call__(self, state: ScenarioState) -> Awaitable[ScenarioResult | None]:
+        """Do what the step says."""
+        ...
+
+
+def message(message: Message) -> Step:
+    """Put this message into the conversation; a user's or assistant's takes that role's part in the turn."""
+    return _step(f"message({message.get('role')})", lambda executor: executor.message(message))
+
+
+def user(content: str | Message | None = None) -> Step:
+    """The user says this; without content, the simulated user speaks."""
+    return _step(_called("user", content), lambda executor: executor.user(content))
+
+
+def agent(content: str | Message | None = None, *, wait: bool = True) -> Step:
+    """The agent says this; without content, the agent under test is asked.
+
+    With ``wait=False`` it answers in the background; the next step that waits also waits for it.
+    """
+    return _step(_called("agent", content), lambda executor: executor.agent(content, wait=wait))
+
+
+def judge(criteria: Sequence[str] | None = None, *, context: str | None = None) -> Step:
+    """With criteria: a checkpoint that decides just those. Without: the judge's final verdict.
+
+    ``context`` is more for the judge to know, such as the final state of a database.
+    """
+    name = "judge" if criteria is None else f"judge({len(criteria)} criteria)"
+    return _step(name, lambda executor: executor.judge(criteria, context=context))
+
+
+def check(*checks: CheckLike) -> Step:
+    """Evaluate checks at this point; all are reported, and any that fails ends the run."""
+    names = ", ".join(as_check(item).name for item in checks)
+    return _step(f"check({names})", lambda executor: executor.check(*checks))
+
+
+def proceed(turns: int | None = None, on_turn: Callback | None = None, on_step: Callback | None = None) -> Step:
+    """Let the conversation go on until something ends it, or for that many turns (the open one is the first).
+
+    ``on_turn(state)`` is called when a new turn begins, ``on_step(state)`` after each participant's part.
+    """
+    name = "proceed" if turns is None else f"proceed({turns})"
+    return _step(name, lambda executor: executor.proceed(turns, on_turn, on_step))
+
+
+def succeed(reasoning: str | None = None) -> Step:
+    """End the run as a pass."""
+    return _step("succeed", lambda executor: executor.succeed(reasoning))
+
+
+def fail(reasoning: str | None = None) -> Step:
+    """End the run as a fail."""
+    return _step("fail", lambda executor: executor.fail(reasoning))
+
+
+def _step(name: str, play: Callable[[ScenarioExecutor], Awaitable[ScenarioResult | None]]) -> Step:
+    def step(state: ScenarioState) -> Awaitable[ScenarioResult | None]:
+        return play(state.executor)
+
+    step.__name__ = step.__qualname__ = name
+    return step
+
+
+def _called(name: str, content: str | Message | None) -> str:
+    if content is None:
+        return name
+    text = content if isinstance(content, str) else str(content.get("content"))
+    return f"{name}({text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'})"

@@ -1,0 +1,146 @@
+"""What a run is made of, gathered and checked once before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from duologue.context import Context, fresh_seed
+from duologue.conversation.adapter import AgentAdapter
+from duologue.conversation.checking import Check
+from duologue.conversation.result import ScenarioResult
+from duologue.conversation.state import ScenarioState
+from duologue.errors import ConfigurationError
+from duologue.journal.events import ParticipantSnapshot, RunStarted, ScenarioSnapshot
+from duologue.journal.jsonl import JsonlSink
+from duologue.settings import ModelConfig, ScenarioConfig, env
+
+StepResult = ScenarioResult | None
+ScriptStep = Callable[[ScenarioState], "StepResult | Awaitable[StepResult | object] | object"]
+
+DEFAULT_SET = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSetup:
+    """Everything that the engine needs to play one scenario.
+
+    Attributes:
+        name, description: the scenario; the description is the situation that the simulated user is told.
+        agents: who takes part.
+        script: the steps; empty means that turns go on until something ends them.
+        checks: assertions on every turn and on the whole conversation.
+        config: what the run obeys.
+        context: clock, ids and the seed of this run.
+        set_id, batch_run_id, metadata: for grouping and finding runs.
+    """
+
+    name: str
+    description: str
+    agents: tuple[AgentAdapter, ...]
+    script: tuple[ScriptStep, ...] = ()
+    checks: tuple[Check, ...] = ()
+    config: ScenarioConfig = field(default_factory=ScenarioConfig)
+    context: Context = field(default_factory=Context)
+    set_id: str = DEFAULT_SET
+    batch_run_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def started(self, run_id: str, thread_id: str) -> RunStarted:
+        """The frozen snapshot that the journal begins with."""
+        from duologue import __version__  # noqa: PLC0415 - the version lives at the root, which imports this module
+
+        return RunStarted(
+            run_id=run_id,
+            thread_id=thread_id,
+            batch_run_id=self.batch_run_id,
+            scenario=ScenarioSnapshot(
+                name=self.name,
+                description=self.description,
+                script=[step_name(step) for step in self.script],
+                checks=[check.name for check in self.checks],
+                max_turns=self.config.turn_limit,
+                set_id=self.set_id,
+                metadata=dict(self.metadata),
+            ),
+            participants=[
+                ParticipantSnapshot(name=agent.name, role=agent.role, details=agent.describe()) for agent in self.agents
+            ],
+            settings=_settings_snapshot(self.config),
+            seed=self.context.seed,
+            duologue_version=__version__,
+        )
+
+
+def checked_agents(agents: Sequence[object]) -> tuple[AgentAdapter, ...]:
+    """The participants, once each of them is known to be one."""
+    for index, agent in enumerate(agents):
+        if isinstance(agent, type):
+            raise ConfigurationError(
+                f"agents[{index}] is the class {agent.__name__}; expected an object: {agent.__name__}()"
+            )
+        if not isinstance(agent, AgentAdapter):
+            raise ConfigurationError(
+                f"agents[{index}] is a {type(agent).__name__}; expected an AgentAdapter. Subclass duologue.AgentAdapter "
+                "and write 'async def call(self, input)'."
+            )
+    return tuple(agent for agent in agents if isinstance(agent, AgentAdapter))
+
+
+def checked_script(script: Sequence[object] | None) -> tuple[ScriptStep, ...]:
+    """The steps, once each of them can be called."""
+    for index, step in enumerate(script or ()):
+        if not callable(step):
+            raise ConfigurationError(
+                f"script[{index}] is a {type(step).__name__}; expected a step such as duologue.user(…) or a function of "
+                "the state"
+            )
+    return tuple(script or ())  # pyright: ignore[reportReturnType]
+
+
+def context_for(config: ScenarioConfig, context: Context | None) -> Context:
+    """The run's context: the given one, else the system's under the configured or a fresh seed."""
+    if context is None:
+        return Context(seed=fresh_seed() if config.seed is None else config.seed)
+    return context if config.seed is None else context.with_seed(config.seed)
+
+
+def journal_path(record: str | Path | None, run_id: str) -> Path | None:
+    """Where the journal of this run is kept: the ``.jsonl`` file itself, or a file of its own in a folder."""
+    if record is None:
+        return None
+    path = Path(record)
+    return path if path.suffix == ".jsonl" else path / f"{run_id}.jsonl"
+
+
+def sinks_for(path: Path | None) -> list[JsonlSink]:
+    """The sinks of a run that is recorded at ``path``, or none."""
+    return [JsonlSink(path)] if path else []
+
+
+def batch_id(given: str | None) -> str | None:
+    """The batch that a run belongs to: given, or from the environment."""
+    return given or env("BATCH_RUN_ID")
+
+
+def step_name(step: ScriptStep) -> str:
+    """What a step is called in the journal and in reports."""
+    return getattr(step, "__name__", type(step).__name__)
+
+
+def _settings_snapshot(config: ScenarioConfig) -> dict[str, Any]:
+    """The settings as plain data, without keys."""
+    snapshot: dict[str, Any] = {}
+    for name, value in config.items().items():
+        if name in _LEFT_OUT:
+            continue
+        if isinstance(value, ModelConfig):
+            value = value.model_dump(exclude={"api_key"}, exclude_none=True)
+        snapshot[name] = str(value) if isinstance(value, Path) else value
+    return snapshot
+
+
+_LEFT_OUT = {"observability", "verbose", "debug", "headless", "record"}
+"""Settings that do not change what happens in a conversation."""

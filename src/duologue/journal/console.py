@@ -1,0 +1,104 @@
+"""A live transcript on the terminal: a listener on the journal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from duologue.journal.events import (
+    CheckEvaluated,
+    JudgeDecided,
+    MessageAdded,
+    MessagesRolledBack,
+    RunFinished,
+    RunStarted,
+)
+from duologue.journal.journal import Entry, Listener
+from duologue.messages import Message, text_of, tool_calls_of
+from duologue.settings import ScenarioConfig
+from duologue.vocabulary import CheckStatus, Decision, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ROLE_STYLES = {"user": "cyan", "assistant": "green", "tool": "yellow", "system": "dim"}
+ROLE_NAMES = {"user": "User", "assistant": "Agent", "tool": "Tool", "system": "System"}
+VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.UNDECIDED: "bold yellow"}
+MARKS = {CheckStatus.PASSED: "✓", CheckStatus.FAILED: "✗", CheckStatus.SKIPPED: "–", CheckStatus.ERROR: "!"}
+DECISION_MARKS = {Decision.MET: "✓", Decision.UNMET: "✗", Decision.INCONCLUSIVE: "?"}
+
+
+def transcript_for(config: ScenarioConfig) -> Listener | None:
+    """The transcript that this configuration asks for; without a word in it, one if a terminal is attached."""
+    verbose = config.verbose
+    if verbose is None:
+        verbose = sys.stdout.isatty() and not config.headless
+    return Transcript(level=int(verbose)) if verbose else None
+
+
+class Transcript:
+    """Prints a run while it happens. Level 2 also prints passed checks and every judge decision."""
+
+    def __init__(self, console: Console | None = None, level: int = 1) -> None:
+        if console is None:
+            from rich.console import Console as RichConsole  # noqa: PLC0415 - loaded only for those who look
+
+            console = RichConsole(highlight=False)
+        self._console = console
+        self._level = level
+        self._name = ""
+
+    def __call__(self, entry: Entry) -> None:
+        """One more event."""
+        match entry.event:
+            case RunStarted() as event:
+                self._name = event.scenario.name
+                self._line("", f"── {event.scenario.name} ──", "bold")
+            case MessageAdded() as event:
+                self._message(event.message)
+            case MessagesRolledBack() as event:
+                self._line("", f"(taken back: {', '.join(event.message_ids)})", "dim")
+            case CheckEvaluated() as event if self._level > 1 or event.status is not CheckStatus.PASSED:
+                self._line("Check", f"{MARKS[event.status]} {event.name} {event.explanation}".rstrip(), "magenta")
+            case JudgeDecided() as event:
+                self._judged(event)
+            case RunFinished() as event:
+                self._finished(event)
+            case _:
+                pass
+
+    def _message(self, message: Message) -> None:
+        role = message["role"]
+        name, style = ROLE_NAMES.get(role, role), ROLE_STYLES.get(role, "")
+        for call in tool_calls_of(message):
+            function = call["function"]
+            self._line(name, f"→ {function['name']}({function['arguments']})", "yellow")
+        if text := text_of(message):
+            self._line(name, text, style)
+
+    def _judged(self, event: JudgeDecided) -> None:
+        note = " (advisory)" if event.advisory else ""
+        self._line("Judge", f"{event.verdict.value}{note}: {event.reasoning or ''}", "magenta")
+        if self._level > 1:
+            for decision in event.decisions:
+                cited = f" [{', '.join(decision.message_ids)}]" if decision.message_ids else ""
+                self._line("", f"{DECISION_MARKS[decision.decision]} {decision.criterion}{cited}", "magenta")
+
+    def _finished(self, event: RunFinished) -> None:
+        word = (event.verdict or event.status).value
+        style = VERDICT_STYLES[event.verdict] if event.verdict else "bold red"
+        self._line("", f"{word.upper()} · {event.termination.value} · {event.total_time:.2f} s", style)
+        if event.reasoning:
+            self._line("", event.reasoning, "dim")
+
+    def _line(self, who: str, text: str, style: str) -> None:
+        """Text of agents is data: it is never read as markup."""
+        from rich.text import Text  # noqa: PLC0415 - loaded only for those who look
+
+        label: Any = Text(f"{who + ':' if who else '':<8}", style="bold " + style if who else style)
+        self._console.print(label.append(Text(clean(text), style=style if not who else "")), soft_wrap=True)
+
+
+def clean(text: str) -> str:
+    """Text without control characters, so that hostile output cannot move the cursor or hide lines."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
