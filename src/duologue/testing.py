@@ -28,7 +28,6 @@ __all__ = [
     "FaultInjector",
     "ScriptedAgent",
     "ScriptedJudge",
-
     "VirtualClock",
     "VirtualLoop",
     "context",

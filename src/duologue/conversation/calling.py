@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
 
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.answers import Answer, normalise
+from duologue.conversation.watchdog import CallTimeout, Watchdog
 from duologue.errors import (
     AgentError,
     AgentReturnError,
@@ -37,7 +37,11 @@ OnDelta = Callable[[str], None]
 
 
 async def call(
-    adapter: AgentAdapter, input: AgentInput, config: ScenarioConfig, on_delta: OnDelta | None = None
+    adapter: AgentAdapter,
+    input: AgentInput,
+    config: ScenarioConfig,
+    watchdog: Watchdog,
+    on_delta: OnDelta | None = None,
 ) -> Answer:
     """Call the adapter and wait for its answer.
 
@@ -45,15 +49,11 @@ async def call(
         RunError: AgentError, SimulatorError or JudgeError, by role, with the cause chained.
     """
     seconds = timeout_of(adapter, config)
-    limit = asyncio.timeout(seconds)
     try:
-        async with limit:
-            value = await _invoke(adapter, input, on_delta)
+        value = await watchdog.bound(_invoke(adapter, input, on_delta), seconds)
         return normalise(value, adapter.role, adapter.name)
-    except TimeoutError as error:
-        if limit.expired():
-            raise _timed_out(adapter, seconds) from error
-        raise _failed(adapter, error) from error
+    except CallTimeout as error:
+        raise _timed_out(adapter, seconds) from error.__cause__
     except (ConfigurationError, BudgetExceededError, JournalError):
         raise
     except RunError as error:

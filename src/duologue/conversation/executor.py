@@ -92,6 +92,7 @@ class ScenarioExecutor:
         self.failure: BaseException | None = None
         self.termination: Termination | None = None
         self._performance: Performance | None = None
+        self._stage: Stage | None = None
         self._background: asyncio.Task[ScenarioResult | None] | None = None
 
     # --- beginning and end -------------------------------------------------------------------------------------------
@@ -117,10 +118,11 @@ class ScenarioExecutor:
         """Begin a new run: new ids, no messages, turn 0."""
         self.failure = self.termination = self._background = None
         self._performance = Performance.begin(self.setup, self, self.listeners)
+        self._stage = self._performance.stage
 
     @property
     def performance(self) -> Performance:
-        """The run in progress; one is begun if there is none."""
+        """The run in progress."""
         if self._performance is None:
             self.reset()
         assert self._performance is not None
@@ -128,8 +130,8 @@ class ScenarioExecutor:
 
     @property
     def stage(self) -> Stage:
-        """The conversation in progress."""
-        return self.performance.stage
+        """The conversation in progress; a run is begun if there is none."""
+        return self._stage or self.performance.stage
 
     @property
     def state(self) -> ScenarioState:

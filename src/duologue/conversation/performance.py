@@ -93,6 +93,7 @@ async def perform(executor: ScenarioExecutor) -> ScenarioResult:
     finally:
         CURRENT_RUN.reset(token)
         await executor.abandon()
+        performance.stage.close()
         tell_observers(performance.result, performance.stage.journal)
     result = performance.result
     _attach(executor.failure, result)
@@ -144,8 +145,8 @@ def _concluded(performance: Performance, conclusion: Conclusion) -> RunFinished:
         reasoning=conclusion.reasoning,
         passed_criteria=conclusion.passed_criteria,
         failed_criteria=conclusion.failed_criteria,
-        total_time=round(performance.seconds, 6),
-        agent_time=round(performance.stage.view.agent_time, 6),
+        total_time=performance.seconds,
+        agent_time=performance.stage.view.agent_time,
     )
 
 
@@ -162,8 +163,8 @@ def _failed(performance: Performance, error: Exception) -> RunFinished:
         passed_criteria=view.passed_criteria,
         failed_criteria=[*view.failed_criteria, text] if asserted else view.failed_criteria,
         error=None if asserted else error_info(error, view.turn),
-        total_time=round(performance.seconds, 6),
-        agent_time=round(view.agent_time, 6),
+        total_time=performance.seconds,
+        agent_time=view.agent_time,
     )
 
 
@@ -173,8 +174,8 @@ def cancelled(performance: Performance) -> RunFinished:
         status=RunStatus.CANCELLED,
         termination=Termination.CANCELLED,
         reasoning="The run was cancelled.",
-        total_time=round(performance.seconds, 6),
-        agent_time=round(performance.stage.view.agent_time, 6),
+        total_time=performance.seconds,
+        agent_time=performance.stage.view.agent_time,
     )
 
 

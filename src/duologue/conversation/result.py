@@ -117,7 +117,7 @@ def result_of(view: RunView, journal: Path | None = None) -> ScenarioResult:
         run_id=started.run_id if started else None,
         thread_id=started.thread_id if started else None,
         seed=started.seed if started else None,
-        turns=view.turn + 1,
+        turns=view.turns,
         journal=journal,
     )
 

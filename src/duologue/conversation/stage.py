@@ -14,6 +14,7 @@ from duologue.conversation.checking import Check, CheckInput, evaluate
 from duologue.conversation.setup import RunSetup
 from duologue.conversation.state import ScenarioState
 from duologue.conversation.turns import TurnOrder
+from duologue.conversation.watchdog import Watchdog
 from duologue.errors import CheckError, ConfigurationError
 from duologue.journal.events import (
     AgentCalled,
@@ -46,12 +47,17 @@ class Stage:
             RunScope(context=setup.context, journal=journal, who=agent.name, model_timeout=timeout)
             for agent in setup.agents
         ]
+        self._watchdog = Watchdog()
         self._check_scope = RunScope(context=setup.context, journal=journal, who="check", model_timeout=timeout)
 
     @property
     def agents(self) -> tuple[AgentAdapter, ...]:
         """The participants; their place is their index in events."""
         return self.setup.agents
+
+    def close(self) -> None:
+        """The run is over."""
+        self._watchdog.close()
 
     def open_turn(self) -> None:
         """Begin the next turn."""
@@ -96,11 +102,9 @@ class Stage:
             scope=self._scopes[index],
         )
         started = clock.monotonic()
-        answer = await call(agent, given, self.setup.config, on_delta)
+        answer = await call(agent, given, self.setup.config, self._watchdog, on_delta)
         seconds = clock.monotonic() - started
-        self.journal.append(
-            AgentCalled(participant=index, turn=self.view.turn, delivered=delivered, seconds=round(seconds, 6))
-        )
+        self.journal.append(AgentCalled(participant=index, turn=self.view.turn, delivered=delivered, seconds=seconds))
         self._take(index, answer)
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 from duologue.errors import ConfigurationError
@@ -39,7 +40,8 @@ class ScenarioState:
         self.view = view or RunView()
         if messages:
             self.view.messages.extend(messages)
-        self._executor = executor
+        # Weak, so that a run is freed as soon as it is over and never waits for the garbage collector.
+        self._executor_ref = weakref.ref(executor) if executor else None
 
     @property
     def messages(self) -> list[Message]:
@@ -59,9 +61,10 @@ class ScenarioState:
     @property
     def executor(self) -> ScenarioExecutor:
         """The engine that runs this conversation, for steps of your own that drive it."""
-        if self._executor is None:
-            raise ConfigurationError("This state was made without a run, so there is no executor to drive.")
-        return self._executor
+        executor = self._executor_ref() if self._executor_ref else None
+        if executor is None:
+            raise ConfigurationError("This state has no run in progress, so there is no executor to drive.")
+        return executor
 
     def add_message(self, message: Message) -> None:
         """Put a message into the conversation; every participant will be given it."""

@@ -6,7 +6,8 @@ that took part. ``SCHEMA_VERSION`` stands in the first event; see ``upgrade.py``
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
 from pydantic_core import core_schema
@@ -14,16 +15,30 @@ from pydantic_core import core_schema
 from duologue.messages import Message
 from duologue.vocabulary import AgentRole, CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
 
+E = TypeVar("E")
+
 SCHEMA_VERSION = 1
 
 RawMessage = Annotated[Message, GetPydanticSchema(lambda _source, _handler: core_schema.dict_schema())]
 """A message as the adapter gave it: checked once on arrival, and never narrowed afterwards."""
 
 
+_STRICT = ConfigDict(extra="forbid")
+
+
 class Frozen(BaseModel):
-    """Base of every value in a journal."""
+    """Base of the values inside events."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+def _event(cls: type[E]) -> type[E]:
+    """A frozen dataclass with slots: ten thousand conversations hold millions of events, so each must be small.
+
+    Events are made by this package, from typed values; they are validated by pydantic where they are read from a file.
+    """
+    return dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
 class Usage(Frozen):
@@ -86,8 +101,11 @@ class CriterionDecision(Frozen):
     message_ids: list[str] = []
 
 
-class RunStarted(Frozen):
+@_event
+class RunStarted:
     """First event of every journal: everything that is needed to know what was run."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["run_started"] = "run_started"
     schema_version: int = SCHEMA_VERSION
@@ -96,28 +114,37 @@ class RunStarted(Frozen):
     batch_run_id: str | None = None
     scenario: ScenarioSnapshot
     participants: list[ParticipantSnapshot]
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
     seed: int
     duologue_version: str
 
 
-class StepStarted(Frozen):
+@_event
+class StepStarted:
     """The script moved on to its step number ``index``, counted from 0."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["step_started"] = "step_started"
     index: int
     name: str
 
 
-class TurnStarted(Frozen):
+@_event
+class TurnStarted:
     """A new turn was opened. The first is number 0 and is open from the beginning, without this event."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["turn_started"] = "turn_started"
     turn: int
 
 
-class AgentCalled(Frozen):
+@_event
+class AgentCalled:
     """An adapter was called and answered. ``delivered`` messages were taken from its mailbox."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["agent_called"] = "agent_called"
     participant: int
@@ -126,11 +153,14 @@ class AgentCalled(Frozen):
     seconds: float
 
 
-class MessageAdded(Frozen):
+@_event
+class MessageAdded:
     """A message joined the conversation. ``author`` is None for messages that the script put in itself.
 
     ``stands_in_for`` is the participant whose turn the script used up with a fixed line.
     """
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["message_added"] = "message_added"
     message_id: str
@@ -140,16 +170,22 @@ class MessageAdded(Frozen):
     stands_in_for: int | None = None
 
 
-class MessagesRolledBack(Frozen):
+@_event
+class MessagesRolledBack:
     """Messages from ``index`` on were taken out of the conversation and of every mailbox."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["messages_rolled_back"] = "messages_rolled_back"
     index: int
     message_ids: list[str]
 
 
-class UserFinished(Frozen):
+@_event
+class UserFinished:
     """The simulated user has nothing more to say, and why."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["user_finished"] = "user_finished"
     participant: int
@@ -158,8 +194,11 @@ class UserFinished(Frozen):
     explanation: str = ""
 
 
-class ModelCalled(Frozen):
+@_event
+class ModelCalled:
     """A participant asked a model. ``response`` is the assistant message; ``seconds`` is its latency."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["model_called"] = "model_called"
     asker: str
@@ -175,8 +214,11 @@ class ModelCalled(Frozen):
     error: str | None = None
 
 
-class ToolCalled(Frozen):
+@_event
+class ToolCalled:
     """A tool was run by Duologue (not by the agent itself) and answered ``result``, or failed with ``error``."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["tool_called"] = "tool_called"
     name: str
@@ -188,8 +230,11 @@ class ToolCalled(Frozen):
     seconds: float = 0.0
 
 
-class CheckEvaluated(Frozen):
+@_event
+class CheckEvaluated:
     """A check gave its outcome. ``details`` is for people and reports; no decision reads it."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["check_evaluated"] = "check_evaluated"
     name: str
@@ -199,43 +244,52 @@ class CheckEvaluated(Frozen):
     status: CheckStatus
     score: float | None = None
     explanation: str = ""
-    message_ids: list[str] = []
-    details: dict[str, Any] = {}
+    message_ids: list[str] = field(default_factory=list[str])
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-class JudgeDecided(Frozen):
+@_event
+class JudgeDecided:
     """A judge decided. A ``checkpoint`` decides its own criteria only, ``final`` the run; advisory decides nothing."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["judge_decided"] = "judge_decided"
     judge: str
     turn: int
     kind: Literal["checkpoint", "final"]
     verdict: Verdict
-    decisions: list[CriterionDecision] = []
+    decisions: list[CriterionDecision] = field(default_factory=list[CriterionDecision])
     reasoning: str | None = None
     advisory: bool = False
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-class Noted(Frozen):
+@_event
+class Noted:
     """Something worth keeping that is no other event: an attack technique, a score, an injected fault."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["noted"] = "noted"
     kind: str
     turn: int
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-class RunFinished(Frozen):
+@_event
+class RunFinished:
     """Last event of a complete journal. ``verdict`` is there if and only if the status is ``completed``."""
+
+    __pydantic_config__ = _STRICT
 
     type: Literal["run_finished"] = "run_finished"
     status: RunStatus
     verdict: Verdict | None = None
     termination: Termination
     reasoning: str | None = None
-    passed_criteria: list[str] = []
-    failed_criteria: list[str] = []
+    passed_criteria: list[str] = field(default_factory=list[str])
+    failed_criteria: list[str] = field(default_factory=list[str])
     error: ErrorInfo | None = None
     total_time: float
     agent_time: float

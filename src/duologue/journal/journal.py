@@ -73,7 +73,7 @@ class Journal:
         with self._lock:
             if self.view.finished is not None:
                 raise JournalError(f"run {self.run_id} has finished; '{event.type}' cannot be added to its journal")
-            entry = Entry(self.run_id, len(self.entries), round(self._clock.now(), 6), event)
+            entry = Entry(self.run_id, len(self.entries), self._clock.now(), event)
             for sink in self._sinks:
                 sink.write(entry)
             self.entries.append(entry)

@@ -33,17 +33,20 @@ class JsonlSink:
 
     def write(self, entry: Entry) -> None:
         """One unbuffered write per event, so that nothing waits in this process's memory."""
-        body = entry.event.__pydantic_serializer__.to_json(entry.event, exclude_defaults=False)
-        line = b'{"seq":%d,"at":%.6f,%s\n' % (entry.seq, entry.at, body[1:])
+        body = _EVENT.dump_json(entry.event)
+        line = b'{"seq":%d,"at":%r,%s\n' % (entry.seq, entry.at, body[1:])
         try:
             if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = FileIO(self.path, "x")
+                self._file = self._create()
             self._file.write(line)
-        except FileExistsError as error:
-            raise JournalError(f"{self.path} exists already; a journal is never overwritten") from error
         except OSError as error:
             raise JournalError(f"cannot write the journal {self.path}: {error}") from error
+
+    def _create(self) -> FileIO:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            raise JournalError(f"{self.path} exists already; a journal is never overwritten")
+        return FileIO(self.path, "x")
 
     def close(self) -> None:
         """Close the file; harmless when it was never opened."""
@@ -105,11 +108,12 @@ def _entries(path: Path, lines: list[bytes]) -> Iterator[Entry]:
         raw = _parse(path, number, line)
         if number == 1:
             version = _version(path, raw)
-        seq, at = raw.pop("seq", None), raw.pop("at", 0.0)
-        if seq != number - 1:
-            raise JournalError(f"{path}, line {number}: found event number {seq!r}, expected {number - 1}")
         try:
-            event = _EVENT.validate_python(upgrade(raw, version))
+            raw = upgrade(raw, version)
+            seq, at = raw.pop("seq", None), raw.pop("at", 0.0)
+            if seq != number - 1:
+                raise JournalError(f"{path}, line {number}: found event number {seq!r}, expected {number - 1}")
+            event = _EVENT.validate_python(raw)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])

@@ -41,6 +41,7 @@ class RunView:
         messages: the same, as plain chat messages.
         mailboxes: per participant, the messages that it has not been given yet.
         turn: number of the open turn, from 0.
+        turns: how many turns there were in which something was said.
         checkpoint_decisions: what checkpoints have decided, compiled into the final result.
     """
 
@@ -49,6 +50,7 @@ class RunView:
     started_at: float = 0.0
     step: int | None = None
     turn: int = 0
+    turns: int = 0
     records: list[MessageAdded] = field(default_factory=list[MessageAdded])
     messages: list[Message] = field(default_factory=list[Message])
     mailboxes: list[deque[MessageAdded]] = field(default_factory=list[deque[MessageAdded]])
@@ -131,6 +133,7 @@ class RunView:
         )
 
     def _add(self, event: MessageAdded) -> None:
+        self.turns = event.turn + 1
         self.records.append(event)
         self.messages.append(event.message)
         for index, box in enumerate(self.mailboxes):

@@ -1,0 +1,97 @@
+"""Cancelling a run cancels its agent at once and leaves a complete journal."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+import duologue
+from duologue import RunStatus, Termination
+from duologue.testing import ScriptedUserAgent
+
+
+class Waiting(duologue.AgentAdapter):
+    def __init__(self):
+        self.called = threading.Event()
+        self.cancelled = threading.Event()
+
+    async def call(self, input):
+        self.called.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+
+async def until(event):
+    while not event.is_set():
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("play", [duologue.run, duologue.arun])
+async def test_cancelling_the_wait_cancels_the_agent_and_completes_the_journal(play, tmp_path):
+    agent = Waiting()
+    path = tmp_path / "run.jsonl"
+    task = asyncio.create_task(play("a", "b", [ScriptedUserAgent(["hi"]), agent], verbose=False, record=path))
+    await asyncio.wait_for(until(agent.called), 5)
+    task.cancel()
+    began = time.perf_counter()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert agent.cancelled.is_set()
+    assert time.perf_counter() - began < 0.9 * duologue.conversation.threads.CANCEL_GRACE
+    result = duologue.read_result(path)
+    assert (result.status, result.termination) == (RunStatus.CANCELLED, Termination.CANCELLED)
+    assert result.verdict is None
+    assert duologue.read_journal(path).complete
+
+
+async def test_cancelling_a_run_whose_agent_blocks_its_thread_still_returns(tmp_path, monkeypatch):
+    monkeypatch.setattr(duologue.conversation.threads, "CANCEL_GRACE", 0.05)
+    blocked, release = threading.Event(), threading.Event()
+
+    class Blocking(duologue.AgentAdapter):
+        async def call(self, input):
+            blocked.set()
+            release.wait(20)
+            return "too late"
+
+    path = tmp_path / "run.jsonl"
+    task = asyncio.create_task(
+        duologue.run("a", "b", [ScriptedUserAgent(["hi"]), Blocking()], verbose=False, record=path)
+    )
+    await asyncio.wait_for(until(blocked), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert duologue.read_result(path).termination is Termination.CANCELLED
+    release.set()
+
+
+async def test_siblings_of_a_cancelled_run_go_on():
+    agent = Waiting()
+    doomed = asyncio.create_task(duologue.arun("a", "b", [ScriptedUserAgent(["hi"]), agent], verbose=False))
+    healthy = asyncio.create_task(
+        duologue.arun("a", "b", [ScriptedUserAgent(["hi"])], script=[duologue.succeed()], verbose=False)
+    )
+    await asyncio.wait_for(until(agent.called), 5)
+    doomed.cancel()
+    assert (await healthy).success
+    with pytest.raises(asyncio.CancelledError):
+        await doomed
+
+
+async def test_an_agent_turn_in_the_background_is_cancelled_with_the_run():
+    agent = Waiting()
+
+    async def wait_for_call(state):
+        await until(agent.called)
+
+    script = [duologue.agent(wait=False), wait_for_call, lambda state: (_ for _ in ()).throw(KeyError("step"))]
+    with pytest.raises(KeyError):
+        await duologue.arun("a", "b", [agent], script=script, verbose=False)
+    assert agent.cancelled.is_set()

@@ -1,0 +1,163 @@
+"""Journals in memory and on disk: complete, ordered, readable after a crash and by later versions."""
+
+from __future__ import annotations
+
+import json
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import duologue
+from duologue.errors import JournalError
+from duologue.journal import Journal, JsonlSink, read_journal
+from duologue.journal.events import SCHEMA_VERSION, RunFinished, TurnStarted
+from duologue.journal.upgrade import upgrade
+from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context
+from duologue.vocabulary import RunStatus, Termination
+
+END = RunFinished(status=RunStatus.CANCELLED, termination=Termination.CANCELLED, total_time=1.0, agent_time=0.0)
+
+
+async def recorded(tmp_path, **options):
+    judge = ScriptedJudge([None, duologue.ScenarioResult(success=True, passed_criteria=["kind – très gentil"])])
+    agents = [ScriptedUserAgent(["hi \u2028 there"], repeat=True), ScriptedAgent(["hello"], repeat=True), judge]
+    return await duologue.arun("a", "b", agents, verbose=False, record=tmp_path, context=context(), **options)
+
+
+async def test_a_recorded_run_reads_back_to_an_equal_result(tmp_path):
+    result = await recorded(tmp_path, metadata={"ticket": 7}, checks=[lambda state: True])
+    again = duologue.read_result(result.journal)
+    assert again == result
+    assert again.messages[0]["content"] == "hi \u2028 there"
+    assert read_journal(result.journal).complete
+
+
+async def test_the_live_view_equals_the_fold_of_the_file(tmp_path):
+    agents = [ScriptedUserAgent(["x"], repeat=True), ScriptedAgent(["y"], repeat=True)]
+    executor = duologue.prepare("a", "b", agents, max_turns=2, verbose=False, record=tmp_path)
+    result = await executor.run()
+    assert read_journal(result.journal).view == executor.journal.view
+
+
+async def test_a_torn_last_line_is_left_out_and_reported(tmp_path):
+    path = (await recorded(tmp_path)).journal
+    whole = read_journal(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    torn = read_journal(path)
+    assert torn.entries == whole.entries[:-1]
+    assert "cut off" in torn.torn
+    assert not torn.complete
+    assert duologue.read_result(path).status is RunStatus.ERROR
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds no event"),
+        ("not json\n", "line 1: no JSON"),
+        ("[1]\n", "line 1: found a list"),
+        ('{"type": "turn_started"}\n', "is this a journal"),
+        ('{"type": "run_started", "schema_version": 999}\n', "reads up to"),
+    ],
+)
+def test_what_is_no_journal_is_refused_with_the_line(tmp_path, content, message):
+    path = tmp_path / "x.jsonl"
+    path.write_text(content)
+    with pytest.raises(JournalError, match=message):
+        read_journal(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(JournalError, match="No such file"):
+        read_journal(tmp_path / "none.jsonl")
+
+
+async def test_a_broken_line_in_the_middle_names_line_and_field(tmp_path):
+    path = (await recorded(tmp_path)).journal
+    lines = path.read_text().split("\n")
+    event = json.loads(lines[3])
+    lines[3] = json.dumps({**event, "surprise": 1})
+    path.write_text("\n".join(lines))
+    with pytest.raises(JournalError, match=r"line 4, field '.*surprise'"):
+        read_journal(path)
+    del lines[3]
+    path.write_text("\n".join(lines))
+    with pytest.raises(JournalError, match="found event number 4, expected 3"):
+        read_journal(path)
+
+
+def test_older_versions_are_upgraded_step_by_step():
+    steps = {1: lambda raw: {**raw, "b": raw["a"]}, 2: lambda raw: {**raw, "c": raw["b"]}}
+    assert upgrade({"type": "noted", "a": 1}, 1, steps=steps, to=3) == {"type": "noted", "a": 1, "b": 1, "c": 1}
+    assert upgrade({"type": "run_started", "schema_version": 1, "a": 1}, 1, steps=steps, to=3)["schema_version"] == 3
+    with pytest.raises(JournalError, match="too old"):
+        upgrade({"type": "noted"}, 1, steps={2: dict}, to=3)
+    assert upgrade({"type": "noted"}, SCHEMA_VERSION) == {"type": "noted"}
+
+
+def test_nothing_is_appended_after_the_end():
+    journal = Journal("run_1", clock=None)
+    journal.append(END)
+    with pytest.raises(JournalError, match="has finished"):
+        journal.append(TurnStarted(turn=1))
+
+
+def test_a_sink_that_fails_fails_the_append_and_nothing_is_recorded(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    journal = Journal("run_1", sinks=[JsonlSink(tmp_path / "file" / "run.jsonl")])
+    with pytest.raises(JournalError, match="cannot write"):
+        journal.append(TurnStarted(turn=1))
+    assert journal.entries == []
+
+
+def test_a_listener_that_fails_is_left_out_from_then_on():
+    journal = Journal("run_1")
+    heard = []
+
+    def bad(entry):
+        heard.append("bad")
+        raise ValueError
+
+    journal.listen(bad)
+    journal.listen(lambda entry: heard.append("good"))
+    journal.append(TurnStarted(turn=1))
+    journal.append(TurnStarted(turn=2))
+    assert heard == ["bad", "good", "good"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from duologue.journal import Journal, JsonlSink
+from duologue.journal.events import Noted
+journal = Journal("run_1", sinks=[JsonlSink(Path(sys.argv[1]))])
+exec(sys.argv[2])
+for number in range(50):
+    journal.append(Noted(kind="step", turn=0, data={"number": number}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_process_loses_nothing_that_was_appended(tmp_path):
+    path = tmp_path / "run.jsonl"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path), ""], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    lines = path.read_text().splitlines()
+    assert [json.loads(line)["data"]["number"] for line in lines] == list(range(50))
+
+
+async def test_no_key_is_ever_in_a_journal(tmp_path):
+    model = duologue.ModelConfig(model="openai/x", api_key="sk-secret")
+    executor = duologue.ScenarioExecutor(
+        "a",
+        "b",
+        [ScriptedUserAgent(["x"])],
+        [duologue.user()],
+        config=duologue.ScenarioConfig(default_model=model, record=tmp_path, verbose=False),
+    )
+    result = await executor.run()
+    assert "sk-secret" not in result.journal.read_text()
+    assert "openai/x" in result.journal.read_text()
