@@ -4,8 +4,8 @@
 
 Prints a table and one JSON line. Three questions:
 
-* cost: N scenarios x 5 turns of stub user, agent and judge in one process; CPU per turn, against a bare asyncio loop that
-  makes the same calls, and, with ``--reference``, against langwatch-scenario in that interpreter;
+* cost: N scenarios x 5 turns of stub user, agent and judge in one process; CPU per turn, against a bare asyncio loop
+  that makes the same calls, and, with ``--reference``, against langwatch-scenario in that interpreter;
 * concurrency: conversations whose roles sleep, against the ideal wall time;
 * latency: a scripted scenario of 15 steps with instant stubs.
 
@@ -30,7 +30,10 @@ TURNS = 5
 
 
 def stubs(seconds: float, others: float | None = None):
-    """A user, an agent and a judge that passes in the last turn; the agent sleeps that long, the others too or ``others``."""
+    """A user, an agent and a judge that passes in the last turn.
+
+    Each call takes that many seconds; those of the user and the judge ``others``, if that is given.
+    """
     others = seconds if others is None else others
     import duologue
 
@@ -138,7 +141,7 @@ def latency_case(repeats: int) -> dict[str, float]:
     return {"median_ms": statistics.median(times) * 1000, "max_ms": max(times[1:]) * 1000, "first_ms": times[0] * 1000}
 
 
-REFERENCE = '''
+REFERENCE = """
 import asyncio, json, os, sys, time, resource
 os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", SCENARIO_HEADLESS="1", LANGWATCH_ENDPOINT="http://127.0.0.1:9")
 import scenario
@@ -164,9 +167,10 @@ async def main():
     await asyncio.gather(*(one() for _ in range(n)))
     return time.perf_counter() - w, time.process_time() - c
 wall, cpu = asyncio.run(main())
-print(json.dumps({"wall": wall, "cpu": cpu, "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, "threads": 0}))
+rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"wall": wall, "cpu": cpu, "rss_mb": rss, "threads": 0}))
 sys.stdout.flush(); os._exit(0)
-'''
+"""
 
 
 def case(kind: str, n: int, seconds: float, api: str = "arun") -> dict[str, float]:
@@ -225,9 +229,7 @@ def main() -> None:
         rows.append(row("duologue arun, agent 1 s", 10_000, case("slow_agent", 10_000, 1.0), TURNS))
     latency = case("latency", 50, 0)
     print(f"\n15 scripted steps, instant stubs: median {latency['median_ms']:.2f} ms, worst {latency['max_ms']:.2f} ms")
-    print(
-        json.dumps({"benchmark": "engine", "python": platform.python_version(), "rows": rows, "latency": latency})
-    )
+    print(json.dumps({"benchmark": "engine", "python": platform.python_version(), "rows": rows, "latency": latency}))
 
 
 if __name__ == "__main__":

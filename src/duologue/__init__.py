@@ -1,8 +1,8 @@
 """Duologue rehearses AI agents before real users meet them.
 
-A simulated user talks with the agent under test; a judge and checks decide what the conversation was worth; every run is
-recorded. The public names are listed in ``__all__`` and loaded when they are first used, so that importing the package
-costs next to nothing.
+A simulated user talks with the agent under test; a judge and checks decide what the conversation was worth; every run
+is recorded. The public names are listed in ``__all__`` and loaded when they are first used, so that importing the
+package costs next to nothing.
 
     import duologue
 

@@ -1,6 +1,6 @@
 """Chat messages in the OpenAI format: their types, and small pure helpers to read and build them.
 
-A message is a plain dictionary, because that is what agents and providers exchange. Everything else in Duologue is typed.
+A message is a plain dictionary, because that is what agents and providers exchange. Everything else is a typed value.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Defaults, and how they are changed: per run, by ``configure``, by environment variables.
 
-``ScenarioConfig`` is what a run obeys. What is not set on a run is taken from ``ScenarioConfig.default_config``, and what
-is not set there from the field defaults below.
+``ScenarioConfig`` is what a run obeys. What is not set on a run is taken from ``ScenarioConfig.default_config``, and
+what is not set there from the field defaults below.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ _FIELD_DEFAULTS = ScenarioConfig()
 
 
 def env(name: str) -> str | None:
-    """``DUOLOGUE_<name>``, or the Scenario library's ``SCENARIO_<name>``; None when neither is set or both are empty."""
+    """``DUOLOGUE_<name>``, or the Scenario library's ``SCENARIO_<name>``; None when neither is set to something."""
     return os.environ.get(f"DUOLOGUE_{name}") or os.environ.get(f"SCENARIO_{name}") or None
 
 

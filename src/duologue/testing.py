@@ -20,7 +20,6 @@ from duologue.context import Context, SystemClock
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.conversation.result import ScenarioResult
 from duologue.messages import Message
-
 from duologue.vocabulary import AgentRole, Verdict
 
 __all__ = [
@@ -90,7 +89,7 @@ class VirtualClock:
 
 
 class CountingIds:
-    """``run_1``, ``thread_1``, ``run_2``, …"""
+    """Names that count: ``run_1``, ``thread_1``, ``run_2``."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -150,7 +149,7 @@ class ScriptedAgent(_Scripted):
     """An agent under test that says what you wrote.
 
     Args:
-        lines: what it answers, call by call: text, messages, a result, an exception to raise, or a function of the input.
+        lines: what it answers, call by call: text, messages, a result, an exception to raise, a function of the input.
         repeat: say the last line again when the lines are used up; otherwise that is an error.
         seconds: how long each call takes on the run's clock.
     """

@@ -15,6 +15,11 @@ from duologue.journal import fold, read_journal
 from duologue.journal.events import AgentCalled, MessageAdded, TurnStarted
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context, run_virtual
 
+
+def void(_: object) -> None:
+    """Nothing, whatever was given."""
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 STEPS = st.one_of(
     st.just(duologue.user()),
@@ -25,10 +30,10 @@ STEPS = st.one_of(
     st.builds(duologue.proceed, st.integers(1, 3)),
     st.just(duologue.judge(["ok"])),
     st.builds(lambda text: duologue.message({"role": "system", "content": text}), TEXT),
-    st.builds(
-        lambda index: lambda state: state.executor.rollback_messages_to(index) and None or None, st.integers(0, 4)
-    ),
+    st.builds(lambda index: lambda state: void(state.rollback_messages_to(index)), st.integers(0, 4)),
 )
+
+
 DECISIONS = st.lists(st.sampled_from([None, None, None, True, False, Verdict.UNDECIDED]), min_size=1, max_size=4)
 
 

@@ -102,21 +102,22 @@ class AgentAdapter(ABC):
     role: ClassVar[AgentRole] = AgentRole.AGENT
 
     timeout: float | None = None
-    """Seconds that one call may take; None for the run's own: ``agent_timeout``, or ten ``model_timeout`` for others."""
+    """Seconds that one call may take; None for the run's: ``agent_timeout``, or ten ``model_timeout`` for others."""
 
     @abstractmethod
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """Answer what is new.
 
         Returns:
-            Text, a chat message, a list of chat messages (tool calls and tool results included; empty for silence), or
-            a :class:`ScenarioResult` to end the run. A simulated user may return :class:`UserDone`.
+            Text, a chat message, a list of chat messages (tool calls and their results included; empty for silence),
+            or a :class:`ScenarioResult` to end the run. A simulated user may return :class:`UserDone`.
         """
 
     def stream(self, input: AgentInput) -> AsyncIterator[str | Message] | None:
-        """Override to answer piece by piece: yield text as it comes, and whole messages (tool calls, results) as they are.
+        """Override to answer piece by piece, for :func:`duologue.stream`.
 
-        Used by :func:`duologue.stream`; None, the default, means that the agent answers at once.
+        Yield text as it comes, and whole messages (tool calls, results) as they are. None, the default, means that the
+        agent answers at once.
         """
         return None
 

@@ -1,4 +1,4 @@
-"""What an adapter may return, brought into one form: a list of chat messages, a result, or the end of the user's part."""
+"""What an adapter may return, brought into one form: chat messages, a result, or the end of the user's part."""
 
 from __future__ import annotations
 

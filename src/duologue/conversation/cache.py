@@ -1,7 +1,7 @@
 """``@duologue.cache()``: remember on disk what a function answered, for runs that have a ``cache_key``.
 
-Meant for calls that cost time or money while a test is being written. The key is made of the cache key, the scenario, the
-arguments and the function's own source, so that a changed function, scenario or key is called anew.
+Meant for calls that cost time or money while a test is being written. The key is made of the cache key, the scenario,
+the arguments and the function's own source, so that a changed function, scenario or key is called anew.
 """
 
 from __future__ import annotations
@@ -143,5 +143,5 @@ def _store(path: Path, value: R) -> R:
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         pickle.dump(value, file)
-    os.replace(temporary, path)
+    Path(temporary).replace(path)
     return value

@@ -39,9 +39,9 @@ FAILED = "Scenario marked as failed with duologue.fail()"
 class ScenarioExecutor:
     """One scenario, ready to be played any number of times; each play is a run of its own.
 
-    Most callers want :func:`duologue.run`. Steps of your own reach the executor of their run by ``state.executor``; its
-    coroutines ``user``, ``agent``, ``judge``, ``message``, ``proceed``, ``check``, ``succeed`` and ``fail`` are what the
-    steps of the same names call.
+    Most callers want :func:`duologue.run`. Steps of your own reach the executor of their run by ``state.executor``;
+    its coroutines ``user``, ``agent``, ``judge``, ``message``, ``proceed``, ``check``, ``succeed`` and ``fail`` are
+    what the steps of the same names call.
 
     Args:
         name, description, agents, script: the scenario; see :func:`duologue.run`.

@@ -84,7 +84,7 @@ async def perform(executor: ScenarioExecutor) -> ScenarioResult:
     token = CURRENT_RUN.set(executor.state)
     try:
         performance.finish(await _play_within_limit(executor))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - kept and raised again by the caller; the journal is completed first
         executor.failure = error
         performance.finish(_failed(performance, error))
     except BaseException:
@@ -210,7 +210,7 @@ def _attach(error: BaseException | None, result: ScenarioResult) -> None:
 
 def _transcript(setup: RunSetup) -> list[Listener]:
     """The live transcript, if one is wanted."""
-    from duologue.journal.console import transcript_for  # noqa: PLC0415 - rich is loaded only for those who look
+    from duologue.journal.console import transcript_for
 
     listener = transcript_for(setup.config)
     return [listener] if listener else []

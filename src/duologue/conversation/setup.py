@@ -50,7 +50,7 @@ class RunSetup:
 
     def started(self, run_id: str, thread_id: str) -> RunStarted:
         """The frozen snapshot that the journal begins with."""
-        from duologue import __version__  # noqa: PLC0415 - the version lives at the root, which imports this module
+        from duologue import __version__
 
         return RunStarted(
             run_id=run_id,
@@ -83,8 +83,8 @@ def checked_agents(agents: Sequence[object]) -> tuple[AgentAdapter, ...]:
             )
         if not isinstance(agent, AgentAdapter):
             raise ConfigurationError(
-                f"agents[{index}] is a {type(agent).__name__}; expected an AgentAdapter. Subclass duologue.AgentAdapter "
-                "and write 'async def call(self, input)'."
+                f"agents[{index}] is a {type(agent).__name__}; expected an AgentAdapter. Subclass "
+                "duologue.AgentAdapter and write 'async def call(self, input)'."
             )
     return tuple(agent for agent in agents if isinstance(agent, AgentAdapter))
 
@@ -94,8 +94,8 @@ def checked_script(script: Sequence[object] | None) -> tuple[ScriptStep, ...]:
     for index, step in enumerate(script or ()):
         if not callable(step):
             raise ConfigurationError(
-                f"script[{index}] is a {type(step).__name__}; expected a step such as duologue.user(…) or a function of "
-                "the state"
+                f"script[{index}] is a {type(step).__name__}; expected a step such as duologue.user(…) or a function "
+                "of the state"
             )
     return tuple(script or ())  # pyright: ignore[reportReturnType]
 

@@ -125,7 +125,7 @@ _pool_lock = threading.Lock()
 async def in_worker_thread(start: Start[T], abandon: Callable[[], None]) -> T:
     """Run the coroutine in a worker thread and wait for it without blocking this loop.
 
-    When the waiting is cancelled, so is the coroutine. ``abandon`` is called if it does not end within ``CANCEL_GRACE``.
+    When the waiting is cancelled, so is the coroutine; ``abandon`` is called if it does not end in ``CANCEL_GRACE``.
     """
     handle = _shared_pool().submit(start)
     outcome = asyncio.wrap_future(handle.future)

@@ -1,7 +1,7 @@
 """Whose turn it is: the order of roles within a turn, as pure bookkeeping.
 
-A turn asks USER, then AGENT, then JUDGE. Several participants of one role are all asked, in the order in which they were
-given, before the next role. Each participant is asked at most once a turn.
+A turn asks USER, then AGENT, then JUDGE. Several participants of one role are all asked, in the order in which they
+were given, before the next role. Each participant is asked at most once a turn.
 """
 
 from __future__ import annotations

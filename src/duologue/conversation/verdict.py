@@ -1,8 +1,8 @@
 """From what was found to one verdict: the only place where a verdict is made.
 
-Rules, in order: a failed check or criterion fails the run; otherwise the judge's verdict stands; otherwise checkpoints and
-checks that all passed pass it; with nothing to go by the run is undecided. A check can veto a judge's pass and never
-rescue a fail.
+Rules, in order: a failed check or criterion fails the run; otherwise the judge's verdict stands; otherwise checkpoints
+and checks that all passed pass it; with nothing to go by the run is undecided. A check can veto a judge's pass and
+never rescue a fail.
 """
 
 from __future__ import annotations

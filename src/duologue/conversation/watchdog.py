@@ -74,5 +74,5 @@ class Watchdog:
         self._task.cancel()
 
 
-class CallTimeout(Exception):  # noqa: N818 - named like TimeoutError's asyncio relatives; never leaves the engine
+class CallTimeout(Exception):
     """The watchdog rang."""

@@ -41,7 +41,7 @@ class Transcript:
 
     def __init__(self, console: Console | None = None, level: int = 1) -> None:
         if console is None:
-            from rich.console import Console as RichConsole  # noqa: PLC0415 - loaded only for those who look
+            from rich.console import Console as RichConsole
 
             console = RichConsole(highlight=False)
         self._console = console
@@ -93,7 +93,7 @@ class Transcript:
 
     def _line(self, who: str, text: str, style: str) -> None:
         """Text of agents is data: it is never read as markup."""
-        from rich.text import Text  # noqa: PLC0415 - loaded only for those who look
+        from rich.text import Text
 
         label: Any = Text(f"{who + ':' if who else '':<8}", style="bold " + style if who else style)
         self._console.print(label.append(Text(clean(text), style=style if not who else "")), soft_wrap=True)

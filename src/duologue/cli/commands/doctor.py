@@ -1,0 +1,122 @@
+"""``duologue doctor``: what is installed here, and which models answer."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+import platform
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from duologue import __version__
+from duologue.cli.exit_codes import ExitCode
+from duologue.cli.output import print_json, terminal
+from duologue.context import SystemClock
+from duologue.errors import DuologueError
+from duologue.journal.console import clean
+from duologue.messages import user_message
+from duologue.models.ask import ask
+from duologue.models.base import ModelRequest
+from duologue.models.resolve import resolve
+from duologue.models.scope import RunScope
+from duologue.settings import ModelConfig, ScenarioConfig
+
+EXTRAS = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "google": "google-genai",
+    "mistral": "mistralai",
+    "groq": "groq",
+    "cohere": "cohere",
+    "bedrock": "boto3",
+    "local": "xllamacpp",
+    "hub": "huggingface-hub",
+    "otel": "opentelemetry-sdk",
+    "tui": "textual",
+}
+"""The package that shows that an extra is installed."""
+
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "MISTRAL_API_KEY", "GROQ_API_KEY")
+_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the doctor's report. ``ok`` is None for what is optional and absent."""
+
+    area: str
+    name: str
+    ok: bool | None
+    detail: str
+
+
+def doctor(
+    asked: Annotated[
+        list[str] | None, typer.Option("--ask", help="Also ask this model a question (may cost money). Repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Say what is installed and which models answer. Asks only the embedded model, unless --ask names others."""
+    findings = [
+        Finding(area="duologue", name="version", ok=True, detail=__version__),
+        Finding(area="duologue", name="python", ok=True, detail=f"{platform.python_version()}, {platform.platform()}"),
+        *(_extra(name, package) for name, package in EXTRAS.items()),
+        *(_key(name) for name in KEYS),
+        *_models(asked or []),
+    ]
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        _print(findings)
+    return ExitCode.UNCERTAIN if any(finding.ok is False for finding in findings) else ExitCode.PASSED
+
+
+def _extra(name: str, package: str) -> Finding:
+    try:
+        return Finding(area="extra", name=name, ok=True, detail=f"{package} {importlib.metadata.version(package)}")
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(area="extra", name=name, ok=None, detail=f"not installed: pip install 'duologue[{name}]'")
+
+
+def _key(name: str) -> Finding:
+    there = bool(os.environ.get(name))
+    return Finding(area="key", name=name, ok=True if there else None, detail="set" if there else "not set")
+
+
+def _models(asked: list[str]) -> list[Finding]:
+    from duologue.models import local
+
+    default = ScenarioConfig.default_config.default_model if ScenarioConfig.default_config else None
+    name = default.model if isinstance(default, ModelConfig) else default
+    findings = [Finding(area="model", name="default", ok=True if name else None, detail=name or "none is configured")]
+    problem = local.status().problem
+    if problem:
+        findings.append(Finding(area="model", name="local", ok=None, detail=problem))
+    names = asked if problem else ["local", *asked]
+    return [*findings, *(asyncio.run(_ask(name)) for name in names)]
+
+
+async def _ask(name: str) -> Finding:
+    clock = SystemClock()
+    began = clock.monotonic()
+    request = ModelRequest(messages=(user_message("Answer with the one word: yes"),), max_tokens=16)
+    try:
+        answer = await ask(resolve(name), request, RunScope(who="doctor", model_timeout=_TIMEOUT))
+    except DuologueError as error:
+        return Finding(area="model", name=name, ok=False, detail=str(error))
+    seconds = clock.monotonic() - began
+    return Finding(area="model", name=name, ok=True, detail=f"{answer.model} answered in {seconds:.1f} s")
+
+
+def _print(findings: list[Finding]) -> None:
+    table = Table("", "", "", "", show_header=False, box=None)
+    marks = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text("–", "dim")}
+    for finding in findings:
+        style = "dim" if finding.ok is None else ""
+        table.add_row(marks[finding.ok], finding.area, finding.name, Text(clean(finding.detail), style))
+    terminal().print(table)

@@ -1,0 +1,73 @@
+"""``duologue models``: the embedded models of this machine: what there is, fetch, stop."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from duologue.cli.exit_codes import ExitCode
+from duologue.cli.output import print_json, terminal
+
+models = typer.Typer(help="The embedded models of this machine.", no_args_is_help=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_MEGABYTE = 1_000_000
+
+
+@models.command("list")
+def list_models(as_json: JsonOption = False) -> int:
+    """The models whose weights are here, and the servers that run."""
+    from duologue.models import local
+
+    status = local.status()
+    if as_json:
+        print_json(asdict(status))
+        return ExitCode.PASSED
+    console = terminal()
+    table = Table("model", "from", "size", "file", header_style="bold")
+    for model in status.models:
+        table.add_row(f"local:{model.name}", model.source.value, f"{model.size / _MEGABYTE:.0f} MB", str(model.path))
+    console.print(table)
+    for server in status.servers:
+        console.print(Text(f"running: {server.name}, pid {server.pid}, port {server.port}, log {server.log}"))
+    if status.problem:
+        console.print(Text(status.problem, style="yellow"))
+    return ExitCode.PASSED
+
+
+@models.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="OWNER/REPOSITORY[/FILE.gguf] on the hub, or a name of the catalogue.")],
+) -> int:
+    """Fetch a model's weights from the Hugging Face hub. Says what it will download before it does."""
+    from duologue.models import local
+
+    console = terminal()
+    file = local.look_up(name)
+    size = f"{file.size / _MEGABYTE:.0f} MB" if file.size else "of unknown size"
+    console.print(Text(f"downloading {file.file} ({size}) of {file.repository}, revision {file.revision}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task(file.file.rpartition("/")[2], total=file.size)
+        weights = local.pull(name, progress=lambda done, total: progress.update(bar, completed=done, total=total))
+    console.print(Text(f"ready: use it as local:{weights.name}\nfile: {weights.path}"), soft_wrap=True)
+    return ExitCode.PASSED
+
+
+@models.command()
+def stop(name: Annotated[str | None, typer.Argument(help="Only the servers of this model.")] = None) -> int:
+    """Stop the servers of embedded models. They also stop by themselves when nobody asks them anything."""
+    from duologue.models import local
+
+    console = terminal()
+    stopped = local.stop(name)
+    for server in stopped:
+        console.print(Text(f"stopped {server.name} (pid {server.pid})"))
+    if not stopped:
+        console.print(Text("no server was running"))
+    return ExitCode.PASSED

@@ -1,0 +1,38 @@
+"""What the exit code of a command says; the same for all commands, and for continuous integration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from duologue.conversation.result import ScenarioResult
+from duologue.errors import ConfigurationError, DuologueError, JournalError
+from duologue.vocabulary import RunStatus, Verdict
+
+
+class ExitCode(IntEnum):
+    """0 all passed; 1 a case failed; 2 wrong usage; 3 errors or undecided cases; 130 interrupted."""
+
+    PASSED = 0
+    FAILED = 1
+    USAGE = 2
+    UNCERTAIN = 3
+    INTERRUPTED = 130
+
+
+def exit_code_of(results: Iterable[ScenarioResult]) -> ExitCode:
+    """A fail is the strongest word; then errors and undecided cases; only passes are a pass."""
+    results = list(results)
+    if any(result.status is RunStatus.CANCELLED for result in results):
+        return ExitCode.INTERRUPTED
+    if any(result.verdict is Verdict.FAIL for result in results):
+        return ExitCode.FAILED
+    if all(result.verdict is Verdict.PASS for result in results):
+        return ExitCode.PASSED
+    return ExitCode.UNCERTAIN
+
+
+def exit_code_for(error: DuologueError) -> ExitCode:
+    """What was asked for was wrong, or something broke on the way."""
+    usage = isinstance(error, (ConfigurationError, JournalError))
+    return ExitCode.USAGE if usage else ExitCode.UNCERTAIN
