@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from duologue.conversation.state import ScenarioState as ScenarioState
     from duologue.conversation.streaming import StreamChunk as StreamChunk
     from duologue.journal.jsonl import read_journal as read_journal
+    from duologue.models.budget import Budget as Budget
+    from duologue.models.budget import limit_process as limit_process
+    from duologue.models.cassette import CassetteMode as CassetteMode
     from duologue.models.resolve import resolve as resolve
     from duologue.settings import ModelConfig as ModelConfig
     from duologue.settings import ScenarioConfig as ScenarioConfig
@@ -77,6 +80,8 @@ _HOMES: dict[str, str] = {
     "AgentInput": "conversation.adapter",
     "AgentReturnTypes": "conversation.adapter",
     "AgentRole": "vocabulary",
+    "Budget": "models.budget",
+    "CassetteMode": "models.cassette",
     "Check": "conversation.checking",
     "CheckInput": "conversation.checking",
     "CheckOutcome": "conversation.checking",
@@ -106,6 +111,7 @@ _HOMES: dict[str, str] = {
     "check": "conversation.script",
     "fail": "conversation.script",
     "judge": "conversation.script",
+    "limit_process": "models.budget",
     "message": "conversation.script",
     "prepare": "conversation.run",
     "proceed": "conversation.script",

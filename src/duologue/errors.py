@@ -25,6 +25,8 @@
     │   ├── ModelRejectedError        the provider refused the request (4xx)
     │   └── ModelAnswerError          an answer that breaks the provider's own format
     ├── BudgetExceededError           the money, tokens or time that was set aside is spent
+    ├── CassetteError                 a cassette that cannot be written or read
+    │   └── CassetteMissError         a strict replay was asked something that is not on the tape
     └── JournalError                  a journal that cannot be written or read
 
 ``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
@@ -174,6 +176,14 @@ class ModelAnswerError(ModelError):
 
 class BudgetExceededError(DuologueError):
     """What was set aside for a run or for the process is spent. Not a failure of the agent."""
+
+
+class CassetteError(DuologueError):
+    """A cassette that cannot be written or read."""
+
+
+class CassetteMissError(CassetteError):
+    """A strict replay was asked something that is not on the tape: what, and the nearest request that is."""
 
 
 class JournalError(DuologueError):

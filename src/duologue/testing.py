@@ -20,6 +20,7 @@ from duologue.context import Context, SystemClock
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.conversation.result import ScenarioResult
 from duologue.messages import Message
+from duologue.models.scripted import ScriptedModel
 from duologue.vocabulary import AgentRole, Verdict
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "FaultInjector",
     "ScriptedAgent",
     "ScriptedJudge",
+    "ScriptedModel",
     "VirtualClock",
     "VirtualLoop",
     "context",

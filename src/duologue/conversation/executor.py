@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from duologue.context import Context
@@ -26,6 +27,8 @@ from duologue.conversation.state import ScenarioState
 from duologue.errors import MissingRoleError, ScriptError
 from duologue.journal.journal import Journal, Listener
 from duologue.messages import Message, user_message
+from duologue.models.budget import Budget
+from duologue.models.cassette import CassetteMode
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.vocabulary import AgentRole, CheckStatus, Termination, Verdict
 
@@ -50,6 +53,7 @@ class ScenarioExecutor:
         checks: assertions that are evaluated by code, at the end of each turn or of the conversation.
         config: all settings at once, in place of the configured defaults.
         context: clock, ids and seed.
+        budget, cassette, cassette_mode: see :func:`duologue.prepare`.
         listeners: told of every event.
     """
 
@@ -70,6 +74,9 @@ class ScenarioExecutor:
         batch_run_id: str | None = None,
         config: ScenarioConfig | None = None,
         context: Context | None = None,
+        budget: Budget | None = None,
+        cassette: str | Path | None = None,
+        cassette_mode: CassetteMode | str = CassetteMode.AUTO,
         listeners: Sequence[Listener] = (),
         on_delta: OnDelta | None = None,
     ) -> None:
@@ -86,6 +93,8 @@ class ScenarioExecutor:
             set_id=set_id or DEFAULT_SET,
             batch_run_id=batch_id(batch_run_id),
             metadata=metadata or {},
+            budget=budget,
+            cassette=(cassette, CassetteMode(cassette_mode)) if cassette else None,
         )
         self.listeners = tuple(listeners)
         self.on_delta = on_delta

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from duologue.conversation.result import ScenarioResult
-from duologue.journal.journal import Journal
+if TYPE_CHECKING:
+    # The pytest plugin registers itself here at every start of pytest: this module must cost nothing to import.
+    from duologue.conversation.result import ScenarioResult
+    from duologue.journal.journal import Journal
 
 logger = logging.getLogger("duologue.observers")
 
-RunObserver = Callable[[ScenarioResult, Journal], None]
+RunObserver = Callable[["ScenarioResult", "Journal"], None]
 """Called after every run, also after those that raise; a failure in it is logged and changes nothing."""
 
 _observers: tuple[RunObserver, ...] = ()

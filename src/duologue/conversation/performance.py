@@ -23,6 +23,7 @@ from duologue.conversation.verdict import Conclusion, conclude
 from duologue.errors import (
     AgentTimeoutError,
     BudgetExceededError,
+    DuologueError,
     RunError,
     RunTimeoutError,
     ScriptError,
@@ -101,15 +102,33 @@ async def perform(executor: ScenarioExecutor) -> ScenarioResult:
 
 
 async def _play_within_limit(executor: ScenarioExecutor) -> RunFinished:
-    limit = executor.config.run_timeout
-    timer = asyncio.timeout(limit)
+    late = _late(executor)
+    timer = asyncio.timeout(late.seconds if late else None)
     try:
         async with timer:
             return _concluded(executor.performance, await _play(executor))
     except TimeoutError as error:
-        if timer.expired():
-            raise RunTimeoutError(f"the run took longer than run_timeout={limit:g} s") from error
+        if late and timer.expired():
+            raise late.error from error
         raise
+
+
+@dataclass(frozen=True)
+class _Late:
+    """The time limit that a run reaches first, in seconds, and what reaching it comes to."""
+
+    seconds: float
+    error: DuologueError
+
+
+def _late(executor: ScenarioExecutor) -> _Late | None:
+    limit, budget = executor.config.run_timeout, executor.setup.budget
+    allowed = budget.seconds if budget else None
+    if allowed is not None and (limit is None or allowed <= limit):
+        return _Late(allowed, BudgetExceededError(f"the run has used its budget of {allowed:g} s of time"))
+    if limit is None:
+        return None
+    return _Late(limit, RunTimeoutError(f"the run took longer than run_timeout={limit:g} s"))
 
 
 async def _play(executor: ScenarioExecutor) -> Conclusion:

@@ -18,6 +18,8 @@ from duologue.conversation.result import ScenarioResult
 from duologue.conversation.setup import ScriptStep
 from duologue.conversation.streaming import StreamChunk, chunks_of
 from duologue.conversation.threads import in_worker_thread
+from duologue.models.budget import Budget
+from duologue.models.cassette import CassetteMode
 from duologue.settings import effective_config
 
 P = ParamSpec("P")
@@ -43,6 +45,9 @@ def prepare(
     run_timeout: float | None = None,
     batch_run_id: str | None = None,
     context: Context | None = None,
+    budget: Budget | None = None,
+    cassette: str | Path | None = None,
+    cassette_mode: CassetteMode | str = CassetteMode.AUTO,
 ) -> ScenarioExecutor:
     """A scenario that is ready to be played, and has not begun.
 
@@ -63,6 +68,10 @@ def prepare(
         agent_timeout, model_timeout: seconds for one call of the agent (60), of a model (120).
         run_timeout: seconds for the whole run; None for no limit.
         context: clock and ids, for tests.
+        budget: what the model calls of the simulated user, the judge and the checks may cost.
+        cassette: a ``.jsonl`` file, or a folder that gets one per scenario, for the answers of models and of agents
+            behind a URL.
+        cassette_mode: ``record`` asks and writes, ``replay`` never asks, ``auto`` asks for what is not there yet.
 
     Raises:
         ConfigurationError: something that was given is not what it should be.
@@ -89,6 +98,9 @@ def prepare(
         batch_run_id=batch_run_id,
         config=config,
         context=context,
+        budget=budget,
+        cassette=cassette,
+        cassette_mode=cassette_mode,
     )
 
 

@@ -15,6 +15,8 @@ from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError
 from duologue.journal.events import ParticipantSnapshot, RunStarted, ScenarioSnapshot
 from duologue.journal.jsonl import JsonlSink
+from duologue.models.budget import Budget
+from duologue.models.cassette import Cassette, CassetteMode, cassette_path
 from duologue.settings import ModelConfig, ScenarioConfig, env
 
 StepResult = ScenarioResult | None
@@ -35,6 +37,8 @@ class RunSetup:
         config: what the run obeys.
         context: clock, ids and the seed of this run.
         set_id, batch_run_id, metadata: for grouping and finding runs.
+        budget: what the model calls of this run may cost.
+        cassette: where answers of the outside world are recorded or replayed, and how.
     """
 
     name: str
@@ -47,6 +51,8 @@ class RunSetup:
     set_id: str = DEFAULT_SET
     batch_run_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    budget: Budget | None = None
+    cassette: tuple[str | Path, CassetteMode] | None = None
 
     def started(self, run_id: str, thread_id: str) -> RunStarted:
         """The frozen snapshot that the journal begins with."""
@@ -118,6 +124,14 @@ def journal_path(record: str | Path | None, run_id: str) -> Path | None:
 def sinks_for(path: Path | None) -> list[JsonlSink]:
     """The sinks of a run that is recorded at ``path``, or none."""
     return [JsonlSink(path)] if path else []
+
+
+def cassette_for(setup: RunSetup) -> Cassette | None:
+    """A tape of its own for a new run."""
+    if setup.cassette is None:
+        return None
+    place, mode = setup.cassette
+    return Cassette(cassette_path(place, setup.name), mode)
 
 
 def batch_id(given: str | None) -> str | None:

@@ -6,12 +6,13 @@ Every change is an event appended to the journal; the journal's view is the only
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from duologue.conversation.adapter import AgentAdapter, AgentInput, JudgmentRequest, UserDone
 from duologue.conversation.answers import Answer, messages_of
 from duologue.conversation.calling import OnDelta, call
 from duologue.conversation.checking import Check, CheckInput, evaluate
-from duologue.conversation.setup import RunSetup
+from duologue.conversation.setup import RunSetup, cassette_for
 from duologue.conversation.state import ScenarioState
 from duologue.conversation.turns import TurnOrder
 from duologue.conversation.watchdog import Watchdog
@@ -26,6 +27,7 @@ from duologue.journal.events import (
 )
 from duologue.journal.journal import Journal
 from duologue.messages import Message
+from duologue.models.budget import ledger_for
 from duologue.models.scope import RunScope
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
 from duologue.vocabulary import CheckStatus, Scope
@@ -42,13 +44,18 @@ class Stage:
         self.order = TurnOrder([agent.role for agent in setup.agents])
         self._messages_added = 0
         self._turn_checked = -1
-        timeout = setup.config.model_timeout or DEFAULT_MODEL_TIMEOUT
-        self._scopes = [
-            RunScope(context=setup.context, journal=journal, who=agent.name, model_timeout=timeout)
-            for agent in setup.agents
-        ]
         self._watchdog = Watchdog()
-        self._check_scope = RunScope(context=setup.context, journal=journal, who="check", model_timeout=timeout)
+        self._scope = RunScope(
+            context=setup.context,
+            journal=journal,
+            who="check",
+            model_timeout=setup.config.model_timeout or DEFAULT_MODEL_TIMEOUT,
+            ledger=ledger_for(setup.budget, setup.context.clock),
+            cassette=cassette_for(setup),
+        )
+        self._scopes = [
+            replace(self._scope, who=agent.name, participant=index) for index, agent in enumerate(setup.agents)
+        ]
 
     @property
     def agents(self) -> tuple[AgentAdapter, ...]:
@@ -139,9 +146,7 @@ class Stage:
 
     async def _evaluate(self, check: Check, records: list[MessageAdded]) -> CheckEvaluated:
         turn = self.view.turn
-        outcome = await evaluate(
-            check, CheckInput(state=self.state, records=records, turn=turn, scope=self._check_scope)
-        )
+        outcome = await evaluate(check, CheckInput(state=self.state, records=records, turn=turn, scope=self._scope))
         event = CheckEvaluated(
             name=check.name,
             kind=check.kind,

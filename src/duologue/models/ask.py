@@ -1,71 +1,240 @@
-"""Ask a model on behalf of a participant: timed, bounded, and in the journal whether it answers or not."""
+"""Ask a model on behalf of a participant: timed, paid for, recorded, replayed.
+
+Whatever a participant asks a model goes through here. In order: the call is set aside in the budget, answered by the
+run's cassette or by the model within its timeout, settled, and written into the journal whether it succeeded or not.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Generic, TypeVar
 
-from duologue.errors import ModelError, ModelTimeoutError
-from duologue.journal.events import ModelCalled
-from duologue.models.base import Model, ModelAnswer, ModelRequest
+from pydantic import TypeAdapter
+
+from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError
+from duologue.journal.events import ModelCalled, Usage
+from duologue.messages import assistant_message
+from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
+from duologue.models.budget import Amount, Reservation, tokens_at_most, tokens_in
+from duologue.models.deadline import call_deadline
+from duologue.models.prices import estimated_cost
 from duologue.models.scope import RunScope
+
+T = TypeVar("T")
+
+_COMPLETION = TypeAdapter(Completion)
+_ANSWER = TypeAdapter(ModelAnswer)
 
 
 async def ask(model: Model, request: ModelRequest, scope: RunScope) -> ModelAnswer:
-    """Ask, and record the call.
+    """Ask a model to answer messages.
 
     Raises:
-        ModelTimeoutError: no answer within ``scope.model_timeout`` seconds, retries included.
+        ModelTimeoutError: no answer within ``scope.model_timeout`` seconds, retries included, standing in line for the
+            provider not.
         ModelError: whatever else went wrong.
+        BudgetExceededError: there is not enough left for this call.
+        CassetteMissError: the run is replayed, and this request was not recorded.
     """
-    started = scope.context.clock.monotonic()
-    try:
-        async with asyncio.timeout(scope.model_timeout):
-            answer = await model.answer(request)
-    except TimeoutError as error:
-        failure = ModelTimeoutError(
-            f"{model.name} did not answer within {scope.model_timeout:g} s; raise model_timeout if it is slow",
-            model=model.name,
-        )
-        _record_failure(model, request, scope, started, failure)
-        raise failure from error
-    except ModelError as error:
-        _record_failure(model, request, scope, started, error)
-        raise
-    if scope.journal:
-        scope.journal.append(
-            ModelCalled(
-                asker=scope.who,
-                turn=scope.turn,
-                model=answer.model or model.name,
-                request_digest=request_digest(model.name, request),
-                response=answer.message,
-                usage=answer.usage,
-                cost=answer.cost,
-                seconds=answer.seconds,
-                attempts=answer.attempts,
-            )
-        )
-    return answer
+    question = _Question(
+        model=model,
+        data=_request_as_data(model.name, request),
+        tokens=tokens_at_most(request),
+        live=lambda: model.answer(request),
+        to_data=answer_as_data,
+        from_data=answer_from_data,
+        seen_as=lambda answer: answer,
+    )
+    return await _put(question, scope)
+
+
+async def ask_completion(
+    model: CompletionModel,
+    prompt: str,
+    scope: RunScope,
+    *,
+    stop: tuple[str, ...] = (),
+    max_tokens: int = 64,
+    temperature: float = 0.0,
+    seed: int | None = None,
+    logprobs: int = 0,
+) -> Completion:
+    """Ask a model to continue a text: takes what ``CompletionModel.complete`` takes, raises what :func:`ask` does."""
+    options: dict[str, Any] = {
+        "stop": stop,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "seed": seed,
+        "logprobs": logprobs,
+    }
+    question = _Question(
+        model=model,
+        data={"model": model.name, "prompt": prompt, **options},
+        tokens=(tokens_in(prompt), max_tokens),
+        live=lambda: model.complete(prompt, **options),
+        to_data=_completion_as_data,
+        from_data=_completion_from_data,
+        seen_as=lambda completion: _completion_as_answer(model.name, completion),
+    )
+    return await _put(question, scope)
 
 
 def request_digest(model: str, request: ModelRequest) -> str:
     """A name for this very question to this very model: the same wherever and whenever it is asked."""
-    text = json.dumps({"model": model, **asdict(request)}, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return _digest(_request_as_data(model, request))
 
 
-def _record_failure(model: Model, request: ModelRequest, scope: RunScope, started: float, error: ModelError) -> None:
-    if scope.journal:
-        scope.journal.append(
-            ModelCalled(
-                asker=scope.who,
-                turn=scope.turn,
-                model=model.name,
-                request_digest=request_digest(model.name, request),
-                seconds=scope.context.clock.monotonic() - started,
-                error=f"{type(error).__name__}: {error}",
-            )
+def answer_as_data(answer: ModelAnswer) -> dict[str, Any]:
+    """An answer as plain JSON data."""
+    return {**asdict(answer), "usage": answer.usage.model_dump()}
+
+
+def answer_from_data(data: dict[str, Any]) -> ModelAnswer:
+    """The answer that :func:`answer_as_data` wrote."""
+    return _ANSWER.validate_python(data)
+
+
+def _request_as_data(model: str, request: ModelRequest) -> dict[str, Any]:
+    """The request as plain data. Shallow: it is only read, and copying a long conversation would take its time."""
+    data = {field.name: getattr(request, field.name) for field in fields(request)}
+    return {"model": model, **data, "tools": [vars(tool) for tool in request.tools]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question(Generic[T]):
+    """Something to ask a model, whatever the shape of its answer.
+
+    Attributes:
+        data: the question as plain data: what its digest is made of.
+        tokens: that may be read and written at most.
+        live: asks the model.
+        to_data, from_data: the answer on a cassette, and back.
+        seen_as: the answer as the journal shows it.
+    """
+
+    model: Model
+    data: dict[str, Any]
+    tokens: tuple[int, int]
+    live: Callable[[], Awaitable[T]]
+    to_data: Callable[[T], dict[str, Any]]
+    from_data: Callable[[dict[str, Any]], T]
+    seen_as: Callable[[T], ModelAnswer]
+
+
+async def _put(question: _Question[T], scope: RunScope) -> T:
+    started = scope.context.clock.monotonic()
+    reservation = _set_aside(question, scope)
+    try:
+        answer = await _answer(question, scope)
+    except BaseException as error:
+        if reservation:
+            reservation.release()
+        if isinstance(error, ModelError):
+            _record_failure(question, scope, scope.context.clock.monotonic() - started, error)
+        raise
+    seen = question.seen_as(answer)
+    if reservation:
+        reservation.settle(Amount(money=seen.cost or 0.0, tokens=seen.usage.total_tokens))
+    _record(question, seen, scope)
+    return answer
+
+
+async def _answer(question: _Question[T], scope: RunScope) -> T:
+    """From the run's cassette if it has one, else from the model."""
+    if scope.cassette is None:
+        return await _live(question, scope)
+
+    async def live() -> dict[str, Any]:
+        return question.to_data(await _live(question, scope))
+
+    return question.from_data(await scope.cassette.play("model", question.data, live))
+
+
+async def _live(question: _Question[T], scope: RunScope) -> T:
+    try:
+        async with asyncio.timeout(scope.model_timeout) as deadline:
+            with call_deadline(deadline):
+                return await question.live()
+    except TimeoutError as error:
+        name = question.model.name
+        raise ModelTimeoutError(
+            f"{name} did not answer within {scope.model_timeout:g} s; raise model_timeout if it is slow", model=name
+        ) from error
+
+
+def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
+    """What the call may cost at most."""
+    ledger = scope.ledger
+    if ledger is None:
+        return None
+    read, written = question.tokens
+    price: float | None = 0.0
+    if ledger.limits_money:
+        usage = Usage(input_tokens=read, output_tokens=written)
+        price = estimated_cost(question.model.name, usage, scope.context.clock.now())
+    if price is None:
+        raise ConfigurationError(
+            f"no price is known for the model '{question.model.name}', so a budget in money cannot be kept with it; "
+            "limit tokens instead: Budget(tokens=…)"
         )
+    return ledger.reserve(Amount(money=price, tokens=read + written))
+
+
+def _record(question: _Question[T], seen: ModelAnswer, scope: RunScope) -> None:
+    if scope.journal is None:
+        return
+    scope.journal.append(
+        ModelCalled(
+            asker=scope.who,
+            turn=scope.turn,
+            model=seen.model or question.model.name,
+            request_digest=_digest(question.data),
+            response=seen.message,
+            usage=seen.usage,
+            cost=seen.cost,
+            seconds=seen.seconds,
+            attempts=seen.attempts,
+        )
+    )
+
+
+def _record_failure(question: _Question[T], scope: RunScope, seconds: float, error: ModelError) -> None:
+    if scope.journal is None:
+        return
+    scope.journal.append(
+        ModelCalled(
+            asker=scope.who,
+            turn=scope.turn,
+            model=question.model.name,
+            request_digest=_digest(question.data),
+            seconds=seconds,
+            error=f"{type(error).__name__}: {error}",
+        )
+    )
+
+
+def _completion_as_data(completion: Completion) -> dict[str, Any]:
+    return {**asdict(completion), "usage": completion.usage.model_dump()}
+
+
+def _completion_from_data(data: dict[str, Any]) -> Completion:
+    return _COMPLETION.validate_python(data)
+
+
+def _completion_as_answer(model: str, completion: Completion) -> ModelAnswer:
+    return ModelAnswer(
+        message=assistant_message(completion.text),
+        usage=completion.usage,
+        cost=0.0,
+        seconds=completion.seconds,
+        model=model,
+    )
+
+
+def _digest(question: dict[str, Any]) -> str:
+    text = json.dumps(question, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

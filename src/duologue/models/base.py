@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from duologue.journal.events import Usage
+from duologue.journal.events import RawMessage, Usage
 from duologue.messages import Message, ToolCall, text_of, tool_calls_of
 
 ToolChoice = Literal["auto", "required", "none"]
@@ -62,7 +62,7 @@ class ModelAnswer:
         refusal: the provider's refusal text, when the model declined to answer.
     """
 
-    message: Message
+    message: RawMessage
     usage: Usage = Usage()
     cost: float | None = None
     seconds: float = 0.0
@@ -102,11 +102,15 @@ class Completion:
 
     Attributes:
         text: what was written up to the stop text.
+        usage: tokens read and written.
+        cost: US dollars; None where no price is known.
+        seconds: from sending the request to its full answer.
         logprobs: for each token written, the log probability of every candidate that was asked for, by its text.
     """
 
     text: str
     usage: Usage = Usage()
+    cost: float | None = None
     seconds: float = 0.0
     logprobs: tuple[dict[str, float], ...] = ()
 

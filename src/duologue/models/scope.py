@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from duologue.context import Context
 from duologue.journal.journal import Journal
+from duologue.models.budget import Ledger
+from duologue.models.cassette import Cassette
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
 
 
@@ -21,13 +23,19 @@ class RunScope:
         context: clock, ids and seed of the run.
         journal: of the run; None when the adapter is called outside a run, as in its own unit tests.
         who: the participant's name, used in events and errors.
+        participant: its index in events; None outside a run, and for checks.
         model_timeout: seconds that one model call may take.
+        ledger: the budget that calls are paid from; None where nothing is limited.
+        cassette: what the outside world's answers are recorded on or replayed from; None asks the world.
     """
 
     context: Context = field(default_factory=Context)
     journal: Journal | None = None
     who: str = "adapter"
+    participant: int | None = None
     model_timeout: float = DEFAULT_MODEL_TIMEOUT
+    ledger: Ledger | None = None
+    cassette: Cassette | None = None
 
     @property
     def turn(self) -> int:

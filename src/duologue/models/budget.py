@@ -1,0 +1,170 @@
+"""What may be spent: set aside before a call, settled after it, for a run and for the whole process.
+
+A :class:`Budget` is a wish; a :class:`Ledger` keeps it. Every model call sets aside what it may cost at most, so that
+many conversations at once cannot overspend together; what it did not use is given back. A spent budget ends a run
+without a verdict (termination ``budget``): it says nothing about the agent.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from duologue.context import Clock, SystemClock
+from duologue.errors import BudgetExceededError, ConfigurationError
+from duologue.messages import text_of
+from duologue.models.base import ModelRequest
+
+DEFAULT_ANSWER_TOKENS = 1024
+"""Set aside for the answer to a request that has no ``max_tokens``."""
+BYTES_PER_TOKEN = 4
+"""A rough rule for text of any language model; only used to set tokens aside."""
+_TOKENS_PER_MESSAGE = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What may be spent. None means: no limit.
+
+    Attributes:
+        money: US dollars.
+        tokens: read and written together.
+        seconds: of wall time.
+    """
+
+    money: float | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("money", "tokens", "seconds"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ConfigurationError(f"Budget({name}={value}): expected 0 or more, or None for no limit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """Money (US dollars) and tokens."""
+
+    money: float = 0.0
+    tokens: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(money=self.money + other.money, tokens=self.tokens + other.tokens)
+
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(money=self.money - other.money, tokens=self.tokens - other.tokens)
+
+
+class Ledger:
+    """Keeps one budget, and through ``parent`` the one above it. Safe to use from several threads.
+
+    Args:
+        budget: what may be spent.
+        owner: whose it is, for error messages: ``the run``, ``the process``.
+        parent: the ledger that everything spent here is spent from as well.
+    """
+
+    def __init__(
+        self, budget: Budget, *, owner: str = "the run", parent: Ledger | None = None, clock: Clock | None = None
+    ) -> None:
+        self.budget = budget
+        self.spent = Amount()
+        self.reserved = Amount()
+        self._owner = owner
+        self._parent = parent
+        self._clock = clock or SystemClock()
+        self._began = self._clock.monotonic()
+        self._lock = threading.Lock()
+
+    def reserve(self, amount: Amount) -> Reservation:
+        """Set this much aside.
+
+        Raises:
+            BudgetExceededError: there is not that much left.
+        """
+        if self._parent is not None:
+            self._parent.reserve(amount)
+        try:
+            with self._lock:
+                self._check(amount)
+                self.reserved += amount
+        except BudgetExceededError:
+            if self._parent is not None:
+                self._parent.settle(amount, Amount())
+            raise
+        return Reservation(self, amount)
+
+    def settle(self, reserved: Amount, spent: Amount) -> None:
+        """Replace what was set aside by what was really spent."""
+        with self._lock:
+            self.reserved -= reserved
+            self.spent += spent
+        if self._parent is not None:
+            self._parent.settle(reserved, spent)
+
+    @property
+    def limits_money(self) -> bool:
+        """Whether money is limited here or above."""
+        return self.budget.money is not None or (self._parent is not None and self._parent.limits_money)
+
+    def _check(self, amount: Amount) -> None:
+        budget, committed = self.budget, self.spent + self.reserved
+        if budget.money is not None and committed.money + amount.money > budget.money:
+            raise self._exceeded(f"${budget.money:g}", f"${committed.money:.6g}", f"${amount.money:.6g}")
+        if budget.tokens is not None and committed.tokens + amount.tokens > budget.tokens:
+            raise self._exceeded(f"{budget.tokens} tokens", str(committed.tokens), str(amount.tokens))
+        seconds = self._clock.monotonic() - self._began
+        if budget.seconds is not None and seconds > budget.seconds:
+            raise BudgetExceededError(f"{self._owner} has used its {budget.seconds:g} s of time")
+
+    def _exceeded(self, limit: str, committed: str, wanted: str) -> BudgetExceededError:
+        return BudgetExceededError(
+            f"the budget of {self._owner} is spent: {committed} of {limit} are used or set aside, and the next model "
+            f"call may take {wanted}. Raise the budget, or lower max_tokens."
+        )
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What was set aside for one call."""
+
+    ledger: Ledger
+    amount: Amount
+
+    def settle(self, spent: Amount) -> None:
+        """The call was made and used this much; the rest is given back."""
+        self.ledger.settle(self.amount, spent)
+
+    def release(self) -> None:
+        """The call was not made, or was not answered: everything is given back."""
+        self.ledger.settle(self.amount, Amount())
+
+
+_process: Ledger | None = None
+
+
+def limit_process(budget: Budget | None) -> Ledger | None:
+    """Set what all runs of this process may spend together from now on; None lifts it."""
+    global _process  # noqa: PLW0603 - part of the process's explicit default configuration
+    _process = Ledger(budget, owner="the process") if budget else None
+    return _process
+
+
+def ledger_for(budget: Budget | None, clock: Clock) -> Ledger | None:
+    """The ledger of a new run: its own budget, under the process's; None when nothing is limited."""
+    if budget is None:
+        return _process
+    return Ledger(budget, parent=_process, clock=clock)
+
+
+def tokens_at_most(request: ModelRequest) -> tuple[int, int]:
+    """Tokens that a request may read and write: rough figures, for setting them aside."""
+    read = sum(tokens_in(text_of(message)) + _TOKENS_PER_MESSAGE for message in request.messages)
+    return read, DEFAULT_ANSWER_TOKENS if request.max_tokens is None else request.max_tokens
+
+
+def tokens_in(text: str) -> int:
+    """Roughly how many tokens a text has."""
+    return len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN + 1

@@ -1,0 +1,162 @@
+"""Cassettes: what the outside world answered, recorded once and replayed for ever.
+
+A cassette belongs to one run. Every model call, agent call over HTTP and tool call that goes through it is found by a
+digest of its request; the same request asked twice has two answers, in order. Values that look like secrets are never
+written, and do not change the digest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
+
+from duologue.errors import CassetteError, CassetteMissError
+
+SECRET = "[secret]"
+_SECRET_NAMES = (
+    "api_key",
+    "apikey",
+    "authorization",
+    "password",
+    "passwd",
+    "secret",
+    "access_token",
+    "x-api-key",
+    "cookie",
+)
+_FORMAT = 1
+_SHOWN_LINES = 24
+
+
+class CassetteMode(StrEnum):
+    """``record`` asks the world and writes; ``replay`` never asks it; ``auto`` asks for what is not there yet."""
+
+    RECORD = "record"
+    REPLAY = "replay"
+    AUTO = "auto"
+
+
+class Cassette:
+    """The tape of one run.
+
+    Args:
+        path: a ``.jsonl`` file.
+        mode: see :class:`CassetteMode`.
+
+    Raises:
+        CassetteError: to replay, the file must be there; to record, it must not; and it must be a cassette.
+    """
+
+    def __init__(self, path: str | Path, mode: CassetteMode | str = CassetteMode.AUTO) -> None:
+        self.path = Path(path)
+        self.mode = CassetteMode(mode)
+        self._taken: Counter[str] = Counter()
+        self._tape: dict[str, list[Any]] = {}
+        self._requests: list[tuple[str, str]] = []
+        there = self.path.exists()
+        if self.mode is CassetteMode.REPLAY and not there:
+            raise CassetteError(f"there is no cassette {self.path} to replay; record it first with mode 'record'")
+        if self.mode is CassetteMode.RECORD and there:
+            raise CassetteError(f"{self.path} exists already; remove it, or use mode 'auto' to add to it")
+        if there:
+            self._load()
+
+    async def play(self, kind: str, request: object, live: Callable[[], Awaitable[Any]]) -> Any:
+        """The recorded answer to this request, or the world's, recorded.
+
+        Args:
+            kind: ``model``, ``http`` or ``tool``; part of the digest.
+            request: plain JSON data.
+            live: asks the world; its answer must be plain JSON data. Not called in ``replay``.
+
+        Raises:
+            CassetteMissError: in ``replay``, when the request is not on the tape.
+        """
+        clean = without_secrets(request)
+        key = _digest(kind, clean)
+        position = self._taken[key]
+        self._taken[key] += 1
+        answers = self._tape.get(key, [])
+        if position < len(answers):
+            return answers[position]
+        if self.mode is CassetteMode.REPLAY:
+            raise CassetteMissError(self._miss(kind, clean, position))
+        answer = without_secrets(await live())
+        self._tape.setdefault(key, answers).append(answer)
+        self._write({"kind": kind, "digest": key, "request": clean, "answer": answer})
+        return answer
+
+    def _load(self) -> None:
+        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                entry = cast("dict[str, Any]", json.loads(line))
+                if "cassette" in entry:
+                    continue
+                self._tape.setdefault(entry["digest"], []).append(entry["answer"])
+                self._requests.append((entry["kind"], _pretty(entry["request"])))
+            except (ValueError, KeyError, TypeError) as error:
+                raise CassetteError(f"{self.path}, line {number}: this is no cassette entry ({error})") from error
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                if file.tell() == 0:
+                    file.write(json.dumps({"cassette": _FORMAT}).encode() + b"\n")
+                file.write(json.dumps(entry, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n")
+        except OSError as error:
+            raise CassetteError(f"cannot write the cassette {self.path}: {error}") from error
+
+    def _miss(self, kind: str, request: object, position: int) -> str:
+        """What was asked, and how it differs from the nearest request on the tape."""
+        wanted = _pretty(request)
+        times = f" for the {position + 1}. time" if position else ""
+        recorded = [text for its_kind, text in self._requests if its_kind == kind]
+        if not recorded:
+            return f"{self.path} has no {kind} call at all; asked{times}:\n{wanted}"
+        nearest = max(recorded, key=lambda text: difflib.SequenceMatcher(None, text, wanted).quick_ratio())
+        if nearest == wanted:
+            return f"{self.path} has this {kind} call, but it was asked{times} and recorded {position} times:\n{wanted}"
+        lines = difflib.unified_diff(nearest.splitlines(), wanted.splitlines(), "recorded", "asked", lineterm="", n=1)
+        shown = list(lines)[:_SHOWN_LINES]
+        return f"{self.path} does not have this {kind} call. The nearest one that was recorded differs:\n" + "\n".join(
+            shown
+        )
+
+
+def cassette_path(place: str | Path, scenario: str) -> Path:
+    """The file of a scenario's cassette: the ``.jsonl`` file itself, or a file of its own in a folder."""
+    path = Path(place)
+    if path.suffix == ".jsonl":
+        return path
+    slug = "".join(char if char.isalnum() else "-" for char in scenario.lower()).strip("-") or "scenario"
+    return path / f"{slug[:60]}-{hashlib.blake2b(scenario.encode(), digest_size=4).hexdigest()}.jsonl"
+
+
+def without_secrets(value: object) -> Any:
+    """A copy of plain data in which values with a telling name are replaced."""
+    if isinstance(value, dict):
+        items = cast("dict[str, object]", value).items()
+        return {str(key): SECRET if _is_secret(str(key), item) else without_secrets(item) for key, item in items}
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(item) for item in cast("list[object]", value)]
+    return value
+
+
+def _is_secret(name: str, value: object) -> bool:
+    return isinstance(value, str) and bool(value) and any(word in name.lower() for word in _SECRET_NAMES)
+
+
+def _digest(kind: str, request: object) -> str:
+    text = json.dumps([kind, request], sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str)

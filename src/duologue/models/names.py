@@ -1,0 +1,62 @@
+"""Names of models: ``provider/model`` or ``provider:model``, and what other libraries call the same providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+_ALIASES = {
+    "azure_ai": "azure",
+    "fireworks_ai": "fireworks",
+    "gemini": "google",
+    "github_copilot": "github-copilot",
+    "google-gla": "google",
+    "google-vertex": "google-cloud",
+    "hosted_vllm": "vllm",
+    "moonshot": "moonshotai",
+    "ollama_chat": "ollama",
+    "together_ai": "together",
+    "vercel_ai_gateway": "vercel",
+    "vertex_ai": "google-cloud",
+}
+"""Names that LiteLLM and older versions of pydantic-ai use."""
+
+PROVIDERS = (
+    "alibaba anthropic azure bedrock cerebras cohere deepseek fireworks github google google-cloud groq heroku "
+    "huggingface litellm mistral moonshotai nebius ollama openai openai-responses openrouter ovhcloud sambanova "
+    "together vercel vllm xai zai"
+).split()
+"""Providers to suggest. Not all that there are: any that pydantic-ai knows can be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelName:
+    """A model's name in its two parts.
+
+    Attributes:
+        provider: what answers, such as ``openai``, ``local`` or ``mock``; '' where the name does not say.
+        reference: what the provider calls the model; '' for ``local`` alone.
+    """
+
+    provider: str
+    reference: str
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.provider, self.reference)))
+
+
+def parse_name(text: str) -> ModelName:
+    """Split at the first slash or colon. ``gateway/`` belongs to the provider behind it."""
+    head = "gateway/" if text.startswith("gateway/") else ""
+    rest = text.removeprefix(head)
+    cut = min((position for position in (rest.find("/"), rest.find(":")) if position >= 0), default=-1)
+    if cut < 0:
+        return ModelName(provider="local", reference="") if text == "local" else ModelName(provider="", reference=text)
+    provider = rest[:cut]
+    return ModelName(provider=head + _ALIASES.get(provider, provider), reference=rest[cut + 1 :])
+
+
+def nearest(name: ModelName, more: Iterable[str] = ()) -> list[str]:
+    """Known providers that look like this one, best first."""
+    return get_close_matches(name.provider.lower(), [*PROVIDERS, "local", "mock", *more], n=3, cutoff=0.6)

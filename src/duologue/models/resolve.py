@@ -1,0 +1,165 @@
+"""Which model a name stands for.
+
+========================================  ============================================================================
+``openai/gpt-5-mini``                     any provider of pydantic-ai; ``openai:gpt-5-mini`` means the same
+``anything/name`` with ``api_base``       the OpenAI-compatible server at that address
+``local``, ``local/REFERENCE``            a language model on this machine
+``mock/echo``, ``mock/fixed:TEXT``, …     no language model: see ``duologue.models.scripted``
+``PREFIX/…``                              whatever a package offers as the entry point PREFIX of ``duologue.models``
+========================================  ============================================================================
+
+Models are kept for the life of the process, so that all who use the same name share its connections. How real providers
+are built is told in ``duologue.models.providers``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from duologue.errors import ConfigurationError, UnknownModelError
+from duologue.models.base import Model
+from duologue.models.names import ModelName, nearest, parse_name
+from duologue.models.provider import ProviderModel
+from duologue.models.scripted import mock_model
+from duologue.settings import ModelConfig
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from pydantic_ai.models import Model as ProviderClient
+
+ENTRY_POINTS = "duologue.models"
+"""Group of the entry points that other packages add models with: a function (reference, ModelConfig) -> Model."""
+
+_models: dict[tuple[str, str | None, str | None, str], Model] = {}
+_lock = threading.Lock()
+
+
+def resolve(
+    model: str | ModelConfig | Model | ProviderClient,
+    *,
+    api_base: str | None = None,
+    api_key: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Model:
+    """The model that a name, a configuration or an object stands for.
+
+    Args:
+        model: a name (see above), a ModelConfig, a Duologue model (given back as it is) or a pydantic-ai model object,
+            which is used as it is and so belongs to the event loop on which it is used.
+        api_base: address of an OpenAI-compatible server, in place of the provider's own.
+        api_key: in place of the provider's environment variable.
+        extra: options of the provider for every request.
+
+    Raises:
+        UnknownModelError: nothing answers to that name.
+        MissingKeyError: the provider needs a key and none is set.
+        MissingExtraError: the provider's package is not installed.
+        ConfigurationError: anything else that the provider needs.
+    """
+    if isinstance(model, str | ModelConfig):
+        config = model if isinstance(model, ModelConfig) else ModelConfig(model=model)
+        given = {"api_base": api_base, "api_key": api_key, **(extra or {})}
+        return _kept(config.model_copy(update={name: value for name, value in given.items() if value is not None}))
+    if api_base or api_key:
+        raise ConfigurationError("api_base and api_key go with the name of a model; a model object has its own")
+    if _is_client(model):
+        from duologue.models.clients import SharedClient
+
+        return ProviderModel(f"{model.system}/{model.model_name}", SharedClient(model), extra=extra)
+    if isinstance(model, Model):
+        return model.with_extra(extra) if extra and isinstance(model, ProviderModel) else model
+    raise ConfigurationError(
+        f"a model is expected: a name such as 'openai/gpt-5-mini', a ModelConfig, a duologue.models.Model or a "
+        f"pydantic-ai model; found {type(model).__name__}"
+    )
+
+
+def forget_models() -> None:
+    """Resolve every name afresh from now on, as after a change of the environment."""
+    with _lock:
+        _models.clear()
+
+
+def _kept(config: ModelConfig) -> Model:
+    name = parse_name(config.model.strip())
+    options = json.dumps(config.extra, sort_keys=True, default=str)
+    key = (str(name), config.api_base, config.api_key, options)
+    model = _models.get(key)
+    if model is None:
+        # Built outside the lock: that may take a while. Who comes second takes what came first.
+        built = _build(name, config)
+        with _lock:
+            model = _models.setdefault(key, built)
+    return model
+
+
+def _build(name: ModelName, config: ModelConfig) -> Model:
+    if not name.reference and name.provider != "local":
+        raise _unknown(config.model, name)
+    if name.provider == "local":
+        from duologue.models.local import LocalModel
+
+        return LocalModel.from_config(
+            config.model_copy(update={"model": ":".join(filter(None, ("local", name.reference)))})
+        )
+    if name.provider == "mock":
+        return mock_model(name.reference)
+    if loader := _third_party(name.provider):
+        return loader(name.reference, config)
+    if config.extra:
+        return _plain(config).with_extra(config.extra)
+    return _provider_model(name, config)
+
+
+def _plain(config: ModelConfig) -> ProviderModel:
+    plain = _kept(ModelConfig(model=config.model, api_base=config.api_base, api_key=config.api_key))
+    assert isinstance(plain, ProviderModel)
+    return plain
+
+
+def _provider_model(name: ModelName, config: ModelConfig) -> ProviderModel:
+    from duologue.models.clients import LoopClients
+    from duologue.models.providers import UnknownProviderError, builder_of
+
+    provider = name.provider or "openai"
+    if not name.provider and not config.api_base:
+        raise _unknown(config.model, name)
+    try:
+        build = builder_of(ModelName(provider=provider, reference=name.reference), config)
+    except UnknownProviderError:
+        raise _unknown(config.model, name) from None
+    return ProviderModel(f"{provider}/{name.reference}", LoopClients(build))
+
+
+def _third_party(prefix: str) -> Callable[[str, ModelConfig], Model] | None:
+    return next((entry.load() for entry in _entry_points() if entry.name == prefix), None)
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=ENTRY_POINTS)
+
+
+def _unknown(found: str, name: ModelName) -> UnknownModelError:
+    others = [entry.name for entry in _entry_points()]
+    guesses = [f"{name.provider}/…"] if name.provider and not name.reference else []
+    guesses += [f"{provider}/{name.reference or '…'}" for provider in nearest(name, others)]
+    if not name.provider:
+        guesses = [f"openai/{name.reference}", f"local/{name.reference}"]
+    meant = f" Did you mean {' or '.join(map(repr, dict.fromkeys(guesses)))}?" if guesses else ""
+    return UnknownModelError(
+        f"no model answers to '{found}'.{meant} Expected: provider/model such as 'openai/gpt-5-mini', 'local', "
+        "'mock/echo', or any name together with api_base, the address of an OpenAI-compatible server."
+    )
+
+
+def _is_client(model: object) -> TypeGuard[ProviderClient]:
+    # An object of pydantic-ai can only come from code that has imported it; asking must not.
+    module = sys.modules.get("pydantic_ai.models")
+    return module is not None and isinstance(model, module.Model)

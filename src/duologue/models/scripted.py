@@ -1,0 +1,116 @@
+"""Models that say what was written down for them: for tests, demonstrations and offline runs.
+
+:class:`ScriptedModel` answers from a list. ``mock/echo`` and ``mock/fixed:TEXT`` are models that a name alone stands
+for; other modules add kinds of their own with :func:`register_mock`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import PurePath
+from typing import cast
+
+from duologue.errors import ModelAnswerError, UnknownModelError
+from duologue.messages import Message, assistant_message, text_of, tool_calls_of
+from duologue.models.base import Model, ModelAnswer, ModelRequest
+
+Scripted = str | Message | ModelAnswer | Exception
+"""One answer: a text, an assistant message, a whole answer, or an exception to raise."""
+Answerer = Callable[[ModelRequest], "Scripted | Awaitable[Scripted]"]
+"""Makes an answer from the request."""
+MockLoader = Callable[[str], Model]
+"""Makes a model from what follows ``mock/`` (and ``kind:``, where there is one)."""
+
+
+class ScriptedModel:
+    """Answers with the given answers in order.
+
+    Args:
+        answers: one entry a call: see :data:`Scripted`, or a function of the request that gives one.
+        name: full name of the model.
+        repeat: give the last answer again when all are used up; otherwise that is a ModelAnswerError.
+
+    Attributes:
+        requests: everything that was asked, in order.
+    """
+
+    def __init__(self, answers: Sequence[Scripted | Answerer], *, name: str = "scripted", repeat: bool = False) -> None:
+        self._answers = list(answers)
+        self._name = name
+        self._repeat = repeat
+        self._lock = threading.Lock()
+        self.requests: list[ModelRequest] = []
+
+    @property
+    def name(self) -> str:
+        """The given name."""
+        return self._name
+
+    async def answer(self, request: ModelRequest) -> ModelAnswer:
+        """The next answer: given, made or raised."""
+        scripted = self._next(request)
+        if callable(scripted):
+            made = scripted(request)
+            scripted = await made if inspect.isawaitable(made) else made
+        if isinstance(scripted, Exception):
+            raise scripted
+        return scripted if isinstance(scripted, ModelAnswer) else self._answer(scripted)
+
+    def _next(self, request: ModelRequest) -> Scripted | Answerer:
+        with self._lock:
+            self.requests.append(request)
+            position = len(self.requests) - 1
+        given = len(self._answers)
+        if position < given:
+            return self._answers[position]
+        if self._repeat and self._answers:
+            return self._answers[-1]
+        raise ModelAnswerError(
+            f"{self._name} was asked {position + 1} times and was given {given} answer{'' if given == 1 else 's'}; "
+            "give it more, or repeat=True to repeat the last one",
+            model=self._name,
+        )
+
+    def _answer(self, scripted: str | Message) -> ModelAnswer:
+        message = assistant_message(scripted) if isinstance(scripted, str) else scripted
+        reason = "tool_calls" if tool_calls_of(message) else "stop"
+        return ModelAnswer(message=message, model=self._name, finish_reason=reason)
+
+
+def echo_model(name: str = "mock/echo") -> ScriptedModel:
+    """A model that repeats the last text of the user."""
+    return ScriptedModel([_last_user_text], name=name, repeat=True)
+
+
+def register_mock(kind: str, loader: MockLoader) -> None:
+    """Make ``mock/KIND:…`` known, or ``mock/….EXT`` for a kind that begins with a dot, such as ``.yaml``."""
+    _kinds[kind] = loader
+
+
+def mock_model(reference: str) -> Model:
+    """The model that ``mock/REFERENCE`` stands for.
+
+    Raises:
+        UnknownModelError: nobody registered that kind.
+    """
+    kind, colon, rest = reference.partition(":")
+    suffix = PurePath(reference).suffix
+    if suffix in _kinds:
+        return _kinds[suffix](reference)
+    if kind in _kinds:
+        return _kinds[kind](rest if colon else "")
+    known = ", ".join(f"mock/*{name}" if name.startswith(".") else f"mock/{name}" for name in sorted(_kinds))
+    raise UnknownModelError(f"no mock model 'mock/{reference}'; known: {known}")
+
+
+def _last_user_text(request: ModelRequest) -> str:
+    return next((text_of(message) for message in reversed(request.messages) if message["role"] == "user"), "")
+
+
+def _fixed(text: str) -> Model:
+    return cast("Model", ScriptedModel([text], name=f"mock/fixed:{text}", repeat=True))
+
+
+_kinds: dict[str, MockLoader] = {"echo": lambda _rest: echo_model(), "fixed": _fixed}

@@ -1,0 +1,128 @@
+"""Cassettes: recorded once, replayed without the world, strict about what is not on the tape."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import duologue
+from duologue.errors import CassetteError, CassetteMissError
+from duologue.messages import user_message
+from duologue.models.ask import ask, ask_completion
+from duologue.models.base import Completion, ModelRequest
+from duologue.models.cassette import SECRET, Cassette
+from duologue.models.scope import RunScope
+from duologue.models.scripted import ScriptedModel
+from duologue.testing import ScriptedUserAgent, context
+
+
+class AsksAModel(duologue.AgentAdapter):
+    def __init__(self, model):
+        self.model = model
+
+    async def call(self, input):
+        request = ModelRequest(messages=tuple(input.messages), temperature=0.5, extra={"api_key": "sk-123"})
+        return (await ask(self.model, request, input.scope)).message
+
+
+async def play(model, path, mode, lines=("one", "two"), **options):
+    agents = [ScriptedUserAgent(list(lines)), AsksAModel(model)]
+    return await duologue.arun(
+        "Sc/enario",
+        "b",
+        agents,
+        max_turns=2,
+        verbose=False,
+        context=context(),
+        cassette=path,
+        cassette_mode=mode,
+        **options,
+    )
+
+
+async def test_a_recorded_run_replays_to_the_same_journal_without_asking(tmp_path):
+    model = ScriptedModel(["first", "second"])
+    recorded = await play(model, tmp_path / "tapes", "record", record=tmp_path / "a")
+    silent = ScriptedModel([])
+    replayed = await play(silent, tmp_path / "tapes", "replay", record=tmp_path / "b")
+    assert silent.requests == []
+    assert recorded.messages == replayed.messages
+
+    def stripped(path):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        measured = {"at", "seconds", "total_time", "agent_time"}
+        return [{key: value for key, value in line.items() if key not in measured} for line in lines]
+
+    assert stripped(recorded.journal) == stripped(replayed.journal)
+
+
+async def test_a_miss_shows_the_nearest_recorded_request_and_the_difference(tmp_path):
+    path = tmp_path / "tape.jsonl"
+    await play(ScriptedModel(["first", "second"]), path, "record")
+    with pytest.raises(duologue.errors.AgentError) as caught:
+        await play(ScriptedModel([]), path, "replay", lines=("one", "something else"))
+    assert isinstance(caught.value.__cause__, CassetteMissError)
+    text = str(caught.value.__cause__)
+    assert '-   "content": "two"' in text
+    assert '+   "content": "something else"' in text
+
+
+async def test_auto_asks_only_for_what_is_not_there(tmp_path):
+    path = tmp_path / "tape.jsonl"
+    await play(ScriptedModel(["first", "second"]), path, "auto")
+    model = ScriptedModel(["third"])
+    result = await play(model, path, "auto", lines=("one", "new"))
+    assert len(model.requests) == 1
+    assert [message["content"] for message in result.messages] == ["one", "first", "new", "third"]
+    assert (await play(ScriptedModel([]), path, "replay", lines=("one", "new"))).messages == result.messages
+
+
+async def test_the_same_request_asked_twice_has_two_answers_in_order(tmp_path):
+    path = tmp_path / "tape.jsonl"
+    request = ModelRequest(messages=(user_message("again"),))
+
+    async def twice(cassette, model):
+        scope = RunScope(context=context(), cassette=cassette)
+        return [(await ask(model, request, scope)).text for _ in range(2)]
+
+    assert await twice(Cassette(path), ScriptedModel(["a", "b"])) == ["a", "b"]
+    assert await twice(Cassette(path, "replay"), ScriptedModel([])) == ["a", "b"]
+    scope = RunScope(cassette=(tape := Cassette(path, "replay")))
+    for _ in range(2):
+        await ask(ScriptedModel([]), request, scope)
+    with pytest.raises(CassetteMissError, match=r"asked for the 3\. time and recorded 2 times"):
+        await ask(ScriptedModel([]), request, RunScope(cassette=tape))
+
+
+async def test_secrets_are_never_written(tmp_path):
+    path = tmp_path / "tape.jsonl"
+    await play(ScriptedModel(["first", "second"]), path, "record")
+    assert "sk-123" not in path.read_text()
+    assert SECRET in path.read_text()
+
+
+async def test_completions_are_recorded_with_their_logprobs(tmp_path):
+    class Completing(ScriptedModel):
+        async def complete(self, prompt, **options):
+            return Completion(text="yes", logprobs=({"yes": -0.1},))
+
+    path = tmp_path / "tape.jsonl"
+    recorded = await ask_completion(Completing([]), "is it?", RunScope(cassette=Cassette(path)), logprobs=2)
+
+    class Mute(ScriptedModel):
+        async def complete(self, prompt, **options):
+            raise AssertionError("asked")
+
+    assert await ask_completion(Mute([]), "is it?", RunScope(cassette=Cassette(path, "replay")), logprobs=2) == recorded
+
+
+def test_the_mode_says_what_must_be_there(tmp_path):
+    path = tmp_path / "tape.jsonl"
+    with pytest.raises(CassetteError, match="there is no cassette"):
+        Cassette(path, "replay")
+    path.write_text("garbage\n")
+    with pytest.raises(CassetteError, match="line 1: this is no cassette entry"):
+        Cassette(path)
+    with pytest.raises(CassetteError, match="exists already"):
+        Cassette(path, "record")
