@@ -16,10 +16,11 @@ from pydantic import ValidationError
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError, ModelUnavailableError
+from duologue.models.deadline import stopped_clock
+from duologue.models.gate import Gate
 from duologue.models.local.client import Reply, ServerGoneError, post
 from duologue.models.local.launcher import STARTUP_TIMEOUT, ensure_server
 from duologue.models.local.state import ServerOptions, ServerState
-from duologue.models.local.turnstile import Turnstile
 from duologue.models.local.weights import Weights, prepare
 from duologue.settings import DEFAULT_MODEL_TIMEOUT, env
 
@@ -80,12 +81,20 @@ class Engine:
         Raises:
             ModelError: no answer.
         """
-        async with _turnstile(str(self.weights.path)).passing():
-            server = self._server or await self._start()
-            try:
-                return await self._post(server, path, payload, attempts=1)
-            except ServerGoneError:
-                return await self._post(await self._start(), path, payload, attempts=2)
+        gate = _gate(str(self.weights.path))
+        with stopped_clock():
+            await gate.enter()
+        try:
+            return await self._ask(path, payload)
+        finally:
+            gate.leave()
+
+    async def _ask(self, path: str, payload: Mapping[str, Any]) -> Answered:
+        server = self._server or await self._start()
+        try:
+            return await self._post(server, path, payload, attempts=1)
+        except ServerGoneError:
+            return await self._post(await self._start(), path, payload, attempts=2)
 
     async def _post(self, server: ServerState, path: str, payload: Mapping[str, Any], *, attempts: int) -> Answered:
         began = self._clock.monotonic()
@@ -124,10 +133,10 @@ class Engine:
 
 
 @cache
-def _turnstile(path: str) -> Turnstile:
+def _gate(path: str) -> Gate:
     """One for each weights file, for the whole process: they share the processor."""
     del path
-    return Turnstile(AT_ONCE)
+    return Gate(AT_ONCE)
 
 
 def _with_environment(options: Mapping[str, Any]) -> dict[str, Any]:

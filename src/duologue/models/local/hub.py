@@ -23,7 +23,6 @@ from duologue.models.local.files import hub_folder
 from duologue.models.local.weights import Weights, preferred, split_repository
 
 HUB_TIMEOUT = 30.0
-_DEFAULT_ENDPOINT = "https://huggingface.co"
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are there and, where it is known, the bytes in all."""
@@ -148,9 +147,13 @@ def pull(name: str, *, revision: str | None = None, progress: Progress | None = 
     return Weights(name=_name(name, found), source=WeightsSource.HUB, path=path, sha256=found.sha256)
 
 
-def endpoint() -> str:
-    """Address of the hub: ``$HF_ENDPOINT``, else the public one."""
-    return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
+def endpoint() -> str | None:
+    """Address of the hub: ``$HF_ENDPOINT``, read now; None for the client's own default, the public one."""
+    return (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
+
+
+def _place() -> str:
+    return f" at {address}" if (address := endpoint()) else ""
 
 
 def _ask(name: str, question: Callable[[Any], Any]) -> Any:
@@ -164,15 +167,16 @@ def _ask(name: str, question: Callable[[Any], Any]) -> Any:
         return question(client)
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError) as error:
         raise UnknownModelError(
-            f"The hub {endpoint()} has no model '{name}' that you may read: {_first_line(error)}. Check the name; "
+            f"The hub{_place()} has no model '{name}' that you may read: {_first_line(error)}. Check the name; "
             "models with restricted access need the token of somebody who accepted their terms"
         ) from error
     except errors.HFValidationError as error:
         raise UnknownModelError(f"'{name}' cannot be the name of a model on the hub: {_first_line(error)}") from error
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError, *_http_errors()) as error:
         raise ModelUnavailableError(
-            f"The weights of '{name}' could not be fetched from {endpoint()}: {_first_line(error)}. Check the network "
-            "and HF_ENDPOINT; weights that are on this machine are named by their path: local:/path/to/model.gguf"
+            f"The weights of '{name}' could not be fetched from the hub{_place()}: {_first_line(error)}. "
+            "Check the network and HF_ENDPOINT; weights that are on this machine are named by their path: "
+            "local:/path/to/model.gguf"
         ) from error
 
 
@@ -188,8 +192,8 @@ def _check(path: Path, expected: HubFile) -> None:
         found = digest_of(path)
         if expected.sha256 and found != expected.sha256:
             raise ConfigurationError(
-                f"What {endpoint()} sent for {expected.repository}/{expected.file} has the SHA-256 {found}, expected "
-                f"{expected.sha256}. It was deleted; fetch it again, and if that does not help, from elsewhere"
+                f"What the hub{_place()} sent for {expected.repository}/{expected.file} has the SHA-256 {found}, "
+                f"expected {expected.sha256}. It was deleted; fetch it again, and if that does not help, from elsewhere"
             )
     except ConfigurationError:
         path.resolve().unlink(missing_ok=True)

@@ -111,6 +111,9 @@ def _load(options: ServerOptions, api_key: str) -> Any:
     # One memory for all slots: a long request may use what the others do not need.
     params.kv_unified = True
     params.cpuparams.n_threads = options.threads
+    params.cpuparams_batch.n_threads = options.threads + 1
+    # Threads that wait sleep, instead of taking a processor from whoever is rehearsed.
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0
     params.n_threads_http = _HTTP_THREADS
     params.cache_ram_mib = _PROMPT_CACHE_MIB
     params.use_jinja = True

@@ -24,6 +24,17 @@ LOG_LINES = 20
 _LOG_BYTES = 16_384
 
 
+def default_threads() -> int:
+    """One processor less than there are, at most eight.
+
+    The agent under test and the tests need one too, and the engine's threads wait for one another: with one busy
+    process beside it, two threads on two processors write half as fast as one.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(8, processors - 1))
+
+
 class ServerOptions(BaseModel):
     """What a server is started with.
 
@@ -33,7 +44,7 @@ class ServerOptions(BaseModel):
         digest: names the bytes of the weights.
         context: tokens that all requests in progress share.
         slots: requests that are worked on at the same time.
-        threads: of the engine.
+        threads: of the engine while it writes; while it reads a prompt it takes one more.
         idle_seconds: without a request, after which the server stops by itself.
     """
 
@@ -44,7 +55,7 @@ class ServerOptions(BaseModel):
     digest: str
     context: int = Field(default=8192, ge=256)
     slots: int = Field(default=2, ge=1)
-    threads: int = Field(default_factory=lambda: max(1, min(8, os.cpu_count() or 1)), ge=1)
+    threads: int = Field(default_factory=default_threads, ge=1)
     idle_seconds: float = Field(default=300.0, gt=0)
 
     @property
