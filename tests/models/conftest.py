@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from duologue.models.clients import LoopClients
+from duologue.models.limits import ProviderLimits
+from duologue.models.names import parse_name
+from duologue.models.provider import ProviderModel
+from duologue.models.providers import builder_of
+from duologue.models.resolve import forget_models
+from duologue.settings import ModelConfig, ScenarioConfig
+
+_SPEC = importlib.util.spec_from_file_location(
+    "openai_server", Path(__file__).parents[1] / "fakes" / "openai_server.py"
+)
+assert _SPEC
+assert _SPEC.loader
+fakes = importlib.util.module_from_spec(_SPEC)
+sys.modules["openai_server"] = fakes
+_SPEC.loader.exec_module(fakes)
+
+
+class PatientClock:
+    """Time passes only by sleeping, and sleeping takes no time."""
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self.time = start
+        self.sleeps: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.time += seconds
+
+
+@pytest.fixture
+def clock() -> PatientClock:
+    return PatientClock()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Any]:
+    async with fakes.openai_server() as server:
+        yield server
+
+
+@pytest.fixture
+def model(server: Any, clock: PatientClock) -> Callable[..., ProviderModel]:
+    """A model on the fake server; limits of its own, so that tests do not share them."""
+
+    def make(name: str = "openai/gpt-4o-mini", *, api_key: str = "k", **options: Any) -> ProviderModel:
+        build = builder_of(parse_name(name), ModelConfig(model=name, api_base=server.url, api_key=api_key))
+        options = {"limits": ProviderLimits(), "clock": clock, "chance": random.Random(1), **options}
+        return ProviderModel(name, LoopClients(build), **options)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _no_traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(ScenarioConfig, "default_config", None)
+    forget_models()
+    yield
+    forget_models()

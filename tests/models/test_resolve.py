@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyError, UnknownModelError
+from duologue.messages import user_message
+from duologue.models import Model, ModelRequest, ProviderModel, ScriptedModel, register_mock, resolve
+from duologue.models.limits import limits_of
+from duologue.models.names import parse_name
+from duologue.models.providers import EXTRAS
+from duologue.models.scripted import echo_model
+from duologue.settings import ModelConfig
+
+HELLO = ModelRequest(messages=(user_message("Hi there"),))
+
+
+@pytest.mark.parametrize(
+    ("text", "provider", "reference"),
+    [
+        ("openai/gpt-5-mini", "openai", "gpt-5-mini"),
+        ("openai:gpt-5-mini", "openai", "gpt-5-mini"),
+        ("openrouter/anthropic/claude-sonnet-4-5", "openrouter", "anthropic/claude-sonnet-4-5"),
+        ("bedrock:us.anthropic.claude-haiku-4-5-v1:0", "bedrock", "us.anthropic.claude-haiku-4-5-v1:0"),
+        ("gemini/gemini-2.5-flash", "google", "gemini-2.5-flash"),
+        ("gateway/openai:gpt-5", "gateway/openai", "gpt-5"),
+        ("local", "local", ""),
+        ("local/small", "local", "small"),
+        ("mock/fixed:a/b:c", "mock", "fixed:a/b:c"),
+        ("gpt-5-mini", "", "gpt-5-mini"),
+    ],
+)
+def test_names_split_at_the_first_mark(text: str, provider: str, reference: str) -> None:
+    name = parse_name(text)
+    assert (name.provider, name.reference) == (provider, reference)
+
+
+def test_importing_models_loads_no_provider_and_no_http_client() -> None:
+    code = (
+        "import sys, duologue.models, duologue.models.resolve, duologue.models.choice, duologue.models.provider\n"
+        "from duologue.models import ask, resolve\n"
+        "assert callable(resolve) and callable(ask)\n"
+        "resolve('mock/echo')\n"
+        "heavy = {'pydantic_ai', 'httpx', 'httpx2', 'openai', 'genai_prices'}\n"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_both_spellings_are_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    model = resolve("openai/gpt-5-mini")
+    assert model.name == "openai/gpt-5-mini"
+    assert resolve("openai:gpt-5-mini") is model
+    assert resolve(ModelConfig(model="openai/gpt-5-mini")) is model
+    assert resolve("openai/gpt-5-mini", api_key="other") is not model
+
+
+def test_all_models_of_a_provider_share_its_limits() -> None:
+    models = [resolve(name, api_key="k") for name in ("openai/a", "openai/b")]
+    models.append(resolve("openai/a", api_key="k", extra={"top_p": 0.5}))
+    assert all(isinstance(model, ProviderModel) and model._limits is limits_of("openai") for model in models)
+    assert models[2] is not models[0]
+    assert models[2]._clients is models[0]._clients  # type: ignore[attr-defined]
+
+
+async def test_any_prefix_is_an_openai_compatible_server_with_api_base(server: Any) -> None:
+    for name in ("whatever/llama", "anthropic/claude-sonnet-4-5", "bare-name"):
+        assert (await resolve(name, api_base=server.url).answer(HELLO)).text == "Hello."
+    assert [request["model"] for request in server.requests] == ["llama", "claude-sonnet-4-5", "bare-name"]
+
+
+async def test_a_key_of_openai_is_not_sent_to_another_provider(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("MY_HOST_API_KEY", "mine")
+    await resolve("my-host/llama", api_base=server.url).answer(HELLO)
+    await resolve("other/llama", api_base=server.url).answer(HELLO)
+    await resolve("openai/gpt-4o", api_base=server.url).answer(HELLO)
+    keys = [headers["authorization"] for headers in server.headers]
+    assert keys[0] == "Bearer mine"
+    assert "sk-secret" not in keys[1]
+    assert keys[2] == "Bearer sk-secret"
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("openai/gpt-5-mini", "OPENAI_API_KEY"),
+        ("openai-responses/gpt-5-mini", "OPENAI_API_KEY"),
+        ("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"),
+        ("gemini/gemini-2.5-flash", "GOOGLE_API_KEY"),
+        ("mistral/mistral-small", "MISTRAL_API_KEY"),
+        ("groq/llama", "GROQ_API_KEY"),
+        ("cohere/command", "CO_API_KEY"),
+        ("deepseek/deepseek-chat", "DEEPSEEK_API_KEY"),
+    ],
+)
+def test_a_missing_key_is_called_by_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, variable: str) -> None:
+    for other in (variable, "GEMINI_API_KEY"):
+        monkeypatch.delenv(other, raising=False)
+    with pytest.raises(MissingKeyError, match=rf"set the environment variable {variable}\b.*api_key"):
+        resolve(name)
+    assert isinstance(resolve(name, api_key="k"), ProviderModel)
+
+
+@pytest.mark.parametrize(("name", "extra"), [("openai", "openai"), ("anthropic", "anthropic"), ("groq", "groq")])
+def test_a_missing_package_is_called_by_its_extra(monkeypatch: pytest.MonkeyPatch, name: str, extra: str) -> None:
+    for module in [module for module in sys.modules if module.startswith(("pydantic_ai.", f"{name}."))]:
+        if name in module:
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtraError, match=rf"duologue\[{extra}\]") as caught:
+        resolve(f"{name}/something", api_key="k")
+    assert caught.value.extra == extra
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("opnai/gpt-5-mini", "openai/gpt-5-mini"),
+        ("antropic:claude", "anthropic/claude"),
+        ("gpt-5-mini", "openai/gpt-5-mini"),
+        ("locl/x", "local/x"),
+        ("openai/", "openai/…"),
+        ("", "provider/model"),
+        ("xyzzy/plugh", "api_base"),
+    ],
+)
+def test_an_unknown_name_gets_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(UnknownModelError, match=hint):
+        resolve(name)
+
+
+def test_the_extras_of_providers_are_those_of_this_package() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    offered = tomllib.loads(text)["project"]["optional-dependencies"]
+    assert {name for name, packages in offered.items() if packages[0].startswith("pydantic-ai-slim[")} == EXTRAS
+
+
+async def test_mock_models() -> None:
+    assert (await resolve("mock/echo").answer(HELLO)).text == "Hi there"
+    assert (await resolve("mock/fixed:Yes: of course/maybe").answer(HELLO)).text == "Yes: of course/maybe"
+    with pytest.raises(UnknownModelError, match="mock/echo, mock/fixed"):
+        resolve("mock/nothing")
+
+
+def test_other_modules_add_mock_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duologue.models.scripted._kinds", {})
+    register_mock(".yaml", lambda path: echo_model(f"mock/{path}"))
+    assert resolve("mock/scripts/polite.yaml").name == "mock/scripts/polite.yaml"
+
+
+def test_packages_add_models_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint(name="acme", value="duologue.models.scripted:ScriptedModel", group="duologue.models")
+    asked: list[tuple[str, ModelConfig]] = []
+
+    def load(_entry: EntryPoint) -> Any:
+        def make(reference: str, config: ModelConfig) -> Model:
+            asked.append((reference, config))
+            return echo_model(f"acme/{reference}")
+
+        return make
+
+    monkeypatch.setattr(EntryPoint, "load", load)
+    monkeypatch.setattr(sys.modules["duologue.models.resolve"], "_entry_points", lambda: [entry])
+    assert resolve("acme/one", extra={"speed": 3}).name == "acme/one"
+    assert (asked[0][0], asked[0][1].extra) == ("one", {"speed": 3})
+    with pytest.raises(UnknownModelError, match="acme/one"):
+        resolve("acmee/one")
+
+
+def test_a_model_object_is_given_back_and_anything_else_is_refused() -> None:
+    model = ScriptedModel(["x"])
+    assert resolve(model) is model
+    with pytest.raises(ConfigurationError, match="api_base"):
+        resolve(model, api_base="http://localhost")
+    with pytest.raises(ConfigurationError, match="found int"):
+        resolve(3)  # type: ignore[arg-type]
