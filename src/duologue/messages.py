@@ -100,6 +100,13 @@ def arguments_of(call: ToolCall) -> dict[str, JsonValue]:
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
 
 
+def copy_of(message: Message) -> Message:
+    """A copy that shares nothing with the original which could be changed."""
+    if any(isinstance(value, (list, dict)) for value in message.values()):
+        return cast("Message", json.loads(json.dumps(message)))
+    return message.copy()
+
+
 def iter_tool_calls(messages: Iterable[Message]) -> Iterable[tuple[Message, ToolCall]]:
     """Every tool call of a conversation in order, with the message that made it."""
     for message in messages:

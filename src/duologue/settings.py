@@ -10,7 +10,9 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from duologue.errors import ConfigurationError
 
 DEFAULT_MAX_TURNS = 10
 DEFAULT_AGENT_TIMEOUT = 60.0
@@ -39,30 +41,30 @@ class ModelConfig(BaseModel):
 class ScenarioConfig(BaseModel):
     """What a run obeys. A field that is None is not set here."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     default_config: ClassVar[ScenarioConfig | None] = None
     """The process-wide default; the only global state of the library."""
 
     default_model: str | ModelConfig | None = None
     """Model of simulators and judges that name none."""
-    max_turns: int | None = DEFAULT_MAX_TURNS
+    max_turns: int | None = Field(default=DEFAULT_MAX_TURNS, ge=0)
     """Turns after which the conversation ends; 0 means the default."""
     verbose: bool | int | None = None
     """Print the conversation while it happens. 2 also prints judge decisions and timings."""
     cache_key: str | None = None
     """Turns on ``@duologue.cache()`` for calls made by this run."""
     debug: bool | None = None
-    """Stop before each step; type the user's line or press Enter for the simulated one."""
+    """Before the user speaks, ask the person at the terminal for the line; Enter lets the simulated user speak."""
     headless: bool | None = None
     """Never ask a person anything and never open anything."""
     observability: dict[str, Any] | None = None
     """Tracing options; see the tracing guide."""
-    agent_timeout: float | None = DEFAULT_AGENT_TIMEOUT
+    agent_timeout: float | None = Field(default=DEFAULT_AGENT_TIMEOUT, gt=0)
     """Seconds that one call of the agent under test may take."""
-    model_timeout: float | None = DEFAULT_MODEL_TIMEOUT
+    model_timeout: float | None = Field(default=DEFAULT_MODEL_TIMEOUT, gt=0)
     """Seconds that one model call, and so one call of a simulator or judge per model call, may take."""
-    run_timeout: float | None = None
+    run_timeout: float | None = Field(default=None, gt=0)
     """Seconds that the whole run may take; None for no limit."""
     record: str | Path | None = None
     """Where journals are kept: a ``.jsonl`` file or a folder that gets one file per run."""
@@ -88,7 +90,7 @@ class ScenarioConfig(BaseModel):
         """Change the process-wide defaults. An argument that is None keeps what was set before."""
         given = {name: value for name, value in locals().items() if name != "cls" and value is not None}
         base = cls.default_config or cls()
-        cls.default_config = base.merge(cls(**given))
+        cls.default_config = base.merge(_validated(given))
 
     def merge(self, other: ScenarioConfig) -> ScenarioConfig:
         """This configuration with everything that was set on ``other`` put over it."""
@@ -106,12 +108,28 @@ class ScenarioConfig(BaseModel):
 
 
 def effective_config(**given: Any) -> ScenarioConfig:
-    """The process-wide defaults under the values that this run was given (None: not given)."""
-    base = ScenarioConfig.default_config
-    if base is None:
-        base = _FIELD_DEFAULTS
-    update = {name: value for name, value in given.items() if value is not None}
-    return base.model_copy(update=update) if update else base
+    """The process-wide defaults under the values that this run was given (None: not given).
+
+    Raises:
+        ConfigurationError: a value is not what it should be.
+    """
+    config = ScenarioConfig.default_config or _FIELD_DEFAULTS
+    if any(value is not None for value in given.values()):
+        config = config.merge(_validated({name: value for name, value in given.items() if value is not None}))
+    if config.headless is None and env_flag("HEADLESS"):
+        config = config.model_copy(update={"headless": True})
+    return config
+
+
+def _validated(given: dict[str, Any]) -> ScenarioConfig:
+    try:
+        return ScenarioConfig(**given)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}={problem['input']!r}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        raise ConfigurationError(f"these settings are not what they should be: {problems}") from error
 
 
 _FIELD_DEFAULTS = ScenarioConfig()

@@ -3,7 +3,8 @@
     from duologue import testing
 
     def test_patience() -> None:
-        result = testing.run_virtual(duologue.arun(..., agents=[testing.SlowAgent(3600)], context=testing.context()))
+        slow = testing.ScriptedAgent(["sorry for the wait"], seconds=3600)
+        result = testing.run_virtual(duologue.arun(..., agents=[slow], context=testing.context(), agent_timeout=7200))
 
 Nothing here waits: an hour of conversation takes as long as the code in between.
 """
@@ -29,6 +30,7 @@ __all__ = [
     "ScriptedAgent",
     "ScriptedJudge",
     "ScriptedModel",
+    "ScriptedUserAgent",
     "VirtualClock",
     "VirtualLoop",
     "context",
@@ -191,12 +193,17 @@ class FaultInjector(AgentAdapter):
         self._adapter = adapter
         self._faults = faults
         self.calls = 0
+        self.timeout = adapter.timeout
         self.role = adapter.role  # pyright: ignore[reportAttributeAccessIssue] - a wrapper has the role of what it wraps
 
     @property
     def name(self) -> str:
         """The wrapped adapter's."""
         return self._adapter.name
+
+    def describe(self) -> dict[str, Any]:
+        """The wrapped adapter's description, and that it is broken on purpose."""
+        return {**self._adapter.describe(), "faults": sorted(self._faults)}
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """The wrapped adapter's answer, or the fault."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from duologue.agents import http_client
 from duologue.agents.addresses import is_public
 from duologue.agents.http import HttpAgent
 from duologue.conversation.adapter import AgentInput
@@ -322,6 +324,11 @@ async def test_a_server_that_does_not_stream_is_an_error(server: Any):
         await collected(HttpAgent(server.url, stream=True))
 
 
+def open_clients() -> int:
+    gc.collect()
+    return len(http_client._open)
+
+
 def test_connections_are_closed_when_their_loop_ends():
     agent: list[HttpAgent] = []
 
@@ -332,7 +339,19 @@ def test_connections_are_closed_when_their_loop_ends():
             return await agent[-1].call(given("x"))
 
     assert asyncio.run(once()) == [{"role": "assistant", "content": "Hi!"}]
-    assert len(agent[0]._clients._entries) == 0
+    assert not open_clients()
+
+
+async def test_connections_of_an_agent_that_is_dropped_are_closed_while_the_loop_goes_on():
+    async with fakes.agent_server() as server:
+        server.answers(completion(content="Hi!"))
+        agent = HttpAgent(server.url)
+        await agent.call(given("x"))
+        assert open_clients() == 1
+        del agent
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert open_clients() == 0
 
 
 def test_one_agent_serves_several_loops_one_after_the_other():

@@ -111,7 +111,7 @@ async def test_asking_for_the_last_user_message_when_there_is_none_says_why():
         async def call(self, input):
             return input.last_new_user_message_str()
 
-    with pytest.raises(ValueError, match="No new user messages"):
+    with pytest.raises(duologue.errors.AgentError, match="No new user messages"):
         await play([ScriptedUserAgent([]), Twice()], [duologue.agent()])
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -33,14 +36,18 @@ class Target:
     extensions: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Entry:
     client: httpx.AsyncClient
     lifetime: AsyncGenerator[None]
 
 
+_open: set[_Entry] = set()
+"""Every client that is open, so that none is collected before its loop has closed it."""
+
+
 class LoopClients:
-    """The clients of one adapter."""
+    """The clients of one adapter. An adapter that is dropped has them closed; so has a loop that shuts down."""
 
     def __init__(self, *, trust_environment: bool) -> None:
         """``trust_environment``: whether the machine's proxy settings are obeyed."""
@@ -48,37 +55,63 @@ class LoopClients:
         self._entries: WeakKeyDictionary[asyncio.AbstractEventLoop, _Entry] = WeakKeyDictionary()
 
     async def get(self) -> httpx.AsyncClient:
-        """The client of the running loop. No redirects, no time limit of its own, no limit on connections."""
+        """The client of the running loop. No redirects, cookies, time limit of its own or limit on connections."""
         loop = asyncio.get_running_loop()
         entry = self._entries.get(loop)
-        if entry is None:
-            entry = self._entries[loop] = self._new()
-            await anext(entry.lifetime)
+        if entry is None or entry.client.is_closed:
+            entry = self._entries[loop] = await _new_entry(self._trust_environment)
+            weakref.finalize(self, _close_soon, weakref.ref(loop), entry)
         return entry.client
 
     async def aclose(self) -> None:
         """Close the client of the running loop, if it has one."""
-        if entry := self._entries.get(asyncio.get_running_loop()):
+        if entry := self._entries.pop(asyncio.get_running_loop(), None):
             await entry.lifetime.aclose()
 
-    def _new(self) -> _Entry:
-        import httpx
 
-        client = httpx.AsyncClient(
-            follow_redirects=False,
-            timeout=None,
-            trust_env=self._trust_environment,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE),
-        )
-        return _Entry(client, self._until_the_loop_ends(client))
+async def _new_entry(trust_environment: bool) -> _Entry:
+    import httpx
 
-    async def _until_the_loop_ends(self, client: httpx.AsyncClient) -> AsyncGenerator[None]:
-        """A loop that shuts down closes its asynchronous generators, and this one closes the client."""
-        try:
-            yield
-        finally:
-            self._entries.pop(asyncio.get_running_loop(), None)
-            await client.aclose()
+    client = httpx.AsyncClient(
+        follow_redirects=False,
+        timeout=None,
+        trust_env=trust_environment,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE),
+    )
+    entry = _Entry(client, _until_the_loop_ends(client))
+    _open.add(entry)
+    await anext(entry.lifetime)
+    return entry
+
+
+async def _until_the_loop_ends(client: httpx.AsyncClient) -> AsyncGenerator[None]:
+    """A loop that shuts down closes its asynchronous generators, and this one closes the client."""
+    try:
+        yield
+    finally:
+        _open.difference_update([entry for entry in _open if entry.client is client])
+        await client.aclose()
+
+
+def _close_soon(loop: weakref.ref[asyncio.AbstractEventLoop], entry: _Entry) -> None:
+    """The adapter is gone: close its client on the client's own loop, unless that has shut down and done so."""
+    running = loop()
+    if running is None or running.is_closed() or entry not in _open:
+        _open.discard(entry)
+        return
+    with suppress(RuntimeError):  # the loop was closed just now
+        running.call_soon_threadsafe(lambda: _closing.add(running.create_task(_close(entry))))
+
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+async def _close(entry: _Entry) -> None:
+    try:
+        await entry.lifetime.aclose()
+    finally:
+        _closing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
 
 async def bounded(response: httpx.Response, limit: int) -> AsyncIterator[bytes]:

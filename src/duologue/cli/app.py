@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 
-import click
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -20,6 +20,9 @@ from duologue.cli.commands.show import show
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.errors import DuologueError
 from duologue.journal.console import clean
+
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+"""What typer raises for every wrong use of a command; of its kind, typer exports only the child."""
 
 app = typer.Typer(
     name="duologue",
@@ -54,12 +57,12 @@ def invoke(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Errors of Duologue are one paragraph, never a traceback."""
     try:
         code: object = app(args=list(arguments), standalone_mode=False)
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
+    except _UsageError as error:
         error.show()
         return ExitCode.USAGE
-    except (click.exceptions.Abort, KeyboardInterrupt, asyncio.CancelledError):
+    except (typer.Abort, KeyboardInterrupt, asyncio.CancelledError):
         return ExitCode.INTERRUPTED
     except DuologueError as error:
         _show(error)

@@ -57,10 +57,33 @@ def _message(value: object, who: str) -> Message:
     message = cast("dict[str, object]", value)
     if not isinstance(message.get("role"), str):
         raise _wrong(message, who, "a chat message needs a 'role'")
+    problem = _problem_with(message)
+    if problem:
+        raise _wrong(message, who, problem)
     try:
         return cast("Message", from_json(to_json(message)))
     except (PydanticSerializationError, ValueError) as error:
         raise _wrong(message, who, f"it cannot be written as JSON: {error}") from error
+
+
+def _problem_with(message: dict[str, object]) -> str:
+    """What keeps a dictionary from being a chat message; '' if nothing does."""
+    content = message.get("content")
+    if content is not None and not isinstance(content, (str, list)):
+        return f"its 'content' is a {type(content).__name__}; expected text, a list of parts or None"
+    calls = message.get("tool_calls")
+    if calls is None:
+        return ""
+    if not isinstance(calls, list):
+        return f"its 'tool_calls' are a {type(calls).__name__}; expected a list"
+    for call in cast("list[object]", calls):
+        function = cast("dict[str, object]", call).get("function") if isinstance(call, dict) else None
+        named = isinstance(function, dict) and isinstance(cast("dict[str, object]", function).get("name"), str)
+        if not named:
+            return (
+                "each of its 'tool_calls' needs {'id': …, 'type': 'function', 'function': {'name': …, 'arguments': …}}"
+            )
+    return ""
 
 
 def _check_text(text: str, who: str) -> None:

@@ -1,7 +1,8 @@
 """``@duologue.cache()``: remember on disk what a function answered, for runs that have a ``cache_key``.
 
 Meant for calls that cost time or money while a test is being written. The key is made of the cache key, the scenario,
-the arguments and the function's own source, so that a changed function, scenario or key is called anew.
+the arguments and the function's own source, so that a changed function, scenario or key is called anew. Arguments that
+show nothing of their content make a call that is not remembered.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import functools
 import hashlib
 import inspect
 import json
+import logging
 import os
 import pickle
 import tempfile
@@ -23,6 +25,8 @@ from duologue.conversation.adapter import AgentInput
 from duologue.conversation.current import CURRENT_RUN
 from duologue.conversation.state import ScenarioState
 from duologue.settings import env
+
+logger = logging.getLogger("duologue.cache")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,7 +54,8 @@ def cache(ignore: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, 
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = {name: value for name, value in bound.arguments.items() if name not in {"self", *ignore}}
-            return cache_folder() / f"{_digest([state.config.cache_key, _scenario(state), identity, given])}.pickle"
+            digest = _digest([state.config.cache_key, _scenario(state), identity, given])
+            return cache_folder() / f"{digest}.pickle" if digest else None
 
         if inspect.iscoroutinefunction(function):
 
@@ -100,8 +105,12 @@ def _scenario(state: ScenarioState) -> list[Any]:
     return [started.scenario.name if started else "", state.description, config]
 
 
-def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, default=_plain)
+def _digest(value: object) -> str | None:
+    """The key; None where something in it has no content that could be told from another's."""
+    try:
+        text = json.dumps(value, sort_keys=True, default=_plain)
+    except (TypeError, ValueError):
+        return None
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
 
 
@@ -121,27 +130,32 @@ def _plain(value: object) -> object:
         return value.model_dump(mode="json")
     if isinstance(value, (set, frozenset)):
         return sorted(str(item) for item in cast("set[object]", value))
-    return f"{type(value).__module__}.{type(value).__qualname__}:{_stable_text(value)}"
-
-
-def _stable_text(value: object) -> str:
-    """The object's own text; nothing where that is only its address in memory."""
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if hasattr(value, "__dict__"):
+        return {"type": kind, "content": vars(value)}
     text = str(value)
-    return "" if f"0x{id(value):x}" in text.lower() else text
+    if f"0x{id(value):x}" in text.lower():
+        raise TypeError(f"a {kind} shows nothing of its content")
+    return f"{kind}:{text}"
 
 
 def _load(path: Path) -> Any:
     """The remembered answer; a file that cannot be read is as good as none."""
     try:
         return pickle.loads(path.read_bytes())  # noqa: S301 - written by this user, in a folder of this user
-    except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError):
+    except Exception:  # noqa: BLE001 - damaged pickles raise whatever they like
         return _MISSING
 
 
 def _store(path: Path, value: R) -> R:
+    try:
+        content = pickle.dumps(value)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        logger.warning("an answer cannot be remembered, so it is asked for each time: %s", error)
+        return value
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "wb") as file:
-        pickle.dump(value, file)
+        file.write(content)
     Path(temporary).replace(path)
     return value

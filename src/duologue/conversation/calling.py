@@ -54,7 +54,11 @@ async def call(
         return normalise(value, adapter.role, adapter.name)
     except CallTimeout as error:
         raise _timed_out(adapter, seconds) from error.__cause__
-    except (ConfigurationError, BudgetExceededError, JournalError):
+    except (BudgetExceededError, JournalError):
+        raise
+    except ConfigurationError as error:
+        if adapter.role is AgentRole.AGENT:
+            raise _failed(adapter, error) from error
         raise
     except RunError as error:
         error.who = error.who or adapter.name

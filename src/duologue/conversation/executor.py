@@ -20,7 +20,16 @@ from duologue.conversation.debugging import ask_person
 from duologue.conversation.judging import ask_judge, decide_now, limit_reached, record_decision
 from duologue.conversation.performance import Performance, cancelled, perform
 from duologue.conversation.result import ScenarioResult
-from duologue.conversation.setup import DEFAULT_SET, RunSetup, ScriptStep, batch_id, checked_agents, checked_script
+from duologue.conversation.setup import (
+    DEFAULT_SET,
+    RunSetup,
+    ScriptStep,
+    batch_id,
+    checked_agents,
+    checked_script,
+    checked_text,
+    plain,
+)
 from duologue.conversation.setup import context_for as _context_for
 from duologue.conversation.stage import Stage
 from duologue.conversation.state import ScenarioState
@@ -83,8 +92,8 @@ class ScenarioExecutor:
         given = {"max_turns": max_turns, "verbose": verbose, "cache_key": cache_key, "debug": debug}
         self.config = config or effective_config(**given)
         self.setup = RunSetup(
-            name=name,
-            description=description,
+            name=checked_text(name, "name"),
+            description=checked_text(description, "description"),
             agents=checked_agents(agents),
             script=checked_script(script) or (_proceed,),
             checks=tuple(as_check(check) for check in checks),
@@ -92,7 +101,7 @@ class ScenarioExecutor:
             context=_context_for(self.config, context),
             set_id=set_id or DEFAULT_SET,
             batch_run_id=batch_id(batch_run_id),
-            metadata=metadata or {},
+            metadata=plain(metadata or {}, "metadata"),
             budget=budget,
             cassette=(cassette, CassetteMode(cassette_mode)) if cassette else None,
         )
@@ -100,6 +109,7 @@ class ScenarioExecutor:
         self.on_delta = on_delta
         self.failure: BaseException | None = None
         self.termination: Termination | None = None
+        self._playing = False
         self._performance: Performance | None = None
         self._stage: Stage | None = None
         self._background: asyncio.Task[ScenarioResult | None] | None = None
@@ -120,8 +130,14 @@ class ScenarioExecutor:
 
     async def perform(self) -> ScenarioResult:
         """Like :meth:`run`, but a failure is kept in ``self.failure`` and the result says what came of the run."""
-        self.reset()
-        return await perform(self)
+        if self._playing:
+            raise ScriptError(f"the scenario '{self.name}' is being played already: prepare one for each run at once")
+        self._playing = True
+        try:
+            self.reset()
+            return await perform(self)
+        finally:
+            self._playing = False
 
     def reset(self) -> None:
         """Begin a new run: new ids, no messages, turn 0."""
@@ -201,9 +217,10 @@ class ScenarioExecutor:
         roles = {"user": AgentRole.USER, "assistant": AgentRole.AGENT}
         if message["role"] in roles:
             return await self._scripted(roles[message["role"]], message)
-        await self.drain()
-        self.stage.add(message)
-        return None
+        ended = await self.drain()
+        if ended is None:
+            self.stage.add(message)
+        return ended
 
     async def user(self, content: str | Message | None = None) -> ScenarioResult | None:
         """The user's part: this line, or what the simulated user says."""
@@ -212,7 +229,7 @@ class ScenarioExecutor:
     async def agent(self, content: str | Message | None = None, *, wait: bool = True) -> ScenarioResult | None:
         """The agent's part: this line, or what the agent answers; with ``wait=False`` in the background."""
         if not wait and content is None:
-            self._start_in_background()
+            await self._start_in_background()
             return None
         return await self._scripted(AgentRole.AGENT, _line(content, "assistant"))
 
@@ -224,9 +241,10 @@ class ScenarioExecutor:
         Returns:
             None if the script goes on: a checkpoint that passed, or a judge that decides nothing.
         """
-        await self.drain()
+        if ended := await self.drain():
+            return ended
         await self.stage.check_turn()
-        index = self._claim(AgentRole.JUDGE)
+        index = await self._claim(AgentRole.JUDGE)
         if criteria is None:
             result = await ask_judge(self.stage, index, JudgmentRequest(context=context))
             return result and await self._with_other_judges(result)
@@ -241,7 +259,8 @@ class ScenarioExecutor:
 
     async def check(self, *checks: CheckLike) -> ScenarioResult | None:
         """Evaluate checks now; all of them are reported, and any that fails ends the run."""
-        await self.drain()
+        if ended := await self.drain():
+            return ended
         outcomes = await self.stage.evaluate([as_check(check) for check in checks], list(self.stage.view.records))
         if all(outcome.status is not CheckStatus.FAILED for outcome in outcomes):
             return None
@@ -259,7 +278,8 @@ class ScenarioExecutor:
         """
         if not self.agents:
             raise MissingRoleError("The scenario has no agents, so there is nobody to proceed with: pass agents=[…].")
-        await self.drain()
+        if ended := await self.drain():
+            return ended
         first: int | None = None
         while True:
             view = self.stage.view
@@ -279,9 +299,9 @@ class ScenarioExecutor:
         Returns:
             The messages that it added, or the result that it ended the run with.
         """
-        await self.drain()
+        ended = await self.drain()
         before = len(self.stage.view.messages)
-        outcome = await self._advance(True, None)
+        outcome = ended or await self._advance(True, None)
         if isinstance(outcome, ScenarioResult):
             return outcome
         if outcome is None:
@@ -296,18 +316,20 @@ class ScenarioExecutor:
         """End the run as a fail."""
         return ScenarioResult(success=False, reasoning=reasoning or FAILED, termination=Termination.SCRIPT_END)
 
-    async def drain(self) -> None:
-        """Wait for an agent turn that was started in the background, if there is one."""
+    async def drain(self) -> ScenarioResult | None:
+        """Wait for an agent turn that was started in the background; the result that it ended the run with, if any."""
         task = self._background
         if task is None or task is asyncio.current_task():
-            return
-        await asyncio.shield(task) if task.done() else await task
+            return None
+        ended = await task
         self._background = None
+        return ended
 
     def give_up(self) -> None:
         """Close the journal of a run whose thread does not answer: it was cancelled. Safe from any thread."""
         if self._performance is not None:
             self._performance.finish(cancelled(self._performance))
+            self._performance.announce()
 
     async def abandon(self) -> None:
         """Cancel an agent turn that is still in the background."""
@@ -374,32 +396,33 @@ class ScenarioExecutor:
 
     async def _scripted(self, role: AgentRole, content: Message | None) -> ScenarioResult | None:
         """A part that the script asks for: with fixed content the participant is not called."""
-        await self.drain()
-        index = self._claim(role, content)
+        if ended := await self.drain():
+            return ended
+        index = await self._claim(role, content)
         if content is None:
             return await self._part(index)
         self.stage.add(content, stands_in_for=index)
         return None
 
-    def _claim(self, role: AgentRole, content: Message | None = None) -> int:
+    async def _claim(self, role: AgentRole, content: Message | None = None) -> int:
         """The participant whose part is next for this role; a new turn is opened if this one has none left."""
         order = self.stage.order
         index = order.seek(role)
         if index is None and any(agent.role is role for agent in self.agents):
-            self.stage.open_turn()
+            await self._open_turn()
             index = order.seek(role)
         if index is None:
             raise MissingRoleError(_missing(role, content))
         order.use(index)
         return index
 
-    def _start_in_background(self) -> None:
+    async def _start_in_background(self) -> None:
         if self._background is not None:
             raise ScriptError(
                 "An agent turn is already in flight: a step that waits, such as duologue.user(), must come between two "
                 "duologue.agent(wait=False)."
             )
-        index = self._claim(AgentRole.AGENT)
+        index = await self._claim(AgentRole.AGENT)
         self._background = asyncio.get_running_loop().create_task(self._part(index))
 
     def _delta_of(self, index: int) -> Callable[[str], None] | None:

@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from duologue.conversation.executor import ScenarioExecutor
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Performance:
     """A run in progress: its stage, where its journal is kept, when it began (seconds, monotonic)."""
 
     stage: Stage
     path: Path | None
     began: float
+    announced: bool = False
 
     @classmethod
     def begin(cls, setup: RunSetup, executor: ScenarioExecutor, listeners: Sequence[Listener]) -> Performance:
@@ -67,6 +68,12 @@ class Performance:
         """Write the last event, unless it is there already."""
         if not self.stage.journal.finished:
             self.stage.journal.append(finished)
+
+    def announce(self) -> None:
+        """Tell the observers, once, that the run is over."""
+        if not self.announced:
+            self.announced = True
+            tell_observers(self.result, self.stage.journal)
 
     @property
     def seconds(self) -> float:
@@ -95,7 +102,7 @@ async def perform(executor: ScenarioExecutor) -> ScenarioResult:
         CURRENT_RUN.reset(token)
         await executor.abandon()
         performance.stage.close()
-        tell_observers(performance.result, performance.stage.journal)
+        performance.announce()
     result = performance.result
     _attach(executor.failure, result)
     return result
@@ -139,7 +146,7 @@ async def _play(executor: ScenarioExecutor) -> Conclusion:
         ended_by = await _step(step, executor.state)
         if ended_by is not None:
             break
-    await executor.drain()
+    ended_by = await executor.drain() or ended_by
     await stage.check_conversation()
     return conclude(stage.view, ended_by, executor.termination)
 

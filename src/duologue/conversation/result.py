@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, RawMessage, Usage
 from duologue.journal.jsonl import read_journal
 from duologue.journal.view import RunView
+from duologue.messages import copy_of
 from duologue.vocabulary import Decision, RunStatus, Termination, Verdict
 
 
@@ -101,7 +102,7 @@ def result_of(view: RunView, journal: Path | None = None) -> ScenarioResult:
         verdict=verdict,
         status=finished.status if finished else RunStatus.ERROR,
         termination=finished.termination if finished else None,
-        messages=list(view.messages),
+        messages=[copy_of(message) for message in view.messages],
         message_ids=[record.message_id for record in view.records],
         reasoning=finished.reasoning if finished else "The journal ends before the run does.",
         passed_criteria=finished.passed_criteria if finished else view.passed_criteria,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from duologue.context import Context, fresh_seed
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.checking import Check
@@ -72,12 +74,31 @@ class RunSetup:
                 metadata=dict(self.metadata),
             ),
             participants=[
-                ParticipantSnapshot(name=agent.name, role=agent.role, details=agent.describe()) for agent in self.agents
+                ParticipantSnapshot(
+                    name=agent.name, role=agent.role, details=plain(agent.describe(), f"{agent.name}.describe()")
+                )
+                for agent in self.agents
             ],
             settings=_settings_snapshot(self.config),
             seed=self.context.seed,
             duologue_version=__version__,
         )
+
+
+def plain(value: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """That mapping, once it is known to be JSON data; journals hold nothing else."""
+    try:
+        to_json(value)
+    except (PydanticSerializationError, ValueError) as error:
+        raise ConfigurationError(f"{what} holds something that is no JSON data: {error}") from error
+    return dict(value)
+
+
+def checked_text(value: object, what: str) -> str:
+    """That text, once it is known to be one."""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"the {what} of a scenario is {value!r}; expected a text")
+    return value
 
 
 def checked_agents(agents: Sequence[object]) -> tuple[AgentAdapter, ...]:
@@ -151,7 +172,8 @@ def _settings_snapshot(config: ScenarioConfig) -> dict[str, Any]:
         if name in _LEFT_OUT:
             continue
         if isinstance(value, ModelConfig):
-            value = value.model_dump(exclude={"api_key"}, exclude_none=True)
+            # Addresses, headers and options of providers may hold keys: they stay out of journals.
+            value = value.model_dump(include={"model", "temperature", "max_tokens"}, exclude_none=True)
         snapshot[name] = str(value) if isinstance(value, Path) else value
     return snapshot
 

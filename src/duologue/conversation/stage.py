@@ -26,7 +26,7 @@ from duologue.journal.events import (
     UserFinished,
 )
 from duologue.journal.journal import Journal
-from duologue.messages import Message
+from duologue.messages import Message, copy_of
 from duologue.models.budget import ledger_for
 from duologue.models.scope import RunScope
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
@@ -99,19 +99,22 @@ class Stage:
         agent = self.agents[index]
         clock = self.setup.context.clock
         box = self.view.mailboxes[index]
-        delivered = len(box)
+        delivered = [record.message_id for record in box]
         given = AgentInput(
             thread_id=self.state.thread_id,
-            messages=[message.copy() for message in self.view.messages],
-            new_messages=[record.message.copy() for record in box],
+            messages=[copy_of(message) for message in self.view.messages],
+            new_messages=[copy_of(record.message) for record in box],
             judgment_request=request,
             scenario_state=self.state,
             scope=self._scopes[index],
         )
         started = clock.monotonic()
-        answer = await call(agent, given, self.setup.config, self._watchdog, on_delta)
-        seconds = clock.monotonic() - started
-        self.journal.append(AgentCalled(participant=index, turn=self.view.turn, delivered=delivered, seconds=seconds))
+        try:
+            answer = await call(agent, given, self.setup.config, self._watchdog, on_delta)
+        except BaseException:
+            self._called(index, [], clock.monotonic() - started, failed=True)
+            raise
+        self._called(index, delivered, clock.monotonic() - started)
         self._take(index, answer)
         return answer
 
@@ -160,6 +163,12 @@ class Stage:
         )
         self.journal.append(event)
         return event
+
+    def _called(self, index: int, delivered: list[str], seconds: float, *, failed: bool = False) -> None:
+        if not self.journal.finished:
+            self.journal.append(
+                AgentCalled(participant=index, turn=self.view.turn, delivered=delivered, seconds=seconds, failed=failed)
+            )
 
     def _take(self, index: int, answer: Answer) -> None:
         if isinstance(answer, list):

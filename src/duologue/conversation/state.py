@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from duologue.errors import ConfigurationError
 from duologue.journal.view import RunView
-from duologue.messages import Message, ToolCall, iter_tool_calls, tool_calls_of
+from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, tool_calls_of
 from duologue.settings import ScenarioConfig
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class ScenarioState:
 
     @property
     def messages(self) -> list[Message]:
-        """The conversation so far: a copy of the list."""
-        return list(self.view.messages)
+        """The conversation so far: a copy; changing it changes nothing."""
+        return [copy_of(message) for message in self.view.messages]
 
     @property
     def current_turn(self) -> int:
@@ -78,7 +78,7 @@ class ScenarioState:
         """The newest message. Raises ConfigurationError when there is none."""
         if not self.view.messages:
             raise ConfigurationError("No messages found: nothing has been said yet.")
-        return self.view.messages[-1]
+        return copy_of(self.view.messages[-1])
 
     def last_user_message(self) -> Message:
         """The newest message of the user. Raises ConfigurationError when there is none."""
@@ -90,12 +90,12 @@ class ScenarioState:
 
     def tool_calls(self, name: str | None = None) -> list[ToolCall]:
         """All tool calls so far in order; only those of that name, if one is given."""
-        calls = [call for _, call in iter_tool_calls(self.view.messages)]
+        calls = [call for _, call in iter_tool_calls(self.messages)]
         return [call for call in calls if name is None or call["function"]["name"] == name]
 
     def last_tool_call(self, name: str) -> ToolCall | None:
         """The first call of that name in the newest message that has one; None if there is none."""
-        for message in reversed(self.view.messages):
+        for message in reversed(self.messages):
             for call in tool_calls_of(message):
                 if call["function"]["name"] == name:
                     return call
@@ -108,5 +108,5 @@ class ScenarioState:
     def _last(self, role: str) -> Message:
         for message in reversed(self.view.messages):
             if message["role"] == role:
-                return message
+                return copy_of(message)
         raise ConfigurationError(f"No message with the role '{role}' found.")

@@ -67,9 +67,8 @@ async def chunks_of(executor: ScenarioExecutor) -> AsyncIterator[StreamChunk]:
         result = await task
         yield StreamChunk(turn=executor.state.current_turn, role=None, finish_reason="run", result=result)
     finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _message_chunk(executor: ScenarioExecutor, event: MessageAdded) -> StreamChunk:

@@ -39,19 +39,31 @@ class Watchdog:
         task = self._watch(seconds)
         cancelling = task.cancelling()
         try:
-            return await awaitable
+            value = await awaitable
         except asyncio.CancelledError as error:
             if self._rang and task.uncancel() <= cancelling:
                 raise CallTimeout from error
             raise
+        except BaseException:
+            self._take_back(task)
+            raise
         finally:
             self._task = None
+        if self._take_back(task):
+            raise CallTimeout
+        return value
 
     def close(self) -> None:
         """No more calls: drop the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _take_back(self, task: asyncio.Task[object]) -> bool:
+        """Whether it rang: then what was called swallowed the cancellation, which must not reach anything else."""
+        if self._rang:
+            task.uncancel()
+        return self._rang
 
     def _watch(self, seconds: float) -> asyncio.Task[object]:
         loop = asyncio.get_running_loop()

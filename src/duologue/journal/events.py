@@ -142,15 +142,19 @@ class TurnStarted:
 
 @_event
 class AgentCalled:
-    """An adapter was called and answered. ``delivered`` messages were taken from its mailbox."""
+    """An adapter was called. ``delivered`` are the ids of the messages that it was given and that left its mailbox.
+
+    A call that ``failed`` leaves its mailbox as it was.
+    """
 
     __pydantic_config__ = _STRICT
 
     type: Literal["agent_called"] = "agent_called"
     participant: int
     turn: int
-    delivered: int
+    delivered: list[str]
     seconds: float
+    failed: bool = False
 
 
 @_event

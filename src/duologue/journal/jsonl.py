@@ -6,6 +6,7 @@ reading leaves that line out and says so.
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ class JsonlSink:
         try:
             if self._file is None:
                 self._file = self._create()
-            self._file.write(line)
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, "only a part of the line could be written")
         except OSError as error:
             raise JournalError(f"cannot write the journal {self.path}: {error}") from error
 

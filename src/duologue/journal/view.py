@@ -72,9 +72,7 @@ class RunView:
             case MessageAdded():
                 self._add(event)
             case AgentCalled():
-                box = self.mailboxes[event.participant]
-                for _ in range(min(event.delivered, len(box))):
-                    box.popleft()
+                self._empty(event)
                 self.agent_seconds[event.participant] += event.seconds
             case TurnStarted():
                 self.turn = event.turn
@@ -139,6 +137,13 @@ class RunView:
         for index, box in enumerate(self.mailboxes):
             if index != event.author:
                 box.append(event)
+
+    def _empty(self, event: AgentCalled) -> None:
+        """Take what was delivered out of the mailbox; what was rolled back meanwhile is gone from it already."""
+        box = self.mailboxes[event.participant]
+        for message_id in event.delivered:
+            if box and box[0].message_id == message_id:
+                box.popleft()
 
     def _roll_back(self, event: MessagesRolledBack) -> None:
         del self.records[event.index :]

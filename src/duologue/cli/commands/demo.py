@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,8 @@ from duologue.cli.demo.users import Guests, choose_guests
 from duologue.cli.exit_codes import ExitCode, exit_code_of
 from duologue.cli.output import as_json, print_json, styled_word, terminal, totals, why, word_for
 from duologue.context import Context, derive_seed
+from duologue.conversation.adapter import AgentAdapter
+from duologue.conversation.checking import Check
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.script import agent, proceed, user
@@ -64,28 +67,29 @@ def demo(
 async def _play_all(url: str, guests: Guests, folder: Path, seed: int, *, verbose: bool) -> list[Played]:
     """One after the other, so that the transcripts can be read while they are made."""
     played: list[Played] = []
-    for scenario in SCENARIOS:
-        executor = _prepare(scenario, url, guests, folder, seed, verbose)
-        played.append((scenario, await executor.perform()))
+    async with HttpAgent(url + CHAT_PATH, name="Restaurant") as assistant:
+        for scenario in SCENARIOS:
+            cast = [assistant, *guests.cast(scenario)]
+            executor = _prepare(scenario, cast, scenario.checks_against(url), _config(scenario, folder, seed, verbose))
+            played.append((scenario, await executor.perform()))
     return played
 
 
 def _prepare(
-    scenario: DemoScenario, url: str, guests: Guests, folder: Path, seed: int, verbose: bool
+    scenario: DemoScenario, cast: Sequence[AgentAdapter], checks: Sequence[Check], config: ScenarioConfig
 ) -> ScenarioExecutor:
+    """The guest's first lines as they are written, then the simulated guest goes on."""
     opening: list[ScriptStep] = []
     for line in scenario.lines:
         opening += [user(line), agent()]
-    config = ScenarioConfig(
-        max_turns=MAX_TURNS, verbose=verbose, record=folder, seed=derive_seed(seed, scenario.name) % 2**31
-    )
     return ScenarioExecutor(
-        scenario.name,
-        scenario.description,
-        [HttpAgent(url + CHAT_PATH, name="Restaurant"), *guests.cast(scenario)],
-        [*opening, proceed()],
-        checks=scenario.checks_against(url),
-        config=config,
+        scenario.name, scenario.description, cast, [*opening, proceed()], checks=checks, config=config
+    )
+
+
+def _config(scenario: DemoScenario, folder: Path, seed: int, verbose: bool) -> ScenarioConfig:
+    return ScenarioConfig(
+        max_turns=MAX_TURNS, verbose=2 if verbose else False, record=folder, seed=derive_seed(seed, scenario.name)
     )
 
 
@@ -94,7 +98,8 @@ def _report(console: Console, played: list[Played], folder: Path) -> None:
     for scenario, result in played:
         expected = "fail: a real fault" if scenario.expected_to_fail else "pass"
         seconds = f"{result.total_time or 0:.1f} s"
-        table.add_row(scenario.name, styled_word(result), expected, str(result.turns), seconds, Text(why(result)))
+        reason = "" if result.success else why(result)
+        table.add_row(scenario.name, styled_word(result), expected, str(result.turns), seconds, reason)
     console.print()
     console.print(table)
     surprises = [scenario.name for scenario, result in played if not _as_expected(scenario, result)]
@@ -110,7 +115,8 @@ def _report(console: Console, played: list[Played], folder: Path) -> None:
             soft_wrap=True,
         )
     console.print(Text(f"Journals: {folder}", style="dim"), soft_wrap=True)
-    console.print(Text(f"Read one: duologue show {played[-1][1].journal}", style="dim"), soft_wrap=True)
+    telling = next((result for scenario, result in played if scenario.expected_to_fail), played[0][1])
+    console.print(Text(f"Read the one with the fault: duologue show {telling.journal}", style="dim"), soft_wrap=True)
 
 
 def _as_expected(scenario: DemoScenario, result: ScenarioResult) -> bool:

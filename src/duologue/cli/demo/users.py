@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from duologue.agents.agenda import AgendaUser
 from duologue.agents.judge import JudgeAgent
+from duologue.agents.persona import Persona
 from duologue.agents.user_simulator import UserSimulatorAgent
 from duologue.conversation.adapter import AgentAdapter
 from duologue.demo.scenarios import DemoScenario
@@ -29,8 +30,7 @@ class Guests:
         """The simulated guest of that scenario, and a judge whose word is advisory where there is a model."""
         if not self.embedded:
             return [AgendaUser(scenario.goal, scenario.slots)]
-        facts = ", ".join(f"{name}: {value}" for name, value in scenario.slots.items())
-        guest = UserSimulatorAgent(model=EMBEDDED, goal=f"{scenario.goal} ({facts})")
+        guest = UserSimulatorAgent(model=EMBEDDED, goal=scenario.goal, persona=Persona(facts=scenario.slots))
         judge = JudgeAgent(model=EMBEDDED, criteria=[f"The agent does what the guest wants: {scenario.goal}"])
         return [guest, judge]
 
@@ -41,7 +41,9 @@ def choose_guests(agenda: bool) -> Guests:
 
     status = local.status()
     if agenda:
-        return Guests(embedded=False, explanation="The guests follow an agenda, as you asked; no language model is used.")
+        return Guests(
+            embedded=False, explanation="The guests follow an agenda, as you asked; no language model is used."
+        )
     if status.problem:
         return Guests(
             embedded=False,
@@ -51,8 +53,8 @@ def choose_guests(agenda: bool) -> Guests:
     return Guests(
         embedded=True,
         explanation=(
-            f"The guests are played by the embedded language model {model.name}, on this machine. A model this small is "
-            "not fit to judge: the verdicts rest on checks of tool calls and of the restaurant's book, and the model's "
-            "own judgement is shown as advisory."
+            f"The guests are played by the embedded language model {model.name}, on this machine. A model this small\n"
+            "is not fit to judge: the verdicts rest on checks of tool calls and of the restaurant's book, and the\n"
+            "model's own judgement is shown as advisory."
         ),
     )

@@ -1,0 +1,7 @@
+"""The state of a run, at the module path of the Scenario library."""
+
+from __future__ import annotations
+
+from duologue.conversation.state import ScenarioState
+
+__all__ = ["ScenarioState"]

@@ -1,0 +1,215 @@
+"""The command line: what each command prints and the code that it exits with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import duologue
+from duologue.cli.app import invoke
+from duologue.cli.exit_codes import ExitCode, exit_code_of
+from duologue.conversation.result import ScenarioResult
+from duologue.vocabulary import RunStatus, Verdict
+
+TARGETS = """
+import asyncio
+import duologue
+from duologue.testing import ScriptedAgent, ScriptedUserAgent
+
+def cast(*lines):
+    return [ScriptedUserAgent(["hi"], repeat=True), ScriptedAgent(lines or ["hello"], repeat=True)]
+
+async def passes():
+    await duologue.run("passes", "b", cast(), script=[duologue.user(), duologue.agent(), duologue.succeed()])
+
+async def fails():
+    def step(state):
+        assert state.has_tool_call("book"), "nothing was booked"
+    await duologue.run("fails", "b", cast(), script=[duologue.user(), step])
+
+async def undecided():
+    await duologue.run("undecided", "b", cast(), script=[duologue.user()])
+
+async def breaks():
+    await duologue.run("breaks", "b", cast(OSError("no line")), max_turns=1)
+
+def prepared():
+    return [duologue.prepare(f"p{i}", "b", cast(), script=[duologue.succeed()]) for i in range(3)]
+
+def plays_nothing():
+    pass
+
+def raises():
+    raise KeyError("what")
+
+def wants(fixture):
+    pass
+"""
+
+
+@pytest.fixture
+def targets(tmp_path, monkeypatch):
+    monkeypatch.setattr(duologue.ScenarioConfig, "default_config", None)
+    path = tmp_path / "targets.py"
+    path.write_text(TARGETS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("passes", 0), ("fails", 1), ("undecided", 3), ("breaks", 3), ("prepared", 0)]
+)
+def test_run_exits_with_what_the_runs_came_to(targets, tmp_path, capsys, name, code):
+    assert invoke(["run", f"{targets}::{name}", "--out", str(tmp_path / "out"), "-q"]) == code
+    out = capsys.readouterr().out
+    assert {"passes": "pass", "fails": "fail", "undecided": "undecided", "breaks": "error", "prepared": "p2"}[
+        name
+    ] in out
+    journals = list((tmp_path / "out").rglob("*.jsonl"))
+    assert len(journals) == (3 if name == "prepared" else 1)
+
+
+def test_run_prints_json_and_nothing_else(targets, tmp_path, capsys):
+    assert invoke(["run", f"{targets}::fails", "--out", str(tmp_path), "--json", "--seed", "5"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["totals"] == {"runs": 1, "pass": 0, "fail": 1, "undecided": 0, "error": 0, "cancelled": 0}
+    [run] = report["runs"]
+    assert run["seed"] == 5
+    assert run["failed_criteria"][0].startswith("nothing was booked")
+    assert Path(run["journal"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nowhere.py::f", "there is no file nowhere.py"),
+        ("{}::pases", "Did you mean 'passes'?"),
+        ("{}", "name a function of"),
+        ("{}::plays_nothing", "played no scenario"),
+        ("{}::raises", "the function raised KeyError: 'what'"),
+        ("{}::wants", "takes arguments (fixture)"),
+    ],
+)
+def test_a_wrong_target_is_one_paragraph_that_says_what_to_do(targets, tmp_path, capsys, target, message):
+    assert invoke(["run", target.format(targets), "--out", str(tmp_path / "out")]) == ExitCode.USAGE
+    error = capsys.readouterr().err
+    assert message in error.replace("\n", " ")
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("def broken(:\n", "line 1: "), ("import duologue\n1/0\n", "line 2, cannot be imported: Zero")],
+)
+def test_a_file_that_cannot_be_imported_names_the_line(tmp_path, capsys, content, message):
+    path = tmp_path / "bad.py"
+    path.write_text(content)
+    assert invoke(["run", f"{path}::f"]) == ExitCode.USAGE
+    assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_show_prints_transcript_checks_and_verdict(targets, tmp_path, capsys):
+    invoke(["run", f"{targets}::fails", "--out", str(tmp_path / "out"), "-q"])
+    [journal] = (tmp_path / "out").rglob("*.jsonl")
+    capsys.readouterr()
+    assert invoke(["show", str(journal)]) == 0
+    out = capsys.readouterr().out
+    assert "User:   hi" in out
+    assert "FAIL" in out
+    assert invoke(["show", str(journal), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "fail"
+    assert invoke(["show", str(journal), "--events"]) == 0
+    assert capsys.readouterr().out == journal.read_text()
+    assert invoke(["show", str(tmp_path / "out")]) == 0
+    assert "fails" in capsys.readouterr().out
+
+
+def test_show_reports_a_torn_journal(targets, tmp_path, capsys):
+    invoke(["run", f"{targets}::passes", "--out", str(tmp_path / "out"), "-q"])
+    [journal] = (tmp_path / "out").rglob("*.jsonl")
+    journal.write_bytes(journal.read_bytes()[:-9])
+    assert invoke(["show", str(journal)]) == 0
+    assert "incomplete" in capsys.readouterr().out
+
+
+def test_show_refuses_what_is_no_journal(tmp_path, capsys):
+    assert invoke(["show", str(tmp_path)]) == ExitCode.USAGE
+    assert "holds no journal" in capsys.readouterr().err
+    assert invoke(["show", str(tmp_path / "x.jsonl")]) == ExitCode.USAGE
+
+
+def test_init_writes_a_suite_that_passes_and_never_replaces_files(tmp_path, capsys):
+    folder = tmp_path / "rehearsals"
+    assert invoke(["init", str(folder)]) == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+    (folder / "README.md").write_text("mine")
+    assert invoke(["init", str(folder)]) == ExitCode.USAGE
+    assert (folder / "README.md").read_text() == "mine"
+    assert "nothing was written" in capsys.readouterr().err
+    assert invoke(["init", str(folder), "--force"]) == 0
+    assert (folder / "README.md").read_text() != "mine"
+
+
+def test_doctor_says_what_is_installed_and_asks_the_models_that_are_named(capsys, monkeypatch):
+    monkeypatch.setattr("duologue.models.local.status", _no_engine)
+    assert invoke(["doctor", "--ask", "mock/echo", "--json"]) == 0
+    findings = {(item["area"], item["name"]): item for item in json.loads(capsys.readouterr().out)}
+    assert findings["model", "mock/echo"]["ok"] is True
+    assert findings["model", "local"]["ok"] is None
+    assert findings["duologue", "version"]["detail"] == duologue.__version__
+    assert invoke(["doctor", "--ask", "nobody/knows"]) == ExitCode.UNCERTAIN
+    assert "nobody" in capsys.readouterr().out
+
+
+def _no_engine():
+    from duologue.models.local import LocalStatus
+
+    return LocalStatus(engine=None, models=(), servers=(), cache=Path(), problem="The engine is not installed.")
+
+
+def test_version_help_and_unknown_commands(capsys):
+    assert invoke(["--version"]) == 0
+    assert duologue.__version__ in capsys.readouterr().out
+    assert invoke(["--help"]) == 0
+    assert "demo" in capsys.readouterr().out
+    assert invoke(["rehearse"]) == ExitCode.USAGE
+
+
+def _result(verdict=None, status=RunStatus.COMPLETED):
+    return ScenarioResult(success=verdict is Verdict.PASS, verdict=verdict, status=status)
+
+
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        ([_result(Verdict.PASS)], 0),
+        ([_result(Verdict.PASS), _result(Verdict.FAIL), _result(status=RunStatus.ERROR)], 1),
+        ([_result(Verdict.PASS), _result(Verdict.UNDECIDED)], 3),
+        ([_result(Verdict.PASS), _result(status=RunStatus.ERROR)], 3),
+        ([_result(Verdict.FAIL), _result(status=RunStatus.CANCELLED)], 130),
+    ],
+)
+def test_exit_codes(results, code):
+    assert exit_code_of(results) == code
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_plays_all_conversations_and_catches_the_fault(tmp_path, capsys):
+    assert invoke(["demo", "--agenda", "--json", "--out", str(tmp_path)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["totals"]["pass"] == 4
+    assert report["totals"]["fail"] == 1
+    [failed] = [run for run in report["runs"] if run["verdict"] == "fail"]
+    assert "party_size in the book is 4; the guest asked for 6" in failed["reasoning"]
