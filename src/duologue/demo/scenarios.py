@@ -192,8 +192,11 @@ SCENARIOS = (
     ),
     DemoScenario(
         name="A full house",
-        description="You want a table for four on Saturday at seven. If that is full, nine o'clock suits you too.",
-        goal="Book a table for four on Saturday, at 9 pm if 7 pm is full, and confirm it.",
+        description=(
+            "You want a table for four on Saturday at seven. If that is full, you take 9 pm, because 5 pm is too early "
+            "for you."
+        ),
+        goal="Book a table for four on Saturday at 9 pm, and confirm it.",
         slots={"date": "Saturday", "time": "9 pm", "party size": "four", "name": "Nina Holm"},
         lines=("Do you have a table for four on Saturday at 7 pm? My name is Nina Holm.",),
         checks=(_books_once, _finds_seven_full),

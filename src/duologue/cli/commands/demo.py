@@ -35,6 +35,11 @@ DEFAULT_SEED = 7
 
 CHAT_PATH = "/v1/chat/completions"
 
+_STRAYED = (
+    "Read the journal: a language model this small sometimes strays from its brief, and then the guest is at fault. "
+    "'duologue demo --agenda' plays the same conversations with guests that never stray."
+)
+
 Played = tuple[DemoScenario, ScenarioResult]
 
 
@@ -104,7 +109,7 @@ def _report(console: Console, played: list[Played], folder: Path) -> None:
     console.print(table)
     surprises = [scenario.name for scenario, result in played if not _as_expected(scenario, result)]
     if surprises:
-        console.print(Text(f"Not as expected: {', '.join(surprises)}.", style="bold red"))
+        console.print(Text(f"Not as expected: {', '.join(surprises)}. {_STRAYED}", style="bold red"), soft_wrap=True)
     else:
         console.print(
             Text(

@@ -1,0 +1,271 @@
+"""The judge as a participant: when it decides, what it reads, and what its decisions come to.
+
+The rules for an answer are in ``decide``, what a model is told in ``prompt``, how often it is asked in ``asking``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from duologue.agents.judge.decide import Finding, Judgement, Question
+from duologue.agents.judge.local import judge_by_probability
+from duologue.agents.judge.sampling import Bench, Record
+from duologue.agents.judge.spans import TraceSource, span_entries
+from duologue.agents.judge.transcript import entries_of
+from duologue.agents.judge.votes import Tally, tally
+from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
+from duologue.conversation.result import ScenarioResult
+from duologue.errors import ConfigurationError, JudgeError, ModelError
+from duologue.journal.events import CriterionDecision
+from duologue.messages import Message, text_of, tool_calls_of
+from duologue.models.base import CompletionModel, Model
+from duologue.models.choice import choose
+from duologue.models.names import parse_name
+from duologue.settings import ModelConfig
+from duologue.vocabulary import AgentRole, Decision, Verdict
+
+NO_CRITERIA = (
+    "The judge has no criteria to decide, so the run is undecided. Add some: JudgeAgent(criteria=[…]), or "
+    "duologue.judge(criteria=[…]) in the script."
+)
+
+
+class JudgeAgent(AgentAdapter):
+    """A judge that asks a language model for a decision on each criterion, and makes the verdict from them itself.
+
+    It lets the conversation go on until all criteria are met, one can no longer be, or it has to decide: because the
+    script asks for it, or because it is the last turn. One object may take part in any number of runs at once.
+    """
+
+    role: ClassVar[AgentRole] = AgentRole.JUDGE
+
+    def __init__(
+        self,
+        *,
+        criteria: Sequence[str] | None = None,
+        model: str | ModelConfig | Model | None = None,
+        api_base: str | None = None,
+        api_key: str | None = None,
+        temperature: float | None = 0.0,
+        max_tokens: int | None = None,
+        system_prompt: str | None = None,
+        token_threshold: int = 8192,
+        max_discovery_steps: int = 10,
+        votes: int = 1,
+        advisory: bool | None = None,
+        span_collector: TraceSource | None = None,
+        include_audio: bool | None = None,
+        include_timeline: bool | None = None,
+        include_traces: bool | None = None,
+        name: str | None = None,
+        **extra: Any,
+    ) -> None:
+        """Say what is decided, and by which model.
+
+        Args:
+            criteria: what has to be true of the conversation.
+            model: name, configuration or model object; None for the configured default.
+            api_base, api_key: of an OpenAI-compatible server.
+            temperature, max_tokens: sampling.
+            system_prompt: how to judge, in place of the built-in rules; the form of the answer follows it.
+            token_threshold: estimated tokens from which transcript and traces are given in outline, with tools to
+                look things up.
+            max_discovery_steps: how often the judge may look things up before it has to decide.
+            votes: how often the model is asked; the majority decides on each criterion.
+            advisory: show the decision beside the verdict, and decide nothing. None: only for a local model. An
+                advisory judge is asked at the end only.
+            span_collector: where the agent's traces are had from.
+            include_traces: show them; None for whenever there is a ``span_collector``.
+            include_audio, include_timeline: for spoken conversations, which are not part of this release.
+            name: of this judge in reports, where there are several.
+            extra: options of the provider.
+
+        Raises:
+            ConfigurationError: no model is set, or an argument cannot be used.
+        """
+        _check_numbers(
+            votes=(votes, 1), token_threshold=(token_threshold, 1), max_discovery_steps=(max_discovery_steps, 0)
+        )
+        _refuse_voice(include_audio=include_audio, include_timeline=include_timeline)
+        if include_traces and span_collector is None:
+            raise ConfigurationError("JudgeAgent: include_traces needs a span_collector to take them from")
+        choice = choose(
+            model,
+            api_base=api_base,
+            api_key=api_key,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            extra=extra,
+            purpose=type(self).__name__,
+        )
+        self._criteria = _checked(criteria)
+        self._bench = Bench(
+            choice=choice,
+            votes=votes,
+            system_prompt=system_prompt,
+            token_threshold=token_threshold,
+            max_steps=max_discovery_steps,
+        )
+        self._advisory = parse_name(choice.name).provider == "local" if advisory is None else advisory
+        self._traces = None if include_traces is False else span_collector
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """The given name, or the class's."""
+        return self._name or type(self).__name__
+
+    @property
+    def criteria(self) -> list[str]:
+        """What has to be true of the conversation."""
+        return list(self._criteria)
+
+    @property
+    def advisory(self) -> bool:
+        """Whether the decision is only shown."""
+        return self._advisory
+
+    def describe(self) -> dict[str, Any]:
+        """Model, criteria, votes, and whether it is advisory."""
+        bench = self._bench
+        told = {"system_prompt": bench.system_prompt} if bench.system_prompt else {}
+        return {
+            "model": bench.choice.name,
+            "criteria": self.criteria,
+            "votes": bench.votes,
+            "advisory": self._advisory,
+            **told,
+        }
+
+    async def call(self, input: AgentInput) -> AgentReturnTypes:
+        """Decide, or let the conversation go on.
+
+        Returns:
+            A result, or an empty list for the conversation to go on.
+
+        Raises:
+            JudgeError: the model did not answer, or not in a way that counts.
+        """
+        criteria = self._asked_for(input)
+        forced = _has_to_decide(input)
+        nothing: list[Message] = []
+        if not forced and (not criteria or self._advisory or not _agent_has_spoken(input)):
+            return nothing
+        if not criteria:
+            return ScenarioResult(
+                success=False,
+                verdict=Verdict.UNDECIDED,
+                reasoning=NO_CRITERIA,
+                messages=input.messages,
+                advisory=self._advisory,
+            )
+        try:
+            counted = await self._decide(criteria, forced, input)
+        except ModelError as error:
+            raise JudgeError(f"the model of the judge failed: {error}", who=self.name) from error
+        if not forced and counted.judgement.verdict is Verdict.UNDECIDED:
+            return nothing
+        return self._result(criteria, counted, input)
+
+    def _asked_for(self, input: AgentInput) -> tuple[str, ...]:
+        request = input.judgment_request
+        return self._criteria if request is None or request.criteria is None else _checked(request.criteria)
+
+    async def _decide(self, criteria: tuple[str, ...], forced: bool, input: AgentInput) -> Tally:
+        model = self._bench.choice.model
+        if isinstance(model, CompletionModel) and self._bench.system_prompt is None:
+            return await _by_probability(model, criteria, forced, input)
+        spans = span_entries(self._traces.spans(input.thread_id)) if self._traces else []
+        entries = entries_of(input.messages, input.scenario_state)
+        question = Question(
+            criteria=criteria,
+            message_ids=frozenset(entry.id for entry in entries),
+            span_ids=frozenset(entry.id for entry in spans),
+            forced=forced,
+            said=_said(input.messages),
+        )
+        record = Record(
+            question=question,
+            situation=input.scenario_state.description,
+            entries=entries,
+            spans=spans,
+            context=(input.judgment_request.context if input.judgment_request else None) or "",
+        )
+        return tally(await self._bench.judgements(record, input.scope))
+
+    def _result(self, criteria: tuple[str, ...], counted: Tally, input: AgentInput) -> ScenarioResult:
+        judgement = counted.judgement
+        decisions = [
+            CriterionDecision(
+                criterion=text,
+                decision=finding.decision,
+                reason=_with_spans(finding),
+                message_ids=list(finding.cites),
+            )
+            for text, finding in zip(criteria, judgement.findings, strict=True)
+        ]
+        details: dict[str, Any] = {"model": self._bench.choice.name}
+        if sum(counted.votes[0].values()) > 1:
+            details |= {"agreement": list(counted.agreement), "votes": list(counted.votes)}
+        return ScenarioResult(
+            success=judgement.verdict is Verdict.PASS,
+            verdict=judgement.verdict,
+            reasoning=judgement.reasoning,
+            messages=input.messages,
+            passed_criteria=[item.criterion for item in decisions if item.decision is Decision.MET],
+            failed_criteria=[item.criterion for item in decisions if item.decision is not Decision.MET],
+            decisions=decisions,
+            advisory=self._advisory,
+            details=details,
+        )
+
+
+async def _by_probability(model: CompletionModel, criteria: tuple[str, ...], forced: bool, input: AgentInput) -> Tally:
+    judgement = await judge_by_probability(model, criteria, input.messages, input.scope)
+    if not forced and judgement.verdict is Verdict.FAIL:
+        # Such a model tells what is so, and not whether it can still change.
+        judgement = Judgement(goes_on=True)
+    return tally([judgement])
+
+
+def _has_to_decide(input: AgentInput) -> bool:
+    state = input.scenario_state
+    return input.judgment_request is not None or state.current_turn >= state.config.turn_limit - 1
+
+
+def _agent_has_spoken(input: AgentInput) -> bool:
+    return any(message["role"] == "assistant" for message in input.messages)
+
+
+def _said(messages: Sequence[Message]) -> str:
+    arguments = (call["function"]["arguments"] for message in messages for call in tool_calls_of(message))
+    return "\n".join([*map(text_of, messages), *arguments])
+
+
+def _with_spans(finding: Finding) -> str:
+    return f"{finding.reason} (traces: {', '.join(finding.spans)})" if finding.spans else finding.reason
+
+
+def _check_numbers(**least: tuple[int, int]) -> None:
+    for name, (value, minimum) in least.items():
+        if value < minimum:
+            raise ConfigurationError(f"JudgeAgent: {name} is {value}, expected at least {minimum}")
+
+
+def _checked(criteria: Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(criteria, str):
+        raise ConfigurationError(f"JudgeAgent: criteria is the text {criteria!r}, expected a list of texts")
+    found = tuple(criteria or ())
+    if empty := [number for number, text in enumerate(found, 1) if not text.strip()]:
+        raise ConfigurationError(f"JudgeAgent: criterion number {empty[0]} is empty, expected what has to be true")
+    return found
+
+
+def _refuse_voice(**given: bool | None) -> None:
+    asked_for = [name for name, value in given.items() if value]
+    if asked_for:
+        raise ConfigurationError(
+            f"JudgeAgent: {' and '.join(asked_for)}: voice is not part of this release, so a judge only reads text; "
+            "leave it out"
+        )

@@ -1,0 +1,150 @@
+"""The conversation as the judge reads it: one line for each thing that happened, each with the id to cite.
+
+What was said is data from outside. Every text is a JSON string on a line of its own, so nothing that a participant says
+can look like a line of the transcript or like the end of it. Sounds, pictures and files become markers with their size.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from duologue.messages import ContentPart, JsonValue, Message, ToolCall, text_of, tool_calls_of
+
+if TYPE_CHECKING:
+    from duologue.conversation.state import ScenarioState
+
+_DATA_URL = re.compile(r"data:([\w.+-]+)/([\w.+-]+)(?:;[\w.+-]+=[^;,\s]*)*;base64,([A-Za-z0-9+/=_-]+)")
+_RAW_BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{1000,}={0,2}")
+"""Nothing that people or tools write for reading has a thousand such characters in a row."""
+_LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x7f\x85\u2028\u2029"}
+"""JSON leaves these as they are, and some readers take them for the end of a line."""
+_KINDS = {"audio": "AUDIO", "image": "IMAGE", "video": "VIDEO"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One message as the judge sees it.
+
+    Attributes:
+        id: what to cite, such as ``m3``.
+        head: who, in which turn.
+        lines: what was said and done, one line each, without the id.
+    """
+
+    id: str
+    head: str
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """All lines, each with the id in front."""
+        return "\n".join(f"[{self.id}] {self.head}{line}" for line in self.lines)
+
+
+def entries_of(messages: Sequence[Message], state: ScenarioState) -> list[Entry]:
+    """The conversation, message by message; instructions to the agent included, for they may explain what it does."""
+    records = state.view.records
+    if len(records) == len(messages):
+        places = [(record.message_id, f" (turn {record.turn})") for record in records]
+    else:  # a conversation that was not recorded, as in an adapter's own unit test
+        places = [(f"m{number}", "") for number in range(1, len(messages) + 1)]
+    names = {call["id"]: call["function"]["name"] for message in messages for call in tool_calls_of(message)}
+    return [_entry(message, *place, names) for message, place in zip(messages, places, strict=True)]
+
+
+def quoted(text: str) -> str:
+    """A text from outside as a JSON string on one line, in which no tag can be closed and no media is left."""
+    written = json.dumps(without_media(text), ensure_ascii=False).translate(_LINE_ENDS)
+    return _closed(written)
+
+
+def compact(value: JsonValue) -> str:
+    """A value from outside as JSON on one line, treated as :func:`quoted` treats a text."""
+    written = json.dumps(value, ensure_ascii=False, default=str).translate(_LINE_ENDS)
+    return _closed(without_media(written))
+
+
+def indented(text: str) -> str:
+    """Text of several lines, each behind a bar that no line of its own can leave."""
+    return _closed("\n".join(f"| {line}" for line in without_media(text).splitlines()))
+
+
+def without_media(text: str) -> str:
+    """The text with base64 in it replaced by markers such as ``[AUDIO: wav, ~3000 bytes]``."""
+    if len(text) < _SHORTEST_MEDIA:
+        return text
+    text = _DATA_URL.sub(lambda found: marker(found[1], found[2], found[3]), text)
+    return _RAW_BASE64.sub(lambda found: marker("data", "base64", found[0]), text)
+
+
+_SHORTEST_MEDIA = len("data:a/b;base64,")
+
+
+def marker(kind: str, form: str, data: str) -> str:
+    """What stands in the place of base64 data."""
+    return f"[{_KINDS.get(kind, 'FILE')}: {form}, ~{len(data) * 3 // 4} bytes]"
+
+
+def _closed(text: str) -> str:
+    # A lone surrogate cannot be sent; "<\/" is the same text to a reader of JSON, and closes no tag.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("</", "<\\/")
+
+
+def _entry(message: Message, message_id: str, place: str, names: dict[str, str]) -> Entry:
+    role = message["role"]
+    calls = tool_calls_of(message)
+    lines = [_call_line(call) for call in calls]
+    said = _content(message)
+    if role == "tool":
+        call_id = message.get("tool_call_id", "")
+        name = names.get(call_id) or message.get("name") or "unknown tool"
+        return Entry(id=message_id, head=f"tool{place}", lines=(f" result of {quoted(name)}: {said}",))
+    if said != '""' or not lines:
+        lines.insert(0, f": {said}")
+    return Entry(id=message_id, head=f"{_word(role)}{place}", lines=tuple(lines))
+
+
+def _call_line(call: ToolCall) -> str:
+    written = call["function"]["arguments"]
+    try:
+        arguments = compact(json.loads(written or "{}"))
+    except ValueError:
+        arguments = f"something that is no JSON: {quoted(written)}"
+    return f" calls {quoted(call['function']['name'])} with {arguments}"
+
+
+def _content(message: Message) -> str:
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return quoted(text_of(message))
+    return " ".join(_part(part) for part in content) or '""'
+
+
+def _part(part: ContentPart) -> str:
+    match part["type"]:
+        case "text":
+            return quoted(part.get("text", ""))
+        case "input_audio":
+            audio = part.get("input_audio", {})
+            return marker("audio", _word(str(audio.get("format", "unknown"))), str(audio.get("data", "")))
+        case "image_url":
+            return _linked("IMAGE", str(part.get("image_url", {}).get("url", "")))
+        case "file":
+            file = part.get("file", {})
+            return _linked("FILE", str(file.get("file_data", ""))) + f" {quoted(str(file.get('filename', '')))}"
+        case kind:
+            return f"[{_word(kind).upper()}]"
+
+
+def _linked(kind: str, url: str) -> str:
+    if found := _DATA_URL.fullmatch(url):
+        return marker(found[1], found[2], found[3])
+    return f"[{kind}: {quoted(url[:200])}]"
+
+
+def _word(text: str) -> str:
+    return re.sub(r"\W+", "_", text)[:40]
