@@ -15,9 +15,6 @@ from duologue.conversation.result import ScenarioResult
 from duologue.journal.console import VERDICT_STYLES, clean
 from duologue.vocabulary import RunStatus
 
-SHOWN_REASON = 200
-"""Characters of a reason that a table shows; the journal has all of it."""
-
 
 def terminal() -> Console:
     """Where people read."""
@@ -45,23 +42,32 @@ def styled_word(result: ScenarioResult) -> Text:
     return Text(word_for(result), style=VERDICT_STYLES[result.verdict] if result.verdict else "bold red")
 
 
-def results_table(results: Sequence[ScenarioResult], title: str | None = None) -> Table:
-    """A row for each run: what it came to and why."""
-    table = Table(title=title, title_justify="left", header_style="bold", expand=False)
-    for column in ("scenario", "verdict", "ended by", "turns", "time", "why"):
-        table.add_column(column, justify="right" if column in {"turns", "time"} else "left")
+def results_table(results: Sequence[ScenarioResult]) -> Table:
+    """A row for each run: what it came to."""
+    table = Table("scenario", "verdict", "ended by", header_style="bold")
+    table.add_column("turns", justify="right")
+    table.add_column("time", justify="right")
     for result in results:
-        seconds = f"{result.total_time:.1f} s" if result.total_time is not None else ""
         ended = result.termination.value if result.termination else ""
         name = Text(clean(result.scenario or ""))
-        table.add_row(name, styled_word(result), ended, str(result.turns), seconds, Text(why(result)))
+        table.add_row(name, styled_word(result), ended, str(result.turns), seconds_of(result))
     return table
 
 
-def why(result: ScenarioResult) -> str:
-    """The reason of a result, shortened."""
-    text = clean(result.error.message if result.error else result.reasoning or "")
-    return text if len(text) <= SHOWN_REASON else text[: SHOWN_REASON - 1] + "…"
+def print_reasons(console: Console, results: Sequence[ScenarioResult]) -> None:
+    """A paragraph for each run that did not pass: why, and where its journal is."""
+    for result in results:
+        if result.success:
+            continue
+        reason = clean(result.error.message if result.error else result.reasoning or "")
+        console.print(Text(f"{clean(result.scenario or '')}: ", style="bold").append(Text(reason)), soft_wrap=True)
+        if result.journal:
+            console.print(Text(f"  duologue show {result.journal}", style="dim"), soft_wrap=True)
+
+
+def seconds_of(result: ScenarioResult) -> str:
+    """How long a run took."""
+    return "" if result.total_time is None else f"{result.total_time:.1f} s"
 
 
 def totals(results: Sequence[ScenarioResult]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from duologue.cli.commands.run import DEFAULT_OUT
 from duologue.cli.demo.restaurant import restaurant
 from duologue.cli.demo.users import Guests, choose_guests
 from duologue.cli.exit_codes import ExitCode, exit_code_of
-from duologue.cli.output import as_json, print_json, styled_word, terminal, totals, why, word_for
+from duologue.cli.output import as_json, print_json, print_reasons, seconds_of, styled_word, terminal, totals, word_for
 from duologue.context import Context, derive_seed
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.checking import Check
@@ -99,14 +99,13 @@ def _config(scenario: DemoScenario, folder: Path, seed: int, verbose: bool) -> S
 
 
 def _report(console: Console, played: list[Played], folder: Path) -> None:
-    table = Table("conversation", "verdict", "expected", "turns", "time", "why", header_style="bold")
+    table = Table("conversation", "verdict", "expected", "turns", "time", header_style="bold")
     for scenario, result in played:
         expected = "fail: a real fault" if scenario.expected_to_fail else "pass"
-        seconds = f"{result.total_time or 0:.1f} s"
-        reason = "" if result.success else why(result)
-        table.add_row(scenario.name, styled_word(result), expected, str(result.turns), seconds, reason)
+        table.add_row(scenario.name, styled_word(result), expected, str(result.turns), seconds_of(result))
     console.print()
     console.print(table)
+    print_reasons(console, [result for _, result in played])
     surprises = [scenario.name for scenario, result in played if not _as_expected(scenario, result)]
     if surprises:
         console.print(Text(f"Not as expected: {', '.join(surprises)}. {_STRAYED}", style="bold red"), soft_wrap=True)
@@ -120,8 +119,6 @@ def _report(console: Console, played: list[Played], folder: Path) -> None:
             soft_wrap=True,
         )
     console.print(Text(f"Journals: {folder}", style="dim"), soft_wrap=True)
-    telling = next((result for scenario, result in played if scenario.expected_to_fail), played[0][1])
-    console.print(Text(f"Read the one with the fault: duologue show {telling.journal}", style="dim"), soft_wrap=True)
 
 
 def _as_expected(scenario: DemoScenario, result: ScenarioResult) -> bool:

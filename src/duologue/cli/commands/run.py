@@ -12,13 +12,13 @@ import typer
 from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode, exit_code_of
-from duologue.cli.output import as_json, print_json, results_table, terminal, totals
+from duologue.cli.output import as_json, print_json, print_reasons, results_table, terminal, totals
 from duologue.cli.target import load_target
 from duologue.context import Context
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.observers import add_observer, remove_observer
 from duologue.conversation.result import ScenarioResult
-from duologue.errors import DuologueError, TargetError
+from duologue.errors import ConfigurationError, DuologueError, TargetError
 from duologue.journal.journal import Journal
 from duologue.settings import ScenarioConfig
 
@@ -51,6 +51,8 @@ def run(
         print_json({"totals": totals(results), "journals": str(folder), "runs": [as_json(item) for item in results]})
     else:
         _report(results, folder)
+    if isinstance(failure, ConfigurationError):
+        return ExitCode.USAGE
     return ExitCode.FAILED if isinstance(failure, AssertionError) else exit_code_of(results)
 
 
@@ -85,10 +87,14 @@ async def _call(function: Callable[[], object]) -> None:
     executors = [item for item in cast("Iterable[object]", prepared) if isinstance(item, ScenarioExecutor)]
     for executor in executors:
         await executor.perform()
+    for executor in executors:
+        if isinstance(executor.failure, ConfigurationError):
+            raise executor.failure
 
 
 def _report(results: list[ScenarioResult], folder: Path) -> None:
     console = terminal()
     console.print()
     console.print(results_table(results))
+    print_reasons(console, results)
     console.print(Text(f"journals: {folder}", style="dim"), soft_wrap=True)

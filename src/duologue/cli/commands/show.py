@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import as_json, print_json, results_table, terminal
+from duologue.cli.output import as_json, print_json, print_reasons, results_table, terminal
 from duologue.conversation.result import result_of
 from duologue.errors import JournalError
 from duologue.journal.console import Transcript
@@ -44,8 +44,7 @@ def _show_folder(folder: Path, as_json_: bool) -> int:
         return ExitCode.PASSED
     console = terminal()
     console.print(results_table(results))
-    for result in results:
-        console.print(Text(f"duologue show {result.journal}", style="dim"), soft_wrap=True)
+    print_reasons(console, results)
     return ExitCode.PASSED
 
 
