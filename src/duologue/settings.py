@@ -53,7 +53,7 @@ class ScenarioConfig(BaseModel):
     verbose: bool | int | None = None
     """Print the conversation while it happens. 2 also prints judge decisions and timings."""
     cache_key: str | None = None
-    """Turns on ``@duologue.cache()`` for calls made by this run."""
+    """Remembers, on disk, what models answered this run and what functions under ``@duologue.cache()`` did."""
     debug: bool | None = None
     """Before the user speaks, ask the person at the terminal for the line; Enter lets the simulated user speak."""
     headless: bool | None = None

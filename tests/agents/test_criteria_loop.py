@@ -16,9 +16,11 @@ from duologue.agents.criteria_loop import (
     seeded_script,
 )
 from duologue.context import Context
+from duologue.conversation.adapter import AgentInput
 from duologue.conversation.result import ScenarioResult
+from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, JudgeError
-from duologue.messages import assistant_message, text_of, user_message
+from duologue.messages import assistant_message, text_of, tool_call, tool_message, user_message
 from duologue.models.scope import RunScope
 from duologue.models.scripted import ScriptedModel
 from duologue.vocabulary import Verdict
@@ -100,6 +102,28 @@ async def test_max_messages_without_success_is_a_failure() -> None:
     result, _ = await loop(found(False), success_criteria="A refund", max_messages=6)
     assert (result.verdict, result.turns, len(result.messages)) == (Verdict.FAIL, 3, 6)
     assert (result.reasoning or "").startswith("Max messages (6) reached without meeting success criteria.")
+
+
+async def test_messages_of_tools_do_not_count() -> None:
+    calls = [
+        assistant_message(None, [tool_call("look", {}, "call_1")]),
+        tool_message("call_1", "nothing"),
+        assistant_message("Sorry."),
+    ]
+    judge = CriteriaJudge(model=ScriptedModel([found(False)], repeat=True), success_criteria="A refund", max_messages=4)
+    state = ScenarioState(messages=[user_message("Refund!"), *calls])
+    given = AgentInput(thread_id="", messages=state.messages, new_messages=[], scenario_state=state, scope=SCOPE)
+    assert await judge.call(given) == []
+    given.messages.append(user_message("Well?"))
+    assert isinstance(await judge.call(given), ScenarioResult)
+
+
+async def test_nothing_is_asked_before_the_agent_has_spoken() -> None:
+    model = ScriptedModel([])
+    state = ScenarioState(messages=[user_message("Refund!")])
+    given = AgentInput(thread_id="", messages=state.messages, new_messages=[], scenario_state=state, scope=SCOPE)
+    assert await CriteriaJudge(model=model, success_criteria="A refund").call(given) == []
+    assert model.requests == []
 
 
 async def test_a_failure_criterion_alone_passes_when_it_was_not_met_to_the_end() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import duologue
-from duologue.testing import ScriptedUserAgent
+from duologue.testing import ScriptedAgent, ScriptedModel, ScriptedUserAgent
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +107,20 @@ async def test_an_agents_call_is_remembered_whatever_its_thread():
 
     first, second, other = await play("hi"), await play("hi"), await play("bye")
     assert [r.messages[1]["content"] for r in (first, second, other)] == ["answer 1", "answer 1", "answer 2"]
+
+
+async def test_what_the_simulated_user_and_the_judge_ask_their_models_is_remembered_too():
+    def cast(answers):
+        user = duologue.UserSimulatorAgent(model=ScriptedModel(answers))
+        return [user, ScriptedAgent(["hello"], repeat=True)]
+
+    async def play(answers, key):
+        return await duologue.arun("a", "b", cast(answers), max_turns=1, cache_key=key, verbose=False)
+
+    first = await play(["I would like a table"], "k")
+    assert (await play([], "k")).messages == first.messages
+    with pytest.raises(duologue.errors.SimulatorError):
+        await play([], "another key")
 
 
 async def test_a_damaged_entry_is_called_anew(folder):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from duologue.agents.judge.asking import Asker
-from duologue.agents.judge.decide import RuleBrokenError
+from duologue.agents.judge.decide import RuleBrokenError, shown
 from duologue.agents.judge.prompt import RULES
 from duologue.agents.judge.reading import UnreadableError, object_in
 from duologue.agents.judge.transcript import entries_of, indented, quoted
@@ -123,12 +123,12 @@ def _entry(name: str, value: JsonValue, ids: frozenset[str]) -> tuple[bool, tupl
     entry = cast("dict[str, JsonValue]", value)
     met, evidence = entry.get("met"), entry.get("evidence")
     if not isinstance(met, bool):
-        raise RuleBrokenError(f'"met" of "{name}" is {met!r}; it has to be true or false')
+        raise RuleBrokenError(f'"met" of "{name}" is {shown(met)}; it has to be true or false')
     if not isinstance(evidence, list):
         raise RuleBrokenError(f'"evidence" of "{name}" is not a list of message ids')
     cited = [str(item).strip().strip("[]") for item in cast("list[object]", evidence)]
     if unknown := [item for item in cited if item not in ids]:
-        raise RuleBrokenError(f'"{name}" cites {", ".join(map(repr, unknown))}, which does not exist')
+        raise RuleBrokenError(f'"{name}" cites {", ".join(map(shown, unknown[:20]))}, which does not exist')
     if met and not cited:
         raise RuleBrokenError(f'"{name}" is met and "evidence" is empty: cite the messages that it rests on')
     return met, tuple(cited)
@@ -136,5 +136,5 @@ def _entry(name: str, value: JsonValue, ids: frozenset[str]) -> tuple[bool, tupl
 
 def _confidence(value: JsonValue) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise RuleBrokenError(f'"confidence" is {value!r}; it has to be a number from 0 to 1')
+        raise RuleBrokenError(f'"confidence" is {shown(value)}; it has to be a number from 0 to 1')
     return float(value)

@@ -57,7 +57,7 @@ def prepare(
         agents: who takes part: the agent under test, a simulated user, a judge.
         max_turns: turns after which the conversation ends (default 10).
         verbose: print the conversation as it happens; None prints if a terminal is attached.
-        cache_key: turns on ``@duologue.cache()`` for calls made by this run.
+        cache_key: remembers on disk what models answer this run, and what functions under ``@duologue.cache()`` do.
         debug: type the user's lines yourself, or Enter for the simulated ones.
         script: steps such as ``duologue.user("…")``; without one, turns go on until something ends them.
         set_id, metadata, batch_run_id: for grouping and finding runs.

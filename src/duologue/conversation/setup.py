@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from duologue.context import Context, fresh_seed
 from duologue.conversation.adapter import AgentAdapter
+from duologue.conversation.cache import cache_folder
 from duologue.conversation.checking import Check
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.state import ScenarioState
@@ -148,11 +149,14 @@ def sinks_for(path: Path | None) -> list[JsonlSink]:
 
 
 def cassette_for(setup: RunSetup) -> Cassette | None:
-    """A tape of its own for a new run."""
-    if setup.cassette is None:
+    """A tape of its own for a new run; a run with a ``cache_key`` has one among the remembered calls."""
+    if setup.cassette is not None:
+        place, mode = setup.cassette
+        return Cassette(cassette_path(place, setup.name), mode)
+    if not setup.config.cache_key:
         return None
-    place, mode = setup.cassette
-    return Cassette(cassette_path(place, setup.name), mode)
+    scenario = f"{setup.config.cache_key}\n{setup.name}\n{setup.description}"
+    return Cassette(cassette_path(cache_folder(), scenario), CassetteMode.AUTO)
 
 
 def batch_id(given: str | None) -> str | None:

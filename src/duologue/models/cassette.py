@@ -106,7 +106,8 @@ class Cassette:
     def _write(self, entry: dict[str, Any]) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
+            # Unbuffered, one write a line: runs at once may share a tape.
+            with self.path.open("ab", buffering=0) as file:
                 if file.tell() == 0:
                     file.write(json.dumps({"cassette": _FORMAT}).encode() + b"\n")
                 file.write(json.dumps(entry, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n")

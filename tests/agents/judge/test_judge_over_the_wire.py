@@ -299,3 +299,14 @@ async def test_after_looking_things_up_a_broken_rule_is_told_without_tools(
     assert {message["role"] for message in last["messages"]} == {"system", "user", "assistant"}
     assert "table" in json.dumps(last["messages"])
     assert "contradicts" in last["messages"][-1]["content"]
+
+
+async def test_of_many_calls_at_once_only_some_are_looked_up(
+    server: Any, model: ProviderModel, case: Case, judged: Judged
+) -> None:
+    judge = JudgeAgent(criteria=CRITERIA, model=model, token_threshold=20)
+    server.script(fakes.calls(*[("expand", {"ids": ["m1"]})] * 10), says(judged("true", "true")))
+    await decide(judge, case)
+    results = [message["content"] for message in server.requests[1]["messages"] if message["role"] == "tool"]
+    assert [result.startswith("[m1]") for result in results] == [True] * 8 + [False] * 2
+    assert "at most 8" in results[-1]

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -37,6 +38,19 @@ def test_a_message_may_say_something_and_call_tools() -> None:
         '[m1] assistant: "One moment."',
         '[m1] assistant calls "find" with something that is no JSON: "{broken"',
         '[m1] assistant calls "look" with {"a": "<\\/x>"}',
+    ]
+
+
+def test_messages_of_a_careless_agent_are_told_all_the_same() -> None:
+    careless: Any = {
+        "role": "assistant",
+        "content": [{"type": "image_url", "image_url": "https://a.org/b.png"}, {"type": "input_audio"}],
+        "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}, {"function": {"name": "g"}}],
+    }
+    assert told(careless).splitlines() == [
+        '[m1] assistant: [IMAGE: "https://a.org/b.png"] [AUDIO: unknown, ~0 bytes]',
+        '[m1] assistant calls "f" with {"a": 1}',
+        '[m1] assistant calls "g" with {}',
     ]
 
 

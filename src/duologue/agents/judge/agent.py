@@ -239,7 +239,7 @@ def _agent_has_spoken(input: AgentInput) -> bool:
 
 
 def _said(messages: Sequence[Message]) -> str:
-    arguments = (call["function"]["arguments"] for message in messages for call in tool_calls_of(message))
+    arguments = (str(call["function"].get("arguments", "")) for message in messages for call in tool_calls_of(message))
     return "\n".join([*map(text_of, messages), *arguments])
 
 

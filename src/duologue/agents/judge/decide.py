@@ -27,6 +27,9 @@ _VERDICTS = {
     "undecided": Verdict.UNDECIDED,
     "inconclusive": Verdict.UNDECIDED,
 }
+_MOST_NAMED = 20
+_SHOWN = 80
+"""Ids that a complaint names, and characters of what it shows."""
 _WORDS = {True: Decision.MET, False: Decision.UNMET}
 
 
@@ -123,8 +126,8 @@ def read_judgement(text: str, question: Question) -> Judgement:
 
 def _goes_on(answer: dict[str, JsonValue], question: Question) -> bool:
     action = answer.get("action", "decide")
-    if action not in {"continue", "decide"}:
-        raise RuleBrokenError(f'"action" is {action!r}; it has to be "continue" or "decide"')
+    if action not in ["continue", "decide"]:
+        raise RuleBrokenError(f'"action" is {shown(action)}; it has to be "continue" or "decide"')
     if action == "continue" and question.forced:
         raise RuleBrokenError('"action" is "continue", but the conversation is over: decide now')
     return action == "continue"
@@ -149,7 +152,7 @@ def _same_ids(found: list[str], expected: list[str]) -> None:
         ("is decided more than once", [name for name, times in Counter(found).items() if times > 1]),
         ("is no criterion", sorted({name for name in found if name not in expected})),
     ]
-    told = [f"{', '.join(map(repr, names))} {problem}" for problem, names in problems if names]
+    told = [f"{', '.join(map(shown, names[:_MOST_NAMED]))} {problem}" for problem, names in problems if names]
     if told:
         raise RuleBrokenError(f"the criteria are {', '.join(expected)}, each once: {'; '.join(told)}")
 
@@ -172,7 +175,7 @@ def _decision(name: str, value: JsonValue) -> Decision:
         return Decision(_text(value).strip().lower())
     except ValueError:
         raise RuleBrokenError(
-            f'the decision on {name} is {value!r}; it has to be "true", "false" or "inconclusive"'
+            f'the decision on {name} is {shown(value)}; it has to be "true", "false" or "inconclusive"'
         ) from None
 
 
@@ -183,9 +186,9 @@ def _evidence(name: str, value: JsonValue, question: Question) -> tuple[tuple[st
     cited = list(dict.fromkeys(str(item).strip().strip("[]") for item in items))
     unknown = [item for item in cited if item not in question.message_ids | question.span_ids]
     if unknown:
+        named = ", ".join(map(shown, unknown[:_MOST_NAMED]))
         raise RuleBrokenError(
-            f"{name} cites {', '.join(map(repr, unknown))}, which does not exist; cite only ids from the transcript, "
-            'such as "m1"'
+            f'{name} cites {named}, which does not exist; cite only ids from the transcript, such as "m1"'
         )
     messages = tuple(item for item in cited if item in question.message_ids)
     return messages, tuple(item for item in cited if item not in question.message_ids)
@@ -194,13 +197,19 @@ def _evidence(name: str, value: JsonValue, question: Question) -> tuple[tuple[st
 def _no_contradiction(value: JsonValue, judgement: Judgement) -> None:
     said = _VERDICTS.get(_text(value).strip().lower())
     if said is None:
-        raise RuleBrokenError(f'"verdict" is {value!r}; it has to be "pass", "fail" or "undecided"')
+        raise RuleBrokenError(f'"verdict" is {shown(value)}; it has to be "pass", "fail" or "undecided"')
     if said is not judgement.verdict:
         raise RuleBrokenError(
             f'the verdict "{said.value}" contradicts the decisions, from which "{judgement.verdict.value}" follows: '
             "any false means fail, all true means pass, anything else is undecided. Look at the decisions and the "
             "verdict again, and correct the one that is wrong"
         )
+
+
+def shown(value: JsonValue) -> str:
+    """A value in a complaint: as it was written, and not too long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def _text(value: JsonValue) -> str:

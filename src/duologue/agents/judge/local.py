@@ -150,7 +150,7 @@ def _decision(share: float) -> Decision:
 
 def _lines(message: Message) -> list[str]:
     lines = [
-        f"Tool call: {_short(call['function']['name'])} {_short(call['function']['arguments'])}"
+        f"Tool call: {_short(call['function']['name'])} {_short(str(call['function'].get('arguments', '')))}"
         for call in tool_calls_of(message)
     ]
     if text := _short(text_of(message)):

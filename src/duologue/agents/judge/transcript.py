@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from duologue.messages import ContentPart, JsonValue, Message, ToolCall, text_of, tool_calls_of
 
@@ -52,7 +52,7 @@ def entries_of(messages: Sequence[Message], state: ScenarioState) -> list[Entry]
         places = [(record.message_id, f" (turn {record.turn})") for record in records]
     else:  # a conversation that was not recorded, as in an adapter's own unit test
         places = [(f"m{number}", "") for number in range(1, len(messages) + 1)]
-    names = {call["id"]: call["function"]["name"] for message in messages for call in tool_calls_of(message)}
+    names = {call.get("id", ""): call["function"]["name"] for message in messages for call in tool_calls_of(message)}
     return [_entry(message, *place, names) for message, place in zip(messages, places, strict=True)]
 
 
@@ -109,12 +109,17 @@ def _entry(message: Message, message_id: str, place: str, names: dict[str, str])
 
 
 def _call_line(call: ToolCall) -> str:
-    written = call["function"]["arguments"]
+    return f" calls {quoted(call['function']['name'])} with {_arguments(call['function'].get('arguments'))}"
+
+
+def _arguments(written: JsonValue) -> str:
+    """As JSON on one line. They should be JSON text, which not every agent knows."""
+    if not isinstance(written, str):
+        return compact(written or {})
     try:
-        arguments = compact(json.loads(written or "{}"))
+        return compact(json.loads(written or "{}"))
     except ValueError:
-        arguments = f"something that is no JSON: {quoted(written)}"
-    return f" calls {quoted(call['function']['name'])} with {arguments}"
+        return f"something that is no JSON: {quoted(written)}"
 
 
 def _content(message: Message) -> str:
@@ -125,19 +130,24 @@ def _content(message: Message) -> str:
 
 
 def _part(part: ContentPart) -> str:
-    match part["type"]:
+    match part.get("type", "unknown"):
         case "text":
-            return quoted(part.get("text", ""))
+            return quoted(str(part.get("text", "")))
         case "input_audio":
-            audio = part.get("input_audio", {})
+            audio = _fields(part.get("input_audio"))
             return marker("audio", _word(str(audio.get("format", "unknown"))), str(audio.get("data", "")))
         case "image_url":
-            return _linked("IMAGE", str(part.get("image_url", {}).get("url", "")))
+            url = part.get("image_url")
+            return _linked("IMAGE", url if isinstance(url, str) else str(_fields(url).get("url", "")))
         case "file":
-            file = part.get("file", {})
+            file = _fields(part.get("file"))
             return _linked("FILE", str(file.get("file_data", ""))) + f" {quoted(str(file.get('filename', '')))}"
         case kind:
             return f"[{_word(kind).upper()}]"
+
+
+def _fields(value: JsonValue) -> dict[str, JsonValue]:
+    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
 
 
 def _linked(kind: str, url: str) -> str:
