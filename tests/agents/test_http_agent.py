@@ -8,6 +8,7 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from duologue.agents.addresses import is_public
 from duologue.agents.http import HttpAgent
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.state import ScenarioState
-from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
+from duologue.errors import AgentError, AgentTimeoutError, CassetteMissError, ConfigurationError
 from duologue.messages import Message, tool_call, user_message
+from duologue.models.cassette import Cassette
+from duologue.models.scope import RunScope
 from duologue.settings import ScenarioConfig
 
 _SPEC = importlib.util.spec_from_file_location("agent_server", Path(__file__).parents[1] / "fakes" / "agent_server.py")
@@ -322,6 +325,19 @@ async def test_a_server_that_does_not_stream_is_an_error(server: Any):
     server.answers(completion(content="Hi!"), Content_Type="application/json")
     with pytest.raises(AgentError, match="'application/json' came back"):
         await collected(HttpAgent(server.url, stream=True))
+
+
+async def test_an_answer_is_replayed_from_the_runs_cassette_without_the_agent(tmp_path: Path):
+    tape = tmp_path / "tape.jsonl"
+    async with fakes.agent_server() as server:
+        server.answers(completion(content="Hi!"))
+        agent = HttpAgent(server.url, headers={"Authorization": SECRET})
+        recorded = await agent.call(replace(given("x"), scope=RunScope(cassette=Cassette(tape))))
+    again = replace(given("x", thread_id="another"), scope=RunScope(cassette=Cassette(tape, "replay")))
+    assert await agent.call(again) == recorded == [{"role": "assistant", "content": "Hi!"}]
+    assert SECRET not in tape.read_text()
+    with pytest.raises(CassetteMissError):
+        await agent.call(replace(given("y"), scope=RunScope(cassette=Cassette(tape, "replay"))))
 
 
 def open_clients() -> int:

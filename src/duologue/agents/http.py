@@ -8,6 +8,7 @@ business of ``duologue.agents.completions``. ``httpx`` is imported with the firs
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -131,7 +132,7 @@ class HttpAgent(AgentAdapter):
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                text = await self._ask(input, exchange)
+                text = await self._recorded(input, exchange)
         except TimeoutError as error:
             if not limit.expired():
                 raise exchange.failure(f"the connection timed out: {error}", AgentTimeoutError) from error
@@ -154,6 +155,20 @@ class HttpAgent(AgentAdapter):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    async def _recorded(self, input: AgentInput, exchange: Exchange) -> str:
+        """The body of the answer: from the run's cassette if it has one, else from the agent."""
+        cassette = input.scope.cassette
+        if cassette is None:
+            return await self._ask(input, exchange)
+
+        async def live() -> object:
+            return _as_data(await self._ask(input, exchange))
+
+        # The thread id is new in every run, so it is no part of what a request is found by.
+        body = {key: value for key, value in self._body(input, stream=False).items() if key != "user"}
+        answer = await cassette.play("http", {"url": shown_url(self._url), "body": body}, live)
+        return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
     async def _ask(self, input: AgentInput, exchange: Exchange) -> str:
         async with self._response(input, exchange, stream=False) as response:
@@ -286,3 +301,12 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if not (value.isascii() and value.isprintable()):
             raise ConfigurationError(f"the value of the header '{name}' must be printable ASCII (it is not shown here)")
     return dict(headers)
+
+
+def _as_data(text: str) -> object:
+    """The body as data, so that a cassette can leave out what is secret in it; as text where it is no JSON object."""
+    try:
+        data: object = json.loads(text)
+    except ValueError:
+        return text
+    return data if isinstance(data, dict) else text
