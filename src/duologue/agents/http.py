@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from urllib.parse import SplitResult
 
 from duologue.agents.addresses import ForbiddenAddressError
@@ -306,7 +306,6 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def _as_data(text: str) -> object:
     """The body as data, so that a cassette can leave out what is secret in it; as text where it is no JSON object."""
     try:
-        data: object = json.loads(text)
+        return cast("object", json.loads(text)) if text.lstrip().startswith("{") else text
     except ValueError:
         return text
-    return data if isinstance(data, dict) else text
