@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -66,6 +66,10 @@ class RandomIds:
         return f"{prefix}_{''.join(digits)}"
 
 
+_SYSTEM_CLOCK = SystemClock()
+_RANDOM_IDS = RandomIds(_SYSTEM_CLOCK)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What a run may know of the world.
@@ -76,8 +80,8 @@ class Context:
         seed: every random choice of the run derives from it.
     """
 
-    clock: Clock = field(default_factory=SystemClock)
-    ids: Ids = field(default_factory=RandomIds)
+    clock: Clock = _SYSTEM_CLOCK
+    ids: Ids = _RANDOM_IDS
     seed: int = 0
 
     def random(self, *purpose: str | int) -> random.Random:

@@ -68,22 +68,22 @@ class RunSetup:
             scenario=ScenarioSnapshot(
                 name=self.name,
                 description=self.description,
-                script=[step_name(step) for step in self.script],
-                checks=[check.name for check in self.checks],
+                script=tuple(step_name(step) for step in self.script),
+                checks=tuple(check.name for check in self.checks),
                 max_turns=self.config.turn_limit,
                 set_id=self.set_id,
                 metadata=dict(self.metadata),
             ),
-            participants=[
-                ParticipantSnapshot(
-                    name=agent.name, role=agent.role, details=plain(agent.describe(), f"{agent.name}.describe()")
-                )
-                for agent in self.agents
-            ],
+            participants=tuple(_snapshot(agent) for agent in self.agents),
             settings=_settings_snapshot(self.config),
             seed=self.context.seed,
             duologue_version=__version__,
         )
+
+
+def _snapshot(agent: AgentAdapter) -> ParticipantSnapshot:
+    details = plain(agent.describe(), f"{agent.name}.describe()")
+    return ParticipantSnapshot(name=agent.name, role=agent.role, details=details)
 
 
 def plain(value: Mapping[str, Any], what: str) -> dict[str, Any]:

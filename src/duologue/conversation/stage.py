@@ -99,7 +99,7 @@ class Stage:
         agent = self.agents[index]
         clock = self.setup.context.clock
         box = self.view.mailboxes[index]
-        delivered = [record.message_id for record in box]
+        delivered = tuple(record.message_id for record in box)
         given = AgentInput(
             thread_id=self.state.thread_id,
             messages=[copy_of(message) for message in self.view.messages],
@@ -112,7 +112,7 @@ class Stage:
         try:
             answer = await call(agent, given, self.setup.config, self._watchdog, on_delta)
         except BaseException:
-            self._called(index, [], clock.monotonic() - started, failed=True)
+            self._called(index, (), clock.monotonic() - started, failed=True)
             raise
         self._called(index, delivered, clock.monotonic() - started)
         self._take(index, answer)
@@ -164,7 +164,7 @@ class Stage:
         self.journal.append(event)
         return event
 
-    def _called(self, index: int, delivered: list[str], seconds: float, *, failed: bool = False) -> None:
+    def _called(self, index: int, delivered: tuple[str, ...], seconds: float, *, failed: bool = False) -> None:
         if not self.journal.finished:
             self.journal.append(
                 AgentCalled(participant=index, turn=self.view.turn, delivered=delivered, seconds=seconds, failed=failed)

@@ -34,7 +34,9 @@ class Frozen(BaseModel):
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 def _event(cls: type[E]) -> type[E]:
-    """A frozen dataclass with slots: ten thousand conversations hold millions of events, so each must be small.
+    """A frozen dataclass with slots: ten thousand conversations hold millions of them, so each must be small.
+
+    The same reason makes sequences that never change tuples: the garbage collector stops looking at those.
 
     Events are made by this package, from typed values; they are validated by pydantic where they are read from a file.
     """
@@ -69,24 +71,30 @@ class ErrorInfo(Frozen):
     causes: list[str] = []
 
 
-class ScenarioSnapshot(Frozen):
+@_event
+class ScenarioSnapshot:
     """The scenario as it was when the run began."""
+
+    __pydantic_config__ = _STRICT
 
     name: str
     description: str
-    script: list[str] = []
-    checks: list[str] = []
+    script: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
     max_turns: int
     set_id: str = "default"
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-class ParticipantSnapshot(Frozen):
+@_event
+class ParticipantSnapshot:
     """One adapter as it was when the run began. Its place in the list is its index in later events."""
+
+    __pydantic_config__ = _STRICT
 
     name: str
     role: AgentRole
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class CriterionDecision(Frozen):
@@ -113,7 +121,7 @@ class RunStarted:
     thread_id: str
     batch_run_id: str | None = None
     scenario: ScenarioSnapshot
-    participants: list[ParticipantSnapshot]
+    participants: tuple[ParticipantSnapshot, ...]
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     seed: int
     duologue_version: str
@@ -152,7 +160,7 @@ class AgentCalled:
     type: Literal["agent_called"] = "agent_called"
     participant: int
     turn: int
-    delivered: list[str]
+    delivered: tuple[str, ...]
     seconds: float
     failed: bool = False
 

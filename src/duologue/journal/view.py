@@ -31,6 +31,8 @@ from duologue.journal.events import (
 from duologue.messages import Message
 from duologue.vocabulary import CheckStatus, Decision
 
+_NOTHING = Usage()
+
 
 @dataclass
 class RunView:
@@ -62,7 +64,7 @@ class RunView:
     tools: list[ToolCalled] = field(default_factory=list[ToolCalled])
     notes: list[Noted] = field(default_factory=list[Noted])
     model_calls: int = 0
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = _NOTHING
     cost: float = 0.0
     unpriced_calls: int = 0
 
@@ -123,7 +125,7 @@ class RunView:
     @property
     def agent_time(self) -> float:
         """Seconds spent inside adapters of the agent role."""
-        roles = self.started.participants if self.started else []
+        roles = self.started.participants if self.started else ()
         return sum(
             seconds
             for participant, seconds in zip(roles, self.agent_seconds, strict=False)
