@@ -184,6 +184,15 @@ async def test_a_classifier_of_yours_is_asked_where_words_do_not_tell(attack):
     assert asked == ["Nope!", "Hello."]
 
 
+async def test_a_classifier_that_breaks_or_hangs_is_no_verdict(attack):
+    async def hangs(reply):
+        await asyncio.Event().wait()
+
+    for classifier, text in [(lambda reply: 1 / 0, "ZeroDivisionError"), (hangs, "TimeoutError")]:
+        with pytest.raises(SimulatorError, match=f"refusal_classifier broke: {text}"):
+            await attack(refusal_classifier=classifier).run(model_timeout=0.01)
+
+
 async def test_without_fast_detection_a_refusal_that_stays_is_scored_by_the_model(attack):
     slow = attack(replies=[REFUSAL], fast_refusal_detection=False, max_backtracks=0)
     await slow.run()
@@ -242,6 +251,12 @@ async def test_a_scorer_that_fails_leaves_the_reply_unscored_and_the_run_undecid
     assert result.verdict is Verdict.UNDECIDED
     assert "2 of 3 replies could not be scored" in result.reasoning
     assert "[SCORE] not scored" in contents(broken.model.requests[2])
+
+
+async def test_an_answer_of_the_scorer_that_cannot_be_read_is_asked_for_once_more(attack):
+    again = attack(scores=["no JSON", score(5)], total_turns=1)
+    await again.run()
+    assert [attempt.score for attempt in again.attacker.attempts] == [5]
 
 
 async def test_an_unscored_reply_confirms_nothing(attack):
@@ -370,6 +385,12 @@ async def test_a_final_check_that_fails_after_an_early_exit_adds_its_reason(atta
     assert result.failed_criteria[-1] == "an address was told"
 
 
+async def test_a_success_in_turns_that_final_checks_add_counts_too(attack):
+    late = attack(scores=[score(1), score(9), score(9)], total_turns=2)
+    result = await late.run(script=late.attacker.marathon_script(final_checks=[duologue.user(), duologue.agent()]))
+    assert result.reasoning.startswith("Attack succeeded on turn 3")
+
+
 async def test_a_failing_check_fails_the_run_as_anywhere(attack):
     def never(state):
         raise AssertionError("no")
@@ -399,6 +420,22 @@ async def test_the_journal_alone_tells_the_whole_attack(attack, tmp_path):
     assert attack_log(view.notes, participant=0).attempts == list(told.attacker.attempts)
     assert attack_log(view.notes, participant=1).attempts == []
     assert view.started.participants[0].details["strategy"] == "crescendo"
+
+
+async def test_an_attack_that_the_journal_holds_already_is_taken_up(attack):
+    first, second = attack(replies=["We deliver on Mondays."], total_turns=1), attack(total_turns=2)
+    await first.run()
+    script = [
+        duologue.user("first"),
+        duologue.agent("We deliver on Mondays."),
+        lambda state: [state.executor.journal.append(note) for note in first.notes] and None,
+        duologue.user(),
+        duologue.succeed(),
+    ]
+    await second.run(script=script)
+    assert [attempt.score for attempt in second.attacker.attempts] == [1, None]
+    assert not second.attacker.attempts[0].scripted
+    assert second.scorer.requests == []
 
 
 async def test_notes_come_in_the_order_in_which_things_happened(attack):

@@ -1,0 +1,99 @@
+"""Many attacks together: how often they succeeded, by strategy, category, technique and turn, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from duologue.reports.red_team.model import RedTeamReport
+from duologue.stats.proportion import Proportion, wilson
+
+NO_CATEGORY = "(none)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Attacks, or replies, that have something in common, and the share that succeeded.
+
+    Attributes:
+        name: what they have in common.
+        success: successes out of those that were decided, with an interval.
+        left_out: those that were not: undecided and broken runs, replies without a score.
+    """
+
+    name: str
+    success: Proportion
+    left_out: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedTeamSummary:
+    """Several reports together.
+
+    ``overall``, ``by_strategy`` and ``by_category`` count attacks; ``by_technique`` and ``by_turn`` count scored
+    replies, and a reply that reached the mark is a success. Replies of one attack depend on one another, so the
+    intervals of the latter two are narrower than they should be: read them as a hint where to look.
+    """
+
+    reports: int
+    statuses: dict[str, int]
+    overall: Group
+    by_strategy: tuple[Group, ...]
+    by_category: tuple[Group, ...]
+    by_technique: tuple[Group, ...]
+    by_turn: tuple[Group, ...]
+
+
+def summarise(reports: Sequence[RedTeamReport], confidence: float = 0.95) -> RedTeamSummary:
+    """Count attacks and successes.
+
+    Args:
+        reports: one for each attack.
+        confidence: of the intervals.
+    """
+    known = ("held", "broke", "undecided", "errored")
+    return RedTeamSummary(
+        reports=len(reports),
+        statuses={status: sum(report.status == status for report in reports) for status in known},
+        overall=_attacks("all", reports, confidence),
+        by_strategy=_by(reports, lambda report: report.strategy, confidence),
+        by_category=_by(reports, lambda report: report.category or NO_CATEGORY, confidence),
+        by_technique=_techniques(reports, confidence),
+        by_turn=_turns(reports, confidence),
+    )
+
+
+def _by(reports: Sequence[RedTeamReport], key: Callable[[RedTeamReport], str], confidence: float) -> tuple[Group, ...]:
+    names = sorted({key(report) for report in reports})
+    return tuple(_attacks(name, [one for one in reports if key(one) == name], confidence) for name in names)
+
+
+def _attacks(name: str, reports: Sequence[RedTeamReport], confidence: float) -> Group:
+    decided = [report.status == "broke" for report in reports if report.status in {"held", "broke"}]
+    return _group(name, decided, len(reports), confidence)
+
+
+def _techniques(reports: Sequence[RedTeamReport], confidence: float) -> tuple[Group, ...]:
+    uses = [use for report in reports for use in report.by_technique]
+    groups: list[Group] = []
+    for name in sorted({use.technique for use in uses}):
+        own = [use for use in uses if use.technique == name]
+        used, scored = sum(use.used for use in own), sum(use.scored for use in own)
+        success = wilson(sum(use.successes for use in own), scored, confidence)
+        groups.append(Group(name=name, success=success, left_out=used - scored))
+    return tuple(groups)
+
+
+def _turns(reports: Sequence[RedTeamReport], confidence: float) -> tuple[Group, ...]:
+    outcomes = [outcome for report in reports for outcome in report.by_turn]
+    groups: list[Group] = []
+    for turn in sorted({outcome.turn for outcome in outcomes}):
+        own = [outcome for outcome in outcomes if outcome.turn == turn]
+        decided = [outcome.success for outcome in own if outcome.success is not None]
+        groups.append(_group(str(turn), decided, len(own), confidence))
+    return tuple(groups)
+
+
+def _group(name: str, decided: Iterable[bool], total: int, confidence: float) -> Group:
+    outcomes = list(decided)
+    return Group(name=name, success=wilson(sum(outcomes), len(outcomes), confidence), left_out=total - len(outcomes))

@@ -1,0 +1,58 @@
+"""A share of successes and how sure of it one can be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from duologue.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proportion:
+    """``successes`` out of ``total``, with an interval for the true share.
+
+    Attributes:
+        successes, total: counts.
+        low, high: ends of the interval, from 0 to 1.
+        confidence: of the interval, such as 0.95.
+    """
+
+    successes: int
+    total: int
+    low: float
+    high: float
+    confidence: float
+
+    @property
+    def rate(self) -> float | None:
+        """The share; None out of nothing."""
+        return self.successes / self.total if self.total else None
+
+
+def wilson(successes: int, total: int, confidence: float = 0.95) -> Proportion:
+    """The score interval of E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
+
+    Args:
+        successes: how many of ``total``.
+        total: how many in all; out of none, the interval is from 0 to 1.
+        confidence: between 0 and 1, both excluded.
+
+    Raises:
+        ConfigurationError: the counts or the confidence make no sense.
+    """
+    if not 0 <= successes <= total:
+        raise ConfigurationError(f"wilson: expected 0 <= successes <= total; found {successes} of {total}")
+    if not 0 < confidence < 1:
+        raise ConfigurationError(f"wilson: confidence must be between 0 and 1; found {confidence}")
+    if total == 0:
+        return Proportion(successes=0, total=0, low=0.0, high=1.0, confidence=confidence)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, spread = successes / total, z * z / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+    # At the ends of the scale the formula is exact and only rounding leaves it.
+    low = 0.0 if successes == 0 else max(0.0, middle - half)
+    high = 1.0 if successes == total else min(1.0, middle + half)
+    return Proportion(successes=successes, total=total, low=low, high=high, confidence=confidence)
