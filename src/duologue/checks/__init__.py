@@ -1,0 +1,46 @@
+"""What is asserted: the catalogue of checks, and how to add one's own.
+
+One registry serves checks of a turn, checks of a conversation, guardrails and the evals of prompt packs.
+
+    from duologue import checks
+
+    checks.create("contains", {"patterns": ["refund"]}, min_score=1.0)
+
+Importing this package registers nothing; the catalogue is loaded when the first check is made.
+"""
+
+from __future__ import annotations
+
+from duologue.checks.base import CatalogueCheck, CheckType, Finding, When, broken, finding, skipped
+from duologue.checks.create import create
+from duologue.checks.guardrails import Guardrail, Violation, guardrail
+from duologue.checks.packs import PackEval, pack_eval
+from duologue.checks.providers import Classifier, Embedder, Media, Resources
+from duologue.checks.registry import Alias, CheckInfo, catalogue, check, known_types
+from duologue.checks.subject import Subject
+
+__all__ = [
+    "Alias",
+    "CatalogueCheck",
+    "CheckInfo",
+    "CheckType",
+    "Classifier",
+    "Embedder",
+    "Finding",
+    "Guardrail",
+    "Media",
+    "PackEval",
+    "Resources",
+    "Subject",
+    "Violation",
+    "When",
+    "broken",
+    "catalogue",
+    "check",
+    "create",
+    "finding",
+    "guardrail",
+    "known_types",
+    "pack_eval",
+    "skipped",
+]

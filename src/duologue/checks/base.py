@@ -1,0 +1,184 @@
+"""The pieces that every check of the catalogue is made of: parameters, a finding, thresholds, conditions, an outcome.
+
+A type of check is a frozen model of its parameters with one method, ``look``. Everything else is the same for all of
+them and stands here: when a check applies, what score it needs, and that a broken tool is an error and no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from duologue.checks.patterns import Pattern, SlowPatternError, found
+from duologue.checks.providers import Resources
+from duologue.checks.subject import Subject
+from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.errors import ConfigurationError, JudgeError, ModelError
+from duologue.vocabulary import CheckStatus, Scope
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a type of check found, before thresholds.
+
+    Attributes:
+        score: between 0 and 1; 1 where the check has only two outcomes and the good one came.
+        passed: what was decided beside the score, such as by a judge; None leaves it to the score.
+        status: set where nothing could be decided: skipped or error.
+        explanation: one sentence.
+        message_ids: the messages that it rests on.
+        details: for reports: what was looked for and what was found.
+    """
+
+    score: float | None = None
+    passed: bool | None = None
+    status: CheckStatus | None = None
+    explanation: str = ""
+    message_ids: list[str] = field(default_factory=list[str])
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def finding(
+    score: float | bool, explanation: str = "", message_ids: list[str] | None = None, **details: Any
+) -> Finding:
+    """A finding with a score between 0 and 1, or True for 1 and False for 0."""
+    bounded = 0.0 if score <= 0 else 1.0 if score >= 1 else float(score)
+    return Finding(score=bounded, explanation=explanation, message_ids=message_ids or [], details=details)
+
+
+def skipped(reason: str, **details: Any) -> Finding:
+    """There was nothing to look at, and that is no fault."""
+    return Finding(status=CheckStatus.SKIPPED, explanation=reason, details=details)
+
+
+def broken(reason: str, **details: Any) -> Finding:
+    """It could not be found out. That says nothing about the agent."""
+    return Finding(status=CheckStatus.ERROR, explanation=reason, details=details)
+
+
+class CheckType(BaseModel):
+    """The parameters of a type of check, and how it looks.
+
+    Parameters are strict: an unknown one, a missing one or one of another type is refused, never ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Other names of parameters, and what they are called here."""
+
+    def look(self, subject: Subject, resources: Resources) -> Finding | Awaitable[Finding]:
+        """What is found; may be a coroutine."""
+        raise NotImplementedError
+
+    def problems(self, resources: Resources) -> list[str]:
+        """What is wrong with the parameters in the light of what is configured."""
+        return []
+
+
+class When(BaseModel):
+    """When a check applies. All that is set must hold in what the check looks at; otherwise it is skipped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    tool_called: str | None = None
+    """A tool of this name was called."""
+    tool_called_pattern: Pattern | None = None
+    """A tool was called whose name matches this regular expression."""
+    any_tool_called: bool | None = None
+    """True: some tool was called. False: none was."""
+    min_tool_calls: int | None = Field(default=None, ge=0)
+    """At least so many calls were made."""
+
+    def unmet(self, subject: Subject) -> str | None:
+        """The first condition that does not hold, as a clause; None if all do."""
+        names = [call.name for call in subject.calls]
+        if self.tool_called is not None and self.tool_called not in names:
+            return f"'{self.tool_called}' was not called"
+        pattern = self.tool_called_pattern
+        if pattern is not None and not any(found(pattern, name) is not None for name in names):
+            return f"no tool was called whose name matches {pattern!r}"
+        if self.any_tool_called is not None and self.any_tool_called != bool(names):
+            return "no tool was called" if self.any_tool_called else f"a tool was called: '{names[0]}'"
+        if self.min_tool_calls is not None and len(names) < self.min_tool_calls:
+            return f"{len(names)} tool calls were made, fewer than {self.min_tool_calls}"
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueCheck:
+    """A check of the catalogue, ready to be evaluated. Made by :func:`duologue.checks.create`.
+
+    Attributes:
+        name: what the report calls it.
+        kind: the registered type.
+        scope: whether it is evaluated for each turn or once, for the conversation.
+        written_as: the type as it was written: the kind, or one of its other names.
+        test: the parameters.
+        whole: it looks at the conversation so far, even where it is evaluated for each turn.
+        min_score, max_score: bounds of a passing score. With neither, a score must be 1, or what was decided a pass.
+        message: what the author of the suite wants to be said when it does not pass.
+        pass_threshold: share of trials that must pass, 0 to 1; kept here for whoever runs the trials.
+        when: when it applies; None for always.
+        resources: judges, classifiers and embedders that it may ask.
+    """
+
+    name: str
+    kind: str
+    scope: Scope
+    written_as: str
+    test: CheckType
+    whole: bool = False
+    min_score: float | None = None
+    max_score: float | None = None
+    message: str | None = None
+    pass_threshold: float | None = None
+    when: When | None = None
+    resources: Resources = field(default_factory=Resources)
+
+    async def evaluate(self, input: CheckInput) -> CheckOutcome:
+        """Look, compare with the thresholds, and say what was found.
+
+        A model, server or configuration that fails, and a judge that cannot be understood, give status ``error``.
+        """
+        try:
+            return self._outcome(await self._look(input))
+        except (ModelError, JudgeError, ConfigurationError, SlowPatternError) as error:
+            return self._outcome(broken(str(error), error=type(error).__name__))
+
+    async def _look(self, input: CheckInput) -> Finding:
+        subject = Subject(input, self.scope, whole=self.whole)
+        unmet = self.when.unmet(subject) if self.when else None
+        if unmet:
+            return skipped(f"does not apply: {unmet}")
+        seen = self.test.look(subject, self.resources)
+        return seen if isinstance(seen, Finding) else await seen
+
+    def _outcome(self, seen: Finding) -> CheckOutcome:
+        status = seen.status or self._judged(seen)
+        explanation = seen.explanation
+        if status is CheckStatus.FAILED:
+            if self.max_score is not None and seen.score is not None and seen.score > self.max_score:
+                explanation = f"{explanation or 'found'}: score {seen.score:.3g} is above {self.max_score:g}"
+            if self.message and self.message != self.name:
+                explanation = f"{self.message} ({explanation})" if explanation else self.message
+        return CheckOutcome(
+            status=status,
+            score=seen.score,
+            explanation=explanation,
+            message_ids=seen.message_ids,
+            details=seen.details,
+        )
+
+    def _judged(self, seen: Finding) -> CheckStatus:
+        score, low, high = seen.score, self.min_score, self.max_score
+        passed = seen.passed
+        if low is None and high is None:
+            good = passed if passed is not None else score is not None and score >= 1.0
+        else:
+            above = low is None or (score is not None and score >= low and passed is not False)
+            good = above and (high is None or (score is not None and score <= high))
+        return CheckStatus.PASSED if good else CheckStatus.FAILED

@@ -1,0 +1,169 @@
+"""Tool calls as checks see them: arguments read, answer found, failure recognised, values compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, cast
+
+from duologue.checks.patterns import found
+from duologue.journal.events import MessageAdded, ToolCalled
+from duologue.messages import JsonValue, ToolCall, arguments_of, text_of
+
+
+class Call:
+    """One tool call. What is costly to read is read when it is asked for.
+
+    Attributes:
+        name: what was called.
+        message_id, turn: where the agent made it.
+        answer: the tool's message; None if there is none in the conversation.
+    """
+
+    def __init__(self, made: ToolCall, record: MessageAdded, answer: MessageAdded | None, failure: str | None) -> None:
+        self.name = made["function"]["name"]
+        self.message_id = record.message_id
+        self.turn = record.turn
+        self.answer = answer
+        self._made = made
+        self._failure = failure
+
+    @cached_property
+    def arguments(self) -> dict[str, JsonValue]:
+        """With what it was called; {} where the arguments were no JSON object."""
+        return arguments_of(self._made)
+
+    @cached_property
+    def result(self) -> str | None:
+        """What the tool answered; None if no answer is in the conversation."""
+        return text_of(self.answer.message) if self.answer else None
+
+    @cached_property
+    def error(self) -> str | None:
+        """Why the call failed; None if it did not.
+
+        It failed if Duologue ran the tool and it failed, or if the answer says so: it begins with "Error:", or is a
+        JSON object with a non-empty ``error`` or a true ``is_error``.
+        """
+        return self._failure or _error_in(self.result)
+
+    @property
+    def invalid(self) -> bool:
+        """Whether it failed because the arguments were not what the tool takes."""
+        text = (self.error or "").casefold()
+        return any(word in text for word in ("args_invalid", "validation error", "invalid argument"))
+
+    def shown(self) -> dict[str, JsonValue]:
+        """For reports."""
+        return {"tool": self.name, "arguments": self.arguments, "error": self.error}
+
+
+def calls_in(records: Sequence[MessageAdded], run: Iterable[ToolCalled] = ()) -> list[Call]:
+    """Every tool call in these messages, in order; ``run`` are the calls that Duologue made itself."""
+    made = [(record, call) for record in records for call in record.message.get("tool_calls") or ()]
+    if not made:
+        return []
+    answers = {record.message.get("tool_call_id", ""): record for record in records if record.message["role"] == "tool"}
+    failures = {event.call_id: event.error for event in run}
+    return [Call(call, record, answers.get(call["id"]), failures.get(call["id"])) for record, call in made]
+
+
+def same(actual: JsonValue, expected: JsonValue) -> bool:
+    """Whether two JSON values are equal. 5 equals 5.0, and a text equals the number or boolean that it spells."""
+    if _is_number(actual) and _is_number(expected):
+        return actual == expected
+    if _is_scalar(actual) and _is_scalar(expected):
+        return _spelled(actual) == _spelled(expected)
+    if isinstance(actual, Mapping) and isinstance(expected, Mapping):
+        left, right = cast("Mapping[str, Any]", actual), cast("Mapping[str, Any]", expected)
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(actual, list) and isinstance(expected, list):
+        ours, theirs = cast("list[Any]", actual), cast("list[Any]", expected)
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    return actual == expected
+
+
+def spelled(value: JsonValue) -> str:
+    """A value as the text that patterns are searched in: a text as it is, anything else as JSON."""
+    return _spelled(value)
+
+
+def arguments_wrong(
+    call: Call, expected: Mapping[str, JsonValue], patterns: Mapping[str, str] | None = None
+) -> list[str]:
+    """What is wrong with the arguments of a call; [] if all are right. An expected None only asks for presence."""
+    wrong: list[str] = []
+    for name, value in expected.items():
+        if name not in call.arguments:
+            wrong.append(f"{call.name} was called without '{name}'")
+        elif value is not None and not same(call.arguments[name], value):
+            wrong.append(f"{call.name} was called with {name}={_short(call.arguments[name])}, not {_short(value)}")
+    for name, pattern in (patterns or {}).items():
+        if name not in call.arguments:
+            wrong.append(f"{call.name} was called without '{name}'")
+        elif found(pattern, _spelled(call.arguments[name])) is None:
+            wrong.append(f"{call.name}'s {name}={_short(call.arguments[name])} does not match {pattern!r}")
+    return wrong
+
+
+def named(calls: Iterable[Call], tool: str | None) -> list[Call]:
+    """The calls of that tool; all of them for None or ''."""
+    return [call for call in calls if not tool or call.name == tool]
+
+
+def subsequence_length(wanted: Sequence[str], names: Iterable[str]) -> int:
+    """How many of ``wanted``, from the first on, stand in ``names`` in this order, other names in between allowed."""
+    place = 0
+    for name in names:
+        if place < len(wanted) and name == wanted[place]:
+            place += 1
+    return place
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words for a sentence: 'a', 'b' and 'c'."""
+    quoted = [f"'{word}'" for word in words]
+    if not quoted:
+        return "nothing"
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def _error_in(result: str | None) -> str | None:
+    text = (result or "").strip()
+    if text[:6].casefold() == "error:":
+        return text
+    if "error" not in text and "isError" not in text:
+        return None
+    answer = _object(text)
+    if answer.get("error"):
+        return _spelled(answer["error"])
+    return text if answer.get("is_error") is True or answer.get("isError") is True else None
+
+
+def _object(text: str) -> dict[str, JsonValue]:
+    """The JSON object that a text is; {} if it is none."""
+    if not text.startswith("{"):
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
+
+
+def _is_number(value: JsonValue) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_scalar(value: JsonValue) -> bool:
+    return isinstance(value, (str, int, float))
+
+
+def _spelled(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _short(value: JsonValue) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:79] + "…"

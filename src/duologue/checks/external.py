@@ -1,0 +1,216 @@
+"""Checks that somebody else decides: an HTTP endpoint, or an agent that speaks A2A.
+
+The answer must be a JSON object with a ``score`` from 0 to 1, a ``passed``, or both. Anything else is an error. The
+addresses are the suite author's own; nothing is sent anywhere else, and redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import BeforeValidator, Field
+
+from duologue.agents.judge.reading import UnreadableError, object_in
+from duologue.checks.base import CheckType, Finding, broken
+from duologue.checks.providers import Resources
+from duologue.checks.registry import check
+from duologue.checks.subject import Subject, ids_of
+from duologue.checks.tools import session
+from duologue.errors import ConfigurationError
+from duologue.messages import JsonValue
+
+_FORM = (
+    "Judge this conversation. Answer with one JSON object and nothing else: "
+    '{"score": 0.0 to 1.0, "passed": true or false, "reasoning": "…"}'
+)
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_LONGEST_ANSWER = 1_000_000
+"""Bytes."""
+
+
+class ExternalError(Exception):
+    """The outside gave no answer that can be used; says what it gave."""
+
+
+def _seconds(value: object) -> object:
+    """A number of seconds, or a text such as '30s' or '500ms'."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m)", value) if isinstance(value, str) else None
+    return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60}[match[2]] if match else value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+
+
+class _External(CheckType):
+    criteria: str = ""
+    """What is to be judged, passed on as it is."""
+    timeout: Seconds = 30.0
+    """Seconds, or a text such as ``30s``."""
+
+    async def look(self, subject: Subject, resources: Resources) -> Finding:
+        cassette = subject.input.scope.cassette
+        request = self.request(subject)
+        try:
+            async with asyncio.timeout(self.timeout):
+                if cassette is None:
+                    value = await self.ask(request, resources)
+                else:
+                    value = await cassette.play("http", request, lambda: self.ask(request, resources))
+            return found(value, ids_of([subject.answer]))
+        except TimeoutError:
+            return broken(f"{self.address} did not answer within {self.timeout:g} s")
+        except ExternalError as error:
+            return broken(f"{self.address}: {error}")
+
+    @property
+    def address(self) -> str:
+        """Who decides."""
+        raise NotImplementedError
+
+    def request(self, subject: Subject) -> dict[str, Any]:
+        """What is sent, as plain data."""
+        raise NotImplementedError
+
+    async def ask(self, request: dict[str, Any], resources: Resources) -> dict[str, JsonValue]:
+        """Send it, and give the answer. Raises ExternalError."""
+        raise NotImplementedError
+
+
+@check("rest_eval", aliases=[session("rest_eval_session")], family="External")
+class RestEval(_External):
+    """An HTTP endpoint decides."""
+
+    url: str = Field(pattern=r"^https?://\S+$")
+    """Where it is."""
+    method: Literal["POST", "PUT"] = "POST"
+    """How it is asked."""
+    headers: dict[str, str] = Field(default={})
+    """Headers; ``${NAME}`` is replaced by the environment variable."""
+    include_messages: bool = False
+    """Send the messages in question as well as the answer."""
+    include_tool_calls: bool = False
+    """Send the tool calls in question."""
+    extra: dict[str, JsonValue] = Field(default={})
+    """More fields to send."""
+
+    @property
+    def address(self) -> str:
+        return self.url.split("?", 1)[0]
+
+    def request(self, subject: Subject) -> dict[str, Any]:
+        body: dict[str, Any] = {**self.extra, "content": subject.answer.text, "turn": subject.input.turn}
+        if self.criteria:
+            body["criteria"] = self.criteria
+        if self.include_messages:
+            body["messages"] = subject.messages
+        if self.include_tool_calls:
+            body["tool_calls"] = [{**call.shown(), "result": call.result} for call in subject.calls]
+        return {"method": self.method, "url": self.url, "body": body}
+
+    async def ask(self, request: dict[str, Any], resources: Resources) -> dict[str, JsonValue]:
+        headers = {name: _expanded(value, resources.environment) for name, value in self.headers.items()}
+        return await send(self.method, self.url, request["body"], headers)
+
+
+@check("a2a_eval", aliases=[session("a2a_eval_session")], family="External")
+class A2aEval(_External):
+    """An agent that speaks A2A decides."""
+
+    renamed: ClassVar = {"url": "agent_url"}
+
+    agent_url: str = Field(pattern=r"^https?://\S+$")
+    """Where it takes messages."""
+    auth_token: str | None = None
+    """Sent as a bearer token; ``${NAME}`` is replaced by the environment variable."""
+
+    @property
+    def address(self) -> str:
+        return self.agent_url.split("?", 1)[0]
+
+    def request(self, subject: Subject) -> dict[str, Any]:
+        asked = {"criteria": self.criteria, "content": subject.answer.text, "messages": subject.messages}
+        text = f"{_FORM}\n{json.dumps(asked, ensure_ascii=False)}"
+        message = {"role": "user", "parts": [{"kind": "text", "text": text}], "messageId": "check", "kind": "message"}
+        return {"jsonrpc": "2.0", "id": "check", "method": "message/send", "params": {"message": message}}
+
+    async def ask(self, request: dict[str, Any], resources: Resources) -> dict[str, JsonValue]:
+        token = self.auth_token and _expanded(self.auth_token, resources.environment)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        answer = await send("POST", self.agent_url, request, headers)
+        if "error" in answer:
+            raise ExternalError(f"answered with an error: {json.dumps(answer['error'], ensure_ascii=False)[:200]}")
+        try:
+            return object_in("\n".join(_texts(answer.get("result"))), marks=("score", "passed"))
+        except UnreadableError as error:
+            raise ExternalError(str(error)) from error
+
+
+def found(value: Mapping[str, JsonValue], ids: list[str]) -> Finding:
+    """The finding that an answer from outside stands for. Raises ExternalError."""
+    score, passed = value.get("score"), value.get("passed")
+    if isinstance(score, bool) or not isinstance(score, (int, float, type(None))) or not 0 <= (score or 0) <= 1:
+        raise ExternalError(f"its score is {score!r}; expected a number from 0 to 1")
+    if not isinstance(passed, (bool, type(None))):
+        raise ExternalError(f"its passed is {passed!r}; expected true or false")
+    if score is None and passed is None:
+        raise ExternalError("its answer has neither score nor passed")
+    told = (
+        value.get("reasoning") or value.get("detail") or value.get("explanation") or f"score {score}, passed {passed}"
+    )
+    return Finding(
+        score=float(bool(passed)) if score is None else float(score),
+        passed=passed,
+        explanation=str(told),
+        message_ids=ids,
+        details={"answer": dict(value)},
+    )
+
+
+async def send(method: str, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, JsonValue]:
+    """Send JSON and read a JSON object. Raises ExternalError. The caller limits the time."""
+    import httpx
+
+    try:
+        async with httpx.AsyncClient(timeout=None, follow_redirects=False) as client:
+            response = await client.request(method, url, json=dict(body), headers=dict(headers))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ExternalError(f"cannot be reached: {type(error).__name__}: {error}") from error
+    if response.status_code >= 300:
+        raise ExternalError(f"answered {response.status_code}: {response.text[:200]}")
+    if len(response.content) > _LONGEST_ANSWER:
+        raise ExternalError(f"its answer has {len(response.content)} bytes, at most {_LONGEST_ANSWER} are read")
+    try:
+        value = response.json()
+    except ValueError as error:
+        raise ExternalError(f"its answer is no JSON: {response.text[:200]!r}") from error
+    if not isinstance(value, dict):
+        raise ExternalError(f"its answer is no JSON object: {response.text[:200]!r}")
+    return cast("dict[str, JsonValue]", value)
+
+
+def _expanded(text: str, environment: Mapping[str, str] | None) -> str:
+    known = os.environ if environment is None else environment
+    missing = [name for name in _VARIABLE.findall(text) if name not in known]
+    if missing:
+        raise ConfigurationError(
+            f"the environment variable {missing[0]} is not set, and a header of the check needs it"
+        )
+    return _VARIABLE.sub(lambda place: known[place[1]], text)
+
+
+def _texts(result: JsonValue) -> list[str]:
+    """The texts of an A2A message or task."""
+    if not isinstance(result, dict):
+        return []
+    value = cast("dict[str, Any]", result)
+    holders = [
+        value,
+        *value.get("artifacts", []),
+        *([status] if (status := value.get("status", {}).get("message")) else []),
+    ]
+    return [str(part["text"]) for holder in holders for part in holder.get("parts", []) if "text" in part]

@@ -1,0 +1,283 @@
+"""The answer as JSON: that it is some, that it follows a schema, that a path in it has a value.
+
+Needs the extra ``checks`` for schemas and paths. Over a conversation the last answer is read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, cast
+
+from pydantic import AfterValidator, Field, model_validator
+
+from duologue.checks.base import CheckType, Finding, broken, finding
+from duologue.checks.calls import same
+from duologue.checks.providers import Resources
+from duologue.checks.registry import check
+from duologue.checks.subject import Subject, ids_of
+from duologue.errors import MissingExtraError
+from duologue.messages import JsonValue
+
+_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_MOST_STARTS = 200
+"""Where reading is tried, at most, so that a text made of brackets costs nothing."""
+_MOST_FAULTS = 10
+
+
+class NoJsonError(ValueError):
+    """There is no JSON in the text; says why."""
+
+
+class _Json(CheckType):
+    allow_wrapped: bool = False
+    """Read the first fenced code block, where there is one."""
+    extract_json: bool = False
+    """Read the longest JSON object or array in the text, where the text as a whole is none."""
+
+    def look(self, subject: Subject, resources: Resources) -> Finding:
+        answer = subject.answer
+        try:
+            value = json_in(answer.text, wrapped=self.allow_wrapped, extract=self.extract_json)
+        except NoJsonError as error:
+            return finding(False, f"not JSON: {error}", ids_of([answer]), found=answer.text[:200])
+        return self._read(value, ids_of([answer]))
+
+    def _read(self, value: JsonValue, ids: list[str]) -> Finding:
+        raise NotImplementedError
+
+
+@check("json_valid", aliases=["is_valid_json", "valid_json"], family="JSON")
+class JsonValid(_Json):
+    """The answer is JSON."""
+
+    def _read(self, value: JsonValue, ids: list[str]) -> Finding:
+        return finding(True, f"JSON: {_kind(value)}", ids, kind=_kind(value))
+
+
+@check("json_schema", family="JSON")
+class JsonSchema(_Json):
+    """The answer is JSON that follows a JSON Schema. Every fault is reported."""
+
+    renamed: ClassVar = {"schema": "schema_"}
+
+    schema_: dict[str, Any] | None = None
+    """The schema; draft 2020-12 unless its ``$schema`` says otherwise. It cannot refer to other files."""
+    schema_file: str | None = None
+    """A file with the schema, in place of it; read when the check is built."""
+
+    @model_validator(mode="after")
+    def _schema_is_one(self) -> JsonSchema:
+        if (self.schema_ is None) == (self.schema_file is None):
+            raise ValueError("schema, or schema_file")
+        if self.schema_file is not None:
+            object.__setattr__(self, "schema_", _schema_from(self.schema_file))
+        _validator(json.dumps(self.schema_, sort_keys=True))
+        return self
+
+    def _read(self, value: JsonValue, ids: list[str]) -> Finding:
+        validator = _validator(json.dumps(self.schema_, sort_keys=True))
+        try:
+            errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        except Exception as error:  # noqa: BLE001 - a reference that leads nowhere only shows now, as one of many classes
+            return broken(f"the schema cannot be applied: {type(error).__name__}: {error}")
+        faults = [f"{error.json_path}: {error.message[:200]}" for error in errors]
+        told = "; ".join(faults[:3]) if faults else "follows the schema"
+        return finding(not faults, told, ids, faults=faults[:_MOST_FAULTS], fault_count=len(faults))
+
+
+def _check_expression(expression: str) -> str:
+    _compiled(expression)
+    return expression
+
+
+@check("json_path", family="JSON")
+class JsonPath(_Json):
+    """A JMESPath expression finds the right value in the answer."""
+
+    renamed: ClassVar = {"jmespath_expression": "expression"}
+
+    expression: Annotated[str, AfterValidator(_check_expression)]
+    """JMESPath, such as ``items[0].price`` or ``length(items)``."""
+    expected: Any = None
+    """What it must find: equal in depth, 5 equals 5.0."""
+    contains: list[Any] | None = Field(default=None, min_length=1)
+    """It must find an array that holds all of these, or a text that has them as parts."""
+    min: float | None = None
+    """It must find a number of at least this."""
+    max: float | None = None
+    """It must find a number of at most this."""
+    min_results: int | None = Field(default=None, ge=0)
+    """It must find an array with at least so many items."""
+    max_results: int | None = Field(default=None, ge=0)
+    """It must find an array with at most so many items."""
+
+    def _read(self, value: JsonValue, ids: list[str]) -> Finding:
+        try:
+            result = _compiled(self.expression).search(value)
+        except ValueError as error:
+            told = f"{self.expression} cannot be applied: {' '.join(str(error).split())}"
+            return finding(False, told, ids, expression=self.expression)
+        wrong = self._wrong(result)
+        told = "; ".join(wrong) or f"{self.expression} is {_short(result)}"
+        return finding(not wrong, told, ids, expression=self.expression, result=result)
+
+    def _wrong(self, result: JsonValue) -> list[str]:
+        wrong: list[str] = []
+        seen = f"{self.expression} is {_short(result)}"
+        if "expected" in self.model_fields_set and not _equal(result, self.expected):
+            wrong.append(f"{seen}, expected {_short(self.expected)}")
+        missing = [item for item in self.contains or [] if not _holds(result, item)]
+        if missing:
+            wrong.append(f"{seen}, without {_short(missing)}")
+        if self.min is not None or self.max is not None:
+            wrong += self._out_of_bounds(result, seen)
+        if self.min_results is not None or self.max_results is not None:
+            wrong += self._wrong_count(result, seen)
+        if not self._asks_for_something and result is None:
+            wrong.append(f"{self.expression} finds nothing")
+        return wrong
+
+    @property
+    def _asks_for_something(self) -> bool:
+        asked = {"expected", "contains", "min", "max", "min_results", "max_results"}
+        return bool(asked & self.model_fields_set)
+
+    def _out_of_bounds(self, result: JsonValue, seen: str) -> list[str]:
+        if isinstance(result, bool) or not isinstance(result, (int, float)):
+            return [f"{seen}, expected a number"]
+        low = [f"{seen}, at least {self.min:g} expected"] if self.min is not None and result < self.min else []
+        high = [f"{seen}, at most {self.max:g} expected"] if self.max is not None and result > self.max else []
+        return low + high
+
+    def _wrong_count(self, result: JsonValue, seen: str) -> list[str]:
+        if not isinstance(result, list):
+            return [f"{seen}, expected an array"]
+        count = len(cast("list[Any]", result))
+        low, high = self.min_results or 0, self.max_results
+        if low <= count and (high is None or count <= high):
+            return []
+        return [f"{self.expression} has {count} items, expected {low} to {'any number' if high is None else high}"]
+
+
+def json_in(text: str, *, wrapped: bool = False, extract: bool = False) -> JsonValue:
+    """The JSON value in a text.
+
+    Raises:
+        NoJsonError: there is none.
+    """
+    if wrapped and (block := _FENCE.search(text)):
+        text = block[1]
+    try:
+        return _loads(text)
+    except NoJsonError:
+        if not extract:
+            raise
+    found = _longest(text)
+    if found is None:
+        raise NoJsonError("no JSON object or array in the text")
+    return found
+
+
+def _loads(text: str) -> JsonValue:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise NoJsonError(str(error) or type(error).__name__) from error
+
+
+def _longest(text: str) -> JsonValue:
+    """The longest object or array that stands anywhere in the text; None if there is none."""
+    decoder = json.JSONDecoder(parse_constant=_refuse)
+    best: JsonValue = None
+    length, place = 0, 0
+    for _ in range(_MOST_STARTS):
+        starts = [start for start in (text.find("{", place), text.find("[", place)) if start >= 0]
+        if not starts:
+            break
+        start = min(starts)
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            place = start + 1
+            continue
+        if end - start > length:
+            best, length = value, end - start
+        place = end
+    return best
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _equal(result: JsonValue, expected: JsonValue) -> bool:
+    """Like :func:`same`, but a text never equals a number."""
+    if isinstance(result, str) != isinstance(expected, str):
+        return False
+    if isinstance(result, dict) and isinstance(expected, dict):
+        left, right = cast("dict[str, Any]", result), cast("dict[str, Any]", expected)
+        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
+    if isinstance(result, list) and isinstance(expected, list):
+        ours, theirs = cast("list[Any]", result), cast("list[Any]", expected)
+        return len(ours) == len(theirs) and all(map(_equal, ours, theirs))
+    return same(result, expected)
+
+
+def _holds(result: JsonValue, item: JsonValue) -> bool:
+    if isinstance(result, str):
+        return isinstance(item, str) and item in result
+    return isinstance(result, list) and any(_equal(member, item) for member in cast("Sequence[Any]", result))
+
+
+@lru_cache(maxsize=512)
+def _compiled(expression: str) -> Any:
+    try:
+        jmespath = import_module("jmespath")
+    except ImportError as error:
+        raise MissingExtraError("the check 'json_path'", "checks", "jmespath") from error
+    try:
+        return jmespath.compile(expression)
+    except ValueError as error:
+        hint = " JMESPath has no '$': leave '$.' out." if expression.lstrip().startswith("$") else ""
+        raise ValueError(f"a JMESPath expression: {' '.join(str(error).split())}{hint}") from error
+
+
+@lru_cache(maxsize=256)
+def _validator(schema_text: str) -> Any:
+    schema = json.loads(schema_text)
+    try:
+        jsonschema = import_module("jsonschema")
+        registry = import_module("referencing").Registry()
+    except ImportError as error:
+        raise MissingExtraError("the check 'json_schema'", "checks", "jsonschema") from error
+    cls = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        cls.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ValueError(f"a JSON Schema: {error.json_path}: {error.message}") from error
+    return cls(schema, registry=registry)
+
+
+def _schema_from(path: str) -> dict[str, Any]:
+    try:
+        schema = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"a file with a JSON Schema: {error}") from error
+    if not isinstance(schema, dict):
+        raise ValueError("a file with a JSON Schema: it holds no object")
+    return cast("dict[str, Any]", schema)
+
+
+def _kind(value: JsonValue) -> str:
+    names = {dict: "object", list: "array", str: "text", bool: "boolean", int: "number", float: "number"}
+    return names.get(cast("type[Any]", type(value)), "null")
+
+
+def _short(value: JsonValue) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 120 else text[:119] + "…"

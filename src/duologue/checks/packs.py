@@ -1,0 +1,171 @@
+"""The evals of prompt packs as checks: when they run, which are sampled, what counts as passing.
+
+Sampling is decided by a hash of the run and the turn (64-bit FNV-1a), so that it is the same whenever it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from duologue.checks.base import CatalogueCheck, When
+from duologue.checks.create import create
+from duologue.checks.problems import shown
+from duologue.checks.providers import Resources
+from duologue.checks.workflow import TRANSITION
+from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.errors import ConfigurationError
+from duologue.vocabulary import CheckStatus, Scope
+
+Trigger = Literal[
+    "every_turn",
+    "on_session_complete",
+    "sample_turns",
+    "sample_sessions",
+    "on_conversation_complete",
+    "on_workflow_step",
+]
+_OF_A_TURN = {"every_turn", "sample_turns", "on_workflow_step"}
+_SAMPLED = {"sample_turns", "sample_sessions"}
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+_OPPOSITE = {CheckStatus.PASSED: CheckStatus.FAILED, CheckStatus.FAILED: CheckStatus.PASSED}
+
+
+class Threshold(BaseModel):
+    """What counts as passing."""
+
+    model_config = _STRICT
+
+    passed: bool | None = None
+    """False: the eval is expected to fail."""
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    """The score must reach it."""
+    max_score: float | None = Field(default=None, ge=0, le=1)
+    """The score must not exceed it."""
+
+
+class Definition(BaseModel):
+    """An eval as a pack writes it."""
+
+    model_config = _STRICT
+
+    id: str = Field(min_length=1)
+    """Its name; one of a prompt replaces one of the pack with the same id."""
+    type: str
+    """A type of the catalogue."""
+    trigger: Trigger
+    """When it runs."""
+    params: dict[str, Any] = {}
+    """Of the type."""
+    description: str = ""
+    """For people."""
+    enabled: bool = True
+    """False: it is skipped."""
+    sample_percentage: float = Field(default=5, ge=0, le=100)
+    """Of turns or runs, for triggers that sample."""
+    metric: dict[str, Any] | None = None
+    """How its score is exported: name, type, range, labels."""
+    threshold: Threshold | None = None
+    """What counts as passing."""
+    message: str | None = None
+    """What is said when it does not pass."""
+    when: When | None = None
+    """When it applies."""
+    groups: list[str] = []
+    """For choosing evals."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackEval:
+    """An eval of a pack as a check. Made by :func:`pack_eval`.
+
+    Attributes:
+        definition: as it was written.
+        check: what is evaluated.
+    """
+
+    definition: Definition
+    check: CatalogueCheck
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+        return self.definition.id
+
+    @property
+    def kind(self) -> str:
+        """``pack_eval:`` and the type, as reports tell it from the suite's own checks."""
+        return f"pack_eval:{self.definition.type}"
+
+    @property
+    def scope(self) -> Scope:
+        """That of the trigger."""
+        return self.check.scope
+
+    async def evaluate(self, input: CheckInput) -> CheckOutcome:
+        """The outcome; skipped where it is disabled, not sampled or has nothing to do with the turn."""
+        reason = self._not_due(input)
+        if reason:
+            return CheckOutcome(status=CheckStatus.SKIPPED, explanation=reason)
+        outcome = await self.check.evaluate(input)
+        threshold = self.definition.threshold
+        if threshold and threshold.passed is False:
+            return replace(outcome, status=_OPPOSITE.get(outcome.status, outcome.status))
+        return outcome
+
+    def _not_due(self, input: CheckInput) -> str:
+        definition = self.definition
+        if not definition.enabled:
+            return "disabled"
+        if definition.trigger == "on_workflow_step":
+            notes = input.state.view.notes
+            return "" if any(note.kind == TRANSITION and note.turn == input.turn for note in notes) else "no step here"
+        if definition.trigger in _SAMPLED:
+            turn = input.turn if self.scope is Scope.TURN else 0
+            if not sampled(_run_of(input), turn, definition.sample_percentage):
+                return f"not in the sample of {definition.sample_percentage:g} %"
+        return ""
+
+
+def pack_eval(definition: Mapping[str, Any], resources: Resources | None = None) -> PackEval:
+    """An eval of a pack as a check.
+
+    Raises:
+        ConfigurationError: an unknown type, trigger, field or parameter.
+    """
+    try:
+        read = Definition.model_validate(dict(definition))
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: found {shown(item['input'])}; {item['msg']}" for item in error.errors()
+        )
+        raise ConfigurationError(f"pack eval {shown(definition.get('id'))}: {told}") from error
+    threshold = read.threshold or Threshold()
+    check = create(
+        read.type,
+        read.params,
+        name=read.id,
+        scope=Scope.TURN if read.trigger in _OF_A_TURN else Scope.CONVERSATION,
+        min_score=threshold.min_score,
+        max_score=threshold.max_score,
+        message=read.message,
+        when=read.when,
+        resources=resources,
+    )
+    return PackEval(definition=read, check=check)
+
+
+def sampled(run_id: str, turn: int, percentage: float) -> bool:
+    """Whether this turn of this run is in the sample."""
+    digest = 0xCBF29CE484222325
+    for byte in f"{run_id}{turn}".encode():
+        digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return digest % 10_000 < percentage * 100
+
+
+def _run_of(input: CheckInput) -> str:
+    started = input.state.view.started
+    return started.run_id if started else input.state.thread_id

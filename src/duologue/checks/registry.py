@@ -1,0 +1,266 @@
+"""Where types of checks are registered and found, by any of their names. Checks are made of them in ``create.py``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import create_model
+
+from duologue.checks.base import CheckType, Finding, finding
+from duologue.checks.problems import unknown_type
+from duologue.checks.providers import Resources
+from duologue.checks.subject import Subject
+from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.errors import CheckError, ConfigurationError, TargetError
+from duologue.vocabulary import Scope
+
+BOTH = (Scope.TURN, Scope.CONVERSATION)
+FAMILIES = (
+    "text",
+    "json_checks",
+    "tools",
+    "tool_flow",
+    "tool_results",
+    "delegation",
+    "workflow",
+    "composition",
+    "media",
+    "classifiers",
+    "similarity",
+    "judge_checks",
+    "rag",
+    "safety",
+    "external",
+    "programs",
+    "performance",
+    "behaviour",
+)
+"""The modules of the catalogue, in the order of its page."""
+
+T = TypeVar("T", bound="type[CheckType] | Callable[..., Any]")
+FunctionResult = bool | float | None | Finding | CheckOutcome
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Another name of a type, with what it implies.
+
+    Attributes:
+        name: the other name.
+        given: values of parameters that are not written.
+        whole: it looks at the conversation so far.
+        scope: the scope that it has when none is given.
+    """
+
+    name: str
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    whole: bool = False
+    scope: Scope | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckInfo:
+    """One entry of the catalogue.
+
+    Attributes:
+        kind: the registered type.
+        family: the group that it stands in.
+        parameters: the model of its parameters.
+        aliases: its other names.
+        scopes: where it can be used; the first is the default.
+        whole: it looks at the conversation so far, even where it is evaluated for each turn.
+        summary: one line.
+    """
+
+    kind: str
+    family: str
+    parameters: type[CheckType]
+    aliases: tuple[Alias, ...]
+    scopes: tuple[Scope, ...]
+    whole: bool
+    summary: str
+
+
+_types: dict[str, CheckInfo] = {}
+_names: dict[str, tuple[CheckInfo, Alias | None]] = {}
+
+
+def check(
+    kind: str,
+    *,
+    aliases: Sequence[str | Alias] = (),
+    scopes: Sequence[Scope] = BOTH,
+    family: str = "own",
+    whole: bool = False,
+) -> Callable[[T], T]:
+    """Register a type of check: a :class:`CheckType`, or a function of a ``CheckInput`` and keyword parameters.
+
+    A function answers True, False, a score between 0 and 1, None for True, a Finding or a CheckOutcome, and may be
+    async. Its parameters and their types become the parameters of the check, with the same strictness.
+
+    Args:
+        kind: the type, as suites write it.
+        aliases: other names.
+        scopes: where it can be used; the first is the default.
+        family: the heading that it stands under in the catalogue.
+        whole: it looks at the conversation so far, even where it is evaluated for each turn.
+
+    Raises:
+        ConfigurationError: the name is taken.
+    """
+
+    def register(target: T) -> T:
+        info = CheckInfo(
+            kind=kind,
+            family=family,
+            parameters=_as_type(target, kind),
+            aliases=tuple(Alias(item) if isinstance(item, str) else item for item in aliases),
+            scopes=tuple(scopes),
+            whole=whole,
+            summary=(inspect.getdoc(target) or "").split("\n\n")[0].replace("\n", " ").strip(),
+        )
+        names: dict[str, Alias | None] = {kind: None, **{alias.name: alias for alias in info.aliases}}
+        for name in names:
+            if name in _names and _names[name][0].parameters.__qualname__ != info.parameters.__qualname__:
+                raise ConfigurationError(f"two types of checks are called '{name}'; give one of them another name")
+        _types[kind] = info
+        _names.update({name: (info, alias) for name, alias in names.items()})
+        return target
+
+    return register
+
+
+def find(name: str) -> tuple[CheckInfo, Alias | None]:
+    """The type with that name, and which of its other names that is.
+
+    Raises:
+        ConfigurationError: there is none.
+        TargetError: 'module:function' that cannot be loaded.
+    """
+    load_catalogue()
+    if name in _names:
+        return _names[name]
+    if ":" in name:
+        return _referenced(name), None
+    _load_entry_points(name)
+    if name in _names:
+        return _names[name]
+    raise unknown_type(name, known_types())
+
+
+def catalogue() -> list[CheckInfo]:
+    """Every registered type, packages' own included, in the order of the catalogue."""
+    load_catalogue()
+    _load_entry_points(None)
+    return list(_types.values())
+
+
+def known_types() -> list[str]:
+    """Every name that a type is known by."""
+    load_catalogue()
+    packages = [point.name for point in entry_points(group="duologue.checks")]
+    return [*_names, *(name for name in packages if name not in _names)]
+
+
+def load_catalogue() -> None:
+    """Register what comes with this package. Done when the first check is made; costs no more than imports."""
+    for family in FAMILIES:
+        import_module(f"duologue.checks.{family}")
+
+
+def _load_entry_points(name: str | None) -> None:
+    """Register what installed packages offer: that one, or all."""
+    for point in entry_points(group="duologue.checks"):
+        if (name is not None and point.name != name) or point.name in _names:
+            continue
+        try:
+            target = point.load()
+        except (ImportError, AttributeError) as error:
+            raise TargetError(f"the package that offers the check '{point.name}' cannot be loaded: {error}") from error
+        if point.name not in _names:  # a target that registers itself has done so now
+            check(point.name, family=point.module.partition(".")[0])(target)
+
+
+def _referenced(name: str) -> CheckInfo:
+    module_name, _, attribute = name.partition(":")
+    try:
+        target = getattr(import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TargetError(f"the check '{name}' cannot be loaded: {error}") from error
+    if not callable(target):
+        raise TargetError(f"the check '{name}' is a {type(target).__name__}; expected a function or a CheckType")
+    for info in _types.values():
+        if info.parameters is target or getattr(info.parameters, "function", None) is target:
+            return info
+    summary = (inspect.getdoc(target) or "").split("\n")[0]
+    parameters = _as_type(target, name)
+    return CheckInfo(
+        kind=name, family="own", parameters=parameters, aliases=(), scopes=BOTH, whole=False, summary=summary
+    )
+
+
+def _as_type(target: Any, kind: str) -> type[CheckType]:
+    if inspect.isclass(target):
+        if not issubclass(target, CheckType):
+            raise ConfigurationError(f"the check '{kind}' is a {target.__name__}; expected a CheckType or a function")
+        return target
+    hints = get_type_hints(target, include_extras=True)
+    fields: dict[str, Any] = {}
+    for name, parameter in list(inspect.signature(target).parameters.items())[1:]:
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints.get(name, Any), default)
+    made = create_model(f"{target.__module__}.{target.__qualname__}", __base__=_FunctionType, **fields)
+    made.function = staticmethod(target)
+    made.__doc__ = inspect.getdoc(target)
+    return made
+
+
+class _FunctionType(CheckType):
+    """A function as a type of check."""
+
+    function: Any = None
+
+    async def look(self, subject: Subject, resources: Resources) -> Finding:
+        value = type(self).function(_seen_by(subject), **{name: getattr(self, name) for name in self._given()})
+        if inspect.isawaitable(value):
+            value = await value
+        return _as_finding(value, type(self).__name__)
+
+    def _given(self) -> list[str]:
+        return list(type(self).model_fields)
+
+
+def _seen_by(subject: Subject) -> CheckInput:
+    input = subject.input
+    if subject.records is input.records:
+        return input
+    return CheckInput(state=input.state, records=subject.records, turn=input.turn, scope=input.scope)
+
+
+def _as_finding(value: FunctionResult, name: str) -> Finding:
+    match value:
+        case Finding():
+            return value
+        case CheckOutcome():
+            return Finding(
+                status=value.status,
+                score=value.score,
+                explanation=value.explanation,
+                message_ids=value.message_ids,
+                details=value.details,
+            )
+        case None:
+            return finding(True)
+        case bool() | int() | float() if 0 <= value <= 1:
+            return finding(value)
+        case _:
+            raise CheckError(
+                f"the check '{name}' returned {value!r}; expected True, False, None, a score between 0 and 1, "
+                "a Finding or a CheckOutcome",
+                who=name,
+            )

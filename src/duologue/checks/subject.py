@@ -1,0 +1,161 @@
+"""What a check looks at: the answers and tool calls in question, read once and on demand.
+
+A turn check sees its turn and nothing else. A conversation check sees everything, and so does a turn check of a type
+that is about the conversation so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from duologue.checks.calls import Call, calls_in
+from duologue.conversation.checking import CheckInput
+from duologue.conversation.state import ScenarioState
+from duologue.journal.events import MessageAdded, Noted, ToolCalled
+from duologue.messages import Message, text_of
+from duologue.vocabulary import Scope
+
+
+class Said(NamedTuple):
+    """Something that the agent said."""
+
+    text: str
+    message_id: str
+    turn: int
+
+
+class Subject:
+    """What one check looks at.
+
+    Attributes:
+        input: as the engine gave it.
+        records: the messages in question.
+        scope: whether the check is asked about a turn or about the conversation.
+    """
+
+    def __init__(self, input: CheckInput, scope: Scope, *, whole: bool = False) -> None:
+        self.input = input
+        self.scope = scope
+        self.whole = whole or scope is Scope.CONVERSATION
+        self.records: list[MessageAdded] = _so_far(input) if whole and scope is Scope.TURN else input.records
+
+    @property
+    def messages(self) -> list[Message]:
+        """The messages in question."""
+        return [record.message for record in self.records]
+
+    @cached_property
+    def said(self) -> list[Said]:
+        """Every text of the agent, in order; messages that only call tools are left out."""
+        return self._reading.said
+
+    @cached_property
+    def answers(self) -> list[Said]:
+        """The agent's answer in each turn: the last text of it. One empty answer if it never said anything."""
+        by_turn = {item.turn: item for item in self.said}
+        return list(by_turn.values()) or [Said("", self._last_id(), self.input.turn)]
+
+    @property
+    def answer(self) -> Said:
+        """The agent's last answer."""
+        return self.answers[-1]
+
+    @property
+    def positive(self) -> list[Said]:
+        """Where a text is looked for that must be there: the answer of a turn, everything said in a conversation."""
+        if self.whole:
+            return self.said
+        return self.answers
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        """The tool calls in question, with what the tools answered."""
+        return self._reading.calls
+
+    @cached_property
+    def _reading(self) -> _Reading:
+        """What the messages say, read once for all checks that look at them one after the other."""
+        state = self.input.state
+        known = _readings.get(state)
+        if known is None or not known.is_of(self.records, state.view.tools):
+            known = _readings[state] = _Reading(self.records, state.view.tools)
+        return known
+
+    @property
+    def turns(self) -> set[int]:
+        """The turns in question."""
+        return {record.turn for record in self.records} or {self.input.turn}
+
+    def notes(self, *kinds: str) -> list[Noted]:
+        """What was noted of these kinds in the turns in question."""
+        return [note for note in self.input.state.view.notes if note.kind in kinds and self.covers(note.turn)]
+
+    def notes_so_far(self, *kinds: str) -> list[Noted]:
+        """What was noted of these kinds until the turn in question."""
+        notes = self.input.state.view.notes
+        return [note for note in notes if note.kind in kinds and note.turn <= self.input.turn]
+
+    def covers(self, turn: int) -> bool:
+        """Whether that turn is in question."""
+        return turn <= self.input.turn if self.whole else turn == self.input.turn
+
+    def last_user_text(self) -> str:
+        """The user's last text up to here, '' if there is none."""
+        texts = (text_of(record.message) for record in reversed(self.records) if record.message["role"] == "user")
+        return next(texts, "")
+
+    def _last_id(self) -> str:
+        ids = [record.message_id for record in self.records if record.message["role"] == "assistant"]
+        return ids[-1] if ids else ""
+
+
+class _Reading:
+    """Texts and calls of some messages of a run.
+
+    A journal only appends and takes back: the same number of messages between the same two are the same messages.
+    """
+
+    def __init__(self, records: list[MessageAdded], tools: list[ToolCalled]) -> None:
+        self._ends = (records[0], records[-1]) if records else None
+        self._counts = (len(records), len(tools))
+        self._source = (list(records), list(tools))
+
+    def is_of(self, records: list[MessageAdded], tools: list[ToolCalled]) -> bool:
+        """Whether these are the messages that were read."""
+        if self._counts != (len(records), len(tools)):
+            return False
+        return self._ends is None or (records[0] is self._ends[0] and records[-1] is self._ends[1])
+
+    @cached_property
+    def said(self) -> list[Said]:
+        found: list[Said] = []
+        for record in self._source[0]:
+            message = record.message
+            if message["role"] != "assistant":
+                continue
+            content = message.get("content")
+            text = content if isinstance(content, str) else text_of(message) if content else ""
+            if text:
+                found.append(Said(text, record.message_id, record.turn))
+        return found
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        return calls_in(*self._source)
+
+
+_readings: WeakKeyDictionary[ScenarioState, _Reading] = WeakKeyDictionary()
+"""The last reading of each run that is there. Only saves time."""
+
+
+def ids_of(items: Iterable[Said | Call]) -> list[str]:
+    """The ids of the messages that these stand in, each once, in order."""
+    return list(dict.fromkeys(item.message_id for item in items if item.message_id))
+
+
+def _so_far(input: CheckInput) -> list[MessageAdded]:
+    records = [record for record in input.state.view.records if record.turn <= input.turn]
+    return records or input.records

@@ -1,0 +1,140 @@
+"""Where a workflow stands and how it came there.
+
+The engine of a workflow notes it in the journal (``Noted`` events): kind ``workflow.state`` with ``{state, terminal}``
+when the first state is entered, kind ``workflow.transition`` with ``{from, to, event, terminal}`` for each change. A
+run without a workflow leaves these checks undecided: they are errors, because a typing mistake must not pass.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from duologue.checks.base import CheckType, Finding, broken, finding
+from duologue.checks.calls import listed, subsequence_length
+from duologue.checks.providers import Resources
+from duologue.checks.registry import check
+from duologue.checks.subject import Subject
+from duologue.checks.text import Texts
+from duologue.journal.events import Noted
+
+STATE = "workflow.state"
+TRANSITION = "workflow.transition"
+NO_WORKFLOW = (
+    "this run has no workflow, so there is no state to look at; give the scenario one, or leave this check out"
+)
+
+
+class _Workflow(CheckType):
+    def look(self, subject: Subject, resources: Resources) -> Finding:
+        notes = subject.notes_so_far(STATE, TRANSITION)
+        return self._read(notes, subject) if notes else broken(NO_WORKFLOW)
+
+    def _read(self, notes: list[Noted], subject: Subject) -> Finding:
+        raise NotImplementedError
+
+
+class _State(_Workflow):
+    state: str = Field(min_length=1)
+    """The state."""
+
+
+@check("workflow_complete", family="Workflow")
+class WorkflowComplete(_Workflow):
+    """The workflow has reached a state that ends it."""
+
+    def _read(self, notes: list[Noted], subject: Subject) -> Finding:
+        state, done = _entered(notes[-1]), bool(notes[-1].data.get("terminal"))
+        return finding(
+            done, f"the workflow is in '{state}', which {'ends' if done else 'does not end'} it", state=state
+        )
+
+
+@check("state_is", aliases=["workflow_state_is"], family="Workflow")
+class StateIs(_State):
+    """The workflow is in a state after the turn, or at the end of the conversation."""
+
+    def _read(self, notes: list[Noted], subject: Subject) -> Finding:
+        state = _entered(notes[-1])
+        return finding(state == self.state, f"the state is '{state}', '{self.state}' expected", state=state)
+
+
+@check("transitioned_to", aliases=["workflow_transitioned_to"], family="Workflow")
+class TransitionedTo(_State):
+    """The workflow went into a state: in this turn or before it, or at any time in the conversation."""
+
+    def _read(self, notes: list[Noted], subject: Subject) -> Finding:
+        states = _transitions(notes)
+        return finding(self.state in states, f"went into {listed(states)}, '{self.state}' expected", states=states)
+
+
+@check("workflow_transition_order", family="Workflow")
+class WorkflowTransitionOrder(_Workflow):
+    """The workflow went into these states in this order; others in between are allowed."""
+
+    sequence: Texts
+    """The states."""
+
+    def _read(self, notes: list[Noted], subject: Subject) -> Finding:
+        states = _transitions(notes)
+        matched = subsequence_length(self.sequence, states)
+        told = f"went into {listed(states)}, in this order expected: {listed(self.sequence)}"
+        return finding(matched / len(self.sequence), told, states=states)
+
+
+class AccessRule(BaseModel):
+    """The tools of one state."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    state: str = Field(min_length=1)
+    """The state."""
+    allowed: list[str]
+    """The tools that may be called in it."""
+
+
+@check("workflow_tool_access", family="Workflow")
+class WorkflowToolAccess(_Workflow):
+    """In each of these states only its tools are called. The workflow's own tools are always allowed."""
+
+    rules: Annotated[list[AccessRule], Field(min_length=1)]
+    """Each has a ``state`` and the tools ``allowed`` in it."""
+
+    def _read(self, notes: list[Noted], subject: Subject) -> Finding:
+        rules = {rule.state: rule.allowed for rule in self.rules}
+        violations: list[dict[str, Any]] = []
+        for call in subject.calls:
+            state = _state_in(notes, call.turn)
+            if state in rules and call.name not in rules[state] and not call.name.startswith("workflow__"):
+                violations.append({"turn_index": call.turn, "state": state, "tool": call.name})
+        told = "; ".join(f"'{item['tool']}' was called in '{item['state']}'" for item in violations)
+        return finding(not violations, told or "only allowed tools were called", violations=violations)
+
+
+@check("spoke_in_state", family="Workflow")
+class SpokeInState(_State):
+    """The agent said something while the workflow was in a state."""
+
+    renamed: ClassVar = {"state_name": "state"}
+
+    def _read(self, notes: list[Noted], subject: Subject) -> Finding:
+        said = [item for item in subject.said if item.text.strip() and _state_in(notes, item.turn) == self.state]
+        told = f"{len(said)} messages in '{self.state}'"
+        return finding(bool(said), told, [item.message_id for item in said])
+
+
+def _entered(note: Noted) -> str:
+    return str(note.data.get("to" if note.kind == TRANSITION else "state", ""))
+
+
+def _transitions(notes: list[Noted]) -> list[str]:
+    return [_entered(note) for note in notes if note.kind == TRANSITION]
+
+
+def _state_in(notes: list[Noted], turn: int) -> str:
+    """The state during a turn: a change is made after the turn that asks for it, and holds from the next one on."""
+    before = [note for note in notes if note.turn < turn or (note.kind == STATE and note.turn == turn)]
+    if before:
+        return _entered(before[-1])
+    return next((str(note.data.get("from", "")) for note in notes if note.kind == TRANSITION), "")
