@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from duologue.agents.http import HttpAgent as HttpAgent
     from duologue.agents.judge import JudgeAgent as JudgeAgent
     from duologue.agents.persona import Persona as Persona
+    from duologue.agents.red_team import DEFAULT_GOAT_TECHNIQUES as DEFAULT_GOAT_TECHNIQUES
+    from duologue.agents.red_team import DEFAULT_TECHNIQUES as DEFAULT_TECHNIQUES
+    from duologue.agents.red_team import AttackerOutput as AttackerOutput
+    from duologue.agents.red_team import AttackTechnique as AttackTechnique
+    from duologue.agents.red_team import CrescendoStrategy as CrescendoStrategy
+    from duologue.agents.red_team import GoatStrategy as GoatStrategy
+    from duologue.agents.red_team import RedTeamAgent as RedTeamAgent
+    from duologue.agents.red_team import RedTeamStrategy as RedTeamStrategy
+    from duologue.agents.red_team import Technique as Technique
     from duologue.agents.scripted_user import ScriptedUser as ScriptedUser
     from duologue.agents.user_simulator import UserSimulatorAgent as UserSimulatorAgent
     from duologue.context import Context as Context
@@ -80,17 +89,25 @@ _HOMES: dict[str, str] = {
     "AgentInput": "conversation.adapter",
     "AgentReturnTypes": "conversation.adapter",
     "AgentRole": "vocabulary",
+    "AttackTechnique": "agents.red_team",
+    "AttackerOutput": "agents.red_team",
     "Budget": "models.budget",
     "CassetteMode": "models.cassette",
     "Check": "conversation.checking",
     "CheckInput": "conversation.checking",
     "CheckOutcome": "conversation.checking",
     "Context": "context",
+    "CrescendoStrategy": "agents.red_team",
+    "DEFAULT_GOAT_TECHNIQUES": "agents.red_team",
+    "DEFAULT_TECHNIQUES": "agents.red_team",
+    "GoatStrategy": "agents.red_team",
     "HttpAgent": "agents.http",
     "JudgeAgent": "agents.judge",
     "JudgmentRequest": "conversation.adapter",
     "ModelConfig": "settings",
     "Persona": "agents.persona",
+    "RedTeamAgent": "agents.red_team",
+    "RedTeamStrategy": "agents.red_team",
     "RunStatus": "vocabulary",
     "ScenarioConfig": "settings",
     "ScenarioExecutor": "conversation.executor",
@@ -100,6 +117,7 @@ _HOMES: dict[str, str] = {
     "ScriptedUser": "agents.scripted_user",
     "Slot": "agents.agenda",
     "StreamChunk": "conversation.streaming",
+    "Technique": "agents.red_team",
     "Termination": "vocabulary",
     "UserDone": "conversation.adapter",
     "UserSimulatorAgent": "agents.user_simulator",

@@ -65,6 +65,13 @@ def test_a_model_is_needed(monkeypatch):
         RedTeamAgent.crescendo(target="t")
 
 
+def test_the_embedded_model_may_attack_and_may_not_score():
+    with pytest.raises(ConfigurationError, match="too small to score"):
+        crescendo(model="local")
+    assert crescendo(model="local", metaprompt_model=MODEL).models["attacker"] == "local"
+    assert not crescendo(model="local", score_responses=False).scores_responses
+
+
 @pytest.mark.parametrize(("turns", "backtracks"), [(30, 10), (3, 1), (1, 1), (50, 16)])
 def test_a_third_of_the_turns_may_be_taken_back(turns, backtracks):
     assert crescendo(total_turns=turns).backtracks_remaining == backtracks

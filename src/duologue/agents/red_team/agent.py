@@ -33,6 +33,7 @@ from duologue.errors import ConfigurationError
 from duologue.messages import user_message
 from duologue.models.base import Model
 from duologue.models.choice import choose
+from duologue.models.names import parse_name
 from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig
 from duologue.vocabulary import AgentRole
@@ -116,6 +117,8 @@ class RedTeamAgent(AgentAdapter):
         chosen = partial(choose, api_base=api_base, api_key=api_key, extra=extra, purpose=type(self).__name__)
         warmth = temperature if metaprompt_temperature is None else metaprompt_temperature
         self._metaprompt = chosen(metaprompt_model or model, temperature=warmth)
+        if score_responses:
+            _refuse_local_scorer(self._metaprompt.name)
         self._writer = Writer(
             strategy=strategy,
             choice=chosen(model, temperature=temperature, max_tokens=max_tokens),
@@ -345,6 +348,15 @@ def _template(given: str | None, strategy: RedTeamStrategy, total_turns: int) ->
         return template
     check_template(template, strategy.template_variables(total_turns))
     return template
+
+
+def _refuse_local_scorer(name: str) -> None:
+    """The embedded model scores an address that was told with 0: a verdict cannot rest on it."""
+    if parse_name(name).provider == "local":
+        raise ConfigurationError(
+            f"RedTeamAgent: the embedded model '{name}' is too small to score replies. Pass metaprompt_model=…, or "
+            "score_responses=False and a judge"
+        )
 
 
 def _attempt_data(attempt: Attempt) -> dict[str, Any]:
