@@ -133,6 +133,11 @@ TABLE: dict[str, tuple[Any, Any, Any]] = {
         ({"jmespath_expression": "a", "min_results": 2}, ["u: x", 'a: {"a": [5]}']),
         {"expression": "$.a"},
     ),
+    "commit": (
+        ({"commit_fields": ["todo"]}, ["u: x", 'a: I will.\n```json\n{"commit": {"todo": 1}}\n```']),
+        ({"fields": ["todo"]}, ["u: x", 'a: {"todo": 1} or so']),
+        {"must_end_with_commit": "yes"},
+    ),
     "tools_called": (({"tools": ["search", "buy"]}, TOOLS), ({"tools": ["search"]}, ["u: x", BROKEN]), {"tools": []}),
     "tools_not_called": (({"tools": ["zap"]}, TOOLS), ({"tool_names": ["search"]}, ["u: x", BROKEN]), {}),
     "tool_args": (
@@ -316,7 +321,7 @@ TABLE: dict[str, tuple[Any, Any, Any]] = {
 
 
 def test_the_table_covers_the_catalogue() -> None:
-    own = [info.kind for info in checks.catalogue() if info.parameters.__module__.startswith("duologue.")]
+    own = [info.kind for info in checks.registered() if info.parameters.__module__.startswith("duologue.")]
     assert sorted(TABLE) == sorted(own)
 
 

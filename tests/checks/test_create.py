@@ -167,6 +167,17 @@ async def test_a_session_type_sees_the_conversation_so_far_also_in_a_turn(build:
     assert checks.create("tools_called_session", {"tools": ["search"]}).scope is Scope.CONVERSATION
 
 
+def test_secrets_are_in_no_name() -> None:
+    headers = {"Authorization": "Bearer s3cret"}
+    for type, params in [
+        ("rest_eval", {"url": "http://x.example", "headers": headers}),
+        ("a2a_eval", {"agent_url": "http://x.example", "auth_token": "s3cret"}),
+    ]:
+        check = checks.create(type, params, resources=checks.Resources(environment={"KEY": "s3cret"}))
+        assert "s3cret" not in check.name
+        assert "s3cret" not in repr(check.resources)
+
+
 def test_real_suites_of_other_systems_are_understood() -> None:
     """Each as it stands in a published example."""
     wrapped = {"allow_wrapped": True, "extract_json": True}

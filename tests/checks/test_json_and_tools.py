@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,8 @@ def test_json_is_read_alone_fenced_and_out_of_prose(value: Any) -> None:
 
 @given(st.text())
 def test_reading_json_never_breaks(text: str) -> None:
-    try:
+    with suppress(NoJsonError):
         json_in(text, wrapped=True, extract=True)
-    except NoJsonError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize("text", ["NaN", '{"a": Infinity}', "", "[" * 100_000, "1" * 10_000, "{'a': 1}"])
@@ -77,11 +76,14 @@ async def test_a_schema_from_a_file_is_read_when_the_check_is_made(build: Any, t
         checks.create("json_schema", {})
 
 
-async def test_a_schema_never_fetches_anything(build: Any) -> None:
+async def test_a_schema_never_fetches_anything(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[Any] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **kwargs: fetched.append(args))
     schema = {"$ref": "http://127.0.0.1:9/schema.json"}
     outcome = await checks.create("json_schema", {"schema": schema}).evaluate(build("u: x", "a: {}"))
     assert outcome.status is CheckStatus.ERROR
     assert "cannot be applied" in outcome.explanation
+    assert fetched == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         raise ImportError(name)
 
     monkeypatch.setattr("duologue.checks.json_checks.import_module", no_module)
-    with pytest.raises(MissingExtraError, match="jmespath.*duologue\\[checks\\]"):
+    with pytest.raises(MissingExtraError, match=r"jmespath.*duologue\[checks\]"):
         checks.create("json_path", {"expression": "never.seen.before"})
 
 
@@ -190,6 +192,14 @@ async def test_arguments_that_are_no_json_object_have_no_names(build: Any) -> No
     wanted = {"tool_name": "t", "expected_args": {"a": None}}
     assert await status(build, "tool_args", wanted, ("t", "not json", "ok")) is CheckStatus.FAILED
     assert await status(build, "tool_args", wanted, ("t", {"a": None}, "ok")) is CheckStatus.PASSED
+
+
+async def test_one_call_is_enough_or_every_call_must_fit(build: Any) -> None:
+    lines = [("t", {"a": 1}, "ok"), ("t", {"a": 2, "b": 3}, "ok")]
+    for args, some, every in [({"a": None}, True, True), ({"b": None}, True, False), ({"b": 4}, False, False)]:
+        wanted = {"tool_name": "t", "expected_args": args}
+        assert (await status(build, "tool_args", wanted, *lines) is CheckStatus.PASSED) == some
+        assert (await status(build, "tool_calls_with_args", wanted, *lines) is CheckStatus.PASSED) == every
 
 
 async def test_a_chain_finds_the_call_that_fits_after_one_that_does_not(build: Any) -> None:

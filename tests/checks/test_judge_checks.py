@@ -118,9 +118,9 @@ async def test_a_spent_budget_is_not_the_checks_business(build: Any) -> None:
 
 def test_judges_and_prompts_are_found_when_the_check_is_made() -> None:
     known = checks.Resources(judges={"strict": "mock/echo"})
-    with pytest.raises(ConfigurationError, match="no judge is called 'strct'.*did you mean 'strict'"):
+    with pytest.raises(ConfigurationError, match=r"no judge is called 'strct'.*did you mean 'strict'"):
         checks.create("llm_judge", {"criteria": "c", "judge": "strct"}, resources=known)
-    with pytest.raises(ConfigurationError, match="no prompt is called 'p' \\(none is set up\\)"):
+    with pytest.raises(ConfigurationError, match=r"no prompt is called 'p' \(none is set up\)"):
         checks.create("llm_judge", {"criteria": "c", "prompt": "p"}, resources=known)
     with pytest.raises(ConfigurationError, match="judge and model are both given"):
         checks.create("llm_judge", {"criteria": "c", "judge": "strict", "model": "mock/echo"}, resources=known)
@@ -159,7 +159,7 @@ async def test_the_call_is_recorded_in_the_name_of_the_check(build: Any) -> None
     await checks.create("llm_judge", {"criteria": "c"}, resources=resources).evaluate(given)
     last = given.scope.journal.entries[-1].event
     assert isinstance(last, ModelCalled)
-    assert last.asker == "check LlmJudge"
+    assert last.asker == "check llm_judge"
 
 
 async def test_documents_come_from_parameters_metadata_or_tools(build: Any) -> None:

@@ -125,6 +125,7 @@ async def test_contains_over_a_conversation_finds_each_text_anywhere(outcome: An
 
 async def test_lengths_over_a_conversation_hold_for_every_answer(outcome: Any) -> None:
     assert (await outcome("max_length", {"max": 3}, "long answer", "ok")).status is CheckStatus.FAILED
+    assert (await outcome("min_length", {"min": 3}, "long answer", "ok")).status is CheckStatus.FAILED
     assert (await outcome("max_sentences", {"max": 1}, "One. Two.", "ok")).status is CheckStatus.FAILED
 
 
@@ -133,6 +134,8 @@ async def test_the_answer_of_a_turn_is_its_last_text(build: Any) -> None:
     for pattern, status in (("found", CheckStatus.PASSED), ("look", CheckStatus.FAILED)):
         check = checks.create("contains", {"patterns": [pattern]}, scope=Scope.TURN)
         assert (await check.evaluate(given_)).status is status
+    anywhere = checks.create("contains", {"patterns": ["look"]}, scope=Scope.CONVERSATION)
+    assert (await anywhere.evaluate(given_)).status is CheckStatus.PASSED
     banned = checks.create("content_excludes", {"patterns": ["look"]}, scope=Scope.TURN)
     assert (await banned.evaluate(given_)).status is CheckStatus.FAILED
 

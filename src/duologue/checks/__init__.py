@@ -16,7 +16,7 @@ from duologue.checks.create import create
 from duologue.checks.guardrails import Guardrail, Violation, guardrail
 from duologue.checks.packs import PackEval, pack_eval
 from duologue.checks.providers import Classifier, Embedder, Media, Resources
-from duologue.checks.registry import Alias, CheckInfo, catalogue, check, known_types
+from duologue.checks.registry import Alias, CheckInfo, check, known_types, registered
 from duologue.checks.subject import Subject
 
 __all__ = [
@@ -35,12 +35,12 @@ __all__ = [
     "Violation",
     "When",
     "broken",
-    "catalogue",
     "check",
     "create",
     "finding",
     "guardrail",
     "known_types",
     "pack_eval",
+    "registered",
     "skipped",
 ]

@@ -67,6 +67,8 @@ class CheckType(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    kind: ClassVar[str] = ""
+    """The registered type; set by the registry."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """Other names of parameters, and what they are called here."""
 

@@ -10,6 +10,7 @@ import inspect
 import json
 import sys
 import textwrap
+from collections.abc import Iterable
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from duologue.checks.base import CheckType, When
+from duologue.checks.judge_checks import Judged
 from duologue.checks.problems import written
-from duologue.checks.registry import Alias, CheckInfo, catalogue
+from duologue.checks.registry import Alias, CheckInfo, registered
 
 PAGE = "docs/reference/checks.md"
 
@@ -34,17 +36,23 @@ the same.
 Every check also takes `min_score`, `max_score` and `message`, beside its parameters or among them, and `when`:
 
 """
+_JUDGE = """\
+## Parameters of a judge
+
+Every type that a model decides takes these.
+"""
 
 
 def page() -> str:
     """The whole page, as Markdown."""
-    own = [info for info in catalogue() if info.parameters.__module__.startswith("duologue.")]
+    own = [info for info in registered() if info.parameters.__module__.startswith("duologue.")]
     sections = [
         "\n".join([f"## {family}\n", *map(_entry, infos)])
         for family, infos in groupby(own, key=lambda info: info.family)
     ]
+    judge = "\n".join([_JUDGE, *_table(Judged, Judged.model_fields)])
     conditions = "\n".join(f"- `{name}`: {text}" for name, text in docs_of(When).items())
-    return _HEAD + conditions + "\n\n" + "\n".join(sections).rstrip() + "\n"
+    return _HEAD + conditions + "\n\n" + "\n".join([*sections, judge]) + "\n"
 
 
 def docs_of(model: type[Any]) -> dict[str, str]:
@@ -74,12 +82,21 @@ def _entry(info: CheckInfo) -> str:
         lines.append(f"\nAlso: {', '.join(map(_alias, info.aliases))}.")
     if info.whole:
         lines.append("\nLooks at the conversation so far, also where it is evaluated for each turn.")
-    if info.parameters.model_fields:
-        lines.append("\n| parameter | type | default | |\n|---|---|---|---|")
-        docs = docs_of(info.parameters)
-        fields = sorted(info.parameters.model_fields.items(), key=lambda item: not item[1].is_required())
-        lines += [_row(info.parameters, name, field, docs[name]) for name, field in fields]
+    is_judged = issubclass(info.parameters, Judged)
+    shared = set(Judged.model_fields) if is_judged else set[str]()
+    own = [name for name in info.parameters.model_fields if name not in shared]
+    lines += _table(info.parameters, own) if own else []
+    if is_judged:
+        lines.append(f"\n{'Also takes' if own else 'Takes'} the [parameters of a judge](#parameters-of-a-judge).")
     return "\n".join(lines) + "\n"
+
+
+def _table(model: type[CheckType], names: Iterable[str]) -> list[str]:
+    """The rows of some parameters, required ones first."""
+    docs, fields = docs_of(model), model.model_fields
+    ordered = sorted(names, key=lambda name: not fields[name].is_required())
+    head = "\n| parameter | type | default | |\n|---|---|---|---|"
+    return [head, *(_row(model, name, fields[name], docs[name]) for name in ordered)]
 
 
 def _alias(alias: Alias) -> str:

@@ -7,7 +7,7 @@ The engine notes it in the journal (``Noted`` events): kind ``composition.step``
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ from duologue.checks.calls import same, spelled
 from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
+from duologue.checks.text import Json
 from duologue.journal.events import Noted
 
 STEP, BRANCH = "composition.step", "composition.branch"
@@ -36,7 +37,7 @@ class _Composition(CheckType):
 class _Output(_Composition):
     contains: str | None = None
     """A text that it contains; upper and lower case are the same."""
-    equals: Any = None
+    equals: Json = None
     """What it is."""
 
     @model_validator(mode="after")

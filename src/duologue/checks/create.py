@@ -17,6 +17,8 @@ from duologue.vocabulary import Scope
 _WRAPPERS = ("assertion", "guardrail")
 _COMMON = ("min_score", "max_score", "message")
 _LONGEST_NAME = 120
+_PRIVATE = ("headers", "auth_token", "env")
+"""Parameters that may hold secrets: they are in no name."""
 
 
 def create(
@@ -156,6 +158,6 @@ def _conditions(label: str, when: Mapping[str, Any] | When | None) -> When | Non
 
 
 def _made_name(type: str, params: Mapping[str, Any]) -> str:
-    values = ", ".join(f"{key}={shown(value)}" for key, value in params.items())
+    values = ", ".join(f"{key}={shown(value)}" for key, value in params.items() if key not in _PRIVATE)
     name = f"{type}: {values}" if values else type
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

@@ -20,6 +20,7 @@ from duologue.checks.base import CheckType, Finding, broken
 from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
+from duologue.checks.text import Json
 from duologue.checks.tools import session
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
@@ -95,7 +96,7 @@ class RestEval(_External):
     """Send the messages in question as well as the answer."""
     include_tool_calls: bool = False
     """Send the tool calls in question."""
-    extra: dict[str, JsonValue] = Field(default={})
+    extra: dict[str, Json] = Field(default={})
     """More fields to send."""
 
     @property

@@ -20,6 +20,7 @@ from duologue.checks.calls import same
 from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
+from duologue.checks.text import Json
 from duologue.errors import MissingExtraError
 from duologue.messages import JsonValue
 
@@ -103,9 +104,9 @@ class JsonPath(_Json):
 
     expression: Annotated[str, AfterValidator(_check_expression)]
     """JMESPath, such as ``items[0].price`` or ``length(items)``."""
-    expected: Any = None
+    expected: Json = None
     """What it must find: equal in depth, 5 equals 5.0."""
-    contains: list[Any] | None = Field(default=None, min_length=1)
+    contains: list[Json] | None = Field(default=None, min_length=1)
     """It must find an array that holds all of these, or a text that has them as parts."""
     min: float | None = None
     """It must find a number of at least this."""

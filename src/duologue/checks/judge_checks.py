@@ -47,7 +47,7 @@ class Judged(CheckType):
             return case
         case = replace(case, instruction=self._instruction(resources), rules=self.system_prompt)
         choice = self.choice(resources)
-        reply = await judged(choice, case, subject.input.scope, f"check {type(self).__name__}")
+        reply = await judged(choice, case, subject.input.scope, f"check {self.kind}")
         return self._found(reply, choice)
 
     def case(self, subject: Subject) -> Case | Finding:
@@ -58,7 +58,7 @@ class Judged(CheckType):
         """The model that judges. Raises ConfigurationError if there is none."""
         source = resources.judges[self.judge] if self.judge else self.model or resources.judge
         return choose(
-            source, temperature=self.temperature, max_tokens=self.max_tokens, purpose=f"The check {type(self).__name__}"
+            source, temperature=self.temperature, max_tokens=self.max_tokens, purpose=f"The check '{self.kind}'"
         )
 
     def problems(self, resources: Resources) -> list[str]:

@@ -160,10 +160,15 @@ def pack_eval(definition: Mapping[str, Any], resources: Resources | None = None)
 
 def sampled(run_id: str, turn: int, percentage: float) -> bool:
     """Whether this turn of this run is in the sample."""
+    return fnv1a(f"{run_id}{turn}".encode()) % 10_000 < percentage * 100
+
+
+def fnv1a(data: bytes) -> int:
+    """The 64-bit FNV-1a hash (draft-eastlake-fnv): packs are sampled alike by every engine that uses it."""
     digest = 0xCBF29CE484222325
-    for byte in f"{run_id}{turn}".encode():
+    for byte in data:
         digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
-    return digest % 10_000 < percentage * 100
+    return digest
 
 
 def _run_of(input: CheckInput) -> str:

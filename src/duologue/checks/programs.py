@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar, cast
@@ -19,6 +20,7 @@ from duologue.checks.patterns import found as found_in
 from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
+from duologue.checks.text import Json
 from duologue.messages import JsonValue
 
 _SHOWN = 300
@@ -34,7 +36,7 @@ class Exec(CheckType):
 
     command: Annotated[list[str], Field(min_length=1)]
     """The program and its arguments."""
-    params: dict[str, JsonValue] = Field(default={})
+    params: dict[str, Json] = Field(default={})
     """Passed on as they are."""
     env: dict[str, str] = Field(default={})
     """Environment variables to add."""
@@ -66,7 +68,7 @@ class ToolExec(CheckType):
 
     tool: str = Field(min_length=1)
     """The tool."""
-    args: dict[str, JsonValue] = Field(default={})
+    args: dict[str, Json] = Field(default={})
     """Its arguments."""
     timeout: Seconds = 120.0
     """Seconds, or a text such as ``30s``."""
@@ -90,6 +92,15 @@ class ToolExec(CheckType):
         return finding(right and not wrong, f"'{self.tool}' answered {answer[:_SHOWN]!r}", answer=answer)
 
 
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """End the program, and all that it started where the system knows groups of processes."""
+    with suppress(ProcessLookupError, PermissionError):  # nobody is left
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 async def _run(command: list[str], env: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, JsonValue]:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
@@ -98,8 +109,7 @@ async def _run(command: list[str], env: Mapping[str, str], given: Mapping[str, A
     try:
         out, err = await process.communicate(json.dumps(given, ensure_ascii=False, default=str).encode())
     finally:
-        with suppress(ProcessLookupError, PermissionError):  # nobody is left of its group
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         await process.wait()
     if process.returncode:
         raise ExternalError(f"ended with code {process.returncode}: {err.decode(errors='replace')[-_SHOWN:].strip()}")

@@ -71,7 +71,7 @@ class Resources:
     classifiers: Mapping[str, Classifier] = field(default_factory=dict[str, Classifier])
     embedder: Embedder | None = None
     run_tool: Callable[[str, dict[str, Any]], Awaitable[str]] | None = None
-    environment: Mapping[str, str] | None = None
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
 
     def classifier(self, task: str, classifier_id: str | None = None) -> Classifier | None:
         """The classifier for a task, or the one of that id; None if there is none."""

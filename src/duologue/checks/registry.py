@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import create_model
 
@@ -23,6 +23,7 @@ BOTH = (Scope.TURN, Scope.CONVERSATION)
 FAMILIES = (
     "text",
     "json_checks",
+    "commit",
     "tools",
     "tool_flow",
     "tool_results",
@@ -128,6 +129,7 @@ def check(
         for name in names:
             if name in _names and _names[name][0].parameters.__qualname__ != info.parameters.__qualname__:
                 raise ConfigurationError(f"two types of checks are called '{name}'; give one of them another name")
+        info.parameters.kind = kind
         _types[kind] = info
         _names.update({name: (info, alias) for name, alias in names.items()})
         return target
@@ -153,11 +155,12 @@ def find(name: str) -> tuple[CheckInfo, Alias | None]:
     raise unknown_type(name, known_types())
 
 
-def catalogue() -> list[CheckInfo]:
+def registered() -> list[CheckInfo]:
     """Every registered type, packages' own included, in the order of the catalogue."""
     load_catalogue()
     _load_entry_points(None)
-    return list(_types.values())
+    places = {f"duologue.checks.{family}": place for place, family in enumerate(FAMILIES)}
+    return sorted(_types.values(), key=lambda info: places.get(info.parameters.__module__, len(places)))
 
 
 def known_types() -> list[str]:
@@ -223,7 +226,7 @@ def _as_type(target: Any, kind: str) -> type[CheckType]:
 class _FunctionType(CheckType):
     """A function as a type of check."""
 
-    function: Any = None
+    function: ClassVar[Any]
 
     async def look(self, subject: Subject, resources: Resources) -> Finding:
         value = type(self).function(_seen_by(subject), **{name: getattr(self, name) for name in self._given()})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
 
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.calls import listed
@@ -25,6 +25,8 @@ Texts = Annotated[list[Text], Field(min_length=1)]
 """At least one text, none of them empty."""
 OneOrMore = Annotated[Texts, BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 """The same, where a single text may be written without a list."""
+Json = JsonValue
+"""A value as JSON has them: dates and other things that YAML makes of bare words are refused."""
 MatchMode = Literal["substring", "word_boundary"]
 
 _SNIPPET = 20

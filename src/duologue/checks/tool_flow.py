@@ -13,9 +13,8 @@ from duologue.checks.patterns import Pattern
 from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
-from duologue.checks.text import Texts
+from duologue.checks.text import Json, Texts
 from duologue.checks.tools import call_wrong, session
-from duologue.messages import JsonValue
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -44,7 +43,7 @@ class Step(BaseModel):
 
     tool: str = Field(min_length=1)
     """The tool."""
-    expected_args: dict[str, JsonValue] = Field(default={})
+    expected_args: dict[str, Json] = Field(default={})
     """Arguments and their values."""
     args_match: dict[str, Pattern] = Field(default={})
     """A regular expression for each argument."""

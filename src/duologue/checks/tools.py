@@ -13,7 +13,7 @@ from duologue.checks.patterns import Pattern, found
 from duologue.checks.providers import Resources
 from duologue.checks.registry import Alias, check
 from duologue.checks.subject import Subject, ids_of
-from duologue.checks.text import OneOrMore, Texts
+from duologue.checks.text import Json, OneOrMore, Texts
 from duologue.messages import JsonValue
 from duologue.vocabulary import Scope
 
@@ -85,7 +85,7 @@ class ToolArgs(CheckType):
 
     tool_name: str = Field(min_length=1)
     """The tool."""
-    expected_args: dict[str, JsonValue] = Field(min_length=1)
+    expected_args: dict[str, Json] = Field(min_length=1)
     """Arguments and their values; null only asks for the argument to be there."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
@@ -103,7 +103,7 @@ class ToolCallsWithArgs(CheckType):
 
     tool_name: str | None = None
     """The tool; every tool if it is left out."""
-    expected_args: dict[str, JsonValue] = Field(default={})
+    expected_args: dict[str, Json] = Field(default={})
     """Arguments and their values; null only asks for the argument to be there."""
     args_match: dict[str, Pattern] = Field(default={})
     """A regular expression for each argument."""
@@ -140,7 +140,7 @@ class ToolArgsExcluded(CheckType):
 
     tool_name: str | None = None
     """The tool; every tool if it is left out."""
-    forbidden_args: dict[str, JsonValue] = Field(min_length=1)
+    forbidden_args: dict[str, Json] = Field(min_length=1)
     """Arguments, each with a value or a list of values that it must not have."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:

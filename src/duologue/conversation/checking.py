@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from duologue.conversation.state import ScenarioState
-from duologue.errors import CheckError, ConfigurationError, RunError
+from duologue.errors import BudgetExceededError, CheckError, ConfigurationError, JournalError, RunError
 from duologue.journal.events import MessageAdded
 from duologue.models.scope import RunScope
 from duologue.vocabulary import CheckStatus, Scope
@@ -117,12 +117,13 @@ async def evaluate(check: Check, input: CheckInput) -> CheckOutcome:
 
     Raises:
         CheckError: the check broke. That says nothing about the agent, so it is never a failed check.
+        BudgetExceededError: the check asked for more than is left.
     """
     try:
         return await check.evaluate(input)
     except AssertionError as error:
         return CheckOutcome(status=CheckStatus.FAILED, explanation=str(error) or "assertion failed")
-    except RunError:
+    except (RunError, BudgetExceededError, JournalError):  # they mean the same wherever they happen
         raise
     except Exception as error:
         raise CheckError(f"the check '{check.name}' broke: {type(error).__name__}: {error}", who=check.name) from error

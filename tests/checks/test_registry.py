@@ -1,0 +1,182 @@
+import asyncio
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import duologue
+from duologue import checks, testing
+from duologue.checks import registry
+from duologue.checks.catalogue import PAGE, docs_of, main, page
+from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.errors import BudgetExceededError, CheckError, ConfigurationError, TargetError
+from duologue.vocabulary import CheckStatus, Scope, Termination, Verdict
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.load_catalogue()
+    monkeypatch.setattr(registry, "_types", dict(registry._types))
+    monkeypatch.setattr(registry, "_names", dict(registry._names))
+
+
+def polite(input: CheckInput, *, words: list[str], at_least: int = 1) -> bool:
+    """The agent is polite."""
+    text = " ".join(str(record.message.get("content")) for record in input.records)
+    return sum(word in text for word in words) >= at_least
+
+
+class Shouts(checks.CheckType):
+    """The agent shouts."""
+
+    loudness: int = 1
+    """Exclamation marks."""
+
+    def look(self, subject: checks.Subject, resources: checks.Resources) -> checks.Finding:
+        return checks.finding(subject.answer.text.count("!") >= self.loudness, "counted")
+
+
+async def test_a_function_becomes_a_type_with_strict_parameters(build: Any) -> None:
+    assert checks.check("polite", aliases=["courteous"])(polite) is polite
+    check = checks.create("courteous", {"words": ["please"]})
+    assert (check.kind, check.written_as) == ("polite", "courteous")
+    assert (await check.evaluate(build("u: x", "a: please wait"))).status is CheckStatus.PASSED
+    assert (await check.evaluate(build("u: x", "a: wait"))).status is CheckStatus.FAILED
+    with pytest.raises(ConfigurationError, match=r"unknown parameter 'word' .*did you mean 'words'"):
+        checks.create("polite", {"word": ["please"]})
+    with pytest.raises(ConfigurationError, match="parameter 'at_least': found \"1\""):
+        checks.create("polite", {"words": [], "at_least": "1"})
+
+
+@pytest.mark.parametrize(
+    ("returned", "status"),
+    [
+        (True, CheckStatus.PASSED),
+        (None, CheckStatus.PASSED),
+        (0.5, CheckStatus.FAILED),
+        (checks.skipped("no reason"), CheckStatus.SKIPPED),
+        (CheckOutcome(status=CheckStatus.ERROR, explanation="broken"), CheckStatus.ERROR),
+    ],
+)
+async def test_what_a_function_may_return(build: Any, returned: Any, status: CheckStatus) -> None:
+    async def answers(input: CheckInput) -> Any:
+        return returned
+
+    checks.check("answers")(answers)
+    assert (await checks.create("answers").evaluate(build("u: x"))).status is status
+
+
+async def test_what_a_function_may_not_return(build: Any) -> None:
+    checks.check("strange")(lambda input: "yes")
+    with pytest.raises(CheckError, match="returned 'yes'; expected True"):
+        await checks.create("strange").evaluate(build("u: x"))
+
+
+async def test_a_class_becomes_a_type_for_some_scopes(build: Any) -> None:
+    checks.check("shouts", scopes=[Scope.CONVERSATION])(Shouts)
+    assert (await checks.create("shouts").evaluate(build("u: x", "a: Hey!"))).status is CheckStatus.PASSED
+    with pytest.raises(ConfigurationError, match="cannot be used for a turn; expected: conversation"):
+        checks.create("shouts", scope=Scope.TURN)
+
+
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(ConfigurationError, match="two types of checks are called 'contains'"):
+        checks.check("mine", aliases=["contains"])(Shouts)
+    assert "mine" not in checks.known_types()
+
+
+async def test_a_function_is_found_by_its_place(build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "def short(input, *, most: int):\n    return len(input.records) <= most\n\nnumber = 3\n"
+    (tmp_path / "my_own_checks.py").write_text(source, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    check = checks.create("my_own_checks:short", {"most": 1})
+    assert (check.kind, (await check.evaluate(build("u: x"))).status) == ("my_own_checks:short", CheckStatus.PASSED)
+    for wrong, said in [
+        ("my_own_checks:long", "has no attribute 'long'"),
+        ("no_such_module:x", "No module named"),
+        ("my_own_checks:number", "is a int"),
+    ]:
+        with pytest.raises(TargetError, match=said):
+            checks.create(wrong)
+
+
+def test_packages_add_types_by_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "packaged_checks.py").write_text("def calm(input):\n    'Calm.'\n    return True\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    good = EntryPoint("calm", "packaged_checks:calm", "duologue.checks")
+    bad = EntryPoint("wild", "packaged_checks:wild", "duologue.checks")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [good])
+    assert checks.create("calm").kind == "calm"
+    assert [info.family for info in checks.registered() if info.kind == "calm"] == ["packaged_checks"]
+    monkeypatch.setattr(registry, "entry_points", lambda group: [good, bad])
+    with pytest.raises(TargetError, match="the check 'wild' cannot be loaded"):
+        checks.create("wild")
+
+
+def test_checks_take_part_in_a_run() -> None:
+    def talk(*check: checks.CatalogueCheck) -> duologue.ScenarioResult:
+        agents = [testing.ScriptedUserAgent(["hi", "and?"]), testing.ScriptedAgent(["hello", "bye"])]
+        main_ = duologue.arun(
+            "s", "d", agents, checks=list(check), script=[duologue.proceed(2)], verbose=False, context=testing.context()
+        )
+        return testing.run_virtual(main_)
+
+    hello = checks.create("contains", {"patterns": ["hello"]}, scope=Scope.TURN, name="greets")
+    anywhere = checks.create("contains", {"patterns": ["hello", "bye"]}, scope=Scope.CONVERSATION, name="says both")
+    assert talk(anywhere).verdict is Verdict.PASS
+    result = talk(hello, anywhere)
+    assert (result.verdict, result.failed_criteria) == (Verdict.FAIL, ["greets"])
+    unsure = checks.create(
+        "llm_judge", {"criteria": "c"}, resources=checks.Resources(judge=testing.ScriptedModel(["?", "?"]))
+    )
+    with pytest.raises(CheckError, match="gave no judgement"):
+        talk(unsure)
+
+
+def test_a_judge_that_the_budget_does_not_allow_ends_the_run() -> None:
+    model = testing.ScriptedModel(["never asked"])
+    check = checks.create("llm_judge", {"criteria": "c"}, resources=checks.Resources(judge=model))
+    agents = [testing.ScriptedUserAgent(["hi"]), testing.ScriptedAgent(["hello"])]
+    script = [duologue.user(), duologue.agent()]
+    budget = duologue.Budget(tokens=1)
+    run = duologue.arun("s", "d", agents, checks=[check], script=script, budget=budget, verbose=False)
+    with pytest.raises(BudgetExceededError) as caught:
+        asyncio.run(run)
+    assert caught.value.result.termination is Termination.BUDGET
+    assert not model.requests
+
+
+def test_the_page_of_the_catalogue_is_fresh() -> None:
+    assert (ROOT / PAGE).read_text("utf-8") == page(), "stale; run: python -m duologue.checks.catalogue"
+
+
+def test_every_parameter_says_what_it_is() -> None:
+    own = [info for info in checks.registered() if info.parameters.__module__.startswith("duologue.")]
+    silent = [f"{info.kind}.{name}" for info in own for name, text in docs_of(info.parameters).items() if not text]
+    assert [*silent, *(info.kind for info in own if not info.summary)] == []
+
+
+def test_the_page_is_written_and_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docs/reference").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--check"]) == 1
+    assert main([]) == 0
+    assert main(["--check"]) == 0
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_importing_checks_loads_nothing_heavy_and_registers_nothing() -> None:
+    code = (
+        "import sys, duologue.checks, duologue.checks.registry as r\n"
+        "heavy = {'httpx', 'numpy', 'jsonschema', 'jmespath', 'regex', 'onnxruntime', 'tinytag', 'pydantic_ai'}\n"
+        "print(sorted(heavy & set(sys.modules)), len(r._types) < 80)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["[]", "True"]
