@@ -22,7 +22,7 @@ def refusal(*args: Any, **kwargs: Any) -> str:
     ("type", "params", "said"),
     [
         ("content_includes", {"text": "zzz"}, "unknown parameter 'text' (found \"zzz\"); did you mean 'patterns'?"),
-        ("content_matches", {"pattern": "("}, "parameter 'pattern': found \"(\"; expected: not a regular expression"),
+        ("content_matches", {"pattern": "("}, "parameter 'pattern': found \"(\"; expected: a regular expression"),
         ("content_not_includes", {"text": "One"}, "did you mean 'patterns'?"),
         ("content_excludes", {"words_list": ["One"]}, "did you mean 'words'?"),
         ("content_not_inclueds", {"patterns": ["One"]}, "unknown check type 'content_not_inclueds'; did you mean"),
@@ -52,7 +52,7 @@ async def test_mistakes_that_the_answer_shows(build: Any, type: str, params: dic
 
 def test_every_mistake_is_told_at_once() -> None:
     text = refusal("tool_call_count", {"min": "1", "maxx": 3, "tool": 5})
-    assert "parameter 'min': found \"1\"; expected: input should be a valid integer" in text
+    assert "parameter 'min': found \"1\"; expected: a valid integer" in text
     assert "parameter 'tool': found 5" in text
     assert "unknown parameter 'maxx' (found 3); did you mean 'max'?" in text
     assert text.startswith("check 'tool_call_count': ")

@@ -1,5 +1,6 @@
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from duologue import checks
 from duologue.checks.calls import same
 from duologue.checks.json_checks import NoJsonError, json_in
 from duologue.errors import ConfigurationError, MissingExtraError
-from duologue.journal.events import ToolCalled
-from duologue.vocabulary import CheckStatus
+from duologue.journal.events import AgentCalled, ModelCalled, ToolCalled, Usage
+from duologue.vocabulary import CheckStatus, Scope
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=8),
@@ -224,6 +225,33 @@ async def test_what_is_not_recorded_is_skipped_with_the_reason(build: Any) -> No
         outcome = await checks.create(type, params).evaluate(build("u: x", "a: y"))
         assert outcome.status is CheckStatus.SKIPPED
         assert reason in outcome.explanation
+
+
+async def test_only_the_agents_time_counts_and_it_adds_up_within_a_turn(build: Any) -> None:
+    times = [
+        AgentCalled(participant=participant, turn=turn, delivered=[], seconds=seconds)
+        for participant, turn, seconds in [(0, 0, 9.0), (1, 0, 0.2), (1, 1, 0.3), (1, 1, 0.3)]
+    ]
+    lines = ["u: a", "a: b", "u: c", "a: d", *times]
+    assert await status(build, "latency_budget", {"max_ms": 600}, *lines[1:]) is CheckStatus.PASSED
+    assert await status(build, "latency_budget", {"max_ms": 599}, *lines[1:]) is CheckStatus.FAILED
+    first = checks.create("latency_budget", {"max_ms": 200}, scope=Scope.TURN)
+    outcome = await first.evaluate(build(*lines, scope=Scope.TURN, turn=0))
+    assert (outcome.status, outcome.details["latency_ms"]) == (CheckStatus.PASSED, {0: pytest.approx(200)})
+
+
+async def test_the_cost_of_calls_without_a_price_is_not_known(build: Any) -> None:
+    paid = ModelCalled(asker="user", turn=0, model="m", request_digest="d", usage=Usage(input_tokens=10), cost=0.5)
+    free = replace(paid, asker="agent", cost=None)
+    for params, expected in [
+        ({"max_cost_usd": 1}, CheckStatus.ERROR),
+        ({"max_cost_usd": 0.4}, CheckStatus.FAILED),
+        ({"max_cost_usd": 1, "asker": "user"}, CheckStatus.PASSED),
+        ({"max_input_tokens": 20}, CheckStatus.PASSED),
+        ({"max_input_tokens": 19}, CheckStatus.FAILED),
+        ({"max_input_tokens": 10, "asker": "agent"}, CheckStatus.PASSED),
+    ]:
+        assert await status(build, "cost_budget", params, "a: b", paid, free) is expected
 
 
 async def test_media_that_cannot_be_measured_are_an_error(build: Any) -> None:

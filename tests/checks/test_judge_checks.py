@@ -131,9 +131,9 @@ async def test_the_named_judge_is_asked_with_the_named_prompt(build: Any) -> Non
     resources = checks.Resources(
         judges={"j": model}, prompts={"p": "CRITERIA {{criteria}} / {{rubric}} / {{response}} / {{other}}"}
     )
-    outcome = await evaluate(build, resources, judge="j", prompt="p", rubric="{{criteria}}")
+    outcome = await evaluate(build, resources, judge="j", prompt="p", criteria="{{response}}", rubric="{{criteria}}")
     assert outcome.status is CheckStatus.PASSED
-    assert "CRITERIA c / {{criteria}} / Bye. / {{other}}" in asked(model)
+    assert "CRITERIA {{response}} / {{criteria}} / Bye. / {{other}}" in asked(model)
 
 
 async def test_a_turn_is_judged_with_its_turn_and_a_session_with_everything(build: Any) -> None:
@@ -151,6 +151,11 @@ async def test_a_turn_is_judged_with_its_turn_and_a_session_with_everything(buil
         ("llm_judge", 2): (True, True, True),
         ("llm_judge_session", 1): (True, True, True),
     }
+
+
+async def test_a_model_is_named_where_the_suite_has_no_judge(build: Any) -> None:
+    outcome = await evaluate(build, checks.Resources(), model=f"mock/fixed:{reply(score=0.7)}", min_score=0.7)
+    assert (outcome.status, outcome.score) == (CheckStatus.PASSED, 0.7)
 
 
 async def test_the_call_is_recorded_in_the_name_of_the_check(build: Any) -> None:

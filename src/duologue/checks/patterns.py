@@ -29,7 +29,7 @@ def compiled(pattern: str) -> Any:
     """The compiled pattern.
 
     Raises:
-        ValueError: it is no regular expression; says where it breaks.
+        ValueError: it is no regular expression; says what is expected, and where it breaks.
         MissingExtraError: the ``regex`` package is not installed.
     """
     try:
@@ -39,7 +39,7 @@ def compiled(pattern: str) -> Any:
     try:
         return regex.compile(pattern)
     except (regex.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"not a regular expression: {error}") from error
+        raise ValueError(f"a regular expression: {error}") from error
 
 
 def found(pattern: str, text: str) -> str | None:

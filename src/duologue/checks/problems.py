@@ -39,7 +39,8 @@ def refused(label: str, model: type[CheckType], given: Mapping[str, Any], error:
             return cause
     missing = [str(item["loc"][0]) for item in items if item["type"] == "missing" and len(item["loc"]) == 1]
     told = [_told(model, given, item, missing) for item in items]
-    return ConfigurationError(f"{label}: {'; '.join(told)}. Parameters: {allowed(model)}.")
+    said = "; ".join(told).rstrip(".")
+    return ConfigurationError(f"{label}: {said}{'' if said.endswith('?') else '.'} Parameters: {allowed(model)}.")
 
 
 def allowed(model: type[CheckType]) -> str:
@@ -77,7 +78,7 @@ def _told(model: type[CheckType], given: Mapping[str, Any], item: Any, missing: 
         return f"unknown parameter '{path}' (found {shown(item['input'])}){hint}"
     if item["type"] == "missing":
         return f"the parameter '{path}' is missing"
-    text = str(item["msg"]).removeprefix("Value error, ")
+    text = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     where = f"parameter '{path}'" if item["loc"] else "parameters"
     value = item["input"] if item["loc"] else dict(given)
     return f"{where}: found {shown(value)}; expected: {text[:1].lower() + text[1:]}"
