@@ -102,8 +102,9 @@ def arguments_of(call: ToolCall) -> dict[str, JsonValue]:
 
 def copy_of(message: Message) -> Message:
     """A copy that shares nothing with the original which could be changed."""
-    if any(isinstance(value, (list, dict)) for value in message.values()):
-        return cast("Message", json.loads(json.dumps(message)))
+    for value in message.values():
+        if isinstance(value, (list, dict)):
+            return cast("Message", json.loads(json.dumps(message)))
     return message.copy()
 
 

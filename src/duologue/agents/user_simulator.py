@@ -17,7 +17,7 @@ from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnT
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
 from duologue.messages import Message
 from duologue.models.ask import ask
-from duologue.models.base import CompletionModel, Model
+from duologue.models.base import Model, can_complete
 from duologue.models.choice import ModelChoice, choose
 from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig
@@ -115,7 +115,7 @@ class UserSimulatorAgent(AgentAdapter):
 
     async def _next(self, brief: Brief, heard: list[Utterance], scope: RunScope) -> UserAnswer:
         model = self._choice.model
-        if isinstance(model, CompletionModel) and self._system_prompt is None:
+        if can_complete(model) and self._system_prompt is None:
             return await continue_call(model, brief, heard, scope, temperature=self._temperature)
         return await self._chat(flipped(system_prompt(brief, self._system_prompt), heard), heard, scope)
 

@@ -14,8 +14,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from duologue.errors import MissingExtraError
-
 SEARCH_SECONDS = 0.5
 """A search that takes longer is given up. A sane pattern needs less than a thousandth of it."""
 
@@ -30,12 +28,8 @@ def compiled(pattern: str) -> Any:
 
     Raises:
         ValueError: it is no regular expression; says what is expected, and where it breaks.
-        MissingExtraError: the ``regex`` package is not installed.
     """
-    try:
-        regex = import_module("regex")
-    except ImportError as error:
-        raise MissingExtraError("a check with a regular expression", "checks", "regex") from error
+    regex: Any = import_module("regex")
     try:
         return regex.compile(pattern)
     except (regex.error, OverflowError, RecursionError) as error:

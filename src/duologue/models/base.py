@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from typing_extensions import TypeIs
+
 from duologue.journal.events import RawMessage, Usage
 from duologue.messages import Message, ToolCall, text_of, tool_calls_of
 
@@ -131,3 +133,8 @@ class CompletionModel(Model, Protocol):
     ) -> Completion:
         """Continue ``prompt`` until a stop text; with ``logprobs`` candidates per token."""
         ...
+
+
+def can_complete(model: Model) -> TypeIs[CompletionModel]:
+    """Whether a model can also continue a text. Asking for the protocol itself takes longer than a turn's checks."""
+    return callable(getattr(model, "complete", None))

@@ -19,7 +19,7 @@ from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.journal.events import CriterionDecision
 from duologue.messages import Message, text_of, tool_calls_of
-from duologue.models.base import CompletionModel, Model
+from duologue.models.base import CompletionModel, Model, can_complete
 from duologue.models.choice import choose
 from duologue.models.names import parse_name
 from duologue.settings import ModelConfig
@@ -174,7 +174,7 @@ class JudgeAgent(AgentAdapter):
 
     async def _decide(self, criteria: tuple[str, ...], forced: bool, input: AgentInput) -> Tally:
         model = self._bench.choice.model
-        if isinstance(model, CompletionModel) and self._bench.system_prompt is None:
+        if can_complete(model) and self._bench.system_prompt is None:
             return await _by_probability(model, criteria, forced, input)
         spans = span_entries(self._traces.spans(input.thread_id)) if self._traces else []
         entries = entries_of(input.messages, input.scenario_state)
