@@ -73,6 +73,11 @@ if TYPE_CHECKING:
     from duologue.models.resolve import resolve as resolve
     from duologue.settings import ModelConfig as ModelConfig
     from duologue.settings import ScenarioConfig as ScenarioConfig
+    from duologue.tracing.filters import scenario_only as scenario_only
+    from duologue.tracing.filters import with_custom_scopes as with_custom_scopes
+    from duologue.tracing.receiver import OtlpReceiver as OtlpReceiver
+    from duologue.tracing.setup import judge_span_collector as judge_span_collector
+    from duologue.tracing.setup import setup_scenario_tracing as setup_scenario_tracing
     from duologue.vocabulary import AgentRole as AgentRole
     from duologue.vocabulary import RunStatus as RunStatus
     from duologue.vocabulary import Termination as Termination
@@ -105,6 +110,7 @@ _HOMES: dict[str, str] = {
     "JudgeAgent": "agents.judge",
     "JudgmentRequest": "conversation.adapter",
     "ModelConfig": "settings",
+    "OtlpReceiver": "tracing.receiver",
     "Persona": "agents.persona",
     "RedTeamAgent": "agents.red_team",
     "RedTeamStrategy": "agents.red_team",
@@ -129,6 +135,7 @@ _HOMES: dict[str, str] = {
     "check": "conversation.script",
     "fail": "conversation.script",
     "judge": "conversation.script",
+    "judge_span_collector": "tracing.setup",
     "limit_process": "models.budget",
     "message": "conversation.script",
     "prepare": "conversation.run",
@@ -138,9 +145,12 @@ _HOMES: dict[str, str] = {
     "remove_observer": "conversation.observers",
     "resolve": "models.resolve",
     "run": "conversation.run",
+    "scenario_only": "tracing.filters",
+    "setup_scenario_tracing": "tracing.setup",
     "stream": "conversation.run",
     "succeed": "conversation.script",
     "user": "conversation.script",
+    "with_custom_scopes": "tracing.filters",
 }
 """Where each public name lives."""
 

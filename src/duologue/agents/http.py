@@ -32,6 +32,7 @@ from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
 from duologue.messages import Message
 from duologue.settings import DEFAULT_AGENT_TIMEOUT
+from duologue.tracing.propagation import outgoing_headers
 
 if TYPE_CHECKING:
     import httpx
@@ -268,7 +269,7 @@ class HttpAgent(AgentAdapter):
 
     def _request_headers(self, input: AgentInput) -> dict[str, str]:
         thread = {self._thread_header: input.thread_id} if self._thread_header else {}
-        return {"Accept-Encoding": "identity", **thread, **self._headers}
+        return {"Accept-Encoding": "identity", **outgoing_headers(), **thread, **self._headers}
 
     def _seconds_for(self, input: AgentInput) -> float:
         return self._seconds or input.scenario_state.config.agent_timeout or DEFAULT_AGENT_TIMEOUT

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duologue.conversation.current import CURRENT_RUN
+from duologue.conversation.instrument import watch_for
 from duologue.conversation.observers import tell_observers
 from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.setup import RunSetup, ScriptStep, journal_path, sinks_for, step_name
@@ -51,8 +52,10 @@ class Performance:
         context = setup.context
         run_id, thread_id = context.ids.new("run"), context.ids.new("thread")
         path = journal_path(setup.config.record, run_id)
+        watch = watch_for(setup.config, context.clock)
+        watching: list[Listener] = [watch] if watch else []
         journal = Journal(
-            run_id, clock=context.clock, sinks=sinks_for(path), listeners=[*listeners, *_transcript(setup)]
+            run_id, clock=context.clock, sinks=sinks_for(path), listeners=[*watching, *listeners, *_transcript(setup)]
         )
         state = ScenarioState(
             description=setup.description,
@@ -62,7 +65,7 @@ class Performance:
             executor=executor,
         )
         journal.append(setup.started(run_id, thread_id))
-        return cls(stage=Stage(setup, journal, state), path=path, began=context.clock.monotonic())
+        return cls(stage=Stage(setup, journal, state, watch), path=path, began=context.clock.monotonic())
 
     def finish(self, finished: RunFinished) -> None:
         """Write the last event, unless it is there already."""

@@ -12,6 +12,7 @@ from duologue.conversation.adapter import AgentAdapter, AgentInput, JudgmentRequ
 from duologue.conversation.answers import Answer, messages_of
 from duologue.conversation.calling import OnDelta, call
 from duologue.conversation.checking import Check, CheckInput, evaluate
+from duologue.conversation.instrument import RunWatch
 from duologue.conversation.setup import RunSetup, cassette_for
 from duologue.conversation.state import ScenarioState
 from duologue.conversation.turns import TurnOrder
@@ -36,7 +37,7 @@ from duologue.vocabulary import CheckStatus, Scope
 class Stage:
     """One conversation in progress."""
 
-    def __init__(self, setup: RunSetup, journal: Journal, state: ScenarioState) -> None:
+    def __init__(self, setup: RunSetup, journal: Journal, state: ScenarioState, watch: RunWatch | None = None) -> None:
         self.setup = setup
         self.journal = journal
         self.view = journal.view
@@ -45,6 +46,7 @@ class Stage:
         self._messages_added = 0
         self._turn_checked = -1
         self._watchdog = Watchdog()
+        self._watch = watch
         self._scope = RunScope(
             context=setup.context,
             journal=journal,
@@ -110,7 +112,8 @@ class Stage:
         )
         started = clock.monotonic()
         try:
-            answer = await call(agent, given, self.setup.config, self._watchdog, on_delta)
+            answering = call(agent, given, self.setup.config, self._watchdog, on_delta)
+            answer = await (answering if self._watch is None else self._watch.around(index, answering))
         except BaseException:
             self._called(index, (), clock.monotonic() - started, failed=True)
             raise

@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from duologue.agents.judge.transcript import Entry, compact, quoted
-from duologue.messages import JsonValue
+from duologue.tracing.records import SpanRecord
 
 ID_LENGTH = 8
 """Characters of a span's id that a judge is shown and may cite."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpanRecord:
-    """One finished operation inside the agent.
-
-    Attributes:
-        span_id, parent_id: hexadecimal; None for a span without a parent.
-        name: of the operation.
-        start: seconds since 1970.
-        seconds: how long it took.
-        error: why it failed; None if it did not.
-        attributes: whatever was recorded with it: plain JSON data.
-    """
-
-    span_id: str
-    parent_id: str | None = None
-    name: str
-    start: float = 0.0
-    seconds: float = 0.0
-    error: str | None = None
-    attributes: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
 @runtime_checkable

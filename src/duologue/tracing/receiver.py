@@ -1,0 +1,136 @@
+"""Takes in the spans of agents that run in other processes: OTLP over HTTP, on this machine only.
+
+An agent that is called with a ``traceparent`` header puts its spans into the run's trace. If it exports them to this
+receiver, they stand beside those of this process, and a judge can read them. Spans of other traces are dropped.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from http.server import ThreadingHTTPServer
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol, Self
+
+from duologue.errors import ConfigurationError, MissingExtraError
+from duologue.tracing.setup import current_tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duologue.tracing.records import SpanRecord
+
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of one request, unpacked."""
+MAX_CONNECTIONS = 64
+
+
+class SpanKeeper(Protocol):
+    """Where spans go: a :class:`~duologue.tracing.collector.SpanCollector`."""
+
+    def keep(self, trace_id: int, make: Callable[[], SpanRecord]) -> bool:
+        """Keep a finished span of that trace; False if it is not wanted."""
+        ...
+
+
+class OtlpReceiver:
+    """A server on loopback that collects agents' spans while it is entered.
+
+        with duologue.OtlpReceiver() as receiver:
+            start_my_agent(env=receiver.environment)
+            await duologue.run(...)
+
+    Exporters send in batches, five seconds apart by default: an agent whose last spans the judge should see flushes its
+    exporter before it answers.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        collector: SpanKeeper | None = None,
+        max_body: int = MAX_BODY,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        """Say where to listen; nothing is opened yet.
+
+        Args:
+            host: a loopback address.
+            port: 0 for a free one.
+            collector: where spans go; None for that of the tracing that is on when they arrive.
+            max_body: bytes that one request may have, unpacked.
+            max_connections: at the same time; more are turned away.
+
+        Raises:
+            ConfigurationError: the host is no loopback address.
+            MissingExtraError: OpenTelemetry's protocol package is not installed.
+        """
+        if not _is_loopback(host):
+            raise ConfigurationError(f"host is {host!r}; expected a loopback address such as 127.0.0.1")
+        if not _installed("google.protobuf") or not _installed("opentelemetry.proto"):
+            raise MissingExtraError("the receiver of spans", "otel", "opentelemetry-proto")
+        self._address = (host, port)
+        self._collector = collector
+        self.max_body = max_body
+        self.max_connections = max_connections
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens. Raises ConfigurationError outside ``with``."""
+        if self._server is None:
+            raise ConfigurationError("the receiver listens only inside 'with receiver:'")
+        return self._server.server_address[1]
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL, for ``OTEL_EXPORTER_OTLP_ENDPOINT``; spans are sent to ``/v1/traces`` below it."""
+        host = self._address[0]
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for the agent's process; OpenTelemetry's exporters obey them."""
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+
+    def __enter__(self) -> Self:
+        from duologue.tracing.otlp_server import OtlpServer
+
+        self._server = OtlpServer(self._address, self.keep, self.max_body, self.max_connections)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="duologue-otlp", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        server, thread = self._server, self._thread
+        self._server = self._thread = None
+        if server is not None and thread is not None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def keep(self, spans: list[tuple[int, SpanRecord]]) -> int:
+        """Hand spans to the collector; returns how many it did not want."""
+        tracing = current_tracing()
+        collector = self._collector or (tracing.collector if tracing else None)
+        if collector is None:
+            return len(spans)
+        return sum(not collector.keep(trace_id, lambda record=record: record) for trace_id, record in spans)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

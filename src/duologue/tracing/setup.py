@@ -1,0 +1,198 @@
+"""Turning tracing on: once per process, and exporting only to where it is told to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
+
+from duologue.conversation.instrument import install
+from duologue.errors import ConfigurationError, MissingExtraError
+from duologue.tracing.collector import SpanCollector
+from duologue.tracing.filters import SpanFilter
+from duologue.tracing.names import SCOPE
+from duologue.tracing.records import SpanRecord
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from duologue.tracing.processors import Switched
+
+logger = logging.getLogger("duologue.tracing")
+
+_OPTIONS = ("span_filter", "span_processors", "trace_exporter", "instrumentors")
+
+
+class Instrumentor(Protocol):
+    """Something that traces a library, such as those of the ``opentelemetry-instrumentation-…`` packages."""
+
+    def instrument(self, **kwargs: Any) -> object:
+        """Begin; ``tracer_provider`` says where spans go."""
+        ...
+
+
+class Tracing:
+    """Tracing that is on.
+
+    Attributes:
+        collector: the spans of agents in the runs that are going on.
+        provider: the process's tracer provider.
+    """
+
+    def __init__(
+        self, provider: TracerProvider, collector: SpanCollector, processor: Switched, options: dict[str, Any]
+    ) -> None:
+        self.provider, self.collector = provider, collector
+        self._processor, self._options = processor, options
+
+    def flush(self, seconds: float = 30.0) -> bool:
+        """Export what has not been exported yet; False if that takes longer."""
+        return self._processor.force_flush(int(seconds * 1000))
+
+    def close(self) -> None:
+        """Export what is left and turn tracing off; it can be set up again after that."""
+        global _current  # noqa: PLW0603 - one tracing per process
+        with _lock:
+            if _current is self:
+                _current = None
+                install(None)
+            self._processor.shutdown()
+
+    def has(self, options: dict[str, Any]) -> bool:
+        """Whether this is what these options ask for."""
+        return not options or options == self._options
+
+
+_current: Tracing | None = None
+_lock = threading.Lock()
+
+
+def setup_scenario_tracing(
+    *,
+    span_filter: SpanFilter | None = None,
+    span_processors: Sequence[SpanProcessor] | None = None,
+    trace_exporter: SpanExporter | None = None,
+    instrumentors: Sequence[Instrumentor] | None = None,
+) -> Tracing:
+    """Trace every run that begins from now on. The first call in a process counts; later ones change nothing.
+
+    A tracer provider that the process has already is used, and keeps its own processors; otherwise one is made and
+    becomes the process's. Without ``span_processors`` and ``trace_exporter`` nothing leaves the process: spans are
+    collected for judges only.
+
+    Args:
+        span_filter: which spans the processors and the exporter are given, such as :func:`scenario_only`; None for all.
+        span_processors: told of spans as they begin and end.
+        trace_exporter: given spans in batches, in the background.
+        instrumentors: have their ``instrument(tracer_provider=…)`` called.
+
+    Returns:
+        The tracing that is on, to flush or close it.
+
+    Raises:
+        MissingExtraError: the OpenTelemetry SDK is not installed.
+        ConfigurationError: the process's tracer provider takes no processors.
+    """
+    given = (span_filter, span_processors, trace_exporter, instrumentors)
+    options = {name: value for name, value in zip(_OPTIONS, given, strict=True) if value is not None}
+    global _current  # noqa: PLW0603 - one tracing per process
+    with _lock:
+        if _current is None:
+            _current = _set_up(options)
+        elif not _current.has(options):
+            logger.warning("tracing is on already; other options than those of the first call are not used")
+        return _current
+
+
+def setup_from(observability: Mapping[str, Any]) -> Tracing:
+    """Trace with the options of ``ScenarioConfig.observability``, which are those of :func:`setup_scenario_tracing`.
+
+    Raises:
+        ConfigurationError: there is an option that is not known.
+    """
+    unknown = sorted(set(observability) - set(_OPTIONS))
+    if unknown:
+        raise ConfigurationError(f"observability: unknown option {', '.join(unknown)}; expected {', '.join(_OPTIONS)}")
+    return setup_scenario_tracing(**observability)
+
+
+def current_tracing() -> Tracing | None:
+    """The tracing that is on, or None."""
+    return _current
+
+
+class ProcessSpans:
+    """The spans that are collected in this process, for ``JudgeAgent(span_collector=…)``; none while tracing is off."""
+
+    def spans(self, thread_id: str) -> list[SpanRecord]:
+        """What the agent under test has done so far in the run with that thread id or run id."""
+        return _current.collector.spans(thread_id) if _current else []
+
+
+judge_span_collector = ProcessSpans()
+"""Give it to ``JudgeAgent(span_collector=…)`` before or after tracing is set up."""
+
+
+def spans_of(run: str) -> list[SpanRecord]:
+    """What the agent under test has done so far in a run that is going on, by its run id or thread id."""
+    return judge_span_collector.spans(run)
+
+
+def _set_up(options: dict[str, Any]) -> Tracing:
+    _require_sdk()
+    from duologue.tracing.processors import Collecting, Switched
+    from duologue.tracing.run_trace import RunTrace
+
+    provider, collector = _provider(), SpanCollector()
+    processor = Switched([Collecting(collector), *_processors(options)])
+    provider.add_span_processor(processor)
+    for instrumentor in options.get("instrumentors", ()):
+        instrumentor.instrument(tracer_provider=provider)
+    install(partial(RunTrace, provider.get_tracer(SCOPE), collector))
+    return Tracing(provider, collector, processor, options)
+
+
+def _require_sdk() -> None:
+    try:
+        found = find_spec("opentelemetry.sdk.trace")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise MissingExtraError("tracing", "otel", "opentelemetry-sdk")
+
+
+def _processors(options: dict[str, Any]) -> list[SpanProcessor]:
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    from duologue.tracing.processors import Filtered
+
+    processors = list(options.get("span_processors", ()))
+    if exporter := options.get("trace_exporter"):
+        processors.append(BatchSpanProcessor(exporter))
+    wanted = options.get("span_filter")
+    return [Filtered(processor, wanted) for processor in processors] if wanted else processors
+
+
+def _provider() -> TracerProvider:
+    """The process's tracer provider; one of our own becomes it if there is none."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
+    found = trace.get_tracer_provider()
+    if isinstance(found, trace.ProxyTracerProvider):
+        named = Resource.create()
+        if str(named.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
+            named = named.merge(Resource({SERVICE_NAME: SCOPE}))
+        trace.set_tracer_provider(TracerProvider(resource=named))
+        found = trace.get_tracer_provider()
+    if isinstance(found, TracerProvider):
+        return found
+    raise ConfigurationError(
+        f"the tracer provider of this process is a {type(found).__name__}, which takes no span processors; expected "
+        "opentelemetry.sdk.trace.TracerProvider"
+    )
