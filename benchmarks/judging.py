@@ -2,8 +2,8 @@
 
     python benchmarks/judging.py [--scenarios N]
 
-Plays N scenarios of 5 turns: bare (stub user and agent), with ten checks on every turn, with a JudgeAgent that is asked
-in every turn and answered by a scripted model, and with both. Prints CPU per turn and one JSON line; the difference to
+Plays N scenarios of 5 turns: bare (stub user and agent), with ten checks, with a JudgeAgent that is asked in every turn
+and answered by a scripted model, and with both. Prints CPU per turn and one JSON line; the difference to
 the bare case is what judge and checks add.
 """
 
@@ -18,6 +18,7 @@ import duologue
 from duologue import checks
 from duologue.models.base import ModelRequest
 from duologue.testing import ScriptedAgent, ScriptedModel, ScriptedUserAgent
+from duologue.vocabulary import Scope
 
 TURNS = 5
 CRITERIA = ["The agent is polite", "The agent answers the question"]
@@ -41,26 +42,27 @@ def judgement(request: ModelRequest) -> str:
     return JUDGEMENTS["action" not in (request.response_schema or {}).get("properties", {})]
 
 
-def ten_checks() -> list[duologue.Check]:
+def ten_checks(scope: Scope) -> list[duologue.Check]:
     """Ten deterministic checks of the catalogue."""
-    return [
-        checks.create("contains", {"patterns": ["help"]}),
-        checks.create("content_excludes", {"patterns": ["refund", "sorry"]}),
-        checks.create("regex", {"pattern": r"(?i)how can"}),
-        checks.create("max_length", {"max": 500}),
-        checks.create("min_length", {"min": 3}),
-        checks.create("tools_not_called", {"tools": ["pay"]}),
-        checks.create("contains", {"patterns": ["how"]}, name="asks"),
-        checks.create("content_excludes", {"patterns": ["password"]}, name="no password"),
-        checks.create("max_length", {"max": 900}, name="short"),
-        checks.create("regex", {"pattern": r"\w+"}, name="words"),
+    types = [
+        ("contains", {"patterns": ["help"]}),
+        ("content_excludes", {"patterns": ["refund", "sorry"]}),
+        ("regex", {"pattern": r"(?i)how can"}),
+        ("max_length", {"max": 500}),
+        ("min_length", {"min": 3}),
+        ("tools_not_called", {"tools": ["pay"]}),
+        ("contains", {"patterns": ["how"]}),
+        ("content_excludes", {"patterns": ["password"]}),
+        ("max_length", {"max": 900}),
+        ("regex", {"pattern": r"\w+"}),
     ]
+    return [checks.create(kind, parameters, scope=scope) for kind, parameters in types]
 
 
-async def play(scenarios: int, *, judged: bool, checked: bool) -> float:
+async def play(scenarios: int, *, judged: bool, checked: Scope | None) -> float:
     """CPU seconds."""
     judge = [duologue.JudgeAgent(criteria=CRITERIA, model=ScriptedModel([judgement], repeat=True))] if judged else []
-    asserted = ten_checks() if checked else []
+    asserted = ten_checks(checked) if checked else []
 
     async def one() -> None:
         cast = [
@@ -83,18 +85,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--scenarios", type=int, default=1000)
     scenarios = parser.parse_args().scenarios
-    cases = {
-        "bare": (False, False),
-        "ten checks": (False, True),
-        "judge": (True, False),
-        "judge and checks": (True, True),
+    cases: dict[str, tuple[bool, Scope | None]] = {
+        "bare": (False, None),
+        "ten checks of the conversation": (False, Scope.CONVERSATION),
+        "ten checks of every turn": (False, Scope.TURN),
+        "judge in every turn": (True, None),
+        "judge, ten checks of the conversation": (True, Scope.CONVERSATION),
+        "judge, ten checks of every turn": (True, Scope.TURN),
     }
     rows: dict[str, float] = {}
-    print(f"{'case':<20} {'CPU us/turn':>12} {'added':>8}")
+    print(f"{'case':<40} {'CPU us/turn':>12} {'added':>8}")
     for name, (judged, checked) in cases.items():
         seconds = asyncio.run(play(scenarios, judged=judged, checked=checked))
         rows[name] = 1e6 * seconds / scenarios / TURNS
-        print(f"{name:<20} {rows[name]:>12.1f} {rows[name] - rows['bare']:>8.1f}")
+        print(f"{name:<40} {rows[name]:>12.1f} {rows[name] - rows['bare']:>8.1f}")
     print(json.dumps({"benchmark": "judging", "scenarios": scenarios, "us_per_turn": rows}))
 
 

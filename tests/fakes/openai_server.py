@@ -138,7 +138,7 @@ class OpenAIServer:
     def _reply(self, request: Json) -> Reply:
         if self.replies:
             return self.replies.popleft()
-        return self.default if isinstance(self.default, Reply) else self.default(request)
+        return self.default(request) if callable(self.default) else self.default
 
 
 def _head(reply: Reply, kind: str, length: int) -> bytes:

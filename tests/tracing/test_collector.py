@@ -189,8 +189,10 @@ def test_a_span_that_is_sent_twice_is_kept_once():
     collector = SpanCollector()
     collector.begin(1, "run")
     assert keep(collector, 1, record("aa"))
+    size = collector.size
     assert keep(collector, 1, record("aa"))
     assert len(collector.spans("run")) == 1
+    assert collector.size == size
 
 
 def test_parents_in_a_circle_and_parents_that_never_came_are_the_agents():

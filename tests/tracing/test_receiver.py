@@ -223,6 +223,29 @@ def test_what_is_no_export_is_refused_and_the_receiver_goes_on(status, body, mor
     assert len(collector.spans("run")) == 1
 
 
+def test_a_refused_request_ends_the_connection_and_the_next_is_not_read_out_of_its_body(receiver, collector):
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+    inner = b"POST /v1/traces HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    connection.request("POST", "/v1/logs", inner, {"Content-Type": PROTOBUF})
+    answer = connection.getresponse()
+    assert answer.status == 404
+    assert answer.will_close
+    connection.close()
+
+
+def test_it_listens_on_the_loopback_of_the_newer_protocol(collector):
+    try:
+        with duologue.OtlpReceiver(host="::1", collector=collector) as receiver:
+            assert receiver.endpoint == f"http://[::1]:{receiver.port}"
+            connection = http.client.HTTPConnection("::1", receiver.port, timeout=10)
+            connection.request("POST", "/v1/traces", request().SerializeToString(), {"Content-Type": PROTOBUF})
+            assert connection.getresponse().status == 200
+            connection.close()
+    except OSError as error:
+        pytest.skip(f"this machine has no ::1: {error}")
+    assert len(collector.spans("run")) == 1
+
+
 def test_an_empty_export_is_fine(receiver):
     assert post(receiver, b"") == (200, b"")
     assert post(receiver, b"{}", JSON) == (200, b"{}")
@@ -258,6 +281,7 @@ def test_without_tracing_spans_are_refused_and_nothing_breaks():
     assert ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans == 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_spans_or_a_payload_error(data):
     for read in (read_protobuf, read_json):
@@ -275,7 +299,7 @@ FIELDS = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(FIELDS, VALUES, max_size=4))
 def test_any_json_is_spans_or_a_payload_error(more):
     try:

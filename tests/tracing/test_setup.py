@@ -11,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -20,6 +21,7 @@ from duologue.conversation.executor import ScenarioExecutor
 from duologue.errors import ConfigurationError
 from duologue.settings import ScenarioConfig
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent
+from duologue.tracing.propagation import outgoing_headers
 from duologue.tracing.setup import current_tracing, setup_from
 
 LIBRARY = trace.get_tracer("somebodys.library")
@@ -211,6 +213,45 @@ async def test_closed_tracing_makes_no_more_spans_and_can_be_set_up_again(memory
     first.close()
     await rehearse()
     assert len([span for span in memory.get_finished_spans() if span.name == "run n"]) == 1
+
+
+async def test_a_processor_or_filter_that_breaks_is_left_out_and_the_run_goes_on(memory, caplog):
+    class Broken(SpanProcessor):
+        def on_start(self, span, parent_context=None):
+            raise RuntimeError("cannot look")
+
+    def picky(span):
+        raise RuntimeError("cannot choose")
+
+    processors = [Broken(), SimpleSpanProcessor(memory)]
+    tracing = duologue.setup_scenario_tracing(span_processors=processors)
+    assert (await rehearse()).success
+    assert "run n" in names(memory)
+    assert len([entry for entry in caplog.records if "left out" in entry.message]) == 1
+    tracing.close()
+    duologue.setup_scenario_tracing(span_processors=[SimpleSpanProcessor(InMemorySpanExporter())], span_filter=picky)
+    assert (await rehearse()).success
+
+
+async def test_no_header_goes_out_while_tracing_is_off_even_inside_a_span(memory):
+    with LIBRARY.start_as_current_span("theirs"):
+        assert outgoing_headers() == {}
+    duologue.setup_scenario_tracing()
+    with LIBRARY.start_as_current_span("theirs") as span:
+        trace_id = f"{span.get_span_context().trace_id:032x}"
+        assert trace_id in outgoing_headers()["traceparent"]
+
+
+async def test_an_instrumentor_that_breaks_leaves_tracing_off(memory):
+    class Broken:
+        def instrument(self, **kwargs):
+            raise RuntimeError("no such library")
+
+    with pytest.raises(RuntimeError, match="no such library"):
+        duologue.setup_scenario_tracing(instrumentors=[Broken()], span_processors=[SimpleSpanProcessor(memory)])
+    assert current_tracing() is None
+    await rehearse()
+    assert not memory.get_finished_spans()
 
 
 async def test_instrumentors_are_given_the_provider(memory):

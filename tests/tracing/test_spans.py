@@ -243,6 +243,16 @@ def test_times_are_those_of_the_run(traced):
     assert traced.one("run n").start_time == EPOCH * 1e9
 
 
+async def test_a_run_whose_beginning_could_not_be_traced_goes_on_without_a_trace(traced, monkeypatch, caplog):
+    def broken(*args):
+        raise RuntimeError("no trace today")
+
+    monkeypatch.setattr(traced.tracing.collector, "begin", broken)
+    result = await duologue.arun("n", "d", [user(), ScriptedAgent(["a"]), ScriptedJudge([True])], verbose=False)
+    assert result.success
+    assert "a listener of run" in caplog.text
+
+
 async def test_agents_in_the_background_keep_their_own_span_current(traced):
     script = [duologue.user("a"), duologue.agent(wait=False), duologue.user("b"), duologue.succeed()]
     await duologue.arun("n", "d", [user(), Tracer()], script=script, verbose=False)

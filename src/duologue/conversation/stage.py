@@ -143,21 +143,21 @@ class Stage:
         Raises:
             CheckError: a check broke, or found that it could not decide.
         """
-        outcomes = [await self._evaluate(check, records) for check in checks]
+        given = CheckInput(state=self.state, records=records, turn=self.view.turn, scope=self._scope)
+        outcomes = [await self._evaluate(check, given) for check in checks]
         broken = [outcome for outcome in outcomes if outcome.status is CheckStatus.ERROR]
         if broken:
             found = "; ".join(f"{outcome.name}: {outcome.explanation}" for outcome in broken)
             raise CheckError(f"checks could not be evaluated: {found}", who=broken[0].name)
         return outcomes
 
-    async def _evaluate(self, check: Check, records: list[MessageAdded]) -> CheckEvaluated:
-        turn = self.view.turn
-        outcome = await evaluate(check, CheckInput(state=self.state, records=records, turn=turn, scope=self._scope))
+    async def _evaluate(self, check: Check, given: CheckInput) -> CheckEvaluated:
+        outcome = await evaluate(check, given)
         event = CheckEvaluated(
             name=check.name,
             kind=check.kind,
             scope=check.scope,
-            turn=turn,
+            turn=given.turn,
             status=outcome.status,
             score=outcome.score,
             explanation=outcome.explanation,

@@ -26,6 +26,8 @@ from duologue.models.scope import RunScope
 
 T = TypeVar("T")
 
+_ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+
 _COMPLETION = TypeAdapter(Completion)
 _ANSWER = TypeAdapter(ModelAnswer)
 
@@ -236,5 +238,5 @@ def _completion_as_answer(model: str, completion: Completion) -> ModelAnswer:
 
 
 def _digest(question: dict[str, Any]) -> str:
-    text = json.dumps(question, sort_keys=True, ensure_ascii=False, default=str)
+    text = _ENCODE(question)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -56,7 +56,6 @@ def read_json(data: bytes) -> list[tuple[int, SpanRecord]]:
         for span in _json_spans(found):
             for name in ("traceId", "spanId", "parentSpanId"):
                 span[name] = _base64(span.get(name, ""))
-            span.pop("links", None)
         return list(_spans(ParseDict(found, ExportTraceServiceRequest(), ignore_unknown_fields=True)))
     except (ParseError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise PayloadError(f"the body is no ExportTraceServiceRequest in JSON: {error}") from error

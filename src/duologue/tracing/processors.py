@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode, format_span_id
 
 from duologue.tracing.collector import SpanCollector
 from duologue.tracing.filters import SpanFilter
 from duologue.tracing.names import SCOPE
 from duologue.tracing.records import SpanRecord, cut, plain_attributes
+
+logger = logging.getLogger("duologue.tracing")
 
 _SECOND = 1_000_000_000
 
@@ -52,29 +57,37 @@ class Collecting(SpanProcessor):
 
 
 class Switched(SpanProcessor):
-    """Several processors until it is switched off: a provider gives no processor back."""
+    """Several processors until it is switched off, because a provider gives no processor back.
+
+    A processor that raises is logged and left out from there on: looking on must not break what is looked at.
+    """
 
     def __init__(self, processors: list[SpanProcessor]) -> None:
-        self._inner = SynchronousMultiSpanProcessor()
-        self._on = True
-        for processor in processors:
-            self._inner.add_span_processor(processor)
+        self._processors = tuple(processors)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        if self._on:
-            self._inner.on_start(span, parent_context)
+        for processor in self._processors:
+            self._guarded(processor, lambda processor=processor: processor.on_start(span, parent_context))
 
     def on_end(self, span: ReadableSpan) -> None:
-        if self._on:
-            self._inner.on_end(span)
+        for processor in self._processors:
+            self._guarded(processor, lambda processor=processor: processor.on_end(span))
 
     def shutdown(self) -> None:
-        if self._on:
-            self._on = False
-            self._inner.shutdown()
+        processors, self._processors = self._processors, ()
+        for processor in processors:
+            self._guarded(processor, processor.shutdown)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        return self._inner.force_flush(timeout_millis) if self._on else True
+        done = [processor.force_flush(timeout_millis) for processor in self._processors]
+        return all(done)
+
+    def _guarded(self, processor: SpanProcessor, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except Exception:
+            logger.exception("a span processor failed and is left out from here on")
+            self._processors = tuple(item for item in self._processors if item is not processor)
 
 
 def record_of(span: ReadableSpan) -> SpanRecord:

@@ -76,6 +76,8 @@ class RunTrace:
 
     async def around(self, participant: int, call: Awaitable[T]) -> T:
         """Wait for the call under a span of its own, which is the parent of whatever the participant traces."""
+        if not self._participants:
+            return await call  # the beginning could not be traced, which was logged
         with self._calling(participant):
             return await call
 
@@ -115,7 +117,7 @@ class RunTrace:
     def _begin(self, event: RunStarted, at: float) -> None:
         """A trace of its own for each run, linked to whatever was being traced where it was started."""
         started_in = trace.get_current_span().get_span_context()
-        self._participants, self._thread_id = event.participants, event.thread_id
+        self._thread_id = event.thread_id
         self._run = self._tracer.start_span(
             f"run {event.scenario.name}",
             context=otel_context.Context(),
@@ -128,6 +130,7 @@ class RunTrace:
         # A run that is begun and then given up has no last event.
         weakref.finalize(self, self._collector.end, trace_id).atexit = False
         self._open_turn(0, at)
+        self._participants = event.participants
 
     def _open_turn(self, turn: int, at: float) -> None:
         self._turn_number = turn

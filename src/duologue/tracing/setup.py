@@ -60,7 +60,7 @@ class Tracing:
             if _current is self:
                 _current = None
                 install(None)
-            self._processor.shutdown()
+        self._processor.shutdown()
 
     def has(self, options: dict[str, Any]) -> bool:
         """Whether this is what these options ask for."""
@@ -149,9 +149,9 @@ def _set_up(options: dict[str, Any]) -> Tracing:
 
     provider, collector = _provider(), SpanCollector()
     processor = Switched([Collecting(collector), *_processors(options)])
-    provider.add_span_processor(processor)
     for instrumentor in options.get("instrumentors", ()):
         instrumentor.instrument(tracer_provider=provider)
+    provider.add_span_processor(processor)
     install(partial(RunTrace, provider.get_tracer(SCOPE), collector))
     return Tracing(provider, collector, processor, options)
 

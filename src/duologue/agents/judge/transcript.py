@@ -58,7 +58,7 @@ def entries_of(messages: Sequence[Message], state: ScenarioState) -> list[Entry]
 
 def quoted(text: str) -> str:
     """A text from outside as a JSON string on one line, in which no tag can be closed and no media is left."""
-    written = json.dumps(without_media(text), ensure_ascii=False).translate(_LINE_ENDS)
+    written = _ENCODE(without_media(text)).translate(_LINE_ENDS)
     return _closed(written)
 
 
@@ -81,6 +81,8 @@ def without_media(text: str) -> str:
     return _RAW_BASE64.sub(lambda found: marker("data", "base64", found[0]), text)
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+"""Made once: ``json.dumps`` makes an encoder for every call."""
 _SHORTEST_MEDIA = len("data:a/b;base64,")
 
 
@@ -91,6 +93,8 @@ def marker(kind: str, form: str, data: str) -> str:
 
 def _closed(text: str) -> str:
     # A lone surrogate cannot be sent; "<\/" is the same text to a reader of JSON, and closes no tag.
+    if text.isascii():
+        return text.replace("</", "<\\/")
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("</", "<\\/")
 
 
