@@ -17,6 +17,12 @@ from duologue.models.scripted import ScriptedModel
 from duologue.vocabulary import CheckStatus, Scope
 
 
+def grader(passed: bool) -> checks.Resources:
+    code = None if passed else "other"
+    grade = {"reason": "r", "evidence": ["m2"], "applies": True, "passed": passed, "failure_code": code}
+    return checks.Resources(judge=ScriptedModel([json.dumps({"metrics": {"task_completion": grade}})], repeat=True))
+
+
 def judge(passed: bool, score: float | None = None) -> checks.Resources:
     value = float(passed) if score is None else score
     reply = {"reasoning": "because", "evidence": ["m1"], "score": value, "passed": passed}
@@ -306,6 +312,11 @@ TABLE: dict[str, tuple[Any, Any, Any]] = {
         ({"tool": "search", "fields": ["q"]}, ["u: x", SEARCH, BROKEN]),
         ({"tool": "search", "fields": ["n"]}, ["u: x", SEARCH, BROKEN]),
         {"tool": "search"},
+    ),
+    "metrics": (
+        ({"metrics": {"task_completion": 1.0}}, HELLO, grader(True)),
+        ({"metrics": {"task_completion": 1.0}}, HELLO, grader(False)),
+        {"metrics": ["task_complete"]},
     ),
     "outcome_equivalent": (
         ({"metric": "tool_calls", "expected_tools": ["buy", "search"]}, TOOLS),

@@ -34,6 +34,7 @@ FAMILIES = (
     "classifiers",
     "similarity",
     "judge_checks",
+    "metrics.spec",
     "rag",
     "safety",
     "external",
