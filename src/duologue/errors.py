@@ -8,7 +8,8 @@
     │   ├── UnknownModelError         no model answers to that name
     │   ├── MissingKeyError           the provider of that model has no key here
     │   ├── MissingExtraError         an optional package is not installed
-    │   └── TargetError               a file, function or script that cannot be loaded
+    │   ├── TargetError               a file, function or script that cannot be loaded
+    │   └── SuiteError                files of a suite are wrong; all that was found, each with its place
     ├── RunError                      a run could not reach a verdict
     │   ├── AgentError                the agent under test failed
     │   │   ├── AgentTimeoutError
@@ -39,7 +40,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from duologue.conversation.result import ScenarioResult
+    from duologue.suites.files.problems import Problem
 
 
 class DuologueError(Exception):
@@ -75,6 +79,18 @@ class MissingExtraError(ConfigurationError):
 
 class TargetError(ConfigurationError):
     """A file, function or script that cannot be loaded."""
+
+
+class SuiteError(ConfigurationError):
+    """Files of a suite are wrong.
+
+    Attributes:
+        problems: everything that was found, each with file, line, column and field.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class RunError(DuologueError, RuntimeError):

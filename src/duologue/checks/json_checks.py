@@ -77,11 +77,11 @@ class JsonSchema(_Json):
             raise ValueError("schema, or schema_file")
         if self.schema_file is not None:
             object.__setattr__(self, "schema_", _schema_from(self.schema_file))
-        _validator(json.dumps(self.schema_, sort_keys=True))
+        schema_validator(json.dumps(self.schema_, sort_keys=True))
         return self
 
     def _read(self, value: JsonValue, ids: list[str]) -> Finding:
-        validator = _validator(json.dumps(self.schema_, sort_keys=True))
+        validator = schema_validator(json.dumps(self.schema_, sort_keys=True))
         try:
             errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
         except Exception as error:  # noqa: BLE001 - a reference that leads nowhere only shows now, as one of many classes
@@ -92,7 +92,7 @@ class JsonSchema(_Json):
 
 
 def _check_expression(expression: str) -> str:
-    _compiled(expression)
+    compiled_path(expression)
     return expression
 
 
@@ -119,7 +119,7 @@ class JsonPath(_Json):
 
     def _read(self, value: JsonValue, ids: list[str]) -> Finding:
         try:
-            result = _compiled(self.expression).search(value)
+            result = compiled_path(self.expression).search(value)
         except ValueError as error:
             told = f"{self.expression} cannot be applied: {' '.join(str(error).split())}"
             return finding(False, told, ids, expression=self.expression)
@@ -236,11 +236,21 @@ def _holds(result: JsonValue, item: JsonValue) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _compiled(expression: str) -> Any:
+def compiled_path(expression: str, feature: str = "the check 'json_path'") -> Any:
+    """A JMESPath expression that is ready for use.
+
+    Args:
+        expression: such as ``items[0].price``.
+        feature: what needs it, for the error.
+
+    Raises:
+        ValueError: it is no JMESPath expression.
+        MissingExtraError: the extra ``checks`` is not installed.
+    """
     try:
         jmespath = import_module("jmespath")
     except ImportError as error:
-        raise MissingExtraError("the check 'json_path'", "checks", "jmespath") from error
+        raise MissingExtraError(feature, "checks", "jmespath") from error
     try:
         return jmespath.compile(expression)
     except ValueError as error:
@@ -249,13 +259,23 @@ def _compiled(expression: str) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _validator(schema_text: str) -> Any:
+def schema_validator(schema_text: str, feature: str = "the check 'json_schema'") -> Any:
+    """A validator of the package ``jsonschema`` that follows no references to other files.
+
+    Args:
+        schema_text: the schema as JSON.
+        feature: what needs it, for the error.
+
+    Raises:
+        ValueError: it is no JSON Schema.
+        MissingExtraError: the extra ``checks`` is not installed.
+    """
     schema = json.loads(schema_text)
     try:
         jsonschema = import_module("jsonschema")
         registry = import_module("referencing").Registry()
     except ImportError as error:
-        raise MissingExtraError("the check 'json_schema'", "checks", "jsonschema") from error
+        raise MissingExtraError(feature, "checks", "jsonschema") from error
     cls = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         cls.check_schema(schema)

@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import Field
@@ -24,6 +25,7 @@ from duologue.checks.text import Json
 from duologue.messages import JsonValue
 
 _SHOWN = 300
+_SECONDS_TO_DIE = 2.0
 
 
 @check("exec", aliases=["exec_eval"], family="External")
@@ -92,8 +94,8 @@ class ToolExec(CheckType):
         return finding(right and not wrong, f"'{self.tool}' answered {answer[:_SHOWN]!r}", answer=answer)
 
 
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """End the program, and all that it started where the system knows groups of processes."""
+def kill_group(process: asyncio.subprocess.Process) -> None:
+    """End a program that leads a session of its own, and all that it started where the system knows groups."""
     with suppress(ProcessLookupError, PermissionError):  # nobody is left
         if sys.platform == "win32":
             process.kill()
@@ -101,18 +103,51 @@ def _kill(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-async def _run(command: list[str], env: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, JsonValue]:
+async def end_group(process: asyncio.subprocess.Process) -> None:
+    """Kill a program that leads a session of its own and wait for its end, but not for what has left its group."""
+    kill_group(process)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SECONDS_TO_DIE):
+            await process.wait()
+    # Its pipes may be open still, held by something that left the group. Nothing public lets go of them.
+    transport = cast("Any", process)._transport
+    transport.close()
+
+
+async def run_program(
+    command: Sequence[str], environment: Mapping[str, str], given: bytes, folder: Path | None = None
+) -> bytes:
+    """Run a program to its end, without a shell. Whoever limits the time kills it, and all that it started, with that.
+
+    Args:
+        command: the program and its arguments.
+        environment: all of its environment variables.
+        given: its standard input.
+        folder: where it runs; None for the current one.
+
+    Returns:
+        its standard output.
+
+    Raises:
+        ExternalError: it ended with another code than 0.
+        OSError: it cannot be started.
+    """
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **env}, start_new_session=True
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, cwd=folder, start_new_session=True
     )
     try:
-        out, err = await process.communicate(json.dumps(given, ensure_ascii=False, default=str).encode())
+        out, err = await process.communicate(given)
     finally:
-        _kill(process)
-        await process.wait()
+        await end_group(process)
     if process.returncode:
         raise ExternalError(f"ended with code {process.returncode}: {err.decode(errors='replace')[-_SHOWN:].strip()}")
+    return out
+
+
+async def _run(command: list[str], env: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, JsonValue]:
+    text = json.dumps(given, ensure_ascii=False, default=str)
+    out = await run_program(command, {**os.environ, **env}, text.encode())
     try:
         value = json.loads(out)
     except ValueError as error:

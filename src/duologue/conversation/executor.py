@@ -38,6 +38,7 @@ from duologue.journal.journal import Journal, Listener
 from duologue.messages import Message, user_message
 from duologue.models.budget import Budget
 from duologue.models.cassette import CassetteMode
+from duologue.models.recall import Recall
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.vocabulary import AgentRole, CheckStatus, Termination, Verdict
 
@@ -63,6 +64,7 @@ class ScenarioExecutor:
         config: all settings at once, in place of the configured defaults.
         context: clock, ids and seed.
         budget, cassette, cassette_mode: see :func:`duologue.prepare`.
+        recall: what models answered in a play of this run that was cut off.
         listeners: told of every event.
     """
 
@@ -86,6 +88,7 @@ class ScenarioExecutor:
         budget: Budget | None = None,
         cassette: str | Path | None = None,
         cassette_mode: CassetteMode | str = CassetteMode.AUTO,
+        recall: Recall | None = None,
         listeners: Sequence[Listener] = (),
         on_delta: OnDelta | None = None,
     ) -> None:
@@ -104,6 +107,7 @@ class ScenarioExecutor:
             metadata=plain(metadata or {}, "metadata"),
             budget=budget,
             cassette=(cassette, CassetteMode(cassette_mode)) if cassette else None,
+            recall=recall,
         )
         self.listeners = tuple(listeners)
         self.on_delta = on_delta

@@ -20,6 +20,7 @@ from duologue.journal.events import ParticipantSnapshot, RunStarted, ScenarioSna
 from duologue.journal.jsonl import JsonlSink
 from duologue.models.budget import Budget
 from duologue.models.cassette import Cassette, CassetteMode, cassette_path
+from duologue.models.recall import Recall
 from duologue.settings import ModelConfig, ScenarioConfig, env
 
 StepResult = ScenarioResult | None
@@ -42,6 +43,7 @@ class RunSetup:
         set_id, batch_run_id, metadata: for grouping and finding runs.
         budget: what the model calls of this run may cost.
         cassette: where answers of the outside world are recorded or replayed, and how.
+        recall: what models answered before the run was cut off.
     """
 
     name: str
@@ -56,6 +58,7 @@ class RunSetup:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     budget: Budget | None = None
     cassette: tuple[str | Path, CassetteMode] | None = None
+    recall: Recall | None = None
 
     def started(self, run_id: str, thread_id: str) -> RunStarted:
         """The frozen snapshot that the journal begins with."""

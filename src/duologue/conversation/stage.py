@@ -54,6 +54,7 @@ class Stage:
             model_timeout=setup.config.model_timeout or DEFAULT_MODEL_TIMEOUT,
             ledger=ledger_for(setup.budget, setup.context.clock),
             cassette=cassette_for(setup),
+            recall=setup.recall,
         )
         self._scopes = [
             replace(self._scope, who=agent.name, participant=index) for index, agent in enumerate(setup.agents)

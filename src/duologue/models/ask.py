@@ -2,6 +2,7 @@
 
 Whatever a participant asks a model goes through here. In order: the call is set aside in the budget, answered by the
 run's cassette or by the model within its timeout, settled, and written into the journal whether it succeeded or not.
+A run that goes on where another was cut off is first answered from the journal of that one.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ async def ask(model: Model, request: ModelRequest, scope: RunScope) -> ModelAnsw
         to_data=answer_as_data,
         from_data=answer_from_data,
         seen_as=lambda answer: answer,
+        recalled=lambda answer: answer,
     )
     return await _put(question, scope)
 
@@ -81,6 +83,7 @@ async def ask_completion(
         to_data=_completion_as_data,
         from_data=_completion_from_data,
         seen_as=lambda completion: _completion_as_answer(model.name, completion),
+        recalled=None if logprobs else _completion_recalled,
     )
     return await _put(question, scope)
 
@@ -116,6 +119,7 @@ class _Question(Generic[T]):
         live: asks the model.
         to_data, from_data: the answer on a cassette, and back.
         seen_as: the answer as the journal shows it.
+        recalled: the answer from what a journal shows; None where that is not enough.
     """
 
     model: Model
@@ -125,10 +129,16 @@ class _Question(Generic[T]):
     to_data: Callable[[T], dict[str, Any]]
     from_data: Callable[[dict[str, Any]], T]
     seen_as: Callable[[T], ModelAnswer]
+    recalled: Callable[[ModelAnswer], T] | None
 
 
 async def _put(question: _Question[T], scope: RunScope) -> T:
     started = scope.context.clock.monotonic()
+    if scope.recall is not None and question.recalled is not None:
+        known = scope.recall.take(_digest(question.data))
+        if known is not None:
+            _record(question, known, scope, replayed=True)
+            return question.recalled(known)
     reservation = _set_aside(question, scope)
     try:
         answer = await _answer(question, scope)
@@ -186,7 +196,7 @@ def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
     return ledger.reserve(Amount(money=price, tokens=read + written))
 
 
-def _record(question: _Question[T], seen: ModelAnswer, scope: RunScope) -> None:
+def _record(question: _Question[T], seen: ModelAnswer, scope: RunScope, *, replayed: bool = False) -> None:
     if scope.journal is None:
         return
     scope.journal.append(
@@ -200,6 +210,7 @@ def _record(question: _Question[T], seen: ModelAnswer, scope: RunScope) -> None:
             cost=seen.cost,
             seconds=seen.seconds,
             attempts=seen.attempts,
+            replayed=replayed,
         )
     )
 
@@ -225,6 +236,10 @@ def _completion_as_data(completion: Completion) -> dict[str, Any]:
 
 def _completion_from_data(data: dict[str, Any]) -> Completion:
     return _COMPLETION.validate_python(data)
+
+
+def _completion_recalled(answer: ModelAnswer) -> Completion:
+    return Completion(text=answer.text, usage=answer.usage, cost=answer.cost, seconds=answer.seconds)
 
 
 def _completion_as_answer(model: str, completion: Completion) -> ModelAnswer:

@@ -12,6 +12,7 @@ from duologue.context import Context
 from duologue.journal.journal import Journal
 from duologue.models.budget import Ledger
 from duologue.models.cassette import Cassette
+from duologue.models.recall import Recall
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
 
 
@@ -27,6 +28,7 @@ class RunScope:
         model_timeout: seconds that one model call may take.
         ledger: the budget that calls are paid from; None where nothing is limited.
         cassette: what the outside world's answers are recorded on or replayed from; None asks the world.
+        recall: what models answered before the run was cut off; None for a run from the beginning.
     """
 
     context: Context = field(default_factory=Context)
@@ -36,6 +38,7 @@ class RunScope:
     model_timeout: float = DEFAULT_MODEL_TIMEOUT
     ledger: Ledger | None = None
     cassette: Cassette | None = None
+    recall: Recall | None = None
 
     @property
     def turn(self) -> int:

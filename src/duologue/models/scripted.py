@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from importlib import import_module
 from pathlib import PurePath
 from typing import cast
 
@@ -97,6 +98,8 @@ def mock_model(reference: str) -> Model:
     """
     kind, colon, rest = reference.partition(":")
     suffix = PurePath(reference).suffix
+    if suffix in _LATER and suffix not in _kinds:
+        import_module(_LATER[suffix])
     if suffix in _kinds:
         return _kinds[suffix](reference)
     if kind in _kinds:
@@ -114,3 +117,5 @@ def _fixed(text: str) -> Model:
 
 
 _kinds: dict[str, MockLoader] = {"echo": lambda _rest: echo_model(), "fixed": _fixed}
+_LATER = dict.fromkeys((".yaml", ".yml", ".json"), "duologue.suites.mocks")
+"""Modules that register a kind when they are imported, which is when it is first asked for."""
