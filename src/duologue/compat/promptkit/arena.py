@@ -1,0 +1,219 @@
+"""An arena to a suite: its files, its references to them, and what it says of everything together."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from duologue.compat.promptkit import resources
+from duologue.compat.promptkit.arena_shapes import KINDS
+from duologue.compat.promptkit.defaults import defaults_of
+from duologue.compat.promptkit.moving import Moved, each
+from duologue.suites.files.positions import Mark, PlacedDict, PlacedList
+from duologue.suites.files.problems import Problems
+from duologue.suites.files.reading import read
+from duologue.suites.manifests.manifest import is_bare, opened
+from duologue.suites.manifests.refusals import checked
+from duologue.suites.specs.paths import rebased_path, shown_path
+
+API_VERSION = "promptkit.altairalabs.ai/v1alpha1"
+
+_KEPT = ("skills", "runtime", "compositions", "memory", "agents", "deploy")
+_PROVIDER_LISTS = ("providers", "tts_providers", "stt_providers", "embedding_providers", "image_providers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A resource of an arena.
+
+    Attributes:
+        data: the manifest's spec and metadata, checked.
+        entry: what the arena says of it, such as its group.
+        below: the folder of its file, from that of the arena.
+    """
+
+    data: PlacedDict
+    entry: PlacedDict
+    below: str = ""
+
+
+@dataclass(kw_only=True)
+class ArenaReader:
+    """Reads one arena."""
+
+    spec: PlacedDict
+    folder: Path
+    problems: Problems
+    base: str = ""
+    broken: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    names: dict[str, str] = field(default_factory=dict[str, str])
+
+    def suite(self) -> PlacedDict:
+        """The suite's fields and sections."""
+        spec, problems = self.spec, self.problems
+        defaults = spec.get("defaults")
+        self.base = defaults.get("config_dir") or "" if isinstance(defaults, PlacedDict) else ""
+        moved = Moved(spec).same("name", "labels", "annotations", "workflow", "mcp_servers", "a2a_agents", "voices")
+        moved.same("pack_evals", "state_store").field("pack_file", "pack_file", self._rebased)
+        given = defaults if isinstance(defaults, PlacedDict) else PlacedDict(spec.mark("defaults"))
+        moved.put("defaults", defaults_of(given, problems), given.home)
+        moved.from_within("globals", checks="conversation_assertions")
+        if "checks" in moved.made:
+            moved.made["checks"] = each(resources.check)(moved.made["checks"])
+        self._participants(moved)
+        self._rehearsed(moved)
+        self._kept(moved)
+        return moved.made
+
+    def _participants(self, moved: Moved) -> None:
+        found = [item for key in _PROVIDER_LISTS for item in self.found(key, "Provider", "models")]
+        found += self.inline("provider_specs", "Provider", "models")
+        self._section(moved, "models", [resources.model(item.data) for item in found])
+        talking = [item for item in found if item.data.get("role", "llm") == "llm"]
+        agents = [resources.agent(item.data, item.entry.get("group", "default")) for item in talking]
+        self._section(moved, "agents", agents)
+        play = self.spec.get("self_play")
+        if isinstance(play, PlacedDict):
+            people = self.found("personas", "Persona", "personas", of=play)
+            people += self.inline("persona_specs", "Persona", "personas", of=play)
+            self._section(moved, "personas", [resources.persona(item.data, self.problems) for item in people])
+            if play.get("enabled", True):
+                moved.field("simulators", "self_play", lambda _: each(self._simulator)(play.get("roles")))
+        judges = [self._judge(item) for item in self.spec.get("judges", ())]
+        for name, entry in self.spec.get("judge_specs", {}).items():
+            judges.append(self._named(self._judge(entry), name))
+        self._section(moved, "judges", judges)
+        moved.field("judge_defaults", "judge_defaults", self._judge_defaults)
+
+    def _rehearsed(self, moved: Moved) -> None:
+        spec, problems = self.spec, self.problems
+        prompts = [
+            resources.prompt(item.data, item.entry["id"], item.entry.get("vars"))
+            for item in self.found("prompt_configs", "PromptConfig", "prompts")
+        ]
+        inline = self.inline("prompt_specs", "PromptConfig", "prompts")
+        prompts += [resources.prompt(item.data, item.data["name"]) for item in inline]
+        self._section(moved, "prompts", prompts)
+        tools = self.found("tools", "Tool", "tools") + self.inline("tool_specs", "Tool", "tools")
+        self._section(moved, "tools", [resources.tool(item.data) for item in tools])
+        play = spec.get("self_play")
+        roles = [item["id"] for item in play.get("roles", ())] if play and play.get("enabled", True) else []
+        scenarios = self.found("scenarios", "Scenario", "scenarios")
+        scenarios += self.inline("scenario_specs", "Scenario", "scenarios")
+        made = [resources.scenario(item.data, problems, roles) for item in scenarios]
+        self._section(moved, "scenarios", [self._with_names(item) for item in made])
+        evals = self.found("evals", "Eval", "replays") + self.inline("eval_specs", "Eval", "replays")
+        self._section(moved, "replays", [resources.replay(item.data, problems, item.below) for item in evals])
+
+    def _kept(self, moved: Moved) -> None:
+        extensions: dict[str, Any] = {}
+        for key in _KEPT:
+            if self.spec.get(key):
+                extensions[key] = self.spec[key]
+                self.problems.warning(self.spec.mark(key).key(), "is kept, but not used by this version of Duologue")
+        if extensions:
+            moved.put("extensions", extensions)
+
+    def found(self, key: str, kind: str, section: str, *, of: PlacedDict | None = None) -> list[Found]:
+        """The resources of a list of files. Those that are refused are left out."""
+        items = (of if of is not None else self.spec).get(key, ())
+        made = [self._read(item, kind, section) for item in items]
+        return [item for item in made if item is not None]
+
+    def inline(self, key: str, kind: str, section: str, *, of: PlacedDict | None = None) -> list[Found]:
+        """The resources that are written in the arena itself, by name."""
+        specs = (of if of is not None else self.spec).get(key, {})
+        made: list[Found] = []
+        for name, data in specs.items():
+            if isinstance(data, PlacedDict):
+                whole = PlacedDict(data.home, data, dict(data.marks))
+                whole.put("name", name, specs.mark(name))
+                checked_data = self._checked(whole, kind, section)
+                made += [Found(data=whole, entry=data)] if checked_data else []
+        return made
+
+    def _read(self, entry: PlacedDict, kind: str, section: str) -> Found | None:
+        written = self._rebased(entry["file"])
+        path = self.folder / written
+        asked_by = entry.mark("file").value()
+        data = read(path, self.problems, shown_as=shown_path(path), asked_by=asked_by)
+        if data is None:
+            self.broken.setdefault(section, set()).add(entry.get("id", written))
+            return None
+        if is_bare(data):
+            data.setdefault("name", data.get("id") or path.name.split(".")[0])
+            spec = data
+        else:
+            frame = opened(data, self.problems, api=API_VERSION, kinds=[kind])
+            if frame is None:
+                self.broken.setdefault(section, set())
+                return None
+            spec = frame[1]
+        if not self._checked(spec, kind, section):
+            self.broken.setdefault(section, set()).add(str(entry.get("id", spec.get("name"))))
+            return None
+        below = os.path.relpath(path.parent, self.folder)
+        return Found(data=spec, entry=entry, below=Path(below).as_posix())
+
+    def _checked(self, spec: PlacedDict, kind: str, section: str) -> bool:
+        if checked(KINDS[kind], spec, self.problems) is None:
+            self.broken.setdefault(section, set()).add(str(spec.get("name")))
+            if section == "models":
+                self.broken.setdefault("agents", set()).add(str(spec.get("name")))
+            return False
+        self._notes_other_id(spec, section)
+        return True
+
+    def _notes_other_id(self, spec: PlacedDict, section: str) -> None:
+        """``metadata.name`` is the name, whatever ``spec.id`` says; references to the id are understood."""
+        other, name = spec.get("id"), spec.get("name")
+        if isinstance(other, str) and other != name:
+            told = f"'{other}' is not used: metadata.name is '{name}', and that is the name. Make them the same"
+            self.problems.warning(spec.mark("id"), told)
+            self.names.setdefault(f"{section}/{other}", str(name))
+
+    def _name(self, section: str, name: Any, mark: Mark) -> Any:
+        """A name of something; an id that is not used is replaced by the name, with a warning."""
+        real = self.names.get(f"{section}/{name}")
+        if real is None:
+            return name
+        self.problems.warning(mark, f"'{name}' is the id of '{real}'; names are what counts. Write '{real}'")
+        return real
+
+    def _with_names(self, made: PlacedDict) -> PlacedDict:
+        for turn in made.get("turns", ()):
+            if "persona" in turn:
+                turn["persona"] = self._name("personas", turn["persona"], turn.mark("persona"))
+        agents = made.get("agents")
+        if isinstance(agents, PlacedList):
+            names = [self._name("models", name, agents.mark(index)) for index, name in enumerate(agents)]
+            made["agents"] = PlacedList(agents.home, names, agents.marks)
+        return made
+
+    def _simulator(self, role: PlacedDict) -> PlacedDict:
+        model = self._name("models", role["provider"], role.mark("provider"))
+        return Moved(role).field("name", "id").put("model", model, role.mark("provider")).made
+
+    def _judge(self, entry: PlacedDict) -> PlacedDict:
+        model = self._name("models", entry["provider"], entry.mark("provider"))
+        return Moved(entry).same("name").put("model", model, entry.mark("provider")).field("model_name", "model").made
+
+    def _named(self, made: PlacedDict, name: str) -> PlacedDict:
+        made.put("name", name, made.home)
+        return made
+
+    def _judge_defaults(self, value: PlacedDict) -> PlacedDict:
+        if value.get("prompt_registry"):
+            told = "has no effect: prompts are looked up among prompt_configs; remove it"
+            self.problems.warning(value.mark("prompt_registry").key(), told)
+        return Moved(value).same("prompt").made
+
+    def _rebased(self, path: str) -> str:
+        return rebased_path(path, self.base)
+
+    def _section(self, moved: Moved, section: str, items: list[PlacedDict]) -> None:
+        if items:
+            home = self.spec.home
+            moved.put(section, PlacedList(home, items, [item.home for item in items]))

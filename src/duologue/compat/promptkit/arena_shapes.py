@@ -1,0 +1,175 @@
+"""The arena's own fields, of all versions, and the table of all kinds of manifests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from duologue.compat.promptkit.shapes import (
+    AssertionShape,
+    EvalShape,
+    Names,
+    Object,
+    PersonaShape,
+    PromptShape,
+    ProviderShape,
+    ScenarioShape,
+    Shape,
+    ToolShape,
+)
+from duologue.suites.specs.checking import PackEvalSpec
+from duologue.suites.specs.spec import EMPTY, Items, Spec
+from duologue.suites.specs.suite import A2aAgent, Defaults, McpServer, Workflow
+
+
+class FileShape(Spec):
+    """The path of a file."""
+
+    file: str
+
+
+class ProviderFileShape(FileShape):
+    """A provider, and the group that it is in."""
+
+    group: str = "default"
+
+
+class PromptFileShape(FileShape):
+    """A prompt, and values for its variables."""
+
+    id: str
+    vars: Names = EMPTY
+
+
+class JudgeShape(Spec):
+    """A name for a provider that judges."""
+
+    name: str
+    provider: str
+    model: str | None = None
+
+
+class JudgeSpecShape(Spec):
+    """A judge that is written in the arena."""
+
+    provider: str
+    model: str | None = None
+
+
+class JudgeDefaultsShape(Spec):
+    """The prompt of judges."""
+
+    prompt: str | None = None
+    prompt_registry: str | None = None
+
+
+class RoleShape(Spec):
+    """A name for a provider that plays users."""
+
+    id: str
+    provider: str
+
+
+class SelfPlayShape(Spec):
+    """Who plays users, and whom."""
+
+    enabled: bool = True
+    personas: Items[FileShape] = ()
+    persona_specs: dict[str, Object] = EMPTY
+    roles: Items[RoleShape] = ()
+
+
+class RecordingOptionsShape(Spec):
+    """Whether sessions are recorded."""
+
+    enabled: bool = False
+    dir: str | None = None
+
+
+class OutputShape(Spec):
+    """Which reports are written."""
+
+    dir: str = "out"
+    formats: Items[str] = ()
+    json_: Object = Field(default=EMPTY, alias="json")
+    html: Object = EMPTY
+    markdown: Object = EMPTY
+    junit: Object = EMPTY
+    recording: RecordingOptionsShape | None = None
+
+
+class DefaultsShape(Defaults):
+    """What holds where nothing else is said."""
+
+    output: OutputShape | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    config_dir: str | None = None
+    monitor: Object = EMPTY
+    inference: Object = EMPTY
+    html_report: str | None = None
+    out_dir: str | None = None
+    output_formats: Items[str] = ()
+    markdown_config: Object = EMPTY
+
+
+class VoiceShape(Spec):
+    """A name for a provider that speaks."""
+
+    id: str
+    provider: str
+
+
+class GlobalsShape(Spec):
+    """What is added to every scenario."""
+
+    conversation_assertions: Items[AssertionShape] = ()
+
+
+class ArenaShape(Shape):
+    """Kind Arena."""
+
+    prompt_configs: Items[PromptFileShape] = ()
+    providers: Items[ProviderFileShape] = ()
+    judges: Items[JudgeShape] = ()
+    judge_defaults: JudgeDefaultsShape | None = None
+    scenarios: Items[FileShape] = ()
+    evals: Items[FileShape] = ()
+    tools: Items[FileShape] = ()
+    skills: Items[Object] = ()
+    pack_evals: Items[PackEvalSpec] = ()
+    globals: GlobalsShape | None = None
+    runtime: Object = EMPTY
+    workflow: Workflow | None = None
+    compositions: Any = None
+    memory: Any = None
+    agents: Any = None
+    deploy: Object = EMPTY
+    mcp_servers: Items[McpServer] = ()
+    a2a_agents: Items[A2aAgent] = ()
+    state_store: Object = EMPTY
+    defaults: DefaultsShape | None = None
+    self_play: SelfPlayShape | None = None
+    pack_file: str | None = None
+    provider_specs: dict[str, Object] = EMPTY
+    scenario_specs: dict[str, Object] = EMPTY
+    eval_specs: dict[str, Object] = EMPTY
+    tool_specs: dict[str, Object] = EMPTY
+    judge_specs: dict[str, JudgeSpecShape] = EMPTY
+    prompt_specs: dict[str, Object] = EMPTY
+    tts_providers: Items[ProviderFileShape] = ()
+    stt_providers: Items[ProviderFileShape] = ()
+    embedding_providers: Items[ProviderFileShape] = ()
+    image_providers: Items[ProviderFileShape] = ()
+    voices: Items[VoiceShape] = ()
+
+
+KINDS: dict[str, type[Shape]] = {
+    "Arena": ArenaShape,
+    "Scenario": ScenarioShape,
+    "Provider": ProviderShape,
+    "Persona": PersonaShape,
+    "PromptConfig": PromptShape,
+    "Tool": ToolShape,
+    "Eval": EvalShape,
+}
+"""The kinds of manifests that are read."""

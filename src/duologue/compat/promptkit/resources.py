@@ -1,0 +1,149 @@
+"""One PromptKit resource to ours: which field becomes which."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+
+from duologue.compat.promptkit.moving import Moved, each, positive
+from duologue.suites.files.positions import PlacedDict, PlacedList, plain
+from duologue.suites.files.problems import Problems, hint, listed
+
+_COMMON = ("name", "labels", "annotations")
+_PROVIDERS = {"claude": "anthropic", "gemini": "google", "azure-openai": "azure"}
+_OPTIONS = ("voice", "sample_rate", "audio_files", "stream_idle_timeout", "stream_retry", "stream_max_concurrent")
+_NO_EFFECT = "has no effect in PromptKit, and none here; remove it"
+
+
+def check(source: PlacedDict) -> PlacedDict:
+    """An assertion as a check."""
+    return Moved(source).same("type", "params", "message", "when", "pass_threshold").made
+
+
+def scenario(source: PlacedDict, problems: Problems, roles: list[str] | None) -> PlacedDict:
+    """A Scenario as a scenario.
+
+    Args:
+        source: the manifest's spec and metadata.
+        problems: takes warnings of what has no effect.
+        roles: who can play users; None if that is not known.
+    """
+    for key in ("mode", "context", "constraints"):
+        if source.get(key):
+            problems.warning(source.mark(key).key(), _NO_EFFECT)
+    moved = Moved(source).same(*_COMMON, "description", "required_capabilities", "variables", "streaming")
+    moved.same("tool_policy", "context_policy", "duplex", "voice", "seed_memories", "steps", "pack")
+    moved.field("prompt", "task_type").field("background", "context_metadata").field("trials", "trials", positive)
+    moved.field("agents", "providers").field("agent_group", "provider_group", lambda group: group or None)
+    moved.field("checks", "conversation_assertions", each(check))
+    moved.field("turns", "turns", each(lambda item: turn(item, problems, roles)))
+    return moved.made
+
+
+def turn(source: PlacedDict, problems: Problems, roles: list[str] | None) -> PlacedDict:
+    """A turn. Any role but ``user`` is that of a self-play role."""
+    moved = Moved(source).same("content", "parts", "seed", "streaming", "perturbations", "chaos")
+    moved.field("agent_temperature", "assistant_temp").field("user_temperature", "user_temp").field("speech", "tts")
+    moved.field("consent", "consent_overrides").field("checks", "assertions", each(check))
+    role = source.get("role")
+    if role == "user":
+        for key in ("persona", "turns", "max_turns"):
+            if positive(source.get(key)):
+                problems.warning(source.mark(key).key(), "has no effect in a turn of the role user; remove it")
+        return moved.made
+    known = ["user", *(roles or [])]
+    if role in {"assistant", "system", "tool"}:
+        problems.error(source.mark("role"), f"turns of the role {role} cannot be played; expected {listed(known)}")
+    elif roles is not None and role not in roles:
+        told = f"no self-play role is called '{role}'{hint(str(role), known)} Expected one of {listed(known)}"
+        problems.error(source.mark("role"), told)
+        return moved.put("content", "", source.mark("role")).made
+    moved.put("role", "simulated_user", source.mark("role")).field("simulator", "role").same("persona")
+    moved.field("exchanges", "turns", positive).field("max_exchanges", "max_turns", positive)
+    return moved.made
+
+
+def model(source: PlacedDict) -> PlacedDict:
+    """A Provider as a model."""
+    moved = Moved(source).same(*_COMMON, "model", "role", "base_url", "headers", "rate_limit", "pricing", "credential")
+    moved.same("platform", "capabilities", "unsupported_params", "request_timeout", "include_raw_output")
+    moved.field("provider", "type", lambda kind: _PROVIDERS.get(kind, kind)).field("sampling", "defaults")
+    moved.from_within("additional_config", mock_file="mock_config")
+    taken = {"mock_config"}
+    if source.get("type") == "replay":
+        moved.from_within("additional_config", recording_file="recording")
+        taken.add("recording")
+    extra = source.get("additional_config")
+    options = {key: value for key, value in extra.items() if key not in taken} if isinstance(extra, PlacedDict) else {}
+    options |= {key: source[key] for key in (*_OPTIONS, "http_transport", "pricing_correct_at") if key in source}
+    return moved.put("options", options, source.mark("additional_config")).made if options else moved.made
+
+
+def agent(source: PlacedDict, group: str) -> PlacedDict:
+    """The agent that a Provider makes together with a scenario's prompt."""
+    moved = Moved(source).same("name", "labels", "capabilities")
+    return moved.put("model", source.get("name"), source.mark("name")).put("group", group).made
+
+
+def persona(source: PlacedDict, problems: Problems) -> PlacedDict:
+    """A Persona as a persona."""
+    if source.get("prompt_activity"):
+        told = "prompt_activity is no longer supported; expected system_template or system_prompt"
+        problems.error(source.mark("prompt_activity").key(), told)
+    moved = Moved(source).same(*_COMMON, "description", "goals", "constraints", "style", "system_prompt")
+    moved.same("system_template", "required_vars", "optional_vars", "fragments", "voice")
+    return moved.from_within("defaults", temperature="temperature", seed="seed").made
+
+
+def prompt(source: PlacedDict, name: str, values: Any = None) -> PlacedDict:
+    """A PromptConfig as a prompt.
+
+    Args:
+        source: the manifest's spec and metadata.
+        name: what the arena calls it.
+        values: the arena's values for its variables.
+    """
+    moved = Moved(source).same("labels", "annotations", "version", "description", "system_template", "variables")
+    moved.same("fragments", "model_overrides", "allowed_tools", "media", "tool_policy", "parameters", "evals")
+    moved.put("name", name, source.mark("name")).field("task", "task_type").field("guardrails", "validators")
+    information = {
+        key: plain(source[key])
+        for key in ("template_engine", "tested_models", "metadata", "compilation")
+        if source.get(key)
+    }
+    if information:
+        moved.put("information", information)
+    if values:
+        moved.put("values", values, getattr(values, "home", None))
+    return moved.made
+
+
+def tool(source: PlacedDict) -> PlacedDict:
+    """A Tool as a tool."""
+    return PlacedDict(source.home, source.without("id"), source.marks)
+
+
+def replay(source: PlacedDict, problems: Problems, below: str) -> PlacedDict:
+    """An Eval as a replay.
+
+    Args:
+        source: the manifest's spec and metadata.
+        problems: takes warnings of what has no effect.
+        below: the folder of the eval's file, from that of the arena; recordings are relative to it.
+    """
+    for key in ("mode", "speed"):
+        if source.get(key) not in {None, "instant", 1}:
+            problems.warning(source.mark(key).key(), _NO_EFFECT)
+    moved = Moved(source).same(*_COMMON, "description", "tags").from_within("recording", format="type")
+    recording = source["recording"]
+    path = posixpath.normpath(posixpath.join(below, recording["path"]))
+    moved.put("recording", path, recording.mark("path"))
+    moved.field("checks", "conversation_assertions", each(check))
+    checks = PlacedList(source.mark("turns"))
+    for item in source.get("turns", ()):
+        inner = item.get("all_turns")
+        found = inner.get("assertions") if isinstance(inner, PlacedDict) else None
+        if isinstance(found, PlacedList):
+            for index, assertion in enumerate(found):
+                checks.add(check(assertion), found.mark(index))
+    return moved.put("turn_checks", checks, source.mark("turns")).made if checks else moved.made

@@ -1,0 +1,257 @@
+"""The engine of a suite: plan it, execute it, have its results. What ``duologue run`` uses, and code that embeds it.
+
+async with Engine.from_file("suite.yaml") as engine:
+plan = engine.generate_plan(Filters(tags=["smoke"]))
+execution = await engine.execute(plan)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from platform import platform, python_version
+from typing import TYPE_CHECKING, Any, Self
+
+from duologue.context import Clock, SystemClock
+from duologue.errors import ConfigurationError
+from duologue.suites.execution.launch import DEFAULT_CONCURRENCY, Launch
+from duologue.suites.execution.observers import Observer, Observers
+from duologue.suites.manifests.loading import load
+from duologue.suites.plan.build import Filters, generate_plan
+from duologue.suites.plan.cases import Plan
+from duologue.suites.playing.play import JOURNALS, Options, Player
+from duologue.suites.playing.shelf import ModelShelf
+from duologue.suites.results.execution import Allowance, ExecutionResult
+from duologue.suites.results.run import RunResult
+from duologue.suites.specs.suite import Suite
+
+if TYPE_CHECKING:
+    from duologue.suites.mocks.file import ResponseFile
+    from duologue.suites.replay import RecordingShelf
+    from duologue.suites.tools.toolbox import Toolbox
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How an execution is run; None takes what the suite says, or the default.
+
+    Attributes:
+        concurrency: test cases at once.
+        run_timeout: seconds for one run.
+        max_turns: turns after which a free conversation ends, over what scenarios say.
+        fail_fast: begin no further case after one that failed or broke.
+        allow_undecided, allow_errors: how many such cases are put up with; ``all`` for any number.
+        execution_id: its name; None for a new one.
+        resuming: an earlier launch of the same execution was cut off; models are not asked again what they answered
+            then.
+        known: results of that launch, which are not run again.
+    """
+
+    concurrency: int | None = None
+    run_timeout: float | None = None
+    max_turns: int | None = None
+    fail_fast: bool = False
+    allow_undecided: int | str | None = None
+    allow_errors: int | str | None = None
+    execution_id: str | None = None
+    resuming: bool = False
+    known: Sequence[RunResult] = ()
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """Runs one suite.
+
+    Attributes:
+        suite: what is run.
+        path: its main file, for reports.
+        mocks: the response file of mock mode.
+        mocking: mock mode: every model answers from ``mocks``, or with a fixed sentence.
+        recordings: the folder for journals; None for none.
+        clock: time, for tests.
+    """
+
+    suite: Suite
+    path: str = ""
+    mocks: ResponseFile | None = None
+    mocking: bool = False
+    recordings: Path | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    results: dict[str, RunResult] = field(default_factory=dict[str, RunResult])
+    """Of all executions of this engine, by run id."""
+    _open: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _toolbox: Toolbox | None = None
+    _launch: Launch | None = None
+
+    @cached_property
+    def _recordings(self) -> RecordingShelf:
+        from duologue.suites.replay import RecordingShelf
+
+        return RecordingShelf(self.suite)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """The engine of a suite file or folder.
+
+        Raises:
+            SuiteError: something is wrong with the files; the error has all of it.
+        """
+        return cls(suite=load(path), path=str(path))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def enable_mock_mode(self, path: str | Path | None = None) -> None:
+        """Let every model of the suite answer from a file, or with a fixed sentence.
+
+        Raises:
+            SuiteError: the file is no response file.
+        """
+        from duologue.suites.mocks.file import ResponseFile
+
+        self.mocks = ResponseFile.read(Path(path)) if path else None
+        self.mocking = True
+
+    def enable_recording(self, folder: str | Path) -> None:
+        """Keep the journal of every run in ``folder/journals``."""
+        self.recordings = Path(folder) / JOURNALS
+
+    def recording_path(self, run_id: str) -> Path | None:
+        """The journal of a run; None where nothing is recorded."""
+        return self.recordings / f"{run_id}.jsonl" if self.recordings else None
+
+    def generate_plan(
+        self, filters: Filters | None = None, *, trials: int | None = None, seed: int | None = None
+    ) -> Plan:
+        """The test cases; see :func:`duologue.suites.plan.generate_plan`."""
+        return generate_plan(self.suite, filters, trials=trials, seed=seed, recordings=self._recordings.names)
+
+    async def execute(
+        self, plan: Plan | None = None, settings: Settings | None = None, *, observers: Sequence[Observer] = ()
+    ) -> ExecutionResult:
+        """Run a plan to its end. One case never stops another, unless ``fail_fast`` is asked for.
+
+        Args:
+            plan: what is run; None for everything.
+            settings: how.
+            observers: are told of everything.
+
+        Returns:
+            The results in plan order. If it is stopped or cancelled, as much as there is, with ``interrupted`` set.
+        """
+        plan, settings, told = plan or self.generate_plan(), settings or Settings(), Observers(observers)
+        execution_id = settings.execution_id or new_execution_id(self.clock)
+        began, started_at = self.clock.monotonic(), datetime.fromtimestamp(self.clock.now(), UTC)
+        player = await self._player(execution_id, settings, told)
+        self._launch = launch = Launch(
+            player=player,
+            observers=told,
+            concurrency=min(self._concurrency(settings), max(len(plan), 1)),
+            fail_fast=settings.fail_fast,
+            known={run.case.identity: run for run in settings.known},
+        )
+        told.started(plan, execution_id)
+        runs = await launch.run(plan.cases)
+        self.results.update({run.run_id: run for run in runs})
+        execution = ExecutionResult(
+            id=execution_id,
+            suite=self.suite.name,
+            path=self.path,
+            plan=plan,
+            runs=tuple(runs),
+            started_at=started_at,
+            seconds=self.clock.monotonic() - began,
+            interrupted=launch.interrupted,
+            allowance=self._allowance(settings),
+            environment=self._environment(),
+            thresholds=_thresholds(plan, player),
+        )
+        told.finished(execution)
+        return execution
+
+    def stop(self) -> None:
+        """Begin no further case; a second call cancels those under way."""
+        if self._launch:
+            self._launch.stop()
+
+    async def close(self) -> None:
+        """End the programs and servers of tools, and close connections. Harmless when it was done before."""
+        self._toolbox = None
+        await self._open.aclose()
+
+    async def _player(self, execution_id: str, settings: Settings, told: Observers) -> Player:
+        if self._toolbox is None:
+            from duologue.suites.tools.toolbox import Toolbox
+
+            self._toolbox = await self._open.enter_async_context(Toolbox(self.suite))
+        options = Options(
+            journals=self.recordings,
+            run_timeout=settings.run_timeout,
+            max_turns=settings.max_turns,
+            resuming=settings.resuming,
+            clock=self.clock,
+            on_event=told.event if told.wants_events else None,
+        )
+        shelf = ModelShelf(self.suite, mocks=self.mocks, mocking=self.mocking)
+        return Player(
+            self.suite,
+            execution_id=execution_id,
+            shelf=shelf,
+            toolbox=self._toolbox,
+            recordings=self._recordings,
+            options=options,
+        )
+
+    def _concurrency(self, settings: Settings) -> int:
+        chosen = settings.concurrency or self.suite.defaults.concurrency or DEFAULT_CONCURRENCY
+        if chosen < 1:
+            raise ConfigurationError(f"concurrency is {chosen}; expected at least 1")
+        return chosen
+
+    def _allowance(self, settings: Settings) -> Allowance:
+        defaults = self.suite.defaults
+        given = (settings.allow_undecided, defaults.allow_undecided), (settings.allow_errors, defaults.allow_errors)
+        undecided, errors = (_number(suite if asked is None else asked) for asked, suite in given)
+        return Allowance(undecided=undecided, errors=errors)
+
+    def _environment(self) -> dict[str, Any]:
+        from duologue import __version__
+
+        return {
+            "duologue": __version__,
+            "python": python_version(),
+            "platform": platform(terse=True),
+            "mock": self.mocking,
+            "command": " ".join(Path(part).name if index == 0 else part for index, part in enumerate(sys.argv[:1])),
+        }
+
+
+def new_execution_id(clock: Clock) -> str:
+    """A name that sorts by time and that no other execution has."""
+    from duologue.context import RandomIds
+
+    stamp = datetime.fromtimestamp(clock.now(), UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"{stamp}-{RandomIds(clock).new('x')[-8:]}"
+
+
+def _number(value: int | str) -> int | None:
+    return None if value == "all" else int(value)
+
+
+def _thresholds(plan: Plan, player: Player) -> dict[str, dict[str, float]]:
+    """By group, the checks that need less than all trials."""
+    found: dict[str, dict[str, float]] = {}
+    for case in plan.cases:
+        if case.kind == "scenario" and case.trial == 1:
+            shares = player.thresholds(case)
+            if shares:
+                found[case.group] = shares
+    return found

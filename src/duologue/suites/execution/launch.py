@@ -1,0 +1,99 @@
+"""Runs a plan: so many cases at once, in plan order, until all are done, one has failed or somebody stops it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from duologue.suites.execution.observers import Observers
+from duologue.suites.plan.cases import TestCase
+from duologue.suites.playing.play import Cancelled, Player
+from duologue.suites.results.run import RunResult
+
+DEFAULT_CONCURRENCY = 8
+"""Test cases at once, unless the suite or the command line says otherwise."""
+_BAD = {"fail", "error"}
+
+
+@dataclass(kw_only=True)
+class Launch:
+    """One launch of a plan.
+
+    Attributes:
+        player: plays a case.
+        observers: are told.
+        concurrency: cases at once.
+        fail_fast: begin no further case after one that failed or broke.
+        known: results of cases that need not be run again, by their identity.
+    """
+
+    player: Player
+    observers: Observers
+    concurrency: int = DEFAULT_CONCURRENCY
+    fail_fast: bool = False
+    known: Mapping[str, RunResult] = field(default_factory=dict[str, RunResult])
+    interrupted: bool = False
+    results: dict[int, RunResult] = field(default_factory=dict[int, RunResult])
+    _stopping: bool = False
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
+
+    async def run(self, cases: Iterable[TestCase]) -> list[RunResult]:
+        """The results in plan order; cases that were not begun have none.
+
+        Cancelling it cancels the runs that are under way and gives what there is: ``interrupted`` is set then.
+        """
+        waiting = iter(cases)
+        self._tasks = [asyncio.create_task(self._work(waiting)) for _ in range(self.concurrency)]
+        try:
+            await self._all_done()
+        except asyncio.CancelledError:
+            self.interrupted = True
+            await self._cancel()
+        except BaseException:
+            await self._cancel()
+            raise
+        return [self.results[index] for index in sorted(self.results)]
+
+    def stop(self) -> None:
+        """Begin no further case; those under way go on. A second call cancels them."""
+        if self._stopping:
+            for task in self._tasks:
+                task.cancel()
+        self._stopping = self.interrupted = True
+
+    async def _all_done(self) -> None:
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
+
+    async def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self, waiting: Iterator[TestCase]) -> None:
+        for case in waiting:
+            if self._stopping:
+                return
+            known = self.known.get(case.identity)
+            if known is not None:
+                self.results[case.index] = known
+                continue
+            await self._one(case)
+
+    async def _one(self, case: TestCase) -> None:
+        self.observers.run_started(case)
+        try:
+            result = await self.player.play(case)
+        except Cancelled as cancelled:
+            self._keep(cancelled.result)
+            raise
+        self._keep(result)
+        if self.fail_fast and result.outcome in _BAD:
+            self._stopping = True
+
+    def _keep(self, result: RunResult) -> None:
+        self.results[result.case.index] = result
+        self.observers.run_finished(result)

@@ -1,0 +1,110 @@
+"""Placed data of all resources to one suite, whatever the dialect was: each resource by itself, then all together.
+
+A resource that is refused is left out, so that its mistake does not hide those of the others. Its name is remembered,
+so that what refers to it is not called a mistake as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from duologue.suites.files.positions import PlacedDict, PlacedList
+from duologue.suites.files.problems import Problems, shown
+from duologue.suites.manifests.refusals import checked
+from duologue.suites.specs.participants import Agent, Judge, Model, Persona
+from duologue.suites.specs.prompt import Prompt, Tool
+from duologue.suites.specs.scenario import Scenario
+from duologue.suites.specs.spec import Resource
+from duologue.suites.specs.suite import Replay, Suite
+
+SECTIONS: dict[str, type[Resource]] = {
+    "agents": Agent,
+    "models": Model,
+    "scenarios": Scenario,
+    "replays": Replay,
+    "personas": Persona,
+    "judges": Judge,
+    "prompts": Prompt,
+    "tools": Tool,
+}
+"""The lists of resources that a suite has."""
+KINDS: dict[str, type[Resource]] = {"Suite": Suite, **{model.__name__: model for model in SECTIONS.values()}}
+"""Every kind of manifest."""
+SECTION_OF = {model.__name__: section for section, model in SECTIONS.items()}
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """A suite that is being put together.
+
+    Attributes:
+        suite: as far as it could be understood; None if it could not.
+        broken: names of resources that were refused, by section.
+    """
+
+    suite: Suite | None
+    broken: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+
+
+def assembled(
+    data: PlacedDict, folder: Path, problems: Problems, *, broken: Mapping[str, set[str]] | None = None
+) -> Draft:
+    """The suite of placed data in which every section holds its resources themselves.
+
+    Args:
+        data: the suite's own fields, with the sections.
+        folder: what paths are relative to.
+        problems: takes what is wrong.
+        broken: names of resources that were refused before.
+    """
+    draft = Draft(suite=None, broken=dict(broken or {}))
+    whole = PlacedDict(data.home, data, data.marks)
+    for section, model in SECTIONS.items():
+        if section in data:
+            whole[section] = _resources(data, section, model, draft, problems)
+    suite = checked(Suite, whole, problems) or _tolerant(whole)
+    draft.suite = suite.within(folder) if suite else None
+    return draft
+
+
+def _resources(
+    data: PlacedDict, section: str, model: type[Resource], draft: Draft, problems: Problems
+) -> tuple[Resource, ...]:
+    items = data[section]
+    if not isinstance(items, PlacedList):
+        problems.error(data.mark(section), f"found {shown(items)}; expected a list")
+        return ()
+    made: list[Resource] = []
+    for index, item in enumerate(items):
+        if isinstance(item, model):
+            made.append(item)
+            continue
+        if not isinstance(item, PlacedDict):
+            problems.error(items.mark(index), f"found {shown(item)}; expected a mapping")
+            continue
+        resource = checked(model, item, problems)
+        name = item.get("name")
+        if resource is not None:
+            made.append(resource)
+        elif isinstance(name, str):
+            draft.broken.setdefault(section, set()).add(name)
+    return tuple(made)
+
+
+def _tolerant(data: PlacedDict) -> Suite | None:
+    """The suite without those of its own fields that were refused, so that the rest can be looked at."""
+    rest = PlacedDict(data.home, data, data.marks)
+    try:
+        return Suite.model_validate(rest)
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            rest.pop(str(item["loc"][0]) if item["loc"] else "", None)
+    rest.setdefault("name", "?")
+    try:
+        return Suite.model_validate(rest)
+    except ValidationError:
+        return None

@@ -1,0 +1,174 @@
+"""Checks, guardrails and evals of a suite, made once when it is loaded: what is wrong with them is known then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from duologue.errors import ConfigurationError
+from duologue.suites.files.positions import Position
+from duologue.suites.files.problems import Problems, cut, hint, listed
+from duologue.suites.specs.checking import CheckSpec, GuardrailSpec, PackEvalSpec
+from duologue.suites.specs.scenario import Scenario
+from duologue.suites.specs.spec import Spec
+from duologue.suites.specs.suite import Suite
+from duologue.vocabulary import Scope
+
+_WRAPPERS = ("assertion", "guardrail")
+
+
+def find_broken_checks(suite: Suite, problems: Problems, *, whole: bool = True) -> None:
+    """Make every check, and report those that cannot be made.
+
+    Args:
+        suite: all of it.
+        problems: takes what is wrong.
+        whole: judges and prompts are all known, so that a check that names another one is wrong.
+    """
+    specs = list(every_check(suite))
+    guardrails = [spec for prompt in suite.prompts for spec in prompt.guardrails]
+    evals = [*suite.pack_evals, *(spec for prompt in suite.prompts for spec in prompt.evals)]
+    if not specs and not guardrails and not evals:
+        return
+    from duologue import checks
+
+    known = frozenset(checks.known_types())
+    resources = resources_of(suite) if whole else None
+    attempts: list[tuple[CheckSpec | GuardrailSpec | PackEvalSpec, Callable[[], Any]]] = [
+        *((spec, partial(made_check, spec, scope, resources or _lenient(spec.params))) for spec, scope in specs),
+        *((spec, partial(made_guardrail, spec, resources)) for spec in guardrails),
+        *((spec, partial(made_eval, spec, resources)) for spec in evals),
+    ]
+    for spec, make in attempts:
+        _attempt(spec, make, known, problems)
+    _find_idle_thresholds(suite, problems)
+
+
+def every_check(suite: Suite) -> Iterator[tuple[CheckSpec, Scope]]:
+    """Every check of a suite, with the scope that it has where it is written."""
+    yield from _in(suite.checks, Scope.CONVERSATION)
+    for scenario in suite.scenarios:
+        for turn in scenario.turns:
+            yield from _in(turn.checks, Scope.TURN)
+        yield from _in(scenario.checks, Scope.CONVERSATION)
+    for replay in suite.replays:
+        yield from _in(replay.turn_checks, Scope.TURN)
+        yield from _in(replay.checks, Scope.CONVERSATION)
+
+
+def resources_of(suite: Suite) -> Any:
+    """The judges and prompts that the checks of a suite may name, as ``duologue.checks.Resources``.
+
+    Judges stand there by the names of their models; whoever runs checks puts the models themselves in their place.
+    """
+    from duologue.checks import Resources
+
+    prompts = {prompt.name: prompt.system_template for prompt in suite.prompts}
+    prompts.update({prompt.answers_to: prompt.system_template for prompt in suite.prompts})
+    defaults = suite.judge_defaults
+    default_judge = suite.named("judges", defaults.judge) if defaults else None
+    return Resources(
+        judges={judge.name: judge.model for judge in suite.judges},
+        judge=default_judge.model if default_judge else None,
+        prompts=prompts,
+        prompt=defaults.prompt if defaults and defaults.prompt in prompts else None,
+    )
+
+
+def made_check(spec: CheckSpec, scope: Scope, resources: Any = None) -> Any:
+    """The check itself.
+
+    Args:
+        spec: as it is written.
+        scope: what it looks at, if the spec does not say it.
+        resources: as ``duologue.checks.create`` takes them.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    from duologue import checks
+
+    return checks.create(
+        spec.type,
+        spec.params,
+        scope=Scope(spec.scope) if spec.scope else scope,
+        min_score=spec.min_score,
+        max_score=spec.max_score,
+        message=spec.message,
+        pass_threshold=spec.pass_threshold,
+        when=spec.when.written() if spec.when else None,
+        resources=resources,
+    )
+
+
+def made_guardrail(spec: GuardrailSpec, resources: Any = None) -> Any:
+    """The guardrail itself. Raises ConfigurationError if it cannot be made."""
+    from duologue import checks
+
+    return checks.guardrail(
+        spec.type,
+        spec.params,
+        direction=spec.direction,
+        message=spec.message,
+        enabled=spec.enabled,
+        fail_on_violation=spec.fail_on_violation,
+        resources=resources,
+    )
+
+
+def made_eval(spec: PackEvalSpec, resources: Any = None) -> Any:
+    """The eval itself. Raises ConfigurationError if it cannot be made."""
+    from duologue import checks
+
+    return checks.pack_eval(spec.written(), resources)
+
+
+def _in(specs: Iterable[CheckSpec], scope: Scope) -> Iterator[tuple[CheckSpec, Scope]]:
+    return ((spec, scope) for spec in specs)
+
+
+def _attempt(
+    spec: CheckSpec | GuardrailSpec | PackEvalSpec,
+    make: Callable[[], Any],
+    known: frozenset[str],
+    problems: Problems,
+) -> None:
+    if spec.type not in known and spec.type not in _WRAPPERS and ":" not in spec.type:
+        told = f"unknown check type '{cut(spec.type)}'{hint(spec.type, known)}"
+        problems.error(_place(spec, "type"), f"{told} There are {len(known)}, such as {listed(sorted(known)[:6])}")
+        return
+    try:
+        make()
+    except ConfigurationError as error:
+        field = "params" if spec.place("params") else "type"
+        problems.error(_place(spec, field), str(error).rstrip("."))
+
+
+def _lenient(params: dict[str, Any]) -> Any:
+    """Resources in which whatever a check names exists."""
+    from duologue.checks import Resources
+
+    judge, prompt = params.get("judge"), params.get("prompt")
+    return Resources(
+        judges={judge: "mock"} if isinstance(judge, str) else {},
+        prompts={prompt: ""} if isinstance(prompt, str) else {},
+    )
+
+
+def _place(spec: Spec, field: str) -> Position:
+    return spec.place(field) or Position("?")
+
+
+def _find_idle_thresholds(suite: Suite, problems: Problems) -> None:
+    for scenario in suite.scenarios:
+        if (scenario.trials or suite.trials) > 1:
+            continue
+        for spec in _of(scenario):
+            if spec.pass_threshold not in {None, 1.0}:
+                place = _place(spec, "pass_threshold")
+                problems.warning(place, "pass_threshold has no effect: the scenario runs once. Give it 'trials'")
+
+
+def _of(scenario: Scenario) -> list[CheckSpec]:
+    return [*(spec for turn in scenario.turns for spec in turn.checks), *scenario.checks]

@@ -1,0 +1,172 @@
+"""Our own dialect: a suite file, the files that it names, and the suites that it includes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from duologue.errors import ConfigurationError
+from duologue.suites.files.positions import Mark, PlacedDict, PlacedList, Position
+from duologue.suites.files.problems import Problems, shown
+from duologue.suites.files.reading import read
+from duologue.suites.manifests.assembling import KINDS, SECTION_OF, SECTIONS, assembled
+from duologue.suites.manifests.manifest import API_VERSION, closed, is_bare, opened
+from duologue.suites.manifests.refusals import checked
+from duologue.suites.manifests.validating import validated
+from duologue.suites.specs.environment import expand
+from duologue.suites.specs.paths import PATTERN, matching_files, rebased, shown_path
+from duologue.suites.specs.suite import Suite
+
+_MOST_FILES = 5_000
+
+
+def read_suite(path: Path, data: Any, problems: Problems) -> Suite | None:
+    """The suite of a file in our dialect; a file with only one resource gives a suite of just that.
+
+    Args:
+        path: of the file.
+        data: what it holds.
+        problems: takes what is wrong.
+    """
+    found = opened(data, problems, api=API_VERSION, kinds=list(KINDS))
+    if found is None:
+        return None
+    kind, spec = found
+    if kind != "Suite":
+        return _alone(path, kind, spec, problems)
+    reading = _Reading(problems=problems, folder=path.parent)
+    whole = reading.gathered(spec, path)
+    draft = assembled(whole, path.parent, problems, broken=reading.broken)
+    return validated(draft, problems)
+
+
+def _alone(path: Path, kind: str, spec: PlacedDict, problems: Problems) -> Suite | None:
+    """A suite of one resource. What it refers to is somewhere else, so nothing of that is looked at."""
+    section = SECTION_OF[kind]
+    home = spec.home
+    data = PlacedDict(home, {"name": str(spec.get("name", kind))}, {"name": home})
+    data.put(section, PlacedList(home, [spec], [home]), home)
+    return validated(assembled(data, path.parent, problems), problems, whole=False)
+
+
+@dataclass(kw_only=True)
+class _Reading:
+    """One suite with everything that it names."""
+
+    problems: Problems
+    folder: Path
+    seen: list[Path] = field(default_factory=list[Path])
+    open: list[Path] = field(default_factory=list[Path])
+    broken: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    files: int = 0
+
+    def gathered(self, spec: PlacedDict, path: Path) -> PlacedDict:
+        """The suite's fields, with what it names in the place of the names."""
+        self.open.append(path.resolve())
+        whole = PlacedDict(spec.home, spec.without("include"), dict(spec.marks))
+        for section in SECTIONS:
+            if isinstance(spec.get(section), PlacedList):
+                whole[section] = self._section(spec[section], section, path.parent)
+        for text, mark in self._listed(spec, "include"):
+            self._include(whole, text, mark, path.parent)
+        self.open.pop()
+        return whole
+
+    def _section(self, items: PlacedList, section: str, folder: Path) -> PlacedList:
+        made = PlacedList(items.home)
+        for index, item in enumerate(items):
+            text, mark = self._reference(item, items.mark(index))
+            if text is None:
+                made.add(item, items.mark(index))
+                continue
+            for path in self._matching(text, mark, folder):
+                resource = self._resource(path, section, mark.value())
+                if resource is not None:
+                    made.add(resource, mark)
+        return made
+
+    def _reference(self, item: Any, mark: Mark) -> tuple[str | None, Mark]:
+        """The path that an item names, if it does: ``file: path``, or only the path."""
+        if isinstance(item, str):
+            return item, mark
+        if isinstance(item, PlacedDict) and "file" in item:
+            closed(item, ("file",), self.problems)
+            if isinstance(item["file"], str):
+                return item["file"], item.mark("file")
+            self.problems.error(item.mark("file"), f"found {shown(item['file'])}; expected the path of a file")
+        return None, mark
+
+    def _matching(self, text: str, mark: Mark, folder: Path) -> list[Path]:
+        try:
+            written = expand(text)
+        except ConfigurationError as error:
+            self.problems.error(mark, str(error))
+            return []
+        if not PATTERN & set(written):
+            return [folder / written]
+        found = matching_files(folder, written)
+        if not found:
+            self.problems.error(mark, f"no file matches '{text}'")
+        return found
+
+    def _resource(self, path: Path, section: str, asked_by: Position) -> PlacedDict | None:
+        self.files += 1
+        if self.files > _MOST_FILES:
+            self.problems.error(asked_by, f"the suite names more than {_MOST_FILES} files")
+            return None
+        data = read(path, self.problems, shown_as=shown_path(path), asked_by=asked_by)
+        if data is None:
+            return None
+        kind = SECTIONS[section].__name__
+        if is_bare(data):
+            data.setdefault("name", path.name.split(".")[0])
+            return data
+        found = opened(data, self.problems, api=API_VERSION, kinds=[kind])
+        return found[1] if found else None
+
+    def _listed(self, spec: PlacedDict, key: str) -> list[tuple[str, Mark]]:
+        items = spec.get(key)
+        if items is None:
+            return []
+        if not isinstance(items, PlacedList) or not all(isinstance(item, str) for item in items):
+            self.problems.error(spec.mark(key), f"found {shown(items)}; expected a list of paths")
+            return []
+        return [(item, items.mark(index)) for index, item in enumerate(items)]
+
+    def _include(self, whole: PlacedDict, text: str, mark: Mark, folder: Path) -> None:
+        for path in self._matching(text, mark, folder):
+            real = path.resolve()
+            if real in self.open:
+                chain = " → ".join(item.name for item in [*self.open[self.open.index(real) :], real])
+                self.problems.error(mark, f"this suite includes itself: {chain}")
+            elif real not in self.seen:
+                self.seen.append(real)
+                self._included(whole, path, mark)
+
+    def _included(self, whole: PlacedDict, path: Path, mark: Mark) -> None:
+        data = read(path, self.problems, shown_as=shown_path(path), asked_by=mark.value())
+        found = opened(data, self.problems, api=API_VERSION, kinds=["Suite"]) if data is not None else None
+        if found is None:
+            return
+        below = Path(os.path.relpath(path.parent, self.folder)).as_posix()
+        inner = self.gathered(found[1], path)
+        for section in SECTIONS:
+            items = inner.get(section)
+            if isinstance(items, PlacedList):
+                target = whole.setdefault(section, PlacedList(items.home))
+                if isinstance(target, PlacedList):
+                    for index, item in enumerate(items):
+                        self._take_over(target, item, items.mark(index), section, below)
+
+    def _take_over(self, target: PlacedList, item: Any, mark: Mark, section: str, below: str) -> None:
+        """Add a resource of an included suite; its paths become relative to this suite's folder."""
+        if not isinstance(item, PlacedDict):
+            target.add(item, mark)
+            return
+        made = checked(SECTIONS[section], item, self.problems)
+        if made is not None:
+            target.add(rebased(made, below), mark)
+        elif isinstance(item.get("name"), str):
+            self.broken.setdefault(section, set()).add(item["name"])

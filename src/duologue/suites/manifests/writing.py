@@ -1,0 +1,167 @@
+"""A suite to files in our dialect: a folder with a file for each larger resource, or all of it in one file.
+
+Reading the files gives the same suite again. References to the environment stay references. Files that a suite reads,
+such as answers of mock models and recordings, are copied with it or referred to where they are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duologue.errors import ConfigurationError
+from duologue.suites.files.writing import yaml_text
+from duologue.suites.manifests.assembling import SECTIONS
+from duologue.suites.manifests.manifest import API_VERSION
+from duologue.suites.specs.environment import missing
+from duologue.suites.specs.paths import PATTERN, matching_files, rebased, written_paths
+from duologue.suites.specs.spec import Resource
+from duologue.suites.specs.suite import Suite
+
+MAIN = "suite.yaml"
+"""The main file of a folder."""
+
+_OWN_FILES = ("scenarios", "personas", "prompts", "tools", "replays")
+"""Sections whose resources are large enough for files of their own."""
+_COPIED = frozenset(
+    {"mock_file", "recording_file", "file_path", "path", "mock_template_file", "pack_file", "pack", "recording"}
+)
+"""Fields with files that belong to a suite. Code, folders and keys stay where they are."""
+_LONGEST_NAME = 80
+_HEAD = ("name", "labels", "annotations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        main: the main file of the suite.
+        files: every file, the main file first.
+        copied: those of them that are copies of files that the suite reads.
+        left: paths of the suite that lead to where the suite came from.
+    """
+
+    main: Path
+    files: tuple[Path, ...]
+    copied: tuple[Path, ...]
+    left: tuple[str, ...]
+
+
+def write_suite(suite: Suite, target: Path, *, replace: bool = False) -> Written:
+    """Write a suite as files.
+
+    Args:
+        suite: what to write.
+        target: a folder, made if it is not there, which then holds all that the suite needs; or a file ``*.yaml`` for
+            a suite in one file, whose paths lead to where the suite came from.
+        replace: whether files that exist are replaced.
+
+    Returns:
+        Which files there are now.
+
+    Raises:
+        ConfigurationError: files exist, or a value of the suite cannot be written.
+    """
+    is_one_file = target.suffix in {".yaml", ".yml"}
+    folder = target.parent if is_one_file else target
+    copies = {} if is_one_file else dict(_files_of(suite, folder))
+    moved, left = _moved(suite, folder, {written for written, _ in copies.values()})
+    texts = {target.name: suite_text(moved)} if is_one_file else as_files(moved)
+    places = [*(folder / name for name in texts), *copies]
+    there = [str(path) for path in places if path.exists()]
+    if there and not replace:
+        raise ConfigurationError(f"{', '.join(there[:5])} exists; nothing was written")
+    for name, text in texts.items():
+        _write(folder / name, text)
+    for path, (_, source) in copies.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, path)
+    return Written(main=places[0], files=tuple(places), copied=tuple(copies), left=tuple(left))
+
+
+def suite_text(suite: Suite) -> str:
+    """All of a suite in the text of one file."""
+    return yaml_text(_framed("Suite", suite.written()))
+
+
+def as_files(suite: Suite) -> dict[str, str]:
+    """The texts of a suite's files by their paths, ``suite.yaml`` first."""
+    whole = suite.written()
+    parts: dict[str, str] = {}
+    for section in _OWN_FILES:
+        kind = SECTIONS[section].__name__
+        paths: list[str] = []
+        for item in whole.get(section, ()):
+            paths.append(_free_path(section, str(item["name"]), parts))
+            parts[paths[-1]] = yaml_text(_framed(kind, item))
+        if paths:
+            whole[section] = paths
+    return {MAIN: yaml_text(_framed("Suite", whole)), **parts}
+
+
+def resource_text(resource: Resource) -> str:
+    """A resource in the text of a file of its own."""
+    return yaml_text(_framed(type(resource).__name__, resource.written()))
+
+
+def _framed(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {key: data[key] for key in _HEAD if key in data},
+        "spec": {key: value for key, value in data.items() if key not in _HEAD},
+    }
+
+
+def _free_path(section: str, name: str, taken: dict[str, str]) -> str:
+    """A path for a resource, whatever its name is, that no other has, also where case does not count."""
+    slug = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:_LONGEST_NAME] or "unnamed"
+    known = {path.lower() for path in taken}
+    path, count = f"{section}/{slug}.yaml", 1
+    while path.lower() in known:
+        count += 1
+        path = f"{section}/{slug}-{count}.yaml"
+    return path
+
+
+def _files_of(suite: Suite, folder: Path) -> Iterator[tuple[Path, tuple[str, Path]]]:
+    """Where each file that belongs to a suite is copied to: the path in the suite, and the file itself."""
+    for _, field, written in written_paths(suite):
+        if field not in _COPIED or missing(written) or not _is_below(written):
+            continue
+        is_pattern = PATTERN & set(written) and field == "recording"
+        found = matching_files(suite.folder, written) if is_pattern else [suite.path(written)]
+        for source in found:
+            target = folder / os.path.relpath(source, suite.folder)
+            if source.is_file() and source.resolve() != target.resolve():
+                yield target, (written, source)
+
+
+def _is_below(written: str) -> bool:
+    path = os.path.normpath(written)
+    return not (Path(path).is_absolute() or path.startswith("..") or "${" in written)
+
+
+def _moved(suite: Suite, folder: Path, copied: set[str]) -> tuple[Suite, list[str]]:
+    """The suite as its files say it when they are in another folder, and the paths that lead out of that."""
+    back = Path(os.path.relpath(suite.folder.resolve(), folder.resolve())).as_posix()
+    if back == ".":
+        return suite, []
+    moved = rebased(suite, back, but=copied)
+    before, after = (list(written_paths(item)) for item in (suite, moved))
+    left = [new for (_, _, old), (_, _, new) in zip(before, after, strict=True) if old != new]
+    return moved, list(dict.fromkeys(left))
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file at once, so that no half of it is ever there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,109 @@
+"""What a judge is to say, written out in the form that its request asks for.
+
+A response file says ``pass``; a judge has to decide each criterion, cite messages and give its reasons. Criteria,
+their ids and the messages that can be cited are read from the request.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+from duologue.messages import text_of
+from duologue.models.base import ModelRequest
+from duologue.suites.mocks.shapes import VerdictShape, Word
+
+_CRITERION = re.compile(r"^(c\d+): (\".*\")$", re.MULTILINE)
+_LINE = re.compile(r"^\[(m\d+)\] (\w+)", re.MULTILINE)
+_WORDS: dict[Word, str] = {"pass": "true", "fail": "false", "undecided": "inconclusive"}
+_SCORES: dict[Word, float] = {"pass": 1.0, "fail": 0.0, "undecided": 0.5}
+_REASON = "written in the response file"
+
+
+class UnknownFormError(ValueError):
+    """The request asks for something that a verdict says nothing about."""
+
+
+def judgement(entry: VerdictShape, request: ModelRequest) -> str:
+    """The text of the judge's answer.
+
+    Args:
+        entry: what is written.
+        request: what the judge is asked.
+
+    Raises:
+        UnknownFormError: the request asks for no verdict, or the entry does not say enough for it.
+    """
+    if entry.content is not None:
+        return entry.content
+    fields = cast("dict[str, Any]", (request.response_schema or {}).get("properties") or {})
+    if "criteria" in fields and "verdict" in fields:
+        return json.dumps(_by_criteria(entry, request, fields), ensure_ascii=False)
+    if "passed" in fields or not fields:
+        return json.dumps(_as_a_whole(entry, request), ensure_ascii=False)
+    raise UnknownFormError(
+        f"the judge is asked for {', '.join(fields)}, which a verdict does not say; write its words as 'content'"
+    )
+
+
+def _by_criteria(entry: VerdictShape, request: ModelRequest, fields: dict[str, Any]) -> dict[str, Any]:
+    if "action" in fields:  # the conversation may go on; what is written is about all of it
+        return {"action": "continue", "criteria": [], "reasoning": _REASON, "verdict": "undecided"}
+    asked = _last_user_text(request)
+    texts = {name: str(json.loads(text)) for name, text in _CRITERION.findall(asked)}
+    words: dict[str, Word] = {name: _word(entry, text) for name, text in texts.items()}
+    evidence = _evidence(asked)
+    reason = entry.reasoning or _REASON
+    criteria = [
+        {"id": name, "reason": reason, "evidence": evidence, "decision": _WORDS[word]} for name, word in words.items()
+    ]
+    return {"criteria": criteria, "reasoning": reason, "verdict": _whole(list(words.values()))}
+
+
+def _as_a_whole(entry: VerdictShape, request: ModelRequest) -> dict[str, Any]:
+    asked = _last_user_text(request)
+    own: list[Word] = [word for text, word in entry.criteria.items() if _mentions(asked, text)]
+    word: Word = _whole(own) if own else entry.verdict or _whole(list(entry.criteria.values()))
+    if word == "undecided":
+        raise UnknownFormError("the judge of a check says pass or fail, and the file says 'undecided'")
+    return {
+        "reasoning": entry.reasoning or _REASON,
+        "evidence": _evidence(asked),
+        "score": _SCORES[word] if entry.score is None else entry.score,
+        "passed": word == "pass",
+    }
+
+
+def _word(entry: VerdictShape, criterion: str) -> Word:
+    """The word on a criterion: its own, by its text or the beginning of it, else that on everything."""
+    for text, word in entry.criteria.items():
+        if criterion == text or criterion.startswith(text):
+            return word
+    if entry.verdict is None:
+        raise UnknownFormError(f"the file has no word on the criterion {criterion!r}; add it, or 'verdict'")
+    return entry.verdict
+
+
+def _whole(words: Sequence[Word]) -> Word:
+    if "fail" in words:
+        return "fail"
+    return "undecided" if "undecided" in words or not words else "pass"
+
+
+def _mentions(asked: str, criterion: str) -> bool:
+    """Whether that criterion stands in the request, with or without the bars that lines of a section begin with."""
+    return criterion.strip() in asked or criterion.strip() in asked.replace("\n| ", "\n")
+
+
+def _evidence(text: str) -> list[str]:
+    """The agent's last message, else the last one that there is; [] if nothing was said."""
+    lines = _LINE.findall(text)
+    said = [name for name, role in lines if role in {"agent", "assistant"}]
+    every = said or [name for name, _ in lines]
+    return every[-1:]
+
+
+def _last_user_text(request: ModelRequest) -> str:
+    return next((text_of(message) for message in reversed(request.messages) if message["role"] == "user"), "")

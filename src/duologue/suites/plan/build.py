@@ -1,0 +1,179 @@
+"""A suite to a plan: scenarios × agents × personas × regions × perturbations × trials, and replays × recordings.
+
+The order is that of the suite and of this sentence: the last factor varies fastest. Filters take cases out and change
+neither the order nor the seeds of those that stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from duologue.context import derive_seed, fresh_seed
+from duologue.errors import ConfigurationError
+from duologue.suites.files.problems import listed, nearest
+from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.specs.choosing import (
+    agents_of,
+    number_of_perturbations,
+    personas_of,
+    perturbations_of,
+    regions_of,
+    trials_of,
+)
+from duologue.suites.specs.scenario import Scenario
+from duologue.suites.specs.suite import Replay, Suite
+
+MOST_CASES = 1_000_000
+"""A plan of more test cases is a mistake in the suite."""
+
+Recordings = Callable[[Replay], Sequence[str]]
+"""Finds the recordings of a replay: names that the plan keeps and the execution opens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Which test cases are wanted. An empty filter wants all; tags and labels want a scenario that has any of them.
+
+    Attributes:
+        scenarios, agents, personas, regions, replays: names.
+        tags: of scenarios and replays.
+        labels: ``key=value`` each, of scenarios and replays.
+    """
+
+    scenarios: Sequence[str] = ()
+    agents: Sequence[str] = ()
+    personas: Sequence[str] = ()
+    regions: Sequence[str] = ()
+    replays: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    labels: Sequence[str] = ()
+
+    @property
+    def chooses_scenarios(self) -> bool:
+        """Whether something is asked for that only scenarios have."""
+        return bool(self.scenarios or self.agents or self.personas or self.regions)
+
+
+def generate_plan(
+    suite: Suite,
+    filters: Filters | None = None,
+    *,
+    trials: int | None = None,
+    seed: int | None = None,
+    recordings: Recordings | None = None,
+) -> Plan:
+    """The test cases of a suite.
+
+    Args:
+        suite: what is run.
+        filters: which cases are wanted; None for all.
+        trials: how often each case is repeated; None for what the suite says.
+        seed: of the execution; None for the suite's, or a fresh one.
+        recordings: finds the recordings of replays; None leaves replays out.
+
+    Raises:
+        ConfigurationError: a filter names something that the suite does not have, or nothing is left.
+    """
+    wanted = filters or Filters()
+    _check_names(suite, wanted)
+    chosen = suite.defaults.seed if seed is None else seed
+    base = fresh_seed() if chosen is None else chosen
+    found = _limited([*_scenario_cases(suite, wanted, trials), *_replay_cases(suite, wanted, recordings)], suite)
+    cases = tuple(
+        replace(case, index=index, seed=derive_seed(base, "case", case.identity)) for index, case in enumerate(found)
+    )
+    return Plan(suite=suite.name, cases=cases, seed=base)
+
+
+def _scenario_cases(suite: Suite, wanted: Filters, trials: int | None) -> Iterator[TestCase]:
+    if wanted.replays and not wanted.chooses_scenarios:
+        return
+    for scenario in suite.scenarios:
+        if not _is_wanted(scenario.name, scenario.tags, scenario.labels, wanted.scenarios, wanted):
+            continue
+        repeated = trials or trials_of(suite, scenario)
+        if repeated * number_of_perturbations(scenario) > MOST_CASES:
+            raise _too_many(suite)
+        for agent in agents_of(suite, scenario):
+            if not wanted.agents or agent.name in wanted.agents:
+                yield from _cells(suite, scenario, agent.name, wanted, repeated)
+
+
+def _cells(suite: Suite, scenario: Scenario, agent: str, wanted: Filters, trials: int) -> Iterator[TestCase]:
+    for persona in personas_of(scenario):
+        if wanted.personas and not ({persona, *_of_turns(scenario)} & set(wanted.personas)):
+            continue
+        for region in regions_of(suite, scenario):
+            if wanted.regions and region not in wanted.regions:
+                continue
+            for perturbation in perturbations_of(scenario):
+                for trial in range(1, trials + 1):
+                    yield TestCase(
+                        index=0,
+                        scenario=scenario.name,
+                        agent=agent,
+                        persona=persona,
+                        region=region,
+                        perturbation=perturbation,
+                        trial=trial,
+                        trials=trials,
+                    )
+
+
+def _of_turns(scenario: Scenario) -> set[str]:
+    return {turn.persona for turn in scenario.turns if turn.persona} if not scenario.personas else set()
+
+
+def _replay_cases(suite: Suite, wanted: Filters, recordings: Recordings | None) -> Iterator[TestCase]:
+    if recordings is None or (wanted.chooses_scenarios and not wanted.replays):
+        return
+    for replay in suite.replays:
+        if _is_wanted(replay.name, replay.tags, replay.labels, wanted.replays, wanted):
+            for recording in recordings(replay):
+                yield TestCase(index=0, kind="replay", scenario=replay.name, recording=recording)
+
+
+def _is_wanted(name: str, tags: Iterable[str], labels: dict[str, str], names: Sequence[str], wanted: Filters) -> bool:
+    if names and name not in names:
+        return False
+    if wanted.tags and not set(wanted.tags) & set(tags):
+        return False
+    return not wanted.labels or any(f"{key}={value}" in wanted.labels for key, value in labels.items())
+
+
+def _limited(cases: list[TestCase], suite: Suite) -> list[TestCase]:
+    if not cases:
+        raise ConfigurationError(
+            f"nothing to run: no test case of the suite '{suite.name}' is left by the filters; 'duologue inspect' "
+            "shows what it has"
+        )
+    if len(cases) > MOST_CASES:
+        raise _too_many(suite)
+    return cases
+
+
+def _too_many(suite: Suite) -> ConfigurationError:
+    return ConfigurationError(
+        f"the suite '{suite.name}' has more than {MOST_CASES:,} test cases; filter them, or give fewer perturbations, "
+        "regions or trials"
+    )
+
+
+def _check_names(suite: Suite, wanted: Filters) -> None:
+    known = {
+        "scenarios": [item.name for item in suite.scenarios],
+        "agents": [item.name for item in suite.agents],
+        "personas": [item.name for item in suite.personas],
+        "regions": sorted({region for scenario in suite.scenarios for region in regions_of(suite, scenario)}),
+        "replays": [item.name for item in suite.replays],
+        "tags": sorted({tag for item in (*suite.scenarios, *suite.replays) for tag in item.tags}),
+    }
+    for kind, names in known.items():
+        for name in getattr(wanted, kind):
+            if name not in names:
+                word = kind.removesuffix("s")
+                there = f"It has {listed(names)}." if names else f"It has no {kind}."
+                raise ConfigurationError(
+                    f"--{word}: the suite '{suite.name}' has no {word} '{name}'{nearest(name, names)} {there}"
+                )

@@ -1,0 +1,68 @@
+"""The pictures, sounds and films of a conversation, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from duologue.checks.media_facts import Facts, Part, data_of, facts_of, kind_of, parts_of
+from duologue.errors import MissingExtraError
+from duologue.suites.results.run import MediaResult, MessageResult
+
+LONGEST_THUMBNAIL = 50_000
+"""Characters of a data URL; a larger picture has no thumbnail."""
+
+
+def media_of(messages: Iterable[MessageResult]) -> tuple[MediaResult, ...]:
+    """What was shown and heard, in order."""
+    return tuple(
+        found for message in messages if isinstance(message.message.get("content"), list) for found in _in(message)
+    )
+
+
+def _in(message: MessageResult) -> Iterator[MediaResult]:
+    for index, part in enumerate(parts_of(message.message)):
+        mime = kind_of(part)
+        kind = mime.partition("/")[0]
+        if kind in {"image", "audio", "video"}:
+            yield _measured(message.id, index, part, kind, mime)
+
+
+def _measured(message_id: str, index: int, part: Part, kind: str, mime: str) -> MediaResult:
+    try:
+        facts = facts_of(part)
+    except MissingExtraError:  # the package that measures is not installed: the size is still known
+        facts = Facts()
+    address = _address(part)
+    inline = address.startswith("data:")
+    return MediaResult(
+        type=kind,
+        mime_type=mime,
+        message_id=message_id,
+        part=index,
+        size_bytes=_size(part),
+        duration=facts.seconds,
+        width=facts.width,
+        height=facts.height,
+        url=address if address and not inline else None,
+        thumbnail=address if inline and kind == "image" and len(address) <= LONGEST_THUMBNAIL else None,
+    )
+
+
+def _size(part: Part) -> int:
+    data = data_of(part)
+    if data:
+        return len(data)
+    written = part.get("metadata")
+    if isinstance(written, dict):
+        for key, factor in (("size", 1), ("size_bytes", 1), ("size_kb", 1024)):
+            value = written.get(key)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return int(value * factor)
+    return 0
+
+
+def _address(part: Part) -> str:
+    inner = part.get(str(part.get("type")))
+    if isinstance(inner, dict):
+        return str(inner.get("url") or "")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    return ""

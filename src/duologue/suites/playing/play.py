@@ -1,0 +1,231 @@
+"""Plays test cases: one run each, recorded if asked for, and folded to a result whatever comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duologue.context import Clock, Context, Ids, RandomIds, SystemClock
+from duologue.conversation.executor import ScenarioExecutor
+from duologue.errors import ConfigurationError, DuologueError
+from duologue.journal.events import ErrorInfo
+from duologue.journal.journal import Entry
+from duologue.journal.jsonl import read_journal
+from duologue.models.recall import Recall
+from duologue.settings import ScenarioConfig, effective_config
+from duologue.suites.files.problems import nearest
+from duologue.suites.plan.cases import TestCase
+from duologue.suites.playing.casting import Casting
+from duologue.suites.playing.fold import run_result
+from duologue.suites.playing.shelf import ModelShelf
+from duologue.suites.results.run import RunResult
+from duologue.suites.specs.spec import seconds_of
+from duologue.suites.specs.suite import Suite
+from duologue.suites.tools.toolbox import Toolbox
+from duologue.vocabulary import RunStatus, Termination
+
+if TYPE_CHECKING:
+    from duologue.suites.playing.replaying import ReplayCasting
+    from duologue.suites.replay import RecordingShelf
+
+JOURNALS = "journals"
+PARTIAL = ".partial"
+"""What is appended to the name of a journal that breaks off, once its run is begun again."""
+OnEvent = Callable[[TestCase, Entry], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How runs are played.
+
+    Attributes:
+        journals: the folder for journals; None for none.
+        run_timeout: seconds for one run; None for what the suite says, or no limit.
+        max_turns: turns after which a free conversation ends; None for what the scenario says.
+        resuming: an earlier launch was cut off; its journals are in ``journals``, each ``….partial``.
+        clock: of all runs.
+        on_event: told of every event of every run.
+    """
+
+    journals: Path | None = None
+    run_timeout: float | None = None
+    max_turns: int | None = None
+    resuming: bool = False
+    clock: Clock = field(default_factory=SystemClock)
+    on_event: OnEvent | None = None
+
+
+class Player:
+    """Plays test cases of one suite; what they share is prepared once.
+
+    Args:
+        suite: what is played.
+        execution_id: the ids of runs derive from it.
+        shelf, toolbox, recordings: models, tools and recordings of the suite.
+        options: how.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        execution_id: str,
+        shelf: ModelShelf,
+        toolbox: Toolbox,
+        recordings: RecordingShelf,
+        options: Options,
+    ) -> None:
+        self.suite = suite
+        self.execution_id = execution_id
+        self._shelf = shelf
+        self._toolbox = toolbox
+        self._recordings = recordings
+        self._options = options
+        self._castings: dict[tuple[str, str, str | None, str], Casting | ReplayCasting] = {}
+        self._configs: dict[str, ScenarioConfig] = {}
+
+    def casting(self, case: TestCase) -> Casting | ReplayCasting:
+        """What the case shares with others of the same scenario, agent and region, or of the same replay."""
+        key = (case.kind, case.scenario, case.agent, case.region)
+        held = self._castings.get(key)
+        if held is None:
+            held = self._castings[key] = self._cast(case)
+        return held
+
+    def _cast(self, case: TestCase) -> Casting | ReplayCasting:
+        if case.kind == "replay":
+            from duologue.suites.playing.replaying import ReplayCasting
+
+            replay = self._named("replays", case.scenario)
+            return ReplayCasting(self.suite, replay, self._shelf, self._recordings)
+        scenario, agent = self._named("scenarios", case.scenario), self._named("agents", case.agent)
+        return Casting(self.suite, scenario, agent, case.region, self._shelf, self._toolbox)
+
+    def _named(self, section: str, name: str | None) -> Any:
+        found = self.suite.named(section, name)
+        if found is None:
+            known = [item.name for item in getattr(self.suite, section)]
+            raise ConfigurationError(
+                f"the suite '{self.suite.name}' has no {section.removesuffix('s')} '{name}' any more"
+                f"{nearest(name or '', known)}"
+            )
+        return found
+
+    def thresholds(self, case: TestCase) -> dict[str, float]:
+        """The share of trials that checks of a case need, by name, where it is not all of them."""
+        try:
+            return self.casting(case).thresholds
+        except DuologueError:  # a case that cannot be prepared has told so in its result
+            return {}
+
+    async def play(self, case: TestCase) -> RunResult:
+        """Play one case. Whatever goes wrong is part of the result; only cancellation is raised."""
+        try:
+            casting = self.casting(case)
+            executor = self._executor(case, casting)
+        except DuologueError as error:
+            return not_begun(case, case.run_id(self.execution_id), error)
+        try:
+            await executor.perform()
+        except asyncio.CancelledError:
+            raise Cancelled(self._result(case, casting, executor)) from None
+        return self._result(case, casting, executor)
+
+    def _executor(self, case: TestCase, casting: Casting | ReplayCasting) -> ScenarioExecutor:
+        options, told = self._options, self._options.on_event
+        run_id = case.run_id(self.execution_id)
+        return casting.executor(
+            case,
+            config=self._config(casting),
+            context=Context(clock=options.clock, ids=CaseIds(run_id, options.clock), seed=case.seed),
+            execution_id=self.execution_id,
+            listeners=[lambda entry: told(case, entry)] if told else [],
+            recall=self._recall(run_id) if options.resuming else None,
+        )
+
+    def _recall(self, run_id: str) -> Recall | None:
+        """What models answered in a run of this name that was cut off."""
+        partial = (self._options.journals or Path()) / f"{run_id}.jsonl{PARTIAL}"
+        if not partial.exists():
+            return None
+        return Recall(entry.event for entry in read_journal(partial).entries)
+
+    def _config(self, casting: Casting | ReplayCasting) -> ScenarioConfig:
+        scenario = casting.scenario if isinstance(casting, Casting) else None
+        key = scenario.name if scenario else ""
+        held = self._configs.get(key)
+        if held is None:
+            limit = self._options.run_timeout
+            if limit is None and self.suite.defaults.run_timeout:
+                limit = seconds_of(self.suite.defaults.run_timeout)
+            base = effective_config(
+                max_turns=self._options.max_turns or (scenario.max_turns if scenario else None), run_timeout=limit
+            )
+            changes = {"verbose": False, "record": self._options.journals, "seed": None, "headless": True}
+            held = self._configs[key] = base.model_copy(update=changes)
+        return held
+
+    def _result(self, case: TestCase, casting: Casting | ReplayCasting, executor: ScenarioExecutor) -> RunResult:
+        stage = executor.stage
+        run_id = stage.journal.run_id
+        return run_result(
+            case,
+            stage.journal.entries,
+            stage.view,
+            journal=f"{JOURNALS}/{run_id}.jsonl" if self._options.journals else None,
+            description=casting.description,
+            labels=casting.labels,
+            tolerated=casting.tolerated,
+        )
+
+
+class Cancelled(asyncio.CancelledError):
+    """A run was cancelled; ``result`` is as much of it as there is."""
+
+    def __init__(self, result: RunResult) -> None:
+        super().__init__()
+        self.result = result
+
+
+class CaseIds:
+    """Ids of one run: the run's own is known beforehand, all others are made up."""
+
+    def __init__(self, run_id: str, clock: Clock) -> None:
+        self._run_id = run_id
+        self._others: Ids = _shared_ids(clock)
+
+    def new(self, prefix: str) -> str:
+        """The run's id, or another."""
+        return self._run_id if prefix == "run" else self._others.new(prefix)
+
+
+def _shared_ids(clock: Clock) -> Ids:
+    return RandomIds(clock)
+
+
+def not_begun(case: TestCase, run_id: str, error: BaseException) -> RunResult:
+    """The result of a case that could not be prepared."""
+    causes = [f"{type(error.__cause__).__name__}: {error.__cause__}"] if error.__cause__ else []
+    info = ErrorInfo(type=type(error).__name__, message=str(error), causes=causes)
+    return RunResult(
+        case=case,
+        run_id=run_id,
+        status=RunStatus.ERROR,
+        termination=Termination.ERROR,
+        reasoning=f"The run could not begin: {error}",
+        error=info,
+    )
+
+
+def cancelled_before(case: TestCase, run_id: str) -> RunResult:
+    """The result of a case that was cancelled before it began."""
+    return replace(
+        not_begun(case, run_id, DuologueError("cancelled")),
+        status=RunStatus.CANCELLED,
+        termination=Termination.CANCELLED,
+        reasoning="The execution was cancelled before the run began.",
+        error=None,
+    )

@@ -1,0 +1,204 @@
+"""The models of a suite, by the names that agents, simulators, judges and checks use.
+
+A model is made when it is first asked for, so that keys are only needed for models that take part. In mock mode every
+one of them answers from a response file, and nothing is asked outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from duologue.errors import ConfigurationError
+from duologue.models.base import Model, ModelAnswer, ModelRequest
+from duologue.models.resolve import resolve
+from duologue.settings import ModelConfig
+from duologue.suites.files.problems import nearest
+from duologue.suites.playing.pace import Pace, SuiteModel
+from duologue.suites.specs.environment import expand
+from duologue.suites.specs.participants import Judge, is_model_name
+from duologue.suites.specs.participants import Model as ModelSpec
+from duologue.suites.specs.suite import Suite
+
+if TYPE_CHECKING:
+    from duologue.suites.mocks.file import ResponseFile
+
+_MOCK = "mock"
+_REPLAY = "replay"
+
+
+class ModelShelf:
+    """Finds and makes models; one for all runs of an execution.
+
+    Args:
+        suite: has the models.
+        mocks: the response file of mock mode; None for real models.
+        mocking: mock mode, with or without a file.
+    """
+
+    def __init__(self, suite: Suite, *, mocks: ResponseFile | None = None, mocking: bool = False) -> None:
+        self.suite = suite
+        self._mocks = mocks
+        self._mocking = mocking or mocks is not None
+        self._made: dict[str, Model] = {}
+        self._files: dict[str, ResponseFile] = {}
+
+    @property
+    def mocking(self) -> bool:
+        """Whether every model answers from a file."""
+        return self._mocking
+
+    def spec(self, name: str) -> ModelSpec | None:
+        """What the suite says of a model; None for a name such as ``openai/gpt-5-mini``."""
+        return self.suite.named("models", name)
+
+    def model(
+        self,
+        name: str,
+        *,
+        scenario: str,
+        persona: str | None = None,
+        judge: str | None = None,
+        plays_user: bool = False,
+    ) -> Model:
+        """The model of that name, for one run.
+
+        Args:
+            name: of the suite's models, or one such as ``openai/gpt-5-mini``.
+            scenario: which is rehearsed; mocks answer by it.
+            persona, judge: whom it plays, where it is not the agent.
+            plays_user: it plays the user.
+
+        Raises:
+            ConfigurationError: there is no such model, or it cannot be used here.
+        """
+        if self.is_mock(name):
+            return self._mock(name, scenario, persona if plays_user else None, judge, plays_user)
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = self._make(name)
+        return made
+
+    def is_mock(self, name: str) -> bool:
+        """Whether it answers from a response file."""
+        spec = self.spec(name)
+        return self._mocking or (spec is not None and spec.provider == _MOCK)
+
+    def _mock(self, name: str, scenario: str, persona: str | None, judge: str | None, plays_user: bool) -> Model:
+        from duologue.suites.mocks.model import MockModel
+
+        spec = self.spec(name)
+        return MockModel(
+            self._responses(spec, helps=plays_user or judge is not None),
+            model_name=(spec.model if spec else None) or name,
+            provider=name,
+            scenario=scenario,
+            persona=(persona or "") if plays_user else None,
+            judge=judge,
+        )
+
+    def _responses(self, spec: ModelSpec | None, *, helps: bool) -> ResponseFile | None:
+        """The file of mock mode; a simulator or judge that is a mock anyway keeps its own."""
+        own = spec is not None and spec.provider == _MOCK and helps
+        if spec is None or not spec.mock_file or (self._mocks is not None and not own):
+            return self._mocks
+        held = self._files.get(spec.mock_file)
+        if held is None:
+            from duologue.suites.mocks.file import ResponseFile
+
+            held = self._files[spec.mock_file] = ResponseFile.read(self.suite.path(spec.mock_file))
+        return held
+
+    def _make(self, name: str) -> Model:
+        spec = self.spec(name)
+        if spec is None:
+            if is_model_name(name):
+                return resolve(name)
+            known = [item.name for item in self.suite.models]
+            raise ConfigurationError(f"the suite has no model '{name}'{nearest(name, known)}")
+        if spec.provider == _REPLAY:
+            from duologue.suites.playing.replayed import replayed_model
+
+            return replayed_model(spec, self.suite)
+        pace = Pace(rps=spec.rate_limit.rps, burst=spec.rate_limit.burst) if spec.rate_limit else None
+        inner = resolve(self._config(spec))
+        return SuiteModel(inner=inner, pricing=spec.pricing, pace=pace) if spec.pricing or pace else inner
+
+    def _config(self, spec: ModelSpec) -> ModelConfig:
+        if spec.role != "llm":
+            raise ConfigurationError(f"the model '{spec.name}' has 'role: {spec.role}'; it cannot take part in a chat")
+        if spec.platform:
+            raise ConfigurationError(
+                f"the model '{spec.name}' is hosted on {spec.platform.type}, which is not supported yet; write its "
+                "OpenAI-compatible address as base_url, or use an agent with 'target' or 'http'"
+            )
+        options: dict[str, Any] = dict(spec.options)
+        if spec.headers:
+            options["extra_headers"] = {key: expand(value) for key, value in spec.headers.items()}
+        full = spec.provider if spec.provider == "local" and not spec.model else f"{spec.provider}/{spec.model}"
+        return ModelConfig(
+            model=full,
+            api_base=expand(spec.base_url) if spec.base_url else None,
+            api_key=self._key(spec),
+            temperature=None,
+            **options,
+        )
+
+    def _key(self, spec: ModelSpec) -> str | None:
+        credential = spec.credential
+        if credential is None:
+            return None
+        if credential.api_key:
+            return expand(credential.api_key)
+        if credential.credential_file:
+            path = self.suite.path(credential.credential_file)
+            try:
+                return path.read_text().strip()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"the model '{spec.name}': its credential_file {path} cannot be read: {error.strerror}"
+                ) from error
+        return expand("${" + credential.credential_env + "}") if credential.credential_env else None
+
+
+class JudgeModels(Mapping[str, Model]):
+    """The judges of a suite by name, each made when a check asks for it."""
+
+    def __init__(self, shelf: ModelShelf, scenario: str) -> None:
+        self._shelf = shelf
+        self._scenario = scenario
+        self._judges: dict[str, Judge] = {judge.name: judge for judge in shelf.suite.judges}
+
+    def __getitem__(self, name: str) -> Model:
+        judge = self._judges[name]
+        return self._shelf.model(judge.model, scenario=self._scenario, judge=name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._judges)
+
+    def __len__(self) -> int:
+        return len(self._judges)
+
+    def later(self, name: str) -> Model:
+        """A judge that is made when it is first asked."""
+        return LateModel(lambda: self[name], f"judge {name}")
+
+
+class LateModel:
+    """A model that is made when it is first asked, so that nobody needs a key for a judge that is never called."""
+
+    def __init__(self, make: Callable[[], Model], name: str) -> None:
+        self._make = make
+        self._name = name
+        self._model: Model | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's own, once there is one."""
+        return self._model.name if self._model else self._name
+
+    async def answer(self, request: ModelRequest) -> ModelAnswer:
+        """What the model answers."""
+        if self._model is None:
+            self._model = self._make()
+        return await self._model.answer(request)

@@ -1,0 +1,204 @@
+"""A recording as a run: everything that was recorded goes into a new journal, and today's checks and judges look at it.
+
+The engine is the one that plays scenarios: it decides when checks are due, what a judge is asked and what all of it
+comes to. Nobody speaks, no tool is called, and no model is asked but those of the judges and checks of today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace as changed
+from pathlib import Path
+from typing import Any, NoReturn
+
+from duologue.context import Context
+from duologue.conversation.adapter import AgentAdapter, AgentInput
+from duologue.conversation.checking import Check, CheckLike, FunctionCheck, as_check
+from duologue.conversation.executor import ScenarioExecutor
+from duologue.conversation.result import ScenarioResult
+from duologue.conversation.setup import ScriptStep
+from duologue.conversation.stage import Stage
+from duologue.conversation.state import ScenarioState
+from duologue.errors import ConfigurationError, ScriptError
+from duologue.journal.events import Event, MessageAdded, MessagesRolledBack, ParticipantSnapshot, TurnStarted
+from duologue.journal.journal import Listener
+from duologue.models.budget import Budget
+from duologue.settings import ScenarioConfig, effective_config
+from duologue.suites.replay.recording import Recording
+from duologue.vocabulary import AgentRole, Scope
+
+
+def prepare_replay(
+    recording: Recording,
+    *,
+    checks: Sequence[CheckLike] = (),
+    turn_checks: Sequence[CheckLike] = (),
+    judge: AgentAdapter | Sequence[AgentAdapter] | None = None,
+    name: str | None = None,
+    description: str | None = None,
+    record: str | Path | None = None,
+    config: ScenarioConfig | None = None,
+    context: Context | None = None,
+    budget: Budget | None = None,
+    set_id: str | None = None,
+    batch_run_id: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    listeners: Sequence[Listener] = (),
+) -> ScenarioExecutor:
+    """A recording that is ready to be judged again: an executor like any other, whose journal and stage can be read.
+
+    Args:
+        recording: the conversation.
+        checks: of the conversation; those made for turns are evaluated for each turn.
+        turn_checks: of each turn in which the agent said something.
+        judge: asked to decide at the end; all of them must pass it if there are several.
+        name, description: of the scenario; None for the recording's own.
+        record: a ``.jsonl`` file or a folder for the new journal.
+        config: all settings at once; ``record`` is put over it.
+        context: clock, ids and seed.
+        budget: what models of judges and checks may cost. What the recording cost is not counted.
+        set_id, batch_run_id, metadata: for grouping and finding runs.
+        listeners: told of every event.
+
+    Raises:
+        ConfigurationError: a check of the conversation is given as one of turns, or a judge is none.
+    """
+    base = config or effective_config(verbose=False)
+    settings = base.model_copy(update={"record": record}) if record is not None else base
+    judges = [judge] if isinstance(judge, AgentAdapter) else list(judge or ())
+    return ScenarioExecutor(
+        name or recording.name,
+        recording.description if description is None else description,
+        [*(_participant(item) for item in recording.participants), *(_checked_judge(item) for item in judges)],
+        _script(recording, bool(judges)),
+        checks=[*(_of_turns(check) for check in turn_checks), *checks],
+        set_id=set_id,
+        batch_run_id=batch_run_id,
+        metadata={**(metadata or {}), "recording": facts_of(recording)},
+        config=settings,
+        context=context,
+        budget=budget,
+        listeners=listeners,
+    )
+
+
+async def replay(
+    recording: Recording,
+    *,
+    checks: Sequence[CheckLike] = (),
+    turn_checks: Sequence[CheckLike] = (),
+    judge: AgentAdapter | Sequence[AgentAdapter] | None = None,
+    record: str | Path | None = None,
+    context: Context | None = None,
+    budget: Budget | None = None,
+) -> ScenarioResult:
+    """Judge a recording again. Takes what :func:`prepare_replay` takes.
+
+    Returns:
+        The result, as of a run that was played: messages, checks, decisions, verdict.
+
+    Raises:
+        RunError: a check or a judge broke; ``error.result`` has what there is.
+        ConfigurationError: what was asked for cannot be done.
+    """
+    executor = prepare_replay(
+        recording,
+        checks=checks,
+        turn_checks=turn_checks,
+        judge=judge,
+        record=record,
+        context=context,
+        budget=budget,
+    )
+    return await executor.run()
+
+
+def facts_of(recording: Recording) -> dict[str, Any]:
+    """Where a recording comes from, as JSON data for results and journals."""
+    return {
+        **recording.metadata,
+        "source": str(recording.path),
+        "format": recording.format,
+        "index": recording.index,
+        "session_id": recording.session_id,
+        "agent": recording.agent,
+        "model": recording.model,
+        "tags": list(recording.tags),
+    }
+
+
+class RecordedParticipant(AgentAdapter):
+    """Somebody who took part in a recording. Stands in the list of participants and is never called."""
+
+    def __init__(self, snapshot: ParticipantSnapshot) -> None:
+        self._snapshot = snapshot
+        self.role = snapshot.role  # pyright: ignore[reportAttributeAccessIssue] - each has the role that it had
+
+    @property
+    def name(self) -> str:
+        """As in the recording."""
+        return self._snapshot.name
+
+    def describe(self) -> dict[str, Any]:
+        """What the recording says about it."""
+        return {**self._snapshot.details, "recorded": True}
+
+    async def call(self, input: AgentInput) -> NoReturn:
+        """Refuse: what was said has been said."""
+        raise ScriptError(f"'{self.name}' is part of a recording and cannot be asked", who=self.name)
+
+
+def _participant(snapshot: ParticipantSnapshot) -> AgentAdapter:
+    return RecordedParticipant(snapshot)
+
+
+def _checked_judge(judge: AgentAdapter) -> AgentAdapter:
+    if judge.role is not AgentRole.JUDGE:
+        raise ConfigurationError(
+            f"judge: {judge.name} has the role {judge.role.value}; expected a judge, such as JudgeAgent(criteria=[…])"
+        )
+    return judge
+
+
+def _of_turns(check: CheckLike) -> Check:
+    """The check, evaluated for each turn."""
+    made = as_check(check)
+    if made.scope is Scope.TURN:
+        return made
+    if isinstance(made, FunctionCheck):
+        return changed(made, scope=Scope.TURN)
+    raise ConfigurationError(
+        f"turn_checks: the check '{made.name}' looks at the whole conversation; make it with scope=Scope.TURN, or give "
+        "it among the checks"
+    )
+
+
+def _script(recording: Recording, judged: bool) -> list[ScriptStep]:
+    async def play_recording(state: ScenarioState) -> None:
+        await _play(recording, state.executor.stage)
+
+    async def judge(state: ScenarioState) -> ScenarioResult | None:
+        return await state.executor.judge()
+
+    return [play_recording, judge] if judged else [play_recording]
+
+
+async def _play(recording: Recording, stage: Stage) -> None:
+    for place, event in enumerate(recording.events):
+        if place in recording.looks:
+            await stage.check_turn()
+        await _put(event, stage)
+
+
+async def _put(event: Event, stage: Stage) -> None:
+    """One more event. Messages and turns go through the stage, which counts them as it always does."""
+    match event:
+        case MessageAdded():
+            stage.add(event.message, author=event.author, stands_in_for=event.stands_in_for)
+        case TurnStarted():
+            await stage.check_turn()
+            stage.open_turn()
+        case MessagesRolledBack():
+            stage.roll_back(event.index)
+        case _:
+            stage.journal.append(event)

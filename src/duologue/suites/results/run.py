@@ -1,0 +1,194 @@
+"""What came of one test case: a fold over the journal of its run, as frozen values that every report reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from duologue.journal.events import (
+    CheckEvaluated,
+    CriterionDecision,
+    ErrorInfo,
+    JudgeDecided,
+    RawMessage,
+    ToolCalled,
+    Usage,
+)
+from duologue.suites.plan.cases import TestCase
+from duologue.vocabulary import RunStatus, Termination, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What some model calls took.
+
+    Attributes:
+        calls: how many.
+        usage: tokens.
+        cost: US dollars of the calls that have a price.
+        unpriced: how many of them have none.
+        seconds: spent waiting for answers.
+    """
+
+    calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost: float = 0.0
+    unpriced: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            calls=self.calls + other.calls,
+            usage=self.usage + other.usage,
+            cost=self.cost + other.cost,
+            unpriced=self.unpriced + other.unpriced,
+            seconds=self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageResult:
+    """One message of a conversation, and what is known about it.
+
+    Attributes:
+        id: what checks and decisions cite, such as ``m3``.
+        message: the chat message, as it was said.
+        turn: from 0.
+        author: the name of the participant; None for a line of the script.
+        spent: what the model call behind it took; None if no model call is known.
+        model: who made it.
+        meta: what else is known, such as ``workflow_state``, ``persona`` or ``warnings`` about a simulated user.
+    """
+
+    id: str
+    message: RawMessage
+    turn: int
+    author: str | None = None
+    spent: Spent | None = None
+    model: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardrailResult:
+    """What a guardrail said of a message.
+
+    Attributes:
+        type: as it was written.
+        direction: ``input`` for the user's message, ``output`` for the agent's.
+        passed: whether the message could go on.
+        expected: a violation that a check asked for, or one that does not fail runs.
+    """
+
+    type: str
+    direction: str
+    turn: int
+    passed: bool
+    explanation: str = ""
+    expected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaResult:
+    """A picture, sound or film of a message.
+
+    Attributes:
+        type: ``image``, ``audio`` or ``video``.
+        size_bytes: of the decoded data.
+        duration: seconds.
+        width, height: pixels.
+        path: the file that holds it, relative to the folder of the results.
+        url: its address, where it is not held.
+        thumbnail: a data URL small enough to be shown.
+        message_id, part: where it is: the message, and which of its parts, from 0.
+    """
+
+    type: str
+    mime_type: str
+    message_id: str
+    part: int
+    size_bytes: int = 0
+    duration: float | None = None
+    width: int | None = None
+    height: int | None = None
+    path: str | None = None
+    url: str | None = None
+    thumbnail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowResult:
+    """Where a workflow came to.
+
+    Attributes:
+        transitions: ``{from, to, event, turn}`` each.
+    """
+
+    state: str
+    complete: bool
+    transitions: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """Everything about the run of one test case.
+
+    Attributes:
+        run_id: unique, and the name of its files.
+        status: ``completed`` if and only if there is a verdict.
+        system_prompts: what an agent made of a model was told, in order; more than one where a workflow changed it.
+        checks: every check that was evaluated, those of prompt packs (kind ``pack_eval:…``) included.
+        decisions: what judges said of each criterion.
+        guardrails: what guardrails said, message by message.
+        tools: the calls that Duologue made for the agent.
+        agent, user, judge: what the agent's own model, the simulated user, and judges and checks have spent.
+        started_at: when it began, with a time zone; None for one that did not begin.
+        seconds, agent_seconds: how long it took, and how much of that was the agent.
+        journal: the file that holds it, relative to the folder of the results.
+        labels: of the scenario.
+    """
+
+    case: TestCase
+    run_id: str
+    status: RunStatus
+    verdict: Verdict | None = None
+    termination: Termination | None = None
+    reasoning: str | None = None
+    error: ErrorInfo | None = None
+    messages: tuple[MessageResult, ...] = ()
+    system_prompts: tuple[str, ...] = ()
+    checks: tuple[CheckEvaluated, ...] = ()
+    judgements: tuple[JudgeDecided, ...] = ()
+    decisions: tuple[CriterionDecision, ...] = ()
+    guardrails: tuple[GuardrailResult, ...] = ()
+    tools: tuple[ToolCalled, ...] = ()
+    media: tuple[MediaResult, ...] = ()
+    workflow: WorkflowResult | None = None
+    agent: Spent = field(default_factory=Spent)
+    user: Spent = field(default_factory=Spent)
+    judge: Spent = field(default_factory=Spent)
+    started_at: datetime | None = None
+    seconds: float = 0.0
+    agent_seconds: float = 0.0
+    turns: int = 0
+    self_play: bool = False
+    persona: str | None = None
+    journal: str | None = None
+    description: str = ""
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def spent(self) -> Spent:
+        """All model calls together."""
+        return self.agent + self.user + self.judge
+
+    @property
+    def outcome(self) -> str:
+        """One word for lists: ``pass``, ``fail``, ``undecided``, ``error`` or ``cancelled``."""
+        return self.verdict.value if self.verdict else self.status.value
+
+    @property
+    def violations(self) -> tuple[GuardrailResult, ...]:
+        """Guardrails that stopped a message although nobody expected it."""
+        return tuple(item for item in self.guardrails if not item.passed and not item.expected)

@@ -1,0 +1,268 @@
+"""Manifests of all versions of PromptKit: which field becomes which, what has no effect, what cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from duologue.suites.manifests.loading import load, validate
+
+API = "promptkit.altairalabs.ai/v1alpha1"
+
+
+def manifest(kind, name, spec):
+    return f"apiVersion: {API}\nkind: {kind}\nmetadata:\n  name: {name}\nspec:\n{spec}"
+
+
+PROVIDER = manifest(
+    "Provider", "m", "  id: m\n  type: mock\n  model: tiny\n  additional_config: {mock_config: answers.yaml, more: 1}\n"
+)
+PROMPT = manifest(
+    "PromptConfig", "support", "  task_type: help\n  version: v1\n  description: d\n  system_template: Hi {{who}}\n"
+)
+SCENARIO = "  id: s\n  task_type: help\n  description: d\n  turns:\n    - {role: user, content: hi}\n"
+PERSONA = manifest("Persona", "anna", "  id: anna\n  description: d\n  system_prompt: You are Anna.\n")
+ARENA = """\
+  prompt_configs:
+    - {id: support, file: prompt.yaml, vars: {who: you}}
+  providers:
+    - {file: m.yaml}
+  scenarios:
+    - {file: s.yaml}
+  self_play:
+    personas: [{file: anna.yaml}]
+    roles: [{id: customer, provider: m}]
+  defaults: {temperature: 0.5}
+"""
+
+
+@pytest.fixture
+def arena(tmp_path, monkeypatch):
+    """Writes an arena, with other texts for some of its files, and reads it."""
+    monkeypatch.chdir(tmp_path)
+
+    def written(read=load, **texts):
+        files = {
+            "config.arena": manifest("Arena", "shop", texts.pop("arena", ARENA)),
+            "m": PROVIDER,
+            "prompt": PROMPT,
+            "anna": PERSONA,
+            "answers": "{}",
+            "s": manifest("Scenario", "s", texts.pop("scenario", SCENARIO)),
+            **texts,
+        }
+        for name, text in files.items():
+            path = tmp_path / f"{name}.yaml"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        return read(".")
+
+    return written
+
+
+def errors(report):
+    return [str(problem) for problem in report.errors]
+
+
+def warnings(report):
+    return [str(problem) for problem in report.warnings]
+
+
+def test_an_arena_becomes_a_suite(arena):
+    suite = arena()
+    [model], [agent], [prompt], [scenario] = suite.models, suite.agents, suite.prompts, suite.scenarios
+    assert (model.provider, model.model, model.mock_file, model.options) == (
+        "mock",
+        "tiny",
+        "answers.yaml",
+        {"more": 1},
+    )
+    assert (agent.name, agent.model, agent.group) == ("m", "m", "default")
+    assert (prompt.name, prompt.task, prompt.values) == ("support", "help", {"who": "you"})
+    assert (scenario.prompt, scenario.turns[0].content) == ("help", "hi")
+    assert (suite.simulators[0].name, suite.simulators[0].model) == ("customer", "m")
+    assert suite.defaults.temperature == 0.5
+
+
+def test_every_field_of_a_turn_has_its_counterpart(arena):
+    turns = """\
+    - role: customer
+      persona: anna
+      turns: 2
+      max_turns: 5
+      assistant_temp: 0.1
+      user_temp: 0.9
+      seed: 7
+      streaming: true
+      consent_overrides: {pay: deny}
+      chaos: {tool_failures: [{tool: pay, mode: timeout, probability: 0.5}]}
+      assertions:
+        - type: content_includes
+          params: {patterns: [a]}
+          message: m
+          when: {any_tool_called: true}
+          pass_threshold: 1.0
+    - role: user
+      content: "{greeting}"
+      perturbations: {greeting: [hi, hello]}
+"""
+    scenario = SCENARIO.replace("    - {role: user, content: hi}\n", turns) + (
+        "  context_metadata: {domain: shops}\n  providers: [m]\n  trials: 3\n  variables: {who: a}\n"
+        "  tool_policy: {max_tool_calls_per_turn: 1}\n  context_policy: {token_budget: 10, strategy: fail}\n"
+        "  required_capabilities: [tools]\n"
+        "  conversation_assertions: [{type: tools_not_called, params: {tools: [x]}}]\n"
+    )
+    [found] = arena(scenario=scenario).scenarios
+    turn = found.turns[0]
+    assert (turn.role, turn.simulator, turn.persona) == ("simulated_user", "customer", "anna")
+    assert (turn.exchanges, turn.max_exchanges, turn.agent_temperature, turn.user_temperature) == (2, 5, 0.1, 0.9)
+    assert (turn.seed, turn.streaming, turn.consent) == (7, True, {"pay": "deny"})
+    assert turn.chaos.tool_failures[0].mode == "timeout"
+    assert turn.checks[0].when.any_tool_called is True
+    assert found.turns[1].perturbations == {"greeting": ("hi", "hello")}
+    assert (found.agents, found.trials, found.background.domain) == (("m",), 3, "shops")
+    assert found.checks[0].type == "tools_not_called"
+    assert found.context_policy.strategy == "fail"
+
+
+def test_inline_specs_globals_and_the_newest_sections_are_read(arena):
+    suite = arena(
+        arena="""\
+  provider_specs:
+    m: {type: claude, model: tiny}
+    speaker: {type: openai, role: tts}
+  prompt_specs:
+    support: {task_type: help, system_template: Hi}
+  scenario_specs:
+    s: {task_type: help, turns: [{role: user, content: hi}]}
+  eval_specs:
+    old:
+      recording: {path: r.yaml, type: session}
+      turns: [{all_turns: {assertions: [{type: contains, params: {patterns: [a]}}]}}]
+  tool_specs:
+    find: {description: finds, mock_result: {a: 1}}
+  judge_specs:
+    strict: {provider: m}
+  self_play: {persona_specs: {anna: {description: d, system_prompt: x}}, roles: [{id: customer, provider: m}]}
+  globals: {conversation_assertions: [{type: tools_not_called, params: {tools: [x]}}]}
+  voices: [{id: deep, provider: speaker}]
+  mcp_servers: [{name: files, command: run, args: [a]}]
+  a2a_agents: [{name: other, url: "http://127.0.0.1:1"}]
+  workflow: {entry: a, states: {a: {prompt_task: help, on_event: {go: b}}, b: {terminal: true, prompt_task: help}}}
+  defaults: {output: {dir: o, formats: [junit], junit: {file: j.xml}, recording: {enabled: true}}}
+  skills: [{path: x}]
+""",
+        r="{}",
+        read=validate,
+    )
+    assert errors(suite) == []
+    assert any("spec.skills: is kept, but not used" in text for text in warnings(suite))
+    suite = suite.suite
+    assert [model.provider for model in suite.models] == ["anthropic", "openai"]
+    assert [agent.name for agent in suite.agents] == ["m"]  # what speaks is not rehearsed
+    assert suite.replays[0].turn_checks[0].type == "contains"
+    assert (suite.judges[0].name, suite.judges[0].model) == ("strict", "m")
+    assert suite.checks[0].type == "tools_not_called"
+    assert suite.workflow.states["b"].terminal
+    assert (suite.defaults.output.files, suite.defaults.output.recording) == ({"junit": "j.xml"}, "recordings")
+    assert suite.extensions == {"skills": [{"path": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "task_type: help",
+            "task_typ: help",
+            "s.yaml:7:3: spec.task_typ: unknown field 'task_typ'; did you mean 'task_type'?",
+        ),
+        (
+            "task_type: help",
+            "task_type: hepl",
+            "s.yaml:7:14: spec.task_type: no prompt is called 'hepl'; did you mean 'help'?",
+        ),
+        (
+            "role: user",
+            "role: custmer",
+            "s.yaml:10:14: spec.turns[0].role: no self-play role is called 'custmer'; did you mean 'customer'?",
+        ),
+        ("role: user", "role: assistant", "turns of the role assistant cannot be played; expected user, customer"),
+        ("role: user, content: hi", "role: customer, persona: ana", "no persona is called 'ana'; did you mean 'anna'?"),
+        (
+            "role: user, content: hi",
+            "role: customer, turns: -1",
+            "s.yaml:10:31: spec.turns[0].turns: found -1 (a number); expected greater",
+        ),
+        ("  turns:", "  providers: [mm]\n  turns:", "s.yaml:9:15: spec.providers[0]: no agent is called 'mm'"),
+    ],
+)
+def test_mistakes_are_told_in_the_words_and_places_of_the_file(arena, old, new, message):
+    found = errors(arena(read=validate, scenario=SCENARIO.replace(old, new)))
+    assert any(message in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"scenario": SCENARIO + "  mode: chat\n  constraints: {a: 1}\n"},
+            "spec.mode: has no effect in PromptKit, and none here",
+        ),
+        ({"scenario": SCENARIO.replace("id: s", "id: other")}, "'other' is not used: metadata.name is 's'"),
+        ({"scenario": SCENARIO.replace("hi}", "hi, persona: anna}")}, "has no effect in a turn of the role user"),
+        (
+            {"arena": ARENA.replace("temperature: 0.5", "out_dir: o")},
+            "spec.defaults.out_dir: is an old name; write output.dir",
+        ),
+        (
+            {"arena": ARENA.replace("temperature: 0.5", "monitor: {a: 1}")},
+            "spec.defaults.monitor: is not used by this version",
+        ),
+        ({"arena": ARENA.replace("who: you", "whom: you")}, "says {{who}}, which nothing gives a value"),
+    ],
+)
+def test_what_has_no_effect_is_a_warning(arena, change, message):
+    report = arena(read=validate, **change)
+    assert errors(report) == []
+    assert any(message in text for text in warnings(report)), warnings(report)
+
+
+def test_files_are_found_from_the_arena_or_its_config_dir(arena, tmp_path):
+    report = arena(read=validate, arena=ARENA.replace("m.yaml", "n.yaml"))
+    assert "config.arena.yaml:9:14: spec.providers[0].file: there is no file 'n.yaml'" in str(report)
+    arena()
+    for name in ("m", "prompt", "anna", "answers", "s"):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        (tmp_path / f"{name}.yaml").rename(tmp_path / "parts" / f"{name}.yaml")
+    (tmp_path / "config.arena.yaml").write_text(
+        manifest("Arena", "shop", ARENA.replace("{temperature: 0.5}", "{config_dir: parts}"))
+    )
+    assert load(".").models[0].mock_file == "parts/answers.yaml"
+
+
+def test_ids_that_are_not_the_name_are_understood_with_a_warning(arena):
+    other = PERSONA.replace("id: anna", "id: ann")
+    report = arena(read=validate, anna=other, scenario=SCENARIO.replace("user, content: hi", "customer, persona: ann"))
+    assert errors(report) == []
+    assert any("'ann' is the id of 'anna'; names are what counts" in text for text in warnings(report))
+
+
+def test_a_persona_of_a_version_that_is_gone_is_an_error(arena):
+    old = PERSONA.replace("system_prompt:", "prompt_activity:")
+    assert "prompt_activity is no longer supported; expected system_template" in str(arena(read=validate, anna=old))
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "section"),
+    [
+        ("Scenario", SCENARIO, "scenarios"),
+        ("Provider", "  type: openai\n  model: x\n", "models"),
+        ("Persona", "  description: d\n", "personas"),
+        ("PromptConfig", "  task_type: a\n  system_template: b\n", "prompts"),
+        ("Tool", "  description: d\n", "tools"),
+        ("Eval", "  recording: {path: nowhere.json}\n", "replays"),
+    ],
+)
+def test_a_resource_by_itself_is_read_by_itself(tmp_path, kind, spec, section):
+    path = tmp_path / "one.yaml"
+    path.write_text(manifest(kind, "it", spec))
+    assert [item.name for item in getattr(load(path), section)] == ["it"]
