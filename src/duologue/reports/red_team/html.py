@@ -6,22 +6,16 @@ the only way onto the page.
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from duologue.agents.judge.transcript import quoted
 from duologue.agents.red_team.log import Attempt
 from duologue.messages import Message, text_of, tool_calls_of
+from duologue.reports.escaping import html_text as text
 from duologue.reports.red_team.model import RedTeamReport
-from duologue.reports.red_team.saving import replace_file
 from duologue.reports.red_team.summary import Group, RedTeamSummary, summarise
-
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
-)
-"""Characters that are not seen, or that turn round what is."""
+from duologue.reports.writing import replace_file
 
 _PAGE = """\
 <!doctype html>
@@ -50,12 +44,6 @@ summary {{ cursor: pointer; }}
 </body>
 </html>
 """
-
-
-def text(value: object) -> str:
-    """Anything as text on the page: nothing in it is markup, and nothing in it is hidden."""
-    shown = _UNSEEN.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", str(value))
-    return html.escape(shown, quote=True)
 
 
 def render_html(reports: Sequence[RedTeamReport], title: str = "Red team report") -> str:

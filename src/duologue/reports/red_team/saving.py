@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from duologue.models.base import Model
 from duologue.reports.red_team.analysis import analyse
 from duologue.reports.red_team.building import Subject, build_report
 from duologue.reports.red_team.model import RedTeamReport
+from duologue.reports.writing import replace_file
 from duologue.settings import ModelConfig, env
 
 DEFAULT_DIR = "redteam-reports"
@@ -140,16 +140,6 @@ def read_report(path: str | Path) -> RedTeamReport:
         return RedTeamReport.model_validate_json(Path(path).read_bytes())
     except ValidationError as error:
         raise ConfigurationError(f"{path} is no red team report: {error}") from error
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file at once: a reader sees the old text or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _claimed(path: Path) -> bool:

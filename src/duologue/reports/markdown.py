@@ -1,0 +1,198 @@
+"""An execution as Markdown: for a pull request, a wiki, or the summary of a job in continuous integration.
+
+Nothing that an agent said can become markup, a link, a mention or HTML; see :mod:`duologue.reports.escaping`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC
+from pathlib import Path
+
+from duologue.errors import ConfigurationError
+from duologue.messages import text_of
+from duologue.reports.escaping import markdown_block, one_line
+from duologue.reports.escaping import markdown_text as md
+from duologue.reports.figures import WHO, by_agent, duration, matrix, money, plural, share, spent_of
+from duologue.reports.findings import MARKS, Finding, cited, excused, findings_of
+from duologue.reports.writing import replace_file
+from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.groups import Group
+from duologue.suites.results.run import RunResult
+
+_SUMMARY = "GITHUB_STEP_SUMMARY"
+_LARGEST_SUMMARY = 1_000_000
+"""Bytes; the host of the summary takes 1 MiB and shows nothing of what is larger."""
+_MOST = 50
+"""Cases whose reasons are told."""
+_REASON = 600
+_QUOTE = 800
+_ANSWERS = {0: "passed", 1: "failed", 3: "not certain", 130: "interrupted"}
+
+
+def save_markdown(execution: ExecutionResult, path: Path) -> Path:
+    """Write the report to a file; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, render_markdown(execution))
+    return path
+
+
+def append_job_summary(execution: ExecutionResult) -> Path:
+    """Append the report to the summary of the job that runs now.
+
+    Returns:
+        The file, which the environment names in ``GITHUB_STEP_SUMMARY``.
+
+    Raises:
+        ConfigurationError: it names none, or one that cannot be written.
+    """
+    name = os.environ.get(_SUMMARY)
+    if not name:
+        raise ConfigurationError(
+            f"{_SUMMARY} is not set: a job summary can only be written where a CI service asks for it"
+        )
+    path = Path(name)
+    text = render_markdown(execution)
+    if len(text.encode()) > _LARGEST_SUMMARY:
+        text = render_markdown(execution, most=5)
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise ConfigurationError(f"{_SUMMARY} names {path}, which cannot be written: {error.strerror}") from error
+    return path
+
+
+def render_markdown(execution: ExecutionResult, most: int = _MOST) -> str:
+    """The report as text.
+
+    Args:
+        execution: what to report.
+        most: of how many cases that did not pass the reasons are told.
+    """
+    parts = [_overview(execution), _matrix(execution), _open(execution, most), _trials(execution), _cost(execution)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _overview(execution: ExecutionResult) -> str:
+    totals = execution.totals
+    spent = spent_of(part for run in execution.runs for part in (run.agent, run.user, run.judge))
+    rate = totals.passed / totals.cases if totals.cases else None
+    rows = [
+        ("Test cases", f"{totals.cases:,}"),
+        ("Passed", f"{totals.passed:,} ({share(rate)})"),
+        ("Failed", f"{totals.failed:,}"),
+        ("Undecided", f"{totals.undecided:,}"),
+        ("Errors", f"{totals.errors:,}"),
+        ("Cancelled", f"{totals.cancelled:,}" if totals.cancelled else ""),
+        ("Not run", f"{totals.not_run:,}" if totals.not_run else ""),
+        ("Runs", f"{totals.runs:,}"),
+        ("Cost", money(spent.cost, spent.unpriced)),
+        ("Time", duration(execution.seconds)),
+    ]
+    word = _ANSWERS.get(execution.exit_code, str(execution.exit_code))
+    head = f"# {md(execution.suite)}: {word}"
+    started = execution.started_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    about = f"{md(execution.path)} · {started} · {md(execution.id)}"
+    return f"{head}\n\n{about}\n\n{_table(('', ''), [row for row in rows if row[1]], right=(1,))}"
+
+
+def _matrix(execution: ExecutionResult) -> str:
+    agents, rows = matrix(execution)
+    if not rows:
+        return ""
+    lines = [
+        (md(f"{scenario} · {varied}" if varied else scenario), *(_cell(cells.get(name)) for name in agents))
+        for (scenario, varied), cells in rows.items()
+    ]
+    return "## Scenarios\n\n" + _table(("Scenario", *(md(name or "recording") for name in agents)), lines)
+
+
+def _cell(group: Group | None) -> str:
+    if group is None:
+        return ""
+    passed = sum(run.outcome == "pass" for run in group.runs)
+    trials = f" {passed}/{len(group.runs)}" if len(group.runs) > 1 else ""
+    return f"{MARKS[group.outcome]} {group.outcome}{trials}"
+
+
+def _open(execution: ExecutionResult, most: int) -> str:
+    groups = {id(run): group for group in execution.groups for run in group.runs}
+    runs = [run for run in execution.runs if run.outcome != "pass" and not excused(run, groups[id(run)])]
+    if not runs:
+        return ""
+    parts = ["## Not passed", *(_case(run) for run in runs[:most])]
+    if len(runs) > most:
+        parts.append(f"… and {plural(len(runs) - most, 'more run')}.")
+    return "\n\n".join(parts)
+
+
+def _case(run: RunResult) -> str:
+    facts = [run.termination.value if run.termination else "", plural(run.turns, "turn"), duration(run.seconds)]
+    lines = [f"### {MARKS[run.outcome]} {md(run.case.title)}", f"{run.outcome} · {' · '.join(filter(None, facts))}"]
+    found = findings_of(run)
+    if run.reasoning and run.reasoning not in {item.text for item in found}:
+        lines.append(md(run.reasoning, _REASON))
+    lines.append("\n".join(_finding(item) for item in found))
+    lines += _quotes(run, found)
+    return "\n\n".join(line for line in lines if line)
+
+
+def _finding(item: Finding) -> str:
+    ids = f" ({', '.join(md(name) for name in item.message_ids)})" if item.message_ids else ""
+    text = f": {md(item.text, _REASON)}" if item.text else ""
+    return f"- {item.kind} **{md(item.name, 200)}**{text}{ids}"
+
+
+def _quotes(run: RunResult, found: Sequence[Finding]) -> Iterator[str]:
+    for item in cited(run, {name for finding in found for name in finding.message_ids}):
+        if text := text_of(item.message):
+            yield f"{md(item.id)} {md(item.message['role'])}:\n\n{markdown_block(text, _QUOTE)}"
+
+
+def _trials(execution: ExecutionResult) -> str:
+    groups = [group for group in execution.groups if len(group.runs) > 1]
+    if not groups:
+        return ""
+    rows = [
+        (
+            f"{MARKS[group.outcome]} {md(group.case.title.rsplit(' #', 1)[0])}",
+            str(len(group.runs)),
+            share(group.pass_rate),
+            "yes" if group.pass_at_k else "no",
+            "yes" if group.pass_hat_k else "no",
+            _disagreeing(group),
+        )
+        for group in groups
+    ]
+    head = ("Test case", "Trials", "Pass rate", "pass@k", "pass^k", "Checks that disagree")
+    return "## Trials\n\n" + _table(head, rows, right=(1, 2))
+
+
+def _disagreeing(group: Group) -> str:
+    shaky = [rate for rate in group.checks if rate.flakiness or not rate.ok]
+    return ", ".join(f"{md(rate.name)} {share(rate.rate)} of {share(rate.threshold)}" for rate in shaky)
+
+
+def _cost(execution: ExecutionResult) -> str:
+    rows = [
+        (
+            md(item.agent or "recordings"),
+            f"{item.passed}/{item.runs}",
+            *(money(item.spent[who].cost, item.spent[who].unpriced) for who in WHO),
+            money(item.cost, item.unpriced),
+            f"{sum(part.usage.total_tokens for part in item.spent.values()):,}",
+            duration(item.seconds / item.runs),
+        )
+        for item in by_agent(execution)
+    ]
+    head = ("Agent", "Runs passed", "Agent cost", "User cost", "Judge cost", "Together", "Tokens", "Time per run")
+    note = "\n\n`+`: calls without a known price are not counted." if any("+" in row[5] for row in rows) else ""
+    return f"## Cost\n\n{_table(head, rows, right=range(1, 8))}{note}" if rows else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    aligned = set(right)
+    rule = ["---:" if number in aligned else "---" for number in range(len(head))]
+    return "\n".join(f"| {' | '.join(one_line(cell) for cell in row)} |" for row in [head, rule, *rows])

@@ -1,0 +1,114 @@
+"""What is seen while an execution goes on: plain lines for logs, a bar for a terminal, a live page if asked for."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from duologue.reports.escaping import one_line
+from duologue.reports.figures import duration
+from duologue.reports.findings import MARKS, reason_of
+from duologue.suites.execution.observers import Observer
+from duologue.suites.plan.cases import Plan
+from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.run import RunResult
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_EVERY = 200
+"""Runs of a plan up to which each gets a line; of a larger plan only those that did not pass, and milestones."""
+_MILESTONES = 20
+_REASON = 160
+
+
+def progress(*, live: bool = False, plain: bool = False, out: TextIO | None = None) -> Observer:
+    """The observer that fits: a page or a bar needs a terminal, everything else gets plain lines.
+
+    Args:
+        live: a page with the runs that are under way.
+        plain: lines, even on a terminal.
+        out: where to; None for standard error, so that standard output holds only the results.
+    """
+    stream = out or sys.stderr
+    if plain or not stream.isatty():
+        return PlainLines(stream)
+    if live:
+        from duologue.reports.live import LivePage
+
+        return LivePage(stream)
+    return Bar(stream)
+
+
+class PlainLines(Observer):
+    """A line for each run that is over: ``[ 3/12] ✓ booking · gpt-5  1.2 s``."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._total = 0
+        self._done = 0
+        self._passed = 0
+
+    def started(self, plan: Plan, execution_id: str) -> None:
+        """How much there is to do."""
+        self._total = len(plan)
+        self._line(f"{one_line(plan.suite)}: {self._total} runs, execution {execution_id}, seed {plan.seed}")
+
+    def run_finished(self, result: RunResult) -> None:
+        """One more."""
+        self._done += 1
+        self._passed += result.outcome == "pass"
+        if self._total <= _EVERY or result.outcome != "pass":
+            self._line(f"{self._count()} {run_line(result)}")
+        elif self._done * _MILESTONES // self._total > (self._done - 1) * _MILESTONES // self._total:
+            self._line(f"{self._count()} {self._passed} passed")
+
+    def _count(self) -> str:
+        return f"[{self._done:>{len(str(self._total))}}/{self._total}]"
+
+    def _line(self, text: str) -> None:
+        encoding = getattr(self._out, "encoding", None) or "utf-8"
+        self._out.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        self._out.flush()
+
+
+class Bar(Observer):
+    """A bar with what is done; runs that did not pass stay above it."""
+
+    def __init__(self, out: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        console = Console(file=out, highlight=False)
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+        self._bar: Progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+        self._counts: dict[str, int] = {}
+
+    def started(self, plan: Plan, execution_id: str) -> None:
+        """Show the bar."""
+        self._bar.add_task("", total=len(plan))
+        self._bar.start()
+
+    def run_finished(self, result: RunResult) -> None:
+        """One more."""
+        from rich.text import Text
+
+        from duologue.reports.terminal import STYLES
+
+        word = result.outcome
+        self._counts[word] = self._counts.get(word, 0) + 1
+        if word != "pass":
+            self._bar.console.print(Text(run_line(result), style=STYLES[word]), soft_wrap=True)
+        said = "  ".join(f"{MARKS[name]} {count}" for name, count in self._counts.items())
+        self._bar.update(self._bar.task_ids[0], advance=1, description=said)
+
+    def finished(self, execution: ExecutionResult) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+def run_line(result: RunResult) -> str:
+    """``✗ booking · gpt-5  4.1 s  why it did not pass``."""
+    reason = one_line(reason_of(result), _REASON)
+    line = f"{MARKS[result.outcome]} {one_line(result.case.title)}  {duration(result.seconds)}"
+    return f"{line}  {reason}" if reason else line

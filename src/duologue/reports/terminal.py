@@ -1,0 +1,165 @@
+"""An execution on the terminal, after it is over: a line for each test case, why some did not pass, what it cost.
+
+What agents said goes through :func:`one_line`: it cannot move the cursor, change colours or hide a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from duologue.messages import text_of
+from duologue.reports.escaping import one_line
+from duologue.reports.figures import WHO, duration, money, plural, share, spent_by_who
+from duologue.reports.findings import MARKS, OUTCOMES, Finding, cited, excused, findings_of
+from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.groups import Group
+from duologue.suites.results.run import MessageResult, RunResult
+
+STYLES = {
+    "pass": "green",
+    "fail": "red",
+    "undecided": "yellow",
+    "error": "magenta",
+    "cancelled": "dim",
+    "not run": "dim",
+}
+_LISTED = 60
+"""Test cases that are listed one by one; of more, only those that did not pass."""
+_TOLD = 25
+"""Runs whose reasons are told."""
+_REASON = 400
+_QUOTE = 240
+_WORDS = {"pass": "passed", "fail": "failed", "undecided": "undecided", "error": "error", "cancelled": "cancelled"}
+
+
+def print_execution(
+    execution: ExecutionResult,
+    *,
+    folder: Path | None = None,
+    files: Sequence[Path] = (),
+    console: Console | None = None,
+) -> None:
+    """Print what came of an execution.
+
+    Args:
+        execution: what to print.
+        folder: of its results, so that people find them; None if they were not kept.
+        files: reports beside them.
+        console: where to print; None for standard output.
+    """
+    out = console or Console(highlight=False)
+    _cases(out, execution)
+    _reasons(out, execution)
+    _totals(out, execution)
+    _places(out, folder, files)
+
+
+def _cases(out: Console, execution: ExecutionResult) -> None:
+    groups = list(execution.groups)
+    shown = groups if len(groups) <= _LISTED else [group for group in groups if group.outcome != "pass"]
+    out.print()
+    for group in shown[:_LISTED]:
+        _print(out, case_line(group))
+    if len(shown) > _LISTED:
+        _print(out, Text(f"  … and {plural(len(shown) - _LISTED, 'test case')} more that did not pass", style="dim"))
+    if len(shown) < len(groups):
+        _print(out, Text(f"  ✓ {plural(len(groups) - len(shown), 'test case')} passed", style="green"))
+
+
+def case_line(group: Group) -> Text:
+    """``✗ booking · gpt-5  2 of 3 · 4.1 s · $0.02``."""
+    style = STYLES[group.outcome]
+    title = group.case.title.rsplit(" #", 1)[0] if group.case.trials > 1 else group.case.title
+    passed = sum(run.outcome == "pass" for run in group.runs)
+    facts = [f"{passed} of {len(group.runs)} passed"] if len(group.runs) > 1 else []
+    cost = sum(run.agent.cost + run.user.cost + run.judge.cost for run in group.runs)
+    facts += [duration(sum(run.seconds for run in group.runs)), *([money(cost)] if cost else [])]
+    line = Text(f"  {MARKS[group.outcome]} ", style=f"bold {style}").append(one_line(title), style="default not bold")
+    word = "" if group.outcome == "pass" else f"  {group.outcome}"
+    return line.append(word, style=style).append(f"  {' · '.join(facts)}", style="dim not bold")
+
+
+def _reasons(out: Console, execution: ExecutionResult) -> None:
+    groups = {id(run): group for group in execution.groups for run in group.runs}
+    runs = [run for run in execution.runs if run.outcome != "pass" and not excused(run, groups[id(run)])]
+    for run in runs[:_TOLD]:
+        _run(out, run)
+    if len(runs) > _TOLD:
+        _print(out, Text(f"\n… and {plural(len(runs) - _TOLD, 'more run')} that did not pass", style="dim"))
+
+
+def _run(out: Console, run: RunResult) -> None:
+    style = STYLES[run.outcome]
+    _print(out, Text("\n").append(f"{run.outcome.upper()} ", style=f"bold {style}").append(one_line(run.case.title)))
+    found = findings_of(run)
+    if run.reasoning and run.reasoning not in {item.text for item in found}:
+        _print(out, Text(f"  {one_line(run.reasoning, _REASON)}"))
+    for item in found:
+        _print(out, _finding(item))
+    for message in _quoted(run, found):
+        said = one_line(text_of(message.message), _QUOTE)
+        _print(
+            out,
+            Text(f"    {one_line(message.id)} {one_line(message.message['role'])}: ", style="dim").append(
+                said, style="not dim"
+            ),
+        )
+    if run.journal:
+        _print(out, Text(f"    journal: {one_line(run.journal)}", style="dim"))
+
+
+def _finding(item: Finding) -> Text:
+    ids = f" [{', '.join(map(one_line, item.message_ids))}]" if item.message_ids else ""
+    line = Text(f"  {item.kind} ", style="dim").append(one_line(item.name, _REASON), style="bold not dim")
+    return line.append(f": {one_line(item.text, _REASON)}" if item.text else "", style="not dim").append(ids)
+
+
+def _quoted(run: RunResult, found: Sequence[Finding]) -> list[MessageResult]:
+    return [item for item in cited(run, [name for finding in found for name in finding.message_ids])
+            if text_of(item.message)][:3]  # fmt: skip
+
+
+def _totals(out: Console, execution: ExecutionResult) -> None:
+    totals = execution.totals
+    counts = zip(
+        OUTCOMES, (totals.passed, totals.failed, totals.undecided, totals.errors, totals.cancelled), strict=True
+    )
+    line = Text(f"\n{plural(totals.cases, 'test case')}: ", style="bold")
+    parts = [Text(_counted(count, word), style=STYLES[word]) for word, count in counts if count]
+    if totals.not_run:
+        parts.append(Text(f"{plural(totals.not_run, 'run')} not begun", style="dim"))
+    _print(out, line.append(Text(", ").join(parts)))
+    rate = totals.passed / totals.cases if totals.cases else None
+    facts = [f"{share(rate)} passed", plural(totals.runs, "run"), duration(execution.seconds), *_cost(execution)]
+    _print(out, Text("  " + " · ".join(facts), style="dim"))
+    if execution.interrupted:
+        _print(out, Text("  interrupted before the plan was done", style="yellow"))
+
+
+def _counted(count: int, word: str) -> str:
+    return plural(count, "error") if word == "error" else f"{count:,} {_WORDS[word]}"
+
+
+def _cost(execution: ExecutionResult) -> list[str]:
+    spent = spent_by_who(execution)
+    tokens = sum(part.usage.total_tokens for part in spent.values())
+    cost, unpriced = sum(part.cost for part in spent.values()), sum(part.unpriced for part in spent.values())
+    if not tokens and not cost:
+        return []
+    split = ", ".join(f"{who} {money(spent[who].cost, spent[who].unpriced)}" for who in WHO if spent[who].calls)
+    return [f"{tokens:,} tokens", f"{money(cost, unpriced)} ({split})"]
+
+
+def _places(out: Console, folder: Path | None, files: Sequence[Path]) -> None:
+    if folder is not None:
+        _print(out, Text(f"  results: {folder}", style="dim"))
+    for path in files:
+        _print(out, Text(f"  report:  {path}", style="dim"))
+
+
+def _print(out: Console, text: Text) -> None:
+    out.print(text, soft_wrap=True)

@@ -1,0 +1,30 @@
+"""Files that a reader sees whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a text at once: a reader sees the old one or the new one, never a part."""
+    replace_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """The same for bytes. Survives a crash of the process; a power failure may leave the old file."""
+    place = str(path)
+    folder, name = os.path.split(place)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")  # noqa: PTH118 - a thousand of these in an instant
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, place) if os.name == "posix" else os.replace(temporary, place)  # noqa: PTH104, PTH105
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,231 @@
+"""The web page in a real browser: what is seen, that it can be used with keys, and that hostile text does nothing."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import pytest
+
+from duologue.reports.html import save_html
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+
+SLOWEST = 30
+"""Seconds: a page that takes longer hangs."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens the page of an execution; what went wrong in it, and what it asked for, fails the test."""
+    wrong, contexts = [], []
+
+    def open_page(execution, fragment="", scripts=True, **options):
+        path = save_html(execution, tmp_path / "report.html", tmp_path)
+        context = browser.new_context(viewport={"width": 1300, "height": 900}, java_script_enabled=scripts, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(SLOWEST * 1000)
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("console", lambda message: wrong.append(f"console: {message.text}"))
+        page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: _asked(request.url, wrong))
+        page.goto(path.as_uri() + fragment)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def _asked(url, wrong):
+    if not url.startswith("data:") and not (url.startswith("file:") and "/report.html" in url):
+        wrong.append(f"asked for {url}")
+
+
+def run_of(execution, outcome):
+    return next(run for run in execution.runs if run.outcome == outcome)
+
+
+def test_the_overview_says_what_it_came_to(opened, execution):
+    page = opened(execution)
+    assert page.locator("h1").inner_text() == "harbour-hotel"
+    assert "failed" in page.locator("header.title .pill").inner_text()
+    tiles = dict(
+        zip(page.locator(".totals dt").all_inner_texts(), page.locator(".totals dd").all_inner_texts(), strict=True)
+    )
+    assert [tiles[name] for name in ("test cases", "passed", "failed", "undecided", "error", "not run", "runs")] == [
+        "12", "7", "2", "1", "1", "1", "15",
+    ]  # fmt: skip
+    cells = page.locator(".matrix tbody tr").first.locator("a.cell").all_inner_texts()
+    assert [cell.split()[-1] for cell in cells] == ["passed", "failed"]
+    assert page.locator("svg.chart title").first.text_content() == "Cost by agent in US dollars"
+    assert page.locator(".attention > li").count() == 4
+
+
+def test_a_citation_leads_to_its_message(opened, execution):
+    page = opened(execution)
+    page.locator(".attention a.name", has_text="hurried").click()
+    assert page.locator("main.run h1").inner_text() == "book-a-room · desk-mini · hurried"
+    page.locator(".findings a.cite", has_text="m4").first.click()
+    assert page.locator(".message.cited").count() == 1
+    assert "if you decide now" in page.locator(".message.cited").inner_text()
+    assert page.evaluate("document.activeElement.id") == "m:m4"
+    page.locator("aside a.cite", has_text="m6").first.click()
+    assert page.locator(".message.cited .id").inner_text() == "m6"
+    page.go_back()
+    assert page.locator(".message.cited .id").inner_text() == "m4"
+
+
+def test_a_run_is_shown_with_all_that_is_known(opened, execution):
+    page = opened(execution, f"#/run/{run_of(execution, 'fail').run_id}")
+    shown = page.locator("main.run").inner_text()
+    for part in (
+        "find_rooms",
+        "No price outside the list of rates is promised",
+        "banned_words",
+        "ask → booked",
+        "area=booking",
+    ):
+        assert part in shown
+    assert page.locator("details.prompt").get_attribute("open") is None
+    page.locator("details.prompt summary").click()
+    assert "Never promise a price" in page.locator("details.prompt").inner_text()
+    page.goto(page.url.split("#")[0] + f"#/run/{run_of(execution, 'error').run_id}")
+    assert "did not answer within 60 s" in page.locator(".findings").inner_text()
+
+
+def test_filters_and_search_choose_runs_and_stand_in_the_address(opened, execution):
+    page = opened(execution, "#/runs")
+    assert page.locator(".runs li").count() == 15
+    page.get_by_role("button", name="✗ failed").click()
+    assert page.locator(".runs li").count() == 2
+    page.get_by_label("persona").select_option("hurried")
+    assert page.locator(".runs li").count() == 1
+    assert page.url.endswith("#/runs?outcome=fail&persona=hurried")
+    page.reload()
+    assert page.locator(".runs li").count() == 1
+    page.get_by_role("button", name="Clear").click()
+    page.locator("#search").press_sequentially("somebody COMES at once")
+    page.locator(".count", has_text="2 of 15 runs").wait_for()
+    assert page.locator(".runs b").all_inner_texts() == ["report-a-fault", "report-a-fault"]
+    assert page.evaluate("document.activeElement.id") == "search"
+    page.locator("#search").fill("nobody said this")
+    page.get_by_text("No run matches.").wait_for()
+
+
+def test_the_keys_go_through_the_runs(opened, execution):
+    page = opened(execution)
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "search"
+    page.keyboard.press("Escape")
+    for key in "jjk":
+        page.keyboard.press(key)
+    first = page.locator("a.current").get_attribute("data-run")
+    assert first == execution.runs[0].run_id
+    page.keyboard.press("j")
+    assert page.locator("a.current").get_attribute("data-run") == execution.runs[1].run_id
+    page.keyboard.press("o")
+    assert page.locator(".totals").is_visible()
+
+
+def test_pictures_and_sounds_are_there(opened, execution):
+    page = opened(execution, f"#/run/{execution.runs[5].run_id}")
+    page.wait_for_function("document.querySelector('.media img').complete")
+    assert page.evaluate("document.querySelector('.media img').naturalWidth") == 16
+    assert page.locator("audio").get_attribute("src").startswith("data:audio/wav")
+    assert "[image_url]" not in page.locator("main.run").inner_text()
+
+
+def test_light_and_dark_follow_the_system_and_the_button(opened, execution):
+    page = opened(execution, color_scheme="dark")
+    colour = "getComputedStyle(document.documentElement).backgroundColor"
+    dark = page.evaluate(colour)
+    page.get_by_role("button", name="Change between light and dark").click()
+    light = page.evaluate(colour)
+    assert (dark, light) == ("rgb(21, 21, 23)", "rgb(250, 249, 247)")
+    page.reload()
+    assert page.evaluate(colour) == light
+
+
+def test_a_narrow_screen_has_nothing_outside_of_it(opened, execution):
+    for fragment in ("", "#/runs", f"#/run/{run_of(execution, 'fail').run_id}"):
+        page = opened(execution, fragment)
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_without_scripts_there_is_a_summary(opened, execution):
+    page = opened(execution, scripts=False)
+    assert "12 test cases: 7 passed, 2 failed" in page.locator("noscript, main.fallback").first.inner_text()
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_hostile_text_does_nothing_and_hides_nothing(opened, samples, number):
+    execution = samples.hostile(samples.HOSTILE[number])
+    page = opened(execution)
+    title = page.title()
+    page.locator("a.cell, .attention a.name").first.click()
+    page.locator("main.run h1").wait_for()
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert page.title() == title
+    assert title.endswith("· Duologue")
+    assert page.locator("main.run script, main.run iframe, main.run img, main.run a[href^='javascript']").count() == 0
+    assert page.locator("main.run a:not([href^='#/'])").count() == 0
+    shown = page.locator(".message").first.inner_text()
+    assert not set("\x1b\x07\u202e\x00") & set(page.locator("body").inner_text())
+    visible = [
+        word for word in samples.HOSTILE[number].split() if word.isascii() and word.isprintable() and len(word) > 3
+    ]
+    assert all(word in shown for word in visible)
+    if "\x1b" in samples.HOSTILE[number]:
+        assert "ESC" in shown
+    if "\u202e" in samples.HOSTILE[number]:
+        assert "U+202E" in shown
+
+
+def test_a_megabyte_is_cut_until_somebody_asks_for_it(opened, samples):
+    said = "line of words\n" * 75_000
+    run = samples.run_of(
+        samples.case(0, "s", "a"),
+        messages=(samples.MessageResult(id="m1", message=samples.assistant_message(said), turn=0),),
+    )
+    whole = samples.replace(samples.hotel(), runs=(run,), plan=samples.Plan(suite="s", cases=(run.case,), seed=1))
+    page = opened(whole, f"#/run/{run.run_id}")
+    assert len(page.locator(".message .said").inner_text()) < 7000
+    page.get_by_role("button", name="Show all 975,000 characters").click()
+    assert len(page.locator(".message .said").text_content()) == len(said)
+
+
+def test_a_thousand_runs_open_at_once(opened, samples):
+    whole = samples.many(1000)
+    began = time.perf_counter()
+    page = opened(whole)
+    page.locator("h1").wait_for()
+    print(f"overview of 1,000 runs: {time.perf_counter() - began:.2f} s")
+    page.goto(page.url + "#/runs")
+    page.locator(".runs li").first.wait_for()
+    assert page.locator(".runs li").count() == 300
+    page.get_by_role("button", name="Show more").click()
+    assert page.locator(".runs li").count() == 600
+
+
+def test_everything_that_can_be_pressed_has_a_name(opened, execution):
+    for fragment in ("", "#/runs", f"#/run/{run_of(execution, 'fail').run_id}"):
+        page = opened(execution, fragment)
+        nameless = page.evaluate("""() => [...document.querySelectorAll("a, button, select, input, svg, [role=img]")]
+            .filter((item) => !(item.getAttribute("aria-label") || item.textContent.trim() || item.alt || item.title))
+            .map((item) => item.outerHTML)""")
+        assert nameless == []
