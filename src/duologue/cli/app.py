@@ -11,12 +11,18 @@ from rich.console import Console
 from rich.text import Text
 
 from duologue import __version__
+from duologue.cli.commands.convert import convert
 from duologue.cli.commands.demo import demo
 from duologue.cli.commands.doctor import doctor
 from duologue.cli.commands.init import init
+from duologue.cli.commands.inspect import inspect
 from duologue.cli.commands.models import models
+from duologue.cli.commands.plan import plan
+from duologue.cli.commands.report import report
 from duologue.cli.commands.run import run
+from duologue.cli.commands.schema import schema
 from duologue.cli.commands.show import show
+from duologue.cli.commands.validate import validate
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.errors import DuologueError
 from duologue.journal.console import clean
@@ -34,7 +40,13 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(run)
+app.command()(plan)
 app.command()(show)
+app.command()(report)
+app.command()(validate)
+app.command()(inspect)
+app.command()(convert)
+app.command()(schema)
 app.command()(init)
 app.command()(doctor)
 app.add_typer(models, name="models")

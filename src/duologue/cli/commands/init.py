@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from enum import StrEnum
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,27 +17,63 @@ from duologue.cli.output import terminal
 from duologue.errors import ConfigurationError
 
 
+class Template(StrEnum):
+    """What a test suite is written as."""
+
+    PYTEST = "pytest"
+    SUITE = "suite"
+
+
+_ALSO = {Template.PYTEST: (), Template.SUITE: ("pytest/pizza_agent.py.txt",)}
+"""Files of other templates: the agent is the same."""
+
+
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to put it; made if it does not exist.")] = Path("rehearsals"),
+    template: Annotated[
+        Template, typer.Option(help="Tests in Python for pytest, or a suite as YAML files.")
+    ] = Template.PYTEST,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> int:
     """Write a small test suite for a pizza shop's agent that passes as it is: no key, no network."""
-    templates = files("duologue.cli") / "templates" / "pytest"
-    sources = {
-        item.name.removesuffix(".txt"): item.read_text(encoding="utf-8")
-        for item in templates.iterdir()
-        if item.name.endswith(".txt")
-    }
+    sources = _sources(template)
     there = [name for name in sources if (folder / name).exists()]
     if there and not force:
         raise ConfigurationError(
             f"{folder} already has {', '.join(sorted(there))}; nothing was written. Choose another folder, or --force."
         )
-    folder.mkdir(parents=True, exist_ok=True)
     console = terminal()
     for name, text in sorted(sources.items()):
-        (folder / name).write_text(text, encoding="utf-8")
-        console.print(Text(f"wrote {folder / name}"), soft_wrap=True)
-    one = f"{folder / 'test_pizza.py'}::test_a_whole_order"
-    console.print(Text(f"\nRun it:  pytest {folder}\n   or:   duologue run {one}"), soft_wrap=True)
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        console.print(Text(f"wrote {path}"), soft_wrap=True)
+    console.print(Text(f"\n{_next(template, folder)}"), soft_wrap=True)
     return ExitCode.PASSED
+
+
+def _sources(template: Template) -> dict[str, str]:
+    """The texts of a template's files, by their paths."""
+    root = files("duologue.cli") / "templates"
+    found = {name: item.read_text(encoding="utf-8") for name, item in _within(root / template.value)}
+    for path in _ALSO[template]:
+        item = root / path
+        found[item.name.removesuffix(".txt")] = item.read_text(encoding="utf-8")
+    return found
+
+
+def _within(folder: Traversable, path: str = "") -> Iterator[tuple[str, Traversable]]:
+    for item in folder.iterdir():
+        if item.is_dir():
+            yield from _within(item, f"{path}{item.name}/")
+        elif item.name.endswith(".txt"):
+            yield f"{path}{item.name.removesuffix('.txt')}", item
+
+
+def _next(template: Template, folder: Path) -> str:
+    if template is Template.SUITE:
+        return (
+            f"Run it:  duologue run {folder} --mock {folder / 'mocks.yaml'}   (no model: a moment)\n"
+            f"   or:   duologue run {folder}   (the embedded model plays the customer: a minute)"
+        )
+    return f"Run it:  pytest {folder}\n   or:   duologue run {folder / 'test_pizza.py'}::test_a_whole_order"

@@ -1,100 +1,142 @@
-"""``duologue run``: play what a function plays, and say what came of it."""
+"""``duologue run``: a suite, a folder of suites, or a function. Here are the options; the work is done elsewhere."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
-from duologue.cli.exit_codes import ExitCode, exit_code_of
-from duologue.cli.output import as_json, print_json, print_reasons, results_table, terminal, totals
-from duologue.cli.target import load_target
-from duologue.context import Context
-from duologue.conversation.executor import ScenarioExecutor
-from duologue.conversation.observers import add_observer, remove_observer
-from duologue.conversation.result import ScenarioResult
-from duologue.errors import ConfigurationError, DuologueError, TargetError
-from duologue.journal.journal import Journal
-from duologue.settings import ScenarioConfig
+from duologue.cli.target import SEPARATOR
+from duologue.errors import ConfigurationError
 
-DEFAULT_OUT = Path("duologue-runs")
+_CASES = "Which test cases"
+_HOW = "How they are run"
+_RESULTS = "What is kept and shown"
+
+
+def _many(help: str, *names: str, panel: str = _CASES) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel)
 
 
 def run(
-    target: Annotated[str, typer.Argument(help="FILE.py::function", metavar="TARGET")],
-    out: Annotated[Path, typer.Option(help="Folder for the journals; each launch gets one of its own.")] = DEFAULT_OUT,
-    as_json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no transcript.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Every random choice derives from it.")] = None,
-    max_turns: Annotated[int | None, typer.Option(min=1, help="Turns after which a conversation ends.")] = None,
+    target: Annotated[
+        str, typer.Argument(help="A suite file, a folder of suites, or FILE.py::function", metavar="TARGET")
+    ],
+    scenario: Annotated[list[str], _many("Only these scenarios.", "--scenario")] = [],  # noqa: B006 - typer's way
+    agent: Annotated[list[str], _many("Only these agents.", "--agent", "--provider")] = [],  # noqa: B006
+    persona: Annotated[list[str], _many("Only these personas.", "--persona")] = [],  # noqa: B006
+    region: Annotated[list[str], _many("Only these regions.", "--region")] = [],  # noqa: B006
+    replay: Annotated[list[str], _many("Only these replays.", "--replay", "--eval")] = [],  # noqa: B006
+    tag: Annotated[list[str], _many("Only scenarios with any of these tags.", "--tag")] = [],  # noqa: B006
+    label: Annotated[list[str], _many("Only scenarios with any of these labels, as key=value.", "--label")] = [],  # noqa: B006
+    failed_in: Annotated[
+        Path | None, _many("Only the cases that did not pass in the execution of this folder.", "--failed-in")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Repeat each case so often.", rich_help_panel=_CASES)
+    ] = None,
+    mock: Annotated[
+        str | None,
+        typer.Option(help="Let every model answer from this file: no key, no network.", rich_help_panel=_HOW),
+    ] = None,
+    mock_all: Annotated[
+        bool, typer.Option("--mock-all", help="The same without a file: fixed answers.", rich_help_panel=_HOW)
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, help="Cases at once.", rich_help_panel=_HOW)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Every random choice derives from it.", rich_help_panel=_HOW)] = None,
+    max_turns: Annotated[
+        int | None, typer.Option(min=1, help="Turns after which a free conversation ends.", rich_help_panel=_HOW)
+    ] = None,
+    run_timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds that one run may take.", rich_help_panel=_HOW)
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Begin no further case after a failure.", rich_help_panel=_HOW)
+    ] = False,
+    allow_undecided: Annotated[
+        str | None, typer.Option(help="Put up with so many undecided cases, or 'all'.", rich_help_panel=_HOW)
+    ] = None,
+    allow_errors: Annotated[
+        str | None, typer.Option(help="Put up with so many broken cases, or 'all'.", rich_help_panel=_HOW)
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the execution of this folder.", rich_help_panel=_HOW)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.", rich_help_panel=_RESULTS)] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results in that folder.", rich_help_panel=_RESULTS)
+    ] = False,
+    format: Annotated[
+        list[str], _many("Also write json, junit, md, html or promptkit; commas are fine.", "--format", panel=_RESULTS)
+    ] = [],  # noqa: B006
+    journals: Annotated[bool, typer.Option(help="Keep the journal of every run.", rich_help_panel=_RESULTS)] = True,
+    ci: Annotated[bool, typer.Option("--ci", help="Plain lines, no colours.", rich_help_panel=_RESULTS)] = False,
+    tui: Annotated[bool, typer.Option("--tui", help="A live page of the runs.", rich_help_panel=_RESULTS)] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON, and nothing else.", rich_help_panel=_RESULTS)
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print no transcript and no progress.", rich_help_panel=_RESULTS)
+    ] = False,
 ) -> int:
-    """Play the scenarios of a function: those that it runs itself, or those that it returns, prepared.
+    """Play a suite, or the scenarios of a function, and say what came of it.
 
-    The function takes no arguments and may be async. It calls duologue.run(…) as a test does, or returns one
+    A function takes no arguments and may be async. It calls duologue.run(…) as a test does, or returns one
     duologue.prepare(…) or a list of them.
+
+    Exit codes: 0 all passed, 1 a case failed, 2 wrong usage, 3 more errors or undecided cases than allowed, 130
+    interrupted.
     """
-    function = load_target(target)
-    folder = out / Context().ids.new("exec")
-    verbose = False if quiet or as_json_ else 1
-    ScenarioConfig.configure(record=folder, verbose=verbose, seed=seed, max_turns=max_turns)
-    results, failure = _play(function)
-    if not results:
-        if failure is not None:
-            raise failure
-        raise TargetError(f"{target} played no scenario: it must call duologue.run(…), or return duologue.prepare(…)")
-    if as_json_:
-        print_json({"totals": totals(results), "journals": str(folder), "runs": [as_json(item) for item in results]})
-    else:
-        _report(results, folder)
-    if isinstance(failure, ConfigurationError):
-        return ExitCode.USAGE
-    return ExitCode.FAILED if isinstance(failure, AssertionError) else exit_code_of(results)
+    if SEPARATOR in target or target.endswith(".py"):
+        from duologue.cli.commands.function_run import DEFAULT_OUT, FunctionRequest, run_function
+
+        request = FunctionRequest(out=out or DEFAULT_OUT, as_json=as_json, quiet=quiet, seed=seed, max_turns=max_turns)
+        return run_function(target, request)
+    from duologue.cli.commands.suite_report import Shown, run_and_show
+    from duologue.cli.commands.suite_run import Request
+    from duologue.suites.execution.engine import Settings
+    from duologue.suites.plan.build import Filters
+
+    return run_and_show(
+        target,
+        Request(
+            filters=Filters(
+                scenarios=scenario,
+                agents=agent,
+                personas=persona,
+                regions=region,
+                replays=replay,
+                tags=tag,
+                labels=label,
+            ),
+            settings=Settings(
+                concurrency=jobs,
+                run_timeout=run_timeout,
+                max_turns=max_turns,
+                fail_fast=fail_fast,
+                allow_undecided=_allowed(allow_undecided, "--allow-undecided"),
+                allow_errors=_allowed(allow_errors, "--allow-errors"),
+            ),
+            mock="" if mock_all and mock is None else mock,
+            trials=trials,
+            seed=seed,
+            out=out,
+            overwrite=overwrite,
+            resume=resume,
+            failed_in=failed_in,
+            formats=[name for item in format for name in item.split(",") if name],
+            record=journals,
+        ),
+        Shown(ci=ci, tui=tui, as_json=as_json, quiet=quiet),
+    )
 
 
-def _play(function: Callable[[], object]) -> tuple[list[ScenarioResult], Exception | None]:
-    """All results, also of runs that raised; and what the function itself raised in the end."""
-    results: list[ScenarioResult] = []
-
-    def observe(result: ScenarioResult, journal: Journal) -> None:
-        results.append(result)
-
-    add_observer(observe)
-    try:
-        asyncio.run(_call(function))
-    except (AssertionError, DuologueError) as error:
-        return results, error
-    except Exception as error:
-        if getattr(error, "result", None) is None:
-            raise TargetError(f"the function raised {type(error).__name__}: {error}") from error
-        return results, error
-    finally:
-        remove_observer(observe)
-    return results, None
-
-
-async def _call(function: Callable[[], object]) -> None:
-    value = function()
-    if inspect.isawaitable(value):
-        value = await value
-    prepared = [value] if isinstance(value, ScenarioExecutor) else value
-    if not isinstance(prepared, (list, tuple)):
-        return
-    executors = [item for item in cast("Iterable[object]", prepared) if isinstance(item, ScenarioExecutor)]
-    for executor in executors:
-        await executor.perform()
-    for executor in executors:
-        if isinstance(executor.failure, ConfigurationError):
-            raise executor.failure
-
-
-def _report(results: list[ScenarioResult], folder: Path) -> None:
-    console = terminal()
-    console.print()
-    console.print(results_table(results))
-    print_reasons(console, results)
-    console.print(Text(f"journals: {folder}", style="dim"), soft_wrap=True)
+def _allowed(text: str | None, option: str) -> int | str | None:
+    if text is None or text == "all":
+        return text
+    if text.isdigit():
+        return int(text)
+    raise ConfigurationError(f"{option}: found '{text}'; expected a number, or 'all'")

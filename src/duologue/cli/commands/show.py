@@ -1,4 +1,4 @@
-"""``duologue show``: read a journal."""
+"""``duologue show``: read a journal, or the results of a suite."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from duologue.journal.jsonl import JournalFile, read_journal
 
 
 def show(
-    journal: Annotated[Path, typer.Argument(help="A journal (.jsonl), or a folder of journals.")],
+    journal: Annotated[Path, typer.Argument(help="A journal (.jsonl), a run (.json), or a folder of them.")],
     as_json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Print every event, one JSON object a line.")] = False,
 ) -> int:
     """Show what a recorded run was: the conversation, what was checked and decided, the verdict."""
     if journal.is_dir():
-        return _show_folder(journal, as_json_)
+        results = (journal / "index.json").is_file()
+        return _show_results(journal, as_json_) if results else _show_folder(journal, as_json_)
+    if journal.suffix == ".json":
+        return _show_run(journal, as_json_)
     file = read_journal(journal)
     if events:
         typer.echo(journal.read_text(encoding="utf-8"), nl=False)
@@ -31,6 +34,29 @@ def show(
         print_json({**as_json(result_of(file.view, journal)), "torn": file.torn})
     else:
         _print_transcript(file)
+    return ExitCode.PASSED
+
+
+def _show_results(folder: Path, as_json_: bool) -> int:
+    from duologue.reports.files import read_execution, read_index
+    from duologue.reports.terminal import print_execution
+
+    if as_json_:
+        print_json(read_index(folder))
+    else:
+        print_execution(read_execution(folder), folder=folder, console=terminal())
+    return ExitCode.PASSED
+
+
+def _show_run(path: Path, as_json_: bool) -> int:
+    from duologue.reports.files import read_run_file
+    from duologue.reports.transcript import print_run
+
+    run = read_run_file(path)
+    if as_json_:
+        typer.echo(path.read_text(encoding="utf-8"))
+    else:
+        print_run(run, terminal())
     return ExitCode.PASSED
 
 

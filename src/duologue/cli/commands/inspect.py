@@ -1,0 +1,200 @@
+"""``duologue inspect``: what a suite holds, and who is rehearsed in which scenario with whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from duologue.cli.exit_codes import ExitCode
+from duologue.cli.output import print_json, terminal
+from duologue.errors import ConfigurationError
+from duologue.journal.console import clean
+
+if TYPE_CHECKING:
+    from duologue.suites.specs.scenario import Scenario
+    from duologue.suites.specs.suite import Suite
+
+SECTIONS = (
+    "agents",
+    "models",
+    "scenarios",
+    "replays",
+    "personas",
+    "simulators",
+    "judges",
+    "prompts",
+    "tools",
+    "mcp_servers",
+    "a2a_agents",
+    "voices",
+    "checks",
+    "pack_evals",
+    "workflow",
+    "defaults",
+    "extensions",
+)
+"""What can be asked for with ``--section``."""
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A suite, its folder, or the file of a single resource.")],
+    section: Annotated[str | None, typer.Option(help=f"Only this section, in full: {', '.join(SECTIONS)}.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> int:
+    """Show what a suite holds, and which agents, personas and scenarios combine. Nothing is planned or run."""
+    from duologue.suites.files.problems import hint, listed
+    from duologue.suites.manifests.loading import load
+
+    if section is not None and section not in SECTIONS:
+        raise ConfigurationError(f"no section is called '{section}'{hint(section, SECTIONS)} Known: {listed(SECTIONS)}")
+    suite = load(path)
+    whole = masked(suite.written())
+    if section is not None:
+        _show_section(whole.get(section), as_json)
+    elif as_json:
+        print_json({"suite": whole, "combinations": [combination(suite, item) for item in suite.scenarios]})
+    else:
+        _show_all(suite)
+    return ExitCode.PASSED
+
+
+def combination(suite: Suite, scenario: Scenario) -> dict[str, Any]:
+    """What varies around a scenario, and how many test cases that makes."""
+    from duologue.suites.specs.choosing import agents_of, personas_of, perturbations_of, regions_of, trials_of
+
+    agents = [agent.name for agent in agents_of(suite, scenario)]
+    personas = [name for name in personas_of(scenario) if name]
+    regions = list(regions_of(suite, scenario))
+    variants, trials = len(perturbations_of(scenario)), trials_of(suite, scenario)
+    return {
+        "scenario": scenario.name,
+        "agents": agents,
+        "personas": personas,
+        "regions": regions,
+        "variants": variants,
+        "trials": trials,
+        "test_cases": len(agents) * max(1, len(personas)) * len(regions) * variants * trials,
+    }
+
+
+def masked(value: Any) -> Any:
+    """The same data without keys: what is written in place of a variable, a file or a password is not shown."""
+    if isinstance(value, list):
+        return [masked(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    return {key: _shown(key, item) for key, item in cast("dict[str, Any]", value).items()}
+
+
+def _shown(key: str, value: Any) -> Any:
+    words = (
+        "api_key",
+        "api-key",
+        "apikey",
+        "authorization",
+        "password",
+        "secret",
+        "cookie",
+        "auth-token",
+        "auth_token",
+    )
+    is_secret = isinstance(value, str) and "${" not in value and any(word in key.lower() for word in words)
+    return "***" if is_secret else masked(value)
+
+
+def _show_section(value: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+        return
+    from duologue.suites.files.writing import yaml_text
+
+    text = "none\n" if value is None else yaml_text(value)
+    terminal().print(Text(clean(text)), soft_wrap=True, end="")
+
+
+def _show_all(suite: Suite) -> None:
+    console = terminal()
+    console.print(Text(clean(suite.name), "bold").append(f"  {clean(suite.description)}", "dim"), soft_wrap=True)
+    held = Table("section", "", header_style="bold", box=None, pad_edge=False)
+    for section, words in _held(suite).items():
+        held.add_row(section, Text(clean(words)))
+    console.print(held)
+    if not suite.scenarios:
+        return
+    table = Table(header_style="bold", title="\nWhat combines", title_justify="left")
+    for column in ("scenario", "user", "agents", "decided by", "cases"):
+        table.add_column(column, overflow="fold")
+    every = [combination(suite, scenario) for scenario in suite.scenarios]
+    for scenario, found in zip(suite.scenarios, every, strict=True):
+        row = [scenario.name, _user(scenario, found), _agents(found), _decided_by(suite, scenario), _cases(found)]
+        table.add_row(*(Text(clean(cell)) for cell in row))
+    console.print(table)
+    total = sum(found["test_cases"] for found in every)
+    console.print(Text(f"{total} test cases of scenarios; recordings of replays come in addition", "dim"))
+
+
+def _held(suite: Suite) -> dict[str, str]:
+    held: dict[str, str] = {}
+    for section in SECTIONS:
+        value = getattr(suite, section)
+        if isinstance(value, tuple) and value:
+            held[section] = ", ".join(_named(section, item) for item in cast("tuple[Any, ...]", value))
+    if suite.workflow:
+        held["workflow"] = f"{' → '.join(suite.workflow.states)}, begins with {suite.workflow.entry}"
+    settings = suite.defaults.written()
+    if settings:
+        held["defaults"] = ", ".join(f"{key}: {value}" for key, value in settings.items() if key != "output")
+    if suite.extensions:
+        held["extensions"] = f"{', '.join(suite.extensions)} (without effect)"
+    return held
+
+
+def _named(section: str, item: Any) -> str:
+    name = str(next((getattr(item, key) for key in ("name", "id", "type") if hasattr(item, key)), "?"))
+    match section:
+        case "agents":
+            return f"{name} ({item.model or item.target or (item.http.url if item.http else '')})"
+        case "models":
+            return f"{name} ({item.provider}{f'/{item.model}' if item.model else ''})"
+        case "simulators" | "judges":
+            return f"{name} ({item.model})"
+        case "tools":
+            return f"{name} ({item.mode})"
+        case _:
+            return name
+
+
+def _user(scenario: Scenario, found: dict[str, Any]) -> str:
+    fixed = sum(turn.role == "user" for turn in scenario.turns)
+    lines = [f"{fixed} fixed line{'s' if fixed != 1 else ''}"] if fixed else []
+    people = [*found["personas"], *(turn.persona or "" for turn in scenario.turns if turn.role == "simulated_user")]
+    if scenario.simulates_a_user:
+        lines.append(f"simulated: {', '.join(dict.fromkeys(filter(None, people))) or 'anyone'}")
+    return "\n".join(lines)
+
+
+def _agents(found: dict[str, Any]) -> str:
+    return ", ".join(found["agents"])
+
+
+def _decided_by(suite: Suite, scenario: Scenario) -> str:
+    checks = len(suite.checks) + len(scenario.checks) + sum(len(turn.checks) for turn in scenario.turns)
+    parts = [(checks, "check"), (len(scenario.criteria), "criterion")]
+    words = {"check": "checks", "criterion": "criteria"}
+    return ", ".join(f"{count} {word if count == 1 else words[word]}" for count, word in parts if count) or "nothing"
+
+
+def _cases(found: dict[str, Any]) -> str:
+    factors = [
+        (len(found["agents"]), "agents"),
+        (len(found["personas"]), "personas"),
+        (len(found["regions"]), "regions"),
+        (found["variants"], "variants"),
+        (found["trials"], "trials"),
+    ]
+    told = " × ".join(f"{count} {word}" for count, word in factors if count > 1)
+    return f"{found['test_cases']}" + (f"\n{told}" if told else "")

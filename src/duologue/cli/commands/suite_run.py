@@ -1,0 +1,158 @@
+"""``duologue run SUITE``: plan, execute, keep and report. What is asked for comes as one :class:`Request`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from duologue.errors import ConfigurationError
+from duologue.reports.keeping import LAUNCH, ResultFolder, clear, refuse_used, unfinished
+from duologue.suites.execution.engine import Engine, Settings, new_execution_id
+from duologue.suites.execution.observers import Observer
+from duologue.suites.plan.build import Filters
+from duologue.suites.plan.cases import Plan
+from duologue.suites.results.execution import ExecutionResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asks for.
+
+    Attributes:
+        filters: which test cases.
+        settings: how they are run.
+        mock: a response file; '' for mock mode without a file; None for real models.
+        trials, seed: of the plan.
+        out: the folder of the results; None for what the suite says, or a new one.
+        overwrite: results of an earlier execution in the folder may be replaced.
+        resume: the folder of an execution that is taken up again.
+        failed_in: the folder of an execution whose cases that did not pass are run again.
+        formats: reports beside the JSON files.
+        record: keep journals.
+    """
+
+    filters: Filters
+    settings: Settings
+    mock: str | None = None
+    trials: int | None = None
+    seed: int | None = None
+    out: Path | None = None
+    overwrite: bool = False
+    resume: Path | None = None
+    failed_in: Path | None = None
+    formats: Sequence[str] = ()
+    record: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """An execution that is over, and the folder and files that it left."""
+
+    execution: ExecutionResult
+    folder: Path
+    files: Sequence[Path]
+
+
+def run_suite(path: str, request: Request, observers: Sequence[Observer]) -> Done:
+    """Run one suite.
+
+    Raises:
+        SuiteError: the files of the suite are wrong.
+        ConfigurationError: what is asked for cannot be done.
+    """
+    return asyncio.run(_run(path, request, observers))
+
+
+async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Done:
+    engine = Engine.from_file(path)
+    async with engine:
+        if request.mock is not None:
+            engine.enable_mock_mode(request.mock or None)
+        plan, settings = _planned(engine, request)
+        folder = _folder(engine, request, settings)
+        if request.overwrite and not request.resume:
+            clear(folder)
+        if request.record:
+            engine.enable_recording(folder)
+        keeper = ResultFolder(folder, suite=engine.suite.name, path=path, resuming=request.resume is not None)
+        with _interruptible(engine):
+            execution = await engine.execute(plan, settings, observers=[keeper, *observers])
+    return Done(execution=execution, folder=folder, files=_reports(execution, folder, engine, request))
+
+
+def _planned(engine: Engine, request: Request) -> tuple[Plan, Settings]:
+    """What is run, and the name of the execution."""
+    if request.resume is not None:
+        earlier = unfinished(request.resume)
+        return earlier.plan, replace(request.settings, execution_id=earlier.id, known=earlier.known, resuming=True)
+    seed = request.seed
+    failed: set[str] | None = None
+    if request.failed_in is not None:
+        seed, failed = _failed(request.failed_in, request.seed)
+    plan = engine.generate_plan(request.filters, trials=request.trials, seed=seed)
+    settings = replace(request.settings, execution_id=new_execution_id(engine.clock))
+    if failed is None:
+        return plan, settings
+    cases = [case for case in plan.cases if case.group in failed]
+    if not cases:
+        raise ConfigurationError(f"every test case of {request.failed_in} passed, or none of them is in the suite now")
+    return replace(plan, cases=tuple(replace(case, index=index) for index, case in enumerate(cases))), settings
+
+
+def _failed(folder: Path, seed: int | None) -> tuple[int, set[str]]:
+    """The seed of an earlier execution, and the test cases that did not pass in it."""
+    earlier = unfinished_or_done(folder)
+    passed = {group.case.group for group in earlier.groups if group.outcome == "pass"}
+    every = {case.group for case in earlier.plan.cases}
+    return earlier.plan.seed if seed is None else seed, every - passed
+
+
+def unfinished_or_done(folder: Path) -> ExecutionResult:
+    """The results of a folder, whether its execution came to its end or not."""
+    from duologue.reports.files import INDEX, read_execution
+
+    if (folder / INDEX).exists():
+        return read_execution(folder)
+    begun = (folder / LAUNCH).exists()
+    why = "its execution was not finished; go on with it with --resume" if begun else "it holds no results"
+    raise ConfigurationError(f"{folder} has no {INDEX}: {why}")
+
+
+def _folder(engine: Engine, request: Request, settings: Settings) -> Path:
+    if request.resume is not None:
+        return request.resume
+    if request.out is not None:
+        if not request.overwrite:
+            refuse_used(request.out)
+        return request.out
+    output = engine.suite.defaults.output
+    base = engine.suite.path(output.dir) if output else Path("duologue-runs")
+    return base / (settings.execution_id or "")
+
+
+def _reports(execution: ExecutionResult, folder: Path, engine: Engine, request: Request) -> list[Path]:
+    from duologue.reports.formats import write_reports
+
+    output = engine.suite.defaults.output
+    formats = request.formats or (output.formats if output else ())
+    names = output.files if output else {}
+    return write_reports(execution, folder, formats, names=names)
+
+
+@contextmanager
+def _interruptible(engine: Engine) -> Generator[None]:
+    """Ctrl-C lets the runs that are under way finish; a second one cancels them."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGINT, engine.stop)
+    except (NotImplementedError, RuntimeError, ValueError):  # no signals here: Windows, or not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

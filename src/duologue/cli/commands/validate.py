@@ -1,0 +1,96 @@
+"""``duologue validate``: everything that is wrong with the files of suites, found without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from duologue.cli.exit_codes import ExitCode
+from duologue.cli.output import print_json, terminal
+from duologue.journal.console import clean
+
+if TYPE_CHECKING:
+    from duologue.suites.files.problems import Problem
+    from duologue.suites.manifests.loading import Report
+
+
+def validate(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Suites, their folders, or files of single resources.", metavar="PATH...")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+) -> int:
+    """Say everything that is wrong with suites, each with file, line and field. Nothing is run.
+
+    Exit code 0: they can be run. 2: they cannot, or there are warnings and --strict.
+    """
+    from duologue.suites.manifests.loading import validate as look_at
+
+    reports = [look_at(path) for path in paths]
+    fine = all(report.ok and not (strict and report.warnings) for report in reports)
+    if as_json:
+        print_json({"ok": fine, "suites": [_as_json(report) for report in reports]})
+    else:
+        console = terminal()
+        for report in reports:
+            _print(console, report)
+    return ExitCode.PASSED if fine else ExitCode.USAGE
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    return {
+        "path": str(report.path),
+        "ok": report.ok,
+        "suite": report.suite.name if report.suite else None,
+        "errors": len(report.errors),
+        "warnings": len(report.warnings),
+        "problems": [_problem_as_json(problem) for problem in report.problems],
+    }
+
+
+def _problem_as_json(problem: Problem) -> dict[str, Any]:
+    place = problem.position
+    return {
+        "severity": problem.severity,
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "field": place.field,
+        "message": problem.message,
+    }
+
+
+def _print(console: Console, report: Report) -> None:
+    print_problems(console, report.problems)
+    word = Text("ok", "bold green") if report.ok else Text("refused", "bold red")
+    counts = [_counted(len(report.errors), "error"), _counted(len(report.warnings), "warning")]
+    told = ", ".join(filter(None, counts)) or (_held(report) if report.suite else "")
+    console.print(
+        Text(f"{clean(str(report.path))}: ").append(word).append(f" ({told})" if told else ""), soft_wrap=True
+    )
+
+
+def print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
+    """A line for each problem, errors in red and warnings in yellow."""
+    for problem in problems:
+        style = "red" if problem.severity == "error" else "yellow"
+        place, word, field = (clean(part) for part in (str(problem.position), problem.severity, problem.position.field))
+        line = Text(f"{place}: ").append(f"{word}: ", style).append(f"{field}: " if field else "", "bold")
+        console.print(line.append(clean(problem.message)), soft_wrap=True)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count != 1 else ''}" if count else ""
+
+
+def _held(report: Report) -> str:
+    suite = report.suite
+    assert suite is not None
+    sections = ("agents", "scenarios", "replays", "personas", "judges", "models", "prompts", "tools")
+    counts = {name: len(getattr(suite, name)) for name in sections}
+    return ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in counts.items() if count)

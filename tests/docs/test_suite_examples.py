@@ -1,0 +1,40 @@
+"""Every suite that the documentation shows is one: its files, put where their titles say, are read without an error."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from duologue.suites.manifests.loading import validate
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```yaml(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks():
+    for page in sorted(DOCS.rglob("*.md")):
+        for block in BLOCK.finditer(page.read_text("utf-8")):
+            if "apiVersion: duologue/v1" in block["body"]:
+                yield page, block["title"], block["body"]
+
+
+PAGES = sorted({page for page, _, _ in blocks()})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_suites_of_a_page_are_right(page, tmp_path):
+    found = [(title, body) for place, title, body in blocks() if place == page]
+    for number, (title, body) in enumerate(found):
+        path = tmp_path / (title or f"untitled-{number}.yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body)
+    for path in sorted(tmp_path.rglob("*.yaml")):
+        report = validate(path)
+        assert report.ok, str(report)
+        assert all("nothing to run" in warning.message for warning in report.warnings), str(report)
+
+
+def test_there_is_something_to_look_at():
+    assert PAGES
