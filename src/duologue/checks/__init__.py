@@ -16,7 +16,7 @@ from duologue.checks.create import create
 from duologue.checks.guardrails import Guardrail, Violation, guardrail
 from duologue.checks.packs import PackEval, pack_eval
 from duologue.checks.providers import Classifier, Embedder, Media, Resources
-from duologue.checks.registry import Alias, CheckInfo, check, known_types, registered
+from duologue.checks.registry import Alias, CheckInfo, check, is_known, known_types, registered
 from duologue.checks.subject import Subject
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "create",
     "finding",
     "guardrail",
+    "is_known",
     "known_types",
     "pack_eval",
     "registered",

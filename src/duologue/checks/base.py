@@ -65,7 +65,7 @@ class CheckType(BaseModel):
     Parameters are strict: an unknown one, a missing one or one of another type is refused, never ignored.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     kind: ClassVar[str] = ""
     """The registered type; set by the registry."""
@@ -84,7 +84,7 @@ class CheckType(BaseModel):
 class When(BaseModel):
     """When a check applies. All that is set must hold in what the check looks at; otherwise it is skipped."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     tool_called: str | None = None
     """A tool of this name was called."""

@@ -12,7 +12,7 @@ from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import listed, named, same
 from duologue.checks.problems import nearest
 from duologue.checks.providers import Resources
-from duologue.checks.registry import check, known_types
+from duologue.checks.registry import check, is_known, known_types
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
 from duologue.checks.workflow import NO_WORKFLOW, STATE, TRANSITION
@@ -36,10 +36,10 @@ class GuardrailTriggered(CheckType):
     """Only what it said of this; of both if it is left out."""
 
     def problems(self, resources: Resources) -> list[str]:
-        known = known_types()
-        if self.validator in known or ":" in self.validator:
+        if ":" in self.validator or is_known(self.validator):
             return []
-        return [f"validator: found '{self.validator}', which no guardrail is called{nearest(self.validator, known)}"]
+        near = nearest(self.validator, known_types())
+        return [f"validator: found '{self.validator}', which no guardrail is called{near}"]
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         ran = [note for note in subject.notes(GUARDRAIL) if self._is_it(note)]

@@ -145,8 +145,7 @@ def find(name: str) -> tuple[CheckInfo, Alias | None]:
         ConfigurationError: there is none.
         TargetError: 'module:function' that cannot be loaded.
     """
-    load_catalogue()
-    if name in _names:
+    if _in_catalogue(name):
         return _names[name]
     if ":" in name:
         return _referenced(name), None
@@ -154,6 +153,11 @@ def find(name: str) -> tuple[CheckInfo, Alias | None]:
     if name in _names:
         return _names[name]
     raise unknown_type(name, known_types())
+
+
+def is_known(name: str) -> bool:
+    """Whether a type is known by that name. Cheaper than all of :func:`known_types`."""
+    return _in_catalogue(name) or any(point.name == name for point in entry_points(group="duologue.checks"))
 
 
 def registered() -> list[CheckInfo]:
@@ -172,9 +176,18 @@ def known_types() -> list[str]:
 
 
 def load_catalogue() -> None:
-    """Register what comes with this package. Done when the first check is made; costs no more than imports."""
+    """Register everything that comes with this package; costs no more than imports."""
     for family in FAMILIES:
         import_module(f"duologue.checks.{family}")
+
+
+def _in_catalogue(name: str) -> bool:
+    """Whether the name is registered. Families are imported until it is: most suites need few of them."""
+    for family in FAMILIES:
+        if name in _names:
+            return True
+        import_module(f"duologue.checks.{family}")
+    return name in _names
 
 
 def _load_entry_points(name: str | None) -> None:

@@ -5,11 +5,14 @@ Imported by the ``duologue`` script only; the library never imports it.
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
 def main() -> None:
     """Entry point of the ``duologue`` command."""
+    # Thousands of results are kept and hardly a cycle is made: looking for cycles less often takes a sixth off a run.
+    gc.set_threshold(50_000, 20, 100)
     from duologue.cli.app import invoke
 
     sys.exit(invoke(sys.argv[1:]))

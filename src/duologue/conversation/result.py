@@ -21,7 +21,7 @@ class ScenarioResult(BaseModel):
     it is given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     success: bool
     """True if and only if the verdict is pass."""

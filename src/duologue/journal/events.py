@@ -29,7 +29,7 @@ _STRICT = ConfigDict(extra="forbid")
 class Frozen(BaseModel):
     """Base of the values inside events."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))

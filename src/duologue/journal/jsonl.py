@@ -14,7 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from duologue.errors import JournalError
 from duologue.journal.events import Event, RunStarted
@@ -22,7 +22,7 @@ from duologue.journal.journal import Entry
 from duologue.journal.upgrade import upgrade
 from duologue.journal.view import RunView
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
 
 
 class JsonlSink:

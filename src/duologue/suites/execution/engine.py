@@ -28,7 +28,7 @@ from duologue.suites.playing.play import JOURNALS, Options, Player
 from duologue.suites.playing.shelf import ModelShelf
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
-from duologue.suites.specs.suite import Suite
+from duologue.suites.specs.suite import Replay, Suite
 
 if TYPE_CHECKING:
     from duologue.suites.mocks.file import ResponseFile
@@ -132,7 +132,10 @@ class Engine:
         self, filters: Filters | None = None, *, trials: int | None = None, seed: int | None = None
     ) -> Plan:
         """The test cases; see :func:`duologue.suites.plan.generate_plan`."""
-        return generate_plan(self.suite, filters, trials=trials, seed=seed, recordings=self._recordings.names)
+        return generate_plan(self.suite, filters, trials=trials, seed=seed, recordings=self._recorded)
+
+    def _recorded(self, replay: Replay) -> Sequence[str]:
+        return self._recordings.names(replay)
 
     async def execute(
         self, plan: Plan | None = None, settings: Settings | None = None, *, observers: Sequence[Observer] = ()
@@ -206,7 +209,7 @@ class Engine:
             execution_id=execution_id,
             shelf=shelf,
             toolbox=self._toolbox,
-            recordings=self._recordings,
+            recordings=lambda: self._recordings,
             options=options,
         )
 

@@ -31,9 +31,6 @@ def find_broken_checks(suite: Suite, problems: Problems, *, whole: bool = True) 
     evals = [*suite.pack_evals, *(spec for prompt in suite.prompts for spec in prompt.evals)]
     if not specs and not guardrails and not evals:
         return
-    from duologue import checks
-
-    known = frozenset(checks.known_types())
     resources = resources_of(suite) if whole else None
     attempts: list[tuple[CheckSpec | GuardrailSpec | PackEvalSpec, Callable[[], Any]]] = [
         *((spec, partial(made_check, spec, scope, resources or _lenient(spec.params))) for spec, scope in specs),
@@ -41,7 +38,7 @@ def find_broken_checks(suite: Suite, problems: Problems, *, whole: bool = True) 
         *((spec, partial(made_eval, spec, resources)) for spec in evals),
     ]
     for spec, make in attempts:
-        _attempt(spec, make, known, problems)
+        _attempt(spec, make, problems)
     _find_idle_thresholds(suite, problems)
 
 
@@ -131,10 +128,12 @@ def _in(specs: Iterable[CheckSpec], scope: Scope) -> Iterator[tuple[CheckSpec, S
 def _attempt(
     spec: CheckSpec | GuardrailSpec | PackEvalSpec,
     make: Callable[[], Any],
-    known: frozenset[str],
     problems: Problems,
 ) -> None:
-    if spec.type not in known and spec.type not in _WRAPPERS and ":" not in spec.type:
+    from duologue import checks
+
+    if spec.type not in _WRAPPERS and ":" not in spec.type and not checks.is_known(spec.type):
+        known = checks.known_types()
         told = f"unknown check type '{cut(spec.type)}'{hint(spec.type, known)}"
         problems.error(_place(spec, "type"), f"{told} There are {len(known)}, such as {listed(sorted(known)[:6])}")
         return

@@ -64,7 +64,8 @@ class Player:
     Args:
         suite: what is played.
         execution_id: the ids of runs derive from it.
-        shelf, toolbox, recordings: models, tools and recordings of the suite.
+        shelf, toolbox: models and tools of the suite.
+        recordings: gives its recordings; asked only if there is a replay.
         options: how.
     """
 
@@ -75,7 +76,7 @@ class Player:
         execution_id: str,
         shelf: ModelShelf,
         toolbox: Toolbox,
-        recordings: RecordingShelf,
+        recordings: Callable[[], RecordingShelf],
         options: Options,
     ) -> None:
         self.suite = suite
@@ -100,7 +101,7 @@ class Player:
             from duologue.suites.playing.replaying import ReplayCasting
 
             replay = self._named("replays", case.scenario)
-            return ReplayCasting(self.suite, replay, self._shelf, self._recordings)
+            return ReplayCasting(self.suite, replay, self._shelf, self._recordings())
         scenario, agent = self._named("scenarios", case.scenario), self._named("agents", case.agent)
         return Casting(self.suite, scenario, agent, case.region, self._shelf, self._toolbox)
 

@@ -68,7 +68,8 @@ Duration = Annotated[
 class Spec(BaseModel):
     """Base of everything that is written in a suite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # What is not used in a process is not built there.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     environment_fields: ClassVar[tuple[str, ...]] = ()
     """Fields in which ``${NAME}`` and ``${NAME:-default}`` stand for environment variables."""
