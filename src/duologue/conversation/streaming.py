@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,7 +38,7 @@ class StreamChunk:
     finish_reason: Literal["message", "run"] | None = None
 
 
-async def chunks_of(executor: ScenarioExecutor) -> AsyncIterator[StreamChunk]:
+async def chunks_of(executor: ScenarioExecutor) -> AsyncGenerator[StreamChunk]:
     """Play the scenario and yield what happens. Leaving the iteration early cancels the run."""
     queue: asyncio.Queue[StreamChunk | None] = asyncio.Queue()
 

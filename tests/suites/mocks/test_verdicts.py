@@ -8,11 +8,12 @@ import duologue
 from duologue.agents.judge import JudgeAgent
 from duologue.checks import Resources, create
 from duologue.errors import CheckError, JudgeError, ModelRejectedError
+from duologue.journal.events import CheckEvaluated
 from duologue.messages import user_message
 from duologue.models.base import ModelRequest
 from duologue.suites.mocks import MockModel, ResponseFile
 from duologue.testing import ScriptedAgent, ScriptedUserAgent
-from duologue.vocabulary import Decision, Verdict
+from duologue.vocabulary import CheckStatus, Decision, Verdict
 
 
 def judge_model(tmp_path: Path, text: str | None, judge: str = "strict", scenario: str = "s") -> MockModel:
@@ -117,3 +118,35 @@ async def test_a_criterion_without_a_word_is_an_error(tmp_path: Path) -> None:
 async def test_an_undecided_check_is_an_error_and_no_pass(tmp_path: Path) -> None:
     with pytest.raises(CheckError, match="undecided"):
         await checked(judge_model(tmp_path, "judges: {strict: undecided}"))
+
+
+async def graded(model: MockModel, **params: object) -> CheckEvaluated:
+    given = {"metrics": ["response_delivery", "task_completion"], "expected_outcomes": ["It greets."], **params}
+    check = create("metrics", given, resources=Resources(judge=model))
+    agents = [ScriptedUserAgent(["hi"]), ScriptedAgent(["Hello!"])]
+    script = [duologue.user(), duologue.agent()]
+    result = await duologue.arun("s", "d", agents=agents, script=script, checks=[check], verbose=False)
+    return result.checks[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "status", "score", "grades"),
+    [
+        ("pass", CheckStatus.PASSED, 1.0, [5, 5]),
+        ("fail", CheckStatus.FAILED, 0.0, [0, 0]),
+        ("{verdict: pass, score: 0.8}", CheckStatus.PASSED, None, [4, 5]),
+        ("{verdict: pass, criteria: {response_delivery: fail}}", CheckStatus.FAILED, None, [0, 5]),
+        ("{verdict: pass, criteria: {It greets.: fail}}", CheckStatus.FAILED, 1.0, [5, 5]),
+    ],
+)
+async def test_a_verdict_is_a_grade_for_each_metric(
+    tmp_path: Path, written: str, status: CheckStatus, score: float | None, grades: list[int]
+) -> None:
+    check = await graded(judge_model(tmp_path, f"judges: {{strict: {written}}}"))
+    assert (check.status, [item["score"] for item in check.details["metrics"]]) == (status, grades)
+    assert score is None or check.score == score
+
+
+async def test_metrics_cannot_be_undecided(tmp_path: Path) -> None:
+    with pytest.raises(CheckError, match="the judge of metrics says pass or fail"):
+        await graded(judge_model(tmp_path, "judges: {strict: undecided}"))

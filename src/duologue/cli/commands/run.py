@@ -97,7 +97,7 @@ def run(
         return run_function(target, request)
     from duologue.cli.commands.suite_report import Shown, run_and_show
     from duologue.cli.commands.suite_run import Request
-    from duologue.suites.execution.engine import Settings
+    from duologue.suites.execution.settings import Settings
     from duologue.suites.plan.build import Filters
 
     return run_and_show(

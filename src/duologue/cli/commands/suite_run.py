@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duologue.errors import ConfigurationError
-from duologue.reports.keeping import LAUNCH, ResultFolder, clear, refuse_used, unfinished
-from duologue.suites.execution.engine import Engine, Settings, new_execution_id
+from duologue.reports.claiming import claimed
+from duologue.reports.keeping import LAUNCH, ResultFolder, Unfinished, clear, refuse_used, unfinished
+from duologue.suites.execution.engine import Engine, new_execution_id
+from duologue.suites.execution.settings import Settings
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.build import Filters
 from duologue.suites.plan.cases import Plan
@@ -72,22 +74,28 @@ async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Do
     async with engine:
         if request.mock is not None:
             engine.enable_mock_mode(request.mock or None)
-        plan, settings = _planned(engine, request)
-        folder = _folder(engine, request, settings)
-        if request.overwrite and not request.resume:
-            clear(folder)
-        if request.record:
-            engine.enable_recording(folder)
-        keeper = ResultFolder(folder, suite=engine.suite.name, path=path, resuming=request.resume is not None)
-        with _interruptible(engine):
-            execution = await engine.execute(plan, settings, observers=[keeper, *observers])
-    return Done(execution=execution, folder=folder, files=_reports(execution, folder, engine, request))
+        with ExitStack() as held:
+            if request.resume is not None:
+                held.enter_context(claimed(request.resume))
+            plan, settings = _planned(engine, request)
+            folder = _folder(engine, request, settings)
+            if request.resume is None:
+                _make(folder)
+                held.enter_context(claimed(folder))
+                if request.overwrite:
+                    clear(folder)
+            if request.record:
+                engine.enable_recording(folder)
+            keeper = ResultFolder(folder, suite=engine.suite.name, path=path, resuming=request.resume is not None)
+            with _interruptible(engine):
+                execution = await engine.execute(plan, settings, observers=[keeper, *observers])
+            return Done(execution=execution, folder=folder, files=_reports(execution, folder, engine, request))
 
 
 def _planned(engine: Engine, request: Request) -> tuple[Plan, Settings]:
     """What is run, and the name of the execution."""
     if request.resume is not None:
-        earlier = unfinished(request.resume)
+        earlier = _earlier(request.resume, engine, request)
         return earlier.plan, replace(request.settings, execution_id=earlier.id, known=earlier.known, resuming=True)
     seed = request.seed
     failed: set[str] | None = None
@@ -101,6 +109,24 @@ def _planned(engine: Engine, request: Request) -> tuple[Plan, Settings]:
     if not cases:
         raise ConfigurationError(f"every test case of {request.failed_in} passed, or none of them is in the suite now")
     return replace(plan, cases=tuple(replace(case, index=index) for index, case in enumerate(cases))), settings
+
+
+def _earlier(folder: Path, engine: Engine, request: Request) -> Unfinished:
+    """The execution that is gone on with, as it was planned."""
+    given = {"filters": any(vars(request.filters).values()), "--failed-in": request.failed_in, "--out": request.out}
+    given |= {"--trials": request.trials, "--seed": request.seed is not None, "--overwrite": request.overwrite}
+    extra = [name for name, value in given.items() if value]
+    if extra:
+        raise ConfigurationError(
+            f"--resume goes on with what was planned, in the folder where it is; leave out {' and '.join(extra)}"
+        )
+    earlier = unfinished(folder)
+    if earlier.plan.suite != engine.suite.name:
+        raise ConfigurationError(
+            f"{folder} holds an execution of the suite '{earlier.plan.suite}' ({earlier.path}), and this one is "
+            f"'{engine.suite.name}'; name the same suite"
+        )
+    return earlier
 
 
 def _failed(folder: Path, seed: int | None) -> tuple[int, set[str]]:
@@ -141,6 +167,15 @@ def _reports(execution: ExecutionResult, folder: Path, engine: Engine, request: 
     formats = request.formats or (output.formats if output else ())
     names = output.files if output else {}
     return write_reports(execution, folder, formats, names=names)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder {folder} for the results cannot be made: {error.strerror}; choose another with --out"
+        ) from error
 
 
 @contextmanager

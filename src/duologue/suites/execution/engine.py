@@ -8,8 +8,8 @@ execution = await engine.execute(plan)
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,9 +21,11 @@ from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.suites.execution.launch import DEFAULT_CONCURRENCY, Launch
 from duologue.suites.execution.observers import Observer, Observers
+from duologue.suites.execution.parts import Parts, joined, parts_of
+from duologue.suites.execution.settings import Settings
 from duologue.suites.manifests.loading import load
 from duologue.suites.plan.build import Filters, generate_plan
-from duologue.suites.plan.cases import Plan
+from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.playing.play import JOURNALS, Options, Player
 from duologue.suites.playing.shelf import ModelShelf
 from duologue.suites.results.execution import Allowance, ExecutionResult
@@ -31,36 +33,11 @@ from duologue.suites.results.run import RunResult
 from duologue.suites.specs.suite import Replay, Suite
 
 if TYPE_CHECKING:
+    from duologue.conversation.streaming import StreamChunk
+    from duologue.models.base import Model
     from duologue.suites.mocks.file import ResponseFile
     from duologue.suites.replay import RecordingShelf
     from duologue.suites.tools.toolbox import Toolbox
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How an execution is run; None takes what the suite says, or the default.
-
-    Attributes:
-        concurrency: test cases at once.
-        run_timeout: seconds for one run.
-        max_turns: turns after which a free conversation ends, over what scenarios say.
-        fail_fast: begin no further case after one that failed or broke.
-        allow_undecided, allow_errors: how many such cases are put up with; ``all`` for any number.
-        execution_id: its name; None for a new one.
-        resuming: an earlier launch of the same execution was cut off; models are not asked again what they answered
-            then.
-        known: results of that launch, which are not run again.
-    """
-
-    concurrency: int | None = None
-    run_timeout: float | None = None
-    max_turns: int | None = None
-    fail_fast: bool = False
-    allow_undecided: int | str | None = None
-    allow_errors: int | str | None = None
-    execution_id: str | None = None
-    resuming: bool = False
-    known: Sequence[RunResult] = ()
 
 
 @dataclass(kw_only=True)
@@ -73,6 +50,7 @@ class Engine:
         mocks: the response file of mock mode.
         mocking: mock mode: every model answers from ``mocks``, or with a fixed sentence.
         recordings: the folder for journals; None for none.
+        parts: agents and models that the program hands over; see :meth:`from_parts`.
         clock: time, for tests.
     """
 
@@ -81,6 +59,7 @@ class Engine:
     mocks: ResponseFile | None = None
     mocking: bool = False
     recordings: Path | None = None
+    parts: Parts = field(default_factory=Parts)
     clock: Clock = field(default_factory=SystemClock)
     results: dict[str, RunResult] = field(default_factory=dict[str, RunResult])
     """Of all executions of this engine, by run id."""
@@ -102,6 +81,25 @@ class Engine:
             SuiteError: something is wrong with the files; the error has all of it.
         """
         return cls(suite=load(path), path=str(path))
+
+    @classmethod
+    def from_parts(
+        cls, suite: Suite, *, agents: Mapping[str, Any] | None = None, models: Mapping[str, Model] | None = None
+    ) -> Self:
+        """The engine of a suite that a program has made or changed, with agents and models of its own.
+
+        Args:
+            suite: with or without entries for the parts; those that it does not name are added to it.
+            agents: by name an AgentAdapter, its class, a function that makes one, or a function of the AgentInput that
+                answers.
+            models: by name; agents, simulators and judges of the suite use them by it.
+
+        Raises:
+            SuiteError: something in the suite leads nowhere.
+            TargetError: what stands for an agent is none.
+        """
+        parts = parts_of(agents or {}, models or {})
+        return cls(suite=joined(suite, parts), parts=parts)
 
     async def __aenter__(self) -> Self:
         return self
@@ -176,9 +174,23 @@ class Engine:
             allowance=self._allowance(settings),
             environment=self._environment(),
             thresholds=_thresholds(plan, player),
+            metrics_threshold=self.suite.defaults.metrics_threshold,
         )
         told.finished(execution)
         return execution
+
+    async def stream(self, case: TestCase, settings: Settings | None = None) -> AsyncGenerator[StreamChunk | RunResult]:
+        """Run a single test case and yield what happens in it; the last thing is its result.
+
+        Leaving the iteration early cancels the run.
+        """
+        settings = settings or Settings()
+        player = await self._player(settings.execution_id or new_execution_id(self.clock), settings, Observers(()))
+        async with aclosing(player.stream(case)) as happenings:
+            async for happening in happenings:
+                if isinstance(happening, RunResult):
+                    self.results[happening.run_id] = happening
+                yield happening
 
     def stop(self) -> None:
         """Begin no further case; a second call cancels those under way."""
@@ -203,7 +215,7 @@ class Engine:
             clock=self.clock,
             on_event=told.event if told.wants_events else None,
         )
-        shelf = ModelShelf(self.suite, mocks=self.mocks, mocking=self.mocking)
+        shelf = ModelShelf(self.suite, mocks=self.mocks, mocking=self.mocking, given=self.parts.models)
         return Player(
             self.suite,
             execution_id=execution_id,
@@ -211,6 +223,7 @@ class Engine:
             toolbox=self._toolbox,
             recordings=lambda: self._recordings,
             options=options,
+            given=self.parts.agents,
         )
 
     def _concurrency(self, settings: Settings) -> int:

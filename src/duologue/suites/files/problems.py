@@ -18,6 +18,9 @@ _LISTED = 12
 _REPORTED = 50
 
 
+NOWHERE = "?"
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong, or that is not what its author may think.
@@ -35,7 +38,9 @@ class Problem:
     def __str__(self) -> str:
         word = "warning: " if self.severity == "warning" else ""
         where = f"{self.position.field}: " if self.position.field else ""
-        return f"{self.position}: {word}{where}{self.message}"
+        # What a program has made is written nowhere.
+        place = f"{self.position}: " if self.position.line or self.position.file != NOWHERE else ""
+        return f"{place}{word}{where}{self.message}"
 
 
 @dataclass(kw_only=True)

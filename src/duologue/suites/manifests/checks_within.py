@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from duologue.errors import ConfigurationError
+from duologue.suites.files.importing import make_importable
 from duologue.suites.files.positions import Position
 from duologue.suites.files.problems import Problems, cut, hint, listed
 from duologue.suites.specs.checking import CheckSpec, GuardrailSpec, PackEvalSpec
@@ -15,6 +16,10 @@ from duologue.suites.specs.spec import Spec
 from duologue.suites.specs.suite import Suite
 from duologue.vocabulary import Scope
 
+_SHARED = (
+    "another check of this scenario is called the same ({first}) and asks for another pass_threshold: they are counted "
+    "together, and the higher one holds. Give each a 'message' of its own"
+)
 _WRAPPERS = ("assertion", "guardrail")
 
 
@@ -31,6 +36,8 @@ def find_broken_checks(suite: Suite, problems: Problems, *, whole: bool = True) 
     evals = [*suite.pack_evals, *(spec for prompt in suite.prompts for spec in prompt.evals)]
     if not specs and not guardrails and not evals:
         return
+    if any(":" in spec.type for spec, _ in specs):  # a function of the suite's own modules
+        make_importable(suite.folder)
     resources = resources_of(suite) if whole else None
     attempts: list[tuple[CheckSpec | GuardrailSpec | PackEvalSpec, Callable[[], Any]]] = [
         *((spec, partial(made_check, spec, scope, resources or _lenient(spec.params))) for spec, scope in specs),
@@ -40,6 +47,7 @@ def find_broken_checks(suite: Suite, problems: Problems, *, whole: bool = True) 
     for spec, make in attempts:
         _attempt(spec, make, problems)
     _find_idle_thresholds(suite, problems)
+    _find_shared_thresholds(suite, problems)
 
 
 def every_check(suite: Suite) -> Iterator[tuple[CheckSpec, Scope]]:
@@ -171,3 +179,17 @@ def _find_idle_thresholds(suite: Suite, problems: Problems) -> None:
 
 def _of(scenario: Scenario) -> list[CheckSpec]:
     return [*(spec for turn in scenario.turns for spec in turn.checks), *scenario.checks]
+
+
+def _find_shared_thresholds(suite: Suite, problems: Problems) -> None:
+    """Warn of checks that are counted together because they are called the same, and ask for different shares."""
+    for scenario in suite.scenarios:
+        first: dict[str, CheckSpec] = {}
+        for spec in _of(scenario):
+            other = first.setdefault(spec.message or f"{spec.type} {sorted(spec.params.items(), key=str)}", spec)
+            if _share_of(other) != _share_of(spec):
+                problems.warning(_place(spec, "type"), _SHARED.format(first=other.place("type")))
+
+
+def _share_of(spec: CheckSpec) -> float:
+    return 1.0 if spec.pass_threshold is None else spec.pass_threshold

@@ -16,9 +16,11 @@ from duologue.models.base import ModelRequest
 from duologue.suites.mocks.shapes import VerdictShape, Word
 
 _CRITERION = re.compile(r"^(c\d+): (\".*\")$", re.MULTILINE)
+_OUTCOME = re.compile(r"^(o\d+): (\".*\")$", re.MULTILINE)
 _LINE = re.compile(r"^\[(m\d+)\] (\w+)", re.MULTILINE)
 _WORDS: dict[Word, str] = {"pass": "true", "fail": "false", "undecided": "inconclusive"}
 _SCORES: dict[Word, float] = {"pass": 1.0, "fail": 0.0, "undecided": 0.5}
+_HIGHEST_GRADE = 5
 _REASON = "written in the response file"
 
 
@@ -41,6 +43,8 @@ def judgement(entry: VerdictShape, request: ModelRequest) -> str:
     fields = cast("dict[str, Any]", (request.response_schema or {}).get("properties") or {})
     if "criteria" in fields and "verdict" in fields:
         return json.dumps(_by_criteria(entry, request, fields), ensure_ascii=False)
+    if fields and fields.keys() <= {"metrics", "outcomes"}:
+        return json.dumps(_grades(entry, request, fields), ensure_ascii=False)
     if "passed" in fields or not fields:
         return json.dumps(_as_a_whole(entry, request), ensure_ascii=False)
     raise UnknownFormError(
@@ -60,6 +64,34 @@ def _by_criteria(entry: VerdictShape, request: ModelRequest, fields: dict[str, A
         {"id": name, "reason": reason, "evidence": evidence, "decision": _WORDS[word]} for name, word in words.items()
     ]
     return {"criteria": criteria, "reasoning": reason, "verdict": _whole(list(words.values()))}
+
+
+def _grades(entry: VerdictShape, request: ModelRequest, fields: dict[str, Any]) -> dict[str, Any]:
+    """Grades of metrics, each as good or as bad as it can be unless a score is written; whether outcomes are met."""
+    asked = _last_user_text(request)
+    common = {"reason": entry.reasoning or _REASON, "evidence": _evidence(asked)}
+    found: dict[str, dict[str, Any]] = {name: {} for name in fields}
+    for name, form in fields.get("metrics", {}).get("properties", {}).items():
+        found["metrics"][name] = {**common, **_grade(_decided(entry, name), entry.score, form["properties"])}
+    outcomes = _OUTCOME.findall(asked) if "outcomes" in fields else []
+    for name, text in outcomes:
+        found["outcomes"][name] = {**common, "met": _decided(entry, str(json.loads(text))) == "pass"}
+    return found
+
+
+def _grade(word: Word, share: float | None, form: dict[str, Any]) -> dict[str, Any]:
+    codes = form["failure_code"].get("anyOf", [{}])[0].get("enum", [None])
+    if "passed" in form:
+        return {"applies": True, "passed": word == "pass", "failure_code": None if word == "pass" else codes[0]}
+    score = round(_HIGHEST_GRADE * (_SCORES[word] if share is None else share))
+    return {"applies": True, "score": score, "failure_code": None if score == _HIGHEST_GRADE else codes[0]}
+
+
+def _decided(entry: VerdictShape, criterion: str) -> Word:
+    word = _word(entry, criterion)
+    if word == "undecided":
+        raise UnknownFormError("the judge of metrics says pass or fail, and the file says 'undecided'")
+    return word
 
 
 def _as_a_whole(entry: VerdictShape, request: ModelRequest) -> dict[str, Any]:

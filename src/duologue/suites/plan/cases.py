@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 _LONGEST_SLUG = 80
+_DIGITS = 16
+"""Of the hash in the id of a run: enough for a million cases that are called alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class TestCase:
 
     def run_id(self, execution_id: str) -> str:
         """A name for its run in this execution: readable, unique, and fit for a file."""
-        digest = hashlib.sha256(f"{execution_id}\x1f{self.identity}".encode()).hexdigest()[:8]
+        digest = hashlib.sha256(f"{execution_id}\x1f{self.identity}".encode()).hexdigest()[:_DIGITS]
         words = [self.scenario, self.agent or "", self.persona or "", f"t{self.trial}" if self.trials > 1 else ""]
         slug = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-").lower() for word in words if word)
         return f"{slug[:_LONGEST_SLUG].strip('-') or 'run'}-{digest}"

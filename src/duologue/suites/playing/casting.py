@@ -65,6 +65,7 @@ class Casting:
     Attributes:
         suite, scenario, agent, region: what is cast.
         shelf, toolbox: models and tools, shared by all castings of an execution.
+        given: what makes the agent, where a program hands it over.
     """
 
     suite: Suite
@@ -73,6 +74,7 @@ class Casting:
     region: str
     shelf: ModelShelf
     toolbox: Toolbox
+    given: Callable[[], AgentAdapter] | None = None
     _turn_checks: dict[int, tuple[Check, ...]] = field(default_factory=dict[int, "tuple[Check, ...]"])
 
     @property
@@ -140,10 +142,18 @@ class Casting:
 
     @cached_property
     def thresholds(self) -> dict[str, float]:
-        """The share of trials that checks need, by name, where it is not all of them."""
-        checks = [*self.run_checks, *(check for index in range(len(self.scenario.turns)) for check in self._of(index))]
-        shares = {check.name: getattr(check, "pass_threshold", None) for check in checks}
-        return {name: share for name, share in shares.items() if share is not None}
+        """The share of trials that checks need, by name, where it is not all of them.
+
+        Checks of one name are counted together, so that the strictest of them decides.
+        """
+        shares: dict[str, float] = {}
+        for check in [
+            *self.run_checks,
+            *(item for index in range(len(self.scenario.turns)) for item in self._of(index)),
+        ]:
+            share: float | None = getattr(check, "pass_threshold", None)
+            shares[check.name] = max(shares.get(check.name, 0.0), 1.0 if share is None else share)
+        return {name: share for name, share in shares.items() if share < 1}
 
     @cached_property
     def tolerated(self) -> frozenset[str]:
@@ -183,7 +193,9 @@ class Casting:
 
     @cached_property
     def _make_agent(self) -> MakeAgent:
-        spec = self.agent
+        spec, given = self.agent, self.given
+        if given is not None:
+            return lambda _case: given()
         if spec.target:
             from duologue.suites.playing.targets import load_agent
 

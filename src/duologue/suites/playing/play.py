@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.context import Clock, Context, Ids, RandomIds, SystemClock
 from duologue.conversation.executor import ScenarioExecutor
+from duologue.conversation.streaming import StreamChunk, chunks_of
 from duologue.errors import ConfigurationError, DuologueError
 from duologue.journal.events import ErrorInfo
 from duologue.journal.journal import Entry
@@ -21,6 +23,7 @@ from duologue.suites.plan.cases import TestCase
 from duologue.suites.playing.casting import Casting
 from duologue.suites.playing.fold import run_result
 from duologue.suites.playing.shelf import ModelShelf
+from duologue.suites.playing.targets import MakeAgent
 from duologue.suites.results.run import RunResult
 from duologue.suites.specs.spec import seconds_of
 from duologue.suites.specs.suite import Suite
@@ -66,6 +69,7 @@ class Player:
         execution_id: the ids of runs derive from it.
         shelf, toolbox: models and tools of the suite.
         recordings: gives its recordings; asked only if there is a replay.
+        given: agents that a program hands over, by name.
         options: how.
     """
 
@@ -78,6 +82,7 @@ class Player:
         toolbox: Toolbox,
         recordings: Callable[[], RecordingShelf],
         options: Options,
+        given: Mapping[str, MakeAgent] | None = None,
     ) -> None:
         self.suite = suite
         self.execution_id = execution_id
@@ -85,8 +90,9 @@ class Player:
         self._toolbox = toolbox
         self._recordings = recordings
         self._options = options
+        self._given = given or {}
         self._castings: dict[tuple[str, str, str | None, str], Casting | ReplayCasting] = {}
-        self._configs: dict[str, ScenarioConfig] = {}
+        self._configs: dict[tuple[str, str], ScenarioConfig] = {}
 
     def casting(self, case: TestCase) -> Casting | ReplayCasting:
         """What the case shares with others of the same scenario, agent and region, or of the same replay."""
@@ -103,7 +109,8 @@ class Player:
             replay = self._named("replays", case.scenario)
             return ReplayCasting(self.suite, replay, self._shelf, self._recordings())
         scenario, agent = self._named("scenarios", case.scenario), self._named("agents", case.agent)
-        return Casting(self.suite, scenario, agent, case.region, self._shelf, self._toolbox)
+        given = self._given.get(agent.name)
+        return Casting(self.suite, scenario, agent, case.region, self._shelf, self._toolbox, given)
 
     def _named(self, section: str, name: str | None) -> Any:
         found = self.suite.named(section, name)
@@ -119,7 +126,7 @@ class Player:
         """The share of trials that checks of a case need, by name, where it is not all of them."""
         try:
             return self.casting(case).thresholds
-        except DuologueError:  # a case that cannot be prepared has told so in its result
+        except Exception:  # a case that cannot be prepared has told so in its result
             return {}
 
     async def play(self, case: TestCase) -> RunResult:
@@ -127,13 +134,32 @@ class Player:
         try:
             casting = self.casting(case)
             executor = self._executor(case, casting)
-        except DuologueError as error:
+        except Exception as error:
             return not_begun(case, case.run_id(self.execution_id), error)
         try:
             await executor.perform()
         except asyncio.CancelledError:
             raise Cancelled(self._result(case, casting, executor)) from None
         return self._result(case, casting, executor)
+
+    async def stream(self, case: TestCase) -> AsyncGenerator[StreamChunk | RunResult]:
+        """Play one case and yield what happens: pieces of text, messages, and at the end the result.
+
+        Leaving the iteration early cancels the run. A case that cannot begin gives its result only.
+        """
+        try:
+            casting = self.casting(case)
+            executor = self._executor(case, casting)
+        except DuologueError as error:
+            yield not_begun(case, case.run_id(self.execution_id), error)
+            return
+        async with aclosing(chunks_of(executor)) as chunks:
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            except (DuologueError, AssertionError):
+                pass  # it is in the journal, and so in the result
+        yield self._result(case, casting, executor)
 
     def _executor(self, case: TestCase, casting: Casting | ReplayCasting) -> ScenarioExecutor:
         options, told = self._options, self._options.on_event
@@ -155,15 +181,17 @@ class Player:
         return Recall(entry.event for entry in read_journal(partial).entries)
 
     def _config(self, casting: Casting | ReplayCasting) -> ScenarioConfig:
-        scenario = casting.scenario if isinstance(casting, Casting) else None
-        key = scenario.name if scenario else ""
+        scenario, agent = (casting.scenario, casting.agent) if isinstance(casting, Casting) else (None, None)
+        key = (scenario.name, agent.name) if scenario and agent else ("", "")
         held = self._configs.get(key)
         if held is None:
             limit = self._options.run_timeout
             if limit is None and self.suite.defaults.run_timeout:
                 limit = seconds_of(self.suite.defaults.run_timeout)
             base = effective_config(
-                max_turns=self._options.max_turns or (scenario.max_turns if scenario else None), run_timeout=limit
+                max_turns=self._options.max_turns or (scenario.max_turns if scenario else None),
+                run_timeout=limit,
+                agent_timeout=agent.timeout if agent else None,
             )
             changes = {"verbose": False, "record": self._options.journals, "seed": None, "headless": True}
             held = self._configs[key] = base.model_copy(update=changes)

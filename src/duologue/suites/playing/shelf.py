@@ -34,13 +34,21 @@ class ModelShelf:
         suite: has the models.
         mocks: the response file of mock mode; None for real models.
         mocking: mock mode, with or without a file.
+        given: models that exist already, by name.
     """
 
-    def __init__(self, suite: Suite, *, mocks: ResponseFile | None = None, mocking: bool = False) -> None:
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        mocks: ResponseFile | None = None,
+        mocking: bool = False,
+        given: Mapping[str, Model] | None = None,
+    ) -> None:
         self.suite = suite
         self._mocks = mocks
         self._mocking = mocking or mocks is not None
-        self._made: dict[str, Model] = {}
+        self._made: dict[str, Model] = dict(given or {})
         self._files: dict[str, ResponseFile] = {}
 
     @property

@@ -6,7 +6,6 @@ answers. It is imported once for all runs of an execution; a class is made anew 
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import importlib.util
 import inspect
@@ -19,7 +18,9 @@ from typing import Any, ClassVar
 
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.errors import TargetError
+from duologue.suites.files.importing import make_importable
 from duologue.suites.files.problems import nearest
+from duologue.suites.playing.blocking import in_thread
 from duologue.vocabulary import AgentRole
 
 MakeAgent = Callable[[], AgentAdapter]
@@ -32,6 +33,9 @@ def load_agent(target: str, folder: Path, name: str) -> MakeAgent:
         target: ``module:name`` or ``file.py:name``, the file relative to ``folder``.
         folder: of the suite.
         name: of the agent, for reports.
+
+    Returns:
+        A function that gives an agent, or raises TargetError where the code that makes it fails.
 
     Raises:
         TargetError: it cannot be loaded, or is no agent.
@@ -47,27 +51,43 @@ def load_agent(target: str, folder: Path, name: str) -> MakeAgent:
         raise TargetError(
             f"the agent '{name}': {module_name} has no '{attribute}'{nearest(attribute, names)}"
         ) from error
-    return _maker(found, target, name)
+    return agent_maker(found, target, name)
 
 
-def _maker(found: Any, target: str, name: str) -> MakeAgent:
+def agent_maker(found: Any, target: str, name: str) -> MakeAgent:
+    """What makes the agent for a run.
+
+    Args:
+        found: an :class:`AgentAdapter`, its class, a function that makes one, or a function of the input that answers.
+        target: how it is called where it was found.
+        name: of the agent, for reports.
+
+    Raises:
+        TargetError: it is none of these.
+    """
     if isinstance(found, AgentAdapter):
         return lambda: found
     if inspect.isclass(found) and issubclass(found, AgentAdapter):
-        return found
+        return lambda: _made(found, target, name)
     if not callable(found):
         raise TargetError(
             f"the agent '{name}': {target} is a {type(found).__name__}; expected an AgentAdapter, its class or a "
             "function"
         )
     if _takes_nothing(found):
-        return lambda: _made(found(), target, name)
+        return lambda: _made(found, target, name)
     return lambda: FunctionAgent(found, name)
 
 
-def _made(value: Any, target: str, name: str) -> AgentAdapter:
+def _made(make: Callable[[], Any], target: str, name: str) -> AgentAdapter:
+    try:
+        value = make()
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"the agent '{name}': {target}() failed: {type(error).__name__}: {error}") from error
     if isinstance(value, AgentAdapter):
         return value
+    if inspect.iscoroutine(value):
+        value.close()
     raise TargetError(
         f"the agent '{name}': {target}() returned a {type(value).__name__}; expected an AgentAdapter. A function that "
         "answers takes the AgentInput as its argument."
@@ -93,7 +113,7 @@ class FunctionAgent(AgentAdapter):
         """What the function answers."""
         if self._is_async:
             return await self._function(input)
-        answer = await asyncio.to_thread(self._function, input)
+        answer = await in_thread(lambda: self._function(input))
         return await answer if inspect.isawaitable(answer) else answer
 
 
@@ -101,10 +121,11 @@ def _module(written: str, folder: Path, name: str) -> ModuleType:
     try:
         if written.endswith(".py"):
             return _file(folder / written)
+        make_importable(folder)
         return importlib.import_module(written)
     except TargetError as error:
         raise TargetError(f"the agent '{name}': {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetError(f"the agent '{name}': {written} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
@@ -117,6 +138,7 @@ def _file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(key, path)
     if spec is None or spec.loader is None:
         raise TargetError(f"{path} is no Python file")
+    make_importable(path.parent)
     module = importlib.util.module_from_spec(spec)
     sys.modules[key] = module
     try:
@@ -128,5 +150,8 @@ def _file(path: Path) -> ModuleType:
 
 
 def _takes_nothing(function: Callable[..., Any]) -> bool:
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # written in C: it does not say what it takes
+        return False
     return not any(item.kind in {item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD} for item in parameters)

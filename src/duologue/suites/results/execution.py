@@ -9,11 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.groups import Group, groups_of
 from duologue.suites.results.run import RunResult, Spent
+
+if TYPE_CHECKING:
+    from duologue.checks.metrics.summary import GradingSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class ExecutionResult:
         allowance: how many undecided and broken test cases are put up with.
         environment: versions and settings that matter for repeating it.
         thresholds: for each group, the share of trials that each check needs; see :mod:`groups`.
+        metrics_threshold: the score, 0 to 100, that metrics have to reach over all graded runs; None for any.
     """
 
     id: str
@@ -71,6 +75,7 @@ class ExecutionResult:
     allowance: Allowance = field(default_factory=Allowance)
     environment: dict[str, Any] = field(default_factory=dict[str, Any])
     thresholds: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    metrics_threshold: float | None = None
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -97,13 +102,32 @@ class ExecutionResult:
         """All model calls of all runs."""
         return sum((run.spent for run in self.runs), Spent())
 
+    @cached_property
+    def grading(self) -> GradingSummary | None:
+        """What metrics come to over all runs that were graded; None where none was."""
+        graded = [run for run in self.runs if any(check.kind == "metrics" for check in run.checks)]
+        if not graded:
+            return None
+        from duologue.checks.metrics.summary import summarise_results
+
+        return summarise_results(graded, metrics_threshold=self.metrics_threshold or 0.0)
+
+    @property
+    def graded_too_low(self) -> bool:
+        """Whether the metrics of all runs together do not reach the score that is asked for."""
+        return self.metrics_threshold is not None and bool(self.grading) and self.grading.metrics_passed is False
+
     @property
     def exit_code(self) -> int:
-        """0 all passed; 1 a case failed; 3 more errors or undecided cases than allowed; 130 interrupted."""
+        """What the process exits with.
+
+        0 all passed; 1 a case failed, or metrics are too low over all; 3 more errors or undecided cases than allowed;
+        130 interrupted.
+        """
         if self.interrupted:
             return 130
         totals, allowed = self.totals, self.allowance
-        if totals.failed:
+        if totals.failed or self.graded_too_low:
             return 1
         beyond = _beyond(totals.undecided, allowed.undecided) or _beyond(totals.errors, allowed.errors)
         return 3 if beyond or totals.cancelled or totals.not_run or not totals.cases else 0

@@ -216,6 +216,8 @@ class Defaults(Spec):
     """Test cases without a verdict that an execution puts up with."""
     allow_errors: Amount | Literal["all"] = 0
     """Broken test cases that an execution puts up with."""
+    metrics_threshold: Annotated[float, Field(ge=0, le=100)] | None = None
+    """The score, 0 to 100, that the metrics of all graded test cases together have to reach; None for any."""
     verbose: bool = False
     """Show conversations while they happen."""
     output: Output | None = None
