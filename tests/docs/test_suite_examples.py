@@ -9,12 +9,12 @@ import pytest
 
 from duologue.suites.manifests.loading import validate
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```yaml(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks():
-    for page in sorted(DOCS.rglob("*.md")):
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for block in BLOCK.finditer(page.read_text("utf-8")):
             if "apiVersion: duologue/v1" in block["body"]:
                 yield page, block["title"], block["body"]

@@ -80,7 +80,7 @@ _HOMES = {
     "validate": "manifests.loading",
 }
 
-__all__ = [*sorted(_HOMES)]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*sorted(_HOMES)]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
