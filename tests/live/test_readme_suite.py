@@ -1,4 +1,4 @@
-"""The suite of the README does what the README says: an agent behind a URL, two personas of the embedded model, no key."""
+"""The suite of the README: an agent behind a URL, two personas of the embedded model, no key. It plays as it says."""
 
 from __future__ import annotations
 
