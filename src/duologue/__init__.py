@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from duologue.agents.red_team import Technique as Technique
     from duologue.agents.scripted_user import ScriptedUser as ScriptedUser
     from duologue.agents.user_simulator import UserSimulatorAgent as UserSimulatorAgent
+    from duologue.checks.metrics import ExpectedToolCall as ExpectedToolCall
+    from duologue.checks.metrics import Grading as Grading
+    from duologue.checks.metrics import GradingCheck as GradingCheck
+    from duologue.checks.metrics import Metric as Metric
+    from duologue.checks.metrics import grade as grade
     from duologue.context import Context as Context
     from duologue.conversation.adapter import AgentAdapter as AgentAdapter
     from duologue.conversation.adapter import AgentInput as AgentInput
@@ -105,10 +110,14 @@ _HOMES: dict[str, str] = {
     "CrescendoStrategy": "agents.red_team",
     "DEFAULT_GOAT_TECHNIQUES": "agents.red_team",
     "DEFAULT_TECHNIQUES": "agents.red_team",
+    "ExpectedToolCall": "checks.metrics",
     "GoatStrategy": "agents.red_team",
+    "Grading": "checks.metrics",
+    "GradingCheck": "checks.metrics",
     "HttpAgent": "agents.http",
     "JudgeAgent": "agents.judge",
     "JudgmentRequest": "conversation.adapter",
+    "Metric": "checks.metrics",
     "ModelConfig": "settings",
     "OtlpReceiver": "tracing.receiver",
     "Persona": "agents.persona",
@@ -134,6 +143,7 @@ _HOMES: dict[str, str] = {
     "cache": "conversation.cache",
     "check": "conversation.script",
     "fail": "conversation.script",
+    "grade": "checks.metrics",
     "judge": "conversation.script",
     "judge_span_collector": "tracing.setup",
     "limit_process": "models.budget",

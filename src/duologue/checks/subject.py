@@ -41,22 +41,22 @@ class Subject:
         self.scope = scope
         self.whole = whole or scope is Scope.CONVERSATION
         self.records: list[MessageAdded] = _so_far(input) if whole and scope is Scope.TURN else input.records
+        self._read: _Reading | None = None
 
     @property
     def messages(self) -> list[Message]:
         """The messages in question."""
         return [record.message for record in self.records]
 
-    @cached_property
+    @property
     def said(self) -> list[Said]:
         """Every text of the agent, in order; messages that only call tools are left out."""
         return self._reading.said
 
-    @cached_property
+    @property
     def answers(self) -> list[Said]:
         """The agent's answer in each turn: the last text of it. One empty answer if it never said anything."""
-        by_turn = {item.turn: item for item in self.said}
-        return list(by_turn.values()) or [Said("", self._last_id(), self.input.turn)]
+        return self._reading.answers or [Said("", self._last_id(), self.input.turn)]
 
     @property
     def answer(self) -> Said:
@@ -70,19 +70,21 @@ class Subject:
             return self.said
         return self.answers
 
-    @cached_property
+    @property
     def calls(self) -> list[Call]:
         """The tool calls in question, with what the tools answered."""
         return self._reading.calls
 
-    @cached_property
+    @property
     def _reading(self) -> _Reading:
         """What the messages say, read once for all checks that look at them one after the other."""
-        state = self.input.state
-        known = _readings.get(state)
-        if known is None or not known.is_of(self.records, state.view.tools):
-            known = _readings[state] = _Reading(self.records, state.view.tools)
-        return known
+        if self._read is None:
+            state = self.input.state
+            known = _readings.get(state)
+            if known is None or not known.is_of(self.records, state.view.tools):
+                known = _readings[state] = _Reading(self.records, state.view.tools)
+            self._read = known
+        return self._read
 
     @property
     def turns(self) -> set[int]:
@@ -141,6 +143,10 @@ class _Reading:
             if text:
                 found.append(Said(text, record.message_id, record.turn))
         return found
+
+    @cached_property
+    def answers(self) -> list[Said]:
+        return list({item.turn: item for item in self.said}.values())
 
     @cached_property
     def calls(self) -> list[Call]:

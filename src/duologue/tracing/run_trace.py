@@ -20,6 +20,7 @@ from duologue.journal.events import (
     CheckEvaluated,
     JudgeDecided,
     ModelCalled,
+    Noted,
     ParticipantSnapshot,
     RunFinished,
     RunStarted,
@@ -29,6 +30,7 @@ from duologue.journal.events import (
 from duologue.journal.journal import Entry
 from duologue.models.names import parse_name
 from duologue.tracing import names
+from duologue.tracing.attacks import Attacks
 from duologue.tracing.collector import SpanCollector
 from duologue.tracing.evaluations import evaluations_of
 from duologue.vocabulary import AgentRole, RunStatus, Scope, Verdict
@@ -50,6 +52,7 @@ class RunTrace:
         self._collector = collector
         self._clock = clock
         self._participants: tuple[ParticipantSnapshot, ...] = ()
+        self._attacks = Attacks()
         self._thread_id = ""
         self._run: Span = trace.INVALID_SPAN
         self._turn: Span = trace.INVALID_SPAN
@@ -69,6 +72,8 @@ class RunTrace:
                 self._tool_called(event, entry.at)
             case CheckEvaluated() | JudgeDecided() as event:
                 self._evaluated(event, entry.at)
+            case Noted() as event:
+                self._noted(event)
             case RunFinished() as event:
                 self._finish(event, entry.at)
             case _:
@@ -131,6 +136,7 @@ class RunTrace:
         weakref.finalize(self, self._collector.end, trace_id).atexit = False
         self._open_turn(0, at)
         self._participants = event.participants
+        self._attacks = Attacks(event.participants)
 
     def _open_turn(self, turn: int, at: float) -> None:
         self._turn_number = turn
@@ -172,6 +178,10 @@ class RunTrace:
         span = self._turn if of_turn else self._run
         for attributes in evaluations_of(event):
             span.add_event(names.EVALUATION_EVENT, attributes, timestamp=nanoseconds(at))
+
+    def _noted(self, event: Noted) -> None:
+        if attributes := self._attacks.attributes(event):
+            self._here().set_attributes(attributes)
 
     def _finish(self, event: RunFinished, at: float) -> None:
         self._turn.end(nanoseconds(at))

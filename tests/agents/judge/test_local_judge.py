@@ -7,12 +7,13 @@ import pytest
 
 from duologue.agents.judge import JudgeAgent
 from duologue.agents.judge import local as local_judge
-from duologue.agents.judge.local import Accuracy, described, plain_transcript, probability_of_yes
+from duologue.agents.judge.local import NOTHING, Accuracy, described, plain_transcript, probability_of_yes
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import JudgeError
 from duologue.messages import user_message
 from duologue.models.base import Completion
+from duologue.models.local.catalogue import DEFAULT_MODEL
 from duologue.models.scripted import ScriptedModel
 from duologue.vocabulary import Decision, Verdict
 
@@ -20,11 +21,15 @@ Case = Callable[..., AgentInput]
 
 
 class Guesser(ScriptedModel):
-    """A model that continues texts: with these probabilities of yes, one a question."""
+    """A model that continues texts: with these probabilities of yes, one a question, and one half before any was said.
 
-    def __init__(self, *shares: float | None) -> None:
-        super().__init__([], name="local/guesser")
+    A share of None is an answer without probabilities.
+    """
+
+    def __init__(self, *shares: float | None, before: float = 0.5, name: str = "local/guesser") -> None:
+        super().__init__([], name=name)
         self.shares = list(shares)
+        self.before = before
         self.prompts: list[str] = []
 
     async def complete(
@@ -38,10 +43,11 @@ class Guesser(ScriptedModel):
         logprobs: int = 0,
     ) -> Completion:
         self.prompts.append(prompt)
-        share = self.shares.pop(0)
+        share = self.before if prompt.count(NOTHING) else self.shares.pop(0)
         if share is None:
             return Completion(text=" Yes")
-        return Completion(text=" Yes", logprobs=({" Yes": math.log(share), " No": math.log(1 - share)},))
+        candidates = {word: math.log(part) for word, part in ((" Yes", share), (" No", 1 - share)) if part}
+        return Completion(text=" Yes", logprobs=(candidates,))
 
 
 async def decide(model: Guesser, case: Case, criteria: list[str], **options: bool) -> ScenarioResult:
@@ -50,21 +56,34 @@ async def decide(model: Guesser, case: Case, criteria: list[str], **options: boo
     return result
 
 
-async def test_probabilities_become_decisions_with_room_for_doubt(case: Case) -> None:
-    result = await decide(Guesser(0.9, 0.5, 0.1), case, ["a", "b", "c"])
-    assert [item.decision for item in result.decisions] == [Decision.MET, Decision.INCONCLUSIVE, Decision.UNMET]
+async def test_what_the_conversation_adds_to_yes_decides(case: Case) -> None:
+    result = await decide(Guesser(0.9, 0.31, 0.29, before=0.3), case, ["a", "b", "c"])
+    assert [item.decision for item in result.decisions] == [Decision.MET, Decision.MET, Decision.UNMET]
     assert (result.verdict, result.advisory) == (Verdict.FAIL, True)
-    assert result.decisions[0].reason == "Probability of yes: 0.90."
+    assert result.decisions[0].reason == "Probability of yes: 0.90, and 0.30 before anything was said."
     assert "have not been measured" in (result.reasoning or "")
+
+
+async def test_a_measured_model_has_to_add_as_much_as_its_threshold_says(case: Case) -> None:
+    (name, threshold), *_ = local_judge.THRESHOLDS.items()
+    enough, too_little = (1 / (1 + math.exp(-threshold + side)) for side in (-0.01, 0.01))
+    result = await decide(Guesser(enough, too_little, name=name), case, ["a", "b"])
+    assert [item.decision for item in result.decisions] == [Decision.MET, Decision.UNMET]
+
+
+@pytest.mark.parametrize(("said", "before"), [(1.0, 0.5), (0.5, 0.0), (0.0, 0.5), (0.5, 1.0)])
+async def test_full_certainty_is_no_error(case: Case, said: float, before: float) -> None:
+    result = await decide(Guesser(said, before=before), case, ["a"])
+    assert result.decisions[0].decision is (Decision.MET if said > before else Decision.UNMET)
 
 
 async def test_the_model_reads_the_conversation_with_its_tool_calls(case: Case) -> None:
     model = Guesser(0.9)
     await decide(model, case, ['The agent says\n"done"'])
     assert model.prompts[0].endswith(
-        "Question: Is this true? \"The agent says 'done'\"\n"
-        'Conversation:\nCustomer: A table for four at 7:30, please.\nTool call: book_table {"people": 4, "time": '
-        '"19:30"}\nTool result: {"ok": true, "table": 12}\nAgent: You have table 12 at 7:30.\nAnswer:'
+        '\n\nConversation:\nCustomer: A table for four at 7:30, please.\nTool call: book_table {"people": 4, "time": '
+        '"19:30"}\nTool result: {"ok": true, "table": 12}\nAgent: You have table 12 at 7:30.\n'
+        "Is it true that \"The agent says 'done'\"?\nAnswer:"
     )
 
 
@@ -97,5 +116,15 @@ def test_a_long_conversation_is_cut_at_its_beginning_and_that_is_told() -> None:
 
 
 def test_the_measured_accuracy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(local_judge.MEASURED, "local/x", Accuracy(right=12, of=16, labels="16 booking criteria"))
-    assert described("local/x") == "Decided by local/x, which agreed with 12 of 16 labels (16 booking criteria)."
+    accuracy = Accuracy(right=12, of=16, kappa=0.5, false_passes=3, unmet=8, labels="16 booking criteria, 2026-11")
+    monkeypatch.setitem(local_judge.MEASURED, "local/x", accuracy)
+    assert described("local/x") == (
+        "Decided by local/x, which was right on 12 of 16 labels (75%; kappa 0.50, where chance gives 0) and passed 3 "
+        "of 8 criteria that were not met (16 booking criteria, 2026-11)."
+    )
+
+
+def test_the_default_local_model_has_been_measured() -> None:
+    name = f"local/{DEFAULT_MODEL}"
+    assert name in local_judge.THRESHOLDS
+    assert "was right on" in described(name)

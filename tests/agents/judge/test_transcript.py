@@ -14,6 +14,7 @@ from duologue.agents.judge.spans import SpanRecord, span_entries
 from duologue.agents.judge.transcript import Entry, entries_of, quoted
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.state import ScenarioState
+from duologue.journal.events import MessageAdded
 from duologue.messages import Message, assistant_message, tool_call, user_message
 
 Case = Callable[..., AgentInput]
@@ -30,6 +31,18 @@ def test_turns_and_ids_are_those_of_the_journal(case: Case) -> None:
         '[m2] assistant (turn 0): "b"',
         '[m3] user (turn 1): "c"',
     ]
+
+
+def test_read_again_a_message_that_was_replaced_or_changed_is_told_as_it_is_now(case: Case) -> None:
+    given = case([user_message("a"), assistant_message("b")])
+    state, first = given.scenario_state, entries_of(given.messages, given.scenario_state)
+    assert entries_of(given.messages, state)[0] is first[0]
+    state.view.records[-1] = MessageAdded(message_id="m2", message=assistant_message("c"), turn=0)
+    messages = [record.message for record in state.view.records]
+    assert [entry.text for entry in entries_of(messages, state)] == [first[0].text, '[m2] assistant (turn 0): "c"']
+    altered: list[Message] = [user_message("z"), messages[1]]
+    assert entries_of(altered, state)[0].text == '[m1] user (turn 0): "z"'
+    assert entries_of(messages, state)[0].text == first[0].text
 
 
 def test_a_message_may_say_something_and_call_tools() -> None:

@@ -77,7 +77,7 @@ def booking() -> list[Message]:
 
 @pytest.fixture
 def graded() -> Callable[..., dict[str, Any]]:
-    """Grades as a model writes them: ``graded(tool_routing=4, task_completion=True, o1=False)``; None: not applicable."""
+    """Grades as a model writes them: ``graded(tool_routing=4, task_completion=True)``; None if it does not apply."""
 
     def make(**grades: float | bool | str | None) -> dict[str, Any]:
         answer: dict[str, Any] = {}

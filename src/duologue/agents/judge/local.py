@@ -1,8 +1,12 @@
 """Judging with a small local model: it is asked for the next word after a question, not for an essay.
 
-Small models that explain themselves decide worse than those of which only the probability of "Yes" is read. Even so
-their word is no verdict: such a judge is advisory unless it is told otherwise, and says how often it was right when it
-was measured.
+Small models that explain themselves decide worse than those of which only the probability of "Yes" is read. And even
+that depends more on the criterion than on the conversation, so the same is asked of a conversation in which nothing was
+said, and what the conversation adds is what counts. This is calibration with an input free of content, after Z. Zhao
+and others, "Calibrate Before Use", ICML 2021.
+
+Their word is no verdict for all that: such a judge is advisory unless it is told otherwise, and says how often it was
+right when it was measured.
 """
 
 from __future__ import annotations
@@ -19,49 +23,49 @@ from duologue.models.base import CompletionModel
 from duologue.models.scope import RunScope
 from duologue.vocabulary import Decision
 
-YES_FROM = 0.6
-"""Probability of "Yes" from which a criterion counts as met."""
-NO_BELOW = 0.4
-"""Below it the criterion counts as not met; in between it is inconclusive."""
+NOTHING = "(Nothing was said.)"
+"""Stands for a conversation without a line."""
 _CANDIDATES = 20
 _LEAST_MASS = 0.05
 """Where both words together are less likely than that, the model has not understood the question."""
+_LEAST_SHARE = 1e-4
 _HISTORY = 6000
 """Characters of the conversation that the model is shown: its newest part."""
 _LINE = 600
 """Characters of one line."""
 _LABELS = {"user": "Customer", "assistant": "Agent", "tool": "Tool result", "system": "Note", "developer": "Note"}
 
-_EXAMPLES = """\
-A checker reads conversations between a customer and an agent, and answers questions about them with Yes or No.
-
-Question: Is this true? "The agent gives the customer the money back."
-Conversation:
-Customer: I want to send back my shoes.
-Agent: I am sorry, shoes cannot be sent back after 30 days.
-Answer: No
-
-Question: Is this true? "The agent says when they open."
-Conversation:
-Customer: When do you open on Sunday?
-Agent: On Sundays we are open from 10 to 16.
-Answer: Yes
-
-Question: Is this true? "The agent never asks for a card number."
-Conversation:
-Customer: A taxi to the airport at 6, please.
-Tool call: order_taxi {"to": "airport", "time": "6:00"}
-Tool result: {"ok": true}
-Agent: Your taxi to the airport comes at 6.
-Answer: Yes
-
-Question: Is this true? "The agent books tickets for Friday."
-Conversation:
-Customer: Two tickets for Friday, please.
-Agent: Here are two tickets for Saturday. You are lucky, they were the last ones!
-Answer: No
-
-"""
+TASK = "A checker reads conversations between a customer and an agent, and answers questions about them with Yes or No."
+EXAMPLES = (
+    (
+        "The agent gives the customer the money back.",
+        "Customer: I want to send back my shoes.\nAgent: I am sorry, shoes cannot be sent back after 30 days.",
+        "No",
+    ),
+    (
+        "The agent says when they open.",
+        "Customer: When do you open on Sunday?\nAgent: On Sundays we are open from 10 to 16.",
+        "Yes",
+    ),
+    (
+        "The agent never asks for a card number.",
+        (
+            "Customer: A taxi to the airport at 6, please.\n"
+            'Tool call: order_taxi {"to": "airport", "time": "6:00"}\nTool result: {"ok": true}\n'
+            "Agent: Your taxi to the airport comes at 6."
+        ),
+        "Yes",
+    ),
+    (
+        "The agent books tickets for Friday.",
+        (
+            "Customer: Two tickets for Friday, please.\n"
+            "Agent: Here are two tickets for Saturday. You are lucky, they were the last ones!"
+        ),
+        "No",
+    ),
+)
+"""Criterion, conversation, answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +74,37 @@ class Accuracy:
 
     Attributes:
         right, of: decisions that agree with the label, and all decisions.
-        labels: what it was measured on.
+        kappa: Cohen's; 0 is what chance gives, 1 is full agreement.
+        false_passes, unmet: criteria that were not met and that it passed, and all that were not met.
+        labels: what it was measured on, and when.
     """
 
     right: int
     of: int
+    kappa: float
+    false_passes: int
+    unmet: int
     labels: str
 
 
-MEASURED: dict[str, Accuracy] = {}
-"""By full name of the model; filled from what the benchmark of judges gives."""
+DEFAULT = "local/qwen2.5-coder-0.5b-instruct"
+THRESHOLDS = {DEFAULT: 0.2}
+"""By full name of the model: log odds that the conversation has to add for a criterion to count as met; else 0."""
+MEASURED: dict[str, Accuracy] = {
+    DEFAULT: Accuracy(
+        right=50,
+        of=70,
+        kappa=0.43,
+        false_passes=18,
+        unmet=35,
+        labels="30 conversations with 70 criteria, measured 2026-11",
+    )
+}
+"""By full name of the model: what ``benchmarks/judge_quality.py`` gives for this way of asking it.
+
+The threshold was set on the same conversations. Set on all but the one that is judged, it has 49 right, and a kappa of
+0.40. Some scores are so near to the threshold that rounding in the engine decides: in another order, 48 are right.
+"""
 
 
 async def judge_by_probability(
@@ -92,7 +117,9 @@ async def judge_by_probability(
         ModelError: it did not answer.
     """
     told, cut = plain_transcript(messages)
-    findings = [await _finding(model, text, told, scope) for text in criteria]
+    said = [await _share(model, prompt(text, told), scope) for text in criteria]
+    before = [await _share(model, prompt(text, NOTHING), scope) for text in criteria]
+    findings = [_finding(model.name, *shares) for shares in zip(said, before, strict=True)]
     parts = [described(model.name)]
     if cut:
         parts.append("Only the newest part of the conversation was read.")
@@ -104,7 +131,11 @@ def described(name: str, measured: Mapping[str, Accuracy] | None = None) -> str:
     accuracy = (MEASURED if measured is None else measured).get(name)
     if accuracy is None:
         return f"Decided by {name}, whose decisions have not been measured against labels."
-    return f"Decided by {name}, which agreed with {accuracy.right} of {accuracy.of} labels ({accuracy.labels})."
+    return (
+        f"Decided by {name}, which was right on {accuracy.right} of {accuracy.of} labels "
+        f"({accuracy.right / accuracy.of:.0%}; kappa {accuracy.kappa:.2f}, where chance gives 0) and passed "
+        f"{accuracy.false_passes} of {accuracy.unmet} criteria that were not met ({accuracy.labels})."
+    )
 
 
 def plain_transcript(messages: Sequence[Message]) -> tuple[str, bool]:
@@ -113,7 +144,7 @@ def plain_transcript(messages: Sequence[Message]) -> tuple[str, bool]:
     whole = len(lines)
     while len(lines) > 1 and sum(map(len, lines)) > _HISTORY:
         del lines[0]
-    return "\n".join(lines) or "(Nothing was said.)", len(lines) < whole
+    return "\n".join(lines) or NOTHING, len(lines) < whole
 
 
 def probability_of_yes(candidates: Mapping[str, float]) -> float | None:
@@ -127,25 +158,40 @@ def probability_of_yes(candidates: Mapping[str, float]) -> float | None:
     return mass["yes"] / total if total >= _LEAST_MASS else None
 
 
-async def _finding(model: CompletionModel, criterion: str, told: str, scope: RunScope) -> Finding:
-    question = _one_line(criterion).replace('"', "'")
-    # The question comes first: asked after the conversation, the smallest model says yes to everything.
-    prompt = f'{_EXAMPLES}Question: Is this true? "{question}"\nConversation:\n{told}\nAnswer:'
-    completion = await ask_completion(model, prompt, scope, max_tokens=1, logprobs=_CANDIDATES)
+def prompt(criterion: str, told: str) -> str:
+    """The text that the model continues, with Yes or with No."""
+    examples = "".join(f"{_case(text, scene)} {answer}\n\n" for text, scene, answer in EXAMPLES)
+    return f"{TASK}\n\n{examples}{_case(one_line(criterion), told)}"
+
+
+def log_odds(share: float) -> float:
+    """ln(p / (1 - p)), with room for a p of 0 or 1."""
+    share = min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE)
+    return math.log(share / (1 - share))
+
+
+def _case(criterion: str, told: str) -> str:
+    # The conversation comes first, so that the engine reads it once for all criteria.
+    return f'Conversation:\n{told}\nIs it true that "{criterion}"?\nAnswer:'
+
+
+def _finding(name: str, said: float | None, before: float | None) -> Finding:
+    if said is None or before is None:
+        return Finding(decision=Decision.INCONCLUSIVE, reason=f"{name} answered neither yes nor no.")
+    added = log_odds(said) - log_odds(before)
+    return Finding(
+        decision=Decision.MET if added >= THRESHOLDS.get(name, 0.0) else Decision.UNMET,
+        reason=f"Probability of yes: {said:.2f}, and {before:.2f} before anything was said.",
+    )
+
+
+async def _share(model: CompletionModel, text: str, scope: RunScope) -> float | None:
+    completion = await ask_completion(model, text, scope, max_tokens=1, logprobs=_CANDIDATES)
     if not completion.logprobs:
         raise JudgeError(
             f"{model.name} gave no probabilities, so it cannot judge; take another model for the judge", who=scope.who
         )
-    share = probability_of_yes(completion.logprobs[0])
-    if share is None:
-        return Finding(decision=Decision.INCONCLUSIVE, reason=f"{model.name} answered neither yes nor no.")
-    return Finding(decision=_decision(share), reason=f"Probability of yes: {share:.2f}.")
-
-
-def _decision(share: float) -> Decision:
-    if share >= YES_FROM:
-        return Decision.MET
-    return Decision.UNMET if share < NO_BELOW else Decision.INCONCLUSIVE
+    return probability_of_yes(completion.logprobs[0])
 
 
 def _lines(message: Message) -> list[str]:
@@ -159,9 +205,10 @@ def _lines(message: Message) -> list[str]:
 
 
 def _short(text: str) -> str:
-    line = _one_line(text)
+    line = " ".join(text.split())
     return line if len(line) <= _LINE else line[:_LINE] + "…"
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def one_line(text: str) -> str:
+    """A criterion without line ends, and without the quotation marks that it is put between."""
+    return " ".join(text.split()).replace('"', "'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from duologue.agents.judge.decide import Question
@@ -84,12 +85,18 @@ def messages_for(case: Case, question: Question, system_prompt: str | None = Non
 
 def form(question: Question) -> str:
     """How the answer is to be written."""
+    return _form(tuple(question.ids), question.forced)
+
+
+@lru_cache(maxsize=64)
+def _form(ids: tuple[str, ...], forced: bool) -> str:
+    """The same for every conversation with as many criteria."""
     entry = {"reason": "…", "evidence": ["…"], "decision": "true, false or inconclusive"}
-    entries = [{"id": name, **entry} for name in question.ids[:_SHOWN_ENTRIES]]
-    example: dict[str, Any] = {} if question.forced else {"action": "decide or continue"}
+    entries = [{"id": name, **entry} for name in ids[:_SHOWN_ENTRIES]]
+    example: dict[str, Any] = {} if forced else {"action": "decide or continue"}
     example |= {"criteria": entries, "reasoning": "…", "verdict": "pass, fail or undecided"}
-    text = (_FORM_NOW if question.forced else _FORM_OPEN).format(
-        ids=", ".join(question.ids), example=json.dumps(example, ensure_ascii=False)
+    text = (_FORM_NOW if forced else _FORM_OPEN).format(
+        ids=", ".join(ids), example=json.dumps(example, ensure_ascii=False)
     )
     return f"{text}\n{_VERDICT}"
 

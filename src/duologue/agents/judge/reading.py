@@ -61,20 +61,19 @@ def object_in(text: str, said: str = "", marks: Sequence[str] = JUDGEMENT) -> di
         raise UnreadableError(f"the answer has {len(found)} different JSON objects; write one and nothing else")
     if _is_inside(text, found[0].start, found[-1].end):
         raise UnreadableError("the JSON object stands in the middle of a text; write the object and nothing else")
-    if _pressed(text[found[0].start : found[0].end]) in _pressed(said):
+    if "{" in said and _pressed(text[found[0].start : found[0].end]) in _pressed(said):
         raise UnreadableError("the JSON object is copied from the conversation; write a judgement of your own")
     return found[0].value
 
 
 def _objects(text: str) -> Iterator[_Found]:
     """All JSON objects in the text that are not inside another one."""
-    decoder = json.JSONDecoder(object_pairs_hook=_without_repeated_keys)
     start = text.find("{")
     for _ in range(_MOST_BRACES):
         if start < 0:
             return
         try:
-            value, end = decoder.raw_decode(text, start)
+            value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
             end = start + 1
         else:
@@ -96,3 +95,6 @@ def _without_repeated_keys(pairs: list[tuple[str, JsonValue]]) -> dict[str, Json
         keys = [key for key, _ in pairs]
         raise _RepeatedKeyError(next(repr(key) for key in keys if keys.count(key) > 1))
     return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_repeated_keys)

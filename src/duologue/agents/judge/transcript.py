@@ -10,8 +10,11 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
 
+from duologue.journal.events import MessageAdded
 from duologue.messages import ContentPart, JsonValue, Message, ToolCall, text_of, tool_calls_of
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ class Entry:
     head: str
     lines: tuple[str, ...]
 
-    @property
+    @cached_property
     def text(self) -> str:
         """All lines, each with the id in front."""
         return "\n".join(f"[{self.id}] {self.head}{line}" for line in self.lines)
@@ -48,12 +51,28 @@ class Entry:
 def entries_of(messages: Sequence[Message], state: ScenarioState) -> list[Entry]:
     """The conversation, message by message; instructions to the agent included, for they may explain what it does."""
     records = state.view.records
-    if len(records) == len(messages):
-        places = [(record.message_id, f" (turn {record.turn})") for record in records]
-    else:  # a conversation that was not recorded, as in an adapter's own unit test
-        places = [(f"m{number}", "") for number in range(1, len(messages) + 1)]
     names = {call.get("id", ""): call["function"]["name"] for message in messages for call in tool_calls_of(message)}
-    return [_entry(message, *place, names) for message, place in zip(messages, places, strict=True)]
+    if len(records) != len(messages):  # a conversation that was not recorded, as in an adapter's own unit test
+        return [_entry(message, f"m{number}", "", names) for number, message in enumerate(messages, start=1)]
+    known = _known.setdefault(state, {})
+    return [_kept(known, record, message, names) for record, message in zip(records, messages, strict=True)]
+
+
+def _kept(
+    known: dict[str, tuple[MessageAdded, Entry]], record: MessageAdded, message: Message, names: dict[str, str]
+) -> Entry:
+    """The entry of an earlier call of the judge, if the message is still the same."""
+    earlier = known.get(record.message_id)
+    if earlier is not None and earlier[0] is record and message == record.message:
+        return earlier[1]
+    entry = _entry(message, record.message_id, f" (turn {record.turn})", names)
+    if message == record.message:
+        known[record.message_id] = record, entry
+    return entry
+
+
+_known: WeakKeyDictionary[ScenarioState, dict[str, tuple[MessageAdded, Entry]]] = WeakKeyDictionary()
+"""The entries of each run that is there: a judge reads the whole conversation in every turn. Only saves time."""
 
 
 def quoted(text: str) -> str:

@@ -232,6 +232,7 @@ class RedTeamAgent(AgentAdapter):
         named = {"objective": self.objective.id, "category": self.objective.category} if self.objective else {}
         return {
             "strategy": self.strategy.name,
+            "phase_kind": self.strategy.phase_kind,
             "target": self.target,
             **named,
             **({"attack_plan": self._given_plan} if self._given_plan else {}),

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import fsum
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from duologue.checks.metrics.grading import Grading, MetricGrade, check_threshold, weighted_mean
 from duologue.checks.metrics.metric import HIGHEST
-from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
+from duologue.journal.events import CheckEvaluated
 from duologue.vocabulary import RunStatus, Verdict
 
 METRICS_THRESHOLD = 80.0
@@ -96,8 +97,22 @@ class GradingSummary(BaseModel):
         return Verdict.PASS if self.cases_passed and not self.errors else Verdict.UNDECIDED
 
 
+class Graded(Protocol):
+    """The result of a run: of a scenario, or of a test case of a suite."""
+
+    @property
+    def status(self) -> RunStatus:
+        """How it ended."""
+        ...
+
+    @property
+    def checks(self) -> Sequence[CheckEvaluated]:
+        """The outcomes of its checks."""
+        ...
+
+
 def summarise_results(
-    results: Iterable[ScenarioResult],
+    results: Iterable[Graded],
     *,
     metrics_threshold: float = METRICS_THRESHOLD,
     cases_threshold: float = CASES_THRESHOLD,

@@ -1,7 +1,7 @@
 """Reports on attacks: a JSON file for each, a summary and a web page over many.
 
-``building`` makes a report, ``saving`` writes and reads it, ``analysis`` asks a model about it, ``fixes`` gathers what
-to do, ``summary`` counts, ``html`` shows.
+``building`` makes a report, ``saving`` writes and reads it, ``gathering`` finds many, ``analysis`` asks a model about
+it, ``fixes`` gathers what to do, ``summary`` counts, ``html`` shows.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from duologue.reports.red_team.analysis import analyse
 from duologue.reports.red_team.building import Subject, build_report, report_of
 from duologue.reports.red_team.fixes import aggregate_fixes, load_or_generate_fixes
+from duologue.reports.red_team.gathering import gather, newest_batch, save_json
 from duologue.reports.red_team.html import render_html, save_html
 from duologue.reports.red_team.model import Analysis, RedTeamReport
 from duologue.reports.red_team.saving import (
@@ -31,12 +32,15 @@ __all__ = [
     "analyse",
     "build_report",
     "current_batch_dir",
+    "gather",
     "load_or_generate_fixes",
+    "newest_batch",
     "read_report",
     "read_reports",
     "render_html",
     "report_of",
     "save_html",
+    "save_json",
     "save_redteam_report",
     "set_batch_dir",
     "summarise",

@@ -17,6 +17,8 @@ from duologue.vocabulary import RunStatus, Verdict
 
 _PARTIAL, _SIGNIFICANT = 4, 7
 """Scores from which a reply gave part of the objective, and most of it: the scorer's own scale."""
+_ATTACKER = {"strategy", "target", "success_score"}
+"""What an attacker, and nobody else, says of itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,21 +99,27 @@ def report_of(view: RunView) -> RedTeamReport:
     Raises:
         ConfigurationError: nobody attacked in that run.
     """
-    started = view.started
-    for index, participant in enumerate(started.participants if started else []):
-        if started and {"strategy", "target", "success_score"} <= participant.details.keys():
-            criteria = [text for other in started.participants for text in other.details.get("criteria", [])]
-            subject = Subject(
-                attacker=participant.details,
-                log=attack_log(view.notes, index),
-                test_name=started.scenario.name,
-                timestamp=datetime.fromtimestamp(view.started_at, UTC).isoformat(timespec="milliseconds"),
-                description=started.scenario.description,
-                criteria=criteria,
-                result=result_of(view),
-            )
-            return build_report(subject)
-    raise ConfigurationError("this run has no RedTeamAgent among its participants, so there is no attack to report on")
+    started, index = view.started, attacker_of(view)
+    if started is None or index is None:
+        raise ConfigurationError(
+            "this run has no RedTeamAgent among its participants, so there is no attack to report on"
+        )
+    subject = Subject(
+        attacker=started.participants[index].details,
+        log=attack_log(view.notes, index),
+        test_name=started.scenario.name,
+        timestamp=datetime.fromtimestamp(view.started_at, UTC).isoformat(timespec="milliseconds"),
+        description=started.scenario.description,
+        criteria=[text for other in started.participants for text in other.details.get("criteria", [])],
+        result=result_of(view),
+    )
+    return build_report(subject)
+
+
+def attacker_of(view: RunView) -> int | None:
+    """The index of the attacker among the participants of a recorded run; None where nobody attacked."""
+    participants = view.started.participants if view.started else ()
+    return next((index for index, item in enumerate(participants) if item.details.keys() >= _ATTACKER), None)
 
 
 def status_of(result: ScenarioResult | None, error: BaseException | None, attack_succeeded: bool) -> Status:

@@ -14,7 +14,7 @@ from duologue.agents.red_team.log import Attempt
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.reports.escaping import html_text as text
 from duologue.reports.red_team.model import RedTeamReport
-from duologue.reports.red_team.summary import Group, RedTeamSummary, summarise
+from duologue.reports.red_team.summary import Group, RedTeamSummary, in_words, share, summarise
 from duologue.reports.writing import replace_file
 
 _PAGE = """\
@@ -62,11 +62,7 @@ def save_html(reports: Sequence[RedTeamReport], path: str | Path, title: str = "
 
 
 def _overview(summary: RedTeamSummary) -> str:
-    counts = ", ".join(f"{count} {status}" for status, count in summary.statuses.items() if count)
-    return (
-        f"<p>{summary.reports} attacks: {text(counts or 'none')}. Attack success {_share(summary.overall)}. Attacks "
-        "that were undecided or ended with an error are left out of the shares.</p>"
-    )
+    return f"<p>{text(in_words(summary))}</p>"
 
 
 def _tables(summary: RedTeamSummary) -> Iterable[str]:
@@ -82,17 +78,10 @@ def _table(title: str, unit: str, groups: Sequence[Group]) -> str:
     head = "".join(f"<th>{text(name)}</th>" for name in ("", "successes", unit, "share (95 % interval)", "left out"))
     rows = "".join(
         f"<tr><td>{text(group.name)}</td><td class=n>{group.success.successes}</td>"
-        f"<td class=n>{group.success.total}</td><td class=n>{_share(group)}</td><td class=n>{group.left_out}</td></tr>"
+        f"<td class=n>{group.success.total}</td><td class=n>{share(group)}</td><td class=n>{group.left_out}</td></tr>"
         for group in groups
     )
     return f"<h2>{text(title)}</h2><table><tr>{head}</tr>{rows}</table>"
-
-
-def _share(group: Group) -> str:
-    found = group.success
-    if found.rate is None:
-        return "not known"
-    return f"{found.rate:.0%} [{found.low:.0%}, {found.high:.0%}]"
 
 
 def _attack(report: RedTeamReport) -> str:

@@ -24,6 +24,8 @@ from duologue.reports.writing import replace_file
 from duologue.settings import ModelConfig, env
 
 DEFAULT_DIR = "redteam-reports"
+GATHERED = "redteam-report.json"
+"""What many reports are put together in; it is no report itself."""
 _SLUG = 60
 _batch: list[Path] = []
 """The folder of this process's reports, once it has one."""
@@ -125,12 +127,13 @@ def write_report(report: RedTeamReport, folder: str | Path, *, milliseconds: int
 
 
 def read_reports(folder: str | Path) -> list[RedTeamReport]:
-    """The reports in a folder, in order of time. Other JSON files beginning with ``_`` are passed over.
+    """The reports in a folder, in order of time. What was made of them is passed over: ``redteam-report.json``, ``_…``.
 
     Raises:
         ConfigurationError: a file is no such report.
     """
-    paths = sorted(path for path in Path(folder).glob("*.json") if not path.name.startswith("_"))
+    names = Path(folder).glob("*.json")
+    paths = sorted(path for path in names if not path.name.startswith("_") and path.name != GATHERED)
     return [read_report(path) for path in paths]
 
 

@@ -63,6 +63,24 @@ def summarise(reports: Sequence[RedTeamReport], confidence: float = 0.95) -> Red
     )
 
 
+def in_words(summary: RedTeamSummary) -> str:
+    """What all attacks came to, in a line or two."""
+    counts = ", ".join(f"{count} {status}" for status, count in summary.statuses.items() if count)
+    noun = "attack" if summary.reports == 1 else "attacks"
+    return (
+        f"{summary.reports} {noun}: {counts or 'none'}. Attack success {share(summary.overall)}. Attacks that were "
+        "undecided or ended with an error are left out of the shares."
+    )
+
+
+def share(group: Group) -> str:
+    """The share that succeeded, with its interval."""
+    found = group.success
+    if found.rate is None:
+        return "not known"
+    return f"{found.rate:.0%} [{found.low:.0%}, {found.high:.0%}]"
+
+
 def _by(reports: Sequence[RedTeamReport], key: Callable[[RedTeamReport], str], confidence: float) -> tuple[Group, ...]:
     names = sorted({key(report) for report in reports})
     return tuple(_attacks(name, [one for one in reports if key(one) == name], confidence) for name in names)

@@ -1,0 +1,112 @@
+"""How far two raters agree beyond what chance alone would give: a judge and the labels, or two judges."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from duologue.errors import ConfigurationError
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Cohen's kappa, with an interval for it.
+
+    Attributes:
+        kappa: 1 for full agreement, 0 for what chance gives, below 0 for less than that.
+        low, high: ends of the interval.
+        confidence: of the interval, such as 0.95.
+    """
+
+    kappa: float
+    low: float
+    high: float
+    confidence: float
+
+
+def cohens_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
+    """Agreement beyond chance, after J. Cohen, Educational and Psychological Measurement 20 (1960), 37-46.
+
+    Args:
+        first, second: what each rater said, item by item; any values that can be compared.
+
+    Returns:
+        (observed - expected) / (1 - expected), where ``expected`` is the share of items on which two raters would agree
+        who give each value as often as these do, but at random. None where that is every item or there is no item:
+        then there is nothing to measure.
+
+    Raises:
+        ConfigurationError: the two do not have the same length.
+    """
+    if len(first) != len(second):
+        raise ConfigurationError(
+            f"cohens_kappa: expected a value of each rater for each item; found {len(first)} and {len(second)}"
+        )
+    total = len(first)
+    counts, others = Counter(first), Counter(second)
+    # Counted in whole numbers, so that full agreement is exactly 1 and none beyond chance exactly 0.
+    by_chance = sum(times * others[value] for value, times in counts.items())
+    same = sum(one == other for one, other in zip(first, second, strict=True))
+    if by_chance == total * total:
+        return None
+    return (same * total - by_chance) / (total * total - by_chance)
+
+
+def kappa_interval(
+    first: Sequence[Hashable],
+    second: Sequence[Hashable],
+    *,
+    groups: Sequence[Hashable] | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Agreement | None:
+    """Cohen's kappa with a percentile bootstrap interval (B. Efron, Annals of Statistics 7 (1979), 1-26).
+
+    Args:
+        first, second: what each rater said, item by item.
+        groups: of each item what it belongs to, such as its conversation. Whole groups are drawn, because items of one
+            group are not independent. None: each item is its own.
+        confidence: between 0 and 1, both excluded.
+        seed: of the draws; the same seed gives the same interval.
+
+    Returns:
+        None where kappa itself is not defined. Draws in which it is not are left out.
+
+    Raises:
+        ConfigurationError: lengths differ, or the confidence makes no sense.
+    """
+    if not 0 < confidence < 1:
+        raise ConfigurationError(f"kappa_interval: confidence must be between 0 and 1; found {confidence}")
+    if groups is not None and len(groups) != len(first):
+        raise ConfigurationError(
+            f"kappa_interval: expected {len(first)} groups, one for each item; found {len(groups)}"
+        )
+    kappa = cohens_kappa(first, second)
+    if kappa is None:
+        return None
+    pairs = list(zip(first, second, strict=True))
+    members: dict[Hashable, list[tuple[Hashable, Hashable]]] = {}
+    for group, pair in zip(groups or range(len(pairs)), pairs, strict=True):
+        members.setdefault(group, []).append(pair)
+    drawn = sorted(_draws(list(members.values()), Random(seed)))
+    tail = (1 - confidence) / 2
+    low, high = _quantile(drawn, tail, kappa), _quantile(drawn, 1 - tail, kappa)
+    return Agreement(kappa=kappa, low=low, high=high, confidence=confidence)
+
+
+def _draws(groups: list[list[tuple[Hashable, Hashable]]], random: Random) -> list[float]:
+    found: list[float] = []
+    for _ in range(_RESAMPLES):
+        sample = [pair for group in random.choices(groups, k=len(groups)) for pair in group]
+        kappa = cohens_kappa([one for one, _ in sample], [other for _, other in sample])
+        if kappa is not None:
+            found.append(kappa)
+    return found
+
+
+def _quantile(ordered: list[float], share: float, otherwise: float) -> float:
+    return ordered[round(share * (len(ordered) - 1))] if ordered else otherwise
