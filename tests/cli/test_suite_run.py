@@ -15,6 +15,11 @@ from xml.etree import ElementTree
 import pytest
 
 from duologue.cli.app import invoke
+from duologue.cli.commands.suite_run import Request, run_suite
+from duologue.errors import SuiteError
+from duologue.suites.execution.observers import Observer
+from duologue.suites.execution.settings import Settings
+from duologue.suites.plan.build import Filters
 
 SUITE = """
 apiVersion: duologue/v1
@@ -94,6 +99,50 @@ def test_what_failed_is_shown_with_its_reason_and_where_to_look(shop: Path, caps
     assert "1 passed" in shown
     assert "1 failed" in shown
     assert "out" in shown
+
+
+def test_in_ci_the_report_goes_into_the_summary_of_the_job(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert invoke(["run", str(shop), "--out", "quiet", "-q"]) == 1
+    assert not summary.exists()
+    assert invoke(["run", str(shop), "--out", "out", "--ci"]) == 1
+    assert summary.read_text().startswith("# shop: failed")
+    assert str(summary) in capsys.readouterr().out.replace("\n", "")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))
+    assert invoke(["run", str(shop), "--out", "again", "--ci"]) == 1
+    assert "which cannot be written" in capsys.readouterr().err
+
+
+def test_who_watches_gives_the_terminal_back_whatever_happens(tmp_path: Path) -> None:
+    closed: list[bool] = []
+
+    class Watching(Observer):
+        def close(self) -> None:
+            closed.append(True)
+
+    with pytest.raises(SuiteError):
+        run_suite(str(tmp_path / "nowhere.yaml"), Request(filters=Filters(), settings=Settings()), [Watching()])
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("how", [["--ci"], ["-q"], ["--tui"], []])
+def test_a_terminal_that_knows_few_characters_does_not_change_what_came_of_it(shop: Path, how: list[str]) -> None:
+    command = [sys.executable, "-m", "duologue", "run", str(shop), "--tag", "smoke", "--out", "out", *how]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"? order" in done.stdout
+    assert b"Traceback" not in done.stderr
+
+
+def test_json_is_whole_where_few_characters_are_known(shop: Path) -> None:
+    command = [sys.executable, "-m", "duologue", "run", str(shop), "--out", "out", "--json"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert json.loads(done.stdout)["runs"][0]["title"] == "order \N{MIDDLE DOT} bot"
 
 
 def test_all_passed_is_exit_code_0_and_filters_choose(shop: Path) -> None:

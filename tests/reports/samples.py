@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from duologue.checks.metrics.expected import ExpectedToolCall, ToolCallGrade
+from duologue.checks.metrics.grading import Grading, MetricGrade, OutcomeGrade
+from duologue.checks.metrics.metric import ScoreType, Tier
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, JudgeDecided, ToolCalled, Usage
 from duologue.messages import assistant_message, tool_call, tool_message, user_message
 from duologue.suites.plan.cases import Plan, TestCase
@@ -235,6 +238,41 @@ def hotel() -> ExecutionResult:
         environment={"duologue": "0.1.0", "python": "3.11.9", "concurrency": 6},
         thresholds={key: {"content_excludes": 0.6}},
     )
+
+
+def graded() -> ExecutionResult:
+    """One run that metrics say is not good enough, with every kind of grade."""
+
+    def metric(name, tier, score, why, code=None, ids=(), turns=(), kind=ScoreType.SCORED):
+        title = name.replace("_", " ").capitalize()
+        return MetricGrade(metric=name, title=title, tier=tier, weight=5.0, score=score, reason=why,
+                           failure_code=code, message_ids=ids, turns=turns, score_type=kind)  # fmt: skip
+
+    grading = Grading(
+        metrics=(
+            metric(
+                "answer_correctness", Tier.KNOWLEDGE, 1, "€ 99 is not in the list.", "invented_price", ("m4",), (0,)
+            ),
+            metric("tool_routing", Tier.EXECUTION, 5, "find_rooms was called once.", None, ("m2",), (0,)),
+            metric(
+                "policy_kept", Tier.PROCESS, 0, "A discount for haste.", "pressure", ("m4",), (0,), ScoreType.BINARY
+            ),
+            metric("escalation", Tier.PROCESS, None, "Nobody asked for a person."),
+            metric("manners", Tier.DELIVERY, 4, "Friendly and short.", None, ("m6",), (1,)),
+            metric("brevity", Tier.DELIVERY, 3, "Two messages too many.", None, ("m6",), (1,)),
+            metric("language", Tier.DELIVERY, 2, "Turns to English.", "wrong_language", ("m6",), (0, 1)),
+            metric("closing", Tier.DELIVERY, 0, "No goodbye.", "no_closing"),
+        ),
+        outcomes=(OutcomeGrade(outcome="The room is booked", met=True, reason="A number.", message_ids=("m6",)),),
+        tool_calls=(ToolCallGrade(expected=ExpectedToolCall(tool="book_room"), made=False, reason="never called"),),
+        judge="acme/judge-1",
+    )
+    made = case(0, "book-a-room", "desk-mini")
+    found = check("metrics", False, 1, Scope.CONVERSATION, "score 42.9 of 75 needed", ["m4"])
+    found = replace(found, score=0.429, details=grading.model_dump(mode="json"))
+    run = replace(failing(made), checks=(found,))
+    plan = Plan(suite="harbour-hotel", cases=(made,), seed=7)
+    return replace(hotel(), plan=plan, runs=(run,), metrics_threshold=80.0)
 
 
 def many(count: int, turns: int = 3) -> ExecutionResult:

@@ -61,9 +61,24 @@ def test_the_command_writes_a_page_beside_the_results_unless_told_otherwise(fold
     assert (folder / "report.html").exists()
 
 
+def test_the_command_opens_the_first_report_if_asked_to(folder, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    assert invoke(["report", str(folder), "--format", "md,html", "--out", str(tmp_path / "new"), "--open"]) == 0
+    assert opened == [(tmp_path / "new" / "report.md").as_uri()]
+
+
 def test_the_command_says_what_is_wrong(tmp_path, folder, capsys):
-    assert invoke(["report", str(tmp_path)]) == 2
-    assert "expected a folder that 'duologue run' wrote" in " ".join(capsys.readouterr().err.split())
+    for place, said in (
+        (tmp_path, f"{tmp_path} holds no results: they lie in folders below; name one of them, such as {folder}"),
+        (folder / "runs", f"they lie in {folder}"),
+        (tmp_path / "nowhere", "is not there; expected a folder that 'duologue run' wrote"),
+    ):
+        assert invoke(["report", str(place)]) == 2
+        assert said in " ".join(capsys.readouterr().err.split())
+    (tmp_path / "empty").mkdir()
+    assert invoke(["report", str(tmp_path / "empty")]) == 2
+    assert "there is neither index.json nor launch.json in it" in " ".join(capsys.readouterr().err.split())
     assert invoke(["report", str(folder), "--format", "pdf"]) == 2
     assert "no report format is called 'pdf'" in capsys.readouterr().err
 

@@ -7,13 +7,16 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from duologue.reports import html
 from duologue.reports.html import render_html, save_html
-from duologue.reports.html.media import inside
+from duologue.reports.html.data import page_data
+from duologue.reports.html.media import Media, inside
 
 LARGEST = 15_000_000
 
@@ -207,3 +210,29 @@ def test_an_execution_without_runs_has_a_page(execution, samples):
     data = data_of(render_html(empty))
     assert data["runs"] == []
     assert len(data["missing"]) == 16
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"metrics": "none"},
+        {"metrics": [1, None, {}], "weights": [], "score": "high", "threshold": None},
+        {"metrics": [{"metric": "m", "score": "5", "message_ids": None}], "outcomes": {}, "tool_calls": [{}]},
+    ],
+)
+def test_what_is_no_grading_does_not_break_the_page(samples, details):
+    broken = samples.replace(samples.check("metrics", False, kind="pack_eval:metrics"), details=details)
+    whole = samples.graded()
+    run = samples.replace(whole.runs[0], checks=(broken,))
+    [found] = page_data(samples.replace(whole, runs=(run,), metrics_threshold=None), Media())["runs"][0]["checks"]
+    if isinstance(details["metrics"], str):
+        assert found["details"] == details
+    else:
+        assert found["grades"]["score"] is None
+        assert all(grade["score"] is None for grade in found["grades"]["metrics"])
+
+
+def test_style_and_scripts_can_be_read_by_a_person():
+    paths = [path for path in (Path(html.__file__).parent / "assets").iterdir() if path.suffix in {".js", ".css"}]
+    assert len(paths) >= 10
+    assert not [path.name for path in paths for line in path.read_text("utf-8").splitlines() if len(line) > 120]

@@ -10,6 +10,7 @@ import pytest
 from duologue.reports.html import save_html
 
 sync_api = pytest.importorskip("playwright.sync_api")
+expect = sync_api.expect
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
@@ -76,16 +77,66 @@ def test_the_overview_says_what_it_came_to(opened, execution):
 
 def test_a_citation_leads_to_its_message(opened, execution):
     page = opened(execution)
+    cited = page.locator(".message.cited")
     page.locator(".attention a.name", has_text="hurried").click()
-    assert page.locator("main.run h1").inner_text() == "book-a-room · desk-mini · hurried"
+    expect(page.locator("main.run h1")).to_have_text("book-a-room · desk-mini · hurried")
     page.locator(".findings a.cite", has_text="m4").first.click()
-    assert page.locator(".message.cited").count() == 1
-    assert "if you decide now" in page.locator(".message.cited").inner_text()
-    assert page.evaluate("document.activeElement.id") == "m:m4"
+    expect(cited).to_have_count(1)
+    expect(cited).to_contain_text("if you decide now")
+    expect(page.locator("[id='m:m4']")).to_be_focused()
     page.locator("aside a.cite", has_text="m6").first.click()
-    assert page.locator(".message.cited .id").inner_text() == "m6"
+    expect(cited.locator(".id")).to_have_text("m6")
     page.go_back()
-    assert page.locator(".message.cited .id").inner_text() == "m4"
+    expect(cited.locator(".id")).to_have_text("m4")
+
+
+def test_back_leads_to_where_the_overview_was_left(opened, execution):
+    page = opened(execution)
+    page.set_viewport_size({"width": 1300, "height": 400})
+    page.evaluate("scrollTo(0, 300)")
+    page.locator(".attention a.name").first.click()
+    expect(page.locator("main.run")).to_be_visible()
+    assert page.evaluate("scrollY") == 0
+    page.go_back()
+    expect(page.locator("main.page")).to_be_visible()
+    page.wait_for_function("scrollY === 300")
+
+
+def test_neighbours_go_through_the_list_as_it_is_filtered(opened, execution):
+    page = opened(execution, "#/runs?outcome=fail")
+    page.locator(".runs a").first.click()
+    steps = page.locator("nav.steps")
+    expect(steps).to_contain_text("1 of 2")
+    expect(steps.locator("a")).to_have_count(1)
+    steps.get_by_label("Next run").click()
+    expect(page.locator("main.run h1")).to_have_text("quote-a-price · desk-mini #2")
+    expect(steps.get_by_label("Next run")).to_have_count(0)
+
+
+def test_grades_are_a_table_that_leads_to_messages(opened, samples):
+    graded = samples.graded()
+    page = opened(graded, f"#/run/{graded.runs[0].run_id}")
+    box = page.locator("details.graded")
+    expect(box).to_have_attribute("open", "")
+    assert "42.9 of 75 needed" in box.locator("summary").inner_text()
+    row = box.locator("tbody tr", has_text="Answer correctness")
+    assert row.locator(".steps .on").count() == 1
+    assert row.locator("code").inner_text() == "invented_price"
+    assert "turn 1" in row.inner_text()
+    assert "does not apply" in box.locator("tbody tr", has_text="Escalation").inner_text()
+    assert "book_room" in box.locator("ul.checks").last.inner_text()
+    row.locator("a.cite").click()
+    expect(page.locator(".message.cited .id")).to_have_text("m4")
+    page.keyboard.press("o")
+    section = page.locator("section", has=page.get_by_role("heading", name="Metrics"))
+    assert "42.9 of 80 needed" in section.locator("small.low").inner_text()
+    assert "invented_price 1" in section.inner_text()
+
+
+def test_answers_from_files_are_told_at_once(opened, execution, samples):
+    assert opened(execution).locator(".title .pill").count() == 1
+    mocked = samples.replace(execution, environment={"mock": True})
+    assert opened(mocked).locator(".title .pill").all_inner_texts()[-1] == "mock"
 
 
 def test_a_run_is_shown_with_all_that_is_known(opened, execution):
@@ -103,7 +154,7 @@ def test_a_run_is_shown_with_all_that_is_known(opened, execution):
     page.locator("details.prompt summary").click()
     assert "Never promise a price" in page.locator("details.prompt").inner_text()
     page.goto(page.url.split("#")[0] + f"#/run/{run_of(execution, 'error').run_id}")
-    assert "did not answer within 60 s" in page.locator(".findings").inner_text()
+    expect(page.locator(".findings")).to_contain_text("did not answer within 60 s")
 
 
 def test_filters_and_search_choose_runs_and_stand_in_the_address(opened, execution):
@@ -115,7 +166,7 @@ def test_filters_and_search_choose_runs_and_stand_in_the_address(opened, executi
     assert page.locator(".runs li").count() == 1
     assert page.url.endswith("#/runs?outcome=fail&persona=hurried")
     page.reload()
-    assert page.locator(".runs li").count() == 1
+    expect(page.locator(".runs li")).to_have_count(1)
     page.get_by_role("button", name="Clear").click()
     page.locator("#search").press_sequentially("somebody COMES at once")
     page.locator(".count", has_text="2 of 15 runs").wait_for()
@@ -159,11 +210,28 @@ def test_light_and_dark_follow_the_system_and_the_button(opened, execution):
     assert page.evaluate(colour) == light
 
 
-def test_a_narrow_screen_has_nothing_outside_of_it(opened, execution):
+def test_a_narrow_screen_has_nothing_outside_of_it(opened, execution, samples):
+    graded = samples.graded()
+    assert widest(opened(graded, f"#/run/{graded.runs[0].run_id}")) <= 360
     for fragment in ("", "#/runs", f"#/run/{run_of(execution, 'fail').run_id}"):
-        page = opened(execution, fragment)
-        page.set_viewport_size({"width": 360, "height": 740})
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert widest(opened(execution, fragment)) <= 360
+
+
+def widest(page):
+    page.set_viewport_size({"width": 360, "height": 740})
+    return page.evaluate("document.documentElement.scrollWidth")
+
+
+def test_long_names_leave_room_for_the_results(opened, samples):
+    long = "a-name-that-somebody-made-of-the-title-of-a-ticket-and-never-looked-at-again"
+    cases = [samples.case(number, long, f"provider/{long}/{number}", persona=long) for number in range(3)]
+    runs = tuple(map(samples.run_of, cases))
+    plan = samples.Plan(suite=long, cases=tuple(cases), seed=1)
+    page = opened(samples.replace(samples.hotel(), suite=long, runs=runs, plan=plan))
+    last = page.locator(".matrix a.cell").last.bounding_box()
+    assert last["x"] + last["width"] < 1300
+    assert page.locator(".chart text.name").first.text_content().endswith("again/0")
+    assert widest(page) <= 360
 
 
 def test_without_scripts_there_is_a_summary(opened, execution):
@@ -197,7 +265,7 @@ def test_hostile_text_does_nothing_and_hides_nothing(opened, samples, number):
 
 
 def test_a_megabyte_is_cut_until_somebody_asks_for_it(opened, samples):
-    said = "line of words\n" * 75_000
+    said = "lines of words\n" * 65_000
     run = samples.run_of(
         samples.case(0, "s", "a"),
         messages=(samples.MessageResult(id="m1", message=samples.assistant_message(said), turn=0),),
@@ -219,7 +287,22 @@ def test_a_thousand_runs_open_at_once(opened, samples):
     page.locator(".runs li").first.wait_for()
     assert page.locator(".runs li").count() == 300
     page.get_by_role("button", name="Show more").click()
-    assert page.locator(".runs li").count() == 600
+    expect(page.locator(".runs li")).to_have_count(600)
+
+
+def test_of_very_many_rows_those_that_did_not_pass_come_first(opened, samples):
+    cases = [samples.case(number, f"scenario-{number}", "a") for number in range(120)]
+    runs = tuple(samples.failing(case) if case.index % 50 == 49 else samples.run_of(case) for case in cases)
+    plan = samples.Plan(suite="s", cases=tuple(cases), seed=1)
+    page = opened(samples.replace(samples.hotel(), runs=runs, plan=plan))
+    rows = page.locator(".matrix tbody tr")
+    assert rows.count() == 40
+    assert [rows.nth(number).locator("th").inner_text() for number in range(3)] == [
+        "scenario-49", "scenario-99", "scenario-0",
+    ]  # fmt: skip
+    page.get_by_role("button", name="Show all 120 rows").click()
+    assert rows.count() == 120
+    assert rows.first.locator("th").inner_text() == "scenario-0"
 
 
 def test_everything_that_can_be_pressed_has_a_name(opened, execution):

@@ -97,3 +97,18 @@ def test_a_job_summary_without_a_job_is_an_error(execution, monkeypatch, tmp_pat
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "missing" / "summary.md"))
     with pytest.raises(ConfigurationError, match="cannot be written"):
         append_job_summary(execution)
+
+
+def test_a_job_summary_never_outgrows_what_is_shown(samples, tmp_path, monkeypatch):
+    path = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    whole = samples.many(400)
+    needed = {most: len(render_markdown(whole, most).encode()) + 1 for most in (50, 5, 0)}
+    for room, told in ((needed[50], 44), (needed[50] - 1, 5), (needed[5] - 1, 0), (needed[0] - 1, None)):
+        path.write_text("x" * (1_000_000 - room))
+        append_job_summary(whole)
+        added = path.read_text("utf-8")[1_000_000 - room :]
+        assert added.startswith("# long-night: failed")
+        assert ("no room for more" in added) == (told is None)
+        assert added.count("\n### ") == (told or 0)
+        assert len(added.encode()) <= room

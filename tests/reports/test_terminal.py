@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from duologue.reports.live import LivePage
 from duologue.reports.progress import Bar, PlainLines, progress
 from duologue.reports.terminal import print_execution
 from duologue.reports.transcript import print_run
+from duologue.vocabulary import RunStatus
 
 
 class HandClock:
@@ -63,6 +65,12 @@ def test_a_run_on_the_terminal(execution, golden):
     golden("transcript.txt", printed(print_run, failed))
 
 
+def test_grades_are_lines_of_their_own(samples):
+    text = printed(print_run, samples.graded().runs[0])
+    assert "      Answer correctness  1 of 5 (invented_price): € 99 is not in the list. [m4]\n" in text
+    assert "      Escalation  does not apply: Nobody asked for a person.\n" in text
+
+
 def test_of_many_cases_only_those_that_did_not_pass_are_listed(samples):
     cases = [samples.case(index, f"s{index}", "a") for index in range(200)]
     runs = [samples.failing(case) if case.index < 70 else samples.run_of(case) for case in cases]
@@ -77,6 +85,63 @@ def test_an_interrupted_execution_says_so(execution):
     text = printed(print_execution, replace(execution, interrupted=True))
     assert "interrupted before the plan was done" in text
     assert "1 run not begun" in text
+
+
+def test_what_to_type_next_is_said_as_a_shell_takes_it(execution, tmp_path):
+    def last(*args, **options):
+        return printed(print_execution, *args, **options).splitlines()[-1]
+
+    folder = tmp_path / "of today"
+    odd = replace(execution, path="my suites/shop.yaml")
+    assert last(odd, folder=folder) == f"  again:   duologue run 'my suites/shop.yaml' --failed-in '{folder}'"
+    stopped = replace(odd, interrupted=True)
+    assert last(stopped, folder=folder) == f"  go on:   duologue run 'my suites/shop.yaml' --resume '{folder}'"
+    mocked = replace(execution, environment={"mock": True})
+    for mock, said in (("m.yaml", "--mock m.yaml"), ("", "--mock-all"), (None, "--mock FILE")):
+        assert last(mocked, folder="out", mock=mock).endswith(f"--failed-in out {said}")
+    fine = replace(execution, runs=execution.runs[:2], plan=replace(execution.plan, cases=execution.plan.cases[:2]))
+    assert last(fine, folder="out") == "  results: out"
+
+
+def test_a_reason_is_not_told_twice_and_cancelled_runs_are_counted(samples, execution):
+    failed = replace(samples.failing(samples.case(0, "s", "a")), reasoning="Failed checks: found 'if you decide now'")
+    stopped = samples.run_of(
+        samples.case(1, "s", "b"), None, status=RunStatus.CANCELLED, reasoning="The run was cancelled.", checks=()
+    )
+    plan = replace(execution.plan, cases=(failed.case, stopped.case))
+    text = printed(print_execution, replace(execution, runs=(failed, stopped), plan=plan))
+    assert text.count("found 'if you decide now'") == 1
+    assert "CANCELLED" not in text
+    assert "1 cancelled" in text
+
+
+@pytest.mark.parametrize("kind", [Bar, LivePage, PlainLines])
+def test_ctrl_c_is_answered_and_the_terminal_is_given_back(execution, kind):
+    out = Screen(True)
+    observer = kind(out)
+    observer.started(execution.plan, execution.id)
+    observer.run_started(execution.runs[0].case)
+    observer.stopping()
+    if isinstance(observer, LivePage):
+        assert "Ctrl-C again cancels them" in shown(observer)
+    else:
+        assert "Ctrl-C again cancels them" in out.getvalue()
+    observer.close()
+    observer.close()
+    text = out.getvalue()
+    assert text.rfind("\x1b[?25h") >= text.rfind("\x1b[?25l")
+    assert text.rfind("\x1b[?1049l") >= text.rfind("\x1b[?1049h")
+
+
+def test_the_live_page_has_no_colour_where_nobody_wants_it(execution, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = Screen(True)
+    page = LivePage(out)
+    page.started(execution.plan, execution.id)
+    for run in execution.runs:
+        page.run_finished(run)
+    page.finished(execution)
+    assert not re.findall(r"\x1b\[[0-9;]*3[0-9]m", out.getvalue())
 
 
 @pytest.mark.parametrize("number", range(10))

@@ -58,7 +58,7 @@ def create(
     label = f"check '{type}'" if type == info.kind else f"check '{type}' ({info.kind})"
     _take_common(label, info.parameters, written, common)
     held = resources or Resources()
-    test = _parameters(label, info, alias, written)
+    test = _parameters(label, info, alias, written, held)
     problems = [*test.problems(held), *_threshold_problems({**common, "pass_threshold": pass_threshold})]
     if problems:
         raise ConfigurationError(f"{label}: {'; '.join(problems)}.")
@@ -109,7 +109,9 @@ def _one_of(label: str, key: str, outside: Any, inside: Any) -> Any:
     return inside if outside is None else outside
 
 
-def _parameters(label: str, info: CheckInfo, alias: Alias | None, written: dict[str, Any]) -> CheckType:
+def _parameters(
+    label: str, info: CheckInfo, alias: Alias | None, written: dict[str, Any], resources: Resources
+) -> CheckType:
     model = info.parameters
     params: dict[str, Any] = {}
     for key, value in written.items():
@@ -119,7 +121,7 @@ def _parameters(label: str, info: CheckInfo, alias: Alias | None, written: dict[
         params[real] = value
     implied = dict(alias.given) if alias else {}
     try:
-        return model.model_validate({**implied, **params})
+        return model.model_validate({**implied, **params}, context={"folder": resources.folder})
     except ValidationError as error:
         raise refused(label, model, written, error) from error
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import same
@@ -69,14 +69,16 @@ class JsonSchema(_Json):
     schema_: dict[str, Any] | None = None
     """The schema; draft 2020-12 unless its ``$schema`` says otherwise. It cannot refer to other files."""
     schema_file: str | None = None
-    """A file with the schema, in place of it; read when the check is built."""
+    """A file with the schema, in place of it; read when the check is built. In a suite, relative to the suite file."""
 
     @model_validator(mode="after")
-    def _schema_is_one(self) -> JsonSchema:
+    def _schema_is_one(self, info: ValidationInfo) -> JsonSchema:
         if (self.schema_ is None) == (self.schema_file is None):
             raise ValueError("schema, or schema_file")
         if self.schema_file is not None:
-            object.__setattr__(self, "schema_", _schema_from(self.schema_file))
+            given: dict[str, Any] = info.context or {}
+            folder = cast("Path | None", given.get("folder"))
+            object.__setattr__(self, "schema_", _schema_from(str((folder or Path()) / self.schema_file)))
         schema_validator(json.dumps(self.schema_, sort_keys=True))
         return self
 

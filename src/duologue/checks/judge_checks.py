@@ -48,7 +48,7 @@ class Judged(CheckType):
         case = replace(case, instruction=self._instruction(resources), rules=self.system_prompt)
         choice = self.choice(resources)
         reply = await judged(choice, case, subject.input.scope, f"check {self.kind}")
-        return self._found(reply, choice)
+        return self._found(reply, choice, case.criteria)
 
     def case(self, subject: Subject) -> Case | Finding:
         """What the judge is asked, or what is found without asking."""
@@ -75,11 +75,12 @@ class Judged(CheckType):
         name = self.prompt or (None if self.system_prompt else resources.prompt)
         return None if name is None else resources.prompts[name]
 
-    def _found(self, reply: Reply, choice: ModelChoice) -> Finding:
+    def _found(self, reply: Reply, choice: ModelChoice, criteria: str) -> Finding:
         score = reply.score if reply.score is not None else float(bool(reply.passed))
         passed = reply.passed
         details: dict[str, Any] = {
             "judge": choice.name,
+            "criteria": criteria,
             "judge_passed": reply.passed,
             "judge_score": reply.score,
             "evidence": reply.evidence,

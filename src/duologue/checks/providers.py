@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 from duologue.models.base import Model
@@ -61,6 +62,7 @@ class Resources:
         classifiers: by task (``text_sentiment``, …), or by ``TASK.ID`` where a check gives a ``classifier_id``.
         embedder: for checks of similarity; None for the packaged one, if it is installed.
         run_tool: calls a tool by name and arguments and gives its answer, for checks that call one; None for none.
+        folder: what files that a check names are relative to; None for the current folder.
         environment: variables that ``${NAME}`` in headers of external checks stands for; None for the process's own.
     """
 
@@ -71,6 +73,7 @@ class Resources:
     classifiers: Mapping[str, Classifier] = field(default_factory=dict[str, Classifier])
     embedder: Embedder | None = None
     run_tool: Callable[[str, dict[str, Any]], Awaitable[str]] | None = None
+    folder: Path | None = None
     environment: Mapping[str, str] | None = field(default=None, repr=False)
 
     def classifier(self, task: str, classifier_id: str | None = None) -> Classifier | None:

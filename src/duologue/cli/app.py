@@ -16,8 +16,10 @@ from duologue.cli.commands.demo import demo
 from duologue.cli.commands.doctor import doctor
 from duologue.cli.commands.init import init
 from duologue.cli.commands.inspect import inspect
+from duologue.cli.commands.mocks import mocks
 from duologue.cli.commands.models import models
 from duologue.cli.commands.plan import plan
+from duologue.cli.commands.redteam_report import redteam_report
 from duologue.cli.commands.report import report
 from duologue.cli.commands.run import run
 from duologue.cli.commands.schema import schema
@@ -43,12 +45,14 @@ app.command()(run)
 app.command()(plan)
 app.command()(show)
 app.command()(report)
+app.command("redteam-report")(redteam_report)
 app.command()(validate)
 app.command()(inspect)
 app.command()(convert)
 app.command()(schema)
 app.command()(init)
 app.command()(doctor)
+app.add_typer(mocks, name="mocks")
 app.add_typer(models, name="models")
 
 

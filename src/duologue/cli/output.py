@@ -22,8 +22,9 @@ def terminal() -> Console:
 
 
 def print_json(value: object) -> None:
-    """One JSON document on standard output, and nothing else."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    """One JSON document on standard output, and nothing else; escaped where not every character can be written."""
+    everything = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=not everything, default=str)
     sys.stdout.write("\n")
 
 

@@ -64,13 +64,13 @@ def _module(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise TargetError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = _line_in(error, path)
         raise TargetError(f"{path}{line} cannot be imported: {type(error).__name__}: {error}") from error
     return module
 
 
-def _line_in(error: Exception, path: Path) -> str:
+def _line_in(error: BaseException, path: Path) -> str:
     """Where in that file the error arose."""
     traceback, line = error.__traceback__, None
     while traceback is not None:

@@ -63,7 +63,7 @@ async def call(
     except RunError as error:
         error.who = error.who or adapter.name
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a participant that ends the process would end all other runs with it
         raise _failed(adapter, error) from error
 
 
@@ -120,5 +120,6 @@ def _timed_out(adapter: AgentAdapter, seconds: float) -> RunError:
 
 
 def _failed(adapter: AgentAdapter, error: BaseException) -> RunError:
-    text = str(error) or type(error).__name__
+    text = f"it called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+    text = text or type(error).__name__
     return FAILURES[adapter.role](f"[{adapter.name}] {text}", who=adapter.name)

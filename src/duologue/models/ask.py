@@ -167,14 +167,15 @@ async def _answer(question: _Question[T], scope: RunScope) -> T:
 
 
 async def _live(question: _Question[T], scope: RunScope) -> T:
+    patience: float | None = getattr(question.model, "timeout", None) or scope.model_timeout
     try:
-        async with asyncio.timeout(scope.model_timeout) as deadline:
+        async with asyncio.timeout(patience) as deadline:
             with call_deadline(deadline):
                 return await question.live()
     except TimeoutError as error:
         name = question.model.name
         raise ModelTimeoutError(
-            f"{name} did not answer within {scope.model_timeout:g} s; raise model_timeout if it is slow", model=name
+            f"{name} did not answer within {patience:g} s; raise model_timeout if it is slow", model=name
         ) from error
 
 

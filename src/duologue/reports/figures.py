@@ -11,6 +11,8 @@ from duologue.suites.results.run import RunResult, Spent
 
 WHO = ("agent", "user", "judge")
 """Whose model calls are counted apart."""
+_LOWEST = 3
+"""Metrics that are named where there is one line for all."""
 
 
 def money(dollars: float, unpriced: int = 0) -> str:
@@ -42,6 +44,22 @@ def tokens_of(spent: Spent) -> int:
 def plural(count: int, word: str) -> str:
     """``1 run``, ``3 runs``."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def graded(execution: ExecutionResult) -> str:
+    """What metrics come to: ``84.0 of 80 needed · 2 of 3 graded runs good enough · …``; '' without any."""
+    found = execution.grading
+    if found is None:
+        return ""
+    needed = "" if execution.metrics_threshold is None else f" of {execution.metrics_threshold:g} needed"
+    scored = sorted((item.mean, item.metric) for item in found.metrics if item.mean is not None)
+    cases = found.passed + found.failed + found.undecided + found.errors
+    parts = [f"{found.weighted_score:.1f}{needed}" if found.weighted_score is not None else "no score"]
+    parts += [f"{found.passed:,} of {plural(cases, 'graded run')} good enough"]
+    parts += (
+        [f"lowest: {', '.join(f'{metric} {mean:.1f}' for mean, metric in scored[:_LOWEST])} of 5"] if scored else []
+    )
+    return " · ".join(parts)
 
 
 def spent_by_who(execution: ExecutionResult) -> dict[str, Spent]:

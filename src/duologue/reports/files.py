@@ -82,6 +82,8 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "spent": {who: spent_data(part) for who, part in {**spent, "total": spent_of(spent.values())}.items()},
         "allowance": asdict(execution.allowance),
         "thresholds": execution.thresholds,
+        "metrics_threshold": execution.metrics_threshold,
+        "grading": execution.grading and execution.grading.model_dump(mode="json"),
         "environment": execution.environment,
         "groups": [group_data(group) for group in execution.groups],
         "runs": [line_of(run) for run in execution.runs],
@@ -212,6 +214,7 @@ def read_execution(folder: Path) -> ExecutionResult:
             allowance=Allowance(**index["allowance"]),
             environment=index["environment"],
             thresholds=index["thresholds"],
+            metrics_threshold=index.get("metrics_threshold"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ConfigurationError):

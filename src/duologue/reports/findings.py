@@ -93,6 +93,14 @@ def reason_of(run: RunResult) -> str:
     return f"{first.name}: {first.text}" if first.text else first.name
 
 
+def summary_of(run: RunResult, found: Iterable[Finding]) -> str:
+    """The reasoning of a run; '' where it only says again what stands in the findings, or in the error."""
+    said = run.reasoning or ""
+    if run.error is not None or any((item.text and item.text in said) or item.text == said for item in found):
+        return ""
+    return said
+
+
 def cited(run: RunResult, message_ids: Iterable[str]) -> list[MessageResult]:
     """The messages of those ids that are in the conversation."""
     wanted = set(message_ids)

@@ -23,6 +23,7 @@ from duologue.reports.files import INDEX, RUNS, read_run, write_index, write_run
 from duologue.reports.writing import replace_bytes
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
+from duologue.suites.playing.media_files import MEDIA
 from duologue.suites.playing.play import JOURNALS, PARTIAL
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult
@@ -102,7 +103,7 @@ def refuse_used(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove the results of an execution from a folder, and nothing else."""
-    for pattern in (f"{RUNS}/*.json", f"{JOURNALS}/*.jsonl", f"{JOURNALS}/*{PARTIAL}", INDEX, LAUNCH):
+    for pattern in (f"{RUNS}/*.json", f"{JOURNALS}/*.jsonl", f"{JOURNALS}/*{PARTIAL}", f"{MEDIA}/*", INDEX, LAUNCH):
         for path in folder.glob(pattern):
             path.unlink()
 

@@ -21,7 +21,7 @@ from duologue.messages import text_of, tool_calls_of
 from duologue.reports.escaping import one_line
 from duologue.reports.figures import duration, money
 from duologue.reports.findings import MARKS, OUTCOMES
-from duologue.reports.progress import run_line
+from duologue.reports.progress import STOPPING, run_line
 from duologue.reports.terminal import STYLES
 from duologue.suites.execution.observers import Observer
 
@@ -68,6 +68,7 @@ class LivePage(Observer):
         self._cost = 0.0
         self._began = self._clock.monotonic()
         self._suite = ""
+        self._stopping = False
         self._live: Live | None = None
 
     def started(self, plan: Plan, execution_id: str) -> None:
@@ -78,8 +79,7 @@ class LivePage(Observer):
             console=self._console,
             get_renderable=self.page,
             refresh_per_second=_PER_SECOND,
-            transient=True,
-            vertical_overflow="crop",
+            screen=True,  # of its own, so that nothing else on the terminal can shift it; it is gone afterwards
         )
         self._live.start()
 
@@ -103,15 +103,23 @@ class LivePage(Observer):
         if result.outcome != "pass":
             self._recent.append(result)
 
+    def stopping(self) -> None:
+        """Somebody pressed Ctrl-C."""
+        self._stopping = True
+
     def finished(self, execution: ExecutionResult) -> None:
         """Close the page; the report follows."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back; harmless when it was done before."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def page(self) -> Group:
         """The page as it is now."""
-        parts = [self._head(), self._bar(), Text(), self._runs()]
+        parts = [self._head(), self._bar(), Text(STOPPING if self._stopping else "", style="yellow"), self._runs()]
         if self._recent:
             lines = [
                 Text(run_line(run), style=STYLES[run.outcome], no_wrap=True) for run in reversed(list(self._recent))

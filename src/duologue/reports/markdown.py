@@ -14,8 +14,8 @@ from duologue.errors import ConfigurationError
 from duologue.messages import text_of
 from duologue.reports.escaping import markdown_block, one_line
 from duologue.reports.escaping import markdown_text as md
-from duologue.reports.figures import WHO, by_agent, duration, matrix, money, plural, share, spent_of
-from duologue.reports.findings import MARKS, Finding, cited, excused, findings_of
+from duologue.reports.figures import WHO, by_agent, duration, graded, matrix, money, plural, share, spent_of
+from duologue.reports.findings import MARKS, Finding, cited, excused, findings_of, summary_of
 from duologue.reports.writing import replace_file
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.groups import Group
@@ -53,15 +53,22 @@ def append_job_summary(execution: ExecutionResult) -> Path:
             f"{_SUMMARY} is not set: a job summary can only be written where a CI service asks for it"
         )
     path = Path(name)
-    text = render_markdown(execution)
-    if len(text.encode()) > _LARGEST_SUMMARY:
-        text = render_markdown(execution, most=5)
     try:
+        room = _LARGEST_SUMMARY - (path.stat().st_size if path.exists() else 0)
         with path.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(_fitting(execution, room) + "\n")
     except OSError as error:
         raise ConfigurationError(f"{_SUMMARY} names {path}, which cannot be written: {error.strerror}") from error
     return path
+
+
+def _fitting(execution: ExecutionResult, room: int) -> str:
+    """The report with as much in it as there is room for; its totals in any case."""
+    for most in (_MOST, 5, 0):
+        text = render_markdown(execution, most)
+        if len(text.encode()) < room:
+            return text
+    return f"{_overview(execution)}\n\nThe summary of a job has no room for more.\n"
 
 
 def render_markdown(execution: ExecutionResult, most: int = _MOST) -> str:
@@ -88,6 +95,7 @@ def _overview(execution: ExecutionResult) -> str:
         ("Cancelled", f"{totals.cancelled:,}" if totals.cancelled else ""),
         ("Not run", f"{totals.not_run:,}" if totals.not_run else ""),
         ("Runs", f"{totals.runs:,}"),
+        ("Metrics", md(graded(execution))),
         ("Cost", money(spent.cost, spent.unpriced)),
         ("Time", duration(execution.seconds)),
     ]
@@ -132,8 +140,8 @@ def _case(run: RunResult) -> str:
     facts = [run.termination.value if run.termination else "", plural(run.turns, "turn"), duration(run.seconds)]
     lines = [f"### {MARKS[run.outcome]} {md(run.case.title)}", f"{run.outcome} · {' · '.join(filter(None, facts))}"]
     found = findings_of(run)
-    if run.reasoning and run.reasoning not in {item.text for item in found}:
-        lines.append(md(run.reasoning, _REASON))
+    if summary := summary_of(run, found):
+        lines.append(md(summary, _REASON))
     lines.append("\n".join(_finding(item) for item in found))
     lines += _quotes(run, found)
     return "\n\n".join(line for line in lines if line)

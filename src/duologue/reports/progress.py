@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from duologue.reports.escaping import one_line
-from duologue.reports.figures import duration
+from duologue.reports.figures import duration, plural
 from duologue.reports.findings import MARKS, reason_of
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
@@ -20,6 +20,7 @@ _EVERY = 200
 """Runs of a plan up to which each gets a line; of a larger plan only those that did not pass, and milestones."""
 _MILESTONES = 20
 _REASON = 160
+STOPPING = "Stopping: runs that are under way finish. Ctrl-C again cancels them."
 
 
 def progress(*, live: bool = False, plain: bool = False, out: TextIO | None = None) -> Observer:
@@ -52,7 +53,7 @@ class PlainLines(Observer):
     def started(self, plan: Plan, execution_id: str) -> None:
         """How much there is to do."""
         self._total = len(plan)
-        self._line(f"{one_line(plan.suite)}: {self._total} runs, execution {execution_id}, seed {plan.seed}")
+        self._line(f"{one_line(plan.suite)}: {plural(self._total, 'run')}, execution {execution_id}, seed {plan.seed}")
 
     def run_finished(self, result: RunResult) -> None:
         """One more."""
@@ -62,6 +63,10 @@ class PlainLines(Observer):
             self._line(f"{self._count()} {run_line(result)}")
         elif self._done * _MILESTONES // self._total > (self._done - 1) * _MILESTONES // self._total:
             self._line(f"{self._count()} {self._passed} passed")
+
+    def stopping(self) -> None:
+        """Somebody pressed Ctrl-C."""
+        self._line(STOPPING)
 
     def _count(self) -> str:
         return f"[{self._done:>{len(str(self._total))}}/{self._total}]"
@@ -102,8 +107,16 @@ class Bar(Observer):
         said = "  ".join(f"{MARKS[name]} {count}" for name, count in self._counts.items())
         self._bar.update(self._bar.task_ids[0], advance=1, description=said)
 
+    def stopping(self) -> None:
+        """Somebody pressed Ctrl-C."""
+        self._bar.console.print(STOPPING, style="yellow")
+
     def finished(self, execution: ExecutionResult) -> None:
         """Take the bar away."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back; harmless when it was done before."""
         self._bar.stop()
 
 

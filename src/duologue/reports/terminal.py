@@ -5,7 +5,9 @@ What agents said goes through :func:`one_line`: it cannot move the cursor, chang
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from datetime import UTC
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +15,9 @@ from rich.text import Text
 
 from duologue.messages import text_of
 from duologue.reports.escaping import one_line
-from duologue.reports.figures import WHO, duration, money, plural, share, spent_by_who
-from duologue.reports.findings import MARKS, OUTCOMES, Finding, cited, excused, findings_of
+from duologue.reports.figures import WHO, duration, graded, money, plural, share, spent_by_who
+from duologue.reports.files import RUNS
+from duologue.reports.findings import MARKS, OUTCOMES, Finding, cited, excused, findings_of, summary_of
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.groups import Group
 from duologue.suites.results.run import MessageResult, RunResult
@@ -30,6 +33,8 @@ STYLES = {
 _LISTED = 60
 """Test cases that are listed one by one; of more, only those that did not pass."""
 _TOLD = 25
+_WORST_FIRST = ("fail", "error", "undecided")
+_ENDS = {0: "pass", 1: "fail", 3: "undecided", 130: "cancelled"}
 """Runs whose reasons are told."""
 _REASON = 400
 _QUOTE = 240
@@ -42,6 +47,7 @@ def print_execution(
     folder: Path | None = None,
     files: Sequence[Path] = (),
     console: Console | None = None,
+    mock: str | None = None,
 ) -> None:
     """Print what came of an execution.
 
@@ -50,12 +56,27 @@ def print_execution(
         folder: of its results, so that people find them; None if they were not kept.
         files: reports beside them.
         console: where to print; None for standard output.
+        mock: the response file that models answered from; '' for mock mode without one, None if it is not known.
     """
     out = console or Console(highlight=False)
     _cases(out, execution)
-    _reasons(out, execution)
+    _reasons(out, execution, folder)
     _totals(out, execution)
     _places(out, folder, files)
+    if folder is not None:
+        _next_steps(out, execution, folder, mock)
+
+
+def execution_line(execution: ExecutionResult, folder: Path) -> Text:
+    """``✗ shop  2026-03-02 09:30  7 of 12 passed  duologue-runs/…``: one of several executions."""
+    word = _ENDS.get(execution.exit_code, "error")
+    totals, style = execution.totals, STYLES[word]
+    began = execution.started_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    line = Text(f"{MARKS[word]} ", style=f"bold {style}").append(one_line(execution.suite), style="default bold")
+    line.append(f"  {began}  ", style="dim not bold")
+    line.append(f"{totals.passed:,} of {plural(totals.cases, 'test case')} passed", style=f"{style} not bold")
+    interrupted = ", interrupted" if execution.interrupted else ""
+    return line.append(f"{interrupted}  {duration(execution.seconds)}  {one_line(folder)}", style="dim not bold")
 
 
 def _cases(out: Console, execution: ExecutionResult) -> None:
@@ -83,21 +104,23 @@ def case_line(group: Group) -> Text:
     return line.append(word, style=style).append(f"  {' · '.join(facts)}", style="dim not bold")
 
 
-def _reasons(out: Console, execution: ExecutionResult) -> None:
+def _reasons(out: Console, execution: ExecutionResult, folder: Path | None) -> None:
+    """Why runs did not pass, the worst first. That a run was cancelled says nothing about it."""
     groups = {id(run): group for group in execution.groups for run in group.runs}
-    runs = [run for run in execution.runs if run.outcome != "pass" and not excused(run, groups[id(run)])]
+    runs = [run for word in _WORST_FIRST for run in execution.runs
+            if run.outcome == word and not excused(run, groups[id(run)])]  # fmt: skip
     for run in runs[:_TOLD]:
-        _run(out, run)
+        _run(out, run, folder)
     if len(runs) > _TOLD:
         _print(out, Text(f"\n… and {plural(len(runs) - _TOLD, 'more run')} that did not pass", style="dim"))
 
 
-def _run(out: Console, run: RunResult) -> None:
+def _run(out: Console, run: RunResult, folder: Path | None) -> None:
     style = STYLES[run.outcome]
     _print(out, Text("\n").append(f"{run.outcome.upper()} ", style=f"bold {style}").append(one_line(run.case.title)))
     found = findings_of(run)
-    if run.reasoning and run.reasoning not in {item.text for item in found}:
-        _print(out, Text(f"  {one_line(run.reasoning, _REASON)}"))
+    if summary := summary_of(run, found):
+        _print(out, Text(f"  {one_line(summary, _REASON)}"))
     for item in found:
         _print(out, _finding(item))
     for message in _quoted(run, found):
@@ -108,7 +131,10 @@ def _run(out: Console, run: RunResult) -> None:
                 said, style="not dim"
             ),
         )
-    if run.journal:
+    if folder is not None:
+        path = Path(folder) / RUNS / f"{run.run_id}.json"
+        _print(out, Text(f"    duologue show {_word(path)}", style="dim"))
+    elif run.journal:
         _print(out, Text(f"    journal: {one_line(run.journal)}", style="dim"))
 
 
@@ -136,6 +162,8 @@ def _totals(out: Console, execution: ExecutionResult) -> None:
     rate = totals.passed / totals.cases if totals.cases else None
     facts = [f"{share(rate)} passed", plural(totals.runs, "run"), duration(execution.seconds), *_cost(execution)]
     _print(out, Text("  " + " · ".join(facts), style="dim"))
+    if told := graded(execution):
+        _print(out, Text(f"  metrics: {one_line(told, _REASON)}", style="red" if execution.graded_too_low else "dim"))
     if execution.interrupted:
         _print(out, Text("  interrupted before the plan was done", style="yellow"))
 
@@ -159,6 +187,27 @@ def _places(out: Console, folder: Path | None, files: Sequence[Path]) -> None:
         _print(out, Text(f"  results: {folder}", style="dim"))
     for path in files:
         _print(out, Text(f"  report:  {path}", style="dim"))
+
+
+def _next_steps(out: Console, execution: ExecutionResult, folder: Path, mock: str | None) -> None:
+    """What somebody would type now; nothing where everything passed."""
+    if execution.exit_code == 0:
+        return
+    suite, place = _word(execution.path), _word(folder)
+    mocked = "" if execution.environment.get("mock") is not True else " --mock FILE" if mock is None else _mock(mock)
+    if execution.interrupted:
+        _print(out, Text(f"  go on:   duologue run {suite} --resume {place}{mocked}", style="dim"))
+        return
+    _print(out, Text(f"  again:   duologue run {suite} --failed-in {place}{mocked}", style="dim"))
+
+
+def _mock(mock: str) -> str:
+    return f" --mock {_word(mock)}" if mock else " --mock-all"
+
+
+def _word(value: object) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(one_line(value))
 
 
 def _print(out: Console, text: Text) -> None:

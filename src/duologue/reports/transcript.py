@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.text import Text
 
 from duologue.journal.console import DECISION_MARKS, MARKS, ROLE_NAMES, ROLE_STYLES
+from duologue.journal.events import CheckEvaluated
 from duologue.messages import text_of, tool_calls_of
 from duologue.reports.escaping import one_line, visible
 from duologue.reports.figures import duration, money, plural
 from duologue.reports.findings import findings_of
+from duologue.reports.grades import grades_of
 from duologue.reports.terminal import STYLES
 from duologue.suites.results.run import MessageResult, RunResult
+
+_LOW = 2
+"""Grades up to this one stand out."""
 
 
 def print_run(run: RunResult, console: Console | None = None) -> None:
@@ -57,7 +64,20 @@ def _checks(run: RunResult) -> list[Text]:
         ids = f" [{', '.join(map(one_line, check.message_ids))}]" if check.message_ids else ""
         text = f"{MARKS[check.status]} {one_line(check.name)}  {one_line(check.explanation)}"
         lines.append(Text(f"  {text}{ids}", style="" if check.status in {"passed", "skipped"} else "red"))
+        lines += _grades(check)
     return lines
+
+
+def _grades(check: CheckEvaluated) -> Iterator[Text]:
+    """A line for each metric: ``Answer correctness 1 of 5 (invented_price): … [m4]``."""
+    grades = grades_of(check)
+    for grade in grades["metrics"] if grades else ():
+        score = "does not apply" if grade["score"] is None else f"{grade['score']} of 5"
+        code = f" ({one_line(grade['code'])})" if grade["code"] else ""
+        ids = f" [{', '.join(map(one_line, grade['cites']))}]" if grade["cites"] else ""
+        said = f"{one_line(grade['title'])}  {score}{code}: {one_line(grade['why'])}{ids}"
+        low = grade["score"] is not None and grade["score"] <= _LOW
+        yield Text(f"      {said}", style="red" if low else "dim")
 
 
 def _decisions(run: RunResult) -> list[Text]:

@@ -54,6 +54,16 @@ def test_the_keys_are_the_documented_ones(execution, failed):
     assert set(exported_index(execution)) == OF_THE_INDEX
 
 
+def test_where_a_simulated_user_took_part_the_models_are_named(execution):
+    played, scripted = execution.runs[0], execution.runs[2]
+    assert played.self_play
+    assert not scripted.self_play
+    data = exported_run(played)
+    assert data["AssistantRole"] == {"Provider": "acme", "Model": "desk-2", "Region": "default"}
+    assert data["UserRole"] is None
+    assert exported_run(scripted)["AssistantRole"] is None
+
+
 def test_the_system_prompt_comes_first_and_tools_stand_beside_the_messages(failed, samples):
     system, user, called, answered, *_ = failed["Messages"]
     assert system == {"role": "system", "content": samples.PROMPT}

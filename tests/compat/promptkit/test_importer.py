@@ -111,7 +111,8 @@ def test_every_field_of_a_turn_has_its_counterpart(arena):
         "  required_capabilities: [tools]\n"
         "  conversation_assertions: [{type: tools_not_called, params: {tools: [x]}}]\n"
     )
-    [found] = arena(scenario=scenario).scenarios
+    tools = "  tool_specs: {pay: {description: pays, mock_result: 1}}\n"
+    [found] = arena(arena=ARENA + tools, scenario=scenario).scenarios
     turn = found.turns[0]
     assert (turn.role, turn.simulator, turn.persona) == ("simulated_user", "customer", "anna")
     assert (turn.exchanges, turn.max_exchanges, turn.agent_temperature, turn.user_temperature) == (2, 5, 0.1, 0.9)

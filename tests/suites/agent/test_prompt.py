@@ -49,6 +49,14 @@ def test_tells_region_and_background(stage: Any) -> None:
     assert stage.blueprint().first.text == f"eu|travel|guest|guest|A call. User wants to: {'w' * 150}"
 
 
+def test_the_users_first_line_may_name_what_it_likes(stage: Any) -> None:
+    stage.prompt = {"system_template": "{{context_slot}}"}
+    stage.scenario = {"description": "A call.", "turns": (Turn(content="I type {{anything}}"),)}
+    assert stage.blueprint().first.text == "A call. User wants to: I type {{anything}}"
+    stage.prompt = {"system_template": "{{context_slot}} {{anything}}"}
+    assert any("'{{anything}}', which nothing gives a value" in line for line in problems_of(stage))
+
+
 @pytest.mark.parametrize(
     ("region", "values", "expected"), [("default", {}, "us"), ("eu", {}, "eu"), ("eu", {"region": "uk"}, "uk")]
 )

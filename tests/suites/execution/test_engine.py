@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from duologue import AgentAdapter, AgentInput, read_journal
 from duologue.conversation.streaming import StreamChunk
-from duologue.errors import SuiteError, TargetError
+from duologue.errors import JournalError, SuiteError, TargetError
 from duologue.suites import (
     Agent,
     CheckSpec,
@@ -64,6 +65,8 @@ ORDER = Scenario(
 )
 ANSWERED = CheckSpec(type="min_length", params={"min": 3})
 GREETING = Scenario(name="greeting", turns=said("hello", checks=(ANSWERED,)))
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAADCAAAAACcgYFdAAAAC0lEQVR4nGNggAIAAAkAAftSuKkAAAAASUVORK5CYII="
+"""A PNG of 2 by 3 pixels."""
 TASK = Prompt(name="help", system_template="You help.")
 
 
@@ -178,3 +181,52 @@ async def test_closing_twice_is_harmless() -> None:
     await engine.execute()
     await engine.close()
     await engine.close()
+
+
+class Painter(AgentAdapter):
+    async def call(self, input: AgentInput) -> Any:
+        picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
+        return {"role": "assistant", "content": [{"type": "text", "text": "here it is"}, picture]}
+
+
+async def test_media_are_measured_and_kept_as_files(tmp_path: Path) -> None:
+    async with Engine.from_parts(suite_of(GREETING), agents={"painter": Painter}) as engine:
+        engine.enable_recording(tmp_path)
+        runs = (await engine.execute(engine.generate_plan(trials=2))).runs
+    [one], [other] = (run.media for run in runs)
+    assert (one.type, one.mime_type, one.width, one.height, one.part) == ("image", "image/png", 2, 3, 1)
+    assert one.path == other.path  # one file for the same picture
+    assert one.path
+    assert (tmp_path / one.path).read_bytes() == base64.b64decode(PIXEL)
+    assert [path.suffix for path in (tmp_path / "media").iterdir()] == [".png"]
+
+
+@pytest.mark.parametrize(
+    ("mime", "suffix"),
+    [("audio/wav", ".wav"), ("audio/mp3", ".mp3"), ("image/webp", ".webp"), ("Audio/OGG; codecs=opus", ".ogg")],
+)
+async def test_files_of_media_are_called_what_other_programs_know(tmp_path: Path, mime: str, suffix: str) -> None:
+    url = f"data:{mime};base64,{PIXEL}"
+    kind = f"{mime.partition('/')[0].lower()}_url"
+
+    def paint(input: AgentInput) -> Any:
+        return {"role": "assistant", "content": [{"type": kind, kind: {"url": url}, "mime_type": mime}]}
+
+    async with Engine.from_parts(suite_of(GREETING), agents={"painter": paint}) as engine:
+        engine.enable_recording(tmp_path)
+        await engine.execute()
+    assert [path.suffix for path in (tmp_path / "media").iterdir()] == [suffix]
+
+
+async def test_media_without_a_folder_are_measured_only() -> None:
+    async with Engine.from_parts(suite_of(GREETING), agents={"painter": Painter}) as engine:
+        [run] = (await engine.execute()).runs
+    assert (run.media[0].size_bytes, run.media[0].path) == (len(base64.b64decode(PIXEL)), None)
+
+
+async def test_media_that_cannot_be_kept_are_an_error_of_the_execution(tmp_path: Path) -> None:
+    (tmp_path / "media").write_text("in the way")
+    async with Engine.from_parts(suite_of(GREETING), agents={"painter": Painter}) as engine:
+        engine.enable_recording(tmp_path)
+        with pytest.raises(JournalError, match="cannot keep the image/png of a message"):
+            await engine.execute()

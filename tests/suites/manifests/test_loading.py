@@ -105,7 +105,7 @@ def test_mistakes_in_a_named_file_are_told_with_that_file(folder):
 
 
 def test_an_included_suite_gives_its_resources_with_paths_that_still_lead_there(folder):
-    folder.put("shared/answers.yaml", "a: 1")
+    folder.put("shared/answers.yaml", "defaultResponse: yes")
     folder.put("shared/agent.py", "")
     folder.put(
         "shared/base.suite.yaml",

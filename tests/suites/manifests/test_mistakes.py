@@ -48,6 +48,18 @@ MISTAKES = [
     ("- role: user\n", "- role: users\n", 38, "role: found \"users\"; expected one of user, .*did you mean 'user'"),
     ("          content: Where is my {thing}?\n", "", 38, "expected a turn of the user to have the field 'content'"),
     ("- role: user\n", "- role: user\n          persona: anna\n", 38, "in turns with 'role: simulated_user' only"),
+    (
+        "- role: user\n",
+        "- role: user\n          chaos: {tool_failures: [{tool: lookpu, mode: error}]}\n",
+        39,
+        r"chaos.tool_failures\[0\].tool: no tool is called 'lookpu'; did you mean 'lookup'",
+    ),
+    (
+        "- role: user\n",
+        "- role: user\n          consent: {lookpu: deny}\n",
+        39,
+        "consent.lookpu: no tool is called 'lookpu'; did you mean 'lookup'",
+    ),
     (FIELD, "      criteria: [1.5]", 36, r'criteria\[0\]: found 1.5 \(a number\).*Put it in quotes: "1.5"'),
     (FIELD, "      criteria:", 36, "criteria: found nothing; expected a list. Give it a value, or remove the line"),
     (FIELD, "      criteria: [a]\n      criteria: [b]", 37, "this field is written twice, first in line 36"),
@@ -147,6 +159,12 @@ MISTAKES = [
 
 WARNINGS = [
     ('"${TEAM:-none}"', '"${TEAM}"', 13, "the environment variable TEAM is not set.*or write .{TEAM:-default}"),
+    (
+        "mock_result: {status: sent}",
+        "mode: live\n      http: {url: 'http://127.0.0.1', method: GET, headers_from_env: [X-Key=SHOP_KEY_OF_NOBODY]}",
+        24,
+        "the environment variable SHOP_KEY_OF_NOBODY is not set",
+    ),
     ("{{topic}}", "{{topics}}", 16, "says {{topics}}, which nothing gives a value: every run of scenario 'order' will"),
     ("default: orders}", "required: true}", 33, "requires topic, which has no value"),
     ("my {thing}?", "my order?", 40, "the turn does not say {thing}, so its variants are all the same"),

@@ -174,7 +174,34 @@ def test_whatever_a_file_holds_is_read_or_refused(tmp_path: Path, text: str) -> 
     file = ResponseFile.looked_at(path, problems, shown_as="fuzz.yaml")
     assert (file is None) == bool(problems.errors)
     assert all(problem.position.file == "fuzz.yaml" for problem in problems)
-    for scenario in (*file.scenarios, "x") if file else ():
+    if file is None:
+        return
+    for scenario in (*file.scenarios, "x"):
         for number in (1, 2, 3):
             answer = file.answer(scenario, number, persona="x", step="x")
             assert answer is None or answer.message()["role"] == "assistant"
+
+
+def test_a_persona_may_say_other_things_in_another_scenario(tmp_path: Path) -> None:
+    text = "selfplay: {p: {turns: {1: any, 2: any 2}, scenarios: {s: {turns: {1: own}}, t: {defaultResponse: all}}}}"
+    file = ResponseFile.read(written(tmp_path, text))
+    found = [file.answer(scenario, number, persona="p") for scenario in "stu" for number in (1, 2)]
+    assert [item and item.text for item in found] == ["own", "any 2", "all", "all", "any", "any 2"]
+
+
+def test_users_can_be_done_and_nobody_else(tmp_path: Path) -> None:
+    file = ResponseFile.read(written(tmp_path, "selfplay: {p: {turns: {1: {done: gave_up}, 2: x}}}"))
+    found = [file.answer("s", number, persona="p") for number in (1, 2)]
+    assert [item and (item.text, item.done) for item in found] == [("", "gave_up"), ("x", None)]
+    assert "unknown field 'done'" in refused(tmp_path, "scenarios: {s: {turns: {1: {content: a, done: gave_up}}}}")[0]
+    assert "users call no tools" in refused(tmp_path, "selfplay: {p: {turns: {1: {tool_calls: [{name: f}]}}}}")[0]
+    assert "goal_reached" in refused(tmp_path, "selfplay: {p: {turns: {1: {done: tired}}}}")[0]
+
+
+def test_arguments_may_be_broken_json(tmp_path: Path) -> None:
+    file = ResponseFile.read(
+        written(tmp_path, "scenarios: {s: {turns: {1: {tool_calls: [{name: f, arguments: '{a'}]}}}}")
+    )
+    found = file.answer("s", 1)
+    assert found is not None
+    assert found.calls == (("call_0_f", "f", "{a"),)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,64 @@ def test_judgements_and_judged_checks_are_written_as_verdicts(tmp_path: Path) ->
     assert other is not None
     assert (other.verdict, other.score, other.reasoning) == ("pass", 0.8, "kind")
     assert file.verdict("another", "elsewhere") is None
+
+
+def test_what_a_longer_run_said_is_not_mixed_with_another_conversation() -> None:
+    short = [user_message("u"), assistant_message("one")]
+    long = [user_message("u"), assistant_message("two"), user_message("v"), assistant_message("three")]
+    made = generate([run_of(short), run_of(long)])
+    assert made.data["scenarios"]["s"]["turns"] == {"1": "one"}
+
+
+def test_a_longer_run_that_goes_the_same_way_goes_on_with_it() -> None:
+    short = [user_message("u"), assistant_message("one")]
+    made = generate([run_of(short), run_of([*short, user_message("v"), assistant_message("two")])])
+    assert made.data["scenarios"]["s"]["turns"] == {"1": "one", "2": "two"}
+    assert made.conflicts == ()
+
+
+def test_lines_of_a_persona_are_written_by_scenario_where_they_differ() -> None:
+    runs = [run_of([user_message(text)], persona="p", scenario=name) for name, text in (("s", "a"), ("t", "b"))]
+    assert generate(runs).data["selfplay"] == {
+        "p": {"scenarios": {"s": {"turns": {"1": "a"}}, "t": {"turns": {"1": "b"}}}}
+    }
+    assert generate([runs[0], runs[0]]).data["selfplay"] == {"p": {"turns": {"1": "a"}}}
+
+
+def test_recordings_that_were_judged_give_verdicts_only() -> None:
+    run = run_of([user_message("u"), assistant_message("a")])
+    run = replace(run, case=TestCase(index=0, kind="replay", scenario="s"))
+    assert generate([run]).data == {}
+
+
+def test_arguments_that_are_no_json_stay_as_they_are(tmp_path: Path) -> None:
+    texts = ["{a", "[1]", '{"x": NaN}']
+    calls = [tool_call("f", text, f"c{index}") for index, text in enumerate(texts)]
+    file = read_back(tmp_path, generate([run_of([user_message("u"), assistant_message("", calls)])]).text())
+    found = file.answer("s", 1)
+    assert found is not None
+    assert [text for _, _, text in found.calls] == texts
+
+
+def test_checks_by_one_judge_keep_what_it_said_of_each() -> None:
+    def judged(asked: str, passed: bool, score: float) -> CheckEvaluated:
+        details = {"judge": "m", "criteria": asked, "judge_passed": passed, "judge_score": score}
+        status = CheckStatus.PASSED if passed else CheckStatus.FAILED
+        return CheckEvaluated(name=asked, scope=Scope.CONVERSATION, turn=0, status=status, details=details)
+
+    decided = JudgeDecided(
+        judge="strict",
+        turn=1,
+        kind="final",
+        verdict=Verdict.PASS,
+        decisions=[CriterionDecision(criterion="It greets.", decision=Decision.MET)],
+    )
+    run = run_of([], judgements=(decided,), checks=(judged("kind", True, 0.9), judged("kind and brief", False, 0.2)))
+    made = generate([run, run])
+    both = {"criteria": {"kind": "pass", "kind and brief": "fail"}, "scores": {"kind": 0.9, "kind and brief": 0.2}}
+    assert made.data["judges"]["default"]["scenarios"]["s"] == both
+    assert made.data["judges"]["strict"]["scenarios"]["s"] == {
+        "criteria": {"It greets.": "pass", **both["criteria"]},
+        "scores": both["scores"],
+    }
+    assert made.conflicts == ()

@@ -170,15 +170,6 @@ async def test_is_told_where_it_is_when_it_cannot_see_it(tmp_path: Path) -> None
     assert (await asked(mock, user_message("u"))).text == "one"
 
 
-async def test_instructions_count_from_the_second_turn_if_asked_for(tmp_path: Path) -> None:
-    mock = MockModel(None, model_name="m", provider="p", scenario="s", counts_instructions=True)
-    system, user = system_message("x" * 40), user_message("y" * 8)
-    calls = assistant_message(None, [tool_call("f", {}, "c")])
-    assert (await asked(mock, system, user)).usage.input_tokens == 2
-    assert (await asked(mock, system, user, calls, tool_message("c", "z" * 4))).usage.input_tokens == 3
-    assert (await asked(mock, system, user, assistant_message("abcd"), user)).usage.input_tokens == 15
-
-
 async def test_a_name_alone_stands_for_a_file(tmp_path: Path) -> None:
     forget_models()
     path = file_of(tmp_path, "scenarios: {only: {turns: {1: from the file}}}").path

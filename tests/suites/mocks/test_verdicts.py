@@ -150,3 +150,17 @@ async def test_a_verdict_is_a_grade_for_each_metric(
 async def test_metrics_cannot_be_undecided(tmp_path: Path) -> None:
     with pytest.raises(CheckError, match="the judge of metrics says pass or fail"):
         await graded(judge_model(tmp_path, "judges: {strict: undecided}"))
+
+
+async def test_the_criterion_that_says_most_counts(tmp_path: Path) -> None:
+    text = "judges: {default: {criteria: {It: fail, It greets.: pass, It gr: fail}}}"
+    result = await judged(judge_model(tmp_path, text), ["It greets.", "It books."])
+    assert [item.decision for item in result.decisions] == [Decision.MET, Decision.UNMET]
+
+
+async def test_a_check_has_the_word_and_score_of_what_it_asks_for(tmp_path: Path) -> None:
+    text = "{criteria: {It greets.: pass, It greets: fail}, scores: {It greets: 0.1, It greets.: 0.7}, score: 0.2}"
+    result = await checked(judge_model(tmp_path, f"judges: {{default: {text}}}"))
+    assert result.checks[0].status is CheckStatus.PASSED
+    assert result.checks[0].score == 0.7
+    assert result.checks[0].details["criteria"] == "It greets."

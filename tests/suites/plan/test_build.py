@@ -106,7 +106,7 @@ def test_filters_take_cases_out_and_change_nothing_about_the_others(filters: Fil
         (Filters(scenarios=["ordr"]), "no scenario 'ordr'; did you mean 'order'"),
         (Filters(agents=["news"]), "no agent 'news'; did you mean 'new'"),
         (Filters(personas=["calmer"]), "no persona 'calmer'"),
-        (Filters(regions=["uk"]), "no region 'uk'"),
+        (Filters(labels=["tier"]), "found 'tier'; expected key=value"),
         (Filters(tags=["smok"]), "no tag 'smok'; did you mean 'smoke'"),
         (Filters(replays=["call"]), "no replay 'call'"),
         (Filters(scenarios=["refund"], personas=["calm"]), "nothing to run"),
@@ -115,6 +115,48 @@ def test_filters_take_cases_out_and_change_nothing_about_the_others(filters: Fil
 def test_a_filter_that_chooses_nothing_is_an_error_that_names_what_there_is(filters: Filters, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         generate_plan(suite(), filters, seed=1, recordings=recordings)
+
+
+def test_a_suite_with_regions_knows_no_others() -> None:
+    with pytest.raises(ConfigurationError, match=r"no region 'ukk'; did you mean 'uk'\? It has uk, us\."):
+        generate_plan(suite(regions=["uk", "us"]), Filters(regions=["ukk"]), seed=1)
+    with pytest.raises(ConfigurationError, match=r"no region 'fr'\. It has"):
+        generate_plan(suite(regions=["uk", "us"]), Filters(regions=["fr"]), seed=1)
+
+
+def test_a_suite_without_regions_is_run_in_those_that_are_asked_for() -> None:
+    plan = generate_plan(suite(), Filters(regions=["uk", "us", "uk"], scenarios=["order"], agents=["old"]), seed=1)
+    assert [(case.region, case.persona) for case in plan.cases] == [
+        ("uk", "calm"),
+        ("us", "calm"),
+        ("uk", "angry"),
+        ("us", "angry"),
+    ]
+
+
+def test_a_region_or_persona_that_stands_twice_makes_no_case_twice() -> None:
+    made = suite(
+        regions=["uk", "uk"], scenarios=[{"name": "s", "description": "d", "personas": ["calm", "angry", "calm"]}]
+    )
+    plan = generate_plan(made, seed=1)
+    assert len({case.identity for case in plan.cases}) == len(plan) == 4
+
+
+def test_cases_that_are_called_alike_have_ids_of_their_own() -> None:
+    values = [str(number) for number in range(20_000)]
+    made = suite(
+        agents=[{"name": "a", "target": "a.py:a"}],
+        scenarios=[{"name": "s", "turns": [{"content": "{n}", "perturbations": {"n": values}}]}],
+    )
+    plan = generate_plan(made, seed=1)
+    ids = {case.run_id("x") for case in plan.cases}
+    assert len(ids) == len(plan) == 20_000
+    assert min(len(name.rpartition("-")[2]) for name in ids) == 16  # of a million, two are alike once in 37 million
+
+
+def test_a_name_that_no_file_can_hold_gives_an_id_all_the_same() -> None:
+    case = generate_plan(suite(), seed=1).cases[0]
+    assert case.__class__(index=0, scenario="\ud801").run_id("x")
 
 
 def test_trials_of_the_command_line_come_over_those_of_the_scenario() -> None:

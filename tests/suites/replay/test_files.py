@@ -1,5 +1,6 @@
 """Whole files at once, and the shelf that a suite's plan and execution take recordings from."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from duologue import testing
 from duologue.errors import ConfigurationError, SuiteError
+from duologue.suites import CheckSpec, Engine
 from duologue.suites.plan.build import generate_plan
 from duologue.suites.replay import RecordingShelf, find_recordings, read_recordings, replay_file
 from duologue.suites.specs.suite import Replay, Suite
@@ -118,3 +120,30 @@ def test_a_suite_may_name_every_format() -> None:
     ):
         assert Replay(name="r", recording="x.json", format=name).format == name
     assert read_recordings(FIXTURES / "messages.json", "auto")
+
+
+async def test_a_broken_file_is_the_trouble_of_its_own_case(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ok"}]
+    (tmp_path / "a.json").write_text(json.dumps(said))
+    (tmp_path / "b.json").write_text(json.dumps(said)[:-9])
+    (tmp_path / "c.json").write_text(json.dumps(said))
+    check = CheckSpec(type="contains", params={"patterns": ["ok"]})
+    suite = suite_with(tmp_path, Replay(name="r", recording="*.json", checks=(check,)))
+    async with Engine(suite=suite) as engine:
+        runs = (await engine.execute()).runs
+    assert [(run.case.recording, run.outcome) for run in runs] == [
+        ("a.json", "pass"),
+        ("b.json", "error"),
+        ("c.json", "pass"),
+    ]
+    assert runs[1].error
+    assert "b.json: this is no JSON" in runs[1].error.message
+
+
+def test_a_line_that_breaks_off_is_told_with_the_recording_before_it(tmp_path: Path) -> None:
+    line = json.dumps({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ok"}]})
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"{line}\n{line}\n{line[:20]}")
+    first, last = read_recordings(path)
+    assert "torn" not in first.metadata
+    assert last.metadata["torn"] == "line 3 is cut off after 20 characters"

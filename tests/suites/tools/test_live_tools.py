@@ -82,6 +82,14 @@ async def test_response_is_mapped_after_what_is_secret_is_taken_out(desk_of: Any
     assert (await desk("weather")).value == [{"temp": 20}, {"name": "a"}]
 
 
+async def test_what_is_secret_is_taken_out_of_a_refusal_too(desk_of: Any, web: Any) -> None:
+    web.says({"data": {"temp": 20, "token": "t0ken"}}, status=500)
+    answer = await desk_of(tool(web.url, redact=["$.data.token"]))("weather", {})
+    assert 'HTTP 500: {"data": {"temp": 20}}' in answer.error
+    web.says("no JSON", status=500)
+    assert "HTTP 500: " in (await desk_of(tool(web.url, redact=["$.data.token"]))("weather", {})).error
+
+
 @pytest.mark.parametrize(
     ("path", "left"),
     [

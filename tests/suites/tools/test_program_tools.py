@@ -259,3 +259,21 @@ async def test_shell_is_not_involved(desk_of: Any) -> None:
     tool = program("print(json.dumps(sys.argv[1:]))")
     tool = tool.changed(exec=tool.exec.changed(args=[*tool.exec.args, "$HOME; echo pwned"]))
     assert (await desk_of(tool)("calc")).value == ["$HOME; echo pwned"]
+
+
+@pytest.mark.parametrize("runtime", ["exec", "server"])
+async def test_what_is_secret_is_taken_out_of_what_a_program_says(
+    desk_of: Any, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", 'very"secret')
+    monkeypatch.setenv("PRICE_LIST", "prices.csv")
+    code = "import os\nheld = os.environ['SHOP_TOKEN'], os.environ['PRICE_LIST']\n"
+    say = "say(result=[held])" if runtime == "server" else "print(json.dumps({'result': [held]}))"
+    given: dict[str, Any] = {"runtime": runtime, "env": ["SHOP_TOKEN", "PRICE_LIST"]}
+    answer = await desk_of(program(code + say, **given))("calc")
+    assert answer.value == [["***", "prices.csv"]]
+    fail = "say(error=held[0])" if runtime == "server" else "sys.exit(held[0])"
+    answer = await desk_of(program(code + fail, **given))("calc")
+    assert answer.error
+    assert "***" in answer.error
+    assert "secret" not in answer.error

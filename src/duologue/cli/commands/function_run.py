@@ -84,6 +84,8 @@ def _play(function: Callable[[], object]) -> tuple[list[ScenarioResult], Excepti
         if getattr(error, "result", None) is None:
             raise TargetError(f"the function raised {type(error).__name__}: {error}") from error
         return results, error
+    except SystemExit as error:
+        raise TargetError(f"the function called sys.exit({error.code!r}); it must return") from error
     finally:
         remove_observer(observe)
     return results, None

@@ -19,19 +19,26 @@ def report(
     job_summary: Annotated[
         bool, typer.Option("--job-summary", help="Also append to the file that GITHUB_STEP_SUMMARY names.")
     ] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the first report in the browser.")] = False,
 ) -> int:
-    """Write reports on an execution that was kept. The exit code says whether they are written, not what is in them."""
-    from duologue.reports.files import read_execution
-    from duologue.reports.formats import write_reports
+    """Write reports on an execution that was kept. The exit code says whether they are written, not what is in them.
 
-    execution = read_execution(folder)
-    names = [name for item in format for name in item.split(",") if name]
-    place = folder if folder.is_dir() else folder.parent
-    paths = write_reports(execution, place, names, out=out)
+    An execution that did not come to its end is reported as interrupted, with the runs that are over.
+    """
+    from duologue.reports.formats import format_named, write_reports
+    from duologue.reports.reading import find_execution
+
+    names = [format_named(name) for item in format for name in item.split(",") if name.strip()]
+    found = find_execution(folder)
+    for problem in found.problems:
+        typer.echo(f"Note: {problem}", err=True)
+    paths = write_reports(found.execution, found.folder, names, out=out)
     if job_summary:
         from duologue.reports.markdown import append_job_summary
 
-        paths.append(append_job_summary(execution))
+        paths.append(append_job_summary(found.execution))
     for path in paths:
         typer.echo(str(path))
+    if open_ and paths:
+        typer.launch(paths[0].resolve().as_uri())
     return ExitCode.PASSED

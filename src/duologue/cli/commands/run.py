@@ -19,7 +19,12 @@ def _many(help: str, *names: str, panel: str = _CASES) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel)
 
 
+_OF_FUNCTIONS = {"target", "out", "as_json", "quiet", "seed", "max_turns", "ci"}
+"""What goes with a function as well; everything else is about suites."""
+
+
 def run(
+    context: typer.Context,
     target: Annotated[
         str, typer.Argument(help="A suite file, a folder of suites, or FILE.py::function", metavar="TARGET")
     ],
@@ -38,7 +43,7 @@ def run(
     ] = None,
     mock: Annotated[
         str | None,
-        typer.Option(help="Let every model answer from this file: no key, no network.", rich_help_panel=_HOW),
+        typer.Option(help="Let every model answer from this response file; none needs a key.", rich_help_panel=_HOW),
     ] = None,
     mock_all: Annotated[
         bool, typer.Option("--mock-all", help="The same without a file: fixed answers.", rich_help_panel=_HOW)
@@ -50,6 +55,18 @@ def run(
     max_turns: Annotated[
         int | None, typer.Option(min=1, help="Turns after which a free conversation ends.", rich_help_panel=_HOW)
     ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="Of agents made of a model, over the suite's.", rich_help_panel=_HOW)
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Of their answers, over the suite's.", rich_help_panel=_HOW)
+    ] = None,
+    eval_type: Annotated[
+        list[str], _many("Only these types of evals of prompt packs.", "--eval-type", panel=_HOW)
+    ] = [],  # noqa: B006
+    pack_evals: Annotated[
+        bool, typer.Option(help="Run the evals of prompt packs beside the checks.", rich_help_panel=_HOW)
+    ] = True,
     run_timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds that one run may take.", rich_help_panel=_HOW)
     ] = None,
@@ -93,6 +110,7 @@ def run(
     if SEPARATOR in target or target.endswith(".py"):
         from duologue.cli.commands.function_run import DEFAULT_OUT, FunctionRequest, run_function
 
+        _refuse_options_of_suites(context)
         request = FunctionRequest(out=out or DEFAULT_OUT, as_json=as_json, quiet=quiet, seed=seed, max_turns=max_turns)
         return run_function(target, request)
     from duologue.cli.commands.suite_report import Shown, run_and_show
@@ -116,6 +134,9 @@ def run(
                 concurrency=jobs,
                 run_timeout=run_timeout,
                 max_turns=max_turns,
+                temperature=temperature,
+                max_tokens=max_tokens,
+                eval_types=() if not pack_evals else eval_type or None,
                 fail_fast=fail_fast,
                 allow_undecided=_allowed(allow_undecided, "--allow-undecided"),
                 allow_errors=_allowed(allow_errors, "--allow-errors"),
@@ -140,3 +161,10 @@ def _allowed(text: str | None, option: str) -> int | str | None:
     if text.isdigit():
         return int(text)
     raise ConfigurationError(f"{option}: found '{text}'; expected a number, or 'all'")
+
+
+def _refuse_options_of_suites(context: typer.Context) -> None:
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE" and option.name not in _OF_FUNCTIONS:
+            raise ConfigurationError(f"{option.opts[-1]} goes with suites, and this is a function; leave it out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.text import Text
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import as_json, print_json, print_reasons, results_table, terminal
 from duologue.conversation.result import result_of
-from duologue.errors import JournalError
+from duologue.errors import ConfigurationError, JournalError
 from duologue.journal.console import Transcript
 from duologue.journal.jsonl import JournalFile, read_journal
 
@@ -21,12 +22,25 @@ def show(
     as_json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Print every event, one JSON object a line.")] = False,
 ) -> int:
-    """Show what a recorded run was: the conversation, what was checked and decided, the verdict."""
+    """Show what a recorded run was: the conversation, what was checked and decided, the verdict.
+
+    Of the folder of an execution: what came of it. Of a folder of such folders: a line for each.
+    """
+    from duologue.reports.reading import executions_in, holds_results
+
+    if not journal.exists():
+        raise ConfigurationError(f"{journal} is not there; expected a journal, a run, or a folder of them")
     if journal.is_dir():
-        results = (journal / "index.json").is_file()
-        return _show_results(journal, as_json_) if results else _show_folder(journal, as_json_)
+        if holds_results(journal):
+            return _show_results(journal, as_json_)
+        inner = executions_in(journal)
+        return _show_executions(inner, as_json_) if inner else _show_folder(journal, as_json_)
+    if journal.name in {"index.json", "launch.json"} and holds_results(journal.parent):
+        return _show_results(journal.parent, as_json_)
     if journal.suffix == ".json":
         return _show_run(journal, as_json_)
+    if journal.suffix in {".xml", ".html", ".md", ".yaml", ".yml"}:
+        raise ConfigurationError(f"{journal} is no recording; expected a journal (.jsonl), a run (.json), or a folder")
     file = read_journal(journal)
     if events:
         typer.echo(journal.read_text(encoding="utf-8"), nl=False)
@@ -38,13 +52,39 @@ def show(
 
 
 def _show_results(folder: Path, as_json_: bool) -> int:
-    from duologue.reports.files import read_execution, read_index
+    from duologue.reports.files import index_of
+    from duologue.reports.reading import find_execution
     from duologue.reports.terminal import print_execution
 
+    found = find_execution(folder)
+    for problem in found.problems:
+        typer.echo(f"Note: {problem}", err=True)
     if as_json_:
-        print_json(read_index(folder))
+        print_json(index_of(found.execution))
     else:
-        print_execution(read_execution(folder), folder=folder, console=terminal())
+        print_execution(found.execution, folder=folder, console=terminal())
+    return ExitCode.PASSED
+
+
+def _show_executions(folders: Sequence[Path], as_json_: bool) -> int:
+    """A line for each execution; one that cannot be read says why, and hides none of the others."""
+    from duologue.reports.escaping import one_line
+    from duologue.reports.files import index_of
+    from duologue.reports.reading import find_execution
+    from duologue.reports.terminal import execution_line
+
+    console, found = terminal(), list[dict[str, object]]()
+    for folder in folders:
+        try:
+            execution = find_execution(folder).execution
+        except ConfigurationError as error:
+            typer.echo(f"Note: {one_line(error)}", err=True)
+            continue
+        found.append({**index_of(execution), "folder": str(folder)} if as_json_ else {})
+        if not as_json_:
+            console.print(execution_line(execution, folder), soft_wrap=True)
+    if as_json_:
+        print_json(found)
     return ExitCode.PASSED
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from duologue.cli.commands.suite_run import Done, Request, run_suite
 from duologue.cli.exit_codes import ExitCode
@@ -21,7 +24,7 @@ class Shown:
     """How the command line wants it.
 
     Attributes:
-        ci: plain lines.
+        ci: plain lines; and the report in the summary of the job, where ``GITHUB_STEP_SUMMARY`` names one.
         tui: a live page.
         as_json: the index as JSON, and nothing else.
         quiet: no progress.
@@ -38,7 +41,10 @@ def run_and_show(target: str, request: Request, shown: Shown) -> int:
     paths = suites_in(Path(target))
     if len(paths) > 1:
         return _several(paths, request, shown)
-    return _one(paths[0], request, shown)
+    done = _one(paths[0], request, shown)
+    if shown.as_json:
+        print_json(_as_json(done))
+    return done.execution.exit_code
 
 
 def suites_in(path: Path) -> list[str]:
@@ -57,26 +63,60 @@ def suites_in(path: Path) -> list[str]:
 
 
 def _several(paths: Sequence[str], request: Request, shown: Shown) -> int:
+    """All of them, once it is known that nothing is wrong with the files of any."""
+    from duologue.suites.manifests.loading import load
+
     if request.resume or request.failed_in:
         raise ConfigurationError("--resume and --failed-in go with one suite; name its file")
-    codes: list[int] = []
     for path in paths:
-        folder = request.out / _name_of(Path(path)) if request.out else None
-        codes.append(_one(path, replace(request, out=folder), shown))
+        load(path)
+    every: list[Done] = []
+    for path, name in zip(paths, _names_of(paths), strict=True):
+        done = _one(path, replace(request, out=request.out / name if request.out else None), shown)
+        every.append(done)
+        if done.execution.interrupted:
+            break
+    if shown.as_json:
+        print_json([_as_json(done) for done in every])
+    codes = [done.execution.exit_code for done in every]
     return next((code for code in _WORST_FIRST if code in codes), ExitCode.PASSED)
 
 
-def _name_of(path: Path) -> str:
-    return path.parent.name if path.stem.partition(".")[0] in {"suite", "config", "arena", "duologue"} else path.stem
+def _names_of(paths: Sequence[str]) -> list[str]:
+    """A folder for the results of each; those that would be called alike are numbered."""
+    names: list[str] = []
+    for path in map(Path, paths):
+        word = path.stem.partition(".")[0]
+        name = path.parent.name if word in {"suite", "config", "arena", "duologue"} else path.stem
+        number = 1
+        while (fresh := name if number == 1 else f"{name}-{number}") in names:
+            number += 1
+        names.append(fresh)
+    return names
 
 
-def _one(path: str, request: Request, shown: Shown) -> int:
+def _one(path: str, request: Request, shown: Shown) -> Done:
     done = run_suite(path, request, _observers(shown))
-    if shown.as_json:
-        print_json({**index_of(done.execution), "folder": str(done.folder)})
-    else:
-        _print(done, shown)
-    return done.execution.exit_code
+    if shown.ci and os.environ.get("GITHUB_STEP_SUMMARY"):
+        done = _with_job_summary(done)
+    if not shown.as_json:
+        _print(done, request)
+    return done
+
+
+def _with_job_summary(done: Done) -> Done:
+    """Append the report to the summary of the job. Where that cannot be done, the results count all the same."""
+    from duologue.reports.markdown import append_job_summary
+
+    try:
+        return replace(done, files=[*done.files, append_job_summary(done.execution)])
+    except ConfigurationError as error:
+        print(f"Note: {error}", file=sys.stderr)
+        return done
+
+
+def _as_json(done: Done) -> dict[str, Any]:
+    return {**index_of(done.execution), "folder": str(done.folder)}
 
 
 def _observers(shown: Shown) -> list[Observer]:
@@ -87,7 +127,8 @@ def _observers(shown: Shown) -> list[Observer]:
     return [progress(live=shown.tui, plain=shown.ci)]
 
 
-def _print(done: Done, shown: Shown) -> None:
+def _print(done: Done, request: Request) -> None:
     from duologue.reports.terminal import print_execution
 
-    print_execution(done.execution, folder=done.folder, files=done.files, console=terminal())
+    console = terminal()
+    print_execution(done.execution, folder=done.folder, files=done.files, console=console, mock=request.mock)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Generator, Sequence
+import sys
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duologue.errors import ConfigurationError
+from duologue.journal.console import clean
 from duologue.reports.claiming import claimed
 from duologue.reports.keeping import LAUNCH, ResultFolder, Unfinished, clear, refuse_used, unfinished
 from duologue.suites.execution.engine import Engine, new_execution_id
-from duologue.suites.execution.settings import Settings
 from duologue.suites.execution.observers import Observer
+from duologue.suites.execution.settings import Settings
 from duologue.suites.plan.build import Filters
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
@@ -66,7 +68,11 @@ def run_suite(path: str, request: Request, observers: Sequence[Observer]) -> Don
         SuiteError: the files of the suite are wrong.
         ConfigurationError: what is asked for cannot be done.
     """
-    return asyncio.run(_run(path, request, observers))
+    try:
+        return asyncio.run(_run(path, request, observers))
+    finally:
+        for observer in observers:
+            observer.close()
 
 
 async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Done:
@@ -74,10 +80,12 @@ async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Do
     async with engine:
         if request.mock is not None:
             engine.enable_mock_mode(request.mock or None)
+            _tell_of_idle_answers(engine)
         with ExitStack() as held:
             if request.resume is not None:
                 held.enter_context(claimed(request.resume))
             plan, settings = _planned(engine, request)
+            formats, names = _formats(engine, request)
             folder = _folder(engine, request, settings)
             if request.resume is None:
                 _make(folder)
@@ -87,9 +95,16 @@ async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Do
             if request.record:
                 engine.enable_recording(folder)
             keeper = ResultFolder(folder, suite=engine.suite.name, path=path, resuming=request.resume is not None)
-            with _interruptible(engine):
+            with _interruptible(engine, observers):
                 execution = await engine.execute(plan, settings, observers=[keeper, *observers])
-            return Done(execution=execution, folder=folder, files=_reports(execution, folder, engine, request))
+            return Done(execution=execution, folder=folder, files=_reports(execution, folder, formats, names))
+
+
+def _tell_of_idle_answers(engine: Engine) -> None:
+    """What the response file has for scenarios, personas and judges that the suite does not have: mostly slips."""
+    file = engine.mocks
+    for problem in (*file.problems, *file.problems_for(engine.suite)) if file else ():
+        sys.stderr.write(f"{clean(str(problem))}\n")
 
 
 def _planned(engine: Engine, request: Request) -> tuple[Plan, Settings]:
@@ -160,12 +175,20 @@ def _folder(engine: Engine, request: Request, settings: Settings) -> Path:
     return base / (settings.execution_id or "")
 
 
-def _reports(execution: ExecutionResult, folder: Path, engine: Engine, request: Request) -> list[Path]:
-    from duologue.reports.formats import write_reports
+def _formats(engine: Engine, request: Request) -> tuple[list[str], Mapping[str, str]]:
+    """The reports that are wanted, and names of their files; a wrong one is told before anything is run."""
+    from duologue.reports.formats import format_named
 
     output = engine.suite.defaults.output
-    formats = request.formats or (output.formats if output else ())
     names = output.files if output else {}
+    for name in names:
+        format_named(name)
+    return [format_named(name) for name in request.formats or (output.formats if output else ())], names
+
+
+def _reports(execution: ExecutionResult, folder: Path, formats: Sequence[str], names: Mapping[str, str]) -> list[Path]:
+    from duologue.reports.formats import write_reports
+
     return write_reports(execution, folder, formats, names=names)
 
 
@@ -179,11 +202,17 @@ def _make(folder: Path) -> None:
 
 
 @contextmanager
-def _interruptible(engine: Engine) -> Generator[None]:
+def _interruptible(engine: Engine, observers: Sequence[Observer]) -> Generator[None]:
     """Ctrl-C lets the runs that are under way finish; a second one cancels them."""
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        engine.stop()
+        for observer in observers:
+            observer.stopping()
+
     try:
-        loop.add_signal_handler(signal.SIGINT, engine.stop)
+        loop.add_signal_handler(signal.SIGINT, stop)
     except (NotImplementedError, RuntimeError, ValueError):  # no signals here: Windows, or not the main thread
         yield
         return

@@ -55,7 +55,7 @@ def _rebased(draft: Draft, base: str) -> Draft:
 def _alone(path: Path, kind: str, spec: PlacedDict, problems: Problems) -> Suite | None:
     converted: dict[str, tuple[str, Any]] = {
         "Scenario": ("scenarios", lambda: resources.scenario(spec, problems, None)),
-        "Provider": ("models", lambda: resources.model(spec)),
+        "Provider": ("models", lambda: resources.model(spec, problems)),
         "Persona": ("personas", lambda: resources.persona(spec, problems)),
         "PromptConfig": ("prompts", lambda: resources.prompt(spec, spec.get("name", kind))),
         "Tool": ("tools", lambda: resources.tool(spec)),

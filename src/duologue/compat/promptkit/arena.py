@@ -70,7 +70,7 @@ class ArenaReader:
     def _participants(self, moved: Moved) -> None:
         found = [item for key in _PROVIDER_LISTS for item in self.found(key, "Provider", "models")]
         found += self.inline("provider_specs", "Provider", "models")
-        self._section(moved, "models", [resources.model(item.data) for item in found])
+        self._section(moved, "models", [resources.model(item.data, self.problems) for item in found])
         talking = [item for item in found if item.data.get("role", "llm") == "llm"]
         agents = [resources.agent(item.data, item.entry.get("group", "default")) for item in talking]
         self._section(moved, "agents", agents)

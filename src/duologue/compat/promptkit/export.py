@@ -70,8 +70,8 @@ def exported_run(run: RunResult, folder: Path | None = None) -> dict[str, Any]:
         "PersonaID": run.persona or "",
         "UserFeedback": None,
         "SessionTags": [f"{key}={value}" for key, value in run.labels.items()] or None,
-        "AssistantRole": None,
-        "UserRole": None,
+        "AssistantRole": _role(run, "assistant"),
+        "UserRole": _role(run, "user"),
         "MediaOutputs": [_media(run, item, folder) for item in _of_agent(run)],
         "conversation_assertions": conversation_assertions(run),
     }
@@ -138,6 +138,15 @@ def go_duration(seconds: float) -> str:
     hours, minutes = divmod(int(minutes), 60)
     text = f"{rest:.3f}".rstrip("0").rstrip(".") + "s"
     return f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}" if minutes else text
+
+
+def _role(run: RunResult, role: str) -> dict[str, Any] | None:
+    """Which model played whom, where a simulated user took part; None where nothing is known of it."""
+    models = [item.model for item in run.messages if item.message["role"] == role and item.model]
+    if not run.self_play or not models:
+        return None
+    provider, _, model = models[0].rpartition("/")
+    return {"Provider": provider, "Model": model, "Region": run.case.region}
 
 
 def _spent_total(*parts: Spent) -> Spent:

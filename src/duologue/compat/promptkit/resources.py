@@ -11,7 +11,8 @@ from duologue.suites.files.problems import Problems, hint, listed
 
 _COMMON = ("name", "labels", "annotations")
 _PROVIDERS = {"claude": "anthropic", "gemini": "google", "azure-openai": "azure"}
-_OPTIONS = ("voice", "sample_rate", "audio_files", "stream_idle_timeout", "stream_retry", "stream_max_concurrent")
+_OF_SPEECH = ("voice", "sample_rate", "audio_files")
+_UNUSED = ("stream_idle_timeout", "stream_retry", "stream_max_concurrent", "http_transport")
 _NO_EFFECT = "has no effect in PromptKit, and none here; remove it"
 
 
@@ -54,7 +55,8 @@ def turn(source: PlacedDict, problems: Problems, roles: list[str] | None) -> Pla
     known = ["user", *(roles or [])]
     if role in {"assistant", "system", "tool"}:
         problems.error(source.mark("role"), f"turns of the role {role} cannot be played; expected {listed(known)}")
-    elif roles is not None and role not in roles:
+        return moved.put("content", "", source.mark("role")).made
+    if roles is not None and role not in roles:
         told = f"no self-play role is called '{role}'{hint(str(role), known)} Expected one of {listed(known)}"
         problems.error(source.mark("role"), told)
         return moved.put("content", "", source.mark("role")).made
@@ -63,8 +65,12 @@ def turn(source: PlacedDict, problems: Problems, roles: list[str] | None) -> Pla
     return moved.made
 
 
-def model(source: PlacedDict) -> PlacedDict:
-    """A Provider as a model."""
+def model(source: PlacedDict, problems: Problems) -> PlacedDict:
+    """A Provider as a model. What is no option of the provider's API must not get among them: they are sent."""
+    talks = source.get("role", "llm") == "llm"
+    for key in (*_UNUSED, *(_OF_SPEECH if talks else ())):
+        if source.get(key):
+            problems.warning(source.mark(key).key(), "is not used by this version of Duologue")
     moved = Moved(source).same(*_COMMON, "model", "role", "base_url", "headers", "rate_limit", "pricing", "credential")
     moved.same("platform", "capabilities", "unsupported_params", "request_timeout", "include_raw_output")
     moved.field("provider", "type", lambda kind: _PROVIDERS.get(kind, kind)).field("sampling", "defaults")
@@ -75,7 +81,10 @@ def model(source: PlacedDict) -> PlacedDict:
         taken.add("recording")
     extra = source.get("additional_config")
     options = {key: value for key, value in extra.items() if key not in taken} if isinstance(extra, PlacedDict) else {}
-    options |= {key: source[key] for key in (*_OPTIONS, "http_transport", "pricing_correct_at") if key in source}
+    if not talks:
+        options |= {key: source[key] for key in _OF_SPEECH if key in source}
+    if isinstance(source.get("pricing_correct_at"), str):
+        moved.put("annotations", {**source.get("annotations", {}), "pricing_correct_at": source["pricing_correct_at"]})
     return moved.put("options", options, source.mark("additional_config")).made if options else moved.made
 
 

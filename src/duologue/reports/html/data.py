@@ -7,6 +7,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from typing import Any, cast
 
 from duologue.journal.events import CheckEvaluated, CriterionDecision
@@ -14,6 +15,7 @@ from duologue.messages import tool_calls_of
 from duologue.reports.figures import WHO, by_agent, matrix
 from duologue.reports.files import group_data, line_of, spent_data
 from duologue.reports.findings import excused, findings_of
+from duologue.reports.grades import grades_of
 from duologue.reports.html.media import Media
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.execution import ExecutionResult
@@ -55,6 +57,9 @@ def page_data(execution: ExecutionResult, media: Media) -> dict[str, Any]:
         "totals": execution.totals,
         "seed": execution.plan.seed,
         "environment": execution.environment,
+        "allowance": asdict(execution.allowance),
+        "metricsThreshold": execution.metrics_threshold,
+        "grading": execution.grading,
         "groups": [_group(group) for group in execution.groups],
         "missing": [case.title for case in execution.plan.cases if case not in done],
         "matrix": {
@@ -220,7 +225,9 @@ def _check(item: CheckEvaluated) -> dict[str, Any]:
     data |= {name: value for name, value in more.items() if value and value != item.name}
     if item.score is not None:
         data["score"] = item.score
-    if item.details and item.status is not CheckStatus.PASSED:
+    if grades := grades_of(item):
+        data["grades"] = grades
+    elif item.details and item.status is not CheckStatus.PASSED:
         data["details"] = item.details
     return data
 

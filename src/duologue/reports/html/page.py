@@ -19,8 +19,8 @@ from duologue.reports.html.media import Media
 from duologue.reports.writing import replace_bytes
 from duologue.suites.results.execution import ExecutionResult
 
-_STYLES = ("page.css", "overview.css", "runs.css")
-_SCRIPTS = ("dom.js", "charts.js", "overview.js", "list.js", "run.js", "app.js")
+_STYLES = ("page.css", "overview.css", "grades.css", "runs.css")
+_SCRIPTS = ("dom.js", "charts.js", "overview.js", "list.js", "grades.js", "run.js", "app.js")
 _IN_SCRIPT = {b"<": b"\\u003c", b"\xe2\x80\xa8": b"\\u2028", b"\xe2\x80\xa9": b"\\u2029"}
 
 

@@ -17,6 +17,7 @@ from duologue.suites.agent.values import all_values, filled, left_in
 from duologue.suites.files.positions import Position
 from duologue.suites.files.problems import Problems, listed
 from duologue.suites.files.reading import read_text
+from duologue.suites.manifests.variables import values_for
 from duologue.suites.specs.participants import Fragment
 from duologue.suites.specs.prompt import MediaRules, Parameters, Prompt
 from duologue.suites.specs.scenario import Memory, Scenario, ToolPolicy
@@ -90,7 +91,7 @@ class Assembly:
         values = all_values(prompt, scenario, self.region) | self._fragments(prompt)
         template = _template(prompt, self.models)
         text = filled(template, values)
-        self._complete(prompt, text, values)
+        self._complete(prompt, self._without_what_is_said(prompt, template, values), values)
         self._offers_what_there_is(prompt)
         return Instruction(
             task=prompt.answers_to,
@@ -102,6 +103,11 @@ class Assembly:
             parameters=prompt.parameters,
             media=prompt.media,
         )
+
+    def _without_what_is_said(self, prompt: Prompt, template: str, values: dict[str, str]) -> str:
+        """The text to look for open variables in: the user's first line, quoted in it, may say ``{{anything}}``."""
+        own = "context_slot" in values_for(prompt, self.scenario)
+        return filled(template, values if own else {**values, "context_slot": ""})
 
     def _complete(self, prompt: Prompt, text: str, values: dict[str, str]) -> None:
         """Required variables have a value, and nothing is left open."""

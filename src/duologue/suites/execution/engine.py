@@ -26,6 +26,7 @@ from duologue.suites.execution.settings import Settings
 from duologue.suites.manifests.loading import load
 from duologue.suites.plan.build import Filters, generate_plan
 from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.playing.choosing_evals import with_evals
 from duologue.suites.playing.play import JOURNALS, Options, Player
 from duologue.suites.playing.shelf import ModelShelf
 from duologue.suites.results.execution import Allowance, ExecutionResult
@@ -49,7 +50,7 @@ class Engine:
         path: its main file, for reports.
         mocks: the response file of mock mode.
         mocking: mock mode: every model answers from ``mocks``, or with a fixed sentence.
-        recordings: the folder for journals; None for none.
+        recordings: the folder in which journals and media are kept; None for none.
         parts: agents and models that the program hands over; see :meth:`from_parts`.
         clock: time, for tests.
     """
@@ -119,12 +120,12 @@ class Engine:
         self.mocking = True
 
     def enable_recording(self, folder: str | Path) -> None:
-        """Keep the journal of every run in ``folder/journals``."""
-        self.recordings = Path(folder) / JOURNALS
+        """Keep the journal of every run in ``folder/journals``, and its media in ``folder/media``."""
+        self.recordings = Path(folder)
 
     def recording_path(self, run_id: str) -> Path | None:
         """The journal of a run; None where nothing is recorded."""
-        return self.recordings / f"{run_id}.jsonl" if self.recordings else None
+        return self.recordings / JOURNALS / f"{run_id}.jsonl" if self.recordings else None
 
     def generate_plan(
         self, filters: Filters | None = None, *, trials: int | None = None, seed: int | None = None
@@ -208,16 +209,18 @@ class Engine:
 
             self._toolbox = await self._open.enter_async_context(Toolbox(self.suite))
         options = Options(
-            journals=self.recordings,
+            folder=self.recordings,
             run_timeout=settings.run_timeout,
             max_turns=settings.max_turns,
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
             resuming=settings.resuming,
             clock=self.clock,
             on_event=told.event if told.wants_events else None,
         )
         shelf = ModelShelf(self.suite, mocks=self.mocks, mocking=self.mocking, given=self.parts.models)
         return Player(
-            self.suite,
+            with_evals(self.suite, settings.eval_types),
             execution_id=execution_id,
             shelf=shelf,
             toolbox=self._toolbox,

@@ -35,8 +35,14 @@ class Observer:
     def run_finished(self, result: RunResult) -> None:
         """A run is over."""
 
+    def stopping(self) -> None:
+        """Somebody asked for an end: no further run begins, those under way finish. A second time cancels them."""
+
     def finished(self, execution: ExecutionResult) -> None:
         """The execution is over."""
+
+    def close(self) -> None:
+        """Nothing more comes, whether the execution came to its end or broke; what was taken is given back."""
 
 
 class Observers:

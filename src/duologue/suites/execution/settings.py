@@ -16,6 +16,8 @@ class Settings:
         concurrency: test cases at once.
         run_timeout: seconds for one run.
         max_turns: turns after which a free conversation ends, over what scenarios say.
+        temperature, max_tokens: of agents made of a model, over all that the suite says but for single turns.
+        eval_types: which types of evals of prompt packs run; None for all, empty for none.
         fail_fast: begin no further case after one that failed or broke.
         allow_undecided, allow_errors: how many such cases are put up with; ``all`` for any number.
         execution_id: its name; None for a new one.
@@ -27,6 +29,9 @@ class Settings:
     concurrency: int | None = None
     run_timeout: float | None = None
     max_turns: int | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    eval_types: Sequence[str] | None = None
     fail_fast: bool = False
     allow_undecided: int | str | None = None
     allow_errors: int | str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from duologue.errors import ConfigurationError
@@ -40,7 +41,10 @@ def find_broken_checks(suite: Suite, problems: Problems, *, whole: bool = True) 
         make_importable(suite.folder)
     resources = resources_of(suite) if whole else None
     attempts: list[tuple[CheckSpec | GuardrailSpec | PackEvalSpec, Callable[[], Any]]] = [
-        *((spec, partial(made_check, spec, scope, resources or _lenient(spec.params))) for spec, scope in specs),
+        *(
+            (spec, partial(made_check, spec, scope, resources or _lenient(spec.params, suite.folder)))
+            for spec, scope in specs
+        ),
         *((spec, partial(made_guardrail, spec, resources)) for spec in guardrails),
         *((spec, partial(made_eval, spec, resources)) for spec in evals),
     ]
@@ -78,6 +82,7 @@ def resources_of(suite: Suite) -> Any:
         judge=default_judge.model if default_judge else None,
         prompts=prompts,
         prompt=defaults.prompt if defaults and defaults.prompt in prompts else None,
+        folder=suite.folder,
     )
 
 
@@ -152,7 +157,7 @@ def _attempt(
         problems.error(_place(spec, field), str(error).rstrip("."))
 
 
-def _lenient(params: dict[str, Any]) -> Any:
+def _lenient(params: dict[str, Any], folder: Path) -> Any:
     """Resources in which whatever a check names exists."""
     from duologue.checks import Resources
 
@@ -160,6 +165,7 @@ def _lenient(params: dict[str, Any]) -> Any:
     return Resources(
         judges={judge: "mock"} if isinstance(judge, str) else {},
         prompts={prompt: ""} if isinstance(prompt, str) else {},
+        folder=folder,
     )
 
 
@@ -168,13 +174,18 @@ def _place(spec: Spec, field: str) -> Position:
 
 
 def _find_idle_thresholds(suite: Suite, problems: Problems) -> None:
+    """Warn of shares of one run. A share of 0 means something there, too: the check need not pass."""
     for scenario in suite.scenarios:
-        if (scenario.trials or suite.trials) > 1:
-            continue
-        for spec in _of(scenario):
-            if spec.pass_threshold not in {None, 1.0}:
-                place = _place(spec, "pass_threshold")
-                problems.warning(place, "pass_threshold has no effect: the scenario runs once. Give it 'trials'")
+        if (scenario.trials or suite.trials) == 1:
+            _tell_idle(_of(scenario), "the scenario runs once. Give it 'trials'", problems, but=(0.0, 1.0))
+    for replay in suite.replays:
+        _tell_idle((*replay.turn_checks, *replay.checks), "a recording is judged once", problems, but=(1.0,))
+
+
+def _tell_idle(specs: Iterable[CheckSpec], why: str, problems: Problems, *, but: tuple[float, ...]) -> None:
+    for spec in specs:
+        if spec.pass_threshold is not None and spec.pass_threshold not in but:
+            problems.warning(_place(spec, "pass_threshold"), f"pass_threshold has no effect: {why}")
 
 
 def _of(scenario: Scenario) -> list[CheckSpec]:

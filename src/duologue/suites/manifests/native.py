@@ -12,11 +12,13 @@ from duologue.suites.files.positions import Mark, PlacedDict, PlacedList, Positi
 from duologue.suites.files.problems import Problems, shown
 from duologue.suites.files.reading import read
 from duologue.suites.manifests.assembling import KINDS, SECTION_OF, SECTIONS, assembled
+from duologue.suites.manifests.including import INCLUDED, take_settings, with_checks
 from duologue.suites.manifests.manifest import API_VERSION, closed, is_bare, opened
 from duologue.suites.manifests.refusals import checked
 from duologue.suites.manifests.validating import validated
 from duologue.suites.specs.environment import expand
 from duologue.suites.specs.paths import PATTERN, matching_files, rebased, shown_path
+from duologue.suites.specs.spec import Spec
 from duologue.suites.specs.suite import Suite
 
 _MOST_FILES = 5_000
@@ -143,29 +145,33 @@ class _Reading:
                 self.problems.error(mark, f"this suite includes itself: {chain}")
             elif real not in self.seen:
                 self.seen.append(real)
-                self._included(whole, path, mark)
+                self._included(whole, path, mark, folder)
 
-    def _included(self, whole: PlacedDict, path: Path, mark: Mark) -> None:
+    def _included(self, whole: PlacedDict, path: Path, mark: Mark, folder: Path) -> None:
         data = read(path, self.problems, shown_as=shown_path(path), asked_by=mark.value())
         found = opened(data, self.problems, api=API_VERSION, kinds=["Suite"]) if data is not None else None
         if found is None:
             return
         below = Path(os.path.relpath(path.parent, self.folder)).as_posix()
         inner = self.gathered(found[1], path)
-        for section in SECTIONS:
+        for section, model in INCLUDED.items():
             items = inner.get(section)
-            if isinstance(items, PlacedList):
-                target = whole.setdefault(section, PlacedList(items.home))
-                if isinstance(target, PlacedList):
-                    for index, item in enumerate(items):
-                        self._take_over(target, item, items.mark(index), section, below)
+            target = whole.setdefault(section, PlacedList(items.home)) if isinstance(items, PlacedList) else None
+            if not isinstance(items, PlacedList) or not isinstance(target, PlacedList):
+                continue
+            checks = inner.get("checks") if section in {"scenarios", "replays"} else None
+            for index, item in enumerate(items):
+                resource = with_checks(item, checks, self.problems)
+                self._take_over(target, resource, items.mark(index), (section, model), below)
+        take_settings(whole, inner, Path(os.path.relpath(path.parent, folder)).as_posix())
 
-    def _take_over(self, target: PlacedList, item: Any, mark: Mark, section: str, below: str) -> None:
+    def _take_over(self, target: PlacedList, item: Any, mark: Mark, kind: tuple[str, type[Spec]], below: str) -> None:
         """Add a resource of an included suite; its paths become relative to this suite's folder."""
+        section, model = kind
         if not isinstance(item, PlacedDict):
             target.add(item, mark)
             return
-        made = checked(SECTIONS[section], item, self.problems)
+        made = checked(model, item, self.problems)
         if made is not None:
             target.add(rebased(made, below), mark)
         elif isinstance(item.get("name"), str):

@@ -76,6 +76,7 @@ class _Looker:
                     place = item.place("name") or Position("?")
                     told = f"two of the {section} are called '{item.name}', the first in {first.place('name')}"
                     self.problems.error(place, f"{told}; rename one")
+        self._twice(self.suite, "regions")
 
     def participants(self) -> None:
         """Models, prompts and voices of agents, simulators, judges and personas."""
@@ -114,10 +115,19 @@ class _Looker:
             for index, name in enumerate(getattr(scenario, field)):
                 self.look(scenario, (field, index), section[:-1], name, self.names(section))
         self.look(scenario, ("judge",), "judge", scenario.judge, self.names("judges"))
+        for field in ("agents", "personas", "regions"):
+            self._twice(scenario, field)
         self._agents(scenario)
         for index, turn in enumerate(scenario.turns):
             self._turn(scenario, index, turn)
         self._perturbations(scenario)
+
+    def _twice(self, spec: Scenario | Suite, field: str) -> None:
+        names: tuple[str, ...] = getattr(spec, field)
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                place = spec.place(field, index) or Position("?")
+                self.problems.error(place, f"'{name}' stands here twice; for repetitions there is 'trials'")
 
     def _agents(self, scenario: Scenario) -> None:
         suite, problems = self.suite, self.problems
@@ -146,6 +156,7 @@ class _Looker:
             self.problems.error(place, f"{told}. Known: {listed(self.tasks())}")
 
     def _turn(self, scenario: Scenario, index: int, turn: Turn) -> None:
+        self._accidents(scenario, index, turn)
         if turn.role != "simulated_user":
             return
         at = ("turns", index)
@@ -155,6 +166,17 @@ class _Looker:
         if turn.simulator is None and len(names) > 1:
             place = scenario.place(*at) or Position("?")
             self.problems.error(place, f"the suite has several simulators; say which one: {listed(names)}")
+
+    def _accidents(self, scenario: Scenario, index: int, turn: Turn) -> None:
+        """Tools that are to fail or to be declined in a turn, unless servers bring some that only they know."""
+        suite = self.suite
+        if suite.mcp_servers or suite.a2a_agents or suite.extensions or suite.pack_file:
+            return
+        at, names = ("turns", index), self.names("tools")
+        for tool in turn.consent:
+            self.look(scenario, (*at, "consent", tool), "tool", tool, names)
+        for place, failure in enumerate(turn.chaos.tool_failures if turn.chaos else ()):
+            self.look(scenario, (*at, "chaos", "tool_failures", place, "tool"), "tool", failure.tool, names)
 
     def _perturbations(self, scenario: Scenario) -> None:
         seen: dict[str, tuple[str, ...]] = {}

@@ -5,11 +5,14 @@ Each part has a module of its own: names in ``references``, prompts in ``variabl
 
 from __future__ import annotations
 
+import os
+
 from duologue.suites.files.positions import Position
 from duologue.suites.files.problems import Problems
 from duologue.suites.files.reading import similar_file
 from duologue.suites.manifests.assembling import Draft
 from duologue.suites.manifests.checks_within import find_broken_checks
+from duologue.suites.manifests.idle import find_idle_settings
 from duologue.suites.manifests.packs import with_pack
 from duologue.suites.manifests.references import find_broken_references
 from duologue.suites.manifests.variables import find_open_variables
@@ -30,11 +33,14 @@ def validated(draft: Draft, problems: Problems, *, whole: bool = True) -> Suite 
     if suite is None:
         return None
     _find_unset_variables(suite, problems)
+    _find_unset_headers(suite, problems)
+    find_idle_settings(suite, problems)
     if whole:
         _find_missing_files(suite, problems)
         suite = with_pack(suite, problems)
         find_broken_references(suite, draft.broken, problems)
         find_open_variables(suite, problems)
+        _find_broken_answers(suite, problems)
     find_broken_checks(suite, problems, whole=whole)
     return suite
 
@@ -49,10 +55,29 @@ def _find_unset_variables(suite: Suite, problems: Problems) -> None:
             )
 
 
+def _find_unset_headers(suite: Suite, problems: Problems) -> None:
+    """Headers that are taken from the environment by name."""
+    bound = [*(tool.http for tool in suite.tools if tool.http), *suite.a2a_agents]
+    for spec in bound:
+        for index, entry in enumerate(spec.headers_from_env):
+            name = entry.partition("=")[2]
+            if name and not os.environ.get(name):
+                problems.warning(
+                    spec.place("headers_from_env", index) or Position("?"),
+                    f"the environment variable {name} is not set. What needs it will end with an error; set it",
+                )
+
+
 def _find_missing_files(suite: Suite, problems: Problems) -> None:
     for spec, field, written in written_paths(suite):
-        if field in {"target", "credential_file"} or missing(written):
-            continue  # looked for when they are used
+        if (
+            field in {"credential_file", "schema_file"}
+            or missing(written)
+            or (field == "target" and ".py:" not in written)
+        ):
+            continue  # looked for elsewhere: when they are used, or where checks are made
+        if field == "target":
+            written = written.rpartition(":")[0]
         place = spec.place(field) or Position("?")
         path = suite.path(written)
         if PATTERN & set(written) and field == "recording":
@@ -63,3 +88,21 @@ def _find_missing_files(suite: Suite, problems: Problems) -> None:
                 problems.error(place, f"there is no folder '{written}'")
         elif not path.is_file():
             problems.error(place, f"there is no file '{written}'{similar_file(path)}")
+
+
+def _find_broken_answers(suite: Suite, problems: Problems) -> None:
+    """Look at the response files of mock models, which may be wrong, or for another suite."""
+    seen: set[str] = set()
+    for model in suite.models:
+        written = model.mock_file
+        if model.provider != "mock" or not written or written in seen or missing(written):
+            continue
+        seen.add(written)
+        path = suite.path(written)
+        if not path.is_file():
+            continue  # that was told
+        from duologue.suites.mocks.file import ResponseFile
+
+        file = ResponseFile.looked_at(path, problems)
+        for problem in file.problems_for(suite) if file else ():
+            problems.warning(problem.position, problem.message)

@@ -29,7 +29,17 @@ MAIN = "suite.yaml"
 _OWN_FILES = ("scenarios", "personas", "prompts", "tools", "replays")
 """Sections whose resources are large enough for files of their own."""
 _COPIED = frozenset(
-    {"mock_file", "recording_file", "file_path", "path", "mock_template_file", "pack_file", "pack", "recording"}
+    {
+        "mock_file",
+        "recording_file",
+        "file_path",
+        "path",
+        "mock_template_file",
+        "pack_file",
+        "pack",
+        "recording",
+        "schema_file",
+    }
 )
 """Fields with files that belong to a suite. Code, folders and keys stay where they are."""
 _LONGEST_NAME = 80

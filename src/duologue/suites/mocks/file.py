@@ -8,7 +8,7 @@
           2: There is a table at eight.
     selfplay:
       impatient:
-        turns: {1: A table for two., 2: Eight is fine.}
+        turns: {1: A table for two., 2: {content: "Eight is fine, bye.", done: goal_reached}}
     judges:
       default: pass
 
@@ -17,6 +17,7 @@ Turns are calls of the model, counted from 1, so a round of tool calls takes a n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,16 @@ from duologue.suites.files.problems import Problem, Problems, listed, unknown
 from duologue.suites.files.reading import read
 from duologue.suites.manifests.refusals import checked
 from duologue.suites.mocks.prepared import Prepared, prepared
-from duologue.suites.mocks.shapes import AnswerShape, FileShape, ScenarioShape, StateShape, VerdictShape, written_out
+from duologue.suites.mocks.shapes import (
+    AnswerShape,
+    FileShape,
+    LinesShape,
+    PersonaShape,
+    ScenarioShape,
+    StateShape,
+    VerdictShape,
+    written_out,
+)
 from duologue.suites.specs.paths import shown_path
 from duologue.suites.specs.suite import Suite
 
@@ -50,6 +60,7 @@ class Answers:
         turns: by the number of the model's call.
         steps: by the step of a composition, whatever the number is.
         states: by the state of a workflow.
+        scenarios: of a persona, by the scenario that it is in.
         default: where nothing else is said.
     """
 
@@ -57,6 +68,12 @@ class Answers:
     default: Prepared | None
     steps: dict[str, Prepared] = field(default_factory=dict[str, Prepared])
     states: dict[str, StateAnswers] = field(default_factory=dict[str, StateAnswers])
+    scenarios: dict[str, StateAnswers] = field(default_factory=dict[str, StateAnswers])
+
+    def line(self, scenario: str, number: int) -> Prepared | None:
+        """What a persona says: in this scenario, else in any."""
+        own = self.scenarios.get(scenario)
+        return (own and (own.turns.get(number) or own.default)) or self.find(number)
 
     def find(self, number: int, step: str | None = None) -> Prepared | None:
         """The answer to a call.
@@ -139,7 +156,7 @@ class ResponseFile:
     @cached_property
     def personas(self) -> dict[str, Answers]:
         """Answers of simulated users by persona."""
-        return {name: _answers(item) for name, item in self.shape.selfplay.items()}
+        return {name: _lines(item) for name, item in self.shape.selfplay.items()}
 
     def answer(
         self, scenario: str, number: int, *, persona: str | None = None, step: str | None = None
@@ -154,7 +171,7 @@ class ResponseFile:
         """
         if persona is not None:
             own = self.personas.get(persona) or self.personas.get(ANY_PERSONA)
-            if own and (found := own.find(number)):
+            if own and (found := own.line(scenario, number)):
                 return found
         answers = self.scenarios.get(scenario)
         return (answers.find(number, step) if answers else None) or self.default
@@ -182,6 +199,9 @@ class ResponseFile:
         for judge, entry in self.shape.judges.items():
             for name in entry.scenarios:
                 self._look(problems, "scenario", name, scenarios, "judges", judge, "scenarios", name)
+        for persona, entry in self.shape.selfplay.items():
+            for name in entry.scenarios:
+                self._look(problems, "scenario", name, scenarios, "selfplay", persona, "scenarios", name)
         states = list(suite.workflow.states) if suite.workflow else []
         for scenario, entry in self.shape.scenarios.items():
             for name in entry.states:
@@ -207,11 +227,19 @@ def _answers(shape: ScenarioShape) -> Answers:
     )
 
 
-def _state(shape: StateShape) -> StateAnswers:
+def _lines(shape: PersonaShape) -> Answers:
+    return Answers(
+        turns=_numbered(shape.turns),
+        default=_ready(shape.default),
+        scenarios={name: _state(item) for name, item in shape.scenarios.items()},
+    )
+
+
+def _state(shape: StateShape | LinesShape) -> StateAnswers:
     return StateAnswers(turns=_numbered(shape.turns), default=_ready(shape.default))
 
 
-def _numbered(turns: dict[str, AnswerShape]) -> dict[int, Prepared]:
+def _numbered(turns: Mapping[str, AnswerShape]) -> dict[int, Prepared]:
     return {int(number): prepared(shape) for number, shape in turns.items()}
 
 

@@ -3,27 +3,32 @@
     made = generate(results)
     Path("mocks.yaml").write_text(made.text())
 
-A scenario has one answer for each call of its model. Where several runs of it differ, the first counts, and what is
-lost is told. Tools are not part of it: they answer as the suite says.
+A scenario has one answer for each call of its model. Where several runs of it differ, the first counts, what others
+said from there on is left out, and that is told: a file never mixes two conversations. Tools are not part of it: they
+answer as the suite says.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from duologue.conversation.result import ScenarioResult, decisions_from
 from duologue.journal.events import CheckEvaluated, CriterionDecision
-from duologue.messages import Message, arguments_of, text_of, tool_calls_of
+from duologue.messages import Message, arguments_of, tool_calls_of
 from duologue.suites.mocks.file import ANY_PERSONA
 from duologue.suites.mocks.model import call_number, user_turn_number
 from duologue.suites.mocks.shapes import Word
-from duologue.suites.results.run import RunResult
+from duologue.suites.results.run import MessageResult, RunResult
 from duologue.vocabulary import CheckStatus, Decision
 
 ANY_JUDGE = "default"
 """The entry for judges whose name is not known."""
+
+DONE = "done"
+"""What ``meta`` of a user's message is called that says why the user had nothing more to say."""
 
 _UNNAMED = {"judge", "JudgeAgent"}
 """What a judge is called that the suite has no name for."""
@@ -32,6 +37,8 @@ _WORDS: dict[Decision, Word] = {
     Decision.UNMET: "fail",
     Decision.INCONCLUSIVE: "undecided",
 }
+_DIFFER = "runs differ; the first one is kept"
+_HELD = "the file has another one, which is kept"
 _LINKS = {"image_url": "image", "audio_url": "audio", "video_url": "video"}
 
 Data = dict[str, Any]
@@ -50,11 +57,14 @@ class Generated:
     conflicts: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """The file, as YAML."""
-        import yaml
+        """The file, as YAML.
 
-        dump: Any = getattr(yaml, "safe_dump")  # noqa: B009 -- its types are unknown
-        return cast("str", dump(_with_numbers(self.data), sort_keys=False, allow_unicode=True, width=100))
+        Raises:
+            ConfigurationError: something was said that no file can hold.
+        """
+        from duologue.suites.files.writing import yaml_text
+
+        return yaml_text(_with_numbers(self.data))
 
 
 def generate(
@@ -75,15 +85,22 @@ def generate(
         writer.data["defaultResponse"] = default_response
     for run in runs:
         writer.take(_read(run))
+    writer.write_lines()
     return Generated(data=writer.data, conflicts=tuple(dict.fromkeys(writer.conflicts)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Said:
-    """One message; ``persona`` is whom its simulated author played, None for nobody simulated."""
+    """One message.
+
+    Attributes:
+        persona: whom its simulated author played; None for nobody simulated.
+        done: why its simulated author had nothing more to say after it.
+    """
 
     message: Message
     persona: str | None = None
+    done: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +117,7 @@ def _read(run: RunResult | ScenarioResult) -> _Run:
         decisions = decisions_from(run)
         verdicts = {ANY_JUDGE: decisions} if decisions else {}
         return _Run(scenario=run.scenario or "", said=said, verdicts=verdicts, checks=run.checks)
-    said = [
-        _Said(
-            message=item.message,
-            persona=str(item.meta.get("persona") or run.persona or ANY_PERSONA) if _is_simulated(item) else None,
-        )
-        for item in run.messages
-    ]
+    said = [] if run.case.kind == "replay" else [_said(item, run) for item in run.messages]
     judged: dict[str, list[CriterionDecision]] = {}
     for decided in run.judgements:
         name = ANY_JUDGE if decided.judge in _UNNAMED else decided.judge
@@ -114,35 +125,72 @@ def _read(run: RunResult | ScenarioResult) -> _Run:
     return _Run(scenario=run.case.scenario, said=said, verdicts=judged, checks=run.checks)
 
 
-def _is_simulated(item: Any) -> bool:
+def _said(item: MessageResult, run: RunResult) -> _Said:
+    simulated = _is_simulated(item)
+    return _Said(
+        message=item.message,
+        persona=str(item.meta.get("persona") or run.persona or ANY_PERSONA) if simulated else None,
+        done=item.meta.get(DONE) if simulated else None,
+    )
+
+
+def _is_simulated(item: MessageResult) -> bool:
     return item.message["role"] == "user" and (item.author is not None or "persona" in item.meta)
+
+
+Lines = dict[str, dict[str, Data]]
 
 
 @dataclass(kw_only=True)
 class _Writer:
     data: Data
     conflicts: list[str] = field(default_factory=list[str])
+    _lines: dict[str, Lines] = field(default_factory=dict[str, Lines])
+    """What personas said: by persona, scenario and number."""
+    _written: set[str] = field(default_factory=set[str])
+    """Places that runs have filled; what stands elsewhere was there before."""
 
     def take(self, run: _Run) -> None:
-        """Write down one run."""
+        """Write down one run, each participant until it says something else than it did in an earlier one."""
         before: list[Message] = []
+        other: set[str] = set()
         for said in run.said:
-            message = said.message
-            if message["role"] == "assistant":
-                self._turn(("scenarios", run.scenario), call_number(before), _answer(message))
-            elif said.persona is not None:
-                self._turn(("selfplay", said.persona), _line_number(before), text_of(message))
+            message, persona = said.message, said.persona
+            if message["role"] == "assistant" and "" not in other:
+                same = self._answer(run.scenario, call_number(before), _answer(message))
+                other |= set() if same else {""}
+            elif persona is not None and f"p {persona}" not in other:
+                same = self._line(persona, run.scenario, _line_number(before), _spoken(said))
+                other |= set() if same else {f"p {persona}"}
             before.append(message)
         for judge, decisions in run.verdicts.items():
             self._verdict(judge, run.scenario, _decided(decisions))
         for check in run.checks:
             if (verdict := _judged(check)) is not None:
-                self._verdict(ANY_JUDGE, run.scenario, verdict)
+                for judge in {ANY_JUDGE: None, **run.verdicts} if "criteria" in verdict else [ANY_JUDGE]:
+                    self._verdict(judge, run.scenario, verdict)
 
-    def _turn(self, place: tuple[str, str], number: int, answer: Any) -> None:
-        section, name = place
-        turns: Data = self.data.setdefault(section, {}).setdefault(name, {}).setdefault("turns", {})
-        self._put(turns, str(number), answer, f"{section}.{name}.turns.{number}")
+    def write_lines(self) -> None:
+        """Write down what personas said, by scenario where they said different things."""
+        for persona, by_scenario in self._lines.items():
+            entry: Data = self.data.setdefault("selfplay", {}).setdefault(persona, {})
+            apart = not _agree(by_scenario.values())
+            for scenario, lines in by_scenario.items():
+                into: Data = entry.setdefault("scenarios", {}).setdefault(scenario, {}) if apart else entry
+                place = f"selfplay.{persona}" + (f".scenarios.{scenario}" if apart else "")
+                for number, line in lines.items():
+                    self._put(into.setdefault("turns", {}), number, line, f"{place}.turns.{number}")
+
+    def _answer(self, scenario: str, number: int, answer: Any) -> bool:
+        turns: Data = self.data.setdefault("scenarios", {}).setdefault(scenario, {}).setdefault("turns", {})
+        return self._put(turns, str(number), answer, f"scenarios.{scenario}.turns.{number}")
+
+    def _line(self, persona: str, scenario: str, number: int, line: Any) -> bool:
+        lines = self._lines.setdefault(persona, {}).setdefault(scenario, {})
+        if lines.setdefault(str(number), line) == line:
+            return True
+        self.conflicts.append(f"what {persona} says in {scenario}, turn {number}: {_DIFFER}")
+        return False
 
     def _verdict(self, judge: str, scenario: str, verdict: Data) -> None:
         judges: Data = self.data.setdefault("judges", {})
@@ -151,17 +199,42 @@ class _Writer:
         entry: Data = judges.setdefault(judge, {}) if by_scenario else {"default": written}
         judges[judge] = entry
         scenarios: Data = entry.setdefault("scenarios", {})
-        self._put(scenarios, scenario, verdict, f"judges.{judge}.scenarios.{scenario}")
+        place = f"judges.{judge}.scenarios.{scenario}"
+        held: Any = scenarios.get(scenario)
+        if not (isinstance(held, dict) and "criteria" in held and "criteria" in verdict):
+            self._put(scenarios, scenario, _plain(verdict), place)
+            return
+        for part in ("criteria", "scores"):
+            for criterion, said in verdict.get(part, {}).items():
+                self._put(cast("Data", held).setdefault(part, {}), criterion, said, f"{place}.{part}.{criterion}")
 
-    def _put(self, into: Data, key: str, value: Any, place: str) -> None:
+    def _put(self, into: Data, key: str, value: Any, place: str) -> bool:
+        """Put it there, unless something is there already; whether the rest of the run may follow."""
         if key not in into:
             into[key] = value
+            self._written.add(place)
         elif into[key] != value:
-            self.conflicts.append(f"{place}: runs differ; the first one is kept")
+            by_run = place in self._written
+            self.conflicts.append(f"{place}: {_DIFFER if by_run else _HELD}")
+            return not by_run
+        return True
+
+
+def _agree(many: Iterable[Data]) -> bool:
+    every: Data = {}
+    return all(every.setdefault(number, line) == line for lines in many for number, line in lines.items())
 
 
 def _line_number(before: Sequence[Message]) -> int:
     return user_turn_number([message for message in before if message["role"] != "system"])
+
+
+def _spoken(said: _Said) -> Any:
+    """A line of a simulated user as it is written."""
+    line = _answer(said.message)
+    if said.done is None:
+        return line
+    return {**({"content": line} if isinstance(line, str) else line), "done": said.done}
 
 
 def _answer(message: Message) -> Any:
@@ -182,8 +255,18 @@ def _answer(message: Message) -> Any:
 
 def _call(index: int, call: Data) -> Data:
     name = call["function"]["name"]
-    made: Data = {"name": name, "arguments": arguments_of(cast("Any", call))}
+    made: Data = {"name": name, "arguments": _arguments(call)}
     return made if call.get("id") in {None, f"call_{index}_{name}"} else {"id": call["id"], **made}
+
+
+def _arguments(call: Data) -> Data | str:
+    """The arguments; what the model wrote, where that is no JSON object, or none that a file can hold."""
+    value, text = arguments_of(cast("Any", call)), str(call["function"]["arguments"])
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return text
+    return text if not value and text.strip() not in {"", "{}"} else dict(value)
 
 
 def _part(part: Data) -> Data:
@@ -215,10 +298,10 @@ def _judged(check: CheckEvaluated) -> Data | None:
     passed = check.details.get("judge_passed")
     if not isinstance(passed, bool) or check.status not in {CheckStatus.PASSED, CheckStatus.FAILED}:
         return None
-    made: Data = {"verdict": "pass" if passed else "fail"}
-    score = check.details.get("judge_score")
+    word, score, asked = "pass" if passed else "fail", check.details.get("judge_score"), check.details.get("criteria")
+    made: Data = {"criteria": {asked: word}} if asked else {"verdict": word}
     if isinstance(score, (int, float)):
-        made["score"] = score
+        made |= {"scores": {asked: score}} if asked else {"score": score}
     return {**made, "reasoning": check.explanation} if check.explanation else made
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from duologue.conversation.adapter import DoneReason
 from duologue.errors import ModelRejectedError, SuiteError, UnknownModelError
 from duologue.journal.events import Usage
 from duologue.messages import Message, text_of
@@ -32,7 +33,6 @@ class MockModel:
         scenario: the name of the scenario that is played.
         persona: whom the model plays; '' for a simulated user without a persona, None for anything else.
         judge: which judge the model is.
-        counts_instructions: count the tokens of the system prompt from the second turn on, as PromptKit 1.2 did.
     """
 
     def __init__(
@@ -44,7 +44,6 @@ class MockModel:
         scenario: str,
         persona: str | None = None,
         judge: str | None = None,
-        counts_instructions: bool = False,
     ) -> None:
         self._file = file
         self._model_name = model_name
@@ -52,7 +51,6 @@ class MockModel:
         self._scenario = scenario
         self._persona = persona
         self._judge = judge
-        self._counts_instructions = counts_instructions
         self._whole: Sequence[Message] | None = None
         self._step: str | None = None
 
@@ -80,10 +78,10 @@ class MockModel:
         Raises:
             ModelError: a fault is written; or nothing is written for a judge.
         """
-        found = self._verdict(request) if self._judge is not None else self._said(request)
+        found = self._verdict(request) if self._judge is not None else self._said(request.messages)
         if found.fault:
             raise found.error(self.name)
-        read = self._tokens_read(request.messages)
+        read = _tokens_read(request.messages)
         return ModelAnswer(
             message=found.message(),
             usage=Usage.model_construct(input_tokens=read, output_tokens=found.tokens),
@@ -92,8 +90,12 @@ class MockModel:
             finish_reason="tool_calls" if found.calls else "stop",
         )
 
-    def _said(self, request: ModelRequest) -> Prepared:
-        messages = self._whole if self._whole is not None else request.messages
+    def done(self, messages: Sequence[Message]) -> DoneReason | None:
+        """Why the simulated user has nothing more to say after its next line; None if it goes on."""
+        return self._said(messages).done
+
+    def _said(self, messages: Sequence[Message]) -> Prepared:
+        messages = self._whole if self._whole is not None else messages
         number = call_number(messages) if self._persona is None else user_turn_number(messages)
         file = self._file
         found = file.answer(self._scenario, number, persona=self._persona, step=self._step) if file else None
@@ -121,15 +123,6 @@ class MockModel:
         if self._file:
             return f"{self._file.path} does not say"
         return f"the mock model '{self._provider}' has no response file that says"
-
-    def _tokens_read(self, messages: Sequence[Message]) -> int:
-        total = 0
-        instructions = self._counts_instructions and _is_later_turn(messages)
-        for message in messages:
-            if message["role"] != "system" or instructions:
-                content = message.get("content")
-                total += tokens_of(content if isinstance(content, str) else text_of(message))
-        return total or _DEFAULT_INPUT_TOKENS
 
 
 def call_number(messages: Sequence[Message]) -> int:
@@ -175,6 +168,10 @@ def model_from(path: str) -> Model:
     return MockModel(file, model_name="mock", provider=Path(path).name, scenario=names[0] if len(names) == 1 else "")
 
 
-def _is_later_turn(messages: Sequence[Message]) -> bool:
-    last = max((place for place, message in enumerate(messages) if message["role"] == "user"), default=0)
-    return any(message["role"] == "assistant" for message in messages[:last])
+def _tokens_read(messages: Sequence[Message]) -> int:
+    total = 0
+    for message in messages:
+        if message["role"] != "system":
+            content = message.get("content")
+            total += tokens_of(content if isinstance(content, str) else text_of(message))
+    return total or _DEFAULT_INPUT_TOKENS

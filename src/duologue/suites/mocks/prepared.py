@@ -6,6 +6,7 @@ import mimetypes
 from dataclasses import dataclass
 from typing import Any, cast
 
+from duologue.conversation.adapter import DoneReason
 from duologue.errors import (
     ModelAnswerError,
     ModelError,
@@ -15,7 +16,7 @@ from duologue.errors import (
     ModelUnavailableError,
 )
 from duologue.messages import ContentPart, Message, tool_call
-from duologue.suites.mocks.shapes import AnswerShape, Fault, LinkShape, PartShape
+from duologue.suites.mocks.shapes import AnswerShape, Fault, LineShape, LinkShape, PartShape
 
 _FAULTS: dict[Fault, type[ModelError]] = {
     "timeout": ModelTimeoutError,
@@ -38,6 +39,7 @@ class Prepared:
         calls: id, name and arguments (JSON text) of its tool calls.
         tokens: that writing it counts.
         fault: what to raise in place of answering; None for nothing.
+        done: why a simulated user has nothing more to say after this; None for one that goes on.
     """
 
     text: str
@@ -45,6 +47,7 @@ class Prepared:
     calls: tuple[tuple[str, str, str], ...] = ()
     tokens: int
     fault: Fault | None = None
+    done: DoneReason | None = None
 
     def message(self) -> Message:
         """The chat message: a new one every time, for its reader to keep."""
@@ -81,6 +84,7 @@ def prepared(shape: AnswerShape) -> Prepared:
         calls=tuple((call["id"], call["function"]["name"], call["function"]["arguments"]) for call in calls),
         tokens=tokens_of(text) or _DEFAULT_OUTPUT_TOKENS,
         fault=shape.fault,
+        done=shape.done if isinstance(shape, LineShape) else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from duologue.conversation.adapter import DoneReason
 from duologue.suites.files.positions import Mark, PlacedDict
 from duologue.suites.files.problems import Problems, listed, nearest, shown
 from duologue.suites.specs.spec import EMPTY, Count, Items, JsonObject, Name, Share, Spec
@@ -26,7 +27,8 @@ class CallShape(Spec):
     """A tool call."""
 
     name: Name
-    arguments: JsonObject = EMPTY
+    arguments: JsonObject | str = EMPTY
+    """A text is what the model writes in their place, however wrong it is."""
     id: Name | None = None
     """None for ``call_``, its place among the calls of the answer, and the name."""
 
@@ -77,14 +79,35 @@ class AnswerShape(Spec):
         texts = [name for name in ("content", "text", "response") if getattr(self, name) is not None]
         if len(texts) > 1:
             raise ValueError(f"one of content, text and response; it has {' and '.join(texts)}")
-        if not texts and not self.parts and not self.tool_calls and not self.fault:
+        if self._is_empty and not texts:
             raise ValueError("content, parts, tool_calls or fault")
         return self
+
+    @property
+    def _is_empty(self) -> bool:
+        return not (self.parts or self.tool_calls or self.fault)
 
     @property
     def said(self) -> str:
         """The text, whatever the field is called; '' for none."""
         return self.content or self.text or self.response or ""
+
+
+class LineShape(AnswerShape):
+    """What a simulated user says."""
+
+    done: DoneReason | None = None
+    """The user has nothing more to say after this, or, without content, has gone."""
+
+    @model_validator(mode="after")
+    def _calls_nothing(self) -> Self:
+        if self.tool_calls:
+            raise ValueError("what a user says; users call no tools")
+        return self
+
+    @property
+    def _is_empty(self) -> bool:
+        return super()._is_empty and not self.done
 
 
 class _Default(Spec):
@@ -98,11 +121,24 @@ class StateShape(_Default):
 
 
 class ScenarioShape(_Default):
-    """Answers in one scenario, or of one persona."""
+    """Answers in one scenario."""
 
     turns: dict[str, AnswerShape] = EMPTY
     steps: dict[str, AnswerShape] = EMPTY
     states: dict[str, StateShape] = EMPTY
+
+
+class LinesShape(Spec):
+    """What one persona says in one scenario."""
+
+    default: LineShape | None = Field(default=None, alias="defaultResponse")
+    turns: dict[str, LineShape] = EMPTY
+
+
+class PersonaShape(LinesShape):
+    """What one persona says."""
+
+    scenarios: dict[str, LinesShape] = EMPTY
 
 
 class VerdictShape(Spec):
@@ -111,6 +147,8 @@ class VerdictShape(Spec):
     verdict: Word | None = None
     criteria: dict[str, Word] = EMPTY
     score: Share | None = None
+    scores: dict[str, Share] = EMPTY
+    """For checks by a judge, by what they ask for, over ``score``."""
     reasoning: str | None = None
     content: str | None = None
 
@@ -134,7 +172,7 @@ class FileShape(_Default):
     """A response file."""
 
     scenarios: dict[str, ScenarioShape] = EMPTY
-    selfplay: dict[str, ScenarioShape] = EMPTY
+    selfplay: dict[str, PersonaShape] = EMPTY
     judges: dict[str, JudgeShape] = EMPTY
 
 
@@ -148,8 +186,8 @@ def written_out(data: Any, problems: Problems) -> Any:
     if not isinstance(data, PlacedDict):
         return data
     made = _answer_in(data, problems)
-    for section in ("scenarios", "selfplay"):
-        _each(made, section, lambda value, _mark: _scenario(value, problems))
+    _each(made, "scenarios", lambda value, _mark: _scenario(value, problems))
+    _each(made, "selfplay", lambda value, _mark: _persona(value, problems))
     _each(made, "judges", lambda value, mark: _judge(value, mark, problems))
     return made
 
@@ -161,6 +199,13 @@ def _scenario(value: Any, problems: Problems) -> Any:
     _turns(made, problems)
     _each(made, "steps", lambda item, mark: _answer(item, mark, problems))
     _each(made, "states", lambda item, _mark: _state(item, problems))
+    return made
+
+
+def _persona(value: Any, problems: Problems) -> Any:
+    made = _state(value, problems)
+    if isinstance(made, PlacedDict):
+        _each(made, "scenarios", lambda item, _mark: _state(item, problems))
     return made
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from duologue.messages import text_of
@@ -96,23 +96,24 @@ def _decided(entry: VerdictShape, criterion: str) -> Word:
 
 def _as_a_whole(entry: VerdictShape, request: ModelRequest) -> dict[str, Any]:
     asked = _last_user_text(request)
-    own: list[Word] = [word for text, word in entry.criteria.items() if _mentions(asked, text)]
+    own: list[Word] = [entry.criteria[text] for text in _named(entry.criteria, asked)]
     word: Word = _whole(own) if own else entry.verdict or _whole(list(entry.criteria.values()))
     if word == "undecided":
         raise UnknownFormError("the judge of a check says pass or fail, and the file says 'undecided'")
+    score = _SCORES[word] if entry.score is None else entry.score
     return {
         "reasoning": entry.reasoning or _REASON,
         "evidence": _evidence(asked),
-        "score": _SCORES[word] if entry.score is None else entry.score,
+        "score": next((entry.scores[text] for text in _named(entry.scores, asked)), score),
         "passed": word == "pass",
     }
 
 
 def _word(entry: VerdictShape, criterion: str) -> Word:
     """The word on a criterion: its own, by its text or the beginning of it, else that on everything."""
-    for text, word in entry.criteria.items():
-        if criterion == text or criterion.startswith(text):
-            return word
+    known = [text for text in entry.criteria if criterion.startswith(text)]
+    if known:
+        return entry.criteria[max(known, key=len)]
     if entry.verdict is None:
         raise UnknownFormError(f"the file has no word on the criterion {criterion!r}; add it, or 'verdict'")
     return entry.verdict
@@ -122,6 +123,12 @@ def _whole(words: Sequence[Word]) -> Word:
     if "fail" in words:
         return "fail"
     return "undecided" if "undecided" in words or not words else "pass"
+
+
+def _named(criteria: Iterable[str], asked: str) -> list[str]:
+    """Those that stand in the request, without those that are only a part of another."""
+    found = [text for text in criteria if _mentions(asked, text)]
+    return [text for text in found if not any(text != other and text in other for other in found)]
 
 
 def _mentions(asked: str, criterion: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from duologue.context import derive_seed, fresh_seed
 from duologue.errors import ConfigurationError
-from duologue.suites.files.problems import listed, nearest
+from duologue.suites.files.problems import hint, listed
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.specs.choosing import (
     agents_of,
@@ -104,9 +104,7 @@ def _cells(suite: Suite, scenario: Scenario, agent: str, wanted: Filters, trials
     for persona in personas_of(scenario):
         if wanted.personas and not ({persona, *_of_turns(scenario)} & set(wanted.personas)):
             continue
-        for region in regions_of(suite, scenario):
-            if wanted.regions and region not in wanted.regions:
-                continue
+        for region in _regions(suite, scenario, wanted):
             for perturbation in perturbations_of(scenario):
                 for trial in range(1, trials + 1):
                     yield TestCase(
@@ -119,6 +117,15 @@ def _cells(suite: Suite, scenario: Scenario, agent: str, wanted: Filters, trials
                         trial=trial,
                         trials=trials,
                     )
+
+
+def _regions(suite: Suite, scenario: Scenario, wanted: Filters) -> Iterable[str]:
+    """Those that are wanted; a suite that names no regions is run in whichever are asked for."""
+    if not wanted.regions:
+        return regions_of(suite, scenario)
+    if not (scenario.regions or suite.regions):
+        return dict.fromkeys(wanted.regions)
+    return (region for region in regions_of(suite, scenario) if region in wanted.regions)
 
 
 def _of_turns(scenario: Scenario) -> set[str]:
@@ -165,15 +172,20 @@ def _check_names(suite: Suite, wanted: Filters) -> None:
         "scenarios": [item.name for item in suite.scenarios],
         "agents": [item.name for item in suite.agents],
         "personas": [item.name for item in suite.personas],
-        "regions": sorted({region for scenario in suite.scenarios for region in regions_of(suite, scenario)}),
+        "regions": sorted({*suite.regions, *(region for scenario in suite.scenarios for region in scenario.regions)}),
         "replays": [item.name for item in suite.replays],
         "tags": sorted({tag for item in (*suite.scenarios, *suite.replays) for tag in item.tags}),
     }
     for kind, names in known.items():
+        if kind == "regions" and not names:
+            continue
         for name in getattr(wanted, kind):
             if name not in names:
                 word = kind.removesuffix("s")
                 there = f"It has {listed(names)}." if names else f"It has no {kind}."
                 raise ConfigurationError(
-                    f"--{word}: the suite '{suite.name}' has no {word} '{name}'{nearest(name, names)} {there}"
+                    f"--{word}: the suite '{suite.name}' has no {word} '{name}'{hint(name, names)} {there}"
                 )
+    for label in wanted.labels:
+        if "=" not in label:
+            raise ConfigurationError(f"--label: found '{label}'; expected key=value, such as tier=enterprise")

@@ -68,7 +68,9 @@ class TestCase:
 
     def run_id(self, execution_id: str) -> str:
         """A name for its run in this execution: readable, unique, and fit for a file."""
-        digest = hashlib.sha256(f"{execution_id}\x1f{self.identity}".encode()).hexdigest()[:_DIGITS]
+        digest = hashlib.sha256(f"{execution_id}\x1f{self.identity}".encode("utf-8", "surrogatepass")).hexdigest()[
+            :_DIGITS
+        ]
         words = [self.scenario, self.agent or "", self.persona or "", f"t{self.trial}" if self.trials > 1 else ""]
         slug = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-").lower() for word in words if word)
         return f"{slug[:_LONGEST_SLUG].strip('-') or 'run'}-{digest}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from duologue.journal.events import Usage
 from duologue.models.prices import estimated_cost
+from duologue.suites.plan.asked import judging_models, simulating_models
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.plan.workload import Load, Workload, workload_of, workload_of_replay
 from duologue.suites.specs.suite import Suite
@@ -111,13 +112,16 @@ class _Sum:
     def _price(self, case: TestCase, work: Workload) -> float:
         if self._mocking:
             return 0.0
-        names: dict[str, Callable[[], str | None]] = {
-            "agent": lambda: self._suite.named("agents", case.agent).model if case.agent else None,
-            "user": lambda: self._suite.simulators[0].model if self._suite.simulators else None,
-            "judge": lambda: self._suite.judges[0].model if self._suite.judges else None,
+        names: dict[str, Callable[[], list[str | None]]] = {
+            "agent": lambda: [self._suite.named("agents", case.agent).model] if case.agent else [],
+            "user": lambda: simulating_models(self._suite, self._suite.named("scenarios", case.scenario)),
+            "judge": lambda: judging_models(self._suite, case),
         }
-        loads: dict[str, Load] = {role: getattr(work, role) for role in _ROLES}
-        return sum(self._of(names[role](), load) for role, load in loads.items() if load.calls)
+        return sum(self._shared(names[role](), getattr(work, role)) for role in _ROLES if getattr(work, role).calls)
+
+    def _shared(self, names: Sequence[str | None], load: Load) -> float:
+        """US dollars of calls that several models share; who gets how many of them is not looked at."""
+        return sum(self._of(name, load) for name in names) / max(len(names), 1)
 
     def _of(self, name: str | None, load: Load) -> float:
         """US dollars of some calls of a model; 0 for one without a price, which is remembered."""

@@ -30,7 +30,7 @@ def _settle(call: Callable[[], T], outcome: Future[T]) -> None:
         return
     try:
         value = call()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
         outcome.set_exception(error)
     else:
         outcome.set_result(value)

@@ -66,6 +66,7 @@ class Casting:
         suite, scenario, agent, region: what is cast.
         shelf, toolbox: models and tools, shared by all castings of an execution.
         given: what makes the agent, where a program hands it over.
+        temperature, max_tokens: of an agent made of a model, over what the suite says.
     """
 
     suite: Suite
@@ -75,6 +76,8 @@ class Casting:
     shelf: ModelShelf
     toolbox: Toolbox
     given: Callable[[], AgentAdapter] | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
     _turn_checks: dict[int, tuple[Check, ...]] = field(default_factory=dict[int, "tuple[Check, ...]"])
 
     @property
@@ -242,6 +245,8 @@ class Casting:
             region=self.region,
             resources=self.resources,
             toolbox=self.toolbox,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
         )
 
     def _script(self, case: TestCase, listeners: Sequence[TurnListener]) -> tuple[ScriptStep, ...]:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from duologue.conversation.result import result_of
-from duologue.journal.events import AgentCalled, MessageAdded, ModelCalled, Noted, RunStarted
+from duologue.conversation.verdict import NOTHING_TO_GO_BY
+from duologue.journal.events import AgentCalled, MessageAdded, ModelCalled, Noted, RunStarted, TurnStarted
 from duologue.journal.journal import Entry
 from duologue.journal.view import RunView
 from duologue.messages import Message, tool_calls_of
@@ -20,6 +21,10 @@ from duologue.suites.playing.users import SIMULATED
 from duologue.suites.results.run import MessageResult, RunResult, Spent, WorkflowResult
 from duologue.vocabulary import AgentRole
 
+UNJUDGED = (
+    "Nothing decides about this conversation: the scenario has no criteria, and no check was decided. Give it some."
+)
+"""The reason of a run that is undecided because nothing was asked of it."""
 _STATE, _TRANSITION, _PROMPT = "workflow.state", "workflow.transition", "prompt"
 
 
@@ -53,7 +58,7 @@ def run_result(
         status=result.status,
         verdict=result.verdict,
         termination=result.termination,
-        reasoning=result.reasoning,
+        reasoning=UNJUDGED if result.reasoning == NOTHING_TO_GO_BY else result.reasoning,
         error=result.error,
         messages=messages,
         system_prompts=tuple(str(note.data.get("text", "")) for note in view.notes if note.kind == _PROMPT),
@@ -84,7 +89,8 @@ class _Ledger:
     """What the events say about messages and money.
 
     A model call is written down before the messages that come of it, so each message of an agent takes the first call
-    that is still waiting and has just this answer.
+    that is still waiting and has just this answer. Where none has, because a guardrail put something else in its place,
+    the message is what all that are still waiting came to.
     """
 
     names: list[str] = field(default_factory=list[str])
@@ -96,10 +102,14 @@ class _Ledger:
     _waiting: dict[str, deque[ModelCalled]] = field(default_factory=dict[str, "deque[ModelCalled]"])
     _called: dict[int, float] = field(default_factory=dict[int, float])
     _state: str | None = None
+    _next_state: str | None = None
+    """Where a transition leads; what is said in the turn that asks for it is still said in the state before."""
 
     def take(self, event: object) -> None:
         """Take one more event into account."""
         match event:
+            case TurnStarted():
+                self._move()
             case MessageAdded():
                 self._message(event)
             case ModelCalled():
@@ -118,7 +128,12 @@ class _Ledger:
         """By all participants of a role; checks count with the judges."""
         return self._spent.get(role, _NOTHING)
 
+    def _move(self) -> None:
+        if self._next_state is not None:
+            self._state, self._next_state = self._next_state, None
+
     def _model(self, event: ModelCalled) -> None:
+        self._move()
         role = self._role_of(event.asker)
         unpriced = int(event.cost is None and event.error is None)
         spent = Spent(calls=1, usage=event.usage, cost=event.cost or 0.0, unpriced=unpriced, seconds=event.seconds)
@@ -139,7 +154,7 @@ class _Ledger:
         elif event.kind == _STATE:
             self._state = str(event.data.get("state"))
         elif event.kind == _TRANSITION:
-            self._state = str(event.data.get("to"))
+            self._next_state = str(event.data.get("to"))
 
     def _message(self, event: MessageAdded) -> None:
         if event.author is None:
@@ -148,15 +163,8 @@ class _Ledger:
             self.meta[event.message_id] = {"workflow_state": self._state}
         name = self.names[event.author]
         made = _made_by(self._waiting.get(name), event.message)
-        if made is not None:
-            spent = Spent(
-                calls=1,
-                usage=made.usage,
-                cost=made.cost or 0.0,
-                unpriced=int(made.cost is None),
-                seconds=made.seconds,
-            )
-            self.by_message[event.message_id] = (spent, made.model)
+        if made:
+            self.by_message[event.message_id] = (_sum_of(made), made[-1].model)
         elif event.message["role"] == "assistant" and event.author in self._called:
             self.by_message[event.message_id] = (Spent(seconds=self._called.pop(event.author)), None)
         if self.roles[event.author] is AgentRole.USER and self.personas:
@@ -166,20 +174,38 @@ class _Ledger:
 _NOTHING = Spent()
 
 
-def _made_by(waiting: deque[ModelCalled] | None, message: Message) -> ModelCalled | None:
-    """The call that gave this answer. Calls before it gave nothing that was said."""
+def _made_by(waiting: deque[ModelCalled] | None, message: Message) -> list[ModelCalled]:
+    """The calls that gave this answer, mostly one. Calls before it gave nothing that was said."""
     if not waiting or message["role"] not in {"assistant", "user"}:
-        return None
+        return []
     if message["role"] == "user":  # what a simulator said may be cleaned; its last call made it
         last = waiting[-1]
         waiting.clear()
-        return last
+        return [last]
     for index, call in enumerate(waiting):
         if call.response is not None and _said(call.response) == _said(message):
             for _ in range(index + 1):
                 waiting.popleft()
-            return call
-    return None
+            return [call]
+    every = list(waiting)
+    waiting.clear()
+    return every
+
+
+def _sum_of(calls: Sequence[ModelCalled]) -> Spent:
+    total, *others = [
+        Spent(
+            calls=1,
+            usage=event.usage,
+            cost=event.cost or 0.0,
+            unpriced=int(event.cost is None),
+            seconds=event.seconds,
+        )
+        for event in calls
+    ]
+    for spent in others:
+        total += spent
+    return total
 
 
 def _said(message: Message) -> tuple[object, list[object]]:

@@ -10,6 +10,7 @@ from duologue.conversation.adapter import AgentAdapter
 from duologue.models.base import Model
 from duologue.suites.manifests.checks_within import resources_of
 from duologue.suites.playing.shelf import JudgeModels, ModelShelf
+from duologue.suites.specs.participants import Judge
 
 if TYPE_CHECKING:
     from duologue.checks import Resources
@@ -43,19 +44,20 @@ def judge_for(shelf: ModelShelf, scenario: str, criteria: Sequence[str], asked: 
     defaults = suite.judge_defaults
     first = suite.judges[0].name if suite.judges else None
     name = asked or (defaults.judge if defaults else None) or first
-    spec = suite.named("judges", name) if name else None
-    instructed_by = suite.named("prompts", spec.prompt) if spec and spec.prompt else None
+    spec: Judge | None = suite.named("judges", name) if name else None
+    prompt = (spec.prompt if spec else None) or (defaults.prompt if defaults else None)
+    instructed_by = suite.prompt_for(prompt) if prompt else None
     return JudgeAgent(
         criteria=criteria,
-        model=_model(shelf, scenario, spec.model if spec else None, name),
+        model=_model(shelf, scenario, spec),
         votes=spec.votes if spec else 1,
         system_prompt=instructed_by.system_template if instructed_by else None,
         name=name or "judge",
     )
 
 
-def _model(shelf: ModelShelf, scenario: str, model: str | None, judge: str | None) -> Model | None:
+def _model(shelf: ModelShelf, scenario: str, judge: Judge | None) -> Model | None:
     """The judge's own; in mock mode one that answers from the file; None for the configured default."""
-    if model is None and not shelf.mocking:
-        return None
-    return shelf.model(model or "judge", scenario=scenario, judge=judge or "default")
+    if judge is not None:
+        return shelf.model(judge.model, scenario=scenario, judge=judge.name, instead=judge.model_name)
+    return shelf.model("judge", scenario=scenario, judge="default") if shelf.mocking else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import cast
 
-from duologue.checks.media_facts import Facts, Part, data_of, facts_of, kind_of, parts_of
+from duologue.checks.media_facts import Facts, Part, data_of, facts_of, kind_of
 from duologue.errors import MissingExtraError
 from duologue.suites.results.run import MediaResult, MessageResult
 
@@ -20,7 +21,9 @@ def media_of(messages: Iterable[MessageResult]) -> tuple[MediaResult, ...]:
 
 
 def _in(message: MessageResult) -> Iterator[MediaResult]:
-    for index, part in enumerate(parts_of(message.message)):
+    for index, part in enumerate(cast("list[Part]", message.message.get("content"))):
+        if part["type"] == "text":
+            continue
         mime = kind_of(part)
         kind = mime.partition("/")[0]
         if kind in {"image", "audio", "video"}:

@@ -1,16 +1,11 @@
-"""A model with a price or a pace of its own, as a suite may write it beside the model."""
+"""How often a model may be asked, as a suite may write it beside the model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from duologue.context import Clock, SystemClock
-from duologue.journal.events import Usage
-from duologue.models.base import Model, ModelAnswer, ModelRequest
 from duologue.models.deadline import stopped_clock
-from duologue.suites.specs.participants import Pricing
-
-_PER = 1000
 
 
 @dataclass(kw_only=True)
@@ -37,36 +32,3 @@ class Pace:
         if delay > 0:
             with stopped_clock():
                 await self.clock.sleep(delay)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SuiteModel:
-    """A model as a suite has it.
-
-    Attributes:
-        inner: who answers.
-        pricing: in place of the packaged price; None for that.
-        pace: how often it may be asked; None for no limit.
-    """
-
-    inner: Model
-    pricing: Pricing | None = None
-    pace: Pace | None = None
-
-    @property
-    def name(self) -> str:
-        """The inner model's."""
-        return self.inner.name
-
-    async def answer(self, request: ModelRequest) -> ModelAnswer:
-        """Wait for the model's turn, ask it, and put a price on the answer."""
-        if self.pace:
-            await self.pace.wait()
-        answer = await self.inner.answer(request)
-        return replace(answer, cost=price(answer.usage, self.pricing)) if self.pricing else answer
-
-
-def price(usage: Usage, pricing: Pricing) -> float:
-    """US dollars for these tokens."""
-    read = usage.input_tokens * pricing.input_cost_per_1k
-    return (read + usage.output_tokens * pricing.output_cost_per_1k) / _PER

@@ -22,6 +22,7 @@ from duologue.suites.files.problems import nearest
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.playing.casting import Casting
 from duologue.suites.playing.fold import run_result
+from duologue.suites.playing.media_files import with_media_files
 from duologue.suites.playing.shelf import ModelShelf
 from duologue.suites.playing.targets import MakeAgent
 from duologue.suites.results.run import RunResult
@@ -45,20 +46,28 @@ class Options:
     """How runs are played.
 
     Attributes:
-        journals: the folder for journals; None for none.
+        folder: of the results: journals and media are kept in it; None to keep none.
         run_timeout: seconds for one run; None for what the suite says, or no limit.
         max_turns: turns after which a free conversation ends; None for what the scenario says.
-        resuming: an earlier launch was cut off; its journals are in ``journals``, each ``….partial``.
+        temperature, max_tokens: of agents made of a model; None for what the suite says.
+        resuming: an earlier launch was cut off; its journals are in ``folder``, each ``….partial``.
         clock: of all runs.
         on_event: told of every event of every run.
     """
 
-    journals: Path | None = None
+    folder: Path | None = None
     run_timeout: float | None = None
     max_turns: int | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
     resuming: bool = False
     clock: Clock = field(default_factory=SystemClock)
     on_event: OnEvent | None = None
+
+    @property
+    def journals(self) -> Path | None:
+        """The folder for journals."""
+        return self.folder / JOURNALS if self.folder else None
 
 
 class Player:
@@ -109,8 +118,9 @@ class Player:
             replay = self._named("replays", case.scenario)
             return ReplayCasting(self.suite, replay, self._shelf, self._recordings())
         scenario, agent = self._named("scenarios", case.scenario), self._named("agents", case.agent)
-        given = self._given.get(agent.name)
-        return Casting(self.suite, scenario, agent, case.region, self._shelf, self._toolbox, given)
+        given, options = self._given.get(agent.name), self._options
+        made = Casting(self.suite, scenario, agent, case.region, self._shelf, self._toolbox, given)
+        return replace(made, temperature=options.temperature, max_tokens=options.max_tokens)
 
     def _named(self, section: str, name: str | None) -> Any:
         found = self.suite.named(section, name)
@@ -126,7 +136,7 @@ class Player:
         """The share of trials that checks of a case need, by name, where it is not all of them."""
         try:
             return self.casting(case).thresholds
-        except Exception:  # a case that cannot be prepared has told so in its result
+        except Exception:  # noqa: BLE001 - a case that cannot be prepared has told so in its result
             return {}
 
     async def play(self, case: TestCase) -> RunResult:
@@ -134,12 +144,16 @@ class Player:
         try:
             casting = self.casting(case)
             executor = self._executor(case, casting)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one broken case never stops the others
             return not_begun(case, case.run_id(self.execution_id), error)
         try:
             await executor.perform()
         except asyncio.CancelledError:
             raise Cancelled(self._result(case, casting, executor)) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - what an agent raises that is no Exception, such as pytest.fail
+            return not_begun(case, case.run_id(self.execution_id), error, told="The run was broken off")
         return self._result(case, casting, executor)
 
     async def stream(self, case: TestCase) -> AsyncGenerator[StreamChunk | RunResult]:
@@ -150,7 +164,7 @@ class Player:
         try:
             casting = self.casting(case)
             executor = self._executor(case, casting)
-        except DuologueError as error:
+        except Exception as error:  # noqa: BLE001 - as in play
             yield not_begun(case, case.run_id(self.execution_id), error)
             return
         async with aclosing(chunks_of(executor)) as chunks:
@@ -200,7 +214,7 @@ class Player:
     def _result(self, case: TestCase, casting: Casting | ReplayCasting, executor: ScenarioExecutor) -> RunResult:
         stage = executor.stage
         run_id = stage.journal.run_id
-        return run_result(
+        result = run_result(
             case,
             stage.journal.entries,
             stage.view,
@@ -209,6 +223,8 @@ class Player:
             labels=casting.labels,
             tolerated=casting.tolerated,
         )
+        folder = self._options.folder
+        return with_media_files(result, folder) if folder and result.media else result
 
 
 class Cancelled(asyncio.CancelledError):
@@ -235,8 +251,8 @@ def _shared_ids(clock: Clock) -> Ids:
     return RandomIds(clock)
 
 
-def not_begun(case: TestCase, run_id: str, error: BaseException) -> RunResult:
-    """The result of a case that could not be prepared."""
+def not_begun(case: TestCase, run_id: str, error: BaseException, *, told: str = "The run could not begin") -> RunResult:
+    """The result of a case that could not be prepared, or of which nothing is left."""
     causes = [f"{type(error.__cause__).__name__}: {error.__cause__}"] if error.__cause__ else []
     info = ErrorInfo(type=type(error).__name__, message=str(error), causes=causes)
     return RunResult(
@@ -244,7 +260,7 @@ def not_begun(case: TestCase, run_id: str, error: BaseException) -> RunResult:
         run_id=run_id,
         status=RunStatus.ERROR,
         termination=Termination.ERROR,
-        reasoning=f"The run could not begin: {error}",
+        reasoning=f"{told}: {error}",
         error=info,
     )
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from duologue.errors import ConfigurationError
 from duologue.models.base import Model, ModelAnswer, ModelRequest
+from duologue.models.names import parse_name
 from duologue.models.resolve import resolve
 from duologue.settings import ModelConfig
 from duologue.suites.files.problems import nearest
-from duologue.suites.playing.pace import Pace, SuiteModel
+from duologue.suites.playing.suite_model import suite_model
 from duologue.suites.specs.environment import expand
 from duologue.suites.specs.participants import Judge, is_model_name
 from duologue.suites.specs.participants import Model as ModelSpec
@@ -22,9 +23,18 @@ from duologue.suites.specs.suite import Suite
 
 if TYPE_CHECKING:
     from duologue.suites.mocks.file import ResponseFile
+    from duologue.suites.mocks.model import MockModel
 
 _MOCK = "mock"
 _REPLAY = "replay"
+_INSTEAD = {
+    "model": "the field 'model'",
+    "api_base": "the field 'base_url'",
+    "api_key": "the field 'credential'",
+    "temperature": "sampling.temperature",
+    "max_tokens": "sampling.max_tokens",
+}
+"""Options of the provider that have a field of their own."""
 
 
 class ModelShelf:
@@ -65,43 +75,47 @@ class ModelShelf:
         name: str,
         *,
         scenario: str,
-        persona: str | None = None,
         judge: str | None = None,
-        plays_user: bool = False,
+        instead: str | None = None,
     ) -> Model:
         """The model of that name, for one run.
 
         Args:
             name: of the suite's models, or one such as ``openai/gpt-5-mini``.
             scenario: which is rehearsed; mocks answer by it.
-            persona, judge: whom it plays, where it is not the agent.
-            plays_user: it plays the user.
+            judge: which judge it plays.
+            instead: another model of the same provider; None for the one that is written there.
 
         Raises:
             ConfigurationError: there is no such model, or it cannot be used here.
         """
         if self.is_mock(name):
-            return self._mock(name, scenario, persona if plays_user else None, judge, plays_user)
-        made = self._made.get(name)
+            return self._mock(name, scenario, judge=judge)
+        key = f"{name}\x1f{instead}" if instead else name
+        made = self._made.get(key)
         if made is None:
-            made = self._made[name] = self._make(name)
+            made = self._made[key] = self._make(name, instead)
         return made
+
+    def lines(self, name: str, *, scenario: str, persona: str | None) -> MockModel:
+        """The mock model of that name as a simulated user: it says the persona's lines."""
+        return self._mock(name, scenario, persona=persona or "")
 
     def is_mock(self, name: str) -> bool:
         """Whether it answers from a response file."""
         spec = self.spec(name)
         return self._mocking or (spec is not None and spec.provider == _MOCK)
 
-    def _mock(self, name: str, scenario: str, persona: str | None, judge: str | None, plays_user: bool) -> Model:
+    def _mock(self, name: str, scenario: str, *, persona: str | None = None, judge: str | None = None) -> MockModel:
         from duologue.suites.mocks.model import MockModel
 
         spec = self.spec(name)
         return MockModel(
-            self._responses(spec, helps=plays_user or judge is not None),
+            self._responses(spec, helps=persona is not None or judge is not None),
             model_name=(spec.model if spec else None) or name,
             provider=name,
             scenario=scenario,
-            persona=(persona or "") if plays_user else None,
+            persona=persona,
             judge=judge,
         )
 
@@ -117,20 +131,18 @@ class ModelShelf:
             held = self._files[spec.mock_file] = ResponseFile.read(self.suite.path(spec.mock_file))
         return held
 
-    def _make(self, name: str) -> Model:
+    def _make(self, name: str, instead: str | None) -> Model:
         spec = self.spec(name)
         if spec is None:
             if is_model_name(name):
-                return resolve(name)
+                return resolve(f"{parse_name(name).provider}/{instead}" if instead else name)
             known = [item.name for item in self.suite.models]
             raise ConfigurationError(f"the suite has no model '{name}'{nearest(name, known)}")
         if spec.provider == _REPLAY:
             from duologue.suites.playing.replayed import replayed_model
 
             return replayed_model(spec, self.suite)
-        pace = Pace(rps=spec.rate_limit.rps, burst=spec.rate_limit.burst) if spec.rate_limit else None
-        inner = resolve(self._config(spec))
-        return SuiteModel(inner=inner, pricing=spec.pricing, pace=pace) if spec.pricing or pace else inner
+        return suite_model(resolve(self._config(spec.changed(model=instead) if instead else spec)), spec)
 
     def _config(self, spec: ModelSpec) -> ModelConfig:
         if spec.role != "llm":
@@ -141,6 +153,8 @@ class ModelShelf:
                 "OpenAI-compatible address as base_url, or use an agent with 'target' or 'http'"
             )
         options: dict[str, Any] = dict(spec.options)
+        for name in _INSTEAD.keys() & options.keys():
+            raise ConfigurationError(f"the model '{spec.name}': options.{name}: expected {_INSTEAD[name]} in its place")
         if spec.headers:
             options["extra_headers"] = {key: expand(value) for key, value in spec.headers.items()}
         full = spec.provider if spec.provider == "local" and not spec.model else f"{spec.provider}/{spec.model}"
@@ -179,7 +193,7 @@ class JudgeModels(Mapping[str, Model]):
 
     def __getitem__(self, name: str) -> Model:
         judge = self._judges[name]
-        return self._shelf.model(judge.model, scenario=self._scenario, judge=name)
+        return self._shelf.model(judge.model, scenario=self._scenario, judge=name, instead=judge.model_name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._judges)
@@ -204,6 +218,12 @@ class LateModel:
     def name(self) -> str:
         """The model's own, once there is one."""
         return self._model.name if self._model else self._name
+
+    @property
+    def timeout(self) -> float | None:
+        """The model's own patience."""
+        self._model = self._model or self._make()
+        return getattr(self._model, "timeout", None)
 
     async def answer(self, request: ModelRequest) -> ModelAnswer:
         """What the model answers."""

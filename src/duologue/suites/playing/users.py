@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from duologue.agents.persona import Persona
-from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
+from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
 from duologue.journal.events import Noted
+from duologue.messages import Message
 from duologue.models.ask import ask
-from duologue.models.base import Model, ModelRequest
+from duologue.models.base import ModelRequest
 from duologue.suites.files.problems import nearest
 from duologue.suites.playing.persona import instruction_of, persona_of
 from duologue.suites.playing.shelf import ModelShelf
 from duologue.suites.specs.participants import Persona as PersonaSpec
 from duologue.suites.specs.scenario import Scenario, Turn
 from duologue.vocabulary import AgentRole
+
+if TYPE_CHECKING:
+    from duologue.suites.mocks.model import MockModel
 
 SIMULATED = "simulated_user"
 """Kind of the note that says who spoke for the user: persona, simulator and model."""
@@ -39,7 +43,7 @@ class SuiteUser(AgentAdapter):
         self._scenario = scenario
         self._persona = persona
         self._region = region
-        self._cast: dict[tuple[str | None, str | None], AgentAdapter] = {}
+        self._cast: dict[tuple[str | None, str | None, float | None, int | None], AgentAdapter] = {}
 
     @property
     def name(self) -> str:
@@ -55,9 +59,10 @@ class SuiteUser(AgentAdapter):
         turn = self.turn_spec
         persona = (turn.persona if turn else None) or self._persona
         simulator = self._simulator(turn)
-        actor = self._cast.get((persona, simulator))
+        key = (persona, simulator, turn.user_temperature if turn else None, turn.seed if turn else None)
+        actor = self._cast.get(key)
         if actor is None:
-            actor = self._cast[persona, simulator] = self._actor(persona, simulator)
+            actor = self._cast[key] = self._actor(persona, simulator)
         self._note(input, persona, simulator)
         return await actor.call(input)
 
@@ -78,24 +83,25 @@ class SuiteUser(AgentAdapter):
         held = self._shelf.suite.named("simulators", simulator)
         model = held.model if held else None
         if self._shelf.mocking or (model is not None and self._shelf.is_mock(model)):
-            mock = self._shelf.model(
-                model or "simulator", scenario=self._scenario.name, persona=persona, plays_user=True
-            )
-            return LineReader(mock)
+            return LineReader(self._shelf.lines(model or "simulator", scenario=self._scenario.name, persona=persona))
         return self._simulated(spec, model)
 
     def _simulated(self, spec: PersonaSpec | None, model: str | None) -> AgentAdapter:
         from duologue.agents.user_simulator import UserSimulatorAgent
 
-        temperature = self.turn_spec.user_temperature if self.turn_spec else None
-        if temperature is None and spec is not None:
-            temperature = spec.temperature
+        turn = self.turn_spec
+        temperature, seed = (turn.user_temperature, turn.seed) if turn else (None, None)
+        if spec is not None:
+            temperature = spec.temperature if temperature is None else temperature
+            seed = spec.seed if seed is None else seed
+        extra: dict[str, Any] = {} if seed is None else {"seed": seed}
         return UserSimulatorAgent(
             model=self._shelf.model(model, scenario=self._scenario.name) if model else None,
             temperature=temperature,
             persona=persona_of(spec) if spec else Persona(),
             system_prompt=instruction_of(spec, self._shelf.suite, self._region) if spec else None,
             goal=self._scenario.goal,
+            **extra,
         )
 
     def _persona_spec(self, name: str | None) -> PersonaSpec | None:
@@ -113,13 +119,16 @@ class LineReader(AgentAdapter):
 
     role: ClassVar[AgentRole] = AgentRole.USER
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: MockModel) -> None:
         self._model = model
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
-        """The next line."""
+        """The next line, or the last."""
         try:
             answer = await ask(self._model, ModelRequest(messages=tuple(input.messages)), input.scope)
         except ModelError as error:
             raise SimulatorError(f"the simulated user has no line: {error}", who="user") from error
-        return answer.text
+        content = answer.message.get("content")
+        line: Message | str = {"role": "user", "content": content} if isinstance(content, list) else answer.text
+        done = self._model.done(input.messages)
+        return UserDone(reason=done, message=line or None) if done else line

@@ -33,12 +33,14 @@ class Document:
         root: what it holds; for a file of lines, the list of what they hold.
         rows: what the lines hold, each with its number; None for a file that is one value.
         repaired: whether halves of characters were replaced.
+        torn: says that the last line breaks off and was left out; None for a file that is whole.
     """
 
     path: Path
     root: Node
     rows: list[Node] | None = None
     repaired: bool = False
+    torn: str | None = None
 
     @property
     def first(self) -> Node:
@@ -94,7 +96,7 @@ def _text(path: Path, place: Node) -> str:
 def _lines(path: Path, text: str) -> Document:
     rows: list[Node] = []
     lines = text.split("\n")
-    repaired = False
+    repaired, torn = False, None
     for number, line in enumerate(lines, 1):
         place = Node(None, str(path), "", number)
         if not line.strip():
@@ -103,6 +105,7 @@ def _lines(path: Path, text: str) -> Document:
             value = _parse(line, place)
         except ValueError as error:
             if number == len(lines) and rows:
+                torn = f"line {number} is cut off after {len(line)} characters"
                 break  # whoever wrote it was stopped in the middle of the last line
             raise place.problem(f"this line is no JSON: {error}") from error
         one = _whole(path, place, value, line)
@@ -111,7 +114,7 @@ def _lines(path: Path, text: str) -> Document:
     if not rows:
         raise Node(None, str(path)).problem("the file is empty; expected a recording")
     root = Node([row.value for row in rows], str(path))
-    return Document(path=path, root=root, rows=rows, repaired=repaired)
+    return Document(path=path, root=root, rows=rows, repaired=repaired, torn=torn)
 
 
 def _yaml(path: Path, text: str, place: Node) -> Document:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.checking import CheckLike
 from duologue.conversation.result import ScenarioResult
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, SuiteError
 from duologue.models.budget import Budget
 from duologue.suites.replay.play import prepare_replay
 from duologue.suites.replay.reading import find_recordings, read_recordings
@@ -99,13 +99,13 @@ class RecordingShelf:
 
     def __init__(self, suite: Suite) -> None:
         self._suite = suite
-        self._held: dict[tuple[str, str | None], dict[str, Recording]] = {}
+        self._held: dict[tuple[str, str | None], dict[str, Recording | SuiteError]] = {}
 
     def names(self, replay: Replay) -> list[str]:
-        """The names of a replay's recordings, in order.
+        """The names of a replay's recordings, in order; a file that cannot be read has one too.
 
         Raises:
-            SuiteError: no file matches, or one cannot be read.
+            SuiteError: no file matches.
         """
         return list(self._recordings(replay))
 
@@ -114,23 +114,31 @@ class RecordingShelf:
 
         Raises:
             ConfigurationError: the replay has none of that name any more.
+            SuiteError: its file cannot be read.
         """
         found = self._recordings(replay).get(name)
+        if isinstance(found, SuiteError):
+            raise SuiteError(str(found), found.problems)
         if found is None:
             raise ConfigurationError(f"the replay '{replay.name}' has no recording '{name}'; were its files changed?")
         return found
 
-    def _recordings(self, replay: Replay) -> dict[str, Recording]:
+    def _recordings(self, replay: Replay) -> dict[str, Recording | SuiteError]:
         key = (replay.recording, replay.format)
         if key not in self._held:
-            written = self._suite.path(replay.recording)
-            files = find_recordings(str(written))
-            self._held[key] = {
-                self._name(recording): recording for file in files for recording in read_recordings(file, replay.format)
-            }
+            files = find_recordings(str(self._suite.path(replay.recording)))
+            self._held[key] = {name: found for file in files for name, found in self._in_file(file, replay.format)}
         return self._held[key]
 
-    def _name(self, recording: Recording) -> str:
-        folder, path = self._suite.folder, recording.path
+    def _in_file(self, file: Path, format: str | None) -> Iterator[tuple[str, Recording | SuiteError]]:
+        """What a file holds. One that is broken is the trouble of its own test case, and of no other."""
+        try:
+            for recording in read_recordings(file, format):
+                yield self._name(recording.path, recording.index), recording
+        except SuiteError as error:
+            yield self._name(file), error
+
+    def _name(self, path: Path, index: int = 0) -> str:
+        folder = self._suite.folder
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
-        return f"{name}#{recording.index}" if recording.index else name
+        return f"{name}#{index}" if index else name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from dataclasses import replace
 from pathlib import Path
 
 from duologue.errors import ConfigurationError, SuiteError
@@ -40,6 +41,9 @@ def read_recordings(path: str | Path, format: str | None = None) -> list[Recordi
     recordings = found.read(document)
     if not recordings:
         raise Node(None, str(path)).problem(f"no conversation was found in this {found.name} file")
+    if document.torn:
+        last = recordings[-1]
+        recordings = [*recordings[:-1], replace(last, metadata={"torn": document.torn, **last.metadata})]
     return recordings
 
 

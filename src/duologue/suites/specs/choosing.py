@@ -34,12 +34,12 @@ def agents_of(suite: Suite, scenario: Scenario) -> list[Agent]:
 
 def regions_of(suite: Suite, scenario: Scenario) -> tuple[str, ...]:
     """The regions of a scenario: its own, else the suite's, else ``default``."""
-    return scenario.regions or suite.regions or (DEFAULT_REGION,)
+    return tuple(dict.fromkeys(scenario.regions or suite.regions)) or (DEFAULT_REGION,)
 
 
 def personas_of(scenario: Scenario) -> tuple[str | None, ...]:
     """The personas of a scenario; one None if the scenario leaves it to its turns."""
-    return scenario.personas or (None,)
+    return tuple(dict.fromkeys(scenario.personas)) or (None,)
 
 
 def trials_of(suite: Suite, scenario: Scenario) -> int:

@@ -17,6 +17,10 @@ PATTERN = frozenset("*?[")
 """Characters that make a path a pattern."""
 
 
+_PATHS_IN_PARAMS = ("schema_file",)
+"""Parameters of checks that name a file."""
+
+
 def rebased_path(path: str, folder: str) -> str:
     """A path that was relative to a folder, relative to where that folder's own path begins.
 
@@ -43,6 +47,8 @@ def rebased(spec: S, folder: str, *, but: Container[str] = ()) -> S:
     for name, value in spec:
         if name in spec.path_fields and isinstance(value, str) and (name != "target" or ".py:" in value):
             changes[name] = value if value in but else rebased_path(value, folder)
+        elif name == "params" and isinstance(value, dict):
+            changes[name] = _rebased_params(cast("dict[str, Any]", value), folder, but)
         elif isinstance(value, Spec):
             changes[name] = rebased(value, folder, but=but)
         elif isinstance(value, tuple) and value and isinstance(value[0], Spec):
@@ -50,11 +56,23 @@ def rebased(spec: S, folder: str, *, but: Container[str] = ()) -> S:
     return spec.changed(**changes) if changes else spec
 
 
+def _rebased_params(params: dict[str, Any], folder: str, but: Container[str]) -> dict[str, Any]:
+    """Parameters of a check, with the files that they name."""
+    found = _paths_in(params)
+    return {**params, **{key: rebased_path(value, folder) for key, value in found if value not in but}}
+
+
+def _paths_in(params: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(key, value) for key in _PATHS_IN_PARAMS if isinstance(value := params.get(key), str)]
+
+
 def written_paths(spec: Spec) -> Iterator[tuple[Spec, str, str]]:
     """Every path of a spec and of the specs within it: the spec that has it, the field, the path."""
     for name, value in spec:
         if name in spec.path_fields and isinstance(value, str):
             yield spec, name, value
+        elif name == "params" and isinstance(value, dict):
+            yield from ((spec, key, path) for key, path in _paths_in(cast("dict[str, Any]", value)))
         elif isinstance(value, Spec):
             yield from written_paths(value)
         elif isinstance(value, tuple):

@@ -29,7 +29,7 @@ _DURATION = re.compile(r"^(\d+(\.\d+)?(ms|s|m|h))+$")
 
 
 def _duration(value: Any) -> Any:
-    if value is None or (isinstance(value, str) and _DURATION.match(value)):
+    if value is None or (isinstance(value, str) and _DURATION.match(value) and seconds_of(value) > 0):
         return value
     raise ValueError("a span of time such as 500ms, 30s, 5m30s or 1h")
 

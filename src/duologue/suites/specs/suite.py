@@ -190,7 +190,7 @@ class Output(Spec):
     files: dict[str, str] = EMPTY
     """Names of files, by format."""
     recording: str | None = None
-    """A folder within ``dir`` for journals; None for no journals."""
+    """Journals are asked for. They are kept anyway, in the folder ``journals``, unless the command line says not."""
     options: JsonObject = EMPTY
     """Options of the formats."""
 
@@ -209,7 +209,7 @@ class Defaults(Spec):
     run_timeout: Duration | None = None
     """How long one test case may take."""
     fail_on: Items[str] = ()
-    """What fails an execution beside failed test cases."""
+    """Has no effect: failed checks always count, and errors as ``allow_errors`` says."""
     stop_on_failed_check: bool = False
     """End a conversation after the first answer that fails a check of its turn; all checks of that turn are told."""
     allow_undecided: Amount | Literal["all"] = 0
@@ -219,7 +219,7 @@ class Defaults(Spec):
     metrics_threshold: Annotated[float, Field(ge=0, le=100)] | None = None
     """The score, 0 to 100, that the metrics of all graded test cases together have to reach; None for any."""
     verbose: bool = False
-    """Show conversations while they happen."""
+    """Has no effect: ``duologue show`` shows conversations."""
     output: Output | None = None
     """Which reports are written."""
 

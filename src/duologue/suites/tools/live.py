@@ -121,6 +121,7 @@ class _Address:
             headers={**asked, **headers},
             json=body,
             secrets=tuple(secrets),
+            redact=binding.redact,
             seconds=self._seconds,
         )
 

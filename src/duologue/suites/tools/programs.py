@@ -3,7 +3,8 @@
 A program with ``runtime: exec`` is started for each call, reads ``{"args": {…}}`` and writes its answer. One with
 ``runtime: server`` is started once and gets a line of JSON-RPC 2.0 for each call: ``{"jsonrpc": "2.0", "id": 1,
 "method": "execute", "params": {"args": {…}}}``. Both answer ``{"result": …}`` or ``{"error": "…"}``; any other JSON is
-the result itself. Of the environment, a program gets ``PATH`` and the variables that the suite names.
+the result itself. Of the environment, a program gets ``PATH`` and the variables that the suite names. What is secret by
+the name of its variable is taken out of what the program says.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from duologue.suites.specs.prompt import Tool
 from duologue.suites.specs.suite import Suite
 from duologue.suites.tools.answers import Occasion, Result, Run, ToolFault, seconds_of
 from duologue.suites.tools.open_things import OpenThings
+from duologue.suites.tools.web import TELLING, without
 
 _LONGEST_ANSWER = 10 * 1024 * 1024
 """Bytes."""
@@ -58,9 +60,15 @@ class _Program:
         """The variables with their values of now."""
         return {name: os.environ[name] for name in (*_ALWAYS, *self.variables) if name in os.environ}
 
+    @property
+    def secrets(self) -> list[str]:
+        """Values of variables that are secret by their names, as they may stand in text and in JSON."""
+        values = [os.environ.get(name, "") for name in self.variables if TELLING.search(name)]
+        return [*values, *(json.dumps(value)[1:-1] for value in values)]
+
     def fault(self, what: str) -> ToolFault:
-        """What went wrong, and in which program."""
-        return ToolFault(f"tool {self.tool}: {Path(self.command[0]).name} {what}")
+        """What went wrong, and in which program, without what is secret."""
+        return ToolFault(without(self.secrets, f"tool {self.tool}: {Path(self.command[0]).name} {what}"))
 
 
 def program(tool: Tool, suite: Suite, open_things: OpenThings) -> Run:
@@ -215,7 +223,7 @@ def _answer(out: bytes, how: _Program) -> JsonValue:
     if len(out) > _LONGEST_ANSWER:
         raise how.fault(f"wrote {len(out)} bytes; at most {_LONGEST_ANSWER} are read")
     try:
-        value = json.loads(out)
+        value = json.loads(without(how.secrets, out.decode()))
     except (ValueError, RecursionError) as error:
         raise how.fault(f"wrote no JSON: {out.decode(errors='replace')[:_SHOWN]!r}") from error
     if not isinstance(value, dict) or not value.keys() <= _ANSWER_FIELDS:  # pyright: ignore[reportUnknownMemberType]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from duologue.agents.http_client import LoopClients, TooLongError, bounded, chec
 from duologue.errors import ConfigurationError
 from duologue.suites.specs.environment import expand
 from duologue.suites.tools.answers import ToolFault
+from duologue.suites.tools.redaction import redacted
 from duologue.tracing.propagation import outgoing_headers
 
 LONGEST_ANSWER = 10 * 1024 * 1024
@@ -20,8 +22,8 @@ LONGEST_ANSWER = 10 * 1024 * 1024
 _SHOWN = 300
 _SHORTEST_SECRET = 4
 """Values shorter than this are not looked for: taking every '1' out of a text helps nobody."""
-_TELLING = re.compile(r"auth|key|token|secret|passw|cookie", re.IGNORECASE)
-"""Names of headers whose values are secret, wherever they come from."""
+TELLING = re.compile(r"auth|key|token|secret|passw|cookie", re.IGNORECASE)
+"""Names of headers and variables whose values are secret, wherever they come from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class Request:
         method, url, headers: of the request.
         json: the body; None for none.
         secrets: texts that must not be shown.
+        redact: paths of fields that must not be shown.
         seconds: from connecting to the last byte.
     """
 
@@ -55,6 +58,7 @@ class Request:
     headers: Mapping[str, str]
     json: Any = None
     secrets: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
     seconds: float
 
     def fault(self, what: str) -> ToolFault:
@@ -110,11 +114,22 @@ class Web:
         finally:
             await response.aclose()
         if not response.is_success:
-            text = without(request.secrets, body.decode(errors="replace"))[:_SHOWN]
+            text = without(request.secrets, _readable(body, request.redact))[:_SHOWN]
             raise request.fault(f"HTTP {response.status_code}: {text}")
         for secret in _worth(request.secrets):
             body = body.replace(secret.encode(), b"***")
         return Reply(kind=response.headers.get("content-type", "").partition(";")[0].strip().casefold(), body=body)
+
+
+def _readable(body: bytes, redact: Iterable[str]) -> str:
+    """What a refusal says, without the fields that nobody should see."""
+    text = body.decode(errors="replace")
+    if not redact:
+        return text
+    try:
+        return json.dumps(redacted(json.loads(text), redact), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
 
 
 def headers_of(written: Mapping[str, str], from_environment: Iterable[str] = ()) -> tuple[dict[str, str], list[str]]:
@@ -128,7 +143,7 @@ def headers_of(written: Mapping[str, str], from_environment: Iterable[str] = ())
         ConfigurationError: a variable is not set.
     """
     headers = {name: expand(value) for name, value in written.items()}
-    secrets = [headers[name] for name, value in written.items() if "${" in value or _TELLING.search(name)]
+    secrets = [headers[name] for name, value in written.items() if "${" in value or TELLING.search(name)]
     for entry in from_environment:
         name, _, variable = entry.partition("=")
         value = os.environ.get(variable)

@@ -5,7 +5,7 @@ let filters = new URLSearchParams();
 let list = { runs: data.runs };
 let current = null;
 
-function route() {
+function route(event) {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const [view, id, message] = path.split("/").map((part) => {
     try {
@@ -21,12 +21,30 @@ function route() {
   }
   current = null;
   render(overview(), "overview");
-  scrollTo(0, 0);
+  if (!event) scrollTo(0, 0); // where somebody goes back, the browser knows where the page was left
 }
 
 function render(content, view) {
-  const links = [["overview", "#/", "Overview"], ["runs", "#/runs", `Runs ${count(data.runs.length)}`]];
-  const bar = h("header.bar", null, h("a.skip", { href: "#main", onclick: skip }, "Skip to the content"), h("b.word", null, "Duologue"), h("nav", { "aria-label": "Views" }, links.map(([name, href, word]) => h("a", { href, "aria-current": name === view ? "page" : null }, word))), h("button.theme", { type: "button", onclick: turnTheme, title: "Light or dark", "aria-label": "Change between light and dark" }, "◐"));
+  const links = [
+    ["overview", "#/", "Overview"],
+    ["runs", "#/runs", `Runs ${count(data.runs.length)}`],
+  ];
+  const bar = h(
+    "header.bar",
+    null,
+    h("a.skip", { href: "#main", onclick: skip }, "Skip to the content"),
+    h("b.word", null, "Duologue"),
+    h(
+      "nav",
+      { "aria-label": "Views" },
+      links.map(([name, href, word]) => h("a", { href, "aria-current": name === view ? "page" : null }, word)),
+    ),
+    h(
+      "button.theme",
+      { type: "button", onclick: turnTheme, title: "Light or dark", "aria-label": "Change between light and dark" },
+      "◐",
+    ),
+  );
   document.body.className = `view-${view}`;
   app.replaceChildren(bar, content);
 }
@@ -46,7 +64,19 @@ function showRuns(run) {
     showRuns(null);
   });
   current = run;
-  const empty = h("main.run.empty", { id: "main", tabindex: "-1" }, h("p", null, "Choose a run from the list. ", h("kbd", null, "j"), " and ", h("kbd", null, "k"), " go through them."));
+  const empty = h(
+    "main.run.empty",
+    { id: "main", tabindex: "-1" },
+    h(
+      "p",
+      null,
+      "Choose a run from the list. ",
+      h("kbd", null, "j"),
+      " and ",
+      h("kbd", null, "k"),
+      " go through them.",
+    ),
+  );
   render(h(`div.panes${run ? ".chosen" : ""}`, null, list.element, run ? runView(run) : empty), "runs");
   document.querySelector("nav.list").scrollTop = place;
   if (focused) {
@@ -74,7 +104,23 @@ function step(by) {
   if (!list.runs.length) return;
   const at = list.runs.indexOf(current);
   const next = list.runs[Math.max(0, Math.min(list.runs.length - 1, at < 0 ? 0 : at + by))];
-  location.hash = runLink(next);
+  go(runLink(next));
+}
+
+// At once, so that a key or a click that follows already sees the new view.
+function go(link) {
+  if (link === location.hash) return;
+  history.pushState(null, "", link);
+  route();
+}
+
+function onClick(event) {
+  if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  const link = event.target.closest("a")?.getAttribute("href");
+  if (!link?.startsWith("#/")) return;
+  event.preventDefault();
+  if (link === location.hash) route();
+  else go(link);
 }
 
 function onKey(event) {
@@ -84,7 +130,7 @@ function onKey(event) {
     if (event.key === "Escape") document.activeElement.blur();
     return;
   }
-  const actions = { j: () => step(1), k: () => step(-1), o: () => (location.hash = "#/"), "/": toSearch };
+  const actions = { j: () => step(1), k: () => step(-1), o: () => go("#/"), "/": toSearch };
   if (!(event.key in actions)) return;
   event.preventDefault();
   actions[event.key]();
@@ -92,14 +138,14 @@ function onKey(event) {
 
 function toSearch() {
   if (!document.getElementById("search")) {
-    history.pushState(null, "", "#/runs");
-    route();
+    go("#/runs");
   }
   document.getElementById("search").focus();
 }
 
 function turnTheme() {
-  const dark = document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const dark =
+    document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   const next = dark === "dark" ? "light" : "dark";
   document.documentElement.dataset.theme = next;
   try {
@@ -116,5 +162,6 @@ try {
   // a page without storage follows the system
 }
 addEventListener("hashchange", route);
+addEventListener("click", onClick);
 addEventListener("keydown", onKey);
 route();

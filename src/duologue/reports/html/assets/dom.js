@@ -1,13 +1,19 @@
 // Elements, text and numbers. All text of the results goes onto the page through text(): it is never read as markup.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const MARKS = { pass: "✓", fail: "✗", undecided: "?", error: "!", cancelled: "–", skipped: "–", "not run": "·" };
+const MARKS = { pass: "✓", fail: "✗", undecided: "?", error: "!", cancelled: "–", skipped: "–" };
 const WORDS = { pass: "passed", fail: "failed", undecided: "undecided", error: "error", cancelled: "cancelled" };
 const OUTCOMES = Object.keys(WORDS);
 const SVG = "http://www.w3.org/2000/svg";
 
 // Characters that are not seen, or that turn round what is: they are shown by name.
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]|[\u{e0000}-\u{e007f}]/gu;
+const UNSEEN = new RegExp(
+  [
+    "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e]",
+    "[\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff\\u{e0000}-\\u{e007f}]",
+  ].join("|"),
+  "gu",
+);
 const NAMES = { 0: "NUL", 7: "BEL", 8: "BS", 13: "CR", 27: "ESC", 127: "DEL", 0xfeff: "BOM" };
 const LONG = 6000;
 
@@ -114,7 +120,11 @@ function when(stamp) {
 
 function mark(outcome, label) {
   const word = WORDS[outcome] || outcome;
-  return h(`span.mark.o-${outcome.replace(" ", "-")}`, { role: "img", "aria-label": label || word, title: word }, MARKS[outcome] || "·");
+  return h(
+    `span.mark.o-${outcome.replace(" ", "-")}`,
+    { role: "img", "aria-label": label || word, title: word },
+    MARKS[outcome] || "·",
+  );
 }
 
 function pill(outcome) {

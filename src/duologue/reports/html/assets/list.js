@@ -17,7 +17,15 @@ function valuesOf(name) {
 function haystack(run) {
   searched ??= new Map();
   if (!searched.has(run)) {
-    const parts = [run.title, run.id, run.reason, run.description, ...run.tags, ...run.checks.map((item) => item.name), ...run.messages.map((message) => message.text.slice(0, 20000))];
+    const parts = [
+      run.title,
+      run.id,
+      run.reason,
+      run.description,
+      ...run.tags,
+      ...run.checks.map((item) => item.name),
+      ...run.messages.map((message) => message.text.slice(0, 20000)),
+    ];
     searched.set(run, parts.join("\n").toLowerCase());
   }
   return searched.get(run);
@@ -54,8 +62,26 @@ function listView(filters, chosen, changed) {
 }
 
 function listItem(run, current) {
-  const about = [run.agent || "recording", run.persona, run.region, ...run.perturbation, run.trials > 1 ? `#${run.trial}` : null].filter(Boolean).join(" · ");
-  return h("li", null, h(`a${current ? ".current" : ""}`, { href: runLink(run), "aria-current": current ? "true" : null, "data-run": run.id }, mark(run.outcome), h("span", null, h("b", null, text(run.scenario)), h("small", null, text(about))), h("span.time", null, duration(run.seconds))));
+  const about = [
+    run.agent || "recording",
+    run.persona,
+    run.region,
+    ...run.perturbation,
+    run.trials > 1 ? `#${run.trial}` : null,
+  ]
+    .filter(Boolean)
+    .join(" · ");
+  return h(
+    "li",
+    null,
+    h(
+      `a${current ? ".current" : ""}`,
+      { href: runLink(run), "aria-current": current ? "true" : null, "data-run": run.id },
+      mark(run.outcome),
+      h("span", null, h("b", null, text(run.scenario)), h("small", null, text(about))),
+      h("span.time", null, duration(run.seconds)),
+    ),
+  );
 }
 
 function toolbar(filters, runs, changed) {
@@ -65,7 +91,15 @@ function toolbar(filters, runs, changed) {
     else next.delete(name);
     changed(next);
   };
-  const search = h("input", { type: "search", id: "search", placeholder: "Search in runs  ( / )", "aria-label": "Search in runs", value: filters.get("q") || "", autocomplete: "off", spellcheck: "false" });
+  const search = h("input", {
+    type: "search",
+    id: "search",
+    placeholder: "Search in runs  ( / )",
+    "aria-label": "Search in runs",
+    value: filters.get("q") || "",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   let timer;
   search.addEventListener("input", () => {
     clearTimeout(timer);
@@ -73,18 +107,35 @@ function toolbar(filters, runs, changed) {
   });
   const outcomes = filters.get("outcome")?.split(",") || [];
   const present = OUTCOMES.filter((word) => data.runs.some((run) => run.outcome === word));
-  const chips = present.map((word) => {
+  const choices = present.length > 1 || outcomes.length ? present : [];
+  const chips = choices.map((word) => {
     const on = outcomes.includes(word);
     const next = on ? outcomes.filter((other) => other !== word) : [...outcomes, word];
-    return h(`button.chip.o-${word}`, { type: "button", "aria-pressed": String(on), onclick: () => change("outcome", next.join(",")) }, `${MARKS[word]} ${WORDS[word]}`);
+    return h(
+      `button.chip.o-${word}`,
+      { type: "button", "aria-pressed": String(on), onclick: () => change("outcome", next.join(",")) },
+      `${MARKS[word]} ${WORDS[word]}`,
+    );
   });
   const selects = Object.entries(FILTERS).map(([name, word]) => {
     const values = valuesOf(name);
     if (values.length < 2 && !filters.get(name)) return null;
-    const options = values.map((value) => h("option", { value, selected: value === filters.get(name) }, brief(value, 60)));
-    return h("select", { "aria-label": word, onchange: (event) => change(name, event.target.value) }, h("option", { value: "" }, `any ${word}`), options);
+    const options = values.map((value) =>
+      h("option", { value, selected: value === filters.get(name) }, brief(value, 60)),
+    );
+    return h(
+      "select",
+      { "aria-label": word, onchange: (event) => change(name, event.target.value) },
+      h("option", { value: "" }, `any ${word}`),
+      options,
+    );
   });
   const active = [...filters.keys()].length > 0;
-  const told = h("p.count", { "aria-live": "polite" }, active ? `${count(runs.length)} of ${plural(data.runs.length, "run")}` : plural(data.runs.length, "run"), active ? h("button.link", { type: "button", onclick: () => changed(new URLSearchParams()) }, "Clear") : null);
+  const told = h(
+    "p.count",
+    { "aria-live": "polite" },
+    active ? `${count(runs.length)} of ${plural(data.runs.length, "run")}` : plural(data.runs.length, "run"),
+    active ? h("button.link", { type: "button", onclick: () => changed(new URLSearchParams()) }, "Clear") : null,
+  );
   return h("div.toolbar", null, search, h("div.chips", null, chips), h("div.selects", null, selects), told);
 }

@@ -1,0 +1,93 @@
+"""``duologue mocks``: response files, with which a suite runs without models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from duologue.cli.exit_codes import ExitCode
+from duologue.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from duologue.suites.results.run import RunResult
+
+mocks = typer.Typer(help="Response files, with which a suite runs without models.", no_args_is_help=True)
+
+
+@mocks.callback()
+def _commands() -> None:
+    """With one command only, typer would take its name for an argument."""
+
+
+@mocks.command()
+def generate(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Folders that 'duologue run' wrote, journals, or files of runs.", metavar="DIR…"),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file; else standard output.")] = None,
+    merge: Annotated[
+        Path | None, typer.Option(help="A response file to begin with: what it says counts over the runs.")
+    ] = None,
+    scenario: Annotated[list[str], typer.Option("--scenario", help="Only runs of these scenarios.")] = [],  # noqa: B006 - typer's way
+    agent: Annotated[list[str], typer.Option("--agent", "--provider", help="Only runs of these agents.")] = [],  # noqa: B006
+    default_response: Annotated[str | None, typer.Option(help="What is said where no run said anything.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+) -> int:
+    """Make a response file of runs that took place, for 'duologue run SUITE --mock FILE'.
+
+    Agents, simulated users and judges then say what they said. Where runs of one scenario differ, the first one counts,
+    and standard error tells so. Exit code 2: there are no runs, or the file exists.
+    """
+    from duologue.reports.writing import replace_file
+    from duologue.suites.mocks.generate import generate as generate_mocks
+
+    if out is not None and out.exists() and not force:
+        raise ConfigurationError(f"{out} exists already; choose another name, or replace it with --force")
+    runs = _chosen(paths, scenario, agent)
+    made = generate_mocks(runs, merge=_held(merge), default_response=default_response)
+    text = made.text()
+    for line in made.conflicts:
+        typer.echo(f"warning: {line}", err=True)
+    if out is None:
+        typer.echo(text, nl=False)
+        return ExitCode.PASSED
+    out.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(out, text)
+    typer.echo(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: wrote {out}")
+    return ExitCode.PASSED
+
+
+def _chosen(paths: list[Path], scenarios: list[str], agents: list[str]) -> list[RunResult]:
+    """The runs that are asked for, of all paths."""
+    from duologue.reports.kept_runs import kept_runs
+    from duologue.suites.files.problems import nearest
+
+    runs = [run for path in paths for run in kept_runs(path)]
+    for option, names, known in (
+        ("--scenario", scenarios, {run.case.scenario for run in runs}),
+        ("--agent", agents, {run.case.agent or "" for run in runs}),
+    ):
+        for name in names:
+            if name not in known:
+                raise ConfigurationError(f"{option}: no run is of '{name}'{nearest(name, sorted(known))}")
+    return [
+        run
+        for run in runs
+        if (not scenarios or run.case.scenario in scenarios) and (not agents or run.case.agent in agents)
+    ]
+
+
+def _held(path: Path | None) -> dict[str, Any] | None:
+    """What a response file says, which has to be in order."""
+    if path is None:
+        return None
+    from duologue.suites.files.problems import Problems
+    from duologue.suites.files.reading import read
+    from duologue.suites.mocks.file import ResponseFile
+
+    ResponseFile.read(path)
+    held: Any = read(path, Problems())
+    return held

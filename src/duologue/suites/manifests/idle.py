@@ -1,0 +1,63 @@
+"""What a suite may say and this version does not heed: said to its author, so that nobody relies on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from duologue.suites.files.positions import Position
+from duologue.suites.files.problems import Problems
+from duologue.suites.specs.participants import Model, Persona, PersonaStyle, Sampling
+from duologue.suites.specs.prompt import Variable
+from duologue.suites.specs.scenario import ContextPolicy, Scenario, Turn
+from duologue.suites.specs.speaking import Duplex
+from duologue.suites.specs.spec import Spec
+from duologue.suites.specs.suite import Defaults, Output, Suite, WorkflowState
+
+_IN_TEXT = "the conversation takes place in text"
+_IDLE: dict[type[Spec], dict[str, str]] = {
+    Model: {"include_raw_output": "the journal keeps requests and answers in one form for all providers"},
+    Sampling: {"prompt_caching": "the provider decides"},
+    Scenario: {"duplex": _IN_TEXT, "voice": _IN_TEXT, "pack": "prompts and tools are taken from the suite"},
+    Turn: {"speech": _IN_TEXT, "streaming": "what the scenario says counts for all its turns"},
+    Persona: {"voice": _IN_TEXT},
+    PersonaStyle: {"expressive": _IN_TEXT, "characterization_rubric": _IN_TEXT},
+    ContextPolicy: {"cache_breakpoints": "the provider decides"},
+    Variable: {"validation": "values are used as they are", "binding": "give the variable a value"},
+    WorkflowState: {"persistence": "the whole conversation is kept"},
+    Output: {"options": "each format has one form"},
+    Suite: {"state_store": "a run keeps what it needs in memory, and in its journal"},
+    Defaults: {
+        "fail_on": "failed checks always count, and errors as 'allow_errors' says",
+        "verbose": "'duologue show' shows conversations",
+    },
+}
+"""Why a field has no effect, by model and field."""
+
+
+def find_idle_settings(suite: Suite, problems: Problems) -> None:
+    """Warn of every field that has a value and no effect; refuse a scenario of which nothing would be played."""
+    for scenario in suite.scenarios:
+        if scenario.steps:
+            tell = problems.warning if scenario.turns else problems.error
+            place = scenario.place("steps", of_key=True) or Position("?")
+            tell(place, "steps are not played by this version; write them as 'turns'")
+    for spec in _every(suite):
+        for field, why in _IDLE.get(type(spec), {}).items():
+            if getattr(spec, field) != type(spec).model_fields[field].default:
+                problems.warning(spec.place(field, of_key=True) or Position("?"), f"has no effect here: {why}")
+
+
+def _every(spec: Spec) -> Iterator[Spec]:
+    """A spec and all specs within it; how a spoken conversation is held is not looked into."""
+    yield spec
+    for _, value in spec:
+        if isinstance(value, Spec):
+            values: list[Any] = [value]
+        elif isinstance(value, tuple):
+            values = list(cast("tuple[Any, ...]", value))
+        else:
+            values = list(cast("dict[str, Any]", value).values()) if isinstance(value, dict) else []
+        for item in values:
+            if isinstance(item, Spec) and not isinstance(item, Duplex):
+                yield from _every(item)
