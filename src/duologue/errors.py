@@ -28,7 +28,8 @@
     ├── BudgetExceededError           the money, tokens or time that was set aside is spent
     ├── CassetteError                 a cassette that cannot be written or read
     │   └── CassetteMissError         a strict replay was asked something that is not on the tape
-    └── JournalError                  a journal that cannot be written or read
+    ├── JournalError                  a journal that cannot be written or read
+    └── ResultsError                  results or a report that cannot be written
 
 ``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
 that raise those keeps working. A ``RunError`` that leaves :func:`duologue.run` carries ``result``: everything that
@@ -204,3 +205,7 @@ class CassetteMissError(CassetteError):
 
 class JournalError(DuologueError):
     """A journal that cannot be written or read: which file and line, and why."""
+
+
+class ResultsError(DuologueError):
+    """Results or a report that cannot be written: which file, and why."""

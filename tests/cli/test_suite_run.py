@@ -366,3 +366,15 @@ def test_a_run_that_was_cut_off_does_not_ask_models_again_what_they_answered(tmp
     assert [item["message"]["content"] for item in messages] == ["one", "first time", "two", "second time"]
     replayed = [json.loads(line)["replayed"] for line in journal.read_text().splitlines() if '"model_called"' in line]
     assert replayed == [True, False]
+
+
+def test_results_that_cannot_be_kept_end_the_execution_with_a_sentence(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "runs").write_text("in the way")
+    assert invoke(["run", str(shop), "--mock-all", "--out", str(out)]) == 3
+    said = capsys.readouterr().err
+    assert said.count("cannot be written: Not a directory") == 1
+    assert "Traceback" not in said

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.events import ErrorInfo
 from duologue.reports.encoding import decoded_run, encoded_run
 from duologue.reports.files import (
@@ -145,7 +145,7 @@ def test_a_write_that_breaks_leaves_the_old_file_and_nothing_else(execution, tmp
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(ResultsError, match=rf"{path} cannot be written: No space left"):
             write_run(replace(execution.runs[0], seconds=99.0), tmp_path)
     assert path.read_bytes() == before
     assert [item.name for item in path.parent.iterdir()] == [path.name]

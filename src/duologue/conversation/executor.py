@@ -36,7 +36,7 @@ from duologue.conversation.state import ScenarioState
 from duologue.errors import MissingRoleError, ScriptError
 from duologue.journal.journal import Journal, Listener
 from duologue.messages import Message, user_message
-from duologue.models.budget import Budget
+from duologue.models.budget import Budget, Ledger
 from duologue.models.cassette import CassetteMode
 from duologue.models.recall import Recall
 from duologue.settings import ScenarioConfig, effective_config
@@ -64,6 +64,7 @@ class ScenarioExecutor:
         config: all settings at once, in place of the configured defaults.
         context: clock, ids and seed.
         budget, cassette, cassette_mode: see :func:`duologue.prepare`.
+        ledger: what this run spends from together with others.
         recall: what models answered in a play of this run that was cut off.
         listeners: told of every event.
     """
@@ -86,6 +87,7 @@ class ScenarioExecutor:
         config: ScenarioConfig | None = None,
         context: Context | None = None,
         budget: Budget | None = None,
+        ledger: Ledger | None = None,
         cassette: str | Path | None = None,
         cassette_mode: CassetteMode | str = CassetteMode.AUTO,
         recall: Recall | None = None,
@@ -106,6 +108,7 @@ class ScenarioExecutor:
             batch_run_id=batch_id(batch_run_id),
             metadata=plain(metadata or {}, "metadata"),
             budget=budget,
+            ledger=ledger,
             cassette=(cassette, CassetteMode(cassette_mode)) if cassette else None,
             recall=recall,
         )

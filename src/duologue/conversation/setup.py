@@ -18,7 +18,7 @@ from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError
 from duologue.journal.events import ParticipantSnapshot, RunStarted, ScenarioSnapshot
 from duologue.journal.jsonl import JsonlSink
-from duologue.models.budget import Budget
+from duologue.models.budget import Budget, Ledger
 from duologue.models.cassette import Cassette, CassetteMode, cassette_path
 from duologue.models.recall import Recall
 from duologue.settings import ModelConfig, ScenarioConfig, env
@@ -42,6 +42,7 @@ class RunSetup:
         context: clock, ids and the seed of this run.
         set_id, batch_run_id, metadata: for grouping and finding runs.
         budget: what the model calls of this run may cost.
+        ledger: what it spends from together with other runs; None for what the process may spend.
         cassette: where answers of the outside world are recorded or replayed, and how.
         recall: what models answered before the run was cut off.
     """
@@ -57,6 +58,7 @@ class RunSetup:
     batch_run_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     budget: Budget | None = None
+    ledger: Ledger | None = None
     cassette: tuple[str | Path, CassetteMode] | None = None
     recall: Recall | None = None
 

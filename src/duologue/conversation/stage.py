@@ -52,7 +52,7 @@ class Stage:
             journal=journal,
             who="check",
             model_timeout=setup.config.model_timeout or DEFAULT_MODEL_TIMEOUT,
-            ledger=ledger_for(setup.budget, setup.context.clock),
+            ledger=ledger_for(setup.budget, setup.context.clock, parent=setup.ledger),
             cassette=cassette_for(setup),
             recall=setup.recall,
         )

@@ -22,7 +22,7 @@ from duologue.messages import assistant_message
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
 from duologue.models.budget import Amount, Reservation, tokens_at_most, tokens_in
 from duologue.models.deadline import call_deadline
-from duologue.models.prices import estimated_cost
+from duologue.models.prices import cost_beforehand
 from duologue.models.scope import RunScope
 
 T = TypeVar("T")
@@ -188,7 +188,7 @@ def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
     price: float | None = 0.0
     if ledger.limits_money:
         usage = Usage(input_tokens=read, output_tokens=written)
-        price = estimated_cost(question.model.name, usage, scope.context.clock.now())
+        price = cost_beforehand(question.model, usage, scope.context.clock.now())
     if price is None:
         raise ConfigurationError(
             f"no price is known for the model '{question.model.name}', so a budget in money cannot be kept with it; "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import overload
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import BudgetExceededError, ConfigurationError
@@ -152,11 +153,24 @@ def limit_process(budget: Budget | None) -> Ledger | None:
     return _process
 
 
-def ledger_for(budget: Budget | None, clock: Clock) -> Ledger | None:
-    """The ledger of a new run: its own budget, under the process's; None when nothing is limited."""
+@overload
+def ledger_for(budget: Budget, clock: Clock, *, owner: str = ..., parent: Ledger | None = ...) -> Ledger: ...
+
+
+@overload
+def ledger_for(
+    budget: Budget | None, clock: Clock, *, owner: str = ..., parent: Ledger | None = ...
+) -> Ledger | None: ...
+
+
+def ledger_for(
+    budget: Budget | None, clock: Clock, *, owner: str = "the run", parent: Ledger | None = None
+) -> Ledger | None:
+    """The ledger of a new run: its own budget, under ``parent`` or the process's; None when nothing is limited."""
+    above = parent or _process
     if budget is None:
-        return _process
-    return Ledger(budget, parent=_process, clock=clock)
+        return above
+    return Ledger(budget, owner=owner, parent=above, clock=clock)
 
 
 def tokens_at_most(request: ModelRequest) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from duologue.journal.events import Usage
 
 if TYPE_CHECKING:
     from genai_prices.types import AbstractUsage
+
+    from duologue.models.base import Model
 
 _PRICE_LIST_NAMES = {
     "azure-responses": "azure",
@@ -49,6 +52,15 @@ def cost_of(provider: str, model: str, usage: AbstractUsage, now: float) -> floa
 
 FREE = ("local", "mock", "scripted")
 """Providers that cost nothing."""
+
+
+def cost_beforehand(model: Model, usage: Usage, now: float) -> float | None:
+    """US dollars that a call with these tokens would cost, or None where nobody knows.
+
+    A model that knows its own price has ``cost_of(usage, now)``; of others the packaged list of prices says it.
+    """
+    own: Callable[[Usage, float], float | None] | None = getattr(model, "cost_of", None)
+    return own(usage, now) if own else estimated_cost(model.name, usage, now)
 
 
 def estimated_cost(name: str, usage: Usage, now: float) -> float | None:

@@ -42,18 +42,12 @@ def write_run(run: RunResult, folder: Path) -> Path:
         The file: ``folder/runs/<run id>.json``.
     """
     path = folder / RUNS / f"{run.run_id}.json"
-    data = encoded_run(run)
-    try:
-        replace_bytes(path, data)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_bytes(path, data)
+    replace_bytes(path, encoded_run(run))
     return path
 
 
 def write_index(execution: ExecutionResult, folder: Path) -> Path:
     """Write the index of an execution; the files of its runs stand beside it already."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / INDEX
     replace_bytes(path, encoded(index_of(execution)))
     return path

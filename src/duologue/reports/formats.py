@@ -98,7 +98,6 @@ def _save_json(execution: ExecutionResult, folder: Path, path: Path) -> Path:
         from duologue.reports.files import index_of
         from duologue.reports.writing import replace_bytes
 
-        path.parent.mkdir(parents=True, exist_ok=True)
         replace_bytes(path, encoded(index_of(execution)))
         return path
     if path.parent != folder:

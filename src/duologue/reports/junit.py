@@ -58,7 +58,6 @@ class Outcome(NamedTuple):
 
 def save_junit(execution: ExecutionResult, path: Path) -> Path:
     """Write the report to a file; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, render_junit(execution))
     return path
 

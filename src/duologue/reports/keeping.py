@@ -55,7 +55,6 @@ class ResultFolder(Observer):
 
     def started(self, plan: Plan, execution_id: str) -> None:
         """Write down what is being run."""
-        (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
         data = {
             "schema_version": SCHEMA_VERSION,
             "id": execution_id,

@@ -33,7 +33,6 @@ _ANSWERS = {0: "passed", 1: "failed", 3: "not certain", 130: "interrupted"}
 
 def save_markdown(execution: ExecutionResult, path: Path) -> Path:
     """Write the report to a file; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, render_markdown(execution))
     return path
 

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from duologue.suites.specs.participants import Simulator as Simulator
     from duologue.suites.specs.prompt import Prompt as Prompt
     from duologue.suites.specs.prompt import Tool as Tool
+    from duologue.suites.specs.running import Defaults as Defaults
     from duologue.suites.specs.scenario import Scenario as Scenario
     from duologue.suites.specs.scenario import Turn as Turn
-    from duologue.suites.specs.suite import Defaults as Defaults
     from duologue.suites.specs.suite import Replay as Replay
     from duologue.suites.specs.suite import Suite as Suite
 
@@ -51,7 +51,7 @@ _HOMES = {
     "Agent": "specs.participants",
     "Allowance": "results.execution",
     "CheckSpec": "specs.checking",
-    "Defaults": "specs.suite",
+    "Defaults": "specs.running",
     "Engine": "execution.engine",
     "Estimate": "plan.estimate",
     "ExecutionResult": "results.execution",

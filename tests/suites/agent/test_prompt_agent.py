@@ -12,8 +12,8 @@ from duologue.suites.agent import PromptAgent
 from duologue.suites.specs.checking import GuardrailSpec
 from duologue.suites.specs.participants import Sampling
 from duologue.suites.specs.prompt import Parameters, Tool
+from duologue.suites.specs.running import Defaults
 from duologue.suites.specs.scenario import ToolPolicy, Turn
-from duologue.suites.specs.suite import Defaults
 from duologue.vocabulary import RunStatus, Verdict
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from duologue import AgentAdapter, AgentInput, read_journal
 from duologue.conversation.streaming import StreamChunk
-from duologue.errors import JournalError, SuiteError, TargetError
+from duologue.errors import ResultsError, SuiteError, TargetError
 from duologue.suites import (
     Agent,
     CheckSpec,
@@ -228,5 +228,5 @@ async def test_media_that_cannot_be_kept_are_an_error_of_the_execution(tmp_path:
     (tmp_path / "media").write_text("in the way")
     async with Engine.from_parts(suite_of(GREETING), agents={"painter": Painter}) as engine:
         engine.enable_recording(tmp_path)
-        with pytest.raises(JournalError, match="cannot keep the image/png of a message"):
+        with pytest.raises(ResultsError, match="cannot keep the image/png of a message"):
             await engine.execute()

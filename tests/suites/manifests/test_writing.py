@@ -20,8 +20,9 @@ from duologue.suites.specs.checking import CheckSpec, Condition
 from duologue.suites.specs.content import Media, Part
 from duologue.suites.specs.participants import Agent, HttpEndpoint, Judge, Model, Persona, Sampling
 from duologue.suites.specs.prompt import Prompt, Tool, Variable
+from duologue.suites.specs.running import Defaults, Output
 from duologue.suites.specs.scenario import Scenario, Turn
-from duologue.suites.specs.suite import Defaults, Output, Replay, Suite
+from duologue.suites.specs.suite import Replay, Suite
 
 CASES = Path(__file__).parents[2] / "cases"
 LOADABLE = [path for path in sorted(CASES.glob("*/*/")) if validate(path).ok]

@@ -70,6 +70,10 @@ def run(
     run_timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds that one run may take.", rich_help_panel=_HOW)
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0, help="US dollars that the models of all runs may cost together.", rich_help_panel=_HOW),
+    ] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Begin no further case after a failure.", rich_help_panel=_HOW)
     ] = False,
@@ -115,6 +119,7 @@ def run(
         return run_function(target, request)
     from duologue.cli.commands.suite_report import Shown, run_and_show
     from duologue.cli.commands.suite_run import Request
+    from duologue.models.budget import Budget
     from duologue.suites.execution.settings import Settings
     from duologue.suites.plan.build import Filters
 
@@ -134,6 +139,7 @@ def run(
                 concurrency=jobs,
                 run_timeout=run_timeout,
                 max_turns=max_turns,
+                budget=None if budget is None else Budget(money=budget),
                 temperature=temperature,
                 max_tokens=max_tokens,
                 eval_types=() if not pack_evals else eval_type or None,

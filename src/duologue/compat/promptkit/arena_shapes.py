@@ -19,8 +19,9 @@ from duologue.compat.promptkit.shapes import (
     ToolShape,
 )
 from duologue.suites.specs.checking import PackEvalSpec
+from duologue.suites.specs.running import Defaults
 from duologue.suites.specs.spec import EMPTY, Items, Spec
-from duologue.suites.specs.suite import A2aAgent, Defaults, McpServer, Workflow
+from duologue.suites.specs.suite import A2aAgent, McpServer, Workflow
 
 
 class FileShape(Spec):

@@ -32,7 +32,6 @@ def save_html(execution: ExecutionResult, path: Path, folder: Path | None = None
         path: of the file; its folder is made if need be.
         folder: of the results: pictures and sound in it are shown or linked. None to show only what the results hold.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     replace_bytes(path, _page(execution, Media(folder, path.parent)))
     return path
 

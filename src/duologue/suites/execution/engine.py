@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
+from duologue.models.budget import Amount, Ledger, ledger_for
 from duologue.suites.execution.launch import DEFAULT_CONCURRENCY, Launch
 from duologue.suites.execution.observers import Observer, Observers
 from duologue.suites.execution.parts import Parts, joined, parts_of
@@ -208,12 +209,15 @@ class Engine:
             from duologue.suites.tools.toolbox import Toolbox
 
             self._toolbox = await self._open.enter_async_context(Toolbox(self.suite))
+        defaults = self.suite.defaults
         options = Options(
             folder=self.recordings,
             run_timeout=settings.run_timeout,
             max_turns=settings.max_turns,
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
+            run_budget=settings.run_budget or (defaults.run_budget.as_budget() if defaults.run_budget else None),
+            ledger=self._ledger(settings),
             resuming=settings.resuming,
             clock=self.clock,
             on_event=told.event if told.wants_events else None,
@@ -228,6 +232,17 @@ class Engine:
             options=options,
             given=self.parts.agents,
         )
+
+    def _ledger(self, settings: Settings) -> Ledger | None:
+        """What all runs spend from; what was spent before the execution was cut off counts."""
+        limit = self.suite.defaults.budget
+        budget = settings.budget or (limit.as_budget() if limit else None)
+        if budget is None:
+            return None
+        ledger = ledger_for(budget, self.clock, owner="the execution")
+        for spent in (run.spent for run in settings.known):
+            ledger.settle(Amount(), Amount(money=spent.cost, tokens=spent.usage.total_tokens))
+        return ledger
 
     def _concurrency(self, settings: Settings) -> int:
         chosen = settings.concurrency or self.suite.defaults.concurrency or DEFAULT_CONCURRENCY

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from duologue.models.budget import Budget
 from duologue.suites.results.run import RunResult
 
 
@@ -16,6 +17,8 @@ class Settings:
         concurrency: test cases at once.
         run_timeout: seconds for one run.
         max_turns: turns after which a free conversation ends, over what scenarios say.
+        budget: what the models of all runs may cost together.
+        run_budget: what the models of one run may cost.
         temperature, max_tokens: of agents made of a model, over all that the suite says but for single turns.
         eval_types: which types of evals of prompt packs run; None for all, empty for none.
         fail_fast: begin no further case after one that failed or broke.
@@ -29,6 +32,8 @@ class Settings:
     concurrency: int | None = None
     run_timeout: float | None = None
     max_turns: int | None = None
+    budget: Budget | None = None
+    run_budget: Budget | None = None
     temperature: float | None = None
     max_tokens: int | None = None
     eval_types: Sequence[str] | None = None

@@ -9,10 +9,11 @@ from duologue.suites.files.positions import Position
 from duologue.suites.files.problems import Problems
 from duologue.suites.specs.participants import Model, Persona, PersonaStyle, Sampling
 from duologue.suites.specs.prompt import Variable
+from duologue.suites.specs.running import Defaults, Output
 from duologue.suites.specs.scenario import ContextPolicy, Scenario, Turn
 from duologue.suites.specs.speaking import Duplex
 from duologue.suites.specs.spec import Spec
-from duologue.suites.specs.suite import Defaults, Output, Suite, WorkflowState
+from duologue.suites.specs.suite import Suite, WorkflowState
 
 _IN_TEXT = "the conversation takes place in text"
 _IDLE: dict[type[Spec], dict[str, str]] = {

@@ -90,6 +90,10 @@ class MockModel:
             finish_reason="tool_calls" if found.calls else "stop",
         )
 
+    def cost_of(self, usage: Usage, now: float) -> float:
+        """US dollars for these tokens."""
+        return usage.total_tokens * PRICE
+
     def done(self, messages: Sequence[Message]) -> DoneReason | None:
         """Why the simulated user has nothing more to say after its next line; None if it goes on."""
         return self._said(messages).done

@@ -10,18 +10,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.checking import Check
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.setup import ScriptStep
-from duologue.journal.journal import Listener
 from duologue.messages import Message
-from duologue.models.recall import Recall
-from duologue.settings import ScenarioConfig
 from duologue.suites.agent.values import all_values
 from duologue.suites.manifests.checks_within import made_check, made_eval
 from duologue.suites.plan.cases import TestCase
+from duologue.suites.playing.circumstances import Circumstances
 from duologue.suites.playing.guarding import NoViolation
 from duologue.suites.playing.judging import judge_for, resources_for
 from duologue.suites.playing.script import TurnListener, TurnStep, final_judgement
@@ -90,16 +87,7 @@ class Casting:
         """For choosing and grouping."""
         return self.scenario.labels
 
-    def executor(
-        self,
-        case: TestCase,
-        *,
-        config: ScenarioConfig,
-        context: Context,
-        execution_id: str,
-        listeners: list[Listener],
-        recall: Recall | None = None,
-    ) -> ScenarioExecutor:
+    def executor(self, case: TestCase, circumstances: Circumstances) -> ScenarioExecutor:
         """The run of one case."""
         cast = self.cast(case)
         return ScenarioExecutor(
@@ -110,11 +98,8 @@ class Casting:
             set_id=self.suite.name,
             metadata={"case": case.as_data(), "labels": self.scenario.labels},
             checks=cast.checks,
-            batch_run_id=execution_id,
-            config=config,
-            context=context,
-            listeners=listeners,
-            recall=recall,
+            recall=circumstances.recall,
+            **circumstances.as_arguments(),
         )
 
     def cast(self, case: TestCase) -> Cast:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from duologue.checks.media_facts import Part, data_of
-from duologue.errors import JournalError
+from duologue.errors import ResultsError
 from duologue.suites.results.run import MediaResult, RunResult
 
 _EXTENSIONS = {
@@ -39,7 +39,7 @@ def with_media_files(run: RunResult, results: Path) -> RunResult:
         results: the folder of the results; ``path`` of a medium is relative to it.
 
     Raises:
-        JournalError: a file cannot be written.
+        ResultsError: a file cannot be written.
     """
     messages = {message.id: message.message for message in run.messages}
     kept: list[MediaResult] = []
@@ -66,5 +66,5 @@ def _write(data: bytes, mime: str, results: Path) -> str:
             temporary.write_bytes(data)
             temporary.replace(path)
     except OSError as error:
-        raise JournalError(f"cannot keep the {mime} of a message as {path}: {error}") from error
+        raise ResultsError(f"cannot keep the {mime} of a message as {path}: {error}") from error
     return f"{MEDIA}/{name}"

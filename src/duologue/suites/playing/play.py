@@ -16,11 +16,13 @@ from duologue.errors import ConfigurationError, DuologueError
 from duologue.journal.events import ErrorInfo
 from duologue.journal.journal import Entry
 from duologue.journal.jsonl import read_journal
+from duologue.models.budget import Budget, Ledger
 from duologue.models.recall import Recall
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.suites.files.problems import nearest
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.playing.casting import Casting
+from duologue.suites.playing.circumstances import Circumstances
 from duologue.suites.playing.fold import run_result
 from duologue.suites.playing.media_files import with_media_files
 from duologue.suites.playing.shelf import ModelShelf
@@ -50,6 +52,8 @@ class Options:
         run_timeout: seconds for one run; None for what the suite says, or no limit.
         max_turns: turns after which a free conversation ends; None for what the scenario says.
         temperature, max_tokens: of agents made of a model; None for what the suite says.
+        run_budget: what the model calls of one run may cost.
+        ledger: what all runs spend from together.
         resuming: an earlier launch was cut off; its journals are in ``folder``, each ``….partial``.
         clock: of all runs.
         on_event: told of every event of every run.
@@ -60,6 +64,8 @@ class Options:
     max_turns: int | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    run_budget: Budget | None = None
+    ledger: Ledger | None = None
     resuming: bool = False
     clock: Clock = field(default_factory=SystemClock)
     on_event: OnEvent | None = None
@@ -180,11 +186,15 @@ class Player:
         run_id = case.run_id(self.execution_id)
         return casting.executor(
             case,
-            config=self._config(casting),
-            context=Context(clock=options.clock, ids=CaseIds(run_id, options.clock), seed=case.seed),
-            execution_id=self.execution_id,
-            listeners=[lambda entry: told(case, entry)] if told else [],
-            recall=self._recall(run_id) if options.resuming else None,
+            Circumstances(
+                execution_id=self.execution_id,
+                config=self._config(casting),
+                context=Context(clock=options.clock, ids=CaseIds(run_id, options.clock), seed=case.seed),
+                budget=options.run_budget,
+                ledger=options.ledger,
+                recall=self._recall(run_id) if options.resuming else None,
+                listeners=(lambda entry: told(case, entry),) if told else (),
+            ),
         )
 
     def _recall(self, run_id: str) -> Recall | None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.checking import Check
 from duologue.conversation.executor import ScenarioExecutor
-from duologue.journal.journal import Listener
-from duologue.models.recall import Recall
-from duologue.settings import ScenarioConfig
 from duologue.suites.manifests.checks_within import made_check, made_eval
 from duologue.suites.plan.cases import TestCase
+from duologue.suites.playing.circumstances import Circumstances
 from duologue.suites.playing.judging import judge_for, resources_for
 from duologue.suites.playing.shelf import ModelShelf
 from duologue.suites.replay import RecordingShelf, prepare_replay
@@ -42,16 +39,7 @@ class ReplayCasting:
         """For choosing and grouping."""
         return self.replay.labels
 
-    def executor(
-        self,
-        case: TestCase,
-        *,
-        config: ScenarioConfig,
-        context: Context,
-        execution_id: str,
-        listeners: list[Listener],
-        recall: Recall | None = None,
-    ) -> ScenarioExecutor:
+    def executor(self, case: TestCase, circumstances: Circumstances) -> ScenarioExecutor:
         """The run of one recording. Judges are asked anew, so that there is nothing to recall."""
         return prepare_replay(
             self.recordings.open(self.replay, case.recording or ""),
@@ -60,12 +48,9 @@ class ReplayCasting:
             judge=self._judge,
             name=self.replay.name,
             description=self.replay.description,
-            config=config,
-            context=context,
             set_id=self.suite.name,
-            batch_run_id=execution_id,
             metadata={"case": case.as_data(), "labels": self.replay.labels},
-            listeners=listeners,
+            **circumstances.as_arguments(),
         )
 
     @cached_property

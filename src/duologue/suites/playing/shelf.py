@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from duologue.errors import ConfigurationError
+from duologue.journal.events import Usage
 from duologue.models.base import Model, ModelAnswer, ModelRequest
 from duologue.models.names import parse_name
+from duologue.models.prices import cost_beforehand
 from duologue.models.resolve import resolve
 from duologue.settings import ModelConfig
 from duologue.suites.files.problems import nearest
@@ -222,11 +224,16 @@ class LateModel:
     @property
     def timeout(self) -> float | None:
         """The model's own patience."""
-        self._model = self._model or self._make()
-        return getattr(self._model, "timeout", None)
+        return getattr(self._made(), "timeout", None)
+
+    def cost_of(self, usage: Usage, now: float) -> float | None:
+        """US dollars for these tokens; None where no price is known."""
+        return cost_beforehand(self._made(), usage, now)
 
     async def answer(self, request: ModelRequest) -> ModelAnswer:
         """What the model answers."""
-        if self._model is None:
-            self._model = self._make()
-        return await self._model.answer(request)
+        return await self._made().answer(request)
+
+    def _made(self) -> Model:
+        self._model = self._model or self._make()
+        return self._model

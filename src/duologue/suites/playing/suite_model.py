@@ -8,6 +8,7 @@ from typing import Any
 
 from duologue.journal.events import Usage
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest, can_complete
+from duologue.models.prices import cost_beforehand
 from duologue.suites.playing.pace import Pace
 from duologue.suites.specs.participants import Model as ModelSpec
 from duologue.suites.specs.participants import Pricing
@@ -67,6 +68,10 @@ class SuiteModel:
             await self.pace.wait()
         answer = await self.inner.answer(self._completed(request))
         return replace(answer, cost=price(answer.usage, self.pricing)) if self.pricing else answer
+
+    def cost_of(self, usage: Usage, now: float) -> float | None:
+        """US dollars for these tokens; None where no price is known."""
+        return price(usage, self.pricing) if self.pricing else cost_beforehand(self.inner, usage, now)
 
     def _completed(self, request: ModelRequest) -> ModelRequest:
         """The request with the model's own way of writing, and without what it refuses."""

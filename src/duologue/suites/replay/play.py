@@ -22,7 +22,7 @@ from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, ScriptError
 from duologue.journal.events import Event, MessageAdded, MessagesRolledBack, ParticipantSnapshot, TurnStarted
 from duologue.journal.journal import Listener
-from duologue.models.budget import Budget
+from duologue.models.budget import Budget, Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.suites.replay.recording import Recording
 from duologue.vocabulary import AgentRole, Scope
@@ -40,6 +40,7 @@ def prepare_replay(
     config: ScenarioConfig | None = None,
     context: Context | None = None,
     budget: Budget | None = None,
+    ledger: Ledger | None = None,
     set_id: str | None = None,
     batch_run_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -57,6 +58,7 @@ def prepare_replay(
         config: all settings at once; ``record`` is put over it.
         context: clock, ids and seed.
         budget: what models of judges and checks may cost. What the recording cost is not counted.
+        ledger: what this spends from together with other runs.
         set_id, batch_run_id, metadata: for grouping and finding runs.
         listeners: told of every event.
 
@@ -78,6 +80,7 @@ def prepare_replay(
         config=settings,
         context=context,
         budget=budget,
+        ledger=ledger,
         listeners=listeners,
     )
 

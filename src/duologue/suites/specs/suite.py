@@ -11,12 +11,12 @@ from duologue.suites.specs.checking import CheckSpec, PackEvalSpec
 from duologue.suites.specs.environment import expand
 from duologue.suites.specs.participants import Agent, Judge, JudgeDefaults, Model, Persona, Simulator, Voice
 from duologue.suites.specs.prompt import Prompt, Tool
+from duologue.suites.specs.running import Defaults
 from duologue.suites.specs.scenario import Scenario
 from duologue.suites.specs.spec import (
     EMPTY,
     Amount,
     Count,
-    Duration,
     Items,
     Json,
     JsonObject,
@@ -178,50 +178,6 @@ class A2aAgent(Spec):
     """Milliseconds that a call may take."""
     skill_filter: ToolFilter | None = None
     """Which of its skills are offered."""
-
-
-class Output(Spec):
-    """Which reports are written, and where."""
-
-    dir: str = "out"
-    """The folder; relative to the suite file."""
-    formats: Items[str] = ()
-    """Of json, junit, markdown and html."""
-    files: dict[str, str] = EMPTY
-    """Names of files, by format."""
-    recording: str | None = None
-    """Journals are asked for. They are kept anyway, in the folder ``journals``, unless the command line says not."""
-    options: JsonObject = EMPTY
-    """Options of the formats."""
-
-
-class Defaults(Spec):
-    """What holds where nothing else is said."""
-
-    temperature: float | None = None
-    """Of agents made of a model."""
-    max_tokens: Amount | None = None
-    """Of their answers."""
-    seed: int | None = None
-    """Of the whole execution."""
-    concurrency: Count | None = None
-    """Test cases at once."""
-    run_timeout: Duration | None = None
-    """How long one test case may take."""
-    fail_on: Items[str] = ()
-    """Has no effect: failed checks always count, and errors as ``allow_errors`` says."""
-    stop_on_failed_check: bool = False
-    """End a conversation after the first answer that fails a check of its turn; all checks of that turn are told."""
-    allow_undecided: Amount | Literal["all"] = 0
-    """Test cases without a verdict that an execution puts up with."""
-    allow_errors: Amount | Literal["all"] = 0
-    """Broken test cases that an execution puts up with."""
-    metrics_threshold: Annotated[float, Field(ge=0, le=100)] | None = None
-    """The score, 0 to 100, that the metrics of all graded test cases together have to reach; None for any."""
-    verbose: bool = False
-    """Has no effect: ``duologue show`` shows conversations."""
-    output: Output | None = None
-    """Which reports are written."""
 
 
 class Suite(Resource):
