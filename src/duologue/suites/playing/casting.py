@@ -6,7 +6,7 @@ A casting knows the scenario, its agent and its region. What it gives out for a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +157,7 @@ class Casting:
     @cached_property
     def resources(self) -> Resources:
         """What checks may ask."""
-        return resources_for(self.shelf, self.scenario.name)
+        return replace(resources_for(self.shelf, self.scenario.name), run_tool=self.toolbox.run)
 
     @cached_property
     def run_checks(self) -> tuple[Check, ...]:

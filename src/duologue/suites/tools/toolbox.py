@@ -7,14 +7,16 @@ belongs to one event loop.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
 from duologue.errors import ConfigurationError
-from duologue.messages import JsonValue
+from duologue.messages import JsonValue, tool_call
 from duologue.models.base import ToolSpec
 from duologue.models.cassette import Cassette
+from duologue.suites.files.problems import nearest
 from duologue.suites.specs.prompt import Tool
 from duologue.suites.specs.suite import Suite
 from duologue.suites.tools.a2a import A2aAgents
@@ -68,6 +70,17 @@ class Toolbox:
             seed_random: what decides where calls go wrong with some probability; None for the run's own chances.
         """
         return ToolSession(self, seed_random)
+
+    async def run(self, name: str, arguments: dict[str, Any]) -> str:
+        """Call a tool outside of any conversation, as checks do; what it answers, or how it failed, as text.
+
+        Raises:
+            ConfigurationError: there is no such tool.
+        """
+        if self.find(name) is None:
+            raise ConfigurationError(f"there is no tool '{name}'{nearest(name, list(self._declared))}")
+        answer = await self.session().call(tool_call(name, arguments, "check"))
+        return answer.content if isinstance(answer.content, str) else json.dumps(answer.value, ensure_ascii=False)
 
     async def specs(self, names: Sequence[str], *, cassette: Cassette | None = None) -> list[ToolSpec]:
         """What a model is told of these tools, each under the name that is given here.
