@@ -45,7 +45,7 @@ def blocks_of(page: str, text: str) -> Iterator[Block]:
     """The blocks of Python on a page. One that ``continues`` has the code of those before it, at the same lines."""
     before = ""
     for fence in _FENCE.finditer(text):
-        language, *info = re.sub(r"[{}]|\w+=(\"[^\"]*\"|\S+)", " ", fence["info"]).split() or [""]
+        language, *info = re.sub(r"[{}.]|\w+=(\"[^\"]*\"|\S+)", " ", fence["info"]).split() or [""]
         if language not in {"python", "py", "python3"}:
             continue
         words = frozenset(info)
@@ -115,3 +115,9 @@ def test_tests_in_a_block_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_fence_with_an_unknown_word_is_refused() -> None:
     with pytest.raises(ValueError, match="no-test"):
         list(blocks_of("page.md", "```python no-test\n```\n"))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_words_on_a_fence_are_in_braces(path: Path) -> None:
+    # The site's reader takes no other form: it shows the fence as text, and headings below it are lost.
+    assert re.findall(r"^ *`{3,}\w+ +\w+ *$", path.read_text("utf-8"), re.MULTILINE) == []
