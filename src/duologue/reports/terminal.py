@@ -179,7 +179,8 @@ def _cost(execution: ExecutionResult) -> list[str]:
     if not tokens and not cost:
         return []
     split = ", ".join(f"{who} {money(spent[who].cost, spent[who].unpriced)}" for who in WHO if spent[who].calls)
-    return [f"{tokens:,} tokens", f"{money(cost, unpriced)} ({split})"]
+    made_up = " at the price of mocks" if execution.environment.get("mock") is True else ""
+    return [f"{tokens:,} tokens", f"{money(cost, unpriced)}{made_up} ({split})"]
 
 
 def _places(out: Console, folder: Path | None, files: Sequence[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -230,3 +231,15 @@ async def test_media_that_cannot_be_kept_are_an_error_of_the_execution(tmp_path:
         engine.enable_recording(tmp_path)
         with pytest.raises(ResultsError, match="cannot keep the image/png of a message"):
             await engine.execute()
+
+
+async def test_a_stop_is_heard_though_no_run_waits_for_anything() -> None:
+    class Stopper(Observer):
+        def run_finished(self, result: RunResult) -> None:
+            asyncio.get_running_loop().call_soon(engine.stop)
+
+    async with Engine.from_parts(suite_of(GREETING), agents={"clerk": Clerk}) as engine:
+        plan = engine.generate_plan(trials=50)
+        execution = await engine.execute(plan, Settings(concurrency=1), observers=[Stopper()])
+    assert execution.interrupted
+    assert len(execution.runs) < 5

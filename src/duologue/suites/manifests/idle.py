@@ -43,6 +43,9 @@ def find_idle_settings(suite: Suite, problems: Problems) -> None:
             tell = problems.warning if scenario.turns else problems.error
             place = scenario.place("steps", of_key=True) or Position("?")
             tell(place, "steps are not played by this version; write them as 'turns'")
+        if scenario.streaming and not any(agent.http for agent in suite.agents):
+            place = scenario.place("streaming", of_key=True) or Position("?")
+            problems.warning(place, "has an effect on agents behind a URL only; others give the same answers without")
     for spec in _every(suite):
         for field, why in _IDLE.get(type(spec), {}).items():
             if getattr(spec, field) != type(spec).model_fields[field].default:
