@@ -231,7 +231,8 @@ def _as_type(target: Any, kind: str) -> type[CheckType]:
     for name, parameter in list(inspect.signature(target).parameters.items())[1:]:
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (hints.get(name, Any), default)
-    made = create_model(f"{target.__module__}.{target.__qualname__}", __base__=_FunctionType, **fields)
+    name = f"{target.__module__}.{target.__qualname__}"
+    made = create_model(name, __base__=_FunctionType, __module__=target.__module__, **fields)
     made.function = staticmethod(target)
     made.__doc__ = inspect.getdoc(target)
     return made
