@@ -10,19 +10,17 @@ answer as the suite says.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from duologue.conversation.result import ScenarioResult, decisions_from
 from duologue.journal.events import CheckEvaluated, CriterionDecision
-from duologue.messages import Message, arguments_of, tool_calls_of
+from duologue.messages import Message
+from duologue.suites.mocks.entries import Data, answer_entry, decisions_entry, judgement_entry
 from duologue.suites.mocks.file import ANY_PERSONA
 from duologue.suites.mocks.model import call_number, user_turn_number
-from duologue.suites.mocks.shapes import Word
 from duologue.suites.results.run import MessageResult, RunResult
-from duologue.vocabulary import CheckStatus, Decision
 
 ANY_JUDGE = "default"
 """The entry for judges whose name is not known."""
@@ -32,16 +30,8 @@ DONE = "done"
 
 _UNNAMED = {"judge", "JudgeAgent"}
 """What a judge is called that the suite has no name for."""
-_WORDS: dict[Decision, Word] = {
-    Decision.MET: "pass",
-    Decision.UNMET: "fail",
-    Decision.INCONCLUSIVE: "undecided",
-}
 _DIFFER = "runs differ; the first one is kept"
 _HELD = "the file has another one, which is kept"
-_LINKS = {"image_url": "image", "audio_url": "audio", "video_url": "video"}
-
-Data = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,16 +147,16 @@ class _Writer:
         for said in run.said:
             message, persona = said.message, said.persona
             if message["role"] == "assistant" and "" not in other:
-                same = self._answer(run.scenario, call_number(before), _answer(message))
+                same = self._answer(run.scenario, call_number(before), answer_entry(message))
                 other |= set() if same else {""}
             elif persona is not None and f"p {persona}" not in other:
                 same = self._line(persona, run.scenario, _line_number(before), _spoken(said))
                 other |= set() if same else {f"p {persona}"}
             before.append(message)
         for judge, decisions in run.verdicts.items():
-            self._verdict(judge, run.scenario, _decided(decisions))
+            self._verdict(judge, run.scenario, decisions_entry(decisions))
         for check in run.checks:
-            if (verdict := _judged(check)) is not None:
+            if (verdict := judgement_entry(check)) is not None:
                 for judge in {ANY_JUDGE: None, **run.verdicts} if "criteria" in verdict else [ANY_JUDGE]:
                     self._verdict(judge, run.scenario, verdict)
 
@@ -231,78 +221,10 @@ def _line_number(before: Sequence[Message]) -> int:
 
 def _spoken(said: _Said) -> Any:
     """A line of a simulated user as it is written."""
-    line = _answer(said.message)
+    line = answer_entry(said.message)
     if said.done is None:
         return line
     return {**({"content": line} if isinstance(line, str) else line), "done": said.done}
-
-
-def _answer(message: Message) -> Any:
-    """An answer as it is written: a text where it is nothing else."""
-    made: Data = {}
-    content = message.get("content")
-    if isinstance(content, list):
-        made |= {"type": "multimodal", "parts": [_part(cast("Data", part)) for part in content]}
-    elif content:
-        made["content"] = content
-    calls = tool_calls_of(message)
-    if calls:
-        made["tool_calls"] = [_call(index, cast("Data", call)) for index, call in enumerate(calls)]
-    if made.keys() == {"content"}:
-        return made["content"]
-    return made or ""
-
-
-def _call(index: int, call: Data) -> Data:
-    name = call["function"]["name"]
-    made: Data = {"name": name, "arguments": _arguments(call)}
-    return made if call.get("id") in {None, f"call_{index}_{name}"} else {"id": call["id"], **made}
-
-
-def _arguments(call: Data) -> Data | str:
-    """The arguments; what the model wrote, where that is no JSON object, or none that a file can hold."""
-    value, text = arguments_of(cast("Any", call)), str(call["function"]["arguments"])
-    try:
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        return text
-    return text if not value and text.strip() not in {"", "{}"} else dict(value)
-
-
-def _part(part: Data) -> Data:
-    kind = str(part["type"])
-    if kind == "text":
-        return {"type": "text", "text": part.get("text", "")}
-    facts: Data = dict(part.get("metadata") or {})
-    if part.get("mime_type"):
-        facts.setdefault("mime_type", part["mime_type"])
-    about = {"metadata": facts} if facts else {}
-    inner: Data = part.get(kind) or {}
-    if kind in _LINKS:
-        return {"type": _LINKS[kind], kind: {key: inner[key] for key in ("url", "detail") if key in inner}, **about}
-    if kind == "input_audio":
-        url = f"data:audio/{inner.get('format', 'wav')};base64,{inner.get('data', '')}"
-        return {"type": "audio", "audio_url": {"url": url}, **about}
-    url = str(inner.get("file_data") or inner.get("file_id") or "unknown")
-    return {"type": "document", "document_url": {"url": url}, **about}
-
-
-def _decided(decisions: Sequence[CriterionDecision]) -> Data:
-    reasons = [item.reason for item in decisions if item.reason]
-    made: Data = {"criteria": {item.criterion: _WORDS[item.decision] for item in decisions}}
-    return {**made, "reasoning": reasons[-1]} if reasons else made
-
-
-def _judged(check: CheckEvaluated) -> Data | None:
-    """What a judge said for a check; None if none was asked."""
-    passed = check.details.get("judge_passed")
-    if not isinstance(passed, bool) or check.status not in {CheckStatus.PASSED, CheckStatus.FAILED}:
-        return None
-    word, score, asked = "pass" if passed else "fail", check.details.get("judge_score"), check.details.get("criteria")
-    made: Data = {"criteria": {asked: word}} if asked else {"verdict": word}
-    if isinstance(score, (int, float)):
-        made |= {"scores": {asked: score}} if asked else {"score": score}
-    return {**made, "reasoning": check.explanation} if check.explanation else made
 
 
 def _plain(value: Any) -> Any:
