@@ -213,3 +213,16 @@ async def test_a_persona_can_be_done() -> None:
 def test_arguments_that_cannot_be_used_are_refused(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         CriteriaJudge(model=ScriptedModel([]), **options)
+
+
+async def test_an_agent_that_says_nothing_does_not_pass_on_a_failure_criterion() -> None:
+    class Silent(duologue.AgentAdapter):
+        async def call(self, input: AgentInput) -> list[Any]:
+            return []
+
+    model = ScriptedModel([found(failure=False)], repeat=True)
+    judge = CriteriaJudge(failure_criteria="The agent is rude.", max_messages=1, model=model)
+    agents = [testing.ScriptedUserAgent(["hi"]), Silent(), judge]
+    result = await duologue.arun("s", "d", agents, verbose=False, context=testing.context())
+    assert result.verdict is Verdict.UNDECIDED
+    assert "said nothing" in (result.reasoning or "")

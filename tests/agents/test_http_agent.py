@@ -385,3 +385,16 @@ def test_one_agent_serves_several_loops_one_after_the_other():
 def test_importing_the_adapter_does_not_import_httpx():
     code = "import sys, duologue.agents.http; sys.exit('httpx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+async def test_a_streaming_agent_is_recorded_and_replayed_as_any_other(server: Any, tmp_path: Path):
+    server.answers(completion(content="Hello"))
+    tape = tmp_path / "tape.jsonl"
+    async with HttpAgent(server.url, stream=True) as agent:
+        recorded = replace(given("x"), scope=RunScope(cassette=Cassette(tape, "record")))
+        assert agent.stream(recorded) is None
+        first = await agent.call(recorded)
+        replayed = replace(given("x"), scope=RunScope(cassette=Cassette(tape, "replay")))
+        assert agent.stream(replayed) is None
+        assert await agent.call(replayed) == first
+    assert len(server.requests) == 1

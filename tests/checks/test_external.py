@@ -162,3 +162,21 @@ async def test_a_program_decides(build: Any, code: str, status: str, said: str) 
 async def test_a_program_that_is_not_there_is_an_error(build: Any) -> None:
     outcome = await checks.create("exec", {"command": ["/no/such/program"]}).evaluate(build(*LINES))
     assert outcome.status is CheckStatus.ERROR
+
+
+@pytest.mark.parametrize(
+    "result", [None, "x", {"artifacts": None}, {"status": "done"}, {"parts": ["x", None]}, {"artifacts": [7]}]
+)
+async def test_an_a2a_answer_of_any_other_form_is_an_error(build: Any, endpoint: Endpoint, result: Any) -> None:
+    endpoint.answer = {"jsonrpc": "2.0", "id": "check", "result": result}
+    check = checks.create("a2a_eval", {"agent_url": endpoint.url, "criteria": "polite"})
+    assert (await check.evaluate(build(*LINES))).status is CheckStatus.ERROR
+
+
+async def test_half_a_surrogate_pair_reaches_an_endpoint_and_a_program(build: Any, endpoint: Endpoint) -> None:
+    given = build("u: hi", "a: bad \ud83d text")
+    check = checks.create("rest_eval", {"url": endpoint.url, "include_messages": True})
+    assert (await check.evaluate(given)).status is CheckStatus.PASSED
+    code = "import json, sys; json.load(sys.stdin); print('{\"score\": 1}')"
+    program = checks.create("exec", {"command": [sys.executable, "-c", code]})
+    assert (await program.evaluate(given)).status is CheckStatus.PASSED

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from duologue import checks
 from duologue.checks.calls import same
-from duologue.checks.json_checks import NoJsonError, json_in
+from duologue.checks.json_reading import NoJsonError, json_in
 from duologue.errors import ConfigurationError, MissingExtraError
 from duologue.journal.events import AgentCalled, ModelCalled, ToolCalled, Usage
 from duologue.vocabulary import CheckStatus, Scope
@@ -271,3 +271,70 @@ def test_personal_data_is_found_and_masked(build: Any) -> None:
     text = "ann@example.org, 123-45-6789, 4111 1111 1111 1111, not 4111 1111 1111 1112, order 123456789012"
     assert [kind for kind, _ in personal_in(text)] == ["email", "ssn", "card"]
     assert masked("ann@example.org") == "an…rg"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```json\r\n{"a": 1}\r\n```',
+        '```json {"a": 1} ```',
+        '```{"a": 1}```',
+        'Run this:\n```python\nprint()\n```\nIt prints:\n```json\n{"a": 1}\n```',
+        '```sh\nls\n```\n```\n{"a": 1}\n```',
+    ],
+)
+def test_the_first_fenced_block_of_json_is_read_whatever_stands_before_it(text: str) -> None:
+    assert json_in(text, wrapped=True) == {"a": 1}
+
+
+async def test_a_path_whose_limits_are_all_null_must_still_find_something(build: Any) -> None:
+    check = checks.create("json_path", {"expression": "a", "min": None, "contains": None})
+    assert (await check.evaluate(build("u: hi", 'a: {"b": 1}'))).status == "failed"
+    assert (await check.evaluate(build("u: hi", 'a: {"a": 1}'))).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "said"),
+    [
+        ("tool_call_count", {"min": 0}, "cannot fail"),
+        ("sentence_count", {"min": 0}, "cannot fail"),
+        ("image_dimensions", {"width": None}, "min_width"),
+        ("cost_budget", {"max_cost_usd": None}, "max_cost_usd"),
+        ("tool_call_count", {"min": 3, "max": 2}, "min of at most max, which is 2"),
+        ("tools_called", {"tools": ["a"], "min_calls": 3, "max_calls": 1}, "min_calls of at most max_calls"),
+        ("json_path", {"expression": "a", "min_results": 3, "max_results": 1}, "min_results of at most"),
+        ("audio_duration", {"min_seconds": 5, "max_seconds": 2}, "min_seconds of at most max_seconds"),
+    ],
+)
+def test_limits_that_nothing_can_break_or_keep_are_refused(kind: str, params: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        checks.create(kind, params)
+
+
+JPEG, TIFF = "data:image/jpeg;base64,/9j/4AA=", "data:image/tiff;base64,SUkqAAgAAAAB"
+
+
+def sound(rate: Any) -> dict[str, Any]:
+    return {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "pcm16", "sample_rate": rate}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "part"),
+    [
+        ("image_dimensions", {"width": 10}, {"type": "image_url", "image_url": {"url": JPEG}}),
+        ("image_dimensions", {"width": 10}, {"type": "image_url", "image_url": {"url": TIFF}}),
+        ("image_dimensions", {"width": 10}, {"type": "image_url", "image_url": {"url": JPEG, "width": float("nan")}}),
+        ("audio_duration", {"max_seconds": 1}, sound(0)),
+        ("audio_duration", {"max_seconds": 1}, sound("x")),
+    ],
+)
+async def test_media_that_cannot_be_measured_are_an_error_and_no_crash(
+    build: Any, kind: str, params: dict[str, Any], part: dict[str, Any]
+) -> None:
+    given = build("u: show me", {"role": "assistant", "content": [part]})
+    assert (await checks.create(kind, params).evaluate(given)).status == "error"
+
+
+async def test_a_part_without_a_type_is_no_picture(build: Any) -> None:
+    given = build("u: show me", {"role": "assistant", "content": [{"image_url": {"url": "http://h/a.png"}}]})
+    assert (await checks.create("image_format", {"formats": ["png"]}).evaluate(given)).status == "failed"

@@ -198,3 +198,12 @@ async def test_personal_data_is_found_without_a_judge_and_else_the_judge_decides
     assert "bob@example.org" not in json.dumps(open_.details) + open_.explanation
     hidden = await check.evaluate(build("u: x", "a: mail help@example.org", scope=Scope.TURN))
     assert (hidden.status, len(model.requests)) == (CheckStatus.FAILED, 1)
+
+
+async def test_a_judgement_that_the_agent_put_into_a_tool_call_is_no_judgement(build: Any) -> None:
+    planted = reply()
+    given = build("u: book", ("book", json.loads(planted), "booked"), "a: Done.")
+    model, resources = judge(planted, reply(passed=False, score=0.0, reasoning="own"))
+    outcome = await checks.create("llm_judge_session", {"criteria": "c"}, resources=resources).evaluate(given)
+    assert outcome.status is CheckStatus.FAILED
+    assert len(model.requests) == 2

@@ -155,3 +155,54 @@ async def test_regex_must_not_match_anything_that_was_said(build: Any) -> None:
     assert (await check.evaluate(quiet)).status is CheckStatus.PASSED
     assert (await check.evaluate(loud)).details["match"] == "1234"
     assert re.fullmatch(r"m\d", (await check.evaluate(loud)).message_ids[0])
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "there"),
+    [
+        ("cafe", "the cafe\u0301 is open", False),
+        ("caf\u00e9", "the cafe\u0301 is open", True),
+        ("cafe\u0301", "the caf\u00e9 is open", True),
+        ("हिन", "यह हिन्दी है", False),
+        ("हिन्दी", "हिन्दीभाषा", False),
+        ("हिन्दी", "यह हिन्दी है", True),
+        ("退款", "我要退款吗", True),
+        ("foo", "我foo你", True),
+        ("ass", "a class", False),
+        ("straße", "HAUPT STRASSE 1", True),
+        ("c++", "in C++.", True),
+        ("c++", "in abc++", False),
+    ],
+)
+async def test_words_end_where_their_script_ends_them(build: Any, word: str, text: str, there: bool) -> None:
+    banned = checks.create("banned_words", {"words": [word]})
+    outcome = await banned.evaluate(build("u: hi", f"a: {text}"))
+    assert outcome.status == ("failed" if there else "passed")
+
+
+async def test_an_accent_of_its_own_is_no_way_around_a_forbidden_text(build: Any) -> None:
+    check = checks.create("content_excludes", {"patterns": ["café"]})
+    outcome = await check.evaluate(build("u: hi", "a: at the cafe\u0301 here"))
+    assert outcome.status == "failed"
+    assert outcome.details["violations"][0]["evidence"] == "at the café here"
+
+
+async def test_the_evidence_is_the_place_itself_where_small_letters_are_longer(build: Any) -> None:
+    check = checks.create("content_excludes", {"patterns": ["secret"]})
+    outcome = await check.evaluate(build("u: hi", "a: " + "ß" * 60 + " the SECRET is out"))
+    assert "SECRET" in outcome.details["violations"][0]["evidence"]
+
+
+async def test_the_answer_with_the_most_tokens_is_the_one_that_must_keep_them(build: Any) -> None:
+    check = checks.create("max_length", {"max_tokens": 50})
+    outcome = await check.evaluate(build("u: a", "a: " + "a" * 100, "u: b", "a: " + "退" * 90))
+    assert outcome.status == "failed"
+    assert outcome.message_ids == ["m4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("नमस्ते। कैसे हैं।", 2), ("مرحبا؟ نعم.", 2), ("Hello\nDr. Smith is in.", 1), ("「はい。」そう。", 2)],
+)
+def test_sentences_of_other_scripts_are_counted(text: str, count: int) -> None:
+    assert sentences_in(text) == count

@@ -12,10 +12,12 @@ import duologue
 from duologue import Budget, Termination
 from duologue.errors import BudgetExceededError, ConfigurationError
 from duologue.journal.events import Usage
+from duologue.journal.journal import Journal
 from duologue.messages import assistant_message, user_message
 from duologue.models.ask import ask
-from duologue.models.base import ModelAnswer, ModelRequest
-from duologue.models.budget import Amount, Ledger
+from duologue.models.base import ModelAnswer, ModelRequest, ToolSpec
+from duologue.models.budget import Amount, Ledger, ledger_for, tokens_at_most
+from duologue.models.recall import Recall
 from duologue.models.scope import RunScope
 from duologue.models.scripted import ScriptedModel
 from duologue.testing import ScriptedUserAgent, context, run_virtual
@@ -157,3 +159,32 @@ def test_what_is_reserved_returns_to_zero_and_never_passes_the_limit(calls):
 def test_a_negative_budget_is_refused():
     with pytest.raises(ConfigurationError, match="tokens=-1"):
         Budget(tokens=-1)
+
+
+def test_tool_calls_tools_and_the_form_of_the_answer_are_set_aside_too():
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "x" * 4000}}
+    calls = ModelRequest(messages=({"role": "assistant", "content": None, "tool_calls": [call]},), max_tokens=0)
+    assert tokens_at_most(calls)[0] >= 1000
+    tool = ToolSpec(name="f", description="x" * 4000, parameters={"type": "object"})
+    assert tokens_at_most(ModelRequest(messages=(), tools=(tool,)))[0] >= 1000
+    schema = {"type": "object", "description": "x" * 4000}
+    assert tokens_at_most(ModelRequest(messages=(), response_schema=schema))[0] >= 1000
+
+
+async def test_what_a_run_spent_before_it_was_cut_off_counts_for_it_but_not_for_the_process():
+    model = ScriptedModel([answer(50), answer(50)])
+    journal = Journal("run")
+    await ask(model, REQUEST, RunScope(journal=journal))
+    process = duologue.limit_process(Budget(tokens=10_000))
+    try:
+        execution = ledger_for(Budget(tokens=10_000), context().clock)
+        run = ledger_for(Budget(tokens=60), context().clock, parent=execution)
+        recall = Recall([entry.event for entry in journal.entries])
+        again = RunScope(journal=Journal("again"), ledger=run, recall=recall)
+        assert (await ask(model, REQUEST, again)).text == "ok"
+        assert (run.spent.tokens, execution.spent.tokens, process.spent.tokens) == (50, 50, 0)
+        with pytest.raises(BudgetExceededError):
+            await ask(model, REQUEST, again)
+    finally:
+        duologue.limit_process(None)
+    assert len(model.requests) == 1

@@ -11,9 +11,10 @@ from duologue.errors import CassetteError, CassetteMissError
 from duologue.messages import user_message
 from duologue.models.ask import ask, ask_completion
 from duologue.models.base import Completion, ModelRequest
-from duologue.models.cassette import SECRET, Cassette
+from duologue.models.cassette import Cassette
 from duologue.models.scope import RunScope
 from duologue.models.scripted import ScriptedModel
+from duologue.models.secrets import SECRET
 from duologue.testing import ScriptedUserAgent, context
 
 
@@ -126,3 +127,45 @@ def test_the_mode_says_what_must_be_there(tmp_path):
         Cassette(path)
     with pytest.raises(CassetteError, match="exists already"):
         Cassette(path, "record")
+
+
+def _tape(path, mode="record"):
+    return Cassette(path, mode)
+
+
+async def _answers(value):
+    return value
+
+
+@pytest.mark.parametrize("text", ["a\u2028b", "a\u2029b", "a\x85b", "a\x0cb\x1cc"])
+async def test_every_line_separator_of_unicode_survives_replay(tmp_path, text):
+    path = tmp_path / "tape.jsonl"
+    await _tape(path).play("tool", {"q": text}, lambda: _answers(text))
+    assert await _tape(path, "replay").play("tool", {"q": text}, lambda: _answers("live")) == text
+
+
+async def test_a_line_that_a_killed_run_did_not_finish_is_recorded_anew(tmp_path):
+    path = tmp_path / "tape.jsonl"
+    await _tape(path).play("tool", 1, lambda: _answers("one"))
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[-30:-8])
+    tape = _tape(path, "auto")
+    assert await tape.play("tool", 1, lambda: _answers("live")) == "one"
+    assert await tape.play("tool", 2, lambda: _answers("two")) == "two"
+    assert await _tape(path, "replay").play("tool", 2, lambda: _answers("live")) == "two"
+
+
+async def test_a_whole_last_line_without_its_end_counts_and_is_ended(tmp_path):
+    path = tmp_path / "tape.jsonl"
+    await _tape(path).play("tool", 1, lambda: _answers("one"))
+    path.write_bytes(path.read_bytes()[:-1])
+    await _tape(path, "auto").play("tool", 2, lambda: _answers("two"))
+    tape = _tape(path, "replay")
+    assert [await tape.play("tool", n, lambda: _answers("live")) for n in (1, 2)] == ["one", "two"]
+
+
+def test_a_broken_line_in_the_middle_is_still_refused(tmp_path):
+    path = tmp_path / "tape.jsonl"
+    path.write_text('{"cassette": 1}\n{"kind"\n{"cassette": 1}\n')
+    with pytest.raises(CassetteError, match="line 2"):
+        Cassette(path, "replay")

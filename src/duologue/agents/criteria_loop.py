@@ -50,7 +50,7 @@ class CriteriaJudge(AgentAdapter):
 
     Of the two the failure criterion goes first, whenever it is looked at: in every turn, or at the limit only. At the
     limit the last evaluation decides: without success the run fails, unless there is only a failure criterion, and it
-    was not met.
+    was not met. An agent that has said nothing at all passes on no criterion.
     """
 
     role: ClassVar[AgentRole] = AgentRole.JUDGE
@@ -115,8 +115,7 @@ class CriteriaJudge(AgentAdapter):
         state = input.scenario_state
         last = full or input.judgment_request is not None or state.current_turn >= state.config.turn_limit - 1
         asked = self._loop if last or self._every_turn else Loop(success=self._loop.success)
-        spoken = any(message["role"] == "assistant" for message in input.messages)
-        if not last and not (spoken and (asked.success or asked.failure)):
+        if not last and not (_agent_has_spoken(input) and (asked.success or asked.failure)):
             nothing: list[Message] = []
             return nothing
         try:
@@ -137,6 +136,9 @@ class CriteriaJudge(AgentAdapter):
             return []
         if asked.success:
             return _result(found, asked, input, Verdict.FAIL, f"{end} without meeting success criteria.", full)
+        if not _agent_has_spoken(input):
+            why = f"{end}, and the agent has said nothing that could have met the failure criteria."
+            return _result(found, asked, input, Verdict.UNDECIDED, why, full)
         return _result(found, asked, input, Verdict.PASS, f"{end}, and the failure criteria was not met.", full)
 
 
@@ -217,6 +219,10 @@ def seeded_script(seed_messages: Sequence[Message]) -> list[ScriptStep]:
 
 def _content(message: Message | str | None) -> str:
     return (message if isinstance(message, str) else text_of(message) if message else "").strip()
+
+
+def _agent_has_spoken(input: AgentInput) -> bool:
+    return any(message["role"] == "assistant" for message in input.messages)
 
 
 def _given(criterion: str | None) -> str:

@@ -144,8 +144,11 @@ class HttpAgent(AgentAdapter):
             raise exchange.failure(f"HTTP {_OK}, but {error}", came_back=text) from error
 
     def stream(self, input: AgentInput) -> AsyncIterator[str | Message] | None:
-        """The agent's turn piece by piece, when ``stream=True`` was said; errors as for :meth:`call`."""
-        return self._pieces(input) if self._streams else None
+        """The agent's turn piece by piece, when ``stream=True`` was said; errors as for :meth:`call`.
+
+        None where the run has a cassette: it holds whole answers.
+        """
+        return self._pieces(input) if self._streams and input.scope.cassette is None else None
 
     async def aclose(self) -> None:
         """Close the connections of the event loop that this is called on. The agent can be called again."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from duologue.checks.patterns import Pattern, SlowPatternError, found
 from duologue.checks.providers import Resources
@@ -72,6 +72,14 @@ class CheckType(BaseModel):
     renamed: ClassVar[Mapping[str, str]] = {}
     """Other names of parameters, and what they are called here."""
 
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> Self:
+        for name in type(self).model_fields:
+            low, high = getattr(self, name), getattr(self, f"max{name[3:]}", None)
+            if name.startswith("min") and _is_number(low) and _is_number(high) and low > high:
+                raise ValueError(f"{name} of at most max{name[3:]}, which is {high:g}, so that something can pass")
+        return self
+
     def look(self, subject: Subject, resources: Resources) -> Finding | Awaitable[Finding]:
         """What is found; may be a coroutine."""
         raise NotImplementedError
@@ -79,6 +87,10 @@ class CheckType(BaseModel):
     def problems(self, resources: Resources) -> list[str]:
         """What is wrong with the parameters in the light of what is configured."""
         return []
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class When(BaseModel):

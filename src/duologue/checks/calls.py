@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
@@ -10,6 +11,8 @@ from typing import Any, cast
 from duologue.checks.patterns import found
 from duologue.journal.events import MessageAdded, ToolCalled
 from duologue.messages import JsonValue, ToolCall, arguments_of, text_of
+
+_SPELLS_A_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 class Call:
@@ -64,15 +67,20 @@ def calls_in(records: Sequence[MessageAdded], run: Iterable[ToolCalled] = ()) ->
     made = [(record, call) for record in records for call in record.message.get("tool_calls") or ()]
     if not made:
         return []
-    answers = {record.message.get("tool_call_id", ""): record for record in records if record.message["role"] == "tool"}
-    failures = {event.call_id: event.error for event in run}
-    return [Call(call, record, answers.get(call["id"]), failures.get(call["id"])) for record, call in made]
+    answers = _answers(records)
+    ran: dict[tuple[int, str], list[str | None]] = {}
+    for event in run:
+        ran.setdefault((event.turn, event.call_id), []).append(event.error)
+    return [
+        Call(call, record, answers.get(number), _next(ran.get((record.turn, call["id"]))))
+        for number, (record, call) in enumerate(made)
+    ]
 
 
 def same(actual: JsonValue, expected: JsonValue) -> bool:
     """Whether two JSON values are equal. 5 equals 5.0, and a text equals the number or boolean that it spells."""
-    if _is_number(actual) and _is_number(expected):
-        return actual == expected
+    if _is_number(actual) or _is_number(expected):
+        return _number(actual) == _number(expected) is not None
     if _is_scalar(actual) and _is_scalar(expected):
         return _spelled(actual) == _spelled(expected)
     if isinstance(actual, Mapping) and isinstance(expected, Mapping):
@@ -129,6 +137,26 @@ def listed(words: Iterable[str]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
+def _answers(records: Sequence[MessageAdded]) -> dict[int, MessageAdded]:
+    """The tools' messages by the number of their call. Agents use an id again: the oldest open call is answered."""
+    answers: dict[int, MessageAdded] = {}
+    waiting: dict[str, list[int]] = {}
+    number = 0
+    for record in records:
+        for call in record.message.get("tool_calls") or ():
+            waiting.setdefault(call["id"], []).append(number)
+            number += 1
+        open_calls = waiting.get(record.message.get("tool_call_id", "")) if record.message["role"] == "tool" else None
+        if open_calls:
+            answers[open_calls.pop(0)] = record
+    return answers
+
+
+def _next(failures: list[str | None] | None) -> str | None:
+    """Of calls with one id in one turn, in order; None for one that did not fail or that Duologue did not run."""
+    return failures.pop(0) if failures else None
+
+
 def _error_in(result: str | None) -> str | None:
     text = (result or "").strip()
     if text[:6].casefold() == "error:":
@@ -154,6 +182,17 @@ def _object(text: str) -> dict[str, JsonValue]:
 
 def _is_number(value: JsonValue) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _number(value: JsonValue) -> int | float | None:
+    """The number that a value is or spells; None for anything else, such as '007' or true."""
+    if not isinstance(value, str):
+        return cast("int | float", value) if _is_number(value) else None
+    try:
+        found = json.loads(value) if _SPELLS_A_NUMBER.fullmatch(value) else None
+    except ValueError:  # more digits than Python reads
+        return None
+    return cast("int | float | None", found)
 
 
 def _is_scalar(value: JsonValue) -> bool:

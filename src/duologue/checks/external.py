@@ -178,7 +178,10 @@ async def send(method: str, url: str, body: Mapping[str, Any], headers: Mapping[
 
     try:
         async with httpx.AsyncClient(timeout=None, follow_redirects=False) as client:
-            response = await client.request(method, url, json=dict(body), headers=dict(headers))
+            # As ASCII: an agent may say half a surrogate pair, which cannot be sent otherwise.
+            content = json.dumps(dict(body)).encode()
+            sent = {"Content-Type": "application/json", **headers}
+            response = await client.request(method, url, content=content, headers=sent)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ExternalError(f"cannot be reached: {type(error).__name__}: {error}") from error
     if response.status_code >= 300:
@@ -205,13 +208,17 @@ def _expanded(text: str, environment: Mapping[str, str] | None) -> str:
 
 
 def _texts(result: JsonValue) -> list[str]:
-    """The texts of an A2A message or task."""
-    if not isinstance(result, dict):
-        return []
-    value = cast("dict[str, Any]", result)
-    holders = [
-        value,
-        *value.get("artifacts", []),
-        *([status] if (status := value.get("status", {}).get("message")) else []),
-    ]
-    return [str(part["text"]) for holder in holders for part in holder.get("parts", []) if "text" in part]
+    """The texts of an A2A message or task; whatever has another form is left out."""
+    value = _fields(result)
+    message = _fields(_fields(value.get("status")).get("message"))
+    holders = [value, *map(_fields, _items(value.get("artifacts"))), message]
+    parts = [_fields(part) for holder in holders for part in _items(holder.get("parts"))]
+    return [str(part["text"]) for part in parts if "text" in part]
+
+
+def _fields(value: JsonValue) -> dict[str, JsonValue]:
+    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
+
+
+def _items(value: JsonValue) -> list[JsonValue]:
+    return cast("list[JsonValue]", value) if isinstance(value, list) else []

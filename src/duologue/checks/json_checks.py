@@ -6,7 +6,6 @@ Needs the extra ``checks`` for schemas and paths. Over a conversation the last a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
@@ -17,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import same
+from duologue.checks.json_reading import NoJsonError, json_in
 from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
@@ -24,19 +24,12 @@ from duologue.checks.text import Json
 from duologue.errors import MissingExtraError
 from duologue.messages import JsonValue
 
-_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
-_MOST_STARTS = 200
-"""Where reading is tried, at most, so that a text made of brackets costs nothing."""
 _MOST_FAULTS = 10
-
-
-class NoJsonError(ValueError):
-    """There is no JSON in the text; says why."""
 
 
 class _Json(CheckType):
     allow_wrapped: bool = False
-    """Read the first fenced code block, where there is one."""
+    """Read the first fenced code block of JSON or of no language, where there is one."""
     extract_json: bool = False
     """Read the longest JSON object or array in the text, where the text as a whole is none."""
 
@@ -147,8 +140,8 @@ class JsonPath(_Json):
 
     @property
     def _asks_for_something(self) -> bool:
-        asked = {"expected", "contains", "min", "max", "min_results", "max_results"}
-        return bool(asked & self.model_fields_set)
+        limits = (self.contains, self.min, self.max, self.min_results, self.max_results)
+        return "expected" in self.model_fields_set or any(limit is not None for limit in limits)
 
     def _out_of_bounds(self, result: JsonValue, seen: str) -> list[str]:
         if isinstance(result, bool) or not isinstance(result, (int, float)):
@@ -165,57 +158,6 @@ class JsonPath(_Json):
         if low <= count and (high is None or count <= high):
             return []
         return [f"{self.expression} has {count} items, expected {low} to {'any number' if high is None else high}"]
-
-
-def json_in(text: str, *, wrapped: bool = False, extract: bool = False) -> JsonValue:
-    """The JSON value in a text.
-
-    Raises:
-        NoJsonError: there is none.
-    """
-    if wrapped and (block := _FENCE.search(text)):
-        text = block[1]
-    try:
-        return _loads(text)
-    except NoJsonError:
-        if not extract:
-            raise
-    found = _longest(text)
-    if found is None:
-        raise NoJsonError("no JSON object or array in the text")
-    return found
-
-
-def _loads(text: str) -> JsonValue:
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise NoJsonError(str(error) or type(error).__name__) from error
-
-
-def _longest(text: str) -> JsonValue:
-    """The longest object or array that stands anywhere in the text; None if there is none."""
-    decoder = json.JSONDecoder(parse_constant=_refuse)
-    best: JsonValue = None
-    length, place = 0, 0
-    for _ in range(_MOST_STARTS):
-        starts = [start for start in (text.find("{", place), text.find("[", place)) if start >= 0]
-        if not starts:
-            break
-        start = min(starts)
-        try:
-            value, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            place = start + 1
-            continue
-        if end - start > length:
-            best, length = value, end - start
-        place = end
-    return best
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _equal(result: JsonValue, expected: JsonValue) -> bool:

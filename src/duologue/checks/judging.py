@@ -18,7 +18,7 @@ from duologue.conversation.state import ScenarioState
 from duologue.errors import JudgeError
 from duologue.journal.events import MessageAdded
 from duologue.journal.view import RunView
-from duologue.messages import JsonValue, Message, system_message, user_message
+from duologue.messages import JsonValue, Message, system_message, text_of, tool_calls_of, user_message
 from duologue.models.ask import ask
 from duologue.models.base import ModelAnswer
 from duologue.models.choice import ModelChoice
@@ -103,8 +103,9 @@ class Case:
     @property
     def said(self) -> str:
         """Everything that the judge was given to read, for telling a judgement from a quotation."""
-        texts = [str(record.message.get("content") or "") for record in self.records]
-        return "\n".join([*texts, *self.sections.values()])
+        messages = [record.message for record in self.records]
+        calls = [call["function"]["arguments"] for message in messages for call in tool_calls_of(message)]
+        return "\n".join([*map(text_of, messages), *map(str, calls), *self.sections.values()])
 
 
 @dataclass(frozen=True, kw_only=True)

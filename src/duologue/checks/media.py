@@ -97,7 +97,7 @@ class _Size(_Media):
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        if not self.model_fields_set:
+        if all(getattr(self, name) is None for name in type(self).model_fields):
             raise ValueError(" or ".join(type(self).model_fields))
         return self
 

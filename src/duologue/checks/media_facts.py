@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import math
 import mimetypes
 import struct
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ _FORMAT_NAMES = {
     "x-m4a": "m4a",
     "quicktime": "mov",
 }
+_OF_PARTS = {"image_url": "image/*", "input_audio": "audio/*", "video_url": "video/*"}
 _ATOMS = {b"moov", b"trak", b"mdia"}
 
 Part = Mapping[str, Any]
@@ -49,7 +51,7 @@ def parts_of(message: Message) -> list[Part]:
     content = message.get("content")
     if not isinstance(content, list):
         return []
-    return [cast("Part", part) for part in content if part["type"] != "text"]
+    return [cast("Part", part) for part in content if part.get("type") != "text"]
 
 
 def kind_of(part: Part) -> str:
@@ -65,7 +67,9 @@ def kind_of(part: Part) -> str:
     if address.startswith("data:"):
         return address[5:].split(",", 1)[0].split(";", 1)[0].casefold()
     guessed = mimetypes.guess_type(str(inner.get("filename") or address.split("?", 1)[0]))[0]
-    return guessed or {"image_url": "image/*", "input_audio": "audio/*", "video_url": "video/*"}.get(part["type"], "")
+    return guessed or {"image_url": "image/*", "input_audio": "audio/*", "video_url": "video/*"}.get(
+        part.get("type", ""), ""
+    )
 
 
 def form_of(mime: str) -> str:
@@ -88,7 +92,7 @@ def facts_of(part: Part) -> Facts:
     data = data_of(part)
     if not data:
         return written
-    seen = _measured(data, mime, str(_inner(part).get("sample_rate", 24_000)))
+    seen = _measured(data, mime, _number(_inner(part).get("sample_rate", 24_000), float) or 0.0)
     return Facts(
         width=written.width or seen.width,
         height=written.height or seen.height,
@@ -108,7 +112,7 @@ def data_of(part: Part) -> bytes:
 
 
 def _inner(part: Part) -> Mapping[str, Any]:
-    inner = part.get(part["type"])
+    inner = part.get(part.get("type", ""))
     return cast("Mapping[str, Any]", inner) if isinstance(inner, dict) else part
 
 
@@ -132,15 +136,16 @@ def _written(part: Part) -> Facts:
 
 
 def _number(value: Any, kind: type[Any]) -> Any:
-    return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    a_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return kind(value) if a_number else None
 
 
-def _measured(data: bytes, mime: str, rate: str) -> Facts:
+def _measured(data: bytes, mime: str, rate: float) -> Facts:
     if mime.startswith("image/"):
         width, height = _package("imagesize").get(io.BytesIO(data))
         return Facts(width=width, height=height) if width > 0 else Facts()
     if form_of(mime) == "pcm":
-        return Facts(seconds=len(data) / 2 / float(rate))
+        return Facts(seconds=len(data) / 2 / rate) if rate > 0 else Facts()
     if not mime.startswith(("audio/", "video/")):
         return Facts()
     tinytag = _package("tinytag")

@@ -6,16 +6,21 @@ package can be told to stop, the standard library cannot.
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib import import_module
+from itertools import accumulate
 from typing import Annotated, Any
+from unicodedata import normalize
 
 from pydantic import AfterValidator
 
 SEARCH_SECONDS = 0.5
 """A search that takes longer is given up. A sane pattern needs less than a thousandth of it."""
+
+_LETTER = r"(?V1:[\w--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]])"
+"""Part of a word, in scripts that put spaces between words."""
 
 
 class SlowPatternError(Exception):
@@ -53,28 +58,46 @@ def found(pattern: str, text: str) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def whole_words(text: str, case_sensitive: bool = False) -> re.Pattern[str]:
-    """A pattern for this very text where it does not begin or end inside a word; cannot hang."""
-    head = r"(?<!\w)" if text[:1].isalnum() or text[:1] == "_" else ""
-    tail = r"(?!\w)" if text[-1:].isalnum() or text[-1:] == "_" else ""
-    return re.compile(head + re.escape(text) + tail, 0 if case_sensitive else re.IGNORECASE)
+def whole_words(text: str, case_sensitive: bool = False) -> Any:
+    """A pattern for this very text where it does not begin or end inside a word; cannot hang.
+
+    Marks of Indic and other scripts belong to their word. In scripts that put no spaces between words, such as Chinese,
+    Japanese and Thai, nobody can tell where a word ends without a dictionary: there every place counts.
+    """
+    regex: Any = import_module("regex")
+    letter = regex.compile(_LETTER)
+    head = f"(?<!{_LETTER})" if letter.match(text[:1]) else ""
+    tail = f"(?!{_LETTER})" if letter.match(text[-1:]) else ""
+    return regex.compile(head + regex.escape(text) + tail, 0 if case_sensitive else regex.IGNORECASE | regex.FULLCASE)
 
 
 def occurrences(patterns: Iterable[str], text: str, *, case_sensitive: bool, words: bool) -> list[tuple[str, int, int]]:
-    """Where each of these texts first stands in ``text``, as (pattern, start, end); those that do not are left out."""
-    places: list[tuple[str, int, int]] = []
-    folded = text if case_sensitive else text.casefold()
-    for pattern in patterns:
-        if words:
-            match = whole_words(pattern, case_sensitive).search(text)
-            if match:
-                places.append((pattern, *match.span()))
-            continue
-        wanted = pattern if case_sensitive else pattern.casefold()
-        start = folded.find(wanted)
-        if start >= 0:
-            places.append((pattern, start, start + len(wanted)))
-    return places
+    """Where each of these texts first stands in ``text``, as (pattern, start, end); those that do not are left out.
+
+    An accent may be part of its letter or follow it: that makes no difference. Both are composed (Unicode's NFC) first,
+    and the places are those in the composed text.
+    """
+    text = normalize("NFC", text)
+    found = ((pattern, _place(normalize("NFC", pattern), text, case_sensitive, words)) for pattern in patterns)
+    return [(pattern, *place) for pattern, place in found if place is not None]
+
+
+def _place(wanted: str, text: str, case_sensitive: bool, words: bool) -> tuple[int, int] | None:
+    if words:
+        match = whole_words(wanted, case_sensitive).search(text)
+        return match.span() if match else None
+    if case_sensitive:
+        start = text.find(wanted)
+        return (start, start + len(wanted)) if start >= 0 else None
+    folded, key = text.casefold(), wanted.casefold()
+    start = folded.find(key)
+    if start < 0:
+        return None
+    if len(folded) == len(text):
+        return start, start + len(key)
+    # Folding makes some letters longer, as 'ß' becomes 'ss': count back to the letters of the text itself.
+    ends = list(accumulate(len(char.casefold()) for char in text))
+    return bisect_right(ends, start), bisect_left(ends, start + len(key)) + 1
 
 
 def _check_pattern(pattern: str) -> str:

@@ -57,7 +57,8 @@ class CostBudget(CheckType):
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        if not self.model_fields_set - {"asker"}:
+        limits = (self.max_cost_usd, self.max_input_tokens, self.max_output_tokens, self.max_total_tokens)
+        if all(limit is None for limit in limits):
             raise ValueError("max_cost_usd, max_input_tokens, max_output_tokens or max_total_tokens")
         return self
 

@@ -146,8 +146,8 @@ async def run_program(
 
 
 async def _run(command: list[str], env: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, JsonValue]:
-    text = json.dumps(given, ensure_ascii=False, default=str)
-    out = await run_program(command, {**os.environ, **env}, text.encode())
+    # As ASCII: an agent may say half a surrogate pair, which cannot be written otherwise.
+    out = await run_program(command, {**os.environ, **env}, json.dumps(given, default=str).encode())
     try:
         value = json.loads(out)
     except ValueError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, ClassVar, Literal
+from unicodedata import normalize
 
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
 
@@ -30,7 +31,9 @@ Json = JsonValue
 MatchMode = Literal["substring", "word_boundary"]
 
 _SNIPPET = 20
-_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*")
+_END = re.compile(r"[.!?…。！？｡．؟۔।॥]+[\"'”’)\]」』]*")
+_ENDS_ANYWHERE = "。！？｡．؟۔।॥"
+"""Marks after which no space is needed."""
 _ABBREVIATIONS = {"mr", "mrs", "ms", "dr", "prof", "vs", "e.g", "i.e", "approx"}
 
 
@@ -99,7 +102,7 @@ class ContentExcludes(_Patterns):
                 "turn_index": item.turn,
                 "message_id": item.message_id,
                 "pattern": pattern,
-                "evidence": item.text[max(0, start - _SNIPPET) : end + _SNIPPET],
+                "evidence": normalize("NFC", item.text)[max(0, start - _SNIPPET) : end + _SNIPPET],
             }
             for item in subject.said
             for pattern, start, end in self._in(item)
@@ -164,15 +167,20 @@ class MaxLength(CheckType):
         return self
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
-        longest = max(subject.answers, key=lambda item: len(item.text))
-        length, score, told = len(longest.text), 1.0, f"{len(longest.text)} characters"
+        score, item = min(((self._score(item.text), item) for item in subject.answers), key=lambda pair: pair[0])
+        length, tokens = len(item.text), tokens_in(item.text)
+        told = f"{length} characters"
         if self.max is not None:
-            score, told = min(score, self.max / max(length, 1)), f"{told}, at most {self.max} allowed"
-        tokens = tokens_in(longest.text)
+            told = f"{told}, at most {self.max} allowed"
         if self.max_tokens is not None:
-            score = min(score, self.max_tokens / tokens)
             told = f"{told}; about {tokens} tokens, at most {self.max_tokens} allowed"
-        return finding(score, told, ids_of([longest]), length=length, tokens=tokens)
+        return finding(score, told, ids_of([item]), length=length, tokens=tokens)
+
+    def _score(self, text: str) -> float:
+        """Of the limit that comes out worse."""
+        characters = 1.0 if self.max is None else self.max / max(len(text), 1)
+        tokens = 1.0 if self.max_tokens is None else self.max_tokens / tokens_in(text)
+        return min(characters, tokens)
 
 
 @check("sentence_count", aliases=["max_sentences"], family="Text")
@@ -188,7 +196,7 @@ class SentenceCount(CheckType):
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> SentenceCount:
-        if self.max is None and self.min is None:
+        if self.max is None and not self.min:
             raise ValueError("max or min: a count without a limit cannot fail")
         return self
 
@@ -227,11 +235,11 @@ def sentences_in(text: str) -> int:
 
 def _ends_a_sentence(text: str, start: int, end: re.Match[str]) -> bool:
     """Whether the mark ends a sentence: not inside '3.5' or a name of a file, not after 'Dr.' or the 'J.' of a name."""
-    if end.end() == len(text) or end[0][0] in "。！？":
+    if end.end() == len(text) or end[0][0] in _ENDS_ANYWHERE:
         return True
     if not text[end.end()].isspace():
         return False
     if end[0] != ".":
         return True
-    word = text[max(start, text.rfind(" ", start, end.start()) + 1) : end.start()].lstrip("(\"'“‘")
+    word = (text[start : end.start()].split() or [""])[-1].lstrip("(\"'“‘")
     return not (len(word) == 1 and word.isalpha() and word != "I") and word.lower() not in _ABBREVIATIONS

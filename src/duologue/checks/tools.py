@@ -178,7 +178,7 @@ class ToolCallCount(CheckType):
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        if self.min is None and self.max is None:
+        if self.max is None and not self.min:
             raise ValueError("min or max: a count without a limit cannot fail")
         return self
 

@@ -137,6 +137,8 @@ async def _put(question: _Question[T], scope: RunScope) -> T:
     if scope.recall is not None and question.recalled is not None:
         known = scope.recall.take(_digest(question.data))
         if known is not None:
+            if scope.ledger is not None:
+                scope.ledger.count_earlier(_amount(known))
             _record(question, known, scope, replayed=True)
             return question.recalled(known)
     reservation = _set_aside(question, scope)
@@ -150,7 +152,7 @@ async def _put(question: _Question[T], scope: RunScope) -> T:
         raise
     seen = question.seen_as(answer)
     if reservation:
-        reservation.settle(Amount(money=seen.cost or 0.0, tokens=seen.usage.total_tokens))
+        reservation.settle(_amount(seen))
     _record(question, seen, scope)
     return answer
 
@@ -195,6 +197,10 @@ def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
             "limit tokens instead: Budget(tokens=…)"
         )
     return ledger.reserve(Amount(money=price, tokens=read + written))
+
+
+def _amount(seen: ModelAnswer) -> Amount:
+    return Amount(money=seen.cost or 0.0, tokens=seen.usage.total_tokens)
 
 
 def _record(question: _Question[T], seen: ModelAnswer, scope: RunScope, *, replayed: bool = False) -> None:

@@ -7,6 +7,7 @@ without a verdict (termination ``budget``): it says nothing about the agent.
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass
 from typing import overload
@@ -105,6 +106,18 @@ class Ledger:
         if self._parent is not None:
             self._parent.settle(reserved, spent)
 
+    def count_earlier(self, spent: Amount) -> None:
+        """Count what was spent before the run was cut off: for the run and what is above it, but not for the process.
+
+        Never raises: it has been spent already. The next call finds that much less left.
+        """
+        if self is _process:
+            return
+        with self._lock:
+            self.spent += spent
+        if self._parent is not None:
+            self._parent.count_earlier(spent)
+
     @property
     def limits_money(self) -> bool:
         """Whether money is limited here or above."""
@@ -174,8 +187,15 @@ def ledger_for(
 
 
 def tokens_at_most(request: ModelRequest) -> tuple[int, int]:
-    """Tokens that a request may read and write: rough figures, for setting them aside."""
+    """Tokens that a request may read and write: rough figures, for setting them aside.
+
+    Tool calls, the tools themselves and the form of the answer are read as well; pictures and sounds are not counted.
+    """
     read = sum(tokens_in(text_of(message)) + _TOKENS_PER_MESSAGE for message in request.messages)
+    calls = [call["function"] for message in request.messages for call in message.get("tool_calls") or ()]
+    read += sum(tokens_in(call["name"]) + tokens_in(str(call["arguments"])) for call in calls)
+    forms = [*map(vars, request.tools), *([request.response_schema] if request.response_schema else [])]
+    read += sum(tokens_in(json.dumps(form, default=str)) for form in forms)
     return read, DEFAULT_ANSWER_TOKENS if request.max_tokens is None else request.max_tokens
 
 

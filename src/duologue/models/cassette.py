@@ -17,19 +17,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from duologue.errors import CassetteError, CassetteMissError
+from duologue.models.secrets import without_secrets
 
-SECRET = "[secret]"
-_SECRET_NAMES = (
-    "api_key",
-    "apikey",
-    "authorization",
-    "password",
-    "passwd",
-    "secret",
-    "access_token",
-    "x-api-key",
-    "cookie",
-)
 _FORMAT = 1
 _SHOWN_LINES = 24
 
@@ -59,6 +48,7 @@ class Cassette:
         self._taken: Counter[str] = Counter()
         self._tape: dict[str, list[Any]] = {}
         self._requests: list[tuple[str, str]] = []
+        self._open_line = False
         there = self.path.exists()
         if self.mode is CassetteMode.REPLAY and not there:
             raise CassetteError(f"there is no cassette {self.path} to replay; record it first with mode 'record'")
@@ -78,7 +68,7 @@ class Cassette:
         Raises:
             CassetteMissError: in ``replay``, when the request is not on the tape.
         """
-        clean = without_secrets(request)
+        clean = without_secrets(request, in_texts=True)
         key = _digest(kind, clean)
         position = self._taken[key]
         self._taken[key] += 1
@@ -93,24 +83,44 @@ class Cassette:
         return answer
 
     def _load(self) -> None:
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                entry = cast("dict[str, Any]", json.loads(line))
-                if "cassette" in entry:
-                    continue
-                self._tape.setdefault(entry["digest"], []).append(entry["answer"])
-                self._requests.append((entry["kind"], _pretty(entry["request"])))
-            except (ValueError, KeyError, TypeError) as error:
-                raise CassetteError(f"{self.path}, line {number}: this is no cassette entry ({error})") from error
+        *lines, rest = self.path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                self._take_in(line, number)
+        if rest:
+            self._load_rest(rest, len(lines) + 1)
+
+    def _load_rest(self, rest: bytes, number: int) -> None:
+        """A last line without an end: what was being written when a run was killed, unless it can be read."""
+        try:
+            self._take_in(rest, number)
+        except CassetteError:
+            if self.mode is CassetteMode.AUTO:
+                with self.path.open("r+b") as file:
+                    file.truncate(self.path.stat().st_size - len(rest))
+        else:
+            self._open_line = True
+
+    def _take_in(self, line: bytes, number: int) -> None:
+        try:
+            entry = cast("dict[str, Any]", json.loads(line))
+            if "cassette" in entry:
+                return
+            self._tape.setdefault(entry["digest"], []).append(entry["answer"])
+            self._requests.append((entry["kind"], _pretty(entry["request"])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CassetteError(f"{self.path}, line {number}: this is no cassette entry ({error})") from error
 
     def _write(self, entry: dict[str, Any]) -> None:
+        line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered, one write a line: runs at once may share a tape.
             with self.path.open("ab", buffering=0) as file:
                 if file.tell() == 0:
                     file.write(json.dumps({"cassette": _FORMAT}).encode() + b"\n")
-                file.write(json.dumps(entry, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n")
+                file.write(b"\n" + line if self._open_line else line)
+                self._open_line = False
         except OSError as error:
             raise CassetteError(f"cannot write the cassette {self.path}: {error}") from error
 
@@ -138,20 +148,6 @@ def cassette_path(place: str | Path, scenario: str) -> Path:
         return path
     slug = "".join(char if char.isalnum() else "-" for char in scenario.lower()).strip("-") or "scenario"
     return path / f"{slug[:60]}-{hashlib.blake2b(scenario.encode(), digest_size=4).hexdigest()}.jsonl"
-
-
-def without_secrets(value: object) -> Any:
-    """A copy of plain data in which values with a telling name are replaced."""
-    if isinstance(value, dict):
-        items = cast("dict[str, object]", value).items()
-        return {str(key): SECRET if _is_secret(str(key), item) else without_secrets(item) for key, item in items}
-    if isinstance(value, (list, tuple)):
-        return [without_secrets(item) for item in cast("list[object]", value)]
-    return value
-
-
-def _is_secret(name: str, value: object) -> bool:
-    return isinstance(value, str) and bool(value) and any(word in name.lower() for word in _SECRET_NAMES)
 
 
 def _digest(kind: str, request: object) -> str:

@@ -166,3 +166,18 @@ def test_spans_are_found_by_the_beginning_of_their_id() -> None:
     for name in ("abcdef01", "abcdef0123456789"):
         assert look_up(tool_call("expand", {"ids": [name]}, "1"), record) == '[abcdef01] span "db" (0 s)'
     assert re.search("No entry", look_up(tool_call("expand", {"ids": ["m11"]}, "1"), record))
+
+
+def test_an_answer_is_of_the_latest_call_with_its_id():
+    def called(name):
+        return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": "{}"}}
+
+    messages = [
+        {"role": "assistant", "content": None, "tool_calls": [called("find")]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "one"},
+        {"role": "assistant", "content": None, "tool_calls": [called("book")]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "two"},
+    ]
+    texts = [entry.text for entry in entries_of(messages, ScenarioState())]
+    assert '"find": "one"' in texts[1]
+    assert '"book": "two"' in texts[3]

@@ -51,21 +51,35 @@ class Entry:
 def entries_of(messages: Sequence[Message], state: ScenarioState) -> list[Entry]:
     """The conversation, message by message; instructions to the agent included, for they may explain what it does."""
     records = state.view.records
-    names = {call.get("id", ""): call["function"]["name"] for message in messages for call in tool_calls_of(message)}
+    names = _names_of_results(messages)
     if len(records) != len(messages):  # a conversation that was not recorded, as in an adapter's own unit test
-        return [_entry(message, f"m{number}", "", names) for number, message in enumerate(messages, start=1)]
+        return [
+            _entry(message, f"m{number}", "", names[number - 1]) for number, message in enumerate(messages, start=1)
+        ]
     known = _known.setdefault(state, {})
-    return [_kept(known, record, message, names) for record, message in zip(records, messages, strict=True)]
+    together = zip(records, messages, names, strict=True)
+    return [_kept(known, record, message, name) for record, message, name in together]
 
 
-def _kept(
-    known: dict[str, tuple[MessageAdded, Entry]], record: MessageAdded, message: Message, names: dict[str, str]
-) -> Entry:
+def _names_of_results(messages: Sequence[Message]) -> list[str]:
+    """For each message the tool that it is an answer of, or ''.
+
+    Agents use an id again: it means the latest call so far.
+    """
+    called: dict[str, str] = {}
+    names: list[str] = []
+    for message in messages:
+        called |= {call.get("id", ""): call["function"]["name"] for call in tool_calls_of(message)}
+        names.append(called.get(message.get("tool_call_id", ""), "") if message["role"] == "tool" else "")
+    return names
+
+
+def _kept(known: dict[str, tuple[MessageAdded, Entry]], record: MessageAdded, message: Message, called: str) -> Entry:
     """The entry of an earlier call of the judge, if the message is still the same."""
     earlier = known.get(record.message_id)
     if earlier is not None and earlier[0] is record and message == record.message:
         return earlier[1]
-    entry = _entry(message, record.message_id, f" (turn {record.turn})", names)
+    entry = _entry(message, record.message_id, f" (turn {record.turn})", called)
     if message == record.message:
         known[record.message_id] = record, entry
     return entry
@@ -117,14 +131,13 @@ def _closed(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("</", "<\\/")
 
 
-def _entry(message: Message, message_id: str, place: str, names: dict[str, str]) -> Entry:
+def _entry(message: Message, message_id: str, place: str, called: str) -> Entry:
     role = message["role"]
     calls = tool_calls_of(message)
     lines = [_call_line(call) for call in calls]
     said = _content(message)
     if role == "tool":
-        call_id = message.get("tool_call_id", "")
-        name = names.get(call_id) or message.get("name") or "unknown tool"
+        name = called or message.get("name") or "unknown tool"
         return Entry(id=message_id, head=f"tool{place}", lines=(f" result of {quoted(name)}: {said}",))
     if said != '""' or not lines:
         lines.insert(0, f": {said}")

@@ -241,7 +241,7 @@ class Engine:
             return None
         ledger = ledger_for(budget, self.clock, owner="the execution")
         for spent in (run.spent for run in settings.known):
-            ledger.settle(Amount(), Amount(money=spent.cost, tokens=spent.usage.total_tokens))
+            ledger.count_earlier(Amount(money=spent.cost, tokens=spent.usage.total_tokens))
         return ledger
 
     def _concurrency(self, settings: Settings) -> int:
