@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
@@ -23,6 +22,7 @@ from duologue.agents.http_client import (
     Target,
     TooLongError,
     bounded,
+    checked_headers,
     checked_url,
     port_of,
     public_target,
@@ -42,7 +42,6 @@ _OK = 200
 _REDIRECTS = range(300, 400)
 _ENOUGH_TO_SHOW = 4096
 """Bytes of a refusal that are read: more than an error shows."""
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class HttpAgent(AgentAdapter):
@@ -89,7 +88,7 @@ class HttpAgent(AgentAdapter):
             ConfigurationError: the URL, a header or a number cannot be used.
         """
         self._url = _endpoint(url)
-        self._headers = _checked_headers(headers or {})
+        self._headers = checked_headers(headers or {})
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"timeout must be more than 0 seconds; found {timeout}")
         if send not in {"history", "new"}:
@@ -296,15 +295,6 @@ def _endpoint(url: str) -> SplitResult:
     if path in {"", "/v1"}:
         return parts._replace(path="/v1/chat/completions")
     return parts
-
-
-def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise ConfigurationError(f"{name!r} is not the name of an HTTP header")
-        if not (value.isascii() and value.isprintable()):
-            raise ConfigurationError(f"the value of the header '{name}' must be printable ASCII (it is not shown here)")
-    return dict(headers)
 
 
 def _as_data(text: str) -> object:

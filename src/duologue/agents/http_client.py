@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _KEPT_ALIVE = 100
 """Idle connections that a client keeps."""
 _PORTS = {"http": 80, "https": 443}
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class TooLongError(ValueError):
@@ -122,6 +124,16 @@ async def bounded(response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
         if size > limit:
             raise TooLongError(f"the answer is longer than {limit} bytes")
         yield chunk
+
+
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers, if they can be sent. Raises ConfigurationError, which does not show their values."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"{name!r} is not the name of an HTTP header")
+        if not (value.isascii() and value.isprintable()):
+            raise ConfigurationError(f"the value of the header '{name}' must be printable ASCII (it is not shown here)")
+    return dict(headers)
 
 
 def checked_url(url: str) -> SplitResult:
