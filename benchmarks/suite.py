@@ -3,9 +3,9 @@
     python benchmarks/suite.py [--runs 1 1000 10000] [--repeat N]
 
 One scenario of 3 written turns with four checks of turns and one of the conversation, played by an agent that is made
-of a prompt and a mock model that answers from a file. ``duologue run`` plays it as anybody would, with JSON results and
-journals, in a process of its own. Prints, for each number of runs, the best wall time of N, CPU time, the largest
-resident memory and what each run adds over a single one, and one JSON line.
+of a prompt and a mock model that answers from a file. ``duologue run`` plays it as anybody would, with JSON results, in
+a process of its own; with journals, which are written event by event, and without. Prints, for each number of runs, the
+best wall time of N, CPU time, resident memory and what each run adds over a single one, and one JSON line.
 """
 
 from __future__ import annotations
@@ -67,19 +67,21 @@ class Measured:
     """One number of runs: seconds of the fastest repetition, and the memory of the largest."""
 
     runs: int
+    journals: bool
     wall: float
     user: float
     system: float
     megabytes: float
 
 
-def play(folder: Path, runs: int) -> Measured:
+def play(folder: Path, runs: int, *, journals: bool) -> Measured:
     """Play the suite in a new process."""
     with tempfile.TemporaryDirectory() as out:
+        kept = "--journals" if journals else "--no-journals"
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         command = [sys.executable, "-m", "duologue", "run", str(folder), "--trials", str(runs), "--format", "json"]
         began = time.perf_counter()
-        process = subprocess.Popen([*command, "--out", f"{out}/results", "--ci"], **quiet)
+        process = subprocess.Popen([*command, "--out", f"{out}/results", "--ci", kept], **quiet)
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -88,12 +90,19 @@ def play(folder: Path, runs: int) -> Measured:
         written = len(list(Path(out, "results", "runs").iterdir()))
     if written != runs:
         raise SystemExit(f"{written} results were written; expected {runs}")
-    return Measured(runs=runs, wall=wall, user=used.ru_utime, system=used.ru_stime, megabytes=used.ru_maxrss / 1024)
+    return Measured(
+        runs=runs,
+        journals=journals,
+        wall=wall,
+        user=used.ru_utime,
+        system=used.ru_stime,
+        megabytes=used.ru_maxrss / 1024,
+    )
 
 
-def best(folder: Path, runs: int, repeat: int) -> Measured:
+def best(folder: Path, runs: int, repeat: int, *, journals: bool) -> Measured:
     """The fastest of several repetitions: what disturbs only ever adds."""
-    return min((play(folder, runs) for _ in range(repeat)), key=lambda measured: measured.wall)
+    return min((play(folder, runs, journals=journals) for _ in range(repeat)), key=lambda measured: measured.wall)
 
 
 def main() -> None:
@@ -106,13 +115,16 @@ def main() -> None:
         folder = Path(name)
         (folder / "suite.yaml").write_text(SUITE)
         (folder / "answers.yaml").write_text(ANSWERS)
-        play(folder, 1)  # so that no measurement writes bytecode
-        table = [best(folder, runs, options.repeat) for runs in options.runs]
-    print(f"{'runs':>7} {'wall s':>8} {'user s':>8} {'system s':>9} {'MB':>6} {'ms per run':>11}")
+        play(folder, 1, journals=True)  # so that no measurement writes bytecode
+        table = [
+            best(folder, runs, options.repeat, journals=journals) for journals in (False, True) for runs in options.runs
+        ]
+    print(f"{'runs':>7} {'journals':>9} {'wall s':>8} {'user s':>8} {'system s':>9} {'MB':>6} {'ms per run':>11}")
     first = table[0]
     for row in table:
         each = f"{(row.wall - first.wall) / (row.runs - first.runs) * 1000:.2f}" if row.runs > first.runs else ""
-        print(f"{row.runs:7} {row.wall:8.2f} {row.user:8.2f} {row.system:9.2f} {row.megabytes:6.0f} {each:>11}")
+        cells = f"{row.wall:8.2f} {row.user:8.2f} {row.system:9.2f} {row.megabytes:6.0f} {each:>11}"
+        print(f"{row.runs:7} {'yes' if row.journals else 'no':>9} {cells}")
     print(json.dumps({"benchmark": "suite", "rows": [asdict(row) for row in table]}))
 
 
