@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import duologue
-from duologue.cli.app import invoke
+from duologue.cli.app import app, invoke
 from duologue.cli.exit_codes import ExitCode, exit_code_of
 from duologue.conversation.result import ScenarioResult
 from duologue.vocabulary import RunStatus, Verdict
@@ -185,6 +186,20 @@ def test_version_help_and_unknown_commands(capsys):
     assert invoke(["--help"]) == 0
     assert "demo" in capsys.readouterr().out
     assert invoke(["rehearse"]) == ExitCode.USAGE
+
+
+def _commands(group, path=()):
+    for name, command in group.commands.items():
+        yield [*path, name]
+        yield from _commands(command, (*path, name)) if hasattr(command, "commands") else ()
+
+
+@pytest.mark.parametrize("command", list(_commands(typer.main.get_command(app))), ids=" ".join)
+def test_every_command_has_help(command, capsys):
+    assert invoke([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Usage:" in shown
+    assert " ".join(command) in shown
 
 
 def _result(verdict=None, status=RunStatus.COMPLETED):

@@ -95,6 +95,24 @@ def test_inspect_shows_what_there_is_and_what_combines(shop, capsys):
     assert "2 variants" in out
 
 
+def test_inspect_says_that_guardrails_decide_too(tmp_path, capsys):
+    path = tmp_path / "suite.yaml"
+    path.write_text("""\
+apiVersion: duologue/v1
+kind: Suite
+metadata: {name: guarded}
+spec:
+  agents: [{name: bot, model: mock, prompt: p}]
+  prompts: [{name: p, system_template: x, guardrails: [{type: banned_words, params: {words: [stale]}}]}]
+  scenarios: [{name: s, turns: [{content: Hello!}]}]
+""")
+    assert invoke(["inspect", str(path)]) == 0
+    assert "1 guardrail" in capsys.readouterr().out
+    path.write_text(path.read_text().replace("{type: banned_words,", "{type: banned_words, enabled: false,"))
+    assert invoke(["inspect", str(path)]) == 0
+    assert "nothing" in capsys.readouterr().out
+
+
 def test_inspect_counts_test_cases_as_they_will_be_planned(capsys):
     assert invoke(["inspect", str(ARENA), "--json"]) == 0
     shown = json.loads(said(capsys))
@@ -143,7 +161,7 @@ def test_convert_writes_an_arena_in_our_dialect(tmp_path, monkeypatch, capsys):
     assert out.endswith("Run it:  duologue run out/suite.yaml\n")
     assert load("out") == load(ARENA)
     assert invoke(["convert", str(ARENA), "out"]) == ExitCode.USAGE
-    assert "exists; nothing was written" in capsys.readouterr().err
+    assert "there already; nothing was written. Choose another name, or replace with --force" in capsys.readouterr().err
     assert invoke(["convert", str(ARENA), "out", "--force"]) == 0
 
 

@@ -140,7 +140,8 @@ def _run(out: Console, run: RunResult, folder: Path | None) -> None:
 
 def _finding(item: Finding) -> Text:
     ids = f" [{', '.join(map(one_line, item.message_ids))}]" if item.message_ids else ""
-    line = Text(f"  {item.kind} ", style="dim").append(one_line(item.name, _REASON), style="bold not dim")
+    kind = "" if item.kind == item.name else f"{item.kind} "
+    line = Text(f"  {kind}", style="dim").append(one_line(item.name, _REASON), style="bold not dim")
     return line.append(f": {one_line(item.text, _REASON)}" if item.text else "", style="not dim").append(ids)
 
 

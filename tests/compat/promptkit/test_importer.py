@@ -247,6 +247,12 @@ def test_ids_that_are_not_the_name_are_understood_with_a_warning(arena):
     assert any("'ann' is the id of 'anna'; names are what counts" in text for text in warnings(report))
 
 
+def test_a_prompt_that_is_refused_is_still_the_one_for_its_task(arena):
+    report = arena(read=validate, prompt=PROMPT.replace("  version: v1\n", "  versoin: v1\n"))
+    [error] = errors(report)
+    assert "unknown field 'versoin'" in error
+
+
 def test_a_persona_of_a_version_that_is_gone_is_an_error(arena):
     old = PERSONA.replace("system_prompt:", "prompt_activity:")
     assert "prompt_activity is no longer supported; expected system_template" in str(arena(read=validate, anna=old))
@@ -267,3 +273,53 @@ def test_a_resource_by_itself_is_read_by_itself(tmp_path, kind, spec, section):
     path = tmp_path / "one.yaml"
     path.write_text(manifest(kind, "it", spec))
     assert [item.name for item in getattr(load(path), section)] == ["it"]
+
+
+def test_limits_of_zero_and_empty_texts_are_not_set(arena):
+    policy = (
+        "  tool_policy: {tool_choice: auto, max_tool_calls_per_turn: 0, max_total_tool_calls: 0, max_cost_usd: 0}\n"
+    )
+    servers = """\
+  mcp_servers: [{name: files, command: run, transport: ""}]
+  judge_defaults: {prompt: "", prompt_registry: ""}
+  pack_file: ""
+"""
+    suite = arena(
+        arena=ARENA.replace("temperature: 0.5", "max_tokens: 0") + servers,
+        scenario=SCENARIO + policy + '  voice: ""\n',
+        m=PROVIDER + '  defaults: {temperature: 0, top_p: 1, max_tokens: 0}\n  request_timeout: ""\n',
+        prompt=PROMPT + "  tool_policy: {max_rounds: 0, max_tool_calls_per_turn: 2}\n  parameters: {max_tokens: 0}\n",
+    )
+    [scenario], [model], [prompt], [server] = suite.scenarios, suite.models, suite.prompts, suite.mcp_servers
+    assert set(vars(scenario.tool_policy).values()) == {"auto", None, ()}
+    assert (prompt.tool_policy.max_rounds, prompt.tool_policy.max_tool_calls_per_turn) == (None, 2)
+    assert (model.sampling.temperature, model.sampling.max_tokens, model.request_timeout) == (0, None, None)
+    assert (suite.defaults.max_tokens, prompt.parameters.max_tokens, scenario.voice) == (None, None, None)
+    assert (server.transport, suite.pack_file, suite.judge_defaults.prompt) == (None, None, None)
+
+
+@pytest.mark.parametrize("section", ["judge_defaults", "self_play", "globals", "defaults", "tools", "workflow"])
+def test_a_section_with_nothing_in_it_is_read_or_refused_where_it_is(arena, section):
+    text = ARENA.replace(
+        "  self_play:\n    personas: [{file: anna.yaml}]\n    roles: [{id: customer, provider: m}]\n", ""
+    )
+    report = arena(read=validate, arena=text.replace("  defaults: {temperature: 0.5}\n", "") + f"  {section}:\n")
+    assert all(f"spec.{section}: found nothing; expected a list" in text for text in errors(report)), errors(report)
+
+
+def test_sizes_of_pictures_that_tools_answer_with_are_understood(arena, tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "a.png").write_bytes(b"png")
+    tools = """\
+  tool_specs:
+    look:
+      description: looks
+      mode: mock
+      mock_parts: [{type: image, media: {mime_type: image/png, file_path: a.png, width: 640, height: 480}}]
+"""
+    for name in ("m", "prompt", "anna", "answers", "s"):
+        text = {"m": PROVIDER, "prompt": PROMPT, "anna": PERSONA, "answers": "{}"}.get(name)
+        (tmp_path / "parts" / f"{name}.yaml").write_text(text or manifest("Scenario", "s", SCENARIO))
+    suite = arena(arena=ARENA.replace("temperature: 0.5", "config_dir: parts") + tools)
+    part = suite.tools[0].mock_parts[0]
+    assert part["media"] == {"mime_type": "image/png", "file_path": "parts/a.png", "width": 640, "height": 480}

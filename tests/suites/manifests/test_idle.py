@@ -113,3 +113,16 @@ def test_a_share_of_a_single_run_is_told_unless_it_is_all_or_nothing(folder: Any
     assert "a recording is judged once" in second.message
     assert "a recording is judged once" in third.message
     assert found(folder, "  trials: 2\n" + SCENARIO + f"      checks: [{checks}]\n").warnings == ()
+
+
+def test_settings_of_relevance_without_effect_are_said(folder: Any) -> None:
+    policy = "      context_policy: {strategy: relevance, relevance: {provider: x, cache_embeddings: true}}\n"
+    (warning,) = found(folder, SCENARIO + policy).warnings
+    assert warning.position.field == "spec.scenarios[0].context_policy.relevance.cache_embeddings"
+
+
+@pytest.mark.parametrize("field", ["metric: {name: m, type: gauge}", "groups: [nightly]"])
+def test_settings_of_evals_without_effect_are_said(folder: Any, field: str) -> None:
+    evals = f"  pack_evals: [{{id: e, type: contains, trigger: every_turn, params: {{patterns: [x]}}, {field}}}]\n"
+    (warning,) = found(folder, SCENARIO + evals).warnings
+    assert warning.position.field == f"spec.pack_evals[0].{field.partition(':')[0]}"

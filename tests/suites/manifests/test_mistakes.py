@@ -116,6 +116,7 @@ MISTAKES = [
     ("persona: anna\n", "persona: otto\n", 45, "no persona is called 'otto'. Known: anna"),
     ("simulator: people", "simulator: peple", 46, "no simulator is called 'peple'; did you mean 'people'"),
     ("{judge: strict}", "{judge: strickt}", 31, "no judge is called 'strickt'; did you mean 'strict'"),
+    ("people, model: small", "people, model: locl", 28, "no model is called 'locl'; did you mean 'local'"),
     ("people, model: small", "people, model: smal", 28, r"simulators\[0\].model: no model is called 'smal'"),
     ("strict, model: small", "strict, model: smal", 30, r"judges\[0\].model: no model is called 'smal'"),
     (FIELD, "      agents: [bott]", 36, "no agent is called 'bott'; did you mean 'bot'"),

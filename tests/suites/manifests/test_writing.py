@@ -60,6 +60,16 @@ def test_every_arena_is_the_same_suite_in_one_file(case, tmp_path, monkeypatch):
             assert again.path(copy.mock_file).samefile(suite.path(model.mock_file))
 
 
+def test_files_that_tools_answer_with_go_with_the_suite(folder, tmp_path):
+    folder.put("shop/pictures/a.png", b"png")
+    part = {"type": "image", "media": {"mime_type": "image/png", "file_path": "pictures/a.png"}}
+    suite = Suite(name="s", tools=(Tool(name="look", description="d", mock_parts=(part,)),)).within(Path("shop"))
+    write_suite(suite, Path("copy"))
+    assert load("copy").path("pictures/a.png").read_bytes() == b"png"
+    write_suite(suite, Path("one.yaml"))
+    assert load("one.yaml").tools[0].mock_parts[0]["media"]["file_path"] == "shop/pictures/a.png"
+
+
 def test_what_is_in_one_file_reads_back_as_it_was(shop, folder):
     folder.put("suite.yaml", shop)
     suite = load("suite.yaml")
@@ -182,7 +192,9 @@ def test_what_no_file_can_hold_is_an_error(tmp_path):
 def test_files_that_exist_are_replaced_only_if_asked(tmp_path):
     suite = Suite(name="s", personas=(Persona(name="a"),))
     write_suite(suite, tmp_path)
-    with pytest.raises(ConfigurationError, match=r"suite\.yaml, .*personas/a\.yaml exists; nothing was written"):
+    with pytest.raises(
+        ConfigurationError, match=r"suite\.yaml, .*personas/a\.yaml: there already; nothing was written"
+    ):
         write_suite(suite, tmp_path)
     done = write_suite(suite.changed(name="t"), tmp_path, replace=True)
     assert load(tmp_path).name == "t"

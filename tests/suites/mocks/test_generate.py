@@ -216,3 +216,39 @@ def test_checks_by_one_judge_keep_what_it_said_of_each() -> None:
         "scores": both["scores"],
     }
     assert made.conflicts == ()
+
+
+def test_grades_of_metrics_are_written_by_name_beside_what_the_judge_said_of_criteria(tmp_path: Path) -> None:
+    grades = [
+        {"metric": "tool_routing", "score": None},
+        {"metric": "response_delivery", "score": 4},
+        {"metric": "grounding_fidelity", "score": 2},
+    ]
+    details = {"metrics": grades, "outcomes": [{"outcome": "It greets.", "met": True}]}
+    graded = CheckEvaluated(
+        name="m", kind="metrics", scope=Scope.CONVERSATION, turn=0, status=CheckStatus.FAILED, details=details
+    )
+    decided = JudgeDecided(
+        judge="strict",
+        turn=0,
+        kind="final",
+        verdict=Verdict.PASS,
+        decisions=[CriterionDecision(criterion="It books.", decision=Decision.MET)],
+    )
+    file = read_back(tmp_path, generate([run_of([], judgements=(decided,), checks=(graded,))]).text())
+    words = {
+        "tool_routing": "undecided",
+        "response_delivery": "pass",
+        "grounding_fidelity": "fail",
+        "It greets.": "pass",
+    }
+    other, strict = file.verdict("another", "s"), file.verdict("strict", "s")
+    assert other is not None
+    assert strict is not None
+    assert (other.criteria, other.scores) == (words, {"response_delivery": 0.8, "grounding_fidelity": 0.4})
+    assert (strict.criteria, strict.scores) == ({"It books.": "pass", **words}, other.scores)
+
+
+def test_metrics_that_asked_no_judge_write_nothing() -> None:
+    check = CheckEvaluated(name="m", kind="metrics", scope=Scope.CONVERSATION, turn=0, status=CheckStatus.PASSED)
+    assert generate([run_of([], checks=(check,))]).data == {}

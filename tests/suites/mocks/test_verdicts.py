@@ -135,6 +135,7 @@ async def graded(model: MockModel, **params: object) -> CheckEvaluated:
         ("pass", CheckStatus.PASSED, 1.0, [5, 5]),
         ("fail", CheckStatus.FAILED, 0.0, [0, 0]),
         ("{verdict: pass, score: 0.8}", CheckStatus.PASSED, None, [4, 5]),
+        ("{verdict: pass, score: 0.2, scores: {response_delivery: 0.8}}", CheckStatus.PASSED, None, [4, 5]),
         ("{verdict: pass, criteria: {response_delivery: fail}}", CheckStatus.FAILED, None, [0, 5]),
         ("{verdict: pass, criteria: {It greets.: fail}}", CheckStatus.FAILED, 1.0, [5, 5]),
     ],
@@ -145,6 +146,12 @@ async def test_a_verdict_is_a_grade_for_each_metric(
     check = await graded(judge_model(tmp_path, f"judges: {{strict: {written}}}"))
     assert (check.status, [item["score"] for item in check.details["metrics"]]) == (status, grades)
     assert score is None or check.score == score
+
+
+async def test_a_metric_that_is_undecided_does_not_apply(tmp_path: Path) -> None:
+    text = "judges: {strict: {verdict: pass, criteria: {tool_routing: undecided}}}"
+    check = await graded(judge_model(tmp_path, text), metrics=["tool_routing", "response_delivery"])
+    assert [item["score"] for item in check.details["metrics"]] == [None, 5]
 
 
 async def test_metrics_cannot_be_undecided(tmp_path: Path) -> None:

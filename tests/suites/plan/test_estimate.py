@@ -83,6 +83,15 @@ def test_judges_are_asked_by_checks_of_each_answer_of_the_end_and_of_the_suite()
     assert guess(scenarios=[scenario({**LINE, "checks": free})]).judge.calls == 0
 
 
+def test_the_judge_is_asked_once_for_all_metrics_and_not_at_all_for_none() -> None:
+    def asked(**params: object) -> int:
+        return guess(scenarios=[scenario(LINE, checks=[{"type": "metrics", "params": params}])]).judge.calls
+
+    assert asked() == asked(metrics=["response_delivery", "tool_routing"]) == 1
+    assert asked(metrics=[], expected_outcomes=["It is booked."]) == 1
+    assert asked(metrics=[], expected_tool_calls=[{"tool": "book"}]) == 0
+
+
 def test_trials_regions_and_perturbations_multiply() -> None:
     line = {"content": "{a}", "perturbations": {"a": ["1", "2"]}}
     found = guess(scenarios=[scenario(line, trials=3, regions=["uk", "us"])])

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,10 @@ async def test_answer_of_a_real_agent_is_read(desk_of: Any, web: Any, result: An
         ),
         ({"result": task("working")}, "the task is working"),
         ({"result": "text"}, "answered with neither a message nor a task"),
+        ({"result": {"kind": "task", "status": "odd", "artifacts": {"a": 1}}}, "the task is unknown"),
         ({"card": []}, "its card cannot be read"),
+        ({"card": {"skills": ["summarise", None]}}, "tool not found"),
+        ({"card": {"skills": 5}}, "tool not found"),
         ({"places": []}, "its card cannot be read: tool research: GET"),
     ],
 )
@@ -224,6 +228,26 @@ async def test_agent_that_does_not_answer_in_time_is_a_timeout(desk_of: Any, web
     web.hang = True
     desk = desk_of(suite=real(web.url, card=CARD, timeout_ms=100))
     assert "timed out" in (await desk("a2a_research_summarise", {"query": "x"})).error
+
+
+async def test_card_that_does_not_come_costs_all_who_wait_for_it_one_wait(desk_of: Any, web: Any) -> None:
+    web.hang = True
+    desk = desk_of(suite=real(f"{web.url}/research", timeout_ms=300))
+    answers = await asyncio.gather(*(desk("a2a_research_summarise", {"query": "x"}) for _ in range(5)))
+    assert len({answer.error for answer in answers}) == 1
+    assert "its card cannot be read" in answers[0].error
+    assert "timed out" in answers[0].error
+    assert [asked.target for asked in web.asked] == ["/research/.well-known/agent-card.json"]
+    web.hang = False
+    serve(web, message(TEXT))
+    assert (await desk("a2a_research_summarise", {"query": "x"})).error is None
+
+
+async def test_scheme_is_sent_as_it_is_written(desk_of: Any, web: Any) -> None:
+    serve(web, message(TEXT))
+    desk = desk_of(suite=real(web.url, auth={"scheme": "ApiKey", "token": "key-4711"}))
+    await desk("a2a_research_summarise", {"query": "x"})
+    assert {asked.headers["authorization"] for asked in web.asked} == {"ApiKey key-4711"}
 
 
 async def test_card_in_the_suite_saves_fetching_it(desk_of: Any, web: Any) -> None:

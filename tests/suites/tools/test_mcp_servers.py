@@ -122,6 +122,17 @@ async def test_server_that_says_nothing_is_not_waited_for(desk_of: Any, tmp_path
     assert await gone(int(pid.read_text()))
 
 
+async def test_server_that_does_not_start_costs_all_who_wait_for_it_one_wait(desk_of: Any, tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    code = f"import time; open({str(starts)!r}, 'a').write('x'); time.sleep(600)"
+    desk = desk_of(suite=suite(little(args=["-c", code], timeout_ms=500)))
+    answers = await asyncio.gather(*(desk("add") for _ in range(5)))
+    assert {answer.error for answer in answers} == {"MCP server 'little' did not start within 0.5 s"}
+    assert starts.read_text() == "x"
+    await desk("add")  # who comes later tries again
+    assert starts.read_text() == "xx"
+
+
 async def test_call_that_takes_too_long_is_an_error_and_the_server_goes_on(desk_of: Any) -> None:
     desk = desk_of(suite=suite(little(timeout_ms=20_000), tools=[
         Tool(name="slow", description="d", mode="mcp", timeout_ms=200)

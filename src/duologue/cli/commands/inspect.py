@@ -130,7 +130,13 @@ def _show_all(suite: Suite) -> None:
         table.add_column(column, overflow="fold")
     every = [combination(suite, scenario) for scenario in suite.scenarios]
     for scenario, found in zip(suite.scenarios, every, strict=True):
-        row = [scenario.name, _user(scenario, found), _agents(found), _decided_by(suite, scenario), _cases(found)]
+        row = [
+            scenario.name,
+            _user(scenario, found),
+            _agents(found),
+            _decided_by(suite, scenario, found),
+            _cases(found),
+        ]
         table.add_row(*(Text(clean(cell)) for cell in row))
     console.print(table)
     total = sum(found["test_cases"] for found in every)
@@ -181,10 +187,13 @@ def _agents(found: dict[str, Any]) -> str:
     return ", ".join(found["agents"])
 
 
-def _decided_by(suite: Suite, scenario: Scenario) -> str:
+def _decided_by(suite: Suite, scenario: Scenario, found: dict[str, Any]) -> str:
+    agents = [suite.named("agents", name) for name in found["agents"]]
+    prompts = [suite.prompt_for(agent.prompt or scenario.prompt) for agent in agents if agent and agent.model]
+    guardrails = max((sum(item.enabled for item in prompt.guardrails) for prompt in prompts if prompt), default=0)
     checks = len(suite.checks) + len(scenario.checks) + sum(len(turn.checks) for turn in scenario.turns)
-    parts = [(checks, "check"), (len(scenario.criteria), "criterion")]
-    words = {"check": "checks", "criterion": "criteria"}
+    parts = [(checks, "check"), (len(scenario.criteria), "criterion"), (guardrails, "guardrail")]
+    words = {"check": "checks", "criterion": "criteria", "guardrail": "guardrails"}
     return ", ".join(f"{count} {word if count == 1 else words[word]}" for count, word in parts if count) or "nothing"
 
 

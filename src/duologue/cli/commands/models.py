@@ -42,7 +42,10 @@ def list_models(as_json: JsonOption = False) -> int:
 
 @models.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="OWNER/REPOSITORY[/FILE.gguf] on the hub, or a name of the catalogue.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="OWNER/REPOSITORY or OWNER/REPOSITORY/FILE.gguf on the hub, or a name of the catalogue."),
+    ],
 ) -> int:
     """Fetch a model's weights from the Hugging Face hub. Says what it will download before it does."""
     from duologue.models import local

@@ -10,7 +10,7 @@ from typing import Any
 from duologue.compat.promptkit import resources
 from duologue.compat.promptkit.arena_shapes import KINDS
 from duologue.compat.promptkit.defaults import defaults_of
-from duologue.compat.promptkit.moving import Moved, each
+from duologue.compat.promptkit.moving import Moved, each, given, without
 from duologue.suites.files.positions import Mark, PlacedDict, PlacedList
 from duologue.suites.files.problems import Problems
 from duologue.suites.files.reading import read
@@ -55,10 +55,13 @@ class ArenaReader:
         spec, problems = self.spec, self.problems
         defaults = spec.get("defaults")
         self.base = defaults.get("config_dir") or "" if isinstance(defaults, PlacedDict) else ""
-        moved = Moved(spec).same("name", "labels", "annotations", "workflow", "mcp_servers", "a2a_agents", "voices")
-        moved.same("pack_evals", "state_store").field("pack_file", "pack_file", self._rebased)
-        given = defaults if isinstance(defaults, PlacedDict) else PlacedDict(spec.mark("defaults"))
-        moved.put("defaults", defaults_of(given, problems), given.home)
+        moved = Moved(spec).same(
+            "name", "labels", "annotations", "workflow", "a2a_agents", "voices", "pack_evals", "state_store"
+        )
+        moved.field("pack_file", "pack_file", lambda path: self._rebased(path) if path else None)
+        moved.field("mcp_servers", "mcp_servers", each(without("transport")))
+        written = defaults if isinstance(defaults, PlacedDict) else PlacedDict(spec.mark("defaults"))
+        moved.put("defaults", defaults_of(written, problems), written.home)
         moved.from_within("globals", checks="conversation_assertions")
         if "checks" in moved.made:
             moved.made["checks"] = each(resources.check)(moved.made["checks"])
@@ -85,7 +88,8 @@ class ArenaReader:
         for name, entry in self.spec.get("judge_specs", {}).items():
             judges.append(self._named(self._judge(entry), name))
         self._section(moved, "judges", judges)
-        moved.field("judge_defaults", "judge_defaults", self._judge_defaults)
+        if isinstance(self.spec.get("judge_defaults"), PlacedDict):
+            moved.field("judge_defaults", "judge_defaults", self._judge_defaults)
 
     def _rehearsed(self, moved: Moved) -> None:
         spec, problems = self.spec, self.problems
@@ -159,7 +163,8 @@ class ArenaReader:
 
     def _checked(self, spec: PlacedDict, kind: str, section: str) -> bool:
         if checked(KINDS[kind], spec, self.problems) is None:
-            self.broken.setdefault(section, set()).add(str(spec.get("name")))
+            names = {str(spec[key]) for key in ("name", "task_type") if key in spec}
+            self.broken.setdefault(section, set()).update(names)
             if section == "models":
                 self.broken.setdefault("agents", set()).add(str(spec.get("name")))
             return False
@@ -169,7 +174,7 @@ class ArenaReader:
     def _notes_other_id(self, spec: PlacedDict, section: str) -> None:
         """``metadata.name`` is the name, whatever ``spec.id`` says; references to the id are understood."""
         other, name = spec.get("id"), spec.get("name")
-        if isinstance(other, str) and other != name:
+        if isinstance(other, str) and name not in {"?", other}:
             told = f"'{other}' is not used: metadata.name is '{name}', and that is the name. Make them the same"
             self.problems.warning(spec.mark("id"), told)
             self.names.setdefault(f"{section}/{other}", str(name))
@@ -208,7 +213,7 @@ class ArenaReader:
         if value.get("prompt_registry"):
             told = "has no effect: prompts are looked up among prompt_configs; remove it"
             self.problems.warning(value.mark("prompt_registry").key(), told)
-        return Moved(value).same("prompt").made
+        return Moved(value).field("prompt", "prompt", given).made
 
     def _rebased(self, path: str) -> str:
         return rebased_path(path, self.base)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -120,6 +120,12 @@ class VoiceShape(Spec):
     provider: str
 
 
+class McpServerShape(McpServer):
+    """A server of tools; an empty text stands for what follows from the rest."""
+
+    transport: Literal["", "stdio", "sse", "streamable_http"] | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
 class GlobalsShape(Spec):
     """What is added to every scenario."""
 
@@ -145,7 +151,7 @@ class ArenaShape(Shape):
     memory: Any = None
     agents: Any = None
     deploy: Object = EMPTY
-    mcp_servers: Items[McpServer] = ()
+    mcp_servers: Items[McpServerShape] = ()
     a2a_agents: Items[A2aAgent] = ()
     state_store: Object = EMPTY
     defaults: DefaultsShape | None = None

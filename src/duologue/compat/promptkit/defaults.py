@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.compat.promptkit.moving import Moved
+from duologue.compat.promptkit.moving import Moved, given
 from duologue.suites.files.positions import PlacedDict, plain
 from duologue.suites.files.problems import Problems
 
-_SAME = ("temperature", "max_tokens", "seed", "concurrency", "run_timeout", "fail_on", "verbose")
+_SAME = ("temperature", "seed", "concurrency", "run_timeout", "fail_on", "verbose")
 _FORMATS = ("json", "html", "markdown", "junit")
 _OLD = {
     "html_report": "output.html.file",
@@ -34,7 +34,7 @@ def defaults_of(source: PlacedDict, problems: Problems) -> PlacedDict:
     for key in ("monitor", "inference"):
         if source.get(key):
             problems.warning(source.mark(key).key(), "is not used by this version of Duologue")
-    moved = Moved(source).same(*_SAME)
+    moved = Moved(source).same(*_SAME).field("max_tokens", "max_tokens", given)
     for key, value in _HOW_ARENAS_RUN.items():
         moved.put(key, value)
     output = _output(source)
@@ -42,8 +42,8 @@ def defaults_of(source: PlacedDict, problems: Problems) -> PlacedDict:
 
 
 def _output(source: PlacedDict) -> PlacedDict | None:
-    given = source.get("output")
-    inner = given if isinstance(given, PlacedDict) else PlacedDict(source.home)
+    written = source.get("output")
+    inner = written if isinstance(written, PlacedDict) else PlacedDict(source.home)
     moved = Moved(inner).same("dir", "formats")
     old = Moved(source).field("dir", "out_dir").field("formats", "output_formats").made
     for key, value in old.items():

@@ -62,6 +62,21 @@ def each(convert: Callable[[PlacedDict], Any]) -> Convert:
     return converted
 
 
-def positive(value: Any) -> Any:
-    """A number, or None for 0, which PromptKit takes for "not set"."""
-    return None if type(value) is int and value == 0 else value
+def given(value: Any) -> Any:
+    """The value, or None for 0 and an empty text, which PromptKit takes for "not set"."""
+    return None if type(value) in {int, float, str} and not value else value
+
+
+def without(*keys: str) -> Callable[[PlacedDict], PlacedDict]:
+    """A conversion that leaves out those of these fields that PromptKit takes for "not set"."""
+
+    def converted(source: PlacedDict) -> PlacedDict:
+        unset = [key for key in keys if given(source.get(key)) is None]
+        return PlacedDict(source.home, source.without(*unset), dict(source.marks))
+
+    return converted
+
+
+def inner(convert: Callable[[PlacedDict], PlacedDict]) -> Convert:
+    """A conversion of a mapping; anything else stays, to be refused where it is checked."""
+    return lambda value: convert(value) if isinstance(value, PlacedDict) else value

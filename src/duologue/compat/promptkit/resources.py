@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from duologue.compat.promptkit.moving import Moved, each, positive
+from duologue.compat.promptkit.moving import Moved, each, given, inner, without
 from duologue.suites.files.positions import PlacedDict, PlacedList, plain
 from duologue.suites.files.problems import Problems, hint, listed
 
@@ -13,6 +13,16 @@ _COMMON = ("name", "labels", "annotations")
 _PROVIDERS = {"claude": "anthropic", "gemini": "google", "azure-openai": "azure"}
 _OF_SPEECH = ("voice", "sample_rate", "audio_files")
 _UNUSED = ("stream_idle_timeout", "stream_retry", "stream_max_concurrent", "http_transport")
+_LIMITS = (
+    "max_tool_calls_per_turn",
+    "max_total_tool_calls",
+    "max_rounds",
+    "max_cost_usd",
+    "max_identical_tool_calls",
+)
+_policy = inner(without(*_LIMITS))
+"""Limits of 0 are none: manifests of some versions must have them."""
+_writing = inner(without("max_tokens"))
 _NO_EFFECT = "has no effect in PromptKit, and none here; remove it"
 
 
@@ -33,8 +43,9 @@ def scenario(source: PlacedDict, problems: Problems, roles: list[str] | None) ->
         if source.get(key):
             problems.warning(source.mark(key).key(), _NO_EFFECT)
     moved = Moved(source).same(*_COMMON, "description", "required_capabilities", "variables", "streaming")
-    moved.same("tool_policy", "context_policy", "duplex", "voice", "seed_memories", "steps", "pack")
-    moved.field("prompt", "task_type").field("background", "context_metadata").field("trials", "trials", positive)
+    moved.same("context_policy", "duplex", "seed_memories", "steps", "pack")
+    moved.field("tool_policy", "tool_policy", _policy).field("voice", "voice", given)
+    moved.field("prompt", "task_type").field("background", "context_metadata").field("trials", "trials", given)
     moved.field("agents", "providers").field("agent_group", "provider_group", lambda group: group or None)
     moved.field("checks", "conversation_assertions", each(check))
     moved.field("turns", "turns", each(lambda item: turn(item, problems, roles)))
@@ -49,7 +60,7 @@ def turn(source: PlacedDict, problems: Problems, roles: list[str] | None) -> Pla
     role = source.get("role")
     if role == "user":
         for key in ("persona", "turns", "max_turns"):
-            if positive(source.get(key)):
+            if given(source.get(key)):
                 problems.warning(source.mark(key).key(), "has no effect in a turn of the role user; remove it")
         return moved.made
     known = ["user", *(roles or [])]
@@ -61,7 +72,7 @@ def turn(source: PlacedDict, problems: Problems, roles: list[str] | None) -> Pla
         problems.error(source.mark("role"), told)
         return moved.put("content", "", source.mark("role")).made
     moved.put("role", "simulated_user", source.mark("role")).field("simulator", "role").same("persona")
-    moved.field("exchanges", "turns", positive).field("max_exchanges", "max_turns", positive)
+    moved.field("exchanges", "turns", given).field("max_exchanges", "max_turns", given)
     return moved.made
 
 
@@ -72,8 +83,9 @@ def model(source: PlacedDict, problems: Problems) -> PlacedDict:
         if source.get(key):
             problems.warning(source.mark(key).key(), "is not used by this version of Duologue")
     moved = Moved(source).same(*_COMMON, "model", "role", "base_url", "headers", "rate_limit", "pricing", "credential")
-    moved.same("platform", "capabilities", "unsupported_params", "request_timeout", "include_raw_output")
-    moved.field("provider", "type", lambda kind: _PROVIDERS.get(kind, kind)).field("sampling", "defaults")
+    moved.same("platform", "capabilities", "unsupported_params", "include_raw_output")
+    moved.field("request_timeout", "request_timeout", given).field("sampling", "defaults", _writing)
+    moved.field("provider", "type", lambda kind: _PROVIDERS.get(kind, kind))
     moved.from_within("additional_config", mock_file="mock_config")
     taken = {"mock_config"}
     if source.get("type") == "replay":
@@ -100,7 +112,7 @@ def persona(source: PlacedDict, problems: Problems) -> PlacedDict:
         told = "prompt_activity is no longer supported; expected system_template or system_prompt"
         problems.error(source.mark("prompt_activity").key(), told)
     moved = Moved(source).same(*_COMMON, "description", "goals", "constraints", "style", "system_prompt")
-    moved.same("system_template", "required_vars", "optional_vars", "fragments", "voice")
+    moved.same("system_template", "required_vars", "optional_vars", "fragments").field("voice", "voice", given)
     return moved.from_within("defaults", temperature="temperature", seed="seed").made
 
 
@@ -113,7 +125,8 @@ def prompt(source: PlacedDict, name: str, values: Any = None) -> PlacedDict:
         values: the arena's values for its variables.
     """
     moved = Moved(source).same("labels", "annotations", "version", "description", "system_template", "variables")
-    moved.same("fragments", "model_overrides", "allowed_tools", "media", "tool_policy", "parameters", "evals")
+    moved.same("fragments", "model_overrides", "allowed_tools", "media", "evals")
+    moved.field("tool_policy", "tool_policy", _policy).field("parameters", "parameters", _writing)
     moved.put("name", name, source.mark("name")).field("task", "task_type").field("guardrails", "validators")
     information = {
         key: plain(source[key])

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from duologue.suites.files.positions import Position
 from duologue.suites.files.problems import Problems
+from duologue.suites.specs.checking import PackEvalSpec
 from duologue.suites.specs.participants import Model, Persona, PersonaStyle, Sampling
 from duologue.suites.specs.prompt import Variable
 from duologue.suites.specs.running import Defaults, Output
-from duologue.suites.specs.scenario import ContextPolicy, Scenario, Turn
+from duologue.suites.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
 from duologue.suites.specs.speaking import Duplex
 from duologue.suites.specs.spec import Spec
 from duologue.suites.specs.suite import Suite, WorkflowState
@@ -24,7 +25,15 @@ _IDLE: dict[type[Spec], dict[str, str]] = {
     Persona: {"voice": _IN_TEXT},
     PersonaStyle: {"expressive": _IN_TEXT, "characterization_rubric": _IN_TEXT},
     ContextPolicy: {"cache_breakpoints": "the provider decides"},
+    Relevance: {
+        "always_keep_system_role": "the instruction is always sent",
+        "cache_embeddings": "a run keeps the vectors that it has",
+    },
     Variable: {"validation": "values are used as they are", "binding": "give the variable a value"},
+    PackEvalSpec: {
+        "metric": "scores are in the results, by the eval's id",
+        "groups": "evals are chosen by their type, with --eval-type",
+    },
     WorkflowState: {"persistence": "the whole conversation is kept"},
     Output: {"options": "each format has one form"},
     Suite: {"state_store": "a run keeps what it needs in memory, and in its journal"},

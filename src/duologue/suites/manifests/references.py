@@ -10,7 +10,7 @@ from duologue.suites.files.positions import Position
 from duologue.suites.files.problems import Problems, listed, unknown
 from duologue.suites.manifests.assembling import SECTIONS
 from duologue.suites.specs.choosing import agents_of, personas_of, perturbations_of, regions_of, trials_of
-from duologue.suites.specs.participants import is_model_name
+from duologue.suites.specs.participants import READY_MODELS, is_model_name
 from duologue.suites.specs.prompt import Prompt
 from duologue.suites.specs.scenario import Scenario, Turn
 from duologue.suites.specs.spec import Spec
@@ -64,7 +64,7 @@ class _Looker:
     def look_for_model(self, spec: Spec, field: str, name: str | None) -> None:
         """An error if that is neither a model of the suite nor the full name of one."""
         if name is not None and not is_model_name(name):
-            self.look(spec, (field,), "model", name, self.names("models"))
+            self.look(spec, (field,), "model", name, [*self.names("models"), *READY_MODELS])
 
     def duplicates(self) -> None:
         """An error for each name that two resources share."""

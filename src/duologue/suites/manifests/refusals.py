@@ -63,7 +63,9 @@ def _tell(
         place = _home(data, loc[:-1]) or mark
         problems.error(_within(place, name), f"the field '{name}' is missing")
     elif not (kind == "too_short" and item["input"]) and not problems.has_error_at(mark.value()):
-        problems.error(mark, _refused(item, mark))
+        problems.error(
+            mark, _refused(item, mark) + _fields_advice(kind, [names.get(n, n) for n in _fields_at(model, loc)])
+        )
 
 
 def _home(data: Any, loc: Sequence[str | int]) -> Mark | None:
@@ -97,6 +99,10 @@ def _advice(kind: str, value: Any, mark: Mark) -> str:
     if kind in {"tuple_type", "list_type"} and isinstance(value, (str, dict)):
         return ". Begin each item with '- '"
     return ""
+
+
+def _fields_advice(kind: str, fields: Sequence[str]) -> str:
+    return f". Fields here: {listed(fields)}" if kind == "model_type" and fields else ""
 
 
 def _expected(kind: str, item: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What can be wrong with a suite whose parts are all well formed: names, files, variables, checks.
 
-Each part has a module of its own: names in ``references``, prompts in ``variables``, checks in ``checks_within``.
+Each part has a module of its own: names in ``references``, prompts in ``variables``, tools in ``tools_within``, checks
+in ``checks_within``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from duologue.suites.manifests.checks_within import find_broken_checks
 from duologue.suites.manifests.idle import find_idle_settings
 from duologue.suites.manifests.packs import with_pack
 from duologue.suites.manifests.references import find_broken_references
+from duologue.suites.manifests.tools_within import find_broken_tools
 from duologue.suites.manifests.variables import find_open_variables
 from duologue.suites.specs.environment import missing, references
 from duologue.suites.specs.paths import PATTERN, matching_files, written_paths
@@ -41,6 +43,7 @@ def validated(draft: Draft, problems: Problems, *, whole: bool = True) -> Suite 
         find_broken_references(suite, draft.broken, problems)
         find_open_variables(suite, problems)
         _find_broken_answers(suite, problems)
+    find_broken_tools(suite, problems)
     find_broken_checks(suite, problems, whole=whole)
     return suite
 
@@ -71,7 +74,7 @@ def _find_unset_headers(suite: Suite, problems: Problems) -> None:
 def _find_missing_files(suite: Suite, problems: Problems) -> None:
     for spec, field, written in written_paths(suite):
         if (
-            field in {"credential_file", "schema_file"}
+            field in {"credential_file", "schema_file", "mock_parts"}
             or missing(written)
             or (field == "target" and ".py:" not in written)
         ):

@@ -35,6 +35,7 @@ _COPIED = frozenset(
         "file_path",
         "path",
         "mock_template_file",
+        "mock_parts",
         "pack_file",
         "pack",
         "recording",
@@ -86,7 +87,9 @@ def write_suite(suite: Suite, target: Path, *, replace: bool = False) -> Written
     places = [*(folder / name for name in texts), *copies]
     there = [str(path) for path in places if path.exists()]
     if there and not replace:
-        raise ConfigurationError(f"{', '.join(there[:5])} exists; nothing was written")
+        more = f" and {len(there) - 5} more" if len(there) > 5 else ""
+        told = f"{', '.join(there[:5])}{more}: there already; nothing was written"
+        raise ConfigurationError(f"{told}. Choose another name, or replace with --force")
     for name, text in texts.items():
         _write(folder / name, text)
     for path, (_, source) in copies.items():

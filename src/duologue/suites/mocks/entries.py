@@ -18,6 +18,9 @@ _WORDS: dict[Decision, Word] = {
     Decision.UNMET: "fail",
     Decision.INCONCLUSIVE: "undecided",
 }
+_HIGHEST_GRADE = 5
+_LOW = 2
+"""The highest grade of a metric that says that something went wrong."""
 _LINKS = {"image_url": "image", "audio_url": "audio", "video_url": "video"}
 
 
@@ -80,6 +83,8 @@ def decisions_entry(decisions: Sequence[CriterionDecision]) -> Data:
 
 def judgement_entry(check: CheckEvaluated) -> Data | None:
     """What a judge said for a check; None if none was asked."""
+    if check.kind == "metrics":
+        return _grades_entry(check)
     passed = check.details.get("judge_passed")
     if not isinstance(passed, bool) or check.status not in {CheckStatus.PASSED, CheckStatus.FAILED}:
         return None
@@ -88,3 +93,19 @@ def judgement_entry(check: CheckEvaluated) -> Data | None:
     if isinstance(score, (int, float)):
         made |= {"scores": {asked: score}} if asked else {"score": score}
     return {**made, "reasoning": check.explanation} if check.explanation else made
+
+
+def _grades_entry(check: CheckEvaluated) -> Data | None:
+    """The grades of metrics, by name, and the outcomes, by text; a metric that did not apply is undecided."""
+    words: dict[str, Word] = {}
+    scores: dict[str, float] = {}
+    for grade in check.details.get("metrics", ()):
+        score = grade["score"]
+        words[grade["metric"]] = "undecided" if score is None else "pass" if score > _LOW else "fail"
+        if score is not None:
+            scores[grade["metric"]] = score / _HIGHEST_GRADE
+    for outcome in check.details.get("outcomes", ()):
+        words[outcome["outcome"]] = "pass" if outcome["met"] else "fail"
+    if not words:
+        return None
+    return {"criteria": words, "scores": scores} if scores else {"criteria": words}

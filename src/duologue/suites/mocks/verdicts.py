@@ -72,11 +72,18 @@ def _grades(entry: VerdictShape, request: ModelRequest, fields: dict[str, Any]) 
     common = {"reason": entry.reasoning or _REASON, "evidence": _evidence(asked)}
     found: dict[str, dict[str, Any]] = {name: {} for name in fields}
     for name, form in fields.get("metrics", {}).get("properties", {}).items():
-        found["metrics"][name] = {**common, **_grade(_decided(entry, name), entry.score, form["properties"])}
+        found["metrics"][name] = {**common, **_graded(entry, name, form["properties"])}
     outcomes = _OUTCOME.findall(asked) if "outcomes" in fields else []
     for name, text in outcomes:
         found["outcomes"][name] = {**common, "met": _decided(entry, str(json.loads(text))) == "pass"}
     return found
+
+
+def _graded(entry: VerdictShape, name: str, form: dict[str, Any]) -> dict[str, Any]:
+    """The grade of one metric: the score that is written for it, else for all, else that of its word."""
+    if entry.criteria.get(name) == "undecided":
+        return {"applies": False, "passed" if "passed" in form else "score": None, "failure_code": None}
+    return _grade(_decided(entry, name), entry.scores.get(name, entry.score), form)
 
 
 def _grade(word: Word, share: float | None, form: dict[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,8 @@ def _judged(checks: list[CheckSpec] | tuple[CheckSpec, ...]) -> int:
 
 
 def _asks_a_judge(check: CheckSpec) -> bool:
+    if check.type == "metrics":  # one request for all of them, unless nothing is asked of a model
+        return bool(check.params.get("metrics", True) or check.params.get("expected_outcomes"))
     try:
         return issubclass(find(check.type)[0].parameters, Judged)
     except ConfigurationError:

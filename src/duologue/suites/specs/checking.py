@@ -102,7 +102,7 @@ class PackEvalSpec(Spec):
     sample_percentage: float = 5
     """Of turns or runs, for triggers that sample; 0 to 100."""
     metric: JsonObject | None = None
-    """How its score is exported: name, type, range, labels."""
+    """How other systems export its score: name, type, range, labels. Has no effect here."""
     threshold: Threshold | None = None
     """What counts as passing."""
     message: str | None = None
@@ -110,4 +110,4 @@ class PackEvalSpec(Spec):
     when: Condition | None = None
     """When it applies."""
     groups: Items[str] = ()
-    """For choosing evals."""
+    """How other systems choose evals. Has no effect here."""

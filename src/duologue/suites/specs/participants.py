@@ -275,6 +275,10 @@ class Voice(Spec):
     """A model of the suite that speaks."""
 
 
+READY_MODELS = ("local", "mock")
+"""Names of models that every suite has."""
+
+
 def is_model_name(name: str) -> bool:
     """Whether that could be a model of a provider, such as ``openai/gpt-5-mini``, and needs no entry in the suite."""
-    return "/" in name or ":" in name or name in {"local", "mock"}
+    return "/" in name or ":" in name or name in READY_MODELS

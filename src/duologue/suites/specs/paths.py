@@ -19,6 +19,8 @@ PATTERN = frozenset("*?[")
 
 _PATHS_IN_PARAMS = ("schema_file",)
 """Parameters of checks that name a file."""
+_PARTS = "mock_parts"
+"""Pieces of a tool's answer, whose media may be files."""
 
 
 def rebased_path(path: str, folder: str) -> str:
@@ -49,6 +51,8 @@ def rebased(spec: S, folder: str, *, but: Container[str] = ()) -> S:
             changes[name] = value if value in but else rebased_path(value, folder)
         elif name == "params" and isinstance(value, dict):
             changes[name] = _rebased_params(cast("dict[str, Any]", value), folder, but)
+        elif name == _PARTS:
+            changes[name] = tuple(_rebased_part(part, folder, but) for part in cast("tuple[Any, ...]", value))
         elif isinstance(value, Spec):
             changes[name] = rebased(value, folder, but=but)
         elif isinstance(value, tuple) and value and isinstance(value[0], Spec):
@@ -62,6 +66,19 @@ def _rebased_params(params: dict[str, Any], folder: str, but: Container[str]) ->
     return {**params, **{key: rebased_path(value, folder) for key, value in found if value not in but}}
 
 
+def _rebased_part(part: Any, folder: str, but: Container[str]) -> Any:
+    path = _file_of(part)
+    if path is None or path in but:
+        return part
+    return {**part, "media": {**part["media"], "file_path": rebased_path(path, folder)}}
+
+
+def _file_of(part: Any) -> str | None:
+    media: Any = cast("dict[str, Any]", part).get("media") if isinstance(part, dict) else None
+    path: Any = cast("dict[str, Any]", media).get("file_path") if isinstance(media, dict) else None
+    return path if isinstance(path, str) else None
+
+
 def _paths_in(params: dict[str, Any]) -> list[tuple[str, str]]:
     return [(key, value) for key in _PATHS_IN_PARAMS if isinstance(value := params.get(key), str)]
 
@@ -73,6 +90,8 @@ def written_paths(spec: Spec) -> Iterator[tuple[Spec, str, str]]:
             yield spec, name, value
         elif name == "params" and isinstance(value, dict):
             yield from ((spec, key, path) for key, path in _paths_in(cast("dict[str, Any]", value)))
+        elif name == _PARTS:
+            yield from ((spec, name, path) for part in value if (path := _file_of(part)) is not None)
         elif isinstance(value, Spec):
             yield from written_paths(value)
         elif isinstance(value, tuple):

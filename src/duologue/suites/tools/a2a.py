@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from duologue.messages import JsonValue
 from duologue.models.base import ToolSpec
@@ -146,7 +146,9 @@ def _real(agent: A2aAgent, network: Callable[[], Web]) -> RemoteAgent:
 
 def skills_in(card: dict[str, Any], agent: A2aAgent) -> Iterator[Skill]:
     """The skills of an agent that the suite lets through."""
-    for item in card.get("skills") or ():
+    written: Any = card.get("skills")
+    items = cast("list[Any]", written) if isinstance(written, list) else []
+    for item in (cast("dict[str, Any]", item) for item in items if isinstance(item, dict)):
         skill = Skill(id=str(item.get("id") or item.get("name")), description=_told(card, item))
         if _let_through(skill.id, agent.skill_filter):
             yield skill

@@ -16,10 +16,12 @@ from duologue.suites.specs.environment import expand
 from duologue.suites.specs.suite import A2aAgent
 from duologue.suites.tools.a2a_made_up import result_of
 from duologue.suites.tools.answers import Result, ToolFault, seconds_of
+from duologue.suites.tools.attempts import Attempts
 from duologue.suites.tools.web import Request, Web, headers_of
 
 _CARDS = ("agent-card.json", "agent.json")
 _FAILED = {"failed", "rejected", "canceled", "auth-required"}
+_AUTH = ("scheme", "token", "token_env")
 _UNFINISHED = {"submitted", "working", "unknown"}
 
 
@@ -30,7 +32,7 @@ class RemoteAgent:
         self._agent = agent
         self._web = web
         self._seconds = seconds_of(agent.timeout_ms)
-        self._lock = asyncio.Lock()
+        self._fetches = Attempts()
         self._card: dict[str, Any] | None = None
         self._asked = 0
 
@@ -40,10 +42,7 @@ class RemoteAgent:
         Raises:
             ToolFault: it cannot be fetched.
         """
-        async with self._lock:
-            if self._card is None:
-                self._card = self._agent.card or await self._fetched()
-            return self._card
+        return await self._fetches.first(lambda: self._card or self._agent.card, self._fetched)
 
     async def ask(self, skill: str, query: str) -> Result:
         """What the agent answers. Raises ToolFault."""
@@ -82,14 +81,22 @@ class RemoteAgent:
         """The card: at the address itself if that is one, else at the well-known places below it and at its root."""
         base = self._base
         places = [base] if base.endswith(".json") else _places(base)
-        first: ToolFault | None = None
-        for place in places:
-            request = self._request("GET", place)
-            try:
-                return _object((await self._web.send(request)).body, request)
-            except ToolFault as fault:
-                first = first or fault
-        raise ToolFault(f"agent {self._agent.name}: its card cannot be read: {first}")
+        faults: list[ToolFault] = []
+        try:
+            async with asyncio.timeout(self._seconds):  # for all places together: a host is slow at each
+                for place in places:
+                    try:
+                        self._card = await self._read(place)
+                        return self._card
+                    except ToolFault as fault:
+                        faults.append(fault)
+        except TimeoutError:
+            faults.append(self._request("GET", base).fault(f"timed out: no card within {self._seconds:g} s"))
+        raise ToolFault(f"agent {self._agent.name}: its card cannot be read: {faults[0]}")
+
+    async def _read(self, place: str) -> dict[str, Any]:
+        request = self._request("GET", place)
+        return _object((await self._web.send(request)).body, request)
 
     def _request(self, method: str, url: str, body: Any = None) -> Request:
         headers, secrets = headers_of({**_signed_in(self._agent), **self._agent.headers}, self._agent.headers_from_env)
@@ -114,16 +121,23 @@ def _signed_in(agent: A2aAgent) -> dict[str, str]:
     """The header that signs in: ``auth: {scheme: bearer, token: … or token_env: NAME}``."""
     if not agent.auth:
         return {}
-    scheme, token, variable = (agent.auth.get(name) for name in ("scheme", "token", "token_env"))
-    if unknown := agent.auth.keys() - {"scheme", "token", "token_env"}:
+    check_auth(agent)
+    scheme, token, variable = (agent.auth.get(name) for name in _AUTH)
+    value = expand(str(token)) if token else os.environ.get(str(variable))
+    if not value:
+        raise ConfigurationError(f"a2a agent '{agent.name}': auth: the environment variable {variable} is not set")
+    written = str(scheme or "Bearer")
+    return {"Authorization": f"{written.capitalize() if written.islower() else written} {value}"}
+
+
+def check_auth(agent: A2aAgent) -> None:
+    """Refuse an ``auth`` that cannot be understood. Raises ConfigurationError."""
+    if unknown := agent.auth.keys() - set(_AUTH):
         raise ConfigurationError(
             f"a2a agent '{agent.name}': auth: scheme, token and token_env are known; found {', '.join(sorted(unknown))}"
         )
-    value = expand(str(token)) if token else os.environ.get(str(variable))
-    if not value:
-        found = f"the environment variable {variable} is not set" if variable else "token or token_env is missing"
-        raise ConfigurationError(f"a2a agent '{agent.name}': auth: {found}")
-    return {"Authorization": f"{str(scheme or 'Bearer').capitalize()} {value}"}
+    if agent.auth and not (agent.auth.get("token") or agent.auth.get("token_env")):
+        raise ConfigurationError(f"a2a agent '{agent.name}': auth: token or token_env is missing")
 
 
 def _object(body: bytes, request: Request) -> dict[str, Any]:
@@ -143,7 +157,8 @@ def _result(answer: Any, request: Request) -> Result:
     value = cast("dict[str, Any]", answer)
     if value.get("kind") == "message" or ("parts" in value and "status" not in value):
         return result_of(_parts(value))
-    status = cast("dict[str, Any]", value.get("status") or {})
+    found = value.get("status")
+    status = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     said = _parts(status.get("message"))
     made = [part for artifact in _list(value.get("artifacts")) for part in _parts(artifact)]
     state = str(status.get("state") or "unknown")

@@ -18,6 +18,7 @@ from duologue.messages import JsonValue
 from duologue.suites.specs.environment import filled
 from duologue.suites.specs.suite import McpServer, Suite
 from duologue.suites.tools.answers import Result, ToolFault, seconds_of
+from duologue.suites.tools.attempts import Attempts
 from duologue.suites.tools.mcp_results import result_of
 from duologue.suites.tools.open_things import OpenThings
 from duologue.suites.tools.web import headers_of, without
@@ -40,7 +41,7 @@ class McpConnection:
         self._suite = suite
         self._open_things = open_things
         self._seconds = seconds_of(server.timeout_ms)
-        self._lock = asyncio.Lock()
+        self._starts = Attempts()
         self._client: Any = None
         self._tools: dict[str, dict[str, Any]] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -85,15 +86,12 @@ class McpConnection:
         self._forget_complaints()
 
     async def _connected(self) -> Any:
-        async with self._lock:
-            if self._client is None:
-                if not self._promised:
-                    self._open_things.on_close(self.aclose, f"the MCP server '{self.name}'")
-                    self._promised = True
-                await self._start()
-            return self._client
+        return await self._starts.first(lambda: self._client, self._start)
 
-    async def _start(self) -> None:
+    async def _start(self) -> Any:
+        if not self._promised:
+            self._open_things.on_close(self.aclose, f"the MCP server '{self.name}'")
+            self._promised = True
         server = filled(self._server)
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._finished = asyncio.Event()
@@ -101,6 +99,7 @@ class McpConnection:
         try:
             async with asyncio.timeout(self._seconds):
                 self._client, self._tools = await ready
+                return self._client
         except TimeoutError as error:
             self._keeper.cancel()
             await self._end()
@@ -189,7 +188,7 @@ class McpConnection:
     async def _gone(self, client: Any, error: Exception) -> ToolFault:
         """The server is gone: the next call starts it again."""
         told = f"is gone: {_shown(error)}{self._complaint()}"
-        async with self._lock:
+        async with self._starts.lock:
             if self._client is client:
                 await self._end()
         return self._fault(told)

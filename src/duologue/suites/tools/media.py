@@ -11,7 +11,22 @@ from pydantic import ValidationError
 from duologue.errors import ConfigurationError
 from duologue.messages import ContentPart
 from duologue.suites.specs.content import Media, Part
+from duologue.suites.specs.spec import Amount
 from duologue.suites.specs.suite import Suite
+
+
+class _MadeMedia(Media):
+    """A picture, sound or film that a tool answers with."""
+
+    width: Amount | None = None
+    """Pixels, where the data itself does not say it."""
+    height: Amount | None = None
+    """Pixels, where the data itself does not say it."""
+
+
+class _MadePart(Part):
+    media: _MadeMedia | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
 
 _READY = ("image_url", "input_audio", "video_url", "file")
 
@@ -60,7 +75,7 @@ def _part(item: Mapping[str, Any], suite: Suite, where: str) -> ContentPart:
     if any(name in item for name in _READY):
         return dict(item)  # pyright: ignore[reportReturnType]
     try:
-        part = Part.model_validate(dict(item))
+        part = _MadePart.model_validate(dict(item))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
@@ -70,8 +85,8 @@ def _part(item: Mapping[str, Any], suite: Suite, where: str) -> ContentPart:
     return _media(part.media, suite, where)
 
 
-def _media(media: Media, suite: Suite, where: str) -> ContentPart:
-    facts = {name: value for name, value in (("detail", media.detail), ("caption", media.caption)) if value}
+def _media(media: _MadeMedia, suite: Suite, where: str) -> ContentPart:
+    facts = {name: value for name in ("detail", "caption", "width", "height") if (value := getattr(media, name))}
     if media.url or media.storage_reference:
         return linked_part(media.mime_type, media.url or str(media.storage_reference), facts)
     if media.data is not None:

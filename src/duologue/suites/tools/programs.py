@@ -28,6 +28,8 @@ from duologue.suites.tools.answers import Occasion, Result, Run, ToolFault, seco
 from duologue.suites.tools.open_things import OpenThings
 from duologue.suites.tools.web import TELLING, without
 
+NO_SANDBOX = frozenset({None, "", "none", "direct"})
+"""Values of ``sandbox`` by which a program runs as it is."""
 _LONGEST_ANSWER = 10 * 1024 * 1024
 """Bytes."""
 _SHOWN = 300
@@ -80,7 +82,7 @@ def program(tool: Tool, suite: Suite, open_things: OpenThings) -> Run:
     binding = tool.exec
     if binding is None:
         raise ConfigurationError(f"tool '{tool.name}' has the mode exec, but not the field 'exec'")
-    if binding.sandbox not in {None, "", "none", "direct"}:
+    if binding.sandbox not in NO_SANDBOX:
         raise ConfigurationError(
             f"tool '{tool.name}': there is no sandbox '{binding.sandbox}'; remove exec.sandbox, and start the program "
             "with a command that isolates it"
