@@ -1,8 +1,7 @@
-"""What is seen while an execution goes on: plain lines for logs, a bar for a terminal, a live page if asked for."""
+"""What is seen while an execution goes on: plain lines for logs, a bar for a terminal."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, TextIO
 
 from duologue.reports.escaping import one_line
@@ -21,24 +20,6 @@ _EVERY = 200
 _MILESTONES = 20
 _REASON = 160
 STOPPING = "Stopping: runs that are under way finish. Ctrl-C again cancels them."
-
-
-def progress(*, live: bool = False, plain: bool = False, out: TextIO | None = None) -> Observer:
-    """The observer that fits: a page or a bar needs a terminal, everything else gets plain lines.
-
-    Args:
-        live: a page with the runs that are under way.
-        plain: lines, even on a terminal.
-        out: where to; None for standard error, so that standard output holds only the results.
-    """
-    stream = out or sys.stderr
-    if plain or not stream.isatty():
-        return PlainLines(stream)
-    if live:
-        from duologue.reports.live import LivePage
-
-        return LivePage(stream)
-    return Bar(stream)
 
 
 class PlainLines(Observer):

@@ -122,7 +122,7 @@ def _as_json(done: Done) -> dict[str, Any]:
 def _observers(shown: Shown) -> list[Observer]:
     if shown.as_json or shown.quiet:
         return []
-    from duologue.reports.progress import progress
+    from duologue.reports.watching import progress
 
     return [progress(live=shown.tui, plain=shown.ci)]
 
