@@ -53,17 +53,6 @@ def closed(data: PlacedDict, known: Sequence[str], problems: Problems) -> None:
             problems.error(data.mark(key).key(), told)
 
 
-def text_at(data: PlacedDict, key: str, problems: Problems) -> str | None:
-    """A field that must be a text, if it is there."""
-    value = data.get(key)
-    if value is None and key not in data:
-        return None
-    if isinstance(value, str) and value:
-        return value
-    problems.error(data.mark(key), f"found {shown(value)}; expected a text")
-    return None
-
-
 def _kind(data: PlacedDict, problems: Problems, api: str, kinds: Sequence[str]) -> str | None:
     found = data.get("apiVersion")
     if found != api:

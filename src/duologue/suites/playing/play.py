@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duologue.context import Clock, Context, Ids, RandomIds, SystemClock
+from duologue.context import Clock, Context, RandomIds, SystemClock
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.streaming import StreamChunk, chunks_of
 from duologue.errors import ConfigurationError, DuologueError
@@ -250,15 +250,11 @@ class CaseIds:
 
     def __init__(self, run_id: str, clock: Clock) -> None:
         self._run_id = run_id
-        self._others: Ids = _shared_ids(clock)
+        self._others = RandomIds(clock)
 
     def new(self, prefix: str) -> str:
         """The run's id, or another."""
         return self._run_id if prefix == "run" else self._others.new(prefix)
-
-
-def _shared_ids(clock: Clock) -> Ids:
-    return RandomIds(clock)
 
 
 def not_begun(case: TestCase, run_id: str, error: BaseException, *, told: str = "The run could not begin") -> RunResult:
@@ -272,15 +268,4 @@ def not_begun(case: TestCase, run_id: str, error: BaseException, *, told: str = 
         termination=Termination.ERROR,
         reasoning=f"{told}: {error}",
         error=info,
-    )
-
-
-def cancelled_before(case: TestCase, run_id: str) -> RunResult:
-    """The result of a case that was cancelled before it began."""
-    return replace(
-        not_begun(case, run_id, DuologueError("cancelled")),
-        status=RunStatus.CANCELLED,
-        termination=Termination.CANCELLED,
-        reasoning="The execution was cancelled before the run began.",
-        error=None,
     )
