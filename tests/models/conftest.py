@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patient_clock import PatientClock
 
 from duologue.models.clients import LoopClients
 from duologue.models.limits import ProviderLimits
@@ -25,24 +26,6 @@ assert _SPEC.loader
 fakes = importlib.util.module_from_spec(_SPEC)
 sys.modules["openai_server"] = fakes
 _SPEC.loader.exec_module(fakes)
-
-
-class PatientClock:
-    """Time passes only by sleeping, and sleeping takes no time."""
-
-    def __init__(self, start: float = 1_700_000_000.0) -> None:
-        self.time = start
-        self.sleeps: list[float] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.time += seconds
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patient_clock import PatientClock
 
 from duologue.context import Context
 from duologue.conversation.adapter import AgentInput, JudgmentRequest
@@ -41,24 +42,6 @@ BOOKING: list[Message] = [
     tool_message("call_1", '{"ok": true, "table": 12}'),
     assistant_message("You have table 12 at 7:30."),
 ]
-
-
-class PatientClock:
-    """Time passes only by sleeping, and sleeping takes no time."""
-
-    def __init__(self) -> None:
-        self.time = 1_700_000_000.0
-        self.sleeps: list[float] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.time += seconds
 
 
 @pytest.fixture

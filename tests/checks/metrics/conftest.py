@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patient_clock import PatientClock
 
 from duologue.checks.metrics import PREDEFINED, TASK_COMPLETION, Metric
 from duologue.context import Context
@@ -40,24 +41,6 @@ BOOKING: list[Message] = [
     assistant_message("Yes, in the yard."),
 ]
 """m1 to m4 are turn 0, m5 and m6 are turn 1."""
-
-
-class PatientClock:
-    """Time passes only by sleeping, and sleeping takes no time."""
-
-    def __init__(self) -> None:
-        self.time = 1_700_000_000.0
-        self.sleeps: list[float] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.time += seconds
 
 
 @pytest.fixture
