@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import duologue
-from duologue.agents.http import HttpAgent
+from duologue.agents.http.agent import HttpAgent
 from duologue.demo.restaurant.server import RestaurantServer
 from duologue.demo.scenarios import SCENARIOS, TODAY, fetch_book
 

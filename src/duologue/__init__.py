@@ -20,11 +20,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from duologue.agents.agenda import AgendaUser as AgendaUser
-    from duologue.agents.agenda import Slot as Slot
-    from duologue.agents.http import HttpAgent as HttpAgent
+    from duologue.agents.http.agent import HttpAgent as HttpAgent
     from duologue.agents.judge import JudgeAgent as JudgeAgent
-    from duologue.agents.persona import Persona as Persona
     from duologue.agents.red_team import DEFAULT_GOAT_TECHNIQUES as DEFAULT_GOAT_TECHNIQUES
     from duologue.agents.red_team import DEFAULT_TECHNIQUES as DEFAULT_TECHNIQUES
     from duologue.agents.red_team import AttackerOutput as AttackerOutput
@@ -34,8 +31,11 @@ if TYPE_CHECKING:
     from duologue.agents.red_team import RedTeamAgent as RedTeamAgent
     from duologue.agents.red_team import RedTeamStrategy as RedTeamStrategy
     from duologue.agents.red_team import Technique as Technique
-    from duologue.agents.scripted_user import ScriptedUser as ScriptedUser
-    from duologue.agents.user_simulator import UserSimulatorAgent as UserSimulatorAgent
+    from duologue.agents.users.agenda import AgendaUser as AgendaUser
+    from duologue.agents.users.agenda import Slot as Slot
+    from duologue.agents.users.persona import Persona as Persona
+    from duologue.agents.users.scripted import ScriptedUser as ScriptedUser
+    from duologue.agents.users.simulator import UserSimulatorAgent as UserSimulatorAgent
     from duologue.checks.metrics import ExpectedToolCall as ExpectedToolCall
     from duologue.checks.metrics import Grading as Grading
     from duologue.checks.metrics import GradingCheck as GradingCheck
@@ -94,7 +94,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
-    "AgendaUser": "agents.agenda",
+    "AgendaUser": "agents.users.agenda",
     "AgentAdapter": "conversation.adapter",
     "AgentInput": "conversation.adapter",
     "AgentReturnTypes": "conversation.adapter",
@@ -114,13 +114,13 @@ _HOMES: dict[str, str] = {
     "GoatStrategy": "agents.red_team",
     "Grading": "checks.metrics",
     "GradingCheck": "checks.metrics",
-    "HttpAgent": "agents.http",
+    "HttpAgent": "agents.http.agent",
     "JudgeAgent": "agents.judge",
     "JudgmentRequest": "conversation.adapter",
     "Metric": "checks.metrics",
     "ModelConfig": "settings",
     "OtlpReceiver": "tracing.receiver",
-    "Persona": "agents.persona",
+    "Persona": "agents.users.persona",
     "RedTeamAgent": "agents.red_team",
     "RedTeamStrategy": "agents.red_team",
     "RunStatus": "vocabulary",
@@ -129,13 +129,13 @@ _HOMES: dict[str, str] = {
     "ScenarioResult": "conversation.result",
     "ScenarioState": "conversation.state",
     "ScriptStep": "conversation.setup",
-    "ScriptedUser": "agents.scripted_user",
-    "Slot": "agents.agenda",
+    "ScriptedUser": "agents.users.scripted",
+    "Slot": "agents.users.agenda",
     "StreamChunk": "conversation.streaming",
     "Technique": "agents.red_team",
     "Termination": "vocabulary",
     "UserDone": "conversation.adapter",
-    "UserSimulatorAgent": "agents.user_simulator",
+    "UserSimulatorAgent": "agents.users.simulator",
     "Verdict": "vocabulary",
     "add_observer": "conversation.observers",
     "agent": "conversation.script",

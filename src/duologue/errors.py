@@ -43,8 +43,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from duologue.config.problems import Problem
     from duologue.conversation.result import ScenarioResult
-    from duologue.suites.files.problems import Problem
 
 
 class DuologueError(Exception):

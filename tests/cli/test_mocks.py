@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from duologue.cli.app import invoke
-from duologue.suites.mocks import ResponseFile
+from duologue.models.mock import ResponseFile
 
 Json = dict[str, Any]
 

@@ -12,7 +12,7 @@ import pytest
 
 from duologue.cli.app import invoke
 from duologue.errors import ConfigurationError
-from duologue.reports.claiming import claimed
+from duologue.runs.store.folder_lock import claimed
 from duologue.settings import ScenarioConfig
 
 SUITE = """
@@ -83,7 +83,7 @@ def test_of_two_processes_that_begin_together_one_gets_the_folder(shop: Path) ->
 
 def test_a_folder_is_given_back_by_a_process_that_ends(tmp_path: Path) -> None:
     code = (
-        "import os, sys, pathlib\nfrom duologue.reports.claiming import claimed\n"
+        "import os, sys, pathlib\nfrom duologue.runs.store.folder_lock import claimed\n"
         "claimed(pathlib.Path(sys.argv[1])).__enter__()\nos._exit(9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import duologue.demo.restaurant
-from duologue.agents.http import HttpAgent
+from duologue.agents.http.agent import HttpAgent
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.checking import CheckInput, evaluate
 from duologue.conversation.state import ScenarioState

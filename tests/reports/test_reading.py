@@ -9,8 +9,8 @@ import pytest
 from duologue.cli.app import invoke
 from duologue.errors import ConfigurationError
 from duologue.reports.files import INDEX, RUNS, write_execution
-from duologue.reports.keeping import LAUNCH, ResultFolder
-from duologue.reports.reading import executions_in, find_execution
+from duologue.runs.store.folder import LAUNCH, ResultFolder
+from duologue.runs.store.reader import executions_in, find_execution
 
 
 @pytest.fixture

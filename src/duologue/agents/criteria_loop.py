@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from duologue.agents.criteria_evaluation import CriteriaEvaluation, Loop, evaluate
-from duologue.agents.persona import Persona
-from duologue.agents.user_simulator import UserSimulatorAgent
+from duologue.agents.users.persona import Persona
+from duologue.agents.users.simulator import UserSimulatorAgent
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, DoneReason, UserDone
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.script import message as message_step

@@ -117,5 +117,5 @@ def _fixed(text: str) -> Model:
 
 
 _kinds: dict[str, MockLoader] = {"echo": lambda _rest: echo_model(), "fixed": _fixed}
-_LATER = dict.fromkeys((".yaml", ".yml", ".json"), "duologue.suites.mocks")
+_LATER = dict.fromkeys((".yaml", ".yml", ".json"), "duologue.models.mock")
 """Modules that register a kind when they are imported, which is when it is first asked for."""

@@ -21,7 +21,7 @@ from duologue.errors import ConfigurationError
 from duologue.reports.encoding import SCHEMA_VERSION, decoded_case, decoded_run, encoded, encoded_run, require_version
 from duologue.reports.figures import spent_by_who, spent_of
 from duologue.reports.findings import reason_of
-from duologue.reports.writing import replace_bytes
+from duologue.runs.store.writing import replace_bytes
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.groups import Group

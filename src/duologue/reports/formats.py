@@ -96,7 +96,7 @@ def _save_json(execution: ExecutionResult, folder: Path, path: Path) -> Path:
     if path.name != INDEX:
         from duologue.reports.encoding import encoded
         from duologue.reports.files import index_of
-        from duologue.reports.writing import replace_bytes
+        from duologue.runs.store.writing import replace_bytes
 
         replace_bytes(path, encoded(index_of(execution)))
         return path

@@ -20,7 +20,7 @@ from xml.sax.xmlreader import AttributesImpl
 from duologue.messages import text_of, tool_calls_of
 from duologue.reports.escaping import cut, xml_text
 from duologue.reports.findings import Finding, cited, errors_allowed, excused, findings_of, reason_of, undecided_allowed
-from duologue.reports.writing import replace_file
+from duologue.runs.store.writing import replace_file
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.groups import Group

@@ -16,7 +16,7 @@ from duologue.reports.escaping import markdown_block, one_line
 from duologue.reports.escaping import markdown_text as md
 from duologue.reports.figures import WHO, by_agent, duration, graded, matrix, money, plural, share, spent_of
 from duologue.reports.findings import MARKS, Finding, cited, excused, findings_of, summary_of
-from duologue.reports.writing import replace_file
+from duologue.runs.store.writing import replace_file
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.groups import Group
 from duologue.suites.results.run import RunResult

@@ -16,13 +16,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from duologue.models.mock.file import ResponseFile as ResponseFile
+    from duologue.specs.checking import CheckSpec as CheckSpec
+    from duologue.specs.participants import Agent as Agent
+    from duologue.specs.participants import Judge as Judge
+    from duologue.specs.participants import Model as Model
+    from duologue.specs.participants import Persona as Persona
+    from duologue.specs.participants import Simulator as Simulator
+    from duologue.specs.prompt import Prompt as Prompt
+    from duologue.specs.prompt import Tool as Tool
+    from duologue.specs.running import Defaults as Defaults
+    from duologue.specs.scenario import Scenario as Scenario
+    from duologue.specs.scenario import Turn as Turn
+    from duologue.specs.suite import Replay as Replay
+    from duologue.specs.suite import Suite as Suite
     from duologue.suites.execution.engine import Engine as Engine
     from duologue.suites.execution.observers import Observer as Observer
     from duologue.suites.execution.settings import Settings as Settings
     from duologue.suites.manifests.loading import Report as Report
     from duologue.suites.manifests.loading import load as load
     from duologue.suites.manifests.loading import validate as validate
-    from duologue.suites.mocks.file import ResponseFile as ResponseFile
     from duologue.suites.plan.build import Filters as Filters
     from duologue.suites.plan.build import generate_plan as generate_plan
     from duologue.suites.plan.cases import Plan as Plan
@@ -33,51 +46,38 @@ if TYPE_CHECKING:
     from duologue.suites.results.execution import ExecutionResult as ExecutionResult
     from duologue.suites.results.groups import Group as Group
     from duologue.suites.results.run import RunResult as RunResult
-    from duologue.suites.specs.checking import CheckSpec as CheckSpec
-    from duologue.suites.specs.participants import Agent as Agent
-    from duologue.suites.specs.participants import Judge as Judge
-    from duologue.suites.specs.participants import Model as Model
-    from duologue.suites.specs.participants import Persona as Persona
-    from duologue.suites.specs.participants import Simulator as Simulator
-    from duologue.suites.specs.prompt import Prompt as Prompt
-    from duologue.suites.specs.prompt import Tool as Tool
-    from duologue.suites.specs.running import Defaults as Defaults
-    from duologue.suites.specs.scenario import Scenario as Scenario
-    from duologue.suites.specs.scenario import Turn as Turn
-    from duologue.suites.specs.suite import Replay as Replay
-    from duologue.suites.specs.suite import Suite as Suite
 
 _HOMES = {
-    "Agent": "specs.participants",
-    "Allowance": "results.execution",
-    "CheckSpec": "specs.checking",
-    "Defaults": "specs.running",
-    "Engine": "execution.engine",
-    "Estimate": "plan.estimate",
-    "ExecutionResult": "results.execution",
-    "Filters": "plan.build",
-    "Group": "results.groups",
-    "Judge": "specs.participants",
-    "Model": "specs.participants",
-    "Observer": "execution.observers",
-    "Persona": "specs.participants",
-    "Plan": "plan.cases",
-    "Prompt": "specs.prompt",
-    "Replay": "specs.suite",
-    "Report": "manifests.loading",
-    "ResponseFile": "mocks.file",
-    "RunResult": "results.run",
-    "Scenario": "specs.scenario",
-    "Settings": "execution.settings",
-    "Simulator": "specs.participants",
-    "Suite": "specs.suite",
-    "TestCase": "plan.cases",
-    "Tool": "specs.prompt",
-    "Turn": "specs.scenario",
-    "estimate": "plan.estimate",
-    "generate_plan": "plan.build",
-    "load": "manifests.loading",
-    "validate": "manifests.loading",
+    "Agent": "duologue.specs.participants",
+    "Allowance": "duologue.suites.results.execution",
+    "CheckSpec": "duologue.specs.checking",
+    "Defaults": "duologue.specs.running",
+    "Engine": "duologue.suites.execution.engine",
+    "Estimate": "duologue.suites.plan.estimate",
+    "ExecutionResult": "duologue.suites.results.execution",
+    "Filters": "duologue.suites.plan.build",
+    "Group": "duologue.suites.results.groups",
+    "Judge": "duologue.specs.participants",
+    "Model": "duologue.specs.participants",
+    "Observer": "duologue.suites.execution.observers",
+    "Persona": "duologue.specs.participants",
+    "Plan": "duologue.suites.plan.cases",
+    "Prompt": "duologue.specs.prompt",
+    "Replay": "duologue.specs.suite",
+    "Report": "duologue.suites.manifests.loading",
+    "ResponseFile": "duologue.models.mock.file",
+    "RunResult": "duologue.suites.results.run",
+    "Scenario": "duologue.specs.scenario",
+    "Settings": "duologue.suites.execution.settings",
+    "Simulator": "duologue.specs.participants",
+    "Suite": "duologue.specs.suite",
+    "TestCase": "duologue.suites.plan.cases",
+    "Tool": "duologue.specs.prompt",
+    "Turn": "duologue.specs.scenario",
+    "estimate": "duologue.suites.plan.estimate",
+    "generate_plan": "duologue.suites.plan.build",
+    "load": "duologue.suites.manifests.loading",
+    "validate": "duologue.suites.manifests.loading",
 }
 
 __all__ = [*sorted(_HOMES)]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
@@ -87,7 +87,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    value = getattr(import_module(home), name)
     globals()[name] = value
     return value
 

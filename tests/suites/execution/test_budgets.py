@@ -11,11 +11,11 @@ from duologue.messages import assistant_message
 from duologue.models.base import ModelAnswer
 from duologue.models.budget import Budget
 from duologue.models.prices import cost_beforehand
+from duologue.specs.participants import Pricing
+from duologue.specs.running import Spending
 from duologue.suites import Agent, CheckSpec, Defaults, Engine, Model, Prompt, Scenario, Settings, Suite, Turn
-from duologue.suites.playing.shelf import LateModel
-from duologue.suites.playing.suite_model import suite_model
-from duologue.suites.specs.participants import Pricing
-from duologue.suites.specs.running import Spending
+from duologue.suites.runner.shelf import LateModel
+from duologue.suites.runner.suite_model import suite_model
 from duologue.testing import ScriptedModel
 from duologue.vocabulary import RunStatus, Termination
 

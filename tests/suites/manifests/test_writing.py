@@ -9,20 +9,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from duologue.config.parsing import parse
+from duologue.config.positions import plain
+from duologue.config.problems import Problems
+from duologue.config.writing import yaml_text
 from duologue.errors import ConfigurationError
-from duologue.suites.files.parsing import parse
-from duologue.suites.files.positions import plain
-from duologue.suites.files.problems import Problems
-from duologue.suites.files.writing import yaml_text
+from duologue.specs.checking import CheckSpec, Condition
+from duologue.specs.content import Media, Part
+from duologue.specs.participants import Agent, HttpEndpoint, Judge, Model, Persona, Sampling
+from duologue.specs.prompt import Prompt, Tool, Variable
+from duologue.specs.running import Defaults, Output
+from duologue.specs.scenario import Scenario, Turn
+from duologue.specs.suite import Replay, Suite
 from duologue.suites.manifests.loading import load, validate
 from duologue.suites.manifests.writing import as_files, resource_text, suite_text, write_suite
-from duologue.suites.specs.checking import CheckSpec, Condition
-from duologue.suites.specs.content import Media, Part
-from duologue.suites.specs.participants import Agent, HttpEndpoint, Judge, Model, Persona, Sampling
-from duologue.suites.specs.prompt import Prompt, Tool, Variable
-from duologue.suites.specs.running import Defaults, Output
-from duologue.suites.specs.scenario import Scenario, Turn
-from duologue.suites.specs.suite import Replay, Suite
 
 CASES = Path(__file__).parents[2] / "cases"
 LOADABLE = [path for path in sorted(CASES.glob("*/*/")) if validate(path).ok]

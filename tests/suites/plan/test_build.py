@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.errors import ConfigurationError
+from duologue.specs.suite import Suite
 from duologue.suites.plan import Filters, Plan, generate_plan
 from duologue.suites.plan.build import MOST_CASES
-from duologue.suites.specs.suite import Suite
 
 
 def suite(**changes: Any) -> Suite:

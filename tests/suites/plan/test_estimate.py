@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from duologue.specs.suite import Suite
 from duologue.suites.plan import generate_plan
 from duologue.suites.plan.estimate import SECONDS, Estimate, estimate
 from duologue.suites.plan.workload import ANSWER_TOKENS, LINE_TOKENS, TOOL_ROUNDS
-from duologue.suites.specs.suite import Suite
 
 NOW = 1_770_000_000.0
 PRICED = {

@@ -8,13 +8,13 @@ import pytest
 
 from duologue import testing
 from duologue.errors import ConfigurationError, SuiteError
+from duologue.specs.suite import Replay, Suite
 from duologue.suites import CheckSpec, Engine
 from duologue.suites.plan.build import generate_plan
 from duologue.suites.replay import RecordingShelf, find_recordings, read_recordings, replay_file
-from duologue.suites.specs.suite import Replay, Suite
 from duologue.vocabulary import RunStatus, Verdict
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "transcripts" / "fixtures"
 
 
 async def test_all_recordings_of_a_file_are_judged_in_its_order(tmp_path: Path) -> None:

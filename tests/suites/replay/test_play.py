@@ -20,7 +20,7 @@ from duologue.models.scripted import ScriptedModel
 from duologue.suites.replay import Recording, find_recordings, prepare_replay, read_recordings, replay
 from duologue.vocabulary import CheckStatus, Decision, Scope, Termination, Verdict
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "transcripts" / "fixtures"
 CASES = Path(__file__).parents[2] / "cases"
 
 

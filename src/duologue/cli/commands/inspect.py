@@ -15,8 +15,8 @@ from duologue.errors import ConfigurationError
 from duologue.journal.console import clean
 
 if TYPE_CHECKING:
-    from duologue.suites.specs.scenario import Scenario
-    from duologue.suites.specs.suite import Suite
+    from duologue.specs.scenario import Scenario
+    from duologue.specs.suite import Suite
 
 SECTIONS = (
     "agents",
@@ -46,7 +46,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> int:
     """Show what a suite holds, and which agents, personas and scenarios combine. Nothing is planned or run."""
-    from duologue.suites.files.problems import hint, listed
+    from duologue.config.problems import hint, listed
     from duologue.suites.manifests.loading import load
 
     if section is not None and section not in SECTIONS:
@@ -64,7 +64,7 @@ def inspect(
 
 def combination(suite: Suite, scenario: Scenario) -> dict[str, Any]:
     """What varies around a scenario, and how many test cases that makes."""
-    from duologue.suites.specs.choosing import agents_of, personas_of, perturbations_of, regions_of, trials_of
+    from duologue.specs.choosing import agents_of, personas_of, perturbations_of, regions_of, trials_of
 
     agents = [agent.name for agent in agents_of(suite, scenario)]
     personas = [name for name in personas_of(scenario) if name]
@@ -110,7 +110,7 @@ def _show_section(value: Any, as_json: bool) -> None:
     if as_json:
         print_json(value)
         return
-    from duologue.suites.files.writing import yaml_text
+    from duologue.config.writing import yaml_text
 
     text = "none\n" if value is None else yaml_text(value)
     terminal().print(Text(clean(text)), soft_wrap=True, end="")

@@ -41,8 +41,8 @@ def generate(
     Agents, simulated users and judges then say what they said. Where runs of one scenario differ, the first one counts,
     and standard error tells so. Exit code 2: there are no runs, or the file exists.
     """
-    from duologue.reports.writing import replace_file
-    from duologue.suites.mocks.generate import generate as generate_mocks
+    from duologue.models.mock.generate import generate as generate_mocks
+    from duologue.runs.store.writing import replace_file
 
     if out is not None and out.exists() and not force:
         raise ConfigurationError(f"{out} exists already; choose another name, or replace it with --force")
@@ -62,8 +62,8 @@ def generate(
 
 def _chosen(paths: list[Path], scenarios: list[str], agents: list[str]) -> list[RunResult]:
     """The runs that are asked for, of all paths."""
-    from duologue.reports.kept_runs import kept_runs
-    from duologue.suites.files.problems import nearest
+    from duologue.config.problems import nearest
+    from duologue.runs.store.kept_runs import kept_runs
 
     runs = [run for path in paths for run in kept_runs(path)]
     for option, names, known in (
@@ -84,9 +84,9 @@ def _held(path: Path | None) -> dict[str, Any] | None:
     """What a response file says, which has to be in order."""
     if path is None:
         return None
-    from duologue.suites.files.problems import Problems
-    from duologue.suites.files.reading import read
-    from duologue.suites.mocks.file import ResponseFile
+    from duologue.config.problems import Problems
+    from duologue.config.reading import read
+    from duologue.models.mock.file import ResponseFile
 
     ResponseFile.read(path)
     held: Any = read(path, Problems())

@@ -26,7 +26,7 @@ def report(
     An execution that did not come to its end is reported as interrupted, with the runs that are over.
     """
     from duologue.reports.formats import format_named, write_reports
-    from duologue.reports.reading import find_execution
+    from duologue.runs.store.reader import find_execution
 
     names = [format_named(name) for item in format for name in item.split(",") if name.strip()]
     found = find_execution(folder)

@@ -23,7 +23,7 @@ def schema(
     Editors with a YAML language server find it by the first line of a file:
     # yaml-language-server: $schema=FOLDER/suite.json
     """
-    from duologue.suites.files.problems import hint, listed
+    from duologue.config.problems import hint, listed
     from duologue.suites.manifests.schemas import names, packaged
 
     known = names()

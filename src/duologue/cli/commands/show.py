@@ -26,7 +26,7 @@ def show(
 
     Of the folder of an execution: what came of it. Of a folder of such folders: a line for each.
     """
-    from duologue.reports.reading import executions_in, holds_results
+    from duologue.runs.store.reader import executions_in, holds_results
 
     if not journal.exists():
         raise ConfigurationError(f"{journal} is not there; expected a journal, a run, or a folder of them")
@@ -53,8 +53,8 @@ def show(
 
 def _show_results(folder: Path, as_json_: bool) -> int:
     from duologue.reports.files import index_of
-    from duologue.reports.reading import find_execution
     from duologue.reports.terminal import print_execution
+    from duologue.runs.store.reader import find_execution
 
     found = find_execution(folder)
     for problem in found.problems:
@@ -70,8 +70,8 @@ def _show_executions(folders: Sequence[Path], as_json_: bool) -> int:
     """A line for each execution; one that cannot be read says why, and hides none of the others."""
     from duologue.reports.escaping import one_line
     from duologue.reports.files import index_of
-    from duologue.reports.reading import find_execution
     from duologue.reports.terminal import execution_line
+    from duologue.runs.store.reader import find_execution
 
     console, found = terminal(), list[dict[str, object]]()
     for folder in folders:

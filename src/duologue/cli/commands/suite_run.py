@@ -12,8 +12,8 @@ from pathlib import Path
 
 from duologue.errors import ConfigurationError
 from duologue.journal.console import clean
-from duologue.reports.claiming import claimed
-from duologue.reports.keeping import LAUNCH, ResultFolder, Unfinished, clear, refuse_used, unfinished
+from duologue.runs.store.folder import LAUNCH, ResultFolder, Unfinished, clear, refuse_used, unfinished
+from duologue.runs.store.folder_lock import claimed
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.observers import Observer
 from duologue.suites.execution.settings import Settings

@@ -14,7 +14,7 @@ from duologue.cli.output import print_json, terminal
 from duologue.journal.console import clean
 
 if TYPE_CHECKING:
-    from duologue.suites.files.problems import Problem
+    from duologue.config.problems import Problem
     from duologue.suites.manifests.loading import Report
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from duologue.agents.http import HttpAgent
+from duologue.agents.http.agent import HttpAgent
 from duologue.cli.demo.restaurant import restaurant
 from duologue.cli.demo.users import Guests, choose_guests
 from duologue.cli.exit_codes import ExitCode, exit_code_of

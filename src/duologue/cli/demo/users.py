@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duologue.agents.agenda import AgendaUser
 from duologue.agents.judge import JudgeAgent
-from duologue.agents.persona import Persona
-from duologue.agents.user_simulator import UserSimulatorAgent
+from duologue.agents.users.agenda import AgendaUser
+from duologue.agents.users.persona import Persona
+from duologue.agents.users.simulator import UserSimulatorAgent
 from duologue.conversation.adapter import AgentAdapter
 from duologue.demo.scenarios import DemoScenario
 

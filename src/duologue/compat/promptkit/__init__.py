@@ -8,14 +8,14 @@ from typing import Any
 from duologue.compat.promptkit import resources
 from duologue.compat.promptkit.arena import API_VERSION, ArenaReader
 from duologue.compat.promptkit.arena_shapes import KINDS
-from duologue.suites.files.positions import PlacedDict, PlacedList
-from duologue.suites.files.problems import Problems
+from duologue.config.positions import PlacedDict, PlacedList
+from duologue.config.problems import Problems
+from duologue.specs.paths import rebased
+from duologue.specs.suite import Suite
 from duologue.suites.manifests.assembling import Draft, assembled
 from duologue.suites.manifests.manifest import opened
 from duologue.suites.manifests.refusals import checked
 from duologue.suites.manifests.validating import validated
-from duologue.suites.specs.paths import rebased
-from duologue.suites.specs.suite import Suite
 
 __all__ = ["API_VERSION", "read_suite"]
 

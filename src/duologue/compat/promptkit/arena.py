@@ -11,12 +11,12 @@ from duologue.compat.promptkit import resources
 from duologue.compat.promptkit.arena_shapes import KINDS
 from duologue.compat.promptkit.defaults import defaults_of
 from duologue.compat.promptkit.moving import Moved, each, given, without
-from duologue.suites.files.positions import Mark, PlacedDict, PlacedList
-from duologue.suites.files.problems import Problems
-from duologue.suites.files.reading import read
+from duologue.config.positions import Mark, PlacedDict, PlacedList
+from duologue.config.problems import Problems
+from duologue.config.reading import read
+from duologue.specs.paths import rebased_path, shown_path
 from duologue.suites.manifests.manifest import is_bare, opened
 from duologue.suites.manifests.refusals import checked
-from duologue.suites.specs.paths import rebased_path, shown_path
 
 API_VERSION = "promptkit.altairalabs.ai/v1alpha1"
 

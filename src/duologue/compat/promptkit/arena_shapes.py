@@ -18,10 +18,10 @@ from duologue.compat.promptkit.shapes import (
     Shape,
     ToolShape,
 )
-from duologue.suites.specs.checking import PackEvalSpec
-from duologue.suites.specs.running import Defaults
-from duologue.suites.specs.spec import EMPTY, Items, Spec
-from duologue.suites.specs.suite import A2aAgent, McpServer, Workflow
+from duologue.specs.checking import PackEvalSpec
+from duologue.specs.running import Defaults
+from duologue.specs.spec import EMPTY, Items, Spec
+from duologue.specs.suite import A2aAgent, McpServer, Workflow
 
 
 class FileShape(Spec):

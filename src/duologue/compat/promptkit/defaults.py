@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from duologue.compat.promptkit.moving import Moved, given
-from duologue.suites.files.positions import PlacedDict, plain
-from duologue.suites.files.problems import Problems
+from duologue.config.positions import PlacedDict, plain
+from duologue.config.problems import Problems
 
 _SAME = ("temperature", "seed", "concurrency", "run_timeout", "fail_on", "verbose")
 _FORMATS = ("json", "html", "markdown", "junit")

@@ -6,8 +6,8 @@ import posixpath
 from typing import Any
 
 from duologue.compat.promptkit.moving import Moved, each, given, inner, without
-from duologue.suites.files.positions import PlacedDict, PlacedList, plain
-from duologue.suites.files.problems import Problems, hint, listed
+from duologue.config.positions import PlacedDict, PlacedList, plain
+from duologue.config.problems import Problems, hint, listed
 
 _COMMON = ("name", "labels", "annotations")
 _PROVIDERS = {"claude": "anthropic", "gemini": "google", "azure-openai": "azure"}

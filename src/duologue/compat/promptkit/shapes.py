@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from duologue.suites.specs.checking import Condition, PackEvalSpec
-from duologue.suites.specs.content import Part
-from duologue.suites.specs.participants import (
+from duologue.specs.checking import Condition, PackEvalSpec
+from duologue.specs.content import Part
+from duologue.specs.participants import (
     Credential,
     Fragment,
     PersonaStyle,
@@ -19,7 +19,7 @@ from duologue.suites.specs.participants import (
     RateLimit,
     Sampling,
 )
-from duologue.suites.specs.prompt import (
+from duologue.specs.prompt import (
     ClientBinding,
     HttpBinding,
     MediaRules,
@@ -28,9 +28,9 @@ from duologue.suites.specs.prompt import (
     ProcessBinding,
     Variable,
 )
-from duologue.suites.specs.scenario import Background, Capability, Chaos, ContextPolicy, Memory, ToolPolicy
-from duologue.suites.specs.speaking import Duplex, Speech
-from duologue.suites.specs.spec import EMPTY, Items, Share, Spec
+from duologue.specs.scenario import Background, Capability, Chaos, ContextPolicy, Memory, ToolPolicy
+from duologue.specs.speaking import Duplex, Speech
+from duologue.specs.spec import EMPTY, Items, Share, Spec
 
 Object = dict[str, Any]
 Names = dict[str, str]

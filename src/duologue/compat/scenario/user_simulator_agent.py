@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from duologue.agents.user_simulator import UserSimulatorAgent
+from duologue.agents.users.simulator import UserSimulatorAgent
 
 __all__ = ["UserSimulatorAgent"]

@@ -16,7 +16,7 @@ from duologue.reports.escaping import html_text
 from duologue.reports.html.data import page_data
 from duologue.reports.html.fallback import summary_html
 from duologue.reports.html.media import Media
-from duologue.reports.writing import replace_bytes
+from duologue.runs.store.writing import replace_bytes
 from duologue.suites.results.execution import ExecutionResult
 
 _STYLES = ("page.css", "overview.css", "grades.css", "runs.css")

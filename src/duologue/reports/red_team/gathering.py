@@ -18,7 +18,7 @@ from duologue.reports.red_team.building import attacker_of, report_of
 from duologue.reports.red_team.model import SCHEMA_VERSION, RedTeamReport
 from duologue.reports.red_team.saving import DEFAULT_DIR, GATHERED, read_report
 from duologue.reports.red_team.summary import Group, RedTeamSummary, summarise
-from duologue.reports.writing import replace_file
+from duologue.runs.store.writing import replace_file
 from duologue.settings import env
 
 _FIELDS = {"test_name", "strategy", "target", "status", "attempts"}

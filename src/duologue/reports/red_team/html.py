@@ -15,7 +15,7 @@ from duologue.messages import Message, text_of, tool_calls_of
 from duologue.reports.escaping import html_text as text
 from duologue.reports.red_team.model import RedTeamReport
 from duologue.reports.red_team.summary import Group, RedTeamSummary, in_words, share, summarise
-from duologue.reports.writing import replace_file
+from duologue.runs.store.writing import replace_file
 
 _PAGE = """\
 <!doctype html>

@@ -20,7 +20,7 @@ from duologue.models.base import Model
 from duologue.reports.red_team.analysis import analyse
 from duologue.reports.red_team.building import Subject, build_report
 from duologue.reports.red_team.model import RedTeamReport
-from duologue.reports.writing import replace_file
+from duologue.runs.store.writing import replace_file
 from duologue.settings import ModelConfig, env
 
 DEFAULT_DIR = "redteam-reports"

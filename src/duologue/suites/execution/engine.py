@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.models.budget import Amount, Ledger, ledger_for
+from duologue.specs.suite import Replay, Suite
 from duologue.suites.execution.launch import DEFAULT_CONCURRENCY, Launch
 from duologue.suites.execution.observers import Observer, Observers
 from duologue.suites.execution.parts import Parts, joined, parts_of
@@ -27,19 +28,18 @@ from duologue.suites.execution.settings import Settings
 from duologue.suites.manifests.loading import load
 from duologue.suites.plan.build import Filters, generate_plan
 from duologue.suites.plan.cases import Plan, TestCase
-from duologue.suites.playing.choosing_evals import with_evals
-from duologue.suites.playing.play import JOURNALS, Options, Player
-from duologue.suites.playing.shelf import ModelShelf
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
-from duologue.suites.specs.suite import Replay, Suite
+from duologue.suites.runner.choosing_evals import with_evals
+from duologue.suites.runner.play import JOURNALS, Options, Player
+from duologue.suites.runner.shelf import ModelShelf
 
 if TYPE_CHECKING:
+    from duologue.agents.tools.toolbox import Toolbox
     from duologue.conversation.streaming import StreamChunk
     from duologue.models.base import Model
-    from duologue.suites.mocks.file import ResponseFile
+    from duologue.models.mock.file import ResponseFile
     from duologue.suites.replay import RecordingShelf
-    from duologue.suites.tools.toolbox import Toolbox
 
 
 @dataclass(kw_only=True)
@@ -115,7 +115,7 @@ class Engine:
         Raises:
             SuiteError: the file is no response file.
         """
-        from duologue.suites.mocks.file import ResponseFile
+        from duologue.models.mock.file import ResponseFile
 
         self.mocks = ResponseFile.read(Path(path)) if path else None
         self.mocking = True
@@ -206,7 +206,7 @@ class Engine:
 
     async def _player(self, execution_id: str, settings: Settings, told: Observers) -> Player:
         if self._toolbox is None:
-            from duologue.suites.tools.toolbox import Toolbox
+            from duologue.agents.tools.toolbox import Toolbox
 
             self._toolbox = await self._open.enter_async_context(Toolbox(self.suite))
         defaults = self.suite.defaults

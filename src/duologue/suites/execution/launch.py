@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from duologue.suites.execution.observers import Observers
 from duologue.suites.plan.cases import TestCase
-from duologue.suites.playing.play import Cancelled, Player
 from duologue.suites.results.run import RunResult
+from duologue.suites.runner.play import Cancelled, Player
 
 DEFAULT_CONCURRENCY = 8
 """Test cases at once, unless the suite or the command line says otherwise."""

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from duologue.config.problems import Problems
 from duologue.models.base import Model
-from duologue.suites.files.problems import Problems
+from duologue.specs.participants import Agent as AgentSpec
+from duologue.specs.participants import Model as ModelSpec
+from duologue.specs.suite import Suite
 from duologue.suites.manifests.assembling import Draft
 from duologue.suites.manifests.validating import validated
-from duologue.suites.playing.targets import MakeAgent, agent_maker
-from duologue.suites.specs.participants import Agent as AgentSpec
-from duologue.suites.specs.participants import Model as ModelSpec
-from duologue.suites.specs.suite import Suite
+from duologue.suites.runner.targets import MakeAgent, agent_maker
 
 GIVEN = "given"
 """Provider of a model that a program hands over."""

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from duologue.suites.files.positions import PlacedDict, PlacedList
-from duologue.suites.files.problems import Problems, shown
+from duologue.config.positions import PlacedDict, PlacedList
+from duologue.config.problems import Problems, shown
+from duologue.specs.participants import Agent, Judge, Model, Persona
+from duologue.specs.prompt import Prompt, Tool
+from duologue.specs.scenario import Scenario
+from duologue.specs.spec import Resource
+from duologue.specs.suite import Replay, Suite
 from duologue.suites.manifests.refusals import checked
-from duologue.suites.specs.participants import Agent, Judge, Model, Persona
-from duologue.suites.specs.prompt import Prompt, Tool
-from duologue.suites.specs.scenario import Scenario
-from duologue.suites.specs.spec import Resource
-from duologue.suites.specs.suite import Replay, Suite
 
 SECTIONS: dict[str, type[Resource]] = {
     "agents": Agent,

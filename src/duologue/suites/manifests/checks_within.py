@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from duologue.config.importing import make_importable
+from duologue.config.positions import Position
+from duologue.config.problems import Problems, cut, hint, listed
 from duologue.errors import ConfigurationError
-from duologue.suites.files.importing import make_importable
-from duologue.suites.files.positions import Position
-from duologue.suites.files.problems import Problems, cut, hint, listed
-from duologue.suites.specs.checking import CheckSpec, GuardrailSpec, PackEvalSpec
-from duologue.suites.specs.scenario import Scenario
-from duologue.suites.specs.spec import Spec
-from duologue.suites.specs.suite import Suite
+from duologue.specs.checking import CheckSpec, GuardrailSpec, PackEvalSpec
+from duologue.specs.scenario import Scenario
+from duologue.specs.spec import Spec
+from duologue.specs.suite import Suite
 from duologue.vocabulary import Scope
 
 _SHARED = (

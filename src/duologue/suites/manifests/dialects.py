@@ -12,10 +12,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
+from duologue.config.problems import Problems
 from duologue.errors import TargetError
-from duologue.suites.files.problems import Problems
+from duologue.specs.suite import Suite
 from duologue.suites.manifests.manifest import API_VERSION
-from duologue.suites.specs.suite import Suite
 
 Reader = Callable[[Path, Any, Problems], "Suite | None"]
 """Makes a suite of the path and the placed data of its main file. A file that holds only one resource gives a suite

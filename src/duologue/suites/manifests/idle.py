@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from duologue.suites.files.positions import Position
-from duologue.suites.files.problems import Problems
-from duologue.suites.specs.checking import PackEvalSpec
-from duologue.suites.specs.participants import Model, Persona, PersonaStyle, Sampling
-from duologue.suites.specs.prompt import Variable
-from duologue.suites.specs.running import Defaults, Output
-from duologue.suites.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
-from duologue.suites.specs.speaking import Duplex
-from duologue.suites.specs.spec import Spec
-from duologue.suites.specs.suite import Suite, WorkflowState
+from duologue.config.positions import Position
+from duologue.config.problems import Problems
+from duologue.specs.checking import PackEvalSpec
+from duologue.specs.participants import Model, Persona, PersonaStyle, Sampling
+from duologue.specs.prompt import Variable
+from duologue.specs.running import Defaults, Output
+from duologue.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
+from duologue.specs.speaking import Duplex
+from duologue.specs.spec import Spec
+from duologue.specs.suite import Suite, WorkflowState
 
 _IN_TEXT = "the conversation takes place in text"
 _IDLE: dict[type[Spec], dict[str, str]] = {

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.suites.files.positions import PlacedDict, PlacedList
-from duologue.suites.files.problems import Problems
+from duologue.config.positions import PlacedDict, PlacedList
+from duologue.config.problems import Problems
+from duologue.specs.checking import CheckSpec
+from duologue.specs.participants import Simulator, Voice
+from duologue.specs.paths import rebased_path
+from duologue.specs.scenario import Scenario
+from duologue.specs.spec import Spec
+from duologue.specs.suite import A2aAgent, McpServer, Replay
 from duologue.suites.manifests.assembling import SECTIONS
 from duologue.suites.manifests.refusals import checked
-from duologue.suites.specs.checking import CheckSpec
-from duologue.suites.specs.participants import Simulator, Voice
-from duologue.suites.specs.paths import rebased_path
-from duologue.suites.specs.scenario import Scenario
-from duologue.suites.specs.spec import Spec
-from duologue.suites.specs.suite import A2aAgent, McpServer, Replay
 
 INCLUDED: dict[str, type[Spec]] = {
     **SECTIONS,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duologue.suites.files.positions import Mark, PlacedDict, Position
-from duologue.suites.files.problems import Problem, Problems, listed, nearest, report, shown
-from duologue.suites.files.reading import read
+from duologue.config.positions import Mark, PlacedDict, Position
+from duologue.config.problems import Problem, Problems, listed, nearest, report, shown
+from duologue.config.reading import read
+from duologue.specs.paths import shown_path
+from duologue.specs.suite import Suite
 from duologue.suites.manifests.dialects import known_versions, reader_of
-from duologue.suites.specs.paths import shown_path
-from duologue.suites.specs.suite import Suite
 
 MAIN_FILES = ("suite.yaml", "suite.yml", "duologue.yaml", "config.arena.yaml", "arena.yaml")
 """What a folder's main file may be called, beside ``*.suite.yaml`` and ``*.arena.yaml``."""

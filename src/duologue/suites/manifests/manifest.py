@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from duologue.suites.files.positions import Mark, PlacedDict, Position
-from duologue.suites.files.problems import Problems, hint, listed, nearest, shown
+from duologue.config.positions import Mark, PlacedDict, Position
+from duologue.config.problems import Problems, hint, listed, nearest, shown
 
 API_VERSION = "duologue/v1"
 

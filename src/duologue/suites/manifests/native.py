@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from duologue.config.positions import Mark, PlacedDict, PlacedList, Position
+from duologue.config.problems import Problems, shown
+from duologue.config.reading import read
 from duologue.errors import ConfigurationError
-from duologue.suites.files.positions import Mark, PlacedDict, PlacedList, Position
-from duologue.suites.files.problems import Problems, shown
-from duologue.suites.files.reading import read
+from duologue.specs.environment import expand
+from duologue.specs.paths import PATTERN, matching_files, rebased, shown_path
+from duologue.specs.spec import Spec
+from duologue.specs.suite import Suite
 from duologue.suites.manifests.assembling import KINDS, SECTION_OF, SECTIONS, assembled
 from duologue.suites.manifests.including import INCLUDED, take_settings, with_checks
 from duologue.suites.manifests.manifest import API_VERSION, closed, is_bare, opened
 from duologue.suites.manifests.refusals import checked
 from duologue.suites.manifests.validating import validated
-from duologue.suites.specs.environment import expand
-from duologue.suites.specs.paths import PATTERN, matching_files, rebased, shown_path
-from duologue.suites.specs.spec import Spec
-from duologue.suites.specs.suite import Suite
 
 _MOST_FILES = 5_000
 

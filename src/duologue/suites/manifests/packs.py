@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.suites.files.positions import Mark, PlacedDict, PlacedList, Position
-from duologue.suites.files.problems import Problems, shown
-from duologue.suites.files.reading import read
+from duologue.config.positions import Mark, PlacedDict, PlacedList, Position
+from duologue.config.problems import Problems, shown
+from duologue.config.reading import read
+from duologue.specs.checking import PackEvalSpec
+from duologue.specs.paths import shown_path
+from duologue.specs.suite import Suite
 from duologue.suites.manifests.refusals import checked
-from duologue.suites.specs.checking import PackEvalSpec
-from duologue.suites.specs.paths import shown_path
-from duologue.suites.specs.suite import Suite
 
 
 def with_pack(suite: Suite, problems: Problems) -> Suite:

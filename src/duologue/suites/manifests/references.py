@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from duologue.suites.files.positions import Position
-from duologue.suites.files.problems import Problems, listed, unknown
+from duologue.config.positions import Position
+from duologue.config.problems import Problems, listed, unknown
+from duologue.specs.choosing import agents_of, personas_of, perturbations_of, regions_of, trials_of
+from duologue.specs.participants import READY_MODELS, is_model_name
+from duologue.specs.prompt import Prompt
+from duologue.specs.scenario import Scenario, Turn
+from duologue.specs.spec import Spec
+from duologue.specs.suite import Suite, Workflow
 from duologue.suites.manifests.assembling import SECTIONS
-from duologue.suites.specs.choosing import agents_of, personas_of, perturbations_of, regions_of, trials_of
-from duologue.suites.specs.participants import READY_MODELS, is_model_name
-from duologue.suites.specs.prompt import Prompt
-from duologue.suites.specs.scenario import Scenario, Turn
-from duologue.suites.specs.spec import Spec
-from duologue.suites.specs.suite import Suite, Workflow
 
 _MOST_CASES = 1_000_000
 """Test cases of one scenario; more is a slip of the keyboard."""

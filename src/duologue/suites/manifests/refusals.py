@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from duologue.suites.files.positions import Mark, Position, join, locate
-from duologue.suites.files.problems import Problems, hint, listed, nearest, shown
-from duologue.suites.files.scalars import OLD_BOOLEANS
+from duologue.config.positions import Mark, Position, join, locate
+from duologue.config.problems import Problems, hint, listed, nearest, shown
+from duologue.config.scalars import OLD_BOOLEANS
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -16,9 +16,9 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from duologue.specs.spec import Spec
 from duologue.suites.manifests.assembling import KINDS, SECTIONS
 from duologue.suites.manifests.manifest import API_VERSION
-from duologue.suites.specs.spec import Spec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ANY = "manifest"
@@ -194,7 +194,7 @@ def _check_type(schema: dict[str, Any]) -> dict[str, Any]:
 def _subclasses(model: type[Spec]) -> list[type[Spec]]:
     found = [model]
     for child in model.__subclasses__():
-        if child.__module__.startswith("duologue.suites.specs."):
+        if child.__module__.startswith("duologue.specs."):
             found += _subclasses(child)
     return found
 

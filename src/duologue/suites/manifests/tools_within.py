@@ -12,13 +12,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from duologue.config.positions import Position
+from duologue.config.problems import Problems
 from duologue.errors import ConfigurationError
-from duologue.suites.files.positions import Position
-from duologue.suites.files.problems import Problems
-from duologue.suites.specs.environment import missing
-from duologue.suites.specs.prompt import Tool
-from duologue.suites.specs.spec import Resource, Spec
-from duologue.suites.specs.suite import A2aAgent, McpServer, Suite
+from duologue.specs.environment import missing
+from duologue.specs.prompt import Tool
+from duologue.specs.spec import Resource, Spec
+from duologue.specs.suite import A2aAgent, McpServer, Suite
 
 _WHO = re.compile(r"^(tool|a2a agent) '[^']*'(: | has )")
 _UNSET = "the environment variable {} is not set. What needs it will end with an error; set it"
@@ -43,7 +43,7 @@ def find_broken_tools(suite: Suite, problems: Problems) -> None:
         _find_unset_token(agent, problems)
     if not suite.tools:
         return
-    from duologue.suites.tools.toolbox import Toolbox
+    from duologue.agents.tools.toolbox import Toolbox
 
     toolbox = Toolbox(suite.changed(a2a_agents=()).within(suite.folder))
     for tool in suite.tools:
@@ -65,18 +65,18 @@ def _find_unsupported(server: McpServer, problems: Problems) -> None:
 
 
 def _is_boxed(tool: Tool) -> bool:
-    from duologue.suites.tools.programs import NO_SANDBOX
+    from duologue.agents.tools.programs import NO_SANDBOX
 
     return tool.mode == "exec" and tool.exec is not None and tool.exec.sandbox not in NO_SANDBOX
 
 
 def _prepare_agent(agent: A2aAgent) -> None:
     if agent.url:
-        from duologue.suites.tools.a2a_remote import check_auth
+        from duologue.agents.tools.a2a_remote import check_auth
 
         check_auth(agent)
         return
-    from duologue.suites.tools.a2a_made_up import MadeUpAgent
+    from duologue.agents.tools.a2a_made_up import MadeUpAgent
 
     MadeUpAgent(agent)
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 
-from duologue.suites.files.positions import Position
-from duologue.suites.files.problems import Problems
-from duologue.suites.files.reading import similar_file
+from duologue.config.positions import Position
+from duologue.config.problems import Problems
+from duologue.config.reading import similar_file
+from duologue.specs.environment import missing, references
+from duologue.specs.paths import PATTERN, matching_files, written_paths
+from duologue.specs.suite import Suite
 from duologue.suites.manifests.assembling import Draft
 from duologue.suites.manifests.checks_within import find_broken_checks
 from duologue.suites.manifests.idle import find_idle_settings
@@ -18,9 +21,6 @@ from duologue.suites.manifests.packs import with_pack
 from duologue.suites.manifests.references import find_broken_references
 from duologue.suites.manifests.tools_within import find_broken_tools
 from duologue.suites.manifests.variables import find_open_variables
-from duologue.suites.specs.environment import missing, references
-from duologue.suites.specs.paths import PATTERN, matching_files, written_paths
-from duologue.suites.specs.suite import Suite
 
 
 def validated(draft: Draft, problems: Problems, *, whole: bool = True) -> Suite | None:
@@ -104,7 +104,7 @@ def _find_broken_answers(suite: Suite, problems: Problems) -> None:
         path = suite.path(written)
         if not path.is_file():
             continue  # that was told
-        from duologue.suites.mocks.file import ResponseFile
+        from duologue.models.mock.file import ResponseFile
 
         file = ResponseFile.looked_at(path, problems)
         for problem in file.problems_for(suite) if file else ():

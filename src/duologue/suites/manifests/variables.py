@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from duologue.suites.files.positions import Position
-from duologue.suites.files.problems import Problems, listed
-from duologue.suites.specs.prompt import Prompt
-from duologue.suites.specs.scenario import Scenario
-from duologue.suites.specs.suite import Suite
+from duologue.config.positions import Position
+from duologue.config.problems import Problems, listed
+from duologue.specs.prompt import Prompt
+from duologue.specs.scenario import Scenario
+from duologue.specs.suite import Suite
 
 PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 GIVEN_BY_ENGINE = frozenset({"region", "domain", "user_role", "user_context", "context_slot", "project_stage"})

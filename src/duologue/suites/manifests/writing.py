@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from duologue.config.writing import yaml_text
 from duologue.errors import ConfigurationError
-from duologue.suites.files.writing import yaml_text
+from duologue.specs.environment import missing
+from duologue.specs.paths import PATTERN, matching_files, rebased, written_paths
+from duologue.specs.spec import Resource
+from duologue.specs.suite import Suite
 from duologue.suites.manifests.assembling import SECTIONS
 from duologue.suites.manifests.manifest import API_VERSION
-from duologue.suites.specs.environment import missing
-from duologue.suites.specs.paths import PATTERN, matching_files, rebased, written_paths
-from duologue.suites.specs.spec import Resource
-from duologue.suites.specs.suite import Suite
 
 MAIN = "suite.yaml"
 """The main file of a folder."""

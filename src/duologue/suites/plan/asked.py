@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from duologue.specs.checking import CheckSpec
+from duologue.specs.scenario import Scenario
+from duologue.specs.suite import Replay, Suite
 from duologue.suites.plan.cases import TestCase
-from duologue.suites.specs.checking import CheckSpec
-from duologue.suites.specs.scenario import Scenario
-from duologue.suites.specs.suite import Replay, Suite
 
 
 def simulating_models(suite: Suite, scenario: Scenario) -> list[str | None]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from duologue.config.problems import hint, listed
 from duologue.context import derive_seed, fresh_seed
 from duologue.errors import ConfigurationError
-from duologue.suites.files.problems import hint, listed
-from duologue.suites.plan.cases import Plan, TestCase
-from duologue.suites.specs.choosing import (
+from duologue.specs.choosing import (
     agents_of,
     number_of_perturbations,
     personas_of,
@@ -21,8 +20,9 @@ from duologue.suites.specs.choosing import (
     regions_of,
     trials_of,
 )
-from duologue.suites.specs.scenario import Scenario
-from duologue.suites.specs.suite import Replay, Suite
+from duologue.specs.scenario import Scenario
+from duologue.specs.suite import Replay, Suite
+from duologue.suites.plan.cases import Plan, TestCase
 
 MOST_CASES = 1_000_000
 """A plan of more test cases is a mistake in the suite."""

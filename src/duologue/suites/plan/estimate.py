@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from duologue.journal.events import Usage
 from duologue.models.prices import estimated_cost
+from duologue.specs.suite import Suite
 from duologue.suites.plan.asked import judging_models, simulating_models
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.plan.workload import Load, Workload, workload_of, workload_of_replay
-from duologue.suites.specs.suite import Suite
 
 SECONDS = {"agent": 3.0, "user": 2.0, "judge": 5.0}
 """Of one call; local models and busy providers take longer."""

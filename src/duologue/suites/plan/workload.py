@@ -11,10 +11,10 @@ from duologue.checks.judge_checks import Judged
 from duologue.checks.registry import find
 from duologue.errors import ConfigurationError
 from duologue.settings import DEFAULT_MAX_TURNS
-from duologue.suites.specs.checking import CheckSpec
-from duologue.suites.specs.participants import Agent
-from duologue.suites.specs.scenario import Scenario, Turn
-from duologue.suites.specs.suite import Replay, Suite
+from duologue.specs.checking import CheckSpec
+from duologue.specs.participants import Agent
+from duologue.specs.scenario import Scenario, Turn
+from duologue.specs.suite import Replay, Suite
 
 ANSWER_TOKENS = 150
 """Of an answer of the agent."""

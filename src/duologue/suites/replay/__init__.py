@@ -7,8 +7,8 @@ What was recorded is not asked for again: no agent is called, no tool is run, no
 
 from duologue.suites.replay.files import RecordingShelf, Replayed, replay_file
 from duologue.suites.replay.play import prepare_replay, replay
-from duologue.suites.replay.reading import find_recordings, read_recordings
-from duologue.suites.replay.recording import RecordedCall, RecordedMessage, Recording
+from duologue.transcripts.reading import find_recordings, read_recordings
+from duologue.transcripts.recording import RecordedCall, RecordedMessage, Recording
 
 __all__ = [
     "RecordedCall",

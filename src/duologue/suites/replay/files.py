@@ -13,10 +13,10 @@ from duologue.conversation.checking import CheckLike
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError, SuiteError
 from duologue.models.budget import Budget
+from duologue.specs.suite import Replay, Suite
 from duologue.suites.replay.play import prepare_replay
-from duologue.suites.replay.reading import find_recordings, read_recordings
-from duologue.suites.replay.recording import Recording
-from duologue.suites.specs.suite import Replay, Suite
+from duologue.transcripts.reading import find_recordings, read_recordings
+from duologue.transcripts.recording import Recording
 
 
 @dataclass(frozen=True, kw_only=True)

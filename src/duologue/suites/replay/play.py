@@ -24,7 +24,7 @@ from duologue.journal.events import Event, MessageAdded, MessagesRolledBack, Par
 from duologue.journal.journal import Listener
 from duologue.models.budget import Budget, Ledger
 from duologue.settings import ScenarioConfig, effective_config
-from duologue.suites.replay.recording import Recording
+from duologue.transcripts.recording import Recording
 from duologue.vocabulary import AgentRole, Scope
 
 

@@ -1,0 +1,195 @@
+"""What a model is told and may do: a prompt, assembled for one scenario, agent and region.
+
+A prompt that is not complete is an error before anything is asked: a model that is told ``{{name}}``, or something
+else in its place, would be tested as somebody it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from duologue.agents.native.values import all_values, filled, left_in
+from duologue.checks.guardrails import Guardrail, guardrail
+from duologue.checks.providers import Resources
+from duologue.config.positions import Position
+from duologue.config.problems import Problems, listed
+from duologue.config.reading import read_text
+from duologue.errors import ConfigurationError
+from duologue.specs.participants import Fragment
+from duologue.specs.prompt import MediaRules, Parameters, Prompt
+from duologue.specs.scenario import Memory, Scenario, ToolPolicy
+from duologue.specs.suite import Suite
+from duologue.suites.manifests.variables import values_for
+
+MEMORIES = "What you remember from earlier:"
+ENGINE_TOOLS = ("workflow__", "memory__", "skill__")
+"""What names of tools begin with that no toolbox has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """A guardrail, and whether it puts something in the place of an answer."""
+
+    rail: Guardrail
+    replaces: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruction:
+    """A prompt that is ready to be used.
+
+    Attributes:
+        task: what the prompt answers to; '' without a prompt.
+        text: the system prompt; '' for none.
+        values: what was filled in, for lines of the script.
+        tools: names of the tools that are offered.
+        policy: what may be done with them.
+        guards: checks of single messages.
+        parameters: how to write.
+        media: which pictures, sounds and films may be sent.
+    """
+
+    task: str = ""
+    text: str = ""
+    values: dict[str, str] = field(default_factory=dict[str, str])
+    tools: tuple[str, ...] = ()
+    policy: ToolPolicy = field(default_factory=ToolPolicy)
+    guards: tuple[Guard, ...] = ()
+    parameters: Parameters | None = None
+    media: MediaRules | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembly:
+    """Makes instructions of the prompts of one suite.
+
+    Attributes:
+        suite: where files are relative to.
+        scenario: that is played.
+        region: of the test case.
+        models: names of the model, for prompts that have a text of their own for it.
+        resources: what guardrails may ask.
+        problems: takes what is wrong.
+    """
+
+    suite: Suite
+    scenario: Scenario
+    region: str
+    models: tuple[str, ...] = ()
+    resources: Resources | None = None
+    problems: Problems = field(default_factory=Problems)
+
+    def instruction(self, prompt: Prompt | None) -> Instruction:
+        """The instruction of a prompt; what is wrong with it is in ``problems``."""
+        scenario = self.scenario
+        policy = merged_policy(prompt.tool_policy if prompt else None, scenario.tool_policy)
+        if prompt is None:
+            values = all_values(None, scenario, self.region)
+            return Instruction(text=_with_memories("", scenario.seed_memories), values=values, policy=policy)
+        values = all_values(prompt, scenario, self.region) | self._fragments(prompt)
+        template = _template(prompt, self.models)
+        text = filled(template, values)
+        self._complete(prompt, self._without_what_is_said(prompt, template, values), values)
+        self._offers_what_there_is(prompt)
+        return Instruction(
+            task=prompt.answers_to,
+            text=_with_memories(text, scenario.seed_memories),
+            values={name: filled(value, values) for name, value in values.items()},
+            tools=tuple(name for name in prompt.allowed_tools if not name.startswith(ENGINE_TOOLS)),
+            policy=policy,
+            guards=self._guards(prompt),
+            parameters=prompt.parameters,
+            media=prompt.media,
+        )
+
+    def _without_what_is_said(self, prompt: Prompt, template: str, values: dict[str, str]) -> str:
+        """The text to look for open variables in: the user's first line, quoted in it, may say ``{{anything}}``."""
+        own = "context_slot" in values_for(prompt, self.scenario)
+        return filled(template, values if own else {**values, "context_slot": ""})
+
+    def _complete(self, prompt: Prompt, text: str, values: dict[str, str]) -> None:
+        """Required variables have a value, and nothing is left open."""
+        place = prompt.place("system_template") or prompt.place() or Position("the suite")
+        named = f"the prompt '{prompt.answers_to}'"
+        missing = [item.name for item in prompt.variables if item.required and item.name not in values]
+        for name in missing:
+            self.problems.error(
+                place,
+                f"{named} requires the variable '{name}', which has no value in the scenario "
+                f"'{self.scenario.name}'. Give it one under 'variables' of the scenario or 'values' of the prompt",
+            )
+        for name in left_in(text):
+            if name in values:
+                told = f"{named} cannot be filled in: the value of '{{{{{name}}}}}' leads back to itself"
+                self.problems.error(place, f"{told}. Take it out of the circle")
+            elif name not in missing:
+                known = f"Known: {listed(sorted(values))}"
+                told = f"{named} says '{{{{{name}}}}}', which nothing gives a value"
+                self.problems.error(place, f"{told}. Give it one, or take it out. {known}")
+
+    def _offers_what_there_is(self, prompt: Prompt) -> None:
+        for index, name in enumerate(prompt.allowed_tools):
+            if name.startswith(("memory__", "skill__")):
+                place = prompt.place("allowed_tools", index) or prompt.place() or Position("the suite")
+                self.problems.warning(place, f"'{name}' is not offered: this version has no tools of that kind")
+
+    def _fragments(self, prompt: Prompt) -> dict[str, str]:
+        return {item.name: self._fragment(prompt, item) for item in prompt.fragments}
+
+    def _fragment(self, prompt: Prompt, item: Fragment) -> str:
+        place = item.place("path") or item.place() or prompt.place() or Position("the suite")
+        if item.path is None:
+            if item.required:
+                told = f"the fragment '{item.name}' of the prompt '{prompt.answers_to}' has no file"
+                self.problems.error(place, f"{told}; give it a 'path'")
+            return ""
+        path = self.suite.path(item.path)
+        if not item.required and not path.is_file():
+            return ""
+        return read_text(path, self.problems, shown_as=item.path, asked_by=place) or ""
+
+    def _guards(self, prompt: Prompt) -> tuple[Guard, ...]:
+        made: list[Guard] = []
+        for index, item in enumerate(prompt.guardrails):
+            if not item.enabled:
+                continue
+            options: dict[str, Any] = {"direction": item.direction, "message": item.message}
+            try:
+                rail = guardrail(
+                    item.type,
+                    item.params,
+                    **options,
+                    fail_on_violation=item.fail_on_violation,
+                    resources=self.resources,
+                )
+            except ConfigurationError as error:
+                self.problems.error(prompt.place("guardrails", index) or Position("the suite"), str(error))
+                continue
+            made.append(Guard(rail=rail, replaces=bool(item.message or item.params.get("message"))))
+        return tuple(made)
+
+
+def merged_policy(prompt: ToolPolicy | None, scenario: ToolPolicy | None) -> ToolPolicy:
+    """What both say; where they differ, what the scenario says. What one of them refuses is refused."""
+    if prompt is None or scenario is None:
+        return scenario or prompt or ToolPolicy()
+    given = {name: getattr(scenario, name) for name in scenario.model_fields_set}
+    given["blocklist"] = tuple(dict.fromkeys([*prompt.blocklist, *scenario.blocklist]))
+    return prompt.changed(**given)
+
+
+def _template(prompt: Prompt, models: Sequence[str]) -> str:
+    override = next((prompt.model_overrides[name] for name in models if name in prompt.model_overrides), None)
+    if override is None:
+        return prompt.system_template
+    return (override.system_template or prompt.system_template) + (override.system_template_suffix or "")
+
+
+def _with_memories(text: str, memories: Sequence[Memory]) -> str:
+    """The text with what the agent remembers, as a list at its end. There are no tools to remember more."""
+    if not memories:
+        return text
+    lines = "\n".join(f"- {item.content.strip()}" for item in memories)
+    return f"{text.rstrip()}\n\n{MEMORIES}\n{lines}".lstrip()

@@ -1,0 +1,194 @@
+"""Where a workflow stands in one run: which event leads where, how often, and what the model is told of it.
+
+The model asks for a change with a tool; the change is made after its turn, so that an answer always belongs to the
+state in which it was asked. Which prompt a state has is the business of ``blueprint``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, cast
+
+from duologue.checks.workflow import STATE, TRANSITION
+from duologue.journal.events import Noted
+from duologue.messages import JsonValue
+from duologue.models.base import ToolSpec
+from duologue.specs.suite import Workflow, WorkflowState
+
+TRANSITION_TOOL = "workflow__transition"
+ARTIFACT_TOOL = "workflow__set_artifact"
+ARTIFACT = "workflow.artifact"
+
+
+class WorkflowFault(Exception):
+    """Something that a model asks for and that the workflow does not allow; says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Next:
+    event: str
+    state: str
+    context: str
+
+
+class WorkflowRun:
+    """The workflow of one run.
+
+    Args:
+        workflow: its states.
+        now: seconds, when it begins.
+    """
+
+    def __init__(self, workflow: Workflow, now: float) -> None:
+        self._workflow = workflow
+        self._began = now
+        self._visits = Counter({workflow.entry: 1})
+        self._calls = 0
+        self._next: _Next | None = None
+        self.state = workflow.entry
+        self.artifacts: dict[str, JsonValue] = {}
+
+    @property
+    def spec(self) -> WorkflowState:
+        """The state that it is in."""
+        return self._workflow.states[self.state]
+
+    def entered(self, turn: int) -> Noted:
+        """The event of its beginning."""
+        return Noted(kind=STATE, turn=turn, data={"state": self.state, "terminal": self.spec.terminal})
+
+    def count_call(self, now: float) -> None:
+        """A tool is called.
+
+        Raises:
+            WorkflowFault: the budget is spent.
+        """
+        most = self._budget("max_tool_calls")
+        if most is not None and self._calls >= most:
+            raise WorkflowFault(f"the budget of the workflow is spent: max_tool_calls is {most:g}")
+        self._calls += 1
+        self._within_time(now)
+
+    def ask(self, tool: str, arguments: dict[str, JsonValue], now: float) -> dict[str, Any]:
+        """What the workflow answers to one of its own tools.
+
+        Raises:
+            WorkflowFault: it does not allow that.
+        """
+        if tool == ARTIFACT_TOOL:
+            return self._set(arguments)
+        event = arguments.get("event")
+        known = {} if self.spec.terminal else self.spec.on_event
+        if not isinstance(event, str) or event not in known:
+            told = ", ".join(known) or f"none, the state '{self.state}' has no events"
+            raise WorkflowFault(f"unknown event {json.dumps(event, ensure_ascii=False)}; valid events: {told}")
+        if self._next:
+            raise WorkflowFault(
+                f"a transition is scheduled already in this turn: {self._next.event} to '{self._next.state}'"
+            )
+        self._within_time(now)
+        target = self._redirected(known[event])
+        self._next = _Next(event=event, state=target, context=str(arguments.get("context") or ""))
+        return {"event": event, "status": "transition_scheduled", "target_state": target}
+
+    def commit(self, turn: int) -> Noted | None:
+        """Make the change that was asked for in this turn; the event of it, None if there was none."""
+        change, self._next = self._next, None
+        if change is None:
+            return None
+        before, self.state = self.state, change.state
+        self._visits[change.state] += 1
+        data: dict[str, Any] = {
+            "from": before,
+            "to": change.state,
+            "event": change.event,
+            "terminal": self.spec.terminal,
+        }
+        return Noted(
+            kind=TRANSITION, turn=turn, data={**data, **({"context": change.context} if change.context else {})}
+        )
+
+    def forget(self) -> None:
+        """The turn failed: what was asked for in it is not done."""
+        self._next = None
+
+    def _redirected(self, target: str) -> str:
+        """The state that is entered: another one where this one was entered often enough.
+
+        Raises:
+            WorkflowFault: there is no other.
+        """
+        visits = self._budget("max_total_visits")
+        if visits is not None and self._visits.total() >= visits:
+            raise WorkflowFault(f"the budget of the workflow is spent: max_total_visits is {visits:g}")
+        seen: list[str] = []
+        while (most := self._workflow.states[target].max_visits) is not None and self._visits[target] >= most:
+            other = self._workflow.states[target].on_max_visits
+            seen.append(target)
+            if other is None or other in seen:
+                raise WorkflowFault(f"the state '{target}' may be entered {most} times, and it was")
+            target = other
+        return target
+
+    def _set(self, arguments: dict[str, JsonValue]) -> dict[str, Any]:
+        name = arguments.get("name")
+        known = self.spec.artifacts
+        if not isinstance(name, str) or (known and name not in known):
+            told = ", ".join(known) or "any text"
+            raise WorkflowFault(f"unknown artifact {json.dumps(name, ensure_ascii=False)}; valid names: {told}")
+        self.artifacts[name] = arguments.get("value")
+        return {"artifact": name, "status": "stored"}
+
+    def _within_time(self, now: float) -> None:
+        most = self._budget("max_wall_time_sec")
+        if most is not None and now - self._began > most:
+            raise WorkflowFault(f"the budget of the workflow is spent: max_wall_time_sec is {most:g}")
+
+    def _budget(self, name: str) -> float | None:
+        budget: Any = self._workflow.engine.get("budget")
+        value: Any = cast("dict[str, Any]", budget).get(name) if isinstance(budget, dict) else None
+        return value if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 else None
+
+
+def tools_of(state: WorkflowState) -> tuple[ToolSpec, ...]:
+    """The workflow's own tools in a state: none where nothing can be asked for."""
+    made: list[ToolSpec] = []
+    if state.on_event and not state.terminal and state.orchestration != "external":
+        made.append(_transition(state))
+    if state.artifacts:
+        made.append(_artifact(state))
+    return tuple(made)
+
+
+def _transition(state: WorkflowState) -> ToolSpec:
+    return ToolSpec(
+        name=TRANSITION_TOOL,
+        description="Move the conversation on when one of the events has happened. It takes effect after your answer.",
+        strict=False,
+        parameters={
+            "type": "object",
+            "properties": {
+                "event": {"type": "string", "enum": list(state.on_event), "description": "What has happened."},
+                "context": {"type": "string", "description": "What whoever goes on should know, in a few sentences."},
+            },
+            "required": ["event"],
+        },
+    )
+
+
+def _artifact(state: WorkflowState) -> ToolSpec:
+    return ToolSpec(
+        name=ARTIFACT_TOOL,
+        description="Hand over a result of this stage of the conversation.",
+        strict=False,
+        parameters={
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "enum": list(state.artifacts), "description": "Which result."},
+                "value": {"description": "The result."},
+            },
+            "required": ["name", "value"],
+        },
+    )

@@ -1,0 +1,129 @@
+"""What a tool call comes to: an answer for the model, whether it worked or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from duologue.messages import ContentPart, JsonValue
+from duologue.models.scope import RunScope
+from duologue.specs.scenario import Turn
+
+if TYPE_CHECKING:
+    from duologue.agents.tools.schemas import Schema
+
+DEFAULT_SECONDS = 30.0
+"""How long a tool may take that does not say how long it may take."""
+_PRETTY = json.JSONEncoder(indent=2, ensure_ascii=False, default=str).encode
+
+
+class ToolFault(Exception):
+    """A call that does not work; says why. It becomes an answer with an error, and the run goes on.
+
+    Attributes:
+        told: what the model is told in place of ``Error: …``; None for that.
+    """
+
+    def __init__(self, message: str, *, told: str | None = None) -> None:
+        super().__init__(message)
+        self.told = told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolAnswer:
+    """What the model gets to read.
+
+    Attributes:
+        content: of the tool's message: JSON with two spaces of indentation, text as it is, or parts if there is media.
+        value: the result as data; None if the call failed.
+        error: why the call failed; None if it did not.
+        seconds: that it took.
+    """
+
+    content: str | list[ContentPart]
+    value: JsonValue = None
+    error: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a tool gave back.
+
+    Attributes:
+        value: as data.
+        parts: pictures, sounds and films that go with it.
+        text: how the value is written, where somebody has written it already.
+    """
+
+    value: JsonValue
+    parts: tuple[ContentPart, ...] = ()
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """When a tool is called: in which run, during which turn of the script, by which call of the model."""
+
+    scope: RunScope
+    turn: Turn | None
+    call_id: str
+
+
+Run = Callable[[dict[str, JsonValue], Occasion], Awaitable[Result]]
+"""Runs a tool with arguments that were found good. Raises ToolFault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A tool that is ready to be called.
+
+    Attributes:
+        names: what it may be called; the first is what a cassette finds it by.
+        arguments, results: their forms; None for any.
+        run: runs it.
+        outside: whether it reaches outside the process, so that a cassette records it.
+    """
+
+    names: tuple[str, ...]
+    arguments: Schema | None
+    results: Schema | None
+    run: Run
+    outside: bool
+
+
+def written(value: JsonValue) -> str:
+    """A value as the text of a message."""
+    return value if isinstance(value, str) else _PRETTY(value)
+
+
+def content_of(result: Result) -> str | list[ContentPart]:
+    """The content of the message that tells the model of a result."""
+    text = written(result.value) if result.text is None else result.text
+    if not result.parts:
+        return text
+    first: list[ContentPart] = [{"type": "text", "text": text}] if text else []
+    return [*first, *result.parts]
+
+
+def as_data(result: Result) -> dict[str, Any]:
+    """A result as it stands on a cassette."""
+    return {"value": result.value, "parts": list(result.parts)} if result.parts else {"value": result.value}
+
+
+def from_data(data: dict[str, Any]) -> Result:
+    """The result that :func:`as_data` wrote, or the fault that stands on the cassette in its place.
+
+    Raises:
+        ToolFault: the call that was recorded did not work.
+    """
+    if "fault" in data:
+        raise ToolFault(data["fault"])
+    return Result(value=data.get("value"), parts=tuple(data.get("parts", ())))
+
+
+def seconds_of(*milliseconds: int | None) -> float:
+    """Seconds that a call may take: the first that is given, or 30."""
+    return next((given / 1000 for given in milliseconds if given), DEFAULT_SECONDS)

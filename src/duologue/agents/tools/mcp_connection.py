@@ -1,0 +1,241 @@
+"""One connection to a server of tools in the Model Context Protocol (extra ``mcp``).
+
+The library wants a connection closed by the task that opened it, so each has a task of its own: it opens the
+connection, keeps it while it is used, and closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+from contextlib import AsyncExitStack
+from importlib import import_module
+from typing import IO, Any, cast
+
+from duologue.agents.tools.answers import Result, ToolFault, seconds_of
+from duologue.agents.tools.attempts import Attempts
+from duologue.agents.tools.mcp_results import result_of
+from duologue.agents.tools.open_things import OpenThings
+from duologue.agents.tools.web import headers_of, without
+from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
+from duologue.messages import JsonValue
+from duologue.specs.environment import filled
+from duologue.specs.suite import McpServer, Suite
+
+_CONNECTION_CLOSED = -32000
+"""The code by which the library says that the server is gone."""
+_SHOWN = 300
+_MOST_PAGES = 100
+_PATIENCE = 10.0
+"""Seconds that a connection may take to close; the library needs up to seven for a program."""
+_SILENCE = logging.NullHandler()
+
+
+class McpConnection:
+    """A server: started when it is first needed, and again after it has died; ended with the toolbox."""
+
+    def __init__(self, server: McpServer, suite: Suite, open_things: OpenThings) -> None:
+        self.name = server.name
+        self._server = server
+        self._suite = suite
+        self._open_things = open_things
+        self._seconds = seconds_of(server.timeout_ms)
+        self._starts = Attempts()
+        self._client: Any = None
+        self._tools: dict[str, dict[str, Any]] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self._finished = asyncio.Event()
+        self._secrets: tuple[str, ...] = ()
+        self._complaints: IO[str] | None = None
+        self._promised = False
+
+    async def tools(self) -> dict[str, dict[str, Any]]:
+        """The tools that it offers, as it describes them, by name.
+
+        Raises:
+            ToolFault: it cannot be reached, or does not start.
+            ConfigurationError: it cannot be reached as the suite says.
+            MissingExtraError: the extra ``mcp`` is not installed.
+        """
+        await self._connected()
+        return self._tools
+
+    async def call(self, tool: str, arguments: dict[str, JsonValue], timeout_ms: int | None) -> Result:
+        """Call a tool. Raises what :meth:`tools` raises, and ToolFault for whatever goes wrong."""
+        client = await self._connected()
+        seconds = seconds_of(timeout_ms, self._server.timeout_ms)
+        errors = import_module("mcp").MCPError
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await client.call_tool(tool, arguments)
+        except TimeoutError as error:
+            raise self._fault(f"timed out: '{tool}' did not answer within {seconds:g} s") from error
+        except errors as error:
+            if error.code != _CONNECTION_CLOSED:
+                raise self._fault(f"answered with an error: {error}") from error
+            raise await self._gone(client, error) from error
+        except Exception as error:  # whatever a broken transport raises
+            raise await self._gone(client, error) from error
+        return result_of(answer.model_dump(mode="json", by_alias=True, exclude_none=True), self._fault)
+
+    async def aclose(self) -> None:
+        """End it."""
+        self._promised = False
+        await self._end()
+        self._forget_complaints()
+
+    async def _connected(self) -> Any:
+        return await self._starts.first(lambda: self._client, self._start)
+
+    async def _start(self) -> Any:
+        if not self._promised:
+            self._open_things.on_close(self.aclose, f"the MCP server '{self.name}'")
+            self._promised = True
+        server = filled(self._server)
+        ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._finished = asyncio.Event()
+        self._keeper = asyncio.create_task(self._keep(server, ready, self._finished))
+        try:
+            async with asyncio.timeout(self._seconds):
+                self._client, self._tools = await ready
+                return self._client
+        except TimeoutError as error:
+            self._keeper.cancel()
+            await self._end()
+            raise self._fault(f"did not start within {self._seconds:g} s{self._complaint()}") from error
+        except asyncio.CancelledError:
+            self._keeper.cancel()
+            await self._end()
+            raise
+
+    async def _keep(self, server: McpServer, ready: asyncio.Future[Any], finished: asyncio.Event) -> None:
+        """The life of the connection."""
+        try:
+            async with AsyncExitStack() as stack:
+                client = await self._open(server, stack)
+                tools = await self._listed(client)
+                if not ready.done():
+                    ready.set_result((client, tools))
+                await finished.wait()
+        except DuologueError as error:
+            _tell(ready, error)
+        except Exception as error:  # noqa: BLE001 - whatever the library and the transport raise
+            _tell(ready, self._fault(f"does not start: {_shown(error)}{self._complaint()}"))
+        finally:
+            ready.cancel()
+
+    async def _open(self, server: McpServer, stack: AsyncExitStack) -> Any:
+        # The library logs what this class tells as an error of the call. Who wants to read it sets up logging.
+        logging.getLogger("mcp").addHandler(_SILENCE)
+        client = _library("mcp").Client
+        return await stack.enter_async_context(client(await self._transport(server, stack)))
+
+    async def _transport(self, server: McpServer, stack: AsyncExitStack) -> Any:
+        if server.source is not None:
+            raise ConfigurationError(
+                f"the MCP server '{self.name}' is to come from the source '{server.source}', and there are no sources; "
+                "give its command or url"
+            )
+        if server.scope in {"run", "scenario"}:
+            raise ConfigurationError(
+                f"the MCP server '{self.name}' is to live as long as one {server.scope}, and servers live as long as "
+                "the execution; remove its scope"
+            )
+        if server.command is not None:
+            return self._program(server)
+        headers, secrets = headers_of(self._server.headers)
+        self._secrets = tuple(secrets)
+        url = server.url or ""
+        if server.transport == "sse" or (server.transport is None and url.rstrip("/").endswith("/sse")):
+            return _library("mcp.client.sse").sse_client(url, headers=headers, timeout=self._seconds)
+        library = _library("mcp.client.streamable_http")
+        client = await stack.enter_async_context(library.create_mcp_http_client(headers=headers))
+        return library.streamable_http_client(url, http_client=client)
+
+    def _program(self, server: McpServer) -> Any:
+        library = _library("mcp.client.stdio")
+        folder = self._suite.path(server.working_dir) if server.working_dir else self._suite.folder
+        parameters = library.StdioServerParameters(
+            command=server.command, args=list(server.args), env=dict(server.env), cwd=folder
+        )
+        self._secrets = tuple(value for name, value in server.env.items() if "${" in self._server.env[name])
+        self._forget_complaints()
+        self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - read later
+        return library.stdio_client(parameters, errlog=self._complaints)
+
+    async def _listed(self, client: Any) -> dict[str, dict[str, Any]]:
+        """Every tool that it has and that the suite lets through."""
+        tools: dict[str, dict[str, Any]] = {}
+        cursor = None
+        for _ in range(_MOST_PAGES):
+            page = await client.list_tools(cursor=cursor)
+            for tool in page.tools:
+                data = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
+                if self._let_through(data["name"]):
+                    tools[data["name"]] = data
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return tools
+
+    def _let_through(self, tool: str) -> bool:
+        rule = self._server.tool_filter
+        if rule is None:
+            return True
+        return tool not in rule.blocklist and (not rule.allowlist or tool in rule.allowlist)
+
+    async def _gone(self, client: Any, error: Exception) -> ToolFault:
+        """The server is gone: the next call starts it again."""
+        told = f"is gone: {_shown(error)}{self._complaint()}"
+        async with self._starts.lock:
+            if self._client is client:
+                await self._end()
+        return self._fault(told)
+
+    async def _end(self) -> None:
+        self._client = None
+        self._finished.set()
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            done, _ = await asyncio.wait([keeper], timeout=_PATIENCE)
+            if not done:  # such as a server at an address that does not answer the farewell
+                keeper.cancel()
+                await asyncio.wait([keeper], timeout=_PATIENCE)
+
+    def _complaint(self) -> str:
+        """The last that a program has written to its standard error."""
+        if self._complaints is None:
+            return ""
+        self._complaints.seek(0)
+        text = self._complaints.read()[-_SHOWN:].strip()
+        return f"; it wrote: {text}" if text else ""
+
+    def _forget_complaints(self) -> None:
+        complaints, self._complaints = self._complaints, None
+        if complaints is not None:
+            complaints.close()
+
+    def _fault(self, what: str) -> ToolFault:
+        return ToolFault(without(self._secrets, f"MCP server '{self.name}' {what}"))
+
+
+def _library(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError("an MCP server of a suite", "mcp", "mcp") from error
+
+
+def _tell(ready: asyncio.Future[Any], error: Exception) -> None:
+    if not ready.done():
+        ready.set_exception(error)
+
+
+def _shown(error: BaseException) -> str:
+    """What went wrong, at the bottom of a group of errors."""
+    inner: BaseException | None = error
+    while isinstance(inner, BaseExceptionGroup):
+        error = cast("BaseException", inner)
+        inner = next(iter(cast("BaseExceptionGroup[BaseException]", inner).exceptions), None)
+    return f"{type(inner or error).__name__}: {inner or error}"[:_SHOWN]

@@ -1,0 +1,234 @@
+"""YAML text to placed data: no recursion, bounded in depth and size, every mistake with its line and column.
+
+The parser's events are used and not its objects, so that nothing is made of a file before it is known to be harmless:
+aliases are counted as what they stand for, tags make no objects, and depth is limited before anything nests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from duologue.config.positions import Mark, PlacedDict, PlacedList, Position, join
+from duologue.config.problems import Problems, cut
+from duologue.config.scalars import PREFIX, ScalarError, scalar
+
+MAX_DEPTH = 60
+"""Levels of nesting."""
+MAX_NODES = 200_000
+"""Values in a file, an alias counted as all that it stands for."""
+
+_MERGE = "<<"
+"""A field without quotes that brings the fields of other mappings."""
+_EVENTS: Any = getattr(yaml, "parse")  # noqa: B009 -- its types are unknown
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_HINTS = {
+    "cannot start any token": "YAML indents with spaces, never with tabs, and a text that begins with one of "
+    "@ ` % & * ! | > needs quotes",
+    "found a tab character": "YAML indents with spaces, never with tabs",
+    "did not find expected ','": "a bracket or brace is not closed, or a comma is missing",
+    "mapping values are not allowed": "check the indentation, and put a text that contains ': ' in quotes",
+    "did not find expected key": "check the indentation: fields of one mapping begin in the same column",
+    "did not find expected '-' indicator": "check the indentation: items of one list begin in the same column",
+    "could not find expected ':'": "each field is written as 'name: value'",
+    "unexpected end of stream": "a quote or bracket is not closed",
+    "found undefined alias": "an alias such as *name needs an anchor such as &name before it",
+}
+
+
+class _StopError(Exception):
+    """The rest of the file cannot be read."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list that is being read."""
+
+    data: PlacedDict | PlacedList
+    anchor: str | None
+    mark: Mark
+    key: str | None = None
+    key_mark: Mark | None = None
+    skipping: bool = False
+    merges: list[PlacedDict] = field(default_factory=list[PlacedDict])
+
+
+def parse(text: str, file: str, problems: Problems) -> Any:
+    """The value of the one document in a text; None, with a problem, if there is none.
+
+    Args:
+        text: YAML or JSON.
+        file: as errors show it.
+        problems: takes what is wrong.
+    """
+    builder = _Builder(file, problems)
+    try:
+        for event in _EVENTS(text, Loader=_LOADER):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        problems.error(_place(file, error), _told(error))
+        return None
+    except yaml.YAMLError as error:
+        problems.error(Position(file, 1, 1), f"this is no YAML: {cut(' '.join(str(error).split()))}")
+        return None
+    except _StopError:
+        return None
+    if builder.root is None:
+        problems.error(Position(file, 1, 1), "the file is empty; expected a manifest")
+        return None
+    return builder.root
+
+
+class _Builder:
+    def __init__(self, file: str, problems: Problems) -> None:
+        self.file = file
+        self.problems = problems
+        self.root: Any = None
+        self.documents = 0
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, Any] = {}
+        self._nodes = 0
+
+    def take(self, event: Any) -> None:
+        """The next event of the parser."""
+        match event:
+            case yaml.ScalarEvent():
+                mark = self._mark(event)
+                self._named(event.anchor, value := self._scalar(event, mark))
+                is_special = not isinstance(value, str) or value == _MERGE
+                raw = event.value if event.implicit[0] and is_special else None
+                self._add(value, mark._replace(raw=raw), event.value, 1)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._open(event)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._close()
+            case yaml.AliasEvent():
+                self._alias(event)
+            case yaml.DocumentStartEvent():
+                self.documents += 1
+                if self.documents > 1:
+                    raise self._stop(self._mark(event), "a second document begins here; expected one in a file")
+            case _:
+                pass
+
+    def _mark(self, event: Any) -> Mark:
+        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        return Mark(self.file, self._path(), line, column, line, column)
+
+    def _path(self) -> str:
+        if not self._stack:
+            return ""
+        top = self._stack[-1]
+        if isinstance(top.data, PlacedList):
+            return join(top.mark.field, len(top.data))
+        return join(top.mark.field, top.key) if top.key is not None else top.mark.field
+
+    def _scalar(self, event: Any, mark: Mark) -> Any:
+        if "\0" in event.value:
+            self.problems.error(mark, "found the character U+0000; expected text without it")
+            return event.value.replace("\0", "")
+        try:
+            return scalar(event.value, is_plain=event.implicit[0], tag=event.tag)
+        except ScalarError as error:
+            self.problems.error(mark, str(error))
+            return event.value
+
+    def _open(self, event: Any) -> None:
+        mark = self._mark(event)
+        if len(self._stack) >= MAX_DEPTH:
+            raise self._stop(mark, f"nested more than {MAX_DEPTH} levels deep")
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        if event.tag not in {None, "!", f"{PREFIX}{'map' if is_mapping else 'seq'}"}:
+            self.problems.error(mark, f"found the tag '{cut(event.tag)}'; expected a value without a tag")
+        self._need_no_key(mark)
+        data = PlacedDict(mark) if is_mapping else PlacedList(mark)
+        self._stack.append(_Open(data=data, anchor=event.anchor, mark=mark))
+
+    def _need_no_key(self, mark: Mark) -> None:
+        top = self._stack[-1] if self._stack else None
+        if top and isinstance(top.data, PlacedDict) and top.key is None:
+            raise self._stop(mark, "a list or mapping is the name of a field; expected a text, such as 'name: value'")
+
+    def _close(self) -> None:
+        done = self._stack.pop()
+        if isinstance(done.data, PlacedDict):
+            for source in done.merges:
+                for key, value in source.items():
+                    if key not in done.data:
+                        done.data.put(key, value, source.mark(key))
+        self._named(done.anchor, done.data)
+        self._add(done.data, done.mark, "", done.data.size)
+
+    def _named(self, anchor: str | None, value: Any) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = value
+
+    def _alias(self, event: Any) -> None:
+        mark = self._mark(event)
+        if any(item.anchor == event.anchor for item in self._stack):
+            raise self._stop(mark, f"*{cut(event.anchor)} stands inside what it stands for")
+        if event.anchor not in self._anchors:
+            raise self._stop(mark, f"*{cut(event.anchor)} is not defined; expected &{cut(event.anchor)} before it")
+        value = self._anchors[event.anchor]
+        self._add(value, mark, value if isinstance(value, str) else "", getattr(value, "size", 1))
+
+    def _add(self, value: Any, mark: Mark, text: str, size: int) -> None:
+        if not self._stack:
+            self.root = value
+            return
+        top = self._stack[-1]
+        top.data.size += size
+        if top.data.size > MAX_NODES:
+            raise self._stop(mark, f"more than {MAX_NODES} values, aliases counted as what they stand for")
+        if isinstance(top.data, PlacedList):
+            top.data.add(value, mark)
+        elif top.key is None:
+            self._begin_field(top, value, mark, text)
+        else:
+            self._end_field(top, top.data, value, mark)
+
+    def _begin_field(self, top: _Open, value: Any, mark: Mark, text: str) -> None:
+        if isinstance(value, (PlacedDict, PlacedList)) or value is None:
+            raise self._stop(mark, "the name of a field is missing; expected 'name: value'")
+        key = text or str(value)
+        top.key, top.key_mark = key, mark
+        first = top.data.marks.get(key) if isinstance(top.data, PlacedDict) else None
+        top.skipping = first is not None and key != _MERGE
+        if first is not None and top.skipping:
+            place = Position(self.file, mark.line, mark.column, join(top.mark.field, key))
+            self.problems.error(place, f"this field is written twice, first in line {first.key_line}; keep one")
+
+    def _end_field(self, top: _Open, data: PlacedDict, value: Any, mark: Mark) -> None:
+        key, key_mark = top.key or "", top.key_mark or mark
+        if key_mark.raw == _MERGE and isinstance(value, (PlacedDict, PlacedList)):
+            top.merges.extend(self._merged(value, mark))
+        elif not top.skipping:
+            data.put(key, value, mark._replace(key_line=key_mark.line, key_column=key_mark.column))
+        top.key = top.key_mark = None
+
+    def _merged(self, value: PlacedDict | PlacedList, mark: Mark) -> list[PlacedDict]:
+        sources = [value] if isinstance(value, PlacedDict) else value
+        wrong = [item for item in sources if not isinstance(item, PlacedDict)]
+        if wrong:
+            self.problems.error(mark, "found '<<' with something that is no mapping; expected '<<: *anchor'")
+        return [item for item in sources if isinstance(item, PlacedDict)]
+
+    def _stop(self, mark: Mark, message: str) -> _StopError:
+        self.problems.error(mark, message)
+        return _StopError()
+
+
+def _place(file: str, error: yaml.MarkedYAMLError) -> Position:
+    mark: Any = error.problem_mark or error.context_mark
+    return Position(file, mark.line + 1, mark.column + 1) if mark else Position(file, 1, 1)
+
+
+def _told(error: yaml.MarkedYAMLError) -> str:
+    problem = " ".join(str(error.problem or error.context or error).split())
+    context: Any = error.context
+    begun: Any = error.context_mark
+    since = f" ({context}, begun in line {begun.line + 1})" if context and begun else ""
+    hint = next((text for part, text in _HINTS.items() if part in problem), "")
+    return f"this is no YAML: {cut(problem)}{since}" + (f". {hint[0].upper()}{hint[1:]}" if hint else "")

@@ -1,0 +1,289 @@
+"""How a response file is written: its fields, and the few ways in which one thing may be written shorter.
+
+A text stands for a whole answer, and ``pass`` for a whole verdict. Both are written out before the file is checked, so
+that what is checked has one form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from duologue.config.positions import Mark, PlacedDict
+from duologue.config.problems import Problems, listed, nearest, shown
+from duologue.conversation.adapter import DoneReason
+from duologue.specs.spec import EMPTY, Count, Items, JsonObject, Name, Share, Spec
+
+Word = Literal["pass", "fail", "undecided"]
+Fault = Literal["timeout", "rate_limit", "unavailable", "rejected", "answer"]
+
+WORDS = ("pass", "fail", "undecided")
+_DEFAULT = "defaultResponse"
+
+
+class CallShape(Spec):
+    """A tool call."""
+
+    name: Name
+    arguments: JsonObject | str = EMPTY
+    """A text is what the model writes in their place, however wrong it is."""
+    id: Name | None = None
+    """None for ``call_``, its place among the calls of the answer, and the name."""
+
+
+class LinkShape(Spec):
+    """Where a picture, sound, film or document is."""
+
+    url: Name
+    detail: Literal["low", "high", "auto"] | None = None
+
+
+class PartShape(Spec):
+    """A piece of an answer."""
+
+    type: Literal["text", "image", "audio", "video", "document"]
+    text: str | None = None
+    image_url: LinkShape | None = None
+    audio_url: LinkShape | None = None
+    video_url: LinkShape | None = None
+    document_url: LinkShape | None = None
+    metadata: JsonObject = EMPTY
+
+    @model_validator(mode="after")
+    def _has_its_content(self) -> Self:
+        needed = "text" if self.type == "text" else f"{self.type}_url"
+        if getattr(self, needed) is None:
+            raise ValueError(f"a part of type {self.type} to have the field '{needed}'")
+        return self
+
+
+class AnswerShape(Spec):
+    """One answer of a model."""
+
+    type: Literal["text", "tool_calls", "multimodal"] = "text"
+    content: str | None = None
+    text: str | None = None
+    response: str | None = None
+    parts: Items[PartShape] = ()
+    tool_calls: Items[CallShape] = ()
+    fault: Fault | None = None
+    """Fail instead of answering; the text is the error's."""
+    audio_file: str | None = None
+    audio_sample_rate: Count | None = None
+    audio_mime_type: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        texts = [name for name in ("content", "text", "response") if getattr(self, name) is not None]
+        if len(texts) > 1:
+            raise ValueError(f"one of content, text and response; it has {' and '.join(texts)}")
+        if self._is_empty and not texts:
+            raise ValueError("content, parts, tool_calls or fault")
+        return self
+
+    @property
+    def _is_empty(self) -> bool:
+        return not (self.parts or self.tool_calls or self.fault)
+
+    @property
+    def said(self) -> str:
+        """The text, whatever the field is called; '' for none."""
+        return self.content or self.text or self.response or ""
+
+
+class LineShape(AnswerShape):
+    """What a simulated user says."""
+
+    done: DoneReason | None = None
+    """The user has nothing more to say after this, or, without content, has gone."""
+
+    @model_validator(mode="after")
+    def _calls_nothing(self) -> Self:
+        if self.tool_calls:
+            raise ValueError("what a user says; users call no tools")
+        return self
+
+    @property
+    def _is_empty(self) -> bool:
+        return super()._is_empty and not self.done
+
+
+class _Default(Spec):
+    default: AnswerShape | None = Field(default=None, alias="defaultResponse")
+
+
+class StateShape(_Default):
+    """Answers in one state of a workflow."""
+
+    turns: dict[str, AnswerShape] = EMPTY
+
+
+class ScenarioShape(_Default):
+    """Answers in one scenario."""
+
+    turns: dict[str, AnswerShape] = EMPTY
+    steps: dict[str, AnswerShape] = EMPTY
+    states: dict[str, StateShape] = EMPTY
+
+
+class LinesShape(Spec):
+    """What one persona says in one scenario."""
+
+    default: LineShape | None = Field(default=None, alias="defaultResponse")
+    turns: dict[str, LineShape] = EMPTY
+
+
+class PersonaShape(LinesShape):
+    """What one persona says."""
+
+    scenarios: dict[str, LinesShape] = EMPTY
+
+
+class VerdictShape(Spec):
+    """What a judge says: a verdict on everything or on each criterion, or its very words."""
+
+    verdict: Word | None = None
+    criteria: dict[str, Word] = EMPTY
+    score: Share | None = None
+    scores: dict[str, Share] = EMPTY
+    """For checks by a judge, by what they ask for, over ``score``."""
+    reasoning: str | None = None
+    content: str | None = None
+
+    @model_validator(mode="after")
+    def _decides(self) -> Self:
+        if self.content is None and self.verdict is None and not self.criteria:
+            raise ValueError("verdict, criteria or content")
+        if self.content is not None and (self.verdict or self.criteria):
+            raise ValueError("either content or a verdict; it has both")
+        return self
+
+
+class JudgeShape(Spec):
+    """What a judge says, by scenario."""
+
+    default: VerdictShape | None = None
+    scenarios: dict[str, VerdictShape] = EMPTY
+
+
+class FileShape(_Default):
+    """A response file."""
+
+    scenarios: dict[str, ScenarioShape] = EMPTY
+    selfplay: dict[str, PersonaShape] = EMPTY
+    judges: dict[str, JudgeShape] = EMPTY
+
+
+def written_out(data: Any, problems: Problems) -> Any:
+    """The data of a response file with everything that is written short in its one form.
+
+    Args:
+        data: placed data, as it is read.
+        problems: takes what can be neither.
+    """
+    if not isinstance(data, PlacedDict):
+        return data
+    made = _answer_in(data, problems)
+    _each(made, "scenarios", lambda value, _mark: _scenario(value, problems))
+    _each(made, "selfplay", lambda value, _mark: _persona(value, problems))
+    _each(made, "judges", lambda value, mark: _judge(value, mark, problems))
+    return made
+
+
+def _scenario(value: Any, problems: Problems) -> Any:
+    if not isinstance(value, PlacedDict):
+        return value
+    made = _answer_in(value, problems)
+    _turns(made, problems)
+    _each(made, "steps", lambda item, mark: _answer(item, mark, problems))
+    _each(made, "states", lambda item, _mark: _state(item, problems))
+    return made
+
+
+def _persona(value: Any, problems: Problems) -> Any:
+    made = _state(value, problems)
+    if isinstance(made, PlacedDict):
+        _each(made, "scenarios", lambda item, _mark: _state(item, problems))
+    return made
+
+
+def _state(value: Any, problems: Problems) -> Any:
+    if not isinstance(value, PlacedDict):
+        return value
+    made = _answer_in(value, problems)
+    _turns(made, problems)
+    return made
+
+
+def _turns(made: PlacedDict, problems: Problems) -> None:
+    turns = made.get("turns")
+    if isinstance(turns, PlacedDict):
+        for key in turns:
+            if not key.isascii() or not key.isdecimal() or key.startswith("0"):
+                place = turns.mark(key).key()
+                problems.error(place, f"found {shown(key)}; expected the number of a turn, counted from 1")
+    _each(made, "turns", lambda item, mark: _answer(item, mark, problems))
+
+
+def _answer_in(data: PlacedDict, problems: Problems) -> PlacedDict:
+    made = _copied(data)
+    written = made.get(_DEFAULT)
+    if written is None or written == "":
+        return made.without(_DEFAULT)
+    made[_DEFAULT] = _answer(written, made.mark(_DEFAULT), problems)
+    return made
+
+
+def _answer(value: Any, mark: Mark, problems: Problems) -> Any:
+    if isinstance(value, PlacedDict):
+        if "audio_file" in value:
+            told = "has no effect: nobody speaks in this version; what is said is the text"
+            problems.warning(value.mark("audio_file").key(), told)
+        return value
+    if not isinstance(value, str):
+        told = f'. Put it in quotes: "{mark.raw}"' if mark.raw else ""
+        problems.error(mark, f"found {shown(value)}; expected a text, or a mapping with content or tool_calls{told}")
+        value = ""
+    return PlacedDict(mark, {"content": value}, {"content": mark})
+
+
+def _judge(value: Any, mark: Mark, problems: Problems) -> Any:
+    """A judge's entry: a word, a text, a verdict, or verdicts by scenario."""
+    if isinstance(value, PlacedDict) and {"default", "scenarios"} & value.keys():
+        made = _copied(value)
+        if "default" in made:
+            made["default"] = _verdict(made["default"], made.mark("default"), problems)
+        _each(made, "scenarios", lambda item, at: _verdict(item, at, problems))
+        return made
+    return PlacedDict(mark, {"default": _verdict(value, mark, problems)}, {"default": mark})
+
+
+def _verdict(value: Any, mark: Mark, problems: Problems) -> Any:
+    if isinstance(value, PlacedDict):
+        return value
+    if not isinstance(value, str):
+        told = f"found {shown(value)}; expected {listed(WORDS)}, a text, or a mapping with verdict or content"
+        problems.error(mark, told)
+        value = "undecided"
+    if value in WORDS:
+        return PlacedDict(mark, {"verdict": value}, {"verdict": mark})
+    if " " not in value and nearest(value, WORDS):
+        problems.warning(mark, f"{shown(value)} is taken as the judge's very words{nearest(value, WORDS)}")
+    return PlacedDict(mark, {"content": value}, {"content": mark})
+
+
+def _each(data: PlacedDict, key: str, change: Callable[[Any, Mark], Any]) -> None:
+    """Replace every value of the mapping in a field, if there is one."""
+    section = data.get(key)
+    if not isinstance(section, PlacedDict):
+        return
+    made = _copied(section)
+    for name, value in section.items():
+        made[name] = change(value, section.mark(name))
+    data[key] = made
+
+
+def _copied(data: PlacedDict) -> PlacedDict:
+    return PlacedDict(data.home, data, dict(data.marks))

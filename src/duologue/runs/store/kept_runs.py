@@ -1,0 +1,134 @@
+"""Runs that were kept, in a folder or a file, as they have to be known to let them take place again.
+
+Journals come first: they have what a model said before a guardrail put something else in its place, and that a
+simulated user had nothing more to say. A run without one is read from its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from duologue.errors import ConfigurationError
+from duologue.journal.events import AgentCalled, MessageAdded, ModelCalled, UserFinished
+from duologue.journal.journal import Entry
+from duologue.journal.jsonl import read_journal
+from duologue.journal.view import RunView
+from duologue.messages import Message
+from duologue.models.mock.generate import DONE
+from duologue.reports.encoding import decoded_case
+from duologue.reports.files import RUNS, read_run_file
+from duologue.suites.plan.cases import TestCase
+from duologue.suites.results.run import MessageResult, RunResult
+from duologue.suites.runner.fold import run_result
+from duologue.suites.runner.play import JOURNALS
+from duologue.vocabulary import RunStatus
+
+
+def kept_runs(path: Path) -> list[RunResult]:
+    """The runs of a folder that ``duologue run`` wrote, of a journal, or of the file of a run.
+
+    Returns:
+        Those that came to their end first, each part in the order of the plan.
+
+    Raises:
+        ConfigurationError: there is none.
+        JournalError: a journal cannot be read.
+    """
+    if not path.exists():
+        raise ConfigurationError(f"{path} is not there; expected the folder of an execution, or a journal")
+    runs = list(_in_folder(path)) if path.is_dir() else [_of_file(path)]
+    if not runs:
+        raise ConfigurationError(f"{path} holds no runs; expected a folder with {JOURNALS}/ or {RUNS}/, or journals")
+    return sorted(runs, key=lambda run: (run.status is not RunStatus.COMPLETED, run.case.index))
+
+
+def _in_folder(folder: Path) -> Iterator[RunResult]:
+    """Of an execution, else all journals below the folder."""
+    results = sorted((folder / RUNS).glob("*.json"))
+    held = folder / JOURNALS
+    journals = sorted(held.glob("*.jsonl")) if held.is_dir() or results else sorted(folder.rglob("*.jsonl"))
+    yield from map(_of_journal, journals)
+    seen = {path.stem for path in journals}
+    yield from (read_run_file(path) for path in results if path.stem not in seen)
+
+
+def _of_file(path: Path) -> RunResult:
+    return read_run_file(path) if path.suffix == ".json" else _of_journal(path)
+
+
+def _of_journal(path: Path) -> RunResult:
+    file = read_journal(path)
+    run = run_result(_case(file.view), file.entries, file.view)
+    return replace(run, messages=tuple(_as_said(run.messages, file.entries)))
+
+
+def _case(view: RunView) -> TestCase:
+    """What was played; the scenario alone where no suite was."""
+    scenario = view.started.scenario if view.started else None
+    if scenario is None:
+        return TestCase(index=0, scenario="")
+    case = scenario.metadata.get("case")
+    try:
+        return decoded_case(cast("dict[str, Any]", case)) if case else TestCase(index=0, scenario=scenario.name)
+    except TypeError:
+        return TestCase(index=0, scenario=scenario.name)
+
+
+def _as_said(messages: Sequence[MessageResult], entries: Sequence[Entry]) -> Iterator[MessageResult]:
+    """The messages as they left their authors, and, where a user went without a word, a message without one."""
+    responses, ends = _responses(entries), _ends(entries)
+    for item in messages:
+        message = responses.get(item.id, item.message)
+        meta = {**item.meta, DONE: ends[item.id]} if item.id in ends else item.meta
+        yield replace(item, message=message, meta=meta)
+    if "" in ends:
+        personas = [item.meta.get("persona") for item in messages if item.message["role"] == "user"]
+        meta = {"persona": personas[-1] if personas else None, DONE: ends[""]}
+        yield MessageResult(id="", message={"role": "user", "content": ""}, turn=0, author="user", meta=meta)
+
+
+def _responses(entries: Sequence[Entry]) -> dict[str, Message]:
+    """What the model said that became a message of an agent, where every call of a turn became one."""
+    found: dict[str, Message] = {}
+    called: dict[str, list[Message]] = {}
+    names = [item.name for entry in entries[:1] for item in getattr(entry.event, "participants", ())]
+    for place, entry in enumerate(entries):
+        match entry.event:
+            case ModelCalled() as event:
+                called.setdefault(event.asker, []).extend([event.response] if event.response else [])
+            case AgentCalled() as event:
+                answers = called.pop(names[event.participant], [])
+                ids = _said_after(entries, place, event.participant)
+                found |= dict(zip(ids, answers, strict=True)) if len(ids) == len(answers) else {}
+            case _:
+                pass
+    return found
+
+
+def _said_after(entries: Sequence[Entry], place: int, author: int) -> list[str]:
+    ids: list[str] = []
+    for entry in entries[place + 1 :]:
+        event = entry.event
+        if isinstance(event, MessageAdded) and event.author == author:
+            ids += [event.message_id] if event.message["role"] == "assistant" else []
+        elif isinstance(event, (AgentCalled, MessageAdded)):
+            break
+    return ids
+
+
+def _ends(entries: Sequence[Entry]) -> dict[str, str]:
+    """Why a simulated user had nothing more to say, by the last message; '' for one that went without a word."""
+    ends: dict[str, str] = {}
+    last = ""
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, AgentCalled):
+            last = ""
+        elif isinstance(event, MessageAdded):
+            last = event.message_id
+        elif isinstance(event, UserFinished):
+            ends[last] = event.reason
+    return ends

@@ -1,0 +1,128 @@
+"""What all models of a suite have in common: frozen, strict, closed, and aware of where they are written.
+
+Where something is written is no part of what it is: two specs are equal if their fields are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    Strict,
+    model_validator,
+)
+
+from duologue.config.positions import PlacedDict, Position, locate, plain
+
+T = TypeVar("T")
+
+_SPAN = re.compile(r"(\d+(\.\d+)?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"^(\d+(\.\d+)?(ms|s|m|h))+$")
+
+
+def _duration(value: Any) -> Any:
+    if value is None or (isinstance(value, str) and _DURATION.match(value) and seconds_of(value) > 0):
+        return value
+    raise ValueError("a span of time such as 500ms, 30s, 5m30s or 1h")
+
+
+def seconds_of(duration: str) -> float:
+    """The seconds of a span of time such as ``5m30s``."""
+    return sum(float(number) * _UNITS[unit] for number, _, unit in _SPAN.findall(duration))
+
+
+EMPTY: dict[str, Any] = {}
+"""The default of fields that hold a mapping; each model gets a copy of its own."""
+Items = Annotated[tuple[T, ...], Strict(False)]
+"""A list in a file, and a tuple in memory. Its items are as strict as everything else."""
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+"""What other parts of a suite call something."""
+Text = Annotated[str, Field(min_length=1)]
+"""A text that is not empty."""
+Share = Annotated[float, Field(ge=0, le=1)]
+"""Between 0 and 1."""
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+"""A whole number from 1 to a million."""
+Amount = Annotated[int, Field(ge=0, le=10**12)]
+"""A whole number from 0."""
+JsonObject = Annotated[dict[str, Any], BeforeValidator(plain)]
+"""Fields that are passed on as they are."""
+Json = Annotated[Any, BeforeValidator(plain)]
+"""A value that is passed on as it is."""
+Duration = Annotated[
+    str,
+    BeforeValidator(_duration),
+    Field(json_schema_extra={"pattern": _DURATION.pattern, "examples": ["90s", "5m30s"]}),
+]
+"""A span of time such as ``500ms``, ``30s``, ``5m30s`` or ``1h``."""
+
+
+class Spec(BaseModel):
+    """Base of everything that is written in a suite."""
+
+    # What is not used in a process is not built there.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
+
+    environment_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields in which ``${NAME}`` and ``${NAME:-default}`` stand for environment variables."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that name a file or folder, relative to the suite file."""
+
+    _source: PlacedDict | None = PrivateAttr(default=None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remembers_its_place(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        made = handler(value)
+        if isinstance(value, PlacedDict):
+            made._source = value
+        return made
+
+    def place(self, *path: str | int, of_key: bool = False) -> Position | None:
+        """Where this, or what a path within it leads to, is written; None for what comes from code.
+
+        Args:
+            path: names of fields and numbers of items.
+            of_key: the name of the field, not its value.
+        """
+        if self._source is None:
+            return None
+        mark, _ = locate(self._source, path)
+        if mark is None:
+            return None
+        return mark.key() if of_key else mark.value()
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with other values, written where this is written."""
+        made = self.model_copy(update=fields)
+        made._source = self._source
+        return made
+
+    def written(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, as plain data; what is required is always there."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType] -- parameters are dictionaries
+
+
+class Resource(Spec):
+    """Something with a name of its own, and usually a file of its own."""
+
+    name: Name
+    """What the rest of the suite, reports and the command line call it."""
+    labels: dict[str, str] = EMPTY
+    """Short values for choosing and grouping, such as ``tier: enterprise``."""
+    annotations: dict[str, str] = EMPTY
+    """Anything worth noting; has no effect."""

@@ -1,0 +1,239 @@
+"""The models of a suite, by the names that agents, simulators, judges and checks use.
+
+A model is made when it is first asked for, so that keys are only needed for models that take part. In mock mode every
+one of them answers from a response file, and nothing is asked outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from duologue.config.problems import nearest
+from duologue.errors import ConfigurationError
+from duologue.journal.events import Usage
+from duologue.models.base import Model, ModelAnswer, ModelRequest
+from duologue.models.names import parse_name
+from duologue.models.prices import cost_beforehand
+from duologue.models.resolve import resolve
+from duologue.settings import ModelConfig
+from duologue.specs.environment import expand
+from duologue.specs.participants import Judge, is_model_name
+from duologue.specs.participants import Model as ModelSpec
+from duologue.specs.suite import Suite
+from duologue.suites.runner.suite_model import suite_model
+
+if TYPE_CHECKING:
+    from duologue.models.mock.file import ResponseFile
+    from duologue.models.mock.model import MockModel
+
+_MOCK = "mock"
+_REPLAY = "replay"
+_INSTEAD = {
+    "model": "the field 'model'",
+    "api_base": "the field 'base_url'",
+    "api_key": "the field 'credential'",
+    "temperature": "sampling.temperature",
+    "max_tokens": "sampling.max_tokens",
+}
+"""Options of the provider that have a field of their own."""
+
+
+class ModelShelf:
+    """Finds and makes models; one for all runs of an execution.
+
+    Args:
+        suite: has the models.
+        mocks: the response file of mock mode; None for real models.
+        mocking: mock mode, with or without a file.
+        given: models that exist already, by name.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        mocks: ResponseFile | None = None,
+        mocking: bool = False,
+        given: Mapping[str, Model] | None = None,
+    ) -> None:
+        self.suite = suite
+        self._mocks = mocks
+        self._mocking = mocking or mocks is not None
+        self._made: dict[str, Model] = dict(given or {})
+        self._files: dict[str, ResponseFile] = {}
+
+    @property
+    def mocking(self) -> bool:
+        """Whether every model answers from a file."""
+        return self._mocking
+
+    def spec(self, name: str) -> ModelSpec | None:
+        """What the suite says of a model; None for a name such as ``openai/gpt-5-mini``."""
+        return self.suite.named("models", name)
+
+    def model(
+        self,
+        name: str,
+        *,
+        scenario: str,
+        judge: str | None = None,
+        instead: str | None = None,
+    ) -> Model:
+        """The model of that name, for one run.
+
+        Args:
+            name: of the suite's models, or one such as ``openai/gpt-5-mini``.
+            scenario: which is rehearsed; mocks answer by it.
+            judge: which judge it plays.
+            instead: another model of the same provider; None for the one that is written there.
+
+        Raises:
+            ConfigurationError: there is no such model, or it cannot be used here.
+        """
+        if self.is_mock(name):
+            return self._mock(name, scenario, judge=judge)
+        key = f"{name}\x1f{instead}" if instead else name
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = self._make(name, instead)
+        return made
+
+    def lines(self, name: str, *, scenario: str, persona: str | None) -> MockModel:
+        """The mock model of that name as a simulated user: it says the persona's lines."""
+        return self._mock(name, scenario, persona=persona or "")
+
+    def is_mock(self, name: str) -> bool:
+        """Whether it answers from a response file."""
+        spec = self.spec(name)
+        return self._mocking or (spec is not None and spec.provider == _MOCK)
+
+    def _mock(self, name: str, scenario: str, *, persona: str | None = None, judge: str | None = None) -> MockModel:
+        from duologue.models.mock.model import MockModel
+
+        spec = self.spec(name)
+        return MockModel(
+            self._responses(spec, helps=persona is not None or judge is not None),
+            model_name=(spec.model if spec else None) or name,
+            provider=name,
+            scenario=scenario,
+            persona=persona,
+            judge=judge,
+        )
+
+    def _responses(self, spec: ModelSpec | None, *, helps: bool) -> ResponseFile | None:
+        """The file of mock mode; a simulator or judge that is a mock anyway keeps its own."""
+        own = spec is not None and spec.provider == _MOCK and helps
+        if spec is None or not spec.mock_file or (self._mocks is not None and not own):
+            return self._mocks
+        held = self._files.get(spec.mock_file)
+        if held is None:
+            from duologue.models.mock.file import ResponseFile
+
+            held = self._files[spec.mock_file] = ResponseFile.read(self.suite.path(spec.mock_file))
+        return held
+
+    def _make(self, name: str, instead: str | None) -> Model:
+        spec = self.spec(name)
+        if spec is None:
+            if is_model_name(name):
+                return resolve(f"{parse_name(name).provider}/{instead}" if instead else name)
+            known = [item.name for item in self.suite.models]
+            raise ConfigurationError(f"the suite has no model '{name}'{nearest(name, known)}")
+        if spec.provider == _REPLAY:
+            from duologue.suites.runner.replayed import replayed_model
+
+            return replayed_model(spec, self.suite)
+        return suite_model(resolve(self._config(spec.changed(model=instead) if instead else spec)), spec)
+
+    def _config(self, spec: ModelSpec) -> ModelConfig:
+        if spec.role != "llm":
+            raise ConfigurationError(f"the model '{spec.name}' has 'role: {spec.role}'; it cannot take part in a chat")
+        if spec.platform:
+            raise ConfigurationError(
+                f"the model '{spec.name}' is hosted on {spec.platform.type}, which is not supported yet; write its "
+                "OpenAI-compatible address as base_url, or use an agent with 'target' or 'http'"
+            )
+        options: dict[str, Any] = dict(spec.options)
+        for name in _INSTEAD.keys() & options.keys():
+            raise ConfigurationError(f"the model '{spec.name}': options.{name}: expected {_INSTEAD[name]} in its place")
+        if spec.headers:
+            options["extra_headers"] = {key: expand(value) for key, value in spec.headers.items()}
+        full = spec.provider if spec.provider == "local" and not spec.model else f"{spec.provider}/{spec.model}"
+        return ModelConfig(
+            model=full,
+            api_base=expand(spec.base_url) if spec.base_url else None,
+            api_key=self._key(spec),
+            temperature=None,
+            **options,
+        )
+
+    def _key(self, spec: ModelSpec) -> str | None:
+        credential = spec.credential
+        if credential is None:
+            return None
+        if credential.api_key:
+            return expand(credential.api_key)
+        if credential.credential_file:
+            path = self.suite.path(credential.credential_file)
+            try:
+                return path.read_text().strip()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"the model '{spec.name}': its credential_file {path} cannot be read: {error.strerror}"
+                ) from error
+        return expand("${" + credential.credential_env + "}") if credential.credential_env else None
+
+
+class JudgeModels(Mapping[str, Model]):
+    """The judges of a suite by name, each made when a check asks for it."""
+
+    def __init__(self, shelf: ModelShelf, scenario: str) -> None:
+        self._shelf = shelf
+        self._scenario = scenario
+        self._judges: dict[str, Judge] = {judge.name: judge for judge in shelf.suite.judges}
+
+    def __getitem__(self, name: str) -> Model:
+        judge = self._judges[name]
+        return self._shelf.model(judge.model, scenario=self._scenario, judge=name, instead=judge.model_name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._judges)
+
+    def __len__(self) -> int:
+        return len(self._judges)
+
+    def later(self, name: str) -> Model:
+        """A judge that is made when it is first asked."""
+        return LateModel(lambda: self[name], f"judge {name}")
+
+
+class LateModel:
+    """A model that is made when it is first asked, so that nobody needs a key for a judge that is never called."""
+
+    def __init__(self, make: Callable[[], Model], name: str) -> None:
+        self._make = make
+        self._name = name
+        self._model: Model | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's own, once there is one."""
+        return self._model.name if self._model else self._name
+
+    @property
+    def timeout(self) -> float | None:
+        """The model's own patience."""
+        return getattr(self._made(), "timeout", None)
+
+    def cost_of(self, usage: Usage, now: float) -> float | None:
+        """US dollars for these tokens; None where no price is known."""
+        return cost_beforehand(self._made(), usage, now)
+
+    async def answer(self, request: ModelRequest) -> ModelAnswer:
+        """What the model answers."""
+        return await self._made().answer(request)
+
+    def _made(self) -> Model:
+        self._model = self._model or self._make()
+        return self._model

@@ -1,0 +1,134 @@
+"""The simulated user of a suite: for each turn the persona that the turn asks for, played by the turn's simulator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from duologue.agents.users.persona import Persona
+from duologue.config.problems import nearest
+from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
+from duologue.errors import ConfigurationError, ModelError, SimulatorError
+from duologue.journal.events import Noted
+from duologue.messages import Message
+from duologue.models.ask import ask
+from duologue.models.base import ModelRequest
+from duologue.specs.participants import Persona as PersonaSpec
+from duologue.specs.scenario import Scenario, Turn
+from duologue.suites.runner.persona import instruction_of, persona_of
+from duologue.suites.runner.shelf import ModelShelf
+from duologue.vocabulary import AgentRole
+
+if TYPE_CHECKING:
+    from duologue.models.mock.model import MockModel
+
+SIMULATED = "simulated_user"
+"""Kind of the note that says who spoke for the user: persona, simulator and model."""
+
+
+class SuiteUser(AgentAdapter):
+    """Plays the user in one run. ``turn_spec`` says what is asked for now; None for a free conversation.
+
+    Args:
+        shelf: has the models.
+        scenario: what is rehearsed.
+        persona: of the test case; turns may name another.
+        region: of the test case, for the templates of personas.
+    """
+
+    role: ClassVar[AgentRole] = AgentRole.USER
+
+    def __init__(self, shelf: ModelShelf, scenario: Scenario, *, persona: str | None, region: str) -> None:
+        self.turn_spec: Turn | None = None
+        self._shelf = shelf
+        self._scenario = scenario
+        self._persona = persona
+        self._region = region
+        self._cast: dict[tuple[str | None, str | None, float | None, int | None], AgentAdapter] = {}
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return "user"
+
+    def describe(self) -> dict[str, Any]:
+        """The persona of the test case."""
+        return {"persona": self._persona} if self._persona else {}
+
+    async def call(self, input: AgentInput) -> AgentReturnTypes:
+        """What the persona of this turn says next."""
+        turn = self.turn_spec
+        persona = (turn.persona if turn else None) or self._persona
+        simulator = self._simulator(turn)
+        key = (persona, simulator, turn.user_temperature if turn else None, turn.seed if turn else None)
+        actor = self._cast.get(key)
+        if actor is None:
+            actor = self._cast[key] = self._actor(persona, simulator)
+        self._note(input, persona, simulator)
+        return await actor.call(input)
+
+    def _note(self, input: AgentInput, persona: str | None, simulator: str | None) -> None:
+        if input.scope.journal is not None:
+            data = {"persona": persona, "simulator": simulator}
+            turn = input.scenario_state.current_turn
+            input.scope.journal.append(Noted(kind=SIMULATED, turn=turn, data=data))
+
+    def _simulator(self, turn: Turn | None) -> str | None:
+        if turn and turn.simulator:
+            return turn.simulator
+        simulators = self._shelf.suite.simulators
+        return simulators[0].name if simulators else None
+
+    def _actor(self, persona: str | None, simulator: str | None) -> AgentAdapter:
+        spec = self._persona_spec(persona)
+        held = self._shelf.suite.named("simulators", simulator)
+        model = held.model if held else None
+        if self._shelf.mocking or (model is not None and self._shelf.is_mock(model)):
+            return LineReader(self._shelf.lines(model or "simulator", scenario=self._scenario.name, persona=persona))
+        return self._simulated(spec, model)
+
+    def _simulated(self, spec: PersonaSpec | None, model: str | None) -> AgentAdapter:
+        from duologue.agents.users.simulator import UserSimulatorAgent
+
+        turn = self.turn_spec
+        temperature, seed = (turn.user_temperature, turn.seed) if turn else (None, None)
+        if spec is not None:
+            temperature = spec.temperature if temperature is None else temperature
+            seed = spec.seed if seed is None else seed
+        extra: dict[str, Any] = {} if seed is None else {"seed": seed}
+        return UserSimulatorAgent(
+            model=self._shelf.model(model, scenario=self._scenario.name) if model else None,
+            temperature=temperature,
+            persona=persona_of(spec) if spec else Persona(),
+            system_prompt=instruction_of(spec, self._shelf.suite, self._region) if spec else None,
+            goal=self._scenario.goal,
+            **extra,
+        )
+
+    def _persona_spec(self, name: str | None) -> PersonaSpec | None:
+        if name is None:
+            return None
+        found = self._shelf.suite.named("personas", name)
+        if found is None:
+            known = [item.name for item in self._shelf.suite.personas]
+            raise ConfigurationError(f"the suite has no persona '{name}'{nearest(name, known)}")
+        return found
+
+
+class LineReader(AgentAdapter):
+    """Says what a response file has for the user. What is written there is said, whatever it sounds like."""
+
+    role: ClassVar[AgentRole] = AgentRole.USER
+
+    def __init__(self, model: MockModel) -> None:
+        self._model = model
+
+    async def call(self, input: AgentInput) -> AgentReturnTypes:
+        """The next line, or the last."""
+        try:
+            answer = await ask(self._model, ModelRequest(messages=tuple(input.messages)), input.scope)
+        except ModelError as error:
+            raise SimulatorError(f"the simulated user has no line: {error}", who="user") from error
+        content = answer.message.get("content")
+        line: Message | str = {"role": "user", "content": content} if isinstance(content, list) else answer.text
+        done = self._model.done(input.messages)
+        return UserDone(reason=done, message=line or None) if done else line

@@ -1,0 +1,123 @@
+"""Our own results: the JSON file of one run. It has the conversation at its end, without what was rolled back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from duologue.transcripts.documents import Document
+from duologue.transcripts.formats import chat
+from duologue.transcripts.nodes import Node
+from duologue.transcripts.recording import Recording
+from duologue.transcripts.transcript import MAX_MESSAGES, Spoken, Transcript
+
+FORMAT = "result"
+
+
+def is_result(document: Document) -> bool:
+    """``{run_id, messages: [{message, turn}]}``."""
+    messages = document.root.at("messages").items
+    return document.root.has("run_id", "messages") and all(item.has("message") for item in messages)
+
+
+def read_result_file(document: Document) -> list[Recording]:
+    """The conversation of a run."""
+    root = document.root
+    case = root.at("case")
+    transcript = Transcript(place=root, agent=_agent(root), user=_author(root, "user") or "user", turns_are_told=True)
+    for prompt in root.at("system_prompts").items:
+        transcript.prompt(prompt.text())
+    _note_first_state(transcript, root.at("workflow"))
+    failures = _failures(root)
+    notes = _Notes(root)
+    for node in root.at("messages").each("a list of messages"):
+        turn = _turn(node)
+        notes.until(transcript, turn)
+        transcript.turn_to(turn)
+        _add(transcript, node, failures)
+    notes.until(transcript, MAX_MESSAGES + 1)
+    facts = {
+        name: value for name in ("status", "verdict", "termination") if isinstance(value := root.at(name).value, str)
+    }
+    recording = transcript.finish(
+        document.path,
+        FORMAT,
+        session_id=root.at("run_id").word(),
+        name=case.at("scenario").word() or document.path.name.split(".")[0],
+        description=root.at("description").word() or "",
+        metadata={"run_id": root.at("run_id").word(), **facts},
+    )
+    return [recording]
+
+
+def _agent(root: Node) -> str:
+    """The name of who answered; the journal knows it by that name, too."""
+    return _author(root, "assistant") or root.at("case").at("agent").word() or "agent"
+
+
+def _author(root: Node, role: str) -> str | None:
+    """Who wrote the first message of that role that somebody wrote."""
+    nodes = [node for node in root.at("messages").items if node.at("message").at("role").value == role]
+    return next((name for node in nodes if (name := node.at("author").word())), None)
+
+
+def _turn(node: Node) -> int:
+    turn = node.at("turn").count()
+    if turn > MAX_MESSAGES:
+        raise node.at("turn").wrong(f"a turn of at most {MAX_MESSAGES}")
+    return turn
+
+
+def _failures(root: Node) -> dict[str | None, str | None]:
+    """Why calls failed, by their id."""
+    return {node.at("call_id").word(): node.at("error").word() for node in root.at("tools").items}
+
+
+def _add(transcript: Transcript, node: Node, failures: dict[str | None, str | None]) -> None:
+    message, spent = node.at("message"), node.at("spent")
+    spoken = Spoken(
+        seconds=spent.at("seconds").amount(),
+        usage=chat.usage_of(spent.at("usage")),
+        cost=spent.at("cost").amount() if not spent.at("unpriced").count() else None,
+        model=node.at("model").word(),
+    )
+    call_id = message.at("tool_call_id").word()
+    if message.at("role").value == "tool":
+        content = chat.answer_text(message.at("content"))
+        name = message.at("name").word()
+        transcript.answer_call(call_id, content, spoken, name=name, error=failures.get(call_id))
+    else:
+        chat.add(transcript, message, spoken)
+
+
+def _note_first_state(transcript: Transcript, workflow: Node) -> None:
+    if workflow.value is None:
+        return
+    first = workflow.at("transitions").items[:1]
+    state = first[0].at("from") if first else workflow.at("state")
+    ends = not first and workflow.at("complete").value is True
+    transcript.note("workflow.state", {"state": state.word(), "terminal": ends})
+
+
+class _Notes:
+    """What was noted of workflow and guardrails, turn by turn."""
+
+    def __init__(self, root: Node) -> None:
+        workflow = root.at("workflow")
+        changes = workflow.at("transitions").items
+        self._waiting: list[tuple[int, str, dict[str, Any]]] = []
+        for number, change in enumerate(changes, 1):
+            ends = number == len(changes) and workflow.at("complete").value is True
+            data = {key: change.at(key).word() for key in ("from", "to", "event")}
+            self._waiting.append((change.at("turn").count(), "workflow.transition", {**data, "terminal": ends}))
+        for spoke in root.at("guardrails").items:
+            kind = spoke.at("type").word()
+            data = {"type": kind, "kind": kind, "direction": spoke.at("direction").word()}
+            told = {"passed": spoke.at("passed").value is True, "explanation": spoke.at("explanation").word() or ""}
+            self._waiting.append((spoke.at("turn").count(), "guardrail", {**data, **told}))
+        self._waiting.sort(key=lambda item: item[0])
+
+    def until(self, transcript: Transcript, turn: int) -> None:
+        """Put down what was noted before this turn."""
+        while self._waiting and self._waiting[0][0] < turn:
+            _, kind, data = self._waiting.pop(0)
+            transcript.note(kind, data)

@@ -1,0 +1,103 @@
+"""Calls of Retell, as its API and its webhooks give them. Times are those of the spoken words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from duologue.transcripts.documents import Document
+from duologue.transcripts.formats import chat
+from duologue.transcripts.nodes import Node
+from duologue.transcripts.recording import Recording
+from duologue.transcripts.transcript import Spoken, Transcript
+
+FORMAT = "retell"
+
+_TRANSCRIPTS = ("transcript_with_tool_calls", "transcript_object", "message_with_tool_calls")
+_EXPECTED = "agent, user, tool_call_invocation or tool_call_result"
+
+
+def is_retell(document: Document) -> bool:
+    """A call with ``transcript_object`` or ``transcript_with_tool_calls``; alone, in a list, or in a webhook."""
+    call = _call(document.first)
+    return any(isinstance(call.at(name).value, list) for name in _TRANSCRIPTS)
+
+
+def read_retell(document: Document) -> list[Recording]:
+    """One recording for each call."""
+    return [_recording(document, _call(node), index) for index, node in enumerate(document.entries)]
+
+
+def _call(node: Node) -> Node:
+    inner = node.at("call", "chat")
+    return inner if isinstance(inner.value, dict) else node
+
+
+def _recording(document: Document, call: Node, index: int) -> Recording:
+    start = call.at("start_timestamp").moment()
+    transcript = Transcript(
+        place=call, agent=call.at("agent_name", "agent_id").word() or "agent", user="caller", model=None
+    )
+    for node in call.at(*_TRANSCRIPTS).each("a list of utterances"):
+        _add(transcript, node, start or 0.0)
+    transcript.charge(call.at("call_cost").at("combined_cost").amount(0.01), "retell")
+    return transcript.finish(
+        document.path,
+        FORMAT,
+        index=index,
+        session_id=call.at("call_id", "chat_id").word(),
+        metadata=_facts(call),
+    )
+
+
+def _add(transcript: Transcript, node: Node, start: float) -> None:
+    match node.at("role").text(_EXPECTED):
+        case "agent":
+            transcript.say_as_agent(node.at("content").text(), _spoken(node, start))
+        case "user":
+            transcript.say_as_user(node.at("content").text(), _spoken(node, start))
+        case "tool_call_invocation":
+            transcript.say_as_agent(None, _moment(node, start), [chat.call_of(_without_role(node))])
+        case "tool_call_result":
+            _add_result(transcript, node, start)
+        case role:
+            transcript.note(f"retell.{role}", {key: value for key, value in node.fields.items() if key != "words"})
+
+
+def _without_role(node: Node) -> Node:
+    """The invocation as a call: its ``id`` is that of the utterance where there is one, ``tool_call_id`` the call's."""
+    fields = {"id": node.at("tool_call_id").value, "name": node.at("name").value}
+    return Node({**fields, "arguments": node.at("arguments").value}, node.file, node.field, node.line)
+
+
+def _add_result(transcript: Transcript, node: Node, start: float) -> None:
+    content = chat.answer_text(node.at("content"))
+    failed = node.at("successful").value is False
+    error = (content if isinstance(content, str) and content else "the tool failed") if failed else None
+    transcript.answer_call(node.at("tool_call_id").word(), content, _moment(node, start), error=error)
+
+
+def _spoken(node: Node, start: float) -> Spoken:
+    words = node.at("words").items
+    if not words:
+        return Spoken()
+    begin, end = words[0].at("start").number(), words[-1].at("end").number()
+    return Spoken(
+        at=None if begin is None else start + begin,
+        until=None if end is None else start + end,
+    )
+
+
+def _moment(node: Node, start: float) -> Spoken:
+    seconds = node.at("time_sec").number()
+    return Spoken(at=None if seconds is None else start + seconds)
+
+
+def _facts(call: Node) -> dict[str, Any]:
+    names = ("agent_id", "call_type", "direction", "call_status", "disconnection_reason", "duration_ms")
+    facts = {name: value for name in names if isinstance(value := call.at(name).value, (str, int, float))}
+    analysis = call.at("call_analysis")
+    for name in ("call_summary", "user_sentiment", "call_successful"):
+        if isinstance(value := analysis.at(name).value, (str, bool)):
+            facts[name] = value
+    median = call.at("latency").at("e2e").at("p50").number()
+    return facts if median is None else {**facts, "latency_p50_ms": median}

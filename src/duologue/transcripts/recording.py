@@ -1,0 +1,187 @@
+"""A conversation that took place, as it was written down: a journal without the decisions.
+
+Whatever format a recording had, its content is kept as events of a journal (messages, turns, tool calls, model calls,
+notes), because those are what checks and judges look at. Messages and tool calls for people are a fold over them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from duologue.journal.events import (
+    AgentCalled,
+    Event,
+    MessageAdded,
+    MessagesRolledBack,
+    ModelCalled,
+    ParticipantSnapshot,
+    ToolCalled,
+    Usage,
+)
+from duologue.messages import Message, arguments_of, iter_tool_calls, tool_results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedMessage:
+    """One message of a recording, and what the source says about it.
+
+    Attributes:
+        id: what checks and judges cite, such as ``m3``.
+        message: the chat message.
+        turn: from 0.
+        author: name of the participant; None for a line of a script.
+        at: when it was said, in seconds since 1970 UTC.
+        seconds: how long its author took.
+        usage, cost, model: tokens, US dollars and model of the calls behind it.
+    """
+
+    id: str
+    message: Message
+    turn: int
+    author: str | None = None
+    at: float | None = None
+    seconds: float | None = None
+    usage: Usage | None = None
+    cost: float | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedCall:
+    """One tool call of a recording.
+
+    Attributes:
+        id: the id of the call.
+        turn: in which it was made, from 0.
+        result: what the tool answered; None if no answer was recorded.
+        error: why it failed; None if the source does not say that it did.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    turn: int
+    result: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A conversation that took place. Made by :func:`duologue.transcripts.read_recordings`.
+
+    Attributes:
+        path: the file that it was read from.
+        format: how it was written there, such as ``retell``.
+        index: its place among the recordings of the file, from 0.
+        name: what it is called: its id in the source, or the name of the file.
+        description: the situation, where the source tells it.
+        session_id: its id in the source.
+        agent: name of the agent that was recorded.
+        model: the agent's model.
+        tags: for choosing recordings.
+        metadata: what else the source says, such as a reward or how it ended. JSON data.
+        participants: who took part; judges are not among them.
+        events: what happened, in order: messages, turns, calls and notes.
+        looks: places in ``events`` before which the checks of a turn are due although the turn goes on.
+        times: when messages were said, by their id: seconds since 1970 UTC.
+    """
+
+    path: Path
+    format: str
+    index: int = 0
+    name: str
+    description: str = ""
+    session_id: str | None = None
+    agent: str = "agent"
+    model: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    participants: tuple[ParticipantSnapshot, ...] = ()
+    events: tuple[Event, ...] = ()
+    looks: frozenset[int] = frozenset()
+    times: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @cached_property
+    def messages(self) -> tuple[RecordedMessage, ...]:
+        """The messages of the conversation at its end; what was rolled back is not among them."""
+        return tuple(_Reading(self).messages)
+
+    @cached_property
+    def tool_calls(self) -> tuple[RecordedCall, ...]:
+        """The tool calls in those messages, with what came of them."""
+        messages = [item.message for item in self.messages]
+        turns = {id(item.message): item.turn for item in self.messages}
+        results = tool_results(messages)
+        errors = {event.call_id: event.error for event in self.events if isinstance(event, ToolCalled)}
+        return tuple(
+            RecordedCall(
+                id=call.get("id", ""),
+                name=call["function"]["name"],
+                arguments=arguments_of(call),
+                turn=turns[id(message)],
+                result=results.get(call.get("id", "")),
+                error=errors.get(call.get("id", "")),
+            )
+            for message, call in iter_tool_calls(messages)
+        )
+
+    @property
+    def turns(self) -> int:
+        """How many turns there were in which something was said."""
+        return self.messages[-1].turn + 1 if self.messages else 0
+
+    @property
+    def cost(self) -> float:
+        """US dollars that the recorded model calls took, as far as they are known."""
+        return sum((event.cost or 0.0 for event in self.events if isinstance(event, ModelCalled)), 0.0)
+
+    @property
+    def place(self) -> str:
+        """For people: the file, and the number of the recording in it unless it is the first."""
+        return f"{self.path}#{self.index}" if self.index else str(self.path)
+
+
+class _Reading:
+    """Puts times and costs down to the messages that they belong to: calls come before what they led to."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._seconds: dict[int, float] = {}
+        self._calls: dict[str, deque[ModelCalled]] = {}
+        self.messages: list[RecordedMessage] = []
+        for event in recording.events:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case AgentCalled():
+                self._seconds[event.participant] = event.seconds
+            case ModelCalled():
+                self._calls.setdefault(event.asker, deque()).append(event)
+            case MessageAdded():
+                self.messages.append(self._message(event))
+            case MessagesRolledBack():
+                del self.messages[event.index :]
+            case _:
+                pass
+
+    def _message(self, event: MessageAdded) -> RecordedMessage:
+        author = None if event.author is None else self._recording.participants[event.author].name
+        calls = self._calls.pop(author, deque()) if author else deque[ModelCalled]()
+        priced = [call.cost for call in calls if call.cost is not None]
+        return RecordedMessage(
+            id=event.message_id,
+            message=event.message,
+            turn=event.turn,
+            author=author,
+            at=self._recording.times.get(event.message_id),
+            seconds=None if event.author is None else self._seconds.pop(event.author, None),
+            usage=sum((call.usage for call in calls), Usage()) if calls else None,
+            cost=sum(priced) if priced else None,
+            model=calls[-1].model if calls else None,
+        )

@@ -1,0 +1,292 @@
+"""Builds a recording out of what other systems wrote: who said what becomes turns, ids, calls and times.
+
+A turn begins with what the user says after somebody else has said something: as in the engine, an agent that speaks
+first has a turn of its own. Times that a source does not give are taken from when messages were said, if it tells that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from duologue.journal.events import (
+    AgentCalled,
+    Event,
+    MessageAdded,
+    ModelCalled,
+    Noted,
+    ParticipantSnapshot,
+    ToolCalled,
+    TurnStarted,
+    Usage,
+    UserFinished,
+)
+from duologue.messages import ContentPart, Message, tool_call
+from duologue.transcripts.nodes import Node
+from duologue.transcripts.recording import Recording
+from duologue.vocabulary import AgentRole
+
+MAX_MESSAGES = 10_000
+"""In one recording."""
+
+USER, AGENT = 0, 1
+"""Places of the participants."""
+
+Content = str | list[ContentPart] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoken:
+    """What a source says about a message.
+
+    Attributes:
+        at: when it was said, in seconds since 1970 UTC, or since the beginning where only that is known.
+        until: when it had been said, for spoken words.
+        seconds: how long its author took; None to take it from the times.
+        usage, cost, model: of the model call behind it.
+    """
+
+    at: float | None = None
+    until: float | None = None
+    seconds: float | None = None
+    usage: Usage | None = None
+    cost: float | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenCall:
+    """A tool call as it was written: arguments are a mapping, or JSON text."""
+
+    name: str
+    arguments: Mapping[str, Any] | str
+    id: str | None = None
+
+
+@dataclass(kw_only=True)
+class _Pending:
+    """A tool call without an answer."""
+
+    id: str
+    written_id: str | None
+    name: str
+    arguments: Mapping[str, Any] | str
+    at: float | None
+
+
+@dataclass(kw_only=True)
+class Transcript:
+    """A recording that is being written.
+
+    Attributes:
+        place: the file or the part of it that is read, for errors.
+        agent, user: names.
+        model: the agent's, where messages do not say.
+        turns_are_told: whether the source says where turns begin; see :meth:`turn_to`.
+    """
+
+    place: Node
+    agent: str = "agent"
+    user: str = "user"
+    model: str | None = None
+    turns_are_told: bool = False
+    events: list[Event] = field(default_factory=list[Event])
+    times: dict[str, float] = field(default_factory=dict[str, float])
+    _turn: int = 0
+    _count: int = 0
+    _someone_spoke: bool = False
+    _prompts: list[str] = field(default_factory=list[str])
+    _pending: list[_Pending] = field(default_factory=list[_Pending])
+    _ids: set[str] = field(default_factory=set[str])
+    _times_used: Counter[str] = field(default_factory=Counter[str])
+    _before: float | None = None
+    _undelivered: list[str] = field(default_factory=list[str])
+
+    def prompt(self, text: str) -> None:
+        """What the agent was told; once, however often it was sent."""
+        if text and text not in self._prompts:
+            self._prompts.append(text)
+            self.note("prompt", {"task": None, "text": text})
+
+    def note(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Something else that is worth keeping."""
+        self.events.append(Noted(kind=kind, turn=self._turn, data=dict(data)))
+
+    def turn_to(self, turn: int) -> None:
+        """Begin turns until this one is open."""
+        while self._turn < turn:
+            self._turn += 1
+            self.events.append(TurnStarted(turn=self._turn))
+        self._someone_spoke = False
+
+    def say_as_user(self, content: Content, spoken: Spoken) -> None:
+        """A message of the user."""
+        if self._someone_spoke and not self.turns_are_told:
+            self.turn_to(self._turn + 1)
+        message: Message = {"role": "user", "content": content}
+        self._model_called(self.user, spoken, message)
+        self._add(message, USER, spoken)
+        self._before = spoken.until if spoken.until is not None else spoken.at
+
+    def say_as_agent(self, content: Content, spoken: Spoken, calls: Sequence[WrittenCall] = ()) -> None:
+        """A message of the agent, with the tools that it calls."""
+        message: Message = {"role": "assistant", "content": content}
+        made = [self._call(call, spoken.at) for call in calls]
+        if made:
+            message["tool_calls"] = [tool_call(item.name, _plain(item.arguments), item.id) for item in made]
+        self._model_called(self.agent, spoken, message)
+        self._agent_called(spoken)
+        self._add(message, AGENT, spoken)
+        self._someone_spoke = True
+        self._before = spoken.until if spoken.until is not None else spoken.at
+
+    def answer_call(
+        self,
+        written_id: str | None,
+        content: str | list[ContentPart],
+        spoken: Spoken,
+        *,
+        name: str | None = None,
+        error: str | None = None,
+    ) -> None:
+        """What a tool answered; without an id, to the oldest open call, of that name if there is one."""
+        call = self._claim(written_id, name)
+        if call is None and name:
+            self.say_as_agent(None, Spoken(), [WrittenCall(name=name, arguments={}, id=written_id)])
+            call = self._claim(written_id, name)
+        if call is not None:
+            self.events.append(
+                ToolCalled(
+                    name=call.name,
+                    turn=self._turn,
+                    call_id=call.id,
+                    arguments=_read(call.arguments),
+                    result=None if error else content,
+                    error=error,
+                    seconds=spoken.seconds if spoken.seconds is not None else _between(call.at, spoken.at) or 0.0,
+                )
+            )
+        call_id = call.id if call else written_id or ""
+        message: Message = {"role": "tool", "tool_call_id": call_id, "content": content}
+        if name:
+            message["name"] = name
+        self._add(message, AGENT, spoken)
+        self._someone_spoke = True
+
+    def charge(self, cost: float | None, model: str, *, user: bool = False) -> None:
+        """What the whole conversation took in US dollars, where the source only knows that."""
+        if cost is not None:
+            self._model_called(self.user if user else self.agent, Spoken(cost=cost, model=model))
+
+    def end_of_user(self, reason: str) -> None:
+        """The simulated user said that it has nothing more to say."""
+        self.events.append(UserFinished(participant=USER, turn=self._turn, reason=reason))
+
+    def finish(self, path: Path, format: str, **facts: Any) -> Recording:
+        """The recording.
+
+        Args:
+            path, format: as in the recording.
+            facts: other attributes of it; a name is found if none is given.
+
+        Raises:
+            SuiteError: nobody said anything.
+        """
+        if not self._count:
+            raise self.place.problem("no message was found here; expected a conversation")
+        absolute = {message_id: at for message_id, at in self.times.items() if at > 1e9}
+        stem, number = path.name.split(".")[0], facts.get("index", 0)
+        facts.setdefault("name", facts.get("session_id") or (f"{stem} #{number}" if number else stem))
+        return Recording(
+            path=path,
+            format=format,
+            agent=self.agent,
+            model=self.model,
+            participants=(
+                ParticipantSnapshot(name=self.user, role=AgentRole.USER),
+                ParticipantSnapshot(name=self.agent, role=AgentRole.AGENT),
+            ),
+            events=tuple(self.events),
+            times=absolute,
+            **facts,
+        )
+
+    def _add(self, message: Message, author: int, spoken: Spoken) -> None:
+        self._count += 1
+        if self._count > MAX_MESSAGES:
+            raise self.place.problem(f"found more than {MAX_MESSAGES:,} messages in one conversation; split it")
+        message_id = f"m{self._count}"
+        if spoken.at is not None:
+            self.times[message_id] = spoken.at
+        if author != AGENT:
+            self._undelivered.append(message_id)
+        self.events.append(MessageAdded(message_id=message_id, message=message, turn=self._turn, author=author))
+
+    def _model_called(self, asker: str, spoken: Spoken, response: Message | None = None) -> None:
+        if spoken.usage is None and spoken.cost is None:
+            return
+        self.events.append(
+            ModelCalled(
+                asker=asker,
+                turn=self._turn,
+                model=spoken.model or self.model or "unknown",
+                request_digest="",
+                response=response,
+                usage=spoken.usage or Usage(),
+                cost=spoken.cost,
+                seconds=spoken.seconds or 0.0,
+                replayed=True,
+            )
+        )
+
+    def _agent_called(self, spoken: Spoken) -> None:
+        seconds = spoken.seconds if spoken.seconds is not None else _between(self._before, spoken.at)
+        if seconds is None:
+            return
+        delivered = tuple(self._undelivered)
+        self._undelivered.clear()
+        self.events.append(AgentCalled(participant=AGENT, turn=self._turn, delivered=delivered, seconds=seconds))
+
+    def _call(self, written: WrittenCall, at: float | None) -> _Pending:
+        """Ids must be unique for answers to be found, and not every system sees to that."""
+        if len(self._ids) >= MAX_MESSAGES:
+            raise self.place.problem(f"found more than {MAX_MESSAGES:,} tool calls in one conversation; split it")
+        wanted = call_id = written.id or f"call_{len(self._ids) + 1}"
+        while call_id in self._ids:
+            self._times_used[wanted] += 1
+            call_id = f"{wanted}#{self._times_used[wanted] + 1}"
+        self._ids.add(call_id)
+        made = _Pending(id=call_id, written_id=written.id, name=written.name, arguments=written.arguments, at=at)
+        self._pending.append(made)
+        return made
+
+    def _claim(self, written_id: str | None, name: str | None) -> _Pending | None:
+        """The open call that this is the answer to."""
+        for call in self._pending:
+            fits = call.written_id == written_id if written_id else name in {None, call.name}
+            if fits:
+                self._pending.remove(call)
+                return call
+        return None
+
+
+def _plain(arguments: Mapping[str, Any] | str) -> dict[str, Any] | str:
+    return arguments if isinstance(arguments, str) else dict(arguments)
+
+
+def _read(arguments: Mapping[str, Any] | str) -> Any:
+    """Arguments as data; those that are no JSON stay as they are."""
+    if not isinstance(arguments, str):
+        return dict(arguments)
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return arguments
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return end - start if start is not None and end is not None and end >= start else None
