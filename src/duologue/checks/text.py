@@ -19,7 +19,7 @@ from duologue.checks.patterns import Pattern, found, occurrences
 from duologue.checks.providers import Resources
 from duologue.checks.registry import Alias, check
 from duologue.checks.subject import Said, Subject, ids_of
-from duologue.models.budget import tokens_in
+from duologue.models.tokens import estimate_tokens
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Texts = Annotated[list[Text], Field(min_length=1)]
@@ -168,7 +168,7 @@ class MaxLength(CheckType):
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         score, item = min(((self._score(item.text), item) for item in subject.answers), key=lambda pair: pair[0])
-        length, tokens = len(item.text), tokens_in(item.text)
+        length, tokens = len(item.text), estimate_tokens(item.text, round_up=True)
         told = f"{length} characters"
         if self.max is not None:
             told = f"{told}, at most {self.max} allowed"
@@ -179,7 +179,7 @@ class MaxLength(CheckType):
     def _score(self, text: str) -> float:
         """Of the limit that comes out worse."""
         characters = 1.0 if self.max is None else self.max / max(len(text), 1)
-        tokens = 1.0 if self.max_tokens is None else self.max_tokens / tokens_in(text)
+        tokens = 1.0 if self.max_tokens is None else self.max_tokens / estimate_tokens(text, round_up=True)
         return min(characters, tokens)
 
 

@@ -20,10 +20,11 @@ from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError
 from duologue.journal.events import ModelCalled, Usage
 from duologue.messages import assistant_message
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
-from duologue.models.budget import Amount, Reservation, tokens_at_most, tokens_in
+from duologue.models.budget import Amount, Reservation, tokens_at_most
 from duologue.models.deadline import call_deadline
 from duologue.models.prices import cost_beforehand
 from duologue.models.scope import RunScope
+from duologue.models.tokens import estimate_tokens
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ async def ask_completion(
     question = _Question(
         model=model,
         data={"model": model.name, "prompt": prompt, **options},
-        tokens=(tokens_in(prompt), max_tokens),
+        tokens=(estimate_tokens(prompt, round_up=True), max_tokens),
         live=lambda: model.complete(prompt, **options),
         to_data=_completion_as_data,
         from_data=_completion_from_data,

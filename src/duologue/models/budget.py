@@ -16,11 +16,10 @@ from duologue.context import Clock, SystemClock
 from duologue.errors import BudgetExceededError, ConfigurationError
 from duologue.messages import text_of
 from duologue.models.base import ModelRequest
+from duologue.models.tokens import estimate_tokens
 
 DEFAULT_ANSWER_TOKENS = 1024
 """Set aside for the answer to a request that has no ``max_tokens``."""
-BYTES_PER_TOKEN = 4
-"""A rough rule for text of any language model; only used to set tokens aside."""
 _TOKENS_PER_MESSAGE = 4
 
 
@@ -191,14 +190,13 @@ def tokens_at_most(request: ModelRequest) -> tuple[int, int]:
 
     Tool calls, the tools themselves and the form of the answer are read as well; pictures and sounds are not counted.
     """
-    read = sum(tokens_in(text_of(message)) + _TOKENS_PER_MESSAGE for message in request.messages)
+    read = sum(_tokens(text_of(message)) + _TOKENS_PER_MESSAGE for message in request.messages)
     calls = [call["function"] for message in request.messages for call in message.get("tool_calls") or ()]
-    read += sum(tokens_in(call["name"]) + tokens_in(str(call["arguments"])) for call in calls)
+    read += sum(_tokens(call["name"]) + _tokens(str(call["arguments"])) for call in calls)
     forms = [*map(vars, request.tools), *([request.response_schema] if request.response_schema else [])]
-    read += sum(tokens_in(json.dumps(form, default=str)) for form in forms)
+    read += sum(_tokens(json.dumps(form, default=str)) for form in forms)
     return read, DEFAULT_ANSWER_TOKENS if request.max_tokens is None else request.max_tokens
 
 
-def tokens_in(text: str) -> int:
-    """Roughly how many tokens a text has."""
-    return len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN + 1
+def _tokens(text: str) -> int:
+    return estimate_tokens(text, round_up=True)

@@ -16,6 +16,7 @@ from duologue.models.clients import LoopClients, SharedClient
 from duologue.models.limits import ProviderLimits, limits_of
 from duologue.models.prices import cost_of
 from duologue.models.retry import RetryPolicy
+from duologue.models.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
@@ -135,5 +136,5 @@ class ProviderModel:
 
 
 def _estimate(request: ModelRequest) -> int:
-    characters = sum(len(text_of(message)) for message in request.messages)
-    return characters // 4 + (request.max_tokens or _ANSWER_TOKENS)
+    read = sum(estimate_tokens(text_of(message)) for message in request.messages)
+    return read + (request.max_tokens or _ANSWER_TOKENS)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.agents.native.context import SUMMARY, TooLongError, Window, estimated, tokens_per_word
+from duologue.agents.native.context import SUMMARY, TooLongError, Window
 from duologue.checks import Resources
 from duologue.messages import Message, assistant_message, text_of, tool_call, tool_message, user_message
 from duologue.models.mock import MockModel, ResponseFile
@@ -47,11 +47,6 @@ def words(count: int, word: str = "w") -> Message:
 
 def sizes(messages: Sequence[Message]) -> list[int]:
     return [len(text_of(message).split()) for message in messages]
-
-
-def test_tokens_are_words_times_a_ratio() -> None:
-    assert estimated("one two three", 1.35) == 4
-    assert [tokens_per_word([name]) for name in ("openai/GPT-5", "gemini-x", "other")] == [1.30, 1.40, 1.35]
 
 
 async def test_what_fits_is_sent_as_it_is() -> None:

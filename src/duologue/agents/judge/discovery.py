@@ -14,6 +14,7 @@ from duologue.agents.judge.asking import Asker
 from duologue.agents.judge.transcript import Entry
 from duologue.messages import Message, ToolCall, arguments_of, text_of, tool_calls_of, tool_message, user_message
 from duologue.models.base import ModelAnswer, ToolSpec
+from duologue.models.tokens import BYTES_PER_TOKEN, estimate_tokens
 
 LONGEST_RESULT = 16384
 """Characters of one tool result."""
@@ -23,7 +24,6 @@ _MOST_CALLS = 8
 _AROUND = 200
 """Characters shown on either side of a match."""
 _SHORTEST_PREVIEW = 40
-_BYTES_PER_TOKEN = 4
 
 _NO_STEPS_LEFT = "There is nothing more to look up. Give your judgement now, from what you have seen."
 _HOW_TO = """\
@@ -71,13 +71,13 @@ class Explored:
 
 
 def tokens_in(entries: Sequence[Entry]) -> int:
-    """Estimated tokens: bytes of UTF-8 by four."""
-    return sum(len(entry.text.encode()) for entry in entries) // _BYTES_PER_TOKEN
+    """Estimated tokens of all entries together."""
+    return sum(estimate_tokens(entry.text) for entry in entries)
 
 
 def outline(entries: Sequence[Entry], tokens: int) -> str:
     """All entries within about so many tokens: short ones whole, long ones cut, and if need be some left out."""
-    room = tokens * _BYTES_PER_TOKEN
+    room = tokens * BYTES_PER_TOKEN
     each = max(_SHORTEST_PREVIEW, room // max(1, len(entries)))
     lines = [_preview(entry, each) for entry in entries]
     most = max(2, room // _SHORTEST_PREVIEW)

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from duologue.checks.providers import Embedder
 from duologue.errors import ConfigurationError
 from duologue.messages import Message, system_message, text_of, tool_calls_of
+from duologue.models.tokens import estimate_tokens
 from duologue.specs.scenario import ContextPolicy, Relevance
 
-_TOKENS_PER_WORD = {"gpt": 1.30, "claude": 1.30, "gemini": 1.40, "llama": 1.40}
-_USUAL = 1.35
 SUMMARY = "Summary of the conversation before the messages that follow:"
 _SUMMARY_SHARE = 4
 """A summary may take a quarter of what there is room for."""
@@ -26,17 +25,6 @@ Summarise = Callable[[str, Sequence[Message]], Awaitable[str]]
 
 class TooLongError(ConfigurationError):
     """The conversation does not fit into the budget of the scenario."""
-
-
-def tokens_per_word(models: Sequence[str]) -> float:
-    """For a model that has one of these names."""
-    text = " ".join(models).casefold()
-    return next((ratio for name, ratio in _TOKENS_PER_WORD.items() if name in text), _USUAL)
-
-
-def estimated(text: str, ratio: float) -> int:
-    """Tokens of a text: so many for each word."""
-    return int(len(text.split()) * ratio)
 
 
 @dataclass(kw_only=True)
@@ -156,7 +144,7 @@ class Window:
         return size
 
     def _tokens(self, text: str) -> int:
-        return estimated(text, self.ratio)
+        return estimate_tokens(text, per_word=self.ratio)
 
 
 def _blocks(messages: Sequence[Message]) -> list[list[Message]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from duologue.agents.native.blueprint import Blueprint
-from duologue.agents.native.context import Window, tokens_per_word
+from duologue.agents.native.context import Window
 from duologue.agents.native.exchange import Exchange
 from duologue.agents.native.guarding import replacement
 from duologue.agents.native.instruction import Instruction
@@ -18,6 +18,7 @@ from duologue.messages import Message, assistant_message, system_message, text_o
 from duologue.models.ask import ask
 from duologue.models.base import Model, ModelRequest
 from duologue.models.scope import RunScope
+from duologue.models.tokens import tokens_per_word
 from duologue.specs.scenario import Turn
 
 PROMPT = "prompt"

@@ -15,8 +15,9 @@ from duologue.journal.events import Usage
 from duologue.messages import Message, text_of
 from duologue.models.base import Model, ModelAnswer, ModelRequest
 from duologue.models.mock.file import ResponseFile
-from duologue.models.mock.prepared import Prepared, plain_text, tokens_of
+from duologue.models.mock.prepared import Prepared, plain_text
 from duologue.models.mock.verdicts import UnknownFormError, judgement
+from duologue.models.tokens import estimate_tokens
 
 PRICE = 0.00001
 """US dollars for a token, read or written."""
@@ -177,5 +178,5 @@ def _tokens_read(messages: Sequence[Message]) -> int:
     for message in messages:
         if message["role"] != "system":
             content = message.get("content")
-            total += tokens_of(content if isinstance(content, str) else text_of(message))
+            total += estimate_tokens(content if isinstance(content, str) else text_of(message))
     return total or _DEFAULT_INPUT_TOKENS

@@ -17,6 +17,7 @@ from duologue.errors import (
 )
 from duologue.messages import ContentPart, Message, tool_call
 from duologue.models.mock.shapes import AnswerShape, Fault, LineShape, LinkShape, PartShape
+from duologue.models.tokens import estimate_tokens
 
 _FAULTS: dict[Fault, type[ModelError]] = {
     "timeout": ModelTimeoutError,
@@ -82,7 +83,7 @@ def prepared(shape: AnswerShape) -> Prepared:
         text=text,
         parts=tuple(parts),
         calls=tuple((call["id"], call["function"]["name"], call["function"]["arguments"]) for call in calls),
-        tokens=tokens_of(text) or _DEFAULT_OUTPUT_TOKENS,
+        tokens=estimate_tokens(text) or _DEFAULT_OUTPUT_TOKENS,
         fault=shape.fault,
         done=shape.done if isinstance(shape, LineShape) else None,
     )
@@ -90,12 +91,7 @@ def prepared(shape: AnswerShape) -> Prepared:
 
 def plain_text(text: str) -> Prepared:
     """A text as an answer."""
-    return Prepared(text=text, tokens=tokens_of(text) or _DEFAULT_OUTPUT_TOKENS)
-
-
-def tokens_of(text: str) -> int:
-    """A quarter of the bytes."""
-    return (len(text) if text.isascii() else len(text.encode("utf-8", "replace"))) // 4
+    return Prepared(text=text, tokens=estimate_tokens(text) or _DEFAULT_OUTPUT_TOKENS)
 
 
 def _part(shape: PartShape) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from duologue.checks.judge_checks import Judged
 from duologue.checks.registry import find
 from duologue.errors import ConfigurationError
+from duologue.models.tokens import estimate_tokens
 from duologue.settings import DEFAULT_MAX_TURNS
 from duologue.specs.checking import CheckSpec
 from duologue.specs.participants import Agent
@@ -26,7 +27,6 @@ RULES_TOKENS = 500
 """Of what a judge or a simulated user is told beside the conversation."""
 TOOL_ROUNDS = 2
 """Calls for one answer of an agent that has tools."""
-CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def _of(turn: Turn) -> list[tuple[int, bool]]:
     if turn.role == "simulated_user":
         return [(LINE_TOKENS, True)] * turn.most_exchanges
     text = turn.content or "".join(part.text or "" for part in turn.parts)
-    return [(tokens_in(text), False)]
+    return [(estimate_tokens(text), False)]
 
 
 def _agent(suite: Suite, scenario: Scenario, agent: Agent, lines: list[int]) -> Load:
@@ -90,7 +90,7 @@ def _agent(suite: Suite, scenario: Scenario, agent: Agent, lines: list[int]) -> 
     if not agent.model:
         return Load()
     prompt = suite.prompt_for(agent.prompt or scenario.prompt)
-    told = tokens_in(prompt.system_template) if prompt else 0
+    told = estimate_tokens(prompt.system_template) if prompt else 0
     rounds = TOOL_ROUNDS if (prompt and prompt.allowed_tools) or suite.workflow else 1
     read = history = 0
     for line in lines:
@@ -130,8 +130,3 @@ def _asks_a_judge(check: CheckSpec) -> bool:
         return issubclass(find(check.type)[0].parameters, Judged)
     except ConfigurationError:
         return False
-
-
-def tokens_in(text: str) -> int:
-    """About how many tokens a text has."""
-    return len(text) // CHARACTERS_PER_TOKEN
