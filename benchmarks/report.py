@@ -23,10 +23,11 @@ from pathlib import Path
 from duologue.compat.promptkit.export import save_promptkit
 from duologue.journal.events import CheckEvaluated, Usage
 from duologue.messages import assistant_message, user_message
-from duologue.reports.files import read_execution, write_execution
 from duologue.reports.html import save_html
 from duologue.reports.junit import save_junit
 from duologue.reports.markdown import save_markdown
+from duologue.runs.store.folder import write_execution
+from duologue.runs.store.reader import read_execution
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import MessageResult, RunResult, Spent

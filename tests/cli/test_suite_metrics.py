@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from duologue.cli.app import invoke
-from duologue.reports.files import read_execution
+from duologue.runs.store.reader import read_execution
 
 SUITE = """
 apiVersion: duologue/v1

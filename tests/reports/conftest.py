@@ -6,28 +6,20 @@ read the difference.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 
 import pytest
+import sample_executions
 
 GOLDEN = Path(__file__).with_name("golden")
 UPDATE = "UPDATE_GOLDEN"
 
 
-def load_samples():
-    place = Path(__file__).with_name("samples.py")
-    spec = importlib.util.spec_from_file_location("duologue_report_samples", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def samples():
     """Functions that make executions and runs."""
-    return load_samples()
+    return sample_executions
 
 
 @pytest.fixture(scope="session")

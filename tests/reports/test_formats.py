@@ -8,8 +8,9 @@ import pytest
 
 from duologue.cli.app import invoke
 from duologue.errors import ConfigurationError
-from duologue.reports.files import read_execution, write_execution
 from duologue.reports.formats import FORMATS, write_reports
+from duologue.runs.store.folder import write_execution
+from duologue.runs.store.reader import read_execution
 
 
 @pytest.fixture

@@ -13,10 +13,8 @@ from duologue.journal.events import MessageAdded, TurnStarted
 from duologue.journal.journal import Entry
 from duologue.messages import assistant_message
 from duologue.reports.live import LivePage
-from duologue.reports.progress import Bar, PlainLines
-from duologue.reports.terminal import print_execution
-from duologue.reports.transcript import print_run
-from duologue.reports.watching import progress
+from duologue.reports.progress import Bar, PlainLines, progress
+from duologue.reports.terminal import print_execution, print_run
 from duologue.vocabulary import RunStatus
 
 

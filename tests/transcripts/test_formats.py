@@ -13,7 +13,7 @@ from duologue import testing
 from duologue.errors import SuiteError
 from duologue.journal.events import Noted, ToolCalled, UserFinished
 from duologue.messages import text_of
-from duologue.reports.encoding import encoded_run
+from duologue.runs.store.encoding import encoded_run
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.replay import Recording, read_recordings
 from duologue.suites.runner.fold import run_result

@@ -91,11 +91,11 @@ def _write(word: str, execution: ExecutionResult, folder: Path, path: Path) -> P
 
 def _save_json(execution: ExecutionResult, folder: Path, path: Path) -> Path:
     """The index, which is there already if the results were kept; all files where they go to another folder."""
-    from duologue.reports.files import INDEX, write_execution, write_index
+    from duologue.runs.store.encoding import INDEX
+    from duologue.runs.store.folder import write_execution, write_index
 
     if path.name != INDEX:
-        from duologue.reports.encoding import encoded
-        from duologue.reports.files import index_of
+        from duologue.runs.store.encoding import encoded, index_of
         from duologue.runs.store.writing import replace_bytes
 
         replace_bytes(path, encoded(index_of(execution)))

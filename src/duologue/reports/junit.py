@@ -18,11 +18,12 @@ from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
 from duologue.messages import text_of, tool_calls_of
+from duologue.reports.aggregates import errors_allowed, excused, undecided_allowed
 from duologue.reports.escaping import cut, xml_text
-from duologue.reports.findings import Finding, cited, errors_allowed, excused, findings_of, reason_of, undecided_allowed
 from duologue.runs.store.writing import replace_file
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.failures import Failure, cited, failures_of, reason_of
 from duologue.suites.results.groups import Group
 from duologue.suites.results.run import RunResult
 
@@ -149,8 +150,7 @@ class _Writer:
         if run.outcome == "error" and self._errors_allowed:
             return f"an error, which is allowed here: {reason_of(run)}"
         if excused(run, group):
-            passed = sum(other.outcome == "pass" for other in group.runs)
-            trials = f"{passed} of {len(group.runs)} trials passed"
+            trials = f"{group.passed} of {len(group.runs)} trials passed"
             return f"this trial failed, its test case did not ({trials}): {reason_of(run)}"
         return None
 
@@ -186,7 +186,7 @@ def _counts(outcomes: Iterable[Outcome | None]) -> dict[str, int]:
 
 def _outcome(run: RunResult) -> Outcome:
     """Everything that kept a run from passing, as one element: readers of JUnit know no more than one."""
-    found = findings_of(run)
+    found = failures_of(run)
     first = found[0]
     kind = "Undecided" if run.outcome == "undecided" else first.name if first.kind == "error" else _TYPES[first.kind]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -194,17 +194,17 @@ def _outcome(run: RunResult) -> Outcome:
     return Outcome("failure" if run.verdict else "error", kind, message, "\n\n".join(_told(run, found)))
 
 
-def _told(run: RunResult, found: Sequence[Finding]) -> Iterator[str]:
+def _told(run: RunResult, found: Sequence[Failure]) -> Iterator[str]:
     if run.reasoning:
         yield cut(run.reasoning, _LONGEST)
-    for finding in found:
+    for failure in found:
         said = [f"  {item.id} {item.message['role']}: {cut(text_of(item.message), _LONGEST)}"
-                for item in cited(run, finding.message_ids)]  # fmt: skip
-        yield "\n".join([f"{finding.kind} {cut(_line(finding), _LONGEST)}", *said])
+                for item in cited(run, failure.message_ids)]  # fmt: skip
+        yield "\n".join([f"{failure.kind} {cut(_line(failure), _LONGEST)}", *said])
 
 
-def _line(finding: Finding) -> str:
-    return f"{finding.name}: {finding.text}" if finding.text else finding.name
+def _line(failure: Failure) -> str:
+    return f"{failure.name}: {failure.text}" if failure.text else failure.name
 
 
 def properties_of(run: RunResult, group: Group) -> Iterator[tuple[str, object]]:

@@ -19,10 +19,8 @@ from duologue.context import Clock, SystemClock
 from duologue.journal.events import MessageAdded
 from duologue.messages import text_of, tool_calls_of
 from duologue.reports.escaping import one_line
-from duologue.reports.figures import duration, money
-from duologue.reports.findings import MARKS, OUTCOMES
+from duologue.reports.format import MARKS, OUTCOMES, STYLES, duration, money
 from duologue.reports.progress import STOPPING, run_line
-from duologue.reports.terminal import STYLES
 from duologue.suites.execution.observers import Observer
 
 if TYPE_CHECKING:

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from duologue.errors import ConfigurationError
 from duologue.messages import text_of
+from duologue.reports.aggregates import by_agent, excused, graded, matrix
 from duologue.reports.escaping import markdown_block, one_line
 from duologue.reports.escaping import markdown_text as md
-from duologue.reports.figures import WHO, by_agent, duration, graded, matrix, money, plural, share, spent_of
-from duologue.reports.findings import MARKS, Finding, cited, excused, findings_of, summary_of
+from duologue.reports.format import MARKS, duration, money, plural, share
 from duologue.runs.store.writing import replace_file
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.failures import Failure, cited, failures_of, summary_of
 from duologue.suites.results.groups import Group
-from duologue.suites.results.run import RunResult
+from duologue.suites.results.run import SPENDERS, RunResult
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 _LARGEST_SUMMARY = 1_000_000
@@ -83,7 +84,7 @@ def render_markdown(execution: ExecutionResult, most: int = _MOST) -> str:
 
 def _overview(execution: ExecutionResult) -> str:
     totals = execution.totals
-    spent = spent_of(part for run in execution.runs for part in (run.agent, run.user, run.judge))
+    spent = execution.spent
     rate = totals.passed / totals.cases if totals.cases else None
     rows = [
         ("Test cases", f"{totals.cases:,}"),
@@ -119,8 +120,7 @@ def _matrix(execution: ExecutionResult) -> str:
 def _cell(group: Group | None) -> str:
     if group is None:
         return ""
-    passed = sum(run.outcome == "pass" for run in group.runs)
-    trials = f" {passed}/{len(group.runs)}" if len(group.runs) > 1 else ""
+    trials = f" {group.passed}/{len(group.runs)}" if len(group.runs) > 1 else ""
     return f"{MARKS[group.outcome]} {group.outcome}{trials}"
 
 
@@ -138,22 +138,22 @@ def _open(execution: ExecutionResult, most: int) -> str:
 def _case(run: RunResult) -> str:
     facts = [run.termination.value if run.termination else "", plural(run.turns, "turn"), duration(run.seconds)]
     lines = [f"### {MARKS[run.outcome]} {md(run.case.title)}", f"{run.outcome} · {' · '.join(filter(None, facts))}"]
-    found = findings_of(run)
+    found = failures_of(run)
     if summary := summary_of(run, found):
         lines.append(md(summary, _REASON))
-    lines.append("\n".join(_finding(item) for item in found))
+    lines.append("\n".join(_failure(item) for item in found))
     lines += _quotes(run, found)
     return "\n\n".join(line for line in lines if line)
 
 
-def _finding(item: Finding) -> str:
+def _failure(item: Failure) -> str:
     ids = f" ({', '.join(md(name) for name in item.message_ids)})" if item.message_ids else ""
     text = f": {md(item.text, _REASON)}" if item.text else ""
     return f"- {item.kind} **{md(item.name, 200)}**{text}{ids}"
 
 
-def _quotes(run: RunResult, found: Sequence[Finding]) -> Iterator[str]:
-    for item in cited(run, {name for finding in found for name in finding.message_ids}):
+def _quotes(run: RunResult, found: Sequence[Failure]) -> Iterator[str]:
+    for item in cited(run, {name for failure in found for name in failure.message_ids}):
         if text := text_of(item.message):
             yield f"{md(item.id)} {md(item.message['role'])}:\n\n{markdown_block(text, _QUOTE)}"
 
@@ -187,7 +187,7 @@ def _cost(execution: ExecutionResult) -> str:
         (
             md(item.agent or "recordings"),
             f"{item.passed}/{item.runs}",
-            *(money(item.spent[who].cost, item.spent[who].unpriced) for who in WHO),
+            *(money(item.spent[who].cost, item.spent[who].unpriced) for who in SPENDERS),
             money(item.cost, item.unpriced),
             f"{sum(part.usage.total_tokens for part in item.spent.values()):,}",
             duration(item.seconds / item.runs),

@@ -1,15 +1,16 @@
-"""What is seen while an execution goes on: plain lines for logs, a bar for a terminal."""
+"""What an execution shows while it runs: plain lines for logs, a bar or a live page for a terminal."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, TextIO
 
 from duologue.reports.escaping import one_line
-from duologue.reports.figures import duration, plural
-from duologue.reports.findings import MARKS, reason_of
+from duologue.reports.format import MARKS, duration, plural
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.failures import reason_of
 from duologue.suites.results.run import RunResult
 
 if TYPE_CHECKING:
@@ -20,6 +21,24 @@ _EVERY = 200
 _MILESTONES = 20
 _REASON = 160
 STOPPING = "Stopping: runs that are under way finish. Ctrl-C again cancels them."
+
+
+def progress(*, live: bool = False, plain: bool = False, out: TextIO | None = None) -> Observer:
+    """The observer that fits: a page or a bar needs a terminal, everything else gets plain lines.
+
+    Args:
+        live: a page with the runs that are under way.
+        plain: lines, even on a terminal.
+        out: where to; None for standard error, so that standard output holds only the results.
+    """
+    stream = out or sys.stderr
+    if plain or not stream.isatty():
+        return PlainLines(stream)
+    if live:
+        from duologue.reports.live import LivePage
+
+        return LivePage(stream)
+    return Bar(stream)
 
 
 class PlainLines(Observer):
@@ -79,7 +98,7 @@ class Bar(Observer):
         """One more."""
         from rich.text import Text
 
-        from duologue.reports.terminal import STYLES
+        from duologue.reports.format import STYLES
 
         word = result.outcome
         self._counts[word] = self._counts.get(word, 0) + 1

@@ -1,4 +1,4 @@
-"""An execution on the terminal, after it is over: a line for each test case, why some did not pass, what it cost.
+"""An execution on the terminal after it is over, or one of its runs: results, reasons, cost, conversation.
 
 What agents said goes through :func:`one_line`: it cannot move the cursor, change colours or hide a line.
 """
@@ -6,37 +6,37 @@ What agents said goes through :func:`one_line`: it cannot move the cursor, chang
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from duologue.messages import text_of
-from duologue.reports.escaping import one_line
-from duologue.reports.figures import WHO, duration, graded, money, plural, share, spent_by_who
-from duologue.reports.files import RUNS
-from duologue.reports.findings import MARKS, OUTCOMES, Finding, cited, excused, findings_of, summary_of
+from duologue.journal.console import DECISION_MARKS, ROLE_NAMES, ROLE_STYLES
+from duologue.journal.console import MARKS as CHECK_MARKS
+from duologue.journal.events import CheckEvaluated
+from duologue.messages import text_of, tool_calls_of
+from duologue.reports.aggregates import excused, graded
+from duologue.reports.escaping import one_line, visible
+from duologue.reports.format import MARKS, OUTCOMES, STYLES, duration, money, plural, share
+from duologue.reports.metric_view import grades_of
+from duologue.runs.store.encoding import RUNS
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.failures import Failure, cited, failures_of, summary_of
 from duologue.suites.results.groups import Group
-from duologue.suites.results.run import MessageResult, RunResult
+from duologue.suites.results.run import SPENDERS, MessageResult, RunResult
 
-STYLES = {
-    "pass": "green",
-    "fail": "red",
-    "undecided": "yellow",
-    "error": "magenta",
-    "cancelled": "dim",
-    "not run": "dim",
-}
 _LISTED = 60
 """Test cases that are listed one by one; of more, only those that did not pass."""
-_TOLD = 25
+_EXPLAINED = 25
+"""Runs whose reasons are shown."""
 _WORST_FIRST = ("fail", "error", "undecided")
 _ENDS = {0: "pass", 1: "fail", 3: "undecided", 130: "cancelled"}
-"""Runs whose reasons are told."""
+"""The outcome that an exit code stands for."""
 _REASON = 400
+_LOW = 2
+"""Grades up to this one stand out."""
 _QUOTE = 240
 _WORDS = {"pass": "passed", "fail": "failed", "undecided": "undecided", "error": "error", "cancelled": "cancelled"}
 
@@ -95,8 +95,7 @@ def case_line(group: Group) -> Text:
     """``✗ booking · gpt-5  2 of 3 · 4.1 s · $0.02``."""
     style = STYLES[group.outcome]
     title = group.case.title.rsplit(" #", 1)[0] if group.case.trials > 1 else group.case.title
-    passed = sum(run.outcome == "pass" for run in group.runs)
-    facts = [f"{passed} of {len(group.runs)} passed"] if len(group.runs) > 1 else []
+    facts = [f"{group.passed} of {len(group.runs)} passed"] if len(group.runs) > 1 else []
     cost = sum(run.agent.cost + run.user.cost + run.judge.cost for run in group.runs)
     facts += [duration(sum(run.seconds for run in group.runs)), *([money(cost)] if cost else [])]
     line = Text(f"  {MARKS[group.outcome]} ", style=f"bold {style}").append(one_line(title), style="default not bold")
@@ -109,20 +108,20 @@ def _reasons(out: Console, execution: ExecutionResult, folder: Path | None) -> N
     groups = {id(run): group for group in execution.groups for run in group.runs}
     runs = [run for word in _WORST_FIRST for run in execution.runs
             if run.outcome == word and not excused(run, groups[id(run)])]  # fmt: skip
-    for run in runs[:_TOLD]:
+    for run in runs[:_EXPLAINED]:
         _run(out, run, folder)
-    if len(runs) > _TOLD:
-        _print(out, Text(f"\n… and {plural(len(runs) - _TOLD, 'more run')} that did not pass", style="dim"))
+    if len(runs) > _EXPLAINED:
+        _print(out, Text(f"\n… and {plural(len(runs) - _EXPLAINED, 'more run')} that did not pass", style="dim"))
 
 
 def _run(out: Console, run: RunResult, folder: Path | None) -> None:
     style = STYLES[run.outcome]
     _print(out, Text("\n").append(f"{run.outcome.upper()} ", style=f"bold {style}").append(one_line(run.case.title)))
-    found = findings_of(run)
+    found = failures_of(run)
     if summary := summary_of(run, found):
         _print(out, Text(f"  {one_line(summary, _REASON)}"))
     for item in found:
-        _print(out, _finding(item))
+        _print(out, _failure(item))
     for message in _quoted(run, found):
         said = one_line(text_of(message.message), _QUOTE)
         _print(
@@ -138,15 +137,15 @@ def _run(out: Console, run: RunResult, folder: Path | None) -> None:
         _print(out, Text(f"    journal: {one_line(run.journal)}", style="dim"))
 
 
-def _finding(item: Finding) -> Text:
+def _failure(item: Failure) -> Text:
     ids = f" [{', '.join(map(one_line, item.message_ids))}]" if item.message_ids else ""
     kind = "" if item.kind == item.name else f"{item.kind} "
     line = Text(f"  {kind}", style="dim").append(one_line(item.name, _REASON), style="bold not dim")
     return line.append(f": {one_line(item.text, _REASON)}" if item.text else "", style="not dim").append(ids)
 
 
-def _quoted(run: RunResult, found: Sequence[Finding]) -> list[MessageResult]:
-    return [item for item in cited(run, [name for finding in found for name in finding.message_ids])
+def _quoted(run: RunResult, found: Sequence[Failure]) -> list[MessageResult]:
+    return [item for item in cited(run, [name for failure in found for name in failure.message_ids])
             if text_of(item.message)][:3]  # fmt: skip
 
 
@@ -174,14 +173,13 @@ def _counted(count: int, word: str) -> str:
 
 
 def _cost(execution: ExecutionResult) -> list[str]:
-    spent = spent_by_who(execution)
-    tokens = sum(part.usage.total_tokens for part in spent.values())
-    cost, unpriced = sum(part.cost for part in spent.values()), sum(part.unpriced for part in spent.values())
-    if not tokens and not cost:
+    spent, total = execution.spent_by, execution.spent
+    tokens = total.usage.total_tokens
+    if not tokens and not total.cost:
         return []
-    split = ", ".join(f"{who} {money(spent[who].cost, spent[who].unpriced)}" for who in WHO if spent[who].calls)
+    split = ", ".join(f"{who} {money(spent[who].cost, spent[who].unpriced)}" for who in SPENDERS if spent[who].calls)
     made_up = " at the price of mocks" if execution.environment.get("mock") is True else ""
-    return [f"{tokens:,} tokens", f"{money(cost, unpriced)}{made_up} ({split})"]
+    return [f"{tokens:,} tokens", f"{money(total.cost, total.unpriced)}{made_up} ({split})"]
 
 
 def _places(out: Console, folder: Path | None, files: Sequence[Path]) -> None:
@@ -210,6 +208,89 @@ def _mock(mock: str) -> str:
 def _word(value: object) -> str:
     """A path as a shell takes it."""
     return shlex.quote(one_line(value))
+
+
+def print_run(run: RunResult, console: Console | None = None) -> None:
+    """Print a run.
+
+    Args:
+        run: what to print.
+        console: where to print; None for standard output.
+    """
+    out = console or Console(highlight=False)
+    out.print(Text(f"── {one_line(run.case.title)} ──", style="bold"), soft_wrap=True)
+    turn = -1
+    for item in run.messages:
+        if item.turn != turn:
+            turn = item.turn
+            out.print(Text(f"turn {turn + 1}", style="dim"))
+        for line in _message(item):
+            out.print(line, soft_wrap=True)
+    for line in [*_checks(run), *_decisions(run), *_end(run)]:
+        out.print(line, soft_wrap=True)
+
+
+def _message(item: MessageResult) -> list[Text]:
+    role = item.message["role"]
+    style = ROLE_STYLES.get(role, "")
+    lines = [
+        Text(f"→ {one_line(call['function']['name'])}({one_line(call['function']['arguments'])})", style="yellow")
+        for call in tool_calls_of(item.message)
+    ]
+    if said := text_of(item.message):
+        lines.insert(0, Text(visible(said), style=style))
+    name = ROLE_NAMES.get(role, one_line(role))
+    seconds = f" {duration(item.spent.seconds)}" if item.spent and item.spent.seconds else ""
+    return [
+        Text(f"{name} ", style=f"bold {style}").append(f"{one_line(item.id)}{seconds}", style="dim not bold"),
+        *lines,
+    ]
+
+
+def _checks(run: RunResult) -> list[Text]:
+    lines = [Text("\nchecks", style="dim")] if run.checks else []
+    for check in run.checks:
+        ids = f" [{', '.join(map(one_line, check.message_ids))}]" if check.message_ids else ""
+        text = f"{CHECK_MARKS[check.status]} {one_line(check.name)}  {one_line(check.explanation)}"
+        lines.append(Text(f"  {text}{ids}", style="" if check.status in {"passed", "skipped"} else "red"))
+        lines += _grades(check)
+    return lines
+
+
+def _grades(check: CheckEvaluated) -> Iterator[Text]:
+    """A line for each metric: ``Answer correctness 1 of 5 (invented_price): … [m4]``."""
+    grades = grades_of(check)
+    for grade in grades["metrics"] if grades else ():
+        score = "does not apply" if grade["score"] is None else f"{grade['score']} of 5"
+        code = f" ({one_line(grade['code'])})" if grade["code"] else ""
+        ids = f" [{', '.join(map(one_line, grade['cites']))}]" if grade["cites"] else ""
+        said = f"{one_line(grade['title'])}  {score}{code}: {one_line(grade['why'])}{ids}"
+        low = grade["score"] is not None and grade["score"] <= _LOW
+        yield Text(f"      {said}", style="red" if low else "dim")
+
+
+def _decisions(run: RunResult) -> list[Text]:
+    lines = [Text("\njudge", style="dim")] if run.decisions else []
+    for item in run.decisions:
+        ids = f" [{', '.join(map(one_line, item.message_ids))}]" if item.message_ids else ""
+        text = f"{DECISION_MARKS[item.decision]} {one_line(item.criterion)}: {one_line(item.reason)}"
+        lines.append(Text(f"  {text}{ids}", style="" if item.decision == "true" else "red"))
+    return lines
+
+
+def _end(run: RunResult) -> list[Text]:
+    facts = [run.termination.value if run.termination else "", plural(run.turns, "turn"), duration(run.seconds)]
+    spent = run.spent
+    facts += [f"{spent.usage.total_tokens:,} tokens", money(spent.cost, spent.unpriced)] if spent.calls else []
+    lines = [
+        Text(f"\n{run.outcome.upper()} ", style=f"bold {STYLES[run.outcome]}").append(" · ".join(filter(None, facts)))
+    ]
+    if run.reasoning:
+        lines.append(Text(f"  {one_line(run.reasoning)}"))
+    lines += [
+        Text(f"  {item.kind} {one_line(item.name)}: {one_line(item.text)}", style="dim") for item in failures_of(run)
+    ]
+    return lines
 
 
 def _print(out: Console, text: Text) -> None:

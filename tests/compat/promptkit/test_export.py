@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sample_executions
 
 from duologue.checks.registry import find
 from duologue.cli.app import invoke
 from duologue.compat.promptkit.export import exported_index, exported_run, go_duration, save_promptkit
 from duologue.compat.promptkit.export_messages import assertion, written_type
 from duologue.errors import ConfigurationError
-from duologue.reports.files import read_execution
+from duologue.runs.store.reader import read_execution
 from duologue.vocabulary import CheckStatus, Scope, Verdict
 
 ARENAS = Path(__file__).parents[2] / "cases" / "arena"
@@ -32,11 +32,7 @@ OF_THE_INDEX = {
 
 @pytest.fixture(scope="module")
 def samples():
-    place = Path(__file__).parents[2] / "reports" / "samples.py"
-    spec = importlib.util.spec_from_file_location("duologue_report_samples_for_export", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return sample_executions
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def generate(
 def _chosen(paths: list[Path], scenarios: list[str], agents: list[str]) -> list[RunResult]:
     """The runs that are asked for, of all paths."""
     from duologue.config.problems import nearest
-    from duologue.runs.store.kept_runs import kept_runs
+    from duologue.runs.store.journals import kept_runs
 
     runs = [run for path in paths for run in kept_runs(path)]
     for option, names, known in (

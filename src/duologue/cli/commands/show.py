@@ -52,8 +52,8 @@ def show(
 
 
 def _show_results(folder: Path, as_json_: bool) -> int:
-    from duologue.reports.files import index_of
     from duologue.reports.terminal import print_execution
+    from duologue.runs.store.encoding import index_of
     from duologue.runs.store.reader import find_execution
 
     found = find_execution(folder)
@@ -69,8 +69,8 @@ def _show_results(folder: Path, as_json_: bool) -> int:
 def _show_executions(folders: Sequence[Path], as_json_: bool) -> int:
     """A line for each execution; one that cannot be read says why, and hides none of the others."""
     from duologue.reports.escaping import one_line
-    from duologue.reports.files import index_of
     from duologue.reports.terminal import execution_line
+    from duologue.runs.store.encoding import index_of
     from duologue.runs.store.reader import find_execution
 
     console, found = terminal(), list[dict[str, object]]()
@@ -89,8 +89,8 @@ def _show_executions(folders: Sequence[Path], as_json_: bool) -> int:
 
 
 def _show_run(path: Path, as_json_: bool) -> int:
-    from duologue.reports.files import read_run_file
-    from duologue.reports.transcript import print_run
+    from duologue.reports.terminal import print_run
+    from duologue.runs.store.reader import read_run_file
 
     run = read_run_file(path)
     if as_json_:

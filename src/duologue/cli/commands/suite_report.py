@@ -13,7 +13,7 @@ from duologue.cli.commands.suite_run import Done, Request, run_suite
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import print_json, terminal
 from duologue.errors import ConfigurationError
-from duologue.reports.files import index_of
+from duologue.runs.store.encoding import index_of
 from duologue.suites.execution.observers import Observer
 
 _WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.UNCERTAIN)
@@ -122,7 +122,7 @@ def _as_json(done: Done) -> dict[str, Any]:
 def _observers(shown: Shown) -> list[Observer]:
     if shown.as_json or shown.quiet:
         return []
-    from duologue.reports.watching import progress
+    from duologue.reports.progress import progress
 
     return [progress(live=shown.tui, plain=shown.ci)]
 

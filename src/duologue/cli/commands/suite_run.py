@@ -12,8 +12,10 @@ from pathlib import Path
 
 from duologue.errors import ConfigurationError
 from duologue.journal.console import clean
-from duologue.runs.store.folder import LAUNCH, ResultFolder, Unfinished, clear, refuse_used, unfinished
+from duologue.runs.store.encoding import LAUNCH
+from duologue.runs.store.folder import ResultFolder, clear, refuse_used
 from duologue.runs.store.folder_lock import claimed
+from duologue.runs.store.reader import Unfinished, unfinished
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.observers import Observer
 from duologue.suites.execution.settings import Settings
@@ -154,7 +156,8 @@ def _failed(folder: Path, seed: int | None) -> tuple[int, set[str]]:
 
 def unfinished_or_done(folder: Path) -> ExecutionResult:
     """The results of a folder, whether its execution came to its end or not."""
-    from duologue.reports.files import INDEX, read_execution
+    from duologue.runs.store.encoding import INDEX
+    from duologue.runs.store.reader import read_execution
 
     if (folder / INDEX).exists():
         return read_execution(folder)

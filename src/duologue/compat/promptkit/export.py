@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from duologue.compat.promptkit.export_messages import assertion, exported_messages, summary
-from duologue.reports.encoding import encoded
-from duologue.reports.findings import reason_of
+from duologue.runs.store.encoding import encoded
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.failures import reason_of
 from duologue.suites.results.run import MediaResult, RunResult, Spent
 from duologue.vocabulary import Decision, Scope, Verdict
 

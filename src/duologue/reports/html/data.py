@@ -12,15 +12,15 @@ from typing import Any, cast
 
 from duologue.journal.events import CheckEvaluated, CriterionDecision
 from duologue.messages import tool_calls_of
-from duologue.reports.figures import WHO, by_agent, matrix
-from duologue.reports.files import group_data, line_of, spent_data
-from duologue.reports.findings import excused, findings_of
-from duologue.reports.grades import grades_of
+from duologue.reports.aggregates import by_agent, excused, matrix
 from duologue.reports.html.media import Media
+from duologue.reports.metric_view import grades_of
+from duologue.runs.store.encoding import group_data, line_of, spent_data
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.failures import failures_of
 from duologue.suites.results.groups import Group
-from duologue.suites.results.run import MessageResult, RunResult, Spent
+from duologue.suites.results.run import SPENDERS, MessageResult, RunResult, Spent
 from duologue.vocabulary import CheckStatus, Decision
 
 _WORDS = {CheckStatus.PASSED: "pass", CheckStatus.FAILED: "fail", CheckStatus.SKIPPED: "skipped"}
@@ -74,7 +74,7 @@ def page_data(execution: ExecutionResult, media: Media) -> dict[str, Any]:
                 "name": item.agent,
                 "runs": item.runs,
                 "passed": item.passed,
-                "spent": {who: spent_data(item.spent[who]) for who in WHO},
+                "spent": {who: spent_data(item.spent[who]) for who in SPENDERS},
                 "latency": latency(run for run in execution.runs if run.case.agent == item.agent),
             }
             for item in by_agent(execution)
@@ -122,7 +122,7 @@ def run_data(run: RunResult, group: int, whole: Group, prompts: Prompts, media: 
         "agentSeconds": run.agent_seconds,
         "description": run.description,
         "tags": [f"{key}={value}" for key, value in run.labels.items()],
-        "spent": {who: _short(getattr(run, who)) for who in WHO if getattr(run, who).calls},
+        "spent": {who: _short(getattr(run, who)) for who in SPENDERS if getattr(run, who).calls},
         "messages": [_message(item, shown) for item in run.messages],
         "prompts": [prompts.number(text) for text in run.system_prompts],
         "checks": [_check(item) for item in run.checks],
@@ -137,7 +137,7 @@ def _rarer(run: RunResult, media: Media) -> dict[str, Any]:
     return {
         "findings": [
             {"kind": item.kind, "name": item.name, "text": item.text, "cites": item.message_ids}
-            for item in findings_of(run)
+            for item in failures_of(run)
         ],
         "decisions": [_decision(item) for item in run.decisions],
         "judgements": [

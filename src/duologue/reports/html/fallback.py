@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from duologue.reports.aggregates import matrix
 from duologue.reports.escaping import cut, html_text
-from duologue.reports.figures import duration, matrix, money, plural, spent_of
-from duologue.reports.findings import MARKS, findings_of
+from duologue.reports.format import MARKS, duration, money, plural
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.failures import failures_of
 from duologue.suites.results.groups import Group
 
 _LONGEST = 600
@@ -32,7 +33,7 @@ def _totals(execution: ExecutionResult) -> str:
         "not run": totals.not_run,
     }
     words = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing was run"
-    spent = spent_of(part for run in execution.runs for part in (run.agent, run.user, run.judge))
+    spent = execution.spent
     text = (
         f"{plural(totals.cases, 'test case')}: {words}. {plural(totals.runs, 'run')}, {duration(execution.seconds)}, "
         f"{money(spent.cost, spent.unpriced)}. Conversations are shown where scripts are allowed."
@@ -55,8 +56,7 @@ def _matrix(execution: ExecutionResult) -> str:
 def _cell(group: Group | None) -> str:
     if group is None:
         return ""
-    passed = sum(run.outcome == "pass" for run in group.runs)
-    trials = f" {passed}/{len(group.runs)}" if len(group.runs) > 1 else ""
+    trials = f" {group.passed}/{len(group.runs)}" if len(group.runs) > 1 else ""
     return (
         f'<span class="o-{html_text(group.outcome)}">{MARKS[group.outcome]} {html_text(group.outcome)}{trials}</span>'
     )
@@ -68,7 +68,7 @@ def _open(execution: ExecutionResult) -> Iterator[str]:
         yield "<h2>Not passed</h2>"
     for run in runs[:_MOST]:
         items = "".join(
-            f"<li>{html_text(item.name)}: {html_text(cut(item.text, _LONGEST))}</li>" for item in findings_of(run)
+            f"<li>{html_text(item.name)}: {html_text(cut(item.text, _LONGEST))}</li>" for item in failures_of(run)
         )
         yield f"<h3>{MARKS[run.outcome]} {html_text(run.case.title)}</h3><ul>{items}</ul>"
     if len(runs) > _MOST:

@@ -11,11 +11,11 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from duologue.reports.encoding import encoded
 from duologue.reports.escaping import html_text
 from duologue.reports.html.data import page_data
 from duologue.reports.html.fallback import summary_html
 from duologue.reports.html.media import Media
+from duologue.runs.store.encoding import encoded
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.results.execution import ExecutionResult
 

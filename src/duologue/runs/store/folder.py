@@ -1,25 +1,15 @@
-"""Keeps an execution in a folder while it goes on, so that a killed process loses nothing that was finished.
+"""Writes an execution into a folder while it runs, so that a killed process loses nothing that was finished.
 
-::
-
-    FOLDER/launch.json           what is being run: id, suite, plan; written before the first run
-    FOLDER/runs/<run id>.json    each run, as soon as it is over
-    FOLDER/journals/             the journal of each run, event by event (written by the engine)
-    FOLDER/index.json            what all of them came to; written last
-
-A launch that was interrupted has no index, or one that says so; :func:`unfinished` tells what of it can be kept.
+What the folder holds is described in :mod:`duologue.runs.store.encoding`. A launch that was interrupted has no index,
+or one that says so; :func:`duologue.runs.store.reader.unfinished` says what of it can be kept.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from duologue.errors import ConfigurationError
-from duologue.reports.encoding import SCHEMA_VERSION, decoded_case, encoded, require_version
-from duologue.reports.files import INDEX, RUNS, read_run, write_index, write_run
+from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, SCHEMA_VERSION, encoded, encoded_run, index_of, plan_data
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
@@ -27,9 +17,6 @@ from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.media_files import MEDIA
 from duologue.suites.runner.play import JOURNALS, PARTIAL
-from duologue.vocabulary import RunStatus
-
-LAUNCH = "launch.json"
 
 
 class ResultFolder(Observer):
@@ -60,7 +47,7 @@ class ResultFolder(Observer):
             "id": execution_id,
             "suite": self._suite,
             "path": self._path,
-            "plan": {"suite": plan.suite, "seed": plan.seed, "cases": [case.as_data() for case in plan.cases]},
+            "plan": plan_data(plan),
         }
         replace_bytes(self.folder / LAUNCH, encoded(data))
 
@@ -71,23 +58,6 @@ class ResultFolder(Observer):
     def finished(self, execution: ExecutionResult) -> None:
         """Write the index."""
         write_index(execution, self.folder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unfinished:
-    """An execution that can be taken up again.
-
-    Attributes:
-        id: of the execution.
-        path: the main file of its suite.
-        plan: all of it.
-        known: the runs that are over and need not be run again.
-    """
-
-    id: str
-    path: str
-    plan: Plan
-    known: tuple[RunResult, ...]
 
 
 def refuse_used(folder: Path) -> None:
@@ -107,46 +77,30 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
-def unfinished(folder: Path) -> Unfinished:
-    """What was run in a folder, and what of it is over.
+def write_run(run: RunResult, folder: Path) -> Path:
+    """Write one run; its file is there whole or not at all.
 
-    Runs that were cancelled are run again. The journal of a run that is not over is put aside as ``….partial``.
+    Args:
+        run: the run.
+        folder: of the execution. ``runs/`` in it is made if need be.
 
-    Raises:
-        ConfigurationError: the folder holds no execution.
+    Returns:
+        The file: ``folder/runs/<run id>.json``.
     """
-    data = _launch(folder)
-    plan = data["plan"]
-    cases = tuple(decoded_case(case) for case in plan["cases"])
-    known: list[RunResult] = []
-    for case in cases:
-        run_id = case.run_id(data["id"])
-        path = folder / RUNS / f"{run_id}.json"
-        run = read_run(folder, run_id) if path.exists() else None
-        if run is not None and run.status is not RunStatus.CANCELLED:
-            known.append(run)
-        else:
-            _put_aside(folder / JOURNALS / f"{run_id}.jsonl")
-    return Unfinished(
-        id=data["id"],
-        path=data["path"],
-        plan=Plan(suite=plan["suite"], cases=cases, seed=plan["seed"]),
-        known=tuple(known),
-    )
+    path = folder / RUNS / f"{run.run_id}.json"
+    replace_bytes(path, encoded_run(run))
+    return path
 
 
-def _put_aside(journal: Path) -> None:
-    if journal.exists():
-        journal.replace(journal.with_name(journal.name + PARTIAL))
+def write_index(execution: ExecutionResult, folder: Path) -> Path:
+    """Write the index of an execution; the files of its runs stand beside it already."""
+    path = folder / INDEX
+    replace_bytes(path, encoded(index_of(execution)))
+    return path
 
 
-def _launch(folder: Path) -> dict[str, Any]:
-    path = folder / LAUNCH
-    try:
-        data: Any = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"{folder} holds no execution: there is no {LAUNCH} in it") from error
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
-    require_version(data, str(path))
-    return data
+def write_execution(execution: ExecutionResult, folder: Path) -> Path:
+    """Write all runs and the index; the index last, so that all that it names is there."""
+    for run in execution.runs:
+        write_run(run, folder)
+    return write_index(execution, folder)

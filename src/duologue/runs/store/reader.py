@@ -7,19 +7,19 @@ run by run, counts as interrupted, and whatever could not be read is named.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from duologue.errors import ConfigurationError
-from duologue.reports.encoding import decoded_case, require_version
-from duologue.reports.files import INDEX, RUNS, read_execution, read_run_file
-from duologue.runs.store.folder import LAUNCH
+from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, decoded_plan, decoded_run, require_version
 from duologue.suites.plan.cases import Plan
-from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
+from duologue.suites.runner.play import JOURNALS, PARTIAL
+from duologue.vocabulary import RunStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,112 @@ def find_execution(path: Path) -> Found:
     raise ConfigurationError(f"{folder} holds no results: {_why_not(folder)}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """An execution that can be resumed.
+
+    Attributes:
+        id: of the execution.
+        path: the main file of its suite.
+        plan: all of it.
+        known: runs that are over and need not be run again.
+    """
+
+    id: str
+    path: str
+    plan: Plan
+    known: tuple[RunResult, ...]
+
+
+def unfinished(folder: Path) -> Unfinished:
+    """What was run in a folder, and which runs of it are over.
+
+    Runs that were cancelled are run again. The journal of a run that is not over is put aside as ``….partial``.
+
+    Raises:
+        ConfigurationError: the folder holds no execution.
+    """
+    data = _launch(folder)
+    plan = decoded_plan(data["plan"])
+    known: list[RunResult] = []
+    for case in plan.cases:
+        run_id = case.run_id(data["id"])
+        path = folder / RUNS / f"{run_id}.json"
+        run = read_run(folder, run_id) if path.exists() else None
+        if run is not None and run.status is not RunStatus.CANCELLED:
+            known.append(run)
+        else:
+            _put_aside(folder / JOURNALS / f"{run_id}.jsonl")
+    return Unfinished(id=data["id"], path=data["path"], plan=plan, known=tuple(known))
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The index of an execution, as :func:`index_of` made it.
+
+    Raises:
+        ConfigurationError: there is none, or this version cannot read it.
+    """
+    path = folder / INDEX if folder.is_dir() else folder
+    data = _json(path)
+    require_version(data, str(path))
+    return data
+
+
+def read_run(folder: Path, run_id: str) -> RunResult:
+    """One run of an execution.
+
+    Raises:
+        ConfigurationError: there is none of that id, or this version cannot read it.
+    """
+    if not run_id or Path(run_id).name != run_id:
+        raise ConfigurationError(f"{run_id!r} is not the id of a run: it must be the name of a file, without a path")
+    return read_run_file(folder / RUNS / f"{run_id}.json")
+
+
+def read_run_file(path: Path) -> RunResult:
+    """The run in a file that :func:`write_run` wrote.
+
+    Raises:
+        ConfigurationError: it holds none, or this version cannot read it.
+    """
+    return decoded_run(_json(path), str(path))
+
+
+def iter_runs(folder: Path, index: dict[str, Any] | None = None) -> Iterator[RunResult]:
+    """The runs of an execution in plan order, one at a time."""
+    for line in (index or read_index(folder))["runs"]:
+        yield read_run(folder, line["run_id"])
+
+
+def read_execution(folder: Path) -> ExecutionResult:
+    """An execution that was written before, equal to what was written.
+
+    Raises:
+        ConfigurationError: the folder holds none, a file is missing, or this version cannot read it.
+    """
+    folder = folder if folder.is_dir() else folder.parent
+    index = read_index(folder)
+    try:
+        return ExecutionResult(
+            id=index["id"],
+            suite=index["suite"],
+            path=index["path"],
+            plan=decoded_plan(index["plan"]),
+            runs=tuple(iter_runs(folder, index)),
+            started_at=datetime.fromisoformat(index["started_at"]),
+            seconds=index["seconds"],
+            interrupted=index["interrupted"],
+            allowance=Allowance(**index["allowance"]),
+            environment=index["environment"],
+            thresholds=index["thresholds"],
+            metrics_threshold=index.get("metrics_threshold"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(f"{folder / INDEX} is not the index of an execution: {error!r}") from error
+
+
 def _folder_of(path: Path) -> Path:
     if path.is_dir():
         return path
@@ -91,12 +197,8 @@ def _whole(folder: Path) -> ExecutionResult:
 
 
 def _partial(folder: Path) -> Found:
-    data = _launch(folder / LAUNCH)
-    plan = Plan(
-        suite=data["plan"]["suite"],
-        seed=data["plan"]["seed"],
-        cases=tuple(decoded_case(case) for case in data["plan"]["cases"]),
-    )
+    data = _launch(folder)
+    plan = decoded_plan(data["plan"])
     runs: list[RunResult] = []
     problems = [f"the execution did not come to its end: there is no {INDEX}"]
     for case in plan.cases:
@@ -121,11 +223,14 @@ def _partial(folder: Path) -> Found:
     return Found(execution=execution, folder=folder, problems=problems)
 
 
-def _launch(path: Path) -> dict[str, Any]:
+def _launch(folder: Path) -> dict[str, Any]:
+    path = folder / LAUNCH
     try:
         data: dict[str, Any] = json.loads(path.read_bytes())
         require_version(data, str(path))
         return {name: data[name] for name in ("id", "suite", "path", "plan")}
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{folder} holds no execution: there is no {LAUNCH} in it") from error
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error!r}") from error
 
@@ -137,3 +242,22 @@ def _times(runs: Sequence[RunResult], launch: Path) -> tuple[datetime, float]:
     first = min(start for start, _ in began)
     last = max(start + timedelta(seconds=seconds) for start, seconds in began)
     return first, (last - first).total_seconds()
+
+
+def _put_aside(journal: Path) -> None:
+    if journal.exists():
+        journal.replace(journal.with_name(journal.name + PARTIAL))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data: object = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error.strerror}); expected a folder that 'duologue run' wrote"
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{path} holds a {type(data).__name__}, and an object is expected")
+    return cast("dict[str, Any]", data)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.groups import Group, groups_of
-from duologue.suites.results.run import RunResult, Spent
+from duologue.suites.results.run import SPENDERS, RunResult, Spent, total_spent
 
 if TYPE_CHECKING:
     from duologue.checks.metrics.summary import GradingSummary
@@ -100,7 +100,12 @@ class ExecutionResult:
     @cached_property
     def spent(self) -> Spent:
         """All model calls of all runs."""
-        return sum((run.spent for run in self.runs), Spent())
+        return total_spent(self.spent_by.values())
+
+    @cached_property
+    def spent_by(self) -> dict[str, Spent]:
+        """The model calls of agents, simulated users and judges (``agent``, ``user``, ``judge``) in all runs."""
+        return {who: total_spent(getattr(run, who) for run in self.runs) for who in SPENDERS}
 
     @cached_property
     def grading(self) -> GradingSummary | None:

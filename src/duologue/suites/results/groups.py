@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.run import RunResult
@@ -61,21 +62,26 @@ class Group:
     checks: tuple[CheckRate, ...]
     outcome: str
 
-    @property
+    @cached_property
+    def passed(self) -> int:
+        """How many trials passed."""
+        return sum(run.verdict is Verdict.PASS for run in self.runs)
+
+    @cached_property
     def pass_rate(self) -> float | None:
         """Share of the decided trials that passed; None if none was decided."""
-        decided = [run for run in self.runs if run.verdict in {Verdict.PASS, Verdict.FAIL}]
-        return sum(run.verdict is Verdict.PASS for run in decided) / len(decided) if decided else None
+        decided = sum(run.verdict in {Verdict.PASS, Verdict.FAIL} for run in self.runs)
+        return self.passed / decided if decided else None
 
     @property
     def pass_at_k(self) -> bool:
         """Whether any trial passed."""
-        return any(run.verdict is Verdict.PASS for run in self.runs)
+        return self.passed > 0
 
     @property
     def pass_hat_k(self) -> bool:
         """Whether all trials passed."""
-        return all(run.verdict is Verdict.PASS for run in self.runs)
+        return self.passed == len(self.runs)
 
 
 def groups_of(runs: Iterable[RunResult], thresholds: Mapping[str, Mapping[str, float]]) -> tuple[Group, ...]:

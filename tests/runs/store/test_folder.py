@@ -13,17 +13,9 @@ from hypothesis import strategies as st
 
 from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.events import ErrorInfo
-from duologue.reports.encoding import decoded_run, encoded_run
-from duologue.reports.files import (
-    index_of,
-    iter_runs,
-    read_execution,
-    read_index,
-    read_run,
-    write_execution,
-    write_index,
-    write_run,
-)
+from duologue.runs.store.encoding import decoded_run, encoded_run, index_of
+from duologue.runs.store.folder import write_execution, write_index, write_run
+from duologue.runs.store.reader import iter_runs, read_execution, read_index, read_run
 from duologue.suites.results.execution import Allowance
 from duologue.vocabulary import CheckStatus, RunStatus, Termination, Verdict
 

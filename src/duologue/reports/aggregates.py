@@ -1,49 +1,17 @@
-"""Numbers for people: money, time, sizes, shares; and what an execution has cost, by agent and by who asked."""
+"""Numbers over all runs of an execution: by agent, by scenario, and what its allowance tolerates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from duologue.reports.format import plural
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.groups import Group
-from duologue.suites.results.run import RunResult, Spent
+from duologue.suites.results.run import SPENDERS, RunResult, Spent, total_spent
 
-WHO = ("agent", "user", "judge")
-"""Whose model calls are counted apart."""
 _LOWEST = 3
 """Metrics that are named where there is one line for all."""
-
-
-def money(dollars: float, unpriced: int = 0) -> str:
-    """US dollars with as many digits as matter. ``+`` where calls without a price are left out."""
-    digits = 2 if dollars >= 10 or not dollars else 4
-    return f"${dollars:,.{digits}f}" + ("+" if unpriced else "")
-
-
-def duration(seconds: float) -> str:
-    """``320 ms``, ``4.2 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def share(rate: float | None) -> str:
-    """A share as a percentage; ``–`` where it is not known."""
-    return "–" if rate is None else f"{rate:.0%}"
-
-
-def tokens_of(spent: Spent) -> int:
-    """Read and written together."""
-    return spent.usage.total_tokens
-
-
-def plural(count: int, word: str) -> str:
-    """``1 run``, ``3 runs``."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def graded(execution: ExecutionResult) -> str:
@@ -60,28 +28,6 @@ def graded(execution: ExecutionResult) -> str:
         [f"lowest: {', '.join(f'{metric} {mean:.1f}' for mean, metric in scored[:_LOWEST])} of 5"] if scored else []
     )
     return " · ".join(parts)
-
-
-def spent_by_who(execution: ExecutionResult) -> dict[str, Spent]:
-    """What agents, simulated users and judges have spent in all runs."""
-    return {who: spent_of(getattr(run, who) for run in execution.runs) for who in WHO}
-
-
-def spent_of(parts: Iterable[Spent]) -> Spent:
-    """Many together, without adding them one at a time: usage is a validated model and slow to make."""
-    calls = tokens_in = tokens_out = unpriced = 0
-    cost = seconds = 0.0
-    for part in parts:
-        if not part.calls:
-            continue
-        calls += part.calls
-        tokens_in += part.usage.input_tokens
-        tokens_out += part.usage.output_tokens
-        cost += part.cost
-        unpriced += part.unpriced
-        seconds += part.seconds
-    usage = type(Spent().usage)(input_tokens=tokens_in, output_tokens=tokens_out)
-    return Spent(calls=calls, usage=usage, cost=cost, unpriced=unpriced, seconds=seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +61,7 @@ def by_agent(execution: ExecutionResult) -> list[AgentFigures]:
             agent=agent,
             runs=len(found),
             passed=sum(run.outcome == "pass" for run in found),
-            spent={who: spent_of(getattr(run, who) for run in found) for who in WHO},
+            spent={who: total_spent(getattr(run, who) for run in found) for who in SPENDERS},
             seconds=sum(run.seconds for run in found),
         )
         for agent, found in runs.items()
@@ -142,3 +88,20 @@ def matrix(execution: ExecutionResult) -> tuple[list[str], dict[tuple[str, str],
 
 def _in_order(groups: Iterable[Group], key: Callable[[Group], str]) -> list[str]:
     return list(dict.fromkeys(map(key, groups)))
+
+
+def excused(run: RunResult, group: Group) -> bool:
+    """Whether a run failed and its test case did not, because the share of passing trials is enough."""
+    return run.outcome == "fail" and group.outcome != "fail"
+
+
+def undecided_allowed(execution: ExecutionResult) -> bool:
+    """Whether as many undecided test cases as there are were put up with beforehand."""
+    limit = execution.allowance.undecided
+    return limit is None or execution.totals.undecided <= limit
+
+
+def errors_allowed(execution: ExecutionResult) -> bool:
+    """The same for test cases that broke."""
+    limit = execution.allowance.errors
+    return limit is None or execution.totals.errors <= limit

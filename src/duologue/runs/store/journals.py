@@ -18,8 +18,8 @@ from duologue.journal.jsonl import read_journal
 from duologue.journal.view import RunView
 from duologue.messages import Message
 from duologue.models.mock.generate import DONE
-from duologue.reports.encoding import decoded_case
-from duologue.reports.files import RUNS, read_run_file
+from duologue.runs.store.encoding import RUNS, decoded_case
+from duologue.runs.store.reader import read_run_file
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.run import MessageResult, RunResult
 from duologue.suites.runner.fold import run_result

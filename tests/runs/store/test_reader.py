@@ -8,8 +8,8 @@ import pytest
 
 from duologue.cli.app import invoke
 from duologue.errors import ConfigurationError
-from duologue.reports.files import INDEX, RUNS, write_execution
-from duologue.runs.store.folder import LAUNCH, ResultFolder
+from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS
+from duologue.runs.store.folder import ResultFolder, write_execution
 from duologue.runs.store.reader import executions_in, find_execution
 
 

@@ -1,0 +1,48 @@
+"""How reports write outcomes and numbers: marks and styles, money, time, shares."""
+
+from __future__ import annotations
+
+OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
+"""The words of :attr:`RunResult.outcome`, in the order in which reports show them."""
+
+NOT_RUN = "not run"
+"""In place of an outcome, for a test case of the plan that was not started."""
+
+MARKS = {"pass": "✓", "fail": "✗", "undecided": "?", "error": "!", "cancelled": "–", NOT_RUN: "·"}
+"""One character for each of them, so that nobody has to tell colours apart."""
+
+STYLES = {
+    "pass": "green",
+    "fail": "red",
+    "undecided": "yellow",
+    "error": "magenta",
+    "cancelled": "dim",
+    NOT_RUN: "dim",
+}
+"""How a terminal shows each of them."""
+
+
+def money(dollars: float, unpriced: int = 0) -> str:
+    """US dollars with as many digits as matter. ``+`` where calls without a price are left out."""
+    digits = 2 if dollars >= 10 or not dollars else 4
+    return f"${dollars:,.{digits}f}" + ("+" if unpriced else "")
+
+
+def duration(seconds: float) -> str:
+    """``320 ms``, ``4.2 s``, ``3 min 05 s`` or ``2 h 10 min``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def share(rate: float | None) -> str:
+    """A share as a percentage; ``–`` where it is not known."""
+    return "–" if rate is None else f"{rate:.0%}"
+
+
+def plural(count: int, word: str) -> str:
+    """``1 run``, ``3 runs``."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -1,0 +1,219 @@
+"""Results as JSON and back. What is written reads back equal.
+
+::
+
+    FOLDER/launch.json           what is being run: id, suite, plan; written before the first run
+    FOLDER/runs/<run id>.json    everything about one run; written as soon as it is over
+    FOLDER/journals/             the journal of each run, event by event; written by the engine
+    FOLDER/index.json            totals, plan, groups with their trials, a line for each run, cost; written last
+
+The one exception is text that is not valid Unicode (halves of surrogate pairs): it is written with ``�`` in its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, is_dataclass
+from datetime import UTC
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from duologue.errors import ConfigurationError
+from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.failures import reason_of
+from duologue.suites.results.groups import Group
+from duologue.suites.results.run import RunResult, Spent, total_spent
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+SCHEMA_VERSION = 1
+"""Of the files of runs and of the index. It changes when a reader of the old form could not read the new one."""
+
+LAUNCH = "launch.json"
+INDEX = "index.json"
+RUNS = "runs"
+
+_OPTIONS: Any = {"inf_nan_mode": "strings", "bytes_mode": "base64", "serialize_unknown": True}
+_FIELDS = tuple(field.name for field in fields(RunResult) if field.name != "case")
+
+
+def encoded(value: object) -> bytes:
+    """Any value of a result as compact JSON. Numbers that JSON lacks become the strings ``NaN`` and ``Infinity``."""
+    try:
+        return to_json(value, **_OPTIONS)
+    except (PydanticSerializationError, UnicodeEncodeError):
+        return _repaired(value)
+
+
+def _repaired(value: object) -> bytes:
+    """The slow way, for text that is no Unicode: the same value with ``�`` in its place."""
+    return to_json(_unicode(value), **_OPTIONS)
+
+
+def _unicode(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_unicode(key): _unicode(item) for key, item in cast("dict[Any, Any]", value).items()}
+        case list() | tuple():
+            return [_unicode(item) for item in cast("list[Any]", value)]
+        case BaseModel():
+            return _unicode(dict(value))
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {field.name: _unicode(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            return value
+
+
+def encoded_run(run: RunResult) -> bytes:
+    """A run as the content of its file: its fields, in the words of :class:`RunResult`, and its outcome."""
+    data: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "outcome": run.outcome,
+        "title": run.case.title,
+        "case": run.case.as_data(),
+    }
+    for name in _FIELDS:
+        data[name] = getattr(run, name)
+    return encoded(data)
+
+
+def decoded_run(data: dict[str, Any], place: str) -> RunResult:
+    """A run that was written before.
+
+    Args:
+        data: the content of its file.
+        place: the name of the file, for errors.
+
+    Raises:
+        ConfigurationError: it is no run, or was written by a newer version.
+    """
+    require_version(data, place)
+    try:
+        return _runs().validate_python({**data, "case": decoded_case(data["case"])})
+    except (ValidationError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{place} is not the result of a run: {error}") from error
+
+
+def decoded_case(data: dict[str, Any]) -> TestCase:
+    """A test case, as :meth:`TestCase.as_data` wrote it."""
+    perturbation = tuple(cast("dict[str, str]", data.get("perturbation", {})).items())
+    values: dict[str, Any] = {**data, "perturbation": perturbation}
+    return TestCase(**values)
+
+
+def index_of(execution: ExecutionResult) -> dict[str, Any]:
+    """What all runs came to, as plain data."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "id": execution.id,
+        "suite": execution.suite,
+        "path": execution.path,
+        "started_at": execution.started_at.astimezone(UTC).isoformat(),
+        "seconds": execution.seconds,
+        "exit_code": execution.exit_code,
+        "interrupted": execution.interrupted,
+        "totals": asdict(execution.totals),
+        "spent": {who: spent_data(part) for who, part in {**execution.spent_by, "total": execution.spent}.items()},
+        "allowance": asdict(execution.allowance),
+        "thresholds": execution.thresholds,
+        "metrics_threshold": execution.metrics_threshold,
+        "grading": execution.grading and execution.grading.model_dump(mode="json"),
+        "environment": execution.environment,
+        "groups": [group_data(group) for group in execution.groups],
+        "runs": [line_of(run) for run in execution.runs],
+        "plan": plan_data(execution.plan),
+    }
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """A plan as plain data."""
+    return {"suite": plan.suite, "seed": plan.seed, "cases": [case.as_data() for case in plan.cases]}
+
+
+def decoded_plan(data: dict[str, Any]) -> Plan:
+    """A plan, as :func:`plan_data` wrote it."""
+    return Plan(suite=data["suite"], seed=data["seed"], cases=tuple(decoded_case(case) for case in data["cases"]))
+
+
+def spent_data(spent: Spent) -> dict[str, Any]:
+    """What some model calls took, as plain data."""
+    return {
+        "calls": spent.calls,
+        "input_tokens": spent.usage.input_tokens,
+        "output_tokens": spent.usage.output_tokens,
+        "cost": spent.cost,
+        "unpriced": spent.unpriced,
+        "seconds": spent.seconds,
+    }
+
+
+def group_data(group: Group) -> dict[str, Any]:
+    """A test case with its trials, as plain data."""
+    case = group.case.as_data()
+    return {
+        **{key: value for key, value in case.items() if key not in {"index", "trial", "seed"}},
+        "outcome": group.outcome,
+        "pass_rate": group.pass_rate,
+        "pass@k": group.pass_at_k,
+        "pass^k": group.pass_hat_k,
+        "checks": [
+            {
+                "name": rate.name,
+                "passed": rate.passed,
+                "decided": rate.decided,
+                "rate": rate.rate,
+                "flakiness": rate.flakiness,
+                "threshold": rate.threshold,
+                "ok": rate.ok,
+            }
+            for rate in group.checks
+        ],
+        "runs": [run.run_id for run in group.runs],
+    }
+
+
+def line_of(run: RunResult) -> dict[str, Any]:
+    """What a list shows of a run, as plain data."""
+    spent = total_spent((run.agent, run.user, run.judge))
+    return {
+        "run_id": run.run_id,
+        "file": f"{RUNS}/{run.run_id}.json",
+        "journal": run.journal,
+        "case": run.case.index,
+        "title": run.case.title,
+        "outcome": run.outcome,
+        "termination": run.termination,
+        "reasoning": reason_of(run) or run.reasoning,
+        "turns": run.turns,
+        "cost": spent.cost,
+        "unpriced": spent.unpriced,
+        "tokens": spent.usage.total_tokens,
+        "seconds": run.seconds,
+    }
+
+
+def require_version(data: dict[str, Any], place: str) -> None:
+    """Stop at files that a newer version wrote.
+
+    Raises:
+        ConfigurationError: it did.
+    """
+    version = data.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"{place} has schema_version {version!r}, and this version of Duologue reads {SCHEMA_VERSION}: "
+            "read it with the version that wrote it, or run the suite again"
+        )
+
+
+@cache
+def _runs() -> TypeAdapter[RunResult]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(RunResult)
