@@ -1,5 +1,6 @@
 # Everything is done from here; continuous integration calls the same targets.
-# PYTHON: the interpreter that makes the virtual environment (3.11 or newer). ARGS: passed on to pytest.
+# PYTHON: the interpreter that makes the virtual environment (3.11 or newer). ARGS: passed on to pytest; tests run in
+# one process for each processor, ARGS="-n 0" runs them in one.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -25,7 +26,7 @@ demo: $(RUNTIME) weights  ## Rehearse a small agent on this machine: no key, not
 	@$(BIN)/duologue demo
 
 test: $(TOOLS) weights  ## Run the tests (ARGS="-k name" to choose)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 check: $(TOOLS)  ## Formatting, linting, types, import contracts, documentation
 	@$(BIN)/ruff format --check .

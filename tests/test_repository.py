@@ -14,6 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from waiting import LONG
 
 import duologue
 
@@ -62,7 +63,7 @@ print(json.dumps({"seen": seen, "modules": sorted({name.partition(".")[0] for na
 
 def probe_import(code: str = IMPORT_PROBE) -> tuple[list[str], set[str]]:
     """What importing the package did, and the top-level modules that are loaded after it."""
-    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, timeout=LONG, check=True)
     found = json.loads(done.stdout)
     return found["seen"], set(found["modules"])
 
@@ -72,7 +73,7 @@ def texts() -> dict[str, str]:
     """The text files of the repository by their paths: what is committed, or would be."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     try:
-        names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+        names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=True).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
         pytest.skip("not a git checkout")
     found = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 from duologue import checks
 from duologue.errors import CassetteMissError
@@ -153,7 +154,7 @@ async def test_an_a2a_agent_decides(build: Any, endpoint: Endpoint) -> None:
     ],
 )
 async def test_a_program_decides(build: Any, code: str, status: str, said: str) -> None:
-    seconds = 0.5 if "sleep" in code else 30
+    seconds = 0.5 if "sleep" in code else LONG
     params = {"command": [sys.executable, "-c", code], "env": {"SCORE": "0.5"}, "timeout": seconds}
     outcome = await checks.create("exec", params).evaluate(build(*LINES))
     assert (outcome.status, said in outcome.explanation) == (status, True), outcome

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 import duologue
 from duologue import checks, testing
@@ -178,5 +179,5 @@ def test_importing_checks_loads_nothing_heavy_and_registers_nothing() -> None:
         "heavy = {'httpx', 'numpy', 'jsonschema', 'jmespath', 'regex', 'onnxruntime', 'tinytag', 'pydantic_ai'}\n"
         "print(sorted(heavy & set(sys.modules)), len(r._types) < 80)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LONG, check=True)
     assert done.stdout.split() == ["[]", "True"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from waiting import LONG
 
 import duologue
 from duologue.cli.app import app, invoke
@@ -149,7 +150,7 @@ def test_init_writes_a_suite_that_passes_and_never_replaces_files(tmp_path, caps
         [sys.executable, "-m", "pytest", "-q", str(folder)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG,
         check=False,
         cwd=folder,
     )

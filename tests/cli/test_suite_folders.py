@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 from duologue.cli.app import invoke
 from duologue.errors import ConfigurationError
@@ -76,7 +77,7 @@ def test_of_two_processes_that_begin_together_one_gets_the_folder(shop: Path) ->
     command = [sys.executable, "-m", "duologue.cli", "run", str(shop), "--out", "out", "-q", "--no-pack-evals"]
     both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in "ab"]
     for process in both:
-        process.communicate(timeout=60)
+        process.communicate(timeout=LONG)
     assert sorted(process.returncode for process in both) == [0, 2]
     assert len(list(Path("out/runs").iterdir())) == 1
 

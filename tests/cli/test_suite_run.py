@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from waiting import LONG, wait_until
 
 from duologue.cli.app import invoke
 from duologue.cli.commands.suite_run import Request, run_suite
@@ -132,7 +132,7 @@ def test_who_watches_gives_the_terminal_back_whatever_happens(tmp_path: Path) ->
 def test_a_terminal_that_knows_few_characters_does_not_change_what_came_of_it(shop: Path, how: list[str]) -> None:
     command = [sys.executable, "-m", "duologue", "run", str(shop), "--tag", "smoke", "--out", "out", *how]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=LONG, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert b"? order" in done.stdout
     assert b"Traceback" not in done.stderr
@@ -141,7 +141,7 @@ def test_a_terminal_that_knows_few_characters_does_not_change_what_came_of_it(sh
 def test_json_is_whole_where_few_characters_are_known(shop: Path) -> None:
     command = [sys.executable, "-m", "duologue", "run", str(shop), "--out", "out", "--json"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=LONG, check=False)
     assert json.loads(done.stdout)["runs"][0]["title"] == "order \N{MIDDLE DOT} bot"
 
 
@@ -296,12 +296,12 @@ def test_a_killed_execution_is_taken_up_where_it_was_and_no_finished_run_is_repe
     (tmp_path / "agent.py").write_text(AGENT)
     command = [sys.executable, "-m", "duologue", "run", str(tmp_path), "--out", str(tmp_path / "out"), "-q"]
     with subprocess.Popen(command, env={**os.environ, "HANG": "1"}) as process:
-        _wait_for(tmp_path / "hanging")
+        wait_until((tmp_path / "hanging").exists)
         process.send_signal(signal.SIGKILL)
     assert not (tmp_path / "out/index.json").exists()
     assert len(list((tmp_path / "out/runs").glob("*.json"))) == 7
     again = subprocess.run(
-        [*command[:4], "--resume", str(tmp_path / "out"), str(tmp_path), "-q"], timeout=60, check=False
+        [*command[:4], "--resume", str(tmp_path / "out"), str(tmp_path), "-q"], timeout=LONG, check=False
     )
     assert again.returncode == 0
     told = index(tmp_path / "out")
@@ -315,19 +315,12 @@ def test_ctrl_c_lets_runs_under_way_finish_and_exits_with_130(tmp_path: Path) ->
     (tmp_path / "agent.py").write_text(AGENT.replace("time.sleep(60)", "time.sleep(1)"))
     command = [sys.executable, "-m", "duologue", "run", str(tmp_path), "--out", str(tmp_path / "out"), "-q"]
     with subprocess.Popen(command, env={**os.environ, "HANG": "1"}) as process:
-        _wait_for(tmp_path / "hanging")
+        wait_until((tmp_path / "hanging").exists)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=LONG) == 130
     told = index(tmp_path / "out")
     assert told["interrupted"] is True
     assert (told["totals"]["passed"], told["totals"]["not_run"]) == (8, 2)
-
-
-def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} never appeared"
-        time.sleep(0.02)
 
 
 RECALLED = """

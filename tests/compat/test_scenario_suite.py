@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import LONG
 
 SUITE = Path(__file__).parent / "scenario_suite"
 REGISTERED = any(entry.name == "duologue" for entry in importlib.metadata.entry_points(group="pytest11"))
@@ -37,7 +38,7 @@ def test_the_suite_runs_with_another_import(tmp_path):
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DUOLOGUE"))}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONG, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert TESTS >= 19

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from waiting import LONG, until
 
 import duologue
 from duologue import RunStatus, Termination
@@ -27,17 +28,12 @@ class Waiting(duologue.AgentAdapter):
             raise
 
 
-async def until(event):
-    while not event.is_set():
-        await asyncio.sleep(0.001)
-
-
 @pytest.mark.parametrize("play", [duologue.run, duologue.arun])
 async def test_cancelling_the_wait_cancels_the_agent_and_completes_the_journal(play, tmp_path):
     agent = Waiting()
     path = tmp_path / "run.jsonl"
     task = asyncio.create_task(play("a", "b", [ScriptedUserAgent(["hi"]), agent], verbose=False, record=path))
-    await asyncio.wait_for(until(agent.called), 5)
+    await until(agent.called.is_set)
     task.cancel()
     began = time.perf_counter()
     with pytest.raises(asyncio.CancelledError):
@@ -57,14 +53,14 @@ async def test_cancelling_a_run_whose_agent_blocks_its_thread_still_returns(tmp_
     class Blocking(duologue.AgentAdapter):
         async def call(self, input):
             blocked.set()
-            release.wait(20)
+            release.wait(LONG)
             return "too late"
 
     path = tmp_path / "run.jsonl"
     task = asyncio.create_task(
         duologue.run("a", "b", [ScriptedUserAgent(["hi"]), Blocking()], verbose=False, record=path)
     )
-    await asyncio.wait_for(until(blocked), 5)
+    await until(blocked.is_set)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -78,7 +74,7 @@ async def test_siblings_of_a_cancelled_run_go_on():
     healthy = asyncio.create_task(
         duologue.arun("a", "b", [ScriptedUserAgent(["hi"])], script=[duologue.succeed()], verbose=False)
     )
-    await asyncio.wait_for(until(agent.called), 5)
+    await until(agent.called.is_set)
     doomed.cancel()
     assert (await healthy).success
     with pytest.raises(asyncio.CancelledError):
@@ -89,7 +85,7 @@ async def test_an_agent_turn_in_the_background_is_cancelled_with_the_run():
     agent = Waiting()
 
     async def wait_for_call(state):
-        await until(agent.called)
+        await until(agent.called.is_set)
 
     script = [duologue.agent(wait=False), wait_for_call, lambda state: (_ for _ in ()).throw(KeyError("step"))]
     with pytest.raises(KeyError):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from waiting import LONG
 
 import duologue
 from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError, RunTimeoutError, ScriptError
@@ -203,5 +204,5 @@ def test_run_works_in_a_forked_child():
         "    os._exit(0 if play().success else 1)\n"
         "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", code], timeout=LONG, check=False)
     assert done.returncode == 0

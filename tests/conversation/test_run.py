@@ -8,6 +8,7 @@ import io
 import threading
 
 import pytest
+from waiting import LONG
 
 import duologue
 from duologue.conversation.threads import WorkerPool
@@ -39,7 +40,7 @@ async def test_arun_stays_on_the_callers_loop_and_run_has_its_own():
 
 
 async def test_agents_that_block_do_not_hold_up_other_runs():
-    barrier = threading.Barrier(8, timeout=10)
+    barrier = threading.Barrier(8, timeout=LONG)
 
     class Blocking(duologue.AgentAdapter):
         async def call(self, input):

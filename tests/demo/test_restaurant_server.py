@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 import duologue.demo.restaurant
 from duologue.agents.http.agent import HttpAgent
@@ -40,14 +41,14 @@ def url() -> Iterator[str]:
 
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=LONG) as response:
         return json.load(response)
 
 
 def post(url: str, body: object, **headers: str) -> Any:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=LONG) as response:
         return json.load(response)
 
 

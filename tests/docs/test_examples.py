@@ -83,7 +83,12 @@ def run_block(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    "block", [pytest.param(block, id=block.where) for block in BLOCKS if "notest" not in block.words]
+    "block",
+    [
+        pytest.param(block, id=block.where, marks=[pytest.mark.live] if "local" in block.words else [])
+        for block in BLOCKS
+        if "notest" not in block.words
+    ],
 )
 def test_block_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if "local" in block.words and not has_embedded_model():

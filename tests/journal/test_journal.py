@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from waiting import LONG
 
 import duologue
 from duologue.errors import JournalError
@@ -142,7 +143,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_killed_process_loses_nothing_that_was_appended(tmp_path):
     path = tmp_path / "run.jsonl"
-    done = subprocess.run([sys.executable, "-c", KILLED, str(path), ""], timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path), ""], timeout=LONG, check=False)
     assert done.returncode == -signal.SIGKILL
     lines = path.read_text().splitlines()
     assert [json.loads(line)["data"]["number"] for line in lines] == list(range(50))

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,11 +183,11 @@ async def test_cancelling_ends_the_work_of_the_engine(model: LocalModel) -> None
     await model.complete("Hi", max_tokens=1)
     task = asyncio.create_task(model.complete("Once upon a time", max_tokens=4000))
     state = running()
-    await wait_until(lambda: busy_slots(state) > 0)
+    await until(lambda: busy_slots(state) > 0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await wait_until(lambda: busy_slots(state) == 0)
+    await until(lambda: busy_slots(state) == 0)
 
 
 async def test_only_whoever_reads_the_state_file_may_ask(model: LocalModel) -> None:
@@ -220,7 +220,7 @@ async def test_two_processes_that_start_at_once_get_one_server(own: ModelConfig,
         "print([server.pid for server in status().servers])\n"
     )
     processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE) for _ in range(2)]
-    said = [(await asyncio.wait_for(process.communicate(), 120))[0].decode() for process in processes]
+    said = [(await process.communicate())[0].decode() for process in processes]
     assert said[0] == said[1] == f"[{running().pid}]\n"
     await LocalModel.from_config(own).complete("Hello", max_tokens=2)
     assert len(status().servers) == 1
@@ -242,7 +242,7 @@ async def test_a_server_that_is_killed_while_it_works_is_started_again(own: Mode
     await model.complete("Hi", max_tokens=1)
     first = running()
     task = asyncio.create_task(model.complete("Once upon a time", max_tokens=200))
-    await wait_until(lambda: busy_slots(first) > 0)
+    await until(lambda: busy_slots(first) > 0)
     os.kill(first.pid, signal.SIGKILL)
     assert (await task).text
     assert running().pid != first.pid
@@ -258,7 +258,7 @@ async def test_a_server_that_nobody_asks_stops_and_the_next_question_starts_anot
     await model.complete("Once upon a time", max_tokens=150)
     assert time.monotonic() - began > 1
     assert running() == first
-    await wait_until(lambda: not folder.alive())
+    await until(lambda: not folder.alive())
     assert folder.read() is None
     assert (await model.complete("Hi", max_tokens=1)).usage.output_tokens == 1
     assert running().pid != first.pid
@@ -296,7 +296,7 @@ def busy_slots(state: ServerState) -> int:
     return sum(bool(slot["is_processing"]) for slot in slots)
 
 
-async def wait_until(condition: Any, seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.02)
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait as long as it takes. The condition asks the engine, which may be slow to answer: it gets a thread."""
+    while not await asyncio.to_thread(condition):
+        await asyncio.sleep(0.02)

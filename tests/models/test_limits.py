@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import LONG
 
 from duologue.errors import ConfigurationError
 from duologue.models.gate import Gate
@@ -91,7 +92,7 @@ async def test_a_waiter_cancelled_at_the_moment_of_its_admission_passes_the_plac
     await asyncio.sleep(0)
     gate.leave()
     first.cancel()
-    await asyncio.wait_for(second, 1)
+    await asyncio.wait_for(second, LONG)
     assert first.cancelled()
     assert gate.inside == 1
 
@@ -111,7 +112,7 @@ async def test_a_waiter_whose_loop_is_closed_is_passed_over() -> None:
 
     await asyncio.to_thread(wait_and_die)
     gate.leave()
-    await asyncio.wait_for(gate.enter(), 1)
+    await asyncio.wait_for(gate.enter(), LONG)
     assert gate.inside == 1
 
 
@@ -121,7 +122,7 @@ async def test_a_wider_gate_lets_waiters_in_at_once() -> None:
     waiter = asyncio.ensure_future(gate.enter())
     await asyncio.sleep(0)
     gate.resize(2)
-    await asyncio.wait_for(waiter, 1)
+    await asyncio.wait_for(waiter, LONG)
     assert gate.inside == 2
 
 

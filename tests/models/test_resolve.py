@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyError, UnknownModelError
 from duologue.messages import user_message
@@ -50,7 +51,7 @@ def test_importing_models_loads_no_provider_and_no_http_client() -> None:
         "heavy = {'pydantic_ai', 'httpx', 'httpx2', 'openai', 'genai_prices'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LONG, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

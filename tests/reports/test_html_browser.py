@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 
 import pytest
+from waiting import LONG
 
 from duologue.reports.html import save_html
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-
-SLOWEST = 30
-"""Seconds: a page that takes longer hangs."""
+expect.set_options(timeout=LONG * 1000)
+# One browser for all of them.
+pytestmark = pytest.mark.xdist_group("browser")
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(chromium):
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"], timeout=LONG * 1000)
         yield browser
         browser.close()
 
@@ -36,7 +34,7 @@ def opened(browser, tmp_path):
         context = browser.new_context(viewport={"width": 1300, "height": 900}, java_script_enabled=scripts, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(SLOWEST * 1000)
+        page.set_default_timeout(LONG * 1000)
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on("console", lambda message: wrong.append(f"console: {message.text}"))
         page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))

@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from waiting import LONG
 
 import duologue
 from duologue.errors import ConfigurationError
@@ -83,7 +84,7 @@ def start(command, environment):
 
 
 def post(receiver, body, kind=PROTOBUF, path="/v1/traces", method="POST", **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=LONG)
     try:
         connection.request(method, path, body, {"Content-Type": kind, **headers}, encode_chunked=False)
         answer = connection.getresponse()
@@ -153,7 +154,7 @@ def test_bodies_in_chunks_are_put_together(receiver, collector):
 
 
 def test_a_connection_is_kept_for_more(receiver, collector):
-    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=LONG)
     for number in range(3):
         connection.request(
             "POST", "/v1/traces", request(b"%08d" % number).SerializeToString(), {"Content-Type": PROTOBUF}
@@ -224,7 +225,7 @@ def test_what_is_no_export_is_refused_and_the_receiver_goes_on(status, body, mor
 
 
 def test_a_refused_request_ends_the_connection_and_the_next_is_not_read_out_of_its_body(receiver, collector):
-    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=LONG)
     inner = b"POST /v1/traces HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
     connection.request("POST", "/v1/logs", inner, {"Content-Type": PROTOBUF})
     answer = connection.getresponse()
@@ -237,7 +238,7 @@ def test_it_listens_on_the_loopback_of_the_newer_protocol(collector):
     try:
         with duologue.OtlpReceiver(host="::1", collector=collector) as receiver:
             assert receiver.endpoint == f"http://[::1]:{receiver.port}"
-            connection = http.client.HTTPConnection("::1", receiver.port, timeout=10)
+            connection = http.client.HTTPConnection("::1", receiver.port, timeout=LONG)
             connection.request("POST", "/v1/traces", request().SerializeToString(), {"Content-Type": PROTOBUF})
             assert connection.getresponse().status == 200
             connection.close()
@@ -253,7 +254,7 @@ def test_an_empty_export_is_fine(receiver):
 
 def test_more_connections_than_there_are_places_are_turned_away(collector):
     with duologue.OtlpReceiver(collector=collector, max_connections=1) as receiver:
-        first = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+        first = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=LONG)
         first.request("POST", "/v1/traces", b"", {"Content-Type": PROTOBUF})
         assert first.getresponse().read() == b""
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):

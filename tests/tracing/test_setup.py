@@ -14,6 +14,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from waiting import LONG
 
 import duologue
 from duologue.conversation import instrument
@@ -60,7 +61,7 @@ def probe(code, **environment):
         [sys.executable, "-c", PROBE + dedent(code)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG,
         check=False,
         env={**os.environ, **environment},
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 from duologue.agents.http import client as http_client
 from duologue.agents.http.addresses import is_public
@@ -384,7 +385,7 @@ def test_one_agent_serves_several_loops_one_after_the_other():
 
 def test_importing_the_adapter_does_not_import_httpx():
     code = "import sys, duologue.agents.http.agent; sys.exit('httpx' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=LONG).returncode == 0
 
 
 async def test_a_streaming_agent_is_recorded_and_replayed_as_any_other(server: Any, tmp_path: Path):

@@ -221,7 +221,7 @@ async def test_a_provider_that_recovers_is_believed(
 async def test_a_provider_that_hangs_is_asked_three_times(server: Any, judge: JudgeAgent, case: Case) -> None:
     server.default = fakes.HANG
     with pytest.raises(JudgeError) as caught:
-        await judge.call(case(model_timeout=0.15))
+        await judge.call(case(model_timeout=0.5))
     assert isinstance(caught.value.__cause__, ModelTimeoutError)
     assert len(server.requests) == 3
 

@@ -232,7 +232,7 @@ async def test_agent_that_does_not_answer_in_time_is_a_timeout(desk_of: Any, web
 
 async def test_card_that_does_not_come_costs_all_who_wait_for_it_one_wait(desk_of: Any, web: Any) -> None:
     web.hang = True
-    desk = desk_of(suite=real(f"{web.url}/research", timeout_ms=300))
+    desk = desk_of(suite=real(f"{web.url}/research", timeout_ms=1000))
     answers = await asyncio.gather(*(desk("a2a_research_summarise", {"query": "x"}) for _ in range(5)))
     assert len({answer.error for answer in answers}) == 1
     assert "its card cannot be read" in answers[0].error

@@ -7,7 +7,7 @@ from duologue.specs.scenario import Chaos, ToolFailure, Turn
 
 
 def live(url: str) -> Tool:
-    return Tool(name="weather", description="d", mode="live", http={"url": url, "timeout_ms": 2000})
+    return Tool(name="weather", description="d", mode="live", http={"url": url, "timeout_ms": 600_000})
 
 
 def kept(desk: Any) -> list[tuple[Any, ...]]:

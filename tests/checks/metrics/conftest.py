@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from patient_clock import PatientClock
+from waiting import LONG
 
 from duologue.checks.metrics import PREDEFINED, TASK_COMPLETION, Metric
 from duologue.context import Context
@@ -50,7 +51,7 @@ def clock() -> PatientClock:
 
 @pytest.fixture
 def scope(clock: PatientClock) -> RunScope:
-    return RunScope(context=Context(clock=clock, seed=7), who="grading", model_timeout=5.0)
+    return RunScope(context=Context(clock=clock, seed=7), who="grading", model_timeout=LONG)
 
 
 @pytest.fixture

@@ -219,7 +219,7 @@ async def test_provider_that_hangs_is_asked_three_times_and_then_is_an_error(
     from duologue.context import Context
 
     server.default = fakes.HANG
-    scope = RunScope(context=Context(clock=clock, seed=7), who="grading", model_timeout=0.1)
+    scope = RunScope(context=Context(clock=clock, seed=7), who="grading", model_timeout=0.5)
     with pytest.raises(JudgeError) as caught:
         await grade(booking, METRICS, model=model, scope=scope)
     assert isinstance(caught.value.__cause__, ModelTimeoutError)

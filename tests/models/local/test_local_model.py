@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 from duologue.errors import (
     ConfigurationError,
@@ -99,7 +100,7 @@ def starts(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def model(starts: list[int]) -> LocalModel:
-    return LocalModel(Weights(name="tiny", source=WeightsSource.FILE, path=Path("/w")), timeout=5, temperature=0.0)
+    return LocalModel(Weights(name="tiny", source=WeightsSource.FILE, path=Path("/w")), timeout=LONG, temperature=0.0)
 
 
 async def test_it_is_a_model_that_can_complete(model: LocalModel) -> None:
@@ -234,11 +235,11 @@ async def test_cancelling_closes_the_request_and_gives_the_place_back(model: Loc
     for _ in range(engine.AT_ONCE + 1):
         server.open.clear(), server.closed.clear()
         task = asyncio.create_task(model.answer(HELLO))
-        await asyncio.wait_for(server.open.wait(), 5)
+        await asyncio.wait_for(server.open.wait(), LONG)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(server.closed.wait(), 5)
+        await asyncio.wait_for(server.closed.wait(), LONG)
 
 
 async def test_only_so_many_requests_are_with_the_engine_at_once(model: LocalModel, server: FakeServer) -> None:

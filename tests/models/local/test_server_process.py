@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import LONG, wait_until
 
 from duologue.errors import MissingExtraError, ModelUnavailableError
 from duologue.models.local import launcher
@@ -119,7 +120,7 @@ def test_another_process_finds_it(engine: Path) -> None:
         "from duologue.models.local.state import ServerOptions\n"
         f"print(ensure_server(ServerOptions.model_validate_json('{options().model_dump_json()}')).pid)"
     )
-    started = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    started = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=LONG)
     assert ensure_server(options()).pid == int(started.stdout)
 
 
@@ -188,7 +189,7 @@ def test_weights_that_the_engine_cannot_load_are_said_with_the_end_of_the_log() 
 
 def test_an_engine_that_crashes_while_loading_is_reported_and_not_waited_for() -> None:
     with pytest.raises(ModelUnavailableError, match="ended while it was loading"):
-        ensure_server(options("crash"), startup_timeout=30)
+        ensure_server(options("crash"), startup_timeout=LONG)
 
 
 def test_an_engine_that_is_never_ready_is_ended_after_the_timeout() -> None:
@@ -295,15 +296,6 @@ def test_idle_time_begins_with_the_last_request_and_a_long_one_is_no_idleness() 
 
     wait_until_idle(seen, ticks, 60, ticks)  # pyright: ignore[reportArgumentType]
     assert ticks.now_is == pytest.approx(150 + 60, abs=1)
-
-
-def wait_until(condition: object, seconds: float = 20) -> None:
-    deadline = threading.Event()
-    for _ in range(int(seconds / 0.02)):
-        if condition():  # type: ignore[operator]
-            return
-        deadline.wait(0.02)
-    raise AssertionError("it did not happen")
 
 
 def kill_and_wait(state: ServerState) -> None:

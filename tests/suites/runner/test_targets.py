@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 from duologue.conversation.adapter import AgentAdapter
 from duologue.errors import TargetError
@@ -195,7 +196,7 @@ async def test_what_a_call_in_a_thread_raises_is_raised_here() -> None:
 
 
 async def test_more_calls_block_at_once_than_the_usual_executor_has_threads() -> None:
-    meeting = threading.Barrier(50, timeout=20)
+    meeting = threading.Barrier(50, timeout=LONG)
     assert sorted(await asyncio.gather(*(in_thread(meeting.wait) for _ in range(50)))) == list(range(50))
 
 
