@@ -7,6 +7,7 @@ import json
 import pytest
 
 import duologue
+from duologue.config.redaction import HIDDEN
 from duologue.errors import CassetteError, CassetteMissError
 from duologue.messages import user_message
 from duologue.models.ask import ask, ask_completion
@@ -14,7 +15,6 @@ from duologue.models.base import Completion, ModelRequest
 from duologue.models.cassette import Cassette
 from duologue.models.scope import RunScope
 from duologue.models.scripted import ScriptedModel
-from duologue.models.secrets import SECRET
 from duologue.testing import ScriptedUserAgent, context
 
 
@@ -100,7 +100,7 @@ async def test_secrets_are_never_written(tmp_path):
     path = tmp_path / "tape.jsonl"
     await play(ScriptedModel(["first", "second"]), path, "record")
     assert "sk-123" not in path.read_text()
-    assert SECRET in path.read_text()
+    assert HIDDEN in path.read_text()
 
 
 async def test_completions_are_recorded_with_their_logprobs(tmp_path):

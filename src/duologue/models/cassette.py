@@ -16,8 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
+from duologue.config.redaction import without_secrets
 from duologue.errors import CassetteError, CassetteMissError
-from duologue.models.secrets import without_secrets
 
 _FORMAT = 1
 _SHOWN_LINES = 24

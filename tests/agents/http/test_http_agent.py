@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 from waiting import LONG
 
-from duologue.agents.http import client as http_client
-from duologue.agents.http.addresses import is_public
 from duologue.agents.http.agent import HttpAgent
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.state import ScenarioState
 from duologue.errors import AgentError, AgentTimeoutError, CassetteMissError, ConfigurationError
+from duologue.http import _loops, is_public
 from duologue.messages import Message, tool_call, user_message
 from duologue.models.cassette import Cassette
 from duologue.models.scope import RunScope
@@ -343,7 +342,7 @@ async def test_an_answer_is_replayed_from_the_runs_cassette_without_the_agent(tm
 
 def open_clients() -> int:
     gc.collect()
-    return len(http_client._open)
+    return len(_loops._open)
 
 
 def test_connections_are_closed_when_their_loop_ends():

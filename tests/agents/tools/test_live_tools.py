@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.agents.tools.redaction import redacted
 from duologue.agents.tools.toolbox import Toolbox
+from duologue.config.redaction import without_fields
 from duologue.errors import ConfigurationError
 from duologue.specs.prompt import Tool
 
@@ -105,7 +105,7 @@ async def test_what_is_secret_is_taken_out_of_a_refusal_too(desk_of: Any, web: A
     ],
 )
 def test_path_says_what_is_taken_out(path: str, left: Any) -> None:
-    assert redacted({"a": 1, "b": [{"c": 1, "d": 2}, {"c": 3}]}, [path]) == left
+    assert without_fields({"a": 1, "b": [{"c": 1, "d": 2}, {"c": 3}]}, [path]) == left
 
 
 json_values = st.recursive(
@@ -116,7 +116,7 @@ json_values = st.recursive(
 
 @given(json_values, st.text(alphabet="abc.$[]*0-1'", max_size=8))
 def test_no_path_breaks_redaction(value: Any, path: str) -> None:
-    redacted(value, [path])
+    without_fields(value, [path])
 
 
 @pytest.mark.parametrize(

@@ -2,46 +2,49 @@
 
 The conversation goes out, the agent's turn comes back. Whatever goes wrong on the way is an :class:`AgentError` that
 says what was sent, the status and what came back; it never becomes part of the conversation. Reading the answer is the
-business of ``duologue.agents.users.completions``. ``httpx`` is imported with the first request.
+business of ``duologue.agents.http.completions``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from dataclasses import dataclass
+from typing import Any, Literal, Self, cast
 from urllib.parse import SplitResult
 
-from duologue.agents.exchange import Exchange
-from duologue.agents.http.addresses import ForbiddenAddressError
-from duologue.agents.http.client import (
-    LoopClients,
-    Target,
-    TooLongError,
-    bounded,
-    checked_headers,
-    checked_url,
-    port_of,
-    public_target,
-    shown_url,
-)
-from duologue.agents.users.completions import ContractError, StreamReader, read_body
+from duologue.agents.http.completions import ContractError, StreamReader, read_body
+from duologue.config.redaction import secrets_of_headers, without_values
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
-from duologue.messages import Message
+from duologue.http import (
+    MAX_BODY_BYTES,
+    BrokenResponseError,
+    ForbiddenAddressError,
+    HttpClients,
+    HttpRequest,
+    HttpResponse,
+    HttpTimeoutError,
+    NoResponseError,
+    ResponseTooLargeError,
+    check_headers,
+    parse_url,
+    port_of,
+    shown_url,
+)
+from duologue.messages import Message, text_of
 from duologue.settings import DEFAULT_AGENT_TIMEOUT
 from duologue.tracing.propagation import outgoing_headers
 
-if TYPE_CHECKING:
-    import httpx
-
-MAX_ANSWER_BYTES = 10 * 1024 * 1024
 _OK = 200
 _REDIRECTS = range(300, 400)
 _ENOUGH_TO_SHOW = 4096
 """Bytes of a refusal that are read: more than an error shows."""
+_SHOWN_SENT = 200
+"""Characters of the newest message that an error shows."""
+_SHOWN_BACK = 500
+"""Characters of the answer that an error shows."""
 
 
 class HttpAgent(AgentAdapter):
@@ -64,7 +67,7 @@ class HttpAgent(AgentAdapter):
         stream: bool = False,
         extra_body: Mapping[str, Any] | None = None,
         trust_private: bool = True,
-        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        max_answer_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         """Say where the agent is and how to call it.
 
@@ -88,7 +91,7 @@ class HttpAgent(AgentAdapter):
             ConfigurationError: the URL, a header or a number cannot be used.
         """
         self._url = _endpoint(url)
-        self._headers = checked_headers(headers or {})
+        self._headers = check_headers(headers or {})
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"timeout must be more than 0 seconds; found {timeout}")
         if send not in {"history", "new"}:
@@ -102,9 +105,8 @@ class HttpAgent(AgentAdapter):
         self._send = send
         self._streams = stream
         self._extra_body = dict(extra_body or {})
-        self._trust_private = trust_private
         self._max_answer_bytes = max_answer_bytes
-        self._clients = LoopClients(trust_environment=trust_private)
+        self._clients = HttpClients(trust_private=trust_private)
 
     @property
     def name(self) -> str:
@@ -128,19 +130,12 @@ class HttpAgent(AgentAdapter):
             AgentTimeoutError: the whole answer was not there in time.
             AgentError: the agent cannot be reached, or answered with something that is no answer.
         """
-        exchange, seconds = self._exchange(input), self._seconds_for(input)
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                text = await self._recorded(input, exchange)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise exchange.failure(f"the connection timed out: {error}", AgentTimeoutError) from error
-            raise exchange.failure(f"no full answer within {seconds:g} s", AgentTimeoutError) from error
+        call = self._call_for(input)
+        text = await self._recorded(input, call)
         try:
             return read_body(text)
         except ContractError as error:
-            raise exchange.failure(f"HTTP {_OK}, but {error}", came_back=text) from error
+            raise call.failure(f"HTTP {_OK}, but {error}", came_back=text) from error
 
     def stream(self, input: AgentInput) -> AsyncIterator[str | Message] | None:
         """The agent's turn piece by piece, when ``stream=True`` was said; errors as for :meth:`call`.
@@ -159,104 +154,71 @@ class HttpAgent(AgentAdapter):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _recorded(self, input: AgentInput, exchange: Exchange) -> str:
+    async def _recorded(self, input: AgentInput, call: _Call) -> str:
         """The body of the answer: from the run's cassette if it has one, else from the agent."""
         cassette = input.scope.cassette
         if cassette is None:
-            return await self._ask(input, exchange)
+            return await self._ask(input, call)
 
         async def live() -> object:
-            return _as_data(await self._ask(input, exchange))
+            return _as_data(await self._ask(input, call))
 
         # The thread id is new in every run, so it is no part of what a request is found by.
         body = {key: value for key, value in self._body(input, stream=False).items() if key != "user"}
         answer = await cassette.play("http", {"url": shown_url(self._url), "body": body}, live)
         return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
-    async def _ask(self, input: AgentInput, exchange: Exchange) -> str:
-        async with self._response(input, exchange, stream=False) as response:
-            data = b"".join([chunk async for chunk in bounded(response, self._max_answer_bytes)])
-        return data.decode(errors="replace")
+    async def _ask(self, input: AgentInput, call: _Call) -> str:
+        async with self._response(input, call, stream=False) as response:
+            return await response.text()
 
-    async def _pieces(self, input: AgentInput) -> AsyncIterator[str | Message]:
-        exchange, reader, seconds = self._exchange(input), StreamReader(), self._seconds_for(input)
-        deadline = asyncio.get_running_loop().time() + seconds
-        async with aclosing(self._events(input, exchange)) as events:
-            while True:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        data = await anext(events)
-                except StopAsyncIteration:
-                    break
-                except TimeoutError as error:
-                    failure = exchange.failure(f"the stream did not end within {seconds:g} s", AgentTimeoutError)
-                    raise failure from error
-                for piece in _read(reader.feed(data), exchange, data):
-                    yield piece
-        for piece in _read(reader.end(), exchange):
+    async def _pieces(self, input: AgentInput) -> AsyncGenerator[str | Message]:
+        call, reader = self._call_for(input), StreamReader()
+        async with self._response(input, call, stream=True) as response:
+            if not response.streams_events:
+                kind = response.media_type
+                raise call.failure(f"a stream (text/event-stream) was asked for, but '{kind}' came back")
+            async with aclosing(response.events()) as events:
+                async for data in events:
+                    for piece in _read(reader.feed(data), call, data):
+                        yield piece
+        for piece in _read(reader.end(), call):
             yield piece
 
-    async def _events(self, input: AgentInput, exchange: Exchange) -> AsyncGenerator[str]:
-        """The data of the server-sent events."""
-        async with self._response(input, exchange, stream=True) as response:
-            kind = response.headers.get("content-type", "").split(";")[0].strip()
-            if kind != "text/event-stream":
-                raise exchange.failure(f"a stream (text/event-stream) was asked for, but '{kind}' came back")
-            rest = b""
-            async for chunk in bounded(response, self._max_answer_bytes):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    if line.startswith(b"data:"):
-                        yield line[len(b"data:") :].decode(errors="replace").strip()
-
     @asynccontextmanager
-    async def _response(self, input: AgentInput, exchange: Exchange, *, stream: bool) -> AsyncGenerator[httpx.Response]:
-        """The response, once its status is 200; closed afterwards."""
-        import httpx
-
-        response = await self._send_request(input, exchange, stream=stream)
+    async def _response(self, input: AgentInput, call: _Call, *, stream: bool) -> AsyncGenerator[HttpResponse]:
+        """The response, once its status is 200."""
+        seconds = self._seconds or input.scenario_state.config.agent_timeout or DEFAULT_AGENT_TIMEOUT
+        request = HttpRequest(
+            url=self._url.geturl(),
+            headers=self._request_headers(input),
+            json=self._body(input, stream=stream),
+            timeout=seconds,
+            max_bytes=self._max_answer_bytes,
+        )
         try:
-            if response.status_code != _OK:
-                raise await self._refused(response, exchange)
-            yield response
-        except TooLongError as error:
-            raise exchange.failure(f"{error} (max_answer_bytes)") from error
-        except httpx.HTTPError as error:
-            raise exchange.failure(f"the answer broke off: {type(error).__name__}: {error}") from error
-        finally:
-            await response.aclose()
-
-    async def _send_request(self, input: AgentInput, exchange: Exchange, *, stream: bool) -> httpx.Response:
-        import httpx
-
-        client = await self._clients.get()
-        try:
-            target = Target(url=self._url.geturl()) if self._trust_private else await public_target(self._url)
-            request = client.build_request(
-                "POST",
-                target.url,
-                headers={**target.headers, **self._request_headers(input)},
-                json=self._body(input, stream=stream),
-                extensions=target.extensions,
-            )
-            return await client.send(request, stream=True)
+            async with self._clients.send(request) as response:
+                if response.status != _OK:
+                    raise await self._refused(response, call)
+                yield response
         except ForbiddenAddressError as error:
-            raise exchange.failure(f"not called, because trust_private is False and {error}") from error
-        except (httpx.HTTPError, OSError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise exchange.failure(f"no answer ({reason}); is the agent running at that address?") from error
+            raise call.failure(f"not called, because trust_private is False and {error}") from error
+        except HttpTimeoutError as error:
+            text = f"the stream did not end within {seconds:g} s" if stream else str(error)
+            raise call.failure(text, AgentTimeoutError) from error
+        except NoResponseError as error:
+            raise call.failure(f"no answer ({error}); is the agent running at that address?") from error
+        except ResponseTooLargeError as error:
+            raise call.failure(f"{error} (max_answer_bytes)") from error
+        except BrokenResponseError as error:
+            raise call.failure(str(error)) from error
 
-    async def _refused(self, response: httpx.Response, exchange: Exchange) -> AgentError:
-        data = b""
-        async for chunk in response.aiter_bytes():
-            data += chunk
-            if len(data) > _ENOUGH_TO_SHOW:
-                break
-        what = f"HTTP {response.status_code}"
-        if response.status_code in _REDIRECTS:
+    async def _refused(self, response: HttpResponse, call: _Call) -> AgentError:
+        what = f"HTTP {response.status}"
+        if response.status in _REDIRECTS:
             where = response.headers.get("location", "nowhere").partition("?")[0]
             what += f", a redirect to {where}; redirects are not followed, so give the URL at which the agent answers"
-        return exchange.failure(what, came_back=data.decode(errors="replace"))
+        return call.failure(what, came_back=await response.excerpt(_ENOUGH_TO_SHOW))
 
     def _body(self, input: AgentInput, *, stream: bool) -> dict[str, Any]:
         body: dict[str, Any] = {"messages": self._outgoing(input), "user": input.thread_id}
@@ -271,26 +233,64 @@ class HttpAgent(AgentAdapter):
 
     def _request_headers(self, input: AgentInput) -> dict[str, str]:
         thread = {self._thread_header: input.thread_id} if self._thread_header else {}
-        return {"Accept-Encoding": "identity", **outgoing_headers(), **thread, **self._headers}
+        return {**outgoing_headers(), **thread, **self._headers}
 
-    def _seconds_for(self, input: AgentInput) -> float:
-        return self._seconds or input.scenario_state.config.agent_timeout or DEFAULT_AGENT_TIMEOUT
+    def _call_for(self, input: AgentInput) -> _Call:
+        return _Call(
+            who=self.name,
+            url=shown_url(self._url),
+            messages=self._outgoing(input),
+            secrets=(*secrets_of_headers(self._headers.values()), self._url.query),
+        )
 
-    def _exchange(self, input: AgentInput) -> Exchange:
-        values = [value for text in self._headers.values() for value in (text, text.rpartition(" ")[2])]
-        secrets = (*values, self._url.query)
-        return Exchange(who=self.name, url=shown_url(self._url), messages=self._outgoing(input), secrets=secrets)
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """One request to an agent, and how to say what went wrong with it without giving away a secret.
+
+    Attributes:
+        who: the agent's name.
+        url: as it may be shown: without user, password and query.
+        messages: that were sent.
+        secrets: texts that must not be shown, even where the other side repeats them.
+    """
+
+    who: str
+    url: str
+    messages: Sequence[Message]
+    secrets: tuple[str, ...] = ()
+
+    def failure(self, what: str, kind: type[AgentError] = AgentError, *, came_back: str | None = None) -> AgentError:
+        """The error to raise: what went wrong, what was sent and, if anything, what came back."""
+        parts = [f"[{self.who}] POST {self.url}: {without_values(what, self.secrets)}", f"sent: {self._sent()}"]
+        if came_back is not None:
+            shown = _trimmed(without_values(came_back, self.secrets), _SHOWN_BACK) if came_back else "nothing"
+            parts.append(f"came back: {shown}")
+        return kind("; ".join(parts), who=self.who)
+
+    def _sent(self) -> str:
+        if not self.messages:
+            return "no messages"
+        newest = self.messages[-1]
+        count = f"{len(self.messages)} message{'s' if len(self.messages) > 1 else ''}"
+        text = without_values(text_of(newest), self.secrets)
+        return f"{count}, the last from the {newest['role']}: {_trimmed(text, _SHOWN_SENT)}"
 
 
-def _read(pieces: Iterator[Any], exchange: Exchange, data: str | None = None) -> list[Any]:
+def _trimmed(text: str, limit: int) -> str:
+    shown = text if len(text) <= limit else f"{text[:limit]}…"
+    return repr(shown)
+
+
+def _read(pieces: Iterator[Any], call: _Call, data: str | None = None) -> list[Any]:
     try:
         return list(pieces)
     except ContractError as error:
-        raise exchange.failure(str(error), came_back=data) from error
+        raise call.failure(str(error), came_back=data) from error
 
 
 def _endpoint(url: str) -> SplitResult:
-    parts = checked_url(url)
+    parts = parse_url(url)
     path = parts.path.rstrip("/")
     if path in {"", "/v1"}:
         return parts._replace(path="/v1/chat/completions")

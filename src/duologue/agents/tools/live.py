@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault, seconds_of
 from duologue.agents.tools.media import media_part
-from duologue.agents.tools.redaction import redacted
 from duologue.agents.tools.templates import Template, plain
 from duologue.agents.tools.web import Reply, Request, Web, headers_of
+from duologue.config.redaction import without_fields
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
 from duologue.specs.environment import expand
@@ -145,7 +145,7 @@ class _Address:
             if self._media.accept_types and reply.kind not in self._media.accept_types:
                 raise request.fault(f"answered with {reply.kind}; expected {', '.join(self._media.accept_types)}")
             return Result(value=None, parts=(media_part(reply.kind, reply.body),), text="")
-        value = redacted(_value(reply, request), self._binding.redact)
+        value = without_fields(_value(reply, request), self._binding.redact)
         if self._answer is None:
             return Result(value=value)
         try:

@@ -17,7 +17,8 @@ from duologue.agents.tools.answers import Result, ToolFault, seconds_of
 from duologue.agents.tools.attempts import Attempts
 from duologue.agents.tools.mcp_results import result_of
 from duologue.agents.tools.open_things import OpenThings
-from duologue.agents.tools.web import headers_of, without
+from duologue.agents.tools.web import headers_of
+from duologue.config.redaction import without_values
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.messages import JsonValue
 from duologue.specs.environment import filled
@@ -217,7 +218,7 @@ class McpConnection:
             complaints.close()
 
     def _fault(self, what: str) -> ToolFault:
-        return ToolFault(without(self._secrets, f"MCP server '{self.name}' {what}"))
+        return ToolFault(without_values(f"MCP server '{self.name}' {what}", self._secrets))
 
 
 def _library(module: str) -> Any:

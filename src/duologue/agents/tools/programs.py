@@ -20,9 +20,9 @@ from typing import Any, cast
 
 from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault, seconds_of
 from duologue.agents.tools.open_things import OpenThings
-from duologue.agents.tools.web import TELLING, without
 from duologue.checks.external import ExternalError
 from duologue.checks.programs import end_group, run_program
+from duologue.config.redaction import names_secret, without_values
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
 from duologue.specs.prompt import Tool
@@ -65,12 +65,12 @@ class _Program:
     @property
     def secrets(self) -> list[str]:
         """Values of variables that are secret by their names, as they may stand in text and in JSON."""
-        values = [os.environ.get(name, "") for name in self.variables if TELLING.search(name)]
+        values = [os.environ.get(name, "") for name in self.variables if names_secret(name)]
         return [*values, *(json.dumps(value)[1:-1] for value in values)]
 
     def fault(self, what: str) -> ToolFault:
         """What went wrong, and in which program, without what is secret."""
-        return ToolFault(without(self.secrets, f"tool {self.tool}: {Path(self.command[0]).name} {what}"))
+        return ToolFault(without_values(f"tool {self.tool}: {Path(self.command[0]).name} {what}", self.secrets))
 
 
 def program(tool: Tool, suite: Suite, open_things: OpenThings) -> Run:
@@ -225,7 +225,7 @@ def _answer(out: bytes, how: _Program) -> JsonValue:
     if len(out) > _LONGEST_ANSWER:
         raise how.fault(f"wrote {len(out)} bytes; at most {_LONGEST_ANSWER} are read")
     try:
-        value = json.loads(without(how.secrets, out.decode()))
+        value = json.loads(without_values(out.decode(), how.secrets))
     except (ValueError, RecursionError) as error:
         raise how.fault(f"wrote no JSON: {out.decode(errors='replace')[:_SHOWN]!r}") from error
     if not isinstance(value, dict) or not value.keys() <= _ANSWER_FIELDS:  # pyright: ignore[reportUnknownMemberType]

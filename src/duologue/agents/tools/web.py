@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from duologue.agents.http.client import LoopClients, TooLongError, bounded, checked_url, shown_url
 from duologue.agents.tools.answers import ToolFault
-from duologue.agents.tools.redaction import redacted
+from duologue.config.redaction import names_secret, secrets_of_headers, without_fields, without_values
 from duologue.errors import ConfigurationError
+from duologue.http import (
+    MAX_BODY_BYTES,
+    HttpClients,
+    HttpError,
+    HttpRequest,
+    HttpTimeoutError,
+    NoResponseError,
+    parse_url,
+    shown_url,
+)
 from duologue.specs.environment import expand
 from duologue.tracing.propagation import outgoing_headers
 
-LONGEST_ANSWER = 10 * 1024 * 1024
-"""Bytes."""
+LONGEST_ANSWER = MAX_BODY_BYTES
 _SHOWN = 300
-_SHORTEST_SECRET = 4
-"""Values shorter than this are not looked for: taking every '1' out of a text helps nobody."""
-TELLING = re.compile(r"auth|key|token|secret|passw|cookie", re.IGNORECASE)
-"""Names of headers and variables whose values are secret, wherever they come from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +65,19 @@ class Request:
 
     def fault(self, what: str) -> ToolFault:
         """What went wrong, without what is secret."""
-        place = f"{self.method} {shown_url(checked_url(self.url))}"
-        return ToolFault(without(self.secrets, f"tool {self.who}: {place}: {what}"))
+        place = f"{self.method} {shown_url(parse_url(self.url))}"
+        return ToolFault(without_values(f"tool {self.who}: {place}: {what}", self.secrets))
 
 
 class Web:
     """Sends requests of tools over one pool of connections."""
 
     def __init__(self) -> None:
-        self._clients: LoopClients | None = None
+        self._clients = HttpClients()
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._clients is not None:
-            await self._clients.aclose()
+        await self._clients.aclose()
 
     async def send(self, request: Request) -> Reply:
         """Send a request and read the whole answer.
@@ -85,40 +86,27 @@ class Web:
             ToolFault: there is no answer, or it has a status other than 2xx.
             ConfigurationError: the URL cannot be used.
         """
-        checked_url(request.url)
-        if self._clients is None:
-            self._clients = LoopClients(trust_environment=True)
-        limit = asyncio.timeout(request.seconds)
+        asked = HttpRequest(
+            method=request.method,
+            url=request.url,
+            headers={**outgoing_headers(), **request.headers},
+            json=request.json,
+            timeout=request.seconds,
+            max_bytes=LONGEST_ANSWER,
+        )
         try:
-            async with limit:
-                return await self._reply(request, self._clients)
-        except TimeoutError as error:
-            raise request.fault(f"timed out: no full answer within {request.seconds:g} s") from error
-
-    async def _reply(self, request: Request, clients: LoopClients) -> Reply:
-        import httpx
-
-        client = await clients.get()
-        content = {} if request.json is None else {"json": request.json}
-        try:
-            made = client.build_request(
-                request.method, request.url, headers={**outgoing_headers(), **request.headers}, **content
-            )
-            response = await client.send(made, stream=True)
-        except (httpx.HTTPError, OSError, ValueError) as error:
-            raise request.fault(f"no answer ({type(error).__name__}: {error})") from error
-        try:
-            body = b"".join([chunk async for chunk in bounded(response, LONGEST_ANSWER)])
-        except (TooLongError, httpx.HTTPError) as error:
-            raise request.fault(f"the answer broke off: {error}") from error
-        finally:
-            await response.aclose()
-        if not response.is_success:
-            text = without(request.secrets, _readable(body, request.redact))[:_SHOWN]
-            raise request.fault(f"HTTP {response.status_code}: {text}")
-        for secret in _worth(request.secrets):
-            body = body.replace(secret.encode(), b"***")
-        return Reply(kind=response.headers.get("content-type", "").partition(";")[0].strip().casefold(), body=body)
+            async with self._clients.send(asked) as response:
+                body = await response.read()
+        except HttpTimeoutError as error:
+            raise request.fault(f"timed out: {error}") from error
+        except NoResponseError as error:
+            raise request.fault(f"no answer ({error})") from error
+        except HttpError as error:
+            raise request.fault(str(error)) from error
+        if not response.ok:
+            text = without_values(_readable(body, request.redact), request.secrets)[:_SHOWN]
+            raise request.fault(f"HTTP {response.status}: {text}")
+        return Reply(kind=response.media_type, body=without_values(body, request.secrets))
 
 
 def _readable(body: bytes, redact: Iterable[str]) -> str:
@@ -127,7 +115,7 @@ def _readable(body: bytes, redact: Iterable[str]) -> str:
     if not redact:
         return text
     try:
-        return json.dumps(redacted(json.loads(text), redact), ensure_ascii=False)
+        return json.dumps(without_fields(json.loads(text), redact), ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
 
@@ -143,7 +131,7 @@ def headers_of(written: Mapping[str, str], from_environment: Iterable[str] = ())
         ConfigurationError: a variable is not set.
     """
     headers = {name: expand(value) for name, value in written.items()}
-    secrets = [headers[name] for name, value in written.items() if "${" in value or TELLING.search(name)]
+    secrets = [headers[name] for name, value in written.items() if "${" in value or names_secret(name)]
     for entry in from_environment:
         name, _, variable = entry.partition("=")
         value = os.environ.get(variable)
@@ -151,16 +139,4 @@ def headers_of(written: Mapping[str, str], from_environment: Iterable[str] = ())
             raise ConfigurationError(f"the environment variable {variable} is not set, and the header {name} needs it")
         headers[name] = value
         secrets.append(value)
-    # Of 'Bearer abc' the second word is what must not be seen.
-    return headers, [*secrets, *(value.rpartition(" ")[2] for value in secrets)]
-
-
-def without(secrets: Iterable[str], text: str) -> str:
-    """The text without these secrets."""
-    for secret in _worth(secrets):
-        text = text.replace(secret, "***")
-    return text
-
-
-def _worth(secrets: Iterable[str]) -> list[str]:
-    return sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)
+    return headers, secrets_of_headers(secrets)

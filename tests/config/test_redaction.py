@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from duologue.config.redaction import HIDDEN, secrets_of_headers, without_secrets, without_values
 from duologue.models.cassette import Cassette
-from duologue.models.secrets import SECRET, without_secrets
 
 LONG = "s3cr3t-and-long-enough"
 
@@ -35,7 +35,7 @@ LONG = "s3cr3t-and-long-enough"
     ],
 )
 def test_a_telling_name_hides_its_value_and_every_value_of_its_list(name):
-    assert without_secrets({name: LONG, "x": [{name: [LONG]}]}) == {name: SECRET, "x": [{name: [SECRET]}]}
+    assert without_secrets({name: LONG, "x": [{name: [LONG]}]}) == {name: HIDDEN, "x": [{name: [HIDDEN]}]}
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "next_page_token", "key", "author", "tokens", "keyword", "monkey"])
@@ -61,7 +61,7 @@ def test_a_short_word_called_token_is_a_word_of_a_text():
 def test_a_secret_in_a_text_of_a_request_is_hidden(text):
     clean = without_secrets({"messages": [{"content": text}]}, in_texts=True)["messages"][0]["content"]
     assert LONG not in clean
-    assert SECRET in clean
+    assert HIDDEN in clean
 
 
 def test_texts_without_a_secret_stay_as_they_are():
@@ -92,3 +92,9 @@ async def test_what_an_agent_gives_away_reaches_the_checks(tmp_path):
         return {"content": f"Sure: Bearer {LONG}"}
 
     assert await Cassette(tmp_path / "t.jsonl", "record").play("http", {}, live) == {"content": f"Sure: Bearer {LONG}"}
+
+
+def test_known_values_are_hidden_in_texts_and_bytes_the_longest_first():
+    secrets = [*secrets_of_headers(["Bearer abcd-1234"]), "abcd", "1"]
+    assert without_values("Bearer abcd-1234, then abcd-1234, abcd and 1", secrets) == "***, then ***, *** and 1"
+    assert without_values(b"k=abcd-1234", secrets) == b"k=***"

@@ -1,0 +1,185 @@
+"""Keep secrets out of whatever is shown or stored: errors, tapes, logs, printed suites.
+
+A secret is recognised in one of three ways:
+
+* by its value, where the program knows it: :func:`without_values`;
+* by the name that it stands under: :func:`without_secrets`, and in texts that hold JSON, URLs or headers
+  :func:`text_without_secrets`. What an agent answered is only searched by name: a word that it gives away has to reach
+  the checks that look for it;
+* by its path, where a suite says so: :func:`without_fields`.
+
+Redact before you shorten: half a secret is a secret too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, AnyStr, cast
+
+from duologue.messages import JsonValue
+
+HIDDEN = "***"
+"""What stands in the place of a secret."""
+
+_ANYWHERE = (
+    "api_key",
+    "apikey",
+    "access_key",
+    "access_token",
+    "auth_token",
+    "authorization",
+    "cookie",
+    "credential",
+    "passwd",
+    "password",
+    "refresh_token",
+    "secret",
+)
+_WHOLE = frozenset({"pwd", "private_key", "signature", "bearer", "jwt"})
+_IN_A_QUERY = frozenset({"key", "sig", "code"})
+_HARMLESS_TOKENS = ("page_token", "next_token")
+_SHORTEST_TOKEN = 12
+"""Characters. What is called a token and is shorter, or has spaces, is a word of a text."""
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SUSPECT = re.compile(
+    r"key|token|secret|passw|pwd|authorization|cookie|credential|bearer|basic|jwt|signature|sig=|://", re.IGNORECASE
+)
+_JSON_PAIR = re.compile(r"""(?P<q>\\*")(?P<name>[\w-]{1,64})(?P=q)(?P<colon>\s*:\s*)(?P=q)(?P<value>[^"\\]+)(?P=q)""")
+_QUERY_PAIR = re.compile(r"""(?P<head>[?&](?P<name>[\w.-]{1,64})=)(?P<value>[^&\s#"'<>\\]+)""")
+_HEADER = re.compile(r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
+_TELLING = re.compile(r"auth|key|token|secret|passw|cookie", re.IGNORECASE)
+_SHORTEST_VALUE = 4
+"""Characters. Values shorter than this are not looked for: taking every '1' out of a text helps nobody."""
+_STEP = re.compile(r"\[['\"]?([^\]'\"]+)['\"]?\]|([^.\[\]]+)")
+_USER_INFO = re.compile(r"(?<=://)[^/\s:@\"']+:[^/\s@\"']+(?=@)")
+
+
+def without_secrets(value: object, *, in_texts: bool = False) -> Any:
+    """A copy of plain data in which secrets are replaced.
+
+    Args:
+        value: plain JSON data.
+        in_texts: look into the texts too: JSON in them, queries of URLs, ``Bearer …``.
+    """
+    if isinstance(value, dict):
+        items = cast("dict[str, object]", value).items()
+        return {str(key): _cleaned(str(key), item, in_texts) for key, item in items}
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(item, in_texts=in_texts) for item in cast("list[object]", value)]
+    return text_without_secrets(value) if in_texts and isinstance(value, str) else value
+
+
+def text_without_secrets(text: str) -> str:
+    """A text without the secrets that JSON, URLs and headers in it show by their names."""
+    if _SUSPECT.search(text) is None:
+        return text
+    text = _JSON_PAIR.sub(_pair, text)
+    text = _QUERY_PAIR.sub(_query_pair, text)
+    text = _HEADER.sub(lambda found: f"{found['scheme']} {HIDDEN}", text)
+    return _USER_INFO.sub(HIDDEN, text)
+
+
+def without_values(text: AnyStr, secrets: Iterable[str]) -> AnyStr:
+    """A text, or the bytes of one, without these secrets."""
+    words = {secret for secret in secrets if len(secret) >= _SHORTEST_VALUE}
+    for word in sorted(words, key=len, reverse=True):
+        text = text.replace(word, HIDDEN) if isinstance(text, str) else text.replace(word.encode(), HIDDEN.encode())
+    return text
+
+
+def secrets_of_headers(values: Iterable[str]) -> list[str]:
+    """What must not be shown of these header values: they themselves, and of ``Bearer abc`` the second word alone."""
+    return [secret for value in values for secret in (value, value.rpartition(" ")[2])]
+
+
+def without_fields(value: JsonValue, paths: Iterable[str]) -> JsonValue:
+    """The value, which is changed in place, without the fields that the paths lead to.
+
+    Args:
+        value: plain JSON data.
+        paths: such as ``user.email``, ``$.items[*].card`` or ``items[0].card``. ``*`` stands for every item; a field
+            without a number or star is also looked for in every item of an array.
+    """
+    for path in paths:
+        steps = [a or b for a, b in _STEP.findall(path.removeprefix("$"))]
+        if steps:
+            _take_out(value, steps)
+    return value
+
+
+def names_secret(name: str) -> bool:
+    """Whether a header or an environment variable of that name holds a secret: rather one too many."""
+    return bool(_TELLING.search(name))
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a text of that name is a secret."""
+    word = _plain(name)
+    if not value:
+        return False
+    if word in _WHOLE or any(part in word for part in _ANYWHERE):
+        return True
+    a_token = word.endswith("token") and not word.endswith(_HARMLESS_TOKENS)
+    return a_token and len(value) >= _SHORTEST_TOKEN and not any(map(str.isspace, value))
+
+
+def _cleaned(name: str, value: object, in_texts: bool) -> Any:
+    if isinstance(value, str) and is_secret(name, value):
+        return HIDDEN
+    if isinstance(value, (list, tuple)):
+        items = cast("list[object]", value)
+        return [_cleaned(name, item, in_texts) for item in items]
+    return without_secrets(value, in_texts=in_texts)
+
+
+def _pair(found: re.Match[str]) -> str:
+    if not is_secret(found["name"], found["value"]):
+        return found[0]
+    quote = found["q"]
+    return f"{quote}{found['name']}{quote}{found['colon']}{quote}{HIDDEN}{quote}"
+
+
+def _query_pair(found: re.Match[str]) -> str:
+    name = found["name"]
+    secret = _plain(name) in _IN_A_QUERY or is_secret(name, found["value"])
+    return f"{found['head']}{HIDDEN}" if secret else found[0]
+
+
+@lru_cache(maxsize=1024)
+def _plain(name: str) -> str:
+    """The name in small letters with underscores, whether it is a header, an option or a field."""
+    return _CAMEL.sub("_", name).replace("-", "_").replace(".", "_").lower()
+
+
+def _take_out(value: JsonValue, steps: list[str]) -> None:
+    step, rest = steps[0], steps[1:]
+    if isinstance(value, dict):
+        _from_object(cast("dict[str, Any]", value), step, rest)
+    elif isinstance(value, list):
+        items = cast("list[Any]", value)
+        numbered = step.lstrip("-").isdecimal()
+        inner = rest if numbered or step == "*" else steps
+        for item in items[int(step) :][:1] if numbered else items:
+            if inner:
+                _take_out(item, inner)
+        if not inner:
+            _clear(items, step)
+
+
+def _from_object(fields: dict[str, Any], step: str, rest: list[str]) -> None:
+    names = list(fields) if step == "*" else [step] if step in fields else []
+    for name in names:
+        if rest:
+            _take_out(fields[name], rest)
+        else:
+            del fields[name]
+
+
+def _clear(items: list[Any], step: str) -> None:
+    """Items are blanked, not removed: the numbers of the others stay as they are."""
+    places = range(len(items)) if step == "*" else [int(step)]
+    for place in places:
+        if -len(items) <= place < len(items):
+            items[place] = None

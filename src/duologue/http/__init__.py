@@ -1,0 +1,43 @@
+"""HTTP for everything in Duologue that calls another service.
+
+One client per event loop, a deadline for the whole exchange, bodies of bounded size, server-sent events, and a guard
+that keeps URLs typed by other people out of the network that Duologue runs in. What a status or a body means is up to
+the caller.
+
+Importing this package does not import ``httpx``; the first request does.
+"""
+
+from __future__ import annotations
+
+from duologue.http._addresses import ForbiddenAddressError, check_headers, is_public, parse_url, port_of, shown_url
+from duologue.http._exchange import (
+    MAX_BODY_BYTES,
+    BrokenResponseError,
+    HttpClients,
+    HttpError,
+    HttpRequest,
+    HttpResponse,
+    HttpTimeoutError,
+    NoResponseError,
+    ResponseTooLargeError,
+)
+from duologue.http._loops import PerLoop
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "BrokenResponseError",
+    "ForbiddenAddressError",
+    "HttpClients",
+    "HttpError",
+    "HttpRequest",
+    "HttpResponse",
+    "HttpTimeoutError",
+    "NoResponseError",
+    "PerLoop",
+    "ResponseTooLargeError",
+    "check_headers",
+    "is_public",
+    "parse_url",
+    "port_of",
+    "shown_url",
+]

@@ -1,0 +1,116 @@
+"""Which URLs and headers can be used, and which hosts are on the public internet."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from duologue.errors import ConfigurationError
+
+_PORTS = {"http": 80, "https": 443}
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class ForbiddenAddressError(ValueError):
+    """A host name that resolves to a private, loopback or otherwise special address."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where to connect, and what the request has to carry to be understood there."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    extensions: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def parse_url(url: str, what: str = "the URL of an agent") -> SplitResult:
+    """Split an http or https URL.
+
+    Args:
+        url: as somebody typed it.
+        what: what the URL is for, for the error.
+
+    Raises:
+        ConfigurationError: it is something else, or holds a user or password.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in _PORTS and bool(parts.hostname) and port_of(parts) > 0
+    except ValueError:
+        usable = False
+        parts = SplitResult("", "", "", "", "")
+    if not usable:
+        raise ConfigurationError(
+            f"{what} must look like http://host:port/path or https://…; found '{shown_url(parts)}'"
+        )
+    if parts.username is not None:
+        raise ConfigurationError(
+            f"{what} must not contain a user or password (at '{shown_url(parts)}'); "
+            "pass them as the header 'Authorization'"
+        )
+    return parts
+
+
+def port_of(url: SplitResult) -> int:
+    """The port, by the scheme where none is given."""
+    return _PORTS[url.scheme] if url.port is None else url.port
+
+
+def shown_url(url: SplitResult) -> str:
+    """The URL as it may be shown: without its query, user and password, which may be secret."""
+    host = url.netloc.rpartition("@")[2]
+    return url._replace(netloc=host, query="…" if url.query else "", fragment="").geturl()
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers, if they can be sent. Raises ConfigurationError, which does not show their values."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"{name!r} is not a valid HTTP header name")
+        if not (value.isascii() and value.isprintable()):
+            raise ConfigurationError(f"the value of the header '{name}' must be printable ASCII (it is not shown here)")
+    return dict(headers)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the public internet; an IPv4 address inside an IPv6 one decides for it."""
+    ip = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is not None:
+            return is_public(str(inner))
+        if ip in _NAT64:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+    return ip.is_global and not ip.is_multicast
+
+
+async def public_target(url: SplitResult) -> Target:
+    """The way to a public address of that host and to no other.
+
+    The request goes to the address that was checked, not to the name: a moment later the name may resolve to another.
+
+    Raises:
+        ForbiddenAddressError: the host has an address that is not public.
+        OSError: the name cannot be resolved.
+    """
+    host = url.hostname or ""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port_of(url), type=socket.SOCK_STREAM)
+    addresses = [str(entry[4][0]) for entry in found]
+    for address in addresses:
+        if not is_public(address):
+            raise ForbiddenAddressError(f"'{host}' leads to {address}, which is not a public address")
+    address = addresses[0]
+    netloc = f"{f'[{address}]' if ':' in address else address}:{port_of(url)}"
+    return Target(
+        url=url._replace(netloc=netloc).geturl(),
+        headers={"Host": url.netloc},
+        extensions={"sni_hostname": host},
+    )
