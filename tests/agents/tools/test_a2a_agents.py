@@ -1,12 +1,13 @@
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from duologue.agents.tools.toolbox import Toolbox
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, MissingExtraError
 from duologue.models.cassette import Cassette
 from duologue.specs.scenario import ToolPolicy
 from duologue.specs.suite import A2aAgent, Suite
@@ -171,18 +172,75 @@ async def test_card_is_found_under_both_names_and_at_the_root(desk_of: Any, web:
     ("result", "value"),
     [
         (
-            task("completed", artifacts=[{"parts": [TEXT]}, {"parts": [{"kind": "text", "text": "too"}]}]),
+            task(
+                "completed",
+                artifacts=[
+                    {"artifactId": "a", "parts": [TEXT]},
+                    {"artifactId": "b", "parts": [{"kind": "text", "text": "too"}]},
+                ],
+            ),
             "found it\ntoo",
         ),
         (task("completed", status={"message": message(TEXT)}), "found it"),
         (task("input-required", status={"message": message({"kind": "text", "text": "which year?"})}), "which year?"),
         (message({"kind": "data", "data": {"a": 1}}), {"a": 1}),
-        ({"role": "agent", "parts": [{"text": "newer"}]}, "newer"),
+        ({"role": "agent", "messageId": "m", "parts": [{"text": "no kinds"}]}, "no kinds"),
     ],
 )
 async def test_answer_of_a_real_agent_is_read(desk_of: Any, web: Any, result: Any, value: Any) -> None:
     serve(web, result)
     assert (await desk_of(suite=real(web.url))("a2a_research_summarise", {"query": "x"})).value == value
+
+
+async def test_numbers_and_files_of_a_real_agent_are_kept(desk_of: Any, web: Any) -> None:
+    serve(web, message({"kind": "data", "data": {"a": 1, "b": [0.5, {"c": 2}]}}))
+    answer = await desk_of(suite=real(web.url))("a2a_research_summarise", {"query": "x"})
+    assert json.loads(answer.content) == {"a": 1, "b": [0.5, {"c": 2}]}
+    assert "1.0" not in answer.content
+    serve(web, message({"kind": "file", "file": MAP}, {"kind": "file", "file": {"uri": "https://maps.test/m.pdf"}}))
+    answer = await desk_of(suite=real(web.url))("a2a_research_summarise", {"query": "x"})
+    image, file = answer.content
+    assert image["image_url"]["url"] == "data:image/png;base64,iVBORw=="
+    assert file["file"]["url"] == "https://maps.test/m.pdf"
+
+
+async def test_agent_of_protocol_version_1_is_asked_in_that_version(desk_of: Any, web: Any) -> None:
+    interfaces = [{"url": f"{web.url}/v1", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]
+    card = {**CARD, "supportedInterfaces": interfaces}
+    task = {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}}
+    serve(web, {"task": {**task, "artifacts": [{"artifactId": "a", "parts": [{"text": "new"}]}]}}, card=card)
+    assert (await desk_of(suite=real(web.url))("a2a_research_summarise", {"query": "x"})).value == "new"
+    asked = web.asked[-1]
+    assert (asked.target, asked.json["method"], asked.headers["a2a-version"]) == ("/v1", "SendMessage", "1.0")
+    assert asked.json["params"]["message"]["metadata"] == {"skillId": "summarise"}
+
+
+async def test_agent_without_an_interface_that_we_speak_is_an_error_answer(desk_of: Any, web: Any) -> None:
+    serve(web, card={**CARD, "url": web.url, "preferredTransport": "GRPC"})
+    answer = await desk_of(suite=real(web.url))("a2a_research_summarise", {"query": "x"})
+    assert "offers no JSON-RPC interface" in answer.error
+
+
+async def test_answers_of_a_real_agent_are_limited_in_size(
+    desk_of: Any, web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duologue.agents.tools.web.LONGEST_ANSWER", 2000)
+    serve(web, message({"kind": "text", "text": "x" * 3000}))
+    answer = await desk_of(suite=real(web.url))("a2a_research_summarise", {"query": "x"})
+    assert "longer than 2000 bytes" in answer.error
+
+
+async def test_redirects_of_a_real_agent_are_not_followed(desk_of: Any, web: Any) -> None:
+    web.answer = lambda asked: (307, "text/plain", b"elsewhere")
+    answer = await desk_of(suite=real(web.url, card=CARD))("a2a_research_summarise", {"query": "x"})
+    assert "HTTP 307" in answer.error
+
+
+async def test_real_agent_needs_the_extra(desk_of: Any, web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "a2a.client", None)
+    with pytest.raises(MissingExtraError, match=r"duologue\[a2a\]"):
+        await desk_of(suite=real(web.url))("a2a_research_summarise", {"query": "x"})
+    assert (await desk_of(suite=made_up())("a2a_research_summarise", {"query": "x"})).value == "short"
 
 
 @pytest.mark.parametrize(
@@ -195,10 +253,11 @@ async def test_answer_of_a_real_agent_is_read(desk_of: Any, web: Any, result: An
         ),
         ({"result": task("working")}, "the task is working"),
         ({"result": "text"}, "answered with neither a message nor a task"),
-        ({"result": {"kind": "task", "status": "odd", "artifacts": {"a": 1}}}, "the task is unknown"),
+        ({"result": {"kind": "task", "status": "odd", "artifacts": {"a": 1}}}, "does not follow the protocol"),
+        ({"result": message({"kind": "file", "file": {"bytes": "abc"}})}, "does not follow the protocol"),
         ({"card": []}, "its card cannot be read"),
-        ({"card": {"skills": ["summarise", None]}}, "tool not found"),
-        ({"card": {"skills": 5}}, "tool not found"),
+        ({"card": {"skills": ["summarise", None]}}, "its card cannot be read"),
+        ({"card": {"skills": 5}}, "its card cannot be read"),
         ({"places": []}, "its card cannot be read: tool research: GET"),
     ],
 )
@@ -261,7 +320,11 @@ async def test_signing_in_is_for_the_host_of_the_suite_only(
 ) -> None:
     monkeypatch.setenv("A2A_TOKEN", "token-4711")
     monkeypatch.setenv("A2A_KEY", "key-0815")
-    serve(web, card={**CARD, "url": "http://elsewhere.invalid/rpc"}, error={"message": "no token-4711 or key-0815"})
+    serve(
+        web,
+        card={**CARD, "url": "http://elsewhere.invalid/rpc"},
+        error={"code": -32000, "message": "no token-4711 or key-0815"},
+    )
     suite = real(web.url, auth={"scheme": "bearer", "token_env": "A2A_TOKEN"}, headers_from_env=["X-Key=A2A_KEY"])
     answer = await desk_of(suite=suite)("a2a_research_summarise", {"query": "x"})
     assert {asked.headers["authorization"] for asked in web.asked} == {"Bearer token-4711"}

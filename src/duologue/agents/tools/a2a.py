@@ -1,6 +1,6 @@
 """Agents that agents may call, one tool for each skill: ``a2a_<agent>_<skill>`` or ``a2a__<agent>__<skill>``.
 
-A made-up agent answers in this process, from the rules of the suite. A real one is asked in the A2A protocol, by HTTP.
+A mock agent answers in this process, from the rules of the suite. A remote one is asked in the A2A protocol, over HTTP.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from duologue.agents.tools.a2a_made_up import MadeUpAgent
+from duologue.agents.tools.a2a_mock import MockA2aAgent
 from duologue.agents.tools.answers import Occasion, Prepared, Result, Run, ToolFault
 from duologue.agents.tools.schemas import schema_of
 from duologue.messages import JsonValue
@@ -18,7 +18,7 @@ from duologue.models.base import ToolSpec
 from duologue.specs.suite import A2aAgent, Suite, ToolFilter
 
 if TYPE_CHECKING:
-    from duologue.agents.tools.a2a_remote import RemoteAgent
+    from duologue.agents.tools.a2a_client import RemoteAgent
     from duologue.agents.tools.web import Web
 
 _QUERY = {
@@ -50,17 +50,17 @@ class Callee(Protocol):
 
 
 class A2aAgents:
-    """The A2A agents of a suite. Cards of real agents are fetched when a name asks for it."""
+    """The A2A agents of a suite. Cards of remote agents are fetched when a name asks for it."""
 
     def __init__(self, suite: Suite, network: Callable[[], Web]) -> None:
-        self._remote = [(agent, _real(agent, network)) for agent in suite.a2a_agents if agent.url]
-        self._made_up = [agent for agent in suite.a2a_agents if not agent.url]
+        self._remote = [(agent, _remote_agent(agent, network)) for agent in suite.a2a_agents if agent.url]
+        self._mocks = [agent for agent in suite.a2a_agents if not agent.url]
         self._known: dict[str, Skill] | None = None
         self._prepared: dict[str, Prepared] = {}
 
     @property
     def remote(self) -> bool:
-        """Whether there are real agents."""
+        """Whether there are remote agents."""
         return bool(self._remote)
 
     @property
@@ -69,16 +69,16 @@ class A2aAgents:
         return {name for name in self._skills() if "__" not in name}
 
     def find(self, name: str) -> Prepared | None:
-        """The skill of a made-up agent; None if there is none of that name."""
+        """The skill of a mock agent; None if there is none of that name."""
         return self._prepared[name] if name in self._skills() else None
 
     def spec(self, name: str) -> ToolSpec | None:
-        """What a model is told of the skill of a made-up agent; None if there is none of that name."""
+        """What a model is told of the skill of a mock agent; None if there is none of that name."""
         skill = self._skills().get(name)
         return skill and ToolSpec(name=name, description=skill.description, parameters=_QUERY, strict=False)
 
     def also_called(self, name: str) -> tuple[str, ...]:
-        """The names of both forms that the skill of a real agent has under the name of the suite."""
+        """The names of both forms that the skill of a remote agent has under the name of the suite."""
         for written, _ in self._remote:
             owner = _slug(written.name)
             for mark in ("__", "_"):
@@ -88,14 +88,14 @@ class A2aAgents:
         return ()
 
     async def discover(self, name: str) -> Run | None:
-        """What runs the skill of a real agent; None if none of them has it. Raises ToolFault if one cannot be asked."""
+        """Runs the skill of a remote agent; None if none of them has it. Raises ToolFault if one cannot be asked."""
         async for agent, skill, known in self._remote_skills(name):
             if name in known:
                 return _asking(agent, skill.id, name)
         return None
 
     async def described(self, name: str) -> dict[str, Any] | None:
-        """Name, description and parameters of the skill of a real agent; None if none of them has it."""
+        """Name, description and parameters of the skill of a remote agent; None if none of them has it."""
         async for _, skill, known in self._remote_skills(name):
             if name in known:
                 return {"name": name, "description": skill.description, "parameters": _QUERY}
@@ -117,11 +117,11 @@ class A2aAgents:
             raise broken
 
     def _skills(self) -> dict[str, Skill]:
-        """The skills of made-up agents, by every name that they have."""
+        """The skills of mock agents, by every name that they have."""
         if self._known is None:
             self._known = known = dict[str, Skill]()
-            for written in self._made_up:
-                agent, card = MadeUpAgent(written), written.card or {}
+            for written in self._mocks:
+                agent, card = MockA2aAgent(written), written.card or {}
                 for skill in skills_in(card, written):
                     names = names_of(written, card, skill)
                     prepared = _prepared(names, skill, agent)
@@ -138,8 +138,8 @@ def _prepared(names: tuple[str, ...], skill: Skill, agent: Callee) -> Prepared:
     )
 
 
-def _real(agent: A2aAgent, network: Callable[[], Web]) -> RemoteAgent:
-    from duologue.agents.tools.a2a_remote import RemoteAgent
+def _remote_agent(agent: A2aAgent, network: Callable[[], Web]) -> RemoteAgent:
+    from duologue.agents.tools.a2a_client import RemoteAgent
 
     return RemoteAgent(agent, network())
 

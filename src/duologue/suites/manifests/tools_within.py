@@ -72,13 +72,13 @@ def _is_boxed(tool: Tool) -> bool:
 
 def _prepare_agent(agent: A2aAgent) -> None:
     if agent.url:
-        from duologue.agents.tools.a2a_remote import check_auth
+        from duologue.agents.tools.a2a_client import check_auth
 
         check_auth(agent)
         return
-    from duologue.agents.tools.a2a_made_up import MadeUpAgent
+    from duologue.agents.tools.a2a_mock import MockA2aAgent
 
-    MadeUpAgent(agent)
+    MockA2aAgent(agent)
 
 
 def _find_unset_token(agent: A2aAgent, problems: Problems) -> None:

@@ -1,4 +1,4 @@
-"""An agent that is made up from rules: the first that fits a question answers it."""
+"""A mock of an A2A agent, defined by rules in the suite: the first rule that matches a question answers it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from duologue.agents.tools.answers import Result, ToolFault
 from duologue.agents.tools.media import linked_part, media_part
 from duologue.checks.patterns import compiled, found
 from duologue.errors import ConfigurationError
-from duologue.messages import ContentPart
+from duologue.messages import ContentPart, JsonValue
 from duologue.specs.spec import EMPTY, Items, JsonObject, Spec
 from duologue.specs.suite import A2aAgent
 
@@ -55,7 +55,7 @@ class _Rule(Spec):
         return self.match.regex is None or found(self.match.regex, query) is not None
 
 
-class MadeUpAgent:
+class MockA2aAgent:
     """Answers from the rules of a suite.
 
     Raises:
@@ -75,17 +75,23 @@ class MadeUpAgent:
             raise ToolFault(f"agent {self._name}: no rule answers the skill '{skill}' to {query[:200]!r}")
         if rule.error is not None:
             raise ToolFault(f"agent {self._name}: {rule.error}")
-        return result_of(rule.response.parts if rule.response else rule.parts)
+        parts = rule.response.parts if rule.response else rule.parts
+        texts = [str(part["text"]) for part in parts if "text" in part]
+        data = [part["data"] for part in parts if "data" in part and "text" not in part]
+        return result_of(texts, data, [_media(part["file"]) for part in parts if "file" in part])
 
 
-def result_of(parts: Sequence[Mapping[str, Any]]) -> Result:
-    """The parts of an A2A message as a tool's result: texts joined by line breaks, data as JSON, files as media."""
-    texts = [str(part["text"]) for part in parts if "text" in part]
-    data = [part["data"] for part in parts if "data" in part and "text" not in part]
-    media = tuple(_media(part["file"]) for part in parts if "file" in part)
+def result_of(texts: Sequence[str], data: Sequence[JsonValue], media: Sequence[ContentPart]) -> Result:
+    """The parts of an A2A message as a tool's result.
+
+    Args:
+        texts: joined by line breaks.
+        data: given as JSON where there is no text; a single item by itself.
+        media: pictures, sounds and other files.
+    """
     if data and not texts:
-        return Result(value=data[0] if len(data) == 1 else data, parts=media)
-    return Result(value="\n".join(texts), parts=media)
+        return Result(value=data[0] if len(data) == 1 else list(data), parts=tuple(media))
+    return Result(value="\n".join(texts), parts=tuple(media))
 
 
 def _media(file: Mapping[str, Any]) -> ContentPart:
