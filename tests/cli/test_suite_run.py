@@ -18,8 +18,8 @@ from duologue.cli.app import invoke
 from duologue.cli.commands.suite_run import Request, run_suite
 from duologue.errors import SuiteError
 from duologue.suites.execution.observers import Observer
-from duologue.suites.execution.settings import Settings
 from duologue.suites.plan.build import Filters
+from duologue.suites.runner.options import RunOptions
 
 SUITE = """
 apiVersion: duologue/v1
@@ -124,7 +124,7 @@ def test_who_watches_gives_the_terminal_back_whatever_happens(tmp_path: Path) ->
             closed.append(True)
 
     with pytest.raises(SuiteError):
-        run_suite(str(tmp_path / "nowhere.yaml"), Request(filters=Filters(), settings=Settings()), [Watching()])
+        run_suite(str(tmp_path / "nowhere.yaml"), Request(filters=Filters(), settings=RunOptions()), [Watching()])
     assert closed == [True]
 
 

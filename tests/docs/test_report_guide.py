@@ -12,7 +12,7 @@ import pytest
 
 from duologue.cli.app import invoke
 from duologue.reports.formats import FORMATS
-from duologue.suites.results.groups import Group
+from duologue.suites.results.execution import Group
 from duologue.suites.results.run import GuardrailResult, MediaResult, MessageResult, RunResult, Spent, WorkflowResult
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "reports.md").read_text("utf-8")

@@ -9,14 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from duologue.specs.choosing import (
-    agents_of,
-    personas_named,
-    personas_of,
-    perturbations_of,
-    regions_of,
-    trials_of,
-)
 from duologue.specs.content import Media, Part
 from duologue.specs.participants import Agent, Persona, is_model_name
 from duologue.specs.paths import matching_files, rebased, rebased_path, shown_path, written_paths
@@ -24,6 +16,14 @@ from duologue.specs.prompt import Prompt, Tool
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.speaking import Duplex
 from duologue.specs.suite import Suite
+from duologue.suites.plan.matrix import (
+    agents_of,
+    personas_named,
+    personas_of,
+    perturbations_of,
+    regions_of,
+    trials_of,
+)
 
 
 def agent(name, **fields):

@@ -16,7 +16,7 @@ from duologue.messages import text_of
 from duologue.runs.store.encoding import encoded_run
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.replay import Recording, read_recordings
-from duologue.suites.runner.fold import run_result
+from duologue.suites.results.from_journal import run_result
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from duologue.reports.format import plural
-from duologue.suites.results.execution import ExecutionResult
-from duologue.suites.results.groups import Group
+from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, RunResult, Spent, total_spent
 
 _LOWEST = 3

@@ -22,9 +22,8 @@ from duologue.reports.aggregates import errors_allowed, excused, undecided_allow
 from duologue.reports.escaping import cut, xml_text
 from duologue.runs.store.writing import replace_file
 from duologue.suites.plan.cases import TestCase
-from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import Failure, cited, failures_of, reason_of
-from duologue.suites.results.groups import Group
 from duologue.suites.results.run import RunResult
 
 _LAST = 4

@@ -17,9 +17,8 @@ from duologue.reports.escaping import markdown_block, one_line
 from duologue.reports.escaping import markdown_text as md
 from duologue.reports.format import MARKS, duration, money, plural, share
 from duologue.runs.store.writing import replace_file
-from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import Failure, cited, failures_of, summary_of
-from duologue.suites.results.groups import Group
 from duologue.suites.results.run import SPENDERS, RunResult
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"

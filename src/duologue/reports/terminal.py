@@ -22,9 +22,8 @@ from duologue.reports.escaping import one_line, visible
 from duologue.reports.format import MARKS, OUTCOMES, STYLES, duration, money, plural, share
 from duologue.reports.metric_view import grades_of
 from duologue.runs.store.encoding import RUNS
-from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import Failure, cited, failures_of, summary_of
-from duologue.suites.results.groups import Group
 from duologue.suites.results.run import SPENDERS, MessageResult, RunResult
 
 _LISTED = 60

@@ -12,6 +12,8 @@ from duologue.specs.speaking import Duplex, Speech
 from duologue.specs.spec import EMPTY, Amount, Count, Items, JsonObject, Name, Resource, Share, Spec
 
 Capability = Literal["text", "streaming", "vision", "tools", "json", "audio", "video", "documents"]
+DEFAULT_REGION = "default"
+"""Of scenarios and suites that name none."""
 
 
 class ToolFailure(Spec):

@@ -1,4 +1,4 @@
-"""Suites: scenarios, agents and checks as data, planned as a matrix, played many at once, told in one result.
+"""Suites: scenarios, agents and checks as data, planned as a matrix, run many at once, with one result.
 
     from duologue.suites import Engine, Filters
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from duologue.specs.suite import Suite as Suite
     from duologue.suites.execution.engine import Engine as Engine
     from duologue.suites.execution.observers import Observer as Observer
-    from duologue.suites.execution.settings import Settings as Settings
     from duologue.suites.manifests.loading import Report as Report
     from duologue.suites.manifests.loading import load as load
     from duologue.suites.manifests.loading import validate as validate
@@ -44,8 +43,10 @@ if TYPE_CHECKING:
     from duologue.suites.plan.estimate import estimate as estimate
     from duologue.suites.results.execution import Allowance as Allowance
     from duologue.suites.results.execution import ExecutionResult as ExecutionResult
-    from duologue.suites.results.groups import Group as Group
+    from duologue.suites.results.execution import Group as Group
     from duologue.suites.results.run import RunResult as RunResult
+    from duologue.suites.runner.options import RunOptions as RunOptions
+    from duologue.suites.runner.options import Settings as Settings
 
 _HOMES = {
     "Agent": "duologue.specs.participants",
@@ -56,7 +57,7 @@ _HOMES = {
     "Estimate": "duologue.suites.plan.estimate",
     "ExecutionResult": "duologue.suites.results.execution",
     "Filters": "duologue.suites.plan.build",
-    "Group": "duologue.suites.results.groups",
+    "Group": "duologue.suites.results.execution",
     "Judge": "duologue.specs.participants",
     "Model": "duologue.specs.participants",
     "Observer": "duologue.suites.execution.observers",
@@ -66,9 +67,10 @@ _HOMES = {
     "Replay": "duologue.specs.suite",
     "Report": "duologue.suites.manifests.loading",
     "ResponseFile": "duologue.models.mock.file",
+    "RunOptions": "duologue.suites.runner.options",
     "RunResult": "duologue.suites.results.run",
     "Scenario": "duologue.specs.scenario",
-    "Settings": "duologue.suites.execution.settings",
+    "Settings": "duologue.suites.runner.options",
     "Simulator": "duologue.specs.participants",
     "Suite": "duologue.specs.suite",
     "TestCase": "duologue.suites.plan.cases",

@@ -14,8 +14,7 @@ from duologue.models.prices import cost_beforehand
 from duologue.specs.participants import Pricing
 from duologue.specs.running import Spending
 from duologue.suites import Agent, CheckSpec, Defaults, Engine, Model, Prompt, Scenario, Settings, Suite, Turn
-from duologue.suites.runner.shelf import LateModel
-from duologue.suites.runner.suite_model import suite_model
+from duologue.suites.runner.models import LateModel, suite_model
 from duologue.testing import ScriptedModel
 from duologue.vocabulary import RunStatus, Termination
 

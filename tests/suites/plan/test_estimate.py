@@ -8,8 +8,7 @@ import pytest
 
 from duologue.specs.suite import Suite
 from duologue.suites.plan import generate_plan
-from duologue.suites.plan.estimate import SECONDS, Estimate, estimate
-from duologue.suites.plan.workload import ANSWER_TOKENS, LINE_TOKENS, TOOL_ROUNDS
+from duologue.suites.plan.estimate import ANSWER_TOKENS, LINE_TOKENS, SECONDS, TOOL_ROUNDS, Estimate, estimate
 
 NOW = 1_770_000_000.0
 PRICED = {

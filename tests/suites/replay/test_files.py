@@ -11,7 +11,7 @@ from duologue.errors import ConfigurationError, SuiteError
 from duologue.specs.suite import Replay, Suite
 from duologue.suites import CheckSpec, Engine
 from duologue.suites.plan.build import generate_plan
-from duologue.suites.replay import RecordingShelf, find_recordings, read_recordings, replay_file
+from duologue.suites.replay import RecordingIndex, find_recordings, read_recordings, replay_file
 from duologue.vocabulary import RunStatus, Verdict
 
 FIXTURES = Path(__file__).parents[2] / "transcripts" / "fixtures"
@@ -84,7 +84,7 @@ def test_a_plan_has_a_case_for_each_recording_of_a_file(tmp_path: Path) -> None:
     shutil.copy(FIXTURES / "vapi-call.json", tmp_path / "calls")
     replay = Replay(name="old", recording="calls/*.json")
     suite = suite_with(tmp_path, replay)
-    shelf = RecordingShelf(suite)
+    shelf = RecordingIndex(suite)
     plan = generate_plan(suite, recordings=shelf.names, seed=1)
     names = [case.recording for case in plan.cases]
     assert names == ["calls/tau-airline.json", "calls/tau-airline.json#1", "calls/vapi-call.json"]
@@ -98,7 +98,7 @@ def test_a_plan_has_a_case_for_each_recording_of_a_file(tmp_path: Path) -> None:
 def test_each_file_of_a_shelf_is_read_once(tmp_path: Path) -> None:
     shutil.copy(FIXTURES / "tau-airline.json", tmp_path)
     replay = Replay(name="old", recording="tau-airline.json", format="tau_bench")
-    shelf = RecordingShelf(suite_with(tmp_path, replay))
+    shelf = RecordingIndex(suite_with(tmp_path, replay))
     first = shelf.open(replay, "tau-airline.json")
     (tmp_path / "tau-airline.json").unlink()
     assert shelf.open(replay, "tau-airline.json") is first

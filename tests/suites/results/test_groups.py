@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from duologue.journal.events import CheckEvaluated, CriterionDecision, JudgeDecided
 from duologue.suites.plan.cases import TestCase
-from duologue.suites.results.groups import CheckRate, Group, groups_of
+from duologue.suites.results.execution import CheckRate, Group, groups_of
 from duologue.suites.results.run import GuardrailResult, RunResult
 from duologue.vocabulary import CheckStatus, Decision, RunStatus, Verdict
 

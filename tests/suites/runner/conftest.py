@@ -14,8 +14,8 @@ import pytest
 from duologue.models.resolve import forget_models
 from duologue.specs.suite import Suite
 from duologue.suites.execution.engine import Engine
-from duologue.suites.execution.settings import Settings
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.runner.options import RunOptions
 
 FAKES = Path(__file__).parents[2] / "fakes"
 
@@ -77,7 +77,7 @@ Play = Callable[..., Any]
 def play(tmp_path: Path) -> Play:
     """Plays a suite that is given as data: ``await play(settings, agents=[…], scenarios=[…])``."""
 
-    async def run(settings: Settings | None = None, **spec: Any) -> ExecutionResult:
+    async def run(settings: RunOptions | None = None, **spec: Any) -> ExecutionResult:
         suite = Suite.model_validate({"name": "s", **spec}).within(tmp_path)
         async with Engine(suite=suite) as engine:
             return await engine.execute(engine.generate_plan(seed=1), settings)

@@ -20,10 +20,9 @@ from duologue.config.problems import Problems
 from duologue.messages import ContentPart
 from duologue.models.base import ToolSpec
 from duologue.models.cassette import Cassette
-from duologue.specs.choosing import DEFAULT_REGION
 from duologue.specs.participants import Agent, Model
 from duologue.specs.prompt import Prompt
-from duologue.specs.scenario import Scenario, Turn
+from duologue.specs.scenario import DEFAULT_REGION, Scenario, Turn
 from duologue.specs.suite import Suite, Workflow
 
 Varied = Mapping[str, str] | Iterable[tuple[str, str]]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from duologue.specs.choosing import DEFAULT_REGION
 from duologue.specs.prompt import Prompt
-from duologue.specs.scenario import Scenario
+from duologue.specs.scenario import DEFAULT_REGION, Scenario
 from duologue.suites.manifests.variables import PLACEHOLDER, values_for
 
 MOST_PASSES = 10

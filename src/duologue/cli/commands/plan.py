@@ -40,9 +40,9 @@ def plan(
     from duologue.cli.output import print_json
     from duologue.context import SystemClock
     from duologue.suites.execution.engine import Engine
-    from duologue.suites.execution.launch import DEFAULT_CONCURRENCY
     from duologue.suites.plan.build import Filters
     from duologue.suites.plan.estimate import estimate
+    from duologue.suites.runner.options import DEFAULT_CONCURRENCY
 
     engine = Engine.from_file(suite)
     filters = Filters(

@@ -120,8 +120,8 @@ def run(
     from duologue.cli.commands.suite_report import Shown, run_and_show
     from duologue.cli.commands.suite_run import Request
     from duologue.models.budget import Budget
-    from duologue.suites.execution.settings import Settings
     from duologue.suites.plan.build import Filters
+    from duologue.suites.runner.options import RunOptions
 
     return run_and_show(
         target,
@@ -135,7 +135,7 @@ def run(
                 tags=tag,
                 labels=label,
             ),
-            settings=Settings(
+            settings=RunOptions(
                 concurrency=jobs,
                 run_timeout=run_timeout,
                 max_turns=max_turns,

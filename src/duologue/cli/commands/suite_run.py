@@ -18,10 +18,10 @@ from duologue.runs.store.folder_lock import claimed
 from duologue.runs.store.reader import Unfinished, unfinished
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.observers import Observer
-from duologue.suites.execution.settings import Settings
 from duologue.suites.plan.build import Filters
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.runner.options import RunOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Request:
     """
 
     filters: Filters
-    settings: Settings
+    settings: RunOptions
     mock: str | None = None
     trials: int | None = None
     seed: int | None = None
@@ -109,7 +109,7 @@ def _tell_of_idle_answers(engine: Engine) -> None:
         sys.stderr.write(f"{clean(str(problem))}\n")
 
 
-def _planned(engine: Engine, request: Request) -> tuple[Plan, Settings]:
+def _planned(engine: Engine, request: Request) -> tuple[Plan, RunOptions]:
     """What is run, and the name of the execution."""
     if request.resume is not None:
         earlier = _earlier(request.resume, engine, request)
@@ -166,7 +166,7 @@ def unfinished_or_done(folder: Path) -> ExecutionResult:
     raise ConfigurationError(f"{folder} has no {INDEX}: {why}")
 
 
-def _folder(engine: Engine, request: Request, settings: Settings) -> Path:
+def _folder(engine: Engine, request: Request, settings: RunOptions) -> Path:
     if request.resume is not None:
         return request.resume
     if request.out is not None:

@@ -17,9 +17,8 @@ from duologue.reports.html.media import Media
 from duologue.reports.metric_view import grades_of
 from duologue.runs.store.encoding import group_data, line_of, spent_data
 from duologue.suites.plan.cases import TestCase
-from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import failures_of
-from duologue.suites.results.groups import Group
 from duologue.suites.results.run import SPENDERS, MessageResult, RunResult, Spent
 from duologue.vocabulary import CheckStatus, Decision
 

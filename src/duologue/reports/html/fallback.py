@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from duologue.reports.aggregates import matrix
 from duologue.reports.escaping import cut, html_text
 from duologue.reports.format import MARKS, duration, money, plural
-from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import failures_of
-from duologue.suites.results.groups import Group
 
 _LONGEST = 600
 _MOST = 200

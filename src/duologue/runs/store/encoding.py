@@ -22,9 +22,8 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from duologue.errors import ConfigurationError
 from duologue.suites.plan.cases import Plan, TestCase
-from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import reason_of
-from duologue.suites.results.groups import Group
 from duologue.suites.results.run import RunResult, Spent, total_spent
 
 if TYPE_CHECKING:

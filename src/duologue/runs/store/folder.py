@@ -14,9 +14,9 @@ from duologue.runs.store.writing import replace_bytes
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.media import MEDIA
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.media_files import MEDIA
-from duologue.suites.runner.play import JOURNALS, PARTIAL
+from duologue.suites.runner.case_run import JOURNALS, PARTIAL
 
 
 class ResultFolder(Observer):

@@ -21,9 +21,9 @@ from duologue.models.mock.generate import DONE
 from duologue.runs.store.encoding import RUNS, decoded_case
 from duologue.runs.store.reader import read_run_file
 from duologue.suites.plan.cases import TestCase
+from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import MessageResult, RunResult
-from duologue.suites.runner.fold import run_result
-from duologue.suites.runner.play import JOURNALS
+from duologue.suites.runner.case_run import JOURNALS
 from duologue.vocabulary import RunStatus
 
 

@@ -18,7 +18,7 @@ from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, decoded_plan, deco
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.play import JOURNALS, PARTIAL
+from duologue.suites.runner.case_run import JOURNALS, PARTIAL
 from duologue.vocabulary import RunStatus
 
 

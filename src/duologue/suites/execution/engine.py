@@ -1,8 +1,12 @@
-"""The engine of a suite: plan it, execute it, have its results. What ``duologue run`` uses, and code that embeds it.
+"""The engine of a suite: plan it, execute it, get its results. ``duologue run`` uses it, and so can your own code.
 
-async with Engine.from_file("suite.yaml") as engine:
-plan = engine.generate_plan(Filters(tags=["smoke"]))
-execution = await engine.execute(plan)
+::
+
+    async with Engine.from_file("suite.yaml") as engine:
+        plan = engine.generate_plan(Filters(tags=["smoke"]))
+        execution = await engine.execute(plan)
+
+Agents and models that exist already in a program take the place of what the suite says of them.
 """
 
 from __future__ import annotations
@@ -17,29 +21,84 @@ from pathlib import Path
 from platform import platform, python_version
 from typing import TYPE_CHECKING, Any, Self
 
+from duologue.config.problems import Problems, hint, listed
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
+from duologue.models.base import Model
 from duologue.models.budget import Amount, Ledger, ledger_for
+from duologue.specs.participants import Agent as AgentSpec
+from duologue.specs.participants import Model as ModelSpec
 from duologue.specs.suite import Replay, Suite
-from duologue.suites.execution.launch import DEFAULT_CONCURRENCY, Launch
+from duologue.suites.execution.launch import Launch
 from duologue.suites.execution.observers import Observer, Observers
-from duologue.suites.execution.parts import Parts, joined, parts_of
-from duologue.suites.execution.settings import Settings
+from duologue.suites.manifests.assembling import Draft
 from duologue.suites.manifests.loading import load
+from duologue.suites.manifests.validating import validated
 from duologue.suites.plan.build import Filters, generate_plan
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.choosing_evals import with_evals
-from duologue.suites.runner.play import JOURNALS, Options, Player
-from duologue.suites.runner.shelf import ModelShelf
+from duologue.suites.runner.case_run import JOURNALS, CaseRunner, Execution
+from duologue.suites.runner.models import SuiteModels
+from duologue.suites.runner.options import RunOptions
+from duologue.suites.runner.python_agents import MakeAgent, agent_maker
 
 if TYPE_CHECKING:
     from duologue.agents.tools.toolbox import Toolbox
     from duologue.conversation.streaming import StreamChunk
-    from duologue.models.base import Model
     from duologue.models.mock.file import ResponseFile
-    from duologue.suites.replay import RecordingShelf
+    from duologue.suites.replay import RecordingIndex
+
+GIVEN = "given"
+"""Provider of a model that a program hands over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a program hands over, by the names that the suite uses.
+
+    Attributes:
+        agents: what makes each agent for a run.
+        models: models of agents, simulators and judges. In mock mode they are not asked.
+    """
+
+    agents: Mapping[str, MakeAgent] = field(default_factory=dict[str, MakeAgent])
+    models: Mapping[str, Model] = field(default_factory=dict[str, Model])
+
+
+def parts_of(agents: Mapping[str, Any], models: Mapping[str, Model]) -> Parts:
+    """The parts, looked at.
+
+    Args:
+        agents: by name an AgentAdapter, its class, a function that makes one, or a function of the AgentInput that
+            answers.
+        models: by name.
+
+    Raises:
+        TargetError: something else stands for an agent.
+    """
+    makers = {name: agent_maker(found, getattr(found, "__name__", name), name) for name, found in agents.items()}
+    return Parts(agents=makers, models=dict(models))
+
+
+def joined(suite: Suite, parts: Parts) -> Suite:
+    """The suite with an entry for each part that it does not name itself, found to be without mistakes.
+
+    Raises:
+        SuiteError: something in it leads nowhere.
+    """
+    agents = [_agent(name) for name in parts.agents if suite.named("agents", name) is None]
+    models = [ModelSpec(name=name, provider=GIVEN) for name in parts.models if suite.named("models", name) is None]
+    whole = suite.changed(agents=(*suite.agents, *agents), models=(*suite.models, *models)).within(suite.folder)
+    problems = Problems()
+    found = validated(Draft(suite=whole), problems)
+    problems.raise_errors()
+    assert found is not None
+    return found
+
+
+def _agent(name: str) -> AgentSpec:
+    return AgentSpec(name=name, target=f"{GIVEN}:agent")
 
 
 @dataclass(kw_only=True)
@@ -70,10 +129,10 @@ class Engine:
     _launch: Launch | None = None
 
     @cached_property
-    def _recordings(self) -> RecordingShelf:
-        from duologue.suites.replay import RecordingShelf
+    def _recordings(self) -> RecordingIndex:
+        from duologue.suites.replay import RecordingIndex
 
-        return RecordingShelf(self.suite)
+        return RecordingIndex(self.suite)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -138,7 +197,7 @@ class Engine:
         return self._recordings.names(replay)
 
     async def execute(
-        self, plan: Plan | None = None, settings: Settings | None = None, *, observers: Sequence[Observer] = ()
+        self, plan: Plan | None = None, settings: RunOptions | None = None, *, observers: Sequence[Observer] = ()
     ) -> ExecutionResult:
         """Run a plan to its end. One case never stops another, unless ``fail_fast`` is asked for.
 
@@ -150,16 +209,18 @@ class Engine:
         Returns:
             The results in plan order. If it is stopped or cancelled, as much as there is, with ``interrupted`` set.
         """
-        plan, settings, told = plan or self.generate_plan(), settings or Settings(), Observers(observers)
-        execution_id = settings.execution_id or new_execution_id(self.clock)
+        plan = plan or self.generate_plan()
+        options = (settings or RunOptions()).over(self.suite.defaults)
+        told = Observers(observers)
+        execution_id = options.execution_id or new_execution_id(self.clock)
         began, started_at = self.clock.monotonic(), datetime.fromtimestamp(self.clock.now(), UTC)
-        player = await self._player(execution_id, settings, told)
+        runner = await self._runner(execution_id, options, told)
         self._launch = launch = Launch(
-            player=player,
+            runner=runner,
             observers=told,
-            concurrency=min(self._concurrency(settings), max(len(plan), 1)),
-            fail_fast=settings.fail_fast,
-            known={run.case.identity: run for run in settings.known},
+            concurrency=min(options.concurrency or 1, max(len(plan), 1)),
+            fail_fast=options.fail_fast,
+            known={run.case.identity: run for run in options.known},
         )
         told.started(plan, execution_id)
         runs = await launch.run(plan.cases)
@@ -173,22 +234,24 @@ class Engine:
             started_at=started_at,
             seconds=self.clock.monotonic() - began,
             interrupted=launch.interrupted,
-            allowance=self._allowance(settings),
+            allowance=Allowance(undecided=_number(options.allow_undecided), errors=_number(options.allow_errors)),
             environment=self._environment(),
-            thresholds=_thresholds(plan, player),
+            thresholds=_thresholds(plan, runner),
             metrics_threshold=self.suite.defaults.metrics_threshold,
         )
         told.finished(execution)
         return execution
 
-    async def stream(self, case: TestCase, settings: Settings | None = None) -> AsyncGenerator[StreamChunk | RunResult]:
+    async def stream(
+        self, case: TestCase, settings: RunOptions | None = None
+    ) -> AsyncGenerator[StreamChunk | RunResult]:
         """Run a single test case and yield what happens in it; the last thing is its result.
 
         Leaving the iteration early cancels the run.
         """
-        settings = settings or Settings()
-        player = await self._player(settings.execution_id or new_execution_id(self.clock), settings, Observers(()))
-        async with aclosing(player.stream(case)) as happenings:
+        options = (settings or RunOptions()).over(self.suite.defaults)
+        runner = await self._runner(options.execution_id or new_execution_id(self.clock), options, Observers(()))
+        async with aclosing(runner.stream(case)) as happenings:
             async for happening in happenings:
                 if isinstance(happening, RunResult):
                     self.results[happening.run_id] = happening
@@ -204,57 +267,35 @@ class Engine:
         self._toolbox = None
         await self._open.aclose()
 
-    async def _player(self, execution_id: str, settings: Settings, told: Observers) -> Player:
+    async def _runner(self, execution_id: str, options: RunOptions, observers: Observers) -> CaseRunner:
         if self._toolbox is None:
             from duologue.agents.tools.toolbox import Toolbox
 
             self._toolbox = await self._open.enter_async_context(Toolbox(self.suite))
-        defaults = self.suite.defaults
-        options = Options(
-            folder=self.recordings,
-            run_timeout=settings.run_timeout,
-            max_turns=settings.max_turns,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-            run_budget=settings.run_budget or (defaults.run_budget.as_budget() if defaults.run_budget else None),
-            ledger=self._ledger(settings),
-            resuming=settings.resuming,
-            clock=self.clock,
-            on_event=told.event if told.wants_events else None,
-        )
-        shelf = ModelShelf(self.suite, mocks=self.mocks, mocking=self.mocking, given=self.parts.models)
-        return Player(
-            with_evals(self.suite, settings.eval_types),
-            execution_id=execution_id,
-            shelf=shelf,
+        return CaseRunner(
+            _with_evals(self.suite, options.eval_types),
+            execution=Execution(
+                id=execution_id,
+                options=options,
+                folder=self.recordings,
+                ledger=self._ledger(options),
+                clock=self.clock,
+                on_event=observers.event if observers.wants_events else None,
+            ),
+            models=SuiteModels(self.suite, mocks=self.mocks, mocking=self.mocking, given=self.parts.models),
             toolbox=self._toolbox,
             recordings=lambda: self._recordings,
-            options=options,
             given=self.parts.agents,
         )
 
-    def _ledger(self, settings: Settings) -> Ledger | None:
+    def _ledger(self, options: RunOptions) -> Ledger | None:
         """What all runs spend from; what was spent before the execution was cut off counts."""
-        limit = self.suite.defaults.budget
-        budget = settings.budget or (limit.as_budget() if limit else None)
-        if budget is None:
+        if options.budget is None:
             return None
-        ledger = ledger_for(budget, self.clock, owner="the execution")
-        for spent in (run.spent for run in settings.known):
+        ledger = ledger_for(options.budget, self.clock, owner="the execution")
+        for spent in (run.spent for run in options.known):
             ledger.count_earlier(Amount(money=spent.cost, tokens=spent.usage.total_tokens))
         return ledger
-
-    def _concurrency(self, settings: Settings) -> int:
-        chosen = settings.concurrency or self.suite.defaults.concurrency or DEFAULT_CONCURRENCY
-        if chosen < 1:
-            raise ConfigurationError(f"concurrency is {chosen}; expected at least 1")
-        return chosen
-
-    def _allowance(self, settings: Settings) -> Allowance:
-        defaults = self.suite.defaults
-        given = (settings.allow_undecided, defaults.allow_undecided), (settings.allow_errors, defaults.allow_errors)
-        undecided, errors = (_number(suite if asked is None else asked) for asked, suite in given)
-        return Allowance(undecided=undecided, errors=errors)
 
     def _environment(self) -> dict[str, Any]:
         from duologue import __version__
@@ -276,16 +317,40 @@ def new_execution_id(clock: Clock) -> str:
     return f"{stamp}-{RandomIds(clock).new('x')[-8:]}"
 
 
-def _number(value: int | str) -> int | None:
-    return None if value == "all" else int(value)
+def _number(value: int | str | None) -> int | None:
+    return None if value == "all" else int(value or 0)
 
 
-def _thresholds(plan: Plan, player: Player) -> dict[str, dict[str, float]]:
+def _thresholds(plan: Plan, runner: CaseRunner) -> dict[str, dict[str, float]]:
     """By group, the checks that need less than all trials."""
     found: dict[str, dict[str, float]] = {}
     for case in plan.cases:
         if case.kind == "scenario" and case.trial == 1:
-            shares = player.thresholds(case)
+            shares = runner.thresholds(case)
             if shares:
                 found[case.group] = shares
     return found
+
+
+def _with_evals(suite: Suite, types: Sequence[str] | None) -> Suite:
+    """The suite with the evals of those types only.
+
+    Args:
+        suite: whose packs and prompts have evals.
+        types: None for all, empty for none.
+
+    Raises:
+        ConfigurationError: no eval is of that type.
+    """
+    if types is None:
+        return suite
+    known = {spec.type for spec in (*suite.pack_evals, *(item for prompt in suite.prompts for item in prompt.evals))}
+    for name in types:
+        if name not in known:
+            message = f"the suite '{suite.name}' has no eval of type '{name}'{hint(name, known)}"
+            raise ConfigurationError(f"{message} It has {listed(sorted(known))}.")
+    prompts = (
+        prompt.changed(evals=tuple(item for item in prompt.evals if item.type in types)) for prompt in suite.prompts
+    )
+    chosen = tuple(item for item in suite.pack_evals if item.type in types)
+    return suite.changed(pack_evals=chosen, prompts=tuple(prompts)).within(suite.folder)

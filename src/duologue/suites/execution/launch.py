@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from duologue.suites.execution.observers import Observers
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.play import Cancelled, Player
+from duologue.suites.runner.case_run import CaseCancelled, CaseRunner
 
-DEFAULT_CONCURRENCY = 8
-"""Test cases at once, unless the suite or the command line says otherwise."""
 _BAD = {"fail", "error"}
 
 
@@ -21,16 +19,16 @@ class Launch:
     """One launch of a plan.
 
     Attributes:
-        player: plays a case.
+        runner: runs a case.
         observers: are told.
         concurrency: cases at once.
         fail_fast: begin no further case after one that failed or broke.
         known: results of cases that need not be run again, by their identity.
     """
 
-    player: Player
+    runner: CaseRunner
     observers: Observers
-    concurrency: int = DEFAULT_CONCURRENCY
+    concurrency: int = 1
     fail_fast: bool = False
     known: Mapping[str, RunResult] = field(default_factory=dict[str, RunResult])
     interrupted: bool = False
@@ -88,8 +86,8 @@ class Launch:
     async def _one(self, case: TestCase) -> None:
         self.observers.run_started(case)
         try:
-            result = await self.player.play(case)
-        except Cancelled as cancelled:
+            result = await self.runner.run(case)
+        except CaseCancelled as cancelled:
             self._keep(cancelled.result)
             raise
         self._keep(result)

@@ -8,13 +8,13 @@ from typing import Any
 
 from duologue.config.positions import Position
 from duologue.config.problems import Problems, listed, unknown
-from duologue.specs.choosing import agents_of, personas_of, perturbations_of, regions_of, trials_of
 from duologue.specs.participants import READY_MODELS, is_model_name
 from duologue.specs.prompt import Prompt
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.spec import Spec
 from duologue.specs.suite import Suite, Workflow
 from duologue.suites.manifests.assembling import SECTIONS
+from duologue.suites.plan.matrix import agents_of, personas_of, perturbations_of, regions_of, trials_of
 
 _MOST_CASES = 1_000_000
 """Test cases of one scenario; more is a slip of the keyboard."""

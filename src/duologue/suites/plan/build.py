@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from duologue.config.problems import hint, listed
 from duologue.context import derive_seed, fresh_seed
 from duologue.errors import ConfigurationError
-from duologue.specs.choosing import (
+from duologue.specs.scenario import Scenario
+from duologue.specs.suite import Replay, Suite
+from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.matrix import (
     agents_of,
     number_of_perturbations,
     personas_of,
@@ -20,9 +23,6 @@ from duologue.specs.choosing import (
     regions_of,
     trials_of,
 )
-from duologue.specs.scenario import Scenario
-from duologue.specs.suite import Replay, Suite
-from duologue.suites.plan.cases import Plan, TestCase
 
 MOST_CASES = 1_000_000
 """A plan of more test cases is a mistake in the suite."""

@@ -5,7 +5,7 @@
 What was recorded is not asked for again: no agent is called, no tool is run, no key is needed but those of judges.
 """
 
-from duologue.suites.replay.files import RecordingShelf, Replayed, replay_file
+from duologue.suites.replay.files import RecordingIndex, Replayed, replay_file
 from duologue.suites.replay.play import prepare_replay, replay
 from duologue.transcripts.reading import find_recordings, read_recordings
 from duologue.transcripts.recording import RecordedCall, RecordedMessage, Recording
@@ -14,7 +14,7 @@ __all__ = [
     "RecordedCall",
     "RecordedMessage",
     "Recording",
-    "RecordingShelf",
+    "RecordingIndex",
     "Replayed",
     "find_recordings",
     "prepare_replay",

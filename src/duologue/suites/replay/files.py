@@ -1,4 +1,4 @@
-"""Judge whole files of recordings again: the function for users, and the shelf that suites take recordings from."""
+"""Judge whole files of recordings again: the function for users, and the index of a suite's recordings."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def replay_file(
     return [task.result() for task in tasks]
 
 
-class RecordingShelf:
+class RecordingIndex:
     """The recordings of a suite's replays, by the names that a plan keeps. Each file is read once.
 
     A name is the path of the file relative to the suite, with ``#`` and a number for the second and later recordings

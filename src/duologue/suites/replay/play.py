@@ -7,6 +7,7 @@ comes to. Nobody speaks, no tool is called, and no model is asked but those of t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any, NoReturn
@@ -67,21 +68,55 @@ def prepare_replay(
     """
     base = config or effective_config(verbose=False)
     settings = base.model_copy(update={"record": record}) if record is not None else base
-    judges = [judge] if isinstance(judge, AgentAdapter) else list(judge or ())
+    parts = replay_parts(recording, checks=checks, turn_checks=turn_checks, judge=judge)
     return ScenarioExecutor(
         name or recording.name,
         recording.description if description is None else description,
-        [*(_participant(item) for item in recording.participants), *(_checked_judge(item) for item in judges)],
-        _script(recording, bool(judges)),
-        checks=[*(_of_turns(check) for check in turn_checks), *checks],
+        parts.agents,
+        parts.script,
+        checks=parts.checks,
         set_id=set_id,
         batch_run_id=batch_run_id,
-        metadata={**(metadata or {}), "recording": facts_of(recording)},
+        metadata={**(metadata or {}), "recording": parts.facts},
         config=settings,
         context=context,
         budget=budget,
         ledger=ledger,
         listeners=listeners,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayParts:
+    """A recording as the parts of a run.
+
+    Attributes:
+        agents: who took part, and the judges of today.
+        script: puts what was recorded into the journal, then asks the judges.
+        checks: of turns and of the conversation.
+        facts: where the recording comes from.
+    """
+
+    agents: tuple[AgentAdapter, ...]
+    script: tuple[ScriptStep, ...]
+    checks: tuple[Check, ...]
+    facts: Mapping[str, Any]
+
+
+def replay_parts(
+    recording: Recording,
+    *,
+    checks: Sequence[CheckLike] = (),
+    turn_checks: Sequence[CheckLike] = (),
+    judge: AgentAdapter | Sequence[AgentAdapter] | None = None,
+) -> ReplayParts:
+    """Participants, script and checks with which a recording is judged again; see :func:`prepare_replay`."""
+    judges = [judge] if isinstance(judge, AgentAdapter) else list(judge or ())
+    return ReplayParts(
+        agents=(*map(_participant, recording.participants), *map(_checked_judge, judges)),
+        script=tuple(_script(recording, bool(judges))),
+        checks=(*map(_of_turns, turn_checks), *map(as_check, checks)),
+        facts=facts_of(recording),
     )
 
 

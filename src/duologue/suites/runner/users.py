@@ -1,10 +1,10 @@
-"""The simulated user of a suite: for each turn the persona that the turn asks for, played by the turn's simulator."""
+"""The simulated user of a suite: for each turn the persona that the turn names, played by the turn's simulator."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from duologue.agents.users.persona import Persona
+from duologue.agents.users.persona import Level, Persona
 from duologue.config.problems import nearest
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
@@ -14,8 +14,8 @@ from duologue.models.ask import ask
 from duologue.models.base import ModelRequest
 from duologue.specs.participants import Persona as PersonaSpec
 from duologue.specs.scenario import Scenario, Turn
-from duologue.suites.runner.persona import instruction_of, persona_of
-from duologue.suites.runner.shelf import ModelShelf
+from duologue.specs.suite import Suite
+from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import AgentRole
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class SuiteUser(AgentAdapter):
     """Plays the user in one run. ``turn_spec`` says what is asked for now; None for a free conversation.
 
     Args:
-        shelf: has the models.
+        models: has the models.
         scenario: what is rehearsed.
         persona: of the test case; turns may name another.
         region: of the test case, for the templates of personas.
@@ -37,9 +37,9 @@ class SuiteUser(AgentAdapter):
 
     role: ClassVar[AgentRole] = AgentRole.USER
 
-    def __init__(self, shelf: ModelShelf, scenario: Scenario, *, persona: str | None, region: str) -> None:
+    def __init__(self, models: SuiteModels, scenario: Scenario, *, persona: str | None, region: str) -> None:
         self.turn_spec: Turn | None = None
-        self._shelf = shelf
+        self._models = models
         self._scenario = scenario
         self._persona = persona
         self._region = region
@@ -75,15 +75,15 @@ class SuiteUser(AgentAdapter):
     def _simulator(self, turn: Turn | None) -> str | None:
         if turn and turn.simulator:
             return turn.simulator
-        simulators = self._shelf.suite.simulators
+        simulators = self._models.suite.simulators
         return simulators[0].name if simulators else None
 
     def _actor(self, persona: str | None, simulator: str | None) -> AgentAdapter:
         spec = self._persona_spec(persona)
-        held = self._shelf.suite.named("simulators", simulator)
+        held = self._models.suite.named("simulators", simulator)
         model = held.model if held else None
-        if self._shelf.mocking or (model is not None and self._shelf.is_mock(model)):
-            return LineReader(self._shelf.lines(model or "simulator", scenario=self._scenario.name, persona=persona))
+        if self._models.mocking or (model is not None and self._models.is_mock(model)):
+            return LineReader(self._models.lines(model or "simulator", scenario=self._scenario.name, persona=persona))
         return self._simulated(spec, model)
 
     def _simulated(self, spec: PersonaSpec | None, model: str | None) -> AgentAdapter:
@@ -96,10 +96,10 @@ class SuiteUser(AgentAdapter):
             seed = spec.seed if seed is None else seed
         extra: dict[str, Any] = {} if seed is None else {"seed": seed}
         return UserSimulatorAgent(
-            model=self._shelf.model(model, scenario=self._scenario.name) if model else None,
+            model=self._models.model(model, scenario=self._scenario.name) if model else None,
             temperature=temperature,
             persona=persona_of(spec) if spec else Persona(),
-            system_prompt=instruction_of(spec, self._shelf.suite, self._region) if spec else None,
+            system_prompt=instruction_of(spec, self._models.suite, self._region) if spec else None,
             goal=self._scenario.goal,
             **extra,
         )
@@ -107,9 +107,9 @@ class SuiteUser(AgentAdapter):
     def _persona_spec(self, name: str | None) -> PersonaSpec | None:
         if name is None:
             return None
-        found = self._shelf.suite.named("personas", name)
+        found = self._models.suite.named("personas", name)
         if found is None:
-            known = [item.name for item in self._shelf.suite.personas]
+            known = [item.name for item in self._models.suite.personas]
             raise ConfigurationError(f"the suite has no persona '{name}'{nearest(name, known)}")
         return found
 
@@ -132,3 +132,90 @@ class LineReader(AgentAdapter):
         line: Message | str = {"role": "user", "content": content} if isinstance(content, list) else answer.text
         done = self._model.done(input.messages)
         return UserDone(reason=done, message=line or None) if done else line
+
+
+_LEVELS: dict[str, Level] = {
+    **dict.fromkeys(("low", "short", "terse", "brief"), "low"),
+    **dict.fromkeys(("medium", "normal", "moderate"), "medium"),
+    **dict.fromkeys(("high", "long", "verbose", "detailed"), "high"),
+}
+_BASE = {"context_slot": "", "domain_hint": "general", "user_context": "user"}
+_GOALS = "Interact naturally and helpfully"
+_CONSTRAINTS = "Be respectful and constructive"
+_NESTED = 10
+"""Variables within values of variables are filled in so often."""
+
+
+def persona_of(spec: PersonaSpec) -> Persona:
+    """The persona as a simulator takes it."""
+    style = spec.style
+    return Persona(
+        description=spec.description,
+        language=spec.language or "",
+        goals=spec.goals,
+        constraints=spec.constraints,
+        traits=style.friction_tags if style else (),
+        verbosity=_level(style.verbosity) if style else None,
+        challenge=_level(style.challenge_level) if style else None,
+        facts=spec.facts,
+    )
+
+
+def instruction_of(spec: PersonaSpec, suite: Suite, region: str) -> str | None:
+    """The persona's own instruction for the simulator, filled in; None if it has none.
+
+    Raises:
+        ConfigurationError: a variable that it must have has no value, or a fragment cannot be read.
+    """
+    if spec.system_prompt is not None:
+        return spec.system_prompt
+    if spec.system_template is None:
+        return None
+    return _filled(spec, suite, region)
+
+
+def _filled(spec: PersonaSpec, suite: Suite, region: str) -> str:
+    values = {**spec.optional_vars, **_BASE, **_described(spec), "region": region, **_fragments(spec, suite)}
+    lacking = [name for name in spec.required_vars if not values.get(name)]
+    if lacking:
+        raise ConfigurationError(
+            f"the persona '{spec.name}' needs the variable '{lacking[0]}', which has no value: give it one in "
+            "optional_vars"
+        )
+    text = spec.system_template or ""
+    for _ in range(_NESTED):
+        before = text
+        for name, value in values.items():
+            text = text.replace("{{" + name + "}}", value)
+        if text == before:
+            break
+    return text
+
+
+def _described(spec: PersonaSpec) -> dict[str, str]:
+    style = spec.style
+    return {
+        "persona_goals": ", ".join(spec.goals) or _GOALS,
+        "persona_constraints": ", ".join(spec.constraints) or _CONSTRAINTS,
+        "verbosity": (style.verbosity if style else None) or "medium",
+        "challenge_level": (style.challenge_level if style else None) or "medium",
+        "friction_tags": (", ".join(style.friction_tags) if style else "") or "none",
+    }
+
+
+def _fragments(spec: PersonaSpec, suite: Suite) -> dict[str, Any]:
+    texts: dict[str, str] = {}
+    for fragment in spec.fragments:
+        if fragment.path is None:
+            continue
+        try:
+            texts[fragment.name] = suite.path(fragment.path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            if fragment.required:
+                told = f"the fragment '{fragment.name}' ({fragment.path}) cannot be read: {error}"
+                raise ConfigurationError(f"the persona '{spec.name}': {told}") from error
+    return texts
+
+
+def _level(word: str | None) -> Level | None:
+    return _LEVELS.get(word.lower()) if word else None

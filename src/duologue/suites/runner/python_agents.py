@@ -1,26 +1,29 @@
 """Agents that are Python code: ``module:name`` or ``file.py:name`` as a suite writes it.
 
-The name stands for an :class:`AgentAdapter`, its class, a function that makes one, or a function of the input that
-answers. It is imported once for all runs of an execution; a class is made anew for each run.
+The name stands for an :class:`AgentAdapter`, its class, a function that returns one, or a function of the input that
+answers. It is imported once for all runs of an execution; a class is instantiated for each run.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import importlib
 import importlib.util
 import inspect
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from duologue.config.importing import make_importable
 from duologue.config.problems import nearest
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.errors import TargetError
-from duologue.suites.runner.blocking import in_thread
 from duologue.vocabulary import AgentRole
 
 MakeAgent = Callable[[], AgentAdapter]
@@ -155,3 +158,26 @@ def _takes_nothing(function: Callable[..., Any]) -> bool:
     except ValueError:  # written in C: it does not say what it takes
         return False
     return not any(item.kind in {item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD} for item in parameters)
+
+
+T = TypeVar("T")
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """What the call returns or raises. Cancelling the wait does not stop the call: nothing can."""
+    outcome: Future[T] = Future()
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(_settle, call, outcome), name="duologue-agent", daemon=True)
+    thread.start()
+    return await asyncio.wrap_future(outcome)
+
+
+def _settle(call: Callable[[], T], outcome: Future[T]) -> None:
+    if not outcome.set_running_or_notify_cancel():
+        return
+    try:
+        value = call()
+    except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(value)

@@ -1,76 +1,80 @@
-"""Everything about a test case that does not change from run to run: prepared once, shared by trials and perturbations.
+"""What the runs of a test case share, prepared once: participants, script, checks and judge.
 
-A casting knows the scenario, its agent and its region. What it gives out for a run is cheap.
+A setup knows a scenario, its agent and its region, or a replay. What it gives out for a single run is cheap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from duologue.agents.native.values import all_values
 from duologue.conversation.adapter import AgentAdapter
-from duologue.conversation.checking import Check
-from duologue.conversation.executor import ScenarioExecutor
+from duologue.conversation.checking import Check, CheckInput, CheckOutcome
 from duologue.conversation.setup import ScriptStep
 from duologue.messages import Message
+from duologue.models.base import Model
 from duologue.specs.checking import GuardrailSpec
 from duologue.specs.environment import expand
-from duologue.specs.participants import Agent
+from duologue.specs.participants import Agent, Judge
 from duologue.specs.prompt import Prompt
 from duologue.specs.scenario import Scenario, Turn
-from duologue.specs.suite import Suite
-from duologue.suites.manifests.checks_within import made_check, made_eval
+from duologue.specs.suite import Replay, Suite
+from duologue.suites.manifests.checks_within import made_check, made_eval, resources_of
 from duologue.suites.plan.cases import TestCase
-from duologue.suites.runner.circumstances import Circumstances
-from duologue.suites.runner.guarding import NoViolation
-from duologue.suites.runner.judging import judge_for, resources_for
+from duologue.suites.results.from_journal import GUARDRAIL, guardrail_results
+from duologue.suites.runner.models import JudgeModels, SuiteModels
 from duologue.suites.runner.script import TurnListener, TurnStep, final_judgement
-from duologue.suites.runner.shelf import ModelShelf
 from duologue.suites.runner.users import SuiteUser
-from duologue.vocabulary import Scope
+from duologue.vocabulary import CheckStatus, Scope
 
 if TYPE_CHECKING:
     from duologue.agents.native.blueprint import Blueprint
     from duologue.agents.tools.toolbox import Toolbox
     from duologue.checks import Resources
+    from duologue.suites.replay import RecordingIndex
 
 MakeAgent = Callable[[TestCase], AgentAdapter]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cast:
+class Participants:
     """Who takes part in one run, and what happens in it.
 
     Attributes:
+        name, description: of the scenario.
         agents: the participants.
         script: the steps; empty for a free conversation.
-        checks: of every turn and of the whole conversation, beside those in the steps.
+        checks: of every turn and of the whole conversation, in addition to those in the steps.
+        metadata: facts that the journal keeps.
     """
 
+    name: str
+    description: str
     agents: tuple[AgentAdapter, ...]
     script: tuple[ScriptStep, ...]
     checks: tuple[Check, ...]
+    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Casting:
+class CaseSetup:
     """A scenario with its agent in a region.
 
     Attributes:
-        suite, scenario, agent, region: what is cast.
-        shelf, toolbox: models and tools, shared by all castings of an execution.
-        given: what makes the agent, where a program hands it over.
-        temperature, max_tokens: of an agent made of a model, over what the suite says.
+        suite, scenario, agent, region: what is run.
+        models, toolbox: models and tools, shared by all setups of an execution.
+        given: creates the agent, where a program supplies it.
+        temperature, max_tokens: of a native agent, overriding the suite.
     """
 
     suite: Suite
     scenario: Scenario
     agent: Agent
     region: str
-    shelf: ModelShelf
+    models: SuiteModels
     toolbox: Toolbox
     given: Callable[[], AgentAdapter] | None = None
     temperature: float | None = None
@@ -87,35 +91,37 @@ class Casting:
         """For choosing and grouping."""
         return self.scenario.labels
 
-    def executor(self, case: TestCase, circumstances: Circumstances) -> ScenarioExecutor:
-        """The run of one case."""
-        cast = self.cast(case)
-        return ScenarioExecutor(
-            self.scenario.name,
-            self.scenario.description,
-            cast.agents,
-            cast.script or None,
-            set_id=self.suite.name,
-            metadata={"case": case.as_data(), "labels": self.scenario.labels},
-            checks=cast.checks,
-            recall=circumstances.recall,
-            **circumstances.as_arguments(),
-        )
+    @property
+    def max_turns(self) -> int | None:
+        """Turns after which a free conversation ends; None for the default."""
+        return self.scenario.max_turns
 
-    def cast(self, case: TestCase) -> Cast:
+    @property
+    def agent_timeout(self) -> float | None:
+        """Seconds for one answer of the agent; None for the default."""
+        return self.agent.timeout
+
+    def participants(self, case: TestCase) -> Participants:
         """Participants, script and checks of one run."""
         agent = self._make_agent(case)
         agents: list[AgentAdapter] = [agent]
         listeners: list[Any] = [agent] if hasattr(agent, "turn_spec") else []
         if self.scenario.simulates_a_user or not self.scenario.turns:
-            user = SuiteUser(self.shelf, self.scenario, persona=case.persona, region=case.region)
+            user = SuiteUser(self.models, self.scenario, persona=case.persona, region=case.region)
             agents.append(user)
             listeners.append(user)
         else:
             agents.append(self._silent_user)
         if self.scenario.criteria:
             agents.append(self._judge)
-        return Cast(agents=tuple(agents), script=self._script(case, listeners), checks=self.run_checks)
+        return Participants(
+            name=self.scenario.name,
+            description=self.scenario.description,
+            agents=tuple(agents),
+            script=self._script(case, listeners),
+            checks=self.run_checks,
+            metadata={"case": case.as_data(), "labels": self.scenario.labels},
+        )
 
     @cached_property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -157,7 +163,7 @@ class Casting:
     @cached_property
     def resources(self) -> Resources:
         """What checks may ask."""
-        return replace(resources_for(self.shelf, self.scenario.name), run_tool=self.toolbox.run)
+        return replace(resources_for(self.models, self.scenario.name), run_tool=self.toolbox.run)
 
     @cached_property
     def run_checks(self) -> tuple[Check, ...]:
@@ -168,16 +174,16 @@ class Casting:
         evals.update({spec.id: spec for prompt in self.prompts for spec in prompt.evals})
         checks += [made_eval(spec, self.resources) for spec in evals.values()]
         if self._guardrails:
-            checks.append(NoViolation(self.tolerated))
+            checks.append(GuardrailsHold(self.tolerated))
         return tuple(checks)
 
     @cached_property
     def _silent_user(self) -> AgentAdapter:
-        return SuiteUser(self.shelf, self.scenario, persona=None, region=self.region)
+        return SuiteUser(self.models, self.scenario, persona=None, region=self.region)
 
     @cached_property
     def _judge(self) -> AgentAdapter:
-        return judge_for(self.shelf, self.scenario.name, self.scenario.criteria, self.scenario.judge)
+        return judge_for(self.models, self.scenario.name, self.scenario.criteria, self.scenario.judge)
 
     @cached_property
     def _make_agent(self) -> MakeAgent:
@@ -185,7 +191,7 @@ class Casting:
         if given is not None:
             return lambda _case: given()
         if spec.target:
-            from duologue.suites.runner.targets import load_agent
+            from duologue.suites.runner.python_agents import load_agent
 
             make = load_agent(expand(spec.target), self.suite.folder, spec.name)
             return lambda _case: make()
@@ -197,7 +203,7 @@ class Casting:
         model = spec.model or ""
         return lambda case: PromptAgent(
             self.blueprint,
-            model=self.shelf.model(model, scenario=self.scenario.name),
+            model=self.models.model(model, scenario=self.scenario.name),
             tools=self.toolbox.session(),
         )
 
@@ -270,3 +276,136 @@ class Casting:
     def _values(self) -> dict[str, str]:
         """What lines may name where the agent has instructions of its own: the scenario's variables and the region."""
         return all_values(None, self.scenario, self.region)
+
+
+@dataclass(frozen=True)
+class ReplaySetup:
+    """A replay of a suite: its checks, created once for all recordings."""
+
+    suite: Suite
+    replay: Replay
+    models: SuiteModels
+    recordings: RecordingIndex
+    max_turns: int | None = None
+    agent_timeout: float | None = None
+    tolerated: frozenset[str] = frozenset()
+    thresholds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def description(self) -> str:
+        """The situation."""
+        return self.replay.description
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """For choosing and grouping."""
+        return self.replay.labels
+
+    def participants(self, case: TestCase) -> Participants:
+        """Those of one recording, who have said what they said, and the judge of today."""
+        from duologue.suites.replay.play import replay_parts
+
+        recording = self.recordings.open(self.replay, case.recording or "")
+        parts = replay_parts(recording, checks=self._checks, turn_checks=self._turn_checks, judge=self._judge)
+        return Participants(
+            name=self.replay.name,
+            description=self.replay.description,
+            agents=parts.agents,
+            script=parts.script,
+            checks=parts.checks,
+            metadata={"case": case.as_data(), "labels": self.replay.labels, "recording": parts.facts},
+        )
+
+    @cached_property
+    def _checks(self) -> list[Check]:
+        resources = resources_for(self.models, self.replay.name)
+        written = [*self.replay.checks, *self.suite.checks]
+        checks = [made_check(spec, Scope.CONVERSATION, resources) for spec in written]
+        return [*checks, *(made_eval(spec, resources) for spec in self.suite.pack_evals)]
+
+    @cached_property
+    def _turn_checks(self) -> list[Check]:
+        resources = resources_for(self.models, self.replay.name)
+        return [made_check(spec, Scope.TURN, resources) for spec in self.replay.turn_checks]
+
+    @cached_property
+    def _judge(self) -> AgentAdapter | None:
+        if not self.replay.criteria:
+            return None
+        return judge_for(self.models, self.replay.name, self.replay.criteria, self.replay.judge)
+
+
+Setup = CaseSetup | ReplaySetup
+"""What the runs of a scenario, or of a replay, share."""
+
+
+def resources_for(models: SuiteModels, scenario: str) -> Resources:
+    """What checks and guardrails may ask in the runs of a scenario or replay."""
+    held: Resources = resources_of(models.suite)
+    judges = JudgeModels(models, scenario)
+    defaults = models.suite.judge_defaults
+    name = (defaults.judge if defaults else None) or next(iter(judges), None)
+    if name is not None:
+        return replace(held, judges=judges, judge=judges.later(name))
+    if models.mocking:
+        return replace(held, judge=models.model("judge", scenario=scenario, judge="default"))
+    return held
+
+
+def judge_for(models: SuiteModels, scenario: str, criteria: Sequence[str], asked: str | None) -> AgentAdapter:
+    """The judge that decides about criteria.
+
+    Args:
+        models: has its model.
+        scenario: of the runs.
+        criteria: what must be true.
+        asked: the name of one of the suite's judges; None for the default one, or the first.
+    """
+    from duologue.agents.judge import JudgeAgent
+
+    suite = models.suite
+    defaults = suite.judge_defaults
+    first = suite.judges[0].name if suite.judges else None
+    name = asked or (defaults.judge if defaults else None) or first
+    spec: Judge | None = suite.named("judges", name) if name else None
+    prompt = (spec.prompt if spec else None) or (defaults.prompt if defaults else None)
+    instructed_by = suite.prompt_for(prompt) if prompt else None
+    return JudgeAgent(
+        criteria=criteria,
+        model=_model(models, scenario, spec),
+        votes=spec.votes if spec else 1,
+        system_prompt=instructed_by.system_template if instructed_by else None,
+        name=name or "judge",
+    )
+
+
+def _model(models: SuiteModels, scenario: str, judge: Judge | None) -> Model | None:
+    """The judge's own; in mock mode one that answers from the file; None for the configured default."""
+    if judge is not None:
+        return models.model(judge.model, scenario=scenario, judge=judge.name, instead=judge.model_name)
+    return models.model("judge", scenario=scenario, judge="default") if models.mocking else None
+
+
+class GuardrailsHold:
+    """The check that goes with guardrails: a message that one of them stops fails the run, unless a check expects it.
+
+    Args:
+        tolerated: types of guardrails whose violations do not fail a run.
+    """
+
+    name = "no guardrail is violated"
+    kind = GUARDRAIL
+    scope = Scope.CONVERSATION
+
+    def __init__(self, tolerated: frozenset[str]) -> None:
+        self.tolerated = tolerated
+
+    async def evaluate(self, input: CheckInput) -> CheckOutcome:
+        """Look at what the guardrails noted."""
+        view = input.state.view
+        results = guardrail_results(view.notes, view.checks, self.tolerated)
+        broken = [item for item in results if not item.passed and not item.expected]
+        if not broken:
+            return CheckOutcome(status=CheckStatus.PASSED if results else CheckStatus.SKIPPED)
+        found = "; ".join(f"{item.type} ({item.direction}, turn {item.turn}): {item.explanation}" for item in broken)
+        return CheckOutcome(status=CheckStatus.FAILED, explanation=found)

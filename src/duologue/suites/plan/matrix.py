@@ -1,4 +1,4 @@
-"""Which agents a scenario rehearses, with whom, and in which variants: the rules that plan and validation share."""
+"""Which agents, personas, regions and variants a scenario combines: the rules that plan and validation share."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from itertools import islice, product
 from math import prod
 
 from duologue.specs.participants import Agent
-from duologue.specs.scenario import Scenario
+from duologue.specs.scenario import DEFAULT_REGION, Scenario
 from duologue.specs.suite import Suite
 
 DEFAULT_GROUP = "default"
-DEFAULT_REGION = "default"
 
 Perturbation = tuple[tuple[str, str], ...]
 """A value for each name, in the order in which the scenario has the names."""

@@ -1,27 +1,30 @@
 """The models of a suite, by the names that agents, simulators, judges and checks use.
 
-A model is made when it is first asked for, so that keys are only needed for models that take part. In mock mode every
-one of them answers from a response file, and nothing is asked outside.
+A model is created when it is first asked for, so that keys are needed only for models that take part. In mock mode
+every model answers from a response file and nothing is sent anywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from duologue.config.problems import nearest
+from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.journal.events import Usage
-from duologue.models.base import Model, ModelAnswer, ModelRequest
+from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest, can_complete
+from duologue.models.deadline import stopped_clock
 from duologue.models.names import parse_name
 from duologue.models.prices import cost_beforehand
 from duologue.models.resolve import resolve
 from duologue.settings import ModelConfig
 from duologue.specs.environment import expand
-from duologue.specs.participants import Judge, is_model_name
+from duologue.specs.participants import Judge, Pricing, is_model_name
 from duologue.specs.participants import Model as ModelSpec
+from duologue.specs.spec import seconds_of
 from duologue.specs.suite import Suite
-from duologue.suites.runner.suite_model import suite_model
 
 if TYPE_CHECKING:
     from duologue.models.mock.file import ResponseFile
@@ -39,7 +42,7 @@ _INSTEAD = {
 """Options of the provider that have a field of their own."""
 
 
-class ModelShelf:
+class SuiteModels:
     """Finds and makes models; one for all runs of an execution.
 
     Args:
@@ -141,9 +144,9 @@ class ModelShelf:
             known = [item.name for item in self.suite.models]
             raise ConfigurationError(f"the suite has no model '{name}'{nearest(name, known)}")
         if spec.provider == _REPLAY:
-            from duologue.suites.runner.replayed import replayed_model
+            from duologue.suites.runner.replay_model import replay_model
 
-            return replayed_model(spec, self.suite)
+            return replay_model(spec, self.suite)
         return suite_model(resolve(self._config(spec.changed(model=instead) if instead else spec)), spec)
 
     def _config(self, spec: ModelSpec) -> ModelConfig:
@@ -188,14 +191,14 @@ class ModelShelf:
 class JudgeModels(Mapping[str, Model]):
     """The judges of a suite by name, each made when a check asks for it."""
 
-    def __init__(self, shelf: ModelShelf, scenario: str) -> None:
-        self._shelf = shelf
+    def __init__(self, models: SuiteModels, scenario: str) -> None:
+        self._models = models
         self._scenario = scenario
-        self._judges: dict[str, Judge] = {judge.name: judge for judge in shelf.suite.judges}
+        self._judges: dict[str, Judge] = {judge.name: judge for judge in models.suite.judges}
 
     def __getitem__(self, name: str) -> Model:
         judge = self._judges[name]
-        return self._shelf.model(judge.model, scenario=self._scenario, judge=name, instead=judge.model_name)
+        return self._models.model(judge.model, scenario=self._scenario, judge=name, instead=judge.model_name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._judges)
@@ -237,3 +240,132 @@ class LateModel:
     def _made(self) -> Model:
         self._model = self._model or self._make()
         return self._model
+
+
+_PER = 1000
+_SAMPLING = ("temperature", "max_tokens", "seed", "stop")
+"""Fields of a request that a model may refuse; whatever else it refuses is among the options of the provider."""
+_UNSET: dict[str, Any] = {"stop": ()}
+
+
+def suite_model(inner: Model, spec: ModelSpec) -> Model:
+    """The model with what the suite says of it; the model itself if that is nothing."""
+    pace = Pace(rps=spec.rate_limit.rps, burst=spec.rate_limit.burst) if spec.rate_limit else None
+    sampling = _options(spec)
+    refused = frozenset(spec.unsupported_params)
+    timeout = seconds_of(spec.request_timeout) if spec.request_timeout else None
+    if not (spec.pricing or pace or sampling or refused or timeout):
+        return inner
+    kind = SuiteCompletionModel if can_complete(inner) else SuiteModel
+    return kind(inner=inner, pricing=spec.pricing, pace=pace, sampling=sampling, refused=refused, timeout=timeout)
+
+
+def _options(spec: ModelSpec) -> dict[str, Any]:
+    given = {name: getattr(spec.sampling, name, None) for name in ("temperature", "max_tokens", "top_p")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteModel:
+    """A model as a suite has it.
+
+    Attributes:
+        inner: who answers.
+        pricing: in place of the packaged price; None for that.
+        pace: how often it may be asked; None for no limit.
+        sampling: how it writes where nobody says it.
+        refused: options that it must not be sent.
+        timeout: seconds that one request may take, for whoever asks; None for the run's ``model_timeout``.
+    """
+
+    inner: Model
+    pricing: Pricing | None = None
+    pace: Pace | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    refused: frozenset[str] = frozenset()
+    timeout: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The inner model's."""
+        return self.inner.name
+
+    async def answer(self, request: ModelRequest) -> ModelAnswer:
+        """Wait for the model's turn, ask it, and put a price on the answer."""
+        if self.pace:
+            await self.pace.wait()
+        answer = await self.inner.answer(self._completed(request))
+        return replace(answer, cost=price(answer.usage, self.pricing)) if self.pricing else answer
+
+    def cost_of(self, usage: Usage, now: float) -> float | None:
+        """US dollars for these tokens; None where no price is known."""
+        return price(usage, self.pricing) if self.pricing else cost_beforehand(self.inner, usage, now)
+
+    def _completed(self, request: ModelRequest) -> ModelRequest:
+        """The request with the model's own way of writing, and without what it refuses."""
+        changes: dict[str, Any] = {}
+        extra = dict(request.extra)
+        for name, value in self.sampling.items():
+            if name not in _SAMPLING:
+                extra.setdefault(name, value)
+            elif getattr(request, name) is None:
+                changes[name] = value
+        changes.update({name: _UNSET.get(name) for name in _SAMPLING if name in self.refused})
+        changes["extra"] = {name: value for name, value in extra.items() if name not in self.refused}
+        return replace(request, **changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteCompletionModel(SuiteModel):
+    """The same for a model that can also continue a text."""
+
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        stop: tuple[str, ...] = (),
+        max_tokens: int = 64,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        logprobs: int = 0,
+    ) -> Completion:
+        """Wait for the model's turn, and let it go on."""
+        inner = self.inner
+        assert isinstance(inner, CompletionModel)
+        if self.pace:
+            await self.pace.wait()
+        return await inner.complete(
+            prompt, stop=stop, max_tokens=max_tokens, temperature=temperature, seed=seed, logprobs=logprobs
+        )
+
+
+def price(usage: Usage, pricing: Pricing) -> float:
+    """US dollars for these tokens."""
+    read = usage.input_tokens * pricing.input_cost_per_1k
+    return (read + usage.output_tokens * pricing.output_cost_per_1k) / _PER
+
+
+@dataclass(kw_only=True)
+class Pace:
+    """So many requests a second, with a few at once after a pause. One for all runs that share a model.
+
+    Attributes:
+        rps: requests a second.
+        burst: requests at once.
+        clock: measures the seconds; shared by all runs, so it is not the clock of one.
+    """
+
+    rps: float
+    burst: int = 1
+    clock: Clock = field(default_factory=SystemClock)
+    _free_at: float = 0.0
+
+    async def wait(self) -> None:
+        """Until the next request may be sent; the wait does not count against its timeout."""
+        now = self.clock.monotonic()
+        step = 1 / self.rps
+        self._free_at = max(self._free_at, now - self.burst * step) + step
+        delay = self._free_at - now
+        if delay > 0:
+            with stopped_clock():
+                await self.clock.sleep(delay)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from duologue.suites.execution.settings import Settings
+from duologue.suites.runner.options import RunOptions
 from duologue.vocabulary import CheckStatus, RunStatus, Verdict
 
 Put = Callable[[str, str], Path]
@@ -33,8 +33,8 @@ async def test_an_agent_may_take_as_long_as_the_suite_says(put: Put, play: Any) 
     assert "0.05 s" in only.error.message
 
 
-@pytest.mark.parametrize(("settings", "seconds"), [(None, "0.05"), (Settings(run_timeout=0.02), "0.02")])
-async def test_a_run_ends_when_its_time_is_over(put: Put, play: Any, settings: Settings | None, seconds: str) -> None:
+@pytest.mark.parametrize(("settings", "seconds"), [(None, "0.05"), (RunOptions(run_timeout=0.02), "0.02")])
+async def test_a_run_ends_when_its_time_is_over(put: Put, play: Any, settings: RunOptions | None, seconds: str) -> None:
     put("slow.py", "import asyncio\nasync def answer(input):\n    await asyncio.sleep(60)\n")
     execution = await play(
         settings,
@@ -173,7 +173,7 @@ async def test_evals_of_a_pack_run_beside_the_checks_as_far_as_they_are_wanted(p
     scenario = {"name": "s", "turns": [{"content": "a"}, {"content": "b"}], "checks": HEARD}
 
     async def played(types: tuple[str, ...] | None) -> list[tuple[str, CheckStatus]]:
-        made = await play(Settings(eval_types=types), agents=AGENTS, pack_evals=evals, scenarios=[scenario])
+        made = await play(RunOptions(eval_types=types), agents=AGENTS, pack_evals=evals, scenarios=[scenario])
         return [(check.name, check.status) for check in made.runs[0].checks]
 
     every = await played(None)

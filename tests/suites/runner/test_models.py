@@ -15,9 +15,7 @@ from duologue.models.base import ModelRequest
 from duologue.models.scripted import mock_model
 from duologue.specs.participants import Model, Pricing
 from duologue.specs.suite import Suite
-from duologue.suites.runner.pace import Pace
-from duologue.suites.runner.shelf import LateModel, ModelShelf
-from duologue.suites.runner.suite_model import SuiteModel, price, suite_model
+from duologue.suites.runner.models import LateModel, Pace, SuiteModel, SuiteModels, price, suite_model
 from duologue.vocabulary import RunStatus
 
 Put = Callable[[str, str], Path]
@@ -37,8 +35,8 @@ def served(server: Any, name: str = "gpt", **fields: Any) -> dict[str, Any]:
     }
 
 
-def shelf_of(**spec: Any) -> ModelShelf:
-    return ModelShelf(Suite.model_validate({"name": "s", **spec}))
+def shelf_of(**spec: Any) -> SuiteModels:
+    return SuiteModels(Suite.model_validate({"name": "s", **spec}))
 
 
 async def test_a_model_writes_as_the_suite_says_for_whoever_asks(provider: Any) -> None:
@@ -119,7 +117,7 @@ async def test_a_request_may_take_as_long_as_the_model_says(provider: Any, play:
 
 
 async def test_an_agent_made_of_a_model_writes_as_the_suite_and_the_command_line_say(provider: Any, play: Any) -> None:
-    from duologue.suites.execution.settings import Settings
+    from duologue.suites.runner.options import RunOptions
 
     spec = {
         "agents": [{"name": "bot", "model": "gpt"}],
@@ -129,7 +127,7 @@ async def test_an_agent_made_of_a_model_writes_as_the_suite_and_the_command_line
     }
     turns = [{"content": "Hello"}, {"content": "Again", "agent_temperature": 0.6}]
     await play(**spec, scenarios=[{**SCENARIO, "turns": turns}])
-    await play(Settings(temperature=0.1, max_tokens=9), **spec, scenarios=[{**SCENARIO, "turns": turns}])
+    await play(RunOptions(temperature=0.1, max_tokens=9), **spec, scenarios=[{**SCENARIO, "turns": turns}])
     assert [request["temperature"] for request in provider.requests] == [0.3, 0.6, 0.1, 0.6]
     limits = [request.get("max_completion_tokens") or request.get("max_tokens") for request in provider.requests]
     assert limits == [30, 30, 9, 9]

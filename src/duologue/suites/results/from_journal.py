@@ -1,4 +1,4 @@
-"""The journal of a run to its :class:`RunResult`: which model call made which message, who spent what."""
+"""Builds a :class:`RunResult` from the journal of a run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from typing import Any
 
 from duologue.conversation.result import result_of
 from duologue.conversation.verdict import NOTHING_TO_GO_BY
-from duologue.journal.events import AgentCalled, MessageAdded, ModelCalled, Noted, RunStarted, TurnStarted
+from duologue.journal.events import (
+    AgentCalled,
+    CheckEvaluated,
+    MessageAdded,
+    ModelCalled,
+    Noted,
+    RunStarted,
+    TurnStarted,
+)
 from duologue.journal.journal import Entry
 from duologue.journal.view import RunView
 from duologue.messages import Message, tool_calls_of
 from duologue.suites.plan.cases import TestCase
-from duologue.suites.results.run import MessageResult, RunResult, Spent, WorkflowResult
-from duologue.suites.runner.guarding import guardrail_results
-from duologue.suites.runner.media import media_of
+from duologue.suites.results.media import media_of
+from duologue.suites.results.run import GuardrailResult, MessageResult, RunResult, Spent, WorkflowResult
 from duologue.suites.runner.users import SIMULATED
-from duologue.vocabulary import AgentRole
+from duologue.vocabulary import AgentRole, CheckStatus, Scope
 
 UNJUDGED = (
     "Nothing decides about this conversation: the scenario has no criteria, and no check was decided. Give it some."
@@ -239,4 +246,37 @@ def _workflow(notes: Iterable[Noted]) -> WorkflowResult | None:
             for note in entered
             if note.kind == _TRANSITION
         ),
+    )
+
+
+GUARDRAIL = "guardrail"
+TRIGGERED = "guardrail_triggered"
+
+
+def guardrail_results(
+    notes: Iterable[Noted], checks: Iterable[CheckEvaluated], tolerated: frozenset[str] = frozenset()
+) -> tuple[GuardrailResult, ...]:
+    """What guardrails said. A violation is expected where a check ``guardrail_triggered`` passed because of it."""
+    wanted: set[tuple[str, int]] = set()
+    for check in checks:
+        if check.kind == TRIGGERED and check.status is CheckStatus.PASSED:
+            seen = check.details.get("results", ())
+            wanted.update((str(item.get("type")), check.turn) for item in seen if not item.get("passed"))
+            if check.scope is Scope.CONVERSATION:
+                wanted.update((str(item.get("type")), -1) for item in seen if not item.get("passed"))
+    return tuple(_result(note, wanted, tolerated) for note in notes if note.kind == GUARDRAIL)
+
+
+def _result(note: Noted, wanted: set[tuple[str, int]], tolerated: frozenset[str]) -> GuardrailResult:
+    data = note.data
+    type_ = str(data.get("type", ""))
+    passed = bool(data.get("passed"))
+    expected = not passed and (type_ in tolerated or (type_, note.turn) in wanted or (type_, -1) in wanted)
+    return GuardrailResult(
+        type=type_,
+        direction=str(data.get("direction", "output")),
+        turn=note.turn,
+        passed=passed,
+        explanation=str(data.get("explanation") or ""),
+        expected=expected,
     )

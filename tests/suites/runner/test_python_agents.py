@@ -14,8 +14,7 @@ from waiting import LONG
 from duologue.conversation.adapter import AgentAdapter
 from duologue.errors import TargetError
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.blocking import in_thread
-from duologue.suites.runner.targets import FunctionAgent, load_agent
+from duologue.suites.runner.python_agents import FunctionAgent, in_thread, load_agent
 from duologue.vocabulary import RunStatus, Verdict
 
 Put = Callable[[str, str], Path]

@@ -1,4 +1,4 @@
-"""A model that says again what an assistant said in a recording: for agents that are to be compared, not asked."""
+"""A model that repeats what an assistant said in a recording: for agents to be compared without being called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from duologue.transcripts import read_recordings
 _MATCHES = ("turn", "content")
 
 
-class ReplayedModel:
+class ReplayModel:
     """Answers with the recorded messages of an assistant. It keeps nothing: the request says where it is.
 
     Args:
@@ -62,7 +62,7 @@ class ReplayedModel:
         raise ModelAnswerError(f"{self.name}: the recording has no answer to {words[:80]!r}", model=self.name)
 
 
-def replayed_model(spec: Model, suite: Suite) -> ReplayedModel:
+def replay_model(spec: Model, suite: Suite) -> ReplayModel:
     """The model of a suite with ``provider: replay``.
 
     Raises:
@@ -75,7 +75,7 @@ def replayed_model(spec: Model, suite: Suite) -> ReplayedModel:
         raise ConfigurationError(f"the model '{spec.name}': options.match: found {match!r}; expected turn or content")
     recordings = read_recordings(suite.path(spec.recording_file))
     messages = [item.message for item in recordings[0].messages]
-    return ReplayedModel(spec.name, messages, by_content=match == "content")
+    return ReplayModel(spec.name, messages, by_content=match == "content")
 
 
 def _by_words(messages: Sequence[Message]) -> dict[str, list[Message]]:

@@ -1,0 +1,269 @@
+"""Runs test cases: one run each, recorded if asked for, with a result whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duologue.agents.tools.toolbox import Toolbox
+from duologue.config.problems import nearest
+from duologue.context import Clock, Context, RandomIds
+from duologue.conversation.executor import ScenarioExecutor
+from duologue.conversation.streaming import StreamChunk, chunks_of
+from duologue.errors import ConfigurationError, DuologueError
+from duologue.journal.events import ErrorInfo
+from duologue.journal.journal import Entry
+from duologue.journal.jsonl import read_journal
+from duologue.models.budget import Ledger
+from duologue.models.recall import Recall
+from duologue.settings import ScenarioConfig, effective_config
+from duologue.specs.suite import Suite
+from duologue.suites.plan.cases import TestCase
+from duologue.suites.results.from_journal import run_result
+from duologue.suites.results.media import with_media_files
+from duologue.suites.results.run import RunResult
+from duologue.suites.runner.case_setup import CaseSetup, ReplaySetup, Setup
+from duologue.suites.runner.models import SuiteModels
+from duologue.suites.runner.options import RunOptions
+from duologue.suites.runner.python_agents import MakeAgent
+from duologue.vocabulary import RunStatus, Termination
+
+if TYPE_CHECKING:
+    from duologue.suites.replay import RecordingIndex
+
+JOURNALS = "journals"
+PARTIAL = ".partial"
+"""Appended to the name of a journal that breaks off, once its run is started again."""
+OnEvent = Callable[[TestCase, Entry], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """What all runs of one execution share.
+
+    Attributes:
+        id: the ids of runs derive from it.
+        options: how it is run, the suite's defaults included.
+        folder: of the results: journals and media are kept in it; None to keep none.
+        ledger: what all runs spend from together.
+        clock: of all runs.
+        on_event: is told of every event of every run.
+    """
+
+    id: str
+    options: RunOptions
+    clock: Clock
+    folder: Path | None = None
+    ledger: Ledger | None = None
+    on_event: OnEvent | None = None
+
+    @property
+    def journals(self) -> Path | None:
+        """The folder for journals."""
+        return self.folder / JOURNALS if self.folder else None
+
+
+class CaseRunner:
+    """Runs test cases of one suite; what they share is prepared once.
+
+    Args:
+        suite: what is run.
+        execution: what its runs belong to.
+        models, toolbox: models and tools of the suite.
+        recordings: gives its recordings; called only if there is a replay.
+        given: agents that a program supplies, by name.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        execution: Execution,
+        models: SuiteModels,
+        toolbox: Toolbox,
+        recordings: Callable[[], RecordingIndex],
+        given: Mapping[str, MakeAgent] | None = None,
+    ) -> None:
+        self.suite = suite
+        self.execution = execution
+        self._models = models
+        self._toolbox = toolbox
+        self._recordings = recordings
+        self._given = given or {}
+        self._setups: dict[tuple[str, str, str | None, str], tuple[Setup, ScenarioConfig]] = {}
+
+    def setup(self, case: TestCase) -> Setup:
+        """What the case shares with others of the same scenario, agent and region, or of the same replay."""
+        return self._prepared(case)[0]
+
+    def _prepared(self, case: TestCase) -> tuple[Setup, ScenarioConfig]:
+        key = (case.kind, case.scenario, case.agent, case.region)
+        held = self._setups.get(key)
+        if held is None:
+            setup = self._replay(case) if case.kind == "replay" else self._scenario(case)
+            held = self._setups[key] = setup, self._config(setup)
+        return held
+
+    def _replay(self, case: TestCase) -> Setup:
+        replay = self._named("replays", case.scenario)
+        return ReplaySetup(self.suite, replay, self._models, self._recordings())
+
+    def _scenario(self, case: TestCase) -> Setup:
+        scenario, agent, options = (
+            self._named("scenarios", case.scenario),
+            self._named("agents", case.agent),
+            self.execution.options,
+        )
+        return CaseSetup(
+            self.suite,
+            scenario,
+            agent,
+            case.region,
+            self._models,
+            self._toolbox,
+            self._given.get(agent.name),
+            temperature=options.temperature,
+            max_tokens=options.max_tokens,
+        )
+
+    def _named(self, section: str, name: str | None) -> Any:
+        found = self.suite.named(section, name)
+        if found is None:
+            known = [item.name for item in getattr(self.suite, section)]
+            raise ConfigurationError(
+                f"the suite '{self.suite.name}' no longer has a {section.removesuffix('s')} '{name}'"
+                f"{nearest(name or '', known)}"
+            )
+        return found
+
+    def thresholds(self, case: TestCase) -> dict[str, float]:
+        """The share of trials that checks of a case need, by name, where it is not all of them."""
+        try:
+            return self.setup(case).thresholds
+        except Exception:  # noqa: BLE001 - a case that cannot be prepared says so in its result
+            return {}
+
+    async def run(self, case: TestCase) -> RunResult:
+        """Run one case. Whatever goes wrong is part of the result; only cancellation is raised."""
+        try:
+            setup, executor = self._begin(case)
+        except Exception as error:  # noqa: BLE001 - one broken case never stops the others
+            return self._not_begun(case, error)
+        try:
+            await executor.perform()
+        except asyncio.CancelledError:
+            raise CaseCancelled(self._result(case, setup, executor)) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - what an agent raises that is no Exception, such as pytest.fail
+            return self._not_begun(case, error, what="The run was broken off")
+        return self._result(case, setup, executor)
+
+    async def stream(self, case: TestCase) -> AsyncGenerator[StreamChunk | RunResult]:
+        """Run one case and yield what happens: pieces of text, messages, and at the end the result.
+
+        Leaving the iteration early cancels the run. A case that cannot begin yields its result only.
+        """
+        try:
+            setup, executor = self._begin(case)
+        except Exception as error:  # noqa: BLE001 - as in run
+            yield self._not_begun(case, error)
+            return
+        async with aclosing(chunks_of(executor)) as chunks:
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            except (DuologueError, AssertionError):
+                pass  # it is in the journal, and so in the result
+        yield self._result(case, setup, executor)
+
+    def _begin(self, case: TestCase) -> tuple[Setup, ScenarioExecutor]:
+        """The run of a case, ready to begin."""
+        execution = self.execution
+        setup, config = self._prepared(case)
+        parts = setup.participants(case)
+        run_id, on_event = case.run_id(execution.id), execution.on_event
+        return setup, ScenarioExecutor(
+            parts.name,
+            parts.description,
+            parts.agents,
+            parts.script or None,
+            set_id=self.suite.name,
+            metadata=parts.metadata,
+            checks=parts.checks,
+            batch_run_id=execution.id,
+            config=config,
+            context=Context(clock=execution.clock, ids=CaseIds(run_id, execution.clock), seed=case.seed),
+            budget=execution.options.run_budget,
+            ledger=execution.ledger,
+            recall=self._recall(run_id) if execution.options.resuming and case.kind == "scenario" else None,
+            listeners=(lambda entry: on_event(case, entry),) if on_event else (),
+        )
+
+    def _recall(self, run_id: str) -> Recall | None:
+        """What models answered in a run of this name that was cut off."""
+        partial = (self.execution.journals or Path()) / f"{run_id}.jsonl{PARTIAL}"
+        if not partial.exists():
+            return None
+        return Recall(entry.event for entry in read_journal(partial).entries)
+
+    def _config(self, setup: Setup) -> ScenarioConfig:
+        options = self.execution.options
+        base = effective_config(
+            max_turns=options.max_turns or setup.max_turns,
+            run_timeout=options.run_timeout,
+            agent_timeout=setup.agent_timeout,
+        )
+        changes = {"verbose": False, "record": self.execution.journals, "seed": None, "headless": True}
+        return base.model_copy(update=changes)
+
+    def _result(self, case: TestCase, setup: Setup, executor: ScenarioExecutor) -> RunResult:
+        stage = executor.stage
+        execution, run_id = self.execution, stage.journal.run_id
+        result = run_result(
+            case,
+            stage.journal.entries,
+            stage.view,
+            journal=f"{JOURNALS}/{run_id}.jsonl" if execution.journals else None,
+            description=setup.description,
+            labels=setup.labels,
+            tolerated=setup.tolerated,
+        )
+        folder = execution.folder
+        return with_media_files(result, folder) if folder and result.media else result
+
+    def _not_begun(self, case: TestCase, error: BaseException, *, what: str = "The run could not begin") -> RunResult:
+        """The result of a case that could not be prepared, or of which nothing is left."""
+        causes = [f"{type(error.__cause__).__name__}: {error.__cause__}"] if error.__cause__ else []
+        return RunResult(
+            case=case,
+            run_id=case.run_id(self.execution.id),
+            status=RunStatus.ERROR,
+            termination=Termination.ERROR,
+            reasoning=f"{what}: {error}",
+            error=ErrorInfo(type=type(error).__name__, message=str(error), causes=causes),
+        )
+
+
+class CaseCancelled(asyncio.CancelledError):
+    """A run was cancelled; ``result`` is as much of it as there is."""
+
+    def __init__(self, result: RunResult) -> None:
+        super().__init__()
+        self.result = result
+
+
+class CaseIds:
+    """Ids of one run: the run's own is known beforehand, all others are random."""
+
+    def __init__(self, run_id: str, clock: Clock) -> None:
+        self._run_id = run_id
+        self._others = RandomIds(clock)
+
+    def new(self, prefix: str) -> str:
+        """The run's id, or another."""
+        return self._run_id if prefix == "run" else self._others.new(prefix)
