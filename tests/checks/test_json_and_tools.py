@@ -1,5 +1,4 @@
 import json
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 
 from duologue import checks
 from duologue.checks.calls import same
-from duologue.checks.json_reading import NoJsonError, json_in
 from duologue.errors import ConfigurationError, MissingExtraError
 from duologue.journal.events import AgentCalled, ModelCalled, ToolCalled, Usage
 from duologue.vocabulary import CheckStatus, Scope
@@ -24,37 +22,6 @@ VALUES = st.recursive(
 
 async def status(build: Any, type: str, params: dict[str, Any], *lines: Any) -> CheckStatus:
     return (await checks.create(type, params).evaluate(build("u: x", *lines))).status
-
-
-@given(VALUES)
-def test_json_is_read_alone_fenced_and_out_of_prose(value: Any) -> None:
-    text = json.dumps(value)
-    assert json_in(text) == value
-    assert json_in(f"Here:\n```json\n{text}\n```\nDone.", wrapped=True) == value
-    if isinstance(value, (dict, list)):
-        assert json_in(f"Sure! {text} is it.", extract=True) == value
-
-
-@given(st.text())
-def test_reading_json_never_breaks(text: str) -> None:
-    with suppress(NoJsonError):
-        json_in(text, wrapped=True, extract=True)
-
-
-@pytest.mark.parametrize("text", ["NaN", '{"a": Infinity}', "", "[" * 100_000, "1" * 10_000, "{'a': 1}"])
-def test_what_is_no_json(text: str) -> None:
-    with pytest.raises(NoJsonError):
-        json_in(text, extract=True)
-
-
-def test_the_longest_value_is_extracted() -> None:
-    assert json_in('see [1] for {"a": {"b": 2}}', extract=True) == {"a": {"b": 2}}
-    assert json_in('the list [{"a": 1}, {"a": 2}]', extract=True) == [{"a": 1}, {"a": 2}]
-
-
-def test_many_brackets_cost_nothing() -> None:
-    with pytest.raises(NoJsonError):
-        json_in("{[" * 200_000, extract=True)
 
 
 async def test_every_fault_of_a_schema_is_reported(build: Any) -> None:
@@ -271,20 +238,6 @@ def test_personal_data_is_found_and_masked(build: Any) -> None:
     text = "ann@example.org, 123-45-6789, 4111 1111 1111 1111, not 4111 1111 1111 1112, order 123456789012"
     assert [kind for kind, _ in personal_in(text)] == ["email", "ssn", "card"]
     assert masked("ann@example.org") == "an…rg"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '```json\r\n{"a": 1}\r\n```',
-        '```json {"a": 1} ```',
-        '```{"a": 1}```',
-        'Run this:\n```python\nprint()\n```\nIt prints:\n```json\n{"a": 1}\n```',
-        '```sh\nls\n```\n```\n{"a": 1}\n```',
-    ],
-)
-def test_the_first_fenced_block_of_json_is_read_whatever_stands_before_it(text: str) -> None:
-    assert json_in(text, wrapped=True) == {"a": 1}
 
 
 async def test_a_path_whose_limits_are_all_null_must_still_find_something(build: Any) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from duologue.checks.patterns import found
+from duologue.config.json_text import NoJsonError, json_object
 from duologue.journal.events import MessageAdded, ToolCalled
 from duologue.messages import JsonValue, ToolCall, arguments_of, text_of
 
@@ -174,10 +175,9 @@ def _object(text: str) -> dict[str, JsonValue]:
     if not text.startswith("{"):
         return {}
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        return json_object(text)
+    except NoJsonError:
         return {}
-    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
 
 
 def _is_number(value: JsonValue) -> bool:

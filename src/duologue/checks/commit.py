@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar, cast
 
 from pydantic import Field
@@ -12,9 +11,9 @@ from duologue.checks.calls import listed
 from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
+from duologue.config.json_text import json_spans
 from duologue.messages import JsonValue
 
-_MOST_STARTS = 200
 _FENCE = "`"
 
 
@@ -47,17 +46,5 @@ class Commit(CheckType):
 
 def last_object(text: str) -> tuple[dict[str, JsonValue] | None, str]:
     """The last JSON object of a text that is not inside another one, and what follows it; (None, '') without one."""
-    decoder = json.JSONDecoder()
-    found: tuple[dict[str, JsonValue] | None, str] = (None, "")
-    start = text.find("{")
-    for _ in range(_MOST_STARTS):
-        if start < 0:
-            break
-        try:
-            value, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            end = start + 1
-        else:
-            found = (cast("dict[str, JsonValue]", value), text[end:])
-        start = text.find("{", end)
-    return found
+    spans = list(json_spans(text, opening="{"))
+    return (cast("dict[str, JsonValue]", spans[-1].value), text[spans[-1].end :]) if spans else (None, "")

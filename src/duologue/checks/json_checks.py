@@ -16,11 +16,11 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import same
-from duologue.checks.json_reading import NoJsonError, json_in
 from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
+from duologue.config.json_text import NoJsonError, json_in, kind_of_json
 from duologue.errors import MissingExtraError
 from duologue.messages import JsonValue
 
@@ -36,7 +36,7 @@ class _Json(CheckType):
     def look(self, subject: Subject, resources: Resources) -> Finding:
         answer = subject.answer
         try:
-            value = json_in(answer.text, wrapped=self.allow_wrapped, extract=self.extract_json)
+            value = json_in(answer.text, fenced=self.allow_wrapped, anywhere=self.extract_json)
         except NoJsonError as error:
             return finding(False, f"not JSON: {error}", ids_of([answer]), found=answer.text[:200])
         return self._read(value, ids_of([answer]))
@@ -50,7 +50,7 @@ class JsonValid(_Json):
     """The answer is JSON."""
 
     def _read(self, value: JsonValue, ids: list[str]) -> Finding:
-        return finding(True, f"JSON: {_kind(value)}", ids, kind=_kind(value))
+        return finding(True, f"JSON: {kind_of_json(value)}", ids, kind=kind_of_json(value))
 
 
 @check("json_schema", family="JSON")
@@ -236,11 +236,6 @@ def _schema_from(path: str) -> dict[str, Any]:
     if not isinstance(schema, dict):
         raise ValueError("a file with a JSON Schema: it holds no object")
     return cast("dict[str, Any]", schema)
-
-
-def _kind(value: JsonValue) -> str:
-    names = {dict: "object", list: "array", str: "text", bool: "boolean", int: "number", float: "number"}
-    return names.get(cast("type[Any]", type(value)), "null")
 
 
 def _short(value: JsonValue) -> str:

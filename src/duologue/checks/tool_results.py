@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar, cast
 
 from pydantic import Field
@@ -16,6 +15,7 @@ from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
 from duologue.checks.tools import session
+from duologue.config.json_text import NoJsonError, json_value
 
 
 class _Result(CheckType):
@@ -108,8 +108,8 @@ def _mime_types(call: Call) -> list[str]:
 
 def _mcp_types(result: str) -> list[str]:
     try:
-        value = json.loads(result)
-    except (ValueError, RecursionError):
+        value = json_value(result)
+    except NoJsonError:
         return []
     content: Any = cast("dict[str, Any]", value).get("content") if isinstance(value, dict) else value
     items = cast("list[Any]", content) if isinstance(content, list) else []

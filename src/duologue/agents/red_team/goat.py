@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 
 from duologue.agents.red_team.strategy import NOTES, AttackerOutput, PhaseKind, RedTeamStrategy, progress
 from duologue.agents.red_team.techniques import DEFAULT_GOAT_TECHNIQUES, Technique
+from duologue.config.json_text import NoJsonError, leading_json
 from duologue.errors import ConfigurationError
 
 _FIELDS = {
@@ -132,8 +133,8 @@ def json_object(raw: str) -> dict[str, object] | None:
         return None
     try:
         # What follows the object is of no interest: some models explain themselves.
-        value: object = json.JSONDecoder(strict=False).raw_decode(raw, start)[0]
-    except (ValueError, RecursionError):
+        value = leading_json(raw, start)
+    except NoJsonError:
         return None
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
 

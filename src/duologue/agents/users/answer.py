@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from duologue.agents.users.utterances import Speaker, Utterance, last_of
+from duologue.config.json_text import NoJsonError, leading_json, unfenced
 
 Reason = Literal["goal_reached", "gave_up", "transferred"]
 
@@ -23,7 +23,6 @@ _ASSISTANT_LIKE = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^\s*(?:user|customer|caller|me|person)\s*:\s*", re.IGNORECASE)
-_FENCE = re.compile(r"^```[a-z]*\s*\n?(.*?)\n?```$", re.DOTALL | re.IGNORECASE)
 _ECHO_WORDS = 6
 """From this many words on, saying what the agent has just said is no coincidence."""
 
@@ -46,16 +45,13 @@ def read_answer(text: str) -> UserAnswer:
     Raises:
         UnreadableAnswerError: it is broken JSON, or JSON without a message.
     """
-    text = text.strip()
-    fenced = _FENCE.match(text)
-    if fenced:
-        text = fenced[1].strip()
+    text = unfenced(text.strip())
     if not text.startswith("{"):
         return UserAnswer(message=_cleaned(text))
     try:
         # What follows the object is of no interest: some models explain themselves.
-        value: object = json.JSONDecoder().raw_decode(text)[0]
-    except ValueError as error:
+        value = leading_json(text)
+    except NoJsonError as error:
         raise UnreadableAnswerError(f"it is not valid JSON: {error}") from error
     return _from_object(cast("dict[str, object]", value))
 
