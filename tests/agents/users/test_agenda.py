@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 import duologue
 from duologue import AgendaUser, AgentInput, ScenarioState, Slot, Termination, UserDone
 from duologue.agents.users.agenda import Phrases
-from duologue.agents.users.agenda_hearing import Ear
-from duologue.agents.users.agenda_values import Kind, kind_of, says
-from duologue.agents.users.endings import SUCCESS_PATTERNS, announces
+from duologue.agents.users.agenda_parser import AgentTurnParser, Kind, kind_of, says
+from duologue.agents.users.utterances import SUCCESS_PATTERNS, announces
 from duologue.context import Context
 from duologue.demo.restaurant.dialogue import Dialogue
 from duologue.demo.restaurant.store import Store
@@ -238,7 +237,7 @@ async def test_phrases_for_another_language():
         (lambda: user(cooperation=1.5), "cooperation must be from 0 to 1"),
         (lambda: user(verbosity="loud"), "verbosity must be"),
         (lambda: user(success_patterns=["("]), "success_patterns: '\\(' is not a regular expression"),
-        (lambda: user(success_patterns="booked"), "patterns are a list"),
+        (lambda: user(success_patterns="booked"), "expected a list of regular expressions"),
         (lambda: Slot("", "x"), "needs a name and a value"),
         (lambda: Slot("a", "x", ask=["["]), "slot 'a': "),
         (lambda: Slot("a", "x", say="{valu}"), "cannot be filled in"),
@@ -353,9 +352,9 @@ def test_it_comes_to_an_end_whatever_the_agent_says(data, seed, patience, cooper
 
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(max_size=200))
-def test_hearing_survives_any_text(text):
+def test_parsing_survives_any_text(text):
     slots = tuple(Slot(name, value) for name, value in TABLE.items())
-    Ear(slots=slots).hear(text)
+    AgentTurnParser(slots=slots).parse(text)
 
 
 async def test_a_silent_agent_is_left():

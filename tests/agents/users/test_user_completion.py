@@ -6,9 +6,9 @@ import pytest
 
 import duologue
 from duologue import AgentInput, Persona, ScenarioState, UserDone, UserSimulatorAgent
-from duologue.agents.users.completion import notes, transcript
 from duologue.agents.users.persona import as_persona
 from duologue.agents.users.prompt import Brief
+from duologue.agents.users.simulator import notes, transcript
 from duologue.agents.users.utterances import utterances
 from duologue.errors import ModelUnavailableError, SimulatorError
 from duologue.models.base import Completion

@@ -1,21 +1,29 @@
-"""A user with a goal and the details for it, played by rules: no model, no key, the same under the same seed.
+"""A user with a goal and the details for it, played by rules: no model, no key, and repeatable with a seed.
 
 It answers what the agent asks for, corrects what the agent gets wrong, agrees when all is right, and leaves when the
-goal is reached or its patience is at an end. What the agent's words mean is found in ``agenda_hearing``, and what was
-said so far in ``agenda_memory``: everything follows from the conversation, so one object serves any number of runs.
+goal is reached or its patience runs out. ``agenda_parser`` finds out what the agent's words mean. What was said so far
+is folded from the conversation in every turn, so nothing has to be kept and one object serves any number of runs.
+
+An agent's turn *helps* when there is something new to do about it. Each way to help is finite (a detail is new once, a
+mistake is corrected once, and so on), so a user whose patience is finite always comes to an end.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from duologue.agents.users.agenda_hearing import QUESTION_PATTERNS, Ear, Heard, Slot, check_patterns
-from duologue.agents.users.agenda_memory import Memory, remember
-from duologue.agents.users.endings import SUCCESS_PATTERNS, TRANSFER_PATTERNS
-from duologue.agents.users.utterances import Speaker, utterances
+from duologue.agents.users.agenda_parser import (
+    QUESTION_PATTERNS,
+    AgentTurnParser,
+    ParsedTurn,
+    Slot,
+    check_patterns,
+    plain,
+)
+from duologue.agents.users.utterances import SUCCESS_PATTERNS, TRANSFER_PATTERNS, Speaker, Utterance, utterances
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError
 from duologue.messages import Message
@@ -25,57 +33,59 @@ __all__ = ["AgendaUser", "Phrases", "Slot"]
 
 Verbosity = Literal["terse", "normal", "chatty"]
 
+_CONFIRMATIONS = 2
+"""Questions for a yes that count as progress."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Phrases:
-    """What an agenda-based user says. ``{goal}``, ``{name}`` and ``{value}`` are filled in where they make sense.
-
-    Attributes:
-        opening: the first words.
-        answers: how an answer is given; one is drawn.
-        offer: a detail that was not asked for.
-        yes, correction, declines: to a question for a yes.
-        why: in place of an answer, by a user who does not cooperate.
-        unknown: to a question for something that the user does not know.
-        okay: when there is nothing to say.
-        insists: when the agent is done and the goal is not reached.
-        hello: when the agent says nothing.
-        gives_up: the last words of a user who has lost patience.
-    """
+    """What an agenda-based user says. ``{goal}``, ``{name}`` and ``{value}`` are filled in where they make sense."""
 
     opening: str = "Hello, I would like to {goal}."
+    """The first words."""
     answers: Sequence[str] = ("{value}.", "It's {value}.", "{value}, please.")
+    """Ways to give an answer; one is drawn at random."""
     offer: str = "The {name} is {value}."
+    """A detail that was not asked for."""
     yes: str = "Yes, please."
+    """Consent, when the agent has everything right."""
     correction: str = "No, the {name} is {value}."
+    """When the agent restates a detail wrongly."""
     declines: str = "No, please don't. I have changed my mind."
+    """In place of consent, with ``confirm=False``."""
     why: str = "Why do you need that?"
+    """In place of an answer, from a user who does not cooperate."""
     unknown: str = "I don't know."
+    """To a question about something that the user does not know."""
     okay: str = "Okay."
+    """When there is nothing to say."""
     insists: str = "I would still like to {goal}."
+    """When the agent considers itself done and the goal is not reached."""
     hello: str = "Hello?"
+    """When the agent says nothing."""
     gives_up: str = "This is getting me nowhere, I will leave it. Bye."
+    """The last words of a user who has lost patience."""
 
 
 class AgendaUser(AgentAdapter):
     """A user with a goal, played by rules.
 
     Args:
-        goal: what the user wants, to follow "I would like to …"; one that begins with "I" is said as it is.
+        goal: what the user wants, to follow "I would like to …"; a goal that begins with "I" is said as it is.
         slots: the details that the user knows, by name.
-        opening: the first words; None for a sentence with the goal.
-        patience: turns of the agent in a row that may be of no use before the user gives up.
-        cooperation: from 0 to 1: how likely the user is to give a detail that was not asked for when the agent leaves
-            it to the user to go on, and to answer at once when it is first asked for one.
-        verbosity: ``terse`` says values only; ``chatty`` adds a detail that was not asked for, if it cooperates.
-        confirm: whether the user says yes when all is right; with False it changes its mind instead, and leaves.
+        opening: the first words; None for a sentence that states the goal.
+        patience: consecutive useless turns of the agent after which the user gives up.
+        cooperation: from 0 to 1: how likely the user is to volunteer a detail when the agent leaves the next step to
+            the user, and to answer at once when first asked for one.
+        verbosity: ``terse`` says values only; ``chatty`` volunteers a detail with each answer, if it cooperates.
+        confirm: whether the user says yes when all is right; otherwise it changes its mind and leaves.
         closing: the last words when the goal is reached.
-        success_patterns: how the agent says that the goal is reached, in place of the usual words. A sentence that is a
-            question, a condition or a denial does not count.
-        transfer_patterns: how the agent says that it hands the user over, in place of the usual words.
-        question_patterns: how a sentence that asks for something is known, beside the usual ways.
-        phrases: what the user says, for other manners and other languages.
-        name: what reports call this user.
+        success_patterns: regular expressions that replace the built-in ways in which an agent says that the goal is
+            reached. Questions, conditions and denials do not count.
+        transfer_patterns: the same for an agent that hands the user over.
+        question_patterns: regular expressions for questions, in addition to the built-in ones.
+        phrases: the user's words, for other manners and languages.
+        name: the user's name in reports.
 
     Raises:
         ConfigurationError: an argument cannot be used.
@@ -107,7 +117,7 @@ class AgendaUser(AgentAdapter):
         if verbosity not in {"terse", "normal", "chatty"}:
             raise ConfigurationError(f"verbosity must be 'terse', 'normal' or 'chatty'; found {verbosity!r}")
         self._goal = _as_wish(goal)
-        self._ear = Ear(
+        self._parser = AgentTurnParser(
             slots=_checked_slots(slots),
             questions=(*QUESTION_PATTERNS, *_checked("question_patterns", question_patterns)),
             success=_checked("success_patterns", SUCCESS_PATTERNS if success_patterns is None else success_patterns),
@@ -126,14 +136,14 @@ class AgendaUser(AgentAdapter):
 
     @property
     def name(self) -> str:
-        """The given name, or the class's."""
+        """The given name, or the name of the class."""
         return self._name or type(self).__name__
 
     def describe(self) -> dict[str, Any]:
         """The goal, the details and the manner."""
         return {
             "goal": self._goal,
-            "slots": {slot.name: slot.value for slot in self._ear.slots},
+            "slots": {slot.name: slot.value for slot in self._parser.slots},
             "patience": self._patience,
             "cooperation": self._cooperation,
             "verbosity": self._verbosity,
@@ -141,64 +151,64 @@ class AgendaUser(AgentAdapter):
         }
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
-        """What the user says next, or says last."""
-        heard = utterances(input.messages)
-        memory = remember(heard, self._ear)
-        spoken = sum(message["role"] == "user" for message in input.messages)
-        chance = input.scope.context.random("user", "agenda", input.scope.participant or 0, spoken)
-        if not any(utterance.speaker is Speaker.USER for utterance in heard):
+        """The user's next words, or the last ones."""
+        spoken = utterances(input.messages)
+        memory = _remember(spoken, self._parser)
+        lines = sum(message["role"] == "user" for message in input.messages)
+        chance = input.scope.context.random("user", "agenda", input.scope.participant or 0, lines)
+        if not any(utterance.speaker is Speaker.USER for utterance in spoken):
             return self._open(memory, chance)
         unanswered = _unanswered(input.messages)
         if unanswered:
             return self._phrases.hello if unanswered < self._patience else self._give_up("the agent says nothing")
-        said = memory.heard or Heard()
-        return self._end(memory, said) or self._go_on(memory, said, chance)
+        turn = memory.newest or ParsedTurn()
+        return self._end(memory, turn) or self._go_on(memory, turn, chance)
 
     # --- what to say -------------------------------------------------------------------------------------------------
 
-    def _open(self, memory: Memory, chance: random.Random) -> str:
+    def _open(self, memory: _Memory, chance: random.Random) -> str:
         said = self._opening or self._wish(self._phrases.opening)
-        pending = [slot for slot in memory.pending(self._ear.slots) if not slot.told_in(said)]
-        asked = [(slot, slot.spoken or slot.value) for slot in pending if memory.heard and slot in memory.heard.asked]
+        pending = [slot for slot in memory.pending(self._parser.slots) if not slot.given_in(said)]
+        asked = [(slot, slot.spoken or slot.value) for slot in pending if memory.newest and slot in memory.newest.asked]
         if asked:
             return f"{said} {self._said(asked, chance)}"
         return " ".join([said, *self._chat(pending, chance)])
 
-    def _end(self, memory: Memory, heard: Heard) -> UserDone | None:
-        """The last words, if it is over."""
-        if heard.transferred:
+    def _end(self, memory: _Memory, turn: ParsedTurn) -> UserDone | None:
+        """The last words, if the user has reason to leave."""
+        if turn.transferred:
             return UserDone(reason="transferred", explanation="the agent hands the user over")
         if memory.useless >= self._patience:
-            return self._give_up(f"{memory.useless} turns of the agent in a row were of no use")
-        reached = heard.success or (heard.more and memory.succeeded)
-        if reached and not heard.wrong and not heard.asked:
+            return self._give_up(f"{memory.useless} turns of the agent in a row did not help")
+        reached = turn.success or (turn.more and memory.succeeded)
+        if reached and not turn.wrong and not turn.asked:
             return UserDone(reason="goal_reached", message=self._closing)
-        if heard.confirms and not self._confirm and not heard.wrong and _all_told(memory, heard):
+        if turn.confirms and not self._confirm and not turn.wrong and _all_given(memory, turn):
             return UserDone(reason="gave_up", message=self._phrases.declines, explanation="the user does not confirm")
         return None
 
-    def _go_on(self, memory: Memory, heard: Heard, chance: random.Random) -> str:
-        phrases, pending = self._phrases, memory.pending(self._ear.slots)
-        if heard.wrong:
-            return " ".join(_filled(phrases.correction, slot, slot.value) for slot in heard.wrong)
-        if heard.confirms and _all_told(memory, heard):
-            given = ", ".join(slot.value for slot in heard.asked)
+    def _go_on(self, memory: _Memory, turn: ParsedTurn, chance: random.Random) -> str:
+        phrases, pending = self._phrases, memory.pending(self._parser.slots)
+        if turn.wrong:
+            return " ".join(_filled(phrases.correction, slot, slot.value) for slot in turn.wrong)
+        if turn.confirms and _all_given(memory, turn):
+            given = ", ".join(slot.value for slot in turn.asked)
             return f"{phrases.yes.split(',')[0]}, {given}." if given else phrases.yes
-        if heard.asked:
-            return self._answer(heard.asked, memory, chance)
+        if turn.asked:
+            return self._answer(turn.asked, memory, chance)
         if pending and chance.random() < self._cooperation:
             return self._offered(pending[0])
-        if heard.more:
+        if turn.more:
             return self._wish(phrases.insists)
-        return phrases.unknown if heard.question else phrases.okay
+        return phrases.unknown if turn.question else phrases.okay
 
-    def _answer(self, asked: Sequence[Slot], memory: Memory, chance: random.Random) -> str:
-        new = all(slot.name not in memory.asked and slot.name not in memory.told for slot in asked)
+    def _answer(self, asked: Sequence[Slot], memory: _Memory, chance: random.Random) -> str:
+        new = all(slot.name not in memory.asked and slot.name not in memory.given for slot in asked)
         if new and chance.random() >= self._cooperation:
             return self._phrases.why
-        values = [(slot, slot.spoken if slot.spoken and slot.name not in memory.told else slot.value) for slot in asked]
+        values = [(slot, slot.spoken if slot.spoken and slot.name not in memory.given else slot.value) for slot in asked]
         names = {slot.name for slot in asked}
-        others = [slot for slot in memory.pending(self._ear.slots) if slot.name not in names]
+        others = [slot for slot in memory.pending(self._parser.slots) if slot.name not in names]
         return " ".join([self._said(values, chance), *self._chat(others, chance)])
 
     def _said(self, values: Sequence[tuple[Slot, str]], chance: random.Random) -> str:
@@ -210,7 +220,7 @@ class AgendaUser(AgentAdapter):
         return " ".join([_filled(template, values[0][0], plain), *own])
 
     def _chat(self, pending: Sequence[Slot], chance: random.Random) -> list[str]:
-        """What a talkative user adds."""
+        """The detail that a talkative user adds."""
         if self._verbosity != "chatty" or not pending or chance.random() >= self._cooperation:
             return []
         return [self._offered(pending[0])]
@@ -225,9 +235,80 @@ class AgendaUser(AgentAdapter):
         return UserDone(reason="gave_up", message=self._phrases.gives_up, explanation=why)
 
 
-def _all_told(memory: Memory, heard: Heard) -> bool:
-    """Whether the user has already given all that is asked for: then a question for a yes is one."""
-    return all(slot.name in memory.told for slot in heard.asked)
+@dataclass(frozen=True, kw_only=True)
+class _Memory:
+    """The conversation so far, from the user's point of view."""
+
+    given: frozenset[str] = frozenset()
+    """Names of the slots that the user has given."""
+    asked: frozenset[str] = frozenset()
+    """Names of the slots that the agent had asked for before its newest turn."""
+    corrected: frozenset[str] = frozenset()
+    """Names of the slots that the agent had restated wrongly before its newest turn."""
+    confirmed: int = 0
+    """How often the agent has asked for a yes."""
+    vague: int = 0
+    """How often the agent left the next step to the user while details were still open."""
+    succeeded: bool = False
+    """Whether the agent has ever said that the goal is reached."""
+    useless: int = 0
+    """How many of the agent's newest turns in a row did not help."""
+    newest: ParsedTurn | None = None
+    """The agent's newest turn; None if it has not spoken yet."""
+    texts: frozenset[str] = frozenset()
+    """Everything the agent has said, turn by turn."""
+
+    def pending(self, slots: Sequence[Slot]) -> list[Slot]:
+        """The slots that are still to be given."""
+        return [slot for slot in slots if slot.name not in self.given]
+
+
+def _remember(spoken: Sequence[Utterance], parser: AgentTurnParser) -> _Memory:
+    memory = _Memory()
+    for utterance in spoken:
+        if utterance.speaker is Speaker.USER:
+            given = {slot.name for slot in parser.slots if slot.given_in(utterance.text)}
+            memory = replace(memory, given=memory.given | given)
+        else:
+            memory = _after_agent_turn(memory, utterance.text, parser)
+    return memory
+
+
+def _after_agent_turn(memory: _Memory, text: str, parser: AgentTurnParser) -> _Memory:
+    """The memory after one more turn of the agent; what the turn before asked for now lies in the past."""
+    if memory.newest:
+        memory = replace(
+            memory,
+            asked=memory.asked | {slot.name for slot in memory.newest.asked},
+            corrected=memory.corrected | {slot.name for slot in memory.newest.wrong},
+        )
+    turn, words = parser.parse(text), plain(text)
+    vague = not (turn.asked or turn.wrong or turn.confirms or turn.success) and bool(memory.pending(parser.slots))
+    helps = words not in memory.texts and _helps(memory, turn, vague, len(parser.slots))
+    return replace(
+        memory,
+        confirmed=memory.confirmed + turn.confirms,
+        vague=memory.vague + vague,
+        succeeded=memory.succeeded or turn.success,
+        useless=0 if helps else memory.useless + 1,
+        newest=turn,
+        texts=memory.texts | {words},
+    )
+
+
+def _helps(memory: _Memory, turn: ParsedTurn, vague: bool, slots: int) -> bool:
+    return (
+        any(slot.name not in memory.asked for slot in turn.asked)
+        or any(slot.name not in memory.corrected for slot in turn.wrong)
+        or (turn.confirms and memory.confirmed < _CONFIRMATIONS)
+        or (turn.success and not memory.succeeded)
+        or (vague and memory.vague < slots)
+    )
+
+
+def _all_given(memory: _Memory, turn: ParsedTurn) -> bool:
+    """Whether the user has already given all that is asked for: only then is a question for a yes just that."""
+    return all(slot.name in memory.given for slot in turn.asked)
 
 
 def _unanswered(messages: Sequence[Message]) -> int:

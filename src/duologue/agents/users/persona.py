@@ -1,4 +1,4 @@
-"""Who the simulated user is: plain data, and the compact text that a model is given of it."""
+"""Who the simulated user is: plain data, and its compact text for a model."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ Level = Literal["low", "medium", "high"]
 
 
 class Persona(BaseModel):
-    """Who the simulated user is. Only what is set is told to the model.
+    """Who the simulated user is. Only the fields that are set appear in the prompt.
 
-    A persona belongs to no scenario: what happens is the scenario's description, and how the person behaves is here.
+    A persona is independent of scenarios: the scenario describes the situation, the persona how the person behaves.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(default="", description="What the person is called.")
+    name: str = Field(default="", description="The person's name.")
     description: str = Field(default="", description="Who the person is, in a sentence or two.")
     style: str = Field(default="", description="How the person writes or speaks, such as 'short, all in lower case'.")
-    language: str = Field(default="", description="The language that the person uses, such as 'German'.")
+    language: str = Field(default="", description="The person's language, such as 'German'.")
     goals: tuple[str, ...] = Field(default=(), description="What the person wants in every conversation.")
     constraints: tuple[str, ...] = Field(default=(), description="What the person would not do or say.")
-    traits: tuple[str, ...] = Field(default=(), description="Such as 'impatient' or 'hard of hearing'.")
+    traits: tuple[str, ...] = Field(default=(), description="Traits, such as 'impatient' or 'hard of hearing'.")
     verbosity: Level | None = Field(default=None, description="How much the person says at once.")
     challenge: Level | None = Field(default=None, description="How hard the person makes it for the agent.")
-    facts: dict[str, str] = Field(default={}, description="What the person knows and may tell, by name.")
+    facts: dict[str, str] = Field(default={}, description="Facts that the person knows and may give, by name.")
 
     def render(self) -> str:
-        """A line for everything that is set; '' if nothing is."""
+        """One line for each field that is set; '' if none is."""
         lines = {
             "Name": self.name,
             "Who": self.description,
@@ -53,7 +53,7 @@ _CHALLENGE = {
 
 
 def as_persona(persona: Persona | str | None) -> Persona:
-    """The persona; a text is its description."""
+    """The persona; a string is its description."""
     if isinstance(persona, str):
         return Persona(description=persona)
     return persona or Persona()

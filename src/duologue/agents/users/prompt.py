@@ -1,29 +1,31 @@
-"""What a model is told to play the user: the brief, the rules of the part, the conversation with roles flipped.
+"""The prompt for a model that plays the user, and how its answer is read.
 
-The brief holds the situation, the persona and the goal. What the run is judged by is no part of it, and has no way in.
+The brief holds the situation, the persona and the goal. It has no field for the criteria of the run, so they cannot
+leak into the prompt.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, get_args
 
 from duologue.agents.users.persona import Persona
-from duologue.agents.users.utterances import Speaker, Utterance
-from duologue.messages import Message, assistant_message, system_message, user_message
+from duologue.agents.users.utterances import LeavingReason, Speaker, Utterance, last_of
+from duologue.config.json_text import NoJsonError, leading_json, unfenced
+from duologue.messages import JsonValue, Message, assistant_message, system_message, user_message
+from duologue.models.structured import UnreadableError
 
 OPENING = "(Nothing has been said yet. Write your first message.)"
 NO_ANSWER = "(The agent has not answered. Write what you say next.)"
-
-REASONS = ("goal_reached", "gave_up", "transferred")
 
 ANSWER_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "message": {"type": "string", "description": "What you say next; empty only if you leave without a word."},
         "done": {"type": "boolean", "description": "Whether you have nothing to say after this message."},
-        "reason": {"type": ["string", "null"], "enum": [*REASONS, None], "description": "Why you are done; else null."},
+        "reason": {"type": ["string", "null"], "enum": [*get_args(LeavingReason), None], "description": "Why you are done; else null."},
     },
     "required": ["message", "done", "reason"],
     "additionalProperties": False,
@@ -56,54 +58,66 @@ Answer with one JSON object and nothing else:
 When you are done, "done" is true, "reason" is "goal_reached", "gave_up" or "transferred", and "message" is your \
 goodbye."""
 
+_ASSISTANT_LIKE = re.compile(
+    r"\bhow (?:can|may|could) (?:i|we) (?:help|assist)\b"
+    r"|\bas an? (?:ai|artificial intelligence|language model|virtual assistant)\b"
+    r"|\b(?:i am|i['’]m) (?:an ai|a language model|a virtual assistant|your (?:virtual )?assistant)\b"
+    r"|\b(?:can|may) (?:i|we) (?:help|assist) you with (?:anything|something|today)\b"
+    r"|\banything else (?:i|we) can (?:help|assist|do)\b"
+    r"|\bhappy to (?:help|assist) you\b"
+    r"|\bthank you for (?:contacting|calling|reaching out)\b",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"^\s*(?:user|customer|caller|me|person)\s*:\s*", re.IGNORECASE)
+_ECHO_WORDS = 6
+"""From this many words on, repeating what the agent has just said is no coincidence."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Brief:
-    """What the simulated user knows.
-
-    Attributes:
-        situation: the scenario's description.
-        persona: who the user is.
-        goal: what the user wants; '' leaves that to the situation.
-        style: how the user writes or speaks, over the persona's style.
-    """
+    """What the simulated user knows."""
 
     situation: str
+    """The scenario's description."""
     persona: Persona
+    """Who the user is."""
     goal: str = ""
+    """What the user wants; '' leaves that to the situation."""
     style: str = ""
+    """How the user writes or speaks; overrides the persona's style."""
 
-    def played_by(self) -> Persona:
+    def styled_persona(self) -> Persona:
         """The persona with this brief's style."""
         return self.persona.model_copy(update={"style": self.style}) if self.style else self.persona
 
 
 def system_prompt(brief: Brief, part: str | None = None) -> str:
-    """Everything that does not change during a conversation.
+    """The part of the prompt that does not change during a conversation.
 
     Args:
         brief: what the user knows.
-        part: how to play, in place of the rules of this module; the brief and the form of the answer follow either.
+        part: instructions that replace the built-in rules for the part; the brief and the form of the answer follow
+            either.
     """
     sections = [
         part or _PART,
         _section("situation", brief.situation),
-        _section("person", brief.played_by().render()),
+        _section("person", brief.styled_persona().render()),
         _section("goal", brief.goal),
         _FORM,
     ]
     return "\n\n".join(section for section in sections if section)
 
 
-def flipped(system: str, heard: Sequence[Utterance]) -> list[Message]:
-    """The conversation from the user's side: the agent's words arrive as input, the user's own are the model's.
+def with_roles_flipped(system: str, spoken: Sequence[Utterance]) -> list[Message]:
+    """The conversation from the user's side: the agent's words are the input, the user's own are the model's answers.
 
-    Roles alternate, and input comes first and last, as some providers insist.
+    Roles alternate, and input comes first and last, as some providers require.
     """
     messages = [system_message(system)]
-    if not heard or heard[0].speaker is Speaker.USER:
+    if not spoken or spoken[0].speaker is Speaker.USER:
         messages.append(user_message(OPENING))
-    for utterance in heard:
+    for utterance in spoken:
         own = utterance.speaker is Speaker.USER
         messages.append(assistant_message(utterance.text) if own else user_message(utterance.text))
     if messages[-1]["role"] == "assistant":
@@ -111,14 +125,63 @@ def flipped(system: str, heard: Sequence[Utterance]) -> list[Message]:
     return messages
 
 
-def asked_again(messages: Sequence[Message], answer: str, problem: str) -> list[Message]:
-    """The same question with the answer that could not be used, and why."""
-    return [
-        *messages,
-        assistant_message(answer or "(nothing)"),
-        user_message(f"(This cannot be used: {problem}. Write the person's next message, in the form asked for.)"),
-    ]
+@dataclass(frozen=True, kw_only=True)
+class UserAnswer:
+    """What the simulated user says next."""
+
+    message: str
+    """The words."""
+    reason: LeavingReason | None = None
+    """Why they are the last ones; None if the user stays."""
+
+
+def read_answer(text: str) -> UserAnswer:
+    """The user's answer, in the requested form or as plain text.
+
+    Raises:
+        UnreadableError: broken JSON, or JSON without a message.
+    """
+    text = unfenced(text.strip())
+    if not text.startswith("{"):
+        return UserAnswer(message=_cleaned(text))
+    try:
+        value = leading_json(text)  # some models explain themselves after the object
+    except NoJsonError as error:
+        raise UnreadableError(f"it is not valid JSON: {error}") from error
+    return _from_object(cast("dict[str, JsonValue]", value))
+
+
+def problem_with(answer: UserAnswer, spoken: Sequence[Utterance]) -> str | None:
+    """Why a user would not say that; None if it is plausible."""
+    if not answer.message:
+        return None if answer.reason else "it is empty"
+    if _ASSISTANT_LIKE.search(answer.message):
+        return "it is what the agent would say, and you are the person who talks to the agent"
+    words = _words(answer.message)
+    if len(words) >= _ECHO_WORDS and words == _words(last_of(spoken, Speaker.AGENT)):
+        return "it repeats what the agent has just said"
+    return None
 
 
 def _section(tag: str, text: str) -> str:
     return f"<{tag}>\n{text.strip()}\n</{tag}>" if text.strip() else ""
+
+
+def _from_object(value: dict[str, JsonValue]) -> UserAnswer:
+    message, done, reason = value.get("message"), value.get("done"), value.get("reason")
+    if not isinstance(message, str):
+        raise UnreadableError('the JSON object has no text in "message"')
+    if done is not True:
+        return UserAnswer(message=_cleaned(message))
+    known: dict[object, LeavingReason] = {"gave_up": "gave_up", "transferred": "transferred"}
+    return UserAnswer(message=_cleaned(message), reason=known.get(reason, "goal_reached"))
+
+
+def _cleaned(text: str) -> str:
+    text = _LABEL.sub("", text.strip())
+    quoted = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]
+    return (text[1:-1] if quoted else text).strip()
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())

@@ -1,4 +1,4 @@
-"""A user who says what was written down, line by line, and then has nothing more to say."""
+"""A user who says prepared lines, one by one, and then has nothing more to say."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from duologue.messages import Message
 from duologue.vocabulary import AgentRole
 
 UserLine = str | Message | Callable[[ScenarioState], str]
-"""A line: its text, a whole message, or a function of the state that makes the text."""
+"""A line: its text, a whole message, or a function of the state that returns the text."""
 
 
 class ScriptedUser(AgentAdapter):
-    """Says the lines in order.
+    """A user who says the given lines in order.
 
-    Which line is next follows from the conversation, so one object serves any number of runs at once, a resumed run
-    goes on where it was, and a line that was rolled back is said again. Lines that the script puts in with
-    ``duologue.user("…")`` are not counted.
+    The next line follows from the conversation, so one object serves any number of runs at once, a resumed run
+    continues where it was, and a line that was rolled back is said again. Lines that the script adds with
+    ``duologue.user("…")`` do not count.
 
     Args:
-        lines: what the user says, call by call.
-        done_after: after the last line the user has nothing more to say, which ends the conversation; with False a
-            further call is a SimulatorError.
-        name: what reports call this user.
+        lines: the user's lines, one for each call.
+        done_after: whether the user is done after the last line, which ends the conversation; otherwise a further call
+            is a SimulatorError.
+        name: the user's name in reports.
     """
 
     role: ClassVar[AgentRole] = AgentRole.USER
@@ -38,18 +38,18 @@ class ScriptedUser(AgentAdapter):
 
     @property
     def name(self) -> str:
-        """The given name, or the class's."""
+        """The given name, or the name of the class."""
         return self._name or type(self).__name__
 
     def describe(self) -> dict[str, Any]:
-        """How many lines there are."""
+        """The number of lines, and whether the user is done after them."""
         return {"lines": len(self._lines), "done_after": self._done_after}
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """The next line.
 
         Raises:
-            SimulatorError: there is none left, and ``done_after`` is False.
+            SimulatorError: no line is left and ``done_after`` is False.
         """
         said = lines_said(input)
         if said < len(self._lines):
@@ -64,9 +64,9 @@ class ScriptedUser(AgentAdapter):
 
 
 def lines_said(input: AgentInput) -> int:
-    """How many messages this participant has put into the conversation.
+    """How many messages this participant has added to the conversation.
 
-    Outside a run nobody records who wrote what; then all messages of the user are its own.
+    Outside a run nobody records who wrote what; all messages of the user count then.
     """
     author = input.scope.participant
     if author is None:

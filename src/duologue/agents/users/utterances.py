@@ -1,24 +1,54 @@
-"""The conversation as the user hears it: who said what, in words, and nothing of what happens behind the scenes.
+"""What simulated users share: the conversation as a user hears it, and how they notice that it is over.
 
 Every simulated user reads the conversation through this module, so tool calls, tool results, instructions and audio
-bytes reach none of them.
+bytes reach none of them. The patterns are English; every list can be replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from duologue.messages import ContentPart, Message
 
+LeavingReason = Literal["goal_reached", "gave_up", "transferred"]
+"""Why a simulated user has nothing more to say."""
+
 AUDIO = "[audio message]"
-"""What stands for speech that came without its words."""
+"""Stands for speech without a transcript."""
 _STANDS_FOR = {"input_audio": AUDIO, "audio": AUDIO, "output_audio": AUDIO, "image_url": "[image]", "file": "[file]"}
+
+_DONE = (
+    "booked|confirmed|reserved|cancell?ed|ordered|placed|scheduled|rescheduled|refunded|processed|issued|renewed|moved|"
+    "changed|updated|submitted|arranged|completed|done|all set|on its way"
+)
+_HAS = r"(?:is|are|was|has been|have been|i have|i've|we have|we've)(?: \w+ly| now| all| just| already)?"
+SUCCESS_PATTERNS = (
+    rf"\b{_HAS} (?:{_DONE})\b",
+    r"^(?:all )?(?:booked|confirmed|reserved|cancell?ed|ordered|done)\b",
+    r"\b(?:you are|you're|we are|we're) all set\b",
+)
+TRANSFER_PATTERNS = (
+    r"\b(?:transferring|connecting|handing|putting|forwarding) you\b",
+    r"\b(?:i will|i'll|i am going to|let me|we will|we'll) (?:now )?(?:transfer|connect|hand|put|forward) you\b",
+    r"\byou (?:have been|are being|will be) (?:transferred|connected|handed)\b",
+    r"\b(?:will|have) (?:\w+ )?escalate(?:d)?\b",
+)
+FAILURE_PATTERNS = (
+    r"\b(?:unfortunately|unable|impossible|not possible|not available|not allowed|no longer|fully booked)\b",
+    r"\b(?:cannot|can't|could not|couldn't|did not|didn't|do not|don't|is not|isn't|are not|aren't|won't|will not)\b",
+    r"\bsorry\b",
+)
+MORE_PATTERNS = (r"\banything else\b", r"\bsomething else\b", r"\belse (?:i|we) can\b", r"\bwhat else\b")
+_HYPOTHETICAL = re.compile(r"^(?:if|once|when|as soon as|after|before|until|unless)\b", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+|\n+")
 
 
 class Speaker(StrEnum):
-    """Who is heard."""
+    """Who speaks."""
 
     USER = "user"
     AGENT = "agent"
@@ -36,32 +66,64 @@ class Utterance:
 
 
 def utterances(messages: Iterable[Message]) -> list[Utterance]:
-    """What was said, in order. Several messages of one side in a row are one utterance, so the sides alternate."""
-    heard: list[Utterance] = []
+    """What was said, in order. Consecutive messages of one side are one utterance, so the sides alternate."""
+    spoken: list[Utterance] = []
     for message in messages:
         speaker = _SPEAKERS.get(message["role"])
         text = spoken_text(message)
         if speaker is None or not text:
             continue
-        if heard and heard[-1].speaker is speaker:
-            text = f"{heard.pop().text}\n{text}"
-        heard.append(Utterance(speaker=speaker, text=text))
-    return heard
+        if spoken and spoken[-1].speaker is speaker:
+            text = f"{spoken.pop().text}\n{text}"
+        spoken.append(Utterance(speaker=speaker, text=text))
+    return spoken
 
 
-def last_of(heard: Iterable[Utterance], speaker: Speaker) -> str:
+def last_of(spoken: Iterable[Utterance], speaker: Speaker) -> str:
     """The newest words of that side; '' if it has said nothing."""
-    return next((item.text for item in reversed(list(heard)) if item.speaker is speaker), "")
+    return next((item.text for item in reversed(list(spoken)) if item.speaker is speaker), "")
 
 
 def spoken_text(message: Message) -> str:
-    """The words of a message. Where there are none, other parts leave a word in brackets, such as ``[image]``."""
+    """The words of a message. A message without words leaves a placeholder for each part, such as ``[image]``."""
     content = message.get("content")
     if not isinstance(content, list):
         return (content or "").strip()
     words = "\n".join(part.get("text", "") for part in content if part["type"] == "text").strip()
-    return words or " ".join(dict.fromkeys(_stand_in(part) for part in content if part["type"] != "text"))
+    return words or " ".join(dict.fromkeys(_placeholder(part) for part in content if part["type"] != "text"))
 
 
-def _stand_in(part: ContentPart) -> str:
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; typographic apostrophes become plain ones."""
+    return [part.strip() for part in _SENTENCE_END.split(text.replace("’", "'")) if part.strip()]
+
+
+def any_match(patterns: Sequence[str], text: str) -> bool:
+    """Whether one of the patterns is found, ignoring case."""
+    return any(re.search(pattern, text, re.IGNORECASE) for pattern in patterns)
+
+
+def announces(text: str, patterns: Sequence[str]) -> bool:
+    """Whether a sentence states it: neither a question, nor a denial, nor a condition."""
+    return any(
+        any_match(patterns, sentence)
+        for sentence in sentences(text)
+        if not sentence.endswith("?") and not denies(sentence) and not _HYPOTHETICAL.match(sentence)
+    )
+
+
+def denies(text: str) -> bool:
+    """Whether the text says that something cannot be, or is not."""
+    return any_match(FAILURE_PATTERNS, text)
+
+
+def reason_for_leaving(agent_said: str) -> LeavingReason:
+    """Why a user says goodbye after these words of the agent."""
+    if announces(agent_said, TRANSFER_PATTERNS):
+        return "transferred"
+    refused = denies(agent_said) and not announces(agent_said, SUCCESS_PATTERNS)
+    return "gave_up" if refused else "goal_reached"
+
+
+def _placeholder(part: ContentPart) -> str:
     return _STANDS_FOR.get(part["type"], f"[{part['type']}]")
