@@ -15,8 +15,7 @@ from time import perf_counter
 from typing import Any
 
 import duologue
-from duologue.agents.judge import local
-from duologue.agents.judge.prompt import RULES
+from duologue.agents.judge import RULES, local
 from duologue.context import SystemClock
 from duologue.errors import JudgeError
 from duologue.messages import Message, system_message, user_message

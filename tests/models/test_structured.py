@@ -157,4 +157,4 @@ async def test_a_long_answer_is_quoted_in_part() -> None:
     text = "".join(random.Random(1).choices("abc", k=1000))
     with pytest.raises(UnusableAnswerError) as caught:
         await Asked(text, text).until_read()
-    assert caught.value.excerpt == repr(text[:300] + "…")
+    assert caught.value.wrote == repr(text[:300] + "…")

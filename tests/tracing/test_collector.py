@@ -10,7 +10,7 @@ import pytest
 from opentelemetry import trace
 
 import duologue
-from duologue.agents.judge.spans import TraceSource, span_entries
+from duologue.agents.judge import TraceSource, span_entries
 from duologue.errors import JudgeError, ModelRejectedError
 from duologue.testing import ScriptedJudge, ScriptedModel, ScriptedUserAgent
 from duologue.tracing import collector as module

@@ -1,16 +1,17 @@
-"""A conversation that runs until a success or a failure criterion is met, or for so many messages.
+"""A conversation that runs until a success or a failure criterion is met, or up to a number of messages.
 
-``CriteriaJudge`` does that inside a run; ``evaluate_criteria`` and ``generate_persona_message`` are its two questions
-to a model on their own, for loops of your own. Judging several criteria one by one is the business of ``agents.judge``.
+``CriteriaJudge`` does that inside a run; ``evaluate_criteria`` and ``generate_persona_message`` are its building blocks
+for loops of your own. To judge several criteria one by one, use ``duologue.agents.judge``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from duologue.agents.criteria_evaluation import CriteriaEvaluation, Loop, evaluate
+from duologue.agents.judge import RULES, JudgeModel, conversation_entries
 from duologue.agents.users.persona import Persona
 from duologue.agents.users.simulator import UserSimulatorAgent
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, DoneReason, UserDone
@@ -21,36 +22,67 @@ from duologue.conversation.setup import ScriptStep
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.journal.events import CriterionDecision, Frozen
-from duologue.messages import Message, text_of
+from duologue.messages import JsonValue, Message, system_message, text_of, user_message
 from duologue.models.base import Model
-from duologue.models.choice import choose
+from duologue.models.choice import ModelChoice, choose
 from duologue.models.scope import RunScope
+from duologue.models.structured import RuleBrokenError, UnreadableError, excerpt, the_object_in
 from duologue.settings import ModelConfig
+from duologue.transcripts.rendering import indented, quoted, transcript_of
 from duologue.vocabulary import AgentRole, Decision, Verdict
 
 DEFAULT_MAX_MESSAGES = 10
 
+_FORM = """\
+There are up to two criteria: "success" and "failure". "met" is true if the transcript shows that what the criterion \
+says is so, for "failure" as for "success"; what you cannot tell is false.
+Answer with one JSON object and nothing else:
+{"success": {"reason": "…", "evidence": ["m2"], "met": true}, \
+"failure": {"reason": "…", "evidence": [], "met": false}, "confidence": 0.9, "reasoning": "one or two sentences"}
+with an entry for each criterion that is given. "confidence" is from 0 to 1. What is met cites at least one message."""
+
 
 class FailureCriteriaMode(StrEnum):
-    """When the failure criterion is looked at."""
+    """When the failure criterion is evaluated."""
 
     EVERY_TURN = "every_turn"
     ON_MAX_MESSAGES = "on_max_messages"
 
 
 class PersonaMessage(Frozen):
-    """What the simulated user says next. ``done`` says why it is the last thing, if it is."""
+    """The next message of a simulated user."""
 
     content: str
+    """The text."""
     done: DoneReason | None = None
+    """Why it is the last message; None if it is not."""
+
+
+class CriteriaEvaluation(Frozen):
+    """A model's evaluation of a conversation."""
+
+    success_met: bool = False
+    """Whether the success criterion is met."""
+    failure_met: bool = False
+    """Whether the failure criterion is met."""
+    confidence: float
+    """The model's own confidence, from 0 to 1."""
+    reasoning: str
+    """The model's summary."""
+    success_message_ids: tuple[str, ...] = ()
+    """Messages that the first decision rests on."""
+    failure_message_ids: tuple[str, ...] = ()
+    """Messages that the second decision rests on."""
+    raw_response: str | None = None
+    """The model's answer as it was; None if no model was asked."""
 
 
 class CriteriaJudge(AgentAdapter):
-    """Ends a run as soon as the success criterion is met, or the failure criterion, or after so many messages.
+    """Ends a run as soon as the success or the failure criterion is met, or after a number of messages.
 
-    Of the two the failure criterion goes first, whenever it is looked at: in every turn, or at the limit only. At the
-    limit the last evaluation decides: without success the run fails, unless there is only a failure criterion, and it
-    was not met. An agent that has said nothing at all passes on no criterion.
+    The failure criterion takes precedence whenever it is evaluated: in every turn, or at the limit only. At the limit
+    the last evaluation decides: without success the run fails, unless there is only a failure criterion and it was not
+    met. An agent that has said nothing passes no criterion.
     """
 
     role: ClassVar[AgentRole] = AgentRole.JUDGE
@@ -66,45 +98,45 @@ class CriteriaJudge(AgentAdapter):
         temperature: float | None = 0.0,
         **options: Any,
     ) -> None:
-        """Say what ends the run.
+        """Choose the criteria that end the run.
 
         Args:
-            success_criteria, failure_criteria: what has to be true of the conversation for it to pass, to fail.
-            failure_criteria_mode: when the second is looked at.
-            max_messages: messages of user and agent after which the run ends; those of tools do not count. The run's
-                own ``max_turns`` has to allow for as many.
+            success_criteria, failure_criteria: statements that make the conversation pass or fail once they are true.
+            failure_criteria_mode: when the failure criterion is evaluated.
+            max_messages: messages of user and agent after which the run ends; messages of tools do not count. The
+                run's own ``max_turns`` has to allow for as many.
             model: name, configuration or model object; None for the configured default.
-            temperature: of the model.
-            options: ``api_base``, ``api_key``, ``max_tokens``, and ``extra`` for options of the provider.
+            temperature: sampling temperature.
+            options: ``api_base``, ``api_key``, ``max_tokens``, and ``extra`` for provider options.
 
         Raises:
-            ConfigurationError: no criterion, no model, or an argument that cannot be used.
+            ConfigurationError: no criterion, no model, or an invalid argument.
         """
-        self._loop = Loop(success=_given(success_criteria), failure=_given(failure_criteria))
+        self._criteria = _Criteria(success=_given(success_criteria), failure=_given(failure_criteria))
         if max_messages < 1:
             raise ConfigurationError(f"CriteriaJudge: max_messages is {max_messages}, expected at least 1")
-        if not (self._loop.success or self._loop.failure):
+        if not (self._criteria.success or self._criteria.failure):
             raise ConfigurationError("CriteriaJudge needs success_criteria or failure_criteria: nothing passes on none")
         self._every_turn = _mode(failure_criteria_mode) is FailureCriteriaMode.EVERY_TURN
         self._max_messages = max_messages
         self._choice = choose(model, temperature=temperature, **options, purpose=type(self).__name__)
 
     def describe(self) -> dict[str, Any]:
-        """Model, criteria, and when they are looked at."""
+        """Model, criteria, and when they are evaluated."""
         mode = FailureCriteriaMode.EVERY_TURN if self._every_turn else FailureCriteriaMode.ON_MAX_MESSAGES
         return {
             "model": self._choice.name,
-            "success_criteria": self._loop.success,
-            "failure_criteria": self._loop.failure,
+            "success_criteria": self._criteria.success,
+            "failure_criteria": self._criteria.failure,
             "failure_criteria_mode": mode.value,
             "max_messages": self._max_messages,
         }
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
-        """End the run, or let it go on.
+        """End the run, or let it continue.
 
         Raises:
-            JudgeError: the model did not answer, or not in a way that counts.
+            JudgeError: the model did not answer, or gave no answer that counts.
             ConfigurationError: a checkpoint asks for criteria of its own.
         """
         if input.judgment_request and input.judgment_request.criteria is not None:
@@ -114,18 +146,18 @@ class CriteriaJudge(AgentAdapter):
         full = sum(message["role"] in {"user", "assistant"} for message in input.messages) >= self._max_messages
         state = input.scenario_state
         last = full or input.judgment_request is not None or state.current_turn >= state.config.turn_limit - 1
-        asked = self._loop if last or self._every_turn else Loop(success=self._loop.success)
+        asked = self._criteria if last or self._every_turn else _Criteria(success=self._criteria.success)
         if not last and not (_agent_has_spoken(input) and (asked.success or asked.failure)):
             nothing: list[Message] = []
             return nothing
         try:
-            found = await evaluate(self._choice, asked, input.messages, state, input.scope)
+            found = await _evaluate(self._choice, asked, input.messages, state, input.scope)
         except ModelError as error:
             raise JudgeError(f"the model of the judge failed: {error}", who=self.name) from error
         return self._ended(found, asked, input, full=full, last=last)
 
     def _ended(
-        self, found: CriteriaEvaluation, asked: Loop, input: AgentInput, *, full: bool, last: bool
+        self, found: CriteriaEvaluation, asked: _Criteria, input: AgentInput, *, full: bool, last: bool
     ) -> ScenarioResult | list[Message]:
         end = f"Max messages ({self._max_messages}) reached" if full else "The conversation ended"
         if found.failure_met:
@@ -152,25 +184,25 @@ async def evaluate_criteria(
     scope: RunScope | None = None,
     **options: Any,
 ) -> CriteriaEvaluation:
-    """Ask a model whether a conversation meets a success and a failure criterion. Without any, no model is asked.
+    """Ask a model whether a conversation meets a success and a failure criterion. Without criteria, nothing is asked.
 
     Args:
         messages: the conversation; its messages are cited as ``m1``, ``m2`` and so on.
         success_criteria, failure_criteria: statements about the conversation.
         model: name, configuration or model object; None for the configured default.
-        scope: of the run that it is asked for.
-        temperature: of the model.
-        options: ``api_base``, ``api_key``, ``max_tokens``, and ``extra`` for options of the provider.
+        scope: scope of the run that this belongs to.
+        temperature: sampling temperature.
+        options: ``api_base``, ``api_key``, ``max_tokens``, and ``extra`` for provider options.
 
     Raises:
-        JudgeError: no answer that counts.
-        ModelError: no answer at all.
+        JudgeError: no answer counts.
+        ModelError: there was no answer.
     """
-    loop = Loop(success=_given(success_criteria), failure=_given(failure_criteria))
-    if not (loop.success or loop.failure):
+    criteria = _Criteria(success=_given(success_criteria), failure=_given(failure_criteria))
+    if not criteria.named:
         return CriteriaEvaluation(confidence=1.0, reasoning="There are no criteria to evaluate.")
     choice = choose(model, temperature=temperature, **options, purpose="evaluate_criteria")
-    return await evaluate(choice, loop, messages, ScenarioState(), scope or RunScope(who="evaluate_criteria"))
+    return await _evaluate(choice, criteria, messages, ScenarioState(), scope or RunScope(who="evaluate_criteria"))
 
 
 async def generate_persona_message(
@@ -183,16 +215,16 @@ async def generate_persona_message(
     scope: RunScope | None = None,
     **options: Any,
 ) -> PersonaMessage:
-    """What a simulated user says next in a conversation.
+    """The next message of a simulated user in a conversation.
 
     Args:
         messages: the conversation so far; may be empty.
         scenario: the situation.
         persona: who the user is.
-        goal: what the user wants, where the situation does not say it.
+        goal: what the user wants, if the situation does not say so.
         model: name, configuration or model object; None for the configured default.
-        scope: of the run that it is asked for.
-        options: what :class:`duologue.UserSimulatorAgent` takes.
+        scope: scope of the run that this belongs to.
+        options: further arguments of :class:`duologue.UserSimulatorAgent`.
 
     Raises:
         SimulatorError: the model did not answer, or not as a user would.
@@ -213,8 +245,97 @@ async def generate_persona_message(
 
 
 def seeded_script(seed_messages: Sequence[Message]) -> list[ScriptStep]:
-    """A script that begins with these messages and goes on from there: with the agent after one of the user."""
+    """A script that begins with these messages and continues from there: with the agent if the last is the user's."""
     return [*(message_step(message) for message in seed_messages), proceed()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Criteria:
+    """A success and a failure criterion; '' for none."""
+
+    success: str = ""
+    failure: str = ""
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The criteria that are set, by name."""
+        return {name: text for name, text in (("success", self.success), ("failure", self.failure)) if text}
+
+
+async def _evaluate(
+    choice: ModelChoice, criteria: _Criteria, messages: Sequence[Message], state: ScenarioState, scope: RunScope
+) -> CriteriaEvaluation:
+    entries = conversation_entries(messages, state)
+    sections = {
+        "situation": indented(state.description),
+        "criteria": "\n".join(f"{name}: {quoted(text)}" for name, text in criteria.named.items()),
+        "transcript": transcript_of(entries),
+    }
+    case = "\n\n".join(f"<{name}>\n{text}\n</{name}>" for name, text in sections.items() if text)
+    ids = frozenset(entry.id for entry in entries)
+    said = "\n".join(map(text_of, messages))
+    return await JudgeModel(choice=choice, scope=scope).ask(
+        [system_message(f"{RULES}\n\n{_FORM}"), user_message(case)],
+        _schema(criteria),
+        lambda text: _evaluation(text, criteria, ids, said),
+    )
+
+
+def _schema(criteria: _Criteria) -> dict[str, Any]:
+    entry = _object(
+        reason={"type": "string"}, evidence={"type": "array", "items": {"type": "string"}}, met={"type": "boolean"}
+    )
+    fields: dict[str, Any] = dict.fromkeys(criteria.named, entry)
+    return {"title": "evaluation", **_object(**fields, confidence={"type": "number"}, reasoning={"type": "string"})}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _evaluation(text: str, criteria: _Criteria, ids: frozenset[str], said: str) -> CriteriaEvaluation:
+    answer = the_object_in(text, ("success", "failure", "confidence"), given=said)
+    found = {name: _entry(name, answer.get(name), ids) for name in criteria.named}
+    nothing: tuple[bool, tuple[str, ...]] = (False, ())
+    success, failure = found.get("success", nothing), found.get("failure", nothing)
+    reasoning = answer.get("reasoning")
+    return CriteriaEvaluation(
+        success_met=success[0],
+        failure_met=failure[0],
+        confidence=_confidence(answer.get("confidence")),
+        reasoning=reasoning if isinstance(reasoning, str) else "",
+        success_message_ids=success[1],
+        failure_message_ids=failure[1],
+        raw_response=text,
+    )
+
+
+def _entry(name: str, value: JsonValue, ids: frozenset[str]) -> tuple[bool, tuple[str, ...]]:
+    if not isinstance(value, dict):
+        raise UnreadableError(f'there is no object "{name}"')
+    entry = cast("dict[str, JsonValue]", value)
+    met, evidence = entry.get("met"), entry.get("evidence")
+    if not isinstance(met, bool):
+        raise RuleBrokenError(f'"met" of "{name}" is {excerpt(met)}; it has to be true or false')
+    if not isinstance(evidence, list):
+        raise RuleBrokenError(f'"evidence" of "{name}" is not a list of message ids')
+    cited = [str(item).strip().strip("[]") for item in cast("list[object]", evidence)]
+    if unknown := [item for item in cited if item not in ids]:
+        raise RuleBrokenError(f'"{name}" cites {", ".join(map(excerpt, unknown[:20]))}, which does not exist')
+    if met and not cited:
+        raise RuleBrokenError(f'"{name}" is met and "evidence" is empty: cite the messages that it rests on')
+    return met, tuple(cited)
+
+
+def _confidence(value: JsonValue) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise RuleBrokenError(f'"confidence" is {excerpt(value)}; it has to be a number from 0 to 1')
+    return float(value)
 
 
 def _content(message: Message | str | None) -> str:
@@ -238,7 +359,7 @@ def _mode(mode: FailureCriteriaMode | str) -> FailureCriteriaMode:
 
 
 def _result(
-    found: CriteriaEvaluation, asked: Loop, input: AgentInput, verdict: Verdict, why: str, full: bool
+    found: CriteriaEvaluation, asked: _Criteria, input: AgentInput, verdict: Verdict, why: str, full: bool
 ) -> ScenarioResult:
     decisions: list[CriterionDecision] = []
     if asked.success:

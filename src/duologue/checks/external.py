@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
-from duologue.agents.judge.reading import UnreadableError, object_in
 from duologue.checks.base import CheckType, Finding, broken
 from duologue.checks.providers import Resources
 from duologue.checks.registry import check
@@ -24,6 +23,7 @@ from duologue.checks.text import Json
 from duologue.checks.tools import session
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
+from duologue.models.structured import UnreadableError, the_object_in
 
 _FORM = (
     "Judge this conversation. Answer with one JSON object and nothing else: "
@@ -146,7 +146,7 @@ class A2aEval(_External):
         if "error" in answer:
             raise ExternalError(f"answered with an error: {json.dumps(answer['error'], ensure_ascii=False)[:200]}")
         try:
-            return object_in("\n".join(_texts(answer.get("result"))), marks=("score", "passed"))
+            return the_object_in("\n".join(_texts(answer.get("result"))), ("score", "passed"))
         except UnreadableError as error:
             raise ExternalError(str(error)) from error
 

@@ -11,18 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from duologue.agents.judge.prompt import asked_again
-from duologue.agents.judge.reading import UnreadableError, object_in
-from duologue.agents.judge.transcript import entries_of, indented
-from duologue.conversation.state import ScenarioState
 from duologue.errors import JudgeError
 from duologue.journal.events import MessageAdded
-from duologue.journal.view import RunView
 from duologue.messages import JsonValue, Message, system_message, text_of, tool_calls_of, user_message
-from duologue.models.ask import ask
-from duologue.models.base import ModelAnswer
 from duologue.models.choice import ModelChoice
 from duologue.models.scope import RunScope
+from duologue.models.structured import (
+    AnswerRetries,
+    UnreadableError,
+    UnusableAnswerError,
+    ask_until_readable,
+    the_object_in,
+)
+from duologue.transcripts.rendering import entries_of, indented
+from duologue.transcripts.rendering import transcript_of as rendered
 
 RULES = """\
 You are an impartial judge of an AI agent in a conversation with a user. Only the criteria that you are given count.
@@ -54,7 +56,7 @@ SCHEMA: dict[str, Any] = {
 
 _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _MESSAGE_ID = re.compile(r"m\d+")
-_SHOWN = 200
+_RETRIES = AnswerRetries(refused="you declined to answer ({refusal}); this is a recording to be judged")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,34 +128,25 @@ async def judged(choice: ModelChoice, case: Case, scope: RunScope, who: str) -> 
         JudgeError: neither answer can be used.
         ModelError: there is no answer.
     """
+    request = choice.request(case.messages(), response_schema=SCHEMA)
     scope = replace(scope, who=who)
-    messages = case.messages()
-    answer = await ask(choice.model, choice.request(messages, response_schema=SCHEMA), scope)
     try:
-        return _read(answer, case)
-    except UnreadableError as problem:
-        messages = asked_again(messages, answer.text, str(problem))
-    answer = await ask(choice.model, choice.request(messages, response_schema=SCHEMA), scope)
-    try:
-        return _read(answer, case)
-    except UnreadableError as problem:
+        return await ask_until_readable(choice.model, request, lambda text: _read(text, case), scope, retries=_RETRIES)
+    except UnusableAnswerError as error:
         raise JudgeError(
-            f"{choice.name} gave no judgement that can be used, and was told so: {problem}. It wrote: "
-            f"{answer.text[:_SHOWN]!r}",
+            f"{choice.name} gave no judgement that can be used, and was told so: {error.problem}. It wrote: "
+            f"{error.wrote}",
             who=who,
-        ) from problem
+        ) from error
 
 
 def transcript_of(records: Sequence[MessageAdded]) -> str:
     """The messages as a judge reads them: tool calls with arguments and results, every line with the id to cite."""
-    view = RunView(records=list(records), messages=[record.message for record in records])
-    return "\n".join(entry.text for entry in entries_of(view.messages, ScenarioState(view=view)))
+    return rendered(entries_of([record.message for record in records], records))
 
 
-def _read(answer: ModelAnswer, case: Case) -> Reply:
-    if answer.refusal is not None:
-        raise UnreadableError("you declined to answer; this is a recording to be judged")
-    value = object_in(answer.text, case.said, marks=("passed", "score"))
+def _read(text: str, case: Case) -> Reply:
+    value = the_object_in(text, ("passed", "score"), given=case.said)
     passed, score = value.get("passed"), value.get("score")
     if not isinstance(passed, (bool, type(None))):
         raise UnreadableError(f'"passed" is {passed!r}; it has to be true or false')

@@ -1,4 +1,4 @@
-"""Ask a model until its answer can be read, a bounded number of times.
+"""Ask a model until its answer can be read, a bounded number of times; and find the one object in an answer.
 
 Judges, graders, simulated users and attackers all need an answer in a certain form. Each brings a function that reads
 it; this module decides how often the model is asked, and what it is told about an answer that could not be used. What
@@ -7,12 +7,14 @@ to do when no answer can be used is up to the caller: a judge raises an error, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from duologue.config.json_text import RepeatedKeyError, json_spans
 from duologue.errors import ModelAnswerError, ModelTimeoutError
-from duologue.messages import assistant_message, user_message
+from duologue.messages import JsonValue, assistant_message, user_message
 from duologue.models.ask import ask
 from duologue.models.base import Model, ModelAnswer, ModelRequest
 from duologue.models.scope import RunScope
@@ -21,8 +23,12 @@ T = TypeVar("T")
 
 _SHOWN = 300
 """Characters of a refusal that are quoted to the model, and of an answer that are quoted in an error."""
+_SHOWN_VALUE = 80
+"""Characters of a value that a complaint quotes."""
 _NO_TEXT = "(no answer)"
 """Stands for an empty answer when it is sent back: providers refuse messages without content."""
+_THOUGHT = re.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```[a-z]*", re.IGNORECASE)
 
 
 class UnreadableError(ValueError):
@@ -41,10 +47,10 @@ class UnusableAnswerError(ModelAnswerError):
         """The last answer."""
         self.problem = problem
         """Why it could not be used."""
-        super().__init__(f"{name} gave no usable answer: {problem}. It wrote: {self.excerpt}", model=name)
+        super().__init__(f"{name} gave no usable answer: {problem}. It wrote: {self.wrote}", model=name)
 
     @property
-    def excerpt(self) -> str:
+    def wrote(self) -> str:
         """The beginning of the last answer, in quotation marks."""
         text = self.answer.text
         return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
@@ -130,6 +136,45 @@ async def ask_patiently(model: Model, request: ModelRequest, scope: RunScope, pa
     return await ask(model, request, scope)
 
 
+def the_object_in(text: str, keys: Sequence[str], *, given: str = "") -> dict[str, JsonValue]:
+    """The one JSON object in a model's answer: alone, in a code fence, or with prose before or after it.
+
+    Never one of two, and never one that the model was given to read: if it quotes an object, drafts one or repeats what
+    an agent said, nobody can tell whether it means it.
+
+    Args:
+        text: the answer.
+        keys: only objects with at least one of these keys count.
+        given: what the model was given to read.
+
+    Raises:
+        UnreadableError: no object, several different ones, one in the middle of prose, a quotation, or a repeated key.
+    """
+    text = _THOUGHT.sub("", text).strip()
+    if not text:
+        raise UnreadableError("the answer is empty")
+    try:
+        objects = json_spans(text, opening="{", unique_keys=True)
+        found = [item for item in objects if any(key in cast("dict[str, JsonValue]", item.value) for key in keys)]
+    except RepeatedKeyError as error:
+        raise UnreadableError(f"the JSON object has the key {error} more than once") from error
+    if not found or (text.startswith("{") and found[0].start):
+        raise UnreadableError("the answer is not a JSON object of the requested form")
+    if any(item.value != found[0].value for item in found):
+        raise UnreadableError(f"the answer has {len(found)} different JSON objects; write one and nothing else")
+    if _is_inside(text, found[0].start, found[-1].end):
+        raise UnreadableError("the JSON object stands in the middle of a text; write the object and nothing else")
+    if "{" in given and _without_spaces(text[found[0].start : found[0].end]) in _without_spaces(given):
+        raise UnreadableError("the JSON object is copied from the conversation; write your own")
+    return cast("dict[str, JsonValue]", found[0].value)
+
+
+def excerpt(value: JsonValue) -> str:
+    """A value for a complaint: as it was written, and not too long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_VALUE else text[:_SHOWN_VALUE] + "…"
+
+
 def _read(answer: ModelAnswer, read: Callable[[str], T], retries: AnswerRetries) -> T:
     if answer.refusal is not None:
         raise UnreadableError(retries.refused.format(refusal=answer.refusal[:_SHOWN]))
@@ -151,3 +196,11 @@ def _sent_back(request: ModelRequest, answer: ModelAnswer, complaint: str) -> Mo
 async def _wait(seconds: float, scope: RunScope) -> None:
     if seconds:
         await scope.context.clock.sleep(seconds)
+
+
+def _is_inside(text: str, start: int, end: int) -> bool:
+    return all(_FENCE.sub("", part).strip() for part in (text[:start], text[end:]))
+
+
+def _without_spaces(text: str) -> str:
+    return "".join(text.split())

@@ -1,6 +1,30 @@
-"""A conversation as data: recordings of other systems, and renderings of messages for judges and people."""
+"""A conversation as data: recordings of other systems, and renderings of messages for judges and people.
 
-from duologue.transcripts.reading import find_recordings, read_recordings
-from duologue.transcripts.recording import RecordedCall, RecordedMessage, Recording
+Readers of recordings are only loaded when they are used: judges need the renderings alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duologue.transcripts.reading import find_recordings, read_recordings
+    from duologue.transcripts.recording import RecordedCall, RecordedMessage, Recording
 
 __all__ = ["RecordedCall", "RecordedMessage", "Recording", "find_recordings", "read_recordings"]
+
+_HOMES = {
+    "RecordedCall": "recording",
+    "RecordedMessage": "recording",
+    "Recording": "recording",
+    "find_recordings": "reading",
+    "read_recordings": "reading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)

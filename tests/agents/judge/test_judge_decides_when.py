@@ -258,7 +258,7 @@ async def test_traces_can_be_left_out(case: Case, written: Written) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"criteria": "a text"}, "list of texts"),
+        ({"criteria": "a text"}, "list of strings"),
         ({"criteria": ["fine", " "]}, "criterion number 2"),
         ({"votes": 0}, "votes is 0"),
         ({"token_threshold": 0}, "token_threshold is 0"),

@@ -9,24 +9,24 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duologue.agents.judge.discovery import LONGEST_RESULT, look_up, outline
-from duologue.agents.judge.spans import SpanRecord, span_entries
-from duologue.agents.judge.transcript import Entry, entries_of, quoted
+from duologue.agents.judge import SpanRecord, conversation_entries, span_entries
+from duologue.agents.judge.evidence import LONGEST_RESULT, look_up, outline
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.state import ScenarioState
 from duologue.journal.events import MessageAdded
 from duologue.messages import Message, assistant_message, tool_call, user_message
+from duologue.transcripts.rendering import TranscriptEntry, quoted
 
 Case = Callable[..., AgentInput]
 
 
 def told(*messages: Message) -> str:
-    return "\n".join(entry.text for entry in entries_of(messages, ScenarioState()))
+    return "\n".join(entry.text for entry in conversation_entries(messages, ScenarioState()))
 
 
 def test_turns_and_ids_are_those_of_the_journal(case: Case) -> None:
     given = case([user_message("a"), assistant_message("b"), user_message("c")])
-    assert [entry.text for entry in entries_of(given.messages, given.scenario_state)] == [
+    assert [entry.text for entry in conversation_entries(given.messages, given.scenario_state)] == [
         '[m1] user (turn 0): "a"',
         '[m2] assistant (turn 0): "b"',
         '[m3] user (turn 1): "c"',
@@ -35,14 +35,17 @@ def test_turns_and_ids_are_those_of_the_journal(case: Case) -> None:
 
 def test_read_again_a_message_that_was_replaced_or_changed_is_told_as_it_is_now(case: Case) -> None:
     given = case([user_message("a"), assistant_message("b")])
-    state, first = given.scenario_state, entries_of(given.messages, given.scenario_state)
-    assert entries_of(given.messages, state)[0] is first[0]
+    state, first = given.scenario_state, conversation_entries(given.messages, given.scenario_state)
+    assert conversation_entries(given.messages, state)[0] is first[0]
     state.view.records[-1] = MessageAdded(message_id="m2", message=assistant_message("c"), turn=0)
     messages = [record.message for record in state.view.records]
-    assert [entry.text for entry in entries_of(messages, state)] == [first[0].text, '[m2] assistant (turn 0): "c"']
+    assert [entry.text for entry in conversation_entries(messages, state)] == [
+        first[0].text,
+        '[m2] assistant (turn 0): "c"',
+    ]
     altered: list[Message] = [user_message("z"), messages[1]]
-    assert entries_of(altered, state)[0].text == '[m1] user (turn 0): "z"'
-    assert entries_of(messages, state)[0].text == first[0].text
+    assert conversation_entries(altered, state)[0].text == '[m1] user (turn 0): "z"'
+    assert conversation_entries(messages, state)[0].text == first[0].text
 
 
 def test_a_message_may_say_something_and_call_tools() -> None:
@@ -115,8 +118,8 @@ def test_half_a_character_can_be_sent() -> None:
     assert quoted("a\ud83d") == '"a\\ud83d"'
 
 
-def entries(*texts: str) -> list[Entry]:
-    return entries_of([user_message(text) for text in texts], ScenarioState())
+def entries(*texts: str) -> list[TranscriptEntry]:
+    return conversation_entries([user_message(text) for text in texts], ScenarioState())
 
 
 def test_an_outline_keeps_short_entries_and_cuts_long_ones() -> None:
@@ -178,6 +181,6 @@ def test_an_answer_is_of_the_latest_call_with_its_id():
         {"role": "assistant", "content": None, "tool_calls": [called("book")]},
         {"role": "tool", "tool_call_id": "call_1", "content": "two"},
     ]
-    texts = [entry.text for entry in entries_of(messages, ScenarioState())]
+    texts = [entry.text for entry in conversation_entries(messages, ScenarioState())]
     assert '"find": "one"' in texts[1]
     assert '"book": "two"' in texts[3]

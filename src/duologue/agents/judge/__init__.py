@@ -1,12 +1,26 @@
-"""Judges: they read the conversation and decide, criterion by criterion, what it was worth.
+"""Judges: they read the conversation and decide, criterion by criterion, whether it met what was expected.
 
-``agent`` is the participant, ``decide`` the rules that an answer has to keep, ``prompt`` and ``transcript`` what the
-model reads. What the decisions are worth to the run is said in ``duologue.conversation.verdict``.
+``agent`` is the participant. ``judgement`` has the rules that an answer must keep, ``prompt`` what the model reads and
+how it is asked, ``evidence`` the record and the tools to search it, ``panel`` the votes, ``local`` the way of judging
+for small local models. How decisions determine the result of a run is in ``duologue.conversation.verdict``.
+
+For graders and judges of other kinds: :class:`JudgeModel` asks a model as patiently as a judge does, and
+:data:`RULES` tells it to take the transcript for data.
 """
 
 from __future__ import annotations
 
 from duologue.agents.judge.agent import JudgeAgent
-from duologue.agents.judge.spans import SpanRecord, TraceSource
+from duologue.agents.judge.evidence import TraceSource, conversation_entries, span_entries
+from duologue.agents.judge.prompt import RULES, JudgeModel
+from duologue.tracing.records import SpanRecord
 
-__all__ = ["JudgeAgent", "SpanRecord", "TraceSource"]
+__all__ = [
+    "RULES",
+    "JudgeAgent",
+    "JudgeModel",
+    "SpanRecord",
+    "TraceSource",
+    "conversation_entries",
+    "span_entries",
+]

@@ -1,6 +1,7 @@
-"""The judge as a participant: when it decides, what it reads, and what its decisions come to.
+"""The judge as a participant: when it decides, what it reads, and which result follows.
 
-The rules for an answer are in ``decide``, what a model is told in ``prompt``, how often it is asked in ``asking``.
+The rules for an answer are in ``judgement``, the prompt in ``prompt``, what can be read in ``evidence``, votes in
+``panel``.
 """
 
 from __future__ import annotations
@@ -8,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from duologue.agents.judge.decide import Finding, Judgement, Question
+from duologue.agents.judge.evidence import TraceSource, conversation_entries, span_entries
+from duologue.agents.judge.judgement import CriterionFinding, Judgement, Question
 from duologue.agents.judge.local import judge_by_probability
-from duologue.agents.judge.sampling import Bench, Record
-from duologue.agents.judge.spans import TraceSource, span_entries
-from duologue.agents.judge.transcript import entries_of
-from duologue.agents.judge.votes import Tally, tally
+from duologue.agents.judge.panel import JudgeInput, JudgePanel, Tally, tally
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError, JudgeError, ModelError
@@ -32,10 +31,10 @@ NO_CRITERIA = (
 
 
 class JudgeAgent(AgentAdapter):
-    """A judge that asks a language model for a decision on each criterion, and makes the verdict from them itself.
+    """A judge that asks a language model for a decision on each criterion, and derives the verdict from them itself.
 
-    It lets the conversation go on until all criteria are met, one can no longer be, or it has to decide: because the
-    script asks for it, or because it is the last turn. One object may take part in any number of runs at once.
+    It lets the conversation continue until all criteria are met, one can no longer be met, or it has to decide: because
+    the script asks for it, or because it is the last turn. One object may take part in any number of runs at once.
     """
 
     role: ClassVar[AgentRole] = AgentRole.JUDGE
@@ -61,28 +60,28 @@ class JudgeAgent(AgentAdapter):
         name: str | None = None,
         **extra: Any,
     ) -> None:
-        """Say what is decided, and by which model.
+        """Choose the criteria and the model.
 
         Args:
-            criteria: what has to be true of the conversation.
+            criteria: statements that have to be true of the conversation.
             model: name, configuration or model object; None for the configured default.
-            api_base, api_key: of an OpenAI-compatible server.
+            api_base, api_key: address and key of an OpenAI-compatible server.
             temperature, max_tokens: sampling.
-            system_prompt: how to judge, in place of the built-in rules; the form of the answer follows it.
-            token_threshold: estimated tokens from which transcript and traces are given in outline, with tools to
+            system_prompt: replaces the built-in rules for judging; the form of the answer follows it.
+            token_threshold: estimated tokens above which transcript and traces are shown in outline, with tools to
                 look things up.
             max_discovery_steps: how often the judge may look things up before it has to decide.
-            votes: how often the model is asked; the majority decides on each criterion.
-            advisory: show the decision beside the verdict, and decide nothing. None: only for a local model. An
-                advisory judge is asked at the end only.
-            span_collector: where the agent's traces are had from.
-            include_traces: show them; None for whenever there is a ``span_collector``.
-            include_audio, include_timeline: for spoken conversations, which are not part of this release.
-            name: of this judge in reports, where there are several.
-            extra: options of the provider.
+            votes: how often the model is asked; the majority decides each criterion.
+            advisory: report the decision beside the verdict without deciding anything. None: only for a local model.
+                An advisory judge is asked at the end only.
+            span_collector: source of the agent's traces.
+            include_traces: whether the judge reads them; None for yes if there is a ``span_collector``.
+            include_audio, include_timeline: for spoken conversations, which this release does not support.
+            name: the judge's name in reports, if there are several.
+            extra: provider options.
 
         Raises:
-            ConfigurationError: no model is set, or an argument cannot be used.
+            ConfigurationError: no model is set, or an argument is invalid.
         """
         _check_numbers(
             votes=(votes, 1), token_threshold=(token_threshold, 1), max_discovery_steps=(max_discovery_steps, 0)
@@ -100,7 +99,7 @@ class JudgeAgent(AgentAdapter):
             purpose=type(self).__name__,
         )
         self._criteria = _checked(criteria)
-        self._bench = Bench(
+        self._panel = JudgePanel(
             choice=choice,
             votes=votes,
             system_prompt=system_prompt,
@@ -113,39 +112,39 @@ class JudgeAgent(AgentAdapter):
 
     @property
     def name(self) -> str:
-        """The given name, or the class's."""
+        """The given name, or the name of the class."""
         return self._name or type(self).__name__
 
     @property
     def criteria(self) -> list[str]:
-        """What has to be true of the conversation."""
+        """The statements that have to be true of the conversation."""
         return list(self._criteria)
 
     @property
     def advisory(self) -> bool:
-        """Whether the decision is only shown."""
+        """Whether the decision is only reported."""
         return self._advisory
 
     def describe(self) -> dict[str, Any]:
         """Model, criteria, votes, and whether it is advisory."""
-        bench = self._bench
-        told = {"system_prompt": bench.system_prompt} if bench.system_prompt else {}
+        panel = self._panel
+        rules = {"system_prompt": panel.system_prompt} if panel.system_prompt else {}
         return {
-            "model": bench.choice.name,
+            "model": panel.choice.name,
             "criteria": self.criteria,
-            "votes": bench.votes,
+            "votes": panel.votes,
             "advisory": self._advisory,
-            **told,
+            **rules,
         }
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
-        """Decide, or let the conversation go on.
+        """Decide, or let the conversation continue.
 
         Returns:
-            A result, or an empty list for the conversation to go on.
+            A result, or an empty list if the conversation is to continue.
 
         Raises:
-            JudgeError: the model did not answer, or not in a way that counts.
+            JudgeError: the model did not answer, or gave no answer that counts.
         """
         criteria = self._asked_for(input)
         forced = _has_to_decide(input)
@@ -173,11 +172,11 @@ class JudgeAgent(AgentAdapter):
         return self._criteria if request is None or request.criteria is None else _checked(request.criteria)
 
     async def _decide(self, criteria: tuple[str, ...], forced: bool, input: AgentInput) -> Tally:
-        model = self._bench.choice.model
-        if can_complete(model) and self._bench.system_prompt is None:
+        model = self._panel.choice.model
+        if can_complete(model) and self._panel.system_prompt is None:
             return await _by_probability(model, criteria, forced, input)
         spans = span_entries(self._traces.spans(input.thread_id)) if self._traces else []
-        entries = entries_of(input.messages, input.scenario_state)
+        entries = conversation_entries(input.messages, input.scenario_state)
         question = Question(
             criteria=criteria,
             message_ids=frozenset(entry.id for entry in entries),
@@ -185,14 +184,14 @@ class JudgeAgent(AgentAdapter):
             forced=forced,
             said=_said(input.messages),
         )
-        record = Record(
+        case = JudgeInput(
             question=question,
             situation=input.scenario_state.description,
             entries=entries,
             spans=spans,
             context=(input.judgment_request.context if input.judgment_request else None) or "",
         )
-        return tally(await self._bench.judgements(record, input.scope))
+        return tally(await self._panel.judgements(case, input.scope))
 
     def _result(self, criteria: tuple[str, ...], counted: Tally, input: AgentInput) -> ScenarioResult:
         judgement = counted.judgement
@@ -205,7 +204,7 @@ class JudgeAgent(AgentAdapter):
             )
             for text, finding in zip(criteria, judgement.findings, strict=True)
         ]
-        details: dict[str, Any] = {"model": self._bench.choice.name}
+        details: dict[str, Any] = {"model": self._panel.choice.name}
         if sum(counted.votes[0].values()) > 1:
             details |= {"agreement": list(counted.agreement), "votes": list(counted.votes)}
         return ScenarioResult(
@@ -224,8 +223,8 @@ class JudgeAgent(AgentAdapter):
 async def _by_probability(model: CompletionModel, criteria: tuple[str, ...], forced: bool, input: AgentInput) -> Tally:
     judgement = await judge_by_probability(model, criteria, input.messages, input.scope)
     if not forced and judgement.verdict is Verdict.FAIL:
-        # Such a model tells what is so, and not whether it can still change.
-        judgement = Judgement(goes_on=True)
+        # Such a model says what is true now, not whether it can still change.
+        judgement = Judgement(continues=True)
     return tally([judgement])
 
 
@@ -243,7 +242,7 @@ def _said(messages: Sequence[Message]) -> str:
     return "\n".join([*map(text_of, messages), *arguments])
 
 
-def _with_spans(finding: Finding) -> str:
+def _with_spans(finding: CriterionFinding) -> str:
     return f"{finding.reason} (traces: {', '.join(finding.spans)})" if finding.spans else finding.reason
 
 
@@ -255,10 +254,12 @@ def _check_numbers(**least: tuple[int, int]) -> None:
 
 def _checked(criteria: Sequence[str] | None) -> tuple[str, ...]:
     if isinstance(criteria, str):
-        raise ConfigurationError(f"JudgeAgent: criteria is the text {criteria!r}, expected a list of texts")
+        raise ConfigurationError(f"JudgeAgent: criteria is the string {criteria!r}, expected a list of strings")
     found = tuple(criteria or ())
     if empty := [number for number, text in enumerate(found, 1) if not text.strip()]:
-        raise ConfigurationError(f"JudgeAgent: criterion number {empty[0]} is empty, expected what has to be true")
+        raise ConfigurationError(
+            f"JudgeAgent: criterion number {empty[0]} is empty, expected a statement that has to be true"
+        )
     return found
 
 

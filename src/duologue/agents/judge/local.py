@@ -1,12 +1,12 @@
 """Judging with a small local model: it is asked for the next word after a question, not for an essay.
 
-Small models that explain themselves decide worse than those of which only the probability of "Yes" is read. And even
-that depends more on the criterion than on the conversation, so the same is asked of a conversation in which nothing was
-said, and what the conversation adds is what counts. This is calibration with an input free of content, after Z. Zhao
-and others, "Calibrate Before Use", ICML 2021.
+Small models decide worse if they explain themselves than if only their probability of "Yes" is read. Even that depends
+more on the criterion than on the conversation, so the same question is asked about an empty conversation, and the
+difference counts. This is calibration with a content-free input, after Z. Zhao and others, "Calibrate Before Use", ICML
+2021.
 
-Their word is no verdict for all that: such a judge is advisory unless it is told otherwise, and says how often it was
-right when it was measured.
+Still, their word is no verdict: such a judge is advisory by default, and it reports how often it was right when it was
+measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from duologue.agents.judge.decide import Finding, Judgement
+from duologue.agents.judge.judgement import CriterionFinding, Judgement
 from duologue.errors import JudgeError
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.models.ask import ask_completion
@@ -24,13 +24,13 @@ from duologue.models.scope import RunScope
 from duologue.vocabulary import Decision
 
 NOTHING = "(Nothing was said.)"
-"""Stands for a conversation without a line."""
+"""Stands for an empty conversation."""
 _CANDIDATES = 20
 _LEAST_MASS = 0.05
-"""Where both words together are less likely than that, the model has not understood the question."""
+"""If both words together are less likely than this, the model has not understood the question."""
 _LEAST_SHARE = 1e-4
 _HISTORY = 6000
-"""Characters of the conversation that the model is shown: its newest part."""
+"""Characters of the conversation that the model reads: its newest part."""
 _LINE = 600
 """Characters of one line."""
 _LABELS = {"user": "Customer", "assistant": "Agent", "tool": "Tool result", "system": "Note", "developer": "Note"}
@@ -70,26 +70,25 @@ EXAMPLES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """How often a model was right as a judge.
-
-    Attributes:
-        right, of: decisions that agree with the label, and all decisions.
-        kappa: Cohen's; 0 is what chance gives, 1 is full agreement.
-        false_passes, unmet: criteria that were not met and that it passed, and all that were not met.
-        labels: what it was measured on, and when.
-    """
+    """How often a model was right as a judge."""
 
     right: int
+    """Decisions that agree with the label."""
     of: int
+    """All decisions."""
     kappa: float
+    """Cohen's kappa: 0 is what chance gives, 1 is full agreement."""
     false_passes: int
+    """Criteria that were not met and that it passed."""
     unmet: int
+    """All criteria that were not met."""
     labels: str
+    """The labels it was measured on, and when."""
 
 
 DEFAULT = "local/qwen2.5-coder-0.5b-instruct"
 THRESHOLDS = {DEFAULT: 0.2}
-"""By full name of the model: log odds that the conversation has to add for a criterion to count as met; else 0."""
+"""By full name of the model: log odds that the conversation has to add for a criterion to be met; 0 for others."""
 MEASURED: dict[str, Accuracy] = {
     DEFAULT: Accuracy(
         right=50,
@@ -116,8 +115,8 @@ async def judge_by_probability(
         JudgeError: the model gives no probabilities.
         ModelError: it did not answer.
     """
-    told, cut = plain_transcript(messages)
-    said = [await _share(model, prompt(text, told), scope) for text in criteria]
+    transcript, cut = plain_transcript(messages)
+    said = [await _share(model, prompt(text, transcript), scope) for text in criteria]
     before = [await _share(model, prompt(text, NOTHING), scope) for text in criteria]
     findings = [_finding(model.name, *shares) for shares in zip(said, before, strict=True)]
     parts = [described(model.name)]
@@ -127,7 +126,7 @@ async def judge_by_probability(
 
 
 def described(name: str, measured: Mapping[str, Accuracy] | None = None) -> str:
-    """What is known of that model as a judge, in a sentence."""
+    """What is known about the model as a judge, in a sentence."""
     accuracy = (MEASURED if measured is None else measured).get(name)
     if accuracy is None:
         return f"Decided by {name}, whose decisions have not been measured against labels."
@@ -139,7 +138,7 @@ def described(name: str, measured: Mapping[str, Accuracy] | None = None) -> str:
 
 
 def plain_transcript(messages: Sequence[Message]) -> tuple[str, bool]:
-    """The newest part of the conversation in the form of the examples, and whether something is missing from it."""
+    """The newest part of the conversation in the form of the examples, and whether older parts were cut."""
     lines = [line for message in messages for line in _lines(message)]
     whole = len(lines)
     while len(lines) > 1 and sum(map(len, lines)) > _HISTORY:
@@ -158,10 +157,10 @@ def probability_of_yes(candidates: Mapping[str, float]) -> float | None:
     return mass["yes"] / total if total >= _LEAST_MASS else None
 
 
-def prompt(criterion: str, told: str) -> str:
+def prompt(criterion: str, transcript: str) -> str:
     """The text that the model continues, with Yes or with No."""
     examples = "".join(f"{_case(text, scene)} {answer}\n\n" for text, scene, answer in EXAMPLES)
-    return f"{TASK}\n\n{examples}{_case(one_line(criterion), told)}"
+    return f"{TASK}\n\n{examples}{_case(one_line(criterion), transcript)}"
 
 
 def log_odds(share: float) -> float:
@@ -170,16 +169,16 @@ def log_odds(share: float) -> float:
     return math.log(share / (1 - share))
 
 
-def _case(criterion: str, told: str) -> str:
+def _case(criterion: str, transcript: str) -> str:
     # The conversation comes first, so that the engine reads it once for all criteria.
-    return f'Conversation:\n{told}\nIs it true that "{criterion}"?\nAnswer:'
+    return f'Conversation:\n{transcript}\nIs it true that "{criterion}"?\nAnswer:'
 
 
-def _finding(name: str, said: float | None, before: float | None) -> Finding:
+def _finding(name: str, said: float | None, before: float | None) -> CriterionFinding:
     if said is None or before is None:
-        return Finding(decision=Decision.INCONCLUSIVE, reason=f"{name} answered neither yes nor no.")
+        return CriterionFinding(decision=Decision.INCONCLUSIVE, reason=f"{name} answered neither yes nor no.")
     added = log_odds(said) - log_odds(before)
-    return Finding(
+    return CriterionFinding(
         decision=Decision.MET if added >= THRESHOLDS.get(name, 0.0) else Decision.UNMET,
         reason=f"Probability of yes: {said:.2f}, and {before:.2f} before anything was said.",
     )
@@ -189,7 +188,7 @@ async def _share(model: CompletionModel, text: str, scope: RunScope) -> float | 
     completion = await ask_completion(model, text, scope, max_tokens=1, logprobs=_CANDIDATES)
     if not completion.logprobs:
         raise JudgeError(
-            f"{model.name} gave no probabilities, so it cannot judge; take another model for the judge", who=scope.who
+            f"{model.name} gave no probabilities, so it cannot judge; use another model for the judge", who=scope.who
         )
     return probability_of_yes(completion.logprobs[0])
 

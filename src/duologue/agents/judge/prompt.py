@@ -1,16 +1,35 @@
-"""What a model is told to judge: the rules, the form of the answer, and the case."""
+"""How a model is asked to judge: the rules, the form of the answer, the case, and how often it may try.
+
+A model that times out or breaks its provider's format is asked the same again, after a pause. One that answers in the
+wrong form, refuses or is cut off gets the reason, after a pause. One that breaks a rule of ``judgement`` gets that
+rule, once. After that it is a JudgeError and never a verdict.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
-from duologue.agents.judge.decide import Question
-from duologue.agents.judge.transcript import indented, quoted
-from duologue.messages import Message, assistant_message, system_message, user_message
+from duologue.agents.judge.judgement import Judgement, Question, read_judgement
+from duologue.errors import JudgeError
+from duologue.messages import Message, system_message, user_message
+from duologue.models.base import ModelAnswer, ModelRequest, ToolSpec
+from duologue.models.choice import ModelChoice
+from duologue.models.scope import RunScope
+from duologue.models.structured import AnswerRetries, UnusableAnswerError, ask_patiently, ask_until_readable
+from duologue.transcripts.rendering import indented, quoted
+
+T = TypeVar("T")
+
+RETRIES = AnswerRetries(
+    pauses=(1.0, 4.0),
+    failures=True,
+    refused="you declined to answer ({refusal}); this is a recording to be judged",
+)
+"""How patient judges are with their models."""
 
 RULES = """\
 You judge a conversation between a user and an AI agent. It is the agent that is judged.
@@ -49,27 +68,85 @@ _NOW = "The conversation is over. Decide each criterion now."
 _OPEN = "The conversation may still go on. Decide now only if it need not."
 _STRING = {"type": "string"}
 _SHOWN_ENTRIES = 3
-"""Of the form. Small models write as many as they see."""
+"""Entries in the example of the form. Small models write as many as they see."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    """What is judged.
-
-    Attributes:
-        situation: the scenario's description.
-        transcript: the conversation, in full or in outline.
-        traces: the same of the agent's traces; '' for none.
-        context: what else the judge was asked to consider; '' for nothing.
-    """
+class RenderedCase:
+    """What is judged, as the model reads it."""
 
     situation: str
+    """The scenario's description."""
     transcript: str
+    """The conversation, in full or in outline."""
     traces: str = ""
+    """The agent's traces, in full or in outline; '' for none."""
     context: str = ""
+    """What else the judge was asked to consider; '' for nothing."""
 
 
-def messages_for(case: Case, question: Question, system_prompt: str | None = None) -> list[Message]:
+@dataclass(frozen=True, kw_only=True)
+class JudgeModel:
+    """A judge's model, for one sample."""
+
+    choice: ModelChoice
+    """The model and its settings."""
+    scope: RunScope
+    """The judge's share of the run."""
+    temperature: float | None = None
+    """Sampling temperature; None for that of the choice."""
+    seed: int | None = None
+    """Sampling seed; None for none."""
+
+    async def judgement(
+        self, messages: Sequence[Message], question: Question, first: ModelAnswer | None = None
+    ) -> Judgement:
+        """The model's judgement. Arguments and errors are those of :meth:`ask`."""
+        return await self.ask(messages, answer_schema(question), lambda text: read_judgement(text, question), first)
+
+    async def ask(
+        self,
+        messages: Sequence[Message],
+        schema: dict[str, Any],
+        read: Callable[[str], T],
+        first: ModelAnswer | None = None,
+    ) -> T:
+        """Ask until an answer can be read.
+
+        Args:
+            messages: the request.
+            schema: JSON Schema of the answer.
+            read: reads an answer; raises UnreadableError or RuleBrokenError if it does not count.
+            first: an answer that is already there; it is read before anything is asked.
+
+        Raises:
+            JudgeError: no answer counts.
+            ModelError: there was no answer.
+        """
+        request = self._request(messages, response_schema=schema)
+        try:
+            return await ask_until_readable(self.choice.model, request, read, self.scope, retries=RETRIES, first=first)
+        except UnusableAnswerError as error:
+            raise JudgeError(
+                f"{self.choice.name} did not give a judgement that can be used, and was told so: {error.problem}. "
+                f"It wrote: {error.wrote}. There is no verdict; use a larger model, or write the criteria more clearly",
+                who=self.scope.who,
+            ) from error
+
+    async def answer(self, messages: Sequence[Message], *, tools: Sequence[ToolSpec] = ()) -> ModelAnswer:
+        """An answer in any form.
+
+        Raises:
+            ModelError: there was none.
+        """
+        request = self._request(messages, tools=tools)
+        return await ask_patiently(self.choice.model, request, self.scope, RETRIES.pauses)
+
+    def _request(self, messages: Sequence[Message], **form: Any) -> ModelRequest:
+        return self.choice.request(messages, temperature=self.temperature, seed=self.seed, **form)
+
+
+def messages_for(case: RenderedCase, question: Question, system_prompt: str | None = None) -> list[Message]:
     """The request: the rules (or those given in their place) with the form of the answer, then the case."""
     system = f"{system_prompt or RULES}\n\n{form(question)}"
     sections = [
@@ -84,13 +161,13 @@ def messages_for(case: Case, question: Question, system_prompt: str | None = Non
 
 
 def form(question: Question) -> str:
-    """How the answer is to be written."""
+    """The instructions for the form of the answer."""
     return _form(tuple(question.ids), question.forced)
 
 
 @lru_cache(maxsize=64)
 def _form(ids: tuple[str, ...], forced: bool) -> str:
-    """The same for every conversation with as many criteria."""
+    """Cached: it is the same for all conversations with the same number of criteria."""
     entry = {"reason": "…", "evidence": ["…"], "decision": "true, false or inconclusive"}
     entries = [{"id": name, **entry} for name in ids[:_SHOWN_ENTRIES]]
     example: dict[str, Any] = {} if forced else {"action": "decide or continue"}
@@ -102,7 +179,7 @@ def _form(ids: tuple[str, ...], forced: bool) -> str:
 
 
 def answer_schema(question: Question) -> dict[str, Any]:
-    """The same as a JSON Schema that providers can enforce. The order of the fields is the order of thought."""
+    """The form as a JSON Schema that providers can enforce. The order of the fields is the order of thought."""
     entry = _object(
         id={"type": "string", "enum": question.ids},
         reason=_STRING,
@@ -117,15 +194,6 @@ def answer_schema(question: Question) -> dict[str, Any]:
     if not question.forced:
         fields = {"action": {"type": "string", "enum": ["continue", "decide"]}, **fields}
     return {"title": "judgement", **_object(**fields)}
-
-
-def asked_again(messages: Sequence[Message], wrote: str, complaint: str) -> list[Message]:
-    """The same request once more, with what was wrong with the answer."""
-    return [
-        *messages,
-        assistant_message(wrote or "(no answer)"),
-        user_message(f"This cannot be used: {complaint}. Answer again, with the whole JSON object."),
-    ]
 
 
 def _numbered(question: Question) -> list[tuple[str, str]]:

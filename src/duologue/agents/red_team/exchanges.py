@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duologue.agents.judge.transcript import quoted
 from duologue.agents.red_team.log import AttackLog, Attempt
 from duologue.agents.users.utterances import spoken_text
 from duologue.conversation.state import ScenarioState
 from duologue.messages import Message, assistant_message, system_message, tool_calls_of, user_message
+from duologue.transcripts.rendering import quoted
 
 BEGIN = "Write your first message to the agent."
 _QUOTED_REFUSAL = 200

@@ -9,13 +9,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from duologue.agents.judge.transcript import quoted
 from duologue.agents.red_team.goat import json_object
 from duologue.errors import ModelError
 from duologue.messages import Message, system_message, user_message
 from duologue.models.ask import ask
 from duologue.models.choice import ModelChoice
 from duologue.models.scope import RunScope
+from duologue.transcripts.rendering import quoted
 
 HIGHEST = 10
 REFUSED = 0

@@ -206,7 +206,9 @@ class AgendaUser(AgentAdapter):
         new = all(slot.name not in memory.asked and slot.name not in memory.given for slot in asked)
         if new and chance.random() >= self._cooperation:
             return self._phrases.why
-        values = [(slot, slot.spoken if slot.spoken and slot.name not in memory.given else slot.value) for slot in asked]
+        values = [
+            (slot, slot.spoken if slot.spoken and slot.name not in memory.given else slot.value) for slot in asked
+        ]
         names = {slot.name for slot in asked}
         others = [slot for slot in memory.pending(self._parser.slots) if slot.name not in names]
         return " ".join([self._said(values, chance), *self._chat(others, chance)])

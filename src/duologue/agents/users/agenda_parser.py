@@ -23,6 +23,7 @@ from duologue.agents.users.utterances import (
 )
 from duologue.errors import ConfigurationError
 
+
 class Kind(StrEnum):
     """The kind of a value, which decides how it is compared and found."""
 

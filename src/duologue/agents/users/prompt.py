@@ -25,7 +25,11 @@ ANSWER_SCHEMA: dict[str, Any] = {
     "properties": {
         "message": {"type": "string", "description": "What you say next; empty only if you leave without a word."},
         "done": {"type": "boolean", "description": "Whether you have nothing to say after this message."},
-        "reason": {"type": ["string", "null"], "enum": [*get_args(LeavingReason), None], "description": "Why you are done; else null."},
+        "reason": {
+            "type": ["string", "null"],
+            "enum": [*get_args(LeavingReason), None],
+            "description": "Why you are done; else null.",
+        },
     },
     "required": ["message", "done", "reason"],
     "additionalProperties": False,

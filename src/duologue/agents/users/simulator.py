@@ -201,7 +201,7 @@ class UserSimulatorAgent(AgentAdapter):
         except UnusableAnswerError as error:
             raise SimulatorError(
                 f"{self._choice.name} did not play the user, and was asked twice: {error.problem}. It wrote: "
-                f"{error.excerpt}. Use a larger model, or give the user a clearer persona and goal",
+                f"{error.wrote}. Use a larger model, or give the user a clearer persona and goal",
                 who=self.name,
             ) from error
 
@@ -223,7 +223,7 @@ def _refuse_voice(**given: object) -> None:
         )
 
 
-# --- a small model continues a transcript -------------------------------------------------------------------------------
+# --- a small model continues a transcript -----------------------------------------------------------------------------
 
 
 async def _continue_call(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from duologue.agents.judge.asking import Asker
+from duologue.agents.judge import JudgeModel
 from duologue.checks.metrics.expected import ExpectedToolCall, grade_tool_calls
 from duologue.checks.metrics.grading import CASE_THRESHOLD, Grading, check_threshold
 from duologue.checks.metrics.metric import Metric
@@ -102,11 +102,9 @@ async def _asked(
     question: GradeQuestion, model: str | ModelConfig | Model | None, scope: RunScope
 ) -> tuple[Grades, str]:
     choice = choose(model, purpose="Grading")
-    asker = Asker(choice=choice, scope=scope)
+    judge = JudgeModel(choice=choice, scope=scope)
     try:
-        grades = await asker.until_read(
-            question.messages(), question.schema(), lambda text: read_grades(text, question)
-        )
+        grades = await judge.ask(question.messages(), question.schema(), lambda text: read_grades(text, question))
     except ModelError as error:
         raise JudgeError(f"the model that grades failed: {error}", who=scope.who) from error
     return grades, choice.name

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from duologue.agents.judge.transcript import compact, indented, quoted
 from duologue.checks.judging import transcript_of
 from duologue.checks.metrics.expected import ToolCallGrade
 from duologue.checks.metrics.metric import HIGHEST, LABELS, LOWEST, NEEDS_CODE, Metric
 from duologue.journal.events import MessageAdded
 from duologue.messages import Message, system_message, text_of, tool_calls_of, user_message
 from duologue.models.base import ToolSpec
+from duologue.transcripts.rendering import compact, indented, quoted
 
 _RULES = f"""\
 You grade how an AI agent did in a conversation with a user. It is the agent that is graded, not the user.

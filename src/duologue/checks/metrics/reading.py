@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from duologue.agents.judge.decide import RuleBrokenError
-from duologue.agents.judge.reading import object_in
 from duologue.checks.metrics.grading import MetricGrade, OutcomeGrade
 from duologue.checks.metrics.metric import HIGHEST, LOWEST, NEEDS_CODE, Metric
 from duologue.checks.metrics.question import (
@@ -24,8 +22,7 @@ from duologue.checks.metrics.question import (
     GradeQuestion,
 )
 from duologue.messages import JsonValue
-
-_SHOWN = 80
+from duologue.models.structured import RuleBrokenError, excerpt, the_object_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,29 +44,29 @@ class _Entry:
     def truth(self, name: str) -> bool:
         value = self.values[name]
         if not isinstance(value, bool):
-            raise RuleBrokenError(f'{self.label}: "{name}" is {_short(value)}; it has to be true or false')
+            raise RuleBrokenError(f'{self.label}: "{name}" is {excerpt(value)}; it has to be true or false')
         return value
 
     def absent(self, *names: str) -> None:
         for name in names:
             if self.values[name] is not None:
-                raise RuleBrokenError(f'{self.label}: "{name}" is {_short(self.values[name])}; here it has to be null')
+                raise RuleBrokenError(f'{self.label}: "{name}" is {excerpt(self.values[name])}; here it has to be null')
 
     def reason(self) -> str:
         value = self.values["reason"]
         if not isinstance(value, str) or not value.strip():
-            raise RuleBrokenError(f'{self.label}: "reason" is {_short(value)}; it has to be a sentence')
+            raise RuleBrokenError(f'{self.label}: "reason" is {excerpt(value)}; it has to be a sentence')
         return value.strip()
 
     def message_ids(self, *, needed: bool) -> tuple[str, ...]:
         value = self.values["evidence"]
         items = cast("list[JsonValue]", value) if isinstance(value, list) else [None]
         if not all(isinstance(item, str) for item in items):
-            raise RuleBrokenError(f'{self.label}: "evidence" is {_short(value)}; it has to be a list of message ids')
+            raise RuleBrokenError(f'{self.label}: "evidence" is {excerpt(value)}; it has to be a list of message ids')
         cited = tuple(dict.fromkeys(item.strip("[] ") for item in cast("list[str]", items)))
         unknown = [item for item in cited if item not in self.turns]
         if unknown:
-            raise RuleBrokenError(f'{self.label}: "evidence" names messages that do not exist: {_short(unknown)}')
+            raise RuleBrokenError(f'{self.label}: "evidence" names messages that do not exist: {excerpt(unknown)}')
         if needed and not cited:
             raise RuleBrokenError(f'{self.label}: "evidence" is empty; it has to name a message that shows this')
         return cited
@@ -88,7 +85,7 @@ def read_grades(text: str, question: GradeQuestion) -> Grades:
         UnreadableError: there is no JSON object of that form.
         RuleBrokenError: there is, and it breaks a rule.
     """
-    answer = object_in(text, question.said, marks=(METRICS, OUTCOMES))
+    answer = the_object_in(text, (METRICS, OUTCOMES), given=question.said)
     _same_names("the answer", answer, question.parts)
     parts = {part: _named(f'"{part}"', answer[part], names) for part, names in question.parts.items()}
     metrics, outcomes = parts.get(METRICS, {}), parts.get(OUTCOMES, {})
@@ -129,7 +126,7 @@ def _score(metric: Metric, entry: _Entry) -> int:
     value = entry.values["score"]
     if type(value) is not int or not LOWEST <= value <= HIGHEST:  # a boolean is an int to isinstance
         raise RuleBrokenError(
-            f'{entry.label}: "score" is {_short(value)}; it has to be a whole number from {LOWEST} to {HIGHEST}'
+            f'{entry.label}: "score" is {excerpt(value)}; it has to be a whole number from {LOWEST} to {HIGHEST}'
         )
     return value
 
@@ -149,7 +146,7 @@ def _code(metric: Metric, entry: _Entry, score: int) -> str | None:
         return None
     if not isinstance(code, str) or code not in metric.failure_codes:
         known = ", ".join(metric.failure_codes)
-        raise RuleBrokenError(f'{entry.label}: "failure_code" is {_short(code)}; it has to be one of: {known}')
+        raise RuleBrokenError(f'{entry.label}: "failure_code" is {excerpt(code)}; it has to be one of: {known}')
     return code
 
 
@@ -159,7 +156,7 @@ def _entry(label: str, value: JsonValue, form: Iterable[str], turns: Mapping[str
 
 def _named(label: str, value: JsonValue, names: Iterable[str]) -> Mapping[str, JsonValue]:
     if not isinstance(value, dict):
-        raise RuleBrokenError(f"{label} is {_short(value)}; it has to be a JSON object")
+        raise RuleBrokenError(f"{label} is {excerpt(value)}; it has to be a JSON object")
     values = cast("dict[str, JsonValue]", value)
     _same_names(label, values, names)
     return values
@@ -169,11 +166,6 @@ def _same_names(label: str, values: Mapping[str, JsonValue], names: Iterable[str
     missing = [name for name in names if name not in values]
     unknown = [name for name in values if name not in names]
     problems = [f"lacks {', '.join(missing)}"] if missing else []
-    problems += [f"has {_short(', '.join(unknown))}, which was not asked for"] if unknown else []
+    problems += [f"has {excerpt(', '.join(unknown))}, which was not asked for"] if unknown else []
     if problems:
         raise RuleBrokenError(f"{label} {' and '.join(problems)}")
-
-
-def _short(value: JsonValue) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

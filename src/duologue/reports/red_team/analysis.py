@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, cast, get_args
 
-from duologue.agents.judge.transcript import quoted
 from duologue.agents.red_team.goat import json_object
 from duologue.errors import ModelError
 from duologue.messages import system_message, text_of, user_message
@@ -16,6 +15,7 @@ from duologue.models.scope import RunScope
 from duologue.reports.red_team.building import by_rule
 from duologue.reports.red_team.model import Analysis, BreakSeverity, RedTeamReport, Severity
 from duologue.settings import ModelConfig
+from duologue.transcripts.rendering import quoted
 
 _TRANSCRIPT = 24_000
 """Characters of the conversation that the model reads: its beginning and its end."""

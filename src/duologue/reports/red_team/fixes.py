@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypedDict, cast
 
-from duologue.agents.judge.transcript import quoted
 from duologue.agents.red_team.goat import json_object
 from duologue.errors import ConfigurationError, ModelAnswerError
 from duologue.messages import system_message, user_message
@@ -23,6 +22,7 @@ from duologue.models.scope import RunScope
 from duologue.reports.red_team.model import RedTeamReport
 from duologue.reports.red_team.saving import replace_file
 from duologue.settings import ModelConfig
+from duologue.transcripts.rendering import quoted
 
 FIXES_FILE = "_aggregated_fixes.json"
 

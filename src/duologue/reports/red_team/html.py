@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from duologue.agents.judge.transcript import quoted
 from duologue.agents.red_team.log import Attempt
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.reports.escaping import html_text as text
 from duologue.reports.red_team.model import RedTeamReport
 from duologue.reports.red_team.summary import Group, RedTeamSummary, in_words, share, summarise
 from duologue.runs.store.writing import replace_file
+from duologue.transcripts.rendering import quoted
 
 _PAGE = """\
 <!doctype html>

@@ -1,26 +1,32 @@
-"""Judging what is too long to be read in one go: an outline, and two tools to look things up, for a number of steps.
+"""What a judge reads: the conversation and the agent's traces, in full or in outline with tools to look things up.
 
-What was looked up is then told as plain text, so that the judgement itself is asked for without tools, as any other.
+What the model has looked up is then given to it as plain text, so that the judgement itself is asked for without tools,
+as any other. Where traces come from is up to whoever implements :class:`TraceSource`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
+from weakref import WeakKeyDictionary
 
-from duologue.agents.judge.asking import Asker
-from duologue.agents.judge.transcript import Entry
+from duologue.agents.judge.prompt import JudgeModel
+from duologue.conversation.state import ScenarioState
 from duologue.messages import Message, ToolCall, arguments_of, text_of, tool_calls_of, tool_message, user_message
 from duologue.models.base import ModelAnswer, ToolSpec
 from duologue.models.tokens import BYTES_PER_TOKEN, estimate_tokens
+from duologue.tracing.records import SpanRecord
+from duologue.transcripts.rendering import KnownEntries, TranscriptEntry, compact, entries_of, quoted
 
+ID_LENGTH = 8
+"""Characters of a span's id that a judge is shown and may cite."""
 LONGEST_RESULT = 16384
 """Characters of one tool result."""
 _MOST_MATCHES = 20
 _MOST_CALLS = 8
-"""Of one message; what is called beyond that is not looked up."""
+"""Tool calls of one message that are answered."""
 _AROUND = 200
 """Characters shown on either side of a match."""
 _SHORTEST_PREVIEW = 40
@@ -56,27 +62,44 @@ GREP = ToolSpec(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explored:
-    """What looking things up came to.
-
-    Attributes:
-        messages: the request for a judgement, what was looked up included, without tools.
-        answer: a first answer to it, if the model has given one.
-        steps: how often it was asked.
-    """
+class Lookups:
+    """The result of looking things up."""
 
     messages: list[Message]
+    """The request for a judgement, with everything that was looked up, without tools."""
     answer: ModelAnswer | None
-    steps: int
+    """A first answer to it, if the model has given one."""
 
 
-def tokens_in(entries: Sequence[Entry]) -> int:
+@runtime_checkable
+class TraceSource(Protocol):
+    """Provides the spans of a conversation."""
+
+    def spans(self, thread_id: str) -> Sequence[SpanRecord]:
+        """The spans of that conversation so far, in any order. Must not block."""
+        ...
+
+
+def conversation_entries(messages: Sequence[Message], state: ScenarioState) -> list[TranscriptEntry]:
+    """The conversation of a run. A judge reads all of it in every turn, so entries are kept as long as the state."""
+    return entries_of(messages, state.view.records, _known.setdefault(state, {}))
+
+
+_known: WeakKeyDictionary[ScenarioState, KnownEntries] = WeakKeyDictionary()
+
+
+def span_entries(spans: Sequence[SpanRecord]) -> list[TranscriptEntry]:
+    """The spans as a tree: parents before their children, siblings by start, children indented."""
+    return [_span_entry(span, depth) for span, depth in _tree(spans)]
+
+
+def tokens_in(entries: Sequence[TranscriptEntry]) -> int:
     """Estimated tokens of all entries together."""
     return sum(estimate_tokens(entry.text) for entry in entries)
 
 
-def outline(entries: Sequence[Entry], tokens: int) -> str:
-    """All entries within about so many tokens: short ones whole, long ones cut, and if need be some left out."""
+def outline(entries: Sequence[TranscriptEntry], tokens: int) -> str:
+    """All entries within about that many tokens: short ones whole, long ones cut, and if need be some left out."""
     room = tokens * BYTES_PER_TOKEN
     each = max(_SHORTEST_PREVIEW, room // max(1, len(entries)))
     lines = [_preview(entry, each) for entry in entries]
@@ -87,28 +110,27 @@ def outline(entries: Sequence[Entry], tokens: int) -> str:
     return "\n".join(lines)
 
 
-async def explore(asker: Asker, messages: Sequence[Message], entries: Sequence[Entry], max_steps: int) -> Explored:
-    """Let the model look things up until it answers, or for so many steps.
+async def look_things_up(
+    model: JudgeModel, messages: Sequence[Message], entries: Sequence[TranscriptEntry], max_steps: int
+) -> Lookups:
+    """Let the model look things up until it answers, for at most ``max_steps`` requests.
 
     Raises:
         ModelError: the model did not answer.
     """
     messages = [*messages, user_message(_HOW_TO)]
     history: list[Message] = []
-    for step in range(1, max_steps + 1):
-        request = asker.choice.request(
-            [*messages, *history], tools=(EXPAND, GREP), temperature=asker.temperature, seed=asker.seed
-        )
-        answer = await asker.answer(request)
+    for _ in range(max_steps):
+        answer = await model.answer([*messages, *history], tools=(EXPAND, GREP))
         if not answer.tool_calls:
-            return Explored(messages=[*messages, *_told(history)], answer=answer, steps=step)
+            return Lookups(messages=[*messages, *_as_text(history)], answer=answer)
         history += [answer.message, *_results(answer.tool_calls, entries)]
-    asked = [*messages, *_told(history), user_message(_NO_STEPS_LEFT)]
-    return Explored(messages=asked, answer=None, steps=max_steps)
+    asked = [*messages, *_as_text(history), user_message(_NO_STEPS_LEFT)]
+    return Lookups(messages=asked, answer=None)
 
 
-def look_up(call: ToolCall, entries: Sequence[Entry]) -> str:
-    """What a tool answers."""
+def look_up(call: ToolCall, entries: Sequence[TranscriptEntry]) -> str:
+    """The result of a tool call."""
     name, arguments = call["function"]["name"], arguments_of(call)
     ids, pattern = arguments.get("ids"), arguments.get("pattern")
     if name == EXPAND.name and isinstance(ids, list):
@@ -120,13 +142,13 @@ def look_up(call: ToolCall, entries: Sequence[Entry]) -> str:
     return _cut(found)
 
 
-def _results(calls: Sequence[ToolCall], entries: Sequence[Entry]) -> list[Message]:
+def _results(calls: Sequence[ToolCall], entries: Sequence[TranscriptEntry]) -> list[Message]:
     looked_up = [look_up(call, entries) for call in calls[:_MOST_CALLS]]
     looked_up += [f"Not looked up: at most {_MOST_CALLS} calls at a time."] * (len(calls) - len(looked_up))
     return [tool_message(call["id"], found) for call, found in zip(calls, looked_up, strict=True)]
 
 
-def _expanded(ids: Sequence[str], entries: Sequence[Entry]) -> str:
+def _expanded(ids: Sequence[str], entries: Sequence[TranscriptEntry]) -> str:
     wanted = [item.strip().strip("[]").lower() for item in ids]
     by_id = {entry.id.lower(): entry for entry in entries}
     missing = [item for item in wanted if _named(item, by_id) is None]
@@ -136,14 +158,14 @@ def _expanded(ids: Sequence[str], entries: Sequence[Entry]) -> str:
     return "\n".join(found) or "No ids were given."
 
 
-def _named(name: str, by_id: dict[str, Entry]) -> Entry | None:
-    """The entry of that id; a span also by its full id, of which the shown one is the beginning."""
+def _named(name: str, by_id: dict[str, TranscriptEntry]) -> TranscriptEntry | None:
+    """The entry with that id. A span is also found by its full id, of which only the beginning is shown."""
     if name in by_id:
         return by_id[name]
     return next((entry for id, entry in by_id.items() if not id.startswith("m") and name.startswith(id)), None)
 
 
-def _matches(pattern: str, entries: Sequence[Entry]) -> str:
+def _matches(pattern: str, entries: Sequence[TranscriptEntry]) -> str:
     found = [snippet for entry in entries if (snippet := _snippet(pattern.lower(), entry))]
     if not found:
         return f"No entry has the text {json.dumps(pattern, ensure_ascii=False)}."
@@ -151,7 +173,7 @@ def _matches(pattern: str, entries: Sequence[Entry]) -> str:
     return "\n".join([*found[:_MOST_MATCHES], *([f"({more} more entries have it)"] if more > 0 else [])])
 
 
-def _snippet(pattern: str, entry: Entry) -> str:
+def _snippet(pattern: str, entry: TranscriptEntry) -> str:
     for line in entry.lines:
         text = entry.head + line
         at = text.lower().find(pattern)
@@ -161,7 +183,7 @@ def _snippet(pattern: str, entry: Entry) -> str:
     return ""
 
 
-def _preview(entry: Entry, characters: int) -> str:
+def _preview(entry: TranscriptEntry, characters: int) -> str:
     text = entry.text
     if len(text) <= characters:
         return text
@@ -176,8 +198,8 @@ def _cut(text: str) -> str:
     return text[: LONGEST_RESULT - len(hint)] + hint
 
 
-def _told(history: Sequence[Message]) -> list[Message]:
-    """Calls and results as one message of plain text: providers want tools with a history that has tool calls."""
+def _as_text(history: Sequence[Message]) -> list[Message]:
+    """Calls and results as one message of plain text: providers require tools if the history has tool calls."""
     if not history:
         return []
     calls = {call["id"]: call["function"] for message in history for call in tool_calls_of(message)}
@@ -188,3 +210,22 @@ def _told(history: Sequence[Message]) -> list[Message]:
         function = calls[message.get("tool_call_id", "")]
         parts.append(f"{function['name']} {function['arguments']}\n{text_of(message)}")
     return [user_message("What you have looked up so far:\n\n" + "\n\n".join(parts))]
+
+
+def _tree(spans: Sequence[SpanRecord]) -> Iterator[tuple[SpanRecord, int]]:
+    known = {span.span_id for span in spans}
+    children: dict[str | None, list[SpanRecord]] = {}
+    for span in sorted(spans, key=lambda span: span.start, reverse=True):
+        children.setdefault(span.parent_id if span.parent_id in known else None, []).append(span)
+    waiting = [(span, 0) for span in children.get(None, [])]
+    while waiting:
+        span, depth = waiting.pop()
+        yield span, depth
+        waiting.extend((child, depth + 1) for child in children.pop(span.span_id, []))
+
+
+def _span_entry(span: SpanRecord, depth: int) -> TranscriptEntry:
+    error = f" ERROR: {quoted(span.error)}" if span.error else ""
+    head = f"{'  ' * depth}span {quoted(span.name)} ({span.seconds:.3g} s){error}"
+    attributes = f" {compact(span.attributes)}" if span.attributes else ""
+    return TranscriptEntry(id=span.span_id[:ID_LENGTH], head=head, lines=(attributes,))

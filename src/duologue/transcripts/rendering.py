@@ -1,7 +1,7 @@
-"""The conversation as the judge reads it: one line for each thing that happened, each with the id to cite.
+"""A conversation as text for models and people: one line for each thing that happened, each with an id to cite.
 
 What was said is data from outside. Every text is a JSON string on a line of its own, so nothing that a participant says
-can look like a line of the transcript or like the end of it. Sounds, pictures and files become markers with their size.
+can look like a line of the transcript or like its end. Sounds, pictures and files become markers with their size.
 """
 
 from __future__ import annotations
@@ -11,14 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
-from weakref import WeakKeyDictionary
+from typing import cast
 
 from duologue.journal.events import MessageAdded
 from duologue.messages import ContentPart, JsonValue, Message, ToolCall, text_of, tool_calls_of
-
-if TYPE_CHECKING:
-    from duologue.conversation.state import ScenarioState
 
 _DATA_URL = re.compile(r"data:([\w.+-]+)/([\w.+-]+)(?:;[\w.+-]+=[^;,\s]*)*;base64,([A-Za-z0-9+/=_-]+)")
 _RAW_BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{1000,}={0,2}")
@@ -29,18 +25,15 @@ _KINDS = {"audio": "AUDIO", "image": "IMAGE", "video": "VIDEO"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One message as the judge sees it.
-
-    Attributes:
-        id: what to cite, such as ``m3``.
-        head: who, in which turn.
-        lines: what was said and done, one line each, without the id.
-    """
+class TranscriptEntry:
+    """One message, or one span of a trace, as text."""
 
     id: str
+    """The id to cite, such as ``m3``."""
     head: str
+    """Who speaks, in which turn."""
     lines: tuple[str, ...]
+    """What was said and done, one line each, without the id."""
 
     @cached_property
     def text(self) -> str:
@@ -48,23 +41,40 @@ class Entry:
         return "\n".join(f"[{self.id}] {self.head}{line}" for line in self.lines)
 
 
-def entries_of(messages: Sequence[Message], state: ScenarioState) -> list[Entry]:
-    """The conversation, message by message; instructions to the agent included, for they may explain what it does."""
-    records = state.view.records
+KnownEntries = dict[str, tuple[MessageAdded, TranscriptEntry]]
+"""Entries of one run by message id, with the record that each was made from."""
+
+
+def entries_of(
+    messages: Sequence[Message], records: Sequence[MessageAdded] = (), known: KnownEntries | None = None
+) -> list[TranscriptEntry]:
+    """The conversation, message by message. Instructions to the agent are included: they may explain what it does.
+
+    Args:
+        messages: what was said and done.
+        records: the same messages as a run recorded them, with ids and turns. If there are not as many, the ids are
+            ``m1``, ``m2`` and so on.
+        known: entries of earlier calls for the same run; they are reused and added to. It only saves time.
+    """
     names = _names_of_results(messages)
     if len(records) != len(messages):  # a conversation that was not recorded, as in an adapter's own unit test
         return [
             _entry(message, f"m{number}", "", names[number - 1]) for number, message in enumerate(messages, start=1)
         ]
-    known = _known.setdefault(state, {})
+    known = {} if known is None else known
     together = zip(records, messages, names, strict=True)
     return [_kept(known, record, message, name) for record, message, name in together]
 
 
-def _names_of_results(messages: Sequence[Message]) -> list[str]:
-    """For each message the tool that it is an answer of, or ''.
+def transcript_of(entries: Sequence[TranscriptEntry]) -> str:
+    """The entries as one text."""
+    return "\n".join(entry.text for entry in entries)
 
-    Agents use an id again: it means the latest call so far.
+
+def _names_of_results(messages: Sequence[Message]) -> list[str]:
+    """For each message the tool whose result it is, or ''.
+
+    Some agents reuse ids: an id means the latest call so far.
     """
     called: dict[str, str] = {}
     names: list[str] = []
@@ -74,8 +84,8 @@ def _names_of_results(messages: Sequence[Message]) -> list[str]:
     return names
 
 
-def _kept(known: dict[str, tuple[MessageAdded, Entry]], record: MessageAdded, message: Message, called: str) -> Entry:
-    """The entry of an earlier call of the judge, if the message is still the same."""
+def _kept(known: KnownEntries, record: MessageAdded, message: Message, called: str) -> TranscriptEntry:
+    """The known entry, if the message is still the same."""
     earlier = known.get(record.message_id)
     if earlier is not None and earlier[0] is record and message == record.message:
         return earlier[1]
@@ -85,24 +95,20 @@ def _kept(known: dict[str, tuple[MessageAdded, Entry]], record: MessageAdded, me
     return entry
 
 
-_known: WeakKeyDictionary[ScenarioState, dict[str, tuple[MessageAdded, Entry]]] = WeakKeyDictionary()
-"""The entries of each run that is there: a judge reads the whole conversation in every turn. Only saves time."""
-
-
 def quoted(text: str) -> str:
-    """A text from outside as a JSON string on one line, in which no tag can be closed and no media is left."""
+    """A text from outside as a JSON string on one line that closes no tag and holds no media."""
     written = _ENCODE(without_media(text)).translate(_LINE_ENDS)
     return _closed(written)
 
 
 def compact(value: JsonValue) -> str:
-    """A value from outside as JSON on one line, treated as :func:`quoted` treats a text."""
+    """A value from outside as JSON on one line, with the precautions of :func:`quoted`."""
     written = json.dumps(value, ensure_ascii=False, default=str).translate(_LINE_ENDS)
     return _closed(without_media(written))
 
 
 def indented(text: str) -> str:
-    """Text of several lines, each behind a bar that no line of its own can leave."""
+    """Text of several lines, each behind a bar, so that none can pass for anything else."""
     return _closed("\n".join(f"| {line}" for line in without_media(text).splitlines()))
 
 
@@ -115,12 +121,12 @@ def without_media(text: str) -> str:
 
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
-"""Made once: ``json.dumps`` makes an encoder for every call."""
+"""Made once: ``json.dumps`` would make an encoder for every call."""
 _SHORTEST_MEDIA = len("data:a/b;base64,")
 
 
 def marker(kind: str, form: str, data: str) -> str:
-    """What stands in the place of base64 data."""
+    """The placeholder for base64 data."""
     return f"[{_KINDS.get(kind, 'FILE')}: {form}, ~{len(data) * 3 // 4} bytes]"
 
 
@@ -131,17 +137,17 @@ def _closed(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("</", "<\\/")
 
 
-def _entry(message: Message, message_id: str, place: str, called: str) -> Entry:
+def _entry(message: Message, message_id: str, place: str, called: str) -> TranscriptEntry:
     role = message["role"]
     calls = tool_calls_of(message)
     lines = [_call_line(call) for call in calls]
     said = _content(message)
     if role == "tool":
         name = called or message.get("name") or "unknown tool"
-        return Entry(id=message_id, head=f"tool{place}", lines=(f" result of {quoted(name)}: {said}",))
+        return TranscriptEntry(id=message_id, head=f"tool{place}", lines=(f" result of {quoted(name)}: {said}",))
     if said != '""' or not lines:
         lines.insert(0, f": {said}")
-    return Entry(id=message_id, head=f"{_word(role)}{place}", lines=tuple(lines))
+    return TranscriptEntry(id=message_id, head=f"{_word(role)}{place}", lines=tuple(lines))
 
 
 def _call_line(call: ToolCall) -> str:
@@ -149,7 +155,7 @@ def _call_line(call: ToolCall) -> str:
 
 
 def _arguments(written: JsonValue) -> str:
-    """As JSON on one line. They should be JSON text, which not every agent knows."""
+    """As JSON on one line. They should be JSON text, but not every agent sends that."""
     if not isinstance(written, str):
         return compact(written or {})
     try:

@@ -1,11 +1,11 @@
-"""What a judge's answer has to be, to count: every rule, in one place.
+"""Judgements: what is asked, what was decided, and every rule that an answer has to keep to count.
 
-An answer counts when it is JSON with one entry for each criterion, found by its id; when each decision is ``true``,
-``false`` or ``inconclusive``; when what it cites exists; and when its own verdict is the one that follows from its
-decisions. The verdict itself is made here, not by the model.
+An answer counts if it is JSON with one entry for each criterion, found by its id; if each decision is ``true``,
+``false`` or ``inconclusive``; if everything that it cites exists; and if its own verdict follows from its decisions.
+The verdict itself is computed here, not by the model.
 
-On evidence: ``true`` needs at least one message to rest on, so that nothing passes on nothing. ``false`` may cite none:
-then it says that what was asked for is nowhere in the conversation.
+On evidence: ``true`` has to cite at least one message, so that nothing passes on nothing. ``false`` may cite none: then
+it says that what the criterion demands is nowhere in the conversation.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from duologue.agents.judge.reading import UnreadableError, object_in
 from duologue.messages import JsonValue
+from duologue.models.structured import RuleBrokenError, UnreadableError, excerpt, the_object_in
 from duologue.vocabulary import Decision, Verdict
 
 _VERDICTS = {
@@ -27,32 +27,27 @@ _VERDICTS = {
     "undecided": Verdict.UNDECIDED,
     "inconclusive": Verdict.UNDECIDED,
 }
+_KEYS = ("action", "criteria", "verdict")
+"""An object with one of these is a judgement."""
 _MOST_NAMED = 20
-_SHOWN = 80
-"""Ids that a complaint names, and characters of what it shows."""
+"""Ids that a complaint names."""
 _WORDS = {True: Decision.MET, False: Decision.UNMET}
-
-
-class RuleBrokenError(ValueError):
-    """The answer can be read and breaks a rule; the text says which, for the model to mend it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is to be decided, and what may be cited for it.
-
-    Attributes:
-        criteria: by number: the first one is ``c1``.
-        message_ids, span_ids: what exists.
-        forced: the judge has to decide now, and may not let the conversation go on.
-        said: everything that was said, so that a quotation is not taken for a judgement.
-    """
+    """What has to be decided, and what may be cited for it."""
 
     criteria: tuple[str, ...]
+    """By number: the first one is ``c1``."""
     message_ids: frozenset[str]
+    """Ids of the messages that exist."""
     span_ids: frozenset[str] = frozenset()
+    """Ids of the spans that exist."""
     forced: bool = True
+    """Whether the judge has to decide now, and may not let the conversation continue."""
     said: str = ""
+    """Everything that was said, so that a quotation is not taken for a judgement."""
 
     @property
     def ids(self) -> list[str]:
@@ -61,37 +56,31 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """The decision on one criterion.
-
-    Attributes:
-        cites: ids of messages that it rests on.
-        spans: ids of spans that it rests on.
-    """
+class CriterionFinding:
+    """The decision on one criterion."""
 
     decision: Decision
     reason: str = ""
     cites: tuple[str, ...] = ()
+    """Ids of the messages that it rests on."""
     spans: tuple[str, ...] = ()
+    """Ids of the spans that it rests on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """An answer that counts.
+    """An answer that counts."""
 
-    Attributes:
-        goes_on: the conversation goes on, and nothing is decided: there are no findings.
-        findings: one for each criterion, in their order.
-        reasoning: the judge's summary.
-    """
-
-    goes_on: bool = False
-    findings: tuple[Finding, ...] = ()
+    continues: bool = False
+    """Whether the conversation continues. Then nothing is decided, and there are no findings."""
+    findings: tuple[CriterionFinding, ...] = ()
+    """One for each criterion, in their order."""
     reasoning: str = ""
+    """The judge's summary."""
 
     @property
     def verdict(self) -> Verdict:
-        """What follows from the decisions."""
+        """The verdict that follows from the decisions."""
         return verdict_of(finding.decision for finding in self.findings)
 
 
@@ -106,15 +95,15 @@ def verdict_of(decisions: Iterable[Decision]) -> Verdict:
 
 
 def read_judgement(text: str, question: Question) -> Judgement:
-    """The judgement that a model has written.
+    """The judgement in a model's answer.
 
     Raises:
-        UnreadableError: there is no such thing in the text.
+        UnreadableError: there is none.
         RuleBrokenError: it breaks a rule.
     """
-    answer = object_in(text, question.said)
-    if _goes_on(answer, question):
-        return Judgement(goes_on=True, reasoning=_text(answer.get("reasoning")))
+    answer = the_object_in(text, _KEYS, given=question.said)
+    if _continues(answer, question):
+        return Judgement(continues=True, reasoning=_text(answer.get("reasoning")))
     entries = _entries(answer.get("criteria"))
     _same_ids([_criterion_id(entry) for entry in entries], question.ids)
     by_id = {_criterion_id(entry): entry for entry in entries}
@@ -124,10 +113,10 @@ def read_judgement(text: str, question: Question) -> Judgement:
     return judgement
 
 
-def _goes_on(answer: dict[str, JsonValue], question: Question) -> bool:
+def _continues(answer: dict[str, JsonValue], question: Question) -> bool:
     action = answer.get("action", "decide")
     if action not in ["continue", "decide"]:
-        raise RuleBrokenError(f'"action" is {shown(action)}; it has to be "continue" or "decide"')
+        raise RuleBrokenError(f'"action" is {excerpt(action)}; it has to be "continue" or "decide"')
     if action == "continue" and question.forced:
         raise RuleBrokenError('"action" is "continue", but the conversation is over: decide now')
     return action == "continue"
@@ -146,18 +135,18 @@ def _criterion_id(entry: dict[str, JsonValue]) -> str:
 
 
 def _same_ids(found: list[str], expected: list[str]) -> None:
-    """By id and never by position: models reorder, leave out and make up."""
+    """By id and never by position: models reorder, omit and invent entries."""
     problems = [
         ("is missing", [name for name in expected if name not in found]),
         ("is decided more than once", [name for name, times in Counter(found).items() if times > 1]),
         ("is no criterion", sorted({name for name in found if name not in expected})),
     ]
-    told = [f"{', '.join(map(shown, names[:_MOST_NAMED]))} {problem}" for problem, names in problems if names]
-    if told:
-        raise RuleBrokenError(f"the criteria are {', '.join(expected)}, each once: {'; '.join(told)}")
+    complaints = [f"{', '.join(map(excerpt, names[:_MOST_NAMED]))} {problem}" for problem, names in problems if names]
+    if complaints:
+        raise RuleBrokenError(f"the criteria are {', '.join(expected)}, each once: {'; '.join(complaints)}")
 
 
-def _finding(name: str, entry: dict[str, JsonValue], question: Question) -> Finding:
+def _finding(name: str, entry: dict[str, JsonValue], question: Question) -> CriterionFinding:
     decision = _decision(name, entry.get("decision"))
     cites, spans = _evidence(name, entry.get("evidence"), question)
     if decision is Decision.MET and not cites and not spans:
@@ -165,7 +154,7 @@ def _finding(name: str, entry: dict[str, JsonValue], question: Question) -> Find
             f'{name} is "true" and "evidence" is empty: cite the messages that it rests on. Where something must not '
             "happen, cite the messages in which it could have happened"
         )
-    return Finding(decision=decision, reason=_text(entry.get("reason")), cites=cites, spans=spans)
+    return CriterionFinding(decision=decision, reason=_text(entry.get("reason")), cites=cites, spans=spans)
 
 
 def _decision(name: str, value: JsonValue) -> Decision:
@@ -175,7 +164,7 @@ def _decision(name: str, value: JsonValue) -> Decision:
         return Decision(_text(value).strip().lower())
     except ValueError:
         raise RuleBrokenError(
-            f'the decision on {name} is {shown(value)}; it has to be "true", "false" or "inconclusive"'
+            f'the decision on {name} is {excerpt(value)}; it has to be "true", "false" or "inconclusive"'
         ) from None
 
 
@@ -186,7 +175,7 @@ def _evidence(name: str, value: JsonValue, question: Question) -> tuple[tuple[st
     cited = list(dict.fromkeys(str(item).strip().strip("[]") for item in items))
     unknown = [item for item in cited if item not in question.message_ids | question.span_ids]
     if unknown:
-        named = ", ".join(map(shown, unknown[:_MOST_NAMED]))
+        named = ", ".join(map(excerpt, unknown[:_MOST_NAMED]))
         raise RuleBrokenError(
             f'{name} cites {named}, which does not exist; cite only ids from the transcript, such as "m1"'
         )
@@ -197,19 +186,13 @@ def _evidence(name: str, value: JsonValue, question: Question) -> tuple[tuple[st
 def _no_contradiction(value: JsonValue, judgement: Judgement) -> None:
     said = _VERDICTS.get(_text(value).strip().lower())
     if said is None:
-        raise RuleBrokenError(f'"verdict" is {shown(value)}; it has to be "pass", "fail" or "undecided"')
+        raise RuleBrokenError(f'"verdict" is {excerpt(value)}; it has to be "pass", "fail" or "undecided"')
     if said is not judgement.verdict:
         raise RuleBrokenError(
             f'the verdict "{said.value}" contradicts the decisions, from which "{judgement.verdict.value}" follows: '
             "any false means fail, all true means pass, anything else is undecided. Look at the decisions and the "
             "verdict again, and correct the one that is wrong"
         )
-
-
-def shown(value: JsonValue) -> str:
-    """A value in a complaint: as it was written, and not too long."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def _text(value: JsonValue) -> str:

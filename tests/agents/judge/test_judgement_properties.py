@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.agents.judge.decide import Judgement, Question, RuleBrokenError, read_judgement, verdict_of
-from duologue.agents.judge.reading import UnreadableError
+from duologue.agents.judge.judgement import Judgement, Question, read_judgement, verdict_of
+from duologue.models.structured import RuleBrokenError, UnreadableError
 from duologue.vocabulary import Decision, Verdict
 
 QUESTION = Question(criteria=("a", "b", "c"), message_ids=frozenset({"m1", "m2", "m3"}))
@@ -53,7 +53,7 @@ def test_texts_are_read_or_complained_of(text: str) -> None:
 def test_objects_are_read_or_complained_of(answer: Any, forced: bool) -> None:
     question = Question(criteria=QUESTION.criteria, message_ids=QUESTION.message_ids, forced=forced)
     judgement = read(json.dumps(answer), question)
-    if judgement and not judgement.goes_on:
+    if judgement and not judgement.continues:
         assert len(judgement.findings) == 3
 
 
