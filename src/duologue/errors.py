@@ -38,13 +38,14 @@ was said and recorded until then.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from duologue.config.problems import Problem
     from duologue.conversation.result import ScenarioResult
+
+Severity = Literal["error", "warning"]
 
 
 class DuologueError(Exception):
@@ -80,6 +81,51 @@ class MissingExtraError(ConfigurationError):
 
 class TargetError(ConfigurationError):
     """A file, function or script that cannot be loaded."""
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in a file.
+
+    Attributes:
+        file: as it is shown to people.
+        line, column: counted from 1; 0 where only the file is known.
+        field: path within the file, such as ``spec.turns[0].role``; '' for the whole file.
+    """
+
+    file: str
+    line: int = 0
+    column: int = 0
+    field: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+NOWHERE = "?"
+"""The file of a position that no file has, such as that of a value made by code."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, or that is not what its author may think.
+
+    Attributes:
+        position: where.
+        message: what was found, what is expected, what to do.
+        severity: an ``error`` keeps the suite from being used; a ``warning`` does not.
+    """
+
+    position: Position
+    message: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        word = "warning: " if self.severity == "warning" else ""
+        where = f"{self.position.field}: " if self.position.field else ""
+        # What a program has made is written nowhere.
+        place = f"{self.position}: " if self.position.line or self.position.file != NOWHERE else ""
+        return f"{place}{word}{where}{self.message}"
 
 
 class SuiteError(ConfigurationError):

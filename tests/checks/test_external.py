@@ -93,6 +93,17 @@ async def test_an_answer_that_cannot_be_used_is_an_error(
     assert said in outcome.explanation
 
 
+async def test_addresses_and_headers_take_defaults_and_time_limits_are_durations(
+    build: Any, endpoint: Endpoint
+) -> None:
+    params = {"url": "${BASE}/${PATH_:-score}", "headers": {"X-Team": "${TEAM:-red}"}, "timeout": "1m30s"}
+    check = checks.create("rest_eval", params, resources=checks.Resources(environment={"BASE": endpoint.url}))
+    outcome = await check.evaluate(build(*LINES))
+    assert outcome.status is not CheckStatus.ERROR
+    line, headers, _ = endpoint.requests[0]
+    assert (line, headers["x-team"]) == ("POST /judge/score HTTP/1.1", "red")
+
+
 async def test_silence_ends_after_the_timeout(build: Any, endpoint: Endpoint) -> None:
     endpoint.silent = True
     outcome = await checks.create("rest_eval", {"url": endpoint.url, "timeout": "50ms"}).evaluate(build(*LINES))

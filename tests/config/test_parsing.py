@@ -11,9 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.config.parsing import MAX_DEPTH, parse
-from duologue.config.positions import PlacedDict, Position, locate, plain
+from duologue.config.positions import PlacedDict, locate, plain
 from duologue.config.problems import Problems
+from duologue.config.yaml_reader import MAX_DEPTH, parse
+from duologue.errors import Position
 
 
 def read(text):

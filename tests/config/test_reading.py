@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from duologue.config.positions import Position, plain
+from duologue.config.positions import plain
 from duologue.config.problems import Problems, hint, listed, nearest, report, shown
-from duologue.config.reading import MAX_BYTES, read
-from duologue.errors import SuiteError
+from duologue.config.yaml_reader import MAX_BYTES, read
+from duologue.errors import Position, SuiteError
 
 
 def told(path, **options):

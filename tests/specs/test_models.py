@@ -65,7 +65,7 @@ def test_only_what_differs_from_the_default_is_written():
         (lambda: Scenario(name="s"), "turns, or a description, goal or persona"),
         (lambda: Tool(name="t", description="d", mode="exec"), "the field 'exec'"),
         (lambda: Tool(name="t", description="d", mock_result=1, mock_template="x"), "at most one of"),
-        (lambda: Duplex(timeout="soon"), "a span of time such as"),
+        (lambda: Duplex(timeout="soon"), "a duration such as"),
         (lambda: Suite(name="s", trials=0), "greater than or equal to 1"),
     ],
 )

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -21,7 +19,8 @@ from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
 from duologue.checks.tools import session
-from duologue.errors import ConfigurationError
+from duologue.config.durations import parse_duration
+from duologue.config.environment import expand
 from duologue.messages import JsonValue
 from duologue.models.structured import UnreadableError, the_object_in
 
@@ -29,7 +28,8 @@ _FORM = (
     "Judge this conversation. Answer with one JSON object and nothing else: "
     '{"score": 0.0 to 1.0, "passed": true or false, "reasoning": "…"}'
 )
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_URL = r"^(https?://|\$\{)\S+$"
+"""An absolute address, or one that begins with an environment variable."""
 _LONGEST_ANSWER = 1_000_000
 """Bytes."""
 
@@ -39,9 +39,7 @@ class ExternalError(Exception):
 
 
 def _seconds(value: object) -> object:
-    """A number of seconds, or a text such as '30s' or '500ms'."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m)", value) if isinstance(value, str) else None
-    return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60}[match[2]] if match else value
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
@@ -51,7 +49,7 @@ class _External(CheckType):
     criteria: str = ""
     """What is to be judged, passed on as it is."""
     timeout: Seconds = 30.0
-    """Seconds, or a text such as ``30s``."""
+    """Time limit: seconds, or a duration such as ``30s`` or ``1m30s``."""
 
     async def look(self, subject: Subject, resources: Resources) -> Finding:
         cassette = subject.input.scope.cassette
@@ -86,12 +84,12 @@ class _External(CheckType):
 class RestEval(_External):
     """An HTTP endpoint decides."""
 
-    url: str = Field(pattern=r"^https?://\S+$")
+    url: str = Field(pattern=_URL)
     """Where it is."""
     method: Literal["POST", "PUT"] = "POST"
     """How it is asked."""
     headers: dict[str, str] = Field(default={})
-    """Headers; ``${NAME}`` is replaced by the environment variable."""
+    """Request headers. ``${NAME}`` and ``${NAME:-default}`` stand for environment variables."""
     include_messages: bool = False
     """Send the messages in question as well as the answer."""
     include_tool_calls: bool = False
@@ -114,8 +112,8 @@ class RestEval(_External):
         return {"method": self.method, "url": self.url, "body": body}
 
     async def ask(self, request: dict[str, Any], resources: Resources) -> dict[str, JsonValue]:
-        headers = {name: _expanded(value, resources.environment) for name, value in self.headers.items()}
-        return await send(self.method, self.url, request["body"], headers)
+        headers = {name: expand(value, resources.environment) for name, value in self.headers.items()}
+        return await send(self.method, expand(self.url, resources.environment), request["body"], headers)
 
 
 @check("a2a_eval", aliases=[session("a2a_eval_session")], family="External")
@@ -124,10 +122,10 @@ class A2aEval(_External):
 
     renamed: ClassVar = {"url": "agent_url"}
 
-    agent_url: str = Field(pattern=r"^https?://\S+$")
+    agent_url: str = Field(pattern=_URL)
     """Where it takes messages."""
     auth_token: str | None = None
-    """Sent as a bearer token; ``${NAME}`` is replaced by the environment variable."""
+    """Bearer token. ``${NAME}`` stands for an environment variable."""
 
     @property
     def address(self) -> str:
@@ -140,9 +138,9 @@ class A2aEval(_External):
         return {"jsonrpc": "2.0", "id": "check", "method": "message/send", "params": {"message": message}}
 
     async def ask(self, request: dict[str, Any], resources: Resources) -> dict[str, JsonValue]:
-        token = self.auth_token and _expanded(self.auth_token, resources.environment)
+        token = self.auth_token and expand(self.auth_token, resources.environment)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = await send("POST", self.agent_url, request, headers)
+        answer = await send("POST", expand(self.agent_url, resources.environment), request, headers)
         if "error" in answer:
             raise ExternalError(f"answered with an error: {json.dumps(answer['error'], ensure_ascii=False)[:200]}")
         try:
@@ -195,16 +193,6 @@ async def send(method: str, url: str, body: Mapping[str, Any], headers: Mapping[
     if not isinstance(value, dict):
         raise ExternalError(f"its answer is no JSON object: {response.text[:200]!r}")
     return cast("dict[str, JsonValue]", value)
-
-
-def _expanded(text: str, environment: Mapping[str, str] | None) -> str:
-    known = os.environ if environment is None else environment
-    missing = [name for name in _VARIABLE.findall(text) if name not in known]
-    if missing:
-        raise ConfigurationError(
-            f"the environment variable {missing[0]} is not set, and a header of the check needs it"
-        )
-    return _VARIABLE.sub(lambda place: known[place[1]], text)
 
 
 def _texts(result: JsonValue) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from duologue.config.templates import render
 from duologue.errors import JudgeError
 from duologue.journal.events import MessageAdded
 from duologue.messages import JsonValue, Message, system_message, text_of, tool_calls_of, user_message
@@ -54,7 +55,6 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
-_PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _MESSAGE_ID = re.compile(r"m\d+")
 _RETRIES = AnswerRetries(refused="you declined to answer ({refusal}); this is a recording to be judged")
 
@@ -88,7 +88,7 @@ class Case:
         transcript = transcript_of(self.records)
         if self.instruction is not None:
             known = {"criteria": self.criteria, "rubric": self.rubric, "conversation": transcript}
-            filled = _filled(self.instruction, {**known, "response": self.response, **self.sections})
+            filled = render(self.instruction, {**known, "response": self.response, **self.sections})
             return [system_message(filled), user_message(FORM)]
         parts = {"criteria": self.criteria, "rubric": self.rubric, **self.sections}
         written = [f"<{name}>\n{indented(text)}\n</{name}>" for name, text in parts.items() if text]
@@ -181,8 +181,3 @@ def _cited(evidence: list[str], ids: set[str]) -> list[str]:
     if unknown:
         raise UnreadableError(f'"evidence" names messages that do not exist: {", ".join(unknown)}')
     return [item for item in cited if item in ids]
-
-
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    """The template with its places filled, in one pass: what is filled in is never read as a template."""
-    return _PLACE.sub(lambda place: values.get(place[1], place[0]), template)

@@ -1,1 +1,4 @@
-"""Text to data that knows where it is written: reading YAML and JSON, positions, and problems found on the way."""
+"""Text as data that knows its place: YAML, positions, problems.
+
+Also one helper each for environment variables, durations, templates, entry points and atomic file writes.
+"""

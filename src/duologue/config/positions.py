@@ -7,27 +7,9 @@ later, in a field or between two files, can say where it stands. What YAML is, i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """A place in a file.
-
-    Attributes:
-        file: as it is shown to people.
-        line, column: counted from 1; 0 where only the file is known.
-        field: path within the file, such as ``spec.turns[0].role``; '' for the whole file.
-    """
-
-    file: str
-    line: int = 0
-    column: int = 0
-    field: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+from duologue.errors import Position
 
 
 class Mark(NamedTuple):

@@ -6,41 +6,14 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from duologue.config.positions import Mark, Position
-from duologue.errors import SuiteError
-
-Severity = Literal["error", "warning"]
+from duologue.config.positions import Mark
+from duologue.errors import Position, Problem, Severity, SuiteError
 
 _SHOWN = 60
 _LISTED = 12
 _REPORTED = 50
-
-
-NOWHERE = "?"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong, or that is not what its author may think.
-
-    Attributes:
-        position: where.
-        message: what was found, what is expected, what to do.
-        severity: an ``error`` keeps the suite from being used; a ``warning`` does not.
-    """
-
-    position: Position
-    message: str
-    severity: Severity = "error"
-
-    def __str__(self) -> str:
-        word = "warning: " if self.severity == "warning" else ""
-        where = f"{self.position.field}: " if self.position.field else ""
-        # What a program has made is written nowhere.
-        place = f"{self.position}: " if self.position.line or self.position.file != NOWHERE else ""
-        return f"{place}{word}{where}{self.message}"
 
 
 @dataclass(kw_only=True)

@@ -14,13 +14,13 @@ import json
 import logging
 import os
 import pickle
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from pydantic import BaseModel
 
+from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.current import CURRENT_RUN
 from duologue.conversation.state import ScenarioState
@@ -154,8 +154,5 @@ def _store(path: Path, value: R) -> R:
         logger.warning("an answer cannot be remembered, so it is asked for each time: %s", error)
         return value
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(temporary).replace(path)
+    write_atomic(path, content, permissions=OWNER_ONLY, durable=False)
     return value

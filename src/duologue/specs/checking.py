@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from duologue.config.positions import Position
+from duologue.errors import Position
 from duologue.specs.spec import EMPTY, Amount, Items, JsonObject, Name, Share, Spec
 
 ScopeName = Literal["turn", "conversation"]

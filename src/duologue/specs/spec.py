@@ -5,8 +5,8 @@ Where something is written is no part of what it is: two specs are equal if thei
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import (
     BaseModel,
@@ -19,24 +19,21 @@ from pydantic import (
     model_validator,
 )
 
-from duologue.config.positions import PlacedDict, Position, locate, plain
+from duologue.config.durations import DURATION_PATTERN, parse_duration
+from duologue.config.environment import expand
+from duologue.config.positions import PlacedDict, locate, plain
+from duologue.errors import ConfigurationError, Position
 
 T = TypeVar("T")
 
-_SPAN = re.compile(r"(\d+(\.\d+)?)(ms|s|m|h)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"^(\d+(\.\d+)?(ms|s|m|h))+$")
-
 
 def _duration(value: Any) -> Any:
-    if value is None or (isinstance(value, str) and _DURATION.match(value) and seconds_of(value) > 0):
-        return value
-    raise ValueError("a span of time such as 500ms, 30s, 5m30s or 1h")
-
-
-def seconds_of(duration: str) -> float:
-    """The seconds of a span of time such as ``5m30s``."""
-    return sum(float(number) * _UNITS[unit] for number, _, unit in _SPAN.findall(duration))
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        parse_duration("")
+    parse_duration(value)
+    return value
 
 
 EMPTY: dict[str, Any] = {}
@@ -60,9 +57,9 @@ Json = Annotated[Any, BeforeValidator(plain)]
 Duration = Annotated[
     str,
     BeforeValidator(_duration),
-    Field(json_schema_extra={"pattern": _DURATION.pattern, "examples": ["90s", "5m30s"]}),
+    Field(json_schema_extra={"pattern": DURATION_PATTERN, "examples": ["90s", "5m30s"]}),
 ]
-"""A span of time such as ``500ms``, ``30s``, ``5m30s`` or ``1h``."""
+"""A duration such as ``500ms``, ``30s``, ``5m30s`` or ``1h``."""
 
 
 class Spec(BaseModel):
@@ -107,6 +104,45 @@ class Spec(BaseModel):
         made._source = self._source
         return made
 
+    def expanded(self, environment: Mapping[str, str] | None = None) -> Self:
+        """A copy of this, and of all specs within it, with its references to environment variables expanded.
+
+        Args:
+            environment: variables by name; None for those of the process.
+
+        Raises:
+            ConfigurationError: a variable is not set and has no default; the error names the field.
+        """
+        changes: dict[str, Any] = {}
+        for name, value in self:
+            if name in self.environment_fields:
+                changes[name] = self._expanded_field(name, value, environment)
+            elif isinstance(value, Spec):
+                changes[name] = value.expanded(environment)
+        return self.changed(**changes) if changes else self
+
+    def _expanded_field(self, name: str, value: Any, environment: Mapping[str, str] | None) -> Any:
+        try:
+            if isinstance(value, dict):
+                return {key: expand(text, environment) for key, text in cast("dict[str, str]", value).items()}
+            return expand(value, environment) if isinstance(value, str) else value
+        except ConfigurationError as error:
+            place = self.place(name)
+            raise ConfigurationError(f"{f'{place}: ' if place else ''}{name}: {error}") from error
+
+    def environment_texts(self) -> Iterator[tuple[Position | None, str]]:
+        """Every text in this, and in the specs within it, that may refer to environment variables, with its place."""
+        for name, value in self:
+            if name in self.environment_fields:
+                for key, text in _texts(value):
+                    yield self.place(name, *key), text
+            elif isinstance(value, Spec):
+                yield from value.environment_texts()
+            elif isinstance(value, tuple):
+                for item in cast("tuple[Any, ...]", value):
+                    if isinstance(item, Spec):
+                        yield from item.environment_texts()
+
     def written(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain data; what is required is always there."""
         return self.model_dump(mode="json", exclude_defaults=True)
@@ -115,6 +151,15 @@ class Spec(BaseModel):
         return type(self) is type(other) and vars(self) == vars(other)
 
     __hash__ = None  # pyright: ignore[reportAssignmentType] -- parameters are dictionaries
+
+
+def _texts(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, str):
+        yield (), value
+    elif isinstance(value, dict):
+        for key, text in cast("dict[str, Any]", value).items():
+            if isinstance(text, str):
+                yield (key,), text
 
 
 class Resource(Spec):

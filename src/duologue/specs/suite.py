@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from duologue.config.environment import expand
 from duologue.specs.checking import CheckSpec, PackEvalSpec
-from duologue.specs.environment import expand
 from duologue.specs.participants import Agent, Judge, JudgeDefaults, Model, Persona, Simulator, Voice
 from duologue.specs.prompt import Prompt, Tool
 from duologue.specs.running import Defaults

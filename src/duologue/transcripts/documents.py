@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from duologue.config.problems import Problems
-from duologue.config.reading import similar_file
+from duologue.config.yaml_reader import similar_file
 from duologue.transcripts.nodes import Node
 
 MAX_BYTES = 64_000_000
@@ -118,7 +118,7 @@ def _lines(path: Path, text: str) -> Document:
 
 
 def _yaml(path: Path, text: str, place: Node) -> Document:
-    from duologue.config.parsing import parse
+    from duologue.config.yaml_reader import parse
 
     if len(text) > MAX_YAML_BYTES:
         raise place.problem(f"it has more than {MAX_YAML_BYTES:,} characters of YAML; write it as JSON")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from duologue.config.positions import Position, join
-from duologue.config.problems import Problem, report, shown
-from duologue.errors import SuiteError
+from duologue.config.positions import join
+from duologue.config.problems import report, shown
+from duologue.errors import Position, Problem, SuiteError
 
 _MILLISECONDS = 1e11
 """A time of more than this is in milliseconds: as seconds it would be in the year 5138."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.agents.native import Blueprint
-from duologue.agents.native.values import filled, filled_line, left_in
+from duologue.config.templates import placeholders, render
 from duologue.errors import SuiteError
 from duologue.specs.participants import Fragment
 from duologue.specs.prompt import ModelOverride, Prompt, Variable
@@ -145,26 +145,26 @@ def test_a_wrong_guardrail_is_an_error(stage: Any) -> None:
     ],
 )
 def test_lines_are_filled_in_once(line: str, expected: str) -> None:
-    assert filled_line(line, {"name": "Ann"}, {"dish": "{{name}}", "hot soup": "ok"}) == expected
+    assert render(line, {"name": "Ann"}, variants={"dish": "{{name}}", "hot soup": "ok"}) == expected
 
 
 @given(plain, st.dictionaries(names, plain))
 def test_text_without_braces_stays(text: str, values: dict[str, str]) -> None:
-    assert filled(text, values) == text
-    assert filled_line(text, values, values) == text
+    assert render(text, values, nested=True) == text
+    assert render(text, values, variants=values) == text
 
 
 @given(st.dictionaries(names, plain, min_size=1))
 def test_every_known_variable_is_filled_in_and_every_other_is_left(values: dict[str, str]) -> None:
     template = " ".join(f"{{{{{name}}}}}" for name in values)
-    assert filled(template, values) == " ".join(values.values())
-    assert left_in(filled(template, {})) == list(values)
+    assert render(template, values, nested=True) == " ".join(values.values())
+    assert placeholders(render(template, {}, nested=True)) == list(values)
 
 
 @given(st.integers(min_value=1, max_value=15))
 def test_variables_nest_ten_times(depth: int) -> None:
     values = {f"v{number}": f"{{{{v{number + 1}}}}}" for number in range(depth - 1)} | {f"v{depth - 1}": "end"}
-    assert (filled("{{v0}}", values) == "end") == (depth <= 10)
+    assert (render("{{v0}}", values, nested=True) == "end") == (depth <= 10)
 
 
 def test_a_suite_without_prompts_has_an_agent_without_instructions(stage: Any) -> None:

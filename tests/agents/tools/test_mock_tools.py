@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.agents.tools.mocks import _value
-from duologue.agents.tools.templates import Template
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.checks.calls import Call
+from duologue.config.templates import Template
 from duologue.errors import ConfigurationError
 from duologue.journal.events import MessageAdded, ToolCalled
 from duologue.specs.prompt import Tool

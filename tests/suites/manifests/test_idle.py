@@ -73,7 +73,7 @@ def test_what_stands_twice_would_be_the_same_case_twice(folder: Any, body: str, 
 
 def test_a_span_of_no_time_is_refused(folder: Any) -> None:
     (error,) = found(folder, SCENARIO + "  defaults: {run_timeout: 0s}\n").errors
-    assert 'found "0s"; expected a span of time' in error.message
+    assert 'found "0s"; expected a duration' in error.message
 
 
 def test_a_file_of_python_code_must_be_there(folder: Any) -> None:

@@ -71,7 +71,7 @@ MISTAKES = [
     (FIELD, "      trials: 1" + "0" * 40, 36, "expected less than or equal to 1000000"),
     (FIELD, "      max_turn: 3", 36, "unknown field 'max_turn'; did you mean 'max_turns'"),
     (FIELD, "      streaming: no", 36, "found no, which is a text.* Write false"),
-    (FIELD, "      duplex: {timeout: 10}", 36, "found 10 .* expected a span of time such as 500ms, 30s"),
+    (FIELD, "      duplex: {timeout: 10}", 36, "found 10 .* expected a duration such as 500ms, 30s"),
     (FIELD, "      required_capabilities: [vison]", 36, "did you mean 'vision'"),
     ("[order, parcel]", "[]", 40, "perturbations.thing: found an empty list; expected at least one item"),
     ("[order, parcel]", "[1, parcel]", 40, r"thing\[0\]: found 1 \(a number\)"),

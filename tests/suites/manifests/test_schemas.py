@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from duologue.config.parsing import parse
 from duologue.config.positions import plain
 from duologue.config.problems import Problems
+from duologue.config.yaml_reader import parse
 from duologue.suites.manifests import format_page, schemas
 from duologue.suites.manifests.assembling import KINDS
 from duologue.suites.manifests.loading import load, validate

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duologue.config.parsing import parse
 from duologue.config.positions import plain
 from duologue.config.problems import Problems
-from duologue.config.writing import yaml_text
+from duologue.config.yaml_reader import parse
+from duologue.config.yaml_writer import yaml_text
 from duologue.errors import ConfigurationError
 from duologue.specs.checking import CheckSpec, Condition
 from duologue.specs.content import Media, Part

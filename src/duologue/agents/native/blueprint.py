@@ -11,12 +11,12 @@ from typing import Any
 
 from duologue.agents.native.content import content_of
 from duologue.agents.native.instruction import Assembly, Instruction
-from duologue.agents.native.values import filled_line
 from duologue.agents.native.workflow import tools_of
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.checks.providers import Resources
-from duologue.config.positions import Position
 from duologue.config.problems import Problems
+from duologue.config.templates import render
+from duologue.errors import Position
 from duologue.messages import ContentPart
 from duologue.models.base import ToolSpec
 from duologue.models.cassette import Cassette
@@ -104,7 +104,7 @@ class Blueprint:
 
     def expand(self, text: str, perturbation: Varied = ()) -> str:
         """A line of the script with ``{{variables}}`` and what the test case varies; unknown names stay."""
-        return filled_line(text, self.first.values, dict(perturbation))
+        return render(text, self.first.values, variants=dict(perturbation))
 
     def content_of(self, turn: Turn, perturbation: Varied = ()) -> str | list[ContentPart]:
         """The content of the user's message in a turn of the script.

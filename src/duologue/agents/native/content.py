@@ -13,10 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from duologue.agents.native.values import filled_line
 from duologue.checks.media_facts import facts_of, form_of
-from duologue.config.positions import Position
-from duologue.errors import ConfigurationError
+from duologue.config.templates import render
+from duologue.errors import ConfigurationError, Position
 from duologue.messages import ContentPart
 from duologue.specs.content import Media, Part
 from duologue.specs.prompt import MediaLimits, MediaRules
@@ -55,7 +54,7 @@ def content_of(
     """
 
     def expand(text: str) -> str:
-        return filled_line(text, values, perturbation)
+        return render(text, values, variants=perturbation)
 
     if not turn.parts:
         return expand(turn.content or "")

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from duologue.agents.native.values import all_values, filled, left_in
+from duologue.agents.native.values import all_values
 from duologue.checks.guardrails import Guardrail, guardrail
 from duologue.checks.providers import Resources
-from duologue.config.positions import Position
 from duologue.config.problems import Problems, listed
-from duologue.config.reading import read_text
-from duologue.errors import ConfigurationError
+from duologue.config.templates import placeholders, render
+from duologue.config.yaml_reader import read_text
+from duologue.errors import ConfigurationError, Position
 from duologue.specs.participants import Fragment
 from duologue.specs.prompt import MediaRules, Parameters, Prompt
 from duologue.specs.scenario import Memory, Scenario, ToolPolicy
 from duologue.specs.suite import Suite
-from duologue.suites.manifests.variables import values_for
+from duologue.specs.variables import values_for
 
 MEMORIES = "What you remember from earlier:"
 ENGINE_TOOLS = ("workflow__", "memory__", "skill__")
@@ -90,13 +90,13 @@ class Assembly:
             return Instruction(text=_with_memories("", scenario.seed_memories), values=values, policy=policy)
         values = all_values(prompt, scenario, self.region) | self._fragments(prompt)
         template = _template(prompt, self.models)
-        text = filled(template, values)
+        text = render(template, values, nested=True)
         self._complete(prompt, self._without_what_is_said(prompt, template, values), values)
         self._offers_what_there_is(prompt)
         return Instruction(
             task=prompt.answers_to,
             text=_with_memories(text, scenario.seed_memories),
-            values={name: filled(value, values) for name, value in values.items()},
+            values={name: render(value, values, nested=True) for name, value in values.items()},
             tools=tuple(name for name in prompt.allowed_tools if not name.startswith(ENGINE_TOOLS)),
             policy=policy,
             guards=self._guards(prompt),
@@ -107,7 +107,7 @@ class Assembly:
     def _without_what_is_said(self, prompt: Prompt, template: str, values: dict[str, str]) -> str:
         """The text to look for open variables in: the user's first line, quoted in it, may say ``{{anything}}``."""
         own = "context_slot" in values_for(prompt, self.scenario)
-        return filled(template, values if own else {**values, "context_slot": ""})
+        return render(template, values if own else {**values, "context_slot": ""}, nested=True)
 
     def _complete(self, prompt: Prompt, text: str, values: dict[str, str]) -> None:
         """Required variables have a value, and nothing is left open."""
@@ -120,7 +120,7 @@ class Assembly:
                 f"{named} requires the variable '{name}', which has no value in the scenario "
                 f"'{self.scenario.name}'. Give it one under 'variables' of the scenario or 'values' of the prompt",
             )
-        for name in left_in(text):
+        for name in placeholders(text):
             if name in values:
                 told = f"{named} cannot be filled in: the value of '{{{{{name}}}}}' leads back to itself"
                 self.problems.error(place, f"{told}. Take it out of the circle")

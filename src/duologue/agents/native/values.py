@@ -1,21 +1,12 @@
-"""Templates and what is filled into them: ``{{name}}`` for variables, ``{name}`` for what a test case varies."""
+"""The values of the placeholders in prompts and lines of a script."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-
 from duologue.specs.prompt import Prompt
 from duologue.specs.scenario import DEFAULT_REGION, Scenario
-from duologue.suites.manifests.variables import PLACEHOLDER, values_for
-
-MOST_PASSES = 10
-"""How often a text is filled in, so that values may name other variables."""
-LONGEST = 1_000_000
-"""Characters that a text may grow to."""
+from duologue.specs.variables import values_for
 
 _SAID = 150
-_IN_LINE = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}|(?<!\{)\{([^{}]+)\}(?!\})")
 
 
 def all_values(prompt: Prompt | None, scenario: Scenario, region: str) -> dict[str, str]:
@@ -38,42 +29,6 @@ def all_values(prompt: Prompt | None, scenario: Scenario, region: str) -> dict[s
         defaults["region"] = region
         given["region"] = region
     return {**values, **defaults, **given}
-
-
-def filled(template: str, values: Mapping[str, str]) -> str:
-    """The text with its variables filled in, those within values included. What has no value stays as it is."""
-    text = template
-    for _ in range(MOST_PASSES):
-        if "{{" not in text:
-            return text
-        after = PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
-        if after == text or len(after) > LONGEST:
-            return after
-        text = after
-    return text
-
-
-def left_in(text: str) -> list[str]:
-    """The names of variables that have no value, each once."""
-    return list(dict.fromkeys(PLACEHOLDER.findall(text))) if "{{" in text else []
-
-
-def filled_line(text: str, values: Mapping[str, str], perturbation: Mapping[str, str]) -> str:
-    """A line of the user: variables and what the test case varies, in one pass. Unknown names stay as they are.
-
-    Args:
-        text: of a turn.
-        values: for ``{{name}}``.
-        perturbation: for ``{name}``.
-    """
-    if "{" not in text:
-        return text
-
-    def value(found: re.Match[str]) -> str:
-        name, varied = found[1], found[2]
-        return values.get(name, found[0]) if name else perturbation.get(varied, found[0])
-
-    return _IN_LINE.sub(value, text)
 
 
 def _told_by(scenario: Scenario) -> dict[str, str]:

@@ -23,9 +23,9 @@ from duologue.agents.tools.answers import Result, ToolFault, seconds_of
 from duologue.agents.tools.attempts import Attempts
 from duologue.agents.tools.media import linked_part, media_part
 from duologue.agents.tools.web import Request, Web, headers_of
+from duologue.config.environment import expand
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.messages import JsonValue
-from duologue.specs.environment import expand
 from duologue.specs.suite import A2aAgent
 
 if TYPE_CHECKING:

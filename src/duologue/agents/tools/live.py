@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault, seconds_of
 from duologue.agents.tools.media import media_part
-from duologue.agents.tools.templates import Template, plain
 from duologue.agents.tools.web import Reply, Request, Web, headers_of
+from duologue.config.environment import expand
 from duologue.config.redaction import without_fields
+from duologue.config.templates import Template, as_text
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
-from duologue.specs.environment import expand
 from duologue.specs.prompt import HttpBinding, Tool
 from duologue.specs.spec import EMPTY, Items, JsonObject, Spec
 
@@ -103,7 +103,7 @@ class _Address:
         binding, mapping = self._binding, self._mapping
         static = {**mapping.static_headers, **binding.headers}
         headers, secrets = headers_of(static, binding.headers_from_env)
-        asked = {name: _one_line(template.filled(arguments)) for name, template in self._headers.items()}
+        asked = {name: _one_line(template.render(arguments)) for name, template in self._headers.items()}
         left = {name: value for name, value in arguments.items() if name not in self._elsewhere}
         query = {name: arguments[name] for name in mapping.query_params if name in arguments}
         body: JsonValue = None
@@ -127,11 +127,11 @@ class _Address:
 
     def _url_with(self, arguments: dict[str, JsonValue], query: Mapping[str, JsonValue]) -> str:
         # An argument must not lead to another place than the template has: it is quoted in full.
-        url = expand(self._url.filled(arguments, lambda value: quote(plain(value), safe="")))
+        url = expand(self._url.render(arguments, lambda value: quote(as_text(value), safe="")))
         if not query:
             return url
         parts = urlsplit(url)
-        pairs = [*parse_qsl(parts.query, keep_blank_values=True), *((name, plain(it)) for name, it in query.items())]
+        pairs = [*parse_qsl(parts.query, keep_blank_values=True), *((name, as_text(it)) for name, it in query.items())]
         return parts._replace(query=urlencode(pairs)).geturl()
 
     def result(self, reply: Reply, request: Request) -> Result:

@@ -21,7 +21,6 @@ from duologue.agents.tools.web import headers_of
 from duologue.config.redaction import without_values
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.messages import JsonValue
-from duologue.specs.environment import filled
 from duologue.specs.suite import McpServer, Suite
 
 _CONNECTION_CLOSED = -32000
@@ -93,7 +92,7 @@ class McpConnection:
         if not self._promised:
             self._open_things.on_close(self.aclose, f"the MCP server '{self.name}'")
             self._promised = True
-        server = filled(self._server)
+        server = self._server.expanded()
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._finished = asyncio.Event()
         self._keeper = asyncio.create_task(self._keep(server, ready, self._finished))

@@ -6,7 +6,7 @@ import json
 
 from duologue.agents.tools.answers import Occasion, Result, Run, written
 from duologue.agents.tools.media import parts_from
-from duologue.agents.tools.templates import Template, plain, within_json
+from duologue.config.templates import Template, as_text, within_json_string
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
 from duologue.specs.prompt import Tool
@@ -60,9 +60,9 @@ def _value(template: Template, arguments: dict[str, JsonValue]) -> JsonValue:
 
     Values are escaped at first: a quotation mark in an argument must not end a text of the template.
     """
-    for spell in (within_json, plain):
+    for encode in (within_json_string, as_text):
         try:
-            return json.loads(template.filled(arguments, spell))
+            return json.loads(template.render(arguments, encode))
         except (ValueError, RecursionError):
             continue
-    return {"result": template.filled(arguments)}
+    return {"result": template.render(arguments)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from duologue.agents.tools.answers import ToolFault
+from duologue.config.environment import expand
 from duologue.config.redaction import names_secret, secrets_of_headers, without_fields, without_values
 from duologue.errors import ConfigurationError
 from duologue.http import (
@@ -21,7 +22,6 @@ from duologue.http import (
     parse_url,
     shown_url,
 )
-from duologue.specs.environment import expand
 from duologue.tracing.propagation import outgoing_headers
 
 LONGEST_ANSWER = MAX_BODY_BYTES

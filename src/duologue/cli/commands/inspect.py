@@ -110,7 +110,7 @@ def _show_section(value: Any, as_json: bool) -> None:
     if as_json:
         print_json(value)
         return
-    from duologue.config.writing import yaml_text
+    from duologue.config.yaml_writer import yaml_text
 
     text = "none\n" if value is None else yaml_text(value)
     terminal().print(Text(clean(text)), soft_wrap=True, end="")

@@ -85,7 +85,7 @@ def _held(path: Path | None) -> dict[str, Any] | None:
     if path is None:
         return None
     from duologue.config.problems import Problems
-    from duologue.config.reading import read
+    from duologue.config.yaml_reader import read
     from duologue.models.mock.file import ResponseFile
 
     ResponseFile.read(path)

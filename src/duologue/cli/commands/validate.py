@@ -14,7 +14,7 @@ from duologue.cli.output import print_json, terminal
 from duologue.journal.console import clean
 
 if TYPE_CHECKING:
-    from duologue.config.problems import Problem
+    from duologue.errors import Problem
     from duologue.suites.manifests.loading import Report
 
 

@@ -13,7 +13,7 @@ from duologue.compat.promptkit.defaults import defaults_of
 from duologue.compat.promptkit.moving import Moved, each, given, without
 from duologue.config.positions import Mark, PlacedDict, PlacedList
 from duologue.config.problems import Problems
-from duologue.config.reading import read
+from duologue.config.yaml_reader import read
 from duologue.specs.paths import rebased_path, shown_path
 from duologue.suites.manifests.manifest import is_bare, opened
 from duologue.suites.manifests.refusals import checked

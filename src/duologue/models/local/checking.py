@@ -14,8 +14,9 @@ from typing import BinaryIO, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.errors import ConfigurationError
-from duologue.models.local.files import locked, models_folder, private_folder, write_atomically
+from duologue.models.local.files import locked, models_folder, private_folder
 
 ASSEMBLY_TIMEOUT = 600.0
 """Seconds that another process may take to put the same file together."""
@@ -59,7 +60,7 @@ def remember(path: Path, sha256: str) -> None:
     checked = CheckedFile(path=str(path), size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=sha256)
     note = _note(path)
     private_folder(note.parent)
-    write_atomically(note, checked.model_dump_json(indent=2))
+    write_atomic(note, checked.model_dump_json(indent=2), permissions=OWNER_ONLY)
 
 
 def fingerprint(path: Path) -> str:

@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from duologue.context import SystemClock
@@ -56,22 +56,6 @@ def private_folder(path: Path) -> Path:
     """Make the folder, for this user only."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small file that only this user may read: a reader sees the old text or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def try_lock(path: Path) -> int | None:

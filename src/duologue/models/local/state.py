@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from duologue.models.local.files import is_locked, servers_folder, write_atomically
+from duologue.config.files import OWNER_ONLY, write_atomic
+from duologue.models.local.files import is_locked, servers_folder
 
 READY = "ready"
 """What a server says to its launcher when it can be asked."""
@@ -129,7 +130,7 @@ class ServerFolder:
 
     def write(self, state: ServerState) -> None:
         """Tell the others. Only this user may read it: it holds the server's key."""
-        write_atomically(self._state, state.model_dump_json(indent=2))
+        write_atomic(self._state, state.model_dump_json(indent=2), permissions=OWNER_ONLY)
 
     def clear(self) -> None:
         """Take the state back."""

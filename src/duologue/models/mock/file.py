@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from duologue.config.positions import Position
-from duologue.config.problems import Problem, Problems, listed, unknown
-from duologue.config.reading import read
+from duologue.config.problems import Problems, listed, unknown
+from duologue.config.yaml_reader import read
+from duologue.errors import Position, Problem
 from duologue.models.mock.prepared import Prepared, prepared
 from duologue.models.mock.shapes import (
     AnswerShape,

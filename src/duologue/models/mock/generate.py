@@ -52,7 +52,7 @@ class Generated:
         Raises:
             ConfigurationError: something was said that no file can hold.
         """
-        from duologue.config.writing import yaml_text
+        from duologue.config.yaml_writer import yaml_text
 
         return yaml_text(_with_numbers(self.data))
 

@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from duologue.config.importing import make_importable
-from duologue.config.positions import Position
+from duologue.config.entry_points import make_importable
 from duologue.config.problems import Problems, cut, hint, listed
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, Position
 from duologue.specs.checking import CheckSpec, GuardrailSpec, PackEvalSpec
 from duologue.specs.scenario import Scenario
 from duologue.specs.spec import Spec

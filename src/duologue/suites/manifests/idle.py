@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from duologue.config.positions import Position
 from duologue.config.problems import Problems
+from duologue.errors import Position
 from duologue.specs.checking import PackEvalSpec
 from duologue.specs.participants import Model, Persona, PersonaStyle, Sampling
 from duologue.specs.prompt import Variable

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duologue.config.positions import Mark, PlacedDict, Position
-from duologue.config.problems import Problem, Problems, listed, nearest, report, shown
-from duologue.config.reading import read
+from duologue.config.positions import Mark, PlacedDict
+from duologue.config.problems import Problems, listed, nearest, report, shown
+from duologue.config.yaml_reader import read
+from duologue.errors import Position, Problem
 from duologue.specs.paths import shown_path
 from duologue.specs.suite import Suite
 from duologue.suites.manifests.dialects import known_versions, reader_of

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from duologue.config.positions import Mark, PlacedDict, Position
+from duologue.config.positions import Mark, PlacedDict
 from duologue.config.problems import Problems, hint, listed, nearest, shown
+from duologue.errors import Position
 
 API_VERSION = "duologue/v1"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from duologue.config.positions import Mark, PlacedDict, PlacedList, Position
+from duologue.config.environment import expand
+from duologue.config.positions import Mark, PlacedDict, PlacedList
 from duologue.config.problems import Problems, shown
-from duologue.config.reading import read
-from duologue.errors import ConfigurationError
-from duologue.specs.environment import expand
+from duologue.config.yaml_reader import read
+from duologue.errors import ConfigurationError, Position
 from duologue.specs.paths import PATTERN, matching_files, rebased, shown_path
 from duologue.specs.spec import Spec
 from duologue.specs.suite import Suite

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.config.positions import Mark, PlacedDict, PlacedList, Position
+from duologue.config.positions import Mark, PlacedDict, PlacedList
 from duologue.config.problems import Problems, shown
-from duologue.config.reading import read
+from duologue.config.yaml_reader import read
+from duologue.errors import Position
 from duologue.specs.checking import PackEvalSpec
 from duologue.specs.paths import shown_path
 from duologue.specs.suite import Suite

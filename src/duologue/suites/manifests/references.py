@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from duologue.config.positions import Position
 from duologue.config.problems import Problems, listed, unknown
+from duologue.errors import Position
 from duologue.specs.participants import READY_MODELS, is_model_name
 from duologue.specs.prompt import Prompt
 from duologue.specs.scenario import Scenario, Turn

@@ -8,9 +8,10 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from duologue.config.positions import Mark, Position, join, locate
+from duologue.config.positions import Mark, join, locate
 from duologue.config.problems import Problems, hint, listed, nearest, shown
 from duologue.config.scalars import OLD_BOOLEANS
+from duologue.errors import Position
 
 M = TypeVar("M", bound=BaseModel)
 

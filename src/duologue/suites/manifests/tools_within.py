@@ -12,10 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from duologue.config.positions import Position
+from duologue.config.environment import missing_variables
 from duologue.config.problems import Problems
-from duologue.errors import ConfigurationError
-from duologue.specs.environment import missing
+from duologue.errors import ConfigurationError, Position
 from duologue.specs.prompt import Tool
 from duologue.specs.spec import Resource, Spec
 from duologue.specs.suite import A2aAgent, McpServer, Suite
@@ -83,7 +82,7 @@ def _prepare_agent(agent: A2aAgent) -> None:
 
 def _find_unset_token(agent: A2aAgent, problems: Problems) -> None:
     variable, token = agent.auth.get("token_env"), agent.auth.get("token")
-    names = missing(token) if isinstance(token, str) else []
+    names = missing_variables(token) if isinstance(token, str) else []
     if not token and isinstance(variable, str) and not os.environ.get(variable):
         names = [variable]
     for name in names:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 
-from duologue.config.positions import Position
+from duologue.config.environment import missing_variables
 from duologue.config.problems import Problems
-from duologue.config.reading import similar_file
-from duologue.specs.environment import missing, references
+from duologue.config.yaml_reader import similar_file
+from duologue.errors import Position
 from duologue.specs.paths import PATTERN, matching_files, written_paths
 from duologue.specs.suite import Suite
 from duologue.suites.manifests.assembling import Draft
@@ -49,8 +49,8 @@ def validated(draft: Draft, problems: Problems, *, whole: bool = True) -> Suite 
 
 
 def _find_unset_variables(suite: Suite, problems: Problems) -> None:
-    for place, text in references(suite):
-        for name in missing(text):
+    for place, text in suite.environment_texts():
+        for name in missing_variables(text):
             problems.warning(
                 place or Position("?"),
                 f"the environment variable {name} is not set. What needs it will end with an error; "
@@ -75,7 +75,7 @@ def _find_missing_files(suite: Suite, problems: Problems) -> None:
     for spec, field, written in written_paths(suite):
         if (
             field in {"credential_file", "schema_file", "mock_parts"}
-            or missing(written)
+            or missing_variables(written)
             or (field == "target" and ".py:" not in written)
         ):
             continue  # looked for elsewhere: when they are used, or where checks are made
@@ -98,7 +98,7 @@ def _find_broken_answers(suite: Suite, problems: Problems) -> None:
     seen: set[str] = set()
     for model in suite.models:
         written = model.mock_file
-        if model.provider != "mock" or not written or written in seen or missing(written):
+        if model.provider != "mock" or not written or written in seen or missing_variables(written):
             continue
         seen.add(written)
         path = suite.path(written)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
-from duologue.config.positions import Position
 from duologue.config.problems import Problems, listed
+from duologue.config.templates import placeholders
+from duologue.errors import Position
 from duologue.specs.prompt import Prompt
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Suite
-
-PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
-GIVEN_BY_ENGINE = frozenset({"region", "domain", "user_role", "user_context", "context_slot", "project_stage"})
-"""Variables that a run always has a value for."""
+from duologue.specs.variables import open_variables, values_for
 
 
 def find_open_variables(suite: Suite, problems: Problems) -> None:
@@ -24,30 +21,6 @@ def find_open_variables(suite: Suite, problems: Problems) -> None:
     for scenario in suite.scenarios:
         for prompt in _prompts(suite, scenario):
             _find_open(prompt, scenario, problems)
-
-
-def values_for(prompt: Prompt, scenario: Scenario | None = None) -> dict[str, str]:
-    """The values of a prompt's variables: defaults, then the prompt's own values, then the scenario's."""
-    defaults = {item.name: str(item.default) for item in prompt.variables if item.default is not None}
-    return {**defaults, **prompt.values, **(scenario.variables if scenario else {})}
-
-
-def open_variables(prompt: Prompt, scenario: Scenario | None = None) -> tuple[list[str], list[str]]:
-    """What has no value: required variables, and names that only the template knows.
-
-    Returns:
-        Names of required variables, names of placeholders that are left.
-    """
-    values = values_for(prompt, scenario)
-    known = {*values, *GIVEN_BY_ENGINE, *(fragment.name for fragment in prompt.fragments)}
-    required = [item.name for item in prompt.variables if item.required and item.name not in known]
-    texts = [prompt.system_template, *(value for name, value in values.items() if _is_used(name, prompt))]
-    wanted = dict.fromkeys(name for text in texts for name in PLACEHOLDER.findall(text))
-    return required, [name for name in wanted if name not in known and name not in required]
-
-
-def _is_used(name: str, prompt: Prompt) -> bool:
-    return name in PLACEHOLDER.findall(prompt.system_template)
 
 
 def _prompts(suite: Suite, scenario: Scenario) -> list[Prompt]:
@@ -99,4 +72,4 @@ def _circle(values: Mapping[str, str]) -> list[str]:
 
 
 def _names_in(values: Mapping[str, str], name: str) -> list[str]:
-    return [other for other in PLACEHOLDER.findall(values[name]) if other in values]
+    return [other for other in placeholders(values[name]) if other in values]

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duologue.config.writing import yaml_text
+from duologue.config.environment import missing_variables
+from duologue.config.files import write_atomic
+from duologue.config.yaml_writer import yaml_text
 from duologue.errors import ConfigurationError
-from duologue.specs.environment import missing
 from duologue.specs.paths import PATTERN, matching_files, rebased, written_paths
 from duologue.specs.spec import Resource
 from duologue.specs.suite import Suite
@@ -91,7 +92,7 @@ def write_suite(suite: Suite, target: Path, *, replace: bool = False) -> Written
         told = f"{', '.join(there[:5])}{more}: there already; nothing was written"
         raise ConfigurationError(f"{told}. Choose another name, or replace with --force")
     for name, text in texts.items():
-        _write(folder / name, text)
+        write_atomic(folder / name, text)
     for path, (_, source) in copies.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, path)
@@ -146,7 +147,7 @@ def _free_path(section: str, name: str, taken: dict[str, str]) -> str:
 def _files_of(suite: Suite, folder: Path) -> Iterator[tuple[Path, tuple[str, Path]]]:
     """Where each file that belongs to a suite is copied to: the path in the suite, and the file itself."""
     for _, field, written in written_paths(suite):
-        if field not in _COPIED or missing(written) or not _is_below(written):
+        if field not in _COPIED or missing_variables(written) or not _is_below(written):
             continue
         is_pattern = PATTERN & set(written) and field == "recording"
         found = matching_files(suite.folder, written) if is_pattern else [suite.path(written)]
@@ -170,11 +171,3 @@ def _moved(suite: Suite, folder: Path, copied: set[str]) -> tuple[Suite, list[st
     before, after = (list(written_paths(item)) for item in (suite, moved))
     left = [new for (_, _, old), (_, _, new) in zip(before, after, strict=True) if old != new]
     return moved, list(dict.fromkeys(left))
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file at once, so that no half of it is ever there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

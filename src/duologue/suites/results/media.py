@@ -5,7 +5,6 @@ A file is named after its content: the same picture in a thousand runs is one fi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from duologue.checks.media_facts import Facts, Part, data_of, facts_of, kind_of
+from duologue.config.files import write_atomic
 from duologue.errors import MissingExtraError, ResultsError
 from duologue.suites.results.run import MediaResult, MessageResult, RunResult
 
@@ -122,12 +122,9 @@ def _extension(mime: str) -> str:
 def _write(data: bytes, mime: str, results: Path) -> str:
     name = f"{sha256(data).hexdigest()[:24]}{_extension(mime)}"
     path = results / MEDIA / name
-    temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
     try:
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            temporary.replace(path)
+            write_atomic(path, data, durable=False)
     except OSError as error:
         raise ResultsError(f"cannot keep the {mime} of a message as {path}: {error}") from error
     return f"{MEDIA}/{name}"

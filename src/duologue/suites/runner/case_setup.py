@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from duologue.agents.native.values import all_values
+from duologue.config.environment import expand
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.checking import Check, CheckInput, CheckOutcome
 from duologue.conversation.setup import ScriptStep
 from duologue.messages import Message
 from duologue.models.base import Model
 from duologue.specs.checking import GuardrailSpec
-from duologue.specs.environment import expand
 from duologue.specs.participants import Agent, Judge
 from duologue.specs.prompt import Prompt
 from duologue.specs.scenario import Scenario, Turn

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from duologue.config.durations import parse_duration
+from duologue.config.environment import expand
 from duologue.config.problems import nearest
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
@@ -20,10 +22,8 @@ from duologue.models.names import parse_name
 from duologue.models.prices import cost_beforehand
 from duologue.models.resolve import resolve
 from duologue.settings import ModelConfig
-from duologue.specs.environment import expand
 from duologue.specs.participants import Judge, Pricing, is_model_name
 from duologue.specs.participants import Model as ModelSpec
-from duologue.specs.spec import seconds_of
 from duologue.specs.suite import Suite
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def suite_model(inner: Model, spec: ModelSpec) -> Model:
     pace = Pace(rps=spec.rate_limit.rps, burst=spec.rate_limit.burst) if spec.rate_limit else None
     sampling = _options(spec)
     refused = frozenset(spec.unsupported_params)
-    timeout = seconds_of(spec.request_timeout) if spec.request_timeout else None
+    timeout = parse_duration(spec.request_timeout) if spec.request_timeout else None
     if not (spec.pricing or pace or sampling or refused or timeout):
         return inner
     kind = SuiteCompletionModel if can_complete(inner) else SuiteModel

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from duologue.config.durations import parse_duration
 from duologue.errors import ConfigurationError
 from duologue.models.budget import Budget
-from duologue.specs.spec import seconds_of
 from duologue.suites.results.run import RunResult
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class RunOptions:
             raise ConfigurationError(f"concurrency is {concurrency}; expected at least 1")
         run_timeout = self.run_timeout
         if run_timeout is None and defaults.run_timeout:
-            run_timeout = seconds_of(defaults.run_timeout)
+            run_timeout = parse_duration(defaults.run_timeout)
         undecided, errors = self.allow_undecided, self.allow_errors
         return replace(
             self,

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
-from duologue.config.importing import make_importable
+from duologue.config.entry_points import make_importable
 from duologue.config.problems import nearest
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.errors import TargetError

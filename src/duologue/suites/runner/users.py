@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from duologue.agents.users.persona import Level, Persona
 from duologue.config.problems import nearest
+from duologue.config.templates import render
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
 from duologue.journal.events import Noted
@@ -142,8 +143,6 @@ _LEVELS: dict[str, Level] = {
 _BASE = {"context_slot": "", "domain_hint": "general", "user_context": "user"}
 _GOALS = "Interact naturally and helpfully"
 _CONSTRAINTS = "Be respectful and constructive"
-_NESTED = 10
-"""Variables within values of variables are filled in so often."""
 
 
 def persona_of(spec: PersonaSpec) -> Persona:
@@ -182,14 +181,7 @@ def _filled(spec: PersonaSpec, suite: Suite, region: str) -> str:
             f"the persona '{spec.name}' needs the variable '{lacking[0]}', which has no value: give it one in "
             "optional_vars"
         )
-    text = spec.system_template or ""
-    for _ in range(_NESTED):
-        before = text
-        for name, value in values.items():
-            text = text.replace("{{" + name + "}}", value)
-        if text == before:
-            break
-    return text
+    return render(spec.system_template or "", values, nested=True)
 
 
 def _described(spec: PersonaSpec) -> dict[str, str]:

@@ -1,0 +1,27 @@
+"""Durations as people write them: ``500ms``, ``30s``, ``5m30s``, ``1h``."""
+
+from __future__ import annotations
+
+import re
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+"""The regular expression that every duration matches, for JSON Schemas."""
+DURATION_EXAMPLES = ("500ms", "30s", "5m30s", "1h")
+
+_WHOLE = re.compile(DURATION_PATTERN)
+_STEP = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """The seconds of a duration such as ``5m30s``.
+
+    Raises:
+        ValueError: the text is not a duration, or is zero. The message says what is expected.
+    """
+    seconds = (
+        sum(float(number) * _UNITS[unit] for number, unit in _STEP.findall(text)) if _WHOLE.fullmatch(text) else 0.0
+    )
+    if seconds <= 0:
+        raise ValueError("a duration such as 500ms, 30s, 5m30s or 1h")
+    return seconds

@@ -1,0 +1,142 @@
+"""Placeholders in text: ``{{name}}`` for a value, ``{name}`` for what a test case varies.
+
+There are two kinds of template. :func:`render` fills in what it knows and leaves every other placeholder as it is; use
+it for prompts and lines of a script, whose authors may mean a brace as a brace. :class:`Template` is parsed once and
+rejects what it does not understand; use it where a value goes into a URL, a header or JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from duologue.errors import ConfigurationError
+from duologue.messages import JsonValue
+
+MAX_PASSES = 10
+"""How often a text is filled in when values may contain placeholders."""
+MAX_LENGTH = 1_000_000
+"""Characters to which a text may grow through values that contain placeholders."""
+
+_NAME = r"[A-Za-z_][\w.-]*"
+_PLACEHOLDER = re.compile(rf"\{{\{{\s*({_NAME})\s*\}}\}}")
+_WITH_VARIANTS = re.compile(rf"\{{\{{\s*({_NAME})\s*\}}\}}|(?<!\{{)\{{([^{{}}]+)\}}(?!\}})")
+_FIELD = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_PATH = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
+_MISSING = object()
+
+
+def render(
+    text: str, values: Mapping[str, str], *, variants: Mapping[str, str] | None = None, nested: bool = False
+) -> str:
+    """Fill in the placeholders that have a value; the others stay as they are.
+
+    Args:
+        text: the template.
+        values: for ``{{name}}``.
+        variants: for ``{name}``; None leaves single braces alone. Not used with ``nested``.
+        nested: also fill in placeholders within values, up to ten levels deep. By default values are taken literally,
+            so that text from a conversation is never read as a template.
+    """
+    if nested:
+        return _nested(text, values)
+    if "{" not in text:
+        return text
+    if variants is None:
+        return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+
+    def value(found: re.Match[str]) -> str:
+        name, variant = found[1], found[2]
+        return values.get(name, found[0]) if name else variants.get(variant, found[0])
+
+    return _WITH_VARIANTS.sub(value, text)
+
+
+def placeholders(text: str) -> list[str]:
+    """The names of the placeholders ``{{name}}`` in a text, each once, in order."""
+    return list(dict.fromkeys(_PLACEHOLDER.findall(text))) if "{{" in text else []
+
+
+def _nested(text: str, values: Mapping[str, str]) -> str:
+    for _ in range(MAX_PASSES):
+        if "{{" not in text:
+            return text
+        after = _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+        if after == text or len(after) > MAX_LENGTH:
+            return after
+        text = after
+    return text
+
+
+class Template:
+    """A text with fields such as ``{{.city}}``, ``{{city}}``, ``{{.user.name}}`` or ``{{.items.0}}``.
+
+    A field is a path into the values. A path that leads nowhere renders as empty text.
+
+    Attributes:
+        names: the top-level values that the template uses.
+    """
+
+    def __init__(self, text: str, *, where: str) -> None:
+        """Parse the text.
+
+        Args:
+            text: the template.
+            where: what errors call it.
+
+        Raises:
+            ConfigurationError: a field is more than a path.
+        """
+        pieces = _FIELD.split(text)
+        self._texts = pieces[::2]
+        self._paths = [_path(field, where) for field in pieces[1::2]]
+        self.names = frozenset(path[0] for path in self._paths)
+
+    def render(self, values: Mapping[str, JsonValue], encode: Callable[[JsonValue], str] | None = None) -> str:
+        """The text with its fields filled in.
+
+        Args:
+            values: by name.
+            encode: turns a value into text; :func:`as_text` by default.
+        """
+        if not self._paths:
+            return self._texts[0]
+        encoded = [_encoded(path, values, encode or as_text) for path in self._paths]
+        return "".join(piece for pair in zip(self._texts, [*encoded, ""], strict=True) for piece in pair)
+
+
+def as_text(value: JsonValue) -> str:
+    """A string as it is, any other value as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def within_json_string(value: JsonValue) -> str:
+    """The same, escaped to stand between the quotes of a JSON string."""
+    return json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else as_text(value)
+
+
+def _path(field: str, where: str) -> tuple[str, ...]:
+    if not _PATH.fullmatch(field):
+        raise ConfigurationError(
+            f"{where}: '{{{{{field}}}}}' cannot be filled in; a field is the name of an argument or a path to a part "
+            "of it, such as {{.city}} or {{.user.name}}"
+        )
+    return tuple(field.lstrip(".").split("."))
+
+
+def _encoded(path: tuple[str, ...], values: Mapping[str, JsonValue], encode: Callable[[JsonValue], str]) -> str:
+    value: object = values
+    for step in path:
+        value = _step(value, step)
+    return "" if value is _MISSING else encode(cast("JsonValue", value))
+
+
+def _step(value: object, step: str) -> object:
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, object]", value).get(step, _MISSING)
+    if isinstance(value, list) and step.isdecimal():
+        items = cast("list[object]", value)
+        return items[int(step)] if int(step) < len(items) else _MISSING
+    return _MISSING
