@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from duologue.cli.app import invoke
-from duologue.reports.formats import FORMATS
+from duologue.reports.formats import report_formats
 from duologue.suites.results.execution import Group
 from duologue.suites.results.run import GuardrailResult, MediaResult, MessageResult, RunResult, Spent, WorkflowResult
 
@@ -80,7 +80,7 @@ def test_every_property_and_every_format_is_told(folder):
     names = {item.attrib["name"] for item in ET.parse(folder / "junit.xml").iter("property")}
     assert "cost_usd" in names
     assert names <= set(re.findall(r"`(\w+)`", section("JUnit")))
-    assert set(re.findall(r"^\| `(\w+)` \|", section("Reports"), re.MULTILINE)) == set(FORMATS)
+    assert set(re.findall(r"^\| `(\w+)` \|", section("Reports"), re.MULTILINE)) == set(report_formats())
 
 
 def test_the_files_of_the_folder_are_told(folder):

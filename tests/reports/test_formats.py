@@ -8,7 +8,7 @@ import pytest
 
 from duologue.cli.app import invoke
 from duologue.errors import ConfigurationError
-from duologue.reports.formats import FORMATS, write_reports
+from duologue.reports.formats import report_formats, write_reports
 from duologue.runs.store.folder import write_execution
 from duologue.runs.store.reader import read_execution
 
@@ -20,7 +20,9 @@ def folder(execution, tmp_path):
 
 
 def test_every_format_has_its_file(execution, folder):
-    paths = write_reports(execution, folder, FORMATS)
+    names = ["json", "junit", "md", "html", "promptkit"]
+    assert sorted(report_formats()) == sorted(names)
+    paths = write_reports(execution, folder, names)
     assert [path.name for path in paths] == ["index.json", "junit.xml", "report.md", "report.html", "promptkit"]
     assert all(path.exists() for path in paths)
 

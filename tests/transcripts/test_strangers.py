@@ -14,8 +14,8 @@ import duologue
 from duologue import testing
 from duologue.errors import ConfigurationError, DuologueError, SuiteError
 from duologue.suites.replay import prepare_replay, read_recordings
-from duologue.transcripts import documents, transcript
-from duologue.transcripts.formats import HINTS
+from duologue.transcripts import builder, documents
+from duologue.transcripts.reader import recording_formats
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -205,8 +205,10 @@ def test_an_unknown_format_is_told_the_nearest() -> None:
     told = r"no format of recordings is called \"retel\"; did you mean 'retell'\?"
     with pytest.raises(ConfigurationError, match=told):
         read_recordings("any.json", "retel")
-    assert {"session", "recording", "session_recording", "arena", "arena_output", "scenario_output"} < set(HINTS)
-    assert {"transcript", "yaml", "generic", "journal", "openai", "tau_bench", "retell", "vapi", "auto"} < set(HINTS)
+    names = {name for item in recording_formats() for name in (item.name, *item.aliases)}
+    assert {"session", "recording", "session_recording", "arena", "arena_output", "scenario_output"} < names
+    assert {"transcript", "yaml", "journal", "result", "openai", "tau_bench", "retell", "vapi"} < names
+    assert all(item.allowed_by(name) for item in recording_formats() for name in ("generic", "auto"))
 
 
 def test_limits_of_size_depth_and_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +219,7 @@ def test_limits_of_size_depth_and_number(tmp_path: Path, monkeypatch: pytest.Mon
     call = f'{{"id": "c", "type": "function", "function": {{"name": "f", "arguments": {arguments}}}}}'
     text = f'[{{"role": "assistant", "content": null, "tool_calls": [{call}]}}]'
     assert "the JSON in this text is nested too deep" in refused(tmp_path, text)
-    monkeypatch.setattr(transcript, "MAX_MESSAGES", 3)
+    monkeypatch.setattr(builder, "MAX_MESSAGES", 3)
     assert "more than 3 messages" in refused(tmp_path, json.dumps([{"role": "user", "content": "hi"}] * 4))
     monkeypatch.setattr(documents, "MAX_BYTES", 10)
     assert "it has 12 bytes; expected at most 10" in refused(tmp_path, '{"hello": 1}')

@@ -20,6 +20,7 @@ from xml.sax.xmlreader import AttributesImpl
 from duologue.messages import text_of, tool_calls_of
 from duologue.reports.aggregates import errors_allowed, excused, undecided_allowed
 from duologue.reports.escaping import cut, xml_text
+from duologue.reports.formats import ReportFormat
 from duologue.runs.store.writing import replace_file
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
@@ -240,3 +241,8 @@ def output_of(run: RunResult) -> str:
         calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in tool_calls_of(item.message)]
         lines.append(f"{item.id} {item.message['role']}: " + " ".join([said, *calls]).strip())
     return "\n".join(lines)
+
+
+JUNIT = ReportFormat(
+    file="junit.xml", save=lambda execution, path, _: save_junit(execution, path), aliases=("xml", "junit-xml")
+)

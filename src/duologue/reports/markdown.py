@@ -13,9 +13,10 @@ from pathlib import Path
 from duologue.errors import ConfigurationError
 from duologue.messages import text_of
 from duologue.reports.aggregates import by_agent, excused, graded, matrix
+from duologue.reports.display import MARKS, duration, money, plural, share
 from duologue.reports.escaping import markdown_block, one_line
 from duologue.reports.escaping import markdown_text as md
-from duologue.reports.format import MARKS, duration, money, plural, share
+from duologue.reports.formats import ReportFormat
 from duologue.runs.store.writing import replace_file
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import Failure, cited, failures_of, summary_of
@@ -202,3 +203,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[i
     aligned = set(right)
     rule = ["---:" if number in aligned else "---" for number in range(len(head))]
     return "\n".join(f"| {' | '.join(one_line(cell) for cell in row)} |" for row in [head, rule, *rows])
+
+
+MARKDOWN = ReportFormat(
+    file="report.md", save=lambda execution, path, _: save_markdown(execution, path), aliases=("markdown",)
+)

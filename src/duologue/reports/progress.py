@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from duologue.reports.display import MARKS, duration, plural
 from duologue.reports.escaping import one_line
-from duologue.reports.format import MARKS, duration, plural
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
@@ -98,7 +98,7 @@ class Bar(Observer):
         """One more."""
         from rich.text import Text
 
-        from duologue.reports.format import STYLES
+        from duologue.reports.display import STYLES
 
         word = result.outcome
         self._counts[word] = self._counts.get(word, 0) + 1

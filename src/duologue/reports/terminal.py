@@ -18,8 +18,8 @@ from duologue.journal.console import MARKS as CHECK_MARKS
 from duologue.journal.events import CheckEvaluated
 from duologue.messages import text_of, tool_calls_of
 from duologue.reports.aggregates import excused, graded
+from duologue.reports.display import MARKS, OUTCOMES, STYLES, duration, money, plural, share
 from duologue.reports.escaping import one_line, visible
-from duologue.reports.format import MARKS, OUTCOMES, STYLES, duration, money, plural, share
 from duologue.reports.metric_view import grades_of
 from duologue.runs.store.encoding import RUNS
 from duologue.suites.results.execution import ExecutionResult, Group

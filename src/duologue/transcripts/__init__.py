@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from duologue.transcripts.reading import find_recordings, read_recordings
+    from duologue.transcripts.reader import find_recordings, read_recordings
     from duologue.transcripts.recording import RecordedCall, RecordedMessage, Recording
 
 __all__ = ["RecordedCall", "RecordedMessage", "Recording", "find_recordings", "read_recordings"]
@@ -18,8 +18,8 @@ _HOMES = {
     "RecordedCall": "recording",
     "RecordedMessage": "recording",
     "Recording": "recording",
-    "find_recordings": "reading",
-    "read_recordings": "reading",
+    "find_recordings": "reader",
+    "read_recordings": "reader",
 }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from duologue.compat.promptkit.export_messages import assertion, exported_messages, summary
+from duologue.reports.formats import ReportFormat
 from duologue.runs.store.encoding import encoded
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.results.execution import ExecutionResult
@@ -202,3 +203,6 @@ def _stamp(moment: datetime | None) -> str:
 
 def _unique(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
+
+
+REPORT = ReportFormat(file="promptkit", save=save_promptkit)

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from duologue.reports.escaping import html_text
+from duologue.reports.formats import ReportFormat
 from duologue.reports.html.data import page_data
 from duologue.reports.html.fallback import summary_html
 from duologue.reports.html.media import Media
@@ -76,3 +77,6 @@ def _assets() -> tuple[str, str, str]:
     style = "\n".join(map(read, _STYLES))
     script = '"use strict";\n(() => {\n' + "\n".join(map(read, _SCRIPTS)) + "\n})();\n"
     return style, script, read("page.html")
+
+
+HTML = ReportFormat(file="report.html", save=save_html)

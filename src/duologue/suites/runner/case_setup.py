@@ -303,7 +303,7 @@ class ReplaySetup:
 
     def participants(self, case: TestCase) -> Participants:
         """Those of one recording, who have said what they said, and the judge of today."""
-        from duologue.suites.replay.play import replay_parts
+        from duologue.suites.replay import replay_parts
 
         recording = self.recordings.open(self.replay, case.recording or "")
         parts = replay_parts(recording, checks=self._checks, turn_checks=self._turn_checks, judge=self._judge)

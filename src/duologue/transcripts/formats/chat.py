@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from duologue.journal.events import Usage
 from duologue.messages import ContentPart
-from duologue.transcripts.nodes import Node
-from duologue.transcripts.transcript import Content, Spoken, Transcript, WrittenCall
+from duologue.transcripts.builder import Content, MessageFacts, RecordingBuilder, WrittenCall
+from duologue.transcripts.documents import Node
 
 ROLES = {
     **dict.fromkeys(("user", "human", "customer"), "user"),
@@ -31,8 +31,8 @@ def looks_like_message(node: Node) -> bool:
     return isinstance(node.at("role", "Role").value, str)
 
 
-def add(transcript: Transcript, node: Node, spoken: Spoken | None = None) -> None:
-    """Put a message into a transcript.
+def add(builder: RecordingBuilder, node: Node, spoken: MessageFacts | None = None) -> None:
+    """Add a message to a recording.
 
     Args:
         node: the message.
@@ -43,23 +43,23 @@ def add(transcript: Transcript, node: Node, spoken: Spoken | None = None) -> Non
     spoken = spoken or spoken_of(node)
     match role:
         case "system":
-            transcript.prompt(plain_text(content_of(node)))
+            builder.prompt(plain_text(content_of(node)))
         case "user":
-            transcript.say_as_user(content_of(node), spoken)
+            builder.say_as_user(content_of(node), spoken)
         case "assistant":
-            transcript.say_as_agent(content_of(node), spoken, calls_of(node))
-            _add_guardrails(transcript, node)
+            builder.say_as_agent(content_of(node), spoken, calls_of(node))
+            _add_guardrails(builder, node)
         case "tool":
-            _add_answer(transcript, node, spoken)
+            _add_answer(builder, node, spoken)
         case _:
             raise node.at("role", "Role").wrong(_EXPECTED_ROLE)
 
 
-def spoken_of(node: Node) -> Spoken:
+def spoken_of(node: Node) -> MessageFacts:
     """When a message was said and what it took, as far as it says so itself."""
     cost = node.at("cost_info", "cost", "CostInfo")
     milliseconds = node.at("latency_ms", "LatencyMs").amount(0.001)
-    return Spoken(
+    return MessageFacts(
         at=node.at("timestamp", "created_at", "Timestamp").moment(),
         seconds=milliseconds or node.at("generation_time_seconds").amount(),
         usage=usage_of(node.at("usage")) or usage_of(cost),
@@ -183,7 +183,7 @@ def refuse_depth(place: Node, text: str) -> None:
         pass  # a model wrote something that is no JSON: that is for checks to find
 
 
-def _add_answer(transcript: Transcript, node: Node, spoken: Spoken) -> None:
+def _add_answer(builder: RecordingBuilder, node: Node, spoken: MessageFacts) -> None:
     inner = node.at("tool_result", "ToolResult")
     if not isinstance(inner.value, dict):
         failed = node.at("error").value
@@ -192,21 +192,21 @@ def _add_answer(transcript: Transcript, node: Node, spoken: Spoken) -> None:
         if failed is True:
             error = content if isinstance(content, str) and content else "the tool failed"
         call_id = node.at("tool_call_id", "id").word()
-        transcript.answer_call(call_id, content, spoken, name=node.at("name").word(), error=error)
+        builder.answer_call(call_id, content, spoken, name=node.at("name").word(), error=error)
         return
-    add_result(transcript, inner, spoken)
+    add_result(builder, inner, spoken)
 
 
-def add_result(transcript: Transcript, node: Node, spoken: Spoken) -> None:
+def add_result(builder: RecordingBuilder, node: Node, spoken: MessageFacts) -> None:
     """A tool's answer as a value of its own: ``{id, name, content, error, latency_ms}``."""
     error = node.at("error", "Error").word()
     seconds = node.at("latency_ms", "LatencyMs").amount(0.001)
     has_parts = bool(node.at("parts", "Parts").items) and not _only_text(node.at("parts", "Parts"))
     content = cast("Any", content_of(node)) if has_parts else answer_text(node.at("content", "result", "Content"))
-    transcript.answer_call(
+    builder.answer_call(
         node.at("id", "tool_call_id", "ID").word(),
         content or (f"Error: {error}" if error else ""),
-        Spoken(at=spoken.at, seconds=seconds),
+        MessageFacts(at=spoken.at, seconds=seconds),
         name=node.at("name", "Name").word(),
         error=error,
     )
@@ -223,7 +223,7 @@ def answer_text(node: Node) -> str | list[ContentPart]:
     return json.dumps(node.value, ensure_ascii=False)
 
 
-def _add_guardrails(transcript: Transcript, node: Node) -> None:
+def _add_guardrails(builder: RecordingBuilder, node: Node) -> None:
     for item in node.at("validations").items:
         kind = item.at("validator_type", "type").word()
         if kind:
@@ -234,4 +234,4 @@ def _add_guardrails(transcript: Transcript, node: Node) -> None:
                 "passed": item.at("passed").value is not False,
                 "explanation": item.at("explanation", "message").word() or "",
             }
-            transcript.note("guardrail", told)
+            builder.note("guardrail", told)

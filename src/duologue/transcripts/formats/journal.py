@@ -29,9 +29,9 @@ from duologue.journal.events import (
 from duologue.journal.journal import Entry
 from duologue.journal.jsonl import read_journal
 from duologue.messages import Message
-from duologue.transcripts.documents import Document
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats.chat import refuse_depth
-from duologue.transcripts.nodes import Node
+from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 from duologue.vocabulary import AgentRole, Scope
 
@@ -186,3 +186,13 @@ def _check_message(message: Message, place: Node) -> None:
         function = call.at("function")
         function.at("name").text("the name of a tool")
         refuse_depth(function.at("arguments"), function.at("arguments").word() or "")
+
+
+RECORDINGS = RecordingFormat(
+    name=FORMAT,
+    about="the journal of a run of Duologue (.jsonl)",
+    matches=is_journal,
+    read=read_own_journal,
+    rank=10,
+    aliases=("session", "recording", "session_recording"),
+)

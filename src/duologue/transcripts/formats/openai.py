@@ -11,11 +11,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from duologue.transcripts.documents import Document
+from duologue.transcripts.builder import MessageFacts, RecordingBuilder
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.nodes import Node
+from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
-from duologue.transcripts.transcript import Spoken, Transcript
 
 FORMAT = "openai"
 
@@ -47,7 +47,7 @@ class _Talk:
     """A conversation that later requests may go on with."""
 
     id: str | None
-    messages: list[tuple[Node, Spoken]]
+    messages: list[tuple[Node, MessageFacts]]
     model: str | None = None
     digest: str = ""
 
@@ -60,7 +60,7 @@ class _Talks:
     _by_digest: dict[str, _Talk] = field(default_factory=dict[str, _Talk])
 
     def add(
-        self, talk_id: str | None, messages: list[tuple[Node, Spoken]], *, grows: bool, model: str | None = None
+        self, talk_id: str | None, messages: list[tuple[Node, MessageFacts]], *, grows: bool, model: str | None = None
     ) -> None:
         """A request with its answer: the next step of a conversation that is known, or a new one."""
         digests = _digests(talk_id, messages)
@@ -120,9 +120,9 @@ def _is_list_of_messages(node: Node) -> bool:
     return bool(node.items) and chat.looks_like_message(node.items[0])
 
 
-def _spoken(entry: Node, response: Node) -> Spoken:
+def _spoken(entry: Node, response: Node) -> MessageFacts:
     seconds = entry.at("latency_ms", "duration_ms").amount(0.001) or entry.at("latency", "duration").amount()
-    return Spoken(
+    return MessageFacts(
         at=response.at("created").moment(),
         seconds=seconds,
         usage=chat.usage_of(response.at("usage")),
@@ -131,7 +131,7 @@ def _spoken(entry: Node, response: Node) -> Spoken:
     )
 
 
-def _digests(talk_id: str | None, messages: list[tuple[Node, Spoken]]) -> list[str]:
+def _digests(talk_id: str | None, messages: list[tuple[Node, MessageFacts]]) -> list[str]:
     """For each message, what stands for the conversation up to it."""
     found: list[str] = []
     so_far = talk_id or ""
@@ -150,7 +150,17 @@ def _digests(talk_id: str | None, messages: list[tuple[Node, Spoken]]) -> list[s
 
 def _one(document: Document, talk: _Talk, index: int) -> Recording:
     place = talk.messages[0][0] if talk.messages else document.root
-    transcript = Transcript(place=place, model=talk.model)
+    builder = RecordingBuilder(place=place, model=talk.model)
     for node, spoken in talk.messages:
-        chat.add(transcript, node, spoken)
-    return transcript.finish(document.path, FORMAT, index=index, session_id=talk.id)
+        chat.add(builder, node, spoken)
+    return builder.finish(document.path, FORMAT, index=index, session_id=talk.id)
+
+
+RECORDINGS = RecordingFormat(
+    name=FORMAT,
+    about="chat messages in the format of the OpenAI API, alone, in requests and responses, or in lines of these",
+    matches=is_openai,
+    read=read_openai,
+    rank=90,
+    aliases=("transcript", "yaml"),
+)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.transcripts.documents import Document
+from duologue.transcripts.builder import MessageFacts, RecordingBuilder
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.nodes import Node
+from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
-from duologue.transcripts.transcript import Spoken, Transcript
 
 SESSION = "session"
 ARENA = "arena_output"
@@ -35,20 +35,20 @@ def read_session(document: Document) -> list[Recording]:
 
 
 def _session(document: Document, about: Node, events: list[Node]) -> Recording:
-    transcript = _transcript(document.root, about)
-    for node, spoken in _messages(events, transcript):
-        chat.add(transcript, node, spoken)
-    return transcript.finish(document.path, SESSION, **_facts(about))
+    builder = _builder(document.root, about)
+    for node, spoken in _messages(events, builder):
+        chat.add(builder, node, spoken)
+    return builder.finish(document.path, SESSION, **_facts(about))
 
 
-def _messages(events: list[Node], transcript: Transcript) -> list[tuple[Node, Spoken]]:
+def _messages(events: list[Node], builder: RecordingBuilder) -> list[tuple[Node, MessageFacts]]:
     """The messages, each once. Later releases write the whole history again with each turn; indices tell them apart."""
-    found: dict[int | str, tuple[Node, Spoken]] = {}
+    found: dict[int | str, tuple[Node, MessageFacts]] = {}
     for number, event in enumerate(events):
         kind = event.at("type").text("the type of an event")
         data = event.at("message", "data")
         if kind == "conversation.started":
-            transcript.prompt(data.at("SystemPrompt", "system_prompt").word() or "")
+            builder.prompt(data.at("SystemPrompt", "system_prompt").word() or "")
         elif kind in _MESSAGE_EVENTS:
             index = data.at("index", "Index").number()
             key = f"event {number}" if index is None else int(index)
@@ -59,14 +59,14 @@ def _messages(events: list[Node], transcript: Transcript) -> list[tuple[Node, Sp
     return list(found.values())
 
 
-def _update(found: dict[int | str, tuple[Node, Spoken]], data: Node) -> None:
+def _update(found: dict[int | str, tuple[Node, MessageFacts]], data: Node) -> None:
     """What a message took, told after the message itself."""
     index = data.at("index", "Index").number()
     known = found.get(int(index)) if index is not None else None
     if index is None or known is None:
         return
     node, spoken = known
-    told = Spoken(
+    told = MessageFacts(
         at=spoken.at,
         seconds=data.at("LatencyMs", "latency_ms").amount(0.001) or spoken.seconds,
         usage=chat.usage_of(data) or spoken.usage,
@@ -75,12 +75,12 @@ def _update(found: dict[int | str, tuple[Node, Spoken]], data: Node) -> None:
     found[int(index)] = (node, told)
 
 
-def _spoken(event: Node, message: Node) -> Spoken:
+def _spoken(event: Node, message: Node) -> MessageFacts:
     own = chat.spoken_of(message)
     if own.at is not None:
         return own
     at = event.at("timestamp").moment()
-    return Spoken(at=at, seconds=own.seconds, usage=own.usage, cost=own.cost, model=own.model)
+    return MessageFacts(at=at, seconds=own.seconds, usage=own.usage, cost=own.cost, model=own.model)
 
 
 def is_arena(document: Document) -> bool:
@@ -100,42 +100,42 @@ def read_arena(document: Document) -> list[Recording]:
 
 
 def _arena(document: Document, node: Node, index: int) -> Recording:
-    transcript = _transcript(node, node)
+    builder = _builder(node, node)
     if node.at("Messages").value is not None:
         for message in node.at("Messages").each("a list of messages"):
-            chat.add(transcript, message)
+            chat.add(builder, message)
     else:
         for turn in node.at("turns").each("a list of turns"):
-            _add_turn(transcript, turn)
+            _add_turn(builder, turn)
     facts = _facts(node)
     if error := node.at("Error").word():
         facts["metadata"]["error"] = error
-    return transcript.finish(document.path, ARENA, index=index, **facts)
+    return builder.finish(document.path, ARENA, index=index, **facts)
 
 
-def _add_turn(transcript: Transcript, turn: Node) -> None:
+def _add_turn(builder: RecordingBuilder, turn: Node) -> None:
     at = turn.at("timestamp").moment()
     said = turn.at("user_message")
     if isinstance(said.value, str):
-        transcript.say_as_user(said.value, Spoken(at=at))
+        builder.say_as_user(said.value, MessageFacts(at=at))
     elif said.value is not None:
-        chat.add(transcript, said)
+        chat.add(builder, said)
     response = turn.at("response")
     answer = response.at("message") if isinstance(response.value, dict) else response
     if isinstance(answer.value, str):
-        transcript.say_as_agent(answer.value, chat.spoken_of(response))
+        builder.say_as_agent(answer.value, chat.spoken_of(response))
     elif answer.value is not None:
         own, around = chat.spoken_of(answer), chat.spoken_of(response)
-        told = Spoken(
+        told = MessageFacts(
             at=own.at,
             seconds=own.seconds or around.seconds,
             usage=own.usage or around.usage,
             cost=around.cost if own.cost is None else own.cost,
             model=own.model,
         )
-        chat.add(transcript, answer, told)
+        chat.add(builder, answer, told)
     for result in turn.at("tool_results").each_or_none("a list of tool results"):
-        chat.add_result(transcript, result, Spoken())
+        chat.add_result(builder, result, MessageFacts())
 
 
 def is_transcript(document: Document) -> bool:
@@ -148,16 +148,18 @@ def is_transcript(document: Document) -> bool:
 def read_transcript(document: Document) -> list[Recording]:
     """The conversation that somebody wrote down."""
     about = document.root.at("metadata")
-    transcript = _transcript(document.root, about)
+    builder = _builder(document.root, about)
     for message in document.root.at("messages").each("a list of messages"):
-        chat.add(transcript, message)
-    return [transcript.finish(document.path, TRANSCRIPT, **_facts(about))]
+        chat.add(builder, message)
+    return [builder.finish(document.path, TRANSCRIPT, **_facts(about))]
 
 
-def _transcript(place: Node, about: Node) -> Transcript:
+def _builder(place: Node, about: Node) -> RecordingBuilder:
     inner = about.at("metadata")
     agent = about.at("provider_id", "provider", "ProviderID").word() or inner.at("provider_id", "provider").word()
-    return Transcript(place=place, agent=agent or "agent", model=about.at("model").word() or inner.at("model").word())
+    return RecordingBuilder(
+        place=place, agent=agent or "agent", model=about.at("model").word() or inner.at("model").word()
+    )
 
 
 def _facts(about: Node) -> dict[str, Any]:
@@ -174,3 +176,33 @@ def _facts(about: Node) -> dict[str, Any]:
         "tags": tuple(tag for item in tags if (tag := item.word())),
         "metadata": {key: value for key, value in known.items() if value is not None},
     }
+
+
+SESSIONS = RecordingFormat(
+    name=SESSION,
+    about="a session of PromptKit: {metadata, events} or lines of {seq, event}",
+    matches=is_session,
+    read=read_session,
+    rank=30,
+    aliases=("recording", "session_recording"),
+)
+
+
+ARENAS = RecordingFormat(
+    name=ARENA,
+    about="a result of a PromptKit arena: {Messages} or {turns}",
+    matches=is_arena,
+    read=read_arena,
+    rank=40,
+    aliases=("arena", "scenario_output"),
+)
+
+
+TRANSCRIPTS = RecordingFormat(
+    name=TRANSCRIPT,
+    about="a transcript in YAML: {metadata, messages}",
+    matches=is_transcript,
+    read=read_transcript,
+    rank=80,
+    aliases=("yaml",),
+)

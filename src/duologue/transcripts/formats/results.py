@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.transcripts.documents import Document
+from duologue.transcripts.builder import MAX_MESSAGES, MessageFacts, RecordingBuilder
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.nodes import Node
+from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
-from duologue.transcripts.transcript import MAX_MESSAGES, Spoken, Transcript
 
 FORMAT = "result"
 
@@ -23,22 +23,24 @@ def read_result_file(document: Document) -> list[Recording]:
     """The conversation of a run."""
     root = document.root
     case = root.at("case")
-    transcript = Transcript(place=root, agent=_agent(root), user=_author(root, "user") or "user", turns_are_told=True)
+    builder = RecordingBuilder(
+        place=root, agent=_agent(root), user=_author(root, "user") or "user", explicit_turns=True
+    )
     for prompt in root.at("system_prompts").items:
-        transcript.prompt(prompt.text())
-    _note_first_state(transcript, root.at("workflow"))
+        builder.prompt(prompt.text())
+    _note_first_state(builder, root.at("workflow"))
     failures = _failures(root)
     notes = _Notes(root)
     for node in root.at("messages").each("a list of messages"):
         turn = _turn(node)
-        notes.until(transcript, turn)
-        transcript.turn_to(turn)
-        _add(transcript, node, failures)
-    notes.until(transcript, MAX_MESSAGES + 1)
+        notes.until(builder, turn)
+        builder.turn_to(turn)
+        _add(builder, node, failures)
+    notes.until(builder, MAX_MESSAGES + 1)
     facts = {
         name: value for name in ("status", "verdict", "termination") if isinstance(value := root.at(name).value, str)
     }
-    recording = transcript.finish(
+    recording = builder.finish(
         document.path,
         FORMAT,
         session_id=root.at("run_id").word(),
@@ -72,9 +74,9 @@ def _failures(root: Node) -> dict[str | None, str | None]:
     return {node.at("call_id").word(): node.at("error").word() for node in root.at("tools").items}
 
 
-def _add(transcript: Transcript, node: Node, failures: dict[str | None, str | None]) -> None:
+def _add(builder: RecordingBuilder, node: Node, failures: dict[str | None, str | None]) -> None:
     message, spent = node.at("message"), node.at("spent")
-    spoken = Spoken(
+    spoken = MessageFacts(
         seconds=spent.at("seconds").amount(),
         usage=chat.usage_of(spent.at("usage")),
         cost=spent.at("cost").amount() if not spent.at("unpriced").count() else None,
@@ -84,18 +86,18 @@ def _add(transcript: Transcript, node: Node, failures: dict[str | None, str | No
     if message.at("role").value == "tool":
         content = chat.answer_text(message.at("content"))
         name = message.at("name").word()
-        transcript.answer_call(call_id, content, spoken, name=name, error=failures.get(call_id))
+        builder.answer_call(call_id, content, spoken, name=name, error=failures.get(call_id))
     else:
-        chat.add(transcript, message, spoken)
+        chat.add(builder, message, spoken)
 
 
-def _note_first_state(transcript: Transcript, workflow: Node) -> None:
+def _note_first_state(builder: RecordingBuilder, workflow: Node) -> None:
     if workflow.value is None:
         return
     first = workflow.at("transitions").items[:1]
     state = first[0].at("from") if first else workflow.at("state")
     ends = not first and workflow.at("complete").value is True
-    transcript.note("workflow.state", {"state": state.word(), "terminal": ends})
+    builder.note("workflow.state", {"state": state.word(), "terminal": ends})
 
 
 class _Notes:
@@ -116,8 +118,18 @@ class _Notes:
             self._waiting.append((spoke.at("turn").count(), "guardrail", {**data, **told}))
         self._waiting.sort(key=lambda item: item[0])
 
-    def until(self, transcript: Transcript, turn: int) -> None:
+    def until(self, builder: RecordingBuilder, turn: int) -> None:
         """Put down what was noted before this turn."""
         while self._waiting and self._waiting[0][0] < turn:
             _, kind, data = self._waiting.pop(0)
-            transcript.note(kind, data)
+            builder.note(kind, data)
+
+
+RECORDINGS = RecordingFormat(
+    name=FORMAT,
+    about="the result of a run of Duologue (runs/….json)",
+    matches=is_result,
+    read=read_result_file,
+    rank=20,
+    aliases=("journal",),
+)

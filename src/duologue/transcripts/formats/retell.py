@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.transcripts.documents import Document
+from duologue.transcripts.builder import MessageFacts, RecordingBuilder
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.nodes import Node
+from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
-from duologue.transcripts.transcript import Spoken, Transcript
 
 FORMAT = "retell"
 
@@ -34,13 +34,13 @@ def _call(node: Node) -> Node:
 
 def _recording(document: Document, call: Node, index: int) -> Recording:
     start = call.at("start_timestamp").moment()
-    transcript = Transcript(
+    builder = RecordingBuilder(
         place=call, agent=call.at("agent_name", "agent_id").word() or "agent", user="caller", model=None
     )
     for node in call.at(*_TRANSCRIPTS).each("a list of utterances"):
-        _add(transcript, node, start or 0.0)
-    transcript.charge(call.at("call_cost").at("combined_cost").amount(0.01), "retell")
-    return transcript.finish(
+        _add(builder, node, start or 0.0)
+    builder.charge(call.at("call_cost").at("combined_cost").amount(0.01), "retell")
+    return builder.finish(
         document.path,
         FORMAT,
         index=index,
@@ -49,18 +49,18 @@ def _recording(document: Document, call: Node, index: int) -> Recording:
     )
 
 
-def _add(transcript: Transcript, node: Node, start: float) -> None:
+def _add(builder: RecordingBuilder, node: Node, start: float) -> None:
     match node.at("role").text(_EXPECTED):
         case "agent":
-            transcript.say_as_agent(node.at("content").text(), _spoken(node, start))
+            builder.say_as_agent(node.at("content").text(), _spoken(node, start))
         case "user":
-            transcript.say_as_user(node.at("content").text(), _spoken(node, start))
+            builder.say_as_user(node.at("content").text(), _spoken(node, start))
         case "tool_call_invocation":
-            transcript.say_as_agent(None, _moment(node, start), [chat.call_of(_without_role(node))])
+            builder.say_as_agent(None, _moment(node, start), [chat.call_of(_without_role(node))])
         case "tool_call_result":
-            _add_result(transcript, node, start)
+            _add_result(builder, node, start)
         case role:
-            transcript.note(f"retell.{role}", {key: value for key, value in node.fields.items() if key != "words"})
+            builder.note(f"retell.{role}", {key: value for key, value in node.fields.items() if key != "words"})
 
 
 def _without_role(node: Node) -> Node:
@@ -69,27 +69,27 @@ def _without_role(node: Node) -> Node:
     return Node({**fields, "arguments": node.at("arguments").value}, node.file, node.field, node.line)
 
 
-def _add_result(transcript: Transcript, node: Node, start: float) -> None:
+def _add_result(builder: RecordingBuilder, node: Node, start: float) -> None:
     content = chat.answer_text(node.at("content"))
     failed = node.at("successful").value is False
     error = (content if isinstance(content, str) and content else "the tool failed") if failed else None
-    transcript.answer_call(node.at("tool_call_id").word(), content, _moment(node, start), error=error)
+    builder.answer_call(node.at("tool_call_id").word(), content, _moment(node, start), error=error)
 
 
-def _spoken(node: Node, start: float) -> Spoken:
+def _spoken(node: Node, start: float) -> MessageFacts:
     words = node.at("words").items
     if not words:
-        return Spoken()
+        return MessageFacts()
     begin, end = words[0].at("start").number(), words[-1].at("end").number()
-    return Spoken(
+    return MessageFacts(
         at=None if begin is None else start + begin,
         until=None if end is None else start + end,
     )
 
 
-def _moment(node: Node, start: float) -> Spoken:
+def _moment(node: Node, start: float) -> MessageFacts:
     seconds = node.at("time_sec").number()
-    return Spoken(at=None if seconds is None else start + seconds)
+    return MessageFacts(at=None if seconds is None else start + seconds)
 
 
 def _facts(call: Node) -> dict[str, Any]:
@@ -101,3 +101,12 @@ def _facts(call: Node) -> dict[str, Any]:
             facts[name] = value
     median = call.at("latency").at("e2e").at("p50").number()
     return facts if median is None else {**facts, "latency_p50_ms": median}
+
+
+RECORDINGS = RecordingFormat(
+    name=FORMAT,
+    about="calls of Retell: {call_id, transcript_object}",
+    matches=is_retell,
+    read=read_retell,
+    rank=50,
+)

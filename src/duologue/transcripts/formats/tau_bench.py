@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from duologue.transcripts.documents import Document
+from duologue.transcripts.builder import RecordingBuilder
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.nodes import Node
+from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
-from duologue.transcripts.transcript import Transcript
 
 FORMAT = "tau_bench"
 
@@ -45,14 +45,14 @@ def read_tau(document: Document) -> list[Recording]:
 def _result(document: Document, node: Node, index: int) -> Recording:
     if node.has("termination_reason"):
         return _simulation(document, node, index, Node(None, node.file), {})
-    transcript = Transcript(place=node)
+    builder = RecordingBuilder(place=node)
     for message in node.at("traj", "trajectory", "messages").each("a list of messages"):
-        add(transcript, message)
+        add(builder, message)
     info = node.at("info")
-    transcript.charge(info.at("user_cost").amount(), "unknown", user=True)
-    transcript.charge(node.at("total_cost").amount(), "unknown")
+    builder.charge(info.at("user_cost").amount(), "unknown", user=True)
+    builder.charge(node.at("total_cost").amount(), "unknown")
     task, trial = node.at("task_id").word(), node.at("trial").word()
-    return transcript.finish(
+    return builder.finish(
         document.path,
         FORMAT,
         index=index,
@@ -63,17 +63,17 @@ def _result(document: Document, node: Node, index: int) -> Recording:
 
 
 def _simulation(document: Document, node: Node, index: int, about: Node, tasks: dict[str | None, Node]) -> Recording:
-    transcript = Transcript(place=node, model=about.at("agent_info").at("llm").word())
-    transcript.prompt(about.at("environment_info").at("policy").word() or "")
+    builder = RecordingBuilder(place=node, model=about.at("agent_info").at("llm").word())
+    builder.prompt(about.at("environment_info").at("policy").word() or "")
     for message in node.at("messages").each("a list of messages"):
-        add(transcript, message)
+        add(builder, message)
     if all(message.at("cost").value is None for message in node.at("messages").items):
-        transcript.charge(node.at("agent_cost").amount(), transcript.model or "unknown")
-        transcript.charge(node.at("user_cost").amount(), about.at("user_info").at("llm").word() or "unknown", user=True)
+        builder.charge(node.at("agent_cost").amount(), builder.model or "unknown")
+        builder.charge(node.at("user_cost").amount(), about.at("user_info").at("llm").word() or "unknown", user=True)
     task = node.at("task_id").word()
     facts = _facts(node, "task_id", "trial", "termination_reason", "duration")
     reward = node.at("reward_info").at("reward").number()
-    return transcript.finish(
+    return builder.finish(
         document.path,
         FORMAT,
         index=index,
@@ -84,37 +84,37 @@ def _simulation(document: Document, node: Node, index: int, about: Node, tasks: 
     )
 
 
-def add(transcript: Transcript, node: Node) -> None:
+def add(builder: RecordingBuilder, node: Node) -> None:
     """A message of either benchmark."""
     inner = node.at("tool_messages")
     if inner.value is not None:
         for message in inner.each("a list of tool messages"):
-            add(transcript, message)
+            add(builder, message)
         return
     role = node.at("role").text("user, assistant, tool or system")
     if role == "tool" and node.at("requestor").value == "user":
         result = chat.answer_text(node.at("content"))
-        transcript.note("user_tool", {"result": result, "error": bool(node.at("error").value)})
+        builder.note("user_tool", {"result": result, "error": bool(node.at("error").value)})
     elif role == "user":
-        _add_user(transcript, node)
+        _add_user(builder, node)
     else:
-        chat.add(transcript, node)
+        chat.add(builder, node)
 
 
-def _add_user(transcript: Transcript, node: Node) -> None:
+def _add_user(builder: RecordingBuilder, node: Node) -> None:
     for call in chat.calls_of(node):
-        transcript.note("user_tool", {"name": call.name, "arguments": call.arguments})
+        builder.note("user_tool", {"name": call.name, "arguments": call.arguments})
     content = chat.content_of(node)
     spoken = chat.spoken_of(node)
     ending = _ENDING.search(content) if isinstance(content, str) else None
     if ending and isinstance(content, str):
         content = _ENDING.sub("", content).strip()
     if content:
-        transcript.say_as_user(content, spoken)
+        builder.say_as_user(content, spoken)
     elif spoken.cost is not None:
-        transcript.charge(spoken.cost, spoken.model or "unknown", user=True)
+        builder.charge(spoken.cost, spoken.model or "unknown", user=True)
     if ending:
-        transcript.end_of_user(_ENDINGS[ending[1]])
+        builder.end_of_user(_ENDINGS[ending[1]])
 
 
 def _facts(node: Node, *names: str) -> dict[str, Any]:
@@ -137,3 +137,12 @@ def _situation(task: Node | None) -> str:
         return told.value
     wanted = ("reason_for_call", "known_info", "unknown_info", "task_instructions")
     return "\n".join(text for key in wanted if isinstance(text := told.at(key).value, str))
+
+
+RECORDINGS = RecordingFormat(
+    name=FORMAT,
+    about="results of tau-bench ({traj, reward}) or tau2-bench ({simulations})",
+    matches=is_tau,
+    read=read_tau,
+    rank=70,
+)

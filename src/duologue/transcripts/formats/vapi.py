@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.transcripts.documents import Document
+from duologue.transcripts.builder import MessageFacts, RecordingBuilder
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.nodes import Node
+from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
-from duologue.transcripts.transcript import Spoken, Transcript
 
 FORMAT = "vapi"
 
@@ -40,16 +40,16 @@ def _messages(report: Node) -> Node:
 def _recording(document: Document, report: Node, index: int) -> Recording:
     call = report.at("call") if isinstance(report.at("call").value, dict) else report
     assistant = report.at("assistant") if report.has("assistant") else call.at("assistant")
-    transcript = Transcript(
+    builder = RecordingBuilder(
         place=report,
         agent=assistant.at("name").word() or "assistant",
         user="caller",
         model=assistant.at("model").at("model").word(),
     )
     for node in _messages(report).each("a list of messages"):
-        _add(transcript, node)
-    transcript.charge(report.at("cost").amount(), "vapi")
-    return transcript.finish(
+        _add(builder, node)
+    builder.charge(report.at("cost").amount(), "vapi")
+    return builder.finish(
         document.path,
         FORMAT,
         index=index,
@@ -58,19 +58,19 @@ def _recording(document: Document, report: Node, index: int) -> Recording:
     )
 
 
-def _add(transcript: Transcript, node: Node) -> None:
+def _add(builder: RecordingBuilder, node: Node) -> None:
     match node.at("role").text(_EXPECTED):
         case "bot" | "assistant":
             calls = chat.calls_of(node)
-            transcript.say_as_agent(_text(node), _spoken(node), calls)
+            builder.say_as_agent(_text(node), _spoken(node), calls)
         case "user":
-            transcript.say_as_user(_text(node), _spoken(node))
+            builder.say_as_user(_text(node), _spoken(node))
         case "system":
-            transcript.prompt(_text(node) or "")
+            builder.prompt(_text(node) or "")
         case "tool_calls":
-            transcript.say_as_agent(_text(node) or None, _spoken(node), chat.calls_of(node))
+            builder.say_as_agent(_text(node) or None, _spoken(node), chat.calls_of(node))
         case "tool_call_result" | "tool":
-            _add_result(transcript, node)
+            _add_result(builder, node)
         case _:
             raise node.at("role").wrong(_EXPECTED)
 
@@ -80,11 +80,11 @@ def _text(node: Node) -> str | None:
     return None if found.value is None else found.text()
 
 
-def _add_result(transcript: Transcript, node: Node) -> None:
+def _add_result(builder: RecordingBuilder, node: Node) -> None:
     failure = node.at("error")
     error = None if failure.value is None else str(chat.answer_text(failure))
     content = chat.answer_text(node.at("result", "content", "message"))
-    transcript.answer_call(
+    builder.answer_call(
         node.at("toolCallId", "tool_call_id").word(),
         content or (f"Error: {error}" if error else ""),
         _spoken(node),
@@ -93,7 +93,7 @@ def _add_result(transcript: Transcript, node: Node) -> None:
     )
 
 
-def _spoken(node: Node) -> Spoken:
+def _spoken(node: Node) -> MessageFacts:
     """Times are milliseconds since 1970; where there are none, seconds from the start of the call."""
     at = node.at("time").moment()
     until = node.at("endTime").moment()
@@ -102,7 +102,7 @@ def _spoken(node: Node) -> Spoken:
     length = node.at("duration").amount(0.001)
     if until is None and at is not None and length is not None:
         until = at + length
-    return Spoken(at=at, until=until)
+    return MessageFacts(at=at, until=until)
 
 
 def _facts(report: Node, call: Node) -> dict[str, Any]:
@@ -116,3 +116,12 @@ def _facts(report: Node, call: Node) -> dict[str, Any]:
         if isinstance(value := analysis.at(name).value, (str, bool)):
             facts[name] = value
     return facts
+
+
+RECORDINGS = RecordingFormat(
+    name=FORMAT,
+    about="calls of Vapi: {artifact: {messages}}",
+    matches=is_vapi,
+    read=read_vapi,
+    rank=60,
+)

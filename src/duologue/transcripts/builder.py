@@ -26,7 +26,7 @@ from duologue.journal.events import (
     UserFinished,
 )
 from duologue.messages import ContentPart, Message, tool_call
-from duologue.transcripts.nodes import Node
+from duologue.transcripts.documents import Node
 from duologue.transcripts.recording import Recording
 from duologue.vocabulary import AgentRole
 
@@ -40,7 +40,7 @@ Content = str | list[ContentPart] | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spoken:
+class MessageFacts:
     """What a source says about a message.
 
     Attributes:
@@ -79,21 +79,21 @@ class _Pending:
 
 
 @dataclass(kw_only=True)
-class Transcript:
-    """A recording that is being written.
+class RecordingBuilder:
+    """A recording in the making.
 
     Attributes:
         place: the file or the part of it that is read, for errors.
         agent, user: names.
         model: the agent's, where messages do not say.
-        turns_are_told: whether the source says where turns begin; see :meth:`turn_to`.
+        explicit_turns: whether the source marks where turns begin; see :meth:`turn_to`.
     """
 
     place: Node
     agent: str = "agent"
     user: str = "user"
     model: str | None = None
-    turns_are_told: bool = False
+    explicit_turns: bool = False
     events: list[Event] = field(default_factory=list[Event])
     times: dict[str, float] = field(default_factory=dict[str, float])
     _turn: int = 0
@@ -123,16 +123,16 @@ class Transcript:
             self.events.append(TurnStarted(turn=self._turn))
         self._someone_spoke = False
 
-    def say_as_user(self, content: Content, spoken: Spoken) -> None:
+    def say_as_user(self, content: Content, spoken: MessageFacts) -> None:
         """A message of the user."""
-        if self._someone_spoke and not self.turns_are_told:
+        if self._someone_spoke and not self.explicit_turns:
             self.turn_to(self._turn + 1)
         message: Message = {"role": "user", "content": content}
         self._model_called(self.user, spoken, message)
         self._add(message, USER, spoken)
         self._before = spoken.until if spoken.until is not None else spoken.at
 
-    def say_as_agent(self, content: Content, spoken: Spoken, calls: Sequence[WrittenCall] = ()) -> None:
+    def say_as_agent(self, content: Content, spoken: MessageFacts, calls: Sequence[WrittenCall] = ()) -> None:
         """A message of the agent, with the tools that it calls."""
         message: Message = {"role": "assistant", "content": content}
         made = [self._call(call, spoken.at) for call in calls]
@@ -148,7 +148,7 @@ class Transcript:
         self,
         written_id: str | None,
         content: str | list[ContentPart],
-        spoken: Spoken,
+        spoken: MessageFacts,
         *,
         name: str | None = None,
         error: str | None = None,
@@ -156,7 +156,7 @@ class Transcript:
         """What a tool answered; without an id, to the oldest open call, of that name if there is one."""
         call = self._claim(written_id, name)
         if call is None and name:
-            self.say_as_agent(None, Spoken(), [WrittenCall(name=name, arguments={}, id=written_id)])
+            self.say_as_agent(None, MessageFacts(), [WrittenCall(name=name, arguments={}, id=written_id)])
             call = self._claim(written_id, name)
         if call is not None:
             self.events.append(
@@ -180,7 +180,7 @@ class Transcript:
     def charge(self, cost: float | None, model: str, *, user: bool = False) -> None:
         """What the whole conversation took in US dollars, where the source only knows that."""
         if cost is not None:
-            self._model_called(self.user if user else self.agent, Spoken(cost=cost, model=model))
+            self._model_called(self.user if user else self.agent, MessageFacts(cost=cost, model=model))
 
     def end_of_user(self, reason: str) -> None:
         """The simulated user said that it has nothing more to say."""
@@ -215,7 +215,7 @@ class Transcript:
             **facts,
         )
 
-    def _add(self, message: Message, author: int, spoken: Spoken) -> None:
+    def _add(self, message: Message, author: int, spoken: MessageFacts) -> None:
         self._count += 1
         if self._count > MAX_MESSAGES:
             raise self.place.problem(f"found more than {MAX_MESSAGES:,} messages in one conversation; split it")
@@ -226,7 +226,7 @@ class Transcript:
             self._undelivered.append(message_id)
         self.events.append(MessageAdded(message_id=message_id, message=message, turn=self._turn, author=author))
 
-    def _model_called(self, asker: str, spoken: Spoken, response: Message | None = None) -> None:
+    def _model_called(self, asker: str, spoken: MessageFacts, response: Message | None = None) -> None:
         if spoken.usage is None and spoken.cost is None:
             return
         self.events.append(
@@ -243,7 +243,7 @@ class Transcript:
             )
         )
 
-    def _agent_called(self, spoken: Spoken) -> None:
+    def _agent_called(self, spoken: MessageFacts) -> None:
         seconds = spoken.seconds if spoken.seconds is not None else _between(self._before, spoken.at)
         if seconds is None:
             return

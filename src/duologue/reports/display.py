@@ -1,4 +1,4 @@
-"""How reports write outcomes and numbers: marks and styles, money, time, shares."""
+"""How reports display outcomes and numbers: marks and styles, money, time, shares."""
 
 from __future__ import annotations
 
