@@ -78,11 +78,11 @@ if TYPE_CHECKING:
     from duologue.models.resolve import resolve as resolve
     from duologue.settings import ModelConfig as ModelConfig
     from duologue.settings import ScenarioConfig as ScenarioConfig
-    from duologue.tracing.filters import scenario_only as scenario_only
-    from duologue.tracing.filters import with_custom_scopes as with_custom_scopes
     from duologue.tracing.receiver import OtlpReceiver as OtlpReceiver
     from duologue.tracing.setup import judge_span_collector as judge_span_collector
+    from duologue.tracing.setup import scenario_only as scenario_only
     from duologue.tracing.setup import setup_scenario_tracing as setup_scenario_tracing
+    from duologue.tracing.setup import with_custom_scopes as with_custom_scopes
     from duologue.vocabulary import AgentRole as AgentRole
     from duologue.vocabulary import RunStatus as RunStatus
     from duologue.vocabulary import Termination as Termination
@@ -155,12 +155,12 @@ _HOMES: dict[str, str] = {
     "remove_observer": "conversation.observers",
     "resolve": "models.resolve",
     "run": "conversation.run",
-    "scenario_only": "tracing.filters",
+    "scenario_only": "tracing.setup",
     "setup_scenario_tracing": "tracing.setup",
     "stream": "conversation.run",
     "succeed": "conversation.script",
     "user": "conversation.script",
-    "with_custom_scopes": "tracing.filters",
+    "with_custom_scopes": "tracing.setup",
 }
 """Where each public name lives."""
 

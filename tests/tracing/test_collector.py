@@ -14,8 +14,7 @@ from duologue.agents.judge import TraceSource, span_entries
 from duologue.errors import JudgeError, ModelRejectedError
 from duologue.testing import ScriptedJudge, ScriptedModel, ScriptedUserAgent
 from duologue.tracing import collector as module
-from duologue.tracing.collector import SpanCollector
-from duologue.tracing.records import MAX_TEXT, SpanRecord, plain_attributes
+from duologue.tracing.collector import MAX_TEXT, SpanCollector, SpanRecord, plain_attributes
 from duologue.tracing.setup import judge_span_collector, spans_of
 
 LIBRARY = trace.get_tracer("somebodys.library")

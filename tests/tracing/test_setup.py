@@ -22,8 +22,7 @@ from duologue.conversation.executor import ScenarioExecutor
 from duologue.errors import ConfigurationError
 from duologue.settings import ScenarioConfig
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent
-from duologue.tracing.propagation import outgoing_headers
-from duologue.tracing.setup import current_tracing, setup_from
+from duologue.tracing.setup import current_tracing, outgoing_headers, setup_from
 
 LIBRARY = trace.get_tracer("somebodys.library")
 

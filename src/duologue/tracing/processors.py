@@ -9,10 +9,9 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode, format_span_id
 
-from duologue.tracing.collector import SpanCollector
-from duologue.tracing.filters import SpanFilter
-from duologue.tracing.names import SCOPE
-from duologue.tracing.records import SpanRecord, cut, plain_attributes
+from duologue.tracing.attributes import SCOPE
+from duologue.tracing.collector import SpanCollector, SpanRecord, cut, plain_attributes
+from duologue.tracing.setup import SpanFilter
 
 logger = logging.getLogger("duologue.tracing")
 

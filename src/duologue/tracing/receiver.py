@@ -18,7 +18,7 @@ from duologue.tracing.setup import current_tracing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from duologue.tracing.records import SpanRecord
+    from duologue.tracing.collector import SpanRecord
 
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of one request, unpacked."""
@@ -96,7 +96,7 @@ class OtlpReceiver:
         return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
 
     def __enter__(self) -> Self:
-        from duologue.tracing.otlp_server import OtlpServer
+        from duologue.tracing.otlp import OtlpServer
 
         self._server = OtlpServer(self._address, self.keep, self.max_body, self.max_connections)
         self._thread = threading.Thread(

@@ -29,10 +29,9 @@ from duologue.journal.events import (
 )
 from duologue.journal.journal import Entry
 from duologue.models.names import parse_name
-from duologue.tracing import names
-from duologue.tracing.attacks import Attacks
+from duologue.tracing import attributes as names
+from duologue.tracing.attributes import Attacks, evaluations_of
 from duologue.tracing.collector import SpanCollector
-from duologue.tracing.evaluations import evaluations_of
 from duologue.vocabulary import AgentRole, RunStatus, Scope, Verdict
 
 if TYPE_CHECKING:

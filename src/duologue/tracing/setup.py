@@ -1,28 +1,29 @@
-"""Turning tracing on: once per process, and exporting only to where it is told to."""
+"""Turn tracing on, once per process. Spans are exported only to where you say."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from duologue.conversation.instrument import install
+from duologue.conversation.instrument import install, installed
 from duologue.errors import ConfigurationError, MissingExtraError
-from duologue.tracing.collector import SpanCollector
-from duologue.tracing.filters import SpanFilter
-from duologue.tracing.names import SCOPE
-from duologue.tracing.records import SpanRecord
+from duologue.tracing.attributes import SCOPE
+from duologue.tracing.collector import SpanCollector, SpanRecord
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from duologue.tracing.processors import Switched
 
 logger = logging.getLogger("duologue.tracing")
+
+SpanFilter = Callable[["ReadableSpan"], bool]
+"""Whether a finished span is exported."""
 
 _OPTIONS = ("span_filter", "span_processors", "trace_exporter", "instrumentors")
 
@@ -120,6 +121,17 @@ def setup_from(observability: Mapping[str, Any]) -> Tracing:
     return setup_scenario_tracing(**observability)
 
 
+def scenario_only(span: ReadableSpan) -> bool:
+    """Whether Duologue itself made the span: a filter for ``setup_scenario_tracing(span_filter=…)``."""
+    return _scope(span) == SCOPE
+
+
+def with_custom_scopes(*scopes: str) -> SpanFilter:
+    """A filter for Duologue's own spans and those of these instrumentation scopes, such as ``"my_agent"``."""
+    wanted = frozenset((SCOPE, *scopes))
+    return lambda span: _scope(span) in wanted
+
+
 def current_tracing() -> Tracing | None:
     """The tracing that is on, or None."""
     return _current
@@ -140,6 +152,17 @@ judge_span_collector = ProcessSpans()
 def spans_of(run: str) -> list[SpanRecord]:
     """What the agent under test has done so far in a run that is going on, by its run id or thread id."""
     return judge_span_collector.spans(run)
+
+
+def outgoing_headers() -> dict[str, str]:
+    """What a request carries so that the agent's spans join the run's trace, ``traceparent``; {} if tracing is off."""
+    if not installed():
+        return {}
+    from opentelemetry import propagate
+
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return headers
 
 
 def _set_up(options: dict[str, Any]) -> Tracing:
@@ -196,3 +219,7 @@ def _provider() -> TracerProvider:
         f"the tracer provider of this process is a {type(found).__name__}, which takes no span processors; expected "
         "opentelemetry.sdk.trace.TracerProvider"
     )
+
+
+def _scope(span: ReadableSpan) -> str | None:
+    return span.instrumentation_scope.name if span.instrumentation_scope else None

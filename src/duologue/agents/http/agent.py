@@ -35,7 +35,7 @@ from duologue.http import (
 )
 from duologue.messages import Message, text_of
 from duologue.settings import DEFAULT_AGENT_TIMEOUT
-from duologue.tracing.propagation import outgoing_headers
+from duologue.tracing.setup import outgoing_headers
 
 _OK = 200
 _REDIRECTS = range(300, 400)

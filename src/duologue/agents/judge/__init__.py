@@ -13,7 +13,7 @@ from __future__ import annotations
 from duologue.agents.judge.agent import JudgeAgent
 from duologue.agents.judge.evidence import TraceSource, conversation_entries, span_entries
 from duologue.agents.judge.prompt import RULES, JudgeModel
-from duologue.tracing.records import SpanRecord
+from duologue.tracing.collector import SpanRecord
 
 __all__ = [
     "RULES",

@@ -22,7 +22,7 @@ from duologue.http import (
     parse_url,
     shown_url,
 )
-from duologue.tracing.propagation import outgoing_headers
+from duologue.tracing.setup import outgoing_headers
 
 LONGEST_ANSWER = MAX_BODY_BYTES
 _SHOWN = 300

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from duologue.reports.aggregates import matrix
-from duologue.reports.escaping import cut, html_text
 from duologue.reports.display import MARKS, duration, money, plural
+from duologue.reports.escaping import cut, html_text
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import failures_of
 
