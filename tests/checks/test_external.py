@@ -159,7 +159,7 @@ async def test_an_a2a_agent_decides(build: Any, endpoint: Endpoint) -> None:
             "",
         ),
         ("import os, json; print(json.dumps({'score': float(os.environ['SCORE'])}))", "failed", "score 0.5"),
-        ("print('fine')", "error", "wrote no JSON"),
+        ("print('fine')", "error", "wrote no JSON object"),
         ("import sys; sys.exit('out of paper')", "error", "out of paper"),
         ("import time; time.sleep(60)", "error", "was killed"),
     ],

@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -22,10 +18,11 @@ from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
+from duologue.config.json_text import NoJsonError, json_object
+from duologue.config.processes import ProgramError, run_program
 from duologue.messages import JsonValue
 
 _SHOWN = 300
-_SECONDS_TO_DIE = 2.0
 
 
 @check("exec", aliases=["exec_eval"], family="External")
@@ -55,12 +52,11 @@ class Exec(CheckType):
         }
         given = {"type": "exec", "params": self.params, "content": subject.answer.text, "context": context}
         try:
-            async with asyncio.timeout(self.timeout):
-                value = await _run(self.command, self.env, given)
+            value = await _answer_of(self.command, self.env, given, self.timeout)
             return found(value, ids_of([subject.answer]))
         except TimeoutError:
             return broken(f"{self.command[0]} did not end within {self.timeout:g} s and was killed")
-        except (ExternalError, OSError) as error:
+        except (ExternalError, ProgramError, OSError) as error:
             return broken(f"{self.command[0]}: {error}")
 
 
@@ -94,64 +90,17 @@ class ToolExec(CheckType):
         return finding(right and not wrong, f"'{self.tool}' answered {answer[:_SHOWN]!r}", answer=answer)
 
 
-def kill_group(process: asyncio.subprocess.Process) -> None:
-    """End a program that leads a session of its own, and all that it started where the system knows groups."""
-    with suppress(ProcessLookupError, PermissionError):  # nobody is left
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-async def end_group(process: asyncio.subprocess.Process) -> None:
-    """Kill a program that leads a session of its own and wait for its end, but not for what has left its group."""
-    kill_group(process)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_SECONDS_TO_DIE):
-            await process.wait()
-    # Its pipes may be open still, held by something that left the group. Nothing public lets go of them.
-    transport = cast("Any", process)._transport
-    transport.close()
-
-
-async def run_program(
-    command: Sequence[str], environment: Mapping[str, str], given: bytes, folder: Path | None = None
-) -> bytes:
-    """Run a program to its end, without a shell. Whoever limits the time kills it, and all that it started, with that.
-
-    Args:
-        command: the program and its arguments.
-        environment: all of its environment variables.
-        given: its standard input.
-        folder: where it runs; None for the current one.
-
-    Returns:
-        its standard output.
-
-    Raises:
-        ExternalError: it ended with another code than 0.
-        OSError: it cannot be started.
-    """
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, cwd=folder, start_new_session=True
+async def _answer_of(
+    command: list[str], env: Mapping[str, str], given: Mapping[str, Any], timeout: float
+) -> dict[str, JsonValue]:
+    out = await run_program(
+        command,
+        # As ASCII: an agent may say half a surrogate pair, which cannot be written otherwise.
+        given=json.dumps(given, default=str).encode(),
+        environment={**os.environ, **env},
+        timeout=timeout,
     )
     try:
-        out, err = await process.communicate(given)
-    finally:
-        await end_group(process)
-    if process.returncode:
-        raise ExternalError(f"ended with code {process.returncode}: {err.decode(errors='replace')[-_SHOWN:].strip()}")
-    return out
-
-
-async def _run(command: list[str], env: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, JsonValue]:
-    # As ASCII: an agent may say half a surrogate pair, which cannot be written otherwise.
-    out = await run_program(command, {**os.environ, **env}, json.dumps(given, default=str).encode())
-    try:
-        value = json.loads(out)
-    except ValueError as error:
-        raise ExternalError(f"wrote no JSON: {out.decode(errors='replace')[:_SHOWN]!r}") from error
-    if not isinstance(value, dict):
-        raise ExternalError(f"wrote no JSON object: {out.decode(errors='replace')[:_SHOWN]!r}")
-    return cast("dict[str, JsonValue]", value)
+        return json_object(out)
+    except NoJsonError as error:
+        raise ExternalError(f"wrote no JSON object: {out.decode(errors='replace')[:_SHOWN]!r}") from error

@@ -20,8 +20,14 @@ from typing import Any, cast
 
 from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault, seconds_of
 from duologue.agents.tools.open_things import OpenThings
-from duologue.checks.external import ExternalError
-from duologue.checks.programs import end_group, run_program
+from duologue.config.processes import (
+    MAX_OUTPUT,
+    ProgramError,
+    end_group,
+    environment_with,
+    run_program,
+    start_program,
+)
 from duologue.config.redaction import names_secret, without_values
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
@@ -30,12 +36,9 @@ from duologue.specs.suite import Suite
 
 NO_SANDBOX = frozenset({None, "", "none", "direct"})
 """Values of ``sandbox`` by which a program runs as it is."""
-_LONGEST_ANSWER = 10 * 1024 * 1024
-"""Bytes."""
 _SHOWN = 300
 _PATIENCE = 2.0
 """Seconds that a kept program has to end by itself, once its input is closed."""
-_ALWAYS = ("PATH", "SYSTEMROOT")
 _ANSWER_FIELDS = {"result", "error", "pending", "jsonrpc", "id"}
 
 
@@ -60,7 +63,7 @@ class _Program:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with their values of now."""
-        return {name: os.environ[name] for name in (*_ALWAYS, *self.variables) if name in os.environ}
+        return environment_with(self.variables)
 
     @property
     def secrets(self) -> list[str]:
@@ -105,11 +108,16 @@ def program(tool: Tool, suite: Suite, open_things: OpenThings) -> Run:
 def _once(how: _Program) -> Callable[[dict[str, JsonValue]], Any]:
     async def ask(arguments: dict[str, JsonValue]) -> JsonValue:
         try:
-            async with asyncio.timeout(how.seconds):
-                out = await run_program(how.command, how.environment, _line({"args": arguments}), how.folder)
+            out = await run_program(
+                how.command,
+                given=_line({"args": arguments}),
+                environment=how.environment,
+                folder=how.folder,
+                timeout=how.seconds,
+            )
         except TimeoutError as error:
             raise how.fault(f"timed out: it did not answer within {how.seconds:g} s and was killed") from error
-        except ExternalError as error:
+        except ProgramError as error:
             raise how.fault(str(error)) from error
         except OSError as error:
             raise how.fault(f"cannot be started: {error}") from error
@@ -170,20 +178,13 @@ class _Kept:
             return self._process
         await self._end()
         self._open_things.on_close(self.aclose, f"the tool '{self._how.tool}' (runtime: server)")
-        pipe = asyncio.subprocess.PIPE
+        how = self._how
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._how.command,
-                stdin=pipe,
-                stdout=pipe,
-                stderr=pipe,
-                env=self._how.environment,
-                cwd=self._how.folder,
-                start_new_session=True,
-                limit=_LONGEST_ANSWER,
+            self._process = await start_program(
+                how.command, environment=how.environment, folder=how.folder, longest_line=MAX_OUTPUT
             )
         except OSError as error:
-            raise self._how.fault(f"cannot be started: {error}") from error
+            raise how.fault(f"cannot be started: {error}") from error
         self._complaints.clear()
         self._listener = asyncio.create_task(self._listen(self._process))
         return self._process
@@ -222,8 +223,6 @@ def _line(value: object) -> bytes:
 
 def _answer(out: bytes, how: _Program) -> JsonValue:
     """The result in what a program wrote."""
-    if len(out) > _LONGEST_ANSWER:
-        raise how.fault(f"wrote {len(out)} bytes; at most {_LONGEST_ANSWER} are read")
     try:
         value = json.loads(without_values(out.decode(), how.secrets))
     except (ValueError, RecursionError) as error:
