@@ -87,7 +87,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     def no_module(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr("duologue.checks.json_checks.import_module", no_module)
+    monkeypatch.setattr("duologue.config.json_path.import_module", no_module)
     with pytest.raises(MissingExtraError, match=r"jmespath.*duologue\[checks\]"):
         checks.create("json_path", {"expression": "never.seen.before"})
 

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from duologue import checks
-from duologue.checks import minilm
-from duologue.checks.minilm import MiniLM, packaged_embedder
 from duologue.checks.similarity import cosine
 from duologue.errors import ConfigurationError
+from duologue.models import minilm
+from duologue.models.minilm import MiniLM, packaged_embedder
 from duologue.vocabulary import CheckStatus
 
 needs_weights = pytest.mark.skipif(packaged_embedder() is None, reason="the extra 'similarity' is not installed")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue import checks
-from duologue.checks.patterns import SEARCH_SECONDS
 from duologue.checks.text import sentences_in
+from duologue.config.patterns import SEARCH_SECONDS
 from duologue.vocabulary import CheckStatus, Scope
 
 WORDS = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=6)
@@ -142,7 +142,7 @@ async def test_the_answer_of_a_turn_is_its_last_text(build: Any) -> None:
 
 async def test_a_pattern_that_takes_too_long_is_an_error(outcome: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert SEARCH_SECONDS < 1
-    monkeypatch.setattr("duologue.checks.patterns.SEARCH_SECONDS", 0.02)
+    monkeypatch.setattr("duologue.config.patterns.SEARCH_SECONDS", 0.02)
     found = await outcome("regex", {"pattern": r"^(a|aa|b?a)+(x|y)*$"}, "a" * 60 + "!")
     assert found.status is CheckStatus.ERROR, found
     assert "took longer than 0.02 s" in found.explanation

@@ -15,9 +15,9 @@ from duologue.checks.base import CatalogueCheck, CheckType, Finding, When, broke
 from duologue.checks.create import create
 from duologue.checks.guardrails import Guardrail, Violation, guardrail
 from duologue.checks.packs import PackEval, pack_eval
-from duologue.checks.providers import Classifier, Embedder, Media, Resources
 from duologue.checks.registry import Alias, CheckInfo, check, is_known, known_types, registered
 from duologue.checks.subject import Subject
+from duologue.models.resources import Classifier, Embedder, Media, Resources
 
 __all__ = [
     "Alias",

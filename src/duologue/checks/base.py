@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from duologue.checks.patterns import Pattern, SlowPatternError, found
-from duologue.checks.providers import Resources
 from duologue.checks.subject import Subject
+from duologue.config.patterns import Pattern, SlowPatternError, found
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError, ModelError
+from duologue.models.resources import Resources
 from duologue.vocabulary import CheckStatus, Scope
 
 

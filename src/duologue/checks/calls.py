@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
-from duologue.checks.patterns import found
 from duologue.config.json_text import NoJsonError, json_object
+from duologue.config.patterns import found
 from duologue.journal.events import MessageAdded, ToolCalled
 from duologue.messages import JsonValue, ToolCall, arguments_of, text_of
 

@@ -13,11 +13,11 @@ from pydantic import Field
 
 from duologue.checks.base import CheckType, Finding, finding, skipped
 from duologue.checks.media import media_in
-from duologue.checks.media_facts import data_of, kind_of
-from duologue.checks.providers import Media, Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.messages import text_of
+from duologue.models.resources import Media, Resources
+from duologue.transcripts.media_facts import data_of, kind_of
 
 
 class _Classified(CheckType):

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.calls import listed
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.config.json_text import json_spans
 from duologue.messages import JsonValue
+from duologue.models.resources import Resources
 
 _FENCE = "`"
 

@@ -13,11 +13,11 @@ from pydantic import Field, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import same, spelled
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.checks.text import Json
 from duologue.journal.events import Noted
+from duologue.models.resources import Resources
 
 STEP, BRANCH = "composition.step", "composition.branch"
 PARALLEL, OUTPUT = "composition.parallel", "composition.output"

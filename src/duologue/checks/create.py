@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from duologue.checks.base import CatalogueCheck, CheckType, When
 from duologue.checks.problems import refused, shown
-from duologue.checks.providers import Resources
 from duologue.checks.registry import Alias, CheckInfo, find
 from duologue.errors import ConfigurationError
+from duologue.models.resources import Resources
 from duologue.vocabulary import Scope
 
 _WRAPPERS = ("assertion", "guardrail")

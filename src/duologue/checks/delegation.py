@@ -8,11 +8,11 @@ from pydantic import Field
 
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.calls import listed, named, subsequence_length
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
 from duologue.checks.tools import ToolsCalled, ToolsNotCalled
+from duologue.models.resources import Resources
 
 ACTIVATE = "skill__activate"
 """The tool that activates a skill; its argument ``name`` says which."""

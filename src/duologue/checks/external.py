@@ -14,7 +14,6 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 from pydantic import BeforeValidator, Field
 
 from duologue.checks.base import CheckType, Finding, broken
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
@@ -22,6 +21,7 @@ from duologue.checks.tools import session
 from duologue.config.durations import parse_duration
 from duologue.config.environment import expand
 from duologue.messages import JsonValue
+from duologue.models.resources import Resources
 from duologue.models.structured import UnreadableError, the_object_in
 
 _FORM = (

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from duologue.checks.base import CatalogueCheck
 from duologue.checks.create import create
-from duologue.checks.providers import Resources
 from duologue.conversation.checking import CheckInput
 from duologue.conversation.state import ScenarioState
 from duologue.errors import CheckError, ConfigurationError
 from duologue.journal.events import MessageAdded, Noted
 from duologue.messages import assistant_message
+from duologue.models.resources import Resources
 from duologue.models.scope import RunScope
 from duologue.vocabulary import CheckStatus, Scope
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
@@ -16,13 +14,14 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import same
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
-from duologue.config.json_text import NoJsonError, json_in, kind_of_json
-from duologue.errors import MissingExtraError
+from duologue.config.json_path import compiled_path
+from duologue.config.json_schema import schema_validator
+from duologue.config.json_text import NoJsonError, json_in, json_object, kind_of_json
 from duologue.messages import JsonValue
+from duologue.models.resources import Resources
 
 _MOST_FAULTS = 10
 
@@ -72,11 +71,11 @@ class JsonSchema(_Json):
             given: dict[str, Any] = info.context or {}
             folder = cast("Path | None", given.get("folder"))
             object.__setattr__(self, "schema_", _schema_from(str((folder or Path()) / self.schema_file)))
-        schema_validator(json.dumps(self.schema_, sort_keys=True))
+        schema_validator(self.schema_ or {}, "the check 'json_schema'")
         return self
 
     def _read(self, value: JsonValue, ids: list[str]) -> Finding:
-        validator = schema_validator(json.dumps(self.schema_, sort_keys=True))
+        validator = schema_validator(self.schema_ or {}, "the check 'json_schema'")
         try:
             errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
         except Exception as error:  # noqa: BLE001 - a reference that leads nowhere only shows now, as one of many classes
@@ -87,7 +86,7 @@ class JsonSchema(_Json):
 
 
 def _check_expression(expression: str) -> str:
-    compiled_path(expression)
+    compiled_path(expression, "the check 'json_path'")
     return expression
 
 
@@ -114,7 +113,7 @@ class JsonPath(_Json):
 
     def _read(self, value: JsonValue, ids: list[str]) -> Finding:
         try:
-            result = compiled_path(self.expression).search(value)
+            result = compiled_path(self.expression, "the check 'json_path'").search(value)
         except ValueError as error:
             told = f"{self.expression} cannot be applied: {' '.join(str(error).split())}"
             return finding(False, told, ids, expression=self.expression)
@@ -179,63 +178,11 @@ def _holds(result: JsonValue, item: JsonValue) -> bool:
     return isinstance(result, list) and any(_equal(member, item) for member in cast("Sequence[Any]", result))
 
 
-@lru_cache(maxsize=512)
-def compiled_path(expression: str, feature: str = "the check 'json_path'") -> Any:
-    """A JMESPath expression that is ready for use.
-
-    Args:
-        expression: such as ``items[0].price``.
-        feature: what needs it, for the error.
-
-    Raises:
-        ValueError: it is no JMESPath expression.
-        MissingExtraError: the extra ``checks`` is not installed.
-    """
-    try:
-        jmespath = import_module("jmespath")
-    except ImportError as error:
-        raise MissingExtraError(feature, "checks", "jmespath") from error
-    try:
-        return jmespath.compile(expression)
-    except ValueError as error:
-        hint = " JMESPath has no '$': leave '$.' out." if expression.lstrip().startswith("$") else ""
-        raise ValueError(f"a JMESPath expression: {' '.join(str(error).split())}{hint}") from error
-
-
-@lru_cache(maxsize=256)
-def schema_validator(schema_text: str, feature: str = "the check 'json_schema'") -> Any:
-    """A validator of the package ``jsonschema`` that follows no references to other files.
-
-    Args:
-        schema_text: the schema as JSON.
-        feature: what needs it, for the error.
-
-    Raises:
-        ValueError: it is no JSON Schema.
-        MissingExtraError: the extra ``checks`` is not installed.
-    """
-    schema = json.loads(schema_text)
-    try:
-        jsonschema = import_module("jsonschema")
-        registry = import_module("referencing").Registry()
-    except ImportError as error:
-        raise MissingExtraError(feature, "checks", "jsonschema") from error
-    cls = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    try:
-        cls.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise ValueError(f"a JSON Schema: {error.json_path}: {error.message}") from error
-    return cls(schema, registry=registry)
-
-
 def _schema_from(path: str) -> dict[str, Any]:
     try:
-        schema = json.loads(Path(path).read_text("utf-8"))
+        return json_object(Path(path).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"a file with a JSON Schema: {error}") from error
-    if not isinstance(schema, dict):
-        raise ValueError("a file with a JSON Schema: it holds no object")
-    return cast("dict[str, Any]", schema)
 
 
 def _short(value: JsonValue) -> str:

@@ -15,12 +15,12 @@ from duologue.checks.base import CheckType, Finding, skipped
 from duologue.checks.calls import listed
 from duologue.checks.judging import Case, Reply, judged
 from duologue.checks.problems import nearest
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.checks.tools import session
 from duologue.journal.events import MessageAdded
 from duologue.models.choice import ModelChoice, choose
+from duologue.models.resources import Resources
 
 
 class Judged(CheckType):

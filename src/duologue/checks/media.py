@@ -11,11 +11,11 @@ from pydantic import Field, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import listed
-from duologue.checks.media_facts import Facts, Part, facts_of, form_of, kind_of, parts_of
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.checks.text import Texts
+from duologue.models.resources import Resources
+from duologue.transcripts.media_facts import Facts, Part, facts_of, form_of, kind_of, parts_of
 
 Pixels = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0)]

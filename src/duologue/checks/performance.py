@@ -11,10 +11,10 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding, skipped
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.journal.events import AgentCalled, Event, ModelCalled, Usage
+from duologue.models.resources import Resources
 from duologue.vocabulary import AgentRole
 
 

@@ -12,15 +12,15 @@ from pydantic import Field
 
 from duologue.checks.base import CheckType, Finding, broken, finding, skipped
 from duologue.checks.external import ExternalError, Seconds, found
-from duologue.checks.patterns import Pattern
-from duologue.checks.patterns import found as found_in
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
 from duologue.config.json_text import NoJsonError, json_object
+from duologue.config.patterns import Pattern
+from duologue.config.patterns import found as found_in
 from duologue.config.processes import ProgramError, run_program
 from duologue.messages import JsonValue
+from duologue.models.resources import Resources
 
 _SHOWN = 300
 

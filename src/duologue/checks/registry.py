@@ -13,10 +13,10 @@ from pydantic import create_model
 
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.problems import unknown_type
-from duologue.checks.providers import Resources
 from duologue.checks.subject import Subject
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import CheckError, ConfigurationError, TargetError
+from duologue.models.resources import Resources
 from duologue.vocabulary import Scope
 
 BOTH = (Scope.TURN, Scope.CONVERSATION)

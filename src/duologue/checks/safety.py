@@ -9,9 +9,9 @@ from pydantic import Field
 
 from duologue.checks.base import Finding, finding
 from duologue.checks.judge_checks import FixedCriteria
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
+from duologue.models.resources import Resources
 
 Personal = Literal["email", "ssn", "card"]
 

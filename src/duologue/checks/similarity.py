@@ -9,11 +9,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from duologue.checks.base import CheckType, Finding, finding, skipped
-from duologue.checks.providers import Embedder, Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
 from duologue.errors import ConfigurationError
+from duologue.models.resources import Embedder, Resources
 
 NO_EMBEDDER = (
     "no embedder is configured: pip install 'duologue[similarity]', or pass one with resources=Resources(embedder=…)"

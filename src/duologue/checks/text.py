@@ -15,10 +15,10 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model
 
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.calls import listed
-from duologue.checks.patterns import Pattern, found, occurrences
-from duologue.checks.providers import Resources
 from duologue.checks.registry import Alias, check
 from duologue.checks.subject import Said, Subject, ids_of
+from duologue.config.patterns import Pattern, found, occurrences
+from duologue.models.resources import Resources
 from duologue.models.tokens import estimate_tokens
 
 Text = Annotated[str, StringConstraints(min_length=1)]

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from duologue.checks.base import CheckType, Finding, finding, skipped
 from duologue.checks.calls import listed, subsequence_length
-from duologue.checks.patterns import Pattern
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json, Texts
 from duologue.checks.tools import call_wrong, session
+from duologue.config.patterns import Pattern
+from duologue.models.resources import Resources
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.calls import Call, listed, named
-from duologue.checks.media_facts import kind_of, parts_of
-from duologue.checks.patterns import Pattern, found
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
 from duologue.checks.tools import session
 from duologue.config.json_text import NoJsonError, json_value
+from duologue.config.patterns import Pattern, found
+from duologue.models.resources import Resources
+from duologue.transcripts.media_facts import kind_of, parts_of
 
 
 class _Result(CheckType):

@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.calls import Call, arguments_wrong, listed, named, same
-from duologue.checks.patterns import Pattern, found
-from duologue.checks.providers import Resources
 from duologue.checks.registry import Alias, check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json, OneOrMore, Texts
+from duologue.config.patterns import Pattern, found
 from duologue.messages import JsonValue
+from duologue.models.resources import Resources
 from duologue.vocabulary import Scope
 
 

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import listed, subsequence_length
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.checks.text import Texts
 from duologue.journal.events import Noted
+from duologue.models.resources import Resources
 
 STATE = "workflow.state"
 TRANSITION = "workflow.transition"

@@ -139,7 +139,7 @@ async def test_media_of_an_answer_are_seen_by_checks(desk_of: Any, make_suite: A
     assert isinstance(answer.content, list)
     assert [part["type"] for part in answer.content] == ["text", "image_url", "input_audio", "image_url", "text"]
     assert answer.content[0] == {"type": "text", "text": "here"}
-    from duologue.checks.media_facts import facts_of, kind_of, parts_of
+    from duologue.transcripts.media_facts import facts_of, kind_of, parts_of
 
     media = parts_of({"role": "tool", "tool_call_id": "c", "content": answer.content})
     assert [kind_of(part) for part in media] == ["image/png", "audio/mpeg", "image/jpeg"]

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.checks.media_facts import facts_of, kind_of, parts_of
 from duologue.errors import (
     ModelAnswerError,
     ModelRateLimitError,
@@ -26,6 +25,7 @@ from duologue.models.base import ModelAnswer, ModelRequest
 from duologue.models.mock import MockModel, ResponseFile
 from duologue.models.mock.model import call_number, user_turn_number
 from duologue.models.resolve import forget_models, resolve
+from duologue.transcripts.media_facts import facts_of, kind_of, parts_of
 
 
 def file_of(tmp_path: Path, text: str) -> ResponseFile:

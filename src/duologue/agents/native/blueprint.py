@@ -13,13 +13,13 @@ from duologue.agents.native.content import content_of
 from duologue.agents.native.instruction import Assembly, Instruction
 from duologue.agents.native.workflow import tools_of
 from duologue.agents.tools.toolbox import Toolbox
-from duologue.checks.providers import Resources
 from duologue.config.problems import Problems
 from duologue.config.templates import render
 from duologue.errors import Position
 from duologue.messages import ContentPart
 from duologue.models.base import ToolSpec
 from duologue.models.cassette import Cassette
+from duologue.models.resources import Resources
 from duologue.specs.participants import Agent, Model
 from duologue.specs.prompt import Prompt
 from duologue.specs.scenario import DEFAULT_REGION, Scenario, Turn

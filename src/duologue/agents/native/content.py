@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from duologue.checks.media_facts import facts_of, form_of
 from duologue.config.templates import render
 from duologue.errors import ConfigurationError, Position
 from duologue.messages import ContentPart
@@ -22,6 +21,7 @@ from duologue.specs.prompt import MediaLimits, MediaRules
 from duologue.specs.scenario import Turn
 from duologue.specs.spec import Spec
 from duologue.specs.suite import Suite
+from duologue.transcripts.media_facts import facts_of, form_of
 
 MAX_BYTES = 20 * 1024 * 1024
 """Of one picture, sound or film, whatever the prompt says."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from duologue.checks.providers import Embedder
 from duologue.errors import ConfigurationError
 from duologue.messages import Message, system_message, text_of, tool_calls_of
+from duologue.models.resources import Embedder
 from duologue.models.tokens import estimate_tokens
 from duologue.specs.scenario import ContextPolicy, Relevance
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from duologue.agents.native.values import all_values
 from duologue.checks.guardrails import Guardrail, guardrail
-from duologue.checks.providers import Resources
 from duologue.config.problems import Problems, listed
 from duologue.config.templates import placeholders, render
 from duologue.config.yaml_reader import read_text
 from duologue.errors import ConfigurationError, Position
+from duologue.models.resources import Resources
 from duologue.specs.participants import Fragment
 from duologue.specs.prompt import MediaRules, Parameters, Prompt
 from duologue.specs.scenario import Memory, Scenario, ToolPolicy

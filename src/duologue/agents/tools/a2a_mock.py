@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from duologue.agents.tools.answers import Result, ToolFault
 from duologue.agents.tools.media import linked_part, media_part
-from duologue.checks.patterns import compiled, found
+from duologue.config.patterns import compiled, found
 from duologue.errors import ConfigurationError
 from duologue.messages import ContentPart, JsonValue
 from duologue.specs.spec import EMPTY, Items, JsonObject, Spec

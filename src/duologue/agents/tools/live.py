@@ -13,6 +13,7 @@ from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault, seco
 from duologue.agents.tools.media import media_part
 from duologue.agents.tools.web import Reply, Request, Web, headers_of
 from duologue.config.environment import expand
+from duologue.config.json_path import compiled_path
 from duologue.config.redaction import without_fields
 from duologue.config.templates import Template, as_text
 from duologue.errors import ConfigurationError
@@ -184,8 +185,6 @@ def _read(kind: type[Any], written: Mapping[str, Any], where: str) -> Any:
 def _expression(text: str | None, where: str) -> Any:
     if text is None:
         return None
-    from duologue.checks.json_checks import compiled_path
-
     try:
         return compiled_path(text, "'body_mapping' of a tool")
     except ConfigurationError:

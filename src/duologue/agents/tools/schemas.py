@@ -10,6 +10,7 @@ import json
 from typing import Any, cast
 
 from duologue.agents.tools.answers import ToolFault
+from duologue.config.json_schema import schema_validator
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
 
@@ -26,12 +27,10 @@ class Schema:
     """
 
     def __init__(self, schema: dict[str, Any], *, tool: str, field: str) -> None:
-        from duologue.checks.json_checks import schema_validator
-
         self._schema = schema
         self._tool = tool
         try:
-            self._validator = schema_validator(json.dumps(schema, sort_keys=True), f"the {field} of a tool")
+            self._validator = schema_validator(schema, f"the {field} of a tool")
         except ConfigurationError:
             raise
         except ValueError as error:

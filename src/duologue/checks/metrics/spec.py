@@ -15,11 +15,11 @@ from duologue.checks.metrics.metric import Metric, Text, Weight
 from duologue.checks.metrics.predefined import DEFAULT_METRICS, PREDEFINED
 from duologue.checks.metrics.question import Background
 from duologue.checks.problems import nearest, refused, shown
-from duologue.checks.providers import Resources
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.errors import ConfigurationError
 from duologue.models.base import ToolSpec
+from duologue.models.resources import Resources
 from duologue.vocabulary import CheckStatus, Scope
 
 _BY_NAME = {metric.name: metric for metric in PREDEFINED}

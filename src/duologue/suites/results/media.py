@@ -12,10 +12,10 @@ from mimetypes import guess_extension
 from pathlib import Path
 from typing import cast
 
-from duologue.checks.media_facts import Facts, Part, data_of, facts_of, kind_of
 from duologue.config.files import write_atomic
 from duologue.errors import MissingExtraError, ResultsError
 from duologue.suites.results.run import MediaResult, MessageResult, RunResult
+from duologue.transcripts.media_facts import Facts, Part, data_of, facts_of, kind_of
 
 LONGEST_THUMBNAIL = 50_000
 """Characters of a data URL; a larger picture has no thumbnail."""

@@ -87,7 +87,7 @@ class Resources:
         offered = self.embedder or cast("Embedder | None", _offered("duologue.embedders", None))
         if offered is not None:
             return offered
-        from duologue.checks.minilm import packaged_embedder
+        from duologue.models.minilm import packaged_embedder
 
         return packaged_embedder()
 
