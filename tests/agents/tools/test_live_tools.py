@@ -228,7 +228,7 @@ async def test_picture_becomes_a_part_of_the_message(desk_of: Any, web: Any) -> 
     [
         ({"request": {"querry": []}}, r"http\.request\.querry: .*; the fields are query_params, header_params"),
         ({"request": {"body_mapping": "{{"}}, r"http\.request\.body_mapping must be a JMESPath expression"),
-        ({"response": {"body_mapping": "$.a"}}, r"http\.response\.body_mapping must be .*leave '\$\.' out"),
+        ({"response": {"body_mapping": "$.a"}}, r"http\.response\.body_mapping must be .*remove '\$\.'"),
         ({"response": {"mapping": "a"}}, r"http\.response\.mapping"),
         ({"url": "http://x/{{if .a}}"}, r"http\.url: "),
     ],

@@ -214,10 +214,13 @@ async def test_connection_that_breaks_in_the_answer_is_an_error(server: Any, ask
 
 
 async def test_provider_that_hangs_is_asked_three_times_and_then_is_an_error(
-    server: Any, booking: list[Message], model: ProviderModel, clock: Any
+    server: Any, ask: Any, booking: list[Message], model: ProviderModel, clock: Any, graded: Graded
 ) -> None:
     from duologue.context import Context
 
+    server.script(says(graded(**GOOD)))
+    await ask()  # loads what is needed, so that the time below is the server's own
+    server.requests.clear()
     server.default = fakes.HANG
     scope = RunScope(context=Context(clock=clock, seed=7), who="grading", model_timeout=0.5)
     with pytest.raises(JudgeError) as caught:
