@@ -100,14 +100,6 @@ CLOSED = Noted(
 )
 FLOW = ["u: hi", "a: hello", AT_INTAKE, CLOSED]
 INTAKE = ["u: hi", ("lookup", {}, "ok"), "a: hello", AT_INTAKE]
-COMPOSED = [
-    "u: hi",
-    "a: hello",
-    Noted(kind="composition.step", turn=0, data={"step": "draft", "output": "A Draft"}),
-    Noted(kind="composition.branch", turn=0, data={"branch": "size", "taken": "big"}),
-    Noted(kind="composition.parallel", turn=0, data={"parallel": "both", "complete": True}),
-    Noted(kind="composition.output", turn=0, data={"output": {"n": 5}}),
-]
 BLOCKED = Noted(kind="guardrail", turn=0, data={"type": "banned_words", "passed": False, "direction": "output"})
 SLOW = AgentCalled(participant=1, turn=0, delivered=[], seconds=0.5)
 PAID = ModelCalled(
@@ -224,18 +216,6 @@ TABLE: dict[str, tuple[Any, Any, Any]] = {
         {"rules": [{"state": "intake"}]},
     ),
     "spoke_in_state": (({"state": "intake"}, FLOW), ({"state": "closed"}, FLOW), {}),
-    "composition_step_output": (
-        ({"step": "draft", "contains": "draft"}, COMPOSED),
-        ({"step": "edit", "contains": "draft"}, COMPOSED),
-        {"step": "draft"},
-    ),
-    "composition_output": (({"equals": {"n": 5}}, COMPOSED), ({"contains": "zzz"}, COMPOSED), {}),
-    "composition_branch_taken": (
-        ({"branch": "size", "expected": "big"}, COMPOSED),
-        ({"branch": "size", "expected": "small"}, COMPOSED),
-        {"branch": "size"},
-    ),
-    "composition_parallel_complete": (({"parallel": "both"}, COMPOSED), ({"parallel": "one"}, COMPOSED), {}),
     "image_format": (({"formats": ["png"]}, [IMAGE]), ({"formats": ["jpg"]}, [IMAGE]), {"formats": []}),
     "audio_format": (({"formats": ["audio/wav"]}, [SOUND]), ({"formats": ["mp3"]}, [SOUND]), {}),
     "image_dimensions": (({"width": 640, "max_height": 480}, [IMAGE]), ({"min_width": 641}, [IMAGE]), {}),

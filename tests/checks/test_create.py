@@ -198,3 +198,10 @@ def test_real_suites_of_other_systems_are_understood() -> None:
     known = checks.Resources(judges={"mock-judge": "mock/echo"}, prompts={"judge-evidence": "{{criteria}}"})
     judged = {"criteria": "c", "judge": "mock-judge", "prompt": "judge-evidence", "min_score": 0.8}
     assert checks.create("llm_judge", judged, resources=known).min_score == 0.8
+
+
+@pytest.mark.parametrize("type", ["composition_step_output", "composition_output"])
+def test_a_type_of_another_system_that_nothing_here_could_decide_is_refused(type: str) -> None:
+    assert type not in checks.known_types()
+    with pytest.raises(ConfigurationError, match="is not supported: it is about a composition of prompts"):
+        checks.create(type, {"contains": "x"})

@@ -177,9 +177,8 @@ async def test_a_chain_finds_the_call_that_fits_after_one_that_does_not(build: A
     assert await status(build, "tool_call_chain", {"steps": steps}, *lines[:1], lines[2]) is CheckStatus.FAILED
 
 
-async def test_workflow_checks_without_a_workflow_are_errors(build: Any) -> None:
+async def test_a_workflow_check_without_a_workflow_is_an_error(build: Any) -> None:
     assert await status(build, "state_is", {"state": "x"}, "a: y") is CheckStatus.ERROR
-    assert await status(build, "composition_output", {"contains": "x"}, "a: y") is CheckStatus.ERROR
 
 
 async def test_what_is_not_recorded_is_skipped_with_the_reason(build: Any) -> None:

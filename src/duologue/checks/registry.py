@@ -29,7 +29,6 @@ FAMILIES = (
     "tool_results",
     "delegation",
     "workflow",
-    "composition",
     "media",
     "classifiers",
     "similarity",
@@ -43,6 +42,18 @@ FAMILIES = (
     "behaviour",
 )
 """The modules of the catalogue, in the order of its page."""
+
+_COMPOSITIONS = "it is about a composition of prompts, and Duologue does not run compositions. Remove this check"
+UNSUPPORTED = dict.fromkeys(
+    (
+        "composition_step_output",
+        "composition_output",
+        "composition_branch_taken",
+        "composition_parallel_complete",
+    ),
+    _COMPOSITIONS,
+)
+"""Types that other systems have and the catalogue leaves out, each with the reason: their files get a clear error."""
 
 T = TypeVar("T", bound="type[CheckType] | Callable[..., Any]")
 FunctionResult = bool | float | None | Finding | CheckOutcome
@@ -149,6 +160,8 @@ def find(name: str) -> tuple[CheckInfo, Alias | None]:
         return _names[name]
     if ":" in name:
         return _referenced(name), None
+    if name in UNSUPPORTED:
+        raise ConfigurationError(f"check type '{name}' is not supported: {UNSUPPORTED[name]}")
     _load_entry_points(name)
     if name in _names:
         return _names[name]

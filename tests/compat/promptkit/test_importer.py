@@ -194,6 +194,11 @@ def test_inline_specs_globals_and_the_newest_sections_are_read(arena):
             "s.yaml:10:31: spec.turns[0].turns: found -1 (a number); expected greater",
         ),
         ("  turns:", "  providers: [mm]\n  turns:", "s.yaml:9:15: spec.providers[0]: no agent is called 'mm'"),
+        (
+            "  turns:",
+            "  conversation_assertions: [{type: composition_output, params: {contains: x}}]\n  turns:",
+            "check type 'composition_output' is not supported: it is about a composition of prompts",
+        ),
     ],
 )
 def test_mistakes_are_told_in_the_words_and_places_of_the_file(arena, old, new, message):

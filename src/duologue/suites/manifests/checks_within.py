@@ -143,7 +143,11 @@ def _attempt(
     problems: Problems,
 ) -> None:
     from duologue import checks
+    from duologue.checks.registry import UNSUPPORTED
 
+    if spec.type in UNSUPPORTED:
+        problems.error(_place(spec, "type"), f"check type '{spec.type}' is not supported: {UNSUPPORTED[spec.type]}")
+        return
     if spec.type not in _WRAPPERS and ":" not in spec.type and not checks.is_known(spec.type):
         known = checks.known_types()
         told = f"unknown check type '{cut(spec.type)}'{hint(spec.type, known)}"
