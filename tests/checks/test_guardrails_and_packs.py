@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from duologue import checks
-from duologue.checks.packs import fnv1a, sampled
+from duologue.checks.pack_evals import fnv1a, sampled
 from duologue.errors import CheckError, ConfigurationError
 from duologue.journal.events import Noted
 from duologue.models.scripted import ScriptedModel

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from duologue.checks.metrics.expected import ExpectedToolCall, ToolCallGrade
-from duologue.checks.metrics.grading import Grading, MetricGrade, OutcomeGrade
+from duologue.checks.metrics.grading import ExpectedToolCall, Grading, MetricGrade, OutcomeGrade, ToolCallGrade
 from duologue.checks.metrics.metric import ScoreType, Tier
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, JudgeDecided, ToolCalled, Usage
 from duologue.messages import assistant_message, tool_call, tool_message, user_message

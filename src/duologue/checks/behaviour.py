@@ -10,11 +10,11 @@ from pydantic import Field, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import listed, named, same
-from duologue.checks.problems import nearest
+from duologue.checks.parameter_errors import nearest
 from duologue.checks.registry import check, is_known, known_types
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
-from duologue.checks.workflow import NO_WORKFLOW, STATE, TRANSITION
+from duologue.checks.workflow_checks import NO_WORKFLOW, STATE, TRANSITION
 from duologue.journal.events import Noted
 from duologue.models.resources import Resources
 

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from duologue.checks.base import CheckType, When
 from duologue.checks.judge_checks import Judged
-from duologue.checks.problems import written
+from duologue.checks.parameter_errors import written
 from duologue.checks.registry import Alias, CheckInfo, registered
 
 PAGE = "docs/reference/checks.md"

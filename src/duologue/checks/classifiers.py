@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from duologue.checks.base import CheckType, Finding, finding, skipped
-from duologue.checks.media import media_in
+from duologue.checks.media_checks import media_in
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.messages import text_of

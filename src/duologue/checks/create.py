@@ -8,7 +8,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from duologue.checks.base import CatalogueCheck, CheckType, When
-from duologue.checks.problems import refused, shown
+from duologue.checks.parameter_errors import refused, shown
 from duologue.checks.registry import Alias, CheckInfo, find
 from duologue.errors import ConfigurationError
 from duologue.models.resources import Resources

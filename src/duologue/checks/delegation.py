@@ -11,7 +11,7 @@ from duologue.checks.calls import listed, named, subsequence_length
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
-from duologue.checks.tools import ToolsCalled, ToolsNotCalled
+from duologue.checks.tool_calls import ToolsCalled, ToolsNotCalled
 from duologue.models.resources import Resources
 
 ACTIVATE = "skill__activate"

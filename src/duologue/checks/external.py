@@ -1,25 +1,29 @@
-"""Checks that somebody else decides: an HTTP endpoint, or an agent that speaks A2A.
+"""Checks that something else decides: an HTTP endpoint, an A2A agent, a program of the suite, or a tool.
 
-The answer must be a JSON object with a ``score`` from 0 to 1, a ``passed``, or both. Anything else is an error. The
-addresses are the suite author's own; nothing is sent anywhere else, and redirects are not followed.
+The answer must be a JSON object with a ``score`` from 0 to 1, a ``passed``, or both. Anything else is an error.
+Nothing is sent to addresses that the suite does not name, and no redirect is followed. Programs run without a shell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
-from duologue.checks.base import CheckType, Finding, broken
+from duologue.checks.base import CheckType, Finding, broken, finding, skipped
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
-from duologue.checks.tools import session
+from duologue.checks.tool_calls import session
 from duologue.config.durations import parse_duration
 from duologue.config.environment import expand
+from duologue.config.json_text import NoJsonError, json_object
+from duologue.config.patterns import Pattern, found
+from duologue.config.processes import ProgramError, run_program
 from duologue.messages import JsonValue
 from duologue.models.resources import Resources
 from duologue.models.structured import UnreadableError, the_object_in
@@ -32,6 +36,8 @@ _URL = r"^(https?://|\$\{)\S+$"
 """An absolute address, or one that begins with an environment variable."""
 _LONGEST_ANSWER = 1_000_000
 """Bytes."""
+_SHOWN = 300
+"""Characters of an answer that an error message quotes."""
 
 
 class ExternalError(Exception):
@@ -60,7 +66,7 @@ class _External(CheckType):
                     value = await self.ask(request, resources)
                 else:
                     value = await cassette.play("http", request, lambda: self.ask(request, resources))
-            return found(value, ids_of([subject.answer]))
+            return finding_of(value, ids_of([subject.answer]))
         except TimeoutError:
             return broken(f"{self.address} did not answer within {self.timeout:g} s")
         except ExternalError as error:
@@ -149,7 +155,7 @@ class A2aEval(_External):
             raise ExternalError(str(error)) from error
 
 
-def found(value: Mapping[str, JsonValue], ids: list[str]) -> Finding:
+def finding_of(value: Mapping[str, JsonValue], ids: list[str]) -> Finding:
     """The finding that an answer from outside stands for. Raises ExternalError."""
     score, passed = value.get("score"), value.get("passed")
     if isinstance(score, bool) or not isinstance(score, (int, float, type(None))) or not 0 <= (score or 0) <= 1:
@@ -210,3 +216,84 @@ def _fields(value: JsonValue) -> dict[str, JsonValue]:
 
 def _items(value: JsonValue) -> list[JsonValue]:
     return cast("list[JsonValue]", value) if isinstance(value, list) else []
+
+
+@check("exec", aliases=["exec_eval"], family="External")
+class Exec(CheckType):
+    """A program decides: it reads JSON and writes ``{"score": 0 to 1, "passed": …, "detail": …}``.
+
+    It is given ``{type, params, content, context}`` on its standard input. No shell is involved. A program that fails
+    or writes something else is an error.
+    """
+
+    command: Annotated[list[str], Field(min_length=1)]
+    """The program and its arguments."""
+    params: dict[str, Json] = Field(default={})
+    """Passed on as they are."""
+    env: dict[str, str] = Field(default={})
+    """Environment variables to add."""
+    timeout: Seconds = 30.0
+    """Seconds, or a text such as ``30s``; then the program and all that it started are killed."""
+
+    renamed: ClassVar = {"timeout_seconds": "timeout"}
+
+    async def look(self, subject: Subject, resources: Resources) -> Finding:
+        context = {
+            "messages": subject.messages,
+            "turn": subject.input.turn,
+            "tool_calls": [{**call.shown(), "result": call.result} for call in subject.calls],
+        }
+        given = {"type": "exec", "params": self.params, "content": subject.answer.text, "context": context}
+        try:
+            value = await _answer_of(self.command, self.env, given, self.timeout)
+            return finding_of(value, ids_of([subject.answer]))
+        except TimeoutError:
+            return broken(f"{self.command[0]} did not end within {self.timeout:g} s and was killed")
+        except (ExternalError, ProgramError, OSError) as error:
+            return broken(f"{self.command[0]}: {error}")
+
+
+@check("tool_exec", family="External")
+class ToolExec(CheckType):
+    """A tool, called by the check itself, answers as expected. Skipped where no tools can be called."""
+
+    tool: str = Field(min_length=1)
+    """The tool."""
+    args: dict[str, Json] = Field(default={})
+    """Its arguments."""
+    timeout: Seconds = 120.0
+    """Seconds, or a text such as ``30s``."""
+    success_pattern: Pattern | None = None
+    """A regular expression that its answer matches."""
+    failure_pattern: Pattern | None = None
+    """A regular expression that its answer does not match."""
+
+    renamed: ClassVar = {"timeout_seconds": "timeout", "tool_name": "tool"}
+
+    async def look(self, subject: Subject, resources: Resources) -> Finding:
+        if resources.run_tool is None:
+            return skipped("no tools can be called here; pass resources=Resources(run_tool=…)")
+        try:
+            async with asyncio.timeout(self.timeout):
+                answer = await resources.run_tool(self.tool, dict(self.args))
+        except TimeoutError:
+            return broken(f"'{self.tool}' did not answer within {self.timeout:g} s")
+        wrong = self.failure_pattern is not None and found(self.failure_pattern, answer) is not None
+        right = self.success_pattern is None or found(self.success_pattern, answer) is not None
+        return finding(right and not wrong, f"'{self.tool}' answered {answer[:_SHOWN]!r}", answer=answer)
+
+
+async def _answer_of(
+    command: list[str], env: Mapping[str, str], given: Mapping[str, Any], timeout: float
+) -> dict[str, JsonValue]:
+    out = await run_program(
+        command,
+        # As ASCII: an agent may say half a surrogate pair, which cannot be written otherwise.
+        given=json.dumps(given, default=str).encode(),
+        environment={**os.environ, **env},
+        timeout=timeout,
+    )
+    try:
+        return json_object(out)
+    except NoJsonError as error:
+        raise ExternalError(f"wrote no JSON object: {out.decode(errors='replace')[:_SHOWN]!r}") from error

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar, get_type_hints
 from pydantic import create_model
 
 from duologue.checks.base import CheckType, Finding, finding
-from duologue.checks.problems import unknown_type
+from duologue.checks.parameter_errors import unknown_type
 from duologue.checks.subject import Subject
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import CheckError, ConfigurationError, TargetError
@@ -23,22 +23,20 @@ BOTH = (Scope.TURN, Scope.CONVERSATION)
 FAMILIES = (
     "text",
     "json_checks",
-    "commit",
-    "tools",
+    "tool_calls",
     "tool_flow",
     "tool_results",
     "delegation",
-    "workflow",
-    "media",
+    "workflow_checks",
+    "media_checks",
     "classifiers",
     "similarity",
     "judge_checks",
-    "metrics.spec",
+    "metrics.check",
     "rag",
     "safety",
     "external",
-    "programs",
-    "performance",
+    "time_and_cost",
     "behaviour",
 )
 """The modules of the catalogue, in the order of its page."""

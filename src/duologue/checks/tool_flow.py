@@ -12,7 +12,7 @@ from duologue.checks.calls import listed, subsequence_length
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json, Texts
-from duologue.checks.tools import call_wrong, session
+from duologue.checks.tool_calls import call_wrong, session
 from duologue.config.patterns import Pattern
 from duologue.models.resources import Resources
 
@@ -36,7 +36,7 @@ class ToolCallSequence(CheckType):
         return finding(matched / len(self.sequence), told, ids_of(subject.calls), called=names, matched=matched)
 
 
-class Step(BaseModel):
+class ChainStep(BaseModel):
     """One step of a chain of tool calls."""
 
     model_config = _STRICT
@@ -61,7 +61,7 @@ class ToolCallChain(CheckType):
 
     renamed: ClassVar = {"chain": "steps"}
 
-    steps: Annotated[list[Step], Field(min_length=1)]
+    steps: Annotated[list[ChainStep], Field(min_length=1)]
     """The steps; each has a ``tool``, and what its arguments and its answer must be."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:

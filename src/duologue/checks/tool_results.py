@@ -11,7 +11,7 @@ from duologue.checks.calls import Call, listed, named
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
-from duologue.checks.tools import session
+from duologue.checks.tool_calls import session
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.patterns import Pattern, found
 from duologue.models.resources import Resources

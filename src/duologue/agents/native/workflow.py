@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, cast
 
-from duologue.checks.workflow import STATE, TRANSITION
+from duologue.checks.workflow_checks import STATE, TRANSITION
 from duologue.journal.events import Noted
 from duologue.messages import JsonValue
 from duologue.models.base import ToolSpec

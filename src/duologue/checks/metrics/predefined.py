@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias, cast
 
 from duologue.checks.metrics.metric import HIGHEST, LOWEST, Metric, ScoreType, Tier
-from duologue.checks.problems import nearest
+from duologue.checks.parameter_errors import nearest
 from duologue.errors import ConfigurationError
 
 

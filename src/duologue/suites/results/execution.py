@@ -19,7 +19,7 @@ from duologue.suites.results.run import SPENDERS, RunResult, Spent, total_spent
 from duologue.vocabulary import CheckStatus, RunStatus, Verdict
 
 if TYPE_CHECKING:
-    from duologue.checks.metrics.summary import GradingSummary
+    from duologue.checks.metrics.grading_summary import GradingSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +240,7 @@ class ExecutionResult:
         graded = [run for run in self.runs if any(check.kind == "metrics" for check in run.checks)]
         if not graded:
             return None
-        from duologue.checks.metrics.summary import summarise_results
+        from duologue.checks.metrics.grading_summary import summarise_results
 
         return summarise_results(graded, metrics_threshold=self.metrics_threshold or 0.0)
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from duologue.checks.base import CatalogueCheck, When
 from duologue.checks.create import create
-from duologue.checks.problems import shown
-from duologue.checks.workflow import TRANSITION
+from duologue.checks.parameter_errors import shown
+from duologue.checks.workflow_checks import TRANSITION
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError
 from duologue.models.resources import Resources
