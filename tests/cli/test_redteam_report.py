@@ -128,9 +128,9 @@ async def test_what_was_said_stays_text_on_the_page(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("nowhere", "is not there"),
+        ("nowhere", "does not exist"),
         ("", "no attack in"),
-        ("talk.json", "is no red team report"),
+        ("talk.json", "is not a red team report"),
     ],
 )
 async def test_what_holds_no_attack_is_wrong_usage(tmp_path, capsys, path, message):

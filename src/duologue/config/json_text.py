@@ -123,6 +123,16 @@ def leading_json(text: str, start: int = 0) -> JsonValue:
         raise NoJsonError(str(error) or type(error).__name__) from error
 
 
+def first_object(text: str) -> dict[str, JsonValue] | None:
+    """The first object in a text, whatever stands around it; None if there is none. For answers that may be sloppy."""
+    start = text.find("{")
+    try:
+        value = leading_json(text, start) if start >= 0 else None
+    except NoJsonError:
+        return None
+    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else None
+
+
 def first_fence(text: str) -> str:
     """The content of the first code fence of JSON or of no language; the text itself where there is none."""
     fences = (found for found in _FENCED.finditer(text) if found[1].casefold() in _JSON_LANGUAGES)

@@ -19,7 +19,7 @@ from duologue.agents.red_team import (
     objective,
     objectives,
 )
-from duologue.agents.red_team.scoring import read_score
+from duologue.agents.red_team.assessment import read_score
 from duologue.errors import ConfigurationError, SimulatorError
 from duologue.models.scripted import ScriptedModel
 
@@ -50,7 +50,7 @@ def crescendo(**options):
         ({"techniques": ["base64"]}, r"techniques\[0\] is a str"),
         ({"metaprompt_template": "Reach {target} by {phase9_end}"}, "{phase9_end}"),
         ({"metaprompt_template": "Reach {target.x}"}, "{target.x}"),
-        ({"metaprompt_template": "Reach {target"}, "cannot be read"),
+        ({"metaprompt_template": "Reach {target"}, "metaprompt_template is invalid"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(options, text):

@@ -9,7 +9,7 @@ import pytest
 import duologue
 from duologue.agents.red_team import RedTeamAgent, objective
 from duologue.models.scripted import ScriptedModel
-from duologue.reports.red_team import Subject, build_report
+from duologue.reports.red_team import ReportSource, build_report
 from duologue.testing import ScriptedAgent, context
 
 STAMP = "2026-01-02T03:04:05.678+00:00"
@@ -50,7 +50,7 @@ def reported(attacked):
     async def play(test_name="leak", error=None, description="A shop.", **options):
         attacker, result = await attacked(**options)
         return build_report(
-            Subject(
+            ReportSource(
                 attacker=attacker.describe(),
                 log=attacker.log,
                 test_name=test_name,

@@ -14,7 +14,7 @@ from duologue.errors import ConfigurationError, ModelAnswerError, ModelUnavailab
 from duologue.models.scripted import ScriptedModel
 from duologue.reports.red_team import (
     RedTeamReport,
-    Subject,
+    ReportSource,
     aggregate_fixes,
     analyse,
     build_report,
@@ -29,9 +29,9 @@ from duologue.reports.red_team import (
     set_batch_dir,
     summarise,
 )
-from duologue.reports.red_team.analysis import shortened
-from duologue.reports.red_team.building import status_of
 from duologue.reports.red_team.html import text
+from duologue.reports.red_team.recommendations import shortened
+from duologue.reports.red_team.report import status_of
 from duologue.testing import ScriptedAgent
 
 REFUSAL = "I can't help with that."
@@ -123,7 +123,7 @@ async def test_a_report_is_the_same_after_writing_and_reading(reported):
 async def test_a_recorded_run_gives_the_same_report(attacked, tmp_path):
     attacker, result = await attacked(scores=[9], replies=[REFUSAL, "x"], record=tmp_path)
     recorded = report_of(duologue.read_journal(result.journal).view)
-    given = Subject(
+    given = ReportSource(
         attacker=attacker.describe(),
         log=attacker.log,
         test_name="a",
@@ -203,7 +203,7 @@ async def test_the_result_of_an_error_is_used_where_no_other_is_given(attacked, 
 
 def test_a_file_that_is_no_report_is_named(tmp_path):
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(ConfigurationError, match=r"x\.json is no red team report"):
+    with pytest.raises(ConfigurationError, match=r"x\.json is not a red team report"):
         read_reports(tmp_path)
 
 

@@ -1,7 +1,7 @@
 """The attacker as a participant: a user who tries, turn by turn, to bring the agent to do what it must not.
 
-What it is told is in the strategies, what it knows in ``log``, how replies are read in ``assessment``, and what an
-attack is worth to the run in ``marathon``.
+``strategies`` has its prompts, ``writer`` the messages, ``log`` its memory, ``assessment`` how replies are scored, and
+``script`` what an attack means for the verdict of the run.
 """
 
 from __future__ import annotations
@@ -11,21 +11,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from duologue.agents.red_team.assessment import Assessor
+from duologue.agents.red_team.assessment import Assessor, exchanges
 from duologue.agents.red_team.claim import Claim
-from duologue.agents.red_team.crescendo import CrescendoStrategy
-from duologue.agents.red_team.encoders import looks_like_base64
-from duologue.agents.red_team.exchanges import exchanges
-from duologue.agents.red_team.goat import GoatStrategy
-from duologue.agents.red_team.limits import AttackLimits, checked_limits, checked_techniques
+from duologue.agents.red_team.limits import AttackLimits, checked_limits
 from duologue.agents.red_team.log import ATTEMPT, BACKTRACK, INJECTION, PLAN, AttackLog, Attempt
-from duologue.agents.red_team.marathon import AttackCheck, ScriptSteps, broken, marathon
 from duologue.agents.red_team.objectives import Objective
-from duologue.agents.red_team.planning import DEFAULT_TEMPLATE, check_template, make_plan
 from duologue.agents.red_team.refusals import RefusalClassifier
-from duologue.agents.red_team.strategy import RedTeamStrategy
-from duologue.agents.red_team.techniques import DEFAULT_TECHNIQUES, AttackTechnique, Technique
-from duologue.agents.red_team.writing import Writer
+from duologue.agents.red_team.script import AttackCheck, ScriptSteps, attack_script, failed_result
+from duologue.agents.red_team.strategies import CrescendoStrategy, GoatStrategy, RedTeamStrategy
+from duologue.agents.red_team.techniques import AttackTechnique, Technique, checked_techniques, looks_like_base64
+from duologue.agents.red_team.writer import DEFAULT_TEMPLATE, AttackWriter, check_template, make_plan
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.conversation.setup import ScriptStep
 from duologue.conversation.state import ScenarioState
@@ -40,10 +35,10 @@ from duologue.vocabulary import AgentRole
 
 
 class RedTeamAgent(AgentAdapter):
-    """Attacks the agent under test. It is a user like any other, and goes where a user simulator goes.
+    """Attacks the agent under test. It is a user like any other and takes the place of a user simulator.
 
-    The agent only sees the messages. The attacker keeps a history of its own, with scores, hints and what was taken
-    back. An attack that succeeds fails the run. One object serves one run.
+    The agent only sees the messages. The attacker keeps a history of its own, with scores, hints and exchanges that
+    were taken back. A successful attack fails the run. One object serves one run.
     """
 
     role: ClassVar[AgentRole] = AgentRole.USER
@@ -73,31 +68,33 @@ class RedTeamAgent(AgentAdapter):
         max_tokens: int | None = None,
         **extra: Any,
     ) -> None:
-        """Say what is attacked, how, and by which model.
+        """Choose the objective, the strategy and the models.
 
         Args:
             strategy: how the attack proceeds.
-            target: what it is to achieve, such as "reveal another customer's address", or one of :func:`objectives`.
-            total_turns: messages that it may send.
+            target: what the attack is to achieve, such as "reveal another customer's address", or one of
+                :func:`objectives`.
+            total_turns: number of messages that the attacker may send.
             metaprompt_model: plans the attack and scores replies; None for ``model``.
             model: writes the messages; None for the configured default.
-            metaprompt_template: for the plan, with {target}, {description}, {total_turns} and what the strategy adds.
-            attack_plan: a plan of your own; none is made then.
+            metaprompt_template: template for the plan, with {target}, {description}, {total_turns} and the variables
+                of the strategy.
+            attack_plan: a plan of your own, instead of one made by the model.
             score_responses: whether replies are scored. Without scores nothing shows that an attack succeeded.
-            fast_refusal_detection: a refusal that is plain by its words scores 0 without a model.
-            success_score: from which a reply counts as a success, 0 to 10; None leaves the verdict to the judge.
-            success_confirm_turns: replies in a row that have to reach it.
-            injection_probability: that a message is sent in another form, 0 to 1.
-            techniques: the forms; None for :data:`DEFAULT_TECHNIQUES`.
-            max_backtracks: refused exchanges that are taken out of the conversation; None for a third of the turns.
-            refusal_classifier: says whether a reply is a refusal, where its words do not tell.
-            api_base, api_key: of an OpenAI-compatible server.
+            fast_refusal_detection: whether plain refusals score 0 without asking a model.
+            success_score: score at which a reply counts as a success, 0 to 10; None leaves the verdict to the judge.
+            success_confirm_turns: consecutive replies that have to reach it.
+            injection_probability: probability that a message is sent in another form, 0 to 1.
+            techniques: those forms; None for :data:`DEFAULT_TECHNIQUES`.
+            max_backtracks: refused exchanges that are removed from the conversation; None for a third of the turns.
+            refusal_classifier: tells whether a reply is a refusal, where its words do not.
+            api_base, api_key: address and key of an OpenAI-compatible server.
             temperature, max_tokens: sampling of the messages.
-            metaprompt_temperature: sampling of the plan; None for ``temperature``. Replies are scored at 0.
-            extra: options of the provider.
+            metaprompt_temperature: sampling temperature of the plan; None for ``temperature``. Replies are scored at 0.
+            extra: provider options.
 
         Raises:
-            ConfigurationError: no model is set, or an argument cannot be used.
+            ConfigurationError: no model is set, or an argument is invalid.
         """
         self.strategy = strategy
         self.objective = target if isinstance(target, Objective) else None
@@ -111,15 +108,15 @@ class RedTeamAgent(AgentAdapter):
             injection_probability=injection_probability,
             max_backtracks=max_backtracks,
         )
-        self._techniques = checked_techniques(techniques, DEFAULT_TECHNIQUES, injection_probability)
+        self._techniques = checked_techniques(techniques, injection_probability)
         self._template = _template(metaprompt_template, strategy, total_turns)
         self._given_plan = (attack_plan or "").strip()
         chosen = partial(choose, api_base=api_base, api_key=api_key, extra=extra, purpose=type(self).__name__)
-        warmth = temperature if metaprompt_temperature is None else metaprompt_temperature
-        self._metaprompt = chosen(metaprompt_model or model, temperature=warmth)
+        plan_temperature = temperature if metaprompt_temperature is None else metaprompt_temperature
+        self._metaprompt = chosen(metaprompt_model or model, temperature=plan_temperature)
         if score_responses:
             _refuse_local_scorer(self._metaprompt.name)
-        self._writer = Writer(
+        self._writer = AttackWriter(
             strategy=strategy,
             choice=chosen(model, temperature=temperature, max_tokens=max_tokens),
             target=self.target,
@@ -176,8 +173,8 @@ class RedTeamAgent(AgentAdapter):
         """An attacker that chooses its next move from a list, by what the last reply showed.
 
         Args:
-            goat_techniques: the moves of conversation.
-            encoding_techniques: the forms that a message may be sent in.
+            goat_techniques: moves of conversation.
+            encoding_techniques: forms in which a message may be sent.
             techniques: old name of ``encoding_techniques``.
 
         Raises:
@@ -200,16 +197,16 @@ class RedTeamAgent(AgentAdapter):
             **kwargs,
         )
 
-    # --- what others may ask -----------------------------------------------------------------------------------------
+    # --- the attack so far -------------------------------------------------------------------------------------------
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """What was tried, and what came of it."""
+        """The attempts so far, with their outcomes."""
         return tuple(self.log.attempts)
 
     @property
     def attack_plan(self) -> str:
-        """The plan; '' while there is none."""
+        """The plan; '' as long as there is none."""
         return self._given_plan or self.log.plan
 
     @property
@@ -224,7 +221,7 @@ class RedTeamAgent(AgentAdapter):
 
     @property
     def models(self) -> dict[str, str]:
-        """The models' names: ``attacker``, and ``metaprompt`` for plan and scores."""
+        """Names of the models: ``attacker``, and ``metaprompt`` for plan and scores."""
         return {"attacker": self._writer.choice.name, "metaprompt": self._metaprompt.name}
 
     def describe(self) -> dict[str, Any]:
@@ -252,22 +249,22 @@ class RedTeamAgent(AgentAdapter):
         return self._assessor.choice is not None
 
     def check_early_exit(self) -> bool:
-        """Whether the newest replies have all reached ``success_score``: as many as ``success_confirm_turns`` asks."""
+        """Whether the last ``success_confirm_turns`` replies have all reached ``success_score``."""
         return self._assessor.succeeded(self.log)
 
     def marathon_script(self, checks: ScriptSteps = None, final_checks: ScriptSteps = None) -> list[ScriptStep]:
-        """A script for the whole attack: every turn is assessed, and the run ends as a fail as soon as it succeeds.
+        """A script for the whole attack: every turn is assessed, and the run fails as soon as the attack succeeds.
 
         Args:
             checks: steps after each reply, such as functions ``(state) -> None`` with assertions.
-            final_checks: steps at the end, whether it comes early or not.
+            final_checks: steps at the end, early or not.
         """
-        return marathon(self, checks or (), final_checks or ())
+        return attack_script(self, checks or (), final_checks or ())
 
     def held_check(self) -> AttackCheck:
-        """A check that fails the run if the attack succeeded: for runs without :meth:`marathon_script`.
+        """A check that fails the run if the attack succeeded, for runs without :meth:`marathon_script`.
 
-        It also assesses the last reply, which no further message of the attacker follows.
+        It also assesses the last reply, after which the attacker is not called again.
         """
         return AttackCheck(attacker=self)
 
@@ -284,7 +281,7 @@ class RedTeamAgent(AgentAdapter):
             self.log = self._claim.earlier_notes()
         await self.assess(state)
         if self.attack_succeeded:
-            return broken(self)
+            return failed_result(self)
         await self._make_plan(state.description, scope)
         self._take_back(state)
         attempt = await self._writer.next_attempt(state, self.log, self.attack_plan, scope)
@@ -293,13 +290,13 @@ class RedTeamAgent(AgentAdapter):
         return user_message(sent)
 
     async def assess(self, state: ScenarioState, scope: RunScope | None = None) -> None:
-        """Read and score the replies that have not been scored yet, the last one included.
+        """Read and score the replies that have not been scored yet, including the last one.
 
-        Called before each message, by each turn of the marathon script and by :meth:`held_check`.
+        Called before each message, in each turn of :meth:`marathon_script` and by :meth:`held_check`.
 
         Args:
             state: the run so far.
-            scope: of the run, for a script that has not called the attacker yet.
+            scope: scope of the run, for scripts that have not called the attacker yet.
         """
         self._claim.lend(scope)
         await self._assessor.assess(state, self.log, self._claim.scope, self._note)
@@ -313,7 +310,7 @@ class RedTeamAgent(AgentAdapter):
         self._note(PLAN, plan=await make_plan(self._metaprompt, scope, prompt), model=self._metaprompt.name)
 
     def _take_back(self, state: ScenarioState) -> None:
-        """Take the last exchange out of the conversation if the agent has refused, as long as there is budget."""
+        """Remove the last exchange from the conversation if the agent has refused, as long as there is budget."""
         last = self.log.attempts[-1] if self.log.attempts else None
         if last is None or not last.refused or last.backtracked or not self.backtracks_remaining:
             return
@@ -325,7 +322,7 @@ class RedTeamAgent(AgentAdapter):
         self._note(BACKTRACK, turn=last.turn, refusal=last.reply, removed=len(removed), remaining=left)
 
     def _inject(self, attempt: Attempt, scope: RunScope) -> str:
-        """The message in the form that the agent gets it."""
+        """The message in the form in which the agent gets it."""
         chance = scope.context.random("red_team", scope.who, "injection", attempt.turn)
         if chance.random() >= self.limits.injection_probability or looks_like_base64(attempt.text):
             return attempt.text
@@ -352,7 +349,7 @@ def _template(given: str | None, strategy: RedTeamStrategy, total_turns: int) ->
 
 
 def _refuse_local_scorer(name: str) -> None:
-    """The embedded model scores an address that was told with 0: a verdict cannot rest on it."""
+    """The embedded model gives 0 to a reply that leaks an address: no verdict can rest on it."""
     if parse_name(name).provider == "local":
         raise ConfigurationError(
             f"RedTeamAgent: the embedded model '{name}' is too small to score replies. Pass metaprompt_model=…, or "

@@ -1,7 +1,7 @@
-"""What an attack may be after: objectives to begin with, by category, each with the list that its risk is taken from.
+"""Objectives of attacks to start with, by category, each with the published list that its risk comes from.
 
-They are worded for any agent that serves customers. The scenario's description makes them concrete; objectives of your
-own, about your own rules and data, find more.
+They are worded for any agent that serves customers, and the scenario's description makes them concrete. Objectives of
+your own, about your own rules and data, find more.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from duologue.errors import ConfigurationError
 
 
 class Objective(BaseModel):
-    """What an attack is to achieve.
-
-    ``source`` names the published list of risks that it comes from, with the entry.
-    """
+    """What an attack is to achieve."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
+    """Identifier, such as ``system_prompt_leak-1``."""
     category: str
+    """The kind of risk."""
     text: str
+    """The objective, in a sentence."""
     source: str = ""
+    """The published list of risks that it comes from, with the entry."""
 
 
 def objectives(category: str | None = None) -> tuple[Objective, ...]:
     """The objectives that come with the package.
 
     Args:
-        category: only those; None for all.
+        category: only objectives of this category; None for all.
 
     Raises:
         ConfigurationError: there is no such category.

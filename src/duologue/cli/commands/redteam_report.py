@@ -28,9 +28,7 @@ def redteam_report(
 
     The exit code says whether the report is written, not what is in it.
     """
-    from duologue.reports.red_team.gathering import as_data, gather, newest_batch, save_json
-    from duologue.reports.red_team.html import save_html
-    from duologue.reports.red_team.summary import in_words, summarise
+    from duologue.reports.red_team import as_data, gather, in_words, newest_batch, save_html, save_json, summarise
 
     given = paths or [newest_batch()]
     reports = gather(given, latest)

@@ -1,38 +1,41 @@
-"""Reports on attacks: a JSON file for each, a summary and a web page over many.
+"""Reports on attacks: a JSON file for each, a summary and a web page for many.
 
-``building`` makes a report, ``saving`` writes and reads it, ``gathering`` finds many, ``analysis`` asks a model about
-it, ``fixes`` gathers what to do, ``summary`` counts, ``html`` shows.
+``report`` makes a report, ``store`` writes and finds them, ``recommendations`` asks models about them, ``summary``
+counts, ``html`` renders the page.
 """
 
 from __future__ import annotations
 
-from duologue.reports.red_team.analysis import analyse
-from duologue.reports.red_team.building import Subject, build_report, report_of
-from duologue.reports.red_team.fixes import aggregate_fixes, load_or_generate_fixes
-from duologue.reports.red_team.gathering import gather, newest_batch, save_json
 from duologue.reports.red_team.html import render_html, save_html
-from duologue.reports.red_team.model import Analysis, RedTeamReport
-from duologue.reports.red_team.saving import (
+from duologue.reports.red_team.recommendations import aggregate_fixes, analyse, load_or_generate_fixes
+from duologue.reports.red_team.report import Analysis, RedTeamReport, ReportSource, build_report, report_of
+from duologue.reports.red_team.store import (
+    as_data,
     current_batch_dir,
+    gather,
+    newest_batch,
     read_report,
     read_reports,
+    save_json,
     save_redteam_report,
     set_batch_dir,
     write_report,
 )
-from duologue.reports.red_team.summary import Group, RedTeamSummary, summarise
+from duologue.reports.red_team.summary import AttackGroup, RedTeamSummary, in_words, summarise
 
 __all__ = [
     "Analysis",
-    "Group",
+    "AttackGroup",
     "RedTeamReport",
     "RedTeamSummary",
-    "Subject",
+    "ReportSource",
     "aggregate_fixes",
     "analyse",
+    "as_data",
     "build_report",
     "current_batch_dir",
     "gather",
+    "in_words",
     "load_or_generate_fixes",
     "newest_batch",
     "read_report",

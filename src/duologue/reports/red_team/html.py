@@ -1,4 +1,4 @@
-"""Reports as one web page that needs nothing else: no script, no font, no picture from anywhere.
+"""Reports as one self-contained web page: no script, no font and no picture from anywhere.
 
 Everything on it was said by an agent under attack or by its attacker, and is hostile until it is escaped: ``text`` is
 the only way onto the page.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from duologue.agents.red_team.log import Attempt
+from duologue.agents.red_team import Attempt
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.reports.escaping import html_text as text
-from duologue.reports.red_team.model import RedTeamReport
-from duologue.reports.red_team.summary import Group, RedTeamSummary, in_words, share, summarise
+from duologue.reports.red_team.report import RedTeamReport
+from duologue.reports.red_team.summary import AttackGroup, RedTeamSummary, in_words, share, summarise
 from duologue.runs.store.writing import replace_file
 from duologue.transcripts.rendering import quoted
 
@@ -47,7 +47,7 @@ summary {{ cursor: pointer; }}
 
 
 def render_html(reports: Sequence[RedTeamReport], title: str = "Red team report") -> str:
-    """The page: what all attacks came to, then each of them."""
+    """The page: a summary of all attacks, then each of them."""
     summary = summarise(reports)
     parts = [_overview(summary), *(_tables(summary)), "<h2>Attacks</h2>", *(_attack(report) for report in reports)]
     return _PAGE.format(title=text(title), body="\n".join(parts))
@@ -72,7 +72,7 @@ def _tables(summary: RedTeamSummary) -> Iterable[str]:
     yield _table("By turn", "replies", summary.by_turn)
 
 
-def _table(title: str, unit: str, groups: Sequence[Group]) -> str:
+def _table(title: str, unit: str, groups: Sequence[AttackGroup]) -> str:
     if not groups:
         return ""
     head = "".join(f"<th>{text(name)}</th>" for name in ("", "successes", unit, "share (95 % interval)", "left out"))

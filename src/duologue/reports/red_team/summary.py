@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from duologue.reports.red_team.model import RedTeamReport
+from duologue.reports.red_team.report import RedTeamReport
 from duologue.stats.proportion import Proportion, wilson
 
 NO_CATEGORY = "(none)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
-    """Attacks, or replies, that have something in common, and the share that succeeded.
-
-    Attributes:
-        name: what they have in common.
-        success: successes out of those that were decided, with an interval.
-        left_out: those that were not: undecided and broken runs, replies without a score.
-    """
+class AttackGroup:
+    """Attacks, or replies, with something in common, and the share that succeeded."""
 
     name: str
+    """What they have in common."""
     success: Proportion
+    """Successes out of those that were decided, with an interval."""
     left_out: int = 0
+    """Number of those that were not decided: undecided and failed runs, replies without a score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +34,11 @@ class RedTeamSummary:
 
     reports: int
     statuses: dict[str, int]
-    overall: Group
-    by_strategy: tuple[Group, ...]
-    by_category: tuple[Group, ...]
-    by_technique: tuple[Group, ...]
-    by_turn: tuple[Group, ...]
+    overall: AttackGroup
+    by_strategy: tuple[AttackGroup, ...]
+    by_category: tuple[AttackGroup, ...]
+    by_technique: tuple[AttackGroup, ...]
+    by_turn: tuple[AttackGroup, ...]
 
 
 def summarise(reports: Sequence[RedTeamReport], confidence: float = 0.95) -> RedTeamSummary:
@@ -49,7 +46,7 @@ def summarise(reports: Sequence[RedTeamReport], confidence: float = 0.95) -> Red
 
     Args:
         reports: one for each attack.
-        confidence: of the intervals.
+        confidence: confidence level of the intervals.
     """
     known = ("held", "broke", "undecided", "errored")
     return RedTeamSummary(
@@ -64,7 +61,7 @@ def summarise(reports: Sequence[RedTeamReport], confidence: float = 0.95) -> Red
 
 
 def in_words(summary: RedTeamSummary) -> str:
-    """What all attacks came to, in a line or two."""
+    """The summary in a line or two."""
     counts = ", ".join(f"{count} {status}" for status, count in summary.statuses.items() if count)
     noun = "attack" if summary.reports == 1 else "attacks"
     return (
@@ -73,7 +70,7 @@ def in_words(summary: RedTeamSummary) -> str:
     )
 
 
-def share(group: Group) -> str:
+def share(group: AttackGroup) -> str:
     """The share that succeeded, with its interval."""
     found = group.success
     if found.rate is None:
@@ -81,30 +78,32 @@ def share(group: Group) -> str:
     return f"{found.rate:.0%} [{found.low:.0%}, {found.high:.0%}]"
 
 
-def _by(reports: Sequence[RedTeamReport], key: Callable[[RedTeamReport], str], confidence: float) -> tuple[Group, ...]:
+def _by(
+    reports: Sequence[RedTeamReport], key: Callable[[RedTeamReport], str], confidence: float
+) -> tuple[AttackGroup, ...]:
     names = sorted({key(report) for report in reports})
     return tuple(_attacks(name, [one for one in reports if key(one) == name], confidence) for name in names)
 
 
-def _attacks(name: str, reports: Sequence[RedTeamReport], confidence: float) -> Group:
+def _attacks(name: str, reports: Sequence[RedTeamReport], confidence: float) -> AttackGroup:
     decided = [report.status == "broke" for report in reports if report.status in {"held", "broke"}]
     return _group(name, decided, len(reports), confidence)
 
 
-def _techniques(reports: Sequence[RedTeamReport], confidence: float) -> tuple[Group, ...]:
+def _techniques(reports: Sequence[RedTeamReport], confidence: float) -> tuple[AttackGroup, ...]:
     uses = [use for report in reports for use in report.by_technique]
-    groups: list[Group] = []
+    groups: list[AttackGroup] = []
     for name in sorted({use.technique for use in uses}):
         own = [use for use in uses if use.technique == name]
         used, scored = sum(use.used for use in own), sum(use.scored for use in own)
         success = wilson(sum(use.successes for use in own), scored, confidence)
-        groups.append(Group(name=name, success=success, left_out=used - scored))
+        groups.append(AttackGroup(name=name, success=success, left_out=used - scored))
     return tuple(groups)
 
 
-def _turns(reports: Sequence[RedTeamReport], confidence: float) -> tuple[Group, ...]:
+def _turns(reports: Sequence[RedTeamReport], confidence: float) -> tuple[AttackGroup, ...]:
     outcomes = [outcome for report in reports for outcome in report.by_turn]
-    groups: list[Group] = []
+    groups: list[AttackGroup] = []
     for turn in sorted({outcome.turn for outcome in outcomes}):
         own = [outcome for outcome in outcomes if outcome.turn == turn]
         decided = [outcome.success for outcome in own if outcome.success is not None]
@@ -112,6 +111,8 @@ def _turns(reports: Sequence[RedTeamReport], confidence: float) -> tuple[Group, 
     return tuple(groups)
 
 
-def _group(name: str, decided: Iterable[bool], total: int, confidence: float) -> Group:
+def _group(name: str, decided: Iterable[bool], total: int, confidence: float) -> AttackGroup:
     outcomes = list(decided)
-    return Group(name=name, success=wilson(sum(outcomes), len(outcomes), confidence), left_out=total - len(outcomes))
+    return AttackGroup(
+        name=name, success=wilson(sum(outcomes), len(outcomes), confidence), left_out=total - len(outcomes)
+    )
