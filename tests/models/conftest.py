@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 from patient_clock import PatientClock
 
-from duologue.models.clients import LoopClients
 from duologue.models.limits import ProviderLimits
 from duologue.models.names import parse_name
 from duologue.models.provider import ProviderModel
-from duologue.models.providers import builder_of
-from duologue.models.resolve import forget_models
+from duologue.models.resolve import client_for, forget_models
 from duologue.settings import ModelConfig, ScenarioConfig
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -44,9 +42,9 @@ def model(server: Any, clock: PatientClock) -> Callable[..., ProviderModel]:
     """A model on the fake server; limits of its own, so that tests do not share them."""
 
     def make(name: str = "openai/gpt-4o-mini", *, api_key: str = "k", **options: Any) -> ProviderModel:
-        build = builder_of(parse_name(name), ModelConfig(model=name, api_base=server.url, api_key=api_key))
+        client = client_for(parse_name(name), ModelConfig(model=name, api_base=server.url, api_key=api_key))
         options = {"limits": ProviderLimits(), "clock": clock, "chance": random.Random(1), **options}
-        return ProviderModel(name, LoopClients(build), **options)
+        return ProviderModel(name, client, **options)
 
     return make
 

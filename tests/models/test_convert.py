@@ -15,11 +15,11 @@ from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
 from duologue.errors import ModelRejectedError
 from duologue.messages import Message, assistant_message, tool_call, tool_message, user_message
 from duologue.models.base import ModelRequest
-from duologue.models.clients import LoopClients
-from duologue.models.convert import from_provider, to_provider
+from duologue.models.chat_format import checked_messages
 from duologue.models.names import ModelName
 from duologue.models.provider import ProviderModel
-from duologue.models.providers import builder_of
+from duologue.models.resolve import client_for
+from duologue.models.through_pydantic_ai import from_provider, to_provider
 from duologue.settings import ModelConfig
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
@@ -54,10 +54,10 @@ def conversations(draw: st.DrawFn) -> list[Message]:
 def test_what_is_sent_is_what_was_said(messages: list[Message]) -> None:
     async def main() -> list[Message]:
         async with fakes.openai_server() as server:
-            build = builder_of(
+            client = client_for(
                 ModelName(provider="any", reference="m"), ModelConfig(model="any/m", api_base=server.url)
             )
-            model = ProviderModel("any/m", LoopClients(build), chance=random.Random(1))
+            model = ProviderModel("any/m", client, chance=random.Random(1))
             await model.answer(ModelRequest(messages=tuple(messages)))
             return server.requests[0]["messages"]
 
@@ -111,9 +111,9 @@ def test_an_answer_of_text_and_tools_keeps_both() -> None:
 )
 def test_content_that_cannot_be_read_names_its_message(part: Any) -> None:
     with pytest.raises(ModelRejectedError, match=f"message 1 .*{part['type']}"):
-        to_provider([user_message("look"), {"role": "user", "content": [part]}])
+        checked_messages([user_message("look"), {"role": "user", "content": [part]}])
 
 
 def test_a_role_that_nobody_knows_is_rejected() -> None:
     with pytest.raises(ModelRejectedError, match="narrator"):
-        to_provider([{"role": "narrator", "content": "Night falls."}])
+        checked_messages([{"role": "narrator", "content": "Night falls."}])

@@ -1,4 +1,4 @@
-"""ProviderModel through the real OpenAI SDK against a server on loopback that answers, refuses and breaks."""
+"""ProviderModel through our own client against a server on loopback that answers, refuses and breaks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from duologue.errors import (
 from duologue.messages import Message, assistant_message, user_message
 from duologue.models.ask import ask
 from duologue.models.base import ModelAnswer, ModelRequest, ToolSpec
-from duologue.models.clients import LoopClients
 from duologue.models.limits import ProviderLimits
+from duologue.models.names import parse_name
 from duologue.models.prices import _PRICE_LIST_NAMES
 from duologue.models.provider import ProviderModel
+from duologue.models.resolve import client_for
 from duologue.models.scope import RunScope
+from duologue.settings import ModelConfig
 from duologue.testing import run_virtual
 
 Make = Callable[..., ProviderModel]
@@ -138,16 +140,8 @@ async def test_a_schema_is_sent_natively(server: Any, model: Make) -> None:
 
 
 async def test_a_schema_goes_into_the_instructions_where_the_model_has_no_native_form(server: Any) -> None:
-    from pydantic_ai.models.openai import OpenAIChatModel
-    from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
-
-    def build() -> OpenAIChatModel:
-        provider = OpenAICompatibleProvider("old", base_url=server.url, api_key="k")
-        return OpenAIChatModel("old-1", provider=provider, profile={"supports_json_schema_output": False})
-
-    await ProviderModel("old/old-1", LoopClients(build)).answer(
-        ModelRequest(messages=HELLO.messages, response_schema=SCHEMA)
-    )
+    client = client_for(parse_name("deepseek/v4"), ModelConfig(model="deepseek/v4", api_base=server.url))
+    await ProviderModel("deepseek/v4", client).answer(ModelRequest(messages=HELLO.messages, response_schema=SCHEMA))
     assert server.requests[0]["response_format"] == {"type": "json_object"}
     assert "points" in json.dumps(
         [message for message in server.requests[0]["messages"] if message["role"] == "system"]
@@ -287,7 +281,7 @@ async def test_a_content_that_no_provider_takes_is_rejected_before_it_is_sent(se
 
 async def test_whatever_a_client_raises_becomes_a_model_error(model: Make) -> None:
     class Broken:
-        async def get(self) -> Any:
+        async def send(self, *_: Any) -> Any:
             raise ZeroDivisionError("surprise")
 
     broken = ProviderModel("x/y", Broken())  # type: ignore[arg-type]
@@ -310,8 +304,7 @@ async def test_cancelling_gives_the_slot_back(server: Any, model: Make) -> None:
 
 async def test_every_loop_gets_a_client_that_is_closed_with_it(server: Any, model: Make) -> None:
     one = model()
-    clients = one._clients
-    assert isinstance(clients, LoopClients)
+    clients = one._client._http._clients  # type: ignore[attr-defined]
     opened: list[Any] = []
 
     async def talk() -> str:
@@ -322,7 +315,7 @@ async def test_every_loop_gets_a_client_that_is_closed_with_it(server: Any, mode
     texts = await asyncio.gather(*(asyncio.to_thread(asyncio.run, talk()) for _ in range(3)))
     assert texts == ["Hello."] * 3
     assert len({id(client) for client in opened}) == 3
-    assert all(client.client.is_closed() for client in opened)
+    assert all(client.is_closed for client in opened)
     assert len(clients) == 0
     gc.collect()
 

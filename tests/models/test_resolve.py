@@ -14,8 +14,7 @@ from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyErr
 from duologue.messages import user_message
 from duologue.models import Model, ModelRequest, ProviderModel, ScriptedModel, register_mock, resolve
 from duologue.models.limits import limits_of
-from duologue.models.names import parse_name
-from duologue.models.providers import EXTRAS
+from duologue.models.names import EXTRAS, parse_name
 from duologue.models.scripted import echo_model
 from duologue.settings import ModelConfig
 
@@ -69,7 +68,7 @@ def test_all_models_of_a_provider_share_its_limits() -> None:
     models.append(resolve("openai/a", api_key="k", extra={"top_p": 0.5}))
     assert all(isinstance(model, ProviderModel) and model._limits is limits_of("openai") for model in models)
     assert models[2] is not models[0]
-    assert models[2]._clients is models[0]._clients  # type: ignore[attr-defined]
+    assert models[2]._client is models[0]._client  # type: ignore[attr-defined]
 
 
 async def test_any_prefix_is_an_openai_compatible_server_with_api_base(server: Any) -> None:
@@ -84,7 +83,7 @@ async def test_a_key_of_openai_is_not_sent_to_another_provider(server: Any, monk
     await resolve("my-host/llama", api_base=server.url).answer(HELLO)
     await resolve("other/llama", api_base=server.url).answer(HELLO)
     await resolve("openai/gpt-4o", api_base=server.url).answer(HELLO)
-    keys = [headers["authorization"] for headers in server.headers]
+    keys = [headers.get("authorization", "") for headers in server.headers]
     assert keys[0] == "Bearer mine"
     assert "sk-secret" not in keys[1]
     assert keys[2] == "Bearer sk-secret"
@@ -111,15 +110,39 @@ def test_a_missing_key_is_called_by_its_variable(monkeypatch: pytest.MonkeyPatch
     assert isinstance(resolve(name, api_key="k"), ProviderModel)
 
 
-@pytest.mark.parametrize(("name", "extra"), [("openai", "openai"), ("anthropic", "anthropic"), ("groq", "groq")])
+@pytest.mark.parametrize(
+    ("name", "extra"), [("openai-responses", "openai"), ("anthropic", "anthropic"), ("mistral", "mistral")]
+)
 def test_a_missing_package_is_called_by_its_extra(monkeypatch: pytest.MonkeyPatch, name: str, extra: str) -> None:
-    for module in [module for module in sys.modules if module.startswith(("pydantic_ai.", f"{name}."))]:
-        if name in module:
+    package = {"mistral": "mistralai"}.get(extra, extra)
+    for module in [module for module in sys.modules if module.startswith(("pydantic_ai.", f"{package}."))]:
+        if extra in module:
             monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=rf"duologue\[{extra}\]") as caught:
         resolve(f"{name}/something", api_key="k")
     assert caught.value.extra == extra
+
+
+def test_without_pydantic_ai_a_provider_is_called_by_its_extra_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["duologue.models.resolve"], "find_spec", lambda _name: None)
+    with pytest.raises(MissingExtraError, match=r"duologue\[google\]"):
+        resolve("google-cloud/gemini-2.5-flash", api_key="k")
+    with pytest.raises(UnknownModelError, match="xyzzy"):
+        resolve("xyzzy/plugh")
+
+
+def test_openai_and_its_like_need_neither_pydantic_ai_nor_openai() -> None:
+    code = (
+        "import sys, duologue\n"
+        "from duologue.models import resolve\n"
+        "from duologue.models.openai_compatible import HOSTS\n"
+        "for name in HOSTS: resolve(f'{name}/m', api_key='k', api_base='http://127.0.0.1:9/v1')\n"
+        "resolve('openai/gpt-5-mini', api_key='k')\n"
+        "sys.exit(', '.join(sorted({'pydantic_ai', 'openai', 'httpx', 'genai_prices'} & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

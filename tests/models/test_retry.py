@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.models.retry import RetryPolicy, retry_after
+from duologue.models.provider import RetryPolicy, retry_after
 
 NOW = 1_700_000_000.0
 

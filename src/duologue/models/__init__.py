@@ -9,9 +9,8 @@ from duologue.models.ask import ask, ask_completion
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest, ToolSpec
 from duologue.models.choice import ModelChoice, choose
 from duologue.models.limits import configure_limits
-from duologue.models.provider import ProviderModel
+from duologue.models.provider import ProviderModel, RetryPolicy
 from duologue.models.resolve import forget_models, resolve
-from duologue.models.retry import RetryPolicy
 from duologue.models.scope import RunScope
 from duologue.models.scripted import ScriptedModel, register_mock
 

@@ -6,9 +6,7 @@ A model is stateless. Who asks, in which run, under which timeout and budget is 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
-
-from typing_extensions import TypeIs
+from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
 
 from duologue.journal.events import RawMessage, Usage
 from duologue.messages import Message, ToolCall, text_of, tool_calls_of
@@ -135,6 +133,6 @@ class CompletionModel(Model, Protocol):
         ...
 
 
-def can_complete(model: Model) -> TypeIs[CompletionModel]:
+def can_complete(model: Model) -> TypeGuard[CompletionModel]:
     """Whether a model can also continue a text. Asking for the protocol itself takes longer than a turn's checks."""
     return callable(getattr(model, "complete", None))

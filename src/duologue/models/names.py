@@ -30,6 +30,14 @@ PROVIDERS = (
 """Providers to suggest. Not all that there are: any that pydantic-ai knows can be used."""
 
 
+EXTRAS = frozenset({"anthropic", "bedrock", "cohere", "google", "mistral", "openai"})
+"""Extras of this package that bring a provider's own, by the first word of the provider's name."""
+
+
+class UnknownProviderError(Exception):
+    """Nobody knows that provider."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelName:
     """A model's name in its two parts.

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from duologue.journal.events import Usage
-
-if TYPE_CHECKING:
-    from genai_prices.types import AbstractUsage
-
-    from duologue.models.base import Model
+from duologue.models.base import Model
 
 _PRICE_LIST_NAMES = {
     "azure-responses": "azure",
@@ -24,23 +20,39 @@ _PRICE_LIST_NAMES = {
     "xai": "x-ai",
 }
 """Providers that the price list knows under another name."""
+_TOTALS = {"input_tokens", "output_tokens"}
 
 
-def cost_of(provider: str, model: str, usage: AbstractUsage, now: float) -> float | None:
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Tokens of one answer, as far as they have prices of their own; the details are parts of the two totals."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    input_audio_tokens: int = 0
+    cache_audio_read_tokens: int = 0
+    output_audio_tokens: int = 0
+
+
+def cost_of(provider: str, model: str, tokens: Tokens, now: float) -> float | None:
     """US dollars for that usage, or None where no price is known.
 
     Args:
         provider: the first part of the model's name. It decides the price even when the model is reached through a
             gateway of one's own.
         model: the rest of the name.
-        usage: tokens; cached and audio tokens have prices of their own.
+        tokens: that were read and written.
         now: when the call was made, in seconds since 1970: prices change.
     """
+    from genai_prices import Usage as PricedUsage
     from genai_prices import calc_price
 
+    usage = {name: count for name, count in asdict(tokens).items() if count or name in _TOTALS}
     try:
         price = calc_price(
-            usage,
+            PricedUsage(**usage),
             model,
             provider_id=_PRICE_LIST_NAMES.get(provider, provider),
             genai_request_timestamp=datetime.fromtimestamp(now, UTC),
@@ -68,8 +80,4 @@ def estimated_cost(name: str, usage: Usage, now: float) -> float | None:
     provider, _, model = name.replace(":", "/", 1).partition("/")
     if provider in FREE:
         return 0.0
-    from genai_prices import Usage as PricedUsage
-
-    return cost_of(
-        provider, model, PricedUsage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens), now
-    )
+    return cost_of(provider, model, Tokens(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens), now)

@@ -1,29 +1,112 @@
-"""A real provider behind the ``Model`` port: a request to a pydantic-ai model, with limits, retries and its cost."""
+"""A real provider behind the ``Model`` port: requests with limits, retries and their cost.
+
+How a request is put and its answer read is the business of a :class:`ProviderClient`: ``openai_compatible`` for all who
+speak OpenAI's format, ``through_pydantic_ai`` for the others.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Any, Protocol
 
 from duologue.context import Clock, Context, SystemClock, fresh_seed
-from duologue.errors import ModelAnswerError, ModelError
+from duologue.errors import ModelError, ModelRateLimitError
 from duologue.journal.events import Usage
-from duologue.messages import text_of
+from duologue.messages import Message, text_of
 from duologue.models.base import ModelAnswer, ModelRequest
-from duologue.models.clients import LoopClients, SharedClient
 from duologue.models.limits import ProviderLimits, limits_of
-from duologue.models.prices import cost_of
-from duologue.models.retry import RetryPolicy
+from duologue.models.prices import Tokens, cost_of
 from duologue.models.tokens import estimate_tokens
-
-if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelResponse
 
 _ANSWER_TOKENS = 256
 """Tokens that an answer is taken to have when the request does not bound it; for the limit per minute only."""
-_FINISH_REASONS = {"stop": "stop", "length": "length", "tool_call": "tool_calls", "content_filter": "content_filter"}
+_LONGEST_DETAIL = 500
+"""Characters of a provider's words that an error shows."""
+
+
+class RequestFailedError(Exception):
+    """A request that was not answered.
+
+    Args:
+        kind: the error to raise if this is the end of it.
+        text: what happened.
+        again: whether the same request may succeed later.
+        wait: seconds that the provider asked to wait, if it did.
+    """
+
+    def __init__(self, kind: type[ModelError], text: str, *, again: bool = False, wait: float | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
+        self.again = again
+        self.wait = wait
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderReply:
+    """What came back from one request; see :class:`duologue.models.ModelAnswer` for the fields."""
+
+    message: Message
+    tokens: Tokens
+    finish_reason: str | None = None
+    refusal: str | None = None
+
+
+class ProviderClient(Protocol):
+    """Sends requests to one model of one provider, on whatever event loop it is asked."""
+
+    async def send(self, request: ModelRequest, options: Mapping[str, Any], now: float) -> ProviderReply:
+        """Send one request.
+
+        Args:
+            request: what is asked.
+            options: of the provider, those of the request included.
+            now: seconds since 1970, to understand a date in Retry-After.
+
+        Raises:
+            RequestFailedError: there is no answer.
+            ModelError: the request cannot be sent.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """Exponential backoff with jitter that gives way to what the provider asks for.
+
+    Attributes:
+        attempts: requests that are sent at most, the first included.
+        first_wait: seconds before the second request; each further wait is twice as long.
+        longest_wait: seconds that one wait may take. A provider that asks for a longer one is not asked again: sending
+            the request sooner than it said would only be refused.
+    """
+
+    attempts: int = 4
+    first_wait: float = 0.5
+    longest_wait: float = 60.0
+
+    def wait(self, sent: int, asked: float | None, chance: random.Random) -> float | None:
+        """Seconds until the next request, or None to give up.
+
+        Args:
+            sent: requests sent so far.
+            asked: seconds that the provider asked to wait, if it did.
+            chance: spreads the callers, so that they do not all come back at the same moment.
+        """
+        if sent >= self.attempts:
+            return None
+        backoff = min(self.first_wait * 2 ** (sent - 1), self.longest_wait)
+        if asked is None:
+            return backoff * (0.5 + 0.5 * chance.random())
+        if asked > self.longest_wait:
+            return None
+        return min(asked + self.first_wait * chance.random(), self.longest_wait)
 
 
 class ProviderModel:
@@ -31,7 +114,7 @@ class ProviderModel:
 
     Args:
         name: full name, such as ``openai/gpt-5-mini``; the part before the first slash decides limits and price.
-        clients: the pydantic-ai models to send requests with.
+        client: sends the requests.
         extra: options of the provider for every request; those of a request come over them.
         limits: shared with all models of the provider; by default those of the process.
         retry: when a failed request is sent again.
@@ -42,7 +125,7 @@ class ProviderModel:
     def __init__(
         self,
         name: str,
-        clients: LoopClients | SharedClient,
+        client: ProviderClient,
         *,
         extra: Mapping[str, Any] | None = None,
         limits: ProviderLimits | None = None,
@@ -52,7 +135,7 @@ class ProviderModel:
     ) -> None:
         self._name = name
         self._provider, _, self._reference = name.partition("/")
-        self._clients = clients
+        self._client = client
         self._extra = dict(extra or {})
         self._limits = limits or limits_of(self._provider)
         self._retry = retry or RetryPolicy()
@@ -76,63 +159,94 @@ class ProviderModel:
         Raises:
             ModelError: the subclass says what happened.
         """
-        from duologue.models.failures import failure_of
-
         sent = 0
         while True:
             sent += 1
             try:
-                response, seconds = await self._send(request)
-                return self._answer(response, seconds, sent)
-            except Exception as error:  # the port raises ModelErrors only; failure_of sorts all others
-                failure = failure_of(error, self._provider, self._clock.now())
-                wait = self._retry.wait(sent, failure.asked, self._chance) if failure.again else None
+                reply, seconds = await self._send(request)
+            except RequestFailedError as failure:
+                wait = self._retry.wait(sent, failure.wait, self._chance) if failure.again else None
                 if wait is None:
-                    raise self._final(error, failure.error(self._name, sent)) from error
+                    raise self._final(failure, sent) from failure
+            except ModelError as error:
+                if error.model:
+                    raise
+                raise type(error)(f"{self._name}: {error}", model=self._name) from error
+            except Exception as error:  # the port raises ModelErrors only
+                text = f"{self._name}: {type(error).__name__}: {shortened(str(error))}"
+                raise ModelError(text, model=self._name) from error
+            else:
+                return self._answer(reply, seconds, sent)
             await self._clock.sleep(wait)
 
-    def _final(self, error: Exception, sorted_error: ModelError) -> ModelError:
-        return error if isinstance(error, ModelError) and error.model else sorted_error
+    def _final(self, failure: RequestFailedError, sent: int) -> ModelError:
+        text = f"{self._name}: {failure.text}"
+        if failure.kind is ModelRateLimitError and failure.again:
+            text += f"; send less with duologue.models.configure_limits('{self._provider}', …)"
+        if sent > 1:
+            text += f" ({sent} requests were sent)"
+        return failure.kind(text, model=self._name, retry_after=failure.wait)
 
-    async def _send(self, request: ModelRequest) -> tuple[ModelResponse, float]:
+    async def _send(self, request: ModelRequest) -> tuple[ProviderReply, float]:
         """One request, and the seconds that it took once it was allowed to be sent."""
-        from pydantic_ai.direct import model_request
-
-        from duologue.models.convert import to_provider
-        from duologue.models.options import parameters_of, settings_of
-
-        messages = to_provider(request.messages)
         async with self._limits.slot(_estimate(request)) as slot:
-            client = await self._clients.get()
             started = self._clock.monotonic()
-            response = await model_request(
-                client,
-                messages,
-                model_settings=settings_of(request, {**self._extra, **request.extra}, client),
-                model_request_parameters=parameters_of(request, client),
-                instrument=False,
-            )
+            reply = await self._client.send(request, {**self._extra, **request.extra}, self._clock.now())
             seconds = self._clock.monotonic() - started
-            slot.used(response.usage.input_tokens + response.usage.output_tokens)
-        return response, seconds
+            slot.used(reply.tokens.input_tokens + reply.tokens.output_tokens)
+        return reply, seconds
 
-    def _answer(self, response: ModelResponse, seconds: float, sent: int) -> ModelAnswer:
-        from duologue.models.convert import from_provider
-
-        if response.finish_reason == "error":
-            raise ModelAnswerError(f"{self._name}: the provider broke off its answer", model=self._name)
-        usage = response.usage
-        refusal = (response.provider_details or {}).get("refusal")
+    def _answer(self, reply: ProviderReply, seconds: float, sent: int) -> ModelAnswer:
+        tokens = reply.tokens
         return ModelAnswer(
-            message=from_provider(response),
-            usage=Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens),
-            cost=cost_of(self._provider, self._reference, usage, self._clock.now()),
+            message=reply.message,
+            usage=Usage(input_tokens=tokens.input_tokens, output_tokens=tokens.output_tokens),
+            cost=cost_of(self._provider, self._reference, tokens, self._clock.now()),
             seconds=seconds,
             model=self._name,
             attempts=sent,
-            finish_reason=_FINISH_REASONS.get(response.finish_reason or ""),
-            refusal=cast("str | None", refusal),
+            finish_reason=reply.finish_reason,
+            refusal=reply.refusal,
         )
+
+
+def shortened(text: str) -> str:
+    """A provider's words, as much of them as an error shows."""
+    return text if len(text) <= _LONGEST_DETAIL else text[:_LONGEST_DETAIL] + "…"
+
+
+def retry_after(headers: Mapping[str, str] | None, now: float) -> float | None:
+    """Seconds that the provider asked to wait: ``retry-after-ms``, or ``Retry-After`` in seconds or as an HTTP date.
+
+    Args:
+        headers: of the response, their names in lower case.
+        now: seconds since 1970, to compare a date with.
+    """
+    if not headers:
+        return None
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after")
+    seconds = _number(text)
+    return seconds if seconds is not None or text is None else _until(text, now)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if isfinite(value) and value >= 0 else None
+
+
+def _until(text: str, now: float) -> float | None:
+    try:
+        date = parsedate_to_datetime(text)
+        # RFC 9110 §5.6.7: the asctime form names no zone and means UTC.
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _estimate(request: ModelRequest) -> int:

@@ -1,7 +1,7 @@
 """Which model a name stands for.
 
 ========================================  ============================================================================
-``openai/gpt-5-mini``                     any provider of pydantic-ai; ``openai:gpt-5-mini`` means the same
+``openai/gpt-5-mini``                     that provider; ``openai:gpt-5-mini`` means the same
 ``anything/name`` with ``api_base``       the OpenAI-compatible server at that address
 ``local``, ``local/REFERENCE``            a language model on this machine
 ``mock/echo``, ``mock/fixed:TEXT``, …     no language model: see ``duologue.models.scripted``
@@ -9,7 +9,7 @@
 ========================================  ============================================================================
 
 Models are kept for the life of the process, so that all who use the same name share its connections. How real providers
-are built is told in ``duologue.models.providers``.
+are built is told in ``openai_compatible`` and ``through_pydantic_ai``.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from duologue.errors import ConfigurationError, UnknownModelError
+from duologue.errors import ConfigurationError, MissingExtraError, UnknownModelError
 from duologue.models.base import Model
-from duologue.models.names import ModelName, nearest, parse_name
-from duologue.models.provider import ProviderModel
+from duologue.models.names import EXTRAS, ModelName, UnknownProviderError, nearest, parse_name
+from duologue.models.provider import ProviderClient, ProviderModel
 from duologue.models.scripted import mock_model
 from duologue.settings import ModelConfig
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from pydantic_ai.models import Model as ProviderClient
+    from pydantic_ai.models import Model as PydanticAIModel
 
 ENTRY_POINTS = "duologue.models"
 """Group of the entry points that other packages add models with: a function (reference, ModelConfig) -> Model."""
@@ -40,7 +41,7 @@ _lock = threading.Lock()
 
 
 def resolve(
-    model: str | ModelConfig | Model | ProviderClient,
+    model: str | ModelConfig | Model | PydanticAIModel,
     *,
     api_base: str | None = None,
     api_key: str | None = None,
@@ -68,9 +69,9 @@ def resolve(
     if api_base or api_key:
         raise ConfigurationError("api_base and api_key go with the name of a model; a model object has its own")
     if _is_client(model):
-        from duologue.models.clients import SharedClient
+        from duologue.models.through_pydantic_ai import PydanticAIClient
 
-        return ProviderModel(f"{model.system}/{model.model_name}", SharedClient(model), extra=extra)
+        return ProviderModel(f"{model.system}/{model.model_name}", PydanticAIClient(model), extra=extra)
     if isinstance(model, Model):
         return model.with_extra(extra) if extra and isinstance(model, ProviderModel) else model
     raise ConfigurationError(
@@ -123,17 +124,36 @@ def _plain(config: ModelConfig) -> ProviderModel:
 
 
 def _provider_model(name: ModelName, config: ModelConfig) -> ProviderModel:
-    from duologue.models.clients import LoopClients
-    from duologue.models.providers import UnknownProviderError, builder_of
-
     provider = name.provider or "openai"
     if not name.provider and not config.api_base:
         raise _unknown(config.model, name)
+    named = ModelName(provider=provider, reference=name.reference)
     try:
-        build = builder_of(ModelName(provider=provider, reference=name.reference), config)
+        client = client_for(named, config)
     except UnknownProviderError:
         raise _unknown(config.model, name) from None
-    return ProviderModel(f"{provider}/{name.reference}", LoopClients(build))
+    return ProviderModel(str(named), client)
+
+
+def client_for(name: ModelName, config: ModelConfig) -> ProviderClient:
+    """What sends requests to that model.
+
+    Raises:
+        UnknownProviderError: nobody knows the provider, and no ``api_base`` is given either.
+        MissingKeyError, MissingExtraError, ConfigurationError: what the provider needs is not there.
+    """
+    from duologue.models import openai_compatible
+
+    if config.api_base or name.provider in openai_compatible.HOSTS:
+        return openai_compatible.client_for(name, config)
+    if find_spec("pydantic_ai") is None:
+        extra = name.provider.removeprefix("gateway/").partition("-")[0]
+        if extra not in EXTRAS:
+            raise UnknownProviderError(name.provider)
+        raise MissingExtraError(f"the model '{name}'", extra, "pydantic-ai-slim")
+    from duologue.models import through_pydantic_ai
+
+    return through_pydantic_ai.client_for(name, config)
 
 
 def _third_party(prefix: str) -> Callable[[str, ModelConfig], Model] | None:
@@ -159,7 +179,7 @@ def _unknown(found: str, name: ModelName) -> UnknownModelError:
     )
 
 
-def _is_client(model: object) -> TypeGuard[ProviderClient]:
+def _is_client(model: object) -> TypeGuard[PydanticAIModel]:
     # An object of pydantic-ai can only come from code that has imported it; asking must not.
     module = sys.modules.get("pydantic_ai.models")
     return module is not None and isinstance(model, module.Model)

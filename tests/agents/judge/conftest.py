@@ -17,12 +17,10 @@ from duologue.conversation.state import ScenarioState
 from duologue.journal.events import Event, MessageAdded, ParticipantSnapshot, RunStarted, ScenarioSnapshot, TurnStarted
 from duologue.journal.view import fold
 from duologue.messages import Message, assistant_message, tool_call, tool_message, user_message
-from duologue.models.clients import LoopClients
 from duologue.models.limits import ProviderLimits
 from duologue.models.names import parse_name
 from duologue.models.provider import ProviderModel
-from duologue.models.providers import builder_of
-from duologue.models.resolve import forget_models
+from duologue.models.resolve import client_for, forget_models
 from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig, ScenarioConfig
 from duologue.vocabulary import AgentRole
@@ -128,8 +126,8 @@ async def server() -> AsyncIterator[Any]:
 def model(server: Any, clock: PatientClock) -> ProviderModel:
     """A model of the real provider path on the fake server."""
     name = "openai/gpt-4o-mini"
-    build = builder_of(parse_name(name), ModelConfig(model=name, api_base=server.url, api_key="k"))
-    return ProviderModel(name, LoopClients(build), limits=ProviderLimits(), clock=clock, chance=random.Random(1))
+    client = client_for(parse_name(name), ModelConfig(model=name, api_base=server.url, api_key="k"))
+    return ProviderModel(name, client, limits=ProviderLimits(), clock=clock, chance=random.Random(1))
 
 
 @pytest.fixture(autouse=True)

@@ -27,17 +27,15 @@ from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig, ScenarioConfig
 
 EXTRAS = {
-    "openai": "openai",
     "anthropic": "anthropic",
     "google": "google-genai",
     "mistral": "mistralai",
-    "groq": "groq",
     "cohere": "cohere",
     "bedrock": "boto3",
+    "openai": "openai",
     "local": "xllamacpp",
     "hub": "huggingface-hub",
     "otel": "opentelemetry-sdk",
-    "tui": "textual",
 }
 """The package that shows that an extra is installed."""
 

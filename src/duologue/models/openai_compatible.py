@@ -1,0 +1,310 @@
+"""Models behind OpenAI's Chat Completions API: OpenAI itself, and every provider, proxy and server that speaks it.
+
+Conversations are in that format already, so little has to be translated. What differs from one provider to another is
+in the table :data:`HOSTS`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from pydantic import ValidationError
+
+from duologue.config.redaction import without_values
+from duologue.errors import (
+    ConfigurationError,
+    MissingKeyError,
+    ModelAnswerError,
+    ModelRateLimitError,
+    ModelRejectedError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+)
+from duologue.http import (
+    BrokenResponseError,
+    HttpClients,
+    HttpRequest,
+    HttpResponse,
+    HttpTimeoutError,
+    NoResponseError,
+    ResponseTooLargeError,
+    parse_url,
+)
+from duologue.models.base import ModelRequest
+from duologue.models.chat_format import Completion, Dialect, TokenUsage, chat_body, read_problem
+from duologue.models.names import ModelName
+from duologue.models.prices import Tokens
+from duologue.models.provider import ProviderReply, RequestFailedError, retry_after, shortened
+from duologue.settings import ModelConfig
+
+_TIMEOUT = 600.0
+"""Seconds that one request may take where nothing else limits it."""
+_SHOWN = 4096
+"""Bytes of a refusal that are read."""
+_SPENT = {"insufficient_quota", "billing_hard_limit_reached", "exceeded_current_quota_error"}
+"""Codes and types of a 429 that waiting does not help against."""
+
+
+_ANY_SERVER = Dialect()
+_OPENAI = Dialect(max_tokens="max_completion_tokens")
+_LOOSE_TOOLS = Dialect(strict_tools=False)
+_JSON_MODE = Dialect(json_schema=False, strict_tools=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """Where a provider answers, and how its API differs from OpenAI's.
+
+    Attributes:
+        url: base URL; None where there is no usual one, so that it must be set.
+        url_variable: environment variable with a base URL that comes before ``url``.
+        url_suffix: added to the value of that variable.
+        keys: environment variables with the key, the first that is set counts.
+        needs_key: whether nothing is answered without one.
+        headers: more headers, each with the environment variable that holds its value.
+        dialect: how its API differs from OpenAI's.
+    """
+
+    url: str | None = None
+    url_variable: str | None = None
+    url_suffix: str = ""
+    keys: tuple[str, ...] = ()
+    needs_key: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    dialect: Dialect = _ANY_SERVER
+
+
+def _hosted(url: str, *keys: str, **more: Any) -> Host:
+    return Host(url=url, keys=keys, **more)
+
+
+HOSTS: Mapping[str, Host] = {
+    "openai": _hosted(
+        "https://api.openai.com/v1",
+        "OPENAI_API_KEY",
+        url_variable="OPENAI_BASE_URL",
+        headers={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
+        dialect=_OPENAI,
+    ),
+    "azure": Host(url_variable="AZURE_OPENAI_ENDPOINT", keys=("AZURE_OPENAI_API_KEY",), dialect=_OPENAI),
+    "alibaba": _hosted(
+        "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "ALIBABA_API_KEY", "DASHSCOPE_API_KEY"
+    ),
+    "cerebras": _hosted("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    "crusoe": _hosted("https://api.inference.crusoecloud.com/v1", "CRUSOE_API_KEY"),
+    "deepseek": _hosted("https://api.deepseek.com", "DEEPSEEK_API_KEY", dialect=_JSON_MODE),
+    "fireworks": _hosted("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "github": _hosted("https://models.github.ai/inference", "GITHUB_API_KEY"),
+    "groq": _hosted(
+        "https://api.groq.com/openai/v1",
+        "GROQ_API_KEY",
+        url_variable="GROQ_BASE_URL",
+        url_suffix="/openai/v1",
+        dialect=_JSON_MODE,
+    ),
+    "heroku": _hosted(
+        "https://us.inference.heroku.com/v1",
+        "HEROKU_INFERENCE_KEY",
+        url_variable="HEROKU_INFERENCE_URL",
+        url_suffix="/v1",
+        dialect=_LOOSE_TOOLS,
+    ),
+    "huggingface": _hosted("https://router.huggingface.co/v1", "HF_TOKEN"),
+    "litellm": Host(url_variable="LITELLM_BASE_URL", keys=("LITELLM_API_KEY",), needs_key=False),
+    "meta": _hosted("https://api.meta.ai/v1", "META_API_KEY"),
+    "moonshotai": _hosted("https://api.moonshot.ai/v1", "MOONSHOTAI_API_KEY", url_variable="MOONSHOTAI_BASE_URL"),
+    "nebius": _hosted("https://api.studio.nebius.com/v1", "NEBIUS_API_KEY"),
+    "ollama": Host(url_variable="OLLAMA_BASE_URL", keys=("OLLAMA_API_KEY",), needs_key=False, dialect=_LOOSE_TOOLS),
+    "openrouter": _hosted(
+        "https://openrouter.ai/api/v1",
+        "OPENROUTER_API_KEY",
+        headers={"HTTP-Referer": "OPENROUTER_APP_URL", "X-Title": "OPENROUTER_APP_TITLE"},
+    ),
+    "ovhcloud": _hosted("https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", "OVHCLOUD_API_KEY"),
+    "sambanova": _hosted("https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY", url_variable="SAMBANOVA_BASE_URL"),
+    "together": _hosted("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "vercel": _hosted("https://ai-gateway.vercel.sh/v1", "VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"),
+    "vllm": Host(url_variable="VLLM_BASE_URL", keys=("VLLM_API_KEY",), needs_key=False),
+    "xai": _hosted("https://api.x.ai/v1", "XAI_API_KEY"),
+    "zai": _hosted("https://api.z.ai/api/paas/v4", "ZAI_API_KEY", dialect=_JSON_MODE),
+}
+"""Providers that are asked through this module, by the first part of their models' names."""
+
+
+class OpenAICompatibleClient:
+    """Sends requests to one model of one server.
+
+    Args:
+        model: what the server calls it.
+        url: to which requests are sent.
+        headers: with every request, the key among them.
+        dialect: how the API differs from OpenAI's.
+        key: what must not be shown in errors.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        dialect: Dialect | None = None,
+        key: str | None = None,
+    ) -> None:
+        self._model = model
+        self._url = url
+        self._headers = dict(headers or {})
+        self._dialect = dialect or _ANY_SERVER
+        self._key = key
+        self._http = HttpClients()
+
+    async def send(self, request: ModelRequest, options: Mapping[str, Any], now: float) -> ProviderReply:
+        """Send one request.
+
+        Args:
+            request: what is asked.
+            options: fields of the body that go over as they are, and ``timeout``, ``extra_headers``, ``extra_body``.
+            now: seconds since 1970, to understand a date in Retry-After.
+
+        Raises:
+            RequestFailedError: there is no answer, or none that can be understood.
+            ModelRejectedError: the request holds something that no provider takes.
+        """
+        fields = dict(options)
+        timeout = fields.pop("timeout", None)
+        more: dict[str, str] = fields.pop("extra_headers", None) or {}
+        asked = HttpRequest(
+            url=self._url,
+            headers={**self._headers, **more},
+            json=chat_body(self._model, request, fields, self._dialect),
+            timeout=_TIMEOUT if timeout is None else float(timeout),
+        )
+        try:
+            async with self._http.send(asked) as response:
+                if not response.ok:
+                    raise await self._refused(response, now)
+                text = await response.text()
+        except HttpTimeoutError as error:
+            raise RequestFailedError(ModelTimeoutError, f"no answer in time: {error}") from error
+        except NoResponseError as error:
+            raise RequestFailedError(ModelUnavailableError, f"cannot be reached: {error}", again=True) from error
+        except ResponseTooLargeError as error:
+            raise RequestFailedError(ModelAnswerError, str(error)) from error
+        except BrokenResponseError as error:
+            raise RequestFailedError(ModelUnavailableError, str(error), again=True) from error
+        return self._read(text, len(request.messages))
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._http.aclose()
+
+    def _read(self, text: str, position: int) -> ProviderReply:
+        try:
+            completion = Completion.model_validate_json(text)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, problem["loc"]))
+            what = f"{place}: {problem['msg']}" if place else problem["msg"]
+            raise RequestFailedError(
+                ModelAnswerError, f"the answer cannot be understood: {what}: {self._shown(text)}"
+            ) from error
+        if completion.error is not None:
+            raise RequestFailedError(ModelAnswerError, f"the provider answered with an error: {self._shown(text)}")
+        if not completion.choices:
+            raise RequestFailedError(ModelAnswerError, f"the answer has no choice: {self._shown(text)}")
+        if completion.broken_off:
+            raise RequestFailedError(ModelAnswerError, "the provider broke off its answer")
+        return ProviderReply(
+            message=completion.message(position),
+            tokens=_tokens(completion.usage or TokenUsage()),
+            finish_reason=completion.finish_reason,
+            refusal=completion.refusal,
+        )
+
+    async def _refused(self, response: HttpResponse, now: float) -> RequestFailedError:
+        body = await response.excerpt(_SHOWN)
+        problem = read_problem(body)
+        text = f"the provider answered {response.status}: {self._shown(problem.message or body or 'no body')}"
+        wait = retry_after(response.headers, now)
+        if response.status == 429:
+            if _SPENT & {problem.code, problem.type}:
+                return RequestFailedError(ModelRateLimitError, f"{text}; the account's quota is spent", wait=wait)
+            return RequestFailedError(ModelRateLimitError, text, again=True, wait=wait)
+        if response.status >= 500:
+            return RequestFailedError(ModelUnavailableError, text, again=True, wait=wait)
+        if response.status in {401, 403}:
+            text += "; check the key and what it may use"
+        return RequestFailedError(ModelRejectedError, text, wait=wait)
+
+    def _shown(self, text: str) -> str:
+        return shortened(without_values(text, [self._key] if self._key else []))
+
+
+def client_for(name: ModelName, config: ModelConfig) -> OpenAICompatibleClient:
+    """The client for a model of one of :data:`HOSTS`, or of the server at ``config.api_base``, whatever its prefix.
+
+    Raises:
+        MissingKeyError: the provider needs a key and none is set.
+        ConfigurationError: the address is missing, or cannot be used.
+    """
+    host = HOSTS.get(name.provider, Host(needs_key=False))
+    key = config.api_key or _first_set(host.keys or _key_variables(name.provider))
+    if key is None and host.needs_key and not config.api_base:
+        raise MissingKeyError(
+            f"'{name}' needs a key: set the environment variable {host.keys[0]}, or pass api_key. "
+            "Without a key, 'local' plays on this machine."
+        )
+    headers = {header: value for header, variable in host.headers.items() if (value := os.environ.get(variable))}
+    if config.api_base:
+        url = f"{config.api_base.rstrip('/')}/chat/completions"
+    elif name.provider == "azure":
+        url = _azure_url(name)
+    else:
+        url = f"{_base_url(name, host)}/chat/completions"
+    parse_url(url, f"the address of '{name}'")
+    if key is not None:
+        headers.update({"api-key": key} if name.provider == "azure" else {"Authorization": f"Bearer {key}"})
+    return OpenAICompatibleClient(name.reference, url, headers=headers, dialect=host.dialect, key=key)
+
+
+def _base_url(name: ModelName, host: Host) -> str:
+    variable = os.environ.get(host.url_variable) if host.url_variable else None
+    if variable:
+        return variable.rstrip("/").removesuffix(host.url_suffix) + host.url_suffix
+    if host.url is None:
+        raise ConfigurationError(
+            f"'{name}' needs an address: set the environment variable {host.url_variable}, or pass api_base"
+        )
+    return host.url
+
+
+def _azure_url(name: ModelName) -> str:
+    endpoint = _base_url(name, HOSTS["azure"])
+    if not (version := os.environ.get("OPENAI_API_VERSION")):
+        return f"{endpoint.removesuffix('/openai/v1')}/openai/v1/chat/completions"
+    query = urlencode({"api-version": version})
+    return f"{endpoint}/openai/deployments/{name.reference}/chat/completions?{query}"
+
+
+def _key_variables(provider: str) -> tuple[str, ...]:
+    return (f"{re.sub(r'[^A-Z0-9]', '_', provider.upper())}_API_KEY",)
+
+
+def _first_set(variables: tuple[str, ...]) -> str | None:
+    return next((value for name in variables if (value := os.environ.get(name))), None)
+
+
+def _tokens(usage: TokenUsage) -> Tokens:
+    read, written = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Tokens(
+        input_tokens=usage.prompt_tokens or 0,
+        output_tokens=usage.completion_tokens or 0,
+        cache_read_tokens=(read and read.cached_tokens) or 0,
+        input_audio_tokens=(read and read.audio_tokens) or 0,
+        output_audio_tokens=(written and written.audio_tokens) or 0,
+    )
