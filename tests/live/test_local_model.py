@@ -21,10 +21,9 @@ from duologue.errors import ConfigurationError, ModelRejectedError, ModelUnavail
 from duologue.messages import arguments_of, system_message, tool_message, user_message
 from duologue.models.base import ModelRequest, ToolSpec
 from duologue.models.local import LocalModel, find, status, stop
-from duologue.models.local.catalogue import CATALOGUE, DEFAULT_MODEL
-from duologue.models.local.checking import assemble
-from duologue.models.local.state import ServerFolder, ServerState
-from duologue.models.local.weights import packaged_parts, prepare
+from duologue.models.local.files import assemble
+from duologue.models.local.launcher import ServerFolder, ServerState
+from duologue.models.local.weights import CATALOGUE, DEFAULT_MODEL, packaged_parts, prepare
 from duologue.settings import ModelConfig
 
 pytestmark = pytest.mark.live
@@ -271,7 +270,7 @@ async def test_a_stale_state_is_replaced(own: ModelConfig) -> None:
     stale = running()
     stop()
     folder.write(stale)
-    folder.life_lock.write_text(str(os.getpid()))
+    folder.pid_file.write_text(str(os.getpid()))
     assert (await LocalModel.from_config(own).complete("Hi", max_tokens=1)).text
     assert running().pid not in {stale.pid, os.getpid()}
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,8 @@ from duologue.http._addresses import ForbiddenAddressError, Target, parse_url, p
 from duologue.http._loops import PerLoop
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -142,11 +144,12 @@ class HttpClients:
     Args:
         trust_private: whether a request may go to loopback and private addresses, or through the proxy that the
             environment names. Say False for URLs that come from somebody else.
+        use_proxy: whether the proxy that the environment names is used. Say False for servers on this machine.
     """
 
-    def __init__(self, *, trust_private: bool = True) -> None:
+    def __init__(self, *, trust_private: bool = True, use_proxy: bool = True) -> None:
         self._trust_private = trust_private
-        self._clients = PerLoop(partial(_new_client, trust_private))
+        self._clients = PerLoop(partial(_new_client, trust_private and use_proxy))
 
     @asynccontextmanager
     async def send(self, request: HttpRequest) -> AsyncGenerator[HttpResponse]:
@@ -194,12 +197,21 @@ def _new_client(trust_environment: bool) -> httpx.AsyncClient:
     import httpx
 
     return httpx.AsyncClient(
+        verify=_certificates(trust_environment),
         follow_redirects=False,
         timeout=None,
         trust_env=trust_environment,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE),
     )
+
+
+@lru_cache
+def _certificates(trust_environment: bool) -> ssl.SSLContext:
+    """Loaded once: that takes longer than everything else about a client."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=trust_environment)
 
 
 class _Body:

@@ -22,9 +22,8 @@ from duologue.journal.events import Usage
 from duologue.messages import user_message
 from duologue.models.base import CompletionModel, ModelRequest, ToolSpec
 from duologue.models.local import LocalModel, engine
-from duologue.models.local.catalogue import WeightsSource
-from duologue.models.local.state import ServerOptions, ServerState
-from duologue.models.local.weights import Weights
+from duologue.models.local.launcher import ServerOptions, ServerState
+from duologue.models.local.weights import Weights, WeightsSource
 from duologue.settings import ModelConfig
 
 TOOL = ToolSpec(name="track", description="", parameters={"type": "object", "properties": {}})
@@ -67,7 +66,9 @@ class FakeServer:
             self.closed.set()
         else:
             data = self.body.encode()
-            writer.write(f"HTTP/1.1 {self.status} X\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+            kind = "text/html" if self.body.startswith("<") else "text/event-stream"
+            head = f"HTTP/1.1 {self.status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n"
+            writer.write(head.encode() + data)
             await writer.drain()
         writer.close()
 
@@ -194,7 +195,6 @@ async def test_a_completion_carries_the_candidates_of_each_token(model: LocalMod
         (200, 'data: {"choices": [{"delta": 4}]}', ModelAnswerError),
         (200, 'data: {"choices": [{"text": "half an ans"}]}\n\n', ModelAnswerError),
         (200, 'data: {"error": {"message": "no memory"}}', ModelUnavailableError),
-        (200, 'error: {"message": "no memory"}', ModelUnavailableError),
     ],
 )
 async def test_failures_are_told_apart(
@@ -206,6 +206,14 @@ async def test_failures_are_told_apart(
     assert type(caught.value) is error
     assert any(word in str(caught.value) for word in ("half an ans", body.removeprefix("data: ")))
     assert len(server.requests) == 1
+
+
+async def test_a_comment_never_ends_an_answer(model: LocalModel, server: FakeServer) -> None:
+    # While a request waits for its turn, the engine sends comments to keep the connection open.
+    server.says("Hello")
+    server.body = ":\n\n: still waiting\n\n" + server.body.replace("\n\ndata: [DONE]", "\n\n:\n\ndata: [DONE]")
+    answer = await model.answer(HELLO)
+    assert (answer.text, answer.attempts, len(server.requests)) == ("Hello", 1, 1)
 
 
 async def test_json_that_was_cut_off_is_an_error_and_a_text_that_was_cut_off_is_not(

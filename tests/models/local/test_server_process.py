@@ -19,11 +19,10 @@ from waiting import LONG, wait_until
 
 from duologue.errors import MissingExtraError, ModelUnavailableError
 from duologue.models.local import launcher
-from duologue.models.local.files import is_locked, locked, try_lock
-from duologue.models.local.launcher import ensure_server, healthy
+from duologue.models.local.files import held, is_locked, locked
+from duologue.models.local.launcher import ServerFolder, ServerOptions, ServerState, ensure_server, healthy
 from duologue.models.local.overview import status, stop
 from duologue.models.local.server import activity, wait_until_idle
-from duologue.models.local.state import ServerFolder, ServerOptions, ServerState
 
 ENGINE = """
 import json, os, sys, threading, time
@@ -117,7 +116,7 @@ def test_whoever_starts_at_once_shares_one_server(engine: Path) -> None:
 def test_another_process_finds_it(engine: Path) -> None:
     code = (
         "from duologue.models.local.launcher import ensure_server\n"
-        "from duologue.models.local.state import ServerOptions\n"
+        "from duologue.models.local.launcher import ServerOptions\n"
         f"print(ensure_server(ServerOptions.model_validate_json('{options().model_dump_json()}')).pid)"
     )
     started = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=LONG)
@@ -145,7 +144,7 @@ def test_a_stale_state_whose_port_and_process_id_are_somebody_elses_is_replaced_
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         folder.write(ServerState(pid=bystander.pid, port=port, api_key="k", options=options(), started=0))
-        folder.life_lock.write_text(str(bystander.pid))
+        folder.pid_file.write_text(str(bystander.pid))
         state = ensure_server(options())
         assert state.port != port
         assert stop()[0].pid == state.pid
@@ -157,7 +156,7 @@ def test_a_process_id_that_is_left_over_is_sent_no_signal() -> None:
     folder = ServerFolder.of(options())
     folder.path.mkdir(parents=True)
     bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    folder.life_lock.write_text(str(bystander.pid))
+    folder.pid_file.write_text(str(bystander.pid))
     folder.signal(signal.SIGKILL)
     bystander.communicate(b"\n")
     assert bystander.returncode == 0
@@ -241,15 +240,15 @@ def test_a_long_log_is_set_aside_and_its_end_is_short(monkeypatch: pytest.Monkey
 
 
 def test_a_lock_that_is_held_is_waited_for_only_so_long(tmp_path: Path) -> None:
-    held = try_lock(tmp_path / "lock")
-    assert held is not None
+    lock = held(tmp_path / "lock")
+    assert lock is not None
     assert is_locked(tmp_path / "lock")
     with (
         pytest.raises(ModelUnavailableError, match="Another process has been testing"),
         locked(tmp_path / "lock", timeout=0.1, purpose="testing"),
     ):
         pass
-    os.close(held)
+    lock.release()
     assert not is_locked(tmp_path / "lock")
 
 

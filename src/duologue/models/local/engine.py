@@ -1,6 +1,8 @@
-"""The engine as one model uses it: its weights are prepared and its server is found or started when it is first asked.
+"""The engine as one model uses it: its server is found or started when it is first asked, and asked over HTTP.
 
-Whoever asks waits for a place first; a server that has stopped meanwhile is started again, once.
+Whoever asks waits for a place first; a server that has stopped meanwhile is started again, once. Answers are streamed
+for one reason: the engine notices that a request was cancelled only when it writes to a connection that is closed, and
+would finish the work otherwise.
 """
 
 from __future__ import annotations
@@ -8,19 +10,35 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from duologue.context import Clock, SystemClock
-from duologue.errors import ConfigurationError, ModelUnavailableError
+from duologue.errors import (
+    ConfigurationError,
+    ModelAnswerError,
+    ModelError,
+    ModelRejectedError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+)
+from duologue.http import (
+    BrokenResponseError,
+    HttpClients,
+    HttpRequest,
+    HttpResponse,
+    HttpTimeoutError,
+    NoResponseError,
+    ResponseTooLargeError,
+)
+from duologue.journal.events import Usage
 from duologue.models.deadline import stopped_clock
 from duologue.models.gate import Gate
-from duologue.models.local.client import Reply, ServerGoneError, post
-from duologue.models.local.launcher import STARTUP_TIMEOUT, ensure_server
-from duologue.models.local.state import ServerOptions, ServerState
+from duologue.models.local.launcher import STARTUP_TIMEOUT, ServerOptions, ServerState, ensure_server
 from duologue.models.local.weights import Weights, prepare
 from duologue.settings import DEFAULT_MODEL_TIMEOUT, env
 
@@ -28,6 +46,14 @@ AT_ONCE = 2
 """Requests of this process that are with one engine at the same time; the others wait here, in order."""
 OPTIONS = ("context", "slots", "threads", "idle_seconds")
 """What a setting, or ``DUOLOGUE_LOCAL_<NAME>``, may say about the server."""
+_SHOWN = 500
+_OK = 200
+_CLIENT_ERRORS = range(400, 500)
+_NOT_OURS = {401, 403, 404}
+"""Our server knows its key and its paths: whoever answers that has taken over its port."""
+_DONE = "[DONE]"
+_http = HttpClients(use_proxy=False)
+"""For all engines of this process: they are on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +129,9 @@ class Engine:
 
     async def _start(self) -> ServerState:
         try:
-            self._server = await asyncio.to_thread(self.ready_server)
+            # Loading has a time limit of its own.
+            with stopped_clock():
+                self._server = await asyncio.to_thread(self.ready_server)
         except ConfigurationError as error:
             # A model raises model errors and nothing else; that the settings are at fault is in the text.
             raise ModelUnavailableError(str(error), model=self.name) from error
@@ -142,3 +170,150 @@ def _gate(path: str) -> Gate:
 def _with_environment(options: Mapping[str, Any]) -> dict[str, Any]:
     merged = {name: options.get(name, env(f"LOCAL_{name.upper()}")) for name in OPTIONS}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+# Over HTTP
+
+
+class ServerGoneError(ModelUnavailableError):
+    """The server of the state is not there any more: start it again."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Tokens(_Wire):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Candidate(_Wire):
+    token: str
+    logprob: float
+
+
+class _Token(_Candidate):
+    top_logprobs: list[_Candidate] = []
+
+
+class _Logprobs(_Wire):
+    content: list[_Token] | None = None
+
+
+class _Delta(_Wire):
+    content: str | None = None
+
+
+class _Choice(_Wire):
+    """Of a completion (``text``) or of a chat completion (``delta``)."""
+
+    text: str = ""
+    delta: _Delta = _Delta()
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Chunk(_Wire):
+    choices: list[_Choice] = []
+    usage: _Tokens | None = None
+    error: JsonValue = None
+
+
+@dataclass(kw_only=True)
+class Reply:
+    """What the engine wrote. ``logprobs``: for each token, the log probability of every candidate that was wanted."""
+
+    text: str = ""
+    finish_reason: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    logprobs: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+
+    def add(self, chunk: _Chunk) -> None:
+        """Take one piece of the stream in."""
+        if chunk.usage:
+            self.usage = Usage(input_tokens=chunk.usage.prompt_tokens, output_tokens=chunk.usage.completion_tokens)
+        for choice in chunk.choices:
+            self.text += choice.text + (choice.delta.content or "")
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            tokens = choice.logprobs.content if choice.logprobs else None
+            self.logprobs += [_candidates(token) for token in tokens or []]
+
+
+async def post(server: ServerState, path: str, payload: Mapping[str, Any], *, timeout: float) -> Reply:
+    """Ask the engine.
+
+    Args:
+        server: which one.
+        path: of the HTTP interface.
+        payload: the JSON body.
+        timeout: seconds for everything.
+
+    Raises:
+        ServerGoneError: it is not there any more, or something else has taken its port.
+        ModelTimeoutError: no answer in time.
+        ModelRejectedError: it refuses the request, such as one that is longer than its context.
+        ModelUnavailableError: it failed.
+        ModelAnswerError: it answered something else than it documents.
+    """
+    name = f"local/{server.options.name}"
+    request = HttpRequest(
+        url=f"{server.url}{path}",
+        # A connection for each request: it costs half a millisecond here, and one that is kept may belong to a server
+        # that has stopped meanwhile.
+        headers={"Authorization": f"Bearer {server.api_key}", "Connection": "close"},
+        json={**payload, "stream": True, "stream_options": {"include_usage": True}},
+        timeout=timeout,
+    )
+    try:
+        async with _http.send(request) as response:
+            if response.status != _OK:
+                raise _refusal(response.status, await response.excerpt(_SHOWN), server)
+            return await _read(response, name)
+    except HttpTimeoutError as error:
+        raise ModelTimeoutError(
+            f"{name} did not answer within {timeout:g} s; ask for fewer tokens, fewer at once, or set a longer timeout",
+            model=name,
+        ) from error
+    except ResponseTooLargeError as error:
+        raise ModelAnswerError(f"{name}: {error}", model=name) from error
+    except (NoResponseError, BrokenResponseError) as error:
+        raise ServerGoneError(f"The server of {name} at {server.url} is gone: {error}", model=name) from error
+
+
+async def _read(response: HttpResponse, name: str) -> Reply:
+    if not response.streams_events:
+        text = await response.excerpt(_SHOWN)
+        raise ModelAnswerError(f"{name} answered something unexpected: {text[:_SHOWN]}", model=name)
+    reply = Reply()
+    async with aclosing(response.events()) as events:
+        async for data in events:
+            if data == _DONE:
+                return reply
+            try:
+                chunk = _Chunk.model_validate_json(data)
+            except ValidationError as error:
+                raise ModelAnswerError(f"{name} answered something unexpected: {data[:_SHOWN]}", model=name) from error
+            if chunk.error is not None:
+                raise ModelUnavailableError(f"The server of {name} failed: {data[:_SHOWN]}", model=name)
+            reply.add(chunk)
+    raise ModelAnswerError(f"{name} ended its answer early, after: {reply.text[:_SHOWN]!r}", model=name)
+
+
+def _refusal(status: int, text: str, server: ServerState) -> ModelError:
+    name, shown = f"local/{server.options.name}", text[:_SHOWN]
+    if status in _NOT_OURS:
+        return ServerGoneError(
+            f"What answers at {server.url} is not the server of {name}: {status} {shown}", model=name
+        )
+    if status in _CLIENT_ERRORS:
+        return ModelRejectedError(f"{name} refuses the request: {status} {shown}", model=name)
+    return ModelUnavailableError(f"The server of {name} failed: {status} {shown}", model=name)
+
+
+def _candidates(token: _Token) -> dict[str, float]:
+    """Of candidates with one text, such as two halves of one character, the likelier one."""
+    row = {token.token: token.logprob}
+    for candidate in token.top_logprobs:
+        row[candidate.token] = max(candidate.logprob, row.get(candidate.token, candidate.logprob))
+    return row

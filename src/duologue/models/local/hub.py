@@ -17,10 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from duologue.errors import ConfigurationError, MissingExtraError, ModelUnavailableError, UnknownModelError
-from duologue.models.local.catalogue import CATALOGUE, DEFAULT_MODEL, WeightsSource
-from duologue.models.local.checking import digest_of, require_gguf
-from duologue.models.local.files import hub_folder
-from duologue.models.local.weights import Weights, preferred, split_repository
+from duologue.models.local.files import digest_of, hub_folder, require_gguf
+from duologue.models.local.weights import CATALOGUE, DEFAULT_MODEL, Weights, WeightsSource, preferred, split_repository
 
 HUB_TIMEOUT = 30.0
 

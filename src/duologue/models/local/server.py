@@ -1,7 +1,8 @@
 """The process that runs the engine: llama.cpp's own HTTP server on loopback, until nobody has asked for a while.
 
 Started by ``launcher`` as ``python -m duologue.models.local.server FOLDER OPTIONS``, not by hand. It speaks to the
-launcher through its standard output, one line each: its process id, then ``ready`` or an error.
+launcher through its standard output, one line each: the processor time that it has used while it loads, then ``ready``
+or an error.
 """
 
 from __future__ import annotations
@@ -13,18 +14,24 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import process_time
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
-from duologue.context import SystemClock
-from duologue.models.local.files import POLL_SECONDS, pause, private_folder, try_lock
-from duologue.models.local.state import READY, ServerFolder, ServerOptions, ServerState
+from filelock import FileLock
 
-_LIFE_LOCK_SECONDS = 5.0
+from duologue.config.files import OWNER_ONLY, write_atomic
+from duologue.context import SystemClock
+from duologue.models.local.files import POLL_SECONDS, held, pause, private_folder
+from duologue.models.local.launcher import FAILED, LOADING, READY, ServerFolder, ServerOptions, ServerState
+
+_LIFE_LOCK_SECONDS = 10.0
+_PROGRESS_EVERY = 0.25
+"""Seconds."""
 _HTTP_THREADS = 64
 """One per open request; more than the slots, so that those who wait do not block those who ask whether it lives."""
 _PROMPT_CACHE_MIB = 256
@@ -33,19 +40,14 @@ _COUNTERS = re.compile(r"^llamacpp:(\w+_total|requests_processing|requests_defer
 
 
 def main(arguments: list[str]) -> int:
-    """Detach, serve, and return when idle or told to stop."""
+    """Serve, and return when idle or told to stop."""
     folder, options = ServerFolder(path=Path(arguments[0])), ServerOptions.model_validate_json(arguments[1])
-    if os.fork():
-        # The launcher's child ends here, so that the server is nobody's child and leaves no zombie behind.
-        os._exit(0)
     private_folder(folder.path)
     lock = _take_life_lock(folder)
     if lock is None:
-        _say("error: another server has just been started in this folder")
+        _say(f"{FAILED}another server has just been started in this folder")
         return 1
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    _say(f"pid {os.getpid()}")
+    write_atomic(folder.pid_file, str(os.getpid()), permissions=OWNER_ONLY)
     return _serve(folder, options)
 
 
@@ -79,12 +81,14 @@ def _serve(folder: ServerFolder, options: ServerOptions) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     api_key = secrets.token_urlsafe(24)
     try:
-        engine = _load(options, api_key)
+        with _progress():
+            engine = _load(options, api_key)
     except Exception as error:  # noqa: BLE001 - whatever the engine raises is for the launcher to report
-        _say(f"error: {type(error).__name__}: {' '.join(str(error).split())}")
+        _say(f"{FAILED}{type(error).__name__}: {' '.join(str(error).split())}")
         return 1
     port = urlsplit(str(engine.listening_address)).port or 0
     state = ServerState(pid=os.getpid(), port=port, api_key=api_key, options=options, started=SystemClock().now())
@@ -124,11 +128,30 @@ def _load(options: ServerOptions, api_key: str) -> Any:
     return xllamacpp.Server(params)
 
 
-def _take_life_lock(folder: ServerFolder) -> int | None:
+@contextmanager
+def _progress() -> Generator[None]:
+    """While the block runs, say now and then how much processor time was used."""
+    done = threading.Event()
+
+    def report() -> None:
+        _say(f"{LOADING}{process_time():.3f}")
+        while not done.wait(_PROGRESS_EVERY):
+            _say(f"{LOADING}{process_time():.3f}")
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _take_life_lock(folder: ServerFolder) -> FileLock | None:
     # Those who only look whether a server lives hold the lock for a moment.
     clock = SystemClock()
     deadline = clock.monotonic() + _LIFE_LOCK_SECONDS
-    while (lock := try_lock(folder.life_lock)) is None and clock.monotonic() < deadline:
+    while (lock := held(folder.life_lock)) is None and clock.monotonic() < deadline:
         pause(POLL_SECONDS)
     return lock
 
