@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from duologue.conversation.adapter import AgentAdapter as AgentAdapter
     from duologue.conversation.adapter import AgentInput as AgentInput
     from duologue.conversation.adapter import AgentReturnTypes as AgentReturnTypes
+    from duologue.conversation.adapter import AgentSession as AgentSession
+    from duologue.conversation.adapter import AttributedMessage as AttributedMessage
     from duologue.conversation.adapter import JudgmentRequest as JudgmentRequest
     from duologue.conversation.adapter import UserDone as UserDone
     from duologue.conversation.cache import cache as cache
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from duologue.conversation.observers import remove_observer as remove_observer
     from duologue.conversation.result import ScenarioResult as ScenarioResult
     from duologue.conversation.result import read_result as read_result
+    from duologue.conversation.run import StreamChunk as StreamChunk
     from duologue.conversation.run import arun as arun
     from duologue.conversation.run import prepare as prepare
     from duologue.conversation.run import run as run
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from duologue.conversation.script import agent as agent
     from duologue.conversation.script import check as check
     from duologue.conversation.script import fail as fail
+    from duologue.conversation.script import interrupt as interrupt
     from duologue.conversation.script import judge as judge
     from duologue.conversation.script import message as message
     from duologue.conversation.script import proceed as proceed
@@ -70,7 +74,6 @@ if TYPE_CHECKING:
     from duologue.conversation.script import user as user
     from duologue.conversation.setup import ScriptStep as ScriptStep
     from duologue.conversation.state import ScenarioState as ScenarioState
-    from duologue.conversation.streaming import StreamChunk as StreamChunk
     from duologue.journal.jsonl import read_journal as read_journal
     from duologue.models.budget import Budget as Budget
     from duologue.models.budget import limit_process as limit_process
@@ -99,6 +102,8 @@ _HOMES: dict[str, str] = {
     "AgentInput": "conversation.adapter",
     "AgentReturnTypes": "conversation.adapter",
     "AgentRole": "vocabulary",
+    "AgentSession": "conversation.adapter",
+    "AttributedMessage": "conversation.adapter",
     "AttackTechnique": "agents.red_team",
     "AttackerOutput": "agents.red_team",
     "Budget": "models.budget",
@@ -131,7 +136,7 @@ _HOMES: dict[str, str] = {
     "ScriptStep": "conversation.setup",
     "ScriptedUser": "agents.users.scripted",
     "Slot": "agents.users.agenda_parser",
-    "StreamChunk": "conversation.streaming",
+    "StreamChunk": "conversation.run",
     "Technique": "agents.red_team",
     "Termination": "vocabulary",
     "UserDone": "conversation.adapter",
@@ -144,6 +149,7 @@ _HOMES: dict[str, str] = {
     "check": "conversation.script",
     "fail": "conversation.script",
     "grade": "checks.metrics",
+    "interrupt": "conversation.script",
     "judge": "conversation.script",
     "judge_span_collector": "tracing.setup",
     "limit_process": "models.budget",

@@ -29,6 +29,7 @@
     ├── CassetteError                 a cassette that cannot be written or read
     │   └── CassetteMissError         a strict replay was asked something that is not on the tape
     ├── JournalError                  a journal that cannot be written or read
+    │   └── ResumeError               a resumed run does something else than it did before
     └── ResultsError                  results or a report that cannot be written
 
 ``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
@@ -251,6 +252,10 @@ class CassetteMissError(CassetteError):
 
 class JournalError(DuologueError):
     """A journal that cannot be written or read: which file and line, and why."""
+
+
+class ResumeError(JournalError):
+    """A resumed run does something else than it did before, so its journal cannot be continued."""
 
 
 class ResultsError(DuologueError):

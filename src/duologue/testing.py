@@ -121,6 +121,8 @@ Line = AgentReturnTypes | Exception | Callable[[AgentInput], AgentReturnTypes]
 class _Scripted(AgentAdapter):
     """Answers with the given lines in order; the last one again and again when ``repeat`` is set."""
 
+    repeats: ClassVar[bool] = True
+
     def __init__(
         self, lines: Sequence[Line], *, repeat: bool = False, seconds: float = 0.0, name: str | None = None
     ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from duologue import checks
 from duologue.errors import ConfigurationError
 from duologue.journal.events import AgentCalled, ModelCalled, Noted, Usage
+from duologue.journal.notes import GuardrailApplied, WorkflowEntered, WorkflowMoved
 from duologue.models.scripted import ScriptedModel
 from duologue.vocabulary import CheckStatus, Scope
 
@@ -94,13 +95,11 @@ SEARCH = ("search", {"q": "shoes", "n": 3}, {"hits": 2})
 BROKEN = ("search", {"q": "shoes"}, "Error: no connection")
 BUY = ("buy", {"id": 7}, "bought")
 TOOLS = ["u: hi", SEARCH, BUY, "a: done"]
-AT_INTAKE = Noted(kind="workflow.state", turn=0, data={"state": "intake", "terminal": False})
-CLOSED = Noted(
-    kind="workflow.transition", turn=0, data={"from": "intake", "to": "closed", "event": "Resolve", "terminal": True}
-)
+AT_INTAKE = Noted(turn=0, note=WorkflowEntered(state="intake"))
+CLOSED = Noted(turn=0, note=WorkflowMoved(origin="intake", target="closed", event="Resolve", terminal=True))
 FLOW = ["u: hi", "a: hello", AT_INTAKE, CLOSED]
 INTAKE = ["u: hi", ("lookup", {}, "ok"), "a: hello", AT_INTAKE]
-BLOCKED = Noted(kind="guardrail", turn=0, data={"type": "banned_words", "passed": False, "direction": "output"})
+BLOCKED = Noted(turn=0, note=GuardrailApplied(type="banned_words", passed=False))
 SLOW = AgentCalled(participant=1, turn=0, delivered=[], seconds=0.5)
 PAID = ModelCalled(
     asker="agent", turn=0, model="m", request_digest="d", usage=Usage(input_tokens=80, output_tokens=20), cost=0.01

@@ -8,6 +8,7 @@ from duologue import checks
 from duologue.checks.pack_evals import fnv1a, sampled
 from duologue.errors import CheckError, ConfigurationError
 from duologue.journal.events import Noted
+from duologue.journal.notes import WorkflowMoved
 from duologue.models.scripted import ScriptedModel
 from duologue.vocabulary import CheckStatus, Scope
 
@@ -45,8 +46,8 @@ async def test_a_guardrail_that_cannot_decide_lets_nothing_through() -> None:
 
 async def test_what_a_guardrail_noted_is_what_guardrail_triggered_reads(build: Any) -> None:
     rail = checks.guardrail("banned_words", {"words": ["damn"]})
-    spoke = rail.note(await rail.inspect("damn"), 0)
-    quiet = rail.note(await rail.inspect("hello"), 1)
+    spoke = Noted(turn=0, note=rail.note(await rail.inspect("damn")))
+    quiet = Noted(turn=1, note=rail.note(await rail.inspect("hello")))
     first = build("u: a", "a: damn", "u: b", "a: hello", spoke, quiet, scope=Scope.TURN, turn=0)
     second = build("u: a", "a: damn", "u: b", "a: hello", spoke, quiet, scope=Scope.TURN, turn=1)
     statuses = {}
@@ -104,7 +105,7 @@ async def test_evals_that_are_not_due_are_skipped_with_the_reason(evaluated: Def
     never = await evaluated(TALK, trigger="sample_turns", sample_percentage=0)
     assert (never.status, never.explanation) == (CheckStatus.SKIPPED, "not in the sample of 0 %")
     assert (await evaluated(TALK, trigger="sample_sessions", sample_percentage=100)).status is CheckStatus.PASSED
-    step = Noted(kind="workflow.transition", turn=1, data={"from": "a", "to": "b"})
+    step = Noted(turn=1, note=WorkflowMoved(origin="a", target="b"))
     assert (await evaluated([*TALK, step], 0, trigger="on_workflow_step")).status is CheckStatus.SKIPPED
     assert (await evaluated([*TALK, step], 1, trigger="on_workflow_step")).status is CheckStatus.PASSED
 

@@ -103,7 +103,7 @@ def test_a_message_that_replaces_a_rolled_back_one_is_delivered():
     agent = ScriptedAgent(["first", "second"], seconds=5)
 
     async def replace(state):
-        await state.executor.stage.setup.context.clock.sleep(1)
+        await state.executor.conversation.setup.context.clock.sleep(1)
         state.rollback_messages_to(0)
         state.add_message({"role": "user", "content": "rather this"})
 

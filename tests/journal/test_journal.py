@@ -14,7 +14,7 @@ import duologue
 from duologue.errors import JournalError
 from duologue.journal import Journal, JsonlSink, read_journal
 from duologue.journal.events import SCHEMA_VERSION, RunFinished, TurnStarted
-from duologue.journal.upgrade import upgrade
+from duologue.journal.upgrade import Upgrade
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context
 from duologue.vocabulary import RunStatus, Termination
 
@@ -47,17 +47,28 @@ async def test_a_torn_last_line_is_left_out_and_reported(tmp_path):
     whole = read_journal(path)
     path.write_bytes(path.read_bytes()[:-20])
     torn = read_journal(path)
-    assert torn.entries == whole.entries[:-1]
+    assert torn.transitions == whole.transitions[:-1]
     assert "cut off" in torn.torn
     assert not torn.complete
     assert duologue.read_result(path).status is RunStatus.ERROR
+
+
+async def test_torn_at_any_byte_a_journal_reads_back_to_the_last_whole_transition(tmp_path):
+    path = (await recorded(tmp_path)).journal
+    data, whole = path.read_bytes(), read_journal(path)
+    assert any(len(transition) > 1 for transition in whole.transitions)
+    assert whole.ends[-1] == len(data)
+    for size in range(whole.ends[0], len(data)):
+        path.write_bytes(data[:size])
+        kept = [transition for transition, end in zip(whole.transitions, whole.ends, strict=True) if end <= size]
+        assert read_journal(path).transitions == kept
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "holds no event"),
-        ("not json\n", "line 1: no JSON"),
+        ("not json\n", "line 1: not JSON"),
         ("[1]\n", "line 1: found a list"),
         ('{"type": "turn_started"}\n', "is this a journal"),
         ('{"type": "run_started", "schema_version": 999}\n', "reads up to"),
@@ -78,24 +89,34 @@ def test_a_missing_file_is_named(tmp_path):
 async def test_a_broken_line_in_the_middle_names_line_and_field(tmp_path):
     path = (await recorded(tmp_path)).journal
     lines = path.read_text().split("\n")
-    event = json.loads(lines[3])
-    lines[3] = json.dumps({**event, "surprise": 1})
+    transition = json.loads(lines[3])
+    transition["events"][0]["surprise"] = 1
+    lines[3] = json.dumps(transition)
     path.write_text("\n".join(lines))
     with pytest.raises(JournalError, match=r"line 4, field '.*surprise'"):
         read_journal(path)
     del lines[3]
     path.write_text("\n".join(lines))
-    with pytest.raises(JournalError, match="found event number 4, expected 3"):
+    with pytest.raises(JournalError, match=r"found event number \d, expected 4"):
+        read_journal(path)
+
+
+@pytest.mark.parametrize("events", ["x", "[1]", "[]", "{}"])
+async def test_a_line_without_a_list_of_events_is_refused(tmp_path, events):
+    path = tmp_path / "x.jsonl"
+    path.write_text(f'{{"seq": 0, "at": 1.0, "events": {events if events != "x" else 7}}}\n')
+    with pytest.raises(JournalError, match="line 1, field 'events'"):
         read_journal(path)
 
 
 def test_older_versions_are_upgraded_step_by_step():
-    steps = {1: lambda raw: {**raw, "b": raw["a"]}, 2: lambda raw: {**raw, "c": raw["b"]}}
-    assert upgrade({"type": "noted", "a": 1}, 1, steps=steps, to=3) == {"type": "noted", "a": 1, "b": 1, "c": 1}
-    assert upgrade({"type": "run_started", "schema_version": 1, "a": 1}, 1, steps=steps, to=3)["schema_version"] == 3
+    steps = {1: lambda: lambda raw: {**raw, "b": raw["a"]}, 2: lambda: lambda raw: {**raw, "c": raw["b"]}}
+    upgrade = Upgrade(1, steps=steps, to=3)
+    assert upgrade({"type": "noted", "a": 1}) == {"type": "noted", "a": 1, "b": 1, "c": 1}
+    assert upgrade({"type": "run_started", "schema_version": 1, "a": 1})["schema_version"] == 3
     with pytest.raises(JournalError, match="too old"):
-        upgrade({"type": "noted"}, 1, steps={2: dict}, to=3)
-    assert upgrade({"type": "noted"}, SCHEMA_VERSION) == {"type": "noted"}
+        Upgrade(1, steps={2: lambda: dict}, to=3)
+    assert Upgrade(SCHEMA_VERSION)({"type": "noted"}) == {"type": "noted"}
 
 
 def test_nothing_is_appended_after_the_end():
@@ -105,12 +126,17 @@ def test_nothing_is_appended_after_the_end():
         journal.append(TurnStarted(turn=1))
 
 
-def test_a_sink_that_fails_fails_the_append_and_nothing_is_recorded(tmp_path):
+async def test_a_sink_that_fails_fails_every_flush_from_then_on(tmp_path):
     (tmp_path / "file").write_text("in the way")
     journal = Journal("run_1", sinks=[JsonlSink(tmp_path / "file" / "run.jsonl")])
+    journal.append(TurnStarted(turn=1))
     with pytest.raises(JournalError, match="cannot write"):
-        journal.append(TurnStarted(turn=1))
-    assert journal.entries == []
+        await journal.flush()
+    (tmp_path / "file").unlink()
+    journal.append(TurnStarted(turn=2))
+    with pytest.raises(JournalError, match="cannot write"):  # what comes after a gap could not be read
+        await journal.flush()
+    assert not (tmp_path / "file").exists()
 
 
 def test_a_listener_that_fails_is_left_out_from_then_on():
@@ -129,24 +155,27 @@ def test_a_listener_that_fails_is_left_out_from_then_on():
 
 
 KILLED = """
-import os, signal, sys
+import asyncio, os, signal, sys
 from pathlib import Path
 from duologue.journal import Journal, JsonlSink
-from duologue.journal.events import Noted
-journal = Journal("run_1", sinks=[JsonlSink(Path(sys.argv[1]))])
-exec(sys.argv[2])
-for number in range(50):
-    journal.append(Noted(kind="step", turn=0, data={"number": number}))
-os.kill(os.getpid(), signal.SIGKILL)
+from duologue.journal.events import TurnStarted
+async def main():
+    journal = Journal("run_1", sinks=[JsonlSink(Path(sys.argv[1]))])
+    for number in range(50):
+        journal.append(TurnStarted(turn=number))
+        await journal.flush()
+    journal.append(TurnStarted(turn=50))
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
 """
 
 
-def test_a_killed_process_loses_nothing_that_was_appended(tmp_path):
+def test_a_killed_process_loses_nothing_that_was_flushed(tmp_path):
     path = tmp_path / "run.jsonl"
-    done = subprocess.run([sys.executable, "-c", KILLED, str(path), ""], timeout=LONG, check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], timeout=LONG, check=False)
     assert done.returncode == -signal.SIGKILL
     lines = path.read_text().splitlines()
-    assert [json.loads(line)["data"]["number"] for line in lines] == list(range(50))
+    assert [json.loads(line)["events"][0]["turn"] for line in lines] == list(range(50))
 
 
 async def test_no_key_is_ever_in_a_journal(tmp_path):

@@ -13,11 +13,11 @@ from duologue import Budget, Termination
 from duologue.errors import BudgetExceededError, ConfigurationError
 from duologue.journal.events import Usage
 from duologue.journal.journal import Journal
+from duologue.journal.recorded import RecordedRun
 from duologue.messages import assistant_message, user_message
 from duologue.models.ask import ask
 from duologue.models.base import ModelAnswer, ModelRequest, ToolSpec
 from duologue.models.budget import Amount, Ledger, ledger_for, tokens_at_most
-from duologue.models.recall import Recall
 from duologue.models.scope import RunScope
 from duologue.models.scripted import ScriptedModel
 from duologue.testing import ScriptedUserAgent, context, run_virtual
@@ -81,7 +81,7 @@ def test_time_is_a_budget_too():
             await input.scope.context.clock.sleep(10)
             return "x"
 
-    with pytest.raises(BudgetExceededError, match="25 s of time") as caught:
+    with pytest.raises(BudgetExceededError, match="time budget of 25 s") as caught:
         run_virtual(
             duologue.arun(
                 "a",
@@ -179,8 +179,8 @@ async def test_what_a_run_spent_before_it_was_cut_off_counts_for_it_but_not_for_
     try:
         execution = ledger_for(Budget(tokens=10_000), context().clock)
         run = ledger_for(Budget(tokens=60), context().clock, parent=execution)
-        recall = Recall([entry.event for entry in journal.entries])
-        again = RunScope(journal=Journal("again"), ledger=run, recall=recall)
+        recorded = RecordedRun([(entry,) for entry in journal.entries])
+        again = RunScope(journal=Journal("again", recorded=recorded), ledger=run)
         assert (await ask(model, REQUEST, again)).text == "ok"
         assert (run.spent.tokens, execution.spent.tokens, process.spent.tokens) == (50, 50, 0)
         with pytest.raises(BudgetExceededError):

@@ -53,7 +53,8 @@ async def test_a_recorded_run_replays_to_the_same_journal_without_asking(tmp_pat
     def stripped(path):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         measured = {"at", "seconds", "total_time", "agent_time"}
-        return [{key: value for key, value in line.items() if key not in measured} for line in lines]
+        events = [event for line in lines for event in line["events"]]
+        return [{key: value for key, value in event.items() if key not in measured} for event in events]
 
     assert stripped(recorded.journal) == stripped(replayed.journal)
 

@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from duologue.journal.events import MessageAdded, TurnStarted
-from duologue.journal.journal import Entry
+from duologue.journal.events import Entry, MessageAdded, TurnStarted
 from duologue.messages import assistant_message
 from duologue.reports.live import LivePage
 from duologue.reports.progress import Bar, PlainLines, progress

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from waiting import LONG
 
 import duologue
-from duologue.conversation import instrument
+from duologue.conversation import observers as instrument
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.errors import ConfigurationError
 from duologue.settings import ScenarioConfig

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from journal_notes import note_fields
 
 import duologue
 from duologue import testing
@@ -39,7 +40,7 @@ def seconds(recording: Recording) -> list[float | None]:
 
 
 def notes(recording: Recording, kind: str) -> list[dict[str, Any]]:
-    return [event.data for event in recording.events if isinstance(event, Noted) and event.kind == kind]
+    return [note_fields(event.note) for event in recording.events if isinstance(event, Noted) and event.kind == kind]
 
 
 FORMATS = {
@@ -108,7 +109,7 @@ def test_a_session_line_by_line_that_repeats_its_history() -> None:
         (1, "tool", "Error: no such parcel"),
         (1, "assistant", "I do not know parcel 18."),
     ]
-    assert notes(recording, "prompt") == [{"task": None, "text": "You help with parcels."}]
+    assert notes(recording, "prompt") == [{"text": "You help with parcels."}]
 
 
 def test_calls_with_the_same_id_keep_their_own_answers() -> None:
@@ -140,7 +141,7 @@ def test_a_result_of_an_arena_with_a_picture() -> None:
     assert calls(recording) == [("look", {"closely": True}, "a cat", None)]
     assert seconds(recording) == [0.3, 0.2]
     assert recording.cost == pytest.approx(0.003)
-    assert notes(recording, "prompt") == [{"task": None, "text": "You describe pictures."}]
+    assert notes(recording, "prompt") == [{"text": "You describe pictures."}]
     [guardrail] = notes(recording, "guardrail")
     assert (guardrail["type"], guardrail["passed"]) == ("banned_words", False)
 
@@ -308,10 +309,10 @@ def test_the_result_of_a_run_of_our_own() -> None:
     ]
     assert calls(recording) == [("find_order", {"order": 1}, "Error: no such order", "no such order")]
     assert notes(recording, "workflow.state") == [{"state": "ask", "terminal": False}]
-    assert [(e.turn, e.data["to"], e.data["terminal"]) for e in recording.events if _is(e, "workflow.transition")] == [
+    assert [(e.turn, e.note.target, e.note.terminal) for e in recording.events if _is(e, "workflow.transition")] == [
         (1, "refunded", True)
     ]
-    assert [(e.turn, e.data["type"], e.data["passed"]) for e in recording.events if _is(e, "guardrail")] == [
+    assert [(e.turn, e.note.type, e.note.passed) for e in recording.events if _is(e, "guardrail")] == [
         (0, "banned_words", True),
         (1, "max_length", False),
     ]
@@ -329,10 +330,10 @@ def test_the_result_that_a_suite_writes_has_the_conversation_of_its_run(tmp_path
     executor = duologue.prepare("greeting", "Somebody comes in", agents, verbose=False)
     asyncio.run(executor.perform())
     case = TestCase(index=0, scenario="greeting", agent="host-1")
-    written = run_result(case, executor.journal.entries, executor.stage.view)
+    written = run_result(case, executor.journal.entries, executor.conversation.view)
     (tmp_path / "run.json").write_bytes(encoded_run(written))
     [recording] = read_recordings(tmp_path / "run.json", "journal")
-    assert [item.message for item in recording.messages] == executor.stage.view.messages
+    assert [item.message for item in recording.messages] == executor.conversation.view.messages
     assert [(item.turn, item.author) for item in recording.messages] == [
         (0, "guest"),
         (0, "host"),

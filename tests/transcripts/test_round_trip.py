@@ -14,6 +14,7 @@ from duologue import checks, testing
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.result import ScenarioResult
 from duologue.journal.events import ModelCalled, Noted, ToolCalled, Usage
+from duologue.journal.notes import GuardrailApplied, WorkflowEntered, WorkflowMoved
 from duologue.messages import assistant_message, tool_call, tool_message
 from duologue.suites.replay import prepare_replay, read_recordings
 from duologue.vocabulary import CheckStatus, Scope
@@ -73,7 +74,7 @@ class Actor(AgentAdapter):
         journal, turn = input.scope.journal, input.scope.turn
         await input.scope.context.clock.sleep(act.seconds)
         if self._calls == 1:
-            journal.append(Noted(kind="workflow.state", turn=turn, data={"state": "start", "terminal": False}))
+            journal.append(Noted(turn=turn, note=WorkflowEntered(state="start")))
         said: list[Any] = []
         if act.tool:
             call_id = f"c{self._calls}"
@@ -92,10 +93,10 @@ class Actor(AgentAdapter):
             asked = ModelCalled(asker=self.name, turn=turn, model="m", request_digest="d", usage=usage, cost=act.cost)
             journal.append(asked)
         if act.moves_to:
-            data = {"from": "start", "to": act.moves_to, "event": "go", "terminal": act.moves_to == "closed"}
-            journal.append(Noted(kind="workflow.transition", turn=turn, data=data))
-        data = {"type": "banned_words", "kind": "banned_words", "direction": "output", "passed": not act.blocked}
-        journal.append(Noted(kind="guardrail", turn=turn, data=data))
+            data = {"origin": "start", "target": act.moves_to, "event": "go", "terminal": act.moves_to == "closed"}
+            journal.append(Noted(turn=turn, note=WorkflowMoved(**data)))
+        data = {"type": "banned_words", "check": "banned_words", "direction": "output", "passed": not act.blocked}
+        journal.append(Noted(turn=turn, note=GuardrailApplied(**data)))
         content: Any = [{"type": "text", "text": act.says}, PICTURE] if act.shows else act.says
         return [*said, {"role": "assistant", "content": content}]
 

@@ -14,8 +14,8 @@ from duologue.checks.parameter_errors import nearest
 from duologue.checks.registry import check, is_known, known_types
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
-from duologue.checks.workflow_checks import NO_WORKFLOW, STATE, TRANSITION
-from duologue.journal.events import Noted
+from duologue.checks.workflow_checks import NO_WORKFLOW, STATE, TRANSITION, entered_state
+from duologue.journal.notes import GuardrailApplied, note_to_data
 from duologue.models.resources import Resources
 
 GUARDRAIL = "guardrail"
@@ -42,15 +42,16 @@ class GuardrailTriggered(CheckType):
         return [f"validator: found '{self.validator}', which no guardrail is called{near}"]
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
-        ran = [note for note in subject.notes(GUARDRAIL) if self._is_it(note)]
-        spoke = [note for note in ran if not note.data.get("passed")]
+        said = [note.note for note in subject.notes(GUARDRAIL)]
+        ran = [note for note in said if isinstance(note, GuardrailApplied) and self._is_it(note)]
+        spoke = [note for note in ran if not note.passed]
         told = f"'{self.validator}' {'spoke' if spoke else 'did not speak'}" + ("" if ran else " (it never ran)")
-        return finding(bool(spoke) == self.should_trigger, told, results=[note.data for note in ran])
+        return finding(bool(spoke) == self.should_trigger, told, results=[note_to_data(note) for note in ran])
 
-    def _is_it(self, note: Noted) -> bool:
-        direction = note.data.get("direction")
+    def _is_it(self, note: GuardrailApplied) -> bool:
+        direction = note.direction
         covers = self.direction in {None, "both", direction} or direction == "both"
-        return covers and self.validator in {note.data.get("type"), note.data.get("kind")}
+        return covers and self.validator in {note.type, note.check}
 
 
 @check("invariant_fields_preserved", family="Behaviour")
@@ -109,7 +110,7 @@ class OutcomeEquivalent(CheckType):
             notes = subject.notes_so_far(STATE, TRANSITION)
             if not notes:
                 return broken(NO_WORKFLOW)
-            state = notes[-1].data.get("to") or notes[-1].data.get("state")
+            state = entered_state(notes[-1])
             return finding(state == self.expected_state, f"the state is '{state}', '{self.expected_state}' expected")
         digest = hashlib.sha256(subject.answer.text.strip().encode("utf-8", "surrogatepass")).hexdigest()
         good = digest == (self.expected_hash or "").casefold()

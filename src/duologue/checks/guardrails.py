@@ -15,7 +15,8 @@ from duologue.checks.create import create
 from duologue.conversation.checking import CheckInput
 from duologue.conversation.state import ScenarioState
 from duologue.errors import CheckError, ConfigurationError
-from duologue.journal.events import MessageAdded, Noted
+from duologue.journal.events import MessageAdded
+from duologue.journal.notes import GuardrailApplied
 from duologue.messages import assistant_message
 from duologue.models.resources import Resources
 from duologue.models.scope import RunScope
@@ -108,16 +109,15 @@ class Guardrail:
         """The check's."""
         return self.check.name
 
-    def note(self, violation: Violation | None, turn: int, direction: Literal["input", "output"] = "output") -> Noted:
-        """The event that records what it said of a message."""
-        data: dict[str, Any] = {
-            "type": self.check.written_as,
-            "kind": self.check.kind,
-            "direction": direction,
-            "passed": violation is None,
-            "explanation": violation.explanation if violation else "",
-        }
-        return Noted(kind="guardrail", turn=turn, data=data)
+    def note(self, violation: Violation | None, direction: Literal["input", "output"] = "output") -> GuardrailApplied:
+        """The note that records what it said of a message."""
+        return GuardrailApplied(
+            type=self.check.written_as,
+            check=self.check.kind,
+            direction=direction,
+            passed=violation is None,
+            explanation=violation.explanation if violation else "",
+        )
 
     def _replacement(self, text: str) -> str:
         limit = getattr(self.check.test, "max", None)

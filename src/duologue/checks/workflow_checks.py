@@ -17,6 +17,7 @@ from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.checks.text import Texts
 from duologue.journal.events import Noted
+from duologue.journal.notes import WorkflowEntered, WorkflowMoved
 from duologue.models.resources import Resources
 
 STATE = "workflow.state"
@@ -45,7 +46,8 @@ class WorkflowComplete(_Workflow):
     """The workflow has reached a state that ends it."""
 
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
-        state, done = _entered(notes[-1]), bool(notes[-1].data.get("terminal"))
+        last = notes[-1].note
+        state, done = entered_state(notes[-1]), isinstance(last, (WorkflowEntered, WorkflowMoved)) and last.terminal
         return finding(
             done, f"the workflow is in '{state}', which {'ends' if done else 'does not end'} it", state=state
         )
@@ -56,7 +58,7 @@ class StateIs(_State):
     """The workflow is in a state after the turn, or at the end of the conversation."""
 
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
-        state = _entered(notes[-1])
+        state = entered_state(notes[-1])
         return finding(state == self.state, f"the state is '{state}', '{self.state}' expected", state=state)
 
 
@@ -124,17 +126,24 @@ class SpokeInState(_State):
         return finding(bool(said), told, [item.message_id for item in said])
 
 
-def _entered(note: Noted) -> str:
-    return str(note.data.get("to" if note.kind == TRANSITION else "state", ""))
+def entered_state(note: Noted) -> str:
+    """The state in which this note of a workflow leaves it; '' for any other note."""
+    match note.note:
+        case WorkflowEntered() as found:
+            return found.state
+        case WorkflowMoved() as found:
+            return found.target
+        case _:
+            return ""
 
 
 def _transitions(notes: list[Noted]) -> list[str]:
-    return [_entered(note) for note in notes if note.kind == TRANSITION]
+    return [entered_state(note) for note in notes if note.kind == TRANSITION]
 
 
 def _state_in(notes: list[Noted], turn: int) -> str:
     """The state during a turn: a change is made after the turn that asks for it, and holds from the next one on."""
     before = [note for note in notes if note.turn < turn or (note.kind == STATE and note.turn == turn)]
     if before:
-        return _entered(before[-1])
-    return next((str(note.data.get("from", "")) for note in notes if note.kind == TRANSITION), "")
+        return entered_state(before[-1])
+    return next((note.note.origin for note in notes if isinstance(note.note, WorkflowMoved)), "")

@@ -1,6 +1,8 @@
 """The port that every participant implements: called with what is new, answers with a message.
 
-``AgentAdapter`` has the reference library's shape: subclass it, set ``role``, write ``async def call(self, input)``.
+Most adapters subclass :class:`AgentAdapter`, set ``role`` and write ``async def call(self, input)``. One that holds a
+connection for the length of a run (a WebSocket, a child process, a call) returns an :class:`AgentSession` from
+``open``.
 """
 
 from __future__ import annotations
@@ -44,7 +46,20 @@ class UserDone:
     explanation: str = ""
 
 
-AgentReturnTypes = str | Message | list[Message] | ScenarioResult | UserDone
+@dataclass(frozen=True, kw_only=True)
+class AttributedMessage:
+    """A message together with the model call that wrote it: ``call`` is :attr:`ModelAnswer.call`."""
+
+    message: Message
+    call: str
+
+
+AgentReturnTypes = str | Message | list[Message] | list[Message | AttributedMessage] | ScenarioResult | UserDone
+"""What :meth:`AgentAdapter.call` may return."""
+
+Piece = str | Message | AttributedMessage | ScenarioResult | UserDone
+"""A part of an answer that arrives bit by bit: new text, or a whole message, or what ends the run or the user's
+part."""
 
 
 @dataclass(kw_only=True)
@@ -96,10 +111,76 @@ class AgentInput:
         return content
 
 
+class AgentSession(ABC):
+    """A participant's connection for the length of one run.
+
+    The engine opens it before the first turn and closes it in every case, also when the run is cancelled. Calls come
+    one after the other: ``send`` and then ``receive`` to its end, or to ``interrupt``.
+    """
+
+    @abstractmethod
+    async def send(self, input: AgentInput) -> None:
+        """Pass on what is new."""
+
+    @abstractmethod
+    def receive(self) -> AsyncIterator[Piece]:
+        """The answer to what was sent last, bit by bit; it ends with the participant's turn."""
+
+    async def interrupt(self) -> None:
+        """The user has cut in: stop answering. ``receive`` is cancelled right after; what it gave already stays."""
+        return
+
+    async def close(self) -> None:
+        """The run is over."""
+        return
+
+
+class CallSession(AgentSession):
+    """The session of an adapter that has no connection: each call stands alone."""
+
+    def __init__(self, adapter: AgentAdapter) -> None:
+        self.adapter = adapter
+        self._input: AgentInput | None = None
+
+    async def send(self, input: AgentInput) -> None:
+        """Keep it for the answer."""
+        self._input = input
+
+    async def receive(self) -> AsyncIterator[Piece]:
+        """What the adapter streams, or its whole answer."""
+        assert self._input is not None
+        pieces = self.adapter.stream(self._input)
+        if pieces is not None:
+            async for piece in pieces:
+                yield piece
+            return
+        value = await self.adapter.call(self._input)
+        if isinstance(value, (str, dict, ScenarioResult, UserDone)):
+            yield value
+        else:
+            for message in value:
+                yield message
+
+
 class AgentAdapter(ABC):
     """Takes part in a conversation: as the agent under test unless ``role`` says otherwise."""
 
     role: ClassVar[AgentRole] = AgentRole.AGENT
+
+    resumable: ClassVar[bool | None] = None
+    """Whether an interrupted run can continue with this participant, whose recorded answers are not asked for again.
+
+    None, the default: simulated users and judges can, an agent cannot, because an object of this process has lost
+    what it knew of the conversation; the run is then started again. Set it to True for an agent that is given
+    everything with each call, or finds it under ``input.thread_id``, or brings itself up to date in :meth:`restore`.
+    """
+
+    repeats: ClassVar[bool] = False
+    """Whether the adapter is called again with what it was given before, in a run that is resumed.
+
+    For adapters that keep a state of their own and reach the outside through ``input.scope`` only: models and tools
+    answer from the journal then, so that the state is rebuilt and nothing is asked twice.
+    """
 
     timeout: float | None = None
     """Seconds that one call may take; None for the run's: ``agent_timeout``, or ten ``model_timeout`` for others."""
@@ -114,12 +195,27 @@ class AgentAdapter(ABC):
         """
 
     def stream(self, input: AgentInput) -> AsyncIterator[str | Message] | None:
-        """Override to answer piece by piece, for :func:`duologue.stream`.
+        """Override to answer piece by piece. It is then used in place of :meth:`call`.
 
-        Yield text as it comes, and whole messages (tool calls, results) as they are. None, the default, means that the
-        agent answers at once.
+        Yield text as it comes, and whole messages (tool calls, results) as they are. What was given before the agent is
+        cut off, by a timeout or by the user, stays in the conversation. None, the default, means that the agent answers
+        at once.
         """
         return None
+
+    async def open(self, run: RunScope) -> AgentSession | None:
+        """Override to hold a connection for the length of a run; None, the default, for none.
+
+        Raising ends the run as an error of this participant.
+        """
+        return None
+
+    def restore(self, state: ScenarioState) -> None:
+        """Called once in a resumed run, before the first call that was not recorded.
+
+        Override it in an adapter that is ``resumable`` and has to know what was said until now.
+        """
+        return
 
     @property
     def name(self) -> str:

@@ -1,24 +1,24 @@
-"""Plays one scenario: whose turn it is, what a step does, when the conversation is over.
+"""The public face of a run: a scenario that is ready to be played, and the steps that its script may take.
 
-The executor decides what happens next; the stage makes it happen and the journal records it. Beginning and ending a run
-(ids, timeouts, errors, the verdict) is in ``performance``.
+Whose turn it is, is decided in ``turns``; what is said is kept by ``conversation``; beginning and end are in
+``lifecycle``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import sys
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from duologue.context import Context
-from duologue.conversation.adapter import AgentAdapter, JudgmentRequest, UserDone
-from duologue.conversation.answers import normalise
+from duologue.conversation.adapter import AgentAdapter, JudgmentRequest
+from duologue.conversation.calls import messages_of
 from duologue.conversation.checking import CheckLike, as_check
-from duologue.conversation.debugging import ask_person
-from duologue.conversation.judging import ask_judge, decide_now, limit_reached, record_decision
-from duologue.conversation.performance import Performance, cancelled, perform
+from duologue.conversation.conversation import Conversation
+from duologue.conversation.lifecycle import RunLifecycle
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.setup import (
     DEFAULT_SET,
@@ -29,24 +29,24 @@ from duologue.conversation.setup import (
     checked_script,
     checked_text,
     plain,
+    step_name,
 )
 from duologue.conversation.setup import context_for as _context_for
-from duologue.conversation.stage import Stage
 from duologue.conversation.state import ScenarioState
+from duologue.conversation.turns import Callback, DeltaListener, TurnDriver
+from duologue.conversation.verdict import Conclusion, conclude
 from duologue.errors import MissingRoleError, ScriptError
-from duologue.journal.journal import Journal, Listener
-from duologue.messages import Message, user_message
+from duologue.journal.events import CheckEvaluated, MessageAdded, StepStarted
+from duologue.journal.journal import Journal, JournalSink, Listener
+from duologue.messages import Message
 from duologue.models.budget import Budget, Ledger
 from duologue.models.cassette import CassetteMode
-from duologue.models.recall import Recall
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.vocabulary import AgentRole, CheckStatus, Termination, Verdict
 
-Callback = Callable[[ScenarioState], "None | Awaitable[None]"]
-OnDelta = Callable[[Stage, int, str], None]
-
 SUCCEEDED = "Scenario marked as successful with duologue.succeed()"
 FAILED = "Scenario marked as failed with duologue.fail()"
+PROMPT = "[debug] Your message as the user (Enter lets the simulated user speak): "
 
 
 class ScenarioExecutor:
@@ -65,8 +65,10 @@ class ScenarioExecutor:
         context: clock, ids and seed.
         budget, cassette, cassette_mode: see :func:`duologue.prepare`.
         ledger: what this run spends from together with others.
-        recall: what models answered in a play of this run that was cut off.
+        resume: continue the run whose journal is kept at ``record``, if it was interrupted.
+        sinks: keep the journal as well.
         listeners: told of every event.
+        on_delta: told of each piece of text that the agent under test streams.
     """
 
     def __init__(
@@ -90,9 +92,10 @@ class ScenarioExecutor:
         ledger: Ledger | None = None,
         cassette: str | Path | None = None,
         cassette_mode: CassetteMode | str = CassetteMode.AUTO,
-        recall: Recall | None = None,
+        resume: bool = False,
+        sinks: Sequence[JournalSink] = (),
         listeners: Sequence[Listener] = (),
-        on_delta: OnDelta | None = None,
+        on_delta: DeltaListener | None = None,
     ) -> None:
         given = {"max_turns": max_turns, "verbose": verbose, "cache_key": cache_key, "debug": debug}
         self.config = config or effective_config(**given)
@@ -110,16 +113,14 @@ class ScenarioExecutor:
             budget=budget,
             ledger=ledger,
             cassette=(cassette, CassetteMode(cassette_mode)) if cassette else None,
-            recall=recall,
+            resume=resume,
+            sinks=tuple(sinks),
         )
         self.listeners = tuple(listeners)
         self.on_delta = on_delta
-        self.failure: BaseException | None = None
-        self.termination: Termination | None = None
         self._playing = False
-        self._performance: Performance | None = None
-        self._stage: Stage | None = None
-        self._background: asyncio.Task[ScenarioResult | None] | None = None
+        self._lifecycle: RunLifecycle | None = None
+        self._driver: TurnDriver | None = None
 
     # --- beginning and end -------------------------------------------------------------------------------------------
 
@@ -136,44 +137,74 @@ class ScenarioExecutor:
         return result
 
     async def perform(self) -> ScenarioResult:
-        """Like :meth:`run`, but a failure is kept in ``self.failure`` and the result says what came of the run."""
+        """Like :meth:`run`, but a failure is kept in ``self.failure`` and is part of the result."""
         if self._playing:
             raise ScriptError(f"the scenario '{self.name}' is being played already: prepare one for each run at once")
         self._playing = True
         try:
             self.reset()
-            return await perform(self)
+            return await self.lifecycle.run(self._play, self.driver.abandon)
         finally:
             self._playing = False
 
     def reset(self) -> None:
         """Begin a new run: new ids, no messages, turn 0."""
-        self.failure = self.termination = self._background = None
-        self._performance = Performance.begin(self.setup, self, self.listeners)
-        self._stage = self._performance.stage
+        self._lifecycle = RunLifecycle(self.setup, self, self.listeners)
+        person = _ask_person if self.config.debug and not self.config.headless else None
+        self._driver = TurnDriver(self._lifecycle.conversation, person=person, on_delta=self.on_delta)
+
+    async def _play(self) -> Conclusion:
+        conversation, driver = self.conversation, self.driver
+        ended_by: ScenarioResult | None = None
+        for index, step in enumerate(self.script):
+            conversation.journal.append(StepStarted(index=index, name=step_name(step)))
+            ended_by = await _step(step, conversation.state)
+            if ended_by is not None:
+                break
+        ended_by = await driver.drain() or ended_by
+        await conversation.check_conversation()
+        return conclude(conversation.view, ended_by, driver.termination)
+
+    async def give_up(self) -> None:
+        """Close the journal of a run whose thread does not answer: it was cancelled. Safe from any thread."""
+        if self._lifecycle is not None:
+            await self._lifecycle.give_up()
 
     @property
-    def performance(self) -> Performance:
-        """The run in progress."""
-        if self._performance is None:
+    def failure(self) -> BaseException | None:
+        """The exception that the run ended with, if it did."""
+        return self._lifecycle.failure if self._lifecycle else None
+
+    @property
+    def lifecycle(self) -> RunLifecycle:
+        """The run in progress; one is begun if there is none."""
+        if self._lifecycle is None:
             self.reset()
-        assert self._performance is not None
-        return self._performance
+        assert self._lifecycle is not None
+        return self._lifecycle
 
     @property
-    def stage(self) -> Stage:
-        """The conversation in progress; a run is begun if there is none."""
-        return self._stage or self.performance.stage
+    def driver(self) -> TurnDriver:
+        """Whose turn it is in the run in progress."""
+        if self._driver is None:
+            self.reset()
+        assert self._driver is not None
+        return self._driver
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation in progress."""
+        return self.lifecycle.conversation
 
     @property
     def state(self) -> ScenarioState:
         """The run so far."""
-        return self.stage.state
+        return self.conversation.state
 
     @property
     def journal(self) -> Journal:
         """The journal of the run in progress."""
-        return self.stage.journal
+        return self.conversation.journal
 
     @property
     def name(self) -> str:
@@ -204,8 +235,8 @@ class ScenarioExecutor:
 
     def add_message(self, message: Message, from_agent_idx: int | None = None) -> None:
         """Put a message into the conversation, by the participant of that index or by nobody."""
-        for item in _messages(message):
-            self.stage.add(item, author=from_agent_idx)
+        for item in messages_of(message, "the script"):
+            self.conversation.add(item, author=from_agent_idx)
 
     def add_messages(self, messages: Sequence[Message], from_agent_idx: int | None = None) -> None:
         """Put several messages into the conversation."""
@@ -214,31 +245,39 @@ class ScenarioExecutor:
 
     def rollback_messages_to(self, index: int) -> list[Message]:
         """Take out all messages from ``index`` on, also of mailboxes; returns them."""
-        return self.stage.roll_back(index)
+        return self.conversation.roll_back(index)
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
     async def message(self, message: Message) -> ScenarioResult | None:
         """Put a message in: as the user's or agent's part in the turn, or beside the turns for other roles."""
-        [message] = _messages(message)
+        [message] = messages_of(message, "the script")
         roles = {"user": AgentRole.USER, "assistant": AgentRole.AGENT}
         if message["role"] in roles:
-            return await self._scripted(roles[message["role"]], message)
-        ended = await self.drain()
+            return await self.driver.scripted(roles[message["role"]], message)
+        ended = await self.driver.drain()
         if ended is None:
-            self.stage.add(message)
+            self.conversation.add(message)
         return ended
 
     async def user(self, content: str | Message | None = None) -> ScenarioResult | None:
         """The user's part: this line, or what the simulated user says."""
-        return await self._scripted(AgentRole.USER, _line(content, "user"))
+        return await self.driver.scripted(AgentRole.USER, _line(content, "user"))
 
     async def agent(self, content: str | Message | None = None, *, wait: bool = True) -> ScenarioResult | None:
         """The agent's part: this line, or what the agent answers; with ``wait=False`` in the background."""
         if not wait and content is None:
-            await self._start_in_background()
+            await self.driver.start_in_background()
             return None
-        return await self._scripted(AgentRole.AGENT, _line(content, "assistant"))
+        return await self.driver.scripted(AgentRole.AGENT, _line(content, "assistant"))
+
+    async def interrupt(
+        self, content: str | Message | None = None, *, after_words: int | None = None, timeout: float = 8.0
+    ) -> ScenarioResult | None:
+        """Cut the agent off in the middle of its answer, and let the user speak at once: see ``duologue.interrupt``."""
+        if ended := await self.driver.interrupt(after_words or 1, timeout):
+            return ended
+        return await self.user(content)
 
     async def judge(
         self, criteria: Sequence[str] | None = None, *, context: str | None = None
@@ -246,37 +285,44 @@ class ScenarioExecutor:
         """Ask the judge to decide: these criteria as a checkpoint, or its own for the final verdict.
 
         Returns:
-            None if the script goes on: a checkpoint that passed, or a judge that decides nothing.
+            None if the script continues: a checkpoint that passed, or a judge that decides nothing.
         """
-        if ended := await self.drain():
-            return ended
-        await self.stage.check_turn()
-        index = await self._claim(AgentRole.JUDGE)
-        if criteria is None:
-            result = await ask_judge(self.stage, index, JudgmentRequest(context=context))
-            return result and await self._with_other_judges(result)
-        request = JudgmentRequest(criteria=list(criteria), context=context)
-        result = await ask_judge(self.stage, index, request, "checkpoint")
-        if result is None or result.success:
+        request = JudgmentRequest(criteria=None if criteria is None else list(criteria), context=context)
+        result = await self.driver.judge(request)
+        if result is None or criteria is None:
+            return result
+        if result.success:
             return None
-        view = self.stage.view
+        view = self.conversation.view
         return result.model_copy(
             update={"passed_criteria": view.passed_criteria, "failed_criteria": view.failed_criteria}
         )
 
     async def check(self, *checks: CheckLike) -> ScenarioResult | None:
         """Evaluate checks now; all of them are reported, and any that fails ends the run."""
-        if ended := await self.drain():
+        if ended := await self.driver.drain():
             return ended
-        outcomes = await self.stage.evaluate([as_check(check) for check in checks], list(self.stage.view.records))
+        outcomes = await self.evaluate(checks, list(self.conversation.view.records))
         if all(outcome.status is not CheckStatus.FAILED for outcome in outcomes):
             return None
         return ScenarioResult(success=False, verdict=Verdict.FAIL, termination=Termination.SCRIPT_END)
 
+    async def evaluate(self, checks: Sequence[CheckLike], records: list[MessageAdded]) -> list[CheckEvaluated]:
+        """Evaluate checks on these messages; each outcome is recorded, and none of them ends the run.
+
+        Raises:
+            CheckError: a check broke, or found that it could not decide.
+        """
+        return await self.conversation.evaluate([as_check(check) for check in checks], records)
+
+    async def drain(self) -> ScenarioResult | None:
+        """Wait for an agent turn that was started in the background; the result that it ended the run with, if any."""
+        return await self.driver.drain()
+
     async def proceed(
         self, turns: int | None = None, on_turn: Callback | None = None, on_step: Callback | None = None
     ) -> ScenarioResult | None:
-        """Let the conversation go on until something ends it, or for ``turns`` turns (the open one is the first).
+        """Let the conversation continue until something ends it, or for ``turns`` turns (the open one is the first).
 
         Args:
             turns: how many; None for no limit but ``max_turns``.
@@ -285,20 +331,7 @@ class ScenarioExecutor:
         """
         if not self.agents:
             raise MissingRoleError("The scenario has no agents, so there is nobody to proceed with: pass agents=[…].")
-        if ended := await self.drain():
-            return ended
-        first: int | None = None
-        while True:
-            view = self.stage.view
-            may_open = turns is None or first is None or view.turn + 1 < first + turns
-            outcome = await self._advance(may_open, on_turn)
-            first = view.turn if first is None else first
-            if outcome is None:
-                return None
-            if on_step:
-                await _call_back(on_step, self.state)
-            if isinstance(outcome, ScenarioResult):
-                return outcome
+        return await self.driver.proceed(turns, on_turn, on_step)
 
     async def step(self) -> list[Message] | ScenarioResult:
         """The next participant's part; opens a turn when one is over.
@@ -306,14 +339,14 @@ class ScenarioExecutor:
         Returns:
             The messages that it added, or the result that it ended the run with.
         """
-        ended = await self.drain()
-        before = len(self.stage.view.messages)
-        outcome = ended or await self._advance(True, None)
+        ended = await self.driver.drain()
+        before = len(self.conversation.view.messages)
+        outcome = ended or await self.driver.advance()
         if isinstance(outcome, ScenarioResult):
             return outcome
         if outcome is None:
             raise ScriptError("No result from step: the conversation is over.")
-        return self.stage.view.messages[before:]
+        return self.conversation.view.messages[before:]
 
     async def succeed(self, reasoning: str | None = None) -> ScenarioResult:
         """End the run as a pass."""
@@ -323,121 +356,6 @@ class ScenarioExecutor:
         """End the run as a fail."""
         return ScenarioResult(success=False, reasoning=reasoning or FAILED, termination=Termination.SCRIPT_END)
 
-    async def drain(self) -> ScenarioResult | None:
-        """Wait for an agent turn that was started in the background; the result that it ended the run with, if any."""
-        task = self._background
-        if task is None or task is asyncio.current_task():
-            return None
-        ended = await task
-        self._background = None
-        return ended
-
-    def give_up(self) -> None:
-        """Close the journal of a run whose thread does not answer: it was cancelled. Safe from any thread."""
-        if self._performance is not None:
-            self._performance.finish(cancelled(self._performance))
-            self._performance.announce()
-
-    async def abandon(self) -> None:
-        """Cancel an agent turn that is still in the background."""
-        task, self._background = self._background, None
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    # --- the turn loop -----------------------------------------------------------------------------------------------
-
-    async def _advance(self, may_open: bool, on_turn: Callback | None) -> ScenarioResult | Literal["went on"] | None:
-        """One participant's part; None if no more may happen."""
-        stage = self.stage
-        while (index := stage.order.next()) is None:
-            if stage.view.user_finished is not None:
-                self.termination = Termination.USER_DONE
-                return None
-            if not may_open:
-                return None
-            await self._open_turn(on_turn)
-            if stage.view.turn >= self.config.turn_limit:
-                return await self._reach_limit()
-        stage.order.use(index)
-        return await self._part(index) or "went on"
-
-    async def _open_turn(self, on_turn: Callback | None = None) -> None:
-        await self.stage.check_turn()
-        self.stage.open_turn()
-        if on_turn:
-            await _call_back(on_turn, self.state)
-
-    async def _reach_limit(self) -> ScenarioResult:
-        """The turns are used up: the judges are asked once more; without them nothing is decided."""
-        judges = self.stage.order.waiting(AgentRole.JUDGE)
-        result = await decide_now(self.stage, judges) or limit_reached(self.config.turn_limit)
-        return result.model_copy(update={"termination": Termination.MAX_TURNS})
-
-    async def _part(self, index: int) -> ScenarioResult | None:
-        """One participant's part in the turn; a result if it ends the run."""
-        agent = self.agents[index]
-        if agent.role is AgentRole.JUDGE:
-            return await self._judge_part(index)
-        if agent.role is AgentRole.USER and self.config.debug and (text := await ask_person(self.state)):
-            self.stage.add(user_message(text), stands_in_for=index)
-            return None
-        answer = await self.stage.ask(index, on_delta=self._delta_of(index))
-        if isinstance(answer, UserDone) and answer.message is None:
-            self.stage.order.seek(AgentRole.JUDGE)
-        return record_decision(self.stage, index, answer)
-
-    async def _judge_part(self, index: int) -> ScenarioResult | None:
-        await self.stage.check_turn()
-        over = self.stage.view.user_finished is not None
-        result = await ask_judge(self.stage, index, JudgmentRequest() if over else None)
-        if result is None:
-            return None
-        result = await self._with_other_judges(result)
-        return result.model_copy(update={"termination": Termination.USER_DONE}) if over else result
-
-    async def _with_other_judges(self, result: ScenarioResult) -> ScenarioResult:
-        """A judge that passes the run is not enough when others wait: all of them must."""
-        waiting = self.stage.order.waiting(AgentRole.JUDGE)
-        return await decide_now(self.stage, waiting, result) or result
-
-    async def _scripted(self, role: AgentRole, content: Message | None) -> ScenarioResult | None:
-        """A part that the script asks for: with fixed content the participant is not called."""
-        if ended := await self.drain():
-            return ended
-        index = await self._claim(role, content)
-        if content is None:
-            return await self._part(index)
-        self.stage.add(content, stands_in_for=index)
-        return None
-
-    async def _claim(self, role: AgentRole, content: Message | None = None) -> int:
-        """The participant whose part is next for this role; a new turn is opened if this one has none left."""
-        order = self.stage.order
-        index = order.seek(role)
-        if index is None and any(agent.role is role for agent in self.agents):
-            await self._open_turn()
-            index = order.seek(role)
-        if index is None:
-            raise MissingRoleError(_missing(role, content))
-        order.use(index)
-        return index
-
-    async def _start_in_background(self) -> None:
-        if self._background is not None:
-            raise ScriptError(
-                "An agent turn is already in flight: a step that waits, such as duologue.user(), must come between two "
-                "duologue.agent(wait=False)."
-            )
-        index = await self._claim(AgentRole.AGENT)
-        self._background = asyncio.get_running_loop().create_task(self._part(index))
-
-    def _delta_of(self, index: int) -> Callable[[str], None] | None:
-        tell = self.on_delta
-        if tell is None or self.agents[index].role is not AgentRole.AGENT:
-            return None
-        return lambda text: tell(self.stage, index, text)
-
 
 def _proceed(state: ScenarioState) -> Awaitable[ScenarioResult | None]:
     return state.executor.proceed()
@@ -446,31 +364,30 @@ def _proceed(state: ScenarioState) -> Awaitable[ScenarioResult | None]:
 _proceed.__name__ = "proceed"
 
 
-def _line(content: str | Message | None, role: str) -> Message | None:
-    if isinstance(content, str):
-        return {"role": role, "content": content}
-    return None if content is None else _messages(content)[0]
-
-
-def _messages(value: object) -> list[Message]:
-    answer = normalise(value, AgentRole.USER, "the script")
-    return answer if isinstance(answer, list) else []
-
-
-def _missing(role: AgentRole, content: Message | None) -> str:
-    given = f" with content `{content.get('content')}`" if content else ""
-    wanted = {
-        AgentRole.USER: "a duologue.UserSimulatorAgent()",
-        AgentRole.AGENT: "your agent",
-        AgentRole.JUDGE: "a duologue.JudgeAgent()",
-    }
-    return (
-        f"Cannot generate a message for role `{role.value}`{given}, because no agent with this role was found: add "
-        f"{wanted[role]} to the scenario's `agents` list."
+async def _step(step: ScriptStep, state: ScenarioState) -> ScenarioResult | None:
+    value = step(state)
+    if inspect.isawaitable(value):
+        value = await value
+    if value is None or isinstance(value, ScenarioResult):
+        return value
+    raise ScriptError(
+        f"the script step '{step_name(step)}' returned a {type(value).__name__}; expected None to continue or a "
+        "ScenarioResult to end the run"
     )
 
 
-async def _call_back(callback: Callback, state: ScenarioState) -> None:
-    value = callback(state)
-    if inspect.isawaitable(value):
-        await value
+def _line(content: str | Message | None, role: str) -> Message | None:
+    if isinstance(content, str):
+        return {"role": role, "content": content}
+    return None if content is None else messages_of(content, "the script")[0]
+
+
+async def _ask_person(_: ScenarioState) -> str:
+    """What the person at the terminal types as the user; '' for Enter and at the end of input."""
+    return await asyncio.to_thread(_read_line)
+
+
+def _read_line() -> str:
+    sys.stdout.write(PROMPT)
+    sys.stdout.flush()
+    return sys.stdin.readline().strip()

@@ -1,20 +1,30 @@
-"""Who wants to know of every run in this process: the pytest plugin, reports of your own.
+"""Who looks on at runs: observers of every run of this process, and the instrument that a tracer installs.
 
-Part of the explicit default configuration, like ``ScenarioConfig.default_config``; nothing is registered by itself.
+Both are part of the explicit default configuration, like ``ScenarioConfig.default_config``; nothing registers itself.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     # The pytest plugin registers itself here at every start of pytest: this module must cost nothing to import.
+    from duologue.context import Clock
     from duologue.conversation.result import ScenarioResult
+    from duologue.conversation.state import ScenarioState
+    from duologue.journal.events import Entry
     from duologue.journal.journal import Journal
+    from duologue.settings import ScenarioConfig
+
+T = TypeVar("T")
 
 logger = logging.getLogger("duologue.observers")
+
+CURRENT_RUN: ContextVar[ScenarioState | None] = ContextVar("duologue_run", default=None)
+"""The run that the code of the moment belongs to; None outside of one."""
 
 RunObserver = Callable[["ScenarioResult", "Journal"], None]
 """Called after every run, also after those that raise; a failure in it is logged and changes nothing."""
@@ -34,10 +44,53 @@ def remove_observer(observer: RunObserver) -> None:
     _observers = tuple(item for item in _observers if item != observer)
 
 
-def tell_observers(result: ScenarioResult, journal: Journal) -> None:
+def notify_observers(result: ScenarioResult, journal: Journal) -> None:
     """A run has finished."""
     for observer in _observers:
         try:
             observer(result, journal)
         except Exception:
             logger.exception("an observer of runs failed")
+
+
+class RunWatch(Protocol):
+    """Looks on at one run: at its journal, and at each call of a participant while it lasts."""
+
+    def __call__(self, entry: Entry) -> None:
+        """One more event in the journal."""
+        ...
+
+    async def around(self, participant: int, call: Awaitable[T]) -> T:
+        """Wait for this call of that participant; give back or raise what it does."""
+        ...
+
+
+Instrument = Callable[["Clock"], RunWatch]
+"""Makes the watch of a run that is about to begin, which takes its time from that clock."""
+
+_instrument: Instrument | None = None
+
+
+def install(instrument: Instrument | None) -> None:
+    """Have every run that begins from now on looked on at; None for no longer."""
+    global _instrument  # noqa: PLW0603 - the default configuration of the process
+    _instrument = instrument
+
+
+def installed() -> bool:
+    """Whether runs are looked on at."""
+    return _instrument is not None
+
+
+def watch_for(config: ScenarioConfig, clock: Clock) -> RunWatch | None:
+    """The watch of a run that is about to begin; None unless tracing is on or this configuration asks for it."""
+    if config.observability is not None:
+        _set_up_tracing(config.observability)
+    return _instrument(clock) if _instrument else None
+
+
+def _set_up_tracing(options: object) -> None:
+    """Tracing stands above the engine, which does not depend on it: it is found by its entry point."""
+    from duologue.config.entry_points import load_registered
+
+    load_registered("duologue.instruments", "observability")(options)

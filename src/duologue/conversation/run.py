@@ -5,19 +5,24 @@ All three take what :func:`prepare` takes; they differ in where the conversation
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.checking import CheckLike
+from duologue.conversation.conversation import Conversation
 from duologue.conversation.executor import ScenarioExecutor
-from duologue.conversation.result import ScenarioResult
+from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.setup import ScriptStep
-from duologue.conversation.streaming import StreamChunk, chunks_of
 from duologue.conversation.threads import in_worker_thread
+from duologue.errors import ConfigurationError
+from duologue.journal.events import Entry, MessageAdded
+from duologue.messages import Message
 from duologue.models.budget import Budget
 from duologue.models.cassette import CassetteMode
 from duologue.settings import effective_config
@@ -39,6 +44,7 @@ def prepare(
     *,
     checks: Sequence[CheckLike] = (),
     record: str | Path | None = None,
+    resume: bool = False,
     seed: int | None = None,
     agent_timeout: float | None = None,
     model_timeout: float | None = None,
@@ -64,6 +70,9 @@ def prepare(
         checks: functions ``(state) -> bool | None`` or checks of the catalogue, evaluated by code at the end; any that
             fails, fails the run.
         record: a ``.jsonl`` file for the journal, or a folder that gets one file per run.
+        resume: continue the run that the journal at ``record`` holds: nothing that it has an answer to is asked again,
+            and a run that had come to its end is only read. Without such a file, the run starts from its beginning; it
+            also does when an agent cannot continue (see :attr:`AgentAdapter.resumable`).
         seed: every random choice derives from it; None for a fresh one, which the result names.
         agent_timeout, model_timeout: seconds for one call of the agent (60), of a model (120).
         run_timeout: seconds for the whole run; None for no limit.
@@ -87,6 +96,11 @@ def prepare(
         model_timeout=model_timeout,
         run_timeout=run_timeout,
     )
+    if resume and (config.record is None or Path(config.record).suffix != ".jsonl"):
+        raise ConfigurationError(
+            "resume=True needs the journal file of the run, such as record='refund.jsonl'; "
+            f"found record={config.record!r}"
+        )
     return ScenarioExecutor(
         name,
         description,
@@ -101,6 +115,7 @@ def prepare(
         budget=budget,
         cassette=cassette,
         cassette_mode=cassette_mode,
+        resume=resume,
     )
 
 
@@ -152,6 +167,77 @@ run = _playing(
     client, need :func:`arun`. Cancelling the wait cancels the run.""",
 )
 run.__name__ = run.__qualname__ = "run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamChunk:
+    """A piece of a running conversation.
+
+    Attributes:
+        turn: number of the turn, from 0.
+        role: role of the message that it belongs to; None on the last chunk.
+        agent: name of the participant that speaks; None for lines of the script.
+        delta: text that is new; '' where the chunk carries something else.
+        message: the whole message, on the chunk that completes it.
+        finish_reason: ``message`` when a message is complete, ``run`` on the last chunk, None for a piece of text.
+        result: the run so far; on the last chunk, the result.
+    """
+
+    turn: int
+    role: str | None
+    result: ScenarioResult
+    agent: str | None = None
+    delta: str = ""
+    message: Message | None = None
+    finish_reason: Literal["message", "run"] | None = None
+
+
+async def chunks_of(executor: ScenarioExecutor) -> AsyncGenerator[StreamChunk]:
+    """Play the scenario and yield what happens. Leaving the iteration early cancels the run."""
+    queue: asyncio.Queue[StreamChunk | None] = asyncio.Queue()
+
+    def on_delta(conversation: Conversation, index: int, text: str) -> None:
+        queue.put_nowait(
+            StreamChunk(
+                turn=conversation.view.turn,
+                role="assistant",
+                agent=conversation.agents[index].name,
+                delta=text,
+                result=result_of(conversation.view),
+            )
+        )
+
+    def on_entry(entry: Entry) -> None:
+        if isinstance(entry.event, MessageAdded):
+            queue.put_nowait(_message_chunk(executor, entry.event))
+
+    executor.on_delta = on_delta
+    executor.listeners = (*executor.listeners, on_entry)
+    task = asyncio.get_running_loop().create_task(executor.run())
+    task.add_done_callback(lambda _: queue.put_nowait(None))
+    try:
+        while (chunk := await queue.get()) is not None:
+            yield chunk
+        result = await task
+        yield StreamChunk(turn=executor.state.current_turn, role=None, finish_reason="run", result=result)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _message_chunk(executor: ScenarioExecutor, event: MessageAdded) -> StreamChunk:
+    result = result_of(executor.conversation.view)
+    so_far = result.message_ids.index(event.message_id) + 1  # an answer of several messages comes in one transition
+    return StreamChunk(
+        turn=event.turn,
+        role=event.message["role"],
+        agent=None if event.author is None else executor.agents[event.author].name,
+        message=event.message,
+        finish_reason="message",
+        result=result.model_copy(
+            update={"messages": result.messages[:so_far], "message_ids": result.message_ids[:so_far]}
+        ),
+    )
 
 
 def _streaming(preparation: Callable[P, ScenarioExecutor]) -> Callable[P, AsyncIterator[StreamChunk]]:

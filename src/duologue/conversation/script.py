@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from duologue.conversation.checking import CheckLike, as_check
-from duologue.conversation.executor import Callback, ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.state import RunControl, ScenarioState
+from duologue.conversation.turns import Callback
 from duologue.messages import Message
 
 _SHOWN = 40
@@ -44,6 +44,22 @@ def agent(content: str | Message | None = None, *, wait: bool = True) -> Step:
     With ``wait=False`` it answers in the background; the next step that waits also waits for it.
     """
     return _step(_called("agent", content), lambda executor: executor.agent(content, wait=wait))
+
+
+def interrupt(content: str | Message | None = None, *, after_words: int | None = None, timeout: float = 8.0) -> Step:
+    """The user cuts in: the agent's answer is cut off, what it has said until then stays, and the user speaks at once.
+
+    If no agent turn is in flight, one is started first. An agent that answers all at once has said nothing until then.
+
+    Args:
+        content: what the user says; None lets the simulated user speak.
+        after_words: how many words the agent may say first; None for its first sign of life.
+        timeout: seconds to wait for those words.
+    """
+    return _step(
+        _called("interrupt", content),
+        lambda control: control.interrupt(content, after_words=after_words, timeout=timeout),
+    )
 
 
 def judge(criteria: Sequence[str] | None = None, *, context: str | None = None) -> Step:
@@ -80,7 +96,7 @@ def fail(reasoning: str | None = None) -> Step:
     return _step("fail", lambda executor: executor.fail(reasoning))
 
 
-def _step(name: str, play: Callable[[ScenarioExecutor], Awaitable[ScenarioResult | None]]) -> Step:
+def _step(name: str, play: Callable[[RunControl], Awaitable[ScenarioResult | None]]) -> Step:
     def step(state: ScenarioState) -> Awaitable[ScenarioResult | None]:
         return play(state.executor)
 

@@ -17,10 +17,9 @@ from duologue.conversation.result import ScenarioResult
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError
 from duologue.journal.events import ParticipantSnapshot, RunStarted, ScenarioSnapshot
-from duologue.journal.jsonl import JsonlSink
+from duologue.journal.journal import JournalSink
 from duologue.models.budget import Budget, Ledger
 from duologue.models.cassette import Cassette, CassetteMode, cassette_path
-from duologue.models.recall import Recall
 from duologue.settings import ModelConfig, ScenarioConfig, env
 
 StepResult = ScenarioResult | None
@@ -44,7 +43,8 @@ class RunSetup:
         budget: what the model calls of this run may cost.
         ledger: what it spends from together with other runs; None for what the process may spend.
         cassette: where answers of the outside world are recorded or replayed, and how.
-        recall: what models answered before the run was cut off.
+        resume: continue the run that the journal at ``config.record`` holds, if it holds one.
+        sinks: keep the journal as well, beside the file.
     """
 
     name: str
@@ -60,9 +60,10 @@ class RunSetup:
     budget: Budget | None = None
     ledger: Ledger | None = None
     cassette: tuple[str | Path, CassetteMode] | None = None
-    recall: Recall | None = None
+    resume: bool = False
+    sinks: tuple[JournalSink, ...] = ()
 
-    def started(self, run_id: str, thread_id: str) -> RunStarted:
+    def started(self, run_id: str, thread_id: str, attempt: int = 1) -> RunStarted:
         """The frozen snapshot that the journal begins with."""
         from duologue import __version__
 
@@ -83,6 +84,7 @@ class RunSetup:
             settings=_settings_snapshot(self.config),
             seed=self.context.seed,
             duologue_version=__version__,
+            attempt=attempt,
         )
 
 
@@ -146,11 +148,6 @@ def journal_path(record: str | Path | None, run_id: str) -> Path | None:
         return None
     path = Path(record)
     return path if path.suffix == ".jsonl" else path / f"{run_id}.jsonl"
-
-
-def sinks_for(path: Path | None) -> list[JsonlSink]:
-    """The sinks of a run that is recorded at ``path``, or none."""
-    return [JsonlSink(path)] if path else []
 
 
 def cassette_for(setup: RunSetup) -> Cassette | None:

@@ -3,15 +3,112 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Protocol
 
+from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
+from duologue.journal.events import CheckEvaluated, MessageAdded
+from duologue.journal.journal import Journal
 from duologue.journal.view import RunView
 from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, tool_calls_of
 from duologue.settings import ScenarioConfig
+from duologue.vocabulary import AgentRole
 
-if TYPE_CHECKING:
-    from duologue.conversation.executor import ScenarioExecutor
+
+class Participant(Protocol):
+    """Somebody who takes part in a run."""
+
+    @property
+    def name(self) -> str:
+        """What reports and errors call it."""
+        ...
+
+    role: ClassVar[AgentRole]
+    """Its part in the conversation."""
+
+
+class RunControl(Protocol):
+    """What a step of your own may do to its run: what the steps of the same names in a script do."""
+
+    @property
+    def agents(self) -> Sequence[Participant]:
+        """The participants; their place is their index in events."""
+        ...
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the run in progress."""
+        ...
+
+    def add_message(self, message: Message, from_agent_idx: int | None = None) -> None:
+        """Put a message into the conversation, by the participant of that index or by nobody."""
+        ...
+
+    def add_messages(self, messages: Sequence[Message], from_agent_idx: int | None = None) -> None:
+        """Put several messages into the conversation."""
+        ...
+
+    def rollback_messages_to(self, index: int) -> list[Message]:
+        """Take out all messages from ``index`` on, also of mailboxes; returns them."""
+        ...
+
+    async def message(self, message: Message) -> ScenarioResult | None:
+        """See :func:`duologue.message`."""
+        ...
+
+    async def user(self, content: str | Message | None = None) -> ScenarioResult | None:
+        """See :func:`duologue.user`."""
+        ...
+
+    async def agent(self, content: str | Message | None = None, *, wait: bool = True) -> ScenarioResult | None:
+        """See :func:`duologue.agent`."""
+        ...
+
+    async def interrupt(
+        self, content: str | Message | None = None, *, after_words: int | None = None, timeout: float = 8.0
+    ) -> ScenarioResult | None:
+        """See :func:`duologue.interrupt`."""
+        ...
+
+    async def judge(
+        self, criteria: Sequence[str] | None = None, *, context: str | None = None
+    ) -> ScenarioResult | None:
+        """See :func:`duologue.judge`."""
+        ...
+
+    async def check(self, *checks: Any) -> ScenarioResult | None:
+        """See :func:`duologue.check`."""
+        ...
+
+    async def proceed(
+        self,
+        turns: int | None = None,
+        on_turn: Callable[[ScenarioState], Awaitable[None] | None] | None = None,
+        on_step: Callable[[ScenarioState], Awaitable[None] | None] | None = None,
+    ) -> ScenarioResult | None:
+        """See :func:`duologue.proceed`."""
+        ...
+
+    async def evaluate(self, checks: Sequence[Any], records: list[MessageAdded]) -> list[CheckEvaluated]:
+        """Evaluate checks on these messages; each outcome is recorded."""
+        ...
+
+    async def drain(self) -> ScenarioResult | None:
+        """Wait for an agent turn that was started in the background."""
+        ...
+
+    async def step(self) -> list[Message] | ScenarioResult:
+        """The next participant's part."""
+        ...
+
+    async def succeed(self, reasoning: str | None = None) -> ScenarioResult:
+        """See :func:`duologue.succeed`."""
+        ...
+
+    async def fail(self, reasoning: str | None = None) -> ScenarioResult:
+        """See :func:`duologue.fail`."""
+        ...
 
 
 class ScenarioState:
@@ -32,7 +129,7 @@ class ScenarioState:
         config: ScenarioConfig | None = None,
         view: RunView | None = None,
         messages: list[Message] | None = None,
-        executor: ScenarioExecutor | None = None,
+        control: RunControl | None = None,
     ) -> None:
         self.description = description
         self.thread_id = thread_id
@@ -41,7 +138,7 @@ class ScenarioState:
         if messages:
             self.view.messages.extend(messages)
         # Weak, so that a run is freed as soon as it is over and never waits for the garbage collector.
-        self._executor_ref = weakref.ref(executor) if executor else None
+        self._control = weakref.ref(control) if control else None
 
     @property
     def messages(self) -> list[Message]:
@@ -59,12 +156,12 @@ class ScenarioState:
         return [record.message_id for record in self.view.records]
 
     @property
-    def executor(self) -> ScenarioExecutor:
+    def executor(self) -> RunControl:
         """The engine that runs this conversation, for steps of your own that drive it."""
-        executor = self._executor_ref() if self._executor_ref else None
-        if executor is None:
+        control = self._control() if self._control else None
+        if control is None:
             raise ConfigurationError("This state has no run in progress, so there is no executor to drive.")
-        return executor
+        return control
 
     def add_message(self, message: Message) -> None:
         """Put a message into the conversation; every participant will be given it."""

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -133,7 +133,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
 
 
-async def in_worker_thread(start: Start[T], abandon: Callable[[], None]) -> T:
+async def in_worker_thread(start: Start[T], abandon: Callable[[], Awaitable[None]]) -> T:
     """Run the coroutine in a worker thread and wait for it without blocking this loop.
 
     When the waiting is cancelled, so is the coroutine; ``abandon`` is called if it does not end in ``CANCEL_GRACE``.
@@ -150,7 +150,7 @@ async def in_worker_thread(start: Start[T], abandon: Callable[[], None]) -> T:
         if outcome.done():
             outcome.exception()
         else:
-            abandon()
+            await abandon()
             outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
         raise
 

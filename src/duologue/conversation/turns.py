@@ -1,4 +1,4 @@
-"""Whose turn it is: the order of roles within a turn, as pure bookkeeping.
+"""Whose turn it is: the order of roles within a turn, and the driver that asks them one after the other.
 
 A turn asks USER, then AGENT, then JUDGE. Several participants of one role are all asked, in the order in which they
 were given, before the next role. Each participant is asked at most once a turn.
@@ -6,11 +6,31 @@ were given, before the next role. Each participant is asked at most once a turn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
-from duologue.vocabulary import AgentRole
+from duologue.conversation.adapter import JudgmentRequest, UserDone
+from duologue.conversation.calls import Answer
+from duologue.conversation.conversation import Call, Conversation, DecisionKind
+from duologue.conversation.result import ScenarioResult, decisions_from
+from duologue.conversation.state import ScenarioState
+from duologue.errors import MissingRoleError, ScriptError
+from duologue.messages import Message, user_message
+from duologue.vocabulary import AgentRole, Termination, Verdict
 
 ROLE_ORDER = (AgentRole.USER, AgentRole.AGENT, AgentRole.JUDGE)
+
+TERMINATIONS = {
+    AgentRole.JUDGE: Termination.JUDGED,
+    AgentRole.AGENT: Termination.AGENT_DONE,
+    AgentRole.USER: Termination.USER_DONE,
+}
+
+Callback = Callable[[ScenarioState], "None | Awaitable[None]"]
+DeltaListener = Callable[[Conversation, int, str], None]
+Part = ScenarioResult | Literal["continued"] | None
 
 
 class TurnOrder:
@@ -57,3 +77,280 @@ class TurnOrder:
             if self._roles[index] is role:
                 return index
         return None
+
+
+class TurnDriver:
+    """Asks the participants of a conversation turn by turn.
+
+    Attributes:
+        conversation: what it drives.
+        termination: why the turns ended, where no result says so.
+        on_delta: told of each piece of text that the agent under test streams.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        *,
+        person: Callable[[ScenarioState], Awaitable[str]] | None = None,
+        on_delta: DeltaListener | None = None,
+    ) -> None:
+        self.conversation = conversation
+        self.on_delta = on_delta
+        self.termination: Termination | None = None
+        self._order = TurnOrder([agent.role for agent in conversation.agents])
+        self._person = person
+        self._background: tuple[Call, asyncio.Task[ScenarioResult | None]] | None = None
+
+    async def proceed(
+        self, turns: int | None, on_turn: Callback | None, on_step: Callback | None
+    ) -> ScenarioResult | None:
+        """Let the conversation continue until something ends it, or for ``turns`` turns (the open one is the first)."""
+        if ended := await self.drain():
+            return ended
+        view = self.conversation.view
+        first: int | None = None
+        while True:
+            may_open = turns is None or first is None or view.turn + 1 < first + turns
+            outcome = await self.advance(may_open, on_turn)
+            first = view.turn if first is None else first
+            if outcome is None:
+                return None
+            if on_step:
+                await _call_back(on_step, self.conversation.state)
+            if isinstance(outcome, ScenarioResult):
+                return outcome
+
+    async def advance(self, may_open: bool = True, on_turn: Callback | None = None) -> Part:
+        """One participant's part; None if no more may happen."""
+        view = self.conversation.view
+        while (index := self._order.next()) is None:
+            if view.user_finished is not None:
+                self.termination = Termination.USER_DONE
+                return None
+            if not may_open:
+                return None
+            await self._open_turn(on_turn)
+            if view.turn >= self.conversation.setup.config.turn_limit:
+                return await self._reach_limit()
+        self._order.use(index)
+        return await self._part(index) or "continued"
+
+    async def scripted(self, role: AgentRole, content: Message | None) -> ScenarioResult | None:
+        """A part that the script asks for: with fixed content the participant is not called."""
+        if ended := await self.drain():
+            return ended
+        index = await self._claim(role, content)
+        if content is None:
+            return await self._part(index)
+        self.conversation.add(content, stands_in_for=index)
+        return None
+
+    async def judge(self, request: JudgmentRequest) -> ScenarioResult | None:
+        """Ask the judge to decide now: for the criteria of the request as a checkpoint, else for the final verdict."""
+        if ended := await self.drain():
+            return ended
+        await self.conversation.check_turn()
+        index = await self._claim(AgentRole.JUDGE)
+        if request.criteria is not None:
+            return await self._decision(index, request, "checkpoint")
+        result = await self._decision(index, request)
+        return result and await self._with_other_judges(result)
+
+    # --- turns of the agent in the background ------------------------------------------------------------------------
+
+    async def start_in_background(self) -> None:
+        """Let the agent answer while the script continues."""
+        if self._background is not None:
+            raise ScriptError(
+                "An agent turn is already in flight: a step that waits, such as duologue.user(), must come between two "
+                "duologue.agent(wait=False)."
+            )
+        index = await self._claim(AgentRole.AGENT)
+        call = self._begin(index)
+        task = asyncio.get_running_loop().create_task(self._complete(call))
+        self._background = call, task
+
+    async def drain(self) -> ScenarioResult | None:
+        """Wait for an agent turn that was started in the background; the result that it ended the run with, if any."""
+        if self._background is None or self._background[1] is asyncio.current_task():
+            return None
+        if (recorded := self.conversation.journal.recorded) is not None:
+            recorded.wake()
+        ended = await self._background[1]
+        self._background = None
+        return ended
+
+    async def interrupt(self, words: int, seconds: float) -> ScenarioResult | None:
+        """Cut the agent off once it has said that many words, or says nothing for so long.
+
+        Args:
+            words: that it may say first; an agent that does not stream says nothing before it has finished.
+            seconds: that it may take for them.
+        """
+        if self._background is None:
+            await self.start_in_background()
+        assert self._background is not None
+        call, task = self._background
+        if self.conversation.journal.recorded is None or not self.conversation.journal.recorded.has(call.id):
+            await _said(call, task, words, seconds)
+            await self.conversation.interrupt(call, task)
+        return await self.drain()
+
+    async def abandon(self) -> None:
+        """Cancel an agent turn that is still in the background."""
+        background, self._background = self._background, None
+        if background is not None and background[1] is not asyncio.current_task():
+            background[1].cancel()
+            await asyncio.gather(background[1], return_exceptions=True)
+
+    # --- parts of a turn ---------------------------------------------------------------------------------------------
+
+    async def _open_turn(self, on_turn: Callback | None = None) -> None:
+        await self.conversation.check_turn()
+        self.conversation.open_turn()
+        self._order.open()
+        if on_turn:
+            await _call_back(on_turn, self.conversation.state)
+
+    async def _reach_limit(self) -> ScenarioResult:
+        """The turns are used up: the judges are asked once more; without them nothing is decided."""
+        result = await self._decide_now(self._order.waiting(AgentRole.JUDGE))
+        limit = self.conversation.setup.config.turn_limit
+        return (result or _limit_reached(limit)).model_copy(update={"termination": Termination.MAX_TURNS})
+
+    async def _claim(self, role: AgentRole, content: Message | None = None) -> int:
+        """The participant whose part is next for this role; a new turn is opened if this one has none left."""
+        index = self._order.seek(role)
+        if index is None and any(agent.role is role for agent in self.conversation.agents):
+            await self._open_turn()
+            index = self._order.seek(role)
+        if index is None:
+            raise MissingRoleError(_missing(role, content))
+        self._order.use(index)
+        return index
+
+    async def _part(self, index: int) -> ScenarioResult | None:
+        """One participant's part in the turn; a result if it ends the run."""
+        conversation = self.conversation
+        agent = conversation.agents[index]
+        if agent.role is AgentRole.JUDGE:
+            return await self._judge_part(index)
+        if agent.role is AgentRole.USER and self._person and (text := await self._person(conversation.state)):
+            conversation.add(user_message(text), stands_in_for=index)
+            return None
+        return await self._complete(self._begin(index))
+
+    def _begin(self, index: int) -> Call:
+        on_delta = self.on_delta
+        if on_delta is None or self.conversation.agents[index].role is not AgentRole.AGENT:
+            return self.conversation.begin(index)
+        return self.conversation.begin(index, on_delta=lambda text: on_delta(self.conversation, index, text))
+
+    async def _complete(self, call: Call) -> ScenarioResult | None:
+        answer = await self.conversation.complete(call)
+        if isinstance(answer, UserDone) and answer.message is None:
+            self._order.seek(AgentRole.JUDGE)
+        return self._decided(call.index, answer)
+
+    # --- judges ------------------------------------------------------------------------------------------------------
+
+    async def _judge_part(self, index: int) -> ScenarioResult | None:
+        await self.conversation.check_turn()
+        over = self.conversation.view.user_finished is not None
+        result = await self._decision(index, JudgmentRequest() if over else None)
+        if result is None:
+            return None
+        result = await self._with_other_judges(result)
+        return result.model_copy(update={"termination": Termination.USER_DONE}) if over else result
+
+    async def _with_other_judges(self, result: ScenarioResult) -> ScenarioResult:
+        """A judge that passes the run is not enough when others wait: all of them must."""
+        return await self._decide_now(self._order.waiting(AgentRole.JUDGE), result) or result
+
+    async def _decide_now(self, judges: list[int], first: ScenarioResult | None = None) -> ScenarioResult | None:
+        """Ask these judges to decide, after ``first`` if another one has already; a pass needs all of them.
+
+        The first judge that does not pass ends the asking. None if no judge decides.
+        """
+        results = [first] if first else []
+        for index in judges:
+            if results and not results[-1].success:
+                break
+            result = await self._decision(index, JudgmentRequest())
+            if result:
+                results.append(result)
+        return _combined(results)
+
+    async def _decision(
+        self, index: int, request: JudgmentRequest | None, kind: DecisionKind = "final"
+    ) -> ScenarioResult | None:
+        """What a participant decides; None if it lets the conversation continue or is only advisory."""
+        return self._decided(index, await self.conversation.ask(index, request, kind=kind))
+
+    def _decided(self, index: int, answer: Answer) -> ScenarioResult | None:
+        if not isinstance(answer, ScenarioResult) or answer.advisory:
+            return None
+        why = answer.termination or TERMINATIONS[self.conversation.agents[index].role]
+        return answer.model_copy(update={"termination": why, "decisions": decisions_from(answer)})
+
+
+def _limit_reached(limit: int) -> ScenarioResult:
+    """The result of a run that uses up its turns when nobody decides."""
+    return ScenarioResult(
+        success=False,
+        verdict=Verdict.UNDECIDED,
+        termination=Termination.MAX_TURNS,
+        reasoning=f"Reached maximum turns ({limit}) without conclusion",
+    )
+
+
+def _combined(results: list[ScenarioResult]) -> ScenarioResult | None:
+    if len(results) < 2:
+        return results[0] if results else None
+    last = results[-1]
+    return last.model_copy(
+        update={
+            "reasoning": "\n".join(result.reasoning for result in results if result.reasoning),
+            "passed_criteria": [text for result in results for text in result.passed_criteria],
+            "failed_criteria": [text for result in results for text in result.failed_criteria],
+            "decisions": [decision for result in results for decision in result.decisions],
+        }
+    )
+
+
+def _missing(role: AgentRole, content: Message | None) -> str:
+    given = f" with content `{content.get('content')}`" if content else ""
+    wanted = {
+        AgentRole.USER: "a duologue.UserSimulatorAgent()",
+        AgentRole.AGENT: "your agent",
+        AgentRole.JUDGE: "a duologue.JudgeAgent()",
+    }
+    return (
+        f"Cannot generate a message for role `{role.value}`{given}, because no agent with this role was found: add "
+        f"{wanted[role]} to the scenario's `agents` list."
+    )
+
+
+async def _said(call: Call, task: asyncio.Task[ScenarioResult | None], words: int, seconds: float) -> None:
+    """Wait until that many words were said, the task is over or the time has passed."""
+    enough = asyncio.Event()
+
+    def heard() -> None:
+        if call.utterance.words >= words or call.utterance.said:
+            enough.set()
+
+    heard()
+    call.utterance.heard = heard
+    waiting = asyncio.ensure_future(enough.wait())
+    try:
+        await asyncio.wait({task, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        call.utterance.heard = None
+
+
+async def _call_back(callback: Callback, state: ScenarioState) -> None:
+    value = callback(state)
+    if inspect.isawaitable(value):
+        await value

@@ -1,8 +1,9 @@
 """A run is its journal: an append-only list of typed events. Everything else is a fold over it or listens to it."""
 
-from duologue.journal.events import SCHEMA_VERSION, Event
-from duologue.journal.journal import Entry, Journal, JournalSink, Listener
+from duologue.journal.events import SCHEMA_VERSION, Entry, Event, Transition
+from duologue.journal.journal import Journal, JournalSink, Listener, MemorySink
 from duologue.journal.jsonl import JournalFile, JsonlSink, read_journal
+from duologue.journal.notes import Note
 from duologue.journal.view import RunView, fold
 
 __all__ = [
@@ -14,7 +15,10 @@ __all__ = [
     "JournalSink",
     "JsonlSink",
     "Listener",
+    "MemorySink",
+    "Note",
     "RunView",
+    "Transition",
     "fold",
     "read_journal",
 ]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from duologue.journal.events import (
     CheckEvaluated,
+    Entry,
     JudgeDecided,
     MessageAdded,
     MessagesRolledBack,
     RunFinished,
     RunStarted,
 )
-from duologue.journal.journal import Entry, Listener
+from duologue.journal.journal import Listener
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.settings import ScenarioConfig
 from duologue.vocabulary import CheckStatus, Decision, Verdict

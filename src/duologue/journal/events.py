@@ -2,26 +2,37 @@
 
 Events are frozen and hold plain data only, so that a journal can be folded, written and read back without the objects
 that took part. ``SCHEMA_VERSION`` stands in the first event; see ``upgrade.py`` for reading older files.
+
+Every call that leaves the engine has a *call id* that is unique in its run: ``c3`` for the third call of a
+participant or a check, ``c3.1`` for the first model or tool that was called on its behalf. Every event names the call
+that caused it in ``call``; None means that the script did it. So what caused what is read, never guessed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, PlainSerializer, PlainValidator
 from pydantic_core import core_schema
 
+from duologue.journal.notes import Note, note_from_data, note_to_data
 from duologue.messages import Message
 from duologue.vocabulary import AgentRole, CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
 
 E = TypeVar("E")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 RawMessage = Annotated[Message, GetPydanticSchema(lambda _source, _handler: core_schema.dict_schema())]
 """A message as the adapter gave it: checked once on arrival, and never narrowed afterwards."""
 
+
+AnyNote = Annotated[Note, PlainValidator(note_from_data), PlainSerializer(note_to_data)]
+"""A note in its own type, told apart by ``kind``."""
+
+CutReason = Literal["timeout", "interrupted", "cancelled", "error"]
+"""Why a message ends before its author had finished it."""
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -69,6 +80,21 @@ class ErrorInfo(Frozen):
     who: str | None = None
     turn: int | None = None
     causes: list[str] = []
+
+    @classmethod
+    def of(cls, error: BaseException, turn: int | None = None) -> ErrorInfo:
+        """An exception and its causes as data."""
+        causes: list[str] = []
+        cause = _cause(error)
+        while cause is not None and len(causes) < 10:
+            causes.append(f"{type(cause).__name__}: {cause}")
+            cause = _cause(cause)
+        who: str | None = getattr(error, "who", None)
+        return cls(type=type(error).__name__, message=str(error), who=who, turn=turn, causes=causes)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 @_event
@@ -125,6 +151,17 @@ class RunStarted:
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     seed: int
     duologue_version: str
+    attempt: int = 1
+    """How often this run was started from its beginning, this time included."""
+
+
+@_event
+class RunResumed:
+    """The run continues here: the process that played it until now has ended."""
+
+    __pydantic_config__ = _STRICT
+
+    type: Literal["run_resumed"] = "run_resumed"
 
 
 @_event
@@ -152,7 +189,8 @@ class TurnStarted:
 class AgentCalled:
     """An adapter was called. ``delivered`` are the ids of the messages that it was given and that left its mailbox.
 
-    A call that ``failed`` leaves its mailbox as it was.
+    A call that ``failed`` leaves its mailbox as it was; ``error`` says how it failed. ``interrupted`` calls were
+    ended by the script before the adapter had finished.
     """
 
     __pydantic_config__ = _STRICT
@@ -162,14 +200,19 @@ class AgentCalled:
     turn: int
     delivered: tuple[str, ...]
     seconds: float
+    call: str = ""
     failed: bool = False
+    error: ErrorInfo | None = None
+    interrupted: bool = False
 
 
 @_event
 class MessageAdded:
     """A message joined the conversation. ``author`` is None for messages that the script put in itself.
 
-    ``stands_in_for`` is the participant whose turn the script used up with a fixed line.
+    ``stands_in_for`` is the participant whose turn the script used up with a fixed line. ``call`` is the call that made
+    the message: of a model where one wrote it word for word, else of the participant. ``cut`` is set on what was said
+    by an author that was cut off.
     """
 
     __pydantic_config__ = _STRICT
@@ -180,6 +223,8 @@ class MessageAdded:
     turn: int
     author: int | None = None
     stands_in_for: int | None = None
+    call: str | None = None
+    cut: CutReason | None = None
 
 
 @_event
@@ -191,6 +236,7 @@ class MessagesRolledBack:
     type: Literal["messages_rolled_back"] = "messages_rolled_back"
     index: int
     message_ids: list[str]
+    call: str | None = None
 
 
 @_event
@@ -204,11 +250,15 @@ class UserFinished:
     turn: int
     reason: str
     explanation: str = ""
+    call: str | None = None
 
 
 @_event
 class ModelCalled:
-    """A participant asked a model. ``response`` is the assistant message; ``seconds`` is its latency."""
+    """A participant or a check asked a model. ``response`` is the assistant message; ``seconds`` is its latency.
+
+    ``participant`` is None for checks; ``asker`` is a name for display.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -224,11 +274,19 @@ class ModelCalled:
     attempts: int = 1
     replayed: bool = False
     error: str | None = None
+    call: str = ""
+    participant: int | None = None
+    finish_reason: str | None = None
+    refusal: str | None = None
+    logprobs: tuple[dict[str, float], ...] = ()
 
 
 @_event
 class ToolCalled:
-    """A tool was run by Duologue (not by the agent itself) and answered ``result``, or failed with ``error``."""
+    """A tool was run by Duologue (not by the agent itself) and answered ``result``, or failed with ``error``.
+
+    ``call_id`` is the id that the model gave the tool call; ``content`` is what the model was sent back.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -238,8 +296,11 @@ class ToolCalled:
     call_id: str
     arguments: Any = None
     result: Any = None
+    content: Any = None
     error: str | None = None
     seconds: float = 0.0
+    call: str = ""
+    participant: int | None = None
 
 
 @_event
@@ -258,6 +319,7 @@ class CheckEvaluated:
     explanation: str = ""
     message_ids: list[str] = field(default_factory=list[str])
     details: dict[str, Any] = field(default_factory=dict[str, Any])
+    call: str = ""
 
 
 @_event
@@ -274,7 +336,10 @@ class JudgeDecided:
     decisions: list[CriterionDecision] = field(default_factory=list[CriterionDecision])
     reasoning: str | None = None
     advisory: bool = False
+    termination: Termination | None = None
     details: dict[str, Any] = field(default_factory=dict[str, Any])
+    call: str = ""
+    participant: int | None = None
 
 
 @_event
@@ -284,9 +349,14 @@ class Noted:
     __pydantic_config__ = _STRICT
 
     type: Literal["noted"] = "noted"
-    kind: str
     turn: int
-    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    note: AnyNote
+    call: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of the note, such as ``guardrail``."""
+        return self.note.kind
 
 
 @_event
@@ -309,6 +379,7 @@ class RunFinished:
 
 Event = Annotated[
     RunStarted
+    | RunResumed
     | StepStarted
     | TurnStarted
     | AgentCalled
@@ -324,3 +395,16 @@ Event = Annotated[
     Field(discriminator="type"),
 ]
 """Any event; on disk told apart by ``type``."""
+
+
+class Entry(NamedTuple):
+    """An event in its place. ``(run_id, seq)`` is unique; ``at`` is seconds since 1970 UTC."""
+
+    run_id: str
+    seq: int
+    at: float
+    event: Event
+
+
+Transition = tuple[Entry, ...]
+"""The entries of events that were appended at once: kept whole or not at all."""

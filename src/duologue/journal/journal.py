@@ -1,52 +1,77 @@
-"""The journal of one run: append an event, and the view, the sinks and the listeners all learn of it.
+"""The journal of one run: append what happened, and the view, the listeners and the sinks all learn of it.
 
-A *sink* keeps events (a file, later a database): if it fails, the run fails, because a run that cannot be recorded did
-not happen. A *listener* only looks (a live transcript, a progress bar, spans): if it fails, that is logged once.
+A *transition* is what happened at once: one or more events that are recorded whole or not at all. Appending one is
+synchronous and in memory. :meth:`Journal.flush` makes everything that was appended durable; the engine awaits it before
+each call that leaves the process and at the end of the run, so a process that is killed loses at most the answer to the
+call that was in flight.
+
+A *sink* keeps transitions (a file, later a database): if it fails, the run fails, because a run that cannot be recorded
+did not happen. A *listener* only looks (a live transcript, a progress bar, spans): if it fails, that is logged once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import JournalError
-from duologue.journal.events import Event, RunFinished
+from duologue.journal.events import Entry, Event, RunResumed, Transition
+from duologue.journal.recorded import RecordedRun
 from duologue.journal.view import RunView
 
 logger = logging.getLogger("duologue.journal")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An event in its place. ``(run_id, seq)`` is unique; ``at`` is seconds since 1970 UTC."""
-
-    run_id: str
-    seq: int
-    at: float
-    event: Event
-
-
 class JournalSink(Protocol):
-    """Keeps entries."""
+    """Keeps transitions."""
 
-    def write(self, entry: Entry) -> None:
-        """Keep this entry before returning."""
+    async def write(self, transitions: Sequence[Transition]) -> None:
+        """Keep all of these, each whole or not at all, in their order, before returning.
+
+        Raises:
+            JournalError: they cannot be kept.
+        """
         ...
 
-    def close(self) -> None:
-        """The journal is complete."""
+    async def close(self) -> None:
+        """The journal is complete, or is given up."""
         ...
+
+
+class MemorySink:
+    """Keeps transitions in memory."""
+
+    def __init__(self) -> None:
+        self.transitions: list[Transition] = []
+        self.closed = False
+
+    async def write(self, transitions: Sequence[Transition]) -> None:
+        """Keep them."""
+        self.transitions.extend(transitions)
+
+    async def close(self) -> None:
+        """Nothing more will come."""
+        self.closed = True
 
 
 Listener = Callable[[Entry], None]
 
 
 class Journal:
-    """Append-only; knows its own view. Appending after the run has finished is an error."""
+    """Append-only; knows its own view. Appending after the run has finished is an error.
+
+    Args:
+        run_id: of the run.
+        clock: dates the entries.
+        sinks: keep what is appended.
+        listeners: told of every entry.
+        recorded: what an interrupted run has recorded already. Until all of it has been repeated, what is appended is
+            compared with it and not written again.
+    """
 
     def __init__(
         self,
@@ -55,35 +80,85 @@ class Journal:
         clock: Clock | None = None,
         sinks: Sequence[JournalSink] = (),
         listeners: Iterable[Listener] = (),
+        recorded: RecordedRun | None = None,
     ) -> None:
         self.run_id = run_id
         self.entries: list[Entry] = []
         self.view = RunView()
+        self.recorded = recorded
+        """The recorded run that is being repeated; None in a run from the beginning, and once all of it is repeated."""
         self._clock = clock or SystemClock()
         self._sinks = tuple(sinks)
         self._listeners = list(listeners)
+        self._pending: list[Transition] = []
         self._lock = threading.Lock()
+        self._flushing: asyncio.Lock | None = None
+        self._failure: JournalError | None = None
 
-    def append(self, event: Event) -> Entry:
-        """Record an event; returns it with its number and time.
+    def append(self, *events: Event) -> Entry:
+        """Record what happened at once; returns the entry of the last event.
 
         Raises:
-            JournalError: the run has finished, or a sink could not keep the event.
+            JournalError: the run has finished.
+            ResumeError: a resumed run does something else than it did before.
         """
+        if self.recorded is not None:
+            if self._repeated(self.recorded, events):
+                return self.entries[-1]
+            self.recorded = None
+            self.append(RunResumed())
         with self._lock:
             if self.view.finished is not None:
-                raise JournalError(f"run {self.run_id} has finished; '{event.type}' cannot be added to its journal")
-            entry = Entry(self.run_id, len(self.entries), self._clock.now(), event)
-            for sink in self._sinks:
-                sink.write(entry)
-            self.entries.append(entry)
-            self.view.apply(event, entry.at)
+                raise JournalError(f"run {self.run_id} has finished; '{events[0].type}' cannot be added to its journal")
+            at, seq = self._clock.now(), len(self.entries)
+            transition = tuple(Entry(self.run_id, seq + place, at, event) for place, event in enumerate(events))
+            self.entries.extend(transition)
+            for event in events:
+                self.view.apply(event, at)
+            if self._sinks:
+                self._pending.append(transition)
         if self._listeners:
-            self._tell(entry)
-        if isinstance(event, RunFinished):
+            self._tell(transition)
+        return transition[-1]
+
+    def restore(self, transitions: Iterable[Transition]) -> None:
+        """Take in what was recorded of a run that had come to its end."""
+        for transition in transitions:
+            self._take(transition)
+
+    def stop_repeating(self) -> None:
+        """The run ends. If that is before all was repeated that was recorded, the record stays as it is."""
+        if self.recorded is not None:
+            if not self.recorded.repeated:
+                self._sinks = ()
+            self.recorded = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether something was appended that is not durable yet."""
+        return bool(self._pending)
+
+    async def flush(self) -> None:
+        """Make everything durable that was appended so far: one write for each sink.
+
+        Raises:
+            JournalError: a sink could not keep it.
+        """
+        if not self._pending:
+            return
+        if self._flushing is None:
+            self._flushing = asyncio.Lock()
+        async with self._flushing:
+            await self._write()
+
+    async def close(self) -> None:
+        """Flush, and close the sinks. Also for a run whose own event loop does not answer any more."""
+        try:
+            if self._pending:
+                await self._write()
+        finally:
             for sink in self._sinks:
-                sink.close()
-        return entry
+                await sink.close()
 
     @property
     def finished(self) -> bool:
@@ -94,10 +169,66 @@ class Journal:
         """Tell this listener of every event from now on."""
         self._listeners.append(listener)
 
-    def _tell(self, entry: Entry) -> None:
+    async def recorded_outcome(self, call: str) -> Transition | None:
+        """What the call came to in the recorded run that is being repeated; None if it has to be made.
+
+        Raises:
+            ResumeError: the resumed run does something else than it did before.
+        """
+        recorded = self.recorded
+        if recorded is None:
+            return None
+        recorded.begin(call)
+        while recorded.has(call):
+            transitions, outcome = recorded.advance(call)
+            for transition in transitions:
+                self._take(transition)
+            if outcome is not None:
+                return outcome
+            await recorded.wait(call)
+        return None
+
+    async def caught_up(self) -> None:
+        """Wait until all that was recorded is repeated: what is new comes after it.
+
+        Raises:
+            ResumeError: it is not repeated.
+        """
+        if self.recorded is not None:
+            await self.recorded.wait(None)
+
+    async def _write(self) -> None:
+        if self._failure is not None:  # what comes after a gap would make the journal unreadable
+            raise self._failure
+        with self._lock:
+            transitions, self._pending = self._pending, []
+        for sink in self._sinks:
+            try:
+                await sink.write(transitions)
+            except JournalError as error:
+                self._failure = error
+                raise
+
+    def _repeated(self, recorded: RecordedRun, events: Sequence[Event]) -> bool:
+        """Whether these events are what was recorded; False once all that was recorded is repeated."""
+        transitions, repeated = recorded.repeat(events)
+        for transition in transitions:
+            self._take(transition)
+        return repeated
+
+    def _take(self, transition: Transition) -> None:
+        """What was recorded before and is repeated now."""
+        self.entries.extend(transition)
+        for entry in transition:
+            self.view.apply(entry.event, entry.at)
+        if self._listeners:
+            self._tell(transition)
+
+    def _tell(self, transition: Transition) -> None:
         for listener in tuple(self._listeners):
             try:
-                listener(entry)
+                for entry in transition:
+                    listener(entry)
             except Exception:
                 logger.exception("a listener of run %s failed and is left out from here on", self.run_id)
                 self._listeners.remove(listener)

@@ -21,6 +21,7 @@ from duologue.journal.events import (
     ModelCalled,
     Noted,
     RunFinished,
+    RunResumed,
     RunStarted,
     StepStarted,
     ToolCalled,
@@ -45,6 +46,8 @@ class RunView:
         turn: number of the open turn, from 0.
         turns: how many turns there were in which something was said.
         checkpoint_decisions: what checkpoints have decided, compiled into the final result.
+        messages_added: how many messages there ever were, those that were taken back included.
+        resumes: how often the run was continued after its process had ended.
     """
 
     started: RunStarted | None = None
@@ -67,6 +70,8 @@ class RunView:
     usage: Usage = _NOTHING
     cost: float = 0.0
     unpriced_calls: int = 0
+    messages_added: int = 0
+    resumes: int = 0
 
     def apply(self, event: Event, at: float = 0.0) -> None:
         """Take one more event into account."""
@@ -102,6 +107,8 @@ class RunView:
                 self.agent_seconds = [0.0] * len(event.participants)
             case RunFinished():
                 self.finished = event
+            case RunResumed():
+                self.resumes += 1
 
     @property
     def checkpoint_decisions(self) -> list[CriterionDecision]:
@@ -134,6 +141,7 @@ class RunView:
 
     def _add(self, event: MessageAdded) -> None:
         self.turns = event.turn + 1
+        self.messages_added += 1
         self.records.append(event)
         self.messages.append(event.message)
         for index, box in enumerate(self.mailboxes):

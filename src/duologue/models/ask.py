@@ -2,7 +2,7 @@
 
 Whatever a participant asks a model goes through here. In order: the call is set aside in the budget, answered by the
 run's cassette or by the model within its timeout, settled, and written into the journal whether it succeeded or not.
-A run that goes on where another was cut off is first answered from the journal of that one.
+A run that is resumed is answered from its own journal as far as that goes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError
+from duologue import errors
+from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError, ResumeError
 from duologue.journal.events import ModelCalled, Usage
+from duologue.journal.journal import Journal
 from duologue.messages import assistant_message
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
 from duologue.models.budget import Amount, Reservation, tokens_at_most
@@ -26,7 +28,7 @@ from duologue.models.prices import cost_beforehand
 from duologue.models.scope import RunScope
 from duologue.models.tokens import estimate_tokens
 
-T = TypeVar("T")
+T = TypeVar("T", ModelAnswer, Completion)
 
 _ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
 
@@ -52,7 +54,7 @@ async def ask(model: Model, request: ModelRequest, scope: RunScope) -> ModelAnsw
         to_data=answer_as_data,
         from_data=answer_from_data,
         seen_as=lambda answer: answer,
-        recalled=lambda answer: answer,
+        recorded=answer_of,
     )
     return await _put(question, scope)
 
@@ -84,7 +86,7 @@ async def ask_completion(
         to_data=_completion_as_data,
         from_data=_completion_from_data,
         seen_as=lambda completion: _completion_as_answer(model.name, completion),
-        recalled=None if logprobs else _completion_recalled,
+        recorded=_completion_of,
     )
     return await _put(question, scope)
 
@@ -120,7 +122,7 @@ class _Question(Generic[T]):
         live: asks the model.
         to_data, from_data: the answer on a cassette, and back.
         seen_as: the answer as the journal shows it.
-        recalled: the answer from what a journal shows; None where that is not enough.
+        recorded: the answer that a journal holds.
     """
 
     model: Model
@@ -130,18 +132,17 @@ class _Question(Generic[T]):
     to_data: Callable[[T], dict[str, Any]]
     from_data: Callable[[dict[str, Any]], T]
     seen_as: Callable[[T], ModelAnswer]
-    recalled: Callable[[ModelAnswer], T] | None
+    recorded: Callable[[ModelCalled], T]
 
 
 async def _put(question: _Question[T], scope: RunScope) -> T:
+    call, journal = scope.next_call(), scope.journal
+    if journal is not None:
+        if journal.recorded is not None and (known := await _recorded(journal, call, question, scope)) is not None:
+            return known
+        if journal.pending:
+            await journal.flush()
     started = scope.context.clock.monotonic()
-    if scope.recall is not None and question.recalled is not None:
-        known = scope.recall.take(_digest(question.data))
-        if known is not None:
-            if scope.ledger is not None:
-                scope.ledger.count_earlier(_amount(known))
-            _record(question, known, scope, replayed=True)
-            return question.recalled(known)
     reservation = _set_aside(question, scope)
     try:
         answer = await _answer(question, scope)
@@ -149,13 +150,45 @@ async def _put(question: _Question[T], scope: RunScope) -> T:
         if reservation:
             reservation.release()
         if isinstance(error, ModelError):
-            _record_failure(question, scope, scope.context.clock.monotonic() - started, error)
+            await _record(_failed(question, call, scope, scope.context.clock.monotonic() - started, error), scope)
         raise
     seen = question.seen_as(answer)
     if reservation:
-        reservation.settle(_amount(seen))
-    _record(question, seen, scope)
-    return answer
+        reservation.settle(Amount(money=seen.cost or 0.0, tokens=seen.usage.total_tokens))
+    await _record(_answered(question, call, scope, seen), scope)
+    return replace(answer, call=call) if journal is not None else answer
+
+
+async def _recorded(journal: Journal, call: str, question: _Question[T], scope: RunScope) -> T | None:
+    """The answer that the run had before it was interrupted; None if it had none.
+
+    Raises:
+        ModelError: the model failed then.
+        ResumeError: something else was asked then.
+    """
+    outcome = await journal.recorded_outcome(call)
+    if outcome is None:
+        return None
+    event = outcome[0].event
+    if not isinstance(event, ModelCalled) or event.request_digest != _digest(question.data):
+        raise ResumeError(
+            f"the run cannot be resumed: call {call} of {scope.who} does not ask {question.model.name} what it asked "
+            "before the run was interrupted"
+        )
+    if event.error is not None:
+        raise _error_of(event)
+    if scope.ledger is not None:
+        scope.ledger.count_earlier(Amount(money=event.cost or 0.0, tokens=event.usage.total_tokens))
+    if scope.cassette is not None:
+        scope.cassette.pass_over("model", question.data)
+    return replace(question.recorded(event), call=call)
+
+
+def _error_of(event: ModelCalled) -> ModelError:
+    """The failure that was recorded, in its own class."""
+    name, _, text = (event.error or "").partition(": ")
+    found = getattr(errors, name, ModelError)
+    return (found if isinstance(found, type) and issubclass(found, ModelError) else ModelError)(text, model=event.model)
 
 
 async def _answer(question: _Question[T], scope: RunScope) -> T:
@@ -200,41 +233,58 @@ def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
     return ledger.reserve(Amount(money=price, tokens=read + written))
 
 
-def _amount(seen: ModelAnswer) -> Amount:
-    return Amount(money=seen.cost or 0.0, tokens=seen.usage.total_tokens)
-
-
-def _record(question: _Question[T], seen: ModelAnswer, scope: RunScope, *, replayed: bool = False) -> None:
+async def _record(event: ModelCalled, scope: RunScope) -> None:
     if scope.journal is None:
         return
-    scope.journal.append(
-        ModelCalled(
-            asker=scope.who,
-            turn=scope.turn,
-            model=seen.model or question.model.name,
-            request_digest=_digest(question.data),
-            response=seen.message,
-            usage=seen.usage,
-            cost=seen.cost,
-            seconds=seen.seconds,
-            attempts=seen.attempts,
-            replayed=replayed,
-        )
+    if scope.journal.recorded is not None:
+        await scope.journal.caught_up()
+    scope.journal.append(event)
+
+
+def _answered(question: _Question[Any], call: str, scope: RunScope, seen: ModelAnswer) -> ModelCalled:
+    return ModelCalled(
+        asker=scope.who,
+        turn=scope.turn,
+        model=seen.model or question.model.name,
+        request_digest=_digest(question.data),
+        response=seen.message,
+        usage=seen.usage,
+        cost=seen.cost,
+        seconds=seen.seconds,
+        attempts=seen.attempts,
+        call=call,
+        participant=scope.participant,
+        finish_reason=seen.finish_reason,
+        refusal=seen.refusal,
+        logprobs=seen.logprobs,
     )
 
 
-def _record_failure(question: _Question[T], scope: RunScope, seconds: float, error: ModelError) -> None:
-    if scope.journal is None:
-        return
-    scope.journal.append(
-        ModelCalled(
-            asker=scope.who,
-            turn=scope.turn,
-            model=question.model.name,
-            request_digest=_digest(question.data),
-            seconds=seconds,
-            error=f"{type(error).__name__}: {error}",
-        )
+def _failed(question: _Question[Any], call: str, scope: RunScope, seconds: float, error: ModelError) -> ModelCalled:
+    return ModelCalled(
+        asker=scope.who,
+        turn=scope.turn,
+        model=question.model.name,
+        request_digest=_digest(question.data),
+        seconds=seconds,
+        error=f"{type(error).__name__}: {error}",
+        call=call,
+        participant=scope.participant,
+    )
+
+
+def answer_of(event: ModelCalled) -> ModelAnswer:
+    """The answer that was recorded in a journal."""
+    return ModelAnswer(
+        message=event.response or assistant_message(""),
+        usage=event.usage,
+        cost=event.cost,
+        seconds=event.seconds,
+        model=event.model,
+        attempts=event.attempts,
+        finish_reason=event.finish_reason,
+        refusal=event.refusal,
+        logprobs=event.logprobs,
     )
 
 
@@ -246,8 +296,11 @@ def _completion_from_data(data: dict[str, Any]) -> Completion:
     return _COMPLETION.validate_python(data)
 
 
-def _completion_recalled(answer: ModelAnswer) -> Completion:
-    return Completion(text=answer.text, usage=answer.usage, cost=answer.cost, seconds=answer.seconds)
+def _completion_of(event: ModelCalled) -> Completion:
+    answer = answer_of(event)
+    return Completion(
+        text=answer.text, usage=answer.usage, cost=answer.cost, seconds=answer.seconds, logprobs=answer.logprobs
+    )
 
 
 def _completion_as_answer(model: str, completion: Completion) -> ModelAnswer:
@@ -257,6 +310,7 @@ def _completion_as_answer(model: str, completion: Completion) -> ModelAnswer:
         cost=0.0,
         seconds=completion.seconds,
         model=model,
+        logprobs=completion.logprobs,
     )
 
 

@@ -60,6 +60,8 @@ class ModelAnswer:
         attempts: requests that were sent, the successful one included.
         finish_reason: ``stop``, ``length``, ``tool_calls``, ``content_filter`` or None.
         refusal: the provider's refusal text, when the model declined to answer.
+        logprobs: for each token written, the log probability of every candidate that was asked for, by its text.
+        call: id of the call in the journal of the run, where there is one.
     """
 
     message: RawMessage
@@ -70,6 +72,8 @@ class ModelAnswer:
     attempts: int = 1
     finish_reason: str | None = None
     refusal: str | None = None
+    logprobs: tuple[dict[str, float], ...] = ()
+    call: str = ""
 
     @property
     def text(self) -> str:
@@ -106,6 +110,7 @@ class Completion:
         cost: US dollars; None where no price is known.
         seconds: from sending the request to its full answer.
         logprobs: for each token written, the log probability of every candidate that was asked for, by its text.
+        call: id of the call in the journal of the run, where there is one.
     """
 
     text: str
@@ -113,6 +118,7 @@ class Completion:
     cost: float | None = None
     seconds: float = 0.0
     logprobs: tuple[dict[str, float], ...] = ()
+    call: str = ""
 
 
 @runtime_checkable

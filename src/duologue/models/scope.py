@@ -7,12 +7,14 @@ outside the process goes through it, so that each call is timed, counted, record
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 
 from duologue.context import Context
+from duologue.journal.events import Noted
 from duologue.journal.journal import Journal
+from duologue.journal.notes import Note
 from duologue.models.budget import Ledger
 from duologue.models.cassette import Cassette
-from duologue.models.recall import Recall
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
 
 
@@ -28,7 +30,7 @@ class RunScope:
         model_timeout: seconds that one model call may take.
         ledger: the budget that calls are paid from; None where nothing is limited.
         cassette: what the outside world's answers are recorded on or replayed from; None asks the world.
-        recall: what models answered before the run was cut off; None for a run from the beginning.
+        call: id of the call in progress, such as ``c3``; '' outside of one.
     """
 
     context: Context = field(default_factory=Context)
@@ -38,9 +40,28 @@ class RunScope:
     model_timeout: float = DEFAULT_MODEL_TIMEOUT
     ledger: Ledger | None = None
     cassette: Cassette | None = None
-    recall: Recall | None = None
+    call: str = ""
+    _numbers: count[int] = field(default_factory=lambda: count(1), repr=False, compare=False)
+
+    def for_call(self, call: str) -> RunScope:
+        """The same scope during another call of its participant."""
+        scope = object.__new__(RunScope)  # half the time of dataclasses.replace, once for every call of a run
+        scope.__dict__.update(self.__dict__)
+        scope.__dict__["call"] = call
+        scope.__dict__["_numbers"] = count(1)
+        return scope
+
+    def next_call(self) -> str:
+        """The id of the next call that is made on behalf of this one: ``c3.1``, then ``c3.2``."""
+        number = next(self._numbers)
+        return f"{self.call}.{number}" if self.call else f"x{number}"
 
     @property
     def turn(self) -> int:
         """Number of the open turn."""
         return self.journal.view.turn if self.journal else 0
+
+    def note(self, note: Note) -> None:
+        """Put a note of the call in progress into the journal, if there is one."""
+        if self.journal is not None:
+            self.journal.append(Noted(turn=self.journal.view.turn, note=note, call=self.call or None))

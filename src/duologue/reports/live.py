@@ -24,7 +24,7 @@ from duologue.reports.progress import STOPPING, run_line
 from duologue.suites.execution.observers import Observer
 
 if TYPE_CHECKING:
-    from duologue.journal.journal import Entry
+    from duologue.journal.events import Entry
     from duologue.messages import Message
     from duologue.suites.plan.cases import Plan, TestCase
     from duologue.suites.results.execution import ExecutionResult

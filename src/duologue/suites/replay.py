@@ -14,18 +14,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.checking import Check, CheckLike, FunctionCheck, as_check
+from duologue.conversation.conversation import Conversation
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.setup import ScriptStep
-from duologue.conversation.stage import Stage
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, ScriptError, SuiteError
-from duologue.journal.events import Event, MessageAdded, MessagesRolledBack, ParticipantSnapshot, TurnStarted
+from duologue.journal.events import (
+    AgentCalled,
+    Event,
+    MessageAdded,
+    MessagesRolledBack,
+    ModelCalled,
+    Noted,
+    ParticipantSnapshot,
+    ToolCalled,
+    TurnStarted,
+    UserFinished,
+)
 from duologue.journal.journal import Listener
 from duologue.models.budget import Budget, Ledger
 from duologue.settings import ScenarioConfig, effective_config
@@ -362,7 +373,7 @@ def _of_turns(check: CheckLike) -> Check:
 
 def _script(recording: Recording, judged: bool) -> list[ScriptStep]:
     async def play_recording(state: ScenarioState) -> None:
-        await _play(recording, state.executor.stage)
+        await _play(recording, cast("ScenarioExecutor", state.executor).conversation)
 
     async def judge(state: ScenarioState) -> ScenarioResult | None:
         return await state.executor.judge()
@@ -370,22 +381,35 @@ def _script(recording: Recording, judged: bool) -> list[ScriptStep]:
     return [play_recording, judge] if judged else [play_recording]
 
 
-async def _play(recording: Recording, stage: Stage) -> None:
+async def _play(recording: Recording, conversation: Conversation) -> None:
     for place, event in enumerate(recording.events):
         if place in recording.looks:
-            await stage.check_turn()
-        await _put(event, stage)
+            await conversation.check_turn()
+        await _put(event, conversation)
 
 
-async def _put(event: Event, stage: Stage) -> None:
-    """One more event. Messages and turns go through the stage, which counts them as it always does."""
+async def _put(event: Event, conversation: Conversation) -> None:
+    """One more event. Messages and turns go through the conversation, which counts them as it always does."""
     match event:
         case MessageAdded():
-            stage.add(event.message, author=event.author, stands_in_for=event.stands_in_for)
+            conversation.add(
+                event.message,
+                author=event.author,
+                stands_in_for=event.stands_in_for,
+                call=_recorded_call(event.call),
+                cut=event.cut,
+            )
         case TurnStarted():
-            await stage.check_turn()
-            stage.open_turn()
+            await conversation.check_turn()
+            conversation.open_turn()
         case MessagesRolledBack():
-            stage.roll_back(event.index)
+            conversation.roll_back(event.index)
+        case AgentCalled() | ModelCalled() | ToolCalled() | UserFinished() | Noted():
+            conversation.journal.append(changed(event, call=_recorded_call(event.call)))
         case _:
-            stage.journal.append(event)
+            conversation.journal.append(event)
+
+
+def _recorded_call(call: str | None) -> str:
+    """The id of a call that was recorded, told apart from the calls of today's judges."""
+    return f"r{call}" if call else ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from duologue.journal.events import CheckEvaluated, JudgeDecided, Noted, ParticipantSnapshot
+from duologue.journal.notes import AttackAttempted, AttackInjected, AttackNote, AttackScored, AttackTakenBack
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -119,28 +120,31 @@ class Attacks:
 
     def attributes(self, note: Noted) -> dict[str, AttributeValue]:
         """What the span of the call that left this note has to say because of it; {} for most notes."""
-        attack = self._attacks.get(note.data.get("participant", -1))
+        found = note.note
+        if not isinstance(found, AttackNote) or found.participant is None:
+            return {}
+        attack = self._attacks.get(found.participant)
         if attack is None:
             return {}
-        match note.kind:
-            case "red_team.score":
-                attack.last_score = note.data["score"]
-            case "red_team.backtrack":
+        match found:
+            case AttackScored():
+                attack.last_score = found.score
+            case AttackTakenBack():
                 attack.took_back = True
                 attack.backtracks += 1
-            case "red_team.attempt" if not note.data["scripted"]:
-                return _attempt(attack, note.data)
-            case "red_team.injection":
-                return {"red_team.injection.technique": note.data["technique"]}
+            case AttackAttempted() if not found.scripted:
+                return _attempt(attack, found)
+            case AttackInjected():
+                return {"red_team.injection.technique": found.technique}
             case _:
                 pass
         return {}
 
 
-def _attempt(attack: _Attack, data: dict[str, Any]) -> dict[str, AttributeValue]:
-    details, turn = attack.details, data["turn"]
+def _attempt(attack: _Attack, note: AttackAttempted) -> dict[str, AttributeValue]:
+    details, turn = attack.details, note.turn
     total = details.get("total_turns", turn)
-    attack.parse_failures += data["parse_failed"]
+    attack.parse_failures += note.parse_failed
     found: dict[str, AttributeValue] = {
         "red_team.turn": turn,
         "red_team.total_turns": total,
@@ -149,15 +153,15 @@ def _attempt(attack: _Attack, data: dict[str, Any]) -> dict[str, AttributeValue]
         "red_team.target": details.get("target", ""),
         "red_team.did_backtrack": attack.took_back,
         "red_team.backtracks_remaining": max(0, details.get("max_backtracks", 0) - attack.backtracks),
-        "red_team.reasoning.parse_failed": data["parse_failed"],
+        "red_team.reasoning.parse_failed": note.parse_failed,
         "red_team.parse_failure_count": attack.parse_failures,
-        "red_team.progress_bucket" if details.get("phase_kind") == "progress" else "red_team.phase": data["phase"],
-        "red_team.chosen_technique_ids": list(data["techniques"]),
+        "red_team.progress_bucket" if details.get("phase_kind") == "progress" else "red_team.phase": note.phase,
+        "red_team.chosen_technique_ids": list(note.techniques),
     }
     if attack.last_score is not None:
         found["red_team.last_response_score"] = attack.last_score
-    for name, key in (("observation", "observation"), ("strategy", "reasoning")):
-        if data[key]:
-            found[f"red_team.reasoning.{name}"] = data[key]
+    for name, text in (("observation", note.observation), ("strategy", note.reasoning)):
+        if text:
+            found[f"red_team.reasoning.{name}"] = text
     attack.took_back = False
     return found

@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from duologue.context import Clock
 from duologue.journal.events import (
     CheckEvaluated,
+    Entry,
     JudgeDecided,
     ModelCalled,
     Noted,
@@ -27,7 +28,6 @@ from duologue.journal.events import (
     ToolCalled,
     TurnStarted,
 )
-from duologue.journal.journal import Entry
 from duologue.models.names import parse_name
 from duologue.tracing import attributes as names
 from duologue.tracing.attributes import Attacks, evaluations_of

@@ -9,7 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from duologue.conversation.instrument import install, installed
+from duologue.conversation.observers import install, installed
 from duologue.errors import ConfigurationError, MissingExtraError
 from duologue.tracing.attributes import SCOPE
 from duologue.tracing.collector import SpanCollector, SpanRecord

@@ -25,6 +25,7 @@ from duologue.journal.events import (
     Usage,
     UserFinished,
 )
+from duologue.journal.notes import make_note
 from duologue.messages import ContentPart, Message, tool_call
 from duologue.transcripts.documents import Node
 from duologue.transcripts.recording import Recording
@@ -110,11 +111,11 @@ class RecordingBuilder:
         """What the agent was told; once, however often it was sent."""
         if text and text not in self._prompts:
             self._prompts.append(text)
-            self.note("prompt", {"task": None, "text": text})
+            self.note("prompt", {"text": text})
 
     def note(self, kind: str, data: Mapping[str, Any]) -> None:
         """Something else that is worth keeping."""
-        self.events.append(Noted(kind=kind, turn=self._turn, data=dict(data)))
+        self.events.append(Noted(turn=self._turn, note=make_note(kind, data)))
 
     def turn_to(self, turn: int) -> None:
         """Begin turns until this one is open."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journal_notes import note_fields
 
 import duologue
 from duologue.agents.native import Blueprint, PromptAgent
@@ -51,7 +52,7 @@ class Rehearsal:
         return [event for event in self.events if isinstance(event, ModelCalled)]
 
     def noted(self, kind: str) -> list[dict[str, Any]]:
-        return [note.data for note in self.notes if note.kind == kind]
+        return [note_fields(note.note) for note in self.notes if note.kind == kind]
 
 
 @dataclass

@@ -55,7 +55,7 @@ async def test_the_next_turn_has_the_prompt_and_the_tools_of_the_new_state(flowi
 async def test_notes_where_it_stands(flowing: Any) -> None:
     run = await flowing.play(["Hello.", go("Close", context="Done."), "Bye.", "Still bye."], "a", "b", "c")
     assert run.noted("workflow.state") == [{"state": "intake", "terminal": False}]
-    moved = {"from": "intake", "to": "done", "event": "Close", "terminal": True, "context": "Done."}
+    moved = {"origin": "intake", "target": "done", "event": "Close", "terminal": True, "context": "Done."}
     assert run.noted("workflow.transition") == [moved]
     assert [note.turn for note in run.notes if note.kind == "workflow.transition"] == [1]
     assert run.model.requests[-1].tools == ()
@@ -77,7 +77,7 @@ async def test_an_unknown_event_is_told_with_those_that_are_valid(flowing: Any) 
 async def test_one_transition_a_turn(flowing: Any) -> None:
     run = await flowing.play([go("Solve"), go("Close"), "On it."])
     assert "scheduled already" in text_of(run.result.messages[4])
-    assert [data["to"] for data in run.noted("workflow.transition")] == ["work"]
+    assert [data["target"] for data in run.noted("workflow.transition")] == ["work"]
 
 
 async def test_artifacts_are_kept(flowing: Any) -> None:
@@ -137,7 +137,7 @@ def looping(**states: Any) -> WorkflowRun:
 
 def step(run: WorkflowRun, event: str) -> str:
     run.ask(TRANSITION_TOOL, {"event": event}, 0)
-    run.commit(0)
+    run.commit()
     return run.state
 
 
@@ -177,10 +177,10 @@ def test_it_is_always_in_a_state_that_its_events_lead_to(events: list[str]) -> N
             target = run.ask(TRANSITION_TOOL, {"event": event}, 0)["target_state"]
         except WorkflowFault:
             assert not valid
-            assert run.commit(0) is None
+            assert run.commit() is None
             assert run.state == before
         else:
-            noted = run.commit(0)
+            noted = run.commit()
             assert noted is not None
-            assert noted.data["from"] == before
-            assert noted.data["to"] == target == run.state
+            assert noted.origin == before
+            assert noted.target == target == run.state

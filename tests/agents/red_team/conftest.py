@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from journal_notes import note_fields
 
 import duologue
 from duologue.agents.red_team import RedTeamAgent
@@ -49,7 +50,7 @@ class Attack:
         return self.executor.journal.view.notes
 
     def noted(self, kind):
-        return [note.data for note in self.notes if note.kind == kind]
+        return [note_fields(note.note) for note in self.notes if note.kind == kind]
 
     @property
     def heard(self):

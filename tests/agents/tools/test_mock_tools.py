@@ -46,7 +46,9 @@ async def test_fixed_result_is_pretty_json_for_the_model_and_data_for_the_journa
         call_id="call_1",
         arguments={"city": "Örebro"},
         result={"city": "Örebro", "temp": 20},
+        content=answer.content,
         seconds=event.seconds,
+        call=event.call,
     )
 
 

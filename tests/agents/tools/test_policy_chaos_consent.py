@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from journal_notes import note_fields
 
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.messages import tool_call
@@ -88,7 +89,7 @@ async def test_injected_failure_is_told_and_noted(desk_of: Any, mode: Any, messa
     assert (answer.error, answer.content, answer.value) == (told, f"Error: {told}", None)
     [note] = desk.notes
     assert note.kind == "chaos"
-    assert note.data == {"tool": "search", "mode": mode, "call_id": "call_1", "probability": 1.0}
+    assert note_fields(note.note) == {"tool": "search", "mode": mode, "call_id": "call_1", "probability": 1.0}
 
 
 async def test_only_the_tool_of_the_rule_fails(desk_of: Any) -> None:
@@ -150,7 +151,7 @@ async def test_consent_is_granted_where_the_scenario_does_not_say_and_that_is_no
     assert (await desk("locate")).value == {"at": "home"}
     [note] = desk.notes
     assert note.kind == "consent"
-    assert note.data == {
+    assert note_fields(note.note) == {
         "tool": "locate",
         "call_id": "call_1",
         "answer": "grant",
@@ -162,7 +163,7 @@ async def test_consent_is_granted_where_the_scenario_does_not_say_and_that_is_no
 async def test_granted_consent_is_noted_as_given(desk_of: Any) -> None:
     desk = desk_of(asking())
     assert (await desk("locate", turn=turn(consent={"locate": "grant"}))).value == {"at": "home"}
-    assert desk.notes[0].data["assumed"] is False
+    assert desk.notes[0].note.assumed is False
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ async def test_declined_tool_did_not_work_whatever_the_model_is_told(desk_of: An
     assert answer.content == content
     assert answer.value is None
     assert desk.calls[0].error == "the user declined to let the tool locate run"
-    assert desk.notes[0].data["answer"] == "deny"
+    assert desk.notes[0].note.answer == "deny"
 
 
 async def test_question_that_nobody_answers_is_a_timeout(desk_of: Any) -> None:

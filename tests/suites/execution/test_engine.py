@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from duologue import AgentAdapter, AgentInput, read_journal
-from duologue.conversation.streaming import StreamChunk
+from duologue.conversation.run import StreamChunk
 from duologue.errors import ResultsError, SuiteError, TargetError
 from duologue.suites import (
     Agent,

@@ -137,7 +137,7 @@ async def test_a_line_of_the_script_still_stands_in_for_the_participant(tmp_path
     [recording] = read_recordings(tmp_path / "a.jsonl")
     executor = prepare_replay(recording)
     await executor.perform()
-    told = [(item.author, item.stands_in_for) for item in executor.stage.view.records]
+    told = [(item.author, item.stands_in_for) for item in executor.conversation.view.records]
     assert told == [(None, 0), (1, None)]
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 from urllib.parse import SplitResult
 
 from duologue.agents.http.completions import ContractError, StreamReader, read_body
@@ -51,8 +51,11 @@ class HttpAgent(AgentAdapter):
     """The agent under test, behind a URL.
 
     The connections of an event loop are closed when that loop shuts down, or earlier with ``await agent.aclose()`` or
-    ``async with agent:``.
+    ``async with agent:``. An interrupted run can continue with it: it is sent the whole conversation, or finds it under
+    its thread id.
     """
+
+    resumable: ClassVar[bool | None] = True
 
     def __init__(
         self,

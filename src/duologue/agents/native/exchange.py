@@ -54,6 +54,7 @@ class Exchange:
         turn: of the script; None outside one.
         history: the conversation before this turn's answers, the user's message included.
         written: what the agent has said and what its tools have answered, so far.
+        calls: which call of the model wrote which of these messages, by its place.
     """
 
     model: Model
@@ -67,6 +68,7 @@ class Exchange:
     turn: Turn | None
     history: list[Message]
     written: list[Message] = field(default_factory=list[Message])
+    calls: dict[int, str] = field(default_factory=dict[int, str])
 
     async def run(self) -> None:
         """Answer; everything that is said is in ``written``.
@@ -139,6 +141,7 @@ class Exchange:
         if calls:
             calls = self._named_apart(calls)
             message["tool_calls"] = calls
+        self.calls[len(self.written)] = answer.call
         self.written.append(message)
         return calls
 
@@ -160,7 +163,7 @@ class Exchange:
             answer = await self.tools.call(call, scope=self.scope, turn=self.turn, policy=self.instruction.policy)
         else:
             answer = answer or _failed(f"tool not found: {call['function']['name']}")
-            self._record(call, answer)
+            await self._record(call, answer)
         if isinstance(answer.content, str):
             self.written.append(tool_message(call["id"], answer.content))
         else:
@@ -190,18 +193,25 @@ class Exchange:
                 return _failed(str(fault))
         return None
 
-    def _record(self, call: ToolCall, answer: ToolAnswer) -> None:
-        if self.scope.journal is not None:
-            self.scope.journal.append(
-                ToolCalled(
-                    name=call["function"]["name"],
-                    turn=self.scope.turn,
-                    call_id=call["id"],
-                    arguments=arguments_of(call),
-                    result=answer.value,
-                    error=answer.error,
-                )
+    async def _record(self, call: ToolCall, answer: ToolAnswer) -> None:
+        journal, id = self.scope.journal, self.scope.next_call()
+        if journal is None or await journal.recorded_outcome(id) is not None:
+            return
+        if journal.recorded is not None:
+            await journal.caught_up()
+        journal.append(
+            ToolCalled(
+                name=call["function"]["name"],
+                turn=self.scope.turn,
+                call_id=call["id"],
+                arguments=arguments_of(call),
+                result=answer.value,
+                content=answer.content,
+                error=answer.error,
+                call=id,
+                participant=self.scope.participant,
             )
+        )
 
 
 def _failed(error: str) -> ToolAnswer:

@@ -36,8 +36,7 @@ async def replacement(guards: Iterable[Guard], text: str, direction: Direction, 
         if rail.direction not in {direction, "both"}:
             continue
         violation = await rail.inspect(text, direction, turn=scope.turn, scope=scope)
-        if scope.journal is not None:
-            scope.journal.append(rail.note(violation, scope.turn, direction))
+        scope.note(rail.note(violation, direction))
         if violation and instead is None and (guard.replaces or direction == "input"):
             instead = violation.replacement
     return instead

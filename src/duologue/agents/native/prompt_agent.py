@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from duologue.agents.native.blueprint import Blueprint
 from duologue.agents.native.context import Window
@@ -12,8 +12,8 @@ from duologue.agents.native.guarding import replacement
 from duologue.agents.native.instruction import Instruction
 from duologue.agents.native.workflow import WorkflowRun
 from duologue.agents.tools.session import ToolSession
-from duologue.conversation.adapter import AgentAdapter, AgentInput
-from duologue.journal.events import Noted
+from duologue.conversation.adapter import AgentAdapter, AgentInput, AttributedMessage
+from duologue.journal.notes import PromptUsed, TurnUnfinished
 from duologue.messages import Message, assistant_message, system_message, text_of, tool_calls_of, user_message
 from duologue.models.ask import ask
 from duologue.models.base import Model, ModelRequest
@@ -44,6 +44,8 @@ class PromptAgent(AgentAdapter):
     Attributes:
         turn_spec: the turn of the script that is being played; set by whoever plays it, before each call.
     """
+
+    repeats: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class PromptAgent(AgentAdapter):
             **({"workflow": list(self._blueprint.instructions)} if self._blueprint.workflow else {}),
         }
 
-    async def call(self, input: AgentInput) -> list[Message]:
+    async def call(self, input: AgentInput) -> list[Message | AttributedMessage]:
         """The agent's turn: its tool calls, their results, its answer.
 
         What was said in a turn that breaks off is noted in the journal (``turn.unfinished``).
@@ -107,7 +109,11 @@ class PromptAgent(AgentAdapter):
             self._break_off(exchange.written, scope)
             raise
         self._commit(scope)
-        return exchange.written
+        calls = exchange.calls
+        return [
+            AttributedMessage(message=message, call=calls[place]) if calls.get(place) else message
+            for place, message in enumerate(exchange.written)
+        ]
 
     async def _exchange(self, state: str, instruction: Instruction, input: AgentInput) -> Exchange:
         blueprint, scope = self._blueprint, input.scope
@@ -139,13 +145,12 @@ class PromptAgent(AgentAdapter):
         if self._workflow is None:
             self._workflow = WorkflowRun(workflow, scope.context.clock.monotonic())
             if scope.journal is not None:
-                scope.journal.append(self._workflow.entered(scope.turn))
+                scope.note(self._workflow.entered())
         return self._workflow.state
 
     def _note_prompt(self, instruction: Instruction, scope: RunScope) -> None:
         if instruction.text and instruction.text != self._told and scope.journal is not None:
-            data = {"task": instruction.task, "text": instruction.text}
-            scope.journal.append(Noted(kind=PROMPT, turn=scope.turn, data=data))
+            scope.note(PromptUsed(text=instruction.text, task=instruction.task))
         self._told = instruction.text
 
     async def _withheld(self, instruction: Instruction, input: AgentInput) -> str | None:
@@ -158,15 +163,15 @@ class PromptAgent(AgentAdapter):
         return await replacement(instruction.guards, "\n".join(said), "input", input.scope)
 
     def _commit(self, scope: RunScope) -> None:
-        change = self._workflow.commit(scope.turn) if self._workflow else None
-        if change is not None and scope.journal is not None:
-            scope.journal.append(change)
+        change = self._workflow.commit() if self._workflow else None
+        if change is not None:
+            scope.note(change)
 
     def _break_off(self, written: Sequence[Message], scope: RunScope) -> None:
         if self._workflow is not None:
             self._workflow.forget()
         if written and scope.journal is not None and not scope.journal.finished:
-            scope.journal.append(Noted(kind=UNFINISHED, turn=scope.turn, data={"messages": list(written)}))
+            scope.note(TurnUnfinished(messages=tuple(map(dict, written))))
 
     async def _summary(self, earlier: str, messages: Sequence[Message], scope: RunScope) -> str:
         """A summary by the agent's own model. It is paid for and recorded like any other call."""

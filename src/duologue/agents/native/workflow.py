@@ -11,8 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, cast
 
-from duologue.checks.workflow_checks import STATE, TRANSITION
-from duologue.journal.events import Noted
+from duologue.journal.notes import WorkflowEntered, WorkflowMoved
 from duologue.messages import JsonValue
 from duologue.models.base import ToolSpec
 from duologue.specs.suite import Workflow, WorkflowState
@@ -55,9 +54,9 @@ class WorkflowRun:
         """The state that it is in."""
         return self._workflow.states[self.state]
 
-    def entered(self, turn: int) -> Noted:
-        """The event of its beginning."""
-        return Noted(kind=STATE, turn=turn, data={"state": self.state, "terminal": self.spec.terminal})
+    def entered(self) -> WorkflowEntered:
+        """The note of its beginning."""
+        return WorkflowEntered(state=self.state, terminal=self.spec.terminal)
 
     def count_call(self, now: float) -> None:
         """A tool is called.
@@ -93,21 +92,19 @@ class WorkflowRun:
         self._next = _Next(event=event, state=target, context=str(arguments.get("context") or ""))
         return {"event": event, "status": "transition_scheduled", "target_state": target}
 
-    def commit(self, turn: int) -> Noted | None:
-        """Make the change that was asked for in this turn; the event of it, None if there was none."""
+    def commit(self) -> WorkflowMoved | None:
+        """Make the change that was asked for in this turn; the note of it, None if there was none."""
         change, self._next = self._next, None
         if change is None:
             return None
         before, self.state = self.state, change.state
         self._visits[change.state] += 1
-        data: dict[str, Any] = {
-            "from": before,
-            "to": change.state,
-            "event": change.event,
-            "terminal": self.spec.terminal,
-        }
-        return Noted(
-            kind=TRANSITION, turn=turn, data={**data, **({"context": change.context} if change.context else {})}
+        return WorkflowMoved(
+            origin=before,
+            target=change.state,
+            event=change.event,
+            terminal=self.spec.terminal,
+            context=change.context,
         )
 
     def forget(self) -> None:

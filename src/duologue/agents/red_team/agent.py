@@ -42,6 +42,7 @@ class RedTeamAgent(AgentAdapter):
     """
 
     role: ClassVar[AgentRole] = AgentRole.USER
+    repeats: ClassVar[bool] = True
 
     def __init__(
         self,

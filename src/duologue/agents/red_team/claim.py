@@ -7,7 +7,7 @@ from typing import Any
 from duologue.agents.red_team.log import AttackLog, attack_log
 from duologue.conversation.adapter import AgentInput
 from duologue.errors import SimulatorError
-from duologue.journal.events import Noted
+from duologue.journal.notes import Note, make_note
 from duologue.models.scope import RunScope
 
 
@@ -43,6 +43,7 @@ class Claim:
         # Ids may repeat, as those that count in tests do; a journal is one run's and no other's.
         same_run = input.scope.journal is self._own.journal
         if same_run and self._thread_id == input.thread_id:
+            self._own = input.scope
             return False
         in_a_run = self._own.journal is not None
         raise SimulatorError(self._refusal(same_run and in_a_run, input.thread_id), who=input.scope.who)
@@ -53,12 +54,11 @@ class Claim:
         notes = scope.journal.view.notes if scope and scope.journal else []
         return attack_log(notes, scope.participant if scope else None)
 
-    def note(self, kind: str, data: dict[str, Any]) -> Noted:
+    def note(self, kind: str, data: dict[str, Any]) -> Note:
         """Put a note into the journal, if there is one."""
         scope = self.scope or RunScope()
-        note = Noted(kind=kind, turn=scope.turn, data={"participant": scope.participant, **data})
-        if scope.journal:
-            scope.journal.append(note)
+        note = make_note(kind, {"participant": scope.participant, **data})
+        scope.note(note)
         return note
 
     def _refusal(self, mid_run: bool, thread_id: str) -> str:

@@ -12,6 +12,17 @@ from typing import Any
 
 from duologue.agents.red_team.refusals import Refusal
 from duologue.journal.events import Noted
+from duologue.journal.notes import (
+    AttackAttempted,
+    AttackInjected,
+    AttackNote,
+    AttackPlanned,
+    AttackReplied,
+    AttackScored,
+    AttackSucceeded,
+    AttackTakenBack,
+    Note,
+)
 
 PLAN = "red_team.plan"
 ATTEMPT = "red_team.attempt"
@@ -82,25 +93,23 @@ class AttackLog:
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     succeeded: int | None = None
 
-    def apply(self, note: Noted) -> None:
+    def apply(self, note: Note) -> None:
         """Take one more note into account; notes of other kinds are passed over."""
-        data = note.data
-        match note.kind:
-            case "red_team.plan":
-                self.plan = data["plan"]
-            case "red_team.attempt":
-                self.attempts.append(_attempt(data))
-            case "red_team.injection":
-                self._change(data["turn"], injection=data["technique"], sent=data["sent"])
-            case "red_team.reply":
-                refusal = Refusal(data["refusal"])
-                self._change(data["turn"], reply=data["reply"], deeds=tuple(data["deeds"]), refusal=refusal)
-            case "red_team.score":
-                self._change(data["turn"], **{name: data[name] for name in _SCORE_FIELDS})
-            case "red_team.backtrack":
-                self._change(data["turn"], backtracked=True)
-            case "attack_succeeded":
-                self.succeeded = data["turn"]
+        match note:
+            case AttackPlanned():
+                self.plan = note.plan
+            case AttackAttempted():
+                self.attempts.append(_attempt(note))
+            case AttackInjected():
+                self._change(note.turn, injection=note.technique, sent=note.sent)
+            case AttackReplied():
+                self._change(note.turn, reply=note.reply, deeds=note.deeds, refusal=Refusal(note.refusal))
+            case AttackScored():
+                self._change(note.turn, **{name: getattr(note, name) for name in _SCORE_FIELDS})
+            case AttackTakenBack():
+                self._change(note.turn, backtracked=True)
+            case AttackSucceeded():
+                self.succeeded = note.turn
             case _:
                 pass
 
@@ -140,9 +149,9 @@ _ATTEMPT_FIELDS = ("turn", "text", "raw", "scripted", "phase", "observation", "r
 _FLAGS = ("parse_failed", "attacker_refused")
 
 
-def _attempt(data: dict[str, Any]) -> Attempt:
-    values = {name: data[name] for name in (*_ATTEMPT_FIELDS, *_FLAGS)}
-    return Attempt(sent=data["text"], techniques=tuple(data["techniques"]), **values)
+def _attempt(note: AttackAttempted) -> Attempt:
+    values = {name: getattr(note, name) for name in (*_ATTEMPT_FIELDS, *_FLAGS)}
+    return Attempt(sent=note.text, techniques=note.techniques, **values)
 
 
 def attack_log(notes: Iterable[Noted], participant: int | None = None) -> AttackLog:
@@ -155,6 +164,7 @@ def attack_log(notes: Iterable[Noted], participant: int | None = None) -> Attack
     """
     log = AttackLog()
     for note in notes:
-        if participant is None or note.data.get("participant") in {None, participant}:
-            log.apply(note)
+        attack = note.note
+        if isinstance(attack, AttackNote) and (participant is None or attack.participant in {None, participant}):
+            log.apply(attack)
     return log

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from random import Random
 
 from duologue.agents.tools.answers import Occasion, ToolFault
-from duologue.journal.events import Noted
+from duologue.journal.notes import FaultInjected
 from duologue.models.scope import RunScope
 from duologue.specs.scenario import ToolFailure
 
@@ -52,9 +52,7 @@ async def disturb(occasion: Occasion, names: Collection[str], chances: Chances) 
 
 async def _happen(rule: ToolFailure, occasion: Occasion) -> None:
     scope = occasion.scope
-    if scope.journal is not None:
-        data = {"tool": rule.tool, "mode": rule.mode, "call_id": occasion.call_id, "probability": rule.probability}
-        scope.journal.append(Noted(kind="chaos", turn=scope.turn, data=data))
+    scope.note(FaultInjected(tool=rule.tool, mode=rule.mode, call_id=occasion.call_id, probability=rule.probability))
     if rule.mode == "slow":
         await scope.context.clock.sleep(SLOW_SECONDS)
     elif rule.mode == "timeout":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault
-from duologue.journal.events import Noted
+from duologue.journal.notes import ConsentGiven
 from duologue.messages import JsonValue
 from duologue.specs.prompt import Tool
 
@@ -32,11 +32,15 @@ def asking(tool: Tool, answer: Run) -> Run:
 
 def _note(tool: Tool, said: str | None, question: str | None, occasion: Occasion) -> None:
     """Keep what was answered; ``assumed`` if the scenario does not say and consent was taken for granted."""
-    journal = occasion.scope.journal
-    if journal is not None:
-        data = {"tool": tool.name, "call_id": occasion.call_id, "answer": said or "grant", "assumed": said is None}
-        told = {**data, "question": question} if question else data
-        journal.append(Noted(kind="consent", turn=occasion.scope.turn, data=told))
+    occasion.scope.note(
+        ConsentGiven(
+            tool=tool.name,
+            call_id=occasion.call_id,
+            answer=said or "grant",
+            assumed=said is None,
+            question=question or None,
+        )
+    )
 
 
 def _declined(name: str, strategy: str | None) -> ToolFault:

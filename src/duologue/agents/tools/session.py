@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,8 @@ from duologue.agents.tools.answers import (
 from duologue.agents.tools.chaos import Chances, disturb
 from duologue.agents.tools.limits import Limits
 from duologue.agents.tools.schemas import arguments_fault
-from duologue.journal.events import ToolCalled
+from duologue.errors import ResumeError
+from duologue.journal.events import Event, ToolCalled
 from duologue.messages import JsonValue, ToolCall
 from duologue.models.scope import RunScope
 from duologue.specs.scenario import ToolPolicy, Turn
@@ -66,6 +68,13 @@ class ToolSession:
         clock = occasion.scope.context.clock
         started = clock.monotonic()
         arguments = _arguments(call)
+        id, journal = occasion.scope.next_call(), occasion.scope.journal
+        if journal is not None and journal.recorded is not None:
+            outcome = await journal.recorded_outcome(id)
+            if outcome is not None:
+                with suppress(ToolFault):  # limits, chances and tools of this process come to be as they were
+                    await self._run(call, arguments, occasion, policy, recorded=True)
+                return _recorded_answer(outcome[0].event, call)
         try:
             result = await self._run(call, arguments, occasion, policy)
         except ToolFault as fault:
@@ -75,11 +84,17 @@ class ToolSession:
             )
         else:
             answer = ToolAnswer(content=content_of(result), value=result.value, seconds=clock.monotonic() - started)
-        _record(call, arguments, answer, occasion.scope)
+        await _record(call, id, arguments, answer, occasion.scope)
         return answer
 
     async def _run(
-        self, call: ToolCall, arguments: dict[str, JsonValue] | None, occasion: Occasion, policy: ToolPolicy | None
+        self,
+        call: ToolCall,
+        arguments: dict[str, JsonValue] | None,
+        occasion: Occasion,
+        policy: ToolPolicy | None,
+        *,
+        recorded: bool = False,
     ) -> Result:
         name = call["function"]["name"]
         tool = self._toolbox.find(name)
@@ -93,6 +108,8 @@ class ToolSession:
             raise arguments_fault(name, f"expected a JSON object; found {call['function']['arguments'][:200]!r}")
         if tool.arguments is not None:
             tool.arguments.check_arguments(arguments)
+        if recorded and tool.outside:
+            return Result(value=None)
         result = await _played(tool, arguments, occasion)
         if tool.results is None:
             return result
@@ -102,6 +119,8 @@ class ToolSession:
 
 async def _played(tool: Prepared, arguments: dict[str, JsonValue], occasion: Occasion) -> Result:
     """From the run's cassette if it has one and the tool reaches outside, else from the tool."""
+    if tool.outside and occasion.scope.journal is not None:
+        await occasion.scope.journal.flush()
     cassette = occasion.scope.cassette
     if cassette is None or not tool.outside:
         return await tool.run(arguments, occasion)
@@ -124,9 +143,25 @@ def _arguments(call: ToolCall) -> dict[str, JsonValue] | None:
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else None
 
 
-def _record(call: ToolCall, arguments: dict[str, JsonValue] | None, answer: ToolAnswer, scope: RunScope) -> None:
+def _recorded_answer(event: Event, call: ToolCall) -> ToolAnswer:
+    """The answer that the tool gave before the run was interrupted.
+
+    Raises:
+        ResumeError: another tool was called then.
+    """
+    name = call["function"]["name"]
+    if not isinstance(event, ToolCalled) or event.name != name:
+        raise ResumeError(f"the run cannot be resumed: it calls the tool '{name}' now, which it did not do then")
+    return ToolAnswer(content=event.content, value=event.result, error=event.error, seconds=event.seconds)
+
+
+async def _record(
+    call: ToolCall, id: str, arguments: dict[str, JsonValue] | None, answer: ToolAnswer, scope: RunScope
+) -> None:
     if scope.journal is None:
         return
+    if scope.journal.recorded is not None:
+        await scope.journal.caught_up()
     function = call["function"]
     scope.journal.append(
         ToolCalled(
@@ -135,7 +170,10 @@ def _record(call: ToolCall, arguments: dict[str, JsonValue] | None, answer: Tool
             call_id=call["id"],
             arguments=function["arguments"] if arguments is None else arguments,
             result=answer.value,
+            content=answer.content,
             error=answer.error,
             seconds=answer.seconds,
+            call=id,
+            participant=scope.participant,
         )
     )

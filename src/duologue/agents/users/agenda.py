@@ -92,6 +92,7 @@ class AgendaUser(AgentAdapter):
     """
 
     role: ClassVar[AgentRole] = AgentRole.USER
+    repeats: ClassVar[bool] = True
 
     def __init__(
         self,

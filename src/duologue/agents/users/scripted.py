@@ -30,6 +30,7 @@ class ScriptedUser(AgentAdapter):
     """
 
     role: ClassVar[AgentRole] = AgentRole.USER
+    repeats: ClassVar[bool] = True
 
     def __init__(self, lines: Sequence[UserLine], *, done_after: bool = True, name: str | None = None) -> None:
         self._lines = tuple(lines)

@@ -101,6 +101,7 @@ class UserSimulatorAgent(AgentAdapter):
     """
 
     role: ClassVar[AgentRole] = AgentRole.USER
+    repeats: ClassVar[bool] = True
 
     def __init__(
         self,

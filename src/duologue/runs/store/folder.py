@@ -16,7 +16,7 @@ from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.media import MEDIA
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.case_run import JOURNALS, PARTIAL
+from duologue.suites.runner.case_run import JOURNALS
 
 
 class ResultFolder(Observer):
@@ -72,7 +72,7 @@ def refuse_used(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove the results of an execution from a folder, and nothing else."""
-    for pattern in (f"{RUNS}/*.json", f"{JOURNALS}/*.jsonl", f"{JOURNALS}/*{PARTIAL}", f"{MEDIA}/*", INDEX, LAUNCH):
+    for pattern in (f"{RUNS}/*.json", f"{JOURNALS}/*.jsonl", f"{JOURNALS}/*.jsonl.*", f"{MEDIA}/*", INDEX, LAUNCH):
         for path in folder.glob(pattern):
             path.unlink()
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from duologue.errors import ConfigurationError
-from duologue.journal.events import AgentCalled, MessageAdded, ModelCalled, UserFinished
-from duologue.journal.journal import Entry
+from duologue.journal.events import AgentCalled, Entry, MessageAdded, ModelCalled, UserFinished
 from duologue.journal.jsonl import read_journal
 from duologue.journal.view import RunView
 from duologue.messages import Message

@@ -18,7 +18,6 @@ from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, decoded_plan, deco
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.case_run import JOURNALS, PARTIAL
 from duologue.vocabulary import RunStatus
 
 
@@ -81,7 +80,7 @@ class Unfinished:
 def unfinished(folder: Path) -> Unfinished:
     """What was run in a folder, and which runs of it are over.
 
-    Runs that were cancelled are run again. The journal of a run that is not over is put aside as ``….partial``.
+    Runs that were cancelled are continued, like those that have no result.
 
     Raises:
         ConfigurationError: the folder holds no execution.
@@ -95,8 +94,6 @@ def unfinished(folder: Path) -> Unfinished:
         run = read_run(folder, run_id) if path.exists() else None
         if run is not None and run.status is not RunStatus.CANCELLED:
             known.append(run)
-        else:
-            _put_aside(folder / JOURNALS / f"{run_id}.jsonl")
     return Unfinished(id=data["id"], path=data["path"], plan=plan, known=tuple(known))
 
 
@@ -242,11 +239,6 @@ def _times(runs: Sequence[RunResult], launch: Path) -> tuple[datetime, float]:
     first = min(start for start, _ in began)
     last = max(start + timedelta(seconds=seconds) for start, seconds in began)
     return first, (last - first).total_seconds()
-
-
-def _put_aside(journal: Path) -> None:
-    if journal.exists():
-        journal.replace(journal.with_name(journal.name + PARTIAL))
 
 
 def _json(path: Path) -> dict[str, Any]:

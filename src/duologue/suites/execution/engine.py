@@ -45,7 +45,7 @@ from duologue.suites.runner.python_agents import MakeAgent, agent_maker
 
 if TYPE_CHECKING:
     from duologue.agents.tools.toolbox import Toolbox
-    from duologue.conversation.streaming import StreamChunk
+    from duologue.conversation.run import StreamChunk
     from duologue.models.mock.file import ResponseFile
     from duologue.suites.replay import RecordingIndex
 

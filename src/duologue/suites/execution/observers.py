@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from duologue.journal.journal import Entry
+from duologue.journal.events import Entry
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult

@@ -13,26 +13,25 @@ from duologue.conversation.verdict import NOTHING_TO_GO_BY
 from duologue.journal.events import (
     AgentCalled,
     CheckEvaluated,
+    Entry,
     MessageAdded,
     ModelCalled,
     Noted,
     RunStarted,
     TurnStarted,
 )
-from duologue.journal.journal import Entry
+from duologue.journal.notes import GuardrailApplied, PromptUsed, SimulatedUser, WorkflowEntered, WorkflowMoved
 from duologue.journal.view import RunView
 from duologue.messages import Message, tool_calls_of
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.media import media_of
 from duologue.suites.results.run import GuardrailResult, MessageResult, RunResult, Spent, WorkflowResult
-from duologue.suites.runner.users import SIMULATED
 from duologue.vocabulary import AgentRole, CheckStatus, Scope
 
 UNJUDGED = (
     "Nothing decides about this conversation: the scenario has no criteria, and no check was decided. Give it some."
 )
 """The reason of a run that is undecided because nothing was asked of it."""
-_STATE, _TRANSITION, _PROMPT = "workflow.state", "workflow.transition", "prompt"
 
 
 def run_result(
@@ -68,7 +67,7 @@ def run_result(
         reasoning=UNJUDGED if result.reasoning == NOTHING_TO_GO_BY else result.reasoning,
         error=result.error,
         messages=messages,
-        system_prompts=tuple(str(note.data.get("text", "")) for note in view.notes if note.kind == _PROMPT),
+        system_prompts=tuple(note.note.text for note in view.notes if isinstance(note.note, PromptUsed)),
         checks=tuple(view.checks),
         judgements=tuple(view.judgements),
         decisions=tuple(result.decisions),
@@ -156,12 +155,15 @@ class _Ledger:
         return AgentRole.JUDGE
 
     def _note(self, event: Noted) -> None:
-        if event.kind == SIMULATED:
-            self.personas.append(event.data.get("persona"))
-        elif event.kind == _STATE:
-            self._state = str(event.data.get("state"))
-        elif event.kind == _TRANSITION:
-            self._next_state = str(event.data.get("to"))
+        match event.note:
+            case SimulatedUser() as note:
+                self.personas.append(note.persona)
+            case WorkflowEntered() as note:
+                self._state = note.state
+            case WorkflowMoved() as note:
+                self._next_state = note.target
+            case _:
+                pass
 
     def _message(self, event: MessageAdded) -> None:
         if event.author is None:
@@ -234,17 +236,17 @@ def _message(record: MessageAdded, seen: _Ledger) -> MessageResult:
 
 
 def _workflow(notes: Iterable[Noted]) -> WorkflowResult | None:
-    entered = [note for note in notes if note.kind in {_STATE, _TRANSITION}]
+    entered = [(note.turn, note.note) for note in notes if isinstance(note.note, (WorkflowEntered, WorkflowMoved))]
     if not entered:
         return None
-    last = entered[-1]
+    last = entered[-1][1]
     return WorkflowResult(
-        state=str(last.data.get("to") if last.kind == _TRANSITION else last.data.get("state")),
-        complete=bool(last.data.get("terminal")),
+        state=last.target if isinstance(last, WorkflowMoved) else last.state,
+        complete=last.terminal,
         transitions=tuple(
-            {key: note.data.get(key) for key in ("from", "to", "event")} | {"turn": note.turn}
-            for note in entered
-            if note.kind == _TRANSITION
+            {"from": note.origin, "to": note.target, "event": note.event, "turn": turn}
+            for turn, note in entered
+            if isinstance(note, WorkflowMoved)
         ),
     )
 
@@ -264,19 +266,19 @@ def guardrail_results(
             wanted.update((str(item.get("type")), check.turn) for item in seen if not item.get("passed"))
             if check.scope is Scope.CONVERSATION:
                 wanted.update((str(item.get("type")), -1) for item in seen if not item.get("passed"))
-    return tuple(_result(note, wanted, tolerated) for note in notes if note.kind == GUARDRAIL)
+    return tuple(_result(note, wanted, tolerated) for note in notes if isinstance(note.note, GuardrailApplied))
 
 
 def _result(note: Noted, wanted: set[tuple[str, int]], tolerated: frozenset[str]) -> GuardrailResult:
-    data = note.data
-    type_ = str(data.get("type", ""))
-    passed = bool(data.get("passed"))
-    expected = not passed and (type_ in tolerated or (type_, note.turn) in wanted or (type_, -1) in wanted)
+    found = note.note
+    assert isinstance(found, GuardrailApplied)
+    type_ = found.type
+    expected = not found.passed and (type_ in tolerated or (type_, note.turn) in wanted or (type_, -1) in wanted)
     return GuardrailResult(
         type=type_,
-        direction=str(data.get("direction", "output")),
+        direction=found.direction,
         turn=note.turn,
-        passed=passed,
-        explanation=str(data.get("explanation") or ""),
+        passed=found.passed,
+        explanation=found.explanation,
         expected=expected,
     )

@@ -13,13 +13,10 @@ from duologue.agents.tools.toolbox import Toolbox
 from duologue.config.problems import nearest
 from duologue.context import Clock, Context, RandomIds
 from duologue.conversation.executor import ScenarioExecutor
-from duologue.conversation.streaming import StreamChunk, chunks_of
+from duologue.conversation.run import StreamChunk, chunks_of
 from duologue.errors import ConfigurationError, DuologueError
-from duologue.journal.events import ErrorInfo
-from duologue.journal.journal import Entry
-from duologue.journal.jsonl import read_journal
+from duologue.journal.events import Entry, ErrorInfo
 from duologue.models.budget import Ledger
-from duologue.models.recall import Recall
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Suite
 from duologue.suites.plan.cases import TestCase
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from duologue.suites.replay import RecordingIndex
 
 JOURNALS = "journals"
-PARTIAL = ".partial"
 """Appended to the name of a journal that breaks off, once its run is started again."""
 OnEvent = Callable[[TestCase, Entry], None]
 
@@ -200,16 +196,9 @@ class CaseRunner:
             context=Context(clock=execution.clock, ids=CaseIds(run_id, execution.clock), seed=case.seed),
             budget=execution.options.run_budget,
             ledger=execution.ledger,
-            recall=self._recall(run_id) if execution.options.resuming and case.kind == "scenario" else None,
+            resume=execution.options.resuming and execution.journals is not None,
             listeners=(lambda entry: on_event(case, entry),) if on_event else (),
         )
-
-    def _recall(self, run_id: str) -> Recall | None:
-        """What models answered in a run of this name that was cut off."""
-        partial = (self.execution.journals or Path()) / f"{run_id}.jsonl{PARTIAL}"
-        if not partial.exists():
-            return None
-        return Recall(entry.event for entry in read_journal(partial).entries)
 
     def _config(self, setup: Setup) -> ScenarioConfig:
         options = self.execution.options
@@ -222,12 +211,12 @@ class CaseRunner:
         return base.model_copy(update=changes)
 
     def _result(self, case: TestCase, setup: Setup, executor: ScenarioExecutor) -> RunResult:
-        stage = executor.stage
-        execution, run_id = self.execution, stage.journal.run_id
+        journal = executor.journal
+        execution, run_id = self.execution, journal.run_id
         result = run_result(
             case,
-            stage.journal.entries,
-            stage.view,
+            journal.entries,
+            journal.view,
             journal=f"{JOURNALS}/{run_id}.jsonl" if execution.journals else None,
             description=setup.description,
             labels=setup.labels,

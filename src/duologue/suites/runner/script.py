@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from duologue.conversation.checking import Check
-from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.state import RunControl, ScenarioState
 from duologue.messages import Message
 from duologue.specs.scenario import Turn
 from duologue.vocabulary import CheckStatus, Termination, Verdict
@@ -56,8 +55,8 @@ class TurnStep:
             return await executor.user(self.line) or await self._heard(executor)
         return await self._simulated(executor)
 
-    async def _simulated(self, executor: ScenarioExecutor) -> ScenarioResult | None:
-        view = executor.stage.view
+    async def _simulated(self, executor: RunControl) -> ScenarioResult | None:
+        view = executor.journal.view
         for _ in range(self.turn.most_exchanges):
             done_before, said = view.user_finished, len(view.records)
             ended = await executor.user()
@@ -69,14 +68,14 @@ class TurnStep:
                 return ended
         return None
 
-    async def _heard(self, executor: ScenarioExecutor) -> ScenarioResult | None:
+    async def _heard(self, executor: RunControl) -> ScenarioResult | None:
         """The agent's part of the turn, and what the checks say of it."""
         ended = await executor.agent()
         if not self.checks:
             return ended
-        stage = executor.stage
-        records = [record for record in stage.view.records if record.turn == stage.view.turn]
-        outcomes = await stage.evaluate(self.checks, records)
+        view = executor.journal.view
+        records = [record for record in view.records if record.turn == view.turn]
+        outcomes = await executor.evaluate(self.checks, records)
         if ended is None and self.stop and any(item.status is CheckStatus.FAILED for item in outcomes):
             return ScenarioResult(
                 success=False, verdict=Verdict.FAIL, termination=Termination.SCRIPT_END, reasoning=STOPPED

@@ -9,7 +9,7 @@ from duologue.config.problems import nearest
 from duologue.config.templates import render
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
-from duologue.journal.events import Noted
+from duologue.journal.notes import SimulatedUser
 from duologue.messages import Message
 from duologue.models.ask import ask
 from duologue.models.base import ModelRequest
@@ -22,7 +22,6 @@ from duologue.vocabulary import AgentRole
 if TYPE_CHECKING:
     from duologue.models.mock.model import MockModel
 
-SIMULATED = "simulated_user"
 """Kind of the note that says who spoke for the user: persona, simulator and model."""
 
 
@@ -37,6 +36,7 @@ class SuiteUser(AgentAdapter):
     """
 
     role: ClassVar[AgentRole] = AgentRole.USER
+    repeats: ClassVar[bool] = True
 
     def __init__(self, models: SuiteModels, scenario: Scenario, *, persona: str | None, region: str) -> None:
         self.turn_spec: Turn | None = None
@@ -69,9 +69,7 @@ class SuiteUser(AgentAdapter):
 
     def _note(self, input: AgentInput, persona: str | None, simulator: str | None) -> None:
         if input.scope.journal is not None:
-            data = {"persona": persona, "simulator": simulator}
-            turn = input.scenario_state.current_turn
-            input.scope.journal.append(Noted(kind=SIMULATED, turn=turn, data=data))
+            input.scope.note(SimulatedUser(persona=persona, simulator=simulator))
 
     def _simulator(self, turn: Turn | None) -> str | None:
         if turn and turn.simulator:
@@ -119,6 +117,7 @@ class LineReader(AgentAdapter):
     """Says what a response file has for the user. What is written there is said, whatever it sounds like."""
 
     role: ClassVar[AgentRole] = AgentRole.USER
+    repeats: ClassVar[bool] = True
 
     def __init__(self, model: MockModel) -> None:
         self._model = model

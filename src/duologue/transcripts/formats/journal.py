@@ -8,12 +8,13 @@ judges and checks made; they are facts about the old verdict.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from duologue.errors import JournalError
 from duologue.journal.events import (
     AgentCalled,
     CheckEvaluated,
+    Entry,
     Event,
     MessageAdded,
     MessagesRolledBack,
@@ -26,7 +27,6 @@ from duologue.journal.events import (
     TurnStarted,
     UserFinished,
 )
-from duologue.journal.journal import Entry
 from duologue.journal.jsonl import read_journal
 from duologue.messages import Message
 from duologue.transcripts.documents import Document, Node
@@ -39,8 +39,16 @@ FORMAT = "journal"
 
 
 def is_journal(document: Document) -> bool:
-    """Lines that begin with ``run_started``."""
-    return document.rows is not None and document.first.at("type").value == "run_started"
+    """Lines that begin with ``run_started``, alone or as the first event of a transition."""
+    if document.rows is None:
+        return False
+    first: object = document.first.value
+    if not isinstance(first, dict):
+        return False
+    line = cast("dict[str, Any]", first)
+    events: object = line.get("events")
+    event: object = cast("list[object]", events)[0] if isinstance(events, list) and events else line
+    return isinstance(event, dict) and cast("dict[str, Any]", event).get("type") == "run_started"
 
 
 def read_own_journal(document: Document) -> list[Recording]:

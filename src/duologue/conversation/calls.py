@@ -1,0 +1,381 @@
+"""One call of one participant: its timeout, its answer in one form, its failures in our terms."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar, cast
+
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from duologue.conversation.adapter import (
+    AgentAdapter,
+    AgentInput,
+    AgentSession,
+    AttributedMessage,
+    CallSession,
+    Piece,
+    UserDone,
+)
+from duologue.conversation.result import ScenarioResult
+from duologue.errors import (
+    AgentError,
+    AgentReturnError,
+    AgentTimeoutError,
+    BudgetExceededError,
+    ConfigurationError,
+    JournalError,
+    JudgeError,
+    RunError,
+    SimulatorError,
+)
+from duologue.messages import Message
+from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MODEL_TIMEOUT, ScenarioConfig
+from duologue.vocabulary import AgentRole
+
+T = TypeVar("T")
+
+CALLS_PER_ANSWER = 10
+"""Model calls that a simulator or judge may need for one answer; its own timeout is that many model timeouts."""
+
+FAILURES: dict[AgentRole, type[RunError]] = {
+    AgentRole.USER: SimulatorError,
+    AgentRole.AGENT: AgentError,
+    AgentRole.JUDGE: JudgeError,
+}
+
+_SHOWN = 200
+"""Characters of a wrong answer that an error shows."""
+
+
+class Said(NamedTuple):
+    """A message of an answer, and the model call that wrote it; '' where that is not known."""
+
+    message: Message
+    call: str = ""
+
+
+Answer = list[Said] | ScenarioResult | UserDone
+"""What a participant may answer, in its one form."""
+
+OnDelta = Callable[[str], None]
+"""Told of each piece of text that a streaming agent gives."""
+
+
+@dataclass(kw_only=True)
+class Utterance:
+    """What a participant has said so far in a call that is still going on.
+
+    Attributes:
+        who: its name.
+        role: its role.
+        on_delta: told of each piece of text.
+        said: the messages that are complete.
+        text: the pieces of the one that is not.
+    """
+
+    who: str
+    role: AgentRole
+    on_delta: OnDelta | None = None
+    said: list[Said] = field(default_factory=list[Said])
+    text: list[str] = field(default_factory=list[str])
+    ended_by: ScenarioResult | UserDone | None = None
+    heard: Callable[[], None] | None = None
+    """Called when something more was said."""
+
+    def extend(self, piece: Piece) -> None:
+        """One more piece of the answer."""
+        if isinstance(piece, str):
+            self.text.append(piece)
+            if self.on_delta is not None:
+                self.on_delta(piece)
+        elif isinstance(piece, (ScenarioResult, UserDone)):
+            self.ended_by = piece
+        else:
+            self.finish_text()
+            self.said.append(_said(piece, self.who))
+        if self.heard is not None:
+            self.heard()
+
+    def finish_text(self) -> bool:
+        """Complete the message that the pieces of text make; whether there were any."""
+        text = "".join(self.text)
+        self.text.clear()
+        if not text:
+            return False
+        self.said.extend(cast("list[Said]", normalise(text, self.role, self.who)))
+        return True
+
+    def finish(self) -> Answer:
+        """The whole answer."""
+        self.finish_text()
+        return self.said if self.ended_by is None else normalise(self.ended_by, self.role, self.who)
+
+    @property
+    def words(self) -> int:
+        """How many words of text there are so far, in this message."""
+        return len("".join(self.text).split())
+
+
+async def call(
+    adapter: AgentAdapter,
+    session: AgentSession,
+    input: AgentInput,
+    config: ScenarioConfig,
+    watchdog: Watchdog,
+    utterance: Utterance,
+) -> Answer:
+    """Call the adapter and wait for its answer.
+
+    Raises:
+        RunError: AgentError, SimulatorError or JudgeError, by role, with the cause chained.
+    """
+    seconds = timeout_of(adapter, config)
+    try:
+        return await watchdog.bound(_answer(adapter, session, input, utterance), seconds)
+    except CallTimeout as error:
+        raise _timed_out(adapter, seconds) from error.__cause__
+    except (BudgetExceededError, JournalError):
+        raise
+    except ConfigurationError as error:
+        if adapter.role is AgentRole.AGENT:
+            raise failure(adapter, error) from error
+        raise
+    except RunError as error:
+        error.who = error.who or adapter.name
+        raise
+    except (Exception, SystemExit) as error:  # a participant that ends the process would end all other runs with it
+        raise failure(adapter, error) from error
+
+
+def timeout_of(adapter: AgentAdapter, config: ScenarioConfig) -> float:
+    """Seconds that one call of this adapter may take."""
+    if adapter.timeout is not None:
+        return adapter.timeout
+    if adapter.role is AgentRole.AGENT:
+        return config.agent_timeout or DEFAULT_AGENT_TIMEOUT
+    return (config.model_timeout or DEFAULT_MODEL_TIMEOUT) * CALLS_PER_ANSWER
+
+
+def failure(adapter: AgentAdapter, error: BaseException) -> RunError:
+    """What broke in an adapter, as an error of its role."""
+    text = f"it called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+    text = text or type(error).__name__
+    return FAILURES[adapter.role](f"[{adapter.name}] {text}", who=adapter.name)
+
+
+async def _answer(adapter: AgentAdapter, session: AgentSession, input: AgentInput, utterance: Utterance) -> Answer:
+    if isinstance(session, CallSession):  # the usual case, without the detour over an iterator
+        pieces: AsyncIterator[Piece] | None = adapter.stream(input)
+        if pieces is None:
+            return normalise(await _called(adapter, input), adapter.role, adapter.name)
+    else:
+        await session.send(input)
+        pieces = session.receive()
+    async for piece in pieces:
+        utterance.extend(piece)
+    return utterance.finish()
+
+
+async def _called(adapter: AgentAdapter, input: AgentInput) -> object:
+    awaitable: object = adapter.call(input)
+    if inspect.isawaitable(awaitable):
+        return await awaitable
+    raise AgentReturnError(
+        f"{adapter.name}.call() returned a {type(awaitable).__name__} at once instead of something to await. "
+        "Declare it as 'async def call(self, input)'.",
+        who=adapter.name,
+    )
+
+
+def _timed_out(adapter: AgentAdapter, seconds: float) -> RunError:
+    text = f"{adapter.name} did not answer within {seconds:g} s"
+    if adapter.role is AgentRole.AGENT:
+        return AgentTimeoutError(f"{text}; raise agent_timeout if it is meant to take that long", who=adapter.name)
+    return FAILURES[adapter.role](text, who=adapter.name)
+
+
+# --- one form for all answers ----------------------------------------------------------------------------------------
+
+
+def normalise(value: object, role: AgentRole, who: str) -> Answer:
+    """The answer in its one form.
+
+    Messages are copied through JSON: what an adapter does to its own objects later cannot change the conversation.
+
+    Raises:
+        AgentReturnError: it is none of the things that ``call`` may return.
+    """
+    if isinstance(value, str):
+        _check_text(value, who)
+        return [Said({"role": "user" if role is AgentRole.USER else "assistant", "content": value})]
+    if isinstance(value, ScenarioResult):
+        return value
+    if isinstance(value, UserDone):
+        if role is not AgentRole.USER:
+            raise _wrong(value, who, "UserDone is for simulated users; an agent ends a run with a ScenarioResult")
+        return value
+    if isinstance(value, list):
+        return [_said(item, who) for item in cast("list[object]", value)]
+    return [_said(value, who)]
+
+
+def messages_of(value: object, who: str) -> list[Message]:
+    """The messages that a script or a simulated user's last words give."""
+    if value is None:
+        return []
+    answer = normalise(value, AgentRole.USER, who)
+    return [said.message for said in answer] if isinstance(answer, list) else []
+
+
+def _said(value: object, who: str) -> Said:
+    if isinstance(value, AttributedMessage):
+        return Said(_message(value.message, who), value.call)
+    return Said(_message(value, who))
+
+
+def _message(value: object, who: str) -> Message:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude_defaults=False)
+    if not isinstance(value, dict):
+        raise _wrong(value, who, "a list may hold chat messages only" if isinstance(value, (str, list)) else "")
+    message = cast("dict[str, object]", value)
+    if not isinstance(message.get("role"), str):
+        raise _wrong(message, who, "a chat message needs a 'role'")
+    problem = _problem_with(message)
+    if problem:
+        raise _wrong(message, who, problem)
+    try:
+        return cast("Message", from_json(to_json(message)))
+    except (PydanticSerializationError, ValueError) as error:
+        raise _wrong(message, who, f"it cannot be written as JSON: {error}") from error
+
+
+def _problem_with(message: dict[str, object]) -> str:
+    """What keeps a dictionary from being a chat message; '' if nothing does."""
+    content = message.get("content")
+    if content is not None and not isinstance(content, (str, list)):
+        return f"its 'content' is a {type(content).__name__}; expected text, a list of parts or None"
+    calls = message.get("tool_calls")
+    if calls is None:
+        return ""
+    if not isinstance(calls, list):
+        return f"its 'tool_calls' are a {type(calls).__name__}; expected a list"
+    for item in cast("list[object]", calls):
+        function = cast("dict[str, object]", item).get("function") if isinstance(item, dict) else None
+        named = isinstance(function, dict) and isinstance(cast("dict[str, object]", function).get("name"), str)
+        if not named:
+            return (
+                "each of its 'tool_calls' needs {'id': …, 'type': 'function', 'function': {'name': …, 'arguments': …}}"
+            )
+    return ""
+
+
+def _check_text(text: str, who: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise AgentReturnError(f"{who} returned text that is not valid Unicode: {error}", who=who) from error
+
+
+def _wrong(value: object, who: str, why: str) -> AgentReturnError:
+    try:
+        shown = json.dumps(value, ensure_ascii=True)
+    except (TypeError, ValueError):
+        shown = repr(value)
+    if len(shown) > _SHOWN:
+        shown = f"{shown[:_SHOWN]}…"
+    reason = f" ({why})" if why else ""
+    return AgentReturnError(
+        f"{who}.call() returned a {type(value).__name__}: {shown}{reason}. Expected text, a chat message such as "
+        "{'role': 'assistant', 'content': '…'}, a list of those, or a ScenarioResult.",
+        who=who,
+    )
+
+
+# --- timeouts --------------------------------------------------------------------------------------------------------
+
+
+class Watchdog:
+    """Bounds the calls of one run, which mostly come one after the other, at the price of one timer.
+
+    ``asyncio.timeout`` sets and cancels a timer for each call. With ten thousand conversations of many short calls
+    those timers, most of them far in the future, cost more than the engine itself. A watchdog keeps one timer and
+    looks, when it rings, whether the call of the moment is really late.
+    """
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._deadline = 0.0
+        self._rang = False
+
+    async def bound(self, awaitable: Awaitable[T], seconds: float) -> T:
+        """Wait for it, for at most that long.
+
+        Raises:
+            CallTimeout: it took longer, and was cancelled.
+        """
+        if self._task is not None:
+            # A call in the background is being watched: this one gets a watchdog of its own.
+            other = Watchdog()
+            try:
+                return await other.bound(awaitable, seconds)
+            finally:
+                other.close()
+        task = self._watch(seconds)
+        cancelling = task.cancelling()
+        try:
+            value = await awaitable
+        except asyncio.CancelledError as error:
+            if self._rang and task.uncancel() <= cancelling:
+                raise CallTimeout from error
+            raise
+        except BaseException:
+            self._take_back(task)
+            raise
+        finally:
+            self._task = None
+        if self._take_back(task):
+            raise CallTimeout
+        return value
+
+    def close(self) -> None:
+        """No more calls: drop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _take_back(self, task: asyncio.Task[object]) -> bool:
+        """Whether it rang: then what was called swallowed the cancellation, which must not reach anything else."""
+        if self._rang:
+            task.uncancel()
+        return self._rang
+
+    def _watch(self, seconds: float) -> asyncio.Task[object]:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None
+        self._task, self._deadline, self._rang = task, loop.time() + seconds, False
+        if self._timer is None or self._timer.when() > self._deadline:
+            self.close()
+            self._timer = loop.call_at(self._deadline, self._ring, loop)
+        return task
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._task is None:
+            return
+        if loop.time() < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._ring, loop)
+            return
+        self._rang = True
+        self._task.cancel()
+
+
+class CallTimeout(Exception):
+    """The watchdog rang."""

@@ -1,0 +1,510 @@
+"""A conversation in progress: participants, messages and the journal, without any opinion on what comes next.
+
+Every change is appended to the journal as one transition; the journal's view is the only state. Whose turn it is, is
+for a driver to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentSession, CallSession, JudgmentRequest, UserDone
+from duologue.conversation.calls import (
+    FAILURES,
+    Answer,
+    OnDelta,
+    Said,
+    Utterance,
+    Watchdog,
+    call,
+    failure,
+    messages_of,
+    timeout_of,
+)
+from duologue.conversation.checking import Check, CheckInput, CheckOutcome, evaluate
+from duologue.conversation.observers import RunWatch
+from duologue.conversation.result import ScenarioResult, decisions_from
+from duologue.conversation.setup import RunSetup, cassette_for
+from duologue.conversation.state import ScenarioState
+from duologue.errors import AgentTimeoutError, CheckError, ConfigurationError, JournalError, ResumeError, RunError
+from duologue.journal.events import (
+    AgentCalled,
+    CheckEvaluated,
+    CutReason,
+    ErrorInfo,
+    Event,
+    JudgeDecided,
+    MessageAdded,
+    MessagesRolledBack,
+    Transition,
+    TurnStarted,
+    UserFinished,
+)
+from duologue.journal.journal import Journal
+from duologue.messages import Message, copy_of
+from duologue.models.budget import ledger_for
+from duologue.models.scope import RunScope
+from duologue.settings import DEFAULT_MODEL_TIMEOUT
+from duologue.vocabulary import CheckStatus, Decision, Scope, Verdict
+
+logger = logging.getLogger("duologue.conversation")
+
+CLOSE_GRACE = 5.0
+"""Seconds that a session may take to be interrupted or closed."""
+
+CURRENT_CALL: ContextVar[str | None] = ContextVar("duologue_call", default=None)
+"""Id of the call in progress: what a participant does to the conversation itself is put down to it."""
+
+DecisionKind = Literal["checkpoint", "final"]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Call:
+    """A call of a participant that is being made.
+
+    Attributes:
+        id: unique in the run, such as ``c3``.
+        index: of the participant.
+        delivered: the ids of the messages that it is given and that are new to it.
+        input: what it is given.
+        utterance: what it has said so far.
+        kind: what a decision that it comes to decides.
+        interrupted: the script has ended it.
+    """
+
+    id: str
+    index: int
+    delivered: tuple[str, ...]
+    input: AgentInput
+    utterance: Utterance
+    kind: DecisionKind = "final"
+    interrupted: bool = False
+
+
+class Conversation:
+    """One conversation in progress."""
+
+    def __init__(self, setup: RunSetup, journal: Journal, state: ScenarioState, watch: RunWatch | None = None) -> None:
+        self.setup = setup
+        self.journal = journal
+        self.view = journal.view
+        self.state = state
+        self._calls = 0
+        self._turn_checked = -1
+        self._watchdog = Watchdog()
+        self._watch = watch
+        self._sessions: list[AgentSession] = [CallSession(agent) for agent in setup.agents]
+        self._restored: set[int] = set()
+        self._scope = RunScope(
+            context=setup.context,
+            journal=journal,
+            who="check",
+            model_timeout=setup.config.model_timeout or DEFAULT_MODEL_TIMEOUT,
+            ledger=ledger_for(setup.budget, setup.context.clock, parent=setup.ledger),
+            cassette=cassette_for(setup),
+        )
+        self._scopes = [
+            replace(self._scope, who=agent.name, participant=index) for index, agent in enumerate(setup.agents)
+        ]
+
+    @property
+    def agents(self) -> tuple[AgentAdapter, ...]:
+        """The participants; their place is their index in events."""
+        return self.setup.agents
+
+    # --- beginning and end -------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the sessions of those participants that hold a connection.
+
+        Raises:
+            RunError: one of them could not be opened.
+        """
+        for index, agent in enumerate(self.agents):
+            if type(agent).open is AgentAdapter.open:
+                continue
+            seconds = timeout_of(agent, self.setup.config)
+            try:
+                async with asyncio.timeout(seconds):
+                    session = await agent.open(self._scopes[index])
+            except TimeoutError as error:
+                text = f"{agent.name} could not be opened within {seconds:g} s"
+                raise FAILURES[agent.role](text, who=agent.name) from error
+            except RunError:
+                raise
+            except Exception as error:
+                raise failure(agent, error) from error
+            if session is not None:
+                self._sessions[index] = session
+
+    async def close(self) -> None:
+        """The run is over: close all sessions, whatever happens."""
+        self._watchdog.close()
+        sessions, self._sessions = self._sessions, []
+        for session in reversed(sessions):
+            if not isinstance(session, CallSession):
+                await _bounded(session.close())
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def open_turn(self) -> None:
+        """Begin the next turn."""
+        self.journal.append(TurnStarted(turn=self.view.turn + 1))
+
+    def add(
+        self,
+        message: Message,
+        *,
+        author: int | None = None,
+        stands_in_for: int | None = None,
+        call: str | None = None,
+        cut: CutReason | None = None,
+    ) -> None:
+        """Put a message into the conversation and into every mailbox but its author's."""
+        self.journal.append(
+            MessageAdded(
+                message_id=f"m{self.view.messages_added + 1}",
+                message=message,
+                turn=self.view.turn,
+                author=author,
+                stands_in_for=stands_in_for,
+                call=call or CURRENT_CALL.get(),
+                cut=cut,
+            )
+        )
+
+    def roll_back(self, index: int) -> list[Message]:
+        """Take out all messages from ``index`` on, also of mailboxes; returns them, [] if there are none."""
+        if index < 0:
+            raise ConfigurationError(f"rollback_messages_to({index}): the index must be 0 or more")
+        gone = self.view.records[index:]
+        if gone:
+            ids = [record.message_id for record in gone]
+            self.journal.append(MessagesRolledBack(index=index, message_ids=ids, call=CURRENT_CALL.get()))
+        return [record.message for record in gone]
+
+    # --- calls of participants ---------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        index: int,
+        request: JudgmentRequest | None = None,
+        *,
+        kind: DecisionKind = "final",
+        on_delta: OnDelta | None = None,
+    ) -> Call:
+        """Begin a call of this participant: what it is given is what there is now."""
+        agent = self.agents[index]
+        box = self.view.mailboxes[index]
+        call_id = self._next_call()
+        return Call(
+            id=call_id,
+            index=index,
+            delivered=tuple(record.message_id for record in box),
+            input=AgentInput(
+                thread_id=self.state.thread_id,
+                messages=[copy_of(message) for message in self.view.messages],
+                new_messages=[copy_of(record.message) for record in box],
+                judgment_request=request,
+                scenario_state=self.state,
+                scope=self._scopes[index].for_call(call_id),
+            ),
+            utterance=Utterance(who=agent.name, role=agent.role, on_delta=on_delta),
+            kind=kind,
+        )
+
+    async def ask(self, index: int, request: JudgmentRequest | None = None, *, kind: DecisionKind = "final") -> Answer:
+        """Call one participant with what is new to it, and put what it answers into the conversation."""
+        return await self.complete(self.begin(index, request, kind=kind))
+
+    async def complete(self, call: Call) -> Answer:
+        """Make the call, and put what it comes to into the conversation: its messages, or its decision."""
+        journal, agent = self.journal, self.agents[call.index]
+        if journal.recorded is not None:
+            if not agent.repeats and (outcome := await journal.recorded_outcome(call.id)) is not None:
+                return self._recorded_answer(call, outcome)
+            self._restore(call.index)
+        if journal.pending:
+            await journal.flush()
+        clock = self.setup.context.clock
+        started = clock.monotonic()
+        token = CURRENT_CALL.set(call.id)
+        try:
+            answer = await self._called(call)
+        except BaseException as error:  # noqa: BLE001 - raised again, once what was said until then is kept
+            CURRENT_CALL.reset(token)
+            return await self._break_off(call, clock.monotonic() - started, error)
+        CURRENT_CALL.reset(token)
+        if journal.recorded is not None:
+            if (outcome := await journal.recorded_outcome(call.id)) is not None:
+                return self._same_again(call, outcome, answer)
+            await journal.caught_up()
+        self._called_event(call, clock.monotonic() - started, self._outcome(call, answer))
+        return answer
+
+    async def interrupt(self, call: Call, task: asyncio.Task[object]) -> None:
+        """End a call in flight: what was said until now stays, marked as cut off."""
+        if task.done():
+            return
+        call.interrupted = True
+        await _bounded(self._sessions[call.index].interrupt())
+        task.cancel()
+
+    async def _called(self, call_: Call) -> Answer:
+        agent, session = self.agents[call_.index], self._sessions[call_.index]
+        answering = call(agent, session, call_.input, self.setup.config, self._watchdog, call_.utterance)
+        return await (answering if self._watch is None else self._watch.around(call_.index, answering))
+
+    async def _break_off(self, call: Call, seconds: float, error: BaseException) -> Answer:
+        """The call did not come to its end. What was said until then is kept, marked as cut off."""
+        journal = self.journal
+        if journal.finished or isinstance(error, JournalError):
+            raise error
+        if journal.recorded is not None:
+            if await journal.recorded_outcome(call.id) is not None:
+                raise error
+            await journal.caught_up()
+        interrupted = call.interrupted and isinstance(error, asyncio.CancelledError)
+        reason = _cut_reason(error, interrupted)
+        unfinished = call.utterance.finish_text()
+        said = call.utterance.said
+        messages = self._added(call, said, cut=reason if unfinished else None)
+        self._called_event(call, seconds, messages, None if interrupted else ErrorInfo.of(error, self.view.turn))
+        if not interrupted:
+            raise error
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        return said
+
+    def _outcome(self, call: Call, answer: Answer) -> list[Event]:
+        """What an answer adds to the conversation."""
+        if isinstance(answer, list):
+            return self._added(call, answer)
+        if isinstance(answer, ScenarioResult):
+            return [self._decided(call, answer)]
+        words = [Said(message) for message in messages_of(answer.message, self.agents[call.index].name)]
+        finished = UserFinished(
+            participant=call.index,
+            turn=self.view.turn,
+            reason=answer.reason,
+            explanation=answer.explanation,
+            call=call.id,
+        )
+        return [*self._added(call, words), finished]
+
+    def _added(self, call: Call, answer: Sequence[Said], cut: CutReason | None = None) -> list[Event]:
+        first = self.view.messages_added + 1
+        last = len(answer) - 1
+        return [
+            MessageAdded(
+                message_id=f"m{first + place}",
+                message=said.message,
+                turn=self.view.turn,
+                author=call.index,
+                call=said.call or call.id,
+                cut=cut if place == last else None,
+            )
+            for place, said in enumerate(answer)
+        ]
+
+    def _decided(self, call: Call, answer: ScenarioResult) -> JudgeDecided:
+        return JudgeDecided(
+            judge=self.agents[call.index].name,
+            turn=self.view.turn,
+            kind=call.kind,
+            verdict=answer.verdict or Verdict.UNDECIDED,
+            decisions=decisions_from(answer),
+            reasoning=answer.reasoning,
+            advisory=answer.advisory,
+            termination=answer.termination,
+            details=answer.details,
+            call=call.id,
+            participant=call.index,
+        )
+
+    def _called_event(
+        self, call: Call, seconds: float, outcome: Sequence[Event], error: ErrorInfo | None = None
+    ) -> None:
+        """One transition: the call and all that came of it."""
+        if self.journal.finished:
+            return
+        failed = error is not None
+        called = AgentCalled(
+            participant=call.index,
+            turn=self.view.turn,
+            delivered=() if failed else call.delivered,
+            seconds=seconds,
+            call=call.id,
+            failed=failed,
+            error=error,
+            interrupted=call.interrupted and not failed,
+        )
+        self.journal.append(called, *outcome)
+
+    # --- what was recorded before the run was interrupted ------------------------------------------------------------
+
+    def _restore(self, index: int) -> None:
+        if index not in self._restored:
+            self._restored.add(index)
+            self.agents[index].restore(self.state)
+
+    def _recorded_answer(self, call: Call, outcome: Transition) -> Answer:
+        """The answer that this call had when it was recorded."""
+        called = outcome[0].event
+        assert isinstance(called, AgentCalled)
+        if called.participant != call.index:
+            raise ResumeError(
+                f"the run cannot be resumed: call {call.id} was one of participant {called.participant} when it was "
+                f"recorded, and now is one of {call.index} ({self.agents[call.index].name})"
+            )
+        if called.error is not None:
+            error = FAILURES[self.agents[call.index].role]
+            if called.error.type == AgentTimeoutError.__name__:
+                error = AgentTimeoutError
+            raise error(called.error.message, who=called.error.who)
+        done: UserDone | None = None
+        said: list[Said] = []
+        for entry in outcome[1:]:
+            match entry.event:
+                case MessageAdded() as event:
+                    said.append(Said(event.message, event.call or ""))
+                case UserFinished() as event:
+                    done = UserDone(reason=event.reason, explanation=event.explanation)  # pyright: ignore[reportArgumentType]
+                case JudgeDecided() as event:
+                    return _result_of(event)
+                case _:
+                    pass
+        if done is None:
+            return said
+        return replace(done, message=said[-1].message) if said else done
+
+    def _same_again(self, call: Call, outcome: Transition, answer: Answer) -> Answer:
+        """The recorded outcome of a call that was repeated to bring the participant up to date."""
+        recorded = [entry.event for entry in outcome[1:]]
+        repeated = self._outcome(call, answer)
+        if [_content(event) for event in recorded] != [_content(event) for event in repeated]:
+            raise ResumeError(
+                f"the run cannot be resumed: {self.agents[call.index].name} does not answer in call {call.id} what it "
+                "answered when the call was recorded"
+            )
+        return self._recorded_answer(call, outcome)
+
+    # --- checks ------------------------------------------------------------------------------------------------------
+
+    async def check_turn(self) -> None:
+        """Evaluate the turn checks of the open turn, once, if the agent has said something in it."""
+        turn = self.view.turn
+        if self._turn_checked == turn or not any(check.scope is Scope.TURN for check in self.setup.checks):
+            return
+        records = [record for record in self.view.records if record.turn == turn]
+        if any(record.message["role"] == "assistant" for record in records):
+            self._turn_checked = turn
+            await self.evaluate([check for check in self.setup.checks if check.scope is Scope.TURN], records)
+
+    async def check_conversation(self) -> None:
+        """Evaluate the turn checks that are still due, then those of the whole conversation."""
+        await self.check_turn()
+        whole = [check for check in self.setup.checks if check.scope is Scope.CONVERSATION]
+        await self.evaluate(whole, list(self.view.records))
+
+    async def evaluate(self, checks: Sequence[Check], records: list[MessageAdded]) -> list[CheckEvaluated]:
+        """Evaluate all these checks on these messages and record each outcome.
+
+        Raises:
+            CheckError: a check broke, or found that it could not decide.
+        """
+        if checks and self.journal.pending:
+            await self.journal.flush()
+        outcomes = [await self._evaluate(check, records) for check in checks]
+        broken = [outcome for outcome in outcomes if outcome.status is CheckStatus.ERROR]
+        if broken:
+            found = "; ".join(f"{outcome.name}: {outcome.explanation}" for outcome in broken)
+            raise CheckError(f"checks could not be evaluated: {found}", who=broken[0].name)
+        return outcomes
+
+    async def _evaluate(self, check: Check, records: list[MessageAdded]) -> CheckEvaluated:
+        call, journal, turn = self._next_call(), self.journal, self.view.turn
+        if journal.recorded is not None and (recorded := await journal.recorded_outcome(call)) is not None:
+            event = recorded[0].event
+            if not isinstance(event, CheckEvaluated) or event.name != check.name:
+                raise ResumeError(
+                    f"the run cannot be resumed: call {call} was not the check '{check.name}' when it was recorded"
+                )
+            return event
+        given = CheckInput(state=self.state, records=records, turn=turn, scope=self._scope.for_call(call))
+        event = _evaluated(check, await evaluate(check, given), turn, call)
+        journal.append(event)
+        return event
+
+    def _next_call(self) -> str:
+        self._calls += 1
+        call = f"c{self._calls}"
+        if self.journal.recorded is not None:
+            self.journal.recorded.begin(call)
+        return call
+
+
+def _evaluated(check: Check, outcome: CheckOutcome, turn: int, call: str) -> CheckEvaluated:
+    return CheckEvaluated(
+        name=check.name,
+        kind=check.kind,
+        scope=check.scope,
+        turn=turn,
+        status=outcome.status,
+        score=outcome.score,
+        explanation=outcome.explanation,
+        message_ids=outcome.message_ids,
+        details=outcome.details,
+        call=call,
+    )
+
+
+def _result_of(event: JudgeDecided) -> ScenarioResult:
+    """The result that a judge gave when its decision was recorded."""
+    return ScenarioResult(
+        success=event.verdict is Verdict.PASS,
+        verdict=event.verdict,
+        reasoning=event.reasoning,
+        decisions=event.decisions,
+        passed_criteria=[item.criterion for item in event.decisions if item.decision is Decision.MET],
+        failed_criteria=[item.criterion for item in event.decisions if item.decision is not Decision.MET],
+        advisory=event.advisory,
+        termination=event.termination,
+        details=event.details,
+    )
+
+
+def _content(event: Event) -> object:
+    """What has to be the same when a call is repeated."""
+    match event:
+        case MessageAdded():
+            return event.message
+        case UserFinished():
+            return event.reason
+        case JudgeDecided():
+            return event.verdict
+        case _:
+            return event.type
+
+
+def _cut_reason(error: BaseException, interrupted: bool) -> CutReason:
+    if interrupted:
+        return "interrupted"
+    if isinstance(error, AgentTimeoutError) or isinstance(error.__cause__, TimeoutError):
+        return "timeout"
+    return "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
+
+
+async def _bounded(closing: Awaitable[None]) -> None:
+    """Wait for the end of a session, but not for ever; what goes wrong there changes nothing about the run."""
+    try:
+        async with asyncio.timeout(CLOSE_GRACE):
+            await closing
+    except Exception:
+        logger.exception("a session could not be interrupted or closed")

@@ -1,0 +1,125 @@
+"""Continue an interrupted run from its journal.
+
+The script is executed again from its beginning, and what the journal holds is answered from it instead of being asked
+again; where the journal ends, the run goes live and is appended to the same file. A run with a participant that cannot
+continue (see :attr:`AgentAdapter.resumable`) is started again as its next attempt, and the journal of the attempt
+before is kept beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from duologue.conversation.adapter import AgentAdapter
+from duologue.conversation.setup import RunSetup
+from duologue.errors import ConfigurationError, JournalError
+from duologue.journal.events import AgentCalled, Event, RunFinished, RunStarted, Transition
+from duologue.journal.jsonl import JournalFile, read_journal
+from duologue.journal.recorded import RecordedRun
+from duologue.vocabulary import AgentRole, RunStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumption:
+    """How a run begins: fresh, unless an interrupted one is there to be continued.
+
+    Attributes:
+        recorded: what is repeated first.
+        complete: the run had come to its end already, so that there is nothing to continue.
+        run_id, thread_id, seed: of the run that is continued.
+        attempt: how often the run was started from its beginning, this time included.
+        seconds: that the run had taken before.
+        size: bytes of the journal file that are kept; None to begin a new file.
+    """
+
+    recorded: RecordedRun | None = None
+    complete: bool = False
+    run_id: str | None = None
+    thread_id: str | None = None
+    seed: int | None = None
+    attempt: int = 1
+    seconds: float = 0.0
+    size: int | None = None
+
+
+def resume(setup: RunSetup, path: Path | None) -> Resumption:
+    """How the run that is recorded at ``path`` continues.
+
+    A journal that holds nothing that can be read costs its run a fresh start: it is moved aside.
+
+    Raises:
+        ConfigurationError: there is no file to resume from.
+    """
+    if path is None:
+        raise ConfigurationError("resume=True needs the journal file of the run: record='….jsonl'; found none")
+    if not path.exists():
+        return Resumption()
+    try:
+        file = read_journal(path)
+    except JournalError:
+        _move_aside(path, "unreadable")
+        return Resumption()
+    started = file.transitions[0][0].event
+    assert isinstance(started, RunStarted)
+    kept = _without_cancellation(file.transitions)
+    if kept and kept[-1][-1].event.type == "run_finished":
+        return _continued(file, started, kept, complete=True)
+    if _stuck(setup.agents):
+        _move_aside(path, f"attempt-{started.attempt}")
+        return Resumption(run_id=started.run_id, seed=started.seed, attempt=started.attempt + 1)
+    return _continued(file, started, kept)
+
+
+def _without_cancellation(transitions: Sequence[Transition]) -> Sequence[Transition]:
+    """What was recorded before somebody cancelled the run: that is where it continues."""
+    last = len(transitions)
+    while last and _cancels(transitions[last - 1][0].event):
+        last -= 1
+    return transitions[:last]
+
+
+def _cancels(event: Event) -> bool:
+    match event:
+        case RunFinished():
+            return event.status is RunStatus.CANCELLED
+        case AgentCalled():
+            return event.error is not None and event.error.type == "CancelledError"
+        case _:
+            return False
+
+
+def _continued(
+    file: JournalFile, started: RunStarted, kept: Sequence[Transition], complete: bool = False
+) -> Resumption:
+    recorded = RecordedRun(kept)
+    return Resumption(
+        recorded=recorded,
+        complete=complete,
+        run_id=started.run_id,
+        thread_id=started.thread_id,
+        seed=started.seed,
+        attempt=started.attempt,
+        seconds=recorded.seconds,
+        size=file.ends[len(kept) - 1],
+    )
+
+
+def resumable(agent: AgentAdapter) -> bool:
+    """Whether an interrupted run can continue with this participant."""
+    return agent.role is not AgentRole.AGENT if agent.resumable is None else agent.resumable
+
+
+def _stuck(agents: Sequence[AgentAdapter]) -> bool:
+    return not all(resumable(agent) or agent.repeats for agent in agents)
+
+
+def _move_aside(path: Path, why: str) -> None:
+    """Keep a journal that is not continued, under another name."""
+    target = path.with_name(f"{path.name}.{why}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.{why}.{number}")
+    path.rename(target)
