@@ -19,6 +19,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from duologue.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from duologue.agents.http.agent import HttpAgent as HttpAgent
     from duologue.agents.judge import JudgeAgent as JudgeAgent
@@ -93,8 +95,6 @@ if TYPE_CHECKING:
 
     configure = ScenarioConfig.configure
     default_config = ScenarioConfig.default_config
-
-__version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "AgendaUser": "agents.users.agenda",

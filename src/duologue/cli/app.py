@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from duologue import __version__
 from duologue.cli.commands.convert import convert
 from duologue.cli.commands.demo import demo
 from duologue.cli.commands.doctor import doctor
@@ -28,6 +27,7 @@ from duologue.cli.commands.validate import validate
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.errors import DuologueError
 from duologue.journal.console import clean
+from duologue.version import __version__
 
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 """What typer raises for every wrong use of a command; of its kind, typer exports only the child."""

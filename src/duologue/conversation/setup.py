@@ -65,7 +65,7 @@ class RunSetup:
 
     def started(self, run_id: str, thread_id: str, attempt: int = 1) -> RunStarted:
         """The frozen snapshot that the journal begins with."""
-        from duologue import __version__
+        from duologue.version import __version__
 
         return RunStarted(
             run_id=run_id,

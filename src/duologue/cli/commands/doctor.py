@@ -13,7 +13,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from duologue import __version__
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import print_json, terminal
 from duologue.context import SystemClock
@@ -25,6 +24,7 @@ from duologue.models.base import ModelRequest
 from duologue.models.resolve import resolve
 from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig, ScenarioConfig
+from duologue.version import __version__
 
 EXTRAS = {
     "anthropic": "anthropic",

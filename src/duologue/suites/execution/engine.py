@@ -298,7 +298,7 @@ class Engine:
         return ledger
 
     def _environment(self) -> dict[str, Any]:
-        from duologue import __version__
+        from duologue.version import __version__
 
         return {
             "duologue": __version__,
