@@ -12,7 +12,7 @@ import typer
 from waiting import LONG
 
 import duologue
-from duologue.cli.app import app, invoke
+from duologue.cli.app import application, invoke
 from duologue.cli.exit_codes import ExitCode, exit_code_of
 from duologue.conversation.result import ScenarioResult
 from duologue.vocabulary import RunStatus, Verdict
@@ -195,7 +195,7 @@ def _commands(group, path=()):
         yield from _commands(command, (*path, name)) if hasattr(command, "commands") else ()
 
 
-@pytest.mark.parametrize("command", list(_commands(typer.main.get_command(app))), ids=" ".join)
+@pytest.mark.parametrize("command", list(_commands(typer.main.get_command(application()))), ids=" ".join)
 def test_every_command_has_help(command, capsys):
     assert invoke([*command, "--help"]) == 0
     shown = capsys.readouterr().out

@@ -1,17 +1,20 @@
-"""What the exit code of a command says; the same for all commands, and for continuous integration."""
+"""What the exit code of a command means; the same for all commands, and for continuous integration."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError, DuologueError, JournalError
 from duologue.vocabulary import RunStatus, Verdict
 
+if TYPE_CHECKING:
+    from duologue.conversation.result import ScenarioResult
+
 
 class ExitCode(IntEnum):
-    """0 all passed; 1 a case failed; 2 wrong usage; 3 errors or undecided cases; 130 interrupted."""
+    """0 all passed; 1 a case failed; 2 invalid usage; 3 errors or undecided cases; 130 interrupted."""
 
     PASSED = 0
     FAILED = 1
@@ -21,7 +24,7 @@ class ExitCode(IntEnum):
 
 
 def exit_code_of(results: Iterable[ScenarioResult]) -> ExitCode:
-    """A fail is the strongest word; then errors and undecided cases; only passes are a pass."""
+    """A failure outweighs errors and undecided cases; only passes are a pass."""
     results = list(results)
     if any(result.status is RunStatus.CANCELLED for result in results):
         return ExitCode.INTERRUPTED
@@ -33,6 +36,6 @@ def exit_code_of(results: Iterable[ScenarioResult]) -> ExitCode:
 
 
 def exit_code_for(error: DuologueError) -> ExitCode:
-    """What was asked for was wrong, or something broke on the way."""
+    """Invalid usage, or an error while running."""
     usage = isinstance(error, (ConfigurationError, JournalError))
     return ExitCode.USAGE if usage else ExitCode.UNCERTAIN

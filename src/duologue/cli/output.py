@@ -1,4 +1,4 @@
-"""How results look on a terminal: one line or one table for several, and JSON for programs."""
+"""How results look on a terminal: a line or a table, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from duologue.conversation.result import ScenarioResult
-from duologue.journal.console import VERDICT_STYLES, clean
 from duologue.vocabulary import RunStatus
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from duologue.conversation.result import ScenarioResult
 
 
 def terminal() -> Console:
-    """Where people read."""
+    """The console that results are printed on."""
+    from rich.console import Console
+
     return Console(highlight=False)
 
 
@@ -40,11 +44,20 @@ def word_for(result: ScenarioResult) -> str:
 
 def styled_word(result: ScenarioResult) -> Text:
     """That word in its colour."""
+    from rich.text import Text
+
+    from duologue.journal.console import VERDICT_STYLES
+
     return Text(word_for(result), style=VERDICT_STYLES[result.verdict] if result.verdict else "bold red")
 
 
 def results_table(results: Sequence[ScenarioResult]) -> Table:
-    """A row for each run: what it came to."""
+    """A row for each run."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from duologue.journal.console import clean
+
     table = Table("scenario", "verdict", "ended by", header_style="bold")
     table.add_column("turns", justify="right")
     table.add_column("time", justify="right")
@@ -57,6 +70,10 @@ def results_table(results: Sequence[ScenarioResult]) -> Table:
 
 def print_reasons(console: Console, results: Sequence[ScenarioResult]) -> None:
     """A paragraph for each run that did not pass: why, and where its journal is."""
+    from rich.text import Text
+
+    from duologue.journal.console import clean
+
     for result in results:
         if result.success:
             continue
@@ -72,7 +89,7 @@ def seconds_of(result: ScenarioResult) -> str:
 
 
 def totals(results: Sequence[ScenarioResult]) -> dict[str, int]:
-    """How many runs came to what; every run is in exactly one of them."""
+    """How many runs had which outcome; every run is counted exactly once."""
     counts = Counter(word_for(result) for result in results)
     words = ["pass", "fail", "undecided", RunStatus.ERROR.value, RunStatus.CANCELLED.value]
     return {"runs": len(results), **{word: counts[word] for word in words}}

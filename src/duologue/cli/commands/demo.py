@@ -24,6 +24,6 @@ def demo(
     The assistant is an ordinary program with an HTTP server, started for this demo and tested through its URL. Exit
     code 0: every conversation came out as expected, the fault included. 1: one did not. 3: something broke.
     """
-    from duologue.cli.demo.play import play_demo
+    from duologue.cli.demo import play_demo
 
     return play_demo(out=out, agenda=agenda, seed=seed, as_json_=as_json_)

@@ -1,19 +1,22 @@
-"""``duologue run FILE.py::function``: play what a function plays, and say what came of it."""
+"""``duologue run FILE.py::function``: run the scenarios of a function and show their results."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import inspect
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode, exit_code_of
 from duologue.cli.output import as_json, print_json, print_reasons, results_table, terminal, totals
-from duologue.cli.target import load_target
 from duologue.context import Context
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.observers import add_observer, remove_observer
@@ -112,3 +115,75 @@ def _report(results: list[ScenarioResult], folder: Path) -> None:
     console.print(results_table(results))
     print_reasons(console, results)
     console.print(Text(f"journals: {folder}", style="dim"), soft_wrap=True)
+
+
+SEPARATOR = "::"
+
+
+def load_target(target: str) -> Callable[[], object]:
+    """The function that ``FILE.py::function`` names; it takes no arguments.
+
+    Raises:
+        TargetError: there is no such file or function, the file cannot be imported, or the function needs arguments.
+    """
+    file, _, name = target.partition(SEPARATOR)
+    module = _module(Path(file))
+    functions = {
+        key: value
+        for key, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not key.startswith("_")
+    }
+    if not name:
+        example = f"{file}::{next(iter(functions), 'function')}"
+        raise TargetError(f"name a function of {file}, such as {example}. {_there(functions)}")
+    function = functions.get(name)
+    if function is None:
+        near = get_close_matches(name, functions, 1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise TargetError(f"{file} has no function '{name}'.{hint} {_there(functions)}")
+    needed = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+    ]
+    if needed:
+        raise TargetError(
+            f"{target} takes arguments ({', '.join(needed)}); 'duologue run' calls a function without any. "
+            "If they are pytest fixtures, run it with pytest."
+        )
+    return function
+
+
+def _module(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise TargetError(f"there is no file {path}; expected FILE.py::function")
+    name = f"duologue_target_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise TargetError(f"{path} is no Python file; expected FILE.py::function")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise TargetError(f"{path}, line {error.lineno}: {error.msg}") from error
+    except (Exception, SystemExit) as error:
+        line = _line_in(error, path)
+        raise TargetError(f"{path}{line} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _line_in(error: BaseException, path: Path) -> str:
+    """Where in that file the error arose."""
+    traceback, line = error.__traceback__, None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == str(path):
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return f", line {line}," if line else ""
+
+
+def _there(functions: Mapping[str, object]) -> str:
+    return f"It has: {', '.join(sorted(functions))}." if functions else "It has no functions."

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from duologue.cli.target import SEPARATOR
 from duologue.errors import ConfigurationError
 
 _CASES = "Which test cases"
@@ -111,14 +110,13 @@ def run(
     Exit codes: 0 all passed, 1 a case failed, 2 wrong usage, 3 more errors or undecided cases than allowed, 130
     interrupted.
     """
-    if SEPARATOR in target or target.endswith(".py"):
+    if "::" in target or target.endswith(".py"):
         from duologue.cli.commands.function_run import DEFAULT_OUT, FunctionRequest, run_function
 
         _refuse_options_of_suites(context)
         request = FunctionRequest(out=out or DEFAULT_OUT, as_json=as_json, quiet=quiet, seed=seed, max_turns=max_turns)
         return run_function(target, request)
-    from duologue.cli.commands.suite_report import Shown, run_and_show
-    from duologue.cli.commands.suite_run import Request
+    from duologue.cli.commands.suite_run import Request, Shown, run_and_show
     from duologue.models.budget import Budget
     from duologue.suites.plan.build import Filters
     from duologue.suites.runner.options import RunOptions

@@ -1,9 +1,14 @@
-"""The demo itself: a restaurant's assistant is started, called by guests, and what came of it is shown."""
+"""What ``duologue demo`` does: it starts a restaurant's assistant as a separate program; guests call it by its URL."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import json
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,8 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from duologue.agents.http.agent import HttpAgent
-from duologue.cli.demo.restaurant import restaurant
-from duologue.cli.demo.users import Guests, choose_guests
+from duologue.agents.judge import JudgeAgent
+from duologue.agents.users.agenda import AgendaUser
+from duologue.agents.users.persona import Persona
+from duologue.agents.users.simulator import UserSimulatorAgent
 from duologue.cli.exit_codes import ExitCode, exit_code_of
 from duologue.cli.output import as_json, print_json, print_reasons, seconds_of, styled_word, terminal, totals, word_for
 from duologue.context import Context, derive_seed
@@ -22,7 +29,8 @@ from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.script import agent, proceed, user
 from duologue.conversation.setup import ScriptStep
-from duologue.demo.scenarios import SCENARIOS, DemoScenario
+from duologue.demo.scenarios import SCENARIOS, TODAY, DemoScenario
+from duologue.errors import ConfigurationError
 from duologue.settings import ScenarioConfig
 from duologue.vocabulary import Verdict
 
@@ -125,3 +133,77 @@ def _exit_code(played: list[Played]) -> int:
         return ExitCode.PASSED
     code = exit_code_of(surprises)
     return ExitCode.FAILED if code is ExitCode.PASSED else code
+
+
+_STOP_TIMEOUT = 5.0
+
+
+@contextmanager
+def restaurant() -> Generator[str, None, None]:
+    """The URL of a restaurant that runs as long as the block; each conversation has a book of its own."""
+    command = [sys.executable, "-m", "duologue.demo.restaurant", "--port", "0", "--today", str(TODAY), "--isolated"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise ConfigurationError(f"the demo's restaurant did not start: {' '.join(command)} ended at once")
+        yield str(json.loads(line)["url"])
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+EMBEDDED = "local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guests:
+    """How guests are played.
+
+    Attributes:
+        embedded: whether by the embedded language model.
+        explanation: what the person in front of the terminal is told.
+    """
+
+    embedded: bool
+    explanation: str
+
+    def cast(self, scenario: DemoScenario) -> list[AgentAdapter]:
+        """The simulated guest of that scenario, and a judge whose word is advisory where there is a model."""
+        if not self.embedded:
+            return [AgendaUser(scenario.goal, scenario.slots)]
+        guest = UserSimulatorAgent(model=EMBEDDED, goal=scenario.goal, persona=Persona(facts=scenario.slots))
+        judge = JudgeAgent(model=EMBEDDED, criteria=[f"The agent does what the guest wants: {scenario.goal}"])
+        return [guest, judge]
+
+
+def choose_guests(agenda: bool) -> Guests:
+    """The embedded model, unless it is not installed or an agenda is asked for."""
+    from duologue.models import local
+
+    status = local.status()
+    if agenda:
+        return Guests(
+            embedded=False, explanation="The guests follow an agenda, as you asked; no language model is used."
+        )
+    if status.problem:
+        return Guests(
+            embedded=False,
+            explanation=f"The guests follow an agenda, because the embedded model cannot be used. {status.problem}",
+        )
+    [model, *_] = status.models
+    return Guests(
+        embedded=True,
+        explanation=(
+            f"The guests are played by the embedded language model {model.name}, on this machine. A model this small\n"
+            "is not fit to judge: the verdicts rest on checks of tool calls and of the restaurant's book, and the\n"
+            "model's own judgement is shown as advisory."
+        ),
+    )

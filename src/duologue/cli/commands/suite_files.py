@@ -1,7 +1,8 @@
-"""``duologue validate``: everything that is wrong with the files of suites, found without running anything."""
+"""``duologue validate``, ``convert`` and ``schema``: the files of suites, without running anything."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import print_json, terminal
+from duologue.errors import ConfigurationError
 from duologue.journal.console import clean
 
 if TYPE_CHECKING:
@@ -94,3 +96,70 @@ def _held(report: Report) -> str:
     sections = ("agents", "scenarios", "replays", "personas", "judges", "models", "prompts", "tools")
     counts = {name: len(getattr(suite, name)) for name in sections}
     return ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in counts.items() if count)
+
+
+def convert(
+    path: Annotated[Path, typer.Argument(help="A suite or its folder, in any dialect: ours, or a PromptKit arena.")],
+    out: Annotated[Path, typer.Argument(help="A folder, or a file such as shop.suite.yaml for all in one.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+) -> int:
+    """Write a suite in Duologue's own dialect, and say what has no counterpart.
+
+    A folder gets all that the suite reads, such as answers of mock models and recordings. A single file refers to them
+    where they are. Exit code 2: the suite cannot be read, or files exist.
+    """
+    from duologue.suites.manifests.loading import usable
+    from duologue.suites.manifests.loading import validate as look_at
+    from duologue.suites.manifests.writing import write_suite
+
+    report = look_at(path)
+    suite = usable(report)
+    done = write_suite(suite, out, replace=force)
+    console = terminal()
+    for file in done.files:
+        console.print(Text(f"{'copied' if file in done.copied else 'wrote'} {file}"), soft_wrap=True)
+    if done.left:
+        console.print(Text("\nThese paths lead to where the suite came from:", "bold"))
+        for written in done.left:
+            console.print(Text(f"  {written}"), soft_wrap=True)
+    if report.warnings:
+        console.print(Text("\nWorth knowing of what was read:", "bold"))
+        print_problems(console, report.warnings)
+    if suite.extensions:
+        kept = ", ".join(suite.extensions)
+        console.print(Text(f"\nKept under 'extensions', without effect: {kept}", "yellow"), soft_wrap=True)
+    again = look_at(done.main)
+    if not again.ok:
+        console.print(Text("\nWhat was written is not right yet:", "bold red"))
+        print_problems(console, again.errors)
+        return ExitCode.USAGE
+    console.print(Text(f"\nRun it:  duologue run {done.main}"), soft_wrap=True)
+    return ExitCode.PASSED
+
+
+def schema(
+    kind: Annotated[str, typer.Argument(help="Such as Scenario; for files of all kinds if left out.")] = "manifest",
+    write: Annotated[Path | None, typer.Option(help="Write the schemas of all kinds into this folder.")] = None,
+) -> int:
+    """Print the JSON Schema of a kind of manifest, or write all of them for an editor.
+
+    Editors with a YAML language server find it by the first line of a file:
+    # yaml-language-server: $schema=FOLDER/suite.json
+    """
+    from duologue.config.problems import hint, listed
+    from duologue.suites.manifests.schemas import names, packaged
+
+    known = names()
+    name = kind.lower()
+    if name not in known:
+        raise ConfigurationError(f"no kind is called '{kind}'{hint(name, known)} Known: {listed(known)}")
+    if write is None:
+        sys.stdout.write(packaged(name))
+        return ExitCode.PASSED
+    write.mkdir(parents=True, exist_ok=True)
+    console = terminal()
+    for each in known:
+        path = write / f"{each}.json"
+        path.write_text(packaged(each), encoding="utf-8")
+        console.print(Text(f"wrote {path}"), soft_wrap=True)
+    return ExitCode.PASSED
