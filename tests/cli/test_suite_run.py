@@ -371,3 +371,21 @@ def test_results_that_cannot_be_kept_end_the_execution_with_a_sentence(
     said = capsys.readouterr().err
     assert said.count("cannot be written: Not a directory") == 1
     assert "Traceback" not in said
+
+
+def test_resume_plays_a_finished_case_again_if_its_definition_has_changed_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "suite.yaml").write_text(TEN)
+    (tmp_path / "agent.py").write_text(AGENT)
+    out = tmp_path / "out"
+    assert invoke(["run", str(tmp_path), "--out", str(out), "-q"]) == 0
+    assert invoke(["run", str(tmp_path), "--resume", str(out), "-q"]) == 0
+    assert "kept 10, played again 0\n" in capsys.readouterr().err
+    (tmp_path / "suite.yaml").write_text(TEN.replace("patterns: [yes]", "patterns: [no]"))
+    assert invoke(["run", str(tmp_path), "--resume", str(out), "-q"]) == 1
+    assert "kept 0, played again 10: checks changed (10)\n" in capsys.readouterr().err
+    assert index(out)["totals"]["failed"] == 10
+    assert (tmp_path / "calls").read_text().split() == list("abcdefghij") * 2
+    assert len(list((out / "journals").glob("*.jsonl"))) == 10
+    assert len(list((out / "journals").glob("*.replaced"))) == 10

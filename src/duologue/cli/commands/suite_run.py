@@ -17,7 +17,7 @@ from duologue.cli.output import print_json, terminal
 from duologue.errors import ConfigurationError
 from duologue.journal.console import clean
 from duologue.runs.store.encoding import LAUNCH, index_of
-from duologue.runs.store.folder import ResultFolder, clear, refuse_used
+from duologue.runs.store.folder import ResultFolder, clear, refuse_used, withdraw
 from duologue.runs.store.folder_lock import claimed
 from duologue.runs.store.reader import Unfinished, unfinished
 from duologue.suites.execution.engine import Engine, new_execution_id
@@ -234,7 +234,11 @@ def _planned(engine: Engine, request: Request) -> tuple[Plan, RunOptions]:
     """What is run, and the name of the execution."""
     if request.resume is not None:
         earlier = _earlier(request.resume, engine, request)
-        return earlier.plan, replace(request.settings, execution_id=earlier.id, known=earlier.known, resuming=True)
+        kept = engine.still_valid(earlier.plan, earlier.known, request.settings)
+        for run_id in kept.changed:
+            withdraw(request.resume, run_id)
+        sys.stderr.write(f"Resuming {request.resume}: {kept}\n")
+        return earlier.plan, replace(request.settings, execution_id=earlier.id, known=kept.runs, resuming=True)
     seed = request.seed
     failed: set[str] | None = None
     if request.failed_in is not None:

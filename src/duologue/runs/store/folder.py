@@ -18,6 +18,9 @@ from duologue.suites.results.media import MEDIA
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_run import JOURNALS
 
+REPLACED = ".replaced"
+"""Appended to the name of the journal of a run whose result no longer holds."""
+
 
 class ResultFolder(Observer):
     """Writes everything about one execution into a folder.
@@ -75,6 +78,14 @@ def clear(folder: Path) -> None:
     for pattern in (f"{RUNS}/*.json", f"{JOURNALS}/*.jsonl", f"{JOURNALS}/*.jsonl.*", f"{MEDIA}/*", INDEX, LAUNCH):
         for path in folder.glob(pattern):
             path.unlink()
+
+
+def withdraw(folder: Path, run_id: str) -> None:
+    """Take back the result of a run that no longer holds; its journal stays beside the new one."""
+    journal = folder / JOURNALS / f"{run_id}.jsonl"
+    if journal.exists():
+        journal.replace(journal.with_name(journal.name + REPLACED))
+    (folder / RUNS / f"{run_id}.json").unlink(missing_ok=True)
 
 
 def write_run(run: RunResult, folder: Path) -> Path:

@@ -91,10 +91,18 @@ def unfinished(folder: Path) -> Unfinished:
     for case in plan.cases:
         run_id = case.run_id(data["id"])
         path = folder / RUNS / f"{run_id}.json"
-        run = read_run(folder, run_id) if path.exists() else None
+        run = _finished(path)
         if run is not None and run.status is not RunStatus.CANCELLED:
             known.append(run)
     return Unfinished(id=data["id"], path=data["path"], plan=plan, known=tuple(known))
+
+
+def _finished(path: Path) -> RunResult | None:
+    """The run in a file; None if there is none, or if it is damaged: then it is run again."""
+    try:
+        return read_run_file(path) if path.exists() else None
+    except ConfigurationError:
+        return None
 
 
 def read_index(folder: Path) -> dict[str, Any]:

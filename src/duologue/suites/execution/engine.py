@@ -39,6 +39,7 @@ from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_run import JOURNALS, CaseRunner, Execution
+from duologue.suites.runner.definition import Definitions, Kept, kept_runs_of
 from duologue.suites.runner.models import SuiteModels
 from duologue.suites.runner.options import RunOptions
 from duologue.suites.runner.python_agents import MakeAgent, agent_maker
@@ -284,9 +285,25 @@ class Engine:
             ),
             models=SuiteModels(self.suite, mocks=self.mocks, mocking=self.mocking, given=self.parts.models),
             toolbox=self._toolbox,
+            definitions=self._definitions(options),
             recordings=lambda: self._recordings,
             given=self.parts.agents,
         )
+
+    def still_valid(self, plan: Plan, finished: Sequence[RunResult], settings: RunOptions | None = None) -> Kept:
+        """Which results of an earlier launch of a plan still hold, and what has changed about the others.
+
+        Args:
+            plan: what was planned then.
+            finished: the results that there are.
+            settings: how the plan is run now.
+        """
+        options = (settings or RunOptions()).over(self.suite.defaults)
+        return kept_runs_of(plan.cases, finished, self._definitions(options))
+
+    def _definitions(self, options: RunOptions) -> Definitions:
+        suite = _with_evals(self.suite, options.eval_types)
+        return Definitions(suite, options, mocks=self.mocks, mocking=self.mocking)
 
     def _ledger(self, options: RunOptions) -> Ledger | None:
         """What all runs spend from; what was spent before the execution was cut off counts."""

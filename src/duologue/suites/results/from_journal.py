@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -42,6 +42,7 @@ def run_result(
     journal: str | None = None,
     description: str = "",
     labels: dict[str, str] | None = None,
+    definition: Mapping[str, str] | None = None,
     tolerated: frozenset[str] = frozenset(),
 ) -> RunResult:
     """What came of a run.
@@ -51,6 +52,7 @@ def run_result(
         entries, view: the journal and its fold.
         journal: the file that holds it, as results name it.
         description, labels: of the scenario.
+        definition: digests of what decides the result.
         tolerated: types of guardrails whose violations do not fail a run.
     """
     seen = _Ledger()
@@ -87,6 +89,7 @@ def run_result(
         journal=journal,
         description=description,
         labels=labels or {},
+        definition=definition or {},
     )
 
 

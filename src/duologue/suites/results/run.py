@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -168,6 +168,7 @@ class RunResult:
         seconds, agent_seconds: how long it took, and how much of that was the agent.
         journal: the file that holds it, relative to the folder of the results.
         labels: of the scenario.
+        definition: digests of what decided the result, by part; see :mod:`duologue.suites.runner.definition`.
     """
 
     case: TestCase
@@ -198,6 +199,7 @@ class RunResult:
     journal: str | None = None
     description: str = ""
     labels: dict[str, str] = field(default_factory=dict[str, str])
+    definition: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def spent(self) -> Spent:

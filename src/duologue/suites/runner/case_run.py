@@ -24,6 +24,7 @@ from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.media import with_media_files
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_setup import CaseSetup, ReplaySetup, Setup
+from duologue.suites.runner.definition import Definitions
 from duologue.suites.runner.models import SuiteModels
 from duologue.suites.runner.options import RunOptions
 from duologue.suites.runner.python_agents import MakeAgent
@@ -70,6 +71,7 @@ class CaseRunner:
         suite: what is run.
         execution: what its runs belong to.
         models, toolbox: models and tools of the suite.
+        definitions: what decides the results of its cases.
         recordings: gives its recordings; called only if there is a replay.
         given: agents that a program supplies, by name.
     """
@@ -81,6 +83,7 @@ class CaseRunner:
         execution: Execution,
         models: SuiteModels,
         toolbox: Toolbox,
+        definitions: Definitions,
         recordings: Callable[[], RecordingIndex],
         given: Mapping[str, MakeAgent] | None = None,
     ) -> None:
@@ -88,6 +91,7 @@ class CaseRunner:
         self.execution = execution
         self._models = models
         self._toolbox = toolbox
+        self._definitions = definitions
         self._recordings = recordings
         self._given = given or {}
         self._setups: dict[tuple[str, str, str | None, str], tuple[Setup, ScenarioConfig]] = {}
@@ -189,7 +193,7 @@ class CaseRunner:
             parts.agents,
             parts.script or None,
             set_id=self.suite.name,
-            metadata=parts.metadata,
+            metadata={**parts.metadata, "definition": self._definitions.of(case)},
             checks=parts.checks,
             batch_run_id=execution.id,
             config=config,
@@ -220,6 +224,7 @@ class CaseRunner:
             journal=f"{JOURNALS}/{run_id}.jsonl" if execution.journals else None,
             description=setup.description,
             labels=setup.labels,
+            definition=self._definitions.of(case),
             tolerated=setup.tolerated,
         )
         folder = execution.folder

@@ -25,6 +25,7 @@ from duologue.specs.suite import Replay, Suite
 from duologue.suites.manifests.checks_within import made_check, made_eval, resources_of
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.from_journal import GUARDRAIL, guardrail_results
+from duologue.suites.runner.definition import prompts_of
 from duologue.suites.runner.models import JudgeModels, SuiteModels
 from duologue.suites.runner.script import TurnListener, TurnStep, final_judgement
 from duologue.suites.runner.users import SuiteUser
@@ -126,13 +127,7 @@ class CaseSetup:
     @cached_property
     def prompts(self) -> tuple[Prompt, ...]:
         """What an agent made of a model is told, one for each state of a workflow; none for other agents."""
-        if not self.agent.model:
-            return ()
-        task = self.agent.prompt or self.scenario.prompt
-        workflow = self.suite.workflow
-        tasks = [state.prompt_task or task for state in workflow.states.values()] if workflow else [task]
-        found = {task: self.suite.prompt_for(task) for task in tasks if task}
-        return tuple(prompt for prompt in found.values() if prompt is not None)
+        return prompts_of(self.suite, self.scenario, self.agent)
 
     @cached_property
     def thresholds(self) -> dict[str, float]:

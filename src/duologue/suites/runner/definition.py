@@ -1,0 +1,264 @@
+"""What decides the result of a test case, as short digests: a result that was kept holds only while they stay the same.
+
+A definition has one digest for each part that somebody may change, so that it can be said what has changed. Prices,
+labels, credentials and descriptions for readers decide nothing and are left out. Files count with their content, code
+in other modules does not: of an agent in Python, only a ``file.py:name`` target is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from duologue.settings import ScenarioConfig, effective_config
+from duologue.specs.paths import matching_files, written_paths
+from duologue.specs.spec import Spec
+from duologue.suites.plan.cases import TestCase
+
+if TYPE_CHECKING:
+    from duologue.models.mock.file import ResponseFile
+    from duologue.specs.participants import Agent, Judge
+    from duologue.specs.prompt import Prompt
+    from duologue.specs.scenario import Scenario
+    from duologue.specs.suite import Replay, Suite
+    from duologue.suites.results.run import RunResult
+    from duologue.suites.runner.options import RunOptions
+
+Definition = Mapping[str, str]
+"""A digest for each part, such as ``{"agent": "9f86d081884c", "agent prompt": "60303ae22b99"}``."""
+
+UNKNOWN = "its definition was not recorded"
+"""Why a run is played again whose result does not say how it was defined."""
+_DIGITS = 12
+_RESOURCE = {"labels", "annotations", "description"}
+_SCENARIO = {
+    *_RESOURCE - {"description"},
+    *("tags", "trials", "agents", "agent_group", "personas", "regions", "required_capabilities"),
+    *("checks", "criteria", "judge"),
+}
+_AGENT = {*_RESOURCE, "group", "capabilities", "timeout"}
+_MODEL = {*_RESOURCE, "credential", "pricing", "rate_limit", "request_timeout"}
+
+
+class Definitions:
+    """The definitions of a suite's test cases.
+
+    Args:
+        suite: what is run, without the evals that are left out.
+        options: how it is run, the suite's defaults included.
+        mocks: the response file of mock mode.
+        mocking: mock mode, with or without a file.
+    """
+
+    def __init__(
+        self, suite: Suite, options: RunOptions, *, mocks: ResponseFile | None = None, mocking: bool = False
+    ) -> None:
+        self._suite = suite
+        self._options = options
+        self._mocks = mocks
+        self._mocking = mocking
+        self._config = effective_config()
+        self._known: dict[tuple[str, ...], Definition] = {}
+
+    def of(self, case: TestCase) -> Definition:
+        """The definition of a case, the same for all its trials and perturbations; empty if it is not there."""
+        key = (case.kind, case.scenario, case.agent or "", case.persona or "", case.recording or "")
+        held = self._known.get(key)
+        if held is None:
+            parts = self._replay(case) if case.kind == "replay" else self._scenario(case)
+            held = self._known[key] = {name: _digest(value) for name, value in parts.items() if value}
+        return held
+
+    def _scenario(self, case: TestCase) -> dict[str, Any]:
+        suite, options = self._suite, self._options
+        scenario: Scenario | None = suite.named("scenarios", case.scenario)
+        agent: Agent | None = suite.named("agents", case.agent)
+        if scenario is None or agent is None:
+            return {}
+        prompts = prompts_of(suite, scenario, agent)
+        turns = [self._written(turn, {"checks"}) for turn in scenario.turns]
+        return {
+            "scenario": [self._written(scenario, {*_SCENARIO, "turns", "max_turns"}), turns],
+            "agent": self._written(agent, _AGENT),
+            "agent prompt": [[self._written(item, {*_RESOURCE, "evals"}) for item in prompts], suite.workflow]
+            if prompts
+            else None,
+            "agent model": self._model(agent.model, sampled=True) if agent.model else None,
+            "tools": self._tools() if prompts else None,
+            "checks": [
+                [self._written(item) for item in (*scenario.checks, *suite.checks, *suite.pack_evals)],
+                [[self._written(item) for item in turn.checks] for turn in scenario.turns],
+                [self._written(item) for prompt in prompts for item in prompt.evals],
+            ],
+            "judge": self._judges(scenario),
+            "simulated user": self._user(scenario, case) if scenario.simulates_a_user or not scenario.turns else None,
+            "settings": {
+                "max_turns": options.max_turns or scenario.max_turns,
+                "agent_timeout": agent.timeout,
+                "stop_on_failed_check": suite.defaults.stop_on_failed_check,
+                **self._settings(),
+            },
+        }
+
+    def _replay(self, case: TestCase) -> dict[str, Any]:
+        suite = self._suite
+        replay: Replay | None = suite.named("replays", case.scenario)
+        if replay is None:
+            return {}
+        name = (case.recording or "").partition("#")[0]
+        written = [*replay.checks, *replay.turn_checks, *suite.checks, *suite.pack_evals]
+        return {
+            "recording": [name, replay.format, self._content(name)],
+            "checks": [self._written(item) for item in written],
+            "judge": self._judges(replay),
+            "settings": self._settings(),
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        options, config = self._options, self._config
+        return {
+            "run_timeout": options.run_timeout,
+            "run_budget": options.run_budget,
+            "model_timeout": config.model_timeout,
+            "default_model": _model_name(config),
+        }
+
+    def _judges(self, judged: Scenario | Replay) -> Any:
+        """Criteria and everybody who may be asked about them or by a check."""
+        suite = self._suite
+        judges = [self._judge(judge) for judge in suite.judges]
+        return (
+            [judged.criteria, judged.judge, suite.judge_defaults, judges, self._mocking] if judges else judged.criteria
+        )
+
+    def _judge(self, judge: Judge) -> Any:
+        prompt = self._suite.prompt_for(judge.prompt) if judge.prompt else None
+        instruction = prompt.system_template if prompt else None
+        return [self._written(judge, _RESOURCE), instruction, self._model(judge.model)]
+
+    def _user(self, scenario: Scenario, case: TestCase) -> Any:
+        suite = self._suite
+        named = {case.persona, *(turn.persona for turn in scenario.turns)}
+        personas = [self._written(item, _RESOURCE - {"description"}) for item in suite.personas if item.name in named]
+        return [personas, [[item.name, self._model(item.model)] for item in suite.simulators]]
+
+    def _tools(self) -> Any:
+        suite = self._suite
+        held = (*suite.tools, *suite.mcp_servers, *suite.a2a_agents)
+        return [self._written(item, {"labels", "annotations"}) for item in held]
+
+    def _model(self, name: str, *, sampled: bool = False) -> Any:
+        """Who answers to a name, how it samples, and the answers themselves where it is a mock."""
+        spec = self._suite.named("models", name)
+        asked = [self._options.temperature, self._options.max_tokens] if sampled else []
+        if self._mocking:
+            return [
+                name,
+                "mock",
+                self._mocks and self._mocks.shape.model_dump(mode="json", exclude_defaults=True),
+                asked,
+            ]
+        return [name, self._written(spec, _MODEL) if spec else None, asked]
+
+    def _written(self, spec: Spec, but: Iterable[str] = ()) -> Any:
+        """The fields of a spec that decide something, and the content of the files that they name."""
+        left_out = set(but)
+        data = {name: value for name, value in spec.written().items() if name not in left_out}
+        files = {
+            path: self._content(path)
+            for _, name, path in written_paths(spec)
+            if name not in left_out and not path.startswith("${")
+        }
+        return [data, files] if files else data
+
+    def _content(self, path: str) -> list[str]:
+        """Digests of the files that a path or pattern means; of ``file.py:name`` the file."""
+        file = path.rpartition(":")[0] if ".py:" in path else path
+        try:
+            return [_digest(found.read_bytes()) for found in matching_files(self._suite.folder, file)]
+        except OSError:
+            return []
+
+
+def prompts_of(suite: Suite, scenario: Scenario, agent: Agent) -> tuple[Prompt, ...]:
+    """The instructions of a native agent, one for each state of a workflow; none for other agents."""
+    if not agent.model:
+        return ()
+    task = agent.prompt or scenario.prompt
+    workflow = suite.workflow
+    tasks = [state.prompt_task or task for state in workflow.states.values()] if workflow else [task]
+    found = {task: suite.prompt_for(task) for task in tasks if task}
+    return tuple(prompt for prompt in found.values() if prompt is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Which finished runs of an earlier launch still hold.
+
+    Attributes:
+        runs: those that do.
+        changed: the parts that changed of each that does not, by run id.
+        unfinished: how many cases have no result yet.
+    """
+
+    runs: tuple[RunResult, ...]
+    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+    unfinished: int = 0
+
+    def __str__(self) -> str:
+        """For example ``kept 12, played again 3: agent prompt changed (2), checks changed (1)``."""
+        text = f"kept {len(self.runs)}, played again {len(self.changed)}"
+        if self.changed:
+            reasons = Counter(map(_reason, self.changed.values()))
+            text += f": {', '.join(f'{reason} ({count})' for reason, count in reasons.most_common())}"
+        if self.unfinished:
+            text += f"; {self.unfinished} {'was' if self.unfinished == 1 else 'were'} not finished"
+        return text
+
+
+def kept_runs_of(cases: Sequence[TestCase], finished: Iterable[RunResult], definitions: Definitions) -> Kept:
+    """Which results still hold, given what decides them now.
+
+    Args:
+        cases: the whole plan.
+        finished: the results of the earlier launch.
+        definitions: of the suite as it is now.
+    """
+    runs: list[RunResult] = []
+    changed: dict[str, tuple[str, ...]] = {}
+    for run in finished:
+        parts = differences(run.definition, definitions.of(run.case))
+        if parts:
+            changed[run.run_id] = parts
+        else:
+            runs.append(run)
+    return Kept(runs=tuple(runs), changed=changed, unfinished=len(cases) - len(runs) - len(changed))
+
+
+def differences(before: Definition, now: Definition) -> tuple[str, ...]:
+    """The parts that are not the same, in the order of the present definition."""
+    if not before:
+        return (UNKNOWN,)
+    return tuple(name for name in {**now, **before} if now.get(name) != before.get(name))
+
+
+def _reason(parts: Sequence[str]) -> str:
+    return parts[0] if parts == (UNKNOWN,) else f"{' and '.join(parts)} changed"
+
+
+def _model_name(config: ScenarioConfig) -> str | None:
+    model = config.default_model
+    return model if isinstance(model, str) or model is None else model.model
+
+
+def _digest(value: Any) -> str:
+    data = value if isinstance(value, bytes) else json.dumps(value, sort_keys=True, default=_plain).encode()
+    return sha256(data).hexdigest()[:_DIGITS]
+
+
+def _plain(value: Any) -> Any:
+    return value.written() if isinstance(value, Spec) else repr(value)
