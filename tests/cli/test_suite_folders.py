@@ -149,7 +149,7 @@ def test_evals_of_packs_run_as_far_as_they_are_asked_for(shop: Path, option: lis
 
 def test_a_type_of_evals_that_the_suite_has_not_is_told(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["run", str(shop), "--out", "out", "-q", "--eval-type", "contans"]) == 2
-    assert "no eval of the suite 'shop' is of the type 'contans'; did you mean 'contains'?" in told(capsys)
+    assert "the suite 'shop' has no eval of type 'contans'; did you mean 'contains'?" in told(capsys)
 
 
 @pytest.mark.parametrize("body", ["import sys\nsys.exit(0)\n", "import sys\ndef play():\n    sys.exit(0)\n"])
