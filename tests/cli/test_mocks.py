@@ -240,8 +240,8 @@ def test_runs_are_chosen_and_a_file_is_gone_on_with(
     [
         (["nowhere"], "nowhere is not there; expected the folder of an execution, or a journal"),
         (["empty"], "empty holds no runs"),
-        (["done", "-o", "there.yaml"], "there.yaml exists already; choose another name, or replace it with --force"),
-        (["done", "--scenario", "ordr"], "--scenario: no run is of 'ordr'; did you mean 'order'?"),
+        (["done", "-o", "there.yaml"], "there.yaml already exists; choose another name, or overwrite it with --force"),
+        (["done", "--scenario", "ordr"], "--scenario: there is no run of 'ordr'; did you mean 'order'?"),
         (["done", "--merge", "there.yaml"], "there.yaml:1:1"),
     ],
 )

@@ -129,7 +129,7 @@ def test_inspect_shows_one_section_in_full(shop, capsys):
     assert invoke(["inspect", ".", "--section", "replays"]) == 0
     assert said(capsys) == "none\n"
     assert invoke(["inspect", ".", "--section", "tool"]) == ExitCode.USAGE
-    assert "no section is called 'tool'; did you mean 'tools'?" in capsys.readouterr().err
+    assert "unknown section 'tool'; did you mean 'tools'?" in capsys.readouterr().err
 
 
 def test_inspect_of_a_broken_suite_says_what_is_wrong(shop, capsys):
@@ -169,7 +169,7 @@ def test_convert_into_one_file_says_which_paths_lead_back(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     assert invoke(["convert", str(ARENA), "one.suite.yaml"]) == 0
     out = said(capsys)
-    assert "These paths lead to where the suite came from:" in out
+    assert "These paths still refer to the original location:" in out
     assert "01_variables_demo/mock-config.yaml" in out
     assert load("one.suite.yaml").agents == load(ARENA).agents
 
@@ -193,7 +193,7 @@ def test_convert_says_what_has_no_counterpart(tmp_path, monkeypatch, capsys):
     out = said(capsys)
     assert "spec.scenario_specs.s.mode: has no effect in PromptKit, and none here" in out
     assert "spec.deploy: is kept, but not used" in out
-    assert "Kept under 'extensions', without effect: deploy" in out
+    assert "Kept under 'extensions', with no effect: deploy" in out
 
 
 def test_schema_prints_one_or_writes_all(tmp_path, monkeypatch, capsys):

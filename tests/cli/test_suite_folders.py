@@ -118,7 +118,7 @@ def test_what_is_gone_on_with_is_not_planned_anew(
     assert invoke(["run", str(shop), "--out", "out", "-q"]) == 0
     before = (Path("out") / "index.json").read_text()
     assert invoke(["run", str(shop), "--resume", "out", "-q", *option]) == 2
-    assert f"leave out {name}" in told(capsys)
+    assert f"remove {name}" in told(capsys)
     assert (Path("out") / "index.json").read_text() == before
 
 
@@ -127,7 +127,7 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_use(
     shop: Path, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert invoke(["run", str(shop), "--out", place, "-q"]) == 2
-    assert "cannot be made" in told(capsys)
+    assert "cannot create the results folder" in told(capsys)
 
 
 def test_a_wrong_format_is_told_before_anything_is_run(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,4 +209,4 @@ def test_an_option_of_suites_does_not_go_with_a_function(
     shop: Path, option: list[str], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert invoke(["run", "bot.py::answer", *option]) == 2
-    assert f"{name} goes with suites" in told(capsys)
+    assert f"{name} applies to suites" in told(capsys)

@@ -13,7 +13,7 @@ from io import TextIOWrapper
 def main() -> None:
     """Entry point of the ``duologue`` command."""
     # Thousands of results are kept and hardly a cycle is made: looking for cycles less often takes a sixth off a run.
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no ✓ shows ?, and the run keeps its exit code

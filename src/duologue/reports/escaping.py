@@ -15,9 +15,10 @@ UNSEEN = (
 )
 """Characters that are not seen, or that turn round what is. The joiners of emoji and of Persian are not among them."""
 
-_UNSEEN = re.compile(f"[{UNSEEN}]")
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_MARKDOWN = re.compile(r"[\\`*_\[\]|~$^=]|&|<|>|@|://|(?i:(?<=www)\.)|^[-+#]|(?<=^\d)[.)]")
+# Compiled when they are first used, and cached by ``re``: tables of all Unicode are costly to compile.
+_UNSEEN = f"[{UNSEEN}]"
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_MARKDOWN = r"[\\`*_\[\]|~$^=]|&|<|>|@|://|(?i:(?<=www)\.)|^[-+#]|(?<=^\d)[.)]"
 _IN_MARKDOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@<!-- -->", "://": "&#58;//", ".": "&#46;", ")": "&#41;"}
 _SPACE = re.compile(r"\s+")
 
@@ -25,7 +26,9 @@ _SPACE = re.compile(r"\s+")
 def visible(value: object) -> str:
     """Anything as text in which nothing is hidden."""
     text = str(value).replace("\r\n", "\n")
-    return _UNSEEN.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", text)
+    if text.isascii() and text.isprintable():
+        return text
+    return re.sub(_UNSEEN, lambda match: f"\\u{{{ord(match[0]):x}}}", text)
 
 
 def html_text(value: object) -> str:
@@ -35,7 +38,7 @@ def html_text(value: object) -> str:
 
 def xml_text(value: object) -> str:
     """Anything as text that XML 1.0 can hold, ``�`` in place of the rest. Writers of XML do the escaping."""
-    return _NOT_XML.sub("\ufffd", str(value))
+    return re.sub(_NOT_XML, "\ufffd", str(value))
 
 
 def markdown_text(value: object, longest: int | None = None) -> str:
@@ -45,7 +48,7 @@ def markdown_text(value: object, longest: int | None = None) -> str:
         value: what to show.
         longest: cut after so many characters; None for never.
     """
-    return _MARKDOWN.sub(lambda match: _IN_MARKDOWN.get(match[0], f"\\{match[0]}"), one_line(value, longest))
+    return re.sub(_MARKDOWN, lambda match: _IN_MARKDOWN.get(match[0], f"\\{match[0]}"), one_line(value, longest))
 
 
 def markdown_block(value: object, longest: int) -> str:

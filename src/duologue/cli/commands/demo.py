@@ -12,17 +12,17 @@ DEFAULT_SEED = 7
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the journals; each launch gets one of its own.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the journals; each launch gets its own subfolder.")] = Path(
         "duologue-runs"
     ),
     agenda: Annotated[bool, typer.Option("--agenda", help="Play the guests without a language model.")] = False,
-    seed: Annotated[int, typer.Option(help="Every random choice derives from it.")] = DEFAULT_SEED,
-    as_json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed for every random choice.")] = DEFAULT_SEED,
+    as_json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON and nothing else.")] = False,
 ) -> int:
     """Rehearse a small restaurant's assistant in five conversations. One of them brings out a real fault.
 
     The assistant is an ordinary program with an HTTP server, started for this demo and tested through its URL. Exit
-    code 0: every conversation came out as expected, the fault included. 1: one did not. 3: something broke.
+    code 0: every conversation ended as expected, the fault included. 1: one did not. 3: an error occurred.
     """
     from duologue.cli.demo import play_demo
 

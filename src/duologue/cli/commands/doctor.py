@@ -44,7 +44,7 @@ _TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Diagnosis:
     """One line of the doctor's report. ``ok`` is None for what is optional and absent."""
 
     area: str
@@ -59,10 +59,12 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Say what is installed and which models answer. Asks only the embedded model, unless --ask names others."""
+    """Report what is installed and which models answer. Only calls the embedded model, unless --ask names others."""
     findings = [
-        Finding(area="duologue", name="version", ok=True, detail=__version__),
-        Finding(area="duologue", name="python", ok=True, detail=f"{platform.python_version()}, {platform.platform()}"),
+        Diagnosis(area="duologue", name="version", ok=True, detail=__version__),
+        Diagnosis(
+            area="duologue", name="python", ok=True, detail=f"{platform.python_version()}, {platform.platform()}"
+        ),
         *(_extra(name, package) for name, package in EXTRAS.items()),
         *(_key(name) for name in KEYS),
         *_models(asked or []),
@@ -74,44 +76,44 @@ def doctor(
     return ExitCode.UNCERTAIN if any(finding.ok is False for finding in findings) else ExitCode.PASSED
 
 
-def _extra(name: str, package: str) -> Finding:
+def _extra(name: str, package: str) -> Diagnosis:
     try:
-        return Finding(area="extra", name=name, ok=True, detail=f"{package} {importlib.metadata.version(package)}")
+        return Diagnosis(area="extra", name=name, ok=True, detail=f"{package} {importlib.metadata.version(package)}")
     except importlib.metadata.PackageNotFoundError:
-        return Finding(area="extra", name=name, ok=None, detail=f"not installed: pip install 'duologue[{name}]'")
+        return Diagnosis(area="extra", name=name, ok=None, detail=f"not installed: pip install 'duologue[{name}]'")
 
 
-def _key(name: str) -> Finding:
+def _key(name: str) -> Diagnosis:
     there = bool(os.environ.get(name))
-    return Finding(area="key", name=name, ok=True if there else None, detail="set" if there else "not set")
+    return Diagnosis(area="key", name=name, ok=True if there else None, detail="set" if there else "not set")
 
 
-def _models(asked: list[str]) -> list[Finding]:
+def _models(asked: list[str]) -> list[Diagnosis]:
     from duologue.models import local
 
     default = ScenarioConfig.default_config.default_model if ScenarioConfig.default_config else None
     name = default.model if isinstance(default, ModelConfig) else default
-    findings = [Finding(area="model", name="default", ok=True if name else None, detail=name or "none is configured")]
+    findings = [Diagnosis(area="model", name="default", ok=True if name else None, detail=name or "none is configured")]
     problem = local.status().problem
     if problem:
-        findings.append(Finding(area="model", name="local", ok=None, detail=problem))
+        findings.append(Diagnosis(area="model", name="local", ok=None, detail=problem))
     names = asked if problem else ["local", *asked]
     return [*findings, *(asyncio.run(_ask(name)) for name in names)]
 
 
-async def _ask(name: str) -> Finding:
+async def _ask(name: str) -> Diagnosis:
     clock = SystemClock()
     began = clock.monotonic()
     request = ModelRequest(messages=(user_message("Answer with the one word: yes"),), max_tokens=16)
     try:
         answer = await ask(resolve(name), request, RunScope(who="doctor", model_timeout=_TIMEOUT))
     except DuologueError as error:
-        return Finding(area="model", name=name, ok=False, detail=str(error))
+        return Diagnosis(area="model", name=name, ok=False, detail=str(error))
     seconds = clock.monotonic() - began
-    return Finding(area="model", name=name, ok=True, detail=f"{answer.model} answered in {seconds:.1f} s")
+    return Diagnosis(area="model", name=name, ok=True, detail=f"{answer.model} answered in {seconds:.1f} s")
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[Diagnosis]) -> None:
     table = Table("", "", "", "", show_header=False, box=None)
     marks = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text("–", "dim")}
     for finding in findings:

@@ -61,7 +61,7 @@ def run_function(target: str, request: FunctionRequest) -> int:
     if not results:
         if failure is not None:
             raise failure
-        raise TargetError(f"{target} played no scenario: it must call duologue.run(…), or return duologue.prepare(…)")
+        raise TargetError(f"{target} ran no scenario: it must call duologue.run(…), or return duologue.prepare(…)")
     if request.as_json:
         print_json({"totals": totals(results), "journals": str(folder), "runs": [as_json(item) for item in results]})
     else:
@@ -157,11 +157,11 @@ def load_target(target: str) -> Callable[[], object]:
 
 def _module(path: Path) -> ModuleType:
     if not path.is_file():
-        raise TargetError(f"there is no file {path}; expected FILE.py::function")
+        raise TargetError(f"{path} does not exist; expected FILE.py::function")
     name = f"duologue_target_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise TargetError(f"{path} is no Python file; expected FILE.py::function")
+        raise TargetError(f"{path} is not a Python file; expected FILE.py::function")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(path.resolve().parent))

@@ -29,18 +29,18 @@ _ALSO = {Template.PYTEST: (), Template.SUITE: ("pytest/pizza_agent.py.txt",)}
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to put it; made if it does not exist.")] = Path("rehearsals"),
+    folder: Annotated[Path, typer.Argument(help="Target folder; created if it does not exist.")] = Path("rehearsals"),
     template: Annotated[
         Template, typer.Option(help="Tests in Python for pytest, or a suite as YAML files.")
     ] = Template.PYTEST,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> int:
-    """Write a small test suite for a pizza shop's agent that passes as it is: no key, no network."""
+    """Write a small test suite for a pizza shop's agent. It passes as it is, without a key or a network."""
     sources = _sources(template)
     there = [name for name in sources if (folder / name).exists()]
     if there and not force:
         raise ConfigurationError(
-            f"{folder} already has {', '.join(sorted(there))}; nothing was written. Choose another folder, or --force."
+            f"nothing written: {folder} already has {', '.join(sorted(there))}; choose another folder or use --force"
         )
     console = terminal()
     for name, text in sorted(sources.items()):

@@ -1,4 +1,4 @@
-"""``duologue inspect``: what a suite holds, and who is rehearsed in which scenario with whom."""
+"""``duologue inspect``: what a suite contains, and which agents, personas and scenarios combine."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ SECTIONS = (
 def inspect(
     path: Annotated[Path, typer.Argument(help="A suite, its folder, or the file of a single resource.")],
     section: Annotated[str | None, typer.Option(help=f"Only this section, in full: {', '.join(SECTIONS)}.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> int:
-    """Show what a suite holds, and which agents, personas and scenarios combine. Nothing is planned or run."""
+    """Show what a suite contains, and which agents, personas and scenarios combine. Nothing is planned or run."""
     from duologue.config.problems import hint, listed
     from duologue.suites.manifests.loading import load
 
     if section is not None and section not in SECTIONS:
-        raise ConfigurationError(f"no section is called '{section}'{hint(section, SECTIONS)} Known: {listed(SECTIONS)}")
+        raise ConfigurationError(f"unknown section '{section}'{hint(section, SECTIONS)} Known: {listed(SECTIONS)}")
     suite = load(path)
     whole = masked(suite.written())
     if section is not None:
@@ -140,7 +140,7 @@ def _show_all(suite: Suite) -> None:
         table.add_row(*(Text(clean(cell)) for cell in row))
     console.print(table)
     total = sum(found["test_cases"] for found in every)
-    console.print(Text(f"{total} test cases of scenarios; recordings of replays come in addition", "dim"))
+    console.print(Text(f"{total} test cases of scenarios; plus the recordings of replays", "dim"))
 
 
 def _held(suite: Suite) -> dict[str, str]:
@@ -155,7 +155,7 @@ def _held(suite: Suite) -> dict[str, str]:
     if settings:
         held["defaults"] = ", ".join(f"{key}: {value}" for key, value in settings.items() if key != "output")
     if suite.extensions:
-        held["extensions"] = f"{', '.join(suite.extensions)} (without effect)"
+        held["extensions"] = f"{', '.join(suite.extensions)} (no effect)"
     return held
 
 

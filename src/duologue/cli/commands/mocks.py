@@ -13,7 +13,7 @@ from duologue.errors import ConfigurationError
 if TYPE_CHECKING:
     from duologue.suites.results.run import RunResult
 
-mocks = typer.Typer(help="Response files, with which a suite runs without models.", no_args_is_help=True)
+mocks = typer.Typer(help="Response files, which let a suite run without models.", no_args_is_help=True)
 
 
 @mocks.callback()
@@ -27,25 +27,25 @@ def generate(
         list[Path],
         typer.Argument(help="Folders that 'duologue run' wrote, journals, or files of runs.", metavar="DIR…"),
     ],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file; else standard output.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Output file. Default: standard output.")] = None,
     merge: Annotated[
-        Path | None, typer.Option(help="A response file to begin with: what it says counts over the runs.")
+        Path | None, typer.Option(help="Response file to start from. Its entries take precedence over the runs.")
     ] = None,
     scenario: Annotated[list[str], typer.Option("--scenario", help="Only runs of these scenarios.")] = [],  # noqa: B006 - typer's way
     agent: Annotated[list[str], typer.Option("--agent", "--provider", help="Only runs of these agents.")] = [],  # noqa: B006
-    default_response: Annotated[str | None, typer.Option(help="What is said where no run said anything.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    default_response: Annotated[str | None, typer.Option(help="Answer to use where no run has one.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> int:
-    """Make a response file of runs that took place, for 'duologue run SUITE --mock FILE'.
+    """Build a response file from recorded runs, for 'duologue run SUITE --mock FILE'.
 
-    Agents, simulated users and judges then say what they said. Where runs of one scenario differ, the first one counts,
-    and standard error tells so. Exit code 2: there are no runs, or the file exists.
+    Agents, simulated users and judges then repeat what they said. Where runs of one scenario differ, the first one
+    counts, with a warning on standard error. Exit code 2: there are no runs, or the file exists.
     """
     from duologue.models.mock.generate import generate as generate_mocks
     from duologue.runs.store.writing import replace_file
 
     if out is not None and out.exists() and not force:
-        raise ConfigurationError(f"{out} exists already; choose another name, or replace it with --force")
+        raise ConfigurationError(f"{out} already exists; choose another name, or overwrite it with --force")
     runs = _chosen(paths, scenario, agent)
     made = generate_mocks(runs, merge=_held(merge), default_response=default_response)
     text = made.text()
@@ -72,7 +72,7 @@ def _chosen(paths: list[Path], scenarios: list[str], agents: list[str]) -> list[
     ):
         for name in names:
             if name not in known:
-                raise ConfigurationError(f"{option}: no run is of '{name}'{nearest(name, sorted(known))}")
+                raise ConfigurationError(f"{option}: there is no run of '{name}'{nearest(name, sorted(known))}")
     return [
         run
         for run in runs

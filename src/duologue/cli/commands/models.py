@@ -1,4 +1,4 @@
-"""``duologue models``: the embedded models of this machine: what there is, fetch, stop."""
+"""``duologue models``: the embedded models of this machine: list, pull, stop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MEGABYTE = 1_000_000
 
 @models.command("list")
 def list_models(as_json: JsonOption = False) -> int:
-    """The models whose weights are here, and the servers that run."""
+    """List the models whose weights are installed, and the servers that are running."""
     from duologue.models import local
 
     status = local.status()
@@ -44,16 +44,16 @@ def list_models(as_json: JsonOption = False) -> int:
 def pull(
     name: Annotated[
         str,
-        typer.Argument(help="OWNER/REPOSITORY or OWNER/REPOSITORY/FILE.gguf on the hub, or a name of the catalogue."),
+        typer.Argument(help="OWNER/REPOSITORY or OWNER/REPOSITORY/FILE.gguf on the hub, or a name from the catalogue."),
     ],
 ) -> int:
-    """Fetch a model's weights from the Hugging Face hub. Says what it will download before it does."""
+    """Download a model's weights from the Hugging Face hub. The file and its size are shown first."""
     from duologue.models import local
 
     console = terminal()
     file = local.look_up(name)
     size = f"{file.size / _MEGABYTE:.0f} MB" if file.size else "of unknown size"
-    console.print(Text(f"downloading {file.file} ({size}) of {file.repository}, revision {file.revision}"))
+    console.print(Text(f"downloading {file.file} ({size}) from {file.repository}, revision {file.revision}"))
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task(file.file.rpartition("/")[2], total=file.size)
@@ -64,7 +64,7 @@ def pull(
 
 @models.command()
 def stop(name: Annotated[str | None, typer.Argument(help="Only the servers of this model.")] = None) -> int:
-    """Stop the servers of embedded models. They also stop by themselves when nobody asks them anything."""
+    """Stop the servers of embedded models. Idle servers also stop by themselves."""
     from duologue.models import local
 
     console = terminal()

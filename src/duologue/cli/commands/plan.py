@@ -26,16 +26,16 @@ def plan(
     replay: Annotated[list[str], typer.Option("--replay", "--eval", help="Only these replays.")] = [],  # noqa: B006
     tag: Annotated[list[str], typer.Option("--tag", help="Only scenarios with any of these tags.")] = [],  # noqa: B006
     label: Annotated[list[str], typer.Option("--label", help="Only these labels, as key=value.")] = [],  # noqa: B006
-    trials: Annotated[int | None, typer.Option(min=1, help="Repeat each case so often.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Every random choice derives from it.")] = None,
-    jobs: Annotated[int | None, typer.Option("-j", "--jobs", min=1, help="Cases at once.")] = None,
-    mock: Annotated[bool, typer.Option("--mock", help="Estimate for models that answer from a file.")] = False,
+    trials: Annotated[int | None, typer.Option(min=1, help="Repeat each case this many times.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed for every random choice.")] = None,
+    jobs: Annotated[int | None, typer.Option("-j", "--jobs", min=1, help="Number of cases to run at once.")] = None,
+    mock: Annotated[bool, typer.Option("--mock", help="Estimate for mock models that answer from a file.")] = False,
     every: Annotated[bool, typer.Option("--all", help=f"List every test case, not only the first {_SHOWN}.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> int:
-    """Show the test cases of a suite in the order in which they would be run, and what they would take.
+    """Show the test cases of a suite in the order in which they would run, with an estimate of calls, cost and time.
 
-    Nothing is asked and nothing is spent.
+    No model is called and nothing is spent.
     """
     from duologue.cli.output import print_json
     from duologue.context import SystemClock
@@ -99,7 +99,7 @@ def _cell(value: object) -> str:
 
 def _lines(made: Plan, found: Estimate) -> list[str]:
     noun = "test case" if len(made) == 1 else "test cases"
-    money = f"about ${found.cost:,.2f}" if found.cost else "nothing to pay"
+    money = f"about ${found.cost:,.2f}" if found.cost else "no cost"
     who = ", ".join(f"{role} {getattr(found, role).calls:,}" for role in ("agent", "user", "judge"))
     lines = [
         f"{len(made):,} {noun}, seed {made.seed}",

@@ -1,4 +1,4 @@
-"""``duologue report`` and ``duologue redteam-report``: reports on what was kept, at any time after it."""
+"""``duologue report`` and ``duologue redteam-report``: reports on what was kept, at any later time."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from duologue.cli.output import print_json
 def report(
     folder: Annotated[Path, typer.Argument(help="The folder of an execution, as 'duologue run' wrote it.")],
     format: Annotated[
-        list[str], typer.Option("--format", "-f", help="Of html, junit, md, json, promptkit; commas are fine.")
+        list[str],
+        typer.Option("--format", "-f", help="html, junit, md, json or promptkit; separate several with commas."),
     ] = ["html"],  # noqa: B006 - typer reads the default and never changes it
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the reports; else the same one.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the reports. Default: the folder of the execution.")
+    ] = None,
     job_summary: Annotated[
-        bool, typer.Option("--job-summary", help="Also append to the file that GITHUB_STEP_SUMMARY names.")
+        bool, typer.Option("--job-summary", help="Also append to the file named by GITHUB_STEP_SUMMARY.")
     ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the first report in the browser.")] = False,
 ) -> int:
-    """Write reports on an execution that was kept. The exit code says whether they are written, not what is in them.
+    """Write reports on a kept execution. The exit code says whether they were written, not what they say.
 
-    An execution that did not come to its end is reported as interrupted, with the runs that are over.
+    An execution that did not finish is reported as interrupted, with the runs that did.
     """
     from duologue.reports.formats import format_named, write_reports
     from duologue.runs.store.reader import find_execution
@@ -49,18 +52,18 @@ def redteam_report(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Journals (.jsonl), saved reports (.json), or folders of them; else the newest in redteam-reports/."
+            help="Journals (.jsonl), saved reports (.json), or folders of them. Default: newest in redteam-reports/."
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the report; else the first folder that is read.")
+        Path | None, typer.Option("--out", "-o", help="Folder for the report. Default: the first folder that is read.")
     ] = None,
-    latest: Annotated[int | None, typer.Option(min=1, help="Only so many attacks, the newest.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; no file is written.")] = False,
+    latest: Annotated[int | None, typer.Option(min=1, help="Only the newest attacks, this many.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON and write no file.")] = False,
 ) -> int:
-    """Put the attacks that were recorded into one report, as JSON and as a web page. No model is asked.
+    """Collect recorded attacks in one report, as JSON and as a web page. No model is called.
 
-    The exit code says whether the report is written, not what is in it.
+    The exit code says whether the report was written, not what it says.
     """
     from duologue.reports.red_team import as_data, gather, in_words, newest_batch, save_html, save_json, summarise
 

@@ -1,4 +1,4 @@
-"""``duologue run``: a suite, a folder of suites, or a function. Here are the options; the work is done elsewhere."""
+"""``duologue run``: a suite, a folder of suites, or a function. Only the options are defined here."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 from duologue.errors import ConfigurationError
 
 _CASES = "Which test cases"
-_HOW = "How they are run"
-_RESULTS = "What is kept and shown"
+_HOW = "How to run them"
+_RESULTS = "What to keep and show"
 
 
 def _many(help: str, *names: str, panel: str = _CASES) -> Any:
@@ -19,7 +19,7 @@ def _many(help: str, *names: str, panel: str = _CASES) -> Any:
 
 
 _OF_FUNCTIONS = {"target", "out", "as_json", "quiet", "seed", "max_turns", "ci"}
-"""What goes with a function as well; everything else is about suites."""
+"""Options that also apply to a function; all others are about suites."""
 
 
 def run(
@@ -35,79 +35,95 @@ def run(
     tag: Annotated[list[str], _many("Only scenarios with any of these tags.", "--tag")] = [],  # noqa: B006
     label: Annotated[list[str], _many("Only scenarios with any of these labels, as key=value.", "--label")] = [],  # noqa: B006
     failed_in: Annotated[
-        Path | None, _many("Only the cases that did not pass in the execution of this folder.", "--failed-in")
+        Path | None, _many("Only the cases that did not pass in the execution in this folder.", "--failed-in")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Repeat each case so often.", rich_help_panel=_CASES)
+        int | None, typer.Option(min=1, help="Repeat each case this many times.", rich_help_panel=_CASES)
     ] = None,
     mock: Annotated[
         str | None,
-        typer.Option(help="Let every model answer from this response file; none needs a key.", rich_help_panel=_HOW),
+        typer.Option(help="Answer for every model from this response file. No keys needed.", rich_help_panel=_HOW),
     ] = None,
     mock_all: Annotated[
-        bool, typer.Option("--mock-all", help="The same without a file: fixed answers.", rich_help_panel=_HOW)
+        bool,
+        typer.Option(
+            "--mock-all", help="Answer for every model with fixed text. No keys needed.", rich_help_panel=_HOW
+        ),
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, help="Cases at once.", rich_help_panel=_HOW)
+        int | None, typer.Option("-j", "--jobs", min=1, help="Number of cases to run at once.", rich_help_panel=_HOW)
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Every random choice derives from it.", rich_help_panel=_HOW)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed for every random choice.", rich_help_panel=_HOW)] = None,
     max_turns: Annotated[
-        int | None, typer.Option(min=1, help="Turns after which a free conversation ends.", rich_help_panel=_HOW)
+        int | None, typer.Option(min=1, help="End a free conversation after this many turns.", rich_help_panel=_HOW)
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0, help="Of agents made of a model, over the suite's.", rich_help_panel=_HOW)
+        float | None,
+        typer.Option(min=0, help="Sampling temperature of native agents; overrides the suite.", rich_help_panel=_HOW),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Of their answers, over the suite's.", rich_help_panel=_HOW)
+        int | None,
+        typer.Option(
+            min=1, help="Longest answer of native agents, in tokens; overrides the suite.", rich_help_panel=_HOW
+        ),
     ] = None,
     eval_type: Annotated[
-        list[str], _many("Only these types of evals of prompt packs.", "--eval-type", panel=_HOW)
+        list[str], _many("Only run prompt-pack evals of these types.", "--eval-type", panel=_HOW)
     ] = [],  # noqa: B006
     pack_evals: Annotated[
-        bool, typer.Option(help="Run the evals of prompt packs beside the checks.", rich_help_panel=_HOW)
+        bool, typer.Option(help="Run the evals of prompt packs in addition to the checks.", rich_help_panel=_HOW)
     ] = True,
     run_timeout: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds that one run may take.", rich_help_panel=_HOW)
+        float | None, typer.Option(min=0.001, help="Time limit of one run, in seconds.", rich_help_panel=_HOW)
     ] = None,
     budget: Annotated[
         float | None,
-        typer.Option(min=0, help="US dollars that the models of all runs may cost together.", rich_help_panel=_HOW),
+        typer.Option(
+            min=0, help="Spending limit for the models of all runs together, in US dollars.", rich_help_panel=_HOW
+        ),
     ] = None,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Begin no further case after a failure.", rich_help_panel=_HOW)
+        bool, typer.Option("--fail-fast", help="Start no further case after a failure.", rich_help_panel=_HOW)
     ] = False,
     allow_undecided: Annotated[
-        str | None, typer.Option(help="Put up with so many undecided cases, or 'all'.", rich_help_panel=_HOW)
+        str | None, typer.Option(help="Tolerate this many undecided cases, or 'all'.", rich_help_panel=_HOW)
     ] = None,
     allow_errors: Annotated[
-        str | None, typer.Option(help="Put up with so many broken cases, or 'all'.", rich_help_panel=_HOW)
+        str | None, typer.Option(help="Tolerate this many cases with errors, or 'all'.", rich_help_panel=_HOW)
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with the execution of this folder.", rich_help_panel=_HOW)
+        Path | None,
+        typer.Option(
+            help="Continue the execution in this folder. Finished cases are kept unless their definition changed.",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", rich_help_panel=_RESULTS)] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results in that folder.", rich_help_panel=_RESULTS)
     ] = False,
     format: Annotated[
-        list[str], _many("Also write json, junit, md, html or promptkit; commas are fine.", "--format", panel=_RESULTS)
+        list[str],
+        _many(
+            "Also write json, junit, md, html or promptkit; separate several with commas.", "--format", panel=_RESULTS
+        ),
     ] = [],  # noqa: B006
     journals: Annotated[bool, typer.Option(help="Keep the journal of every run.", rich_help_panel=_RESULTS)] = True,
-    ci: Annotated[bool, typer.Option("--ci", help="Plain lines, no colours.", rich_help_panel=_RESULTS)] = False,
-    tui: Annotated[bool, typer.Option("--tui", help="A live page of the runs.", rich_help_panel=_RESULTS)] = False,
+    ci: Annotated[bool, typer.Option("--ci", help="Plain lines without colours.", rich_help_panel=_RESULTS)] = False,
+    tui: Annotated[bool, typer.Option("--tui", help="Show a live page of the runs.", rich_help_panel=_RESULTS)] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON, and nothing else.", rich_help_panel=_RESULTS)
+        bool, typer.Option("--json", help="Print the results as JSON and nothing else.", rich_help_panel=_RESULTS)
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print no transcript and no progress.", rich_help_panel=_RESULTS)
     ] = False,
 ) -> int:
-    """Play a suite, or the scenarios of a function, and say what came of it.
+    """Run a suite, or the scenarios of a function, and report the results.
 
     A function takes no arguments and may be async. It calls duologue.run(…) as a test does, or returns one
     duologue.prepare(…) or a list of them.
 
-    Exit codes: 0 all passed, 1 a case failed, 2 wrong usage, 3 more errors or undecided cases than allowed, 130
+    Exit codes: 0 all passed, 1 a case failed, 2 invalid usage, 3 more errors or undecided cases than allowed, 130
     interrupted.
     """
     if "::" in target or target.endswith(".py"):
@@ -171,4 +187,4 @@ def _refuse_options_of_suites(context: typer.Context) -> None:
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         if source is not None and source.name == "COMMANDLINE" and option.name not in _OF_FUNCTIONS:
-            raise ConfigurationError(f"{option.opts[-1]} goes with suites, and this is a function; leave it out")
+            raise ConfigurationError(f"{option.opts[-1]} applies to suites, and this is a function; remove it")

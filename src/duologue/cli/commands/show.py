@@ -22,14 +22,14 @@ def show(
     as_json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Print every event, one JSON object a line.")] = False,
 ) -> int:
-    """Show what a recorded run was: the conversation, what was checked and decided, the verdict.
+    """Show a recorded run: the conversation, its checks and decisions, and the verdict.
 
-    Of the folder of an execution: what came of it. Of a folder of such folders: a line for each.
+    For the folder of an execution, show its results; for a folder of such folders, one line for each.
     """
     from duologue.runs.store.reader import executions_in, holds_results
 
     if not journal.exists():
-        raise ConfigurationError(f"{journal} is not there; expected a journal, a run, or a folder of them")
+        raise ConfigurationError(f"{journal} does not exist; expected a journal, a run, or a folder of them")
     if journal.is_dir():
         if holds_results(journal):
             return _show_results(journal, as_json_)
@@ -40,7 +40,9 @@ def show(
     if journal.suffix == ".json":
         return _show_run(journal, as_json_)
     if journal.suffix in {".xml", ".html", ".md", ".yaml", ".yml"}:
-        raise ConfigurationError(f"{journal} is no recording; expected a journal (.jsonl), a run (.json), or a folder")
+        raise ConfigurationError(
+            f"{journal} is not a recording; expected a journal (.jsonl), a run (.json), or a folder"
+        )
     file = read_journal(journal)
     if events:
         typer.echo(journal.read_text(encoding="utf-8"), nl=False)
@@ -122,7 +124,7 @@ def _print_transcript(file: JournalFile) -> None:
     if file.torn:
         console.print(Text(f"The journal is incomplete: {file.torn}.", style="yellow"))
     elif not file.complete:
-        console.print(Text("The journal is incomplete: the run did not come to its end.", style="yellow"))
+        console.print(Text("The journal is incomplete: the run did not finish.", style="yellow"))
     view = file.view
     cost = f", ${view.cost:.4f}" if view.cost else ""
     tokens = f"{view.usage.total_tokens} tokens{cost}"

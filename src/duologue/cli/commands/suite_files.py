@@ -24,12 +24,12 @@ def validate(
     paths: Annotated[
         list[Path], typer.Argument(help="Suites, their folders, or files of single resources.", metavar="PATH...")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
 ) -> int:
-    """Say everything that is wrong with suites, each with file, line and field. Nothing is run.
+    """Report everything that is wrong with suites, with file, line and field. Nothing is run.
 
-    Exit code 0: they can be run. 2: they cannot, or there are warnings and --strict.
+    Exit code 0: the suites can be run. 2: they cannot, or there are warnings and --strict is set.
     """
     from duologue.suites.manifests.loading import validate as look_at
 
@@ -101,12 +101,12 @@ def _held(report: Report) -> str:
 def convert(
     path: Annotated[Path, typer.Argument(help="A suite or its folder, in any dialect: ours, or a PromptKit arena.")],
     out: Annotated[Path, typer.Argument(help="A folder, or a file such as shop.suite.yaml for all in one.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> int:
-    """Write a suite in Duologue's own dialect, and say what has no counterpart.
+    """Write a suite in Duologue's own dialect, and report what has no counterpart.
 
-    A folder gets all that the suite reads, such as answers of mock models and recordings. A single file refers to them
-    where they are. Exit code 2: the suite cannot be read, or files exist.
+    A folder also gets every file that the suite reads, such as mock answers and recordings. A single file refers to
+    them where they are. Exit code 2: the suite cannot be read, or files exist already.
     """
     from duologue.suites.manifests.loading import usable
     from duologue.suites.manifests.loading import validate as look_at
@@ -119,18 +119,18 @@ def convert(
     for file in done.files:
         console.print(Text(f"{'copied' if file in done.copied else 'wrote'} {file}"), soft_wrap=True)
     if done.left:
-        console.print(Text("\nThese paths lead to where the suite came from:", "bold"))
+        console.print(Text("\nThese paths still refer to the original location:", "bold"))
         for written in done.left:
             console.print(Text(f"  {written}"), soft_wrap=True)
     if report.warnings:
-        console.print(Text("\nWorth knowing of what was read:", "bold"))
+        console.print(Text("\nWarnings about the original:", "bold"))
         print_problems(console, report.warnings)
     if suite.extensions:
         kept = ", ".join(suite.extensions)
-        console.print(Text(f"\nKept under 'extensions', without effect: {kept}", "yellow"), soft_wrap=True)
+        console.print(Text(f"\nKept under 'extensions', with no effect: {kept}", "yellow"), soft_wrap=True)
     again = look_at(done.main)
     if not again.ok:
-        console.print(Text("\nWhat was written is not right yet:", "bold red"))
+        console.print(Text("\nThe converted suite still has errors:", "bold red"))
         print_problems(console, again.errors)
         return ExitCode.USAGE
     console.print(Text(f"\nRun it:  duologue run {done.main}"), soft_wrap=True)
@@ -138,12 +138,14 @@ def convert(
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="Such as Scenario; for files of all kinds if left out.")] = "manifest",
-    write: Annotated[Path | None, typer.Option(help="Write the schemas of all kinds into this folder.")] = None,
+    kind: Annotated[
+        str, typer.Argument(help="Kind of manifest, such as Scenario. The default covers every kind.")
+    ] = "manifest",
+    write: Annotated[Path | None, typer.Option(help="Write the schemas of all kinds to this folder.")] = None,
 ) -> int:
-    """Print the JSON Schema of a kind of manifest, or write all of them for an editor.
+    """Print the JSON Schema of one kind of manifest, or write all of them for an editor.
 
-    Editors with a YAML language server find it by the first line of a file:
+    Editors with a YAML language server find it through the first line of a file:
     # yaml-language-server: $schema=FOLDER/suite.json
     """
     from duologue.config.problems import hint, listed

@@ -32,7 +32,7 @@ _WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """How the command line wants it.
+    """What the command line shows.
 
     Attributes:
         ci: plain lines; and the report in the summary of the job, where ``GITHUB_STEP_SUMMARY`` names one.
@@ -78,7 +78,7 @@ def _several(paths: Sequence[str], request: Request, shown: Shown) -> int:
     from duologue.suites.manifests.loading import load
 
     if request.resume or request.failed_in:
-        raise ConfigurationError("--resume and --failed-in go with one suite; name its file")
+        raise ConfigurationError("--resume and --failed-in need a single suite; name its file")
     for path in paths:
         load(path)
     every: list[Done] = []
@@ -249,7 +249,9 @@ def _planned(engine: Engine, request: Request) -> tuple[Plan, RunOptions]:
         return plan, settings
     cases = [case for case in plan.cases if case.group in failed]
     if not cases:
-        raise ConfigurationError(f"every test case of {request.failed_in} passed, or none of them is in the suite now")
+        raise ConfigurationError(
+            f"every test case of {request.failed_in} passed, or the suite no longer has any of the others"
+        )
     return replace(plan, cases=tuple(replace(case, index=index) for index, case in enumerate(cases))), settings
 
 
@@ -260,7 +262,7 @@ def _earlier(folder: Path, engine: Engine, request: Request) -> Unfinished:
     extra = [name for name, value in given.items() if value]
     if extra:
         raise ConfigurationError(
-            f"--resume goes on with what was planned, in the folder where it is; leave out {' and '.join(extra)}"
+            f"--resume continues the original plan in its own folder; remove {' and '.join(extra)}"
         )
     earlier = unfinished(folder)
     if earlier.plan.suite != engine.suite.name:
@@ -287,7 +289,7 @@ def unfinished_or_done(folder: Path) -> ExecutionResult:
     if (folder / INDEX).exists():
         return read_execution(folder)
     begun = (folder / LAUNCH).exists()
-    why = "its execution was not finished; go on with it with --resume" if begun else "it holds no results"
+    why = "its execution was not finished; continue it with --resume" if begun else "it contains no results"
     raise ConfigurationError(f"{folder} has no {INDEX}: {why}")
 
 
@@ -325,7 +327,7 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"the folder {folder} for the results cannot be made: {error.strerror}; choose another with --out"
+            f"cannot create the results folder {folder}: {error.strerror}. Choose another with --out"
         ) from error
 
 

@@ -14,8 +14,7 @@ from duologue.runs.store.writing import replace_bytes
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
-from duologue.suites.results.media import MEDIA
-from duologue.suites.results.run import RunResult
+from duologue.suites.results.run import MEDIA, RunResult
 from duologue.suites.runner.case_run import JOURNALS
 
 REPLACED = ".replaced"

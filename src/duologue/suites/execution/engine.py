@@ -11,6 +11,7 @@ Agents and models that exist already in a program take the place of what the sui
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -18,7 +19,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from platform import platform, python_version
 from typing import TYPE_CHECKING, Any, Self
 
 from duologue.config.problems import Problems, hint, listed
@@ -42,13 +42,13 @@ from duologue.suites.runner.case_run import JOURNALS, CaseRunner, Execution
 from duologue.suites.runner.definition import Definitions, Kept, kept_runs_of
 from duologue.suites.runner.models import SuiteModels
 from duologue.suites.runner.options import RunOptions
-from duologue.suites.runner.python_agents import MakeAgent, agent_maker
 
 if TYPE_CHECKING:
     from duologue.agents.tools.toolbox import Toolbox
     from duologue.conversation.run import StreamChunk
     from duologue.models.mock.file import ResponseFile
     from duologue.suites.replay import RecordingIndex
+    from duologue.suites.runner.python_agents import MakeAgent
 
 GIVEN = "given"
 """Provider of a model that a program hands over."""
@@ -63,7 +63,7 @@ class Parts:
         models: models of agents, simulators and judges. In mock mode they are not asked.
     """
 
-    agents: Mapping[str, MakeAgent] = field(default_factory=dict[str, MakeAgent])
+    agents: Mapping[str, MakeAgent] = field(default_factory=dict[str, "MakeAgent"])
     models: Mapping[str, Model] = field(default_factory=dict[str, Model])
 
 
@@ -78,6 +78,8 @@ def parts_of(agents: Mapping[str, Any], models: Mapping[str, Model]) -> Parts:
     Raises:
         TargetError: something else stands for an agent.
     """
+    from duologue.suites.runner.python_agents import agent_maker
+
     makers = {name: agent_maker(found, getattr(found, "__name__", name), name) for name, found in agents.items()}
     return Parts(agents=makers, models=dict(models))
 
@@ -319,8 +321,8 @@ class Engine:
 
         return {
             "duologue": __version__,
-            "python": python_version(),
-            "platform": platform(terse=True),
+            "python": platform.python_version(),
+            "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
             "mock": self.mocking,
             "command": " ".join(Path(part).name if index == 0 else part for index, part in enumerate(sys.argv[:1])),
         }

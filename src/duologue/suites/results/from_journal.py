@@ -24,8 +24,7 @@ from duologue.journal.notes import GuardrailApplied, PromptUsed, SimulatedUser, 
 from duologue.journal.view import RunView
 from duologue.messages import Message, tool_calls_of
 from duologue.suites.plan.cases import TestCase
-from duologue.suites.results.media import media_of
-from duologue.suites.results.run import GuardrailResult, MessageResult, RunResult, Spent, WorkflowResult
+from duologue.suites.results.run import GuardrailResult, MediaResult, MessageResult, RunResult, Spent, WorkflowResult
 from duologue.vocabulary import AgentRole, CheckStatus, Scope
 
 UNJUDGED = (
@@ -75,7 +74,7 @@ def run_result(
         decisions=tuple(result.decisions),
         guardrails=guardrail_results(view.notes, view.checks, tolerated),
         tools=tuple(view.tools),
-        media=media_of(messages),
+        media=_media(messages),
         workflow=_workflow(view.notes),
         agent=seen.spent(AgentRole.AGENT),
         user=seen.spent(AgentRole.USER),
@@ -256,6 +255,15 @@ def _workflow(notes: Iterable[Noted]) -> WorkflowResult | None:
 
 GUARDRAIL = "guardrail"
 TRIGGERED = "guardrail_triggered"
+
+
+def _media(messages: Sequence[MessageResult]) -> tuple[MediaResult, ...]:
+    """Pictures and sounds; few runs have any, and measuring them needs more than reading a journal."""
+    if not any(isinstance(item.message.get("content"), list) for item in messages):
+        return ()
+    from duologue.suites.results.media import media_of
+
+    return media_of(messages)
 
 
 def guardrail_results(

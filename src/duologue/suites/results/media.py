@@ -14,7 +14,7 @@ from typing import cast
 
 from duologue.config.files import write_atomic
 from duologue.errors import MissingExtraError, ResultsError
-from duologue.suites.results.run import MediaResult, MessageResult, RunResult
+from duologue.suites.results.run import MEDIA, MediaResult, MessageResult, RunResult
 from duologue.transcripts.media_facts import Facts, Part, data_of, facts_of, kind_of
 
 LONGEST_THUMBNAIL = 50_000
@@ -90,8 +90,6 @@ _EXTENSIONS = {
     "image/webp": ".webp",
 }
 """Types that not every Python knows."""
-MEDIA = "media"
-"""The folder within that of the results."""
 
 
 def with_media_files(run: RunResult, results: Path) -> RunResult:

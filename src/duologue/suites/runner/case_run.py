@@ -21,17 +21,16 @@ from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Suite
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.from_journal import run_result
-from duologue.suites.results.media import with_media_files
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_setup import CaseSetup, ReplaySetup, Setup
 from duologue.suites.runner.definition import Definitions
 from duologue.suites.runner.models import SuiteModels
 from duologue.suites.runner.options import RunOptions
-from duologue.suites.runner.python_agents import MakeAgent
 from duologue.vocabulary import RunStatus, Termination
 
 if TYPE_CHECKING:
     from duologue.suites.replay import RecordingIndex
+    from duologue.suites.runner.python_agents import MakeAgent
 
 JOURNALS = "journals"
 """Appended to the name of a journal that breaks off, once its run is started again."""
@@ -227,8 +226,11 @@ class CaseRunner:
             definition=self._definitions.of(case),
             tolerated=setup.tolerated,
         )
-        folder = execution.folder
-        return with_media_files(result, folder) if folder and result.media else result
+        if not execution.folder or not result.media:
+            return result
+        from duologue.suites.results.media import with_media_files
+
+        return with_media_files(result, execution.folder)
 
     def _not_begun(self, case: TestCase, error: BaseException, *, what: str = "The run could not begin") -> RunResult:
         """The result of a case that could not be prepared, or of which nothing is left."""
