@@ -98,6 +98,11 @@ class Spec(BaseModel):
             return None
         return mark.key() if of_key else mark.value()
 
+    def written_in(self, source: PlacedDict) -> Self:
+        """The same, which now knows the place where it is written."""
+        self._source = source
+        return self
+
     def changed(self, **fields: Any) -> Self:
         """A copy with other values, written where this is written."""
         made = self.model_copy(update=fields)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 from duologue.config.positions import PlacedDict, PlacedList
 from duologue.config.problems import Problems, shown
@@ -66,7 +68,7 @@ def assembled(
     for section, model in SECTIONS.items():
         if section in data:
             whole[section] = _resources(data, section, model, draft, problems)
-    suite = checked(Suite, whole, problems) or _tolerant(whole)
+    suite = _of_checked(whole) or checked(Suite, whole, problems) or _tolerant(whole)
     draft.suite = suite.within(folder) if suite else None
     return draft
 
@@ -93,6 +95,23 @@ def _resources(
         elif isinstance(name, str):
             draft.broken.setdefault(section, set()).add(name)
     return tuple(made)
+
+
+def _of_checked(data: PlacedDict) -> Suite | None:
+    """The suite of resources that were checked one by one; None if one of its own fields is refused."""
+    try:
+        made = _own_fields().model_validate(data)
+    except ValidationError:
+        return None
+    suite = Suite.model_construct(made.model_fields_set, **vars(made))
+    return suite.written_in(data)
+
+
+@cache
+def _own_fields() -> type[Suite]:
+    """A suite that takes its resources as they are. The schema of all of them together takes long to build."""
+    resources: dict[str, Any] = dict.fromkeys(SECTIONS, (Any, ()))
+    return create_model("Suite", __base__=Suite, **resources)
 
 
 def _tolerant(data: PlacedDict) -> Suite | None:

@@ -38,7 +38,7 @@ _RESOURCE = {"labels", "annotations", "description"}
 _SCENARIO = {
     *_RESOURCE - {"description"},
     *("tags", "trials", "agents", "agent_group", "personas", "regions", "required_capabilities"),
-    *("checks", "criteria", "judge"),
+    *("turns", "checks", "criteria", "judge", "max_turns"),
 }
 _AGENT = {*_RESOURCE, "group", "capabilities", "timeout"}
 _MODEL = {*_RESOURCE, "credential", "pricing", "rate_limit", "request_timeout"}
@@ -80,9 +80,16 @@ class Definitions:
         if scenario is None or agent is None:
             return {}
         prompts = prompts_of(suite, scenario, agent)
-        turns = [self._written(turn, {"checks"}) for turn in scenario.turns]
+        # Resources are written whole: writing what is within them would have its serializer built, which is slow.
+        written = scenario.written()
+        turns = [dict(turn) for turn in written.get("turns", ())]
+        turn_checks = [turn.pop("checks", ()) for turn in turns]
         return {
-            "scenario": [self._written(scenario, {*_SCENARIO, "turns", "max_turns"}), turns],
+            "scenario": [
+                {name: value for name, value in written.items() if name not in _SCENARIO},
+                turns,
+                self._files(scenario),
+            ],
             "agent": self._written(agent, _AGENT),
             "agent prompt": [[self._written(item, {*_RESOURCE, "evals"}) for item in prompts], suite.workflow]
             if prompts
@@ -90,9 +97,9 @@ class Definitions:
             "agent model": self._model(agent.model, sampled=True) if agent.model else None,
             "tools": self._tools() if prompts else None,
             "checks": [
-                [self._written(item) for item in (*scenario.checks, *suite.checks, *suite.pack_evals)],
-                [[self._written(item) for item in turn.checks] for turn in scenario.turns],
-                [self._written(item) for prompt in prompts for item in prompt.evals],
+                [written.get("checks"), turn_checks],
+                [self._written(item) for item in (*suite.checks, *suite.pack_evals)],
+                [prompt.written().get("evals") for prompt in prompts],
             ],
             "judge": self._judges(scenario),
             "simulated user": self._user(scenario, case) if scenario.simulates_a_user or not scenario.turns else None,
@@ -168,12 +175,15 @@ class Definitions:
         """The fields of a spec that decide something, and the content of the files that they name."""
         left_out = set(but)
         data = {name: value for name, value in spec.written().items() if name not in left_out}
-        files = {
+        files = self._files(spec, left_out)
+        return [data, files] if files else data
+
+    def _files(self, spec: Spec, but: Iterable[str] = ()) -> dict[str, list[str]]:
+        return {
             path: self._content(path)
             for _, name, path in written_paths(spec)
-            if name not in left_out and not path.startswith("${")
+            if name not in but and not path.startswith("${")
         }
-        return [data, files] if files else data
 
     def _content(self, path: str) -> list[str]:
         """Digests of the files that a path or pattern means; of ``file.py:name`` the file."""
