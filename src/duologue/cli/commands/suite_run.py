@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import print_json, terminal
@@ -19,13 +19,15 @@ from duologue.journal.console import clean
 from duologue.runs.store.encoding import LAUNCH, index_of
 from duologue.runs.store.folder import ResultFolder, clear, refuse_used, withdraw
 from duologue.runs.store.folder_lock import claimed
-from duologue.runs.store.reader import Unfinished, unfinished
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.build import Filters
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.runner.options import RunOptions
+
+if TYPE_CHECKING:
+    from duologue.runs.store.reader import Unfinished
 
 _WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.UNCERTAIN)
 
@@ -257,6 +259,8 @@ def _planned(engine: Engine, request: Request) -> tuple[Plan, RunOptions]:
 
 def _earlier(folder: Path, engine: Engine, request: Request) -> Unfinished:
     """The execution that is gone on with, as it was planned."""
+    from duologue.runs.store.reader import unfinished
+
     given = {"filters": any(vars(request.filters).values()), "--failed-in": request.failed_in, "--out": request.out}
     given |= {"--trials": request.trials, "--seed": request.seed is not None, "--overwrite": request.overwrite}
     extra = [name for name, value in given.items() if value]

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from duologue.agents.native.values import all_values
 from duologue.config.environment import expand
-from duologue.conversation.adapter import AgentAdapter
+from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.checking import Check, CheckInput, CheckOutcome
 from duologue.conversation.setup import ScriptStep
+from duologue.errors import ScriptError
 from duologue.messages import Message
 from duologue.models.base import Model
 from duologue.specs.checking import GuardrailSpec
@@ -28,8 +29,7 @@ from duologue.suites.results.from_journal import GUARDRAIL, guardrail_results
 from duologue.suites.runner.definition import prompts_of
 from duologue.suites.runner.models import JudgeModels, SuiteModels
 from duologue.suites.runner.script import TurnListener, TurnStep, final_judgement
-from duologue.suites.runner.users import SuiteUser
-from duologue.vocabulary import CheckStatus, Scope
+from duologue.vocabulary import AgentRole, CheckStatus, Scope
 
 if TYPE_CHECKING:
     from duologue.agents.native.blueprint import Blueprint
@@ -108,11 +108,13 @@ class CaseSetup:
         agents: list[AgentAdapter] = [agent]
         listeners: list[Any] = [agent] if hasattr(agent, "turn_spec") else []
         if self.scenario.simulates_a_user or not self.scenario.turns:
+            from duologue.suites.runner.users import SuiteUser
+
             user = SuiteUser(self.models, self.scenario, persona=case.persona, region=case.region)
             agents.append(user)
             listeners.append(user)
         else:
-            agents.append(self._silent_user)
+            agents.append(_SILENT_USER)
         if self.scenario.criteria:
             agents.append(self._judge)
         return Participants(
@@ -171,10 +173,6 @@ class CaseSetup:
         if self._guardrails:
             checks.append(GuardrailsHold(self.tolerated))
         return tuple(checks)
-
-    @cached_property
-    def _silent_user(self) -> AgentAdapter:
-        return SuiteUser(self.models, self.scenario, persona=None, region=self.region)
 
     @cached_property
     def _judge(self) -> AgentAdapter:
@@ -379,6 +377,24 @@ def _model(models: SuiteModels, scenario: str, judge: Judge | None) -> Model | N
     if judge is not None:
         return models.model(judge.model, scenario=scenario, judge=judge.name, instead=judge.model_name)
     return models.model("judge", scenario=scenario, judge="default") if models.mocking else None
+
+
+class SilentUser(AgentAdapter):
+    """The user of a scenario in which every line is written down: it takes part, and is never asked."""
+
+    role: ClassVar[AgentRole] = AgentRole.USER
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return "user"
+
+    async def call(self, input: AgentInput) -> NoReturn:
+        """Refuse: what the user says stands in the script."""
+        raise ScriptError("every line of the user is written in the scenario; none is left to be made up", who="user")
+
+
+_SILENT_USER = SilentUser()
 
 
 class GuardrailsHold:
