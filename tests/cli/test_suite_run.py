@@ -341,7 +341,8 @@ spec:
 """
 
 
-def test_a_run_that_was_cut_off_does_not_ask_models_again_what_they_answered(tmp_path: Path) -> None:
+def cut_off(tmp_path: Path) -> tuple[Path, Path]:
+    """A run that was killed while it wrote down the model's second answer; its result file and its journal."""
     (tmp_path / "suite.yaml").write_text(RECALLED)
     (tmp_path / "mock.yaml").write_text("defaultResponse: first time\n")
     out = tmp_path / "out"
@@ -350,15 +351,53 @@ def test_a_run_that_was_cut_off_does_not_ask_models_again_what_they_answered(tmp
     (journal,) = (out / "journals").iterdir()
     lines = journal.read_text().splitlines(keepends=True)
     calls = [number for number, line in enumerate(lines) if '"type":"model_called"' in line]
-    journal.write_text("".join(lines[: calls[1]]) + '{"seq":')  # killed while it wrote down the second answer
+    journal.write_text("".join(lines[: calls[1]]).replace("first time", "first time, recorded") + '{"seq":')
     run.unlink()
     (out / "index.json").unlink()
-    (tmp_path / "mock.yaml").write_text("defaultResponse: second time\n")
-    assert invoke(["run", str(tmp_path), "--resume", str(out), "-q"]) == 0
-    messages = json.loads(run.read_text())["messages"]
-    assert [item["message"]["content"] for item in messages] == ["one", "first time", "two", "second time"]
-    events = [event["type"] for line in journal.read_text().splitlines() for event in json.loads(line)["events"]]
-    assert (events.count("model_called"), events.count("run_resumed"), events[-1]) == (2, 1, "run_finished")
+    return run, journal
+
+
+def contents(run: Path) -> list[str]:
+    return [item["message"]["content"] for item in json.loads(run.read_text())["messages"]]
+
+
+def test_a_run_that_was_cut_off_does_not_ask_models_again_what_they_answered(tmp_path: Path) -> None:
+    run, journal = cut_off(tmp_path)
+    assert invoke(["run", str(tmp_path), "--resume", str(tmp_path / "out"), "-q"]) == 0
+    assert contents(run) == ["one", "first time, recorded", "two", "first time"]
+    assert journal.read_text().count('"type":"run_resumed"') == 1
+    assert [path.name for path in journal.parent.iterdir()] == [journal.name]
+
+
+def test_a_run_that_was_cut_off_starts_again_if_its_definition_has_changed(tmp_path: Path) -> None:
+    run, journal = cut_off(tmp_path)
+    (tmp_path / "mock.yaml").write_text("defaultResponse: first time, changed\n")
+    assert invoke(["run", str(tmp_path), "--resume", str(tmp_path / "out"), "-q"]) == 0
+    assert contents(run) == ["one", "first time, changed", "two", "first time, changed"]
+    assert journal.with_name(journal.name + ".replaced").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]\n", '{"seq": 0}\n', "\x00\x00\n"], ids=repr)
+def test_a_broken_journal_costs_its_own_run_a_fresh_start(tmp_path: Path, text: str) -> None:
+    run, journal = cut_off(tmp_path)
+    journal.write_text(text)
+    assert invoke(["run", str(tmp_path), "--resume", str(tmp_path / "out"), "-q"]) == 0
+    assert contents(run) == ["one", "first time", "two", "first time"]
+
+
+def test_a_journal_of_something_else_costs_its_own_run_a_fresh_start(tmp_path: Path) -> None:
+    run, journal = cut_off(tmp_path)
+    lines = journal.read_text().replace('"content":"one"', '"content":"something else"')
+    journal.write_text(lines)
+    assert invoke(["run", str(tmp_path), "--resume", str(tmp_path / "out"), "-q"]) == 0
+    assert contents(run) == ["one", "first time", "two", "first time"]
+
+
+def test_a_damaged_result_is_run_again(tmp_path: Path) -> None:
+    run, _ = cut_off(tmp_path)
+    run.write_text('{"schema_version": 1, "case"')
+    assert invoke(["run", str(tmp_path), "--resume", str(tmp_path / "out"), "-q"]) == 0
+    assert contents(run) == ["one", "first time, recorded", "two", "first time"]
 
 
 def test_results_that_cannot_be_kept_end_the_execution_with_a_sentence(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from duologue.specs.checking import GuardrailSpec
 from duologue.suites import Engine, Prompt, Scenario, Suite, Turn
 from duologue.testing import ScriptedModel
@@ -35,3 +37,33 @@ async def test_a_scenario_that_asks_for_nothing_is_undecided_in_words_of_suites(
     assert run.reasoning == (
         "Nothing decides about this conversation: the scenario has no criteria, and no check was decided. Give it some."
     )
+
+
+JUDGED = json.dumps(
+    {
+        "criteria": [{"id": "c1", "reason": "r", "evidence": ["m2"], "decision": "true"}],
+        "reasoning": "in short",
+        "verdict": "pass",
+    }
+)
+
+
+async def test_calls_belong_to_the_role_that_made_them_though_names_are_shared() -> None:
+    suite = Suite.model_validate(
+        {
+            "name": "made",
+            "models": tuple({"name": name, "provider": "given"} for name in ("m", "grader")),
+            "agents": ({"name": "strict", "model": "m"},),
+            "judges": ({"name": "strict", "model": "grader"},),
+            "prompts": ({"name": "p", "system_template": "You help."},),
+            "scenarios": ({"name": "s", "prompt": "p", "turns": ({"content": "a"},), "criteria": ("It is good.",)},),
+        }
+    )
+    agent = ScriptedModel(["Well."])
+    judge = ScriptedModel([JUDGED])
+    async with Engine.from_parts(suite, models={"m": agent, "grader": judge}) as engine:
+        [run] = (await engine.execute()).runs
+    assert (run.agent.calls, run.user.calls, run.judge.calls) == (1, 0, 1)
+    answer = run.messages[-1]
+    assert answer.spent is not None
+    assert answer.spent.usage == run.agent.usage

@@ -15,10 +15,7 @@ from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import MEDIA, RunResult
-from duologue.suites.runner.case_run import JOURNALS
-
-REPLACED = ".replaced"
-"""Appended to the name of the journal of a run whose result no longer holds."""
+from duologue.suites.runner.case_run import JOURNALS, REPLACED
 
 
 class ResultFolder(Observer):

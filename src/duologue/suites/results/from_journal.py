@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from duologue.conversation.result import result_of
 from duologue.conversation.verdict import NOTHING_TO_GO_BY
@@ -22,15 +20,23 @@ from duologue.journal.events import (
 )
 from duologue.journal.notes import GuardrailApplied, PromptUsed, SimulatedUser, WorkflowEntered, WorkflowMoved
 from duologue.journal.view import RunView
-from duologue.messages import Message, tool_calls_of
 from duologue.suites.plan.cases import TestCase
-from duologue.suites.results.run import GuardrailResult, MediaResult, MessageResult, RunResult, Spent, WorkflowResult
+from duologue.suites.results.run import (
+    GuardrailResult,
+    MediaResult,
+    MessageResult,
+    RunResult,
+    Spent,
+    WorkflowResult,
+    total_spent,
+)
 from duologue.vocabulary import AgentRole, CheckStatus, Scope
 
 UNJUDGED = (
     "Nothing decides about this conversation: the scenario has no criteria, and no check was decided. Give it some."
 )
 """The reason of a run that is undecided because nothing was asked of it."""
+_NOTHING = Spent()
 
 
 def run_result(
@@ -54,9 +60,8 @@ def run_result(
         definition: digests of what decides the result.
         tolerated: types of guardrails whose violations do not fail a run.
     """
-    seen = _Ledger()
-    for entry in entries:
-        seen.take(entry.event)
+    seen = _Reading(entries)
+    spent = seen.spent()
     result = result_of(view)
     messages = tuple(_message(record, seen) for record in view.records)
     return RunResult(
@@ -76,9 +81,9 @@ def run_result(
         tools=tuple(view.tools),
         media=_media(messages),
         workflow=_workflow(view.notes),
-        agent=seen.spent(AgentRole.AGENT),
-        user=seen.spent(AgentRole.USER),
-        judge=seen.spent(AgentRole.JUDGE),
+        agent=spent.get(AgentRole.AGENT, _NOTHING),
+        user=spent.get(AgentRole.USER, _NOTHING),
+        judge=spent.get(AgentRole.JUDGE, _NOTHING),
         started_at=datetime.fromtimestamp(view.started_at, UTC) if view.started_at else None,
         seconds=result.total_time or 0.0,
         agent_seconds=result.agent_time or 0.0,
@@ -92,49 +97,61 @@ def run_result(
     )
 
 
-@dataclass
-class _Ledger:
-    """What the events say about messages and money.
+class _Reading:
+    """What the events say about messages and spending, put down to the calls that they name.
 
-    A model call is written down before the messages that come of it, so each message of an agent takes the first call
-    that is still waiting and has just this answer. Where none has, because a guardrail put something else in its place,
-    the message is what all that are still waiting came to.
+    A message costs what the model call took that wrote it. Where its participant said something else than its model
+    did, because a guardrail replaced it or it was put together, it costs what the other model calls of the same call of
+    the participant took; what a simulator says may be cleaned, and then its last model call made it.
     """
 
-    names: list[str] = field(default_factory=list[str])
-    roles: list[AgentRole] = field(default_factory=list[AgentRole])
-    by_message: dict[str, tuple[Spent, str | None]] = field(default_factory=dict[str, tuple[Spent, "str | None"]])
-    meta: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    personas: list[str | None] = field(default_factory=list["str | None"])
-    _spent: dict[AgentRole, Spent] = field(default_factory=dict[AgentRole, Spent])
-    _waiting: dict[str, deque[ModelCalled]] = field(default_factory=dict[str, "deque[ModelCalled]"])
-    _called: dict[int, float] = field(default_factory=dict[int, float])
-    _state: str | None = None
-    _next_state: str | None = None
-    """Where a transition leads; what is said in the turn that asks for it is still said in the state before."""
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.names: list[str] = []
+        self.personas: list[str | None] = []
+        self.meta: dict[str, dict[str, Any]] = {}
+        self._roles: list[AgentRole] = []
+        self._models: dict[str, ModelCalled] = {}
+        self._nested: dict[str, list[str]] = {}
+        self._seconds: dict[str, float] = {}
+        self._wrote: set[str] = set()
+        self._state: str | None = None
+        self._next_state: str | None = None
+        """Where a transition leads; what is said in the turn that asks for it is still said in the state before."""
+        for entry in entries:
+            if (take := self._TAKE.get(type(entry.event))) is not None:
+                take(self, entry.event)
 
-    def take(self, event: object) -> None:
-        """Take one more event into account."""
-        match event:
-            case TurnStarted():
-                self._move()
-            case MessageAdded():
-                self._message(event)
-            case ModelCalled():
-                self._model(event)
-            case AgentCalled():
-                self._called[event.participant] = event.seconds
-            case Noted():
-                self._note(event)
-            case RunStarted():
-                self.names = [item.name for item in event.participants]
-                self.roles = [item.role for item in event.participants]
-            case _:
-                pass
+    def spent(self) -> dict[AgentRole, Spent]:
+        """By all participants of each role; checks count with the judges."""
+        by_role: dict[AgentRole, list[Spent]] = {}
+        for event in self._models.values():
+            role = AgentRole.JUDGE if event.participant is None else self._roles[event.participant]
+            by_role.setdefault(role, []).append(_spent(event))
+        return {role: total_spent(parts) for role, parts in by_role.items()}
 
-    def spent(self, role: AgentRole) -> Spent:
-        """By all participants of a role; checks count with the judges."""
-        return self._spent.get(role, _NOTHING)
+    def behind(self, record: MessageAdded) -> tuple[Spent | None, str | None]:
+        """What the model calls behind a message took, and which model it was."""
+        call = record.call or ""
+        wrote = self._models.get(call)
+        if wrote is not None:
+            return _spent(wrote), wrote.model
+        if record.author is None or record.message["role"] not in {"assistant", "user"}:
+            return None, None
+        made = [self._models[name] for name in self._nested.get(call, ()) if name not in self._wrote]
+        made = [event for event in made if event.error is None]
+        if self._roles[record.author] is AgentRole.USER:
+            made = made[-1:]
+        if made:
+            return total_spent(map(_spent, made)), made[-1].model
+        seconds = self._seconds.get(call) if record.message["role"] == "assistant" else None
+        return (None if seconds is None else Spent(seconds=seconds)), None
+
+    def _started(self, event: RunStarted) -> None:
+        self.names = [item.name for item in event.participants]
+        self._roles = [item.role for item in event.participants]
+
+    def _turn(self, _: TurnStarted) -> None:
+        self._move()
 
     def _move(self) -> None:
         if self._next_state is not None:
@@ -142,19 +159,11 @@ class _Ledger:
 
     def _model(self, event: ModelCalled) -> None:
         self._move()
-        role = self._role_of(event.asker)
-        unpriced = int(event.cost is None and event.error is None)
-        spent = Spent(calls=1, usage=event.usage, cost=event.cost or 0.0, unpriced=unpriced, seconds=event.seconds)
-        before = self._spent.get(role)
-        self._spent[role] = spent if before is None else before + spent
-        if event.error is None and role is not AgentRole.JUDGE:
-            self._waiting.setdefault(event.asker, deque()).append(event)
+        self._models[event.call] = event
+        self._nested.setdefault(event.call.partition(".")[0], []).append(event.call)
 
-    def _role_of(self, asker: str) -> AgentRole:
-        for name, role in zip(self.names, self.roles, strict=True):
-            if name == asker:
-                return role
-        return AgentRole.JUDGE
+    def _called(self, event: AgentCalled) -> None:
+        self._seconds[event.call] = event.seconds
 
     def _note(self, event: Noted) -> None:
         match event.note:
@@ -170,62 +179,30 @@ class _Ledger:
     def _message(self, event: MessageAdded) -> None:
         if event.author is None:
             return
+        if event.call in self._models:
+            self._wrote.add(event.call or "")
         if self._state is not None:
             self.meta[event.message_id] = {"workflow_state": self._state}
-        name = self.names[event.author]
-        made = _made_by(self._waiting.get(name), event.message)
-        if made:
-            self.by_message[event.message_id] = (_sum_of(made), made[-1].model)
-        elif event.message["role"] == "assistant" and event.author in self._called:
-            self.by_message[event.message_id] = (Spent(seconds=self._called.pop(event.author)), None)
-        if self.roles[event.author] is AgentRole.USER and self.personas:
+        if self.personas and self._roles[event.author] is AgentRole.USER:
             self.meta.setdefault(event.message_id, {})["persona"] = self.personas[-1]
 
-
-_NOTHING = Spent()
-
-
-def _made_by(waiting: deque[ModelCalled] | None, message: Message) -> list[ModelCalled]:
-    """The calls that gave this answer, mostly one. Calls before it gave nothing that was said."""
-    if not waiting or message["role"] not in {"assistant", "user"}:
-        return []
-    if message["role"] == "user":  # what a simulator said may be cleaned; its last call made it
-        last = waiting[-1]
-        waiting.clear()
-        return [last]
-    for index, call in enumerate(waiting):
-        if call.response is not None and _said(call.response) == _said(message):
-            for _ in range(index + 1):
-                waiting.popleft()
-            return [call]
-    every = list(waiting)
-    waiting.clear()
-    return every
+    _TAKE: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+        RunStarted: _started,
+        TurnStarted: _turn,
+        ModelCalled: _model,
+        AgentCalled: _called,
+        Noted: _note,
+        MessageAdded: _message,
+    }
 
 
-def _sum_of(calls: Sequence[ModelCalled]) -> Spent:
-    total, *others = [
-        Spent(
-            calls=1,
-            usage=event.usage,
-            cost=event.cost or 0.0,
-            unpriced=int(event.cost is None),
-            seconds=event.seconds,
-        )
-        for event in calls
-    ]
-    for spent in others:
-        total += spent
-    return total
+def _spent(event: ModelCalled) -> Spent:
+    unpriced = int(event.cost is None and event.error is None)
+    return Spent(calls=1, usage=event.usage, cost=event.cost or 0.0, unpriced=unpriced, seconds=event.seconds)
 
 
-def _said(message: Message) -> tuple[object, list[object]]:
-    """What tells an answer from another; ids of calls do not, because they are made unique in a conversation."""
-    return message.get("content"), [call["function"] for call in tool_calls_of(message)]
-
-
-def _message(record: MessageAdded, seen: _Ledger) -> MessageResult:
-    spent, model = seen.by_message.get(record.message_id, (None, None))
+def _message(record: MessageAdded, seen: _Reading) -> MessageResult:
+    spent, model = seen.behind(record)
     return MessageResult(
         id=record.message_id,
         message=record.message,

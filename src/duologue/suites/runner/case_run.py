@@ -14,8 +14,9 @@ from duologue.config.problems import nearest
 from duologue.context import Clock, Context, RandomIds
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.run import StreamChunk, chunks_of
-from duologue.errors import ConfigurationError, DuologueError
+from duologue.errors import ConfigurationError, DuologueError, JournalError
 from duologue.journal.events import Entry, ErrorInfo
+from duologue.journal.jsonl import read_journal
 from duologue.models.budget import Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Suite
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from duologue.suites.runner.python_agents import MakeAgent
 
 JOURNALS = "journals"
-"""Appended to the name of a journal that breaks off, once its run is started again."""
+"""The folder of journals within that of the results."""
+REPLACED = ".replaced"
+"""Appended to the name of the journal of a run that was started again from its beginning."""
 OnEvent = Callable[[TestCase, Entry], None]
 
 
@@ -148,10 +151,20 @@ class CaseRunner:
 
     async def run(self, case: TestCase) -> RunResult:
         """Run one case. Whatever goes wrong is part of the result; only cancellation is raised."""
+        if self._continues(case):
+            result, failure = await self._attempt(case, resume=True)
+            if not isinstance(failure, JournalError):
+                return result
+            self._set_aside(case)  # what was recorded cannot be repeated: the run starts again
+        result, _ = await self._attempt(case)
+        return result
+
+    async def _attempt(self, case: TestCase, *, resume: bool = False) -> tuple[RunResult, BaseException | None]:
+        """Run one case, from its beginning or from where its journal ends; the result, and what was raised."""
         try:
-            setup, executor = self._begin(case)
+            setup, executor = self._begin(case, resume=resume)
         except Exception as error:  # noqa: BLE001 - one broken case never stops the others
-            return self._not_begun(case, error)
+            return self._not_begun(case, error), error
         try:
             await executor.perform()
         except asyncio.CancelledError:
@@ -159,8 +172,32 @@ class CaseRunner:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - what an agent raises that is no Exception, such as pytest.fail
-            return self._not_begun(case, error, what="The run was broken off")
-        return self._result(case, setup, executor)
+            return self._not_begun(case, error, what="The run was broken off"), error
+        return self._result(case, setup, executor), executor.failure
+
+    def _continues(self, case: TestCase) -> bool:
+        """Whether an interrupted run of the case is there to be continued, defined as it is now."""
+        path = self._journal(case)
+        if path is None or not self.execution.options.resuming or not path.exists():
+            return False
+        try:
+            started = read_journal(path).view.started
+        except JournalError:
+            started = None
+        recorded = started.scenario.metadata.get("definition") if started else None
+        if recorded == self._definitions.of(case):
+            return True
+        self._set_aside(case)
+        return False
+
+    def _journal(self, case: TestCase) -> Path | None:
+        journals = self.execution.journals
+        return journals / f"{case.run_id(self.execution.id)}.jsonl" if journals else None
+
+    def _set_aside(self, case: TestCase) -> None:
+        path = self._journal(case)
+        if path is not None and path.exists():
+            path.replace(path.with_name(path.name + REPLACED))
 
     async def stream(self, case: TestCase) -> AsyncGenerator[StreamChunk | RunResult]:
         """Run one case and yield what happens: pieces of text, messages, and at the end the result.
@@ -180,7 +217,7 @@ class CaseRunner:
                 pass  # it is in the journal, and so in the result
         yield self._result(case, setup, executor)
 
-    def _begin(self, case: TestCase) -> tuple[Setup, ScenarioExecutor]:
+    def _begin(self, case: TestCase, *, resume: bool = False) -> tuple[Setup, ScenarioExecutor]:
         """The run of a case, ready to begin."""
         execution = self.execution
         setup, config = self._prepared(case)
@@ -199,7 +236,7 @@ class CaseRunner:
             context=Context(clock=execution.clock, ids=CaseIds(run_id, execution.clock), seed=case.seed),
             budget=execution.options.run_budget,
             ledger=execution.ledger,
-            resume=execution.options.resuming and execution.journals is not None,
+            resume=resume,
             listeners=(lambda entry: on_event(case, entry),) if on_event else (),
         )
 
