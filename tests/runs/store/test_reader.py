@@ -88,7 +88,7 @@ def test_a_folder_of_executions_has_a_line_for_each(kept, execution, tmp_path, c
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("nowhere", "is not there; expected a journal"), ("junit.xml", "is no recording; expected")]
+    ("name", "said"), [("nowhere", "does not exist; expected a journal"), ("junit.xml", "is not a recording; expected")]
 )
 def test_show_says_what_it_expects(tmp_path, capsys, name, said):
     (tmp_path / "junit.xml").write_text("<testsuites/>")
