@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from duologue.conversation.result import result_of
+from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.verdict import NOTHING_TO_GO_BY
 from duologue.journal.events import (
     AgentCalled,
@@ -49,6 +49,7 @@ def run_result(
     labels: dict[str, str] | None = None,
     definition: Mapping[str, str] | None = None,
     tolerated: frozenset[str] = frozenset(),
+    result: ScenarioResult | None = None,
 ) -> RunResult:
     """What came of a run.
 
@@ -59,10 +60,11 @@ def run_result(
         description, labels: of the scenario.
         definition: digests of what decides the result.
         tolerated: types of guardrails whose violations do not fail a run.
+        result: what the run returned; None to read it from the journal.
     """
     seen = _Reading(entries)
     spent = seen.spent()
-    result = result_of(view)
+    result = result or result_of(view)
     messages = tuple(_message(record, seen) for record in view.records)
     return RunResult(
         case=case,

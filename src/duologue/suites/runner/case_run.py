@@ -13,6 +13,7 @@ from duologue.agents.tools.toolbox import Toolbox
 from duologue.config.problems import nearest
 from duologue.context import Clock, Context, RandomIds
 from duologue.conversation.executor import ScenarioExecutor
+from duologue.conversation.result import ScenarioResult
 from duologue.conversation.run import StreamChunk, chunks_of
 from duologue.errors import ConfigurationError, DuologueError, JournalError
 from duologue.journal.events import Entry, ErrorInfo
@@ -166,14 +167,14 @@ class CaseRunner:
         except Exception as error:  # noqa: BLE001 - one broken case never stops the others
             return self._not_begun(case, error), error
         try:
-            await executor.perform()
+            result = await executor.perform()
         except asyncio.CancelledError:
             raise CaseCancelled(self._result(case, setup, executor)) from None
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - what an agent raises that is no Exception, such as pytest.fail
             return self._not_begun(case, error, what="The run was broken off"), error
-        return self._result(case, setup, executor), executor.failure
+        return self._result(case, setup, executor, result), executor.failure
 
     def _continues(self, case: TestCase) -> bool:
         """Whether an interrupted run of the case is there to be continued, defined as it is now."""
@@ -250,10 +251,12 @@ class CaseRunner:
         changes = {"verbose": False, "record": self.execution.journals, "seed": None, "headless": True}
         return base.model_copy(update=changes)
 
-    def _result(self, case: TestCase, setup: Setup, executor: ScenarioExecutor) -> RunResult:
+    def _result(
+        self, case: TestCase, setup: Setup, executor: ScenarioExecutor, result: ScenarioResult | None = None
+    ) -> RunResult:
         journal = executor.journal
         execution, run_id = self.execution, journal.run_id
-        result = run_result(
+        run = run_result(
             case,
             journal.entries,
             journal.view,
@@ -262,12 +265,13 @@ class CaseRunner:
             labels=setup.labels,
             definition=self._definitions.of(case),
             tolerated=setup.tolerated,
+            result=result,
         )
-        if not execution.folder or not result.media:
-            return result
+        if not execution.folder or not run.media:
+            return run
         from duologue.suites.results.media import with_media_files
 
-        return with_media_files(result, execution.folder)
+        return with_media_files(run, execution.folder)
 
     def _not_begun(self, case: TestCase, error: BaseException, *, what: str = "The run could not begin") -> RunResult:
         """The result of a case that could not be prepared, or of which nothing is left."""
