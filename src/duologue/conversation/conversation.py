@@ -99,7 +99,7 @@ class Conversation:
         self._watchdog = Watchdog()
         self._watch = watch
         self._sessions: list[AgentSession] = [CallSession(agent) for agent in setup.agents]
-        self._restored: set[int] = set()
+        self._to_restore = set(range(len(setup.agents))) if journal.recorded is not None else set[int]()
         self._scope = RunScope(
             context=setup.context,
             journal=journal,
@@ -225,9 +225,11 @@ class Conversation:
     async def complete(self, call: Call) -> Answer:
         """Make the call, and put what it comes to into the conversation: its messages, or its decision."""
         journal, agent = self.journal, self.agents[call.index]
-        if journal.recorded is not None:
-            if not agent.repeats and (outcome := await journal.recorded_outcome(call.id)) is not None:
+        if journal.recorded is not None and not agent.repeats:
+            outcome = await journal.recorded_outcome(call.id)
+            if outcome is not None:
                 return self._recorded_answer(call, outcome)
+        if self._to_restore:
             self._restore(call.index)
         if journal.pending:
             await journal.flush()
@@ -350,8 +352,8 @@ class Conversation:
     # --- what was recorded before the run was interrupted ------------------------------------------------------------
 
     def _restore(self, index: int) -> None:
-        if index not in self._restored:
-            self._restored.add(index)
+        if index in self._to_restore:
+            self._to_restore.remove(index)
             self.agents[index].restore(self.state)
 
     def _recorded_answer(self, call: Call, outcome: Transition) -> Answer:

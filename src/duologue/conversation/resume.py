@@ -20,6 +20,9 @@ from duologue.journal.jsonl import JournalFile, read_journal
 from duologue.journal.recorded import RecordedRun
 from duologue.vocabulary import AgentRole, RunStatus
 
+_CANCELLATIONS = {"CancelledError", "KeyboardInterrupt", "GeneratorExit"}
+"""How a call fails that somebody has cancelled."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
@@ -85,7 +88,7 @@ def _cancels(event: Event) -> bool:
         case RunFinished():
             return event.status is RunStatus.CANCELLED
         case AgentCalled():
-            return event.error is not None and event.error.type == "CancelledError"
+            return event.error is not None and event.error.type in _CANCELLATIONS
         case _:
             return False
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,9 @@ from duologue.journal.events import AgentCalled, CheckEvaluated, Event, ModelCal
 
 PATIENCE = 30.0
 """Seconds that one part of a run waits for another to repeat what was recorded."""
+
+_SHOWN = 200
+"""Characters of a value that an error shows."""
 
 _OUTCOMES = (AgentCalled, ModelCalled, ToolCalled, CheckEvaluated)
 
@@ -139,7 +142,7 @@ class RecordedRun:
                 async with asyncio.timeout(PATIENCE):
                     await future
             except TimeoutError:
-                raise self._differs("nothing more happens") from None
+                raise self._stuck() from None
             if call is not None:
                 return
 
@@ -170,17 +173,15 @@ class RecordedRun:
         return True
 
     def _compare(self, recorded: Transition, events: Sequence[Event]) -> None:
-        if len(recorded) != len(events) or not all(map(_same, (entry.event for entry in recorded), events)):
-            raise self._differs(_shown(events), recorded)
+        for entry, event in zip(recorded, events, strict=False):
+            if difference := _difference(entry.event, event):
+                raise _differs(entry.seq, difference)
+        if len(recorded) != len(events):
+            raise _differs(recorded[0].seq, f"it came with {len(recorded) - 1} more, and now with {len(events) - 1}")
 
-    def _differs(self, happens: str, recorded: Transition | None = None) -> ResumeError:
-        place = recorded or self.transitions[min(self._position, len(self.transitions) - 1)]
-        before = _shown([entry.event for entry in place])
-        return ResumeError(
-            f"the run cannot be resumed: event {place[0].seq} was {before} when it was recorded; now {happens}. The "
-            "script, the scenario, the settings or what a participant does has changed since; start the run again "
-            "instead."
-        )
+    def _stuck(self) -> ResumeError:
+        found = self.transitions[min(self._position, len(self.transitions) - 1)][0]
+        return _differs(found.seq, f"it was '{found.event.type}', and now nothing more happens")
 
     def _wake(self) -> None:
         if not self._waiting:
@@ -201,18 +202,38 @@ def _fields(cls: type[Any], kind: str) -> tuple[str, ...]:
     return _COMPARED.get(kind) or tuple(item.name for item in fields(cls) if item.name != "type")
 
 
-def _same(recorded: Event, now: Event) -> bool:
+def _differs(seq: int, difference: str) -> ResumeError:
+    return ResumeError(
+        f"the run cannot be resumed: event {seq} of its journal is not what happens now: {difference}. The script, the "
+        "scenario, the settings or what a participant does has changed since; start the run again instead."
+    )
+
+
+def _difference(recorded: Event, now: Event) -> str:
+    """The first thing in which two events differ, in words; '' if they are the same."""
     if recorded.type != now.type:
-        return False
-    return all(getattr(recorded, name) == getattr(now, name) for name in _fields(type(now), now.type))
+        return f"it was '{recorded.type}', now it is '{now.type}'"
+    for name in _fields(type(now), now.type):
+        was, value = getattr(recorded, name), getattr(now, name)
+        if was != value:
+            return _inner_difference(f"{now.type}.{name}", was, value)
+    return ""
 
 
-def _shown(events: Sequence[Event]) -> str:
-    """Events in a few words, for an error."""
-    return " with ".join(_words(event) for event in events)
+def _inner_difference(place: str, was: Any, now: Any) -> str:
+    """The same, down to the field of a snapshot."""
+    if is_dataclass(was) and type(was) is type(now):
+        for item in fields(was):
+            before, value = getattr(was, item.name), getattr(now, item.name)
+            if before != value:
+                return _inner_difference(f"{place}.{item.name}", before, value)
+    if isinstance(was, tuple) and isinstance(now, tuple):
+        for index, (before, value) in enumerate(zip(was, now, strict=False)):  # pyright: ignore[reportUnknownArgumentType]
+            if before != value:
+                return _inner_difference(f"{place}[{index}]", before, value)
+    return f"{place} was {_excerpt(was)}, now it is {_excerpt(now)}"
 
 
-def _words(event: Event) -> str:
-    names = [name for name in _fields(type(event), event.type) if name not in {"turn", "scenario", "settings"}]
-    shown = ", ".join(f"{name}={getattr(event, name)!r}"[:160] for name in names)
-    return f"'{event.type}' ({shown})" if shown else f"'{event.type}'"
+def _excerpt(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

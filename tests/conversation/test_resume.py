@@ -1,0 +1,400 @@
+"""Interrupted runs continue from their journal: nothing that is in it is asked again, and the outcome is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import duologue
+from duologue import AgentAdapter, AgentInput, RunStatus
+from duologue.errors import ConfigurationError, ResumeError
+from duologue.journal import read_journal
+from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context, run_virtual
+
+PROGRAM = str(Path(__file__).with_name("resumed_run.py"))
+
+
+class Shop(http.server.BaseHTTPRequestHandler):
+    """An agent with a tool, which counts in a file how often it was called."""
+
+    counts: ClassVar[Path]
+    players: ClassVar[subprocess.Popen[str]]
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with self.counts.open("a") as file:
+            file.write("agent\n")
+        number = sum(message["role"] == "user" for message in body["messages"])
+        call = {"id": f"t{number}", "type": "function", "function": {"name": "look_up", "arguments": f"[{number}]"}}
+        message = {"role": "assistant", "content": f"Answer {number}.", "tool_calls": [call]}
+        data = json.dumps({"choices": [{"message": message}]}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def players():
+    """Plays runs in processes that can be killed, each forked from one that has everything imported."""
+    with subprocess.Popen(
+        [sys.executable, PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        yield program
+        program.stdin.close()
+
+
+@pytest.fixture
+def shop(tmp_path, players):
+    Shop.counts = tmp_path / "counts"
+    Shop.players = players
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/chat"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def played(journal, url, kill=None, torn=0):
+    """Play the run in a process of its own; its result, or None if it was killed."""
+    program = Shop.players
+    program.stdin.write(json.dumps([str(journal), url, str(Shop.counts), kill, torn]) + "\n")
+    program.stdin.flush()
+    answer = json.loads(program.stdout.readline())
+    assert "broke" not in answer, answer
+    return None if answer.get("killed") else answer
+
+
+def asked():
+    return Counter(Shop.counts.read_text().split()) if Shop.counts.exists() else Counter()
+
+
+SAME = ("messages", "message_ids", "verdict", "status", "termination", "reasoning", "passed_criteria", "usage", "cost")
+IN_FLIGHT = 1
+
+
+def same(result, undisturbed):
+    assert {name: result[name] for name in SAME} == {name: undisturbed[name] for name in SAME}
+    assert [(c["name"], c["status"]) for c in result["checks"]] == [
+        (c["name"], c["status"]) for c in undisturbed["checks"]
+    ]
+
+
+def test_killed_at_every_event_and_inside_every_write_a_run_comes_to_the_same_end(shop, tmp_path):
+    whole = tmp_path / "whole.jsonl"
+    undisturbed = played(whole, shop)
+    counts = asked()
+    assert (undisturbed["verdict"], counts) == ("pass", Counter(agent=5, user=5, judge=5))
+    assert sum(bool(message.get("tool_calls")) for message in undisturbed["messages"]) == 5
+    writes = len(read_journal(whole).transitions)
+    for number in range(writes):
+        for torn in (0, 25):
+            journal = tmp_path / f"{number}-{torn}.jsonl"
+            Shop.counts.unlink(missing_ok=True)
+            assert played(journal, shop, number, torn) is None
+            result = played(journal, shop)
+            same(result, undisturbed)
+            again = asked() - counts
+            assert again.total() <= IN_FLIGHT, (number, torn, again)
+            assert read_journal(journal).complete
+
+
+def test_killed_again_while_it_is_resumed_a_run_loses_nothing(shop, tmp_path):
+    undisturbed = played(tmp_path / "whole.jsonl", shop)
+    counts = asked()
+    Shop.counts.unlink()
+    journal = tmp_path / "run.jsonl"
+    kills = [8, 0, 3, 0, 9, 5]
+    for kill in kills:
+        assert played(journal, shop, kill, 10) is None
+    result = played(journal, shop)
+    same(result, undisturbed)
+    assert (asked() - counts).total() <= len(kills) * IN_FLIGHT
+    assert read_journal(journal).view.resumes == sum(kill > 0 for kill in kills[1:]) + 1
+    assert played(journal, shop)["messages"] == undisturbed["messages"]  # a run that is over is only read
+
+
+async def test_what_a_custom_step_does_is_compared_too(tmp_path):
+    path = tmp_path / "run.jsonl"
+
+    def says(text):
+        async def step(state):
+            await state.executor.user(text)
+            await state.executor.agent()
+
+        return step
+
+    async def run_with(text):
+        agents = [Restoring(), ScriptedUserAgent([])]
+        script = [says("one"), says(text), duologue.succeed()]
+        return await duologue.arun("s", "d", agents, script=script, record=path, resume=True, verbose=False, seed=1)
+
+    await run_with("two")
+    cut_after_messages(path, 3)
+    with pytest.raises(ResumeError, match=r"message_added\.message was .*'two'.*, now it is .*'other'"):
+        await run_with("other")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"seq":0', b"nonsense\n", b"\x00" * 100])
+def test_an_empty_or_broken_journal_costs_a_fresh_start(shop, tmp_path, content):
+    journal = tmp_path / "run.jsonl"
+    journal.write_bytes(content)
+    assert played(journal, shop)["verdict"] == "pass"
+    assert (tmp_path / "run.jsonl.unreadable").read_bytes() == content
+    assert read_journal(journal).complete
+
+
+# --- any script, cut anywhere ----------------------------------------------------------------------------------------
+
+
+def void(_: object) -> None:
+    """Nothing, whatever was given."""
+
+
+def note_turns(seen):
+    return lambda state: seen.append(state.current_turn)
+
+
+async def two_lines(state):
+    await state.executor.user("first")
+    if len(state.messages) % 2:
+        await state.executor.agent()
+
+
+STEPS = st.one_of(
+    st.just(duologue.user()),
+    st.just(duologue.agent()),
+    st.just(duologue.agent(wait=False)),
+    st.just(two_lines),
+    st.builds(duologue.user, st.sampled_from(["a", "b"])),
+    st.builds(duologue.agent, st.sampled_from(["c", "d"])),
+    st.builds(lambda turns: duologue.proceed(turns, note_turns([])), st.integers(1, 3)),
+    st.just(duologue.judge(["ok"])),
+    st.just(duologue.check(lambda state: len(state.messages) != 3)),
+    st.builds(lambda text: duologue.message({"role": "system", "content": text}), st.sampled_from(["x", "y"])),
+    st.builds(lambda index: lambda state: void(state.rollback_messages_to(index)), st.integers(0, 4)),
+)
+
+
+def participants(repeating):
+    class Fixed(ScriptedAgent):
+        """Answers from the journal instead of being called again."""
+
+        repeats = repeating
+        resumable = True
+
+        async def call(self, input):
+            self.calls = getattr(self, "calls", 0) + 1
+            await input.scope.context.clock.sleep(2)
+            said = sum(message["role"] == "assistant" for message in input.messages)
+            return [] if said == 2 else [{"role": "assistant", "content": f"a{said}"}] * (1 + said % 2)
+
+    return [
+        ScriptedUserAgent([f"u{number}" for number in range(50)], seconds=1),
+        Fixed([]),
+        ScriptedJudge([None, True, None, False], repeat=True),
+    ]
+
+
+def outcome(result):
+    return (result.verdict, result.status, result.messages, result.message_ids, result.passed_criteria, result.turns)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), script=st.lists(STEPS, max_size=7), repeating=st.booleans(), max_turns=st.integers(1, 5))
+def test_any_script_that_is_cut_anywhere_is_resumed_to_the_same_end(data, script, repeating, max_turns):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.jsonl"
+
+        def prepared():
+            return duologue.prepare(
+                "s",
+                "d",
+                participants(repeating),
+                max_turns,
+                False,
+                script=script,
+                record=path,
+                resume=True,
+                seed=1,
+                context=context(),
+            )
+
+        undisturbed = run_virtual(prepared().perform())
+        file = read_journal(path)
+        size = data.draw(st.integers(file.ends[0], file.ends[-1]), label="bytes that are left")
+        os.truncate(path, size)
+        executor = prepared()
+        resumed = run_virtual(executor.perform())
+        assert outcome(resumed) == outcome(undisturbed)
+        assert [check.status for check in resumed.checks] == [check.status for check in undisturbed.checks]
+        again = read_journal(path)
+        assert again.complete
+        assert again.view == executor.journal.view
+        if not repeating:
+            done = sum(entry.event.type == "agent_called" and entry.event.participant == 1 for entry in file.entries)
+            kept = [t for t, end in zip(file.transitions, file.ends, strict=True) if end <= size]
+            known = sum(t[0].event.type == "agent_called" and t[0].event.participant == 1 for t in kept)
+            assert getattr(executor.agents[1], "calls", 0) == done - known
+
+
+# --- what cannot continue, and what has changed ----------------------------------------------------------------------
+
+
+class Stateful(AgentAdapter):
+    """An agent of this process: what it knows is lost with it."""
+
+    def __init__(self) -> None:
+        self.inputs: list[AgentInput] = []
+
+    async def call(self, input: AgentInput) -> str:
+        self.inputs.append(input)
+        return f"answer {len(self.inputs)}"
+
+
+class Restoring(Stateful):
+    """It brings itself up to date."""
+
+    resumable = True
+
+    def restore(self, state: duologue.ScenarioState) -> None:
+        self.inputs = [None] * sum(message["role"] == "assistant" for message in state.messages)
+
+
+async def run_of(agent, path, lines=("one", "two", "three"), **options):
+    script = [step for line in lines for step in (duologue.user(line), duologue.agent())]
+    return await duologue.arun(
+        "s",
+        "d",
+        [agent, ScriptedUserAgent([])],
+        script=[*script, duologue.succeed()],
+        record=path,
+        resume=True,
+        verbose=False,
+        **options,
+    )
+
+
+def cut_after_messages(path, count):
+    file = read_journal(path)
+    seen = 0
+    for transition, end in zip(file.transitions, file.ends, strict=True):
+        seen += sum(entry.event.type == "message_added" for entry in transition)
+        if seen == count:
+            os.truncate(path, end)
+            return
+
+
+async def test_with_an_agent_that_cannot_continue_the_run_starts_again_as_its_next_attempt(tmp_path):
+    path = tmp_path / "run.jsonl"
+    first = await run_of(Stateful(), path)
+    cut_after_messages(path, 4)
+    before = path.read_bytes()
+    agent = Stateful()
+    again = await run_of(agent, path)
+    assert again.success
+    assert len(agent.inputs) == 3
+    assert again.thread_id != first.thread_id
+    assert again.run_id == first.run_id
+    assert read_journal(path).view.started.attempt == 2
+    assert (tmp_path / "run.jsonl.attempt-1").read_bytes() == before
+
+
+async def test_an_agent_that_restores_itself_continues(tmp_path):
+    path = tmp_path / "run.jsonl"
+    first = await run_of(Restoring(), path)
+    cut_after_messages(path, 4)
+    again = await run_of(Restoring(), path)
+    assert again.messages == first.messages
+    assert again.thread_id == first.thread_id
+    assert read_journal(path).view.started.attempt == 1
+
+
+async def test_a_changed_script_is_an_error_that_names_the_first_event_that_differs(tmp_path):
+    path = tmp_path / "run.jsonl"
+    await run_of(Restoring(), path)
+    cut_after_messages(path, 5)
+    before = path.read_bytes()
+    with pytest.raises(
+        ResumeError, match=r"event 0 .*scenario\.script\[2\] was 'user\(two\)', now it is 'user\(other\)'"
+    ):
+        await run_of(Restoring(), path, lines=("one", "other", "three"))
+    assert path.read_bytes() == before
+    assert (await run_of(Restoring(), path)).success
+
+
+async def test_changed_settings_are_an_error_too(tmp_path):
+    path = tmp_path / "run.jsonl"
+    await run_of(Restoring(), path)
+    cut_after_messages(path, 5)
+    with pytest.raises(ResumeError, match=r"run_started\.scenario\.max_turns was 10, now it is 3"):
+        await run_of(Restoring(), path, max_turns=3)
+
+
+async def test_a_run_that_was_cancelled_continues(tmp_path):
+    path = tmp_path / "run.jsonl"
+
+    class Cancels(Restoring):
+        name = "Restoring"
+
+        async def call(self, input: AgentInput) -> str:
+            if len(self.inputs) == 1:
+                raise KeyboardInterrupt
+            return await super().call(input)
+
+    with pytest.raises(KeyboardInterrupt):
+        await run_of(Cancels(), path)
+    assert duologue.read_result(path).status is RunStatus.CANCELLED
+    agent = Restoring()
+    result = await run_of(agent, path)
+    assert result.success
+    assert [message["content"] for message in result.messages if message["role"] == "assistant"] == [
+        "answer 1",
+        "answer 2",
+        "answer 3",
+    ]
+
+
+async def test_time_that_was_used_counts_towards_the_limit():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.jsonl"
+        agent = Restoring()
+        await run_of(agent, path, run_timeout=100.0)
+        cut_after_messages(path, 4)
+        data = path.read_text()
+        file = read_journal(path)
+        path.write_text(data.replace(f'"at":{file.transitions[-1][0].at!r}', f'"at":{file.entries[0].at + 101!r}'))
+
+        class Slow(Restoring):
+            name = "Restoring"
+
+            async def call(self, input: AgentInput) -> str:
+                await asyncio.sleep(0.01)
+                return await super().call(input)
+
+        with pytest.raises(duologue.errors.RunTimeoutError):
+            await run_of(Slow(), path, run_timeout=100.0)
+
+
+async def test_resume_needs_a_file(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"resume=True needs the journal file.*found record"):
+        await run_of(Stateful(), tmp_path)
