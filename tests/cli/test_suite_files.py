@@ -10,7 +10,7 @@ import pytest
 from duologue.cli.app import invoke
 from duologue.cli.commands.inspect import masked
 from duologue.cli.exit_codes import ExitCode
-from duologue.suites.manifests.loading import load
+from duologue.suites.manifests.loader import load
 from duologue.suites.manifests.schemas import names, packaged
 
 TESTS = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duologue.suites.manifests.loading import validate
+from duologue.suites.manifests.loader import validate
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```yaml(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from duologue.errors import ConfigurationError, Position
-from duologue.specs.participants import Agent, Credential, HttpEndpoint, Model
-from duologue.suites.manifests.loading import load
+from duologue.specs.agents import Agent, Credential, HttpEndpoint, Model
+from duologue.suites.manifests.loader import load
 
 SET = {"HOST": "a.example", "EMPTY": ""}
 

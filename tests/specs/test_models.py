@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from duologue.specs.content import Media, Part
-from duologue.specs.participants import Agent, Persona, is_model_name
+from duologue.errors import ConfigurationError
+from duologue.specs.agents import Agent, Persona, is_model_name
+from duologue.specs.checks import CheckSpec
+from duologue.specs.defaults import Defaults
 from duologue.specs.paths import matching_files, rebased, rebased_path, shown_path, written_paths
-from duologue.specs.prompt import Prompt, Tool
-from duologue.specs.scenario import Scenario, Turn
-from duologue.specs.speaking import Duplex
-from duologue.specs.suite import Suite
+from duologue.specs.prompts import Prompt, Tool
+from duologue.specs.scenario import Media, Part, Scenario, Turn
+from duologue.specs.suite import Suite, find_named
 from duologue.suites.plan.matrix import (
     agents_of,
     personas_named,
@@ -65,7 +66,7 @@ def test_only_what_differs_from_the_default_is_written():
         (lambda: Scenario(name="s"), "turns, or a description, goal or persona"),
         (lambda: Tool(name="t", description="d", mode="exec"), "the field 'exec'"),
         (lambda: Tool(name="t", description="d", mock_result=1, mock_template="x"), "at most one of"),
-        (lambda: Duplex(timeout="soon"), "a duration such as"),
+        (lambda: Defaults(run_timeout="soon"), "a duration such as"),
         (lambda: Suite(name="s", trials=0), "greater than or equal to 1"),
     ],
 )
@@ -121,9 +122,10 @@ def test_perturbations_are_all_combinations_in_a_stable_order(values):
 
 def test_paths_follow_the_file_that_they_are_written_in(tmp_path):
     part = Part(type="image", media=Media(mime_type="image/png", file_path="a.png"))
-    scenario = Scenario(name="s", turns=(Turn(parts=(part,)),), pack="p.json")
+    valid = CheckSpec(type="json_schema", params={"schema_file": "s.json"})
+    scenario = Scenario(name="s", turns=(Turn(parts=(part,)),), checks=(valid,))
     moved = rebased(scenario, "parts")
-    assert [path for _, _, path in written_paths(moved)] == ["parts/a.png", "parts/p.json"]
+    assert [path for _, _, path in written_paths(moved)] == ["parts/a.png", "parts/s.json"]
     assert rebased(scenario, ".") is scenario
     assert [rebased_path(path, "../x") for path in ("a", "/a", "${A}/a", "../y")] == ["../x/a", "/a", "${A}/a", "../y"]
     for name in ("b.json", "a.json", "c.txt"):
@@ -139,8 +141,19 @@ def test_a_suite_finds_things_by_name_and_prompts_by_task():
     assert suite.prompt_for("help").name == "a"
     assert suite.prompt_for("a").name == "a"
     assert suite.prompt_for("none") is suite.prompt_for(None) is None
-    assert suite.named("prompts", "help").system_template == "y"
+    assert suite.prompt("help").system_template == "y"
     assert suite.within(Path("/x")).path("${NOWHERE:-y}/z") == Path("/x/y/z")
+
+
+def test_a_name_that_nothing_has_is_an_error_that_lists_what_there_is():
+    suite = Suite(name="shop", agents=(Agent(name="bot", target="a:b"), Agent(name="bat", target="a:b")))
+    assert suite.agent("bot") is suite.agents[0] is find_named(suite.agents, "bot")
+    assert find_named(suite.agents, "nobody") is find_named(suite.agents, None) is None
+    with pytest.raises(ConfigurationError) as raised:
+        suite.agent("bto")
+    assert str(raised.value) == "suite 'shop': no agent is called 'bto'; did you mean 'bot'? Known: bot, bat"
+    with pytest.raises(ConfigurationError, match=r"no scenario is called 'x'\. Known: none"):
+        suite.scenario("x")
 
 
 def test_a_name_of_a_model_needs_no_entry_in_the_suite():

@@ -11,13 +11,14 @@ Importing this package registers nothing; the catalogue is loaded when the first
 
 from __future__ import annotations
 
-from duologue.checks.base import CatalogueCheck, CheckType, Finding, When, broken, finding, skipped
+from duologue.checks.base import CatalogueCheck, CheckType, Finding, broken, finding, skipped
 from duologue.checks.create import create
 from duologue.checks.guardrails import Guardrail, Violation, guardrail
 from duologue.checks.pack_evals import PackEval, pack_eval
 from duologue.checks.registry import Alias, CheckInfo, check, is_known, known_types, registered
 from duologue.checks.subject import Subject
 from duologue.models.resources import Classifier, Embedder, Media, Resources
+from duologue.specs.checks import When
 
 __all__ = [
     "Alias",

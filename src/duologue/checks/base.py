@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from duologue.checks.subject import Subject
-from duologue.config.patterns import Pattern, SlowPatternError, found
+from duologue.config.patterns import SlowPatternError, found
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.models.resources import Resources
+from duologue.specs.checks import When
 from duologue.vocabulary import CheckStatus, Scope
 
 
@@ -93,33 +94,19 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-class When(BaseModel):
-    """When a check applies. All that is set must hold in what the check looks at; otherwise it is skipped."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
-    tool_called: str | None = None
-    """A tool of this name was called."""
-    tool_called_pattern: Pattern | None = None
-    """A tool was called whose name matches this regular expression."""
-    any_tool_called: bool | None = None
-    """True: some tool was called. False: none was."""
-    min_tool_calls: int | None = Field(default=None, ge=0)
-    """At least so many calls were made."""
-
-    def unmet(self, subject: Subject) -> str | None:
-        """The first condition that does not hold, as a clause; None if all do."""
-        names = [call.name for call in subject.calls]
-        if self.tool_called is not None and self.tool_called not in names:
-            return f"'{self.tool_called}' was not called"
-        pattern = self.tool_called_pattern
-        if pattern is not None and not any(found(pattern, name) is not None for name in names):
-            return f"no tool was called whose name matches {pattern!r}"
-        if self.any_tool_called is not None and self.any_tool_called != bool(names):
-            return "no tool was called" if self.any_tool_called else f"a tool was called: '{names[0]}'"
-        if self.min_tool_calls is not None and len(names) < self.min_tool_calls:
-            return f"{len(names)} tool calls were made, fewer than {self.min_tool_calls}"
-        return None
+def unmet(when: When, subject: Subject) -> str | None:
+    """The first condition that does not hold, as a clause; None if all do."""
+    names = [call.name for call in subject.calls]
+    if when.tool_called is not None and when.tool_called not in names:
+        return f"'{when.tool_called}' was not called"
+    pattern = when.tool_called_pattern
+    if pattern is not None and not any(found(pattern, name) is not None for name in names):
+        return f"no tool was called whose name matches {pattern!r}"
+    if when.any_tool_called is not None and when.any_tool_called != bool(names):
+        return "no tool was called" if when.any_tool_called else f"a tool was called: '{names[0]}'"
+    if when.min_tool_calls is not None and len(names) < when.min_tool_calls:
+        return f"{len(names)} tool calls were made, fewer than {when.min_tool_calls}"
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +152,9 @@ class CatalogueCheck:
 
     async def _look(self, input: CheckInput) -> Finding:
         subject = Subject(input, self.scope, whole=self.whole)
-        unmet = self.when.unmet(subject) if self.when else None
-        if unmet:
-            return skipped(f"does not apply: {unmet}")
+        reason = unmet(self.when, subject) if self.when else None
+        if reason:
+            return skipped(f"does not apply: {reason}")
         seen = self.test.look(subject, self.resources)
         return seen if isinstance(seen, Finding) else await seen
 

@@ -7,11 +7,12 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from duologue.checks.base import CatalogueCheck, CheckType, When
+from duologue.checks.base import CatalogueCheck, CheckType
 from duologue.checks.parameter_errors import refused, shown
 from duologue.checks.registry import Alias, CheckInfo, find
 from duologue.errors import ConfigurationError
 from duologue.models.resources import Resources
+from duologue.specs.checks import When
 from duologue.vocabulary import Scope
 
 _WRAPPERS = ("assertion", "guardrail")

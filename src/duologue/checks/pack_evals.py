@@ -7,75 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from duologue.checks.base import CatalogueCheck, When
+from duologue.checks.base import CatalogueCheck
 from duologue.checks.create import create
 from duologue.checks.parameter_errors import shown
 from duologue.checks.workflow_checks import TRANSITION
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError
 from duologue.models.resources import Resources
+from duologue.specs.checks import PackEvalSpec, Threshold
 from duologue.vocabulary import CheckStatus, Scope
 
-Trigger = Literal[
-    "every_turn",
-    "on_session_complete",
-    "sample_turns",
-    "sample_sessions",
-    "on_conversation_complete",
-    "on_workflow_step",
-]
 _OF_A_TURN = {"every_turn", "sample_turns", "on_workflow_step"}
+_WITHOUT_EFFECT = {"metric", "groups"}
+"""Fields that packs may have for other systems."""
 _SAMPLED = {"sample_turns", "sample_sessions"}
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _OPPOSITE = {CheckStatus.PASSED: CheckStatus.FAILED, CheckStatus.FAILED: CheckStatus.PASSED}
-
-
-class Threshold(BaseModel):
-    """What counts as passing."""
-
-    model_config = _STRICT
-
-    passed: bool | None = None
-    """False: the eval is expected to fail."""
-    min_score: float | None = Field(default=None, ge=0, le=1)
-    """The score must reach it."""
-    max_score: float | None = Field(default=None, ge=0, le=1)
-    """The score must not exceed it."""
-
-
-class Definition(BaseModel):
-    """An eval as a pack writes it."""
-
-    model_config = _STRICT
-
-    id: str = Field(min_length=1)
-    """Its name; one of a prompt replaces one of the pack with the same id."""
-    type: str
-    """A type of the catalogue."""
-    trigger: Trigger
-    """When it runs."""
-    params: dict[str, Any] = {}
-    """Of the type."""
-    description: str = ""
-    """For people."""
-    enabled: bool = True
-    """False: it is skipped."""
-    sample_percentage: float = Field(default=5, ge=0, le=100)
-    """Of turns or runs, for triggers that sample."""
-    metric: dict[str, Any] | None = None
-    """How its score is exported: name, type, range, labels."""
-    threshold: Threshold | None = None
-    """What counts as passing."""
-    message: str | None = None
-    """What is said when it does not pass."""
-    when: When | None = None
-    """When it applies."""
-    groups: list[str] = []
-    """For choosing evals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +37,7 @@ class PackEval:
         check: what is evaluated.
     """
 
-    definition: Definition
+    definition: PackEvalSpec
     check: CatalogueCheck
 
     @property
@@ -130,19 +80,13 @@ class PackEval:
         return ""
 
 
-def pack_eval(definition: Mapping[str, Any], resources: Resources | None = None) -> PackEval:
+def pack_eval(definition: PackEvalSpec | Mapping[str, Any], resources: Resources | None = None) -> PackEval:
     """An eval of a pack as a check.
 
     Raises:
         ConfigurationError: an unknown type, trigger, field or parameter.
     """
-    try:
-        read = Definition.model_validate(dict(definition))
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: found {shown(item['input'])}; {item['msg']}" for item in error.errors()
-        )
-        raise ConfigurationError(f"pack eval {shown(definition.get('id'))}: {told}") from error
+    read = definition if isinstance(definition, PackEvalSpec) else _read(definition)
     threshold = read.threshold or Threshold()
     check = create(
         read.type,
@@ -156,6 +100,16 @@ def pack_eval(definition: Mapping[str, Any], resources: Resources | None = None)
         resources=resources,
     )
     return PackEval(definition=read, check=check)
+
+
+def _read(definition: Mapping[str, Any]) -> PackEvalSpec:
+    try:
+        return PackEvalSpec.model_validate({key: definition[key] for key in definition if key not in _WITHOUT_EFFECT})
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: found {shown(item['input'])}; {item['msg']}" for item in error.errors()
+        )
+        raise ConfigurationError(f"pack eval {shown(definition.get('id'))}: {told}") from error
 
 
 def sampled(run_id: str, turn: int, percentage: float) -> bool:

@@ -1,4 +1,4 @@
-"""What is rehearsed: a scenario, its turns, and what may happen in them."""
+"""A scenario, its turns, the content of messages, and what may happen in a turn."""
 
 from __future__ import annotations
 
@@ -6,152 +6,191 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from duologue.specs.checking import CheckSpec
-from duologue.specs.content import Part
-from duologue.specs.speaking import Duplex, Speech
+from duologue.specs.checks import CheckSpec
 from duologue.specs.spec import EMPTY, Amount, Count, Items, JsonObject, Name, Resource, Share, Spec
 
 Capability = Literal["text", "streaming", "vision", "tools", "json", "audio", "video", "documents"]
 DEFAULT_REGION = "default"
-"""Of scenarios and suites that name none."""
+"""The region of scenarios and suites that name none."""
+
+
+class Media(Spec):
+    """An image, audio or video. Set exactly one of its sources: a file, a URL, the data or a storage reference."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ("file_path",)
+
+    mime_type: str
+    """MIME type, such as ``image/png``."""
+    file_path: str | None = None
+    """Path of the file, relative to the suite file."""
+    url: str | None = None
+    """URL from which the model or agent loads it."""
+    data: str | None = None
+    """The content in base64."""
+    storage_reference: str | None = None
+    """Reference to an object in a media store."""
+    detail: Literal["low", "high", "auto"] | None = None
+    """Resolution at which a model looks at an image."""
+    caption: str | None = None
+    """Short description of the content. Some prompts require one."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        given = [name for name in ("file_path", "url", "data", "storage_reference") if getattr(self, name)]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"exactly one of file_path, url, data and storage_reference; it has {found}")
+        return self
+
+
+class Part(Spec):
+    """One part of a message: text, or an image, audio or video."""
+
+    type: Literal["text", "image", "audio", "video"]
+    """Kind of content."""
+    text: str | None = None
+    """The text. Required if ``type`` is ``text``."""
+    media: Media | None = None
+    """The media. Required for every other type."""
+
+    @model_validator(mode="after")
+    def _has_its_content(self) -> Self:
+        if self.type == "text" and self.text is None:
+            raise ValueError("a part of type text to have the field 'text'")
+        if self.type != "text" and self.media is None:
+            raise ValueError(f"a part of type {self.type} to have the field 'media'")
+        return self
 
 
 class ToolFailure(Spec):
-    """A tool call that goes wrong on purpose."""
+    """A tool failure that is injected on purpose."""
 
     tool: Name
-    """Which tool."""
+    """Name of the tool."""
     mode: Literal["error", "timeout", "slow"]
-    """How: the call fails, is not answered in time, or takes two seconds longer."""
+    """What happens to a call: it fails, it times out, or it takes two seconds longer."""
     probability: Share = 1.0
-    """How often; decided by the seed of the run."""
+    """Probability of the failure, 0 to 1. Drawn from the run's seed, so that a repeated run fails in the same way."""
     message: str | None = None
-    """What the tool says then."""
+    """Error message that the agent gets from the tool."""
 
 
 class Chaos(Spec):
-    """What goes wrong on purpose during a turn."""
+    """Failures that are injected during a turn."""
 
     tool_failures: Items[ToolFailure] = ()
-    """The first that applies to a call decides."""
+    """Tool failures. The first one that applies to a call is used."""
 
 
 class ToolPolicy(Spec):
-    """What the agent may do with its tools."""
+    """Limits on the tool calls of a native agent."""
 
     tool_choice: Literal["auto", "required", "none"] = "auto"
-    """Whether the model may, must or must not call a tool at first."""
+    """Whether the model may (``auto``), must (``required``) or must not (``none``) call a tool in its first answer of
+    a turn."""
     max_tool_calls_per_turn: Amount | None = None
-    """Calls in one turn; one more is refused."""
+    """Maximum number of tool calls per turn. Further calls are rejected."""
     max_total_tool_calls: Amount | None = None
-    """Calls in the whole conversation; one more is refused."""
+    """Maximum number of tool calls in the conversation. Further calls are rejected."""
     blocklist: Items[str] = ()
-    """Tools that are refused."""
+    """Names of tools whose calls are rejected."""
     max_rounds: Amount | None = None
-    """How often the model is asked in one turn."""
+    """Maximum number of model calls per turn."""
     max_cost_usd: Annotated[float, Field(ge=0)] | None = None
-    """US dollars that one turn may cost."""
+    """Maximum cost of one turn in US dollars."""
     max_identical_tool_calls: Amount | None = None
-    """How often one tool may be called with the same arguments in one turn; one more call is refused."""
+    """How often a tool may be called with the same arguments in one turn. Further calls are rejected."""
 
 
 class Relevance(Spec):
-    """How old messages are chosen by their likeness to what is asked."""
+    """How old messages are selected by similarity. For the context strategy ``relevance``."""
 
     provider: str
-    """Who makes the vectors."""
+    """Provider of the embedding model, such as ``openai``."""
     model: str | None = None
-    """Which model makes them."""
+    """Embedding model. Default: the provider's usual one."""
     min_recent_messages: Amount = 3
-    """The newest messages that are always kept."""
-    always_keep_system_role: bool = True
-    """Keep instructions, whatever they are about."""
+    """Number of most recent messages that are always kept."""
     similarity_threshold: float = 0.0
-    """Messages below it go first."""
+    """Messages with a lower cosine similarity are dropped first."""
     query_source: Literal["last_user", "last_n", "custom"] = "last_user"
-    """What messages are compared with."""
+    """What messages are compared with: the last user message, the last ``last_n_count`` messages, or
+    ``custom_query``."""
     last_n_count: Count = 3
-    """How many messages, for ``last_n``."""
+    """Number of messages for ``last_n``."""
     custom_query: str | None = None
-    """The text, for ``custom``."""
-    cache_embeddings: bool = False
-    """Keep vectors for the next turn."""
+    """Text to compare with for ``custom``."""
 
 
 class ContextPolicy(Spec):
-    """What becomes of a conversation that is too long for the model."""
+    """How a conversation that is too long for the model is shortened. For native agents."""
 
     token_budget: Amount = 0
-    """Tokens of a request; 0 for no limit."""
+    """Maximum size of a request in tokens; 0 for no limit."""
     reserve_for_output: Amount = 0
-    """Tokens that are left for the answer."""
+    """Tokens of the budget that are kept free for the answer."""
     strategy: Literal["oldest", "summarize", "relevance", "fail"] = "oldest"
-    """What is left out, or that nothing may be."""
-    cache_breakpoints: bool = False
-    """Mark what a provider may keep between requests."""
+    """Drop the oldest messages, summarize them, drop the least relevant ones, or end the run with an error."""
     relevance: Relevance | None = None
-    """For the strategy ``relevance``."""
+    """Settings of the strategy ``relevance``."""
 
 
 class Memory(Spec):
-    """Something that the agent remembers from the beginning."""
+    """Something that the agent remembers from the start."""
 
     content: str
-    """What."""
+    """The memory as text."""
     type: str | None = None
-    """Of what kind."""
+    """Kind of memory, such as ``preference``."""
     confidence: Share | None = None
-    """How sure it is."""
+    """Confidence, 0 to 1."""
     metadata: JsonObject = EMPTY
-    """More about it."""
+    """Further fields, passed to the agent unchanged."""
 
 
 class Background(Spec):
-    """What prompts may say about the user's situation."""
+    """Facts about the user's situation that prompts can refer to."""
 
     domain: str | None = None
-    """The field that the conversation is about."""
+    """Subject of the conversation; ``{{domain}}`` in prompts."""
     user_role: str | None = None
-    """What the user is."""
+    """Role of the user, such as ``manager``; ``{{user_role}}`` in prompts."""
     project_stage: str | None = None
-    """How far the user's project is."""
+    """Stage of the user's project; ``{{project_stage}}`` in prompts."""
 
 
 class Turn(Spec):
-    """What the user does: says something that is written here, or is simulated for some exchanges."""
+    """What the user does: says a fixed line, or is simulated for a number of exchanges."""
 
     role: Literal["user", "simulated_user"] = "user"
-    """A fixed line, or a simulated user."""
+    """``user`` says ``content``; ``simulated_user`` is played by a simulator."""
     content: str | None = None
-    """The line. ``{{name}}`` stands for a variable of the prompt, ``{name}`` for one of the perturbations."""
+    """The user's line. ``{{name}}`` stands for a variable of the prompt, ``{name}`` for a value of
+    ``perturbations``."""
     parts: Items[Part] = ()
-    """The pieces of the message, in place of ``content``."""
+    """The message as parts, instead of ``content``: text, images, audio, video."""
     simulator: str | None = None
-    """Who plays the user: one of the suite's simulators."""
+    """Simulator that plays the user. Needed if the suite has several."""
     persona: str | None = None
-    """Whom the simulator plays; None for the persona of the test case."""
+    """Persona that the simulator plays. Default: the persona of the test case."""
     exchanges: Count = 1
-    """How often the simulated user speaks and the agent answers."""
+    """Number of exchanges (the user speaks, the agent answers) of a simulated user."""
     max_exchanges: Count | None = None
-    """How often at most; the simulated user may end it after ``exchanges``."""
+    """Maximum number of exchanges; the simulated user may stop earlier, but not before ``exchanges``."""
     agent_temperature: float | None = None
-    """Of the agent's model in this turn."""
+    """Sampling temperature of a native agent in this turn."""
     user_temperature: float | None = None
-    """Of the simulator's model in this turn."""
+    """Sampling temperature of the simulator in this turn."""
     seed: int | None = None
-    """For models that take one."""
-    streaming: bool | None = None
-    """Ask for the answer piece by piece; None for what the scenario says."""
-    speech: Speech | None = None
-    """How the line is spoken."""
+    """Seed sent to models that support one, in this turn."""
     consent: dict[str, Literal["grant", "deny", "timeout"]] = EMPTY
-    """What the user answers when a tool asks for permission, by tool."""
+    """The user's reply when a tool asks for permission, by tool name."""
     perturbations: dict[str, Annotated[Items[str], Field(min_length=1)]] = EMPTY
-    """Values for ``{name}`` in the line, by name. Every combination is a test case of its own."""
+    """Values for ``{name}`` in the line, by name. Each combination is a test case of its own."""
     chaos: Chaos | None = None
-    """What goes wrong on purpose."""
+    """Failures that are injected in this turn."""
     checks: Items[CheckSpec] = ()
-    """What must be true of each answer in this turn."""
+    """Checks of each answer in this turn."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -170,68 +209,59 @@ class Turn(Spec):
 
 
 class Scenario(Resource):
-    """What is rehearsed."""
-
-    path_fields: ClassVar[tuple[str, ...]] = ("pack",)
+    """A situation to rehearse: who the user is, what they want, and what must be true at the end."""
 
     description: str = ""
-    """The situation. A simulated user is told of it."""
+    """The situation. Simulated users and judges get this text; the agent under test does not."""
     goal: str | None = None
-    """What the simulated user wants."""
+    """What the simulated user wants to achieve."""
     tags: Items[str] = ()
-    """For choosing scenarios."""
+    """Labels for selecting scenarios, as with ``duologue run --tag``."""
     prompt: str | None = None
-    """The task of the prompt that agents made of a model get; not needed for agents that have their own."""
+    """Task of the prompt for native agents. Not needed for agents that name their own prompt."""
     turns: Items[Turn] = ()
-    """What the user does. Without turns, a simulated user talks until the goal is reached or ``max_turns`` are over."""
+    """What the user does, in order. Without turns, a simulated user talks until its goal is reached or ``max_turns``
+    is over."""
     criteria: Items[str] = ()
-    """What must be true at the end; decided by a judge."""
+    """Statements that must be true at the end, such as ``The agent offers a refund``. A judge decides each one."""
     judge: str | None = None
-    """Who decides; None for the suite's default."""
+    """Judge that decides the criteria. Default: the suite's default judge."""
     checks: Items[CheckSpec] = ()
-    """What must be true of the whole conversation."""
+    """Checks of the whole conversation."""
     agents: Items[str] = ()
-    """Who is rehearsed; empty for all agents of the group."""
+    """Names of the agents to rehearse. Default: all agents of the group."""
     agent_group: str | None = None
-    """The group of agents that is rehearsed; None for ``default``."""
+    """Group of agents to rehearse. Default: the group ``default``."""
     required_capabilities: Items[Capability] = ()
-    """Only agents that can do all of this are rehearsed."""
+    """Rehearse only agents that have all of these capabilities."""
     personas: Items[str] = ()
-    """Who the simulated user is; each persona is a test case of its own."""
+    """Personas of the simulated user. Each persona is a test case of its own."""
     regions: Items[str] = ()
-    """Each region is a test case of its own; empty for those of the suite."""
+    """Regions; each is a test case of its own, and prompts can use ``{{region}}``. Default: those of the suite."""
     trials: Count | None = None
-    """How often each test case is repeated; None for what the suite says."""
+    """How often each test case is repeated. Default: what the suite says."""
     max_turns: Count | None = None
-    """Turns after which a free conversation ends; None for 10."""
+    """Turns after which a conversation without fixed turns ends. Default: 10."""
     variables: dict[str, str] = EMPTY
-    """Values for the variables of the prompt, over those of the suite."""
+    """Values for variables of the prompt; they take precedence over those of the prompt itself."""
     background: Background | None = None
-    """What prompts may say about the user's situation."""
+    """Facts about the user's situation that prompts can refer to."""
     tool_policy: ToolPolicy | None = None
-    """What the agent may do with its tools."""
+    """Limits on tool calls; takes precedence over that of the prompt."""
     context_policy: ContextPolicy | None = None
-    """What becomes of a conversation that is too long for the model."""
+    """How a conversation that is too long for the model is shortened."""
     streaming: bool = False
-    """Ask for answers piece by piece."""
-    duplex: Duplex | None = None
-    """A spoken conversation."""
-    voice: str | None = None
-    """The voice of fixed lines in a spoken conversation: one of the suite's voices."""
+    """Ask HTTP agents for a streamed answer."""
     seed_memories: Items[Memory] = ()
-    """What the agent remembers from the beginning."""
-    steps: Items[JsonObject] = ()
-    """Steps of a workflow scenario."""
-    pack: str | None = None
-    """The prompt pack of a workflow scenario; relative to the suite file."""
+    """What the agent remembers from the start."""
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
-        if not self.turns and not self.steps and not self.personas and not self.goal and not self.description:
+        if not self.turns and not self.personas and not self.goal and not self.description:
             raise ValueError("turns, or a description, goal or persona for a simulated user")
         return self
 
     @property
     def simulates_a_user(self) -> bool:
-        """Whether some or all of the user's lines are made up by a simulator."""
+        """Whether a simulator writes some or all of the user's lines."""
         return not self.turns or any(turn.role == "simulated_user" for turn in self.turns)

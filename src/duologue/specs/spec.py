@@ -98,6 +98,11 @@ class Spec(BaseModel):
             return None
         return mark.key() if of_key else mark.value()
 
+    @property
+    def read_from(self) -> PlacedDict | None:
+        """The data that this was read from; None for what comes from code."""
+        return self._source
+
     def written_in(self, source: PlacedDict) -> Self:
         """The same, which now knows the place where it is written."""
         self._source = source
@@ -171,8 +176,8 @@ class Resource(Spec):
     """Something with a name of its own, and usually a file of its own."""
 
     name: Name
-    """What the rest of the suite, reports and the command line call it."""
+    """Unique name, used by the rest of the suite, in reports and on the command line."""
     labels: dict[str, str] = EMPTY
-    """Short values for choosing and grouping, such as ``tier: enterprise``."""
+    """Short values for selecting and grouping, such as ``tier: enterprise``."""
     annotations: dict[str, str] = EMPTY
-    """Anything worth noting; has no effect."""
+    """Notes for people and tools; not used by Duologue."""

@@ -1,17 +1,20 @@
-"""A suite in memory: everything that its files say, and nothing of how they said it. The one model of all dialects."""
+"""A suite in memory: what its files say, whatever dialect they are in, and look-ups by name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from duologue.config.environment import expand
-from duologue.specs.checking import CheckSpec, PackEvalSpec
-from duologue.specs.participants import Agent, Judge, JudgeDefaults, Model, Persona, Simulator, Voice
-from duologue.specs.prompt import Prompt, Tool
-from duologue.specs.running import Defaults
+from duologue.config.problems import unknown
+from duologue.errors import ConfigurationError
+from duologue.specs.agents import Agent, Judge, JudgeDefaults, Model, Persona, Simulator
+from duologue.specs.checks import CheckSpec, PackEvalSpec
+from duologue.specs.defaults import Defaults
+from duologue.specs.prompts import Prompt, Tool
 from duologue.specs.scenario import Scenario
 from duologue.specs.spec import (
     EMPTY,
@@ -28,14 +31,15 @@ from duologue.specs.spec import (
 
 
 class Replay(Resource):
-    """Conversations that took place, to be judged again with today's checks."""
+    """Recorded conversations that are evaluated again with today's checks and criteria."""
 
     path_fields: ClassVar[tuple[str, ...]] = ("recording",)
 
     description: str = ""
-    """For people."""
+    """Free-text description for people; not sent to any model."""
     recording: Text
-    """A file, or a pattern such as ``recordings/*.json``: each file is a test case. Relative to the suite file."""
+    """Path of a recording, or a pattern such as ``recordings/*.json``, relative to the suite file. Each file is a test
+    case."""
     format: (
         Literal[
             "session",
@@ -51,101 +55,99 @@ class Replay(Resource):
         ]
         | None
     ) = None
-    """What kind of recording; None, ``generic`` and ``auto`` to find out from the file."""
+    """Format of the recording. Default, ``auto`` and ``generic``: detected from the file."""
     turn_checks: Items[CheckSpec] = ()
-    """What must be true of each answer."""
+    """Checks of each answer."""
     checks: Items[CheckSpec] = ()
-    """What must be true of the whole conversation."""
+    """Checks of the whole conversation."""
     criteria: Items[str] = ()
-    """What must be true at the end; decided by a judge."""
+    """Statements that must be true at the end. A judge decides each one."""
     judge: str | None = None
-    """Who decides; None for the suite's default."""
+    """Judge that decides the criteria. Default: the suite's default judge."""
     tags: Items[str] = ()
-    """For choosing replays."""
+    """Labels for selecting replays, as with ``duologue run --tag``."""
 
 
 class WorkflowState(Spec):
-    """A state that the agent can be in."""
+    """A state of a workflow."""
 
     prompt_task: str | None = None
-    """The task of its prompt."""
+    """Task of the prompt that is used in this state."""
     description: str = ""
-    """What the model is told of it."""
+    """Description that the model gets with the events that lead here."""
     on_event: dict[str, str] = EMPTY
-    """The state that follows each event."""
+    """Next state for each event."""
     terminal: bool = False
-    """Whether the workflow is complete here."""
-    persistence: str | None = None
-    """What is kept between visits."""
+    """Whether the workflow ends here."""
     orchestration: Literal["internal", "external", "hybrid", "composition"] | None = None
-    """Who decides about events."""
+    """Who triggers events: the model (``internal``), the caller (``external``) or both."""
     skills: Json = None
-    """What the agent can do here."""
+    """Skills of the agent in this state."""
     max_visits: Count | None = None
-    """How often it may be entered."""
+    """How often the state may be entered."""
     on_max_visits: str | None = None
-    """The state that is entered instead after that."""
+    """State that is entered instead after ``max_visits``."""
     artifacts: JsonObject = EMPTY
-    """What is to be handed over."""
+    """Results that the agent hands over in this state, by name."""
     composition: str | None = None
-    """The composition that runs here."""
+    """Composition that runs in this state."""
 
 
 class Workflow(Spec):
-    """States that the agent goes through, each with a prompt of its own."""
+    """States that a native agent goes through, each with its own prompt."""
 
     version: int | str = 1
-    """Of the format."""
+    """Version of the workflow format."""
     entry: Name
-    """The first state."""
+    """Name of the first state."""
     states: Annotated[dict[str, WorkflowState], Field(min_length=1)]
-    """All states by name."""
+    """States by name."""
     engine: JsonObject = EMPTY
-    """Limits, such as ``budget: {max_total_visits: 20}``."""
+    """Limits of the workflow, such as ``budget: {max_total_visits: 20}``."""
 
 
 class ToolFilter(Spec):
-    """Which tools of a server are offered."""
+    """Which tools of a server, or skills of an agent, are offered. Set one of the two lists."""
 
     allowlist: Items[str] = ()
-    """Only these."""
+    """Offer only these."""
     blocklist: Items[str] = ()
-    """All but these."""
+    """Offer all but these."""
 
 
 class McpServer(Spec):
-    """A server of tools, in the Model Context Protocol."""
+    """An MCP server whose tools are offered to native agents. Set ``command`` to start a program, or ``url``."""
 
     path_fields: ClassVar[tuple[str, ...]] = ("working_dir",)
 
     environment_fields: ClassVar[tuple[str, ...]] = ("command", "url", "headers", "env")
 
     name: Name
-    """What it is called."""
+    """Unique name."""
     command: str | None = None
-    """A program to start."""
+    """Program that is started and spoken to over standard input and output."""
     args: Items[str] = ()
-    """Its arguments."""
+    """Command-line arguments of the program."""
     env: dict[str, str] = EMPTY
-    """Its environment."""
+    """Environment variables of the program, such as ``TOKEN: ${TOKEN}``."""
     working_dir: str | None = None
-    """Where it runs; relative to the suite file."""
+    """Working directory of the program, relative to the suite file."""
     url: str | None = None
-    """An address."""
+    """URL of a server that is already running."""
     headers: dict[str, str] = EMPTY
-    """Sent with every request."""
+    """Headers sent with every request. Keep secrets out of files with ``${NAME}``."""
     transport: Literal["stdio", "sse", "streamable_http"] | None = None
-    """How to speak with it; None for what follows from the rest."""
+    """How to connect. Default: ``stdio`` for a command, ``streamable_http`` for a URL."""
     timeout_ms: Amount | None = None
-    """Milliseconds that a call may take."""
+    """Time limit for one call, in milliseconds."""
     tool_filter: ToolFilter | None = None
     """Which tools are offered."""
     source: str | None = None
-    """Who provides the server."""
+    """Provider that starts the server. Not supported yet; use ``command`` or ``url``."""
     scope: Literal["run", "scenario", "session"] | None = None
-    """How long it lives."""
+    """How long the server lives. It always lives as long as the execution."""
     source_args: JsonObject = EMPTY
-    """For whoever provides it."""
+    """Arguments for ``source``."""
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
@@ -156,83 +158,79 @@ class McpServer(Spec):
 
 
 class A2aAgent(Spec):
-    """Another agent that the agent may call: at an address, or made up from rules."""
+    """Another agent that native agents may call through the A2A protocol: a real one at a URL, or a mock."""
 
     environment_fields: ClassVar[tuple[str, ...]] = ("url", "headers")
 
     name: Name
-    """What it is called."""
+    """Unique name."""
     card: JsonObject | None = None
-    """What a made-up agent says of itself: name, description, skills."""
+    """Agent card of a mock: name, description, skills."""
     responses: Items[JsonObject] = ()
-    """What a made-up agent answers."""
+    """Responses of a mock, each with the condition under which it is used."""
     url: str | None = None
-    """The address of a real one."""
+    """URL of a real agent."""
     auth: JsonObject = EMPTY
-    """How to sign in: scheme, and token or token_env."""
+    """Authentication: ``scheme``, and ``token`` or ``token_env``."""
     headers: dict[str, str] = EMPTY
-    """Sent with every request."""
+    """Headers sent with every request. Keep secrets out of files with ``${NAME}``."""
     headers_from_env: Items[str] = ()
     """Headers from environment variables, each as ``Header-Name=VARIABLE``."""
     timeout_ms: Amount | None = None
-    """Milliseconds that a call may take."""
+    """Time limit for one call, in milliseconds."""
     skill_filter: ToolFilter | None = None
-    """Which of its skills are offered."""
+    """Which skills of the agent are offered as tools."""
 
 
 class Suite(Resource):
-    """Scenarios, who takes part in them, and how they are run."""
+    """Scenarios, the agents and personas that take part in them, and how they run."""
 
     path_fields: ClassVar[tuple[str, ...]] = ("pack_file",)
 
     description: str = ""
-    """For people."""
+    """Free-text description for people; not sent to any model."""
     include: Items[str] = ()
-    """Other suite files whose resources belong to this one; relative to this file. Empty once they are loaded."""
+    """Other suite files whose resources belong to this suite, relative to this file. Empty once loaded."""
     agents: Items[Agent] = ()
     """The systems under test."""
     models: Items[Model] = ()
-    """Language models behind agents, simulators and judges."""
+    """Language models used by native agents, simulators and judges."""
     scenarios: Items[Scenario] = ()
-    """What is rehearsed."""
+    """The situations to rehearse."""
     replays: Items[Replay] = ()
-    """Recordings that are judged again."""
+    """Recorded conversations to evaluate again."""
     personas: Items[Persona] = ()
     """Who simulated users are."""
     simulators: Items[Simulator] = ()
-    """Who plays them."""
+    """Models that play simulated users."""
     judges: Items[Judge] = ()
-    """Who decides about criteria."""
+    """Models that decide criteria."""
     judge_defaults: JudgeDefaults | None = None
-    """What holds where a check names no judge."""
+    """What applies where a check or scenario names no judge."""
     prompts: Items[Prompt] = ()
-    """What agents made of a model are told."""
+    """Prompts of native agents."""
     tools: Items[Tool] = ()
-    """Functions that agents may call."""
+    """Functions that native agents may call."""
     mcp_servers: Items[McpServer] = ()
-    """Servers of tools."""
+    """MCP servers whose tools are offered to native agents."""
     a2a_agents: Items[A2aAgent] = ()
-    """Other agents that agents may call."""
+    """Other agents that native agents may call."""
     workflow: Workflow | None = None
-    """States that the agent goes through."""
+    """States that native agents go through."""
     regions: Items[str] = ()
-    """Each region is a test case of its own; without any there is one, called ``default``."""
+    """Regions; each is a test case of its own. Default: one region called ``default``."""
     trials: Count = 1
     """How often each test case is repeated."""
     checks: Items[CheckSpec] = ()
-    """What must be true of every conversation of every scenario."""
+    """Checks of every conversation of every scenario."""
     pack_file: str | None = None
-    """A prompt pack whose evals run beside the checks; relative to the suite file."""
+    """Prompt pack whose evals run in addition to the checks, relative to the suite file."""
     pack_evals: Items[PackEvalSpec] = ()
-    """Evals like those of a pack."""
-    voices: Items[Voice] = ()
-    """Voices by the names that personas and scenarios use."""
-    state_store: JsonObject = EMPTY
-    """Where agents keep what they remember."""
+    """Evals in addition to those of the pack."""
     defaults: Defaults = Defaults()
-    """What holds where nothing else is said."""
+    """Settings that apply where nothing more specific is set."""
     extensions: JsonObject = EMPTY
-    """Sections of other systems that have no counterpart here; kept, without effect."""
+    """Sections of other tools. They are kept and have no effect."""
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -251,10 +249,63 @@ class Suite(Resource):
         made._folder = folder
         return made
 
-    def named(self, section: str, name: str | None) -> Any:
-        """The resource of that name in a section such as ``agents``; None if there is none."""
-        return next((item for item in getattr(self, section) if item.name == name), None)
+    def agent(self, name: str) -> Agent:
+        """The agent with that name. Raises ConfigurationError, listing the names, if there is none."""
+        return _get(self, "agent", self.agents, name)
+
+    def model(self, name: str) -> Model:
+        """The model with that name. Raises ConfigurationError, listing the names, if there is none."""
+        return _get(self, "model", self.models, name)
+
+    def scenario(self, name: str) -> Scenario:
+        """The scenario with that name. Raises ConfigurationError, listing the names, if there is none."""
+        return _get(self, "scenario", self.scenarios, name)
+
+    def replay(self, name: str) -> Replay:
+        """The replay with that name. Raises ConfigurationError, listing the names, if there is none."""
+        return _get(self, "replay", self.replays, name)
+
+    def persona(self, name: str) -> Persona:
+        """The persona with that name. Raises ConfigurationError, listing the names, if there is none."""
+        return _get(self, "persona", self.personas, name)
+
+    def simulator(self, name: str) -> Simulator:
+        """The simulator with that name. Raises ConfigurationError, listing the names, if there is none."""
+        return _get(self, "simulator", self.simulators, name)
+
+    def judge(self, name: str) -> Judge:
+        """The judge with that name. Raises ConfigurationError, listing the names, if there is none."""
+        return _get(self, "judge", self.judges, name)
+
+    def prompt(self, name: str) -> Prompt:
+        """The prompt with that name. Raises ConfigurationError, listing the names, if there is none."""
+        return _get(self, "prompt", self.prompts, name)
+
+    def tool(self, name: str) -> Tool:
+        """The tool with that name. Raises ConfigurationError, listing the names, if there is none."""
+        return _get(self, "tool", self.tools, name)
 
     def prompt_for(self, task: str | None) -> Prompt | None:
-        """The prompt for a task: the first that answers to it, or has that name."""
-        return next((item for item in self.prompts if item.answers_to == task), None) or self.named("prompts", task)
+        """The prompt for a task: the first one with that task, else the one with that name; None if there is none."""
+        return next((item for item in self.prompts if item.answers_to == task), None) or find_named(self.prompts, task)
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def find_named(items: Sequence[N], name: str | None) -> N | None:
+    """The item with that name, such as ``find_named(suite.models, "gpt")``; None if there is none."""
+    return next((item for item in items if item.name == name), None)
+
+
+def _get(suite: Suite, what: str, items: Sequence[N], name: str) -> N:
+    found = find_named(items, name)
+    if found is None:
+        known = [item.name for item in items]
+        raise ConfigurationError(f"suite '{suite.name}': {unknown(what, name, known)}")
+    return found

@@ -17,24 +17,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from duologue.models.mock.file import ResponseFile as ResponseFile
-    from duologue.specs.checking import CheckSpec as CheckSpec
-    from duologue.specs.participants import Agent as Agent
-    from duologue.specs.participants import Judge as Judge
-    from duologue.specs.participants import Model as Model
-    from duologue.specs.participants import Persona as Persona
-    from duologue.specs.participants import Simulator as Simulator
-    from duologue.specs.prompt import Prompt as Prompt
-    from duologue.specs.prompt import Tool as Tool
-    from duologue.specs.running import Defaults as Defaults
+    from duologue.specs.agents import Agent as Agent
+    from duologue.specs.agents import Judge as Judge
+    from duologue.specs.agents import Model as Model
+    from duologue.specs.agents import Persona as Persona
+    from duologue.specs.agents import Simulator as Simulator
+    from duologue.specs.checks import CheckSpec as CheckSpec
+    from duologue.specs.defaults import Defaults as Defaults
+    from duologue.specs.prompts import Prompt as Prompt
+    from duologue.specs.prompts import Tool as Tool
     from duologue.specs.scenario import Scenario as Scenario
     from duologue.specs.scenario import Turn as Turn
     from duologue.specs.suite import Replay as Replay
     from duologue.specs.suite import Suite as Suite
     from duologue.suites.execution.engine import Engine as Engine
     from duologue.suites.execution.observers import Observer as Observer
-    from duologue.suites.manifests.loading import Report as Report
-    from duologue.suites.manifests.loading import load as load
-    from duologue.suites.manifests.loading import validate as validate
+    from duologue.suites.manifests.loader import Report as Report
+    from duologue.suites.manifests.loader import load as load
+    from duologue.suites.manifests.loader import validate as validate
     from duologue.suites.plan.build import Filters as Filters
     from duologue.suites.plan.build import generate_plan as generate_plan
     from duologue.suites.plan.cases import Plan as Plan
@@ -49,37 +49,37 @@ if TYPE_CHECKING:
     from duologue.suites.runner.options import Settings as Settings
 
 _HOMES = {
-    "Agent": "duologue.specs.participants",
+    "Agent": "duologue.specs.agents",
     "Allowance": "duologue.suites.results.execution",
-    "CheckSpec": "duologue.specs.checking",
-    "Defaults": "duologue.specs.running",
+    "CheckSpec": "duologue.specs.checks",
+    "Defaults": "duologue.specs.defaults",
     "Engine": "duologue.suites.execution.engine",
     "Estimate": "duologue.suites.plan.estimate",
     "ExecutionResult": "duologue.suites.results.execution",
     "Filters": "duologue.suites.plan.build",
     "Group": "duologue.suites.results.execution",
-    "Judge": "duologue.specs.participants",
-    "Model": "duologue.specs.participants",
+    "Judge": "duologue.specs.agents",
+    "Model": "duologue.specs.agents",
     "Observer": "duologue.suites.execution.observers",
-    "Persona": "duologue.specs.participants",
+    "Persona": "duologue.specs.agents",
     "Plan": "duologue.suites.plan.cases",
-    "Prompt": "duologue.specs.prompt",
+    "Prompt": "duologue.specs.prompts",
     "Replay": "duologue.specs.suite",
-    "Report": "duologue.suites.manifests.loading",
+    "Report": "duologue.suites.manifests.loader",
     "ResponseFile": "duologue.models.mock.file",
     "RunOptions": "duologue.suites.runner.options",
     "RunResult": "duologue.suites.results.run",
     "Scenario": "duologue.specs.scenario",
     "Settings": "duologue.suites.runner.options",
-    "Simulator": "duologue.specs.participants",
+    "Simulator": "duologue.specs.agents",
     "Suite": "duologue.specs.suite",
     "TestCase": "duologue.suites.plan.cases",
-    "Tool": "duologue.specs.prompt",
+    "Tool": "duologue.specs.prompts",
     "Turn": "duologue.specs.scenario",
     "estimate": "duologue.suites.plan.estimate",
     "generate_plan": "duologue.suites.plan.build",
-    "load": "duologue.suites.manifests.loading",
-    "validate": "duologue.suites.manifests.loading",
+    "load": "duologue.suites.manifests.loader",
+    "validate": "duologue.suites.manifests.loader",
 }
 
 __all__ = [*sorted(_HOMES)]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]

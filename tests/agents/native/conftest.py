@@ -22,9 +22,9 @@ from duologue.journal.events import ModelCalled, Noted, ToolCalled
 from duologue.messages import Message
 from duologue.models.base import Model
 from duologue.models.scripted import ScriptedModel
-from duologue.specs.participants import Agent
-from duologue.specs.participants import Model as ModelSpec
-from duologue.specs.prompt import Prompt
+from duologue.specs.agents import Agent
+from duologue.specs.agents import Model as ModelSpec
+from duologue.specs.prompts import Prompt
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Suite
 

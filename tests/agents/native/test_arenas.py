@@ -16,7 +16,7 @@ from duologue.journal.events import ModelCalled
 from duologue.messages import text_of
 from duologue.models.mock import MockModel, ResponseFile
 from duologue.models.mock.model import PRICE
-from duologue.suites.manifests.loading import load
+from duologue.suites.manifests.loader import load
 
 ARENAS = Path(__file__).parents[2] / "cases/arena"
 PLAYED = [
@@ -44,7 +44,7 @@ def runs() -> list[Any]:
 @pytest.mark.parametrize(("case", "mocks", "expected"), runs())
 async def test_goes_as_the_reference_went(case: str, mocks: str, expected: dict[str, Any]) -> None:
     suite = load(ARENAS / case / "config.arena.yaml")
-    scenario, agent = suite.named("scenarios", expected["scenario"]), suite.named("agents", expected["provider"])
+    scenario, agent = suite.scenario(expected["scenario"]), suite.agent(expected["provider"])
     toolbox = Toolbox(suite)
     blueprint = Blueprint(suite=suite, scenario=scenario, agent=agent, toolbox=toolbox)
     model = MockModel(

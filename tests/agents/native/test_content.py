@@ -10,9 +10,8 @@ import pytest
 from duologue.agents.native import content as module
 from duologue.agents.native import content_of
 from duologue.errors import ConfigurationError
-from duologue.specs.content import Media, Part
-from duologue.specs.prompt import MediaLimits, MediaRules
-from duologue.specs.scenario import Turn
+from duologue.specs.prompts import MediaLimits, MediaRules
+from duologue.specs.scenario import Media, Part, Turn
 from duologue.specs.suite import Suite
 from duologue.transcripts.media_facts import facts_of, kind_of
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from duologue.agents.native import Blueprint
 from duologue.config.templates import placeholders, render
 from duologue.errors import SuiteError
-from duologue.specs.participants import Fragment
-from duologue.specs.prompt import ModelOverride, Prompt, Variable
+from duologue.specs.agents import Fragment
+from duologue.specs.prompts import ModelOverride, Prompt, Variable
 from duologue.specs.scenario import Background, Memory, Turn
-from duologue.suites.manifests.loading import validate
+from duologue.suites.manifests.loader import validate
 
 CASES = Path(__file__).parents[2] / "cases"
 
@@ -128,7 +128,7 @@ def test_a_prompt_that_nobody_has_is_an_error(stage: Any) -> None:
 
 
 def test_a_wrong_guardrail_is_an_error(stage: Any) -> None:
-    from duologue.specs.checking import GuardrailSpec
+    from duologue.specs.checks import GuardrailSpec
 
     stage.prompt = {"system_template": "x", "guardrails": (GuardrailSpec(type="banned_word"),)}
     assert "banned_word" in problems_of(stage)[0]

@@ -9,10 +9,10 @@ from duologue.errors import ModelUnavailableError
 from duologue.messages import assistant_message, text_of, tool_call
 from duologue.models.base import ModelAnswer, ModelRequest
 from duologue.models.scripted import ScriptedModel
-from duologue.specs.checking import GuardrailSpec
-from duologue.specs.participants import Sampling
-from duologue.specs.prompt import Parameters, Tool
-from duologue.specs.running import Defaults
+from duologue.specs.agents import Sampling
+from duologue.specs.checks import GuardrailSpec
+from duologue.specs.defaults import Defaults
+from duologue.specs.prompts import Parameters, Tool
 from duologue.specs.scenario import ToolPolicy, Turn
 from duologue.vocabulary import RunStatus, Verdict
 

@@ -11,7 +11,7 @@ from duologue.agents.native.workflow import TRANSITION_TOOL, WorkflowFault, Work
 from duologue.errors import ModelUnavailableError, SuiteError
 from duologue.messages import assistant_message, text_of, tool_call, user_message
 from duologue.models.scripted import ScriptedModel
-from duologue.specs.prompt import Prompt, Tool
+from duologue.specs.prompts import Prompt, Tool
 from duologue.specs.suite import Workflow, WorkflowState
 from duologue.vocabulary import RunStatus
 

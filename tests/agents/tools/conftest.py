@@ -15,7 +15,7 @@ from duologue.journal.journal import Journal
 from duologue.messages import tool_call
 from duologue.models.cassette import Cassette
 from duologue.models.scope import RunScope
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 from duologue.specs.suite import Suite
 from duologue.testing import context
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from duologue.agents.tools.toolbox import Toolbox
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 from duologue.specs.scenario import ToolPolicy, Turn
 from duologue.specs.suite import A2aAgent, McpServer, Suite
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.config.redaction import without_fields
 from duologue.errors import ConfigurationError
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 
 
 def tool(url: str, *, schema: Any = None, **http: Any) -> Tool:

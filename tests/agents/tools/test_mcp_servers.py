@@ -14,7 +14,7 @@ from duologue.agents.tools.toolbox import Toolbox
 from duologue.errors import CassetteMissError, ConfigurationError, MissingExtraError
 from duologue.messages import tool_call
 from duologue.models.cassette import Cassette
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 from duologue.specs.scenario import ToolPolicy
 from duologue.specs.suite import McpServer, Suite
 

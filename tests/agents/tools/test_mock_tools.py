@@ -16,7 +16,7 @@ from duologue.checks.calls import Call
 from duologue.config.templates import Template
 from duologue.errors import ConfigurationError
 from duologue.journal.events import MessageAdded, ToolCalled
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 

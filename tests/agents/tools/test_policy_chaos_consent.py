@@ -7,7 +7,7 @@ from journal_notes import note_fields
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.messages import tool_call
 from duologue.models.scope import RunScope
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 from duologue.specs.scenario import Chaos, ToolFailure, ToolPolicy, Turn
 from duologue.specs.suite import Suite
 from duologue.testing import context, run_virtual

@@ -10,7 +10,7 @@ from waiting import longer_and_longer, until
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.errors import ConfigurationError
 from duologue.messages import tool_call
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 
 ONCE = """
 import json, sys

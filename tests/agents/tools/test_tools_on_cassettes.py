@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 from duologue.models.cassette import Cassette
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 from duologue.specs.scenario import Chaos, ToolFailure, Turn
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duologue.suites.manifests.loading import load, validate
+from duologue.suites.manifests.loader import load, validate
 from duologue.suites.plan.matrix import agents_of
 
 CASES = Path(__file__).parents[2] / "cases"

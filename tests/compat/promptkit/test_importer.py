@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from duologue.suites.manifests.loading import load, validate
+from duologue.suites.manifests.loader import load, validate
 
 API = "promptkit.altairalabs.ai/v1alpha1"
 
@@ -116,7 +116,7 @@ def test_every_field_of_a_turn_has_its_counterpart(arena):
     turn = found.turns[0]
     assert (turn.role, turn.simulator, turn.persona) == ("simulated_user", "customer", "anna")
     assert (turn.exchanges, turn.max_exchanges, turn.agent_temperature, turn.user_temperature) == (2, 5, 0.1, 0.9)
-    assert (turn.seed, turn.streaming, turn.consent) == (7, True, {"pay": "deny"})
+    assert (turn.seed, turn.consent) == (7, {"pay": "deny"})
     assert turn.chaos.tool_failures[0].mode == "timeout"
     assert turn.checks[0].when.any_tool_called is True
     assert found.turns[1].perturbations == {"greeting": ("hi", "hello")}
@@ -299,7 +299,7 @@ def test_limits_of_zero_and_empty_texts_are_not_set(arena):
     assert set(vars(scenario.tool_policy).values()) == {"auto", None, ()}
     assert (prompt.tool_policy.max_rounds, prompt.tool_policy.max_tool_calls_per_turn) == (None, 2)
     assert (model.sampling.temperature, model.sampling.max_tokens, model.request_timeout) == (0, None, None)
-    assert (suite.defaults.max_tokens, prompt.parameters.max_tokens, scenario.voice) == (None, None, None)
+    assert (suite.defaults.max_tokens, prompt.parameters.max_tokens) == (None, None)
     assert (server.transport, suite.pack_file, suite.judge_defaults.prompt) == (None, None, None)
 
 
@@ -328,3 +328,34 @@ def test_sizes_of_pictures_that_tools_answer_with_are_understood(arena, tmp_path
     suite = arena(arena=ARENA.replace("temperature: 0.5", "config_dir: parts") + tools)
     part = suite.tools[0].mock_parts[0]
     assert part["media"] == {"mime_type": "image/png", "file_path": "parts/a.png", "width": 640, "height": 480}
+
+
+def test_fields_that_do_nothing_are_dropped_and_each_is_a_warning(arena):
+    report = arena(
+        arena=ARENA.replace("temperature: 0.5", "fail_on: [x], verbose: true, output: {html: {dark: true}}")
+        + "  state_store: {type: redis}\n  voices: [{id: deep, provider: m}]\n"
+        + "  pack_evals: [{id: e, type: contains, trigger: every_turn, params: {patterns: [x]}, groups: [nightly]}]\n"
+        + "  workflow: {entry: a, states: {a: {prompt_task: help, persistence: full}}}\n",
+        scenario=SCENARIO.replace("content: hi", "content: hi, streaming: true, tts: {provider: m}")
+        + "  voice: deep\n  duplex: {timeout: 5m}\n  steps: [{input: hi}]\n  pack: x.json\n"
+        + "  context_policy: {cache_breakpoints: true, relevance: {provider: x, cache_embeddings: true}}\n",
+        m=PROVIDER + "  include_raw_output: true\n  defaults: {prompt_caching: true}\n",
+        prompt=PROMPT + "  variables: [{name: v, default: 1, validation: {min: 1}, binding: {kind: env}}]\n",
+        anna=PERSONA + "  voice: deep\n  style: {expressive: true, characterization_rubric: r}\n",
+        read=validate,
+    )
+    assert errors(report) == []
+    told = [problem for problem in report.warnings if "has no effect here: " in problem.message]
+    assert {problem.position.field.rpartition(".")[2] for problem in told} == {
+        *("fail_on", "verbose", "html", "state_store", "voices", "groups", "persistence"),
+        *("streaming", "tts", "voice", "duplex", "pack", "cache_breakpoints", "cache_embeddings"),
+        *("include_raw_output", "prompt_caching", "validation", "binding", "expressive", "characterization_rubric"),
+    }
+    assert all(problem.position.line for problem in told)
+    [steps] = [problem for problem in report.warnings if problem.position.field == "spec.steps"]
+    assert "steps are not played by this version" in steps.message
+
+
+def test_a_scenario_that_has_only_steps_is_refused(arena):
+    report = arena(scenario="  task_type: help\n  steps: [{input: hi}]\n", read=validate)
+    assert errors(report) == ["s.yaml:7:3: spec.steps: steps are not played by this version; write them as 'turns'"]

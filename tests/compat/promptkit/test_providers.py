@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from duologue.suites.manifests.loading import Report, validate
+from duologue.suites.manifests.loader import Report, validate
 
 API = "promptkit.altairalabs.ai/v1alpha1"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from duologue.config.problems import Problems
 from duologue.errors import SuiteError
 from duologue.models.mock import ResponseFile
-from duologue.specs.participants import Persona
+from duologue.specs.agents import Persona
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Suite
 

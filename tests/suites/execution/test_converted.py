@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from duologue.suites.execution.engine import Engine
-from duologue.suites.manifests.loading import load, validate
-from duologue.suites.manifests.writing import write_suite
+from duologue.suites.manifests.loader import load, validate
+from duologue.suites.manifests.writer import write_suite
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.execution import ExecutionResult
 

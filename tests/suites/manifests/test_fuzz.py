@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duologue.suites.manifests.loading import validate
+from duologue.suites.manifests.loader import validate
 
 CASES = Path(__file__).parents[2] / "cases"
 SHOP = (Path(__file__).parent / "shop.suite.yaml").read_text("utf-8")

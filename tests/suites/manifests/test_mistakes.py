@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from duologue.suites.manifests.loading import load, validate
+from duologue.suites.manifests.loader import load, validate
 
 FIELD = "      criteria: [says when it comes]"
 """Line 36: a field of a scenario, replaced by others."""
@@ -71,7 +71,7 @@ MISTAKES = [
     (FIELD, "      trials: 1" + "0" * 40, 36, "expected less than or equal to 1000000"),
     (FIELD, "      max_turn: 3", 36, "unknown field 'max_turn'; did you mean 'max_turns'"),
     (FIELD, "      streaming: no", 36, "found no, which is a text.* Write false"),
-    (FIELD, "      duplex: {timeout: 10}", 36, "found 10 .* expected a duration such as 500ms, 30s"),
+    (FIELD, "      duplex: {timeout: 10}", 36, "'duplex' is not supported: conversations take place in text"),
     (FIELD, "      required_capabilities: [vison]", 36, "did you mean 'vision'"),
     ("[order, parcel]", "[]", 40, "perturbations.thing: found an empty list; expected at least one item"),
     ("[order, parcel]", "[1, parcel]", 40, r"thing\[0\]: found 1 \(a number\)"),
@@ -121,7 +121,7 @@ MISTAKES = [
     ("strict, model: small", "strict, model: smal", 30, r"judges\[0\].model: no model is called 'smal'"),
     (FIELD, "      agents: [bott]", 36, "no agent is called 'bott'; did you mean 'bot'"),
     (FIELD, "      judge: lenient", 36, "no judge is called 'lenient'. Known: strict"),
-    (FIELD, "      voice: deep", 36, "no voice is called 'deep'. Known: none"),
+    (FIELD, "      voice: deep", 36, "'voice' is not supported: conversations take place in text. Remove it"),
     ("name: bot\n", "name: bot\n      capabilities: [text]\n", 0, ""),
     (FIELD, "      required_capabilities: [vision]", 0, ""),
     ("  judges:", "  workflow: {entry: start, states: {begin: {}}}\n  judges:", 29, "no state is called 'start'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from duologue.specs.checking import GuardrailSpec
+from duologue.specs.checks import GuardrailSpec
 from duologue.suites import Engine, Prompt, Scenario, Suite, Turn
 from duologue.testing import ScriptedModel
 

@@ -13,7 +13,7 @@ from duologue.errors import ConfigurationError
 from duologue.journal.events import Usage
 from duologue.models.base import ModelRequest
 from duologue.models.scripted import mock_model
-from duologue.specs.participants import Model, Pricing
+from duologue.specs.agents import Model, Pricing
 from duologue.specs.suite import Suite
 from duologue.suites.runner.models import LateModel, Pace, SuiteModel, SuiteModels, price, suite_model
 from duologue.vocabulary import RunStatus

@@ -20,10 +20,10 @@ from duologue.messages import ContentPart
 from duologue.models.base import ToolSpec
 from duologue.models.cassette import Cassette
 from duologue.models.resources import Resources
-from duologue.specs.participants import Agent, Model
-from duologue.specs.prompt import Prompt
+from duologue.specs.agents import Agent, Model
+from duologue.specs.prompts import Prompt
 from duologue.specs.scenario import DEFAULT_REGION, Scenario, Turn
-from duologue.specs.suite import Suite, Workflow
+from duologue.specs.suite import Suite, Workflow, find_named
 
 Varied = Mapping[str, str] | Iterable[tuple[str, str]]
 """What a test case varies: values for ``{name}``."""
@@ -76,7 +76,7 @@ class Blueprint:
         temperature: float | None = None,
         max_tokens: int | None = None,
     ) -> None:
-        model: Model | None = suite.named("models", agent.model)
+        model = find_named(suite.models, agent.model)
         self.suite = suite
         self.scenario = scenario
         self.agent = agent

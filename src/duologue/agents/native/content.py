@@ -16,9 +16,8 @@ from typing import Any, cast
 from duologue.config.templates import render
 from duologue.errors import ConfigurationError, Position
 from duologue.messages import ContentPart
-from duologue.specs.content import Media, Part
-from duologue.specs.prompt import MediaLimits, MediaRules
-from duologue.specs.scenario import Turn
+from duologue.specs.prompts import MediaLimits, MediaRules
+from duologue.specs.scenario import Media, Part, Turn
 from duologue.specs.spec import Spec
 from duologue.specs.suite import Suite
 from duologue.transcripts.media_facts import facts_of, form_of

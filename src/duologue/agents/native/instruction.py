@@ -17,11 +17,10 @@ from duologue.config.templates import placeholders, render
 from duologue.config.yaml_reader import read_text
 from duologue.errors import ConfigurationError, Position
 from duologue.models.resources import Resources
-from duologue.specs.participants import Fragment
-from duologue.specs.prompt import MediaRules, Parameters, Prompt
+from duologue.specs.agents import Fragment
+from duologue.specs.prompts import MediaRules, Parameters, Prompt, values_for
 from duologue.specs.scenario import Memory, Scenario, ToolPolicy
 from duologue.specs.suite import Suite
-from duologue.specs.variables import values_for
 
 MEMORIES = "What you remember from earlier:"
 ENGINE_TOOLS = ("workflow__", "memory__", "skill__")

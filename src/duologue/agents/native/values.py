@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from duologue.specs.prompt import Prompt
+from duologue.specs.prompts import Prompt, values_for
 from duologue.specs.scenario import DEFAULT_REGION, Scenario
-from duologue.specs.variables import values_for
 
 _SAID = 150
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault
 from duologue.journal.notes import ConsentGiven
 from duologue.messages import JsonValue
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 
 _AN_ERROR = {None, "", "error"}
 _A_RESULT = {"fallback", "skip", "ignore", "continue", "message", "inform"}

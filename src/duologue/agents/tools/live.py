@@ -18,7 +18,7 @@ from duologue.config.redaction import without_fields
 from duologue.config.templates import Template, as_text
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
-from duologue.specs.prompt import HttpBinding, Tool
+from duologue.specs.prompts import HttpBinding, Tool
 from duologue.specs.spec import EMPTY, Items, JsonObject, Spec
 
 _WITH_BODY = {"POST", "PUT", "PATCH"}

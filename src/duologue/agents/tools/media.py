@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from duologue.errors import ConfigurationError
 from duologue.messages import ContentPart
-from duologue.specs.content import Media, Part
+from duologue.specs.scenario import Media, Part
 from duologue.specs.spec import Amount
 from duologue.specs.suite import Suite
 

@@ -9,7 +9,7 @@ from duologue.agents.tools.media import parts_from
 from duologue.config.templates import Template, as_text, within_json_string
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 from duologue.specs.suite import Suite
 
 

@@ -31,7 +31,7 @@ from duologue.config.processes import (
 from duologue.config.redaction import names_secret, without_values
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 from duologue.specs.suite import Suite
 
 NO_SANDBOX = frozenset({None, "", "none", "direct"})

@@ -25,7 +25,7 @@ from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue, tool_call
 from duologue.models.base import ToolSpec
 from duologue.models.cassette import Cassette
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 from duologue.specs.suite import Suite
 
 if TYPE_CHECKING:

@@ -30,7 +30,6 @@ SECTIONS = (
     "tools",
     "mcp_servers",
     "a2a_agents",
-    "voices",
     "checks",
     "pack_evals",
     "workflow",
@@ -47,7 +46,7 @@ def inspect(
 ) -> int:
     """Show what a suite contains, and which agents, personas and scenarios combine. Nothing is planned or run."""
     from duologue.config.problems import hint, listed
-    from duologue.suites.manifests.loading import load
+    from duologue.suites.manifests.loader import load
 
     if section is not None and section not in SECTIONS:
         raise ConfigurationError(f"unknown section '{section}'{hint(section, SECTIONS)} Known: {listed(SECTIONS)}")
@@ -188,7 +187,9 @@ def _agents(found: dict[str, Any]) -> str:
 
 
 def _decided_by(suite: Suite, scenario: Scenario, found: dict[str, Any]) -> str:
-    agents = [suite.named("agents", name) for name in found["agents"]]
+    from duologue.specs.suite import find_named
+
+    agents = [find_named(suite.agents, name) for name in found["agents"]]
     prompts = [suite.prompt_for(agent.prompt or scenario.prompt) for agent in agents if agent and agent.model]
     guardrails = max((sum(item.enabled for item in prompt.guardrails) for prompt in prompts if prompt), default=0)
     checks = len(suite.checks) + len(scenario.checks) + sum(len(turn.checks) for turn in scenario.turns)

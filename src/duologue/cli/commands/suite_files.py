@@ -17,7 +17,7 @@ from duologue.journal.console import clean
 
 if TYPE_CHECKING:
     from duologue.errors import Problem
-    from duologue.suites.manifests.loading import Report
+    from duologue.suites.manifests.loader import Report
 
 
 def validate(
@@ -31,7 +31,7 @@ def validate(
 
     Exit code 0: the suites can be run. 2: they cannot, or there are warnings and --strict is set.
     """
-    from duologue.suites.manifests.loading import validate as look_at
+    from duologue.suites.manifests.loader import validate as look_at
 
     reports = [look_at(path) for path in paths]
     fine = all(report.ok and not (strict and report.warnings) for report in reports)
@@ -108,9 +108,9 @@ def convert(
     A folder also gets every file that the suite reads, such as mock answers and recordings. A single file refers to
     them where they are. Exit code 2: the suite cannot be read, or files exist already.
     """
-    from duologue.suites.manifests.loading import usable
-    from duologue.suites.manifests.loading import validate as look_at
-    from duologue.suites.manifests.writing import write_suite
+    from duologue.suites.manifests.loader import usable
+    from duologue.suites.manifests.loader import validate as look_at
+    from duologue.suites.manifests.writer import write_suite
 
     report = look_at(path)
     suite = usable(report)

@@ -65,7 +65,7 @@ def suites_in(path: Path) -> list[str]:
 
     A folder with a suite of its own is that suite; otherwise every suite in it and in the folders right below counts.
     """
-    from duologue.suites.manifests.loading import main_files
+    from duologue.suites.manifests.loader import main_files
 
     if not path.is_dir() or len(main_files(path)) == 1:
         return [str(path)]
@@ -77,7 +77,7 @@ def suites_in(path: Path) -> list[str]:
 
 def _several(paths: Sequence[str], request: Request, shown: Shown) -> int:
     """All of them, once it is known that nothing is wrong with the files of any."""
-    from duologue.suites.manifests.loading import load
+    from duologue.suites.manifests.loader import load
 
     if request.resume or request.failed_in:
         raise ConfigurationError("--resume and --failed-in need a single suite; name its file")

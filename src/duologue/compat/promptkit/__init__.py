@@ -8,14 +8,15 @@ from typing import Any
 from duologue.compat.promptkit import resources
 from duologue.compat.promptkit.arena import API_VERSION, ArenaReader
 from duologue.compat.promptkit.arena_shapes import KINDS
+from duologue.compat.promptkit.unsupported import drop_unsupported
 from duologue.config.positions import PlacedDict, PlacedList
 from duologue.config.problems import Problems
 from duologue.specs.paths import rebased
 from duologue.specs.suite import Suite
-from duologue.suites.manifests.assembling import Draft, assembled
+from duologue.suites.manifests.draft import Draft, assembled
 from duologue.suites.manifests.manifest import opened
-from duologue.suites.manifests.refusals import checked
-from duologue.suites.manifests.validating import validated
+from duologue.suites.manifests.unsupported_fields import checked
+from duologue.suites.manifests.validate import validated
 
 __all__ = ["API_VERSION", "read_suite"]
 
@@ -35,8 +36,10 @@ def read_suite(path: Path, data: Any, problems: Problems) -> Suite | None:
     if found is None:
         return None
     kind, spec = found
-    if checked(KINDS[kind], spec, problems) is None:
+    shape = checked(KINDS[kind], spec, problems)
+    if shape is None:
         return None
+    drop_unsupported(shape, problems)
     if kind != "Arena":
         return _alone(path, kind, spec, problems)
     reader = ArenaReader(spec=spec, folder=path.parent, problems=problems)

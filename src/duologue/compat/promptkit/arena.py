@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from duologue.compat.promptkit import resources
 from duologue.compat.promptkit.arena_shapes import KINDS
-from duologue.compat.promptkit.defaults import defaults_of
-from duologue.compat.promptkit.moving import Moved, each, given, without
+from duologue.compat.promptkit.field_mapping import Moved, each, given, without
+from duologue.compat.promptkit.unsupported import drop_unsupported
 from duologue.config.positions import Mark, PlacedDict, PlacedList
 from duologue.config.problems import Problems
 from duologue.config.yaml_reader import read
+from duologue.specs.defaults import Output
 from duologue.specs.paths import rebased_path, shown_path
 from duologue.suites.manifests.manifest import is_bare, opened
-from duologue.suites.manifests.refusals import checked
+from duologue.suites.manifests.unsupported_fields import UNSUPPORTED, checked
 
 API_VERSION = "promptkit.altairalabs.ai/v1alpha1"
 
 _KEPT = ("skills", "runtime", "compositions", "memory", "agents", "deploy")
+_SAME = ("temperature", "seed", "concurrency", "run_timeout")
+_FORMATS = ("json", "html", "markdown", "junit")
+_OLD = {
+    "html_report": "output.html.file",
+    "out_dir": "output.dir",
+    "output_formats": "output.formats",
+    "markdown_config": "output.markdown",
+}
+
+_HOW_ARENAS_RUN = {"stop_on_failed_check": True, "allow_undecided": "all"}
+"""A failed assertion of a turn ends the conversation there, and a run without assertions counts as a success."""
 _PROVIDER_LISTS = ("providers", "tts_providers", "stt_providers", "embedding_providers", "image_providers")
 
 
@@ -55,13 +68,11 @@ class ArenaReader:
         spec, problems = self.spec, self.problems
         defaults = spec.get("defaults")
         self.base = defaults.get("config_dir") or "" if isinstance(defaults, PlacedDict) else ""
-        moved = Moved(spec).same(
-            "name", "labels", "annotations", "workflow", "a2a_agents", "voices", "pack_evals", "state_store"
-        )
+        moved = Moved(spec).same("name", "labels", "annotations", "workflow", "a2a_agents", "pack_evals")
         moved.field("pack_file", "pack_file", lambda path: self._rebased(path) if path else None)
         moved.field("mcp_servers", "mcp_servers", each(without("transport")))
         written = defaults if isinstance(defaults, PlacedDict) else PlacedDict(spec.mark("defaults"))
-        moved.put("defaults", defaults_of(written, problems), written.home)
+        moved.put("defaults", _defaults_of(written, problems), written.home)
         moved.from_within("globals", checks="conversation_assertions")
         if "checks" in moved.made:
             moved.made["checks"] = each(resources.check)(moved.made["checks"])
@@ -162,12 +173,14 @@ class ArenaReader:
         return Found(data=spec, entry=entry, below=Path(below).as_posix())
 
     def _checked(self, spec: PlacedDict, kind: str, section: str) -> bool:
-        if checked(KINDS[kind], spec, self.problems) is None:
+        shape = checked(KINDS[kind], spec, self.problems)
+        if shape is None:
             names = {str(spec[key]) for key in ("name", "task_type") if key in spec}
             self.broken.setdefault(section, set()).update(names)
             if section == "models":
                 self.broken.setdefault("agents", set()).add(str(spec.get("name")))
             return False
+        drop_unsupported(shape, self.problems)
         self._notes_other_id(spec, section)
         return True
 
@@ -222,3 +235,55 @@ class ArenaReader:
         if items:
             home = self.spec.home
             moved.put(section, PlacedList(home, items, [item.home for item in items]))
+
+
+def _defaults_of(source: PlacedDict, problems: Problems) -> PlacedDict:
+    """The defaults of a suite.
+
+    Args:
+        source: those of the arena.
+        problems: takes warnings of old names and of what has no effect.
+    """
+    for old, new in _OLD.items():
+        if source.get(old):
+            problems.warning(source.mark(old).key(), f"is an old name; write {new}")
+    for key in ("monitor", "inference"):
+        if source.get(key):
+            problems.warning(source.mark(key).key(), "is not used by this version of Duologue")
+    moved = Moved(source).same(*_SAME).field("max_tokens", "max_tokens", given)
+    for key, value in _HOW_ARENAS_RUN.items():
+        moved.put(key, value)
+    output = _output(source, problems)
+    return moved.put("output", output, source.mark("output")).made if output else moved.made
+
+
+def _output(source: PlacedDict, problems: Problems) -> PlacedDict | None:
+    written = source.get("output")
+    inner = written if isinstance(written, PlacedDict) else PlacedDict(source.home)
+    moved = Moved(inner).same("dir", "formats")
+    old = Moved(source).field("dir", "out_dir").field("formats", "output_formats").made
+    for key, value in old.items():
+        if value and key not in moved.made:
+            moved.put(key, value, source.mark(key))
+    files: dict[str, Any] = {"html": source["html_report"]} if source.get("html_report") else {}
+    for mark in _with_options(source, inner):
+        problems.warning(mark.key(), f"has no effect here: {UNSUPPORTED[Output]['options']}")
+    for name in _FORMATS:
+        of_format = inner.get(name)
+        if isinstance(of_format, PlacedDict) and "file" in of_format:
+            files[name] = of_format["file"]
+    recording = inner.get("recording")
+    if isinstance(recording, PlacedDict) and recording.get("enabled"):
+        moved.put("recording", recording.get("dir") or "recordings", inner.mark("recording"))
+    if files:
+        moved.put("files", files, inner.home)
+    return moved.made or None
+
+
+def _with_options(source: PlacedDict, output: PlacedDict) -> Iterator[Mark]:
+    """Where formats have options other than the name of their file."""
+    if source.get("markdown_config"):
+        yield source.mark("markdown_config")
+    for name in _FORMATS:
+        if {*(output.get(name) or {})} - {"file"}:
+            yield output.mark(name)

@@ -11,6 +11,7 @@ from duologue.compat.promptkit.shapes import (
     EvalShape,
     Names,
     Object,
+    PackEvalShape,
     PersonaShape,
     PromptShape,
     ProviderShape,
@@ -18,10 +19,9 @@ from duologue.compat.promptkit.shapes import (
     Shape,
     ToolShape,
 )
-from duologue.specs.checking import PackEvalSpec
-from duologue.specs.running import Defaults
+from duologue.specs.defaults import Defaults
 from duologue.specs.spec import EMPTY, Items, Spec
-from duologue.specs.suite import A2aAgent, McpServer, Workflow
+from duologue.specs.suite import A2aAgent, McpServer, Workflow, WorkflowState
 
 
 class FileShape(Spec):
@@ -105,6 +105,8 @@ class DefaultsShape(Defaults):
 
     output: OutputShape | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
     config_dir: str | None = None
+    fail_on: Items[str] = ()
+    verbose: bool = False
     monitor: Object = EMPTY
     inference: Object = EMPTY
     html_report: str | None = None
@@ -126,6 +128,18 @@ class McpServerShape(McpServer):
     transport: Literal["", "stdio", "sse", "streamable_http"] | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
+class WorkflowStateShape(WorkflowState):
+    """A state of a workflow."""
+
+    persistence: str | None = None
+
+
+class WorkflowShape(Workflow):
+    """States that the agent goes through."""
+
+    states: dict[str, WorkflowStateShape] = Field(min_length=1)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
 class GlobalsShape(Spec):
     """What is added to every scenario."""
 
@@ -143,10 +157,10 @@ class ArenaShape(Shape):
     evals: Items[FileShape] = ()
     tools: Items[FileShape] = ()
     skills: Items[Object] = ()
-    pack_evals: Items[PackEvalSpec] = ()
+    pack_evals: Items[PackEvalShape] = ()
     globals: GlobalsShape | None = None
     runtime: Object = EMPTY
-    workflow: Workflow | None = None
+    workflow: WorkflowShape | None = None
     compositions: Any = None
     memory: Any = None
     agents: Any = None

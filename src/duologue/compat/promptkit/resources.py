@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from duologue.compat.promptkit.moving import Moved, each, given, inner, without
+from duologue.compat.promptkit.field_mapping import Moved, each, given, inner, without
 from duologue.config.positions import PlacedDict, PlacedList, plain
 from duologue.config.problems import Problems, hint, listed
 
@@ -43,19 +43,21 @@ def scenario(source: PlacedDict, problems: Problems, roles: list[str] | None) ->
         if source.get(key):
             problems.warning(source.mark(key).key(), _NO_EFFECT)
     moved = Moved(source).same(*_COMMON, "description", "required_capabilities", "variables", "streaming")
-    moved.same("context_policy", "duplex", "seed_memories", "steps", "pack")
-    moved.field("tool_policy", "tool_policy", _policy).field("voice", "voice", given)
+    moved.same("context_policy", "seed_memories")
+    moved.field("tool_policy", "tool_policy", _policy)
     moved.field("prompt", "task_type").field("background", "context_metadata").field("trials", "trials", given)
     moved.field("agents", "providers").field("agent_group", "provider_group", lambda group: group or None)
     moved.field("checks", "conversation_assertions", each(check))
     moved.field("turns", "turns", each(lambda item: turn(item, problems, roles)))
+    if source.get("steps") and not source.get("turns"):
+        moved.put("goal", "?")  # reported: nothing of it can be played
     return moved.made
 
 
 def turn(source: PlacedDict, problems: Problems, roles: list[str] | None) -> PlacedDict:
     """A turn. Any role but ``user`` is that of a self-play role."""
-    moved = Moved(source).same("content", "parts", "seed", "streaming", "perturbations", "chaos")
-    moved.field("agent_temperature", "assistant_temp").field("user_temperature", "user_temp").field("speech", "tts")
+    moved = Moved(source).same("content", "parts", "seed", "perturbations", "chaos")
+    moved.field("agent_temperature", "assistant_temp").field("user_temperature", "user_temp")
     moved.field("consent", "consent_overrides").field("checks", "assertions", each(check))
     role = source.get("role")
     if role == "user":
@@ -83,7 +85,7 @@ def model(source: PlacedDict, problems: Problems) -> PlacedDict:
         if source.get(key):
             problems.warning(source.mark(key).key(), "is not used by this version of Duologue")
     moved = Moved(source).same(*_COMMON, "model", "role", "base_url", "headers", "rate_limit", "pricing", "credential")
-    moved.same("platform", "capabilities", "unsupported_params", "include_raw_output")
+    moved.same("platform", "capabilities", "unsupported_params")
     moved.field("request_timeout", "request_timeout", given).field("sampling", "defaults", _writing)
     moved.field("provider", "type", lambda kind: _PROVIDERS.get(kind, kind))
     moved.from_within("additional_config", mock_file="mock_config")
@@ -112,7 +114,7 @@ def persona(source: PlacedDict, problems: Problems) -> PlacedDict:
         told = "prompt_activity is no longer supported; expected system_template or system_prompt"
         problems.error(source.mark("prompt_activity").key(), told)
     moved = Moved(source).same(*_COMMON, "description", "goals", "constraints", "style", "system_prompt")
-    moved.same("system_template", "required_vars", "optional_vars", "fragments").field("voice", "voice", given)
+    moved.same("system_template", "required_vars", "optional_vars", "fragments")
     return moved.from_within("defaults", temperature="temperature", seed="seed").made
 
 

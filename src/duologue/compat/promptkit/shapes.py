@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from duologue.specs.checking import Condition, PackEvalSpec
-from duologue.specs.content import Part
-from duologue.specs.participants import (
+from duologue.specs.agents import (
     Credential,
     Fragment,
     PersonaStyle,
@@ -19,7 +17,8 @@ from duologue.specs.participants import (
     RateLimit,
     Sampling,
 )
-from duologue.specs.prompt import (
+from duologue.specs.checks import PackEvalSpec, When
+from duologue.specs.prompts import (
     ClientBinding,
     HttpBinding,
     MediaRules,
@@ -28,12 +27,93 @@ from duologue.specs.prompt import (
     ProcessBinding,
     Variable,
 )
-from duologue.specs.scenario import Background, Capability, Chaos, ContextPolicy, Memory, ToolPolicy
-from duologue.specs.speaking import Duplex, Speech
-from duologue.specs.spec import EMPTY, Items, Share, Spec
+from duologue.specs.scenario import Background, Capability, Chaos, ContextPolicy, Memory, Part, Relevance, ToolPolicy
+from duologue.specs.spec import EMPTY, Amount, Duration, Items, Share, Spec
 
 Object = dict[str, Any]
 Names = dict[str, str]
+
+
+class SamplingShape(Sampling):
+    """Sampling of a provider."""
+
+    prompt_caching: bool | None = None
+
+
+class PersonaStyleShape(PersonaStyle):
+    """How a persona speaks and behaves."""
+
+    expressive: bool = False
+    characterization_rubric: str | None = None
+
+
+class VariableShape(Variable):
+    """A variable of a prompt."""
+
+    validation: Object = EMPTY
+    binding: Object = EMPTY
+
+
+class PackEvalShape(PackEvalSpec):
+    """An eval of a prompt or a pack."""
+
+    metric: Object | None = None
+    groups: Items[str] = ()
+
+
+class RelevanceShape(Relevance):
+    """How old messages are chosen."""
+
+    always_keep_system_role: bool = True
+    cache_embeddings: bool = False
+
+
+class ContextPolicyShape(ContextPolicy):
+    """What becomes of a conversation that is too long."""
+
+    cache_breakpoints: bool = False
+    relevance: RelevanceShape | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class VoiceActivityShape(Spec):
+    """When silence means that somebody has finished."""
+
+    silence_threshold_ms: Amount = 500
+    min_speech_ms: Amount = 1000
+    max_turn_duration_s: Amount = 60
+
+
+class TurnDetectionShape(Spec):
+    """Who decides that somebody has finished speaking."""
+
+    mode: Literal["vad", "asm"] = "vad"
+    vad: VoiceActivityShape | None = None
+
+
+class ResilienceShape(Spec):
+    """What happens when a spoken session breaks off."""
+
+    max_retries: Amount = 0
+    retry_delay_ms: Amount = 1000
+    inter_turn_delay_ms: Amount | None = None
+    selfplay_inter_turn_delay_ms: Amount | None = None
+    partial_success_min_turns: Amount = 1
+    ignore_last_turn_session_end: bool = True
+
+
+class DuplexShape(Spec):
+    """A spoken conversation over one open session."""
+
+    timeout: Duration = "10m"
+    turn_detection: TurnDetectionShape | None = None
+    resilience: ResilienceShape | None = None
+
+
+class SpeechShape(Spec):
+    """How a line is spoken."""
+
+    provider: str
+    voice: str | None = None
 
 
 class Shape(Spec):
@@ -51,7 +131,7 @@ class AssertionShape(Spec):
     type: str
     params: Object = EMPTY
     message: str | None = None
-    when: Condition | None = None
+    when: When | None = None
     pass_threshold: Share | None = None
 
 
@@ -68,7 +148,7 @@ class TurnShape(Spec):
     user_temp: float | None = None
     seed: int | None = None
     streaming: bool | None = None
-    tts: Speech | None = None
+    tts: SpeechShape | None = None
     consent_overrides: dict[str, Literal["grant", "deny", "timeout"]] = EMPTY
     perturbations: dict[str, Items[str]] = EMPTY
     chaos: Chaos | None = None
@@ -90,9 +170,9 @@ class ScenarioShape(Shape):
     provider_group: str | None = None
     required_capabilities: Items[Capability] = ()
     streaming: bool = False
-    context_policy: ContextPolicy | None = None
+    context_policy: ContextPolicyShape | None = None
     conversation_assertions: Items[AssertionShape] = ()
-    duplex: Duplex | None = None
+    duplex: DuplexShape | None = None
     voice: str | None = None
     variables: Names = EMPTY
     trials: int | None = None
@@ -113,7 +193,7 @@ class ProviderShape(Shape):
     base_url: str | None = None
     headers: Names = EMPTY
     rate_limit: RateLimit | None = None
-    defaults: Sampling | None = None
+    defaults: SamplingShape | None = None
     pricing: Pricing | None = None
     pricing_correct_at: str | None = None
     include_raw_output: bool = False
@@ -148,7 +228,7 @@ class PersonaShape(Shape):
     system_prompt: str | None = None
     goals: Items[str] = ()
     constraints: Items[str] = ()
-    style: PersonaStyle | None = None
+    style: PersonaStyleShape | None = None
     voice: str | None = None
     defaults: PersonaDefaultsShape | None = None
 
@@ -172,7 +252,7 @@ class PromptShape(Shape):
     template_engine: Object = EMPTY
     fragments: Items[Fragment] = ()
     system_template: str
-    variables: Items[Variable] = ()
+    variables: Items[VariableShape] = ()
     model_overrides: dict[str, ModelOverride] = EMPTY
     allowed_tools: Items[str] = ()
     media: MediaRules | None = None
@@ -180,7 +260,7 @@ class PromptShape(Shape):
     tested_models: Items[Object] = ()
     tool_policy: ToolPolicy | None = None
     parameters: Parameters | None = None
-    evals: Items[PackEvalSpec] = ()
+    evals: Items[PackEvalShape] = ()
     metadata: Object = EMPTY
     compilation: Object = EMPTY
 

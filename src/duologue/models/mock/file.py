@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 
 from duologue.config.problems import Problems, listed, unknown
+from duologue.config.pydantic_errors import checked
 from duologue.config.yaml_reader import read
 from duologue.errors import Position, Problem
 from duologue.models.mock.prepared import Prepared, prepared
@@ -38,7 +39,6 @@ from duologue.models.mock.shapes import (
 )
 from duologue.specs.paths import shown_path
 from duologue.specs.suite import Suite
-from duologue.suites.manifests.refusals import checked
 
 ANY_PERSONA = "default"
 """Whose lines simulated users have that have none of their own."""

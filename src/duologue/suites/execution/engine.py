@@ -26,14 +26,14 @@ from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.models.base import Model
 from duologue.models.budget import Amount, Ledger, ledger_for
-from duologue.specs.participants import Agent as AgentSpec
-from duologue.specs.participants import Model as ModelSpec
-from duologue.specs.suite import Replay, Suite
+from duologue.specs.agents import Agent as AgentSpec
+from duologue.specs.agents import Model as ModelSpec
+from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.execution.launch import Launch
 from duologue.suites.execution.observers import Observer, Observers
-from duologue.suites.manifests.assembling import Draft
-from duologue.suites.manifests.loading import load
-from duologue.suites.manifests.validating import validated
+from duologue.suites.manifests.draft import Draft
+from duologue.suites.manifests.loader import load
+from duologue.suites.manifests.validate import validated
 from duologue.suites.plan.build import Filters, generate_plan
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
@@ -90,8 +90,8 @@ def joined(suite: Suite, parts: Parts) -> Suite:
     Raises:
         SuiteError: something in it leads nowhere.
     """
-    agents = [_agent(name) for name in parts.agents if suite.named("agents", name) is None]
-    models = [ModelSpec(name=name, provider=GIVEN) for name in parts.models if suite.named("models", name) is None]
+    agents = [_agent(name) for name in parts.agents if find_named(suite.agents, name) is None]
+    models = [ModelSpec(name=name, provider=GIVEN) for name in parts.models if find_named(suite.models, name) is None]
     whole = suite.changed(agents=(*suite.agents, *agents), models=(*suite.models, *models)).within(suite.folder)
     problems = Problems()
     found = validated(Draft(suite=whole), problems)

@@ -1,4 +1,9 @@
-"""Our own dialect: a suite file, the files that it names, and the suites that it includes."""
+"""Our own dialect: a suite file, the files that it names, and the suites that it includes.
+
+Everything with a name is taken over from an included suite. So are its checks, for its own scenarios and replays, and
+the settings of its agents and judges where the including suite has none. How a suite is launched (trials, regions,
+defaults) is for the suite that is launched to say.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +17,27 @@ from duologue.config.positions import Mark, PlacedDict, PlacedList
 from duologue.config.problems import Problems, shown
 from duologue.config.yaml_reader import read
 from duologue.errors import ConfigurationError, Position
-from duologue.specs.paths import PATTERN, matching_files, rebased, shown_path
+from duologue.specs.agents import Simulator
+from duologue.specs.checks import CheckSpec
+from duologue.specs.paths import PATTERN, matching_files, rebased, rebased_path, shown_path
+from duologue.specs.scenario import Scenario
 from duologue.specs.spec import Spec
-from duologue.specs.suite import Suite
-from duologue.suites.manifests.assembling import KINDS, SECTION_OF, SECTIONS, assembled
-from duologue.suites.manifests.including import INCLUDED, take_settings, with_checks
+from duologue.specs.suite import A2aAgent, McpServer, Replay, Suite
+from duologue.suites.manifests.draft import KINDS, SECTION_OF, SECTIONS, assembled
 from duologue.suites.manifests.manifest import API_VERSION, closed, is_bare, opened
-from duologue.suites.manifests.refusals import checked
-from duologue.suites.manifests.validating import validated
+from duologue.suites.manifests.unsupported_fields import checked
+from duologue.suites.manifests.validate import validated
 
 _MOST_FILES = 5_000
+
+_INCLUDED: dict[str, type[Spec]] = {
+    **SECTIONS,
+    "simulators": Simulator,
+    "mcp_servers": McpServer,
+    "a2a_agents": A2aAgent,
+}
+"""The lists of things with names."""
+_SETTINGS = ("judge_defaults", "workflow", "pack_file")
 
 
 def read_suite(path: Path, data: Any, problems: Problems) -> Suite | None:
@@ -154,16 +170,16 @@ class _Reading:
             return
         below = Path(os.path.relpath(path.parent, self.folder)).as_posix()
         inner = self.gathered(found[1], path)
-        for section, model in INCLUDED.items():
+        for section, model in _INCLUDED.items():
             items = inner.get(section)
             target = whole.setdefault(section, PlacedList(items.home)) if isinstance(items, PlacedList) else None
             if not isinstance(items, PlacedList) or not isinstance(target, PlacedList):
                 continue
             checks = inner.get("checks") if section in {"scenarios", "replays"} else None
             for index, item in enumerate(items):
-                resource = with_checks(item, checks, self.problems)
+                resource = _with_checks(item, checks, self.problems)
                 self._take_over(target, resource, items.mark(index), (section, model), below)
-        take_settings(whole, inner, Path(os.path.relpath(path.parent, folder)).as_posix())
+        _take_settings(whole, inner, Path(os.path.relpath(path.parent, folder)).as_posix())
 
     def _take_over(self, target: PlacedList, item: Any, mark: Mark, kind: tuple[str, type[Spec]], below: str) -> None:
         """Add a resource of an included suite; its paths become relative to this suite's folder."""
@@ -176,3 +192,44 @@ class _Reading:
             target.add(rebased(made, below), mark)
         elif isinstance(item.get("name"), str):
             self.broken.setdefault(section, set()).add(item["name"])
+
+
+def _with_checks(item: Any, checks: Any, problems: Problems) -> Any:
+    """A scenario or replay with the checks of its suite behind its own; anything else as it is."""
+    if not isinstance(checks, PlacedList) or not checks:
+        return item
+    if isinstance(item, (Scenario, Replay)):  # of a suite that the included one includes
+        made = [checked(CheckSpec, check, problems) for check in checks]
+        return item.changed(checks=(*item.checks, *(check for check in made if check is not None)))
+    if not isinstance(item, PlacedDict):
+        return item
+    own = item.get("checks", PlacedList(checks.home))
+    if not isinstance(own, PlacedList):
+        return item
+    joined = PlacedList(own.home, [*own, *checks], [*own.marks, *checks.marks])
+    whole = PlacedDict(item.home, item, dict(item.marks))
+    whole.put("checks", joined, item.mark("checks") if "checks" in item else checks.home)
+    return whole
+
+
+def _take_settings(whole: PlacedDict, inner: PlacedDict, below: str) -> None:
+    """Take over how agents and judges work, and the evals of packs.
+
+    Args:
+        whole: the including suite.
+        inner: the included one.
+        below: the folder of the included suite, from that of the including one: the pack is there.
+    """
+    for key in _SETTINGS:
+        if key in inner and key not in whole:
+            value = inner[key]
+            is_path = key == "pack_file" and isinstance(value, str)
+            whole.put(key, rebased_path(value, below) if is_path else value, inner.mark(key))
+    evals, mine = inner.get("pack_evals"), whole.get("pack_evals")
+    if isinstance(evals, PlacedList) and (mine is None or isinstance(mine, PlacedList)):
+        mine = mine if mine is not None else PlacedList(evals.home)
+        known = {item.get("id") for item in mine if isinstance(item, PlacedDict)}
+        for index, item in enumerate(evals):
+            if not isinstance(item, PlacedDict) or item.get("id") not in known:
+                mine.add(item, evals.mark(index))
+        whole.put("pack_evals", mine, evals.home)

@@ -16,10 +16,10 @@ from duologue.journal.events import Usage
 from duologue.models.prices import estimated_cost
 from duologue.models.tokens import estimate_tokens
 from duologue.settings import DEFAULT_MAX_TURNS
-from duologue.specs.checking import CheckSpec
-from duologue.specs.participants import Agent
+from duologue.specs.agents import Agent, Judge, Simulator
+from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Scenario, Turn
-from duologue.specs.suite import Replay, Suite
+from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.plan.cases import Plan, TestCase
 
 ANSWER_TOKENS = 150
@@ -141,18 +141,18 @@ def simulating_models(suite: Suite, scenario: Scenario) -> list[str | None]:
     """The models that play users, each once; None for the configured default."""
     first = suite.simulators[0].name if suite.simulators else None
     simulated = [turn.simulator or first for turn in scenario.turns if turn.role == "simulated_user"]
-    return _models(suite, "simulators", simulated or [first])
+    return _models(suite.simulators, simulated or [first])
 
 
 def judging_models(suite: Suite, case: TestCase) -> list[str | None]:
     """The models that judge a scenario or a replay, each once; None for the configured default."""
-    judged: Scenario | Replay = suite.named("replays" if case.kind == "replay" else "scenarios", case.scenario)
+    judged = suite.replay(case.scenario) if case.kind == "replay" else suite.scenario(case.scenario)
     asked = [judged.judge] if judged.criteria else []
     named = (check.params.get("judge") for check in _checks(suite, judged))
     asked += [name for name in named if isinstance(name, str)]
     defaults = suite.judge_defaults
     usual = (defaults.judge if defaults else None) or (suite.judges[0].name if suite.judges else None)
-    return _models(suite, "judges", [name or usual for name in asked] or [usual])
+    return _models(suite.judges, [name or usual for name in asked] or [usual])
 
 
 def _checks(suite: Suite, judged: Scenario | Replay) -> Iterable[CheckSpec]:
@@ -162,8 +162,8 @@ def _checks(suite: Suite, judged: Scenario | Replay) -> Iterable[CheckSpec]:
     return [*of_turns, *judged.checks, *suite.checks]
 
 
-def _models(suite: Suite, section: str, names: Iterable[str | None]) -> list[str | None]:
-    found = (suite.named(section, name) for name in names)
+def _models(named: Sequence[Simulator] | Sequence[Judge], names: Iterable[str | None]) -> list[str | None]:
+    found = (find_named(named, name) for name in names)
     return list(dict.fromkeys(item.model if item else None for item in found))
 
 
@@ -260,16 +260,16 @@ class _Sum:
 
     def _work(self, case: TestCase) -> Workload:
         if case.kind == "replay":
-            return workload_of_replay(self._suite, self._suite.named("replays", case.scenario))
-        scenario, agent = self._suite.named("scenarios", case.scenario), self._suite.named("agents", case.agent)
+            return workload_of_replay(self._suite, self._suite.replay(case.scenario))
+        scenario, agent = self._suite.scenario(case.scenario), self._suite.agent(case.agent or "")
         return workload_of(self._suite, scenario, agent)
 
     def _price(self, case: TestCase, work: Workload) -> float:
         if self._mocking:
             return 0.0
         names: dict[str, Callable[[], list[str | None]]] = {
-            "agent": lambda: [self._suite.named("agents", case.agent).model] if case.agent else [],
-            "user": lambda: simulating_models(self._suite, self._suite.named("scenarios", case.scenario)),
+            "agent": lambda: [self._suite.agent(case.agent).model] if case.agent else [],
+            "user": lambda: simulating_models(self._suite, self._suite.scenario(case.scenario)),
             "judge": lambda: judging_models(self._suite, case),
         }
         return sum(self._shared(names[role](), getattr(work, role)) for role in _ROLES if getattr(work, role).calls)
@@ -282,7 +282,7 @@ class _Sum:
         """US dollars of some calls of a model; 0 for one without a price, which is remembered."""
         if name is None:
             return 0.0
-        spec = self._suite.named("models", name)
+        spec = find_named(self._suite.models, name)
         usage = Usage(input_tokens=load.read, output_tokens=load.written)
         if spec is not None and spec.pricing is not None:
             price = spec.pricing

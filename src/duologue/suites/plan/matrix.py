@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice, product
 from math import prod
 
-from duologue.specs.participants import Agent
+from duologue.specs.agents import Agent
 from duologue.specs.scenario import DEFAULT_REGION, Scenario
 from duologue.specs.suite import Suite
 

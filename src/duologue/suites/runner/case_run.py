@@ -20,7 +20,7 @@ from duologue.journal.events import Entry, ErrorInfo
 from duologue.journal.jsonl import read_journal
 from duologue.models.budget import Ledger
 from duologue.settings import ScenarioConfig, effective_config
-from duologue.specs.suite import Suite
+from duologue.specs.suite import Suite, find_named
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult
@@ -134,7 +134,7 @@ class CaseRunner:
         )
 
     def _named(self, section: str, name: str | None) -> Any:
-        found = self.suite.named(section, name)
+        found = find_named(getattr(self.suite, section), name)
         if found is None:
             known = [item.name for item in getattr(self.suite, section)]
             raise ConfigurationError(

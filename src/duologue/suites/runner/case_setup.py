@@ -18,12 +18,12 @@ from duologue.conversation.setup import ScriptStep
 from duologue.errors import ScriptError
 from duologue.messages import Message
 from duologue.models.base import Model
-from duologue.specs.checking import GuardrailSpec
-from duologue.specs.participants import Agent, Judge
-from duologue.specs.prompt import Prompt
+from duologue.specs.agents import Agent, Judge
+from duologue.specs.checks import GuardrailSpec
+from duologue.specs.prompts import Prompt
 from duologue.specs.scenario import Scenario, Turn
-from duologue.specs.suite import Replay, Suite
-from duologue.suites.manifests.checks_within import made_check, made_eval, resources_of
+from duologue.specs.suite import Replay, Suite, find_named
+from duologue.suites.manifests.validate.checks import made_check, made_eval, resources_of
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.from_journal import GUARDRAIL, guardrail_results
 from duologue.suites.runner.definition import prompts_of
@@ -360,7 +360,7 @@ def judge_for(models: SuiteModels, scenario: str, criteria: Sequence[str], asked
     defaults = suite.judge_defaults
     first = suite.judges[0].name if suite.judges else None
     name = asked or (defaults.judge if defaults else None) or first
-    spec: Judge | None = suite.named("judges", name) if name else None
+    spec = find_named(suite.judges, name)
     prompt = (spec.prompt if spec else None) or (defaults.prompt if defaults else None)
     instructed_by = suite.prompt_for(prompt) if prompt else None
     return JudgeAgent(

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.paths import matching_files, written_paths
 from duologue.specs.spec import Spec
+from duologue.specs.suite import find_named
 from duologue.suites.plan.cases import TestCase
 
 if TYPE_CHECKING:
     from duologue.models.mock.file import ResponseFile
-    from duologue.specs.participants import Agent, Judge
-    from duologue.specs.prompt import Prompt
+    from duologue.specs.agents import Agent, Judge
+    from duologue.specs.prompts import Prompt
     from duologue.specs.scenario import Scenario
     from duologue.specs.suite import Replay, Suite
     from duologue.suites.results.run import RunResult
@@ -75,8 +76,8 @@ class Definitions:
 
     def _scenario(self, case: TestCase) -> dict[str, Any]:
         suite, options = self._suite, self._options
-        scenario: Scenario | None = suite.named("scenarios", case.scenario)
-        agent: Agent | None = suite.named("agents", case.agent)
+        scenario = find_named(suite.scenarios, case.scenario)
+        agent = find_named(suite.agents, case.agent)
         if scenario is None or agent is None:
             return {}
         prompts = prompts_of(suite, scenario, agent)
@@ -113,7 +114,7 @@ class Definitions:
 
     def _replay(self, case: TestCase) -> dict[str, Any]:
         suite = self._suite
-        replay: Replay | None = suite.named("replays", case.scenario)
+        replay = find_named(suite.replays, case.scenario)
         if replay is None:
             return {}
         name = (case.recording or "").partition("#")[0]
@@ -160,7 +161,7 @@ class Definitions:
 
     def _model(self, name: str, *, sampled: bool = False) -> Any:
         """Who answers to a name, how it samples, and the answers themselves where it is a mock."""
-        spec = self._suite.named("models", name)
+        spec = find_named(self._suite.models, name)
         asked = [self._options.temperature, self._options.max_tokens] if sampled else []
         if self._mocking:
             return [

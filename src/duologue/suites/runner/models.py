@@ -22,9 +22,9 @@ from duologue.models.names import parse_name
 from duologue.models.prices import cost_beforehand
 from duologue.models.resolve import resolve
 from duologue.settings import ModelConfig
-from duologue.specs.participants import Judge, Pricing, is_model_name
-from duologue.specs.participants import Model as ModelSpec
-from duologue.specs.suite import Suite
+from duologue.specs.agents import Judge, Pricing, is_model_name
+from duologue.specs.agents import Model as ModelSpec
+from duologue.specs.suite import Suite, find_named
 
 if TYPE_CHECKING:
     from duologue.models.mock.file import ResponseFile
@@ -73,7 +73,7 @@ class SuiteModels:
 
     def spec(self, name: str) -> ModelSpec | None:
         """What the suite says of a model; None for a name such as ``openai/gpt-5-mini``."""
-        return self.suite.named("models", name)
+        return find_named(self.suite.models, name)
 
     def model(
         self,

@@ -12,7 +12,7 @@ from duologue.models.budget import Budget
 from duologue.suites.results.run import RunResult
 
 if TYPE_CHECKING:
-    from duologue.specs.running import Defaults
+    from duologue.specs.defaults import Defaults
 
 DEFAULT_CONCURRENCY = 8
 """Test cases at once, unless the suite or the command line says otherwise."""

@@ -8,7 +8,7 @@ from duologue.errors import ConfigurationError, ModelAnswerError
 from duologue.journal.events import Usage
 from duologue.messages import Message, text_of
 from duologue.models.base import ModelAnswer, ModelRequest
-from duologue.specs.participants import Model
+from duologue.specs.agents import Model
 from duologue.specs.suite import Suite
 from duologue.transcripts import read_recordings
 

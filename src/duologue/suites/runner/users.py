@@ -13,9 +13,9 @@ from duologue.journal.notes import SimulatedUser
 from duologue.messages import Message
 from duologue.models.ask import ask
 from duologue.models.base import ModelRequest
-from duologue.specs.participants import Persona as PersonaSpec
+from duologue.specs.agents import Persona as PersonaSpec
 from duologue.specs.scenario import Scenario, Turn
-from duologue.specs.suite import Suite
+from duologue.specs.suite import Suite, find_named
 from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import AgentRole
 
@@ -79,7 +79,7 @@ class SuiteUser(AgentAdapter):
 
     def _actor(self, persona: str | None, simulator: str | None) -> AgentAdapter:
         spec = self._persona_spec(persona)
-        held = self._models.suite.named("simulators", simulator)
+        held = find_named(self._models.suite.simulators, simulator)
         model = held.model if held else None
         if self._models.mocking or (model is not None and self._models.is_mock(model)):
             return LineReader(self._models.lines(model or "simulator", scenario=self._scenario.name, persona=persona))
@@ -106,7 +106,7 @@ class SuiteUser(AgentAdapter):
     def _persona_spec(self, name: str | None) -> PersonaSpec | None:
         if name is None:
             return None
-        found = self._models.suite.named("personas", name)
+        found = find_named(self._models.suite.personas, name)
         if found is None:
             known = [item.name for item in self._models.suite.personas]
             raise ConfigurationError(f"the suite has no persona '{name}'{nearest(name, known)}")

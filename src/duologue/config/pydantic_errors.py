@@ -1,4 +1,4 @@
-"""What pydantic refuses, in the words of a suite: the place, what was found, what is expected, the nearest name."""
+"""Validation errors of pydantic in terms of a file: the place, what was found, what is expected."""
 
 from __future__ import annotations
 
@@ -31,33 +31,55 @@ _EXPECTED = {
 }
 
 
-def checked(model: type[M], data: Any, problems: Problems, *, names: Mapping[str, str] | None = None) -> M | None:
-    """The model of placed data; None, with a problem for each mistake, if it is refused.
+Advice = Mapping[type, Mapping[str, str]]
+"""Why a field that is not known here is not supported, by model and field."""
+
+
+def checked(
+    model: type[M],
+    data: Any,
+    problems: Problems,
+    *,
+    names: Mapping[str, str] | None = None,
+    unsupported: Advice | None = None,
+) -> M | None:
+    """The model of placed data; None, with a problem for each mistake, if it is invalid.
 
     Args:
         model: what the data should be.
         data: placed data.
         problems: takes what is wrong.
         names: names of fields that are written differently in the file, by the model's name.
+        unsupported: fields that get advice instead of "unknown field".
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
         for item in error.errors(include_url=False):
-            _tell(model, data, cast("Mapping[str, Any]", item), problems, names or {})
+            _report(model, data, cast("Mapping[str, Any]", item), problems, names or {}, unsupported or {})
         return None
 
 
-def _tell(
-    model: type[BaseModel], data: Any, item: Mapping[str, Any], problems: Problems, names: Mapping[str, str]
+def _report(
+    model: type[BaseModel],
+    data: Any,
+    item: Mapping[str, Any],
+    problems: Problems,
+    names: Mapping[str, str],
+    unsupported: Advice,
 ) -> None:
     loc = [part for part in item["loc"] if isinstance(part, (str, int))]
     mark, _ = locate(data, loc)
     mark = mark or Mark("?", "", 0, 0, 0, 0)
     kind = str(item["type"])
     if kind == "extra_forbidden":
-        known = [names.get(name, name) for name in _fields_at(model, loc[:-1])]
+        owner = _model_at(model, loc[:-1])
         name = str(loc[-1])
+        why = unsupported.get(owner, {}).get(name) if owner else None
+        if why:
+            problems.error(mark.key(), f"'{name}' is not supported: {why}. Remove it")
+            return
+        known = [names.get(name, name) for name in _fields_of(owner)]
         problems.error(mark.key(), f"unknown field '{name}'{hint(name, known)} Fields here: {listed(known)}")
     elif kind == "missing":
         name = names.get(str(loc[-1]), str(loc[-1]))
@@ -65,7 +87,8 @@ def _tell(
         problems.error(_within(place, name), f"the field '{name}' is missing")
     elif not (kind == "too_short" and item["input"]) and not problems.has_error_at(mark.value()):
         problems.error(
-            mark, _refused(item, mark) + _fields_advice(kind, [names.get(n, n) for n in _fields_at(model, loc)])
+            mark,
+            _refused(item, mark) + _fields_advice(kind, [names.get(n, n) for n in _fields_of(_model_at(model, loc))]),
         )
 
 
@@ -113,15 +136,17 @@ def _expected(kind: str, item: Mapping[str, Any]) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
-    """The fields of the model that a path leads to."""
+def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
+    """The model that a path leads to; None if it leads to something else."""
     annotation: Any = model
     for part in loc:
         annotation = _step(_model_or_origin(annotation), part)
     found = _model_or_origin(annotation)
-    if not (isinstance(found, type) and issubclass(found, BaseModel)):
-        return []
-    return [info.alias or name for name, info in found.model_fields.items()]
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _fields_of(model: type[BaseModel] | None) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()] if model else []
 
 
 def _model_or_origin(annotation: Any) -> Any:

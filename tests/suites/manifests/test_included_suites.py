@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from duologue.suites.manifests.loading import load, validate
-from duologue.suites.manifests.writing import write_suite
+from duologue.suites.manifests.loader import load, validate
+from duologue.suites.manifests.writer import write_suite
 
 EVAL = {"id": "a", "type": "contains", "trigger": "every_turn", "params": {"patterns": ["x"]}}
 
@@ -26,7 +26,6 @@ BASE: dict[str, Any] = {
     "judges": [{"name": "j", "model": "m"}],
     "judge_defaults": {"judge": "j"},
     "mcp_servers": [{"name": "files", "command": "serve", "working_dir": "data"}],
-    "voices": [{"id": "v", "provider": "m"}],
     "checks": [said("hello")],
     "scenarios": [
         {"name": "free", "goal": "g"},
@@ -46,7 +45,6 @@ def test_everything_with_a_name_is_there_and_paths_still_lead_to_it(folder: Any)
     suite = load("suite.yaml")
     assert [item.name for item in (*suite.simulators, *suite.mcp_servers)] == ["sim", "files"]
     assert suite.mcp_servers[0].working_dir == "shared/data"
-    assert [voice.id for voice in suite.voices] == ["v"]
     assert suite.judge_defaults is not None
     assert suite.judge_defaults.judge == "j"
     assert suite.trials == 5

@@ -1,18 +1,29 @@
-"""A path to a suite: find the main file, read it, let the reader of its dialect make the suite."""
+"""Load a suite: find the main file, read it, and let the reader of its dialect build the suite.
+
+Readers are registered as entry points in the group ``duologue.dialects``: the name is the ``apiVersion``, the object a
+:data:`Reader`. Duologue registers its own readers there, too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from duologue.config.entry_points import load_registered, registered_names
 from duologue.config.positions import Mark, PlacedDict
 from duologue.config.problems import Problems, listed, nearest, report, shown
 from duologue.config.yaml_reader import read
 from duologue.errors import Position, Problem
 from duologue.specs.paths import shown_path
 from duologue.specs.suite import Suite
-from duologue.suites.manifests.dialects import known_versions, reader_of
+
+GROUP = "duologue.dialects"
+
+Reader = Callable[[Path, Any, Problems], "Suite | None"]
+"""Makes a suite of the path and the placed data of its main file. A file with a single resource gives a suite with
+nothing but that resource."""
 
 MAIN_FILES = ("suite.yaml", "suite.yml", "duologue.yaml", "config.arena.yaml", "arena.yaml")
 """What a folder's main file may be called, beside ``*.suite.yaml`` and ``*.arena.yaml``."""
@@ -142,3 +153,17 @@ def _main_file(path: Path, problems: Problems) -> Path | None:
     what = f"several suites: {listed(found)}; say which" if found else f"no suite; expected one of {listed(MAIN_FILES)}"
     problems.error(Position(shown_path(path)), f"the folder has {what}")
     return None
+
+
+def known_versions() -> list[str]:
+    """Every ``apiVersion`` that can be read."""
+    return registered_names(GROUP)
+
+
+def reader_of(version: str) -> Reader | None:
+    """The reader for an ``apiVersion``; None if there is none.
+
+    Raises:
+        TargetError: the package that registers it cannot be loaded.
+    """
+    return cast("Reader | None", load_registered(GROUP, version))

@@ -8,12 +8,12 @@ from typing import Any
 
 from duologue.config.problems import Problems, listed, unknown
 from duologue.errors import Position
-from duologue.specs.participants import READY_MODELS, is_model_name
-from duologue.specs.prompt import Prompt
+from duologue.specs.agents import READY_MODELS, is_model_name
+from duologue.specs.prompts import Prompt
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.spec import Spec
 from duologue.specs.suite import Suite, Workflow
-from duologue.suites.manifests.assembling import SECTIONS
+from duologue.suites.manifests.draft import SECTIONS
 from duologue.suites.plan.matrix import agents_of, personas_of, perturbations_of, regions_of, trials_of
 
 _MOST_CASES = 1_000_000
@@ -79,7 +79,7 @@ class _Looker:
         self._twice(self.suite, "regions")
 
     def participants(self) -> None:
-        """Models, prompts and voices of agents, simulators, judges and personas."""
+        """Models and prompts of agents, simulators and judges."""
         suite = self.suite
         for agent in suite.agents:
             self.look_for_model(agent, "model", agent.model)
@@ -92,11 +92,6 @@ class _Looker:
         if suite.judge_defaults:
             self.look(suite.judge_defaults, ("judge",), "judge", suite.judge_defaults.judge, self.names("judges"))
             self.look(suite.judge_defaults, ("prompt",), "prompt", suite.judge_defaults.prompt, self.tasks())
-        voices = [voice.id for voice in suite.voices]
-        for voice in suite.voices:
-            self.look_for_model(voice, "provider", voice.provider)
-        for speaker in [*suite.personas, *suite.scenarios]:
-            self.look(speaker, ("voice",), "voice", speaker.voice, voices)
         for replay in suite.replays:
             self.look(replay, ("judge",), "judge", replay.judge, self.names("judges"))
 
@@ -151,7 +146,7 @@ class _Looker:
     def _task(self, scenario: Scenario, agent: str, place: Position) -> None:
         if scenario.prompt is not None:
             self.look(scenario, ("prompt",), "prompt", scenario.prompt, self.tasks())
-        elif not scenario.pack and not self.suite.workflow:
+        elif not self.suite.workflow:
             told = f"the agent '{agent}' is made of a model and has no prompt; give the agent or this scenario one"
             self.problems.error(place, f"{told}. Known: {listed(self.tasks())}")
 

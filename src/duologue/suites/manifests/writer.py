@@ -21,7 +21,7 @@ from duologue.errors import ConfigurationError
 from duologue.specs.paths import PATTERN, matching_files, rebased, written_paths
 from duologue.specs.spec import Resource
 from duologue.specs.suite import Suite
-from duologue.suites.manifests.assembling import SECTIONS
+from duologue.suites.manifests.draft import SECTIONS
 from duologue.suites.manifests.manifest import API_VERSION
 
 MAIN = "suite.yaml"

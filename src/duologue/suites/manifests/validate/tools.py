@@ -15,7 +15,7 @@ from typing import Any
 from duologue.config.environment import missing_variables
 from duologue.config.problems import Problems
 from duologue.errors import ConfigurationError, Position
-from duologue.specs.prompt import Tool
+from duologue.specs.prompts import Tool
 from duologue.specs.spec import Resource, Spec
 from duologue.specs.suite import A2aAgent, McpServer, Suite
 

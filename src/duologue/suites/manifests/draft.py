@@ -16,12 +16,12 @@ from pydantic import ValidationError, create_model
 
 from duologue.config.positions import PlacedDict, PlacedList
 from duologue.config.problems import Problems, shown
-from duologue.specs.participants import Agent, Judge, Model, Persona
-from duologue.specs.prompt import Prompt, Tool
+from duologue.specs.agents import Agent, Judge, Model, Persona
+from duologue.specs.prompts import Prompt, Tool
 from duologue.specs.scenario import Scenario
 from duologue.specs.spec import Resource
 from duologue.specs.suite import Replay, Suite
-from duologue.suites.manifests.refusals import checked
+from duologue.suites.manifests.unsupported_fields import checked
 
 SECTIONS: dict[str, type[Resource]] = {
     "agents": Agent,

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from duologue.config.problems import Problems, listed
 from duologue.config.templates import placeholders
 from duologue.errors import Position
-from duologue.specs.prompt import Prompt
+from duologue.specs.prompts import Prompt, open_variables, values_for
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Suite
-from duologue.specs.variables import open_variables, values_for
 
 
 def find_open_variables(suite: Suite, problems: Problems) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from duologue.errors import SuiteError
-from duologue.suites.manifests.loading import load, validate
+from duologue.suites.manifests.loader import load, validate
 
 
 def manifest(kind, name, spec):
@@ -50,7 +50,7 @@ def test_what_is_no_manifest_is_told_what_one_begins_with(folder, text):
     ("kind", "spec", "section"),
     [
         ("Scenario", "{description: a, agents: [elsewhere], personas: [nobody], judge: else}", "scenarios"),
-        ("Persona", "{description: a, voice: elsewhere}", "personas"),
+        ("Persona", "{description: a, fragments: [{name: x, path: elsewhere}]}", "personas"),
         ("Agent", "{model: elsewhere, prompt: elsewhere}", "agents"),
         ("Model", "{provider: mock, mock_file: elsewhere.yaml}", "models"),
         ("Tool", "{description: a}", "tools"),
@@ -161,6 +161,14 @@ def test_a_pack_brings_its_evals_and_its_mistakes_are_told(folder):
     spec = f"{{agents: [{AGENT}], scenarios: [{{name: x, goal: g}}], pack_file: my.pack.json}}"
     folder.put("suite.yaml", manifest("Suite", "s", spec))
     assert [item.id for item in load(".").pack_evals] == ["a"]
+    folder.put(
+        "my.pack.json",
+        '{"evals": [{"id": "a", "type": "contains", "trigger": "every_turn", "params": {"patterns": ["x"]}, '
+        '"groups": ["nightly"], "metric": {"name": "m"}}]}',
+    )
+    report = validate(".")
+    assert report.ok
+    assert [item.position.field for item in report.warnings] == ["evals[0].groups", "evals[0].metric"]
     folder.put("my.pack.json", '{"evals": [{"id": "a", "type": "contains", "trigger": "sometimes"}, 5]}')
     text = str(validate("."))
     assert 'my.pack.json:1:55: evals[0].trigger: found "sometimes"; expected one of every_turn' in text

@@ -1,4 +1,4 @@
-"""Checks, guardrails and evals of a suite, made once when it is loaded: what is wrong with them is known then."""
+"""Checks, guardrails and evals of a suite: created once when it is loaded, so that mistakes show then."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from duologue.config.entry_points import make_importable
-from duologue.config.problems import Problems, cut, hint, listed
+from duologue.config.positions import Mark, PlacedDict, PlacedList
+from duologue.config.problems import Problems, cut, hint, listed, shown
+from duologue.config.yaml_reader import read
 from duologue.errors import ConfigurationError, Position
-from duologue.specs.checking import CheckSpec, GuardrailSpec, PackEvalSpec
+from duologue.specs.checks import CheckSpec, GuardrailSpec, PackEvalSpec
+from duologue.specs.paths import shown_path
 from duologue.specs.scenario import Scenario
 from duologue.specs.spec import Spec
-from duologue.specs.suite import Suite
+from duologue.specs.suite import Suite, find_named
+from duologue.suites.manifests.unsupported_fields import UNSUPPORTED, checked
 from duologue.vocabulary import Scope
 
 _SHARED = (
@@ -75,7 +79,7 @@ def resources_of(suite: Suite) -> Any:
     prompts = {prompt.name: prompt.system_template for prompt in suite.prompts}
     prompts.update({prompt.answers_to: prompt.system_template for prompt in suite.prompts})
     defaults = suite.judge_defaults
-    default_judge = suite.named("judges", defaults.judge) if defaults else None
+    default_judge = find_named(suite.judges, defaults.judge) if defaults else None
     return Resources(
         judges={judge.name: judge.model for judge in suite.judges},
         judge=default_judge.model if default_judge else None,
@@ -106,7 +110,7 @@ def made_check(spec: CheckSpec, scope: Scope, resources: Any = None) -> Any:
         max_score=spec.max_score,
         message=spec.message,
         pass_threshold=spec.pass_threshold,
-        when=spec.when.written() if spec.when else None,
+        when=spec.when,
         resources=resources,
     )
 
@@ -130,7 +134,7 @@ def made_eval(spec: PackEvalSpec, resources: Any = None) -> Any:
     """The eval itself. Raises ConfigurationError if it cannot be made."""
     from duologue import checks
 
-    return checks.pack_eval(spec.written(), resources)
+    return checks.pack_eval(spec, resources)
 
 
 def _in(specs: Iterable[CheckSpec], scope: Scope) -> Iterator[tuple[CheckSpec, Scope]]:
@@ -207,3 +211,51 @@ def _find_shared_thresholds(suite: Suite, problems: Problems) -> None:
 
 def _share_of(spec: CheckSpec) -> float:
     return 1.0 if spec.pass_threshold is None else spec.pass_threshold
+
+
+def with_pack(suite: Suite, problems: Problems) -> Suite:
+    """The suite with the evals of its pack before its own; of two with one id, the suite's own counts."""
+    if suite.pack_file is None:
+        return suite
+    path = suite.path(suite.pack_file)
+    if not path.is_file():
+        return suite  # has been reported
+    data = read(path, problems, shown_as=shown_path(path), asked_by=suite.place("pack_file"))
+    evals = _pack_evals(data, problems)
+    own = {item.id for item in suite.pack_evals}
+    made = suite.changed(pack_evals=(*(item for item in evals if item.id not in own), *suite.pack_evals))
+    return made.within(suite.folder)
+
+
+def _pack_evals(data: Any, problems: Problems) -> list[PackEvalSpec]:
+    """The evals of a pack."""
+    if not isinstance(data, PlacedDict):
+        if data is not None:
+            place = getattr(data, "home", Mark("?", "", 1, 1, 1, 1))
+            problems.error(place, f"found {shown(data)}; expected a prompt pack")
+        return []
+    items = data.get("evals", PlacedList(data.home))
+    if not isinstance(items, PlacedList):
+        problems.error(data.mark("evals"), f"found {shown(items)}; expected a list")
+        return []
+    made: list[PackEvalSpec] = []
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        spec = checked(PackEvalSpec, _supported(item, problems), problems) if isinstance(item, PlacedDict) else None
+        if not isinstance(item, PlacedDict):
+            problems.error(items.mark(index), f"found {shown(item)}; expected an eval")
+        if spec is None:
+            continue
+        if spec.id in seen:
+            problems.error(spec.place("id") or Position("?"), f"two evals have the id '{spec.id}'; rename one")
+        seen.add(spec.id)
+        made.append(spec)
+    return made
+
+
+def _supported(item: PlacedDict, problems: Problems) -> PlacedDict:
+    """The eval without fields that packs may have and that have no effect here, with a warning for each."""
+    for field, why in UNSUPPORTED[PackEvalSpec].items():
+        if item.get(field):
+            problems.warning(item.mark(field).key(), f"has no effect here: {why}")
+    return item.without(*UNSUPPORTED[PackEvalSpec])

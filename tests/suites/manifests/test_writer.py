@@ -14,15 +14,14 @@ from duologue.config.problems import Problems
 from duologue.config.yaml_reader import parse
 from duologue.config.yaml_writer import yaml_text
 from duologue.errors import ConfigurationError
-from duologue.specs.checking import CheckSpec, Condition
-from duologue.specs.content import Media, Part
-from duologue.specs.participants import Agent, HttpEndpoint, Judge, Model, Persona, Sampling
-from duologue.specs.prompt import Prompt, Tool, Variable
-from duologue.specs.running import Defaults, Output
-from duologue.specs.scenario import Scenario, Turn
+from duologue.specs.agents import Agent, HttpEndpoint, Judge, Model, Persona, Sampling
+from duologue.specs.checks import CheckSpec, When
+from duologue.specs.defaults import Defaults, Output
+from duologue.specs.prompts import Prompt, Tool, Variable
+from duologue.specs.scenario import Media, Part, Scenario, Turn
 from duologue.specs.suite import Replay, Suite
-from duologue.suites.manifests.loading import load, validate
-from duologue.suites.manifests.writing import as_files, resource_text, suite_text, write_suite
+from duologue.suites.manifests.loader import load, validate
+from duologue.suites.manifests.writer import as_files, resource_text, suite_text, write_suite
 
 CASES = Path(__file__).parents[2] / "cases"
 LOADABLE = [path for path in sorted(CASES.glob("*/*/")) if validate(path).ok]
@@ -115,7 +114,7 @@ CHECKS = st.builds(
     type=st.just("contains"),
     params=st.fixed_dictionaries({"patterns": st.lists(TEXTS, min_size=1, max_size=3)}),
     message=st.none() | TEXTS,
-    when=st.none() | st.builds(Condition, tool_called=TEXTS),
+    when=st.none() | st.builds(When, tool_called=TEXTS),
 )
 TURNS = st.builds(Turn, content=TEXTS, checks=listed(CHECKS), seed=st.none() | st.integers()) | st.builds(
     Turn,

@@ -1,8 +1,4 @@
-"""What can be wrong with a suite whose parts are all well formed: names, files, variables, checks.
-
-Each part has a module of its own: names in ``references``, prompts in ``variables``, tools in ``tools_within``, checks
-in ``checks_within``.
-"""
+"""What can be wrong with a suite whose parts are all well formed: names, files, variables, tools, checks."""
 
 from __future__ import annotations
 
@@ -14,13 +10,11 @@ from duologue.config.yaml_reader import similar_file
 from duologue.errors import Position
 from duologue.specs.paths import PATTERN, matching_files, written_paths
 from duologue.specs.suite import Suite
-from duologue.suites.manifests.assembling import Draft
-from duologue.suites.manifests.checks_within import find_broken_checks
-from duologue.suites.manifests.idle import find_idle_settings
-from duologue.suites.manifests.packs import with_pack
-from duologue.suites.manifests.references import find_broken_references
-from duologue.suites.manifests.tools_within import find_broken_tools
-from duologue.suites.manifests.variables import find_open_variables
+from duologue.suites.manifests.draft import Draft
+from duologue.suites.manifests.validate.checks import find_broken_checks, with_pack
+from duologue.suites.manifests.validate.prompts import find_open_variables
+from duologue.suites.manifests.validate.references import find_broken_references
+from duologue.suites.manifests.validate.tools import find_broken_tools
 
 
 def validated(draft: Draft, problems: Problems, *, whole: bool = True) -> Suite | None:
@@ -36,7 +30,7 @@ def validated(draft: Draft, problems: Problems, *, whole: bool = True) -> Suite 
         return None
     _find_unset_variables(suite, problems)
     _find_unset_headers(suite, problems)
-    find_idle_settings(suite, problems)
+    _find_idle_streaming(suite, problems)
     if whole:
         _find_missing_files(suite, problems)
         suite = with_pack(suite, problems)
@@ -69,6 +63,13 @@ def _find_unset_headers(suite: Suite, problems: Problems) -> None:
                     spec.place("headers_from_env", index) or Position("?"),
                     f"the environment variable {name} is not set. What needs it will end with an error; set it",
                 )
+
+
+def _find_idle_streaming(suite: Suite, problems: Problems) -> None:
+    for scenario in suite.scenarios:
+        if scenario.streaming and not any(agent.http for agent in suite.agents):
+            place = scenario.place("streaming", of_key=True) or Position("?")
+            problems.warning(place, "has an effect on agents behind a URL only; others give the same answers without")
 
 
 def _find_missing_files(suite: Suite, problems: Problems) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from duologue.suites.manifests.loading import validate
+from duologue.suites.manifests.loader import validate
 
 HEAD = "apiVersion: duologue/v1\nkind: Suite\nmetadata: {name: s}\nspec:\n"
 REST = '  agents: [{name: a, target: "module:name"}]\n  scenarios: [{name: hi, turns: [{content: Hello}]}]\n'

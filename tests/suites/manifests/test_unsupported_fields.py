@@ -1,12 +1,13 @@
-"""Settings that are understood and not heeded are said to have no effect; what would play nothing is refused."""
+"""Fields that do nothing are rejected with advice; settings that have no effect together are warned about."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from duologue.suites.manifests.loading import validate
+from duologue.suites.manifests.loader import validate
 
 HEAD = "apiVersion: duologue/v1\nkind: Suite\nmetadata: {name: s}\nspec:\n"
 AGENTS = '  agents: [{name: a, target: "module:name"}]\n'
@@ -37,21 +38,20 @@ def found(folder: Any, body: str) -> Any:
         (SCENARIO + "      context_policy: {cache_breakpoints: true}\n", "spec.scenarios[0].context_policy."),
     ],
 )
-def test_what_has_no_effect_is_said(folder: Any, body: str, field: str) -> None:
+def test_a_field_that_would_do_nothing_is_an_error_that_says_why(folder: Any, body: str, field: str) -> None:
     report = found(folder, body)
-    assert report.ok
-    (warning,) = report.warnings
-    assert warning.position.field.startswith(field)
-    assert warning.position.line
-    assert "has no effect here: " in warning.message
+    (error,) = report.errors
+    assert error.position.field.startswith(field)
+    assert error.position.line
+    assert re.fullmatch(r"'\w+' is not supported: .{10,}\. Remove it", error.message)
 
 
 def test_a_suite_without_such_settings_has_no_warnings(folder: Any) -> None:
-    assert found(folder, SCENARIO + "  defaults: {verbose: false, seed: 1}\n").problems == ()
+    assert found(folder, SCENARIO + "  defaults: {seed: 1}\n").problems == ()
 
 
 def test_a_scenario_of_which_nothing_would_be_played_is_refused(folder: Any) -> None:
-    (error,) = found(folder, "  scenarios:\n    - name: flow\n      steps: [{input: Hello}]\n").errors
+    [error, *_] = found(folder, "  scenarios:\n    - name: flow\n      steps: [{input: Hello}]\n").errors
     assert error.position.field == "spec.scenarios[0].steps"
     assert "steps are not played by this version" in error.message
 
@@ -115,14 +115,14 @@ def test_a_share_of_a_single_run_is_told_unless_it_is_all_or_nothing(folder: Any
     assert found(folder, "  trials: 2\n" + SCENARIO + f"      checks: [{checks}]\n").warnings == ()
 
 
-def test_settings_of_relevance_without_effect_are_said(folder: Any) -> None:
+def test_settings_of_relevance_without_effect_are_errors(folder: Any) -> None:
     policy = "      context_policy: {strategy: relevance, relevance: {provider: x, cache_embeddings: true}}\n"
-    (warning,) = found(folder, SCENARIO + policy).warnings
-    assert warning.position.field == "spec.scenarios[0].context_policy.relevance.cache_embeddings"
+    (error,) = found(folder, SCENARIO + policy).errors
+    assert error.position.field == "spec.scenarios[0].context_policy.relevance.cache_embeddings"
 
 
 @pytest.mark.parametrize("field", ["metric: {name: m, type: gauge}", "groups: [nightly]"])
-def test_settings_of_evals_without_effect_are_said(folder: Any, field: str) -> None:
+def test_settings_of_evals_without_effect_are_errors(folder: Any, field: str) -> None:
     evals = f"  pack_evals: [{{id: e, type: contains, trigger: every_turn, params: {{patterns: [x]}}, {field}}}]\n"
-    (warning,) = found(folder, SCENARIO + evals).warnings
-    assert warning.position.field == f"spec.pack_evals[0].{field.partition(':')[0]}"
+    (error,) = found(folder, SCENARIO + evals).errors
+    assert error.position.field == f"spec.pack_evals[0].{field.partition(':')[0]}"

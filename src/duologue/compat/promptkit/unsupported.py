@@ -1,0 +1,82 @@
+"""Fields of arenas that have no effect here: dropped when a file is read, each with a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from duologue.compat.promptkit.arena_shapes import ArenaShape, DefaultsShape, WorkflowStateShape
+from duologue.compat.promptkit.shapes import (
+    ContextPolicyShape,
+    DuplexShape,
+    PackEvalShape,
+    PersonaShape,
+    PersonaStyleShape,
+    ProviderShape,
+    RelevanceShape,
+    SamplingShape,
+    ScenarioShape,
+    TurnShape,
+    VariableShape,
+)
+from duologue.config.problems import Problems
+from duologue.errors import Position
+from duologue.specs.agents import Model, Persona, PersonaStyle, Sampling
+from duologue.specs.checks import PackEvalSpec
+from duologue.specs.defaults import Defaults
+from duologue.specs.prompts import Variable
+from duologue.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
+from duologue.specs.spec import Spec
+from duologue.specs.suite import Suite, WorkflowState
+from duologue.suites.manifests.unsupported_fields import UNSUPPORTED
+
+_FIELDS: dict[type[Spec], Mapping[str, str]] = {
+    ProviderShape: UNSUPPORTED[Model],
+    SamplingShape: UNSUPPORTED[Sampling],
+    ScenarioShape: UNSUPPORTED[Scenario],
+    TurnShape: {"tts": UNSUPPORTED[Turn]["speech"], "streaming": UNSUPPORTED[Turn]["streaming"]},
+    PersonaShape: UNSUPPORTED[Persona],
+    PersonaStyleShape: UNSUPPORTED[PersonaStyle],
+    ContextPolicyShape: UNSUPPORTED[ContextPolicy],
+    RelevanceShape: UNSUPPORTED[Relevance],
+    VariableShape: UNSUPPORTED[Variable],
+    PackEvalShape: UNSUPPORTED[PackEvalSpec],
+    WorkflowStateShape: UNSUPPORTED[WorkflowState],
+    ArenaShape: UNSUPPORTED[Suite],
+    DefaultsShape: UNSUPPORTED[Defaults],
+}
+"""Why a field has no effect, by shape and field."""
+
+
+def drop_unsupported(shape: Spec, problems: Problems) -> None:
+    """Remove the fields from the data that a manifest was read from, and warn of those that are set.
+
+    A scenario that has nothing but steps is an error: none of it would be played.
+    """
+    for item in _every(shape):
+        for field, why in _FIELDS.get(type(item), {}).items():
+            if item.read_from is None or field not in item.read_from:
+                continue
+            if getattr(item, field) != type(item).model_fields[field].default:
+                place = item.place(field, of_key=True) or Position("?")
+                if field == "steps":
+                    (problems.warning if getattr(item, "turns", ()) else problems.error)(place, why)
+                else:
+                    problems.warning(place, f"has no effect here: {why}")
+            if field != "steps":
+                del item.read_from[field]
+
+
+def _every(spec: Spec) -> Iterator[Spec]:
+    """A spec and all specs within it, except how a spoken conversation is held."""
+    yield spec
+    for _, value in spec:
+        if isinstance(value, Spec):
+            values: list[Any] = [value]
+        elif isinstance(value, tuple):
+            values = list(cast("tuple[Any, ...]", value))
+        else:
+            values = list(cast("dict[str, Any]", value).values()) if isinstance(value, dict) else []
+        for item in values:
+            if isinstance(item, Spec) and not isinstance(item, DuplexShape):
+                yield from _every(item)

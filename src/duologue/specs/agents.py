@@ -1,0 +1,265 @@
+"""Who takes part: agents, the language models behind them, personas, simulators and judges."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from duologue.specs.scenario import Capability
+from duologue.specs.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Spec, Text
+
+Seconds = Annotated[float, Field(gt=0)]
+Temperature = Annotated[float, Field(ge=0)]
+
+
+class HttpEndpoint(Spec):
+    """An agent behind an HTTP endpoint in the format of OpenAI's chat completions."""
+
+    environment_fields: ClassVar[tuple[str, ...]] = ("url", "headers")
+
+    url: Text
+    """URL of the endpoint. ``http://host`` and ``http://host/v1`` are completed to ``…/v1/chat/completions``."""
+    headers: dict[str, str] = EMPTY
+    """Headers sent with every request. Keep secrets out of files with ``${NAME}``."""
+    model: str | None = None
+    """Value of ``model`` in the request."""
+    send: Literal["history", "new"] = "history"
+    """Messages sent with each request: the whole conversation, or only the new ones for an agent that remembers."""
+    thread_header: str | None = "X-Thread-Id"
+    """Header that carries the conversation ID."""
+    extra_body: JsonObject = EMPTY
+    """Additional fields of the request body."""
+
+
+class Agent(Resource):
+    """The system under test: a native agent (a model with a prompt), an HTTP endpoint or Python code."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ("target",)
+
+    description: str = ""
+    """Free-text description for people; not sent to any model."""
+    group: Name = "default"
+    """Group of the agent. A scenario rehearses the agents of one group."""
+    capabilities: Items[Capability] = ()
+    """What the agent can do. Scenarios may require capabilities; an agent that lists none is assumed to have all."""
+    model: str | None = None
+    """Model of a native agent: the name of a model of the suite, or a full name such as ``openai/gpt-5-mini``."""
+    prompt: str | None = None
+    """Task of the native agent's prompt. Default: the scenario's."""
+    http: HttpEndpoint | None = None
+    """HTTP endpoint of the agent."""
+    target: str | None = None
+    """Python code of the agent: ``module:name`` or ``file.py:name``."""
+    timeout: Seconds | None = None
+    """Time limit for one answer, in seconds."""
+
+    @field_validator("target")
+    @classmethod
+    def _names_something(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r".+?::?[A-Za-z_][\w.]*", value):
+            raise ValueError("the name of Python code: module:name or file.py:name")
+        return value
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        given = [name for name in ("model", "http", "target") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"exactly one of model, http and target; it has {' and '.join(given) or 'none of them'}")
+        return self
+
+
+class RateLimit(Spec):
+    """How often a provider may be called."""
+
+    rps: Annotated[float, Field(gt=0)]
+    """Requests per second."""
+    burst: Count = 1
+    """Number of requests that may start at once."""
+
+
+class Pricing(Spec):
+    """Price of a model in US dollars."""
+
+    input_cost_per_1k: Annotated[float, Field(ge=0)]
+    """Price of 1,000 input tokens."""
+    output_cost_per_1k: Annotated[float, Field(ge=0)]
+    """Price of 1,000 output tokens."""
+
+
+class Credential(Spec):
+    """Where the API key of a provider comes from. It is read when the model is first called."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ("credential_file",)
+
+    environment_fields: ClassVar[tuple[str, ...]] = ("api_key",)
+
+    credential_env: str | None = None
+    """Environment variable that holds the key."""
+    credential_file: str | None = None
+    """File that holds the key, relative to the suite file."""
+    api_key: str | None = Field(default=None, repr=False)
+    """The key itself. Prefer ``${NAME}``, which keeps it out of the file."""
+
+
+class Platform(Spec):
+    """Cloud platform that hosts the model."""
+
+    type: Literal["bedrock", "vertex", "azure"]
+    """Amazon Bedrock, Google Vertex AI or Azure."""
+    region: str | None = None
+    """Cloud region, such as ``eu-west-1``."""
+    project: str | None = None
+    """Google Cloud project ID."""
+    endpoint: str | None = None
+    """URL of the endpoint, such as that of an Azure resource."""
+    additional_config: JsonObject = EMPTY
+    """Further settings of the platform."""
+
+
+class Sampling(Spec):
+    """Sampling parameters of a model, used where nothing more specific is set."""
+
+    temperature: Temperature | None = None
+    """Sampling temperature."""
+    top_p: float | None = None
+    """Nucleus sampling: probability mass of the tokens that are considered, 0 to 1."""
+    max_tokens: Amount | None = None
+    """Maximum length of an answer in tokens."""
+
+
+class Model(Resource):
+    """A language model, or a model for speech or embeddings, and how to reach it."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ("mock_file", "recording_file")
+
+    environment_fields: ClassVar[tuple[str, ...]] = ("base_url", "headers")
+
+    provider: Name
+    """Provider, such as ``openai``, ``anthropic``, ``google``, ``ollama``, ``mock`` or ``replay``."""
+    model: str | None = None
+    """The provider's name of the model, such as ``gpt-5-mini``."""
+    role: Literal["llm", "tts", "stt", "embedding", "image", "video", "inference"] = "llm"
+    """What the model is used for."""
+    base_url: str | None = None
+    """URL of an OpenAI-compatible server, instead of the provider's own."""
+    headers: dict[str, str] = EMPTY
+    """Headers sent with every request. Keep secrets out of files with ``${NAME}``."""
+    credential: Credential | None = None
+    """Where the API key comes from. Default: the provider's usual environment variable."""
+    platform: Platform | None = None
+    """Cloud platform that hosts the model."""
+    sampling: Sampling | None = None
+    """Sampling parameters."""
+    rate_limit: RateLimit | None = None
+    """How often the provider may be called."""
+    pricing: Pricing | None = None
+    """Price of the model. Default: the price list that Duologue ships."""
+    capabilities: Items[str] = ()
+    """What the model can do."""
+    unsupported_params: Items[str] = ()
+    """Parameters that must not be sent to the model, such as ``temperature``."""
+    request_timeout: Duration | None = None
+    """Time limit for one request, such as ``90s``."""
+    mock_file: str | None = None
+    """Response file of a ``mock`` model, relative to the suite file."""
+    recording_file: str | None = None
+    """Recording from which a ``replay`` model answers, relative to the suite file."""
+    options: JsonObject = EMPTY
+    """Further options, passed to the provider unchanged."""
+
+
+class PersonaStyle(Spec):
+    """How a simulated user writes and behaves."""
+
+    verbosity: str | None = None
+    """Length of messages: ``short``, ``medium`` or ``long``."""
+    challenge_level: str | None = None
+    """How difficult the user is: ``low``, ``medium`` or ``high``."""
+    friction_tags: Items[str] = ()
+    """Traits such as ``skeptical`` or ``impatient``."""
+
+
+class Fragment(Spec):
+    """A text file that a template can include by name."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ("path",)
+
+    name: Name
+    """Name in the template: ``{{name}}`` is replaced by the text."""
+    path: str | None = None
+    """Path of the file, relative to the suite file."""
+    required: bool = False
+    """Whether a missing file is an error. Otherwise the placeholder is empty."""
+
+
+class Persona(Resource):
+    """Who the simulated user is."""
+
+    description: str = ""
+    """Who the person is, as the simulator is instructed."""
+    language: str | None = None
+    """Language in which the person writes, such as ``German``."""
+    goals: Items[str] = ()
+    """What the person wants to achieve."""
+    constraints: Items[str] = ()
+    """What the person would not do or say."""
+    style: PersonaStyle | None = None
+    """How the person writes and behaves."""
+    facts: dict[str, str] = EMPTY
+    """What the person knows and may tell, such as ``order number: A-1042``."""
+    system_prompt: str | None = None
+    """The simulator's whole instruction, used unchanged instead of the fields above."""
+    system_template: str | None = None
+    """The simulator's whole instruction as a template with ``{{variables}}``."""
+    required_vars: Items[str] = ()
+    """Variables of the template that must have a value."""
+    optional_vars: dict[str, str] = EMPTY
+    """Default values for variables of the template."""
+    fragments: Items[Fragment] = ()
+    """Text files that the template can include."""
+    temperature: Temperature | None = None
+    """Sampling temperature of the simulator's model."""
+    seed: int | None = None
+    """Seed sent to the simulator's model if it supports one."""
+
+
+class Simulator(Spec):
+    """A model that plays simulated users."""
+
+    name: Name
+    """Unique name, used by turns."""
+    model: Name
+    """A model of the suite, or a full name such as ``openai/gpt-5-mini``."""
+
+
+class Judge(Resource):
+    """A model that decides whether criteria are met."""
+
+    model: Name
+    """A model of the suite, or a full name such as ``openai/gpt-5-mini``."""
+    model_name: str | None = None
+    """Another model of the same provider, instead of the one named there."""
+    prompt: str | None = None
+    """Prompt of the suite with the judge's instruction. Default: the built-in one."""
+    votes: Count = 1
+    """How often the judge is asked about each conversation. The majority decides."""
+
+
+class JudgeDefaults(Spec):
+    """What applies where a check or scenario names no judge."""
+
+    judge: str | None = None
+    """Name of a judge of the suite."""
+    prompt: str | None = None
+    """Name of a prompt of the suite."""
+
+
+READY_MODELS = ("local", "mock")
+"""Names of models that every suite has."""
+
+
+def is_model_name(name: str) -> bool:
+    """Whether this can be the full name of a provider's model, which needs no entry in the suite."""
+    return "/" in name or ":" in name or name in READY_MODELS

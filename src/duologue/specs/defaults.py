@@ -1,0 +1,67 @@
+"""How a suite runs where nothing more specific is set: sampling, limits, tolerances, reports."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from duologue.models.budget import Budget
+from duologue.specs.spec import EMPTY, Amount, Count, Duration, Items, Spec
+
+
+class Output(Spec):
+    """Which reports are written, and where."""
+
+    dir: str = "out"
+    """Folder for results, relative to the suite file."""
+    formats: Items[str] = ()
+    """Report formats: ``json``, ``junit``, ``markdown``, ``html``."""
+    files: dict[str, str] = EMPTY
+    """File name for each format, such as ``html: report.html``."""
+    recording: str | None = None
+    """Accepted for compatibility: every run is recorded in the folder ``journals`` unless the command line says
+    ``--no-journals``."""
+
+
+class Spending(Spec):
+    """A budget for model calls, including those of native agents. The cost is reserved before each call."""
+
+    money: Annotated[float, Field(ge=0)] | None = None
+    """Limit in US dollars. Every model that is called must have a price. Default: no limit."""
+    tokens: Amount | None = None
+    """Limit on input and output tokens together. Default: no limit."""
+
+    def as_budget(self, seconds: float | None = None) -> Budget:
+        """The same limits for the engine."""
+        return Budget(money=self.money, tokens=self.tokens, seconds=seconds)
+
+
+class Defaults(Spec):
+    """Settings that apply where an agent, scenario or the command line sets nothing."""
+
+    temperature: float | None = None
+    """Sampling temperature of native agents (a model with a prompt)."""
+    max_tokens: Amount | None = None
+    """Maximum length of an answer of a native agent, in tokens."""
+    seed: int | None = None
+    """Seed of the execution; every random choice derives from it. Default: a new one each time, which is recorded."""
+    concurrency: Count | None = None
+    """Number of test cases that run at the same time."""
+    run_timeout: Duration | None = None
+    """Time limit for one test case, such as ``5m30s``. Default: none."""
+    budget: Spending | None = None
+    """Budget for the models of the whole execution."""
+    run_budget: Spending | None = None
+    """Budget for the models of one test case."""
+    stop_on_failed_check: bool = False
+    """End a conversation after the first answer that fails a check of its turn. All checks of that turn are
+    reported."""
+    allow_undecided: Amount | Literal["all"] = 0
+    """How many test cases may end without a verdict before the execution fails; ``all`` for any number."""
+    allow_errors: Amount | Literal["all"] = 0
+    """How many test cases may end in an error before the execution fails; ``all`` for any number."""
+    metrics_threshold: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Lowest overall metrics score, 0 to 100, with which the execution passes. Default: any score."""
+    output: Output | None = None
+    """Which reports are written, and where."""
