@@ -1,11 +1,11 @@
-"""How long a suite takes from the start of the process to its end, when every model is a mock.
+"""Time a suite from the start of its process to the end, with mock models only.
 
     python benchmarks/suite.py [--runs 1 1000 10000] [--repeat N]
 
-One scenario of 3 written turns with four checks of turns and one of the conversation, played by an agent that is made
-of a prompt and a mock model that answers from a file. ``duologue run`` plays it as anybody would, with JSON results, in
-a process of its own; with journals, which are written event by event, and without. Prints, for each number of runs, the
-best wall time of N, CPU time, resident memory and what each run adds over a single one, and one JSON line.
+One scenario of three scripted turns with four checks of turns and one of the conversation, run against a native agent
+with a mock model that answers from a file. ``duologue run`` runs it as anybody would, with JSON results, in a process
+of its own: with journals, which are written event by event, and without. Prints, for each number of runs, the best
+wall time of N, CPU time, resident memory and what each run adds to a single one, and one JSON line.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Measured:
     megabytes: float
 
 
-def play(folder: Path, runs: int, *, journals: bool) -> Measured:
-    """Play the suite in a new process."""
+def run(folder: Path, runs: int, *, journals: bool) -> Measured:
+    """Run the suite in a new process."""
     with tempfile.TemporaryDirectory() as out:
         kept = "--journals" if journals else "--no-journals"
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -102,7 +102,7 @@ def play(folder: Path, runs: int, *, journals: bool) -> Measured:
 
 def best(folder: Path, runs: int, repeat: int, *, journals: bool) -> Measured:
     """The fastest of several repetitions: what disturbs only ever adds."""
-    return min((play(folder, runs, journals=journals) for _ in range(repeat)), key=lambda measured: measured.wall)
+    return min((run(folder, runs, journals=journals) for _ in range(repeat)), key=lambda measured: measured.wall)
 
 
 def main() -> None:
@@ -115,7 +115,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "suite.yaml").write_text(SUITE)
         (folder / "answers.yaml").write_text(ANSWERS)
-        play(folder, 1, journals=True)  # so that no measurement writes bytecode
+        run(folder, 1, journals=True)  # so that no measurement writes bytecode
         table = [
             best(folder, runs, options.repeat, journals=journals) for journals in (False, True) for runs in options.runs
         ]
