@@ -15,7 +15,7 @@ import pytest
 import duologue
 import duologue.testing
 from duologue.conversation import observers
-from duologue.pytest_plugin.summary import RunRow, ScenarioReporter, lines_of
+from duologue.pytest_plugin._summary import RunRow, ScenarioReporter, lines_of
 from duologue.settings import ScenarioConfig
 
 pytest_plugins = ["pytester"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import pytest
 
 from duologue.conversation.observers import add_observer, remove_observer
-from duologue.pytest_plugin.options import add_options
-from duologue.pytest_plugin.session import DuologueSession
-from duologue.pytest_plugin.summary import ReportedRun, RunRow, ScenarioReporter
+from duologue.pytest_plugin._options import add_options
+from duologue.pytest_plugin._session import DuologueSession
+from duologue.pytest_plugin._summary import ReportedRun, RunRow, ScenarioReporter
 
 __all__ = ["ReportedRun", "RunRow", "ScenarioReporter", "duologue_reporter", "scenario_reporter"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from duologue.pytest_plugin.options import session_defaults, summary_mode
-from duologue.pytest_plugin.summary import RunRow, ScenarioReporter, lines_of, title_of, totals_of
+from duologue.pytest_plugin._options import session_defaults, summary_mode
+from duologue.pytest_plugin._summary import RunRow, ScenarioReporter, lines_of, title_of, totals_of
 
 if TYPE_CHECKING:
     from duologue.conversation.result import ScenarioResult
