@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from duologue.errors import ResumeError
 from duologue.journal.events import AgentCalled, CheckEvaluated, Event, ModelCalled, RunResumed, ToolCalled, Transition
@@ -227,11 +227,14 @@ def _inner_difference(place: str, was: Any, now: Any) -> str:
             before, value = getattr(was, item.name), getattr(now, item.name)
             if before != value:
                 return _inner_difference(f"{place}.{item.name}", before, value)
-    if isinstance(was, tuple) and isinstance(now, tuple):
-        for index, (before, value) in enumerate(zip(was, now, strict=False)):  # pyright: ignore[reportUnknownArgumentType]
-            if before != value:
-                return _inner_difference(f"{place}[{index}]", before, value)
+    for index, (before, value) in enumerate(zip(_items(was), _items(now), strict=False)):
+        if before != value:
+            return _inner_difference(f"{place}[{index}]", before, value)
     return f"{place} was {_excerpt(was)}, now it is {_excerpt(now)}"
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else ()
 
 
 def _excerpt(value: object) -> str:
