@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
-from duologue.messages import Message
+from duologue.messages import Message, copy_of
 from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole
 
@@ -109,6 +109,37 @@ class AgentInput:
                 "use last_new_user_message() and read its parts."
             )
         return content
+
+
+class LazyInput(AgentInput):
+    """An input whose messages are copied when they are asked for: most adapters look at one list, many at none."""
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+
+    @property
+    def messages(self) -> list[Message]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The whole conversation, as it was when the call began."""
+        return self._copied("messages")
+
+    @messages.setter
+    def messages(self, value: list[Message]) -> None:
+        self.__dict__["messages"], self.__dict__["messages_copied"] = value, True
+
+    @property
+    def new_messages(self) -> list[Message]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those that this adapter has not been given before."""
+        return self._copied("new_messages")
+
+    @new_messages.setter
+    def new_messages(self, value: list[Message]) -> None:
+        self.__dict__["new_messages"], self.__dict__["new_messages_copied"] = value, True
+
+    def _copied(self, name: str) -> list[Message]:
+        held = self.__dict__
+        if f"{name}_copied" not in held:
+            held[name], held[f"{name}_copied"] = [copy_of(message) for message in held[name]], True
+        return held[name]
 
 
 class AgentSession(ABC):

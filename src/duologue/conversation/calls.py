@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar, cast
 
@@ -17,7 +17,6 @@ from duologue.conversation.adapter import (
     AgentInput,
     AgentSession,
     AttributedMessage,
-    CallSession,
     Piece,
     UserDone,
 )
@@ -121,13 +120,13 @@ class Utterance:
         return len("".join(self.text).split())
 
 
-async def call(
+async def answer_of(
     adapter: AgentAdapter,
     session: AgentSession,
     input: AgentInput,
     config: ScenarioConfig,
     watchdog: Watchdog,
-    utterance: Utterance,
+    utterance: Utterance | None,
 ) -> Answer:
     """Call the adapter and wait for its answer.
 
@@ -136,7 +135,9 @@ async def call(
     """
     seconds = timeout_of(adapter, config)
     try:
-        return await watchdog.bound(_answer(adapter, session, input, utterance), seconds)
+        if utterance is None:  # the usual case, without the detour over an iterator
+            return normalise(await watchdog.bound(_called(adapter, input), seconds), adapter.role, adapter.name)
+        return await watchdog.bound(_streamed(session, input, utterance), seconds)
     except CallTimeout as error:
         raise _timed_out(adapter, seconds) from error.__cause__
     except (BudgetExceededError, JournalError):
@@ -168,15 +169,9 @@ def failure(adapter: AgentAdapter, error: BaseException) -> RunError:
     return FAILURES[adapter.role](f"[{adapter.name}] {text}", who=adapter.name)
 
 
-async def _answer(adapter: AgentAdapter, session: AgentSession, input: AgentInput, utterance: Utterance) -> Answer:
-    if isinstance(session, CallSession):  # the usual case, without the detour over an iterator
-        pieces: AsyncIterator[Piece] | None = adapter.stream(input)
-        if pieces is None:
-            return normalise(await _called(adapter, input), adapter.role, adapter.name)
-    else:
-        await session.send(input)
-        pieces = session.receive()
-    async for piece in pieces:
+async def _streamed(session: AgentSession, input: AgentInput, utterance: Utterance) -> Answer:
+    await session.send(input)
+    async for piece in session.receive():
         utterance.extend(piece)
     return utterance.finish()
 

@@ -13,7 +13,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentSession, CallSession, JudgmentRequest, UserDone
+from duologue.conversation.adapter import (
+    AgentAdapter,
+    AgentInput,
+    AgentSession,
+    CallSession,
+    JudgmentRequest,
+    LazyInput,
+    UserDone,
+)
 from duologue.conversation.calls import (
     FAILURES,
     Answer,
@@ -21,7 +29,7 @@ from duologue.conversation.calls import (
     Said,
     Utterance,
     Watchdog,
-    call,
+    answer_of,
     failure,
     messages_of,
     timeout_of,
@@ -29,6 +37,7 @@ from duologue.conversation.calls import (
 from duologue.conversation.checking import Check, CheckInput, CheckOutcome, evaluate
 from duologue.conversation.observers import RunWatch
 from duologue.conversation.result import ScenarioResult, decisions_from
+from duologue.conversation.resume import repeated_content, result_of_decision
 from duologue.conversation.setup import RunSetup, cassette_for
 from duologue.conversation.state import ScenarioState
 from duologue.errors import AgentTimeoutError, CheckError, ConfigurationError, JournalError, ResumeError, RunError
@@ -46,11 +55,11 @@ from duologue.journal.events import (
     UserFinished,
 )
 from duologue.journal.journal import Journal
-from duologue.messages import Message, copy_of
+from duologue.messages import Message
 from duologue.models.budget import ledger_for
 from duologue.models.scope import RunScope
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
-from duologue.vocabulary import CheckStatus, Decision, Scope, Verdict
+from duologue.vocabulary import CheckStatus, Scope, Verdict
 
 logger = logging.getLogger("duologue.conversation")
 
@@ -72,7 +81,7 @@ class Call:
         index: of the participant.
         delivered: the ids of the messages that it is given and that are new to it.
         input: what it is given.
-        utterance: what it has said so far.
+        utterance: what it has said so far; None if it answers all at once.
         kind: what a decision that it comes to decides.
         interrupted: the script has ended it.
     """
@@ -81,7 +90,7 @@ class Call:
     index: int
     delivered: tuple[str, ...]
     input: AgentInput
-    utterance: Utterance
+    utterance: Utterance | None
     kind: DecisionKind = "final"
     interrupted: bool = False
 
@@ -99,6 +108,7 @@ class Conversation:
         self._watchdog = Watchdog()
         self._watch = watch
         self._sessions: list[AgentSession] = [CallSession(agent) for agent in setup.agents]
+        self._streams = [type(agent).stream is not AgentAdapter.stream for agent in setup.agents]
         self._to_restore = set(range(len(setup.agents))) if journal.recorded is not None else set[int]()
         self._scope = RunScope(
             context=setup.context,
@@ -140,7 +150,7 @@ class Conversation:
             except Exception as error:
                 raise failure(agent, error) from error
             if session is not None:
-                self._sessions[index] = session
+                self._sessions[index], self._streams[index] = session, True
 
     async def close(self) -> None:
         """The run is over: close all sessions, whatever happens."""
@@ -199,22 +209,20 @@ class Conversation:
         on_delta: OnDelta | None = None,
     ) -> Call:
         """Begin a call of this participant: what it is given is what there is now."""
-        agent = self.agents[index]
-        box = self.view.mailboxes[index]
-        call_id = self._next_call()
+        agent, box, call_id = self.agents[index], self.view.mailboxes[index], self._next_call()
         return Call(
             id=call_id,
             index=index,
-            delivered=tuple(record.message_id for record in box),
-            input=AgentInput(
+            delivered=tuple([record.message_id for record in box]),
+            input=LazyInput(
                 thread_id=self.state.thread_id,
-                messages=[copy_of(message) for message in self.view.messages],
-                new_messages=[copy_of(record.message) for record in box],
+                messages=self.view.messages.copy(),
+                new_messages=[record.message for record in box],
                 judgment_request=request,
                 scenario_state=self.state,
                 scope=self._scopes[index].for_call(call_id),
             ),
-            utterance=Utterance(who=agent.name, role=agent.role, on_delta=on_delta),
+            utterance=Utterance(who=agent.name, role=agent.role, on_delta=on_delta) if self._streams[index] else None,
             kind=kind,
         )
 
@@ -235,9 +243,12 @@ class Conversation:
             await journal.flush()
         clock = self.setup.context.clock
         started = clock.monotonic()
+        answering = answer_of(
+            agent, self._sessions[call.index], call.input, self.setup.config, self._watchdog, call.utterance
+        )
         token = CURRENT_CALL.set(call.id)
         try:
-            answer = await self._called(call)
+            answer = await (answering if self._watch is None else self._watch.around(call.index, answering))
         except BaseException as error:  # noqa: BLE001 - raised again, once what was said until then is kept
             CURRENT_CALL.reset(token)
             return await self._break_off(call, clock.monotonic() - started, error)
@@ -257,11 +268,6 @@ class Conversation:
         await _bounded(self._sessions[call.index].interrupt())
         task.cancel()
 
-    async def _called(self, call_: Call) -> Answer:
-        agent, session = self.agents[call_.index], self._sessions[call_.index]
-        answering = call(agent, session, call_.input, self.setup.config, self._watchdog, call_.utterance)
-        return await (answering if self._watch is None else self._watch.around(call_.index, answering))
-
     async def _break_off(self, call: Call, seconds: float, error: BaseException) -> Answer:
         """The call did not come to its end. What was said until then is kept, marked as cut off."""
         journal = self.journal
@@ -273,8 +279,8 @@ class Conversation:
             await journal.caught_up()
         interrupted = call.interrupted and isinstance(error, asyncio.CancelledError)
         reason = _cut_reason(error, interrupted)
-        unfinished = call.utterance.finish_text()
-        said = call.utterance.said
+        unfinished = call.utterance is not None and call.utterance.finish_text()
+        said = call.utterance.said if call.utterance is not None else []
         messages = self._added(call, said, cut=reason if unfinished else None)
         self._called_event(call, seconds, messages, None if interrupted else ErrorInfo.of(error, self.view.turn))
         if not interrupted:
@@ -379,7 +385,7 @@ class Conversation:
                 case UserFinished() as event:
                     done = UserDone(reason=event.reason, explanation=event.explanation)  # pyright: ignore[reportArgumentType]
                 case JudgeDecided() as event:
-                    return _result_of(event)
+                    return result_of_decision(event)
                 case _:
                     pass
         if done is None:
@@ -390,7 +396,7 @@ class Conversation:
         """The recorded outcome of a call that was repeated to bring the participant up to date."""
         recorded = [entry.event for entry in outcome[1:]]
         repeated = self._outcome(call, answer)
-        if [_content(event) for event in recorded] != [_content(event) for event in repeated]:
+        if [repeated_content(event) for event in recorded] != [repeated_content(event) for event in repeated]:
             raise ResumeError(
                 f"the run cannot be resumed: {self.agents[call.index].name} does not answer in call {call.id} what it "
                 "answered when the call was recorded"
@@ -465,34 +471,6 @@ def _evaluated(check: Check, outcome: CheckOutcome, turn: int, call: str) -> Che
         details=outcome.details,
         call=call,
     )
-
-
-def _result_of(event: JudgeDecided) -> ScenarioResult:
-    """The result that a judge gave when its decision was recorded."""
-    return ScenarioResult(
-        success=event.verdict is Verdict.PASS,
-        verdict=event.verdict,
-        reasoning=event.reasoning,
-        decisions=event.decisions,
-        passed_criteria=[item.criterion for item in event.decisions if item.decision is Decision.MET],
-        failed_criteria=[item.criterion for item in event.decisions if item.decision is not Decision.MET],
-        advisory=event.advisory,
-        termination=event.termination,
-        details=event.details,
-    )
-
-
-def _content(event: Event) -> object:
-    """What has to be the same when a call is repeated."""
-    match event:
-        case MessageAdded():
-            return event.message
-        case UserFinished():
-            return event.reason
-        case JudgeDecided():
-            return event.verdict
-        case _:
-            return event.type
 
 
 def _cut_reason(error: BaseException, interrupted: bool) -> CutReason:

@@ -13,12 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duologue.conversation.adapter import AgentAdapter
+from duologue.conversation.result import ScenarioResult
 from duologue.conversation.setup import RunSetup
 from duologue.errors import ConfigurationError, JournalError
-from duologue.journal.events import AgentCalled, Event, RunFinished, RunStarted, Transition
+from duologue.journal.events import (
+    AgentCalled,
+    Event,
+    JudgeDecided,
+    MessageAdded,
+    RunFinished,
+    RunStarted,
+    Transition,
+    UserFinished,
+)
 from duologue.journal.jsonl import JournalFile, read_journal
 from duologue.journal.recorded import RecordedRun
-from duologue.vocabulary import AgentRole, RunStatus
+from duologue.vocabulary import AgentRole, Decision, RunStatus, Verdict
 
 _CANCELLATIONS = {"CancelledError", "KeyboardInterrupt", "GeneratorExit"}
 """How a call fails that somebody has cancelled."""
@@ -126,3 +136,31 @@ def _move_aside(path: Path, why: str) -> None:
         number += 1
         target = path.with_name(f"{path.name}.{why}.{number}")
     path.rename(target)
+
+
+def result_of_decision(event: JudgeDecided) -> ScenarioResult:
+    """The result that a judge gave when its decision was recorded."""
+    return ScenarioResult(
+        success=event.verdict is Verdict.PASS,
+        verdict=event.verdict,
+        reasoning=event.reasoning,
+        decisions=event.decisions,
+        passed_criteria=[item.criterion for item in event.decisions if item.decision is Decision.MET],
+        failed_criteria=[item.criterion for item in event.decisions if item.decision is not Decision.MET],
+        advisory=event.advisory,
+        termination=event.termination,
+        details=event.details,
+    )
+
+
+def repeated_content(event: Event) -> object:
+    """What has to be the same when a call is repeated."""
+    match event:
+        case MessageAdded():
+            return event.message
+        case UserFinished():
+            return event.reason
+        case JudgeDecided():
+            return event.verdict
+        case _:
+            return event.type

@@ -336,18 +336,22 @@ async def _said(call: Call, task: asyncio.Task[ScenarioResult | None], words: in
     """Wait until that many words were said, the task is over or the time has passed."""
     enough = asyncio.Event()
 
+    utterance = call.utterance
+
     def heard() -> None:
-        if call.utterance.words >= words or call.utterance.said:
+        if utterance is not None and (utterance.words >= words or utterance.said):
             enough.set()
 
     heard()
-    call.utterance.heard = heard
+    if utterance is not None:
+        utterance.heard = heard
     waiting = asyncio.ensure_future(enough.wait())
     try:
         await asyncio.wait({task, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
-        call.utterance.heard = None
+        if utterance is not None:
+            utterance.heard = None
 
 
 async def _call_back(callback: Callback, state: ScenarioState) -> None:

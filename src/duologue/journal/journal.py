@@ -110,16 +110,16 @@ class Journal:
         with self._lock:
             if self.view.finished is not None:
                 raise JournalError(f"run {self.run_id} has finished; '{events[0].type}' cannot be added to its journal")
-            at, seq = self._clock.now(), len(self.entries)
-            transition = tuple(Entry(self.run_id, seq + place, at, event) for place, event in enumerate(events))
-            self.entries.extend(transition)
+            at, first = self._clock.now(), len(self.entries)
+            entries, apply, run_id = self.entries, self.view.apply, self.run_id
             for event in events:
-                self.view.apply(event, at)
+                entries.append(Entry(run_id, len(entries), at, event))
+                apply(event, at)
             if self._sinks:
-                self._pending.append(transition)
+                self._pending.append(tuple(entries[first:]))
         if self._listeners:
-            self._tell(transition)
-        return transition[-1]
+            self._tell(tuple(entries[first:]))
+        return entries[-1]
 
     def restore(self, transitions: Iterable[Transition]) -> None:
         """Take in what was recorded of a run that had come to its end."""
