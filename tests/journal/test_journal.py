@@ -6,17 +6,27 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from waiting import LONG
 
 import duologue
+from duologue import AgentAdapter, AgentRole, AttributedMessage
 from duologue.errors import JournalError
 from duologue.journal import Journal, JsonlSink, read_journal
-from duologue.journal.events import SCHEMA_VERSION, RunFinished, TurnStarted
+from duologue.journal.events import SCHEMA_VERSION, AgentCalled, ModelCalled, RunFinished, TurnStarted
+from duologue.journal.notes import GuardrailApplied, UnknownNote, WorkflowMoved
 from duologue.journal.upgrade import Upgrade
+from duologue.models import ModelAnswer, ModelRequest, ask
+from duologue.models.scripted import ScriptedModel
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context
 from duologue.vocabulary import RunStatus, Termination
+
+
+def priced(text, cost):
+    return ModelAnswer(message={"role": "assistant", "content": text}, cost=cost, model="m")
+
 
 END = RunFinished(status=RunStatus.CANCELLED, termination=Termination.CANCELLED, total_time=1.0, agent_time=0.0)
 
@@ -117,6 +127,69 @@ def test_older_versions_are_upgraded_step_by_step():
     with pytest.raises(JournalError, match="too old"):
         Upgrade(1, steps={2: lambda: dict}, to=3)
     assert Upgrade(SCHEMA_VERSION)({"type": "noted"}) == {"type": "noted"}
+
+
+def test_a_journal_of_version_1_is_read_with_what_it_knew():
+    """The run of an agent and a judge that are both called "strict", written by the last release of version 1."""
+    file = read_journal(Path(__file__).parent / "versions" / "version-1.jsonl")
+    view = file.view
+    assert view.started.schema_version == SCHEMA_VERSION
+    called = [entry.event for entry in file.entries if isinstance(entry.event, AgentCalled)]
+    assert [event.call for event in called] == ["c1", "c2", "c3", "c4"]
+    assert [(record.message_id, record.call) for record in view.records] == [("m1", "c1"), ("m2", "c2")]
+    asked = [entry.event for entry in file.entries if isinstance(entry.event, ModelCalled)]
+    assert [(event.asker, event.call, event.participant) for event in asked] == [("strict", "", None)] * 2
+    assert [(event.call, event.participant) for event in view.judgements] == [("c4", None)]
+    assert [note.note for note in view.notes] == [
+        WorkflowMoved(origin="a", target="b", event="go", terminal=True),
+        GuardrailApplied(type="x", check="banned_words", passed=True),
+        UnknownNote(kind="someone.else", data={"n": 1}),
+    ]
+    assert file.complete
+    assert duologue.read_result(file.path).success
+
+
+async def test_every_event_names_the_call_that_caused_it(tmp_path):
+    """Two participants of one name, each asking a model of the same name."""
+
+    class Strict(AgentAdapter):
+        name = "strict"
+        model = ScriptedModel([priced("Yes.", 0.5)], repeat=True)
+
+        async def call(self, input):
+            answer = await ask(self.model, ModelRequest(messages=tuple(input.messages)), input.scope)
+            return [AttributedMessage(message=answer.message, call=answer.call)]
+
+    class StrictJudge(Strict):
+        role = AgentRole.JUDGE
+
+        async def call(self, input):
+            await ask(self.model, ModelRequest(messages=()), input.scope)
+            await ask(self.model, ModelRequest(messages=()), input.scope)
+            input.scope.note(GuardrailApplied(type="x", passed=True))
+            return duologue.ScenarioResult(success=True)
+
+    agents = [ScriptedUserAgent(["well?"]), Strict(), StrictJudge()]
+    result = await duologue.arun(
+        "a", "b", agents, record=tmp_path, verbose=False, context=context(), checks=[lambda state: True]
+    )
+    events = [entry.event for entry in read_journal(result.journal).entries]
+    causes = [(event.type, event.call) for event in events if hasattr(event, "call")]
+    assert causes == [
+        ("agent_called", "c1"),
+        ("message_added", "c1"),
+        ("model_called", "c2.1"),
+        ("agent_called", "c2"),
+        ("message_added", "c2.1"),
+        ("model_called", "c3.1"),
+        ("model_called", "c3.2"),
+        ("noted", "c3"),
+        ("agent_called", "c3"),
+        ("judge_decided", "c3"),
+        ("check_evaluated", "c4"),
+    ]
+    assert [event.participant for event in events if isinstance(event, ModelCalled)] == [1, 2, 2]
+    assert result.cost == 1.5
 
 
 def test_nothing_is_appended_after_the_end():

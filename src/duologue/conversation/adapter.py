@@ -123,7 +123,7 @@ class LazyInput(AgentInput):
         return self._copied("messages")
 
     @messages.setter
-    def messages(self, value: list[Message]) -> None:
+    def messages(self, value: list[Message]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.__dict__["messages"], self.__dict__["messages_copied"] = value, True
 
     @property
@@ -132,7 +132,7 @@ class LazyInput(AgentInput):
         return self._copied("new_messages")
 
     @new_messages.setter
-    def new_messages(self, value: list[Message]) -> None:
+    def new_messages(self, value: list[Message]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.__dict__["new_messages"], self.__dict__["new_messages_copied"] = value, True
 
     def _copied(self, name: str) -> list[Message]:

@@ -1,0 +1,134 @@
+"""What every sink of a journal has to keep, whatever it keeps it in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import duologue
+from duologue.errors import JournalError
+from duologue.journal import Journal, JsonlSink, MemorySink, read_journal
+from duologue.journal.events import AgentCalled, MessageAdded, RunFinished, TurnStarted
+from duologue.journal.jsonl import encode_transition
+from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context
+from duologue.vocabulary import RunStatus, Termination
+
+
+class InMemory:
+    """A sink in memory, and what it holds."""
+
+    def __init__(self, folder):
+        self.sink = MemorySink()
+
+    def kept(self):
+        return self.sink.transitions
+
+
+class InFile:
+    """A sink in a file, and what the file holds."""
+
+    def __init__(self, folder):
+        self.path = folder / "run.jsonl"
+        self.sink = JsonlSink(self.path)
+
+    def kept(self):
+        return read_journal(self.path).transitions if self.path.exists() else []
+
+
+@pytest.fixture(params=[InMemory, InFile])
+def place(request, tmp_path):
+    return request.param(tmp_path)
+
+
+async def recorded(place, **options):
+    agents = [
+        ScriptedUserAgent(["hi"], repeat=True),
+        ScriptedAgent([[{"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}]], repeat=True),
+        ScriptedJudge([None, True]),
+    ]
+    executor = duologue.ScenarioExecutor("s", "d", agents, sinks=[place.sink], context=context(), **options)
+    result = await executor.run()
+    return executor, result
+
+
+async def test_it_keeps_every_entry_in_order_and_whole_transitions(place):
+    executor, _ = await recorded(place)
+    kept = place.kept()
+    assert [entry for transition in kept for entry in transition] == executor.journal.entries
+    of_agent = [transition for transition in kept if isinstance(transition[0].event, AgentCalled)]
+    sizes = {transition[0].event.participant: len(transition) for transition in of_agent}
+    assert sizes == {0: 2, 1: 3, 2: 2}  # the call and all that came of it
+
+
+async def test_what_was_appended_is_kept_once_it_is_flushed(place):
+    journal = Journal("run_1", sinks=[place.sink])
+    started = (await recorded(InMemory(None)))[0].journal.entries[0].event
+    journal.append(started)
+    journal.append(TurnStarted(turn=1), TurnStarted(turn=2))
+    assert journal.pending
+    assert not place.kept()
+    await journal.flush()
+    assert not journal.pending
+    assert [len(transition) for transition in place.kept()] == [1, 2]
+    await journal.close()
+
+
+async def test_nothing_is_written_for_a_flush_without_anything_new(place):
+    writes = []
+    write = place.sink.write
+
+    async def counted(transitions):
+        writes.append(len(transitions))
+        await write(transitions)
+
+    place.sink.write = counted
+    await recorded(place)
+    assert all(writes)
+    assert len(writes) <= 12  # two turns of three participants
+
+
+async def test_the_answer_of_one_call_is_durable_before_the_next_call_begins(place):
+    seen = []
+
+    class Looks(duologue.AgentAdapter):
+        async def call(self, input):
+            texts = [
+                entry.event.message["content"]
+                for transition in place.kept()
+                for entry in transition
+                if isinstance(entry.event, MessageAdded)
+            ]
+            seen.append(texts)
+            return "ok"
+
+    agents = [ScriptedUserAgent(["one", "two"]), Looks()]
+    await duologue.ScenarioExecutor(
+        "s", "d", agents, [duologue.proceed(2), duologue.succeed()], sinks=[place.sink], context=context()
+    ).run()
+    assert seen == [["one"], ["one", "ok", "two"]]
+
+
+async def test_a_sink_that_cannot_keep_the_end_leaves_the_run_without_a_verdict(tmp_path):
+    class Full(MemorySink):
+        async def write(self, transitions):
+            if any(isinstance(entry.event, RunFinished) for transition in transitions for entry in transition):
+                raise JournalError("no space left on device")
+            await super().write(transitions)
+
+    executor = duologue.ScenarioExecutor(
+        "s", "d", [ScriptedAgent(["x"])], [duologue.succeed()], sinks=[Full()], context=context()
+    )
+    with pytest.raises(JournalError, match="no space left"):
+        await executor.run()
+    result = executor.lifecycle.result
+    assert (result.status, result.verdict, result.termination) == (RunStatus.ERROR, None, Termination.ERROR)
+
+
+async def test_a_line_of_a_file_is_a_transition(tmp_path):
+    place = InFile(tmp_path)
+    executor, _ = await recorded(place)
+    lines = place.path.read_bytes().splitlines(keepends=True)
+    assert lines == [encode_transition(transition) for transition in place.kept()]
+    assert json.loads(lines[0])["events"][0]["type"] == "run_started"
+    assert executor.journal.entries[-1].seq == sum(len(json.loads(line)["events"]) for line in lines) - 1
