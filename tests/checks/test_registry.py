@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry.load_catalogue()
+    registry.registered()
     monkeypatch.setattr(registry, "_types", dict(registry._types))
     monkeypatch.setattr(registry, "_names", dict(registry._names))
 
@@ -111,12 +111,30 @@ def test_packages_add_types_by_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.syspath_prepend(tmp_path)
     good = EntryPoint("calm", "packaged_checks:calm", "duologue.checks")
     bad = EntryPoint("wild", "packaged_checks:wild", "duologue.checks")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [good])
+    monkeypatch.setattr(registry, "other_entry_points", lambda group: [good])
     assert checks.create("calm").kind == "calm"
     assert [info.family for info in checks.registered() if info.kind == "calm"] == ["packaged_checks"]
-    monkeypatch.setattr(registry, "entry_points", lambda group: [good, bad])
-    with pytest.raises(TargetError, match="the check 'wild' cannot be loaded"):
+    monkeypatch.setattr(registry, "other_entry_points", lambda group: [good, bad])
+    with pytest.raises(TargetError, match=r"cannot load 'wild' \(packaged_checks:wild, entry point"):
         checks.create("wild")
+
+
+def test_packages_add_a_module_of_types_by_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = "from duologue import checks\n\n@checks.check('tidy', aliases=['neat'])\ndef tidy(input): 'Tidy.'\n"
+    (tmp_path / "module_of_checks.py").write_text(source, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint("acme", "module_of_checks", "duologue.checks")
+    monkeypatch.setattr(registry, "other_entry_points", lambda group: [point])
+    assert checks.is_known("neat")
+    assert not checks.is_known("acme")
+    assert checks.create("neat").kind == "tidy"
+    assert {"tidy", "neat"} <= set(checks.known_types())
+
+
+def test_an_installation_without_entry_points_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "own_entry_points", lambda group: {})
+    with pytest.raises(ConfigurationError, match="metadata of Duologue is missing or older than its source; install"):
+        checks.create("contains")
 
 
 def test_checks_take_part_in_a_run() -> None:

@@ -32,7 +32,7 @@ def scans(monkeypatch):
         counted["scans"] += 1
         return others.select(**wanted)
 
-    monkeypatch.setattr(module, "_own", lambda group: own if group == GROUP else {})
+    monkeypatch.setattr(module, "own_entry_points", lambda group: own if group == GROUP else {})
     monkeypatch.setattr(module, "entry_points", every)
     return counted
 

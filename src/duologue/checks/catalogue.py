@@ -37,6 +37,22 @@ the same.
 Every check also takes `min_score`, `max_score` and `message`, beside its parameters or among them, and `when`:
 
 """
+_HEADINGS = (
+    "Text",
+    "JSON",
+    "Tools",
+    "Agents and skills",
+    "Workflow",
+    "Media",
+    "Classified",
+    "Similarity",
+    "Judged by a model",
+    "Answers from documents",
+    "Safety",
+    "External",
+    "Time and cost",
+    "Behaviour",
+)
 _JUDGE = """\
 ## Parameters of a judge
 
@@ -47,6 +63,7 @@ Every type that a model decides takes these.
 def page() -> str:
     """The whole page, as Markdown."""
     own = [info for info in registered() if info.parameters.__module__.startswith("duologue.")]
+    own.sort(key=lambda info: (_HEADINGS.index(info.family), info.parameters.__module__))
     sections = [
         "\n".join([f"## {family}\n", *map(_entry, infos)])
         for family, infos in groupby(own, key=lambda info: info.family)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import create_model
@@ -14,33 +14,15 @@ from pydantic import create_model
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.parameter_errors import unknown_type
 from duologue.checks.subject import Subject
+from duologue.config.entry_points import load_entry_point, other_entry_points, own_entry_points
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import CheckError, ConfigurationError, TargetError
 from duologue.models.resources import Resources
 from duologue.vocabulary import Scope
 
 BOTH = (Scope.TURN, Scope.CONVERSATION)
-FAMILIES = (
-    "text",
-    "json_checks",
-    "tool_calls",
-    "tool_flow",
-    "tool_results",
-    "delegation",
-    "workflow_checks",
-    "media_checks",
-    "classifiers",
-    "similarity",
-    "judge_checks",
-    "metrics.check",
-    "rag",
-    "safety",
-    "external",
-    "time_and_cost",
-    "behaviour",
-)
-"""The modules of the catalogue, in the order of its page."""
-
+GROUP = "duologue.checks"
+"""The entry point group of checks. An entry names a type by its name, or a module that registers types."""
 _COMPOSITIONS = "it is about a composition of prompts, and Duologue does not run compositions. Remove this check"
 UNSUPPORTED = dict.fromkeys(
     (
@@ -160,58 +142,61 @@ def find(name: str) -> tuple[CheckInfo, Alias | None]:
         return _referenced(name), None
     if name in UNSUPPORTED:
         raise ConfigurationError(f"check type '{name}' is not supported: {UNSUPPORTED[name]}")
-    _load_entry_points(name)
-    if name in _names:
+    if _in_other_packages(name):
         return _names[name]
     raise unknown_type(name, known_types())
 
 
 def is_known(name: str) -> bool:
     """Whether a type is known by that name. Cheaper than all of :func:`known_types`."""
-    return _in_catalogue(name) or any(point.name == name for point in entry_points(group="duologue.checks"))
+    return _in_catalogue(name) or _in_other_packages(name)
 
 
 def registered() -> list[CheckInfo]:
-    """Every registered type, packages' own included, in the order of the catalogue."""
-    load_catalogue()
-    _load_entry_points(None)
-    places = {f"duologue.checks.{family}": place for place, family in enumerate(FAMILIES)}
-    return sorted(_types.values(), key=lambda info: places.get(info.parameters.__module__, len(places)))
+    """Every registered type, other packages' included. Those of one module are in the order of its source."""
+    _load_everything()
+    return list(_types.values())
 
 
 def known_types() -> list[str]:
     """Every name that a type is known by."""
-    load_catalogue()
-    packages = [point.name for point in entry_points(group="duologue.checks")]
-    return [*_names, *(name for name in packages if name not in _names)]
-
-
-def load_catalogue() -> None:
-    """Register everything that comes with this package; costs no more than imports."""
-    for family in FAMILIES:
-        import_module(f"duologue.checks.{family}")
+    _load_everything()
+    return list(_names)
 
 
 def _in_catalogue(name: str) -> bool:
-    """Whether the name is registered. Families are imported until it is: most suites need few of them."""
-    for family in FAMILIES:
+    """Whether the name is registered. Our modules are imported until it is: most suites need few of them."""
+    points = own_entry_points(GROUP)
+    if not points:
+        raise ConfigurationError(
+            "no checks are registered: the installed metadata of Duologue is missing or older than its source; "
+            "install it again"
+        )
+    for point in points.values():
         if name in _names:
             return True
-        import_module(f"duologue.checks.{family}")
+        load_entry_point(point)
     return name in _names
 
 
-def _load_entry_points(name: str | None) -> None:
-    """Register what installed packages offer: that one, or all."""
-    for point in entry_points(group="duologue.checks"):
-        if (name is not None and point.name != name) or point.name in _names:
-            continue
-        try:
-            target = point.load()
-        except (ImportError, AttributeError) as error:
-            raise TargetError(f"the package that offers the check '{point.name}' cannot be loaded: {error}") from error
-        if point.name not in _names:  # a target that registers itself has done so now
-            check(point.name, family=point.module.partition(".")[0])(target)
+def _in_other_packages(name: str) -> bool:
+    for point in other_entry_points(GROUP):
+        if point.name == name or not point.attr:
+            _register(point)
+    return name in _names
+
+
+def _load_everything() -> None:
+    for point in own_entry_points(GROUP).values():
+        load_entry_point(point)
+    for point in other_entry_points(GROUP):
+        _register(point)
+
+
+def _register(point: EntryPoint) -> None:
+    target = load_entry_point(point)
+    if point.attr and point.name not in _names:  # a target that registers itself has done so now
+        check(point.name, family=point.module.partition(".")[0])(target)
 
 
 def _referenced(name: str) -> CheckInfo:

@@ -20,7 +20,7 @@ _OWN = "duologue"
 
 def registered_names(group: str) -> list[str]:
     """The names in a group such as ``duologue.dialects``: our own first, then those of other packages."""
-    return list(dict.fromkeys([*_own(group), *(point.name for point in entry_points(group=group))]))
+    return list(dict.fromkeys([*own_entry_points(group), *(point.name for point in entry_points(group=group))]))
 
 
 def load_registered(group: str, name: str) -> Any:
@@ -29,13 +29,37 @@ def load_registered(group: str, name: str) -> Any:
     Raises:
         TargetError: the package that registers it cannot be imported, or lacks the object.
     """
-    point = _own(group).get(name) or next(iter(entry_points(group=group, name=name)), None)
-    if point is None:
-        return None
+    point = own_entry_points(group).get(name) or next(iter(entry_points(group=group, name=name)), None)
+    return None if point is None else load_entry_point(point)
+
+
+def load_entry_point(point: EntryPoint) -> Any:
+    """The object that an entry point names; a module where it names no object.
+
+    Raises:
+        TargetError: it cannot be imported, or the object is missing.
+    """
     try:
         return point.load()
     except (ImportError, AttributeError) as error:
-        raise TargetError(f"cannot load '{name}' ({point.value}, entry point group {group}): {error}") from error
+        raise TargetError(
+            f"cannot load '{point.name}' ({point.value}, entry point group {point.group}): {error}"
+        ) from error
+
+
+@lru_cache
+def own_entry_points(group: str) -> dict[str, EntryPoint]:
+    """The entry points of Duologue itself in a group, by name. Costs no look at other packages."""
+    try:
+        return {point.name: point for point in distribution(_OWN).entry_points.select(group=group)}
+    except PackageNotFoundError:  # run from a copy of the source that is not installed
+        return {}
+
+
+def other_entry_points(group: str) -> list[EntryPoint]:
+    """The entry points of other packages in a group. Reads the metadata of every installed package."""
+    own = own_entry_points(group)
+    return [point for point in entry_points(group=group) if own.get(point.name) != point]
 
 
 def make_importable(folder: Path) -> None:
@@ -43,11 +67,3 @@ def make_importable(folder: Path) -> None:
     place = str(folder.resolve())
     if place not in sys.path:
         sys.path.insert(0, place)
-
-
-@lru_cache
-def _own(group: str) -> dict[str, EntryPoint]:
-    try:
-        return {point.name: point for point in distribution(_OWN).entry_points.select(group=group)}
-    except PackageNotFoundError:  # run from a copy of the source that is not installed
-        return {}

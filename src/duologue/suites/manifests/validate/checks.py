@@ -152,12 +152,12 @@ def _attempt(
     if spec.type in UNSUPPORTED:
         problems.error(_place(spec, "type"), f"check type '{spec.type}' is not supported: {UNSUPPORTED[spec.type]}")
         return
-    if spec.type not in _WRAPPERS and ":" not in spec.type and not checks.is_known(spec.type):
-        known = checks.known_types()
-        told = f"unknown check type '{cut(spec.type)}'{hint(spec.type, known)}"
-        problems.error(_place(spec, "type"), f"{told} There are {len(known)}, such as {listed(sorted(known)[:6])}")
-        return
     try:
+        if spec.type not in _WRAPPERS and ":" not in spec.type and not checks.is_known(spec.type):
+            known = checks.known_types()
+            told = f"unknown check type '{cut(spec.type)}'{hint(spec.type, known)}"
+            problems.error(_place(spec, "type"), f"{told} There are {len(known)}, such as {listed(sorted(known)[:6])}")
+            return
         make()
     except ConfigurationError as error:
         field = "params" if spec.place("params") else "type"
