@@ -75,8 +75,8 @@ def test_a_parameter_cannot_be_given_under_two_names() -> None:
         ({"max_score": True}, "max_score: found true"),
         ({"pass_threshold": -0.1}, "pass_threshold: found -0.1"),
         ({"min_score": 0.8, "max_score": 0.2}, "nothing could pass"),
-        ({"when": {"tool_caled": "x"}}, "when: tool_caled"),
-        ({"when": {"tool_called_pattern": "("}}, "when: tool_called_pattern"),
+        ({"when": {"tool_caled": "x"}}, "unknown field 'when.tool_caled' (found \"x\"); did you mean 'tool_called'?"),
+        ({"when": {"tool_called_pattern": "("}}, 'when.tool_called_pattern: found "("; expected a regular expression'),
     ],
 )
 def test_bounds_and_conditions_are_checked(kwargs: dict[str, Any], said: str) -> None:

@@ -34,7 +34,7 @@ async def test_directions_and_switch() -> None:
     assert (await both.inspect("ann@example.org", "input") is None) is False
     off = checks.guardrail("pii_leakage", direction="both", enabled=False)
     assert await off.inspect("ann@example.org") is None
-    with pytest.raises(ConfigurationError, match="direction: found 'sideways'"):
+    with pytest.raises(ConfigurationError, match='direction: found "sideways"; expected'):
         checks.guardrail("length", {"max": 5}, direction="sideways")  # pyright: ignore[reportArgumentType]
 
 
@@ -123,7 +123,10 @@ def test_sampling_is_a_hash_and_near_its_share() -> None:
     ("definition", "said"),
     [
         ({"id": "e", "type": "contains", "trigger": "sometimes"}, 'pack eval "e": trigger: found "sometimes"'),
-        ({"id": "e", "type": "contains", "trigger": "every_turn", "parms": {}}, "parms: found {}"),
+        (
+            {"id": "e", "type": "contains", "trigger": "every_turn", "parms": {}},
+            "unknown field 'parms' (found {}); did you mean 'params'?",
+        ),
         ({"id": "e", "type": "contains", "trigger": "every_turn"}, "the parameter 'patterns' is missing"),
         ({"id": "e", "type": "contians", "trigger": "every_turn"}, "did you mean 'contains'"),
     ],

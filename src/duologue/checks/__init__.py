@@ -12,8 +12,8 @@ Importing this package registers nothing; the catalogue is loaded when the first
 from __future__ import annotations
 
 from duologue.checks.base import CatalogueCheck, CheckType, Finding, broken, finding, skipped
-from duologue.checks.create import create
-from duologue.checks.guardrails import Guardrail, Violation, guardrail
+from duologue.checks.create import create, from_spec
+from duologue.checks.guardrails import Guardrail, Violation, guardrail, guardrail_from_spec
 from duologue.checks.pack_evals import PackEval, pack_eval
 from duologue.checks.registry import Alias, CheckInfo, check, is_known, known_types, registered
 from duologue.checks.subject import Subject
@@ -39,7 +39,9 @@ __all__ = [
     "check",
     "create",
     "finding",
+    "from_spec",
     "guardrail",
+    "guardrail_from_spec",
     "is_known",
     "known_types",
     "pack_eval",

@@ -8,11 +8,11 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from duologue.checks.base import CatalogueCheck, CheckType
-from duologue.checks.parameter_errors import refused, shown
+from duologue.checks.parameter_errors import refused, shown, validated
 from duologue.checks.registry import Alias, CheckInfo, find
 from duologue.errors import ConfigurationError
 from duologue.models.resources import Resources
-from duologue.specs.checks import When
+from duologue.specs.checks import CheckSpec, When
 from duologue.vocabulary import Scope
 
 _WRAPPERS = ("assertion", "guardrail")
@@ -35,15 +35,15 @@ def create(
     when: Mapping[str, Any] | When | None = None,
     resources: Resources | None = None,
 ) -> CatalogueCheck:
-    """A check, ready to be given to a run.
+    """A check, ready to be passed to a run.
 
     Args:
         type: a name of the catalogue, one that a package offers, or ``module:function``.
         params: its parameters. ``min_score``, ``max_score`` and ``message`` may stand among them.
-        name: what the report calls it; made of the message or of type and parameters if it is None.
+        name: what reports call it; by default the message, or type and parameters.
         scope: evaluate it for each turn or for the conversation; None for the default of the type.
         min_score, max_score: bounds of a passing score, 0 to 1. With neither it must be 1; a judge must say pass.
-        message: what is to be said when it does not pass.
+        message: what reports say when it does not pass.
         pass_threshold: share of trials that must pass, 0 to 1.
         when: conditions under which it applies; see :class:`duologue.checks.When`.
         resources: judges, classifiers and embedders that it may ask.
@@ -51,27 +51,54 @@ def create(
     Raises:
         ConfigurationError: unknown type; unknown, missing or mistyped parameter; a bound outside 0 to 1.
     """
-    written = dict(params or {})
-    common: dict[str, Any] = {"min_score": min_score, "max_score": max_score, "message": message}
+    written = {
+        "type": type,
+        "params": dict(params or {}),
+        "scope": scope.value if scope else None,
+        "min_score": min_score,
+        "max_score": max_score,
+        "message": message,
+        "pass_threshold": pass_threshold,
+        "when": when,
+    }
+    return from_spec(validated(CheckSpec, written, f"check '{type}'"), name=name, resources=resources)
+
+
+def from_spec(
+    spec: CheckSpec, *, name: str | None = None, scope: Scope | None = None, resources: Resources | None = None
+) -> CatalogueCheck:
+    """The check that a suite file describes; :func:`create` makes its checks here, too.
+
+    Args:
+        spec: as it is written.
+        name: what reports call it; by default the message, or type and parameters.
+        scope: where it is evaluated if the spec does not say; None for the default of the type.
+        resources: judges, classifiers and embedders that it may ask.
+
+    Raises:
+        ConfigurationError: unknown type; unknown, missing or mistyped parameter; a bound outside 0 to 1.
+    """
+    type, params = spec.type, dict(spec.params)
+    common: dict[str, Any] = {key: getattr(spec, key) for key in _COMMON}
     if type in _WRAPPERS:
-        type, written = _unwrapped(type, written, common)
+        type, params = _unwrapped(type, params, common)
     info, alias = find(type)
     label = f"check '{type}'" if type == info.kind else f"check '{type}' ({info.kind})"
-    _take_common(label, info.parameters, written, common)
+    _take_common(label, info.parameters, params, common)
     held = resources or Resources()
-    test = _parameters(label, info, alias, written, held)
-    problems = [*test.problems(held), *_threshold_problems({**common, "pass_threshold": pass_threshold})]
+    test = _parameters(label, info, alias, params, held)
+    problems = [*test.problems(held), *_threshold_problems(common)]
     if problems:
         raise ConfigurationError(f"{label}: {'; '.join(problems)}.")
     return CatalogueCheck(
-        name=name or common["message"] or _made_name(type, written),
+        name=name or common["message"] or _made_name(type, params),
         kind=info.kind,
-        scope=_scope(label, info, alias, scope),
+        scope=_scope(label, info, alias, Scope(spec.scope) if spec.scope else scope),
         written_as=type,
         test=test,
         whole=info.whole or bool(alias and alias.whole),
-        pass_threshold=pass_threshold,
-        when=_conditions(label, when),
+        pass_threshold=spec.pass_threshold,
+        when=spec.when,
         resources=held,
         **common,
     )
@@ -129,7 +156,7 @@ def _parameters(
 
 def _threshold_problems(given: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
-    for key in ("min_score", "max_score", "pass_threshold"):
+    for key in ("min_score", "max_score"):
         value = given[key]
         if value is None:
             continue
@@ -148,16 +175,6 @@ def _scope(label: str, info: CheckInfo, alias: Alias | None, scope: Scope | None
         allowed = " or ".join(item.value for item in info.scopes)
         raise ConfigurationError(f"{label}: cannot be used for a {scope.value}; expected: {allowed}")
     return scope
-
-
-def _conditions(label: str, when: Mapping[str, Any] | When | None) -> When | None:
-    if when is None or isinstance(when, When):
-        return when
-    try:
-        return When.model_validate(dict(when))
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigurationError(f"{label}: when: {told}. Conditions: {', '.join(When.model_fields)}.") from error
 
 
 def _made_name(type: str, params: Mapping[str, Any]) -> str:

@@ -11,21 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from duologue.checks.base import CatalogueCheck
-from duologue.checks.create import create
+from duologue.checks.create import from_spec
+from duologue.checks.parameter_errors import validated
 from duologue.conversation.checking import CheckInput
 from duologue.conversation.state import ScenarioState
-from duologue.errors import CheckError, ConfigurationError
+from duologue.errors import CheckError
 from duologue.journal.events import MessageAdded
 from duologue.journal.notes import GuardrailApplied
 from duologue.messages import assistant_message
 from duologue.models.resources import Resources
 from duologue.models.scope import RunScope
-from duologue.vocabulary import CheckStatus, Scope
+from duologue.specs.checks import CheckSpec, GuardrailSpec
+from duologue.vocabulary import CheckStatus
 
 Direction = Literal["input", "output", "both"]
 
 BLOCKED = "This message was withheld: it breaks a rule of this conversation."
-_DIRECTIONS = ("input", "output", "both")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,15 +148,33 @@ def guardrail(
     Raises:
         ConfigurationError: as ``create`` does, or an unknown direction.
     """
-    if direction not in _DIRECTIONS:
-        raise ConfigurationError(f"guardrail '{type}': direction: found {direction!r}; expected input, output or both")
-    check = create(
-        type, params, scope=Scope.TURN, min_score=min_score, max_score=max_score, message=message, resources=resources
-    )
+    written = {
+        "type": type,
+        "params": dict(params or {}),
+        "direction": direction,
+        "message": message,
+        "enabled": enabled,
+        "fail_on_violation": fail_on_violation,
+    }
+    spec = validated(GuardrailSpec, written, f"guardrail '{type}'")
+    return guardrail_from_spec(spec, min_score=min_score, max_score=max_score, resources=resources)
+
+
+def guardrail_from_spec(
+    spec: GuardrailSpec,
+    *,
+    min_score: float | None = None,
+    max_score: float | None = None,
+    resources: Resources | None = None,
+) -> Guardrail:
+    """The guardrail that a prompt describes. Raises ConfigurationError as :func:`guardrail` does."""
+    bounds = {"min_score": min_score, "max_score": max_score}
+    written = {"type": spec.type, "params": spec.params, "scope": "turn", "message": spec.message, **bounds}
+    check = from_spec(validated(CheckSpec, written, f"guardrail '{spec.type}'"), resources=resources)
     return Guardrail(
         check=check,
-        direction=direction,
+        direction=spec.direction,
         message=check.message or BLOCKED,
-        enabled=enabled,
-        fail_on_violation=fail_on_violation,
+        enabled=spec.enabled,
+        fail_on_violation=spec.fail_on_violation,
     )

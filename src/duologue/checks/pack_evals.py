@@ -9,16 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from duologue.checks.base import CatalogueCheck
-from duologue.checks.create import create
-from duologue.checks.parameter_errors import shown
+from duologue.checks.create import from_spec
+from duologue.checks.parameter_errors import shown, validated
 from duologue.checks.workflow_checks import TRANSITION
 from duologue.conversation.checking import CheckInput, CheckOutcome
-from duologue.errors import ConfigurationError
 from duologue.models.resources import Resources
-from duologue.specs.checks import PackEvalSpec, Threshold
+from duologue.specs.checks import CheckSpec, PackEvalSpec, Threshold
 from duologue.vocabulary import CheckStatus, Scope
 
 _OF_A_TURN = {"every_turn", "sample_turns", "on_workflow_step"}
@@ -86,30 +83,20 @@ def pack_eval(definition: PackEvalSpec | Mapping[str, Any], resources: Resources
     Raises:
         ConfigurationError: an unknown type, trigger, field or parameter.
     """
-    read = definition if isinstance(definition, PackEvalSpec) else _read(definition)
-    threshold = read.threshold or Threshold()
-    check = create(
-        read.type,
-        read.params,
-        name=read.id,
-        scope=Scope.TURN if read.trigger in _OF_A_TURN else Scope.CONVERSATION,
+    if not isinstance(definition, PackEvalSpec):
+        written = {key: value for key, value in definition.items() if key not in _WITHOUT_EFFECT}
+        definition = validated(PackEvalSpec, written, f"pack eval {shown(definition.get('id'))}")
+    threshold = definition.threshold or Threshold()
+    spec = CheckSpec(
+        type=definition.type,
+        params=definition.params,
+        scope="turn" if definition.trigger in _OF_A_TURN else "conversation",
         min_score=threshold.min_score,
         max_score=threshold.max_score,
-        message=read.message,
-        when=read.when,
-        resources=resources,
+        message=definition.message,
+        when=definition.when,
     )
-    return PackEval(definition=read, check=check)
-
-
-def _read(definition: Mapping[str, Any]) -> PackEvalSpec:
-    try:
-        return PackEvalSpec.model_validate({key: definition[key] for key in definition if key not in _WITHOUT_EFFECT})
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: found {shown(item['input'])}; {item['msg']}" for item in error.errors()
-        )
-        raise ConfigurationError(f"pack eval {shown(definition.get('id'))}: {told}") from error
+    return PackEval(definition=definition, check=from_spec(spec, name=definition.id, resources=resources))
 
 
 def sampled(run_id: str, turn: int, percentage: float) -> bool:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from duologue.checks.base import CheckType
 from duologue.errors import ConfigurationError
+from duologue.specs.checks import When
+from duologue.specs.spec import Spec
+
+S = TypeVar("S", bound=Spec)
 
 _SHOWN = 80
+_SHARES = ("min_score", "max_score", "pass_threshold")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -43,6 +48,16 @@ def refused(label: str, model: type[CheckType], given: Mapping[str, Any], error:
     return ConfigurationError(f"{label}: {said}{'' if said.endswith('?') else '.'} Parameters: {allowed(model)}.")
 
 
+def validated(model: type[S], written: Mapping[str, Any], label: str) -> S:
+    """What is written, as a spec. Raises ConfigurationError with everything that is wrong with it."""
+    try:
+        return model.model_validate(dict(written))
+    except ValidationError as error:
+        wrong = [_told_of_field(model, item) for item in error.errors(include_url=False)]
+        said = "; ".join(wrong)
+        raise ConfigurationError(f"{label}: {said}{'' if said.endswith('?') else '.'}") from error
+
+
 def allowed(model: type[CheckType]) -> str:
     """The parameters of a type, required ones first, with their other names."""
     fields = sorted(model.model_fields.items(), key=lambda item: not item[1].is_required())
@@ -68,6 +83,23 @@ def _described(model: type[CheckType], name: str, required: bool) -> str:
     return f"{written(name)} ({'; '.join(words)})" if words else written(name)
 
 
+def _told_of_field(model: type[Spec], item: Any) -> str:
+    path = ".".join(map(str, item["loc"]))
+    if item["type"] == "extra_forbidden":
+        names = {**model.model_fields, **When.model_fields}
+        return f"unknown field '{path}' (found {shown(item['input'])}){nearest(str(item['loc'][-1]), names)}"
+    if item["type"] == "missing":
+        return f"the field '{path}' is missing"
+    return f"{path}: found {shown(item['input'])}; expected {_expected(item)}"
+
+
+def _expected(item: Any) -> str:
+    if item["loc"] and item["loc"][-1] in _SHARES:
+        return "a number between 0 and 1"
+    text = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    return text[:1].lower() + text[1:]
+
+
 def _told(model: type[CheckType], given: Mapping[str, Any], item: Any, missing: list[str]) -> str:
     path = ".".join([written(str(part)) for part in item["loc"]]) or "parameters"
     if item["type"] == "extra_forbidden":
@@ -78,7 +110,6 @@ def _told(model: type[CheckType], given: Mapping[str, Any], item: Any, missing: 
         return f"unknown parameter '{path}' (found {shown(item['input'])}){hint}"
     if item["type"] == "missing":
         return f"the parameter '{path}' is missing"
-    text = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     where = f"parameter '{path}'" if item["loc"] else "parameters"
     value = item["input"] if item["loc"] else dict(given)
-    return f"{where}: found {shown(value)}; expected: {text[:1].lower() + text[1:]}"
+    return f"{where}: found {shown(value)}; expected: {_expected(item)}"

@@ -102,32 +102,14 @@ def made_check(spec: CheckSpec, scope: Scope, resources: Any = None) -> Any:
     """
     from duologue import checks
 
-    return checks.create(
-        spec.type,
-        spec.params,
-        scope=Scope(spec.scope) if spec.scope else scope,
-        min_score=spec.min_score,
-        max_score=spec.max_score,
-        message=spec.message,
-        pass_threshold=spec.pass_threshold,
-        when=spec.when,
-        resources=resources,
-    )
+    return checks.from_spec(spec, scope=scope, resources=resources)
 
 
 def made_guardrail(spec: GuardrailSpec, resources: Any = None) -> Any:
     """The guardrail itself. Raises ConfigurationError if it cannot be made."""
     from duologue import checks
 
-    return checks.guardrail(
-        spec.type,
-        spec.params,
-        direction=spec.direction,
-        message=spec.message,
-        enabled=spec.enabled,
-        fail_on_violation=spec.fail_on_violation,
-        resources=resources,
-    )
+    return checks.guardrail_from_spec(spec, resources=resources)
 
 
 def made_eval(spec: PackEvalSpec, resources: Any = None) -> Any:
