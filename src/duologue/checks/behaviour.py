@@ -24,16 +24,16 @@ GUARDRAIL = "guardrail"
 
 @check("guardrail_triggered", family="Behaviour")
 class GuardrailTriggered(CheckType):
-    """A guardrail spoke, or did not. One that never ran did not speak."""
+    """A guardrail was triggered, or was not. A guardrail that never ran was not triggered."""
 
     renamed: ClassVar = {"validator_type": "validator", "guardrail": "validator"}
 
     validator: str
-    """The type of the guardrail."""
+    """Check type of the guardrail, such as ``banned_words``."""
     should_trigger: bool = True
-    """False: it must not speak."""
+    """Set to false to require that the guardrail was not triggered."""
     direction: Literal["input", "output", "both"] | None = None
-    """Only what it said of this; of both if it is left out."""
+    """Side of the conversation: ``input`` for the user's messages, ``output`` for the agent's. Default: both."""
 
     def problems(self, resources: Resources) -> list[str]:
         if ":" in self.validator or is_known(self.validator):
@@ -56,14 +56,14 @@ class GuardrailTriggered(CheckType):
 
 @check("invariant_fields_preserved", family="Behaviour")
 class InvariantFieldsPreserved(CheckType):
-    """Every call of a tool has the same values in these arguments as the first one."""
+    """Every call of a tool has the same values in these arguments as the first call."""
 
     renamed: ClassVar = {"tool_name": "tool", "fields": "fields_"}
 
     tool: str = Field(min_length=1)
-    """The tool."""
+    """Tool name."""
     fields_: Texts
-    """Names of arguments."""
+    """Argument names."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         calls = named(subject.calls, self.tool)
@@ -83,16 +83,16 @@ class InvariantFieldsPreserved(CheckType):
 
 @check("outcome_equivalent", family="Behaviour")
 class OutcomeEquivalent(CheckType):
-    """The outcome is the expected one: the tools that were called, the last state, or the very words."""
+    """The outcome is the expected one: the tools called, the final workflow state, or the exact words of the answer."""
 
     metric: Literal["tool_calls", "final_state", "content_hash"]
-    """What is compared."""
+    """What to compare."""
     expected_tools: list[str] | None = None
-    """For ``tool_calls``: the tools, each as often as it must be called, in any order."""
+    """For ``tool_calls``: tool names in any order, each as often as it must be called."""
     expected_state: str | None = None
-    """For ``final_state``."""
+    """For ``final_state``: name of the state."""
     expected_hash: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
-    """For ``content_hash``: SHA-256 of the answer, white space at its ends removed, in hexadecimal digits."""
+    """For ``content_hash``: SHA-256 of the answer without surrounding whitespace, as 64 hexadecimal digits."""
 
     @model_validator(mode="after")
     def _has_its_expectation(self) -> Self:
@@ -119,14 +119,14 @@ class OutcomeEquivalent(CheckType):
 
 @check("directional", family="Behaviour")
 class Directional(CheckType):
-    """Compared with a baseline, the run did the same: the same calls, the same outcome, or much the same words."""
+    """The run did the same as a baseline: the same calls, the same outcome, or similar words."""
 
     check: Literal["same_tool_calls", "same_outcome", "similar_content"]
-    """What is compared."""
+    """What to compare."""
     baseline: Annotated[dict[str, Any], Field(min_length=1)]
-    """What was recorded before: ``tool_calls`` (names in order), ``state``, ``content``."""
+    """Recorded baseline: ``tool_calls`` (tool names in order), ``state`` or ``content``."""
     min_similarity: float = Field(default=0.8, ge=0, le=1)
-    """For ``similar_content``: share of words that both texts have, of all words of both."""
+    """For ``similar_content``: minimum share of the words of both texts that occur in both, 0 to 1."""
 
     @model_validator(mode="after")
     def _has_its_baseline(self) -> Self:

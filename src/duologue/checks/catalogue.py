@@ -30,11 +30,12 @@ _HEAD = """\
 
 <!-- Made from the code by `python -m duologue.checks.catalogue`; do not edit. -->
 
-Every type of check, with its parameters and its other names. [The guide](../guides/checks.md) says how to use them.
-Where nothing else is said, a type can be used for a turn and for the whole conversation, and upper and lower case are
-the same.
+Every type of check, with its parameters and other names. [The guide](../guides/checks.md) shows how to use them.
+Unless stated otherwise, a type can check single turns or the whole conversation, and letter case is ignored.
 
-Every check also takes `min_score`, `max_score` and `message`, beside its parameters or among them, and `when`:
+Every check also takes `min_score` and `max_score`, the bounds of a passing score from 0 to 1, and `message`, which
+reports show if it does not pass; next to its parameters or among them. With `when` it only applies if all of these
+conditions hold, and is skipped otherwise:
 
 """
 _HEADINGS = (
@@ -56,7 +57,7 @@ _HEADINGS = (
 _JUDGE = """\
 ## Parameters of a judge
 
-Every type that a model decides takes these.
+All types that a model decides take these.
 """
 
 
@@ -99,7 +100,7 @@ def _entry(info: CheckInfo) -> str:
     if info.aliases:
         lines.append(f"\nAlso: {', '.join(map(_alias, info.aliases))}.")
     if info.whole:
-        lines.append("\nLooks at the conversation so far, also where it is evaluated for each turn.")
+        lines.append("\nLooks at the conversation so far, even if it is evaluated for each turn.")
     is_judged = issubclass(info.parameters, Judged)
     shared = set(Judged.model_fields) if is_judged else set[str]()
     own = [name for name in info.parameters.model_fields if name not in shared]

@@ -25,15 +25,15 @@ class _Classified(CheckType):
     """What the classifier is for."""
 
     expected_label: str = Field(min_length=1)
-    """The label that it must give; its probability is the score, and it must be the most probable one."""
+    """Label that must be the most probable one, such as ``positive``. Its probability is the score."""
     classifier_id: str | None = None
-    """Which of several classifiers for the task."""
+    """ID of the classifier, if several are configured for the task."""
     model: str | None = None
-    """Another name for ``classifier_id``, as other systems write it."""
+    """Alternative to ``classifier_id``, for suites from other systems."""
     message_role: Literal["user", "assistant"] = "assistant"
-    """Whose message."""
+    """Whose messages to look at."""
     message_index: int = -1
-    """Which of these messages; -1 is the last."""
+    """Which of these messages, counted from 0; -1 is the last."""
 
     async def look(self, subject: Subject, resources: Resources) -> Finding:
         classifier = resources.classifier(self.task, self.classifier_id or self.model)
@@ -85,21 +85,21 @@ class _ClassifiedMedia(_Classified):
 
 @check("text_sentiment", family="Classified")
 class TextSentiment(_Classified):
-    """A classifier finds the expected mood in a message."""
+    """A classifier finds the expected sentiment in a message."""
 
     task: ClassVar = "text_sentiment"
 
 
 @check("text_toxicity", family="Classified")
 class TextToxicity(_Classified):
-    """A classifier gives a message the expected label of toxicity."""
+    """A classifier gives a message the expected toxicity label."""
 
     task: ClassVar = "text_toxicity"
 
 
 @check("audio_emotion", family="Classified")
 class AudioEmotion(_ClassifiedMedia):
-    """A classifier hears the expected emotion in a sound."""
+    """A classifier recognises the expected emotion in an audio clip."""
 
     task: ClassVar = "audio_emotion"
     media: ClassVar = "audio"
@@ -107,7 +107,7 @@ class AudioEmotion(_ClassifiedMedia):
 
 @check("image_moderation", family="Classified")
 class ImageModeration(_ClassifiedMedia):
-    """A classifier gives a picture the expected label."""
+    """A classifier gives an image the expected moderation label."""
 
     task: ClassVar = "image_moderation"
     media: ClassVar = "image"

@@ -1,4 +1,4 @@
-"""Which agents and skills the agent called upon. Both show as tool calls."""
+"""Which other agents and skills the agent used. Both appear as tool calls."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ACTIVATE = "skill__activate"
 
 @check("agent_invoked", family="Agents and skills")
 class AgentInvoked(CheckType):
-    """Every one of these agents was called upon. The score is the share that was."""
+    """The agent delegated to every one of these agents. The score is the share it delegated to."""
 
     renamed: ClassVar = {"agent_names": "agents"}
 
     agents: Texts
-    """Names of agents, as the tools that call them are named."""
+    """Agent names: the names of the tools that call them."""
     min_calls: int = Field(default=1, ge=1)
-    """How often each must be called upon."""
+    """Minimum number of calls of each agent."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         return ToolsCalled(tools=self.agents, min_calls=self.min_calls).look(subject, resources)
@@ -35,12 +35,12 @@ class AgentInvoked(CheckType):
 
 @check("agent_not_invoked", family="Agents and skills")
 class AgentNotInvoked(CheckType):
-    """None of these agents was called upon."""
+    """The agent delegated to none of these agents."""
 
     renamed: ClassVar = {"agent_names": "agents"}
 
     agents: Texts
-    """Names of agents."""
+    """Agent names."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         return ToolsNotCalled(tools=self.agents).look(subject, resources)
@@ -48,14 +48,14 @@ class AgentNotInvoked(CheckType):
 
 @check("agent_response_contains", family="Agents and skills")
 class AgentResponseContains(CheckType):
-    """Some answer of the agent that was called upon contains a text."""
+    """At least one answer of an agent that was delegated to contains this text."""
 
     renamed: ClassVar = {"agent_name": "agent"}
 
     agent: str = Field(min_length=1)
-    """The agent."""
+    """Agent name."""
     contains: str = Field(min_length=1)
-    """The text; upper and lower case are told apart."""
+    """Text to look for. Case matters."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         calls = named(subject.calls, self.agent)
@@ -73,9 +73,9 @@ class SkillActivated(CheckType):
     renamed: ClassVar = {"skills": "skill_names"}
 
     skill_names: Texts
-    """Names of skills."""
+    """Skill names."""
     min_calls: int = Field(default=1, ge=1)
-    """How often each must be activated."""
+    """Minimum number of activations of each skill."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         activated = activations(subject)
@@ -92,7 +92,7 @@ class SkillNotActivated(CheckType):
     renamed: ClassVar = {"skills": "skill_names"}
 
     skill_names: Texts
-    """Names of skills."""
+    """Skill names."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         activated = activations(subject)
@@ -104,10 +104,10 @@ class SkillNotActivated(CheckType):
 
 @check("skill_activation_order", family="Agents and skills")
 class SkillActivationOrder(CheckType):
-    """These skills were activated in this order; others in between are allowed. The score is the share that matched."""
+    """The skills were activated in this order, others in between allowed. The score is the share reached."""
 
     sequence: Texts
-    """Names of skills."""
+    """Skill names."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         activated = activations(subject)

@@ -53,7 +53,7 @@ Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 
 class _External(CheckType):
     criteria: str = ""
-    """What is to be judged, passed on as it is."""
+    """Criteria, passed on unchanged."""
     timeout: Seconds = 30.0
     """Time limit: seconds, or a duration such as ``30s`` or ``1m30s``."""
 
@@ -88,20 +88,20 @@ class _External(CheckType):
 
 @check("rest_eval", aliases=[session("rest_eval_session")], family="External")
 class RestEval(_External):
-    """An HTTP endpoint decides."""
+    """An HTTP endpoint decides. It gets JSON and answers ``{"score": 0 to 1, "passed": …, "reasoning": …}``."""
 
     url: str = Field(pattern=_URL)
-    """Where it is."""
+    """URL of the endpoint."""
     method: Literal["POST", "PUT"] = "POST"
-    """How it is asked."""
+    """HTTP method."""
     headers: dict[str, str] = Field(default={})
     """Request headers. ``${NAME}`` and ``${NAME:-default}`` stand for environment variables."""
     include_messages: bool = False
-    """Send the messages in question as well as the answer."""
+    """Whether to send the messages as well as the answer."""
     include_tool_calls: bool = False
-    """Send the tool calls in question."""
+    """Whether to send the tool calls."""
     extra: dict[str, Json] = Field(default={})
-    """More fields to send."""
+    """Additional fields of the request body."""
 
     @property
     def address(self) -> str:
@@ -124,12 +124,12 @@ class RestEval(_External):
 
 @check("a2a_eval", aliases=[session("a2a_eval_session")], family="External")
 class A2aEval(_External):
-    """An agent that speaks A2A decides."""
+    """An agent that speaks the A2A protocol decides. It answers ``{"score": 0 to 1, "passed": …, "reasoning": …}``."""
 
     renamed: ClassVar = {"url": "agent_url"}
 
     agent_url: str = Field(pattern=_URL)
-    """Where it takes messages."""
+    """URL to which messages are sent."""
     auth_token: str | None = None
     """Bearer token. ``${NAME}`` stands for an environment variable."""
 
@@ -220,20 +220,21 @@ def _items(value: JsonValue) -> list[JsonValue]:
 
 @check("exec", aliases=["exec_eval"], family="External")
 class Exec(CheckType):
-    """A program decides: it reads JSON and writes ``{"score": 0 to 1, "passed": …, "detail": …}``.
+    """A program decides. It reads JSON and writes ``{"score": 0 to 1, "passed": …, "detail": …}``.
 
-    It is given ``{type, params, content, context}`` on its standard input. No shell is involved. A program that fails
-    or writes something else is an error.
+    Its standard input is ``{type, params, content, context}``. No shell is involved. A program that fails or writes
+    something else is an error.
     """
 
     command: Annotated[list[str], Field(min_length=1)]
-    """The program and its arguments."""
+    """Program and arguments, such as ``["python", "judge.py"]``."""
     params: dict[str, Json] = Field(default={})
-    """Passed on as they are."""
+    """Parameters, passed on unchanged."""
     env: dict[str, str] = Field(default={})
-    """Environment variables to add."""
+    """Additional environment variables."""
     timeout: Seconds = 30.0
-    """Seconds, or a text such as ``30s``; then the program and all that it started are killed."""
+    """Time limit: seconds, or a duration such as ``30s``. After it, the program and everything it started are
+    killed."""
 
     renamed: ClassVar = {"timeout_seconds": "timeout"}
 
@@ -255,18 +256,18 @@ class Exec(CheckType):
 
 @check("tool_exec", family="External")
 class ToolExec(CheckType):
-    """A tool, called by the check itself, answers as expected. Skipped where no tools can be called."""
+    """A tool, called by the check itself, returns the expected result. Skipped where the check cannot call tools."""
 
     tool: str = Field(min_length=1)
-    """The tool."""
+    """Tool name."""
     args: dict[str, Json] = Field(default={})
-    """Its arguments."""
+    """Arguments of the call."""
     timeout: Seconds = 120.0
-    """Seconds, or a text such as ``30s``."""
+    """Time limit: seconds, or a duration such as ``30s``."""
     success_pattern: Pattern | None = None
-    """A regular expression that its answer matches."""
+    """Regular expression that the result must match."""
     failure_pattern: Pattern | None = None
-    """A regular expression that its answer does not match."""
+    """Regular expression that the result must not match."""
 
     renamed: ClassVar = {"timeout_seconds": "timeout", "tool_name": "tool"}
 

@@ -28,9 +28,9 @@ _MOST_FAULTS = 10
 
 class _Json(CheckType):
     allow_wrapped: bool = False
-    """Read the first fenced code block of JSON or of no language, where there is one."""
+    """Read the first fenced code block, if there is one that is marked as JSON or not marked at all."""
     extract_json: bool = False
-    """Read the longest JSON object or array in the text, where the text as a whole is none."""
+    """If the text as a whole is not JSON, read the longest JSON object or array in it."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         answer = subject.answer
@@ -46,7 +46,7 @@ class _Json(CheckType):
 
 @check("json_valid", aliases=["is_valid_json", "valid_json"], family="JSON")
 class JsonValid(_Json):
-    """The answer is JSON."""
+    """The answer is valid JSON."""
 
     def _read(self, value: JsonValue, ids: list[str]) -> Finding:
         return finding(True, f"JSON: {kind_of_json(value)}", ids, kind=kind_of_json(value))
@@ -54,14 +54,15 @@ class JsonValid(_Json):
 
 @check("json_schema", family="JSON")
 class JsonSchema(_Json):
-    """The answer is JSON that follows a JSON Schema. Every fault is reported."""
+    """The answer is JSON that conforms to a JSON Schema. Every violation is reported."""
 
     renamed: ClassVar = {"schema": "schema_"}
 
     schema_: dict[str, Any] | None = None
-    """The schema; draft 2020-12 unless its ``$schema`` says otherwise. It cannot refer to other files."""
+    """JSON Schema, draft 2020-12 unless ``$schema`` says otherwise. It cannot refer to other files."""
     schema_file: str | None = None
-    """A file with the schema, in place of it; read when the check is built. In a suite, relative to the suite file."""
+    """Path of a file with the schema, instead of ``schema``; relative to the suite file. Read when the check is
+    created."""
 
     @model_validator(mode="after")
     def _schema_is_one(self, info: ValidationInfo) -> JsonSchema:
@@ -92,24 +93,24 @@ def _check_expression(expression: str) -> str:
 
 @check("json_path", family="JSON")
 class JsonPath(_Json):
-    """A JMESPath expression finds the right value in the answer."""
+    """A JMESPath expression, applied to the answer, gives the expected value."""
 
     renamed: ClassVar = {"jmespath_expression": "expression"}
 
     expression: Annotated[str, AfterValidator(_check_expression)]
-    """JMESPath, such as ``items[0].price`` or ``length(items)``."""
+    """JMESPath expression, such as ``items[0].price`` or ``length(items)``."""
     expected: Json = None
-    """What it must find: equal in depth, 5 equals 5.0."""
+    """Expected value, compared deeply. 5 equals 5.0."""
     contains: list[Json] | None = Field(default=None, min_length=1)
-    """It must find an array that holds all of these, or a text that has them as parts."""
+    """Values that the result, an array, must contain; or substrings that the result, a text, must contain."""
     min: float | None = None
-    """It must find a number of at least this."""
+    """Minimum of the result, which must be a number."""
     max: float | None = None
-    """It must find a number of at most this."""
+    """Maximum of the result, which must be a number."""
     min_results: int | None = Field(default=None, ge=0)
-    """It must find an array with at least so many items."""
+    """Minimum number of items in the result, which must be an array."""
     max_results: int | None = Field(default=None, ge=0)
-    """It must find an array with at most so many items."""
+    """Maximum number of items in the result, which must be an array."""
 
     def _read(self, value: JsonValue, ids: list[str]) -> Finding:
         try:
@@ -195,14 +196,14 @@ _FENCE = "`"
 
 @check("commit", family="JSON")
 class Commit(CheckType):
-    """The answer holds a commitment: a JSON object, or one under the key ``commit``, with all the fields."""
+    """The answer contains a commitment, a JSON object (or one under the key ``commit``) with all of these fields."""
 
     renamed: ClassVar = {"fields": "commit_fields"}
 
     commit_fields: list[str] = Field(default=[])
-    """The fields that it must have."""
+    """Names of the fields that the commitment must have."""
     must_end_with_commit: bool = True
-    """Nothing may follow it."""
+    """Whether the commitment must be the end of the answer."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         answer = subject.answer

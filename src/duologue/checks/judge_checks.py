@@ -39,22 +39,23 @@ from duologue.transcripts.rendering import transcript_of as rendered
 
 
 class Judged(CheckType):
-    """What all checks with a judge have in common."""
+    """Parameters that all checks with a judge take."""
 
     model: str | None = None
-    """The model that judges, such as ``openai/gpt-5-mini``; the judge of the suite or the default model otherwise."""
+    """Model that judges, such as ``openai/gpt-5-mini``. Default: the suite's default judge, or else the default
+    model."""
     judge: str | None = None
-    """The name of a judge that the suite has set up, in place of ``model``."""
+    """Name of one of the suite's judges, instead of ``model``."""
     prompt: str | None = None
-    """The name of an instruction that the suite has set up, in place of the built-in one."""
+    """Name of one of the suite's prompts, used instead of the built-in instruction."""
     system_prompt: str | None = None
-    """Rules for the judge, in place of the built-in ones."""
+    """System prompt for the judge, instead of the built-in rules."""
     temperature: float | None = Field(default=None, ge=0)
-    """Of the judge; left to the model's configuration if it is left out."""
+    """Sampling temperature of the judge. Default: that of the model's configuration."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """Of the judge's answer."""
+    """Maximum length of the judge's answer, in tokens."""
     expected: Literal["pass", "fail"] = "pass"
-    """What the judge is expected to say; with ``fail`` the check passes when the judge does not pass the agent."""
+    """Expected decision of the judge. With ``fail``, the check passes when the judge fails the agent."""
 
     async def look(self, subject: Subject, resources: Resources) -> Finding:
         task = self.task(subject)
@@ -109,9 +110,9 @@ class Judged(CheckType):
 
 class _Criteria(Judged):
     criteria: str = ""
-    """What must be true."""
+    """What must be true, such as ``The agent offers a refund.``"""
     rubric: str = ""
-    """How the score is given."""
+    """How to score, such as ``1.0 for a full refund, 0.5 for a voucher.``"""
 
     @model_validator(mode="after")
     def _has_something_to_judge(self) -> Self:
@@ -122,10 +123,10 @@ class _Criteria(Judged):
 
 @check("llm_judge", family="Judged by a model")
 class LlmJudge(_Criteria):
-    """A judge finds the criteria met by the agent's answer."""
+    """A judge decides that the agent's answer meets the criteria."""
 
     conversation_aware: bool = False
-    """Show the judge the conversation before the turn as well."""
+    """Whether the judge also sees the conversation before the turn."""
 
     def task(self, subject: Subject) -> JudgeTask:
         records = so_far(subject) if self.conversation_aware else subject.records
@@ -141,7 +142,7 @@ class LlmJudge(_Criteria):
 
 @check("llm_judge_session", aliases=[session("llm_judge_conversation")], family="Judged by a model", whole=True)
 class LlmJudgeSession(_Criteria):
-    """A judge finds the criteria met by the conversation as a whole, tool calls and their results included."""
+    """A judge decides that the conversation as a whole, including tool calls and results, meets the criteria."""
 
     def task(self, subject: Subject) -> JudgeTask:
         return JudgeTask(
@@ -151,10 +152,10 @@ class LlmJudgeSession(_Criteria):
 
 @check("llm_judge_tool_calls", family="Judged by a model")
 class LlmJudgeToolCalls(_Criteria):
-    """A judge finds the criteria met by the tool calls. Skipped where none was made."""
+    """A judge decides that the tool calls meet the criteria. Skipped if no tool was called."""
 
     tools: list[str] | None = Field(default=None, min_length=1)
-    """Only these tools; all if it is left out."""
+    """Names of the tools whose calls are judged. Default: all tools."""
 
     def task(self, subject: Subject) -> JudgeTask | Finding:
         calls = [call for call in subject.calls if self.tools is None or call.name in self.tools]

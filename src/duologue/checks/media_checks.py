@@ -59,7 +59,8 @@ class _Media(CheckType):
 
 class _Format(_Media):
     formats: Texts
-    """Formats such as ``png``, ``mp3``; ``audio/mpeg`` is ``mp3``, ``jpg`` is ``jpeg``."""
+    """Formats, such as ``png`` or ``mp3``. MIME types and other names of a format work, too: ``jpg`` is ``jpeg``,
+    ``audio/mpeg`` is ``mp3``."""
 
     def _wrong(self, part: Part) -> tuple[list[str], bool]:
         form = form_of(kind_of(part))
@@ -69,31 +70,31 @@ class _Format(_Media):
 
 @check("image_format", family="Media")
 class ImageFormat(_Format):
-    """Every picture of the agent has one of these formats."""
+    """Every image that the agent sent has one of these formats."""
 
     media: ClassVar = "image"
 
 
 @check("audio_format", family="Media")
 class AudioFormat(_Format):
-    """Every sound of the agent has one of these formats."""
+    """Every audio clip that the agent sent has one of these formats."""
 
     media: ClassVar = "audio"
 
 
 class _Size(_Media):
     width: Pixels | None = None
-    """Exactly so many pixels."""
+    """Exact width, in pixels."""
     height: Pixels | None = None
-    """Exactly so many pixels."""
+    """Exact height, in pixels."""
     min_width: Pixels | None = None
-    """At least."""
+    """Minimum width, in pixels."""
     max_width: Pixels | None = None
-    """At most."""
+    """Maximum width, in pixels."""
     min_height: Pixels | None = None
-    """At least."""
+    """Minimum height, in pixels."""
     max_height: Pixels | None = None
-    """At most."""
+    """Maximum height, in pixels."""
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
@@ -115,19 +116,19 @@ class _Size(_Media):
 
 @check("image_dimensions", family="Media")
 class ImageDimensions(_Size):
-    """Every picture of the agent has a size within these limits, in pixels."""
+    """The size of every image that the agent sent is within these limits."""
 
     media: ClassVar = "image"
 
 
 @check("video_resolution", family="Media")
 class VideoResolution(_Size):
-    """Every film of the agent has a resolution within these limits, in pixels, or one with a name."""
+    """The resolution of every video that the agent sent is within these limits, or one of the named ones."""
 
     media: ClassVar = "video"
 
     presets: Annotated[list[Preset], Field(min_length=1)] | None = None
-    """Names such as ``720p`` and ``4k``: one of them must be its height."""
+    """Named resolutions, such as ``720p`` or ``4k``. The height must be that of one of them."""
 
     def _more(self, facts: Facts) -> list[str]:
         if not self.presets or facts.height in {_HEIGHTS[name] for name in self.presets}:
@@ -137,9 +138,9 @@ class VideoResolution(_Size):
 
 class _Length(_Media):
     min_seconds: Seconds | None = None
-    """At least."""
+    """Minimum duration, in seconds."""
     max_seconds: Seconds | None = None
-    """At most."""
+    """Maximum duration, in seconds."""
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
@@ -156,14 +157,14 @@ class _Length(_Media):
 
 @check("audio_duration", family="Media")
 class AudioDuration(_Length):
-    """Every sound of the agent is as long as this, in seconds."""
+    """The duration of every audio clip that the agent sent is within these limits."""
 
     media: ClassVar = "audio"
 
 
 @check("video_duration", family="Media")
 class VideoDuration(_Length):
-    """Every film of the agent is as long as this, in seconds."""
+    """The duration of every video that the agent sent is within these limits."""
 
     media: ClassVar = "video"
 

@@ -18,9 +18,9 @@ class _Contexts(FixedCriteria):
     renamed: ClassVar = {"context": "contexts"}
 
     contexts: OneOrMore | None = None
-    """The documents that were retrieved; what tools answered, if neither this nor ``context_field`` is given."""
+    """Retrieved documents. Default: the results of the agent's tool calls."""
     context_field: str | None = None
-    """The entry of the scenario's metadata that holds them, in place of ``contexts``."""
+    """Name of the entry in the scenario's metadata that holds the documents, instead of ``contexts``."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -54,7 +54,7 @@ class _Contexts(FixedCriteria):
 
 class _Question(_Contexts):
     question: str | None = None
-    """What was asked; the user's last message if it is left out."""
+    """The question. Default: the user's last message."""
 
     def more(self, subject: Subject) -> dict[str, str]:
         return {"question": self.question or subject.last_user_text()}
@@ -62,7 +62,7 @@ class _Question(_Contexts):
 
 @check("faithfulness", family="Answers from documents")
 class Faithfulness(_Contexts):
-    """Every statement of the answer follows from the documents."""
+    """A judge decides that every statement of the answer follows from the documents. The score is that share."""
 
     question_for_judge: ClassVar = (
         "Every factual statement of the answer follows from the documents. The score is the share that does."
@@ -71,7 +71,7 @@ class Faithfulness(_Contexts):
 
 @check("hallucination", family="Answers from documents")
 class Hallucination(_Contexts):
-    """Nothing in the answer contradicts the documents or is made up. A high score is good."""
+    """A judge decides that the answer neither contradicts the documents nor makes anything up. A high score is good."""
 
     question_for_judge: ClassVar = (
         "The answer contains nothing that contradicts the documents and no fact that is in none of them. The score is "
@@ -81,13 +81,13 @@ class Hallucination(_Contexts):
 
 @check("answer_relevancy", family="Answers from documents")
 class AnswerRelevancy(FixedCriteria):
-    """The answer addresses the question."""
+    """A judge decides that the answer addresses the question."""
 
     question_for_judge: ClassVar = (
         "The answer addresses the question, in full and without digression. Whether it is right does not matter here."
     )
     question: str | None = None
-    """What was asked; the user's last message if it is left out."""
+    """The question. Default: the user's last message."""
 
     def sections(self, subject: Subject) -> dict[str, str] | Finding:
         return {"question": self.question or subject.last_user_text()}
@@ -95,7 +95,7 @@ class AnswerRelevancy(FixedCriteria):
 
 @check("contextual_precision", family="Answers from documents")
 class ContextualPrecision(_Question):
-    """The documents that matter for the question stand before those that do not."""
+    """A judge decides that relevant documents are ranked before irrelevant ones."""
 
     question_for_judge: ClassVar = (
         "The documents that help to answer the question are ranked before those that do not. The score is the share of "
@@ -105,21 +105,21 @@ class ContextualPrecision(_Question):
 
 @check("contextual_relevancy", family="Answers from documents")
 class ContextualRelevancy(_Question):
-    """The documents are about the question."""
+    """A judge decides that the documents are relevant to the question. The score is the share that is."""
 
     question_for_judge: ClassVar = "The documents matter for the question. The score is the share of them that does."
 
 
 @check("contextual_recall", family="Answers from documents")
 class ContextualRecall(_Contexts):
-    """The documents hold everything that the right answer needs."""
+    """A judge decides that the documents contain everything the reference answer needs."""
 
     renamed: ClassVar = {"context": "contexts", "expected_output": "reference"}
     question_for_judge: ClassVar = (
         "Every statement of the reference answer can be found in the documents. The score is the share that can."
     )
     reference: str = Field(min_length=1)
-    """The right answer."""
+    """Reference answer."""
 
     def more(self, subject: Subject) -> dict[str, str]:
         return {"reference_answer": self.reference}

@@ -22,7 +22,7 @@ NO_EMBEDDER = (
 
 class _Similarity(CheckType):
     min_similarity: float = Field(ge=-1, le=1)
-    """Cosine of the angle between the meanings: 1 for the same; for the packaged model 0.5 is a paraphrase."""
+    """Minimum cosine similarity, -1 to 1. With the packaged model, paraphrases reach about 0.5."""
 
     async def look(self, subject: Subject, resources: Resources) -> Finding:
         embedder = resources.any_embedder()
@@ -40,10 +40,10 @@ class _Similarity(CheckType):
 
 @check("semantic_similarity", aliases=["similar_to"], family="Similarity")
 class SemanticSimilarity(_Similarity):
-    """The answer means much the same as one of these texts. The nearest one counts."""
+    """The answer is close in meaning to one of these texts. The closest one counts."""
 
     references: Texts
-    """The texts."""
+    """Texts to compare with."""
 
     async def _similarity(self, answer: str, embedder: Embedder) -> tuple[float, str]:
         first, *others = await embedder.embed([answer, *self.references])
@@ -53,12 +53,12 @@ class SemanticSimilarity(_Similarity):
 
 @check("cosine_similarity", family="Similarity")
 class CosineSimilarity(_Similarity):
-    """The answer's meaning is near a vector. The vector must come from the same embedder."""
+    """The embedding of the answer is close to a given vector."""
 
     renamed: ClassVar = {"reference_vector": "reference"}
 
     reference: list[float] = Field(min_length=1)
-    """The vector."""
+    """Vector to compare with. It must come from the same embedder."""
 
     async def _similarity(self, answer: str, embedder: Embedder) -> tuple[float, str]:
         (vector,) = await embedder.embed([answer])

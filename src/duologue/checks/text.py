@@ -41,11 +41,11 @@ class _Patterns(CheckType):
     renamed: ClassVar = {"words": "patterns"}
 
     patterns: Texts
-    """The texts."""
+    """Texts to look for, such as ``["refund", "14 days"]``."""
     case_sensitive: bool = False
-    """Tell upper from lower case."""
+    """Whether upper and lower case are distinguished."""
     match_mode: MatchMode = "substring"
-    """``word_boundary``: only where the text does not begin or end inside a word."""
+    """``substring`` matches anywhere; ``word_boundary`` only where the match does not begin or end inside a word."""
 
     def _in(self, said: Said) -> list[tuple[str, int, int]]:
         return occurrences(
@@ -55,7 +55,7 @@ class _Patterns(CheckType):
 
 @check("contains", aliases=["content_includes"], family="Text")
 class Contains(_Patterns):
-    """Every one of these texts is in the answer. The score is the share that is."""
+    """The answer contains every one of these texts. The score is the share it contains."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         where = {pattern: item for item in subject.positive for pattern, _, _ in self._in(item)}
@@ -72,7 +72,7 @@ class Contains(_Patterns):
 
 @check("contains_any", aliases=["content_includes_any"], family="Text")
 class ContainsAny(_Patterns):
-    """At least one of these texts is in the answer."""
+    """The answer contains at least one of these texts."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         for item in subject.positive:
@@ -94,7 +94,7 @@ class ContainsAny(_Patterns):
     family="Text",
 )
 class ContentExcludes(_Patterns):
-    """None of these texts is in anything that the agent says. Every place is reported, with what stands around it."""
+    """The agent says none of these texts in any message. Every occurrence is reported with its surroundings."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         violations = [
@@ -116,12 +116,13 @@ class ContentExcludes(_Patterns):
 
 @check("regex", aliases=["content_matches"], family="Text")
 class Regex(CheckType):
-    """The answer matches a regular expression, or nothing that the agent says does."""
+    """The answer matches a regular expression; with ``expect_match: false``, nothing the agent says matches it."""
 
     pattern: Pattern
-    """The expression, searched anywhere in the text. ``(?i)`` at its beginning ignores case."""
+    """Regular expression, searched anywhere in the text, such as ``(?i)order #\\d+``. A leading ``(?i)`` ignores
+    case."""
     expect_match: bool = True
-    """False: it must match nothing."""
+    """Set to false to require that nothing matches."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         for item in subject.positive if self.expect_match else subject.said:
@@ -135,12 +136,12 @@ class Regex(CheckType):
 
 @check("min_length", family="Text")
 class MinLength(CheckType):
-    """The answer has at least so many characters. The score is the share of them that it has."""
+    """The answer has a minimum number of characters. The score is its length as a share of the minimum."""
 
     renamed: ClassVar = {"min_characters": "min", "min_chars": "min"}
 
     min: int = Field(ge=1)
-    """Characters."""
+    """Minimum length, in characters."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         shortest = min(subject.answers, key=lambda item: len(item.text))
@@ -151,14 +152,14 @@ class MinLength(CheckType):
 
 @check("max_length", aliases=["length"], family="Text")
 class MaxLength(CheckType):
-    """The answer has at most so many characters or tokens. The score is the limit as a share of the length."""
+    """The answer is within a number of characters or tokens. Above it, the score is the limit divided by its length."""
 
     renamed: ClassVar = {"max_characters": "max", "max_chars": "max"}
 
     max: int | None = Field(default=None, ge=1)
-    """Characters."""
+    """Maximum length, in characters."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """Tokens, estimated from the bytes of the text."""
+    """Maximum length, in tokens. Tokens are estimated from the text, not counted by the model's tokenizer."""
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> MaxLength:
@@ -185,14 +186,14 @@ class MaxLength(CheckType):
 
 @check("sentence_count", aliases=["max_sentences"], family="Text")
 class SentenceCount(CheckType):
-    """The answer has so many sentences."""
+    """The number of sentences in the answer is within limits."""
 
     renamed: ClassVar = {"max_sentences": "max", "min_sentences": "min"}
 
     max: int | None = Field(default=None, ge=0)
-    """At most."""
+    """Maximum number of sentences."""
     min: int | None = Field(default=None, ge=0)
-    """At least."""
+    """Minimum number of sentences."""
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> SentenceCount:
@@ -213,12 +214,12 @@ class SentenceCount(CheckType):
 
 @check("field_presence", aliases=["required_fields"], family="Text")
 class FieldPresence(CheckType):
-    """The answer names every one of these fields. The score is the share that it names."""
+    """The answer mentions every one of these fields. The score is the share it mentions."""
 
     renamed: ClassVar = {"required_fields": "fields_", "fields": "fields_"}
 
     fields_: Texts
-    """The fields, as texts that the answer contains; upper and lower case are the same."""
+    """Field names to look for, such as ``["name", "date"]``. Case is ignored."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         return Contains(patterns=self.fields_).look(subject, resources)

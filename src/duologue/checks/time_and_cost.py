@@ -20,12 +20,12 @@ from duologue.vocabulary import AgentRole
 
 @check("latency_budget", aliases=["max_latency"], family="Time and cost")
 class LatencyBudget(CheckType):
-    """No answer of the agent took longer than this. The score is the limit as a share of the longest time."""
+    """The agent took no longer than this in any turn. Above it, the score is the limit divided by the longest time."""
 
     renamed: ClassVar = {"max_latency_ms": "max_ms"}
 
     max_ms: float = Field(gt=0)
-    """Milliseconds for all calls of the agent in one turn together."""
+    """Maximum time for all calls of the agent in one turn together, in milliseconds."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         by_turn: dict[int, float] = {}
@@ -42,18 +42,18 @@ class LatencyBudget(CheckType):
 
 @check("cost_budget", aliases=["token_budget"], family="Time and cost")
 class CostBudget(CheckType):
-    """The model calls recorded so far stay within these limits."""
+    """The model calls recorded so far stay within these limits of cost and tokens."""
 
     max_cost_usd: float | None = Field(default=None, ge=0)
-    """US dollars."""
+    """Maximum cost, in US dollars."""
     max_input_tokens: int | None = Field(default=None, ge=0)
-    """Tokens read."""
+    """Maximum number of input tokens."""
     max_output_tokens: int | None = Field(default=None, ge=0)
-    """Tokens written."""
+    """Maximum number of output tokens."""
     max_total_tokens: int | None = Field(default=None, ge=0)
-    """Both together."""
+    """Maximum number of input and output tokens together."""
     asker: str | None = None
-    """Count only the calls of this participant, by name; all calls if it is left out."""
+    """Name of the participant whose calls are counted. Default: all calls."""
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:

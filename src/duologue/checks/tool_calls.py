@@ -25,20 +25,20 @@ def session(name: str, **given: Any) -> Alias:
 
 @check("tools_called", aliases=["tool_called", session("tools_called_session")], family="Tools")
 class ToolsCalled(CheckType):
-    """Every one of these tools was called. Calls that failed do not count. The score is the share that was called."""
+    """Every one of these tools was called successfully. The score is the share that was."""
 
     renamed: ClassVar = {"tool_names": "tools", "tool": "tools", "tool_name": "tools"}
 
     tools: OneOrMore
-    """Names of tools."""
+    """Tool names, such as ``["search_orders"]``. One name may be given without a list."""
     min_calls: int = Field(default=1, ge=1)
-    """How often each must be called."""
+    """Minimum number of calls of each tool."""
     max_calls: int | None = Field(default=None, ge=1)
-    """How often each may be called; the score is 0 if one is called more often."""
+    """Maximum number of calls of each tool. If one is called more often, the score is 0."""
     ignore_validation: bool = False
-    """Count calls that the tool refused for their arguments."""
+    """Whether calls that were rejected for invalid arguments count as well."""
     require_args: bool = False
-    """Count only calls with arguments."""
+    """Whether only calls with arguments count."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         counted = [call for call in subject.calls if call.name in self.tools and self._counts(call)]
@@ -62,12 +62,12 @@ class ToolsCalled(CheckType):
 
 @check("tools_not_called", aliases=["tool_not_called", session("tools_not_called_session")], family="Tools")
 class ToolsNotCalled(CheckType):
-    """None of these tools was called, not even in vain."""
+    """None of these tools was called, not even unsuccessfully."""
 
     renamed: ClassVar = {"tool_names": "tools"}
 
     tools: Texts
-    """Names of tools."""
+    """Tool names."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         calls = [call for call in subject.calls if call.name in self.tools]
@@ -79,14 +79,15 @@ class ToolsNotCalled(CheckType):
 
 @check("tool_args", aliases=[session("tool_args_session")], family="Tools")
 class ToolArgs(CheckType):
-    """Some call of the tool has these arguments."""
+    """At least one call of the tool has these arguments."""
 
     renamed: ClassVar = {"tool": "tool_name", "required_args": "expected_args"}
 
     tool_name: str = Field(min_length=1)
-    """The tool."""
+    """Tool name."""
     expected_args: dict[str, Json] = Field(min_length=1)
-    """Arguments and their values; null only asks for the argument to be there."""
+    """Argument names with expected values, such as ``{city: Bern}``. null requires only that the argument is
+    present."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         return _any_or_every(self.tool_name, subject, self._wrong, every=False)
@@ -97,22 +98,23 @@ class ToolArgs(CheckType):
 
 @check("tool_calls_with_args", family="Tools")
 class ToolCallsWithArgs(CheckType):
-    """Every call of the tool is as described, and there is at least one."""
+    """The tool was called, and every call meets all of these conditions."""
 
     renamed: ClassVar = {"tool": "tool_name", "required_args": "expected_args"}
 
     tool_name: str | None = None
-    """The tool; every tool if it is left out."""
+    """Tool name. Default: all tools."""
     expected_args: dict[str, Json] = Field(default={})
-    """Arguments and their values; null only asks for the argument to be there."""
+    """Argument names with expected values, such as ``{city: Bern}``. null requires only that the argument is
+    present."""
     args_match: dict[str, Pattern] = Field(default={})
-    """A regular expression for each argument."""
+    """Argument names with regular expressions that their values must match."""
     result_includes: list[str] = Field(default=[])
-    """Texts that every answer of the tool contains; upper and lower case are the same."""
+    """Texts that every result must contain. Case is ignored."""
     result_matches: Pattern | None = None
-    """A regular expression that matches every answer of the tool."""
+    """Regular expression that every result must match."""
     no_error: bool = False
-    """No call failed."""
+    """Whether calls must succeed."""
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
@@ -134,14 +136,14 @@ class ToolCallsWithArgs(CheckType):
     family="Tools",
 )
 class ToolArgsExcluded(CheckType):
-    """No call of the tool has one of these values in one of these arguments."""
+    """No call of the tool passes a forbidden value in one of these arguments."""
 
     renamed: ClassVar = {"tool": "tool_name", "excluded_args": "forbidden_args"}
 
     tool_name: str | None = None
-    """The tool; every tool if it is left out."""
+    """Tool name. Default: all tools."""
     forbidden_args: dict[str, Json] = Field(min_length=1)
-    """Arguments, each with a value or a list of values that it must not have."""
+    """Argument names, each with a forbidden value or a list of them. null forbids the argument altogether."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         calls = named(subject.calls, self.tool_name)
@@ -165,16 +167,16 @@ class ToolArgsExcluded(CheckType):
 
 @check("tool_call_count", family="Tools")
 class ToolCallCount(CheckType):
-    """So many tool calls were made."""
+    """The number of tool calls is within limits."""
 
     renamed: ClassVar = {"tool_name": "tool", "min_calls": "min", "max_calls": "max"}
 
     tool: str | None = None
-    """Count only this tool."""
+    """Tool name. Default: calls of all tools are counted."""
     min: int | None = Field(default=None, ge=0)
-    """At least."""
+    """Minimum number of calls."""
     max: int | None = Field(default=None, ge=0)
-    """At most."""
+    """Maximum number of calls."""
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:

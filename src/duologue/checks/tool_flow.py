@@ -21,10 +21,10 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 @check("tool_call_sequence", aliases=[session("tool_call_sequence_session")], family="Tools")
 class ToolCallSequence(CheckType):
-    """These tools were called in this order; others in between are allowed. The score is the share that matched."""
+    """The tools were called in this order, other calls in between allowed. The score is the share reached."""
 
     sequence: Texts
-    """Names of tools."""
+    """Tool names in order, such as ``["search", "book"]``."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         names = [call.name for call in subject.calls]
@@ -42,27 +42,28 @@ class ChainStep(BaseModel):
     model_config = _STRICT
 
     tool: str = Field(min_length=1)
-    """The tool."""
+    """Tool name."""
     expected_args: dict[str, Json] = Field(default={})
-    """Arguments and their values."""
+    """Argument names with expected values. null requires only that the argument is present."""
     args_match: dict[str, Pattern] = Field(default={})
-    """A regular expression for each argument."""
+    """Argument names with regular expressions that their values must match."""
     result_includes: list[str] = Field(default=[])
-    """Texts that the answer contains."""
+    """Texts that the result must contain. Case is ignored."""
     result_matches: Pattern | None = None
-    """A regular expression that matches the answer."""
+    """Regular expression that the result must match."""
     no_error: bool = False
-    """The call did not fail."""
+    """Whether the call must succeed."""
 
 
 @check("tool_call_chain", aliases=[session("tool_call_chain_session")], family="Tools")
 class ToolCallChain(CheckType):
-    """Calls as described were made in this order; others in between are allowed. The score is the share of steps."""
+    """Calls that match these steps were made in order, others in between allowed. The score is the share reached."""
 
     renamed: ClassVar = {"chain": "steps"}
 
     steps: Annotated[list[ChainStep], Field(min_length=1)]
-    """The steps; each has a ``tool``, and what its arguments and its answer must be."""
+    """Steps in order. Each has a ``tool`` and optionally ``expected_args``, ``args_match``, ``result_includes``,
+    ``result_matches`` and ``no_error``."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         place, wrong = 0, list[str]()
@@ -82,22 +83,22 @@ class ToolCallChain(CheckType):
 
 
 class AntiPattern(BaseModel):
-    """Tools that must not be called in this order."""
+    """A sequence of calls that must not occur."""
 
     model_config = _STRICT
 
     sequence: Texts
-    """Names of tools."""
+    """Tool names in order, such as ``["search", "book"]``."""
     message: str = ""
-    """Why not."""
+    """Explanation for reports."""
 
 
 @check("tool_anti_pattern", aliases=[session("tool_anti_pattern_session")], family="Tools")
 class ToolAntiPattern(CheckType):
-    """None of these sequences of calls occurred, not even with others in between."""
+    """None of these sequences of calls occurred, not even with other calls in between."""
 
     patterns: Annotated[list[AntiPattern], Field(min_length=1)]
-    """Each has a ``sequence`` of tools, and a ``message`` that says why it is wrong."""
+    """Forbidden sequences. Each has a ``sequence`` of tool names and optionally a ``message`` for reports."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         names = [call.name for call in subject.calls]
@@ -110,12 +111,12 @@ class ToolAntiPattern(CheckType):
 
 @check("tool_no_repeat", aliases=[session("tool_no_repeat_session")], family="Tools")
 class ToolNoRepeat(CheckType):
-    """No tool is called more often in a row than allowed."""
+    """No tool was called too many times in a row."""
 
     tools: Texts | None = None
-    """Only these tools; all if it is left out."""
+    """Tool names. Default: all tools."""
     max_repeats: int = Field(default=1, ge=1)
-    """Calls in a row."""
+    """Maximum number of consecutive calls of the same tool."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         groups = [(name, len(list(group))) for name, group in groupby(call.name for call in subject.calls)]
@@ -131,14 +132,14 @@ class ToolNoRepeat(CheckType):
 
 @check("tool_efficiency", aliases=[session("tool_efficiency_session")], family="Tools")
 class ToolEfficiency(CheckType):
-    """The agent keeps to these limits of calls and failures. The score of one that does is 1."""
+    """The numbers of tool calls and of failed calls are within limits. The score is 1 or 0."""
 
     max_calls: int | None = Field(default=None, ge=0)
-    """Calls at most."""
+    """Maximum number of calls."""
     max_errors: int | None = Field(default=None, ge=0)
-    """Failed calls at most."""
+    """Maximum number of failed calls."""
     max_error_rate: float | None = Field(default=None, ge=0, le=1)
-    """Share of failed calls, at most."""
+    """Maximum share of failed calls, 0 to 1."""
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
@@ -161,10 +162,10 @@ class ToolEfficiency(CheckType):
 
 @check("no_tool_errors", aliases=[session("no_tool_errors_session")], family="Tools")
 class NoToolErrors(CheckType):
-    """No tool call failed. The score is the share that did not. Skipped where none was made."""
+    """No tool call failed. The score is the share of calls that succeeded. Skipped if no tool was called."""
 
     tools: Texts | None = None
-    """Only these tools; all if it is left out."""
+    """Tool names. Default: all tools."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         calls = [call for call in subject.calls if self.tools is None or call.name in self.tools]

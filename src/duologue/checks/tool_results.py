@@ -1,4 +1,4 @@
-"""What tools answered: texts, patterns, pictures and sounds."""
+"""What tools returned: texts, patterns, pictures and sounds."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class _Result(CheckType):
     renamed: ClassVar = {"tool_name": "tool"}
 
     tool: str = Field(min_length=1)
-    """The tool."""
+    """Tool name."""
     occurrence: int = Field(default=1, ge=1)
-    """Which of its calls, counted from 1."""
+    """Which call of the tool to look at, counted from 1."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         calls = named(subject.calls, self.tool)
@@ -42,10 +42,10 @@ class _Result(CheckType):
 
 @check("tool_result_includes", aliases=[session("tool_result_includes_session")], family="Tools")
 class ToolResultIncludes(_Result):
-    """The answer of the tool contains every one of these texts. The score is the share that it contains."""
+    """The tool's result contains every one of these texts. The score is the share it contains."""
 
     patterns: Texts
-    """The texts; upper and lower case are the same."""
+    """Texts to look for. Case is ignored."""
 
     def _read(self, result: str, call: Call) -> Finding:
         missing = [text for text in self.patterns if text.casefold() not in result.casefold()]
@@ -57,10 +57,10 @@ class ToolResultIncludes(_Result):
 
 @check("tool_result_matches", aliases=[session("tool_result_matches_session")], family="Tools")
 class ToolResultMatches(_Result):
-    """The answer of the tool matches a regular expression."""
+    """The tool's result matches a regular expression."""
 
     pattern: Pattern
-    """The expression, searched anywhere in the answer."""
+    """Regular expression, searched anywhere in the result."""
 
     def _read(self, result: str, call: Call) -> Finding:
         match = found(self.pattern, result)
@@ -70,10 +70,10 @@ class ToolResultMatches(_Result):
 
 @check("tool_result_has_media", family="Tools")
 class ToolResultHasMedia(_Result):
-    """The answer of the tool holds media of a kind."""
+    """The tool's result contains media of this kind."""
 
     media_type: str = Field(pattern=r"^(image|audio|video|file)$")
-    """``image``, ``audio``, ``video`` or ``file``."""
+    """Kind of media: ``image``, ``audio``, ``video`` or ``file``."""
 
     def _read(self, result: str, call: Call) -> Finding:
         kinds = [mime.partition("/")[0] for mime in _mime_types(call)]
@@ -84,12 +84,12 @@ class ToolResultHasMedia(_Result):
 
 @check("tool_result_media_type", family="Tools")
 class ToolResultMediaType(_Result):
-    """The answer of the tool holds media of a MIME type."""
+    """The tool's result contains media of this MIME type."""
 
     renamed: ClassVar = {"tool_name": "tool", "media_type": "mime_type"}
 
     mime_type: str = Field(pattern=r"^[\w.+-]+/([\w.+-]+|\*)$")
-    """Such as ``image/png``, or ``image/*``."""
+    """MIME type, such as ``image/png`` or ``image/*``."""
 
     def _read(self, result: str, call: Call) -> Finding:
         types = _mime_types(call)

@@ -38,12 +38,12 @@ class _Workflow(CheckType):
 
 class _State(_Workflow):
     state: str = Field(min_length=1)
-    """The state."""
+    """State name."""
 
 
 @check("workflow_complete", family="Workflow")
 class WorkflowComplete(_Workflow):
-    """The workflow has reached a state that ends it."""
+    """The workflow has reached a final state."""
 
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
         last = notes[-1].note
@@ -55,7 +55,7 @@ class WorkflowComplete(_Workflow):
 
 @check("state_is", aliases=["workflow_state_is"], family="Workflow")
 class StateIs(_State):
-    """The workflow is in a state after the turn, or at the end of the conversation."""
+    """The workflow is in this state after the turn, or at the end of the conversation."""
 
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
         state = entered_state(notes[-1])
@@ -64,7 +64,7 @@ class StateIs(_State):
 
 @check("transitioned_to", aliases=["workflow_transitioned_to"], family="Workflow")
 class TransitionedTo(_State):
-    """The workflow went into a state: in this turn or before it, or at any time in the conversation."""
+    """The workflow has entered this state: until this turn, or at any time in the conversation."""
 
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
         states = _transitions(notes)
@@ -73,10 +73,10 @@ class TransitionedTo(_State):
 
 @check("workflow_transition_order", family="Workflow")
 class WorkflowTransitionOrder(_Workflow):
-    """The workflow went into these states in this order; others in between are allowed."""
+    """The workflow entered these states in this order, others in between allowed. The score is the share reached."""
 
     sequence: Texts
-    """The states."""
+    """State names in order."""
 
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
         states = _transitions(notes)
@@ -86,22 +86,22 @@ class WorkflowTransitionOrder(_Workflow):
 
 
 class AccessRule(BaseModel):
-    """The tools of one state."""
+    """The tools that may be called in one state."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     state: str = Field(min_length=1)
-    """The state."""
+    """State name."""
     allowed: list[str]
-    """The tools that may be called in it."""
+    """Names of the tools that may be called in it."""
 
 
 @check("workflow_tool_access", family="Workflow")
 class WorkflowToolAccess(_Workflow):
-    """In each of these states only its tools are called. The workflow's own tools are always allowed."""
+    """In each of these states the agent called only the allowed tools. The workflow's own tools are always allowed."""
 
     rules: Annotated[list[AccessRule], Field(min_length=1)]
-    """Each has a ``state`` and the tools ``allowed`` in it."""
+    """One rule for each state: its name as ``state`` and the tool names ``allowed`` in it."""
 
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
         rules = {rule.state: rule.allowed for rule in self.rules}
@@ -116,7 +116,7 @@ class WorkflowToolAccess(_Workflow):
 
 @check("spoke_in_state", family="Workflow")
 class SpokeInState(_State):
-    """The agent said something while the workflow was in a state."""
+    """The agent said something while the workflow was in this state."""
 
     renamed: ClassVar = {"state_name": "state"}
 

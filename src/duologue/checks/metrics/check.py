@@ -166,28 +166,31 @@ class ToolGiven(BaseModel):
 
 @check("metrics", family="Judged by a model", scopes=(Scope.CONVERSATION,))
 class GradingSpec(CheckType):
-    """The conversation is graded well enough by metrics with rubrics; what was expected came about."""
+    """A model grades the conversation by weighted metrics, and everything that was expected happened."""
 
     metrics: Annotated[list[_Given], BeforeValidator(_as_list, json_schema_input_type=_ListGiven)] = Field(
         default=cast("list[Metric]", [metric.name for metric in DEFAULT_METRICS]), validate_default=True
     )
-    """Names of predefined metrics, or whole metrics; or an object with a weight for each name."""
+    """Names of predefined metrics, or metrics of your own; or an object that gives each name a weight, such as
+    ``{task_completion: 1.0}``."""
     expected_outcomes: list[Text] = Field(default=[])
-    """What must have come about, one sentence each."""
+    """Outcomes that must be reached, one sentence each, such as ``The table is booked for four.``"""
     expected_tool_calls: list[ExpectedToolCall] = Field(default=[])
-    """Calls that must have been made; decided by code."""
+    """Tool calls that must be made, each with a ``tool`` and optionally ``expected_params`` and ``match``. Decided by
+    code, not by the model."""
     threshold: Threshold = CASE_THRESHOLD
-    """The score that is needed, 0 to 100."""
+    """Minimum score, 0 to 100."""
     outcomes_decide: bool = False
-    """Where outcomes are expected, they decide in place of the score."""
+    """Whether expected outcomes, where there are any, decide instead of the score."""
     model: str | None = None
-    """The model that grades, such as ``openai/gpt-5-mini``; the judge of the suite or the default model otherwise."""
+    """Model that grades, such as ``openai/gpt-5-mini``. Default: the suite's default judge, or else the default
+    model."""
     instructions: str = ""
-    """What the agent was told to do."""
+    """The agent's instructions, for the model that grades."""
     tools: list[ToolGiven] = Field(default=[])
-    """What the agent could use."""
+    """The tools that the agent has, each with a ``name`` and optionally ``description`` and ``parameters``."""
     emphasis: str = ""
-    """What to look at with special care."""
+    """What the model that grades should pay special attention to."""
 
     async def look(self, subject: Subject, resources: Resources) -> Finding:
         outcome = await self.made(resources).evaluate(subject.input)
