@@ -86,7 +86,7 @@ async def test_a_class_becomes_a_type_for_some_scopes(build: Any) -> None:
 
 
 def test_a_name_is_given_once() -> None:
-    with pytest.raises(ConfigurationError, match="two types of checks are called 'contains'"):
+    with pytest.raises(ConfigurationError, match="two check types are called 'contains'; rename one"):
         checks.check("mine", aliases=["contains"])(Shouts)
     assert "mine" not in checks.known_types()
 

@@ -1,12 +1,12 @@
-"""What is asserted: the catalogue of checks, and how to add one's own.
+"""Checks: assertions about an agent's turns and conversations. A catalogue of types, and the means to add your own.
 
-One registry serves checks of a turn, checks of a conversation, guardrails and the evals of prompt packs.
+One registry serves checks of turns and of conversations, guardrails, and the evals of prompt packs.
 
     from duologue import checks
 
     checks.create("contains", {"patterns": ["refund"]}, min_score=1.0)
 
-Importing this package registers nothing; the catalogue is loaded when the first check is made.
+Importing this package registers nothing; the catalogue is loaded when the first check is created.
 """
 
 from __future__ import annotations

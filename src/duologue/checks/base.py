@@ -1,7 +1,7 @@
-"""The pieces that every check of the catalogue is made of: parameters, a finding, thresholds, conditions, an outcome.
+"""What every check of the catalogue consists of: parameters, conditions, a finding, thresholds, an outcome.
 
-A type of check is a frozen model of its parameters with one method, ``look``. Everything else is the same for all of
-them and stands here: when a check applies, what score it needs, and that a broken tool is an error and no verdict.
+A type of check is a frozen model of its parameters with one method, ``look``. Everything else is common to all types
+and lives here: when a check applies, which score passes, and that a tool that fails is an error, not a verdict.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from duologue.vocabulary import CheckStatus, Scope
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a type of check found, before thresholds.
+    """What a check found, before thresholds are applied.
 
     Attributes:
-        score: between 0 and 1; 1 where the check has only two outcomes and the good one came.
-        passed: what was decided beside the score, such as by a judge; None leaves it to the score.
-        status: set where nothing could be decided: skipped or error.
+        score: 0 to 1. A check with two outcomes gives 1 for the good one and 0 for the other.
+        passed: a decision beside the score, such as a judge's; None leaves it to the score.
+        status: skipped or error, if nothing could be decided; None otherwise.
         explanation: one sentence.
-        message_ids: the messages that it rests on.
+        message_ids: IDs of the messages that the finding is based on.
         details: for reports: what was looked for and what was found.
     """
 
@@ -51,19 +51,19 @@ def finding(
 
 
 def skipped(reason: str, **details: Any) -> Finding:
-    """There was nothing to look at, and that is no fault."""
+    """A finding for when there is nothing to look at, which is nobody's fault."""
     return Finding(status=CheckStatus.SKIPPED, explanation=reason, details=details)
 
 
 def broken(reason: str, **details: Any) -> Finding:
-    """It could not be found out. That says nothing about the agent."""
+    """A finding for when the check could not decide. It says nothing about the agent."""
     return Finding(status=CheckStatus.ERROR, explanation=reason, details=details)
 
 
 class CheckType(BaseModel):
-    """The parameters of a type of check, and how it looks.
+    """A type of check: its fields are the parameters, ``look`` is what it does.
 
-    Parameters are strict: an unknown one, a missing one or one of another type is refused, never ignored.
+    Parameters are strict: unknown, missing and mistyped ones are rejected, never ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
@@ -71,7 +71,7 @@ class CheckType(BaseModel):
     kind: ClassVar[str] = ""
     """The registered type; set by the registry."""
     renamed: ClassVar[Mapping[str, str]] = {}
-    """Other names of parameters, and what they are called here."""
+    """Alternative names of parameters, each with the name of the field."""
 
     @model_validator(mode="after")
     def _bounds_leave_room(self) -> Self:
@@ -82,11 +82,11 @@ class CheckType(BaseModel):
         return self
 
     def look(self, subject: Subject, resources: Resources) -> Finding | Awaitable[Finding]:
-        """What is found; may be a coroutine."""
+        """Look at the conversation and return a finding, or a coroutine that does."""
         raise NotImplementedError
 
     def problems(self, resources: Resources) -> list[str]:
-        """What is wrong with the parameters in the light of what is configured."""
+        """What is wrong with the parameters, given the resources; [] if nothing is."""
         return []
 
 
@@ -111,20 +111,20 @@ def unmet(when: When, subject: Subject) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogueCheck:
-    """A check of the catalogue, ready to be evaluated. Made by :func:`duologue.checks.create`.
+    """A check of the catalogue, ready to be evaluated. Created by :func:`duologue.checks.create`.
 
     Attributes:
-        name: what the report calls it.
+        name: its name in reports.
         kind: the registered type.
-        scope: whether it is evaluated for each turn or once, for the conversation.
-        written_as: the type as it was written: the kind, or one of its other names.
+        scope: whether it is evaluated after each turn, or once for the conversation.
+        written_as: the type as it was written: the kind, or an alias.
         test: the parameters.
-        whole: it looks at the conversation so far, even where it is evaluated for each turn.
-        min_score, max_score: bounds of a passing score. With neither, a score must be 1, or what was decided a pass.
-        message: what the author of the suite wants to be said when it does not pass.
-        pass_threshold: share of trials that must pass, 0 to 1; kept here for whoever runs the trials.
+        whole: whether it looks at the conversation so far, even if it is evaluated after each turn.
+        min_score, max_score: bounds of a passing score. Without them the score must be 1, or the decision a pass.
+        message: what reports say when it does not pass.
+        pass_threshold: share of trials that must pass, 0 to 1; for whoever runs the trials.
         when: when it applies; None for always.
-        resources: judges, classifiers and embedders that it may ask.
+        resources: judges, classifiers and embedders that it may use.
     """
 
     name: str
@@ -141,9 +141,9 @@ class CatalogueCheck:
     resources: Resources = field(default_factory=Resources)
 
     async def evaluate(self, input: CheckInput) -> CheckOutcome:
-        """Look, compare with the thresholds, and say what was found.
+        """Look at the conversation, apply the thresholds and return the outcome.
 
-        A model, server or configuration that fails, and a judge that cannot be understood, give status ``error``.
+        If a model, server or configuration fails, or a judge's answer cannot be read, the status is ``error``.
         """
         try:
             return self._outcome(await self._look(input))

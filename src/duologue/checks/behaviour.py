@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from duologue.checks._parameter_errors import nearest
 from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.calls import listed, named, same
-from duologue.checks.parameter_errors import nearest
 from duologue.checks.registry import check, is_known, known_types
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts

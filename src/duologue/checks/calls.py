@@ -1,4 +1,4 @@
-"""Tool calls as checks see them: arguments read, answer found, failure recognised, values compared."""
+"""Tool calls as checks see them: arguments parsed, results found, failures recognised, values compared."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SPELLS_A_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9
 
 
 class Call:
-    """One tool call. What is costly to read is read when it is asked for.
+    """One tool call. Arguments and result are parsed on first use.
 
     Attributes:
-        name: what was called.
-        message_id, turn: where the agent made it.
-        answer: the tool's message; None if there is none in the conversation.
+        name: name of the tool.
+        message_id, turn: the message in which the agent made the call, and its turn.
+        answer: the tool's message; None if the conversation has none.
     """
 
     def __init__(self, made: ToolCall, record: MessageAdded, answer: MessageAdded | None, failure: str | None) -> None:
@@ -35,26 +35,26 @@ class Call:
 
     @cached_property
     def arguments(self) -> dict[str, JsonValue]:
-        """With what it was called; {} where the arguments were no JSON object."""
+        """The arguments; {} if they were not a JSON object."""
         return arguments_of(self._made)
 
     @cached_property
     def result(self) -> str | None:
-        """What the tool answered; None if no answer is in the conversation."""
+        """The text of the tool's message; None if the conversation has none."""
         return text_of(self.answer.message) if self.answer else None
 
     @cached_property
     def error(self) -> str | None:
-        """Why the call failed; None if it did not.
+        """Why the call failed; None if it succeeded.
 
-        It failed if Duologue ran the tool and it failed, or if the answer says so: it begins with "Error:", or is a
-        JSON object with a non-empty ``error`` or a true ``is_error``.
+        A call failed if Duologue ran the tool and recorded a failure, or if the result says so: it begins with
+        "Error:", or is a JSON object with a non-empty ``error`` or a true ``is_error``.
         """
         return self._failure or _error_in(self.result)
 
     @property
     def invalid(self) -> bool:
-        """Whether it failed because the arguments were not what the tool takes."""
+        """Whether it failed because the tool rejected the arguments."""
         text = (self.error or "").casefold()
         return any(word in text for word in ("args_invalid", "validation error", "invalid argument"))
 

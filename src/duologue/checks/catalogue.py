@@ -17,9 +17,9 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from duologue.checks._parameter_errors import written
 from duologue.checks.base import CheckType
 from duologue.checks.judge_checks import Judged
-from duologue.checks.parameter_errors import written
 from duologue.checks.registry import Alias, CheckInfo, registered
 from duologue.specs.checks import When
 

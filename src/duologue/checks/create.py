@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from duologue.checks._parameter_errors import refused, shown, validated
 from duologue.checks.base import CatalogueCheck, CheckType
-from duologue.checks.parameter_errors import refused, shown, validated
 from duologue.checks.registry import Alias, CheckInfo, find
 from duologue.errors import ConfigurationError
 from duologue.models.resources import Resources

@@ -156,7 +156,7 @@ class A2aEval(_External):
 
 
 def finding_of(value: Mapping[str, JsonValue], ids: list[str]) -> Finding:
-    """The finding that an answer from outside stands for. Raises ExternalError."""
+    """The finding in an answer from outside. Raises ExternalError if there is none."""
     score, passed = value.get("score"), value.get("passed")
     if isinstance(score, bool) or not isinstance(score, (int, float, type(None))) or not 0 <= (score or 0) <= 1:
         raise ExternalError(f"its score is {score!r}; expected a number from 0 to 1")

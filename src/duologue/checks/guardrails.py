@@ -1,7 +1,7 @@
-"""Checks as guardrails: asked about one message before it goes on, and what stands in its place if it may not.
+"""Guardrails: checks that inspect each message before it is delivered, and what replaces a message that violates one.
 
-Any type of the catalogue can be one. What an engine does with a violation, and when, is its own business; it notes
-every result with :meth:`Guardrail.note`, which is what the check ``guardrail_triggered`` reads.
+Any type of the catalogue can be a guardrail. The caller decides what to do with a violation. It records every result
+with :meth:`Guardrail.note`, which the check ``guardrail_triggered`` reads.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from duologue.checks._parameter_errors import validated
 from duologue.checks.base import CatalogueCheck
 from duologue.checks.create import from_spec
-from duologue.checks.parameter_errors import validated
 from duologue.conversation.checking import CheckInput
 from duologue.conversation.state import ScenarioState
 from duologue.errors import CheckError
@@ -31,13 +31,13 @@ BLOCKED = "This message was withheld: it breaks a rule of this conversation."
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """A message that a guardrail does not let through.
+    """A message that violates a guardrail.
 
     Attributes:
         type: the type of the guardrail, as it was written.
-        direction: ``input`` for what the user said, ``output`` for what the agent said.
+        direction: ``input`` for a message of the user, ``output`` for one of the agent.
         explanation: what was found.
-        replacement: what stands in the place of the message: the configured text, or the message cut to its length.
+        replacement: text to deliver instead: the configured message, or the original cut to the maximum length.
         details: for reports.
     """
 
@@ -50,13 +50,13 @@ class Violation:
 
 @dataclass(frozen=True, kw_only=True)
 class Guardrail:
-    """A check that is asked about single messages. Made by :func:`guardrail`.
+    """A check that inspects single messages. Created by :func:`guardrail`.
 
     Attributes:
-        check: what is asked.
-        direction: which messages.
-        message: what stands in the place of a message that is withheld.
-        enabled: whether it is asked at all.
+        check: the check.
+        direction: the messages to inspect: the user's (``input``), the agent's (``output``), or both.
+        message: text that replaces a message that is withheld.
+        enabled: whether it is used at all.
         fail_on_violation: whether a violation fails the run; for whoever decides on the run.
     """
 
@@ -74,16 +74,16 @@ class Guardrail:
         turn: int = 0,
         scope: RunScope | None = None,
     ) -> Violation | None:
-        """What is wrong with a message; None if it may go on.
+        """The violation in a message; None if there is none.
 
         Args:
-            text: what was said.
-            direction: by whom: the user (``input``) or the agent (``output``).
-            turn: of the message.
+            text: text of the message.
+            direction: whose message it is: the user's (``input``) or the agent's (``output``).
+            turn: turn of the message.
             scope: clock and journal of the run, for guardrails that ask a model.
 
         Raises:
-            CheckError: it could not be found out. Nobody should take that for a yes.
+            CheckError: the guardrail could not decide. Do not take that for a pass.
         """
         if not self.enabled or self.direction not in {direction, "both"}:
             return None
@@ -107,7 +107,7 @@ class Guardrail:
 
     @property
     def name(self) -> str:
-        """The check's."""
+        """The name of the check."""
         return self.check.name
 
     def note(self, violation: Violation | None, direction: Literal["input", "output"] = "output") -> GuardrailApplied:
@@ -137,16 +137,17 @@ def guardrail(
     max_score: float | None = None,
     resources: Resources | None = None,
 ) -> Guardrail:
-    """A guardrail of a type of the catalogue; takes what :func:`duologue.checks.create` takes.
+    """A guardrail of a type of the catalogue.
 
     Args:
-        direction: look at what the user says (``input``), what the agent says (``output``), or both.
-        message: what stands in the place of a message that is withheld.
-        enabled: False: it is never asked.
+        type, params, min_score, max_score, resources: as for :func:`duologue.checks.create`.
+        direction: inspect the user's messages (``input``), the agent's (``output``), or both.
+        message: text that replaces a message that is withheld.
+        enabled: whether it is used at all.
         fail_on_violation: whether a violation fails the run.
 
     Raises:
-        ConfigurationError: as ``create`` does, or an unknown direction.
+        ConfigurationError: as ``create`` does, or for an unknown direction.
     """
     written = {
         "type": type,

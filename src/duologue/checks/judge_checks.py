@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
+from duologue.checks._parameter_errors import nearest
 from duologue.checks.base import CheckType, Finding, skipped
 from duologue.checks.calls import listed
-from duologue.checks.parameter_errors import nearest
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.checks.tool_calls import session
@@ -196,7 +196,7 @@ class FixedCriteria(Judged):
 
 
 def so_far(subject: Subject) -> list[MessageAdded]:
-    """The conversation until the turn in question."""
+    """The conversation up to and including the current turn."""
     view, turn = subject.input.state.view, subject.input.turn
     return [record for record in view.records if record.turn <= turn] or subject.records
 

@@ -1,6 +1,6 @@
-"""The evals of prompt packs as checks: when they run, which are sampled, what counts as passing.
+"""The evals of prompt packs as checks: when they run, which turns are sampled, what counts as passing.
 
-Sampling is decided by a hash of the run and the turn (64-bit FNV-1a), so that it is the same whenever it is asked.
+Sampling hashes the run and the turn (64-bit FNV-1a), so that the same turns are sampled every time.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from duologue.checks._parameter_errors import shown, validated
 from duologue.checks.base import CatalogueCheck
 from duologue.checks.create import from_spec
-from duologue.checks.parameter_errors import shown, validated
 from duologue.checks.workflow_checks import TRANSITION
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.models.resources import Resources
@@ -27,11 +27,11 @@ _OPPOSITE = {CheckStatus.PASSED: CheckStatus.FAILED, CheckStatus.FAILED: CheckSt
 
 @dataclass(frozen=True, kw_only=True)
 class PackEval:
-    """An eval of a pack as a check. Made by :func:`pack_eval`.
+    """An eval of a pack as a check. Created by :func:`pack_eval`.
 
     Attributes:
-        definition: as it was written.
-        check: what is evaluated.
+        definition: the eval as it was written.
+        check: the check that it evaluates.
     """
 
     definition: PackEvalSpec
@@ -44,7 +44,7 @@ class PackEval:
 
     @property
     def kind(self) -> str:
-        """``pack_eval:`` and the type, as reports tell it from the suite's own checks."""
+        """``pack_eval:`` and the type, so that reports distinguish it from the suite's own checks."""
         return f"pack_eval:{self.definition.type}"
 
     @property
@@ -53,7 +53,7 @@ class PackEval:
         return self.check.scope
 
     async def evaluate(self, input: CheckInput) -> CheckOutcome:
-        """The outcome; skipped where it is disabled, not sampled or has nothing to do with the turn."""
+        """The outcome; skipped if the eval is disabled, not sampled, or not due in this turn."""
         reason = self._not_due(input)
         if reason:
             return CheckOutcome(status=CheckStatus.SKIPPED, explanation=reason)

@@ -1,4 +1,4 @@
-"""Where types of checks are registered and found, by any of their names. Checks are made of them in ``create.py``."""
+"""The registry of check types, by name and alias. ``create.py`` makes checks of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import create_model
 
+from duologue.checks._parameter_errors import unknown_type
 from duologue.checks.base import CheckType, Finding, finding
-from duologue.checks.parameter_errors import unknown_type
 from duologue.checks.subject import Subject
 from duologue.config.entry_points import load_entry_point, other_entry_points, own_entry_points
 from duologue.conversation.checking import CheckInput, CheckOutcome
@@ -41,13 +41,13 @@ FunctionResult = bool | float | None | Finding | CheckOutcome
 
 @dataclass(frozen=True)
 class Alias:
-    """Another name of a type, with what it implies.
+    """An alternative name of a type, and what it implies.
 
     Attributes:
-        name: the other name.
-        given: values of parameters that are not written.
-        whole: it looks at the conversation so far.
-        scope: the scope that it has when none is given.
+        name: the alias.
+        given: values of parameters, unless they are given.
+        whole: whether the check looks at the conversation so far.
+        scope: the default scope; None for that of the type.
     """
 
     name: str
@@ -62,11 +62,11 @@ class CheckInfo:
 
     Attributes:
         kind: the registered type.
-        family: the group that it stands in.
+        family: the heading under which the catalogue lists it.
         parameters: the model of its parameters.
-        aliases: its other names.
-        scopes: where it can be used; the first is the default.
-        whole: it looks at the conversation so far, even where it is evaluated for each turn.
+        aliases: alternative names.
+        scopes: the scopes that it supports; the first is the default.
+        whole: whether it looks at the conversation so far, even if it is evaluated after each turn.
         summary: one line.
     """
 
@@ -93,15 +93,15 @@ def check(
 ) -> Callable[[T], T]:
     """Register a type of check: a :class:`CheckType`, or a function of a ``CheckInput`` and keyword parameters.
 
-    A function answers True, False, a score between 0 and 1, None for True, a Finding or a CheckOutcome, and may be
-    async. Its parameters and their types become the parameters of the check, with the same strictness.
+    A function returns True, False, a score between 0 and 1, None for True, a Finding or a CheckOutcome, and may be
+    async. Its keyword parameters and their types become the parameters of the check, just as strict.
 
     Args:
         kind: the type, as suites write it.
-        aliases: other names.
-        scopes: where it can be used; the first is the default.
-        family: the heading that it stands under in the catalogue.
-        whole: it looks at the conversation so far, even where it is evaluated for each turn.
+        aliases: alternative names.
+        scopes: the scopes that it supports; the first is the default.
+        family: the heading under which the catalogue lists it.
+        whole: whether it looks at the conversation so far, even if it is evaluated after each turn.
 
     Raises:
         ConfigurationError: the name is taken.
@@ -120,7 +120,7 @@ def check(
         names: dict[str, Alias | None] = {kind: None, **{alias.name: alias for alias in info.aliases}}
         for name in names:
             if name in _names and _names[name][0].parameters.__qualname__ != info.parameters.__qualname__:
-                raise ConfigurationError(f"two types of checks are called '{name}'; give one of them another name")
+                raise ConfigurationError(f"two check types are called '{name}'; rename one of them")
         info.parameters.kind = kind
         _types[kind] = info
         _names.update({name: (info, alias) for name, alias in names.items()})
@@ -130,7 +130,7 @@ def check(
 
 
 def find(name: str) -> tuple[CheckInfo, Alias | None]:
-    """The type with that name, and which of its other names that is.
+    """The type with that name or alias, and the alias; None for the name itself.
 
     Raises:
         ConfigurationError: there is none.
@@ -148,18 +148,18 @@ def find(name: str) -> tuple[CheckInfo, Alias | None]:
 
 
 def is_known(name: str) -> bool:
-    """Whether a type is known by that name. Cheaper than all of :func:`known_types`."""
+    """Whether there is a type with that name or alias. Cheaper than :func:`known_types`."""
     return _in_catalogue(name) or _in_other_packages(name)
 
 
 def registered() -> list[CheckInfo]:
-    """Every registered type, other packages' included. Those of one module are in the order of its source."""
+    """Every registered type, including those of other packages. Types of one module keep the order of its source."""
     _load_everything()
     return list(_types.values())
 
 
 def known_types() -> list[str]:
-    """Every name that a type is known by."""
+    """The names and aliases of all types."""
     _load_everything()
     return list(_names)
 

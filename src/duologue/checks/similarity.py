@@ -1,4 +1,4 @@
-"""How near the answer comes to a text in meaning. Needs an embedder: the extra ``similarity``, or one passed in."""
+"""How close the answer is to a text in meaning. Needs an embedder: the extra ``similarity``, or one passed in."""
 
 from __future__ import annotations
 

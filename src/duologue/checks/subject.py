@@ -1,7 +1,7 @@
-"""What a check looks at: the answers and tool calls in question, read once and on demand.
+"""What a check looks at: the agent's answers and tool calls, extracted once and on demand.
 
-A turn check sees its turn and nothing else. A conversation check sees everything, and so does a turn check of a type
-that is about the conversation so far.
+A turn check sees only its turn. A conversation check sees everything, and so does a turn check of a type that looks at
+the conversation so far.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Subject:
     """What one check looks at.
 
     Attributes:
-        input: as the engine gave it.
-        records: the messages in question.
-        scope: whether the check is asked about a turn or about the conversation.
+        input: the input from the engine.
+        records: the messages to look at.
+        scope: whether the check is about a turn or the conversation.
     """
 
     def __init__(self, input: CheckInput, scope: Scope, *, whole: bool = False) -> None:
@@ -45,7 +45,7 @@ class Subject:
 
     @property
     def messages(self) -> list[Message]:
-        """The messages in question."""
+        """The messages to look at."""
         return [record.message for record in self.records]
 
     @property
@@ -55,7 +55,7 @@ class Subject:
 
     @property
     def answers(self) -> list[Said]:
-        """The agent's answer in each turn: the last text of it. One empty answer if it never said anything."""
+        """The agent's answer in each turn: its last text. One empty answer if it never said anything."""
         return self._reading.answers or [Said("", self._last_id(), self.input.turn)]
 
     @property
@@ -65,14 +65,14 @@ class Subject:
 
     @property
     def positive(self) -> list[Said]:
-        """Where a text is looked for that must be there: the answer of a turn, everything said in a conversation."""
+        """Where to look for a required text: the answer of a turn, or everything said in the conversation."""
         if self.whole:
             return self.said
         return self.answers
 
     @property
     def calls(self) -> list[Call]:
-        """The tool calls in question, with what the tools answered."""
+        """The tool calls to look at, with their results."""
         return self._reading.calls
 
     @property
@@ -88,20 +88,20 @@ class Subject:
 
     @property
     def turns(self) -> set[int]:
-        """The turns in question."""
+        """The turns to look at."""
         return {record.turn for record in self.records} or {self.input.turn}
 
     def notes(self, *kinds: str) -> list[Noted]:
-        """What was noted of these kinds in the turns in question."""
+        """The notes of these kinds from the turns to look at."""
         return [note for note in self.input.state.view.notes if note.kind in kinds and self.covers(note.turn)]
 
     def notes_so_far(self, *kinds: str) -> list[Noted]:
-        """What was noted of these kinds until the turn in question."""
+        """The notes of these kinds up to and including the current turn."""
         notes = self.input.state.view.notes
         return [note for note in notes if note.kind in kinds and note.turn <= self.input.turn]
 
     def covers(self, turn: int) -> bool:
-        """Whether that turn is in question."""
+        """Whether that turn is among those to look at."""
         return turn <= self.input.turn if self.whole else turn == self.input.turn
 
     def last_user_text(self) -> str:

@@ -1,8 +1,8 @@
 """What the agent's words must or must not contain, and how long they may be.
 
-A text that must be there is looked for in the answer of the turn (its last text), or in everything that the agent said
-when the check is about the conversation. A text that must not be there is looked for in everything in question.
-Lengths are in characters; over a conversation every answer must keep them.
+A required text is looked for in the answer of the turn (its last text), or in everything that the agent said if the
+check is about the conversation. A forbidden text is looked for in everything that the agent said. Lengths are in
+characters; in a conversation, every answer must stay within them.
 """
 
 from __future__ import annotations

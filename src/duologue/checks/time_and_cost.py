@@ -97,7 +97,7 @@ class CostBudget(CheckType):
 
 
 def _events(subject: Subject) -> Iterator[Event]:
-    """What is recorded of the turns in question."""
+    """The events of the turns to look at."""
     journal = subject.input.scope.journal
     for entry in journal.entries if journal else []:
         if subject.covers(getattr(entry.event, "turn", -1)):

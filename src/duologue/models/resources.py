@@ -1,8 +1,8 @@
-"""What checks may ask beside the conversation: judges, classifiers, embedders. Whoever has one passes it in.
+"""What checks may use besides the conversation: judges, classifiers and embedders.
 
-Packages offer classifiers and embedders through the entry points ``duologue.classifiers`` and ``duologue.embedders``:
-the name of a classifier's entry point is its task, or ``TASK.ID``; the object is the provider or a function without
-arguments that makes it.
+Packages provide classifiers and embedders through the entry point groups ``duologue.classifiers`` and
+``duologue.embedders``. A classifier's entry is named after its task, or ``TASK.ID``. The object is the provider, or a
+function without arguments that creates it.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
+from duologue.config.entry_points import load_entry_point, other_entry_points
 from duologue.models.base import Model
 from duologue.settings import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Media:
-    """A picture or a sound: its bytes, and a MIME type such as ``image/png``."""
+    """An image or audio clip: its bytes, and a MIME type such as ``image/png``."""
 
     data: bytes
     mime_type: str
@@ -28,7 +28,7 @@ class Media:
 
 @runtime_checkable
 class Classifier(Protocol):
-    """Says how likely each label is for a text, a picture or a sound."""
+    """Assigns probabilities to labels, for a text, an image or an audio clip."""
 
     async def classify(self, item: str | Media) -> Mapping[str, float]:
         """The probability of each label, 0 to 1."""
@@ -37,11 +37,11 @@ class Classifier(Protocol):
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns texts into vectors whose angle says how near their meanings are."""
+    """Turns texts into vectors; the smaller the angle between two, the closer the meanings."""
 
     @property
     def name(self) -> str:
-        """Which model makes the vectors; those of different models cannot be compared."""
+        """Name of the model. Vectors of different models cannot be compared."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
@@ -54,15 +54,17 @@ class Resources:
     """What the checks of a suite may use.
 
     Attributes:
-        judges: models by the name that a check gives in ``judge``.
-        judge: the model for checks that name none; None for the default model.
-        prompts: instructions for judges by the name that a check gives in ``prompt``; ``{{criteria}}``, ``{{rubric}}``,
+        judges: models by name, for checks that set ``judge``.
+        judge: model for checks that set none; None for the default model.
+        prompts: judge instructions by name, for checks that set ``prompt``. ``{{criteria}}``, ``{{rubric}}``,
             ``{{conversation}}`` and ``{{response}}`` are filled in.
-        prompt: the name of the instruction for checks that name none; None for the built-in one.
-        classifiers: by task (``text_sentiment``, …), or by ``TASK.ID`` where a check gives a ``classifier_id``.
-        embedder: for checks of similarity; None for the packaged one, if it is installed.
-        run_tool: calls a tool by name and arguments and gives its answer, for checks that call one; None for none.
-        folder: what files that a check names are relative to; None for the current folder.
+        prompt: name of the instruction for checks that set none; None for the built-in one.
+        classifiers: classifiers by task, such as ``text_sentiment``, or by ``TASK.ID`` for checks that set a
+            ``classifier_id``.
+        embedder: for similarity checks; None for an installed one.
+        run_tool: calls a tool with a name and arguments and returns its result, for ``tool_exec``; None if tools cannot
+            be called.
+        folder: folder that file names in checks are relative to; None for the current folder.
         environment: variables that ``${NAME}`` in headers of external checks stands for; None for the process's own.
     """
 
@@ -94,8 +96,8 @@ class Resources:
 
 @lru_cache(maxsize=64)
 def _offered(group: str, name: str | None) -> Any:
-    for point in entry_points(group=group):
+    for point in other_entry_points(group):
         if name is None or point.name == name:
-            loaded = point.load()
+            loaded = load_entry_point(point)
             return loaded() if callable(loaded) else loaded
     return None

@@ -1,4 +1,4 @@
-"""A grading as a check of a run: it passes when everything expected came about and the score is high enough."""
+"""A grading as a check of a run: it passes if everything expected happened and the score reaches the threshold."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from duologue.checks._parameter_errors import nearest, refused, shown
 from duologue.checks.base import CheckType, Finding
 from duologue.checks.metrics.grade import Background, agent_has_spoken, can_be_asked, grade
 from duologue.checks.metrics.grading import CASE_THRESHOLD, ExpectedToolCall, Grading, Threshold, check_threshold
 from duologue.checks.metrics.metric import NEEDS_CODE, Metric, Text, Weight
 from duologue.checks.metrics.predefined import DEFAULT_METRICS, PREDEFINED, Metrics, metrics_of
-from duologue.checks.parameter_errors import nearest, refused, shown
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.conversation.checking import CheckInput, CheckOutcome

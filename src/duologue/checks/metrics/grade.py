@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from duologue.agents.judge import JudgeModel
+from duologue.checks._parameter_errors import shown
 from duologue.checks.metrics.grading import (
     CASE_THRESHOLD,
     ExpectedToolCall,
@@ -25,7 +26,6 @@ from duologue.checks.metrics.grading import (
 )
 from duologue.checks.metrics.metric import HIGHEST, LABELS, LOWEST, NEEDS_CODE, Metric
 from duologue.checks.metrics.predefined import DEFAULT_METRICS, Metrics, metrics_of
-from duologue.checks.parameter_errors import shown
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.journal.events import MessageAdded
 from duologue.messages import JsonValue, Message, system_message, text_of, tool_calls_of, user_message
@@ -55,9 +55,9 @@ async def grade(
         conversation: chat messages, or the records of a run. Chat messages are named ``m1``, ``m2``, … and each message
             of the user after the first one opens a turn; turns count from 0.
         metrics: what to grade.
-        expected_outcomes: what must have come about, one sentence each.
+        expected_outcomes: outcomes that must be reached, one sentence each.
         expected_tool_calls: calls that must have been made; decided by code.
-        model: who grades; the default model if it is left out. Not asked where there is nothing to ask.
+        model: model that grades; None for the default model. Not used if only tool calls are expected.
         scope: of the run that this belongs to: clock, journal, budget.
         background: what else the model should know.
         threshold: the score that the verdict needs, 0 to 100.
@@ -105,9 +105,9 @@ def can_be_asked(metrics: Sequence[Metric], outcomes: Sequence[str], tool_calls:
     if isinstance(outcomes, str):
         raise ConfigurationError("expected_outcomes is a text; give a list of sentences")
     if any(not outcome.strip() for outcome in outcomes):
-        raise ConfigurationError("an expected outcome is empty; write what must have come about")
+        raise ConfigurationError("an expected outcome is empty; write what must be reached")
     if not metrics and not outcomes and not tool_calls:
-        raise ConfigurationError("nothing is asked for: give metrics, expected_outcomes or expected_tool_calls")
+        raise ConfigurationError("there is nothing to grade: give metrics, expected_outcomes or expected_tool_calls")
 
 
 async def _asked(question: _Question, model: str | ModelConfig | Model | None, scope: RunScope) -> tuple[_Grades, str]:
@@ -172,7 +172,7 @@ _OUTCOME_FORM = {**_COMMON, "met": _BOOLEAN}
 
 @dataclass(frozen=True, kw_only=True)
 class Background:
-    """What else the one who grades should know. None of it is graded.
+    """Context for the model that grades. None of it is graded.
 
     Attributes:
         instructions: what the agent was told to do: its system prompt.

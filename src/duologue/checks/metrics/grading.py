@@ -1,4 +1,4 @@
-"""What a grading comes to: the grades, the score that follows from them, and whether the case passes.
+"""A grading: the grades, the score computed from them, and whether the case passes.
 
 The score is the mean of the grades that apply, each as a share of 5, weighted with the metrics' weights; it runs from 0
 to 100. A metric that does not apply leaves its weight to the others and is reported. Whatever could not be found out
@@ -73,7 +73,7 @@ class MetricGrade(BaseModel):
 
 
 class OutcomeGrade(BaseModel):
-    """Whether an expected outcome came about, why, and the messages that show it, with their turns."""
+    """Whether an expected outcome was reached, why, and the messages that show it, with their turns."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,7 +88,7 @@ class Grading(BaseModel):
     """Everything that was found out about one conversation. ``Grading.model_validate`` reads what it was saved as.
 
     Attributes:
-        metrics, outcomes, tool_calls: the grades, in the order in which they were asked for.
+        metrics, outcomes, tool_calls: the grades, in the order of the request.
         threshold: the score that is needed, 0 to 100.
         outcomes_decide: where outcomes are expected, they decide in place of the score.
         judge: full name of the model that graded; '' where none was asked.
@@ -119,9 +119,9 @@ class Grading(BaseModel):
     @computed_field
     @property
     def verdict(self) -> Verdict:
-        """What the conversation is worth.
+        """The verdict on the conversation.
 
-        It passes when every expected outcome and every expected tool call came about and the score reaches the
+        It passes if every expected outcome was reached, every expected tool call was made and the score reaches the
         threshold. It is undecided when there is no score and nothing was expected.
         """
         if self.missed:
@@ -145,7 +145,7 @@ class Grading(BaseModel):
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Expected outcomes and tool calls that did not come about, in words."""
+        """Expected outcomes that were not reached and tool calls that were not made, in words."""
         outcomes = [f"{grade.outcome}: {grade.reason}" for grade in self.outcomes if not grade.met]
         return (*outcomes, *(grade.reason for grade in self.tool_calls if not grade.made))
 

@@ -45,7 +45,7 @@ class MetricSummary(BaseModel):
 
 
 class GradingSummary(BaseModel):
-    """What an execution comes to.
+    """The gradings of an execution, summed up.
 
     Attributes:
         passed, failed, undecided: numbers of cases with that verdict.
@@ -85,7 +85,7 @@ class GradingSummary(BaseModel):
     @computed_field
     @property
     def verdict(self) -> Verdict:
-        """What the execution is worth.
+        """The verdict on the execution.
 
         It fails when the weighted score is too low, or too few cases could pass even if those that are undecided or had
         an error did. It passes when both thresholds are reached and no case had an error. Else it is undecided.

@@ -53,7 +53,7 @@ class Metric(BaseModel):
         rubric: what each score means: 0 to 5, or 0 and 5 for a binary metric.
         failure_codes: names for what goes wrong, each with when it fits. A score up to 2 has to name one of them.
         score_type: scored or binary.
-        title: what reports call it; made from the name if it is left out.
+        title: its name in reports; by default made from the name.
         description: what is looked at.
         not_applicable: when it does not apply, so that its weight goes to the others; '' if it always applies.
     """

@@ -1,12 +1,12 @@
-"""The metrics that Duologue brings: eight with weights that sum to 1, and task completion for those who ask for it."""
+"""The predefined metrics: eight with weights that sum to 1, and task completion, which has no weight by default."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias, cast
 
+from duologue.checks._parameter_errors import nearest
 from duologue.checks.metrics.metric import HIGHEST, LOWEST, Metric, ScoreType, Tier
-from duologue.checks.parameter_errors import nearest
 from duologue.errors import ConfigurationError
 
 

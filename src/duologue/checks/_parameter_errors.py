@@ -1,4 +1,4 @@
-"""What is wrong with a check as it was written, in words: the type, the parameter, what was found, what is allowed."""
+"""Error messages for checks as they are written: the type, the parameter, what was found, what is expected."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unknown_type(name: str, known: Iterable[str]) -> ConfigurationError:
     names = sorted(known)
     return ConfigurationError(
         f"unknown check type '{name}'{nearest(name, names)} Known types: {', '.join(names)}. "
-        "A function of your own is named by 'module:function'."
+        "To use a function of your own, write 'module:function'."
     )
 
 
