@@ -1,4 +1,4 @@
-"""How the run behaved as a whole: guardrails that spoke, values that stayed, outcomes that are the same as before."""
+"""How the run behaved as a whole: guardrails triggered, values preserved, outcomes that equal earlier ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from duologue.checks.calls import listed, named, same
 from duologue.checks.registry import check, is_known, known_types
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Texts
-from duologue.checks.workflow_checks import NO_WORKFLOW, STATE, TRANSITION, entered_state
+from duologue.checks.workflow_checks import NO_WORKFLOW, WORKFLOW_NOTES, entered_state
 from duologue.journal.notes import GuardrailApplied, note_to_data
 from duologue.models.resources import Resources
-
-GUARDRAIL = "guardrail"
-"""What an engine notes for every guardrail that it ran: ``{type, passed, direction, explanation}``."""
 
 
 @check("guardrail_triggered", family="Behaviour")
@@ -42,7 +39,7 @@ class GuardrailTriggered(CheckType):
         return [f"validator: found '{self.validator}', which no guardrail is called{near}"]
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
-        said = [note.note for note in subject.notes(GUARDRAIL)]
+        said = [note.note for note in subject.notes(GuardrailApplied.kind)]
         ran = [note for note in said if isinstance(note, GuardrailApplied) and self._is_it(note)]
         spoke = [note for note in ran if not note.passed]
         told = f"'{self.validator}' {'spoke' if spoke else 'did not speak'}" + ("" if ran else " (it never ran)")
@@ -107,7 +104,7 @@ class OutcomeEquivalent(CheckType):
             told = f"called {listed(called)}, expected {listed(self.expected_tools or [])}"
             return finding(Counter(called) == Counter(self.expected_tools), told, called=called)
         if self.metric == "final_state":
-            notes = subject.notes_so_far(STATE, TRANSITION)
+            notes = subject.notes_so_far(*WORKFLOW_NOTES)
             if not notes:
                 return broken(NO_WORKFLOW)
             state = entered_state(notes[-1])

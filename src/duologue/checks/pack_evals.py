@@ -12,8 +12,8 @@ from typing import Any
 from duologue.checks._parameter_errors import shown, validated
 from duologue.checks.base import CatalogueCheck
 from duologue.checks.create import from_spec
-from duologue.checks.workflow_checks import TRANSITION
 from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.journal.notes import WorkflowMoved
 from duologue.models.resources import Resources
 from duologue.specs.checks import CheckSpec, PackEvalSpec, Threshold
 from duologue.vocabulary import CheckStatus, Scope
@@ -68,8 +68,8 @@ class PackEval:
         if not definition.enabled:
             return "disabled"
         if definition.trigger == "on_workflow_step":
-            notes = input.state.view.notes
-            return "" if any(note.kind == TRANSITION and note.turn == input.turn for note in notes) else "no step here"
+            moves = [note for note in input.state.view.notes if isinstance(note.note, WorkflowMoved)]
+            return "" if any(note.turn == input.turn for note in moves) else "no workflow step in this turn"
         if definition.trigger in _SAMPLED:
             turn = input.turn if self.scope is Scope.TURN else 0
             if not sampled(_run_of(input), turn, definition.sample_percentage):

@@ -1,8 +1,7 @@
-"""Where a workflow stands and how it came there.
+"""The state of a workflow, and how it got there.
 
-The engine of a workflow notes it in the journal (``Noted`` events): kind ``workflow.state`` with ``{state, terminal}``
-when the first state is entered, kind ``workflow.transition`` with ``{from, to, event, terminal}`` for each change. A
-run without a workflow leaves these checks undecided: they are errors, because a typing mistake must not pass.
+A native agent with a workflow notes its first state and each transition in the journal. In a run without a workflow
+these checks are errors: a check that nothing could decide must not pass.
 """
 
 from __future__ import annotations
@@ -20,16 +19,13 @@ from duologue.journal.events import Noted
 from duologue.journal.notes import WorkflowEntered, WorkflowMoved
 from duologue.models.resources import Resources
 
-STATE = "workflow.state"
-TRANSITION = "workflow.transition"
-NO_WORKFLOW = (
-    "this run has no workflow, so there is no state to look at; give the scenario one, or leave this check out"
-)
+WORKFLOW_NOTES = (WorkflowEntered.kind, WorkflowMoved.kind)
+NO_WORKFLOW = "this run has no workflow, so there is no state to look at; add a workflow, or remove this check"
 
 
 class _Workflow(CheckType):
     def look(self, subject: Subject, resources: Resources) -> Finding:
-        notes = subject.notes_so_far(STATE, TRANSITION)
+        notes = subject.notes_so_far(*WORKFLOW_NOTES)
         return self._read(notes, subject) if notes else broken(NO_WORKFLOW)
 
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
@@ -138,12 +134,14 @@ def entered_state(note: Noted) -> str:
 
 
 def _transitions(notes: list[Noted]) -> list[str]:
-    return [entered_state(note) for note in notes if note.kind == TRANSITION]
+    return [entered_state(note) for note in notes if isinstance(note.note, WorkflowMoved)]
 
 
 def _state_in(notes: list[Noted], turn: int) -> str:
     """The state during a turn: a change is made after the turn that asks for it, and holds from the next one on."""
-    before = [note for note in notes if note.turn < turn or (note.kind == STATE and note.turn == turn)]
+    before = [
+        note for note in notes if note.turn < turn or (isinstance(note.note, WorkflowEntered) and note.turn == turn)
+    ]
     if before:
         return entered_state(before[-1])
     return next((note.note.origin for note in notes if isinstance(note.note, WorkflowMoved)), "")
