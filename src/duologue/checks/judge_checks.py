@@ -91,7 +91,7 @@ class Judged(CheckType):
         name = self.prompt or (None if self.system_prompt else resources.prompt)
         return None if name is None else resources.prompts[name]
 
-    def _found(self, reply: Judgement, choice: ModelChoice, criteria: str) -> Finding:
+    def _found(self, reply: ScoredJudgement, choice: ModelChoice, criteria: str) -> Finding:
         score = reply.score if reply.score is not None else float(bool(reply.passed))
         passed = reply.passed
         details: dict[str, Any] = {
@@ -285,7 +285,7 @@ class JudgeTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class ScoredJudgement:
     """A judgement that can be used. ``passed`` and ``score``: at least one is there."""
 
     passed: bool | None
@@ -295,7 +295,7 @@ class Judgement:
     message_ids: list[str]
 
 
-async def judged(choice: ModelChoice, task: JudgeTask, scope: RunScope, who: str) -> Judgement:
+async def judged(choice: ModelChoice, task: JudgeTask, scope: RunScope, who: str) -> ScoredJudgement:
     """The judgement of a model; asked once more if the first answer cannot be used.
 
     Raises:
@@ -319,7 +319,7 @@ def transcript_of(records: Sequence[MessageAdded]) -> str:
     return rendered(entries_of([record.message for record in records], records))
 
 
-def _read(text: str, task: JudgeTask) -> Judgement:
+def _read(text: str, task: JudgeTask) -> ScoredJudgement:
     value = the_object_in(text, ("passed", "score"), given=task.said)
     passed, score = value.get("passed"), value.get("score")
     if not isinstance(passed, (bool, type(None))):
@@ -331,7 +331,7 @@ def _read(text: str, task: JudgeTask) -> Judgement:
     if passed is None and score is None:
         raise UnreadableError('neither "passed" nor "score" has a value')
     evidence = _texts(value.get("evidence"))
-    return Judgement(
+    return ScoredJudgement(
         passed=passed,
         score=None if score is None else float(score),
         reasoning=str(value.get("reasoning") or ""),

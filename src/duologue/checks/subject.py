@@ -19,7 +19,7 @@ from duologue.messages import Message, text_of
 from duologue.vocabulary import Scope
 
 
-class Said(NamedTuple):
+class AgentText(NamedTuple):
     """Something that the agent said."""
 
     text: str
@@ -49,22 +49,22 @@ class Subject:
         return [record.message for record in self.records]
 
     @property
-    def said(self) -> list[Said]:
+    def said(self) -> list[AgentText]:
         """Every text of the agent, in order; messages that only call tools are left out."""
         return self._reading.said
 
     @property
-    def answers(self) -> list[Said]:
+    def answers(self) -> list[AgentText]:
         """The agent's answer in each turn: its last text. One empty answer if it never said anything."""
-        return self._reading.answers or [Said("", self._last_id(), self.input.turn)]
+        return self._reading.answers or [AgentText("", self._last_id(), self.input.turn)]
 
     @property
-    def answer(self) -> Said:
+    def answer(self) -> AgentText:
         """The agent's last answer."""
         return self.answers[-1]
 
     @property
-    def positive(self) -> list[Said]:
+    def positive(self) -> list[AgentText]:
         """Where to look for a required text: the answer of a turn, or everything said in the conversation."""
         if self.whole:
             return self.said
@@ -132,8 +132,8 @@ class _Reading:
         return self._ends is None or (records[0] is self._ends[0] and records[-1] is self._ends[1])
 
     @cached_property
-    def said(self) -> list[Said]:
-        found: list[Said] = []
+    def said(self) -> list[AgentText]:
+        found: list[AgentText] = []
         for record in self._source[0]:
             message = record.message
             if message["role"] != "assistant":
@@ -141,11 +141,11 @@ class _Reading:
             content = message.get("content")
             text = content if isinstance(content, str) else text_of(message) if content else ""
             if text:
-                found.append(Said(text, record.message_id, record.turn))
+                found.append(AgentText(text, record.message_id, record.turn))
         return found
 
     @cached_property
-    def answers(self) -> list[Said]:
+    def answers(self) -> list[AgentText]:
         return list({item.turn: item for item in self.said}.values())
 
     @cached_property
@@ -157,7 +157,7 @@ _readings: WeakKeyDictionary[ScenarioState, _Reading] = WeakKeyDictionary()
 """The last reading of each run that is there. Only saves time."""
 
 
-def ids_of(items: Iterable[Said | Call]) -> list[str]:
+def ids_of(items: Iterable[AgentText | Call]) -> list[str]:
     """The ids of the messages that these stand in, each once, in order."""
     return list(dict.fromkeys(item.message_id for item in items if item.message_id))
 

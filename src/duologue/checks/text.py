@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.calls import listed
 from duologue.checks.registry import Alias, check
-from duologue.checks.subject import Said, Subject, ids_of
+from duologue.checks.subject import AgentText, Subject, ids_of
 from duologue.config.patterns import Pattern, found, occurrences
 from duologue.models.resources import Resources
 from duologue.models.tokens import estimate_tokens
@@ -47,7 +47,7 @@ class _Patterns(CheckType):
     match_mode: MatchMode = "substring"
     """``substring`` matches anywhere; ``word_boundary`` only where the match does not begin or end inside a word."""
 
-    def _in(self, said: Said) -> list[tuple[str, int, int]]:
+    def _in(self, said: AgentText) -> list[tuple[str, int, int]]:
         return occurrences(
             self.patterns, said.text, case_sensitive=self.case_sensitive, words=self.match_mode == "word_boundary"
         )
