@@ -81,7 +81,15 @@ class Actor(AgentAdapter):
             error = "no answer" if act.fails else None
             journal.append(
                 ToolCalled(
-                    name=act.tool, turn=turn, call_id=call_id, arguments={"n": 5}, result="ok", error=error, seconds=0.1
+                    name=act.tool,
+                    turn=turn,
+                    call_id=call_id,
+                    arguments={"n": 5},
+                    result="ok",
+                    error=error,
+                    seconds=0.1,
+                    call=input.scope.next_call(),
+                    participant=input.scope.participant,
                 )
             )
             said += [
@@ -90,7 +98,8 @@ class Actor(AgentAdapter):
             ]
         if act.cost is not None:
             usage = Usage(input_tokens=10, output_tokens=2)
-            asked = ModelCalled(asker=self.name, turn=turn, model="m", request_digest="d", usage=usage, cost=act.cost)
+            asked = ModelCalled(asker=self.name, turn=turn, model="m", request_digest="d", usage=usage, cost=act.cost,
+                                call=input.scope.next_call(), participant=input.scope.participant)  # fmt: skip
             journal.append(asked)
         if act.moves_to:
             data = {"origin": "start", "target": act.moves_to, "event": "go", "terminal": act.moves_to == "closed"}

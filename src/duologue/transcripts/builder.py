@@ -25,7 +25,7 @@ from duologue.journal.events import (
     Usage,
     UserFinished,
 )
-from duologue.journal.notes import make_note
+from duologue.journal.notes import Note, PromptUsed
 from duologue.messages import ContentPart, Message, tool_call
 from duologue.transcripts.documents import Node
 from duologue.transcripts.recording import Recording
@@ -77,6 +77,7 @@ class _Pending:
     name: str
     arguments: Mapping[str, Any] | str
     at: float | None
+    call: str
 
 
 @dataclass(kw_only=True)
@@ -106,16 +107,19 @@ class RecordingBuilder:
     _times_used: Counter[str] = field(default_factory=Counter[str])
     _before: float | None = None
     _undelivered: list[str] = field(default_factory=list[str])
+    _calls: int = 0
+    _user_call: str | None = None
+    _agent_call: str | None = None
 
     def prompt(self, text: str) -> None:
         """What the agent was told; once, however often it was sent."""
         if text and text not in self._prompts:
             self._prompts.append(text)
-            self.note("prompt", {"text": text})
+            self.note(PromptUsed(text=text))
 
-    def note(self, kind: str, data: Mapping[str, Any]) -> None:
+    def note(self, note: Note) -> None:
         """Something else that is worth keeping."""
-        self.events.append(Noted(turn=self._turn, note=make_note(kind, data)))
+        self.events.append(Noted(turn=self._turn, note=note))
 
     def turn_to(self, turn: int) -> None:
         """Begin turns until this one is open."""
@@ -129,19 +133,24 @@ class RecordingBuilder:
         if self._someone_spoke and not self.explicit_turns:
             self.turn_to(self._turn + 1)
         message: Message = {"role": "user", "content": content}
-        self._model_called(self.user, spoken, message)
-        self._add(message, USER, spoken)
+        self._user_call = self._next_call()
+        model = self._model_called(USER, self._user_call, spoken, message)
+        self._add(message, USER, spoken, model or self._user_call)
         self._before = spoken.until if spoken.until is not None else spoken.at
 
     def say_as_agent(self, content: Content, spoken: MessageFacts, calls: Sequence[WrittenCall] = ()) -> None:
         """A message of the agent, with the tools that it calls."""
         message: Message = {"role": "assistant", "content": content}
-        made = [self._call(call, spoken.at) for call in calls]
+        self._agent_call = self._next_call()
+        made = [
+            self._call(call, spoken.at, f"{self._agent_call}.{number}")  # 1 is the model call behind the message
+            for number, call in enumerate(calls, start=2)
+        ]
         if made:
             message["tool_calls"] = [tool_call(item.name, _plain(item.arguments), item.id) for item in made]
-        self._model_called(self.agent, spoken, message)
+        model = self._model_called(AGENT, self._agent_call, spoken, message)
         self._agent_called(spoken)
-        self._add(message, AGENT, spoken)
+        self._add(message, AGENT, spoken, model or self._agent_call)
         self._someone_spoke = True
         self._before = spoken.until if spoken.until is not None else spoken.at
 
@@ -169,23 +178,25 @@ class RecordingBuilder:
                     result=None if error else content,
                     error=error,
                     seconds=spoken.seconds if spoken.seconds is not None else _between(call.at, spoken.at) or 0.0,
+                    call=call.call,
+                    participant=AGENT,
                 )
             )
         call_id = call.id if call else written_id or ""
         message: Message = {"role": "tool", "tool_call_id": call_id, "content": content}
         if name:
             message["name"] = name
-        self._add(message, AGENT, spoken)
+        self._add(message, AGENT, spoken, self._agent_call)
         self._someone_spoke = True
 
     def charge(self, cost: float | None, model: str, *, user: bool = False) -> None:
         """What the whole conversation took in US dollars, where the source only knows that."""
         if cost is not None:
-            self._model_called(self.user if user else self.agent, MessageFacts(cost=cost, model=model))
+            self._model_called(USER if user else AGENT, self._next_call(), MessageFacts(cost=cost, model=model))
 
     def end_of_user(self, reason: str) -> None:
         """The simulated user said that it has nothing more to say."""
-        self.events.append(UserFinished(participant=USER, turn=self._turn, reason=reason))
+        self.events.append(UserFinished(participant=USER, turn=self._turn, reason=reason, call=self._user_call))
 
     def finish(self, path: Path, format: str, **facts: Any) -> Recording:
         """The recording.
@@ -216,7 +227,11 @@ class RecordingBuilder:
             **facts,
         )
 
-    def _add(self, message: Message, author: int, spoken: MessageFacts) -> None:
+    def _next_call(self) -> str:
+        self._calls += 1
+        return f"c{self._calls}"
+
+    def _add(self, message: Message, author: int, spoken: MessageFacts, call: str | None) -> None:
         self._count += 1
         if self._count > MAX_MESSAGES:
             raise self.place.problem(f"found more than {MAX_MESSAGES:,} messages in one conversation; split it")
@@ -225,14 +240,19 @@ class RecordingBuilder:
             self.times[message_id] = spoken.at
         if author != AGENT:
             self._undelivered.append(message_id)
-        self.events.append(MessageAdded(message_id=message_id, message=message, turn=self._turn, author=author))
+        added = MessageAdded(message_id=message_id, message=message, turn=self._turn, author=author, call=call)
+        self.events.append(added)
 
-    def _model_called(self, asker: str, spoken: MessageFacts, response: Message | None = None) -> None:
+    def _model_called(
+        self, participant: int, call: str, spoken: MessageFacts, response: Message | None = None
+    ) -> str | None:
+        """The id of the model call that is known to stand behind a participant's call; None if none is."""
         if spoken.usage is None and spoken.cost is None:
-            return
+            return None
+        model_call = f"{call}.1"
         self.events.append(
             ModelCalled(
-                asker=asker,
+                asker=self.user if participant == USER else self.agent,
                 turn=self._turn,
                 model=spoken.model or self.model or "unknown",
                 request_digest="",
@@ -241,8 +261,11 @@ class RecordingBuilder:
                 cost=spoken.cost,
                 seconds=spoken.seconds or 0.0,
                 replayed=True,
+                call=model_call,
+                participant=participant,
             )
         )
+        return model_call
 
     def _agent_called(self, spoken: MessageFacts) -> None:
         seconds = spoken.seconds if spoken.seconds is not None else _between(self._before, spoken.at)
@@ -250,9 +273,17 @@ class RecordingBuilder:
             return
         delivered = tuple(self._undelivered)
         self._undelivered.clear()
-        self.events.append(AgentCalled(participant=AGENT, turn=self._turn, delivered=delivered, seconds=seconds))
+        self.events.append(
+            AgentCalled(
+                participant=AGENT,
+                turn=self._turn,
+                delivered=delivered,
+                seconds=seconds,
+                call=self._agent_call or "",
+            )
+        )
 
-    def _call(self, written: WrittenCall, at: float | None) -> _Pending:
+    def _call(self, written: WrittenCall, at: float | None, call: str) -> _Pending:
         """Ids must be unique for answers to be found, and not every system sees to that."""
         if len(self._ids) >= MAX_MESSAGES:
             raise self.place.problem(f"found more than {MAX_MESSAGES:,} tool calls in one conversation; split it")
@@ -261,7 +292,9 @@ class RecordingBuilder:
             self._times_used[wanted] += 1
             call_id = f"{wanted}#{self._times_used[wanted] + 1}"
         self._ids.add(call_id)
-        made = _Pending(id=call_id, written_id=written.id, name=written.name, arguments=written.arguments, at=at)
+        made = _Pending(
+            id=call_id, written_id=written.id, name=written.name, arguments=written.arguments, at=at, call=call
+        )
         self._pending.append(made)
         return made
 

@@ -6,15 +6,15 @@ notes), because those are what checks and judges look at. Messages and tool call
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from duologue.journal.causes import Causes
 from duologue.journal.events import (
-    AgentCalled,
+    CutReason,
     Event,
     MessageAdded,
     MessagesRolledBack,
@@ -38,6 +38,7 @@ class RecordedMessage:
         at: when it was said, in seconds since 1970 UTC.
         seconds: how long its author took.
         usage, cost, model: tokens, US dollars and model of the calls behind it.
+        cut: why it ends before its author had finished; None for a whole message.
     """
 
     id: str
@@ -49,6 +50,7 @@ class RecordedMessage:
     usage: Usage | None = None
     cost: float | None = None
     model: str | None = None
+    cut: CutReason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ class Recording:
     @cached_property
     def messages(self) -> tuple[RecordedMessage, ...]:
         """The messages of the conversation at its end; what was rolled back is not among them."""
-        return tuple(_Reading(self).messages)
+        return tuple(_conversation(self))
 
     @cached_property
     def tool_calls(self) -> tuple[RecordedCall, ...]:
@@ -146,42 +148,29 @@ class Recording:
         return f"{self.path}#{self.index}" if self.index else str(self.path)
 
 
-class _Reading:
-    """Puts times and costs down to the messages that they belong to: calls come before what they led to."""
+def _conversation(recording: Recording) -> list[RecordedMessage]:
+    """The messages at the end, each with what the calls behind it took."""
+    causes, messages = Causes(recording.events), list[RecordedMessage]()
+    for event in recording.events:
+        if isinstance(event, MessageAdded):
+            messages.append(_message(event, causes, recording))
+        elif isinstance(event, MessagesRolledBack):
+            del messages[event.index :]
+    return messages
 
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-        self._seconds: dict[int, float] = {}
-        self._calls: dict[str, deque[ModelCalled]] = {}
-        self.messages: list[RecordedMessage] = []
-        for event in recording.events:
-            self._take(event)
 
-    def _take(self, event: Event) -> None:
-        match event:
-            case AgentCalled():
-                self._seconds[event.participant] = event.seconds
-            case ModelCalled():
-                self._calls.setdefault(event.asker, deque()).append(event)
-            case MessageAdded():
-                self.messages.append(self._message(event))
-            case MessagesRolledBack():
-                del self.messages[event.index :]
-            case _:
-                pass
-
-    def _message(self, event: MessageAdded) -> RecordedMessage:
-        author = None if event.author is None else self._recording.participants[event.author].name
-        calls = self._calls.pop(author, deque()) if author else deque[ModelCalled]()
-        priced = [call.cost for call in calls if call.cost is not None]
-        return RecordedMessage(
-            id=event.message_id,
-            message=event.message,
-            turn=event.turn,
-            author=author,
-            at=self._recording.times.get(event.message_id),
-            seconds=None if event.author is None else self._seconds.pop(event.author, None),
-            usage=sum((call.usage for call in calls), Usage()) if calls else None,
-            cost=sum(priced) if priced else None,
-            model=calls[-1].model if calls else None,
-        )
+def _message(event: MessageAdded, causes: Causes, recording: Recording) -> RecordedMessage:
+    models = causes.models_of(event)
+    priced = [call.cost for call in models if call.cost is not None]
+    return RecordedMessage(
+        id=event.message_id,
+        message=event.message,
+        turn=event.turn,
+        author=None if event.author is None else recording.participants[event.author].name,
+        at=recording.times.get(event.message_id),
+        seconds=causes.seconds_of(event),
+        usage=sum((call.usage for call in models), Usage()) if models else None,
+        cost=sum(priced) if priced else None,
+        model=models[-1].model if models else None,
+        cut=event.cut,
+    )

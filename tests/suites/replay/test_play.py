@@ -221,16 +221,20 @@ async def test_what_a_recording_cost_is_not_paid_again() -> None:
 async def test_old_decisions_and_what_they_cost_are_left_behind(tmp_path: Path) -> None:
     class Costly(testing.ScriptedJudge):
         async def call(self, input: AgentInput) -> Any:
-            spend(input.scope.journal, "Costly")
-            spend(input.scope.journal, "check llm_judge")
+            spend(input, "Costly", 2)
+            spend(input, "check llm_judge", None)
             return await super().call(input)
 
-    def spend(journal: Any, asker: str) -> None:
-        journal.append(ModelCalled(asker=asker, turn=0, model="m", request_digest="", cost=1.0))
+    def spend(input: AgentInput, asker: str, participant: int | None) -> None:
+        call = input.scope.next_call()
+        event = ModelCalled(
+            asker=asker, turn=0, model="m", request_digest="", cost=1.0, call=call, participant=participant
+        )
+        input.scope.journal.append(event)
 
     class Priced(testing.ScriptedAgent):
         async def call(self, input: AgentInput) -> Any:
-            spend(input.scope.journal, "Priced")
+            spend(input, "Priced", 1)
             return await super().call(input)
 
     agents = [testing.ScriptedUserAgent(["hi"]), Priced(["hello"]), Costly([False])]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from duologue.errors import ConfigurationError
-from duologue.journal.events import AgentCalled, Entry, MessageAdded, ModelCalled, UserFinished
+from duologue.journal.causes import Causes, outer_call
+from duologue.journal.events import Entry, MessageAdded, UserFinished
 from duologue.journal.jsonl import read_journal
 from duologue.journal.view import RunView
 from duologue.messages import Message
@@ -90,44 +91,25 @@ def _as_said(messages: Sequence[MessageResult], entries: Sequence[Entry]) -> Ite
 
 
 def _responses(entries: Sequence[Entry]) -> dict[str, Message]:
-    """What the model said that became a message of an agent, where every call of a turn became one."""
+    """What models said that became a message of an agent, by the message."""
+    causes = Causes(entry.event for entry in entries)
     found: dict[str, Message] = {}
-    called: dict[str, list[Message]] = {}
-    names = [item.name for entry in entries[:1] for item in getattr(entry.event, "participants", ())]
-    for place, entry in enumerate(entries):
-        match entry.event:
-            case ModelCalled() as event:
-                called.setdefault(event.asker, []).extend([event.response] if event.response else [])
-            case AgentCalled() as event:
-                answers = called.pop(names[event.participant], [])
-                ids = _said_after(entries, place, event.participant)
-                found |= dict(zip(ids, answers, strict=True)) if len(ids) == len(answers) else {}
-            case _:
-                pass
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, MessageAdded) and event.message["role"] == "assistant":
+            said = [call.response for call in causes.models_of(event) if call.response]
+            found |= {event.message_id: said[0]} if len(said) == 1 else {}
     return found
 
 
-def _said_after(entries: Sequence[Entry], place: int, author: int) -> list[str]:
-    ids: list[str] = []
-    for entry in entries[place + 1 :]:
-        event = entry.event
-        if isinstance(event, MessageAdded) and event.author == author:
-            ids += [event.message_id] if event.message["role"] == "assistant" else []
-        elif isinstance(event, (AgentCalled, MessageAdded)):
-            break
-    return ids
-
-
 def _ends(entries: Sequence[Entry]) -> dict[str, str]:
-    """Why a simulated user had nothing more to say, by the last message; '' for one that went without a word."""
+    """Why a simulated user had nothing more to say, by its last message; '' for one that left without a message."""
     ends: dict[str, str] = {}
-    last = ""
+    last: dict[str, str] = {}
     for entry in entries:
         event = entry.event
-        if isinstance(event, AgentCalled):
-            last = ""
-        elif isinstance(event, MessageAdded):
-            last = event.message_id
+        if isinstance(event, MessageAdded) and event.call:
+            last[outer_call(event.call)] = event.message_id
         elif isinstance(event, UserFinished):
-            ends[last] = event.reason
+            ends[last.get(event.call or "", "")] = event.reason
     return ends

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.verdict import NOTHING_TO_GO_BY
+from duologue.journal.causes import Causes
 from duologue.journal.events import (
     AgentCalled,
     CheckEvaluated,
@@ -100,22 +101,15 @@ def run_result(
 
 
 class _Reading:
-    """What the events say about messages and spending, put down to the calls that they name.
-
-    A message costs what the model call took that wrote it. Where its participant said something else than its model
-    did, because a guardrail replaced it or it was put together, it costs what the other model calls of the same call of
-    the participant took; what a simulator says may be cleaned, and then its last model call made it.
-    """
+    """What the events say about messages and spending, put down to the calls that they name."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.names: list[str] = []
         self.personas: list[str | None] = []
         self.meta: dict[str, dict[str, Any]] = {}
         self._roles: list[AgentRole] = []
-        self._models: dict[str, ModelCalled] = {}
-        self._nested: dict[str, list[str]] = {}
-        self._seconds: dict[str, float] = {}
-        self._wrote: set[str] = set()
+        self._causes = Causes()
+        self._models: list[ModelCalled] = []
         self._state: str | None = None
         self._next_state: str | None = None
         """Where a transition leads; what is said in the turn that asks for it is still said in the state before."""
@@ -126,26 +120,17 @@ class _Reading:
     def spent(self) -> dict[AgentRole, Spent]:
         """By all participants of each role; checks count with the judges."""
         by_role: dict[AgentRole, list[Spent]] = {}
-        for event in self._models.values():
+        for event in self._models:
             role = AgentRole.JUDGE if event.participant is None else self._roles[event.participant]
             by_role.setdefault(role, []).append(_spent(event))
         return {role: total_spent(parts) for role, parts in by_role.items()}
 
     def behind(self, record: MessageAdded) -> tuple[Spent | None, str | None]:
         """What the model calls behind a message took, and which model it was."""
-        call = record.call or ""
-        wrote = self._models.get(call)
-        if wrote is not None:
-            return _spent(wrote), wrote.model
-        if record.author is None or record.message["role"] not in {"assistant", "user"}:
-            return None, None
-        made = [self._models[name] for name in self._nested.get(call, ()) if name not in self._wrote]
-        made = [event for event in made if event.error is None]
-        if self._roles[record.author] is AgentRole.USER:
-            made = made[-1:]
-        if made:
-            return total_spent(map(_spent, made)), made[-1].model
-        seconds = self._seconds.get(call) if record.message["role"] == "assistant" else None
+        models = self._causes.models_of(record)
+        if models:
+            return total_spent(map(_spent, models)), models[-1].model
+        seconds = self._causes.seconds_of(record) if record.message["role"] == "assistant" else None
         return (None if seconds is None else Spent(seconds=seconds)), None
 
     def _started(self, event: RunStarted) -> None:
@@ -161,11 +146,11 @@ class _Reading:
 
     def _model(self, event: ModelCalled) -> None:
         self._move()
-        self._models[event.call] = event
-        self._nested.setdefault(event.call.partition(".")[0], []).append(event.call)
+        self._models.append(event)
+        self._causes.take(event)
 
     def _called(self, event: AgentCalled) -> None:
-        self._seconds[event.call] = event.seconds
+        self._causes.take(event)
 
     def _note(self, event: Noted) -> None:
         match event.note:
@@ -181,8 +166,7 @@ class _Reading:
     def _message(self, event: MessageAdded) -> None:
         if event.author is None:
             return
-        if event.call in self._models:
-            self._wrote.add(event.call or "")
+        self._causes.take(event)
         if self._state is not None:
             self.meta[event.message_id] = {"workflow_state": self._state}
         if self.personas and self._roles[event.author] is AgentRole.USER:
@@ -213,6 +197,7 @@ def _message(record: MessageAdded, seen: _Reading) -> MessageResult:
         spent=spent,
         model=model,
         meta=seen.meta.get(record.message_id, {}),
+        cut=record.cut,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from duologue.journal.events import (
     CheckEvaluated,
     CriterionDecision,
+    CutReason,
     ErrorInfo,
     JudgeDecided,
     RawMessage,
@@ -82,6 +83,7 @@ class MessageResult:
         spent: what the model call behind it took; None if no model call is known.
         model: who made it.
         meta: what else is known, such as ``workflow_state``, ``persona`` or ``warnings`` about a simulated user.
+        cut: why it ends before its author had finished, such as ``timeout``; None for a whole message.
     """
 
     id: str
@@ -91,6 +93,7 @@ class MessageResult:
     spent: Spent | None = None
     model: str | None = None
     meta: dict[str, Any] = field(default_factory=dict[str, Any])
+    cut: CutReason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import json
 from typing import Any, cast
 
 from duologue.journal.events import Usage
+from duologue.journal.notes import GuardrailApplied
 from duologue.messages import ContentPart
 from duologue.transcripts.builder import Content, MessageFacts, RecordingBuilder, WrittenCall
 from duologue.transcripts.documents import Node
@@ -227,11 +228,10 @@ def _add_guardrails(builder: RecordingBuilder, node: Node) -> None:
     for item in node.at("validations").items:
         kind = item.at("validator_type", "type").word()
         if kind:
-            told = {
-                "type": kind,
-                "kind": kind,
-                "direction": "output",
-                "passed": item.at("passed").value is not False,
-                "explanation": item.at("explanation", "message").word() or "",
-            }
-            builder.note("guardrail", told)
+            applied = GuardrailApplied(
+                type=kind,
+                check=kind,
+                passed=item.at("passed").value is not False,
+                explanation=item.at("explanation", "message").word() or "",
+            )
+            builder.note(applied)

@@ -85,7 +85,6 @@ class _Taken:
         everyone = enumerate(self.started.participants)
         kept = [index for index, item in everyone if item.role is not AgentRole.JUDGE]
         self._new = {old: new for new, old in enumerate(kept)}
-        self._speakers = {item.name for item in self.participants}
 
     @property
     def participants(self) -> tuple[ParticipantSnapshot, ...]:
@@ -101,15 +100,17 @@ class _Taken:
             case AgentCalled() | UserFinished():
                 self._take_call(event)
             case ModelCalled():
-                if event.asker in self._speakers:  # others are judges and checks
-                    self.events.append(replace(event, replayed=True))
+                if (speaker := self._index(event.participant)) is not None:  # others are judges and checks
+                    self.events.append(replace(event, participant=speaker, replayed=True))
             case TurnStarted():
                 self._open(event)
             case MessagesRolledBack():
                 if not 0 <= event.index <= self.messages:
                     raise self.place.problem(f"found the index {event.index}; expected 0 to {self.messages}")
                 self.events.append(event)
-            case ToolCalled() | Noted():
+            case ToolCalled():
+                self.events.append(replace(event, participant=self._index(event.participant)))
+            case Noted():
                 self.events.append(event)
             case CheckEvaluated():
                 if event.scope is Scope.TURN and event.name in self.started.scenario.checks:

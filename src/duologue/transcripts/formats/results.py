@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from duologue.journal.notes import GuardrailApplied, Note, WorkflowEntered, WorkflowMoved
 from duologue.transcripts.builder import MAX_MESSAGES, MessageFacts, RecordingBuilder
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -97,7 +96,7 @@ def _note_first_state(builder: RecordingBuilder, workflow: Node) -> None:
     first = workflow.at("transitions").items[:1]
     state = first[0].at("from") if first else workflow.at("state")
     ends = not first and workflow.at("complete").value is True
-    builder.note("workflow.state", {"state": state.word(), "terminal": ends})
+    builder.note(WorkflowEntered(state=state.word() or "", terminal=ends))
 
 
 class _Notes:
@@ -106,23 +105,31 @@ class _Notes:
     def __init__(self, root: Node) -> None:
         workflow = root.at("workflow")
         changes = workflow.at("transitions").items
-        self._waiting: list[tuple[int, str, dict[str, Any]]] = []
+        self._waiting: list[tuple[int, Note]] = []
         for number, change in enumerate(changes, 1):
-            ends = number == len(changes) and workflow.at("complete").value is True
-            data = {key: change.at(key).word() for key in ("from", "to", "event")}
-            self._waiting.append((change.at("turn").count(), "workflow.transition", {**data, "terminal": ends}))
-        for spoke in root.at("guardrails").items:
-            kind = spoke.at("type").word()
-            data = {"type": kind, "kind": kind, "direction": spoke.at("direction").word()}
-            told = {"passed": spoke.at("passed").value is True, "explanation": spoke.at("explanation").word() or ""}
-            self._waiting.append((spoke.at("turn").count(), "guardrail", {**data, **told}))
+            moved = WorkflowMoved(
+                origin=change.at("from").word() or "",
+                target=change.at("to").word() or "",
+                event=change.at("event").word() or "",
+                terminal=number == len(changes) and workflow.at("complete").value is True,
+            )
+            self._waiting.append((change.at("turn").count(), moved))
+        for item in root.at("guardrails").items:
+            kind = item.at("type").word() or ""
+            applied = GuardrailApplied(
+                type=kind,
+                check=kind,
+                direction=item.at("direction").word() or "output",
+                passed=item.at("passed").value is True,
+                explanation=item.at("explanation").word() or "",
+            )
+            self._waiting.append((item.at("turn").count(), applied))
         self._waiting.sort(key=lambda item: item[0])
 
     def until(self, builder: RecordingBuilder, turn: int) -> None:
         """Put down what was noted before this turn."""
         while self._waiting and self._waiting[0][0] < turn:
-            _, kind, data = self._waiting.pop(0)
-            builder.note(kind, data)
+            builder.note(self._waiting.pop(0)[1])
 
 
 RECORDINGS = RecordingFormat(

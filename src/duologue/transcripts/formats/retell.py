@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from duologue.journal.notes import UnknownNote
 from duologue.transcripts.builder import MessageFacts, RecordingBuilder
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -60,7 +61,8 @@ def _add(builder: RecordingBuilder, node: Node, start: float) -> None:
         case "tool_call_result":
             _add_result(builder, node, start)
         case role:
-            builder.note(f"retell.{role}", {key: value for key, value in node.fields.items() if key != "words"})
+            data = {key: value for key, value in node.fields.items() if key not in {"words", "kind"}}
+            builder.note(UnknownNote(kind=f"retell.{role}", data=data))
 
 
 def _without_role(node: Node) -> Node:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from duologue.journal.notes import UnknownNote
 from duologue.transcripts.builder import RecordingBuilder
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -15,6 +16,8 @@ from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
 FORMAT = "tau_bench"
+
+_USER_TOOL = "user_tool"
 
 _ENDINGS = {"STOP": "goal_reached", "TRANSFER": "transferred", "OUT-OF-SCOPE": "gave_up"}
 _ENDING = re.compile(r"###(STOP|TRANSFER|OUT-OF-SCOPE)###")
@@ -94,7 +97,8 @@ def add(builder: RecordingBuilder, node: Node) -> None:
     role = node.at("role").text("user, assistant, tool or system")
     if role == "tool" and node.at("requestor").value == "user":
         result = chat.answer_text(node.at("content"))
-        builder.note("user_tool", {"result": result, "error": bool(node.at("error").value)})
+        data = {"result": result, "error": bool(node.at("error").value)}
+        builder.note(UnknownNote(kind=_USER_TOOL, data=data))
     elif role == "user":
         _add_user(builder, node)
     else:
@@ -103,7 +107,7 @@ def add(builder: RecordingBuilder, node: Node) -> None:
 
 def _add_user(builder: RecordingBuilder, node: Node) -> None:
     for call in chat.calls_of(node):
-        builder.note("user_tool", {"name": call.name, "arguments": call.arguments})
+        builder.note(UnknownNote(kind=_USER_TOOL, data={"name": call.name, "arguments": call.arguments}))
     content = chat.content_of(node)
     spoken = chat.spoken_of(node)
     ending = _ENDING.search(content) if isinstance(content, str) else None
