@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 import duologue
+from duologue.conversation.checking import CheckOutcome
 from duologue.errors import AgentError
 from duologue.models.ask import ask
 from duologue.models.base import ModelRequest
@@ -22,7 +23,7 @@ from duologue.testing import (
     VirtualClock,
     run_virtual,
 )
-from duologue.vocabulary import AgentRole
+from duologue.vocabulary import AgentRole, CheckStatus, Scope
 
 LIBRARY = trace.get_tracer("somebodys.library")
 
@@ -133,13 +134,53 @@ async def test_model_call_within_a_span_of_the_agent_stands_below_that_span(trac
     assert traced.path(traced.one("chat m")) == ["run n", "turn 0", "invoke_agent Deep", "think", "chat m"]
 
 
+async def test_calls_of_an_agent_and_a_judge_of_the_same_name_are_told_apart(traced):
+    class Strict(Asking):
+        @property
+        def name(self):
+            return "strict"
+
+    class StrictJudge(ScriptedJudge):
+        @property
+        def name(self):
+            return "strict"
+
+        async def call(self, input):
+            await ask(ScriptedModel(["yes"], name="judge-model"), ModelRequest(messages=input.messages), input.scope)
+            return await super().call(input)
+
+    class StrictCheck:
+        name, kind, scope = "strict", "python", Scope.CONVERSATION
+
+        async def evaluate(self, input):
+            await ask(ScriptedModel(["fine"], name="check-model"), ModelRequest(messages=()), input.scope)
+            return CheckOutcome(status=CheckStatus.PASSED)
+
+    agents = [user(), Strict(ScriptedModel(["hello"], name="agent-model")), StrictJudge([True])]
+    await duologue.arun("n", "d", agents, checks=[StrictCheck()], verbose=False)
+    told = [traced.one(f"chat {who}-model") for who in ("agent", "judge", "check")]
+    roles = [span.attributes.get("duologue.participant.role") for span in told]
+    assert roles == ["Agent", "Judge", None]
+    assert [traced.path(span)[2:-1] for span in told] == [["invoke_agent strict"], ["invoke_agent strict"], []]
+    calls = {span.context.span_id: span for span in traced.named("invoke_agent strict")}
+    parents = [calls[span.parent.span_id].attributes["duologue.participant.role"] for span in told[:2]]
+    assert parents == ["Agent", "Judge"]
+
+
 async def test_tools_that_duologue_runs_are_execute_tool_spans(traced):
     from duologue.journal.events import ToolCalled
 
     class Tooled(duologue.AgentAdapter):
         async def call(self, input):
             event = ToolCalled(
-                name="book", turn=0, call_id="c1", arguments={"secret": 1}, error="KeyError: x", seconds=2
+                name="book",
+                turn=0,
+                call_id="c1",
+                arguments={"secret": 1},
+                error="KeyError: x",
+                seconds=2,
+                call=input.scope.next_call(),
+                participant=input.scope.participant,
             )
             input.scope.journal.append(event)
             return "done"
@@ -153,6 +194,8 @@ async def test_tools_that_duologue_runs_are_execute_tool_spans(traced):
         "gen_ai.tool.call.id": "c1",
         "gen_ai.tool.type": "function",
         "error.type": "KeyError",
+        "duologue.participant.role": "Agent",
+        "duologue.participant.index": 1,
     }
     assert span.status.status_code is StatusCode.ERROR
     assert span.end_time - span.start_time == pytest.approx(2e9, abs=2000)

@@ -13,9 +13,10 @@ from duologue.journal.events import (
     MessagesRolledBack,
     RunFinished,
     RunStarted,
+    cut_mark,
 )
 from duologue.journal.journal import Listener
-from duologue.messages import Message, text_of, tool_calls_of
+from duologue.messages import text_of, tool_calls_of
 from duologue.settings import ScenarioConfig
 from duologue.vocabulary import CheckStatus, Decision, Verdict
 
@@ -56,7 +57,7 @@ class Transcript:
                 self._name = event.scenario.name
                 self._line("", f"── {event.scenario.name} ──", "bold")
             case MessageAdded() as event:
-                self._message(event.message)
+                self._message(event)
             case MessagesRolledBack() as event:
                 self._line("", f"(taken back: {', '.join(event.message_ids)})", "dim")
             case CheckEvaluated() as event if self._level > 1 or event.status is not CheckStatus.PASSED:
@@ -68,14 +69,15 @@ class Transcript:
             case _:
                 pass
 
-    def _message(self, message: Message) -> None:
+    def _message(self, event: MessageAdded) -> None:
+        message = event.message
         role = message["role"]
         name, style = ROLE_NAMES.get(role, role), ROLE_STYLES.get(role, "")
         for call in tool_calls_of(message):
             function = call["function"]
             self._line(name, f"→ {function['name']}({function['arguments']})", "yellow")
         if text := text_of(message):
-            self._line(name, text, style)
+            self._line(name, f"{text} {cut_mark(event.cut)}" if event.cut else text, style)
 
     def _judged(self, event: JudgeDecided) -> None:
         note = " (advisory)" if event.advisory else ""

@@ -34,6 +34,12 @@ AnyNote = Annotated[Note, PlainValidator(note_from_data), PlainSerializer(note_t
 CutReason = Literal["timeout", "interrupted", "cancelled", "error"]
 """Why a message ends before its author had finished it."""
 
+
+def cut_mark(reason: CutReason) -> str:
+    """What readers of a conversation see at the end of a message that was cut off: ``[cut off: timeout]``."""
+    return f"[cut off: {reason}]"
+
+
 _STRICT = ConfigDict(extra="forbid")
 
 

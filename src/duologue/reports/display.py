@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from duologue.journal.events import cut_mark
+from duologue.messages import text_of
+from duologue.suites.results.run import MessageResult
+
 OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
 """The words of :attr:`RunResult.outcome`, in the order in which reports show them."""
 
@@ -20,6 +24,12 @@ STYLES = {
     NOT_RUN: "dim",
 }
 """How a terminal shows each of them."""
+
+
+def text_of_message(item: MessageResult) -> str:
+    """The text of a message, marked where its author was cut off."""
+    said = text_of(item.message)
+    return f"{said} {cut_mark(item.cut)}" if item.cut else said
 
 
 def money(dollars: float, unpriced: int = 0) -> str:

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple, TextIO, cast
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
-from duologue.messages import text_of, tool_calls_of
+from duologue.messages import tool_calls_of
 from duologue.reports.aggregates import errors_allowed, excused, undecided_allowed
+from duologue.reports.display import text_of_message
 from duologue.reports.escaping import cut, xml_text
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.writing import replace_file
@@ -198,7 +199,7 @@ def _told(run: RunResult, found: Sequence[Failure]) -> Iterator[str]:
     if run.reasoning:
         yield cut(run.reasoning, _LONGEST)
     for failure in found:
-        said = [f"  {item.id} {item.message['role']}: {cut(text_of(item.message), _LONGEST)}"
+        said = [f"  {item.id} {item.message['role']}: {cut(text_of_message(item), _LONGEST)}"
                 for item in cited(run, failure.message_ids)]  # fmt: skip
         yield "\n".join([f"{failure.kind} {cut(_line(failure), _LONGEST)}", *said])
 
@@ -237,7 +238,7 @@ def output_of(run: RunResult) -> str:
     left_out = len(run.messages) - _LAST
     lines = [f"… {left_out} earlier messages"] if left_out > 0 else []
     for item in run.messages[-_LAST:]:
-        said = cut(text_of(item.message), _LONGEST)
+        said = cut(text_of_message(item), _LONGEST)
         calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in tool_calls_of(item.message)]
         lines.append(f"{item.id} {item.message['role']}: " + " ".join([said, *calls]).strip())
     return "\n".join(lines)

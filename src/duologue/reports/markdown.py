@@ -11,9 +11,8 @@ from datetime import UTC
 from pathlib import Path
 
 from duologue.errors import ConfigurationError
-from duologue.messages import text_of
 from duologue.reports.aggregates import by_agent, excused, graded, matrix
-from duologue.reports.display import MARKS, duration, money, plural, share
+from duologue.reports.display import MARKS, duration, money, plural, share, text_of_message
 from duologue.reports.escaping import markdown_block, one_line
 from duologue.reports.escaping import markdown_text as md
 from duologue.reports.formats import ReportFormat
@@ -154,7 +153,7 @@ def _failure(item: Failure) -> str:
 
 def _quotes(run: RunResult, found: Sequence[Failure]) -> Iterator[str]:
     for item in cited(run, {name for failure in found for name in failure.message_ids}):
-        if text := text_of(item.message):
+        if text := text_of_message(item):
             yield f"{md(item.id)} {md(item.message['role'])}:\n\n{markdown_block(text, _QUOTE)}"
 
 

@@ -16,9 +16,9 @@ from rich.text import Text
 from duologue.journal.console import DECISION_MARKS, ROLE_NAMES, ROLE_STYLES
 from duologue.journal.console import MARKS as CHECK_MARKS
 from duologue.journal.events import CheckEvaluated
-from duologue.messages import text_of, tool_calls_of
+from duologue.messages import tool_calls_of
 from duologue.reports.aggregates import excused, graded
-from duologue.reports.display import MARKS, OUTCOMES, STYLES, duration, money, plural, share
+from duologue.reports.display import MARKS, OUTCOMES, STYLES, duration, money, plural, share, text_of_message
 from duologue.reports.escaping import one_line, visible
 from duologue.reports.metric_view import grades_of
 from duologue.runs.store.encoding import RUNS
@@ -122,7 +122,7 @@ def _run(out: Console, run: RunResult, folder: Path | None) -> None:
     for item in found:
         _print(out, _failure(item))
     for message in _quoted(run, found):
-        said = one_line(text_of(message.message), _QUOTE)
+        said = one_line(text_of_message(message), _QUOTE)
         _print(
             out,
             Text(f"    {one_line(message.id)} {one_line(message.message['role'])}: ", style="dim").append(
@@ -145,7 +145,7 @@ def _failure(item: Failure) -> Text:
 
 def _quoted(run: RunResult, found: Sequence[Failure]) -> list[MessageResult]:
     return [item for item in cited(run, [name for failure in found for name in failure.message_ids])
-            if text_of(item.message)][:3]  # fmt: skip
+            if text_of_message(item)][:3]  # fmt: skip
 
 
 def _totals(out: Console, execution: ExecutionResult) -> None:
@@ -236,7 +236,7 @@ def _message(item: MessageResult) -> list[Text]:
         Text(f"→ {one_line(call['function']['name'])}({one_line(call['function']['arguments'])})", style="yellow")
         for call in tool_calls_of(item.message)
     ]
-    if said := text_of(item.message):
+    if said := text_of_message(item):
         lines.insert(0, Text(visible(said), style=style))
     name = ROLE_NAMES.get(role, one_line(role))
     seconds = f" {duration(item.spent.seconds)}" if item.spent and item.spent.seconds else ""

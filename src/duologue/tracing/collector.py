@@ -114,6 +114,20 @@ class SpanCollector:
             if run is not None and span_id not in run.parents and self._fits(run, _LINK_BYTES):
                 run.parents[span_id] = parent_id
 
+    def is_within(self, trace_id: int, span_id: str, ancestor: str) -> bool:
+        """Whether a span was begun below another one, or is that one."""
+        with self._lock:
+            run = self._runs.get(trace_id)
+            parents = run.parents if run is not None else {}
+            here: str | None = span_id
+            seen: set[str] = set()
+            while here is not None and here not in seen:
+                if here == ancestor:
+                    return True
+                seen.add(here)
+                here = parents.get(here)
+        return False
+
     def keep(self, trace_id: int, make: Callable[[], SpanRecord]) -> bool:
         """Keep a finished span of that trace; False if it belongs to no run that is going on, or there is no room."""
         record = make() if trace_id in self._runs else None

@@ -28,6 +28,7 @@ from duologue.journal.events import (
     ToolCalled,
     TurnStarted,
 )
+from duologue.journal.notes import AttackNote
 from duologue.models.names import parse_name
 from duologue.tracing import attributes as names
 from duologue.tracing.attributes import Attacks, evaluations_of
@@ -56,6 +57,8 @@ class RunTrace:
         self._run: Span = trace.INVALID_SPAN
         self._turn: Span = trace.INVALID_SPAN
         self._turn_number = 0
+        self._calls: dict[int, Span] = {}
+        """The calls in progress, by participant: each has at most one."""
 
     def __call__(self, entry: Entry) -> None:
         """One more event of the journal."""
@@ -87,7 +90,7 @@ class RunTrace:
 
     @contextmanager
     def _calling(self, participant: int) -> Generator[None]:
-        span = self._call_span(participant)
+        span = self._calls[participant] = self._call_span(participant)
         token = otel_context.attach(trace.set_span_in_context(span))
         try:
             yield
@@ -96,6 +99,7 @@ class RunTrace:
             span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
             raise
         finally:
+            del self._calls[participant]
             otel_context.detach(token)
             span.end(nanoseconds(self._clock.now()))
 
@@ -153,11 +157,16 @@ class RunTrace:
             names.ASKER: event.asker,
             names.ATTEMPTS: event.attempts,
             names.REPLAYED: event.replayed,
+            **self._who(event.participant),
         }
         if event.cost is not None:
             attributes[names.COST] = event.cost
         span = self._start(
-            f"chat {name.reference or event.model}", self._here(), at - event.seconds, attributes, SpanKind.CLIENT
+            f"chat {name.reference or event.model}",
+            self._within(event.participant),
+            at - event.seconds,
+            attributes,
+            SpanKind.CLIENT,
         )
         _end(span, at, event.error)
 
@@ -167,8 +176,10 @@ class RunTrace:
             names.TOOL_NAME: event.name,
             names.TOOL_CALL_ID: event.call_id,
             names.TOOL_TYPE: "function",
+            **self._who(event.participant),
         }
-        span = self._start(f"execute_tool {event.name}", self._here(), at - event.seconds, attributes)
+        parent = self._within(event.participant)
+        span = self._start(f"execute_tool {event.name}", parent, at - event.seconds, attributes)
         _end(span, at, event.error)
 
     def _evaluated(self, event: CheckEvaluated | JudgeDecided, at: float) -> None:
@@ -180,7 +191,8 @@ class RunTrace:
 
     def _noted(self, event: Noted) -> None:
         if attributes := self._attacks.attributes(event):
-            self._here().set_attributes(attributes)
+            participant = event.note.participant if isinstance(event.note, AttackNote) else None
+            self._within(participant).set_attributes(attributes)
 
     def _finish(self, event: RunFinished, at: float) -> None:
         self._turn.end(nanoseconds(at))
@@ -197,11 +209,24 @@ class RunTrace:
         run.end(nanoseconds(at))
         self._collector.end(run.get_span_context().trace_id)
 
-    def _here(self) -> Span:
-        """The call that an event comes from, or a span within it; the open turn if it comes from none of this run."""
-        current = trace.get_current_span()
-        of_this_run = current.get_span_context().trace_id == self._run.get_span_context().trace_id
-        return current if of_this_run else self._turn
+    def _who(self, participant: int | None) -> Attributes:
+        """Whose call it is; nothing for calls of checks."""
+        if participant is None or participant >= len(self._participants):
+            return {}
+        return {names.ROLE: self._participants[participant].role.value, names.INDEX: participant}
+
+    def _within(self, participant: int | None) -> Span:
+        """The call of that participant, or the span that it has begun in it; the open turn for what checks ask."""
+        call = None if participant is None else self._calls.get(participant)
+        if call is None:
+            return self._turn
+        current, outer = trace.get_current_span(), call.get_span_context()
+        inner = current.get_span_context()
+        if inner.trace_id == outer.trace_id and self._collector.is_within(
+            outer.trace_id, trace.format_span_id(inner.span_id), trace.format_span_id(outer.span_id)
+        ):
+            return current
+        return call
 
     def _start(
         self, name: str, parent: Span, at: float, attributes: Attributes, kind: SpanKind = SpanKind.INTERNAL

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
-from duologue.journal.events import MessageAdded
+from duologue.journal.events import MessageAdded, cut_mark
 from duologue.messages import ContentPart, JsonValue, Message, ToolCall, text_of, tool_calls_of
 
 _DATA_URL = re.compile(r"data:([\w.+-]+)/([\w.+-]+)(?:;[\w.+-]+=[^;,\s]*)*;base64,([A-Za-z0-9+/=_-]+)")
@@ -90,6 +90,9 @@ def _kept(known: KnownEntries, record: MessageAdded, message: Message, called: s
     if earlier is not None and earlier[0] is record and message == record.message:
         return earlier[1]
     entry = _entry(message, record.message_id, f" (turn {record.turn})", called)
+    if record.cut:
+        *lines, last = entry.lines
+        entry = replace(entry, lines=(*lines, f"{last} {cut_mark(record.cut)}"))
     if message == record.message:
         known[record.message_id] = record, entry
     return entry

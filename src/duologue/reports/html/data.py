@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any, cast
 
-from duologue.journal.events import CheckEvaluated, CriterionDecision
+from duologue.journal.events import CheckEvaluated, CriterionDecision, cut_mark
 from duologue.messages import tool_calls_of
 from duologue.reports.aggregates import by_agent, excused, matrix
 from duologue.reports.html.media import Media
@@ -196,6 +196,8 @@ def _message(item: MessageResult, shown: set[tuple[str, int]]) -> dict[str, Any]
         data["spent"] = _short(item.spent)
     if item.model:
         data["model"] = item.model
+    if item.cut:
+        data["cut"] = cut_mark(item.cut)
     if item.meta:
         data["meta"] = item.meta
     return data

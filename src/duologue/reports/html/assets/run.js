@@ -166,6 +166,7 @@ function messageItem(run, message, media, failed, names) {
   const body = [];
   if (message.role === "tool") body.push(folded(pretty(message.text)));
   else if (message.text) body.push(longText(message.text));
+  if (message.cut) body.push(h("p.meta", null, h("span", null, text(message.cut))));
   body.push(
     ...(message.calls || []).map((call) =>
       h("div.call", null, h("code.name", null, text(call.name)), folded(pretty(call.args))),
