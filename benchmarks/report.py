@@ -1,10 +1,11 @@
 """What results and reports cost: seconds and bytes for 1,000 runs of 3 turns.
 
-    python benchmarks/report.py [--runs N]
+    python benchmarks/report.py [--runs N] [--growth]
 
 Writes and reads the JSON files, and makes each report, of runs that are made by hand. The baseline is the standard
 library: ``json.dumps(dataclasses.asdict(run))`` into plain files that are not replaced at once. With chromium and
 playwright installed, also opens the web page. Prints a table and one JSON line; each figure is the best of three.
+``--growth`` compares 8,000 trials of one test case with 2,000: a report that is linear takes four times as long.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,11 +155,36 @@ def measured(execution: ExecutionResult) -> list[tuple[str, float, int]]:
             return rows_of(execution, Path(folder))
 
 
+def trials_of(count: int) -> ExecutionResult:
+    """One test case, many trials."""
+    made = [run_of(index, count) for index in range(count)]
+    cases = [replace(run.case, scenario="one", agent="agent", trial=place, trials=count)
+             for place, run in enumerate(made, 1)]  # fmt: skip
+    runs = tuple(replace(run, case=case, run_id=case.run_id("b")) for run, case in zip(made, cases, strict=True))
+    plan = Plan(suite="bench", cases=tuple(cases), seed=1)
+    return ExecutionResult(id="b", suite="bench", path="bench.yaml", plan=plan, runs=runs, started_at=STARTED,
+                           seconds=60.0)  # fmt: skip
+
+
+def growth() -> None:
+    """Print how much longer four times as many trials take."""
+    seconds = {count: {name: spent for name, spent, _ in measured(trials_of(count))} for count in (2000, 8000)}
+    factors = {name: seconds[8000][name] / few for name, few in seconds[2000].items()}
+    for name, factor in factors.items():
+        print(f"{name:<28} {seconds[2000][name]:>8.3f} {seconds[8000][name]:>8.3f} {factor:>6.1f}")
+    print(json.dumps({"benchmark": "report growth", "factors": factors}))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
-    count = parser.parse_args().runs
+    parser.add_argument("--growth", action="store_true")
+    asked = parser.parse_args()
+    count = asked.runs
+    if asked.growth:
+        growth()
+        return
     rows = measured(execution_of(count))
     baseline = rows[0][1]
     print(f"{count:,} runs of {TURNS} turns, Python {sys.version.split()[0]}")

@@ -34,7 +34,7 @@ class AgentFigures:
     """One agent over all of its runs. ``agent`` is None for recordings."""
 
     agent: str | None
-    runs: int
+    runs: tuple[RunResult, ...]
     passed: int
     spent: dict[str, Spent]
     seconds: float
@@ -58,7 +58,7 @@ def by_agent(execution: ExecutionResult) -> list[AgentFigures]:
     return [
         AgentFigures(
             agent=agent,
-            runs=len(found),
+            runs=tuple(found),
             passed=sum(run.outcome == "pass" for run in found),
             spent={who: total_spent(getattr(run, who) for run in found) for who in SPENDERS},
             seconds=sum(run.seconds for run in found),

@@ -185,11 +185,11 @@ def _cost(execution: ExecutionResult) -> str:
     rows = [
         (
             md(item.agent or "recordings"),
-            f"{item.passed}/{item.runs}",
+            f"{item.passed}/{len(item.runs)}",
             *(money(item.spent[who].cost, item.spent[who].unpriced) for who in SPENDERS),
             money(item.cost, item.unpriced),
             f"{sum(part.usage.total_tokens for part in item.spent.values()):,}",
-            duration(item.seconds / item.runs),
+            duration(item.seconds / len(item.runs)),
         )
         for item in by_agent(execution)
     ]

@@ -1,7 +1,7 @@
 """An execution as one web page that needs nothing else: it opens offline and asks nobody for anything.
 
-``data`` says what the page holds, ``media`` what is shown of pictures and sound, ``fallback`` what is seen without
-scripts, ``page`` puts it together with the files in ``assets``.
+``data`` says what the page holds, ``media`` what is shown of pictures and sound, ``page`` puts it together with the
+files in ``assets``.
 """
 
 from __future__ import annotations

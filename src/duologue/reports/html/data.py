@@ -71,10 +71,10 @@ def page_data(execution: ExecutionResult, media: Media) -> dict[str, Any]:
         "agents": [
             {
                 "name": item.agent,
-                "runs": item.runs,
+                "runs": len(item.runs),
                 "passed": item.passed,
                 "spent": {who: spent_data(item.spent[who]) for who in SPENDERS},
-                "latency": latency(run for run in execution.runs if run.case.agent == item.agent),
+                "latency": latency(item.runs),
             }
             for item in by_agent(execution)
         ],
