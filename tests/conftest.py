@@ -76,7 +76,7 @@ def chromium() -> str:
 
 def _lend_weights(folder: Path) -> None:
     """Half a gigabyte of weights that lies ready is not put together again."""
-    from duologue.models.local.files import models_folder
+    from duologue.models.local._files import models_folder
 
     (folder / "models").mkdir()
     for path in models_folder().glob("*.gguf"):

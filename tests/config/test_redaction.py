@@ -98,3 +98,16 @@ def test_known_values_are_hidden_in_texts_and_bytes_the_longest_first():
     secrets = [*secrets_of_headers(["Bearer abcd-1234"]), "abcd", "1"]
     assert without_values("Bearer abcd-1234, then abcd-1234, abcd and 1", secrets) == "***, then ***, *** and 1"
     assert without_values(b"k=abcd-1234", secrets) == b"k=***"
+
+
+def test_a_reference_to_a_variable_is_no_secret():
+    held = {
+        "api_key": "abc",
+        "headers": {"Authorization": "x", "X-Api-Key": "${KEY}", "Accept": "y"},
+        "a": [{"password": "p"}],
+    }
+    assert without_secrets(held, keep_references=True) == {
+        "api_key": "***",
+        "headers": {"Authorization": "***", "X-Api-Key": "${KEY}", "Accept": "y"},
+        "a": [{"password": "***"}],
+    }

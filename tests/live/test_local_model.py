@@ -21,9 +21,9 @@ from duologue.errors import ConfigurationError, ModelRejectedError, ModelUnavail
 from duologue.messages import arguments_of, system_message, tool_message, user_message
 from duologue.models.base import ModelRequest, ToolSpec
 from duologue.models.local import LocalModel, find, status, stop
-from duologue.models.local.files import assemble
-from duologue.models.local.launcher import ServerFolder, ServerState
-from duologue.models.local.weights import CATALOGUE, DEFAULT_MODEL, packaged_parts, prepare
+from duologue.models.local._files import assemble
+from duologue.models.local._launcher import ServerFolder, ServerState
+from duologue.models.local._weights import CATALOGUE, DEFAULT_MODEL, packaged_parts, prepare
 from duologue.settings import ModelConfig
 
 pytestmark = pytest.mark.live

@@ -14,12 +14,12 @@ from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
 
 from duologue.errors import ModelRejectedError
 from duologue.messages import Message, assistant_message, tool_call, tool_message, user_message
+from duologue.models._chat_format import checked_messages
+from duologue.models._through_pydantic_ai import from_provider, to_provider
 from duologue.models.base import ModelRequest
-from duologue.models.chat_format import checked_messages
 from duologue.models.names import ModelName
 from duologue.models.provider import ProviderModel
 from duologue.models.resolve import client_for
-from duologue.models.through_pydantic_ai import from_provider, to_provider
 from duologue.settings import ModelConfig
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)

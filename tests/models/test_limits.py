@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from waiting import LONG
 
 from duologue.errors import ConfigurationError
-from duologue.models.gate import Gate
-from duologue.models.limits import MinuteWindow, ProviderLimits, configure_limits, limits_of
+from duologue.models.limits import CrossLoopSemaphore, MinuteWindow, ProviderLimits, configure_limits, limits_of
 from duologue.testing import VirtualClock, run_virtual
 
 
@@ -22,17 +21,17 @@ class Census:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.inside = self.most = self.visits = 0
+        self.holders = self.most = self.visits = 0
 
     def enter(self) -> None:
         with self._lock:
-            self.inside += 1
+            self.holders += 1
             self.visits += 1
-            self.most = max(self.most, self.inside)
+            self.most = max(self.most, self.holders)
 
     def leave(self) -> None:
         with self._lock:
-            self.inside -= 1
+            self.holders -= 1
 
 
 @settings(max_examples=15, deadline=None)
@@ -68,40 +67,40 @@ def test_never_more_than_the_width_from_three_loops_with_cancellations(width: in
 
 
 async def test_first_come_first_served() -> None:
-    gate, order = Gate(1), []
-    await gate.enter()
+    gate, order = CrossLoopSemaphore(1), []
+    await gate.acquire()
 
     async def visit(number: int) -> None:
-        await gate.enter()
+        await gate.acquire()
         order.append(number)
-        gate.leave()
+        gate.release()
 
     tasks = [asyncio.ensure_future(visit(number)) for number in range(10)]
     await asyncio.sleep(0)
-    gate.leave()
-    await gate.enter()  # comes last
+    gate.release()
+    await gate.acquire()  # comes last
     order.append(99)
     await asyncio.gather(*tasks)
     assert order == [*range(10), 99]
 
 
 async def test_a_waiter_cancelled_at_the_moment_of_its_admission_passes_the_place_on() -> None:
-    gate = Gate(1)
-    await gate.enter()
-    first, second = asyncio.ensure_future(gate.enter()), asyncio.ensure_future(gate.enter())
+    gate = CrossLoopSemaphore(1)
+    await gate.acquire()
+    first, second = asyncio.ensure_future(gate.acquire()), asyncio.ensure_future(gate.acquire())
     await asyncio.sleep(0)
-    gate.leave()
+    gate.release()
     first.cancel()
     await asyncio.wait_for(second, LONG)
     assert first.cancelled()
-    assert gate.inside == 1
+    assert gate.holders == 1
 
 
 async def test_a_waiter_whose_loop_is_closed_is_passed_over() -> None:
-    gate = Gate(1)
-    await gate.enter()
+    gate = CrossLoopSemaphore(1)
+    await gate.acquire()
     loop = asyncio.new_event_loop()
-    lost = gate.enter()
+    lost = gate.acquire()
 
     def wait_and_die() -> None:
         task = loop.create_task(lost)
@@ -111,19 +110,19 @@ async def test_a_waiter_whose_loop_is_closed_is_passed_over() -> None:
         loop.close()
 
     await asyncio.to_thread(wait_and_die)
-    gate.leave()
-    await asyncio.wait_for(gate.enter(), LONG)
-    assert gate.inside == 1
+    gate.release()
+    await asyncio.wait_for(gate.acquire(), LONG)
+    assert gate.holders == 1
 
 
 async def test_a_wider_gate_lets_waiters_in_at_once() -> None:
-    gate = Gate(1)
-    await gate.enter()
-    waiter = asyncio.ensure_future(gate.enter())
+    gate = CrossLoopSemaphore(1)
+    await gate.acquire()
+    waiter = asyncio.ensure_future(gate.acquire())
     await asyncio.sleep(0)
     gate.resize(2)
     await asyncio.wait_for(waiter, LONG)
-    assert gate.inside == 2
+    assert gate.holders == 2
 
 
 @given(

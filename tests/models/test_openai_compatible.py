@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from duologue.errors import ConfigurationError, MissingKeyError, ModelAnswerError, ModelRejectedError
 from duologue.messages import user_message
 from duologue.models import ModelRequest, ToolSpec, resolve
-from duologue.models.chat_format import reasons, strict_schema
+from duologue.models._chat_format import reasons, strict_schema
 from duologue.models.names import parse_name
 from duologue.models.openai_compatible import HOSTS, client_for
 from duologue.models.provider import ProviderModel

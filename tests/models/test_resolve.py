@@ -193,11 +193,20 @@ def test_packages_add_models_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> 
         return make
 
     monkeypatch.setattr(EntryPoint, "load", load)
-    monkeypatch.setattr(sys.modules["duologue.models.resolve"], "_entry_points", lambda: [entry])
+    monkeypatch.setattr(
+        "duologue.config.entry_points.entry_points",
+        lambda group, name="acme": [entry] if (group, name) == ("duologue.models", "acme") else [],
+    )
     assert resolve("acme/one", extra={"speed": 3}).name == "acme/one"
     assert (asked[0][0], asked[0][1].extra) == ("one", {"speed": 3})
     with pytest.raises(UnknownModelError, match="acme/one"):
         resolve("acmee/one")
+
+
+def test_other_packages_are_only_looked_at_for_names_that_are_not_known_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duologue.config.entry_points.entry_points", lambda **_: pytest.fail("read all metadata"))
+    assert resolve("mock/echo").name == "mock/echo"
+    assert resolve("openai/gpt-5-mini", api_key="k").name == "openai/gpt-5-mini"
 
 
 def test_a_model_object_is_given_back_and_anything_else_is_refused() -> None:

@@ -24,6 +24,8 @@ from duologue.config.environment import expand
 from duologue.config.json_text import NoJsonError, json_object
 from duologue.config.patterns import Pattern, found
 from duologue.config.processes import ProgramError, run_program
+from duologue.errors import ConfigurationError
+from duologue.http import HttpClients, HttpError, HttpRequest, NoResponseError
 from duologue.messages import JsonValue
 from duologue.models.resources import Resources
 from duologue.models.structured import UnreadableError, the_object_in
@@ -178,26 +180,25 @@ def finding_of(value: Mapping[str, JsonValue], ids: list[str]) -> Finding:
 
 async def send(method: str, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, JsonValue]:
     """Send JSON and read a JSON object. Raises ExternalError. The caller limits the time."""
-    import httpx
-
+    clients = HttpClients()
+    request = HttpRequest(method=method, url=url, headers=headers, json=dict(body), max_bytes=_LONGEST_ANSWER)
     try:
-        async with httpx.AsyncClient(timeout=None, follow_redirects=False) as client:
-            # As ASCII: an agent may say half a surrogate pair, which cannot be sent otherwise.
-            content = json.dumps(dict(body)).encode()
-            sent = {"Content-Type": "application/json", **headers}
-            response = await client.request(method, url, content=content, headers=sent)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ExternalError(f"cannot be reached: {type(error).__name__}: {error}") from error
-    if response.status_code >= 300:
-        raise ExternalError(f"answered {response.status_code}: {response.text[:200]}")
-    if len(response.content) > _LONGEST_ANSWER:
-        raise ExternalError(f"its answer has {len(response.content)} bytes, at most {_LONGEST_ANSWER} are read")
+        async with clients.send(request) as response:
+            text = await response.text()
+    except (NoResponseError, ConfigurationError) as error:
+        raise ExternalError(f"cannot be reached: {error}") from error
+    except HttpError as error:
+        raise ExternalError(f"did not answer in full: {error}") from error
+    finally:
+        await clients.aclose()
+    if not response.ok:
+        raise ExternalError(f"answered {response.status}: {text[:200]}")
     try:
-        value = response.json()
+        value = json.loads(text)
     except ValueError as error:
-        raise ExternalError(f"its answer is no JSON: {response.text[:200]!r}") from error
+        raise ExternalError(f"its answer is no JSON: {text[:200]!r}") from error
     if not isinstance(value, dict):
-        raise ExternalError(f"its answer is no JSON object: {response.text[:200]!r}")
+        raise ExternalError(f"its answer is no JSON object: {text[:200]!r}")
     return cast("dict[str, JsonValue]", value)
 
 

@@ -56,19 +56,27 @@ _STEP = re.compile(r"\[['\"]?([^\]'\"]+)['\"]?\]|([^.\[\]]+)")
 _USER_INFO = re.compile(r"(?<=://)[^/\s:@\"']+:[^/\s@\"']+(?=@)")
 
 
-def without_secrets(value: object, *, in_texts: bool = False) -> Any:
+def without_secrets(value: object, *, in_texts: bool = False, keep_references: bool = False) -> Any:
     """A copy of plain data in which secrets are replaced.
 
     Args:
         value: plain JSON data.
         in_texts: look into the texts too: JSON in them, queries of URLs, ``Bearer …``.
+        keep_references: leave a text alone that names an environment variable (``${NAME}``) in place of a secret.
     """
-    if isinstance(value, dict):
-        items = cast("dict[str, object]", value).items()
-        return {str(key): _cleaned(str(key), item, in_texts) for key, item in items}
-    if isinstance(value, (list, tuple)):
-        return [without_secrets(item, in_texts=in_texts) for item in cast("list[object]", value)]
-    return text_without_secrets(value) if in_texts and isinstance(value, str) else value
+
+    def cleaned(item: object, name: str = "") -> Any:
+        if isinstance(item, dict):
+            return {str(key): cleaned(inner, str(key)) for key, inner in cast("dict[str, object]", item).items()}
+        if isinstance(item, (list, tuple)):
+            return [cleaned(inner, name) for inner in cast("list[object]", item)]
+        if not isinstance(item, str):
+            return item
+        if name and is_secret(name, item):
+            return item if keep_references and "${" in item else HIDDEN
+        return text_without_secrets(item) if in_texts else item
+
+    return cleaned(value)
 
 
 def text_without_secrets(text: str) -> str:
@@ -123,15 +131,6 @@ def is_secret(name: str, value: str) -> bool:
         return True
     a_token = word.endswith("token") and not word.endswith(_HARMLESS_TOKENS)
     return a_token and len(value) >= _SHORTEST_TOKEN and not any(map(str.isspace, value))
-
-
-def _cleaned(name: str, value: object, in_texts: bool) -> Any:
-    if isinstance(value, str) and is_secret(name, value):
-        return HIDDEN
-    if isinstance(value, (list, tuple)):
-        items = cast("list[object]", value)
-        return [_cleaned(name, item, in_texts) for item in items]
-    return without_secrets(value, in_texts=in_texts)
 
 
 def _pair(found: re.Match[str]) -> str:

@@ -31,15 +31,16 @@ class Target:
     extensions: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def parse_url(url: str, what: str = "the URL of an agent") -> SplitResult:
+def parse_url(url: str, what: str = "the URL of an agent", *, credentials: bool = False) -> SplitResult:
     """Split an http or https URL.
 
     Args:
         url: as somebody typed it.
         what: what the URL is for, for the error.
+        credentials: whether it may hold a user and password.
 
     Raises:
-        ConfigurationError: it is something else, or holds a user or password.
+        ConfigurationError: it is something else, or holds a user or password and must not.
     """
     try:
         parts = urlsplit(url.strip())
@@ -51,7 +52,7 @@ def parse_url(url: str, what: str = "the URL of an agent") -> SplitResult:
         raise ConfigurationError(
             f"{what} must look like http://host:port/path or https://…; found '{shown_url(parts)}'"
         )
-    if parts.username is not None:
+    if parts.username is not None and not credentials:
         raise ConfigurationError(
             f"{what} must not contain a user or password (at '{shown_url(parts)}'); "
             "pass them as the header 'Authorization'"

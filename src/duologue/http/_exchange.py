@@ -24,6 +24,8 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 """Bytes of a body that are read unless the request says otherwise."""
 _KEPT_ALIVE = 100
 """Idle connections that a client keeps."""
+_CONNECT_SECONDS = 30.0
+"""Seconds that a connection may take: an address where nobody answers is found out before the exchange is over."""
 _EVENT_STREAM = "text/event-stream"
 
 
@@ -186,10 +188,10 @@ class HttpClients:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, TypeError) as error:
             if limit.expired():
                 raise _too_late(request) from error
-            raise NoResponseError(f"{type(error).__name__}: {error}") from error
+            raise NoResponseError(_described(error)) from error
 
     async def _target(self, url: str) -> Target:
-        parts = parse_url(url, "a URL")
+        parts = parse_url(url, "a URL", credentials=True)
         return Target(url=url) if self._trust_private else await public_target(parts)
 
 
@@ -199,7 +201,7 @@ def _new_client(trust_environment: bool) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         verify=_certificates(trust_environment),
         follow_redirects=False,
-        timeout=None,
+        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
         trust_env=trust_environment,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE),
@@ -241,7 +243,7 @@ class _Body:
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             if limit.expired():
                 raise _too_late(self._request) from error
-            raise BrokenResponseError(f"the answer broke off: {type(error).__name__}: {error}") from error
+            raise BrokenResponseError(f"the answer broke off: {_described(error)}") from error
 
 
 def _built(client: httpx.AsyncClient, request: HttpRequest, target: Target) -> httpx.Request:
@@ -268,6 +270,10 @@ def _event_bytes(body: _Body) -> httpx.AsyncByteStream:
             yield b"\n\n"
 
     return Events()
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _too_late(request: HttpRequest) -> HttpTimeoutError:

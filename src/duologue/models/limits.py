@@ -2,21 +2,22 @@
 
 The limits of a provider are shared by all conversations of the process, on whatever event loop or thread they run, and
 serve them in the order in which they ask. :func:`configure_limits` sets them; without it a provider gets
-``DEFAULT_CONCURRENCY`` calls at a time and no limit per minute.
+``DEFAULT_CONCURRENCY`` calls at a time and no limit per minute. The wait for a provider does not count against the
+timeout of a call: see :func:`stopped_clock`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
-from duologue.models.deadline import stopped_clock
-from duologue.models.gate import Gate
 
 DEFAULT_CONCURRENCY = 64
 """Calls of one provider that may be under way at the same time."""
@@ -55,7 +56,7 @@ class MinuteWindow:
         return booking
 
     def settle(self, booking: _Booking, amount: float) -> None:
-        """What it came to in the end; 0 gives it back."""
+        """Replace the estimate by the amount that was used; 0 gives the booking back."""
         if booking in self._bookings:
             self._total += amount - booking.amount
             booking.amount = amount
@@ -107,7 +108,7 @@ class ProviderLimits:
     ) -> None:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
-        self._gate = Gate(concurrency)
+        self._semaphore = CrossLoopSemaphore(concurrency)
         self._requests: MinuteWindow | None = None
         self._tokens: MinuteWindow | None = None
         self.change(concurrency, requests_per_minute, tokens_per_minute)
@@ -123,31 +124,31 @@ class ProviderLimits:
         with self._lock:
             self._requests = _window(self._requests, requests_per_minute)
             self._tokens = _window(self._tokens, tokens_per_minute)
-        self._gate.resize(concurrency)
+        self._semaphore.resize(concurrency)
 
     @property
     def under_way(self) -> int:
         """Slots that are taken now."""
-        return self._gate.inside
+        return self._semaphore.holders
 
     @asynccontextmanager
     async def slot(self, tokens: int = 0) -> AsyncGenerator[Slot]:
         """Wait for the permission to send one request of about so many tokens, and hold it for the block.
 
-        The wait does not count against the timeout of the call: see ``duologue.models.deadline``.
+        The wait does not count against the timeout of the call: see :func:`stopped_clock`.
         """
         slot = Slot(self)
         with stopped_clock():
-            await self._gate.enter()
+            await self._semaphore.acquire()
             try:
                 await self._wait_for_minute(slot, tokens)
             except BaseException:
-                self._gate.leave()
+                self._semaphore.release()
                 raise
         try:
             yield slot
         finally:
-            self._gate.leave()
+            self._semaphore.release()
 
     def settle(self, reservation: Reservation | None, amount: float) -> None:
         """Correct a reservation; 0 gives it back."""
@@ -214,3 +215,124 @@ def configure_limits(
         ConfigurationError: a limit that is not above 0.
     """
     limits_of(provider).change(concurrency, requests_per_minute, tokens_per_minute)
+
+
+# Waiting
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    loop: asyncio.AbstractEventLoop
+    arrived: asyncio.Future[None]
+    admitted: bool = False
+    gone: bool = False
+
+
+class CrossLoopSemaphore:
+    """Lets at most ``limit`` tasks in at a time, of any event loop and any thread, in the order in which they came.
+
+    The locks of asyncio belong to one event loop; conversations run on several (see ``duologue.run``). A task that has
+    to wait costs one future on its own loop, no thread. A waiter that is cancelled gives its place back, whenever that
+    happens.
+
+    Args:
+        limit: how many; None lets everybody in.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._inside = 0
+        self._waiting: deque[_Waiter] = deque()
+        self._lock = threading.Lock()
+
+    @property
+    def holders(self) -> int:
+        """How many hold a place now."""
+        with self._lock:
+            return self._inside
+
+    def resize(self, limit: int | None) -> None:
+        """Set another limit; nobody who is in is thrown out."""
+        with self._lock:
+            self._limit = limit
+            self._admit()
+
+    async def acquire(self) -> None:
+        """Wait for a place. Whoever returns from here must call :meth:`release` once."""
+        with self._lock:
+            if self._has_room() and not self._waiting:
+                self._inside += 1
+                return
+            loop = asyncio.get_running_loop()
+            waiter = _Waiter(loop, loop.create_future())
+            self._waiting.append(waiter)
+        try:
+            await waiter.arrived
+        except BaseException:
+            self._withdraw(waiter)
+            raise
+
+    def release(self) -> None:
+        """Give the place to the next in line."""
+        with self._lock:
+            self._inside -= 1
+            self._admit()
+
+    def _has_room(self) -> bool:
+        return self._limit is None or self._inside < self._limit
+
+    def _admit(self) -> None:
+        while self._waiting and self._has_room():
+            waiter = self._waiting.popleft()
+            if waiter.gone:
+                continue
+            try:
+                waiter.loop.call_soon_threadsafe(_arrive, waiter.arrived)
+            except RuntimeError:  # its loop is closed: nobody will ever come
+                continue
+            waiter.admitted = True
+            self._inside += 1
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        with self._lock:
+            waiter.gone = True
+            if waiter.admitted:
+                self._inside -= 1
+            self._admit()
+
+
+def _arrive(arrived: asyncio.Future[None]) -> None:
+    if not arrived.done():
+        arrived.set_result(None)
+
+
+# The deadline of the model call that is under way, so that waiting for a provider does not count against it
+
+_deadline: ContextVar[asyncio.Timeout | None] = ContextVar("duologue_model_deadline", default=None)
+
+
+@contextmanager
+def call_deadline(deadline: asyncio.Timeout) -> Generator[None]:
+    """Within this block, ``deadline`` is the one that :func:`stopped_clock` stops."""
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+@contextmanager
+def stopped_clock() -> Generator[None]:
+    """Time spent in this block is added to the deadline of the call, if it has one."""
+    deadline = _deadline.get()
+    due = deadline.when() if deadline else None
+    if deadline is None or due is None or deadline.expired():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    left = due - loop.time()
+    deadline.reschedule(None)
+    try:
+        yield
+    finally:
+        deadline.reschedule(loop.time() + left)

@@ -23,13 +23,11 @@ _ALIASES = {
 """Names that LiteLLM and older versions of pydantic-ai use."""
 
 PROVIDERS = (
-    "alibaba anthropic azure bedrock cerebras cohere deepseek fireworks github google google-cloud groq heroku "
-    "huggingface litellm mistral moonshotai nebius ollama openai openai-responses openrouter ovhcloud sambanova "
+    "alibaba anthropic azure bedrock cerebras cohere crusoe deepseek fireworks github google google-cloud groq heroku "
+    "huggingface litellm meta mistral moonshotai nebius ollama openai openai-responses openrouter ovhcloud sambanova "
     "together vercel vllm xai zai"
 ).split()
-"""Providers to suggest. Not all that there are: any that pydantic-ai knows can be used."""
-
-
+"""Providers that are known without asking: to suggest them, and because no other package can take their names."""
 EXTRAS = frozenset({"anthropic", "bedrock", "cohere", "google", "mistral", "openai"})
 """Extras of this package that bring a provider's own, by the first word of the provider's name."""
 
@@ -67,4 +65,4 @@ def parse_name(text: str) -> ModelName:
 
 def nearest(name: ModelName, more: Iterable[str] = ()) -> list[str]:
     """Known providers that look like this one, best first."""
-    return get_close_matches(name.provider.lower(), [*PROVIDERS, "local", "mock", *more], n=3, cutoff=0.6)
+    return get_close_matches(name.provider.lower(), [*PROVIDERS, *more], n=3, cutoff=0.6)

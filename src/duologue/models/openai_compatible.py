@@ -35,8 +35,8 @@ from duologue.http import (
     ResponseTooLargeError,
     parse_url,
 )
+from duologue.models._chat_format import Completion, Dialect, TokenUsage, chat_body, read_problem
 from duologue.models.base import ModelRequest
-from duologue.models.chat_format import Completion, Dialect, TokenUsage, chat_body, read_problem
 from duologue.models.names import ModelName
 from duologue.models.prices import Tokens
 from duologue.models.provider import ProviderReply, RequestFailedError, retry_after, shortened
@@ -266,7 +266,7 @@ def client_for(name: ModelName, config: ModelConfig) -> OpenAICompatibleClient:
         url = _azure_url(name)
     else:
         url = f"{_base_url(name, host)}/chat/completions"
-    parse_url(url, f"the address of '{name}'")
+    parse_url(url, f"the address of '{name}'", credentials=True)
     if key is not None:
         headers.update({"api-key": key} if name.provider == "azure" else {"Authorization": f"Bearer {key}"})
     return OpenAICompatibleClient(name.reference, url, headers=headers, dialect=host.dialect, key=key)

@@ -1,7 +1,7 @@
 """A real provider behind the ``Model`` port: requests with limits, retries and their cost.
 
 How a request is put and its answer read is the business of a :class:`ProviderClient`: ``openai_compatible`` for all who
-speak OpenAI's format, ``through_pydantic_ai`` for the others.
+speak OpenAI's format, ``_through_pydantic_ai`` for the others.
 """
 
 from __future__ import annotations

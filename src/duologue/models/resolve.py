@@ -5,11 +5,11 @@
 ``anything/name`` with ``api_base``       the OpenAI-compatible server at that address
 ``local``, ``local/REFERENCE``            a language model on this machine
 ``mock/echo``, ``mock/fixed:TEXT``, …     no language model: see ``duologue.models.scripted``
-``PREFIX/…``                              whatever a package offers as the entry point PREFIX of ``duologue.models``
+``PREFIX/…``                              what another package offers as the entry point PREFIX of ``duologue.models``
 ========================================  ============================================================================
 
 Models are kept for the life of the process, so that all who use the same name share its connections. How real providers
-are built is told in ``openai_compatible`` and ``through_pydantic_ai``.
+are built is told in ``openai_compatible`` and ``_through_pydantic_ai``.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from duologue.config.entry_points import load_registered, registered_names
 from duologue.errors import ConfigurationError, MissingExtraError, UnknownModelError
 from duologue.models.base import Model
-from duologue.models.names import EXTRAS, ModelName, UnknownProviderError, nearest, parse_name
+from duologue.models.names import EXTRAS, PROVIDERS, ModelName, UnknownProviderError, nearest, parse_name
 from duologue.models.provider import ProviderClient, ProviderModel
-from duologue.models.scripted import mock_model
 from duologue.settings import ModelConfig
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from pydantic_ai.models import Model as PydanticAIModel
 
 ENTRY_POINTS = "duologue.models"
-"""Group of the entry points that other packages add models with: a function (reference, ModelConfig) -> Model."""
+"""Group of the entry points that packages, this one included, add models with: each is a :data:`Loader`."""
+Loader = Callable[[str, ModelConfig], Model]
+"""Makes a model from the rest of its name and its configuration."""
 
 _models: dict[tuple[str, str | None, str | None, str], Model] = {}
 _lock = threading.Lock()
@@ -69,7 +69,7 @@ def resolve(
     if api_base or api_key:
         raise ConfigurationError("api_base and api_key go with the name of a model; a model object has its own")
     if _is_client(model):
-        from duologue.models.through_pydantic_ai import PydanticAIClient
+        from duologue.models._through_pydantic_ai import PydanticAIClient
 
         return ProviderModel(f"{model.system}/{model.model_name}", PydanticAIClient(model), extra=extra)
     if isinstance(model, Model):
@@ -102,15 +102,10 @@ def _kept(config: ModelConfig) -> Model:
 def _build(name: ModelName, config: ModelConfig) -> Model:
     if not name.reference and name.provider != "local":
         raise _unknown(config.model, name)
-    if name.provider == "local":
-        from duologue.models.local import LocalModel
-
-        return LocalModel.from_config(
-            config.model_copy(update={"model": ":".join(filter(None, ("local", name.reference)))})
-        )
-    if name.provider == "mock":
-        return mock_model(name.reference)
-    if loader := _third_party(name.provider):
+    # The metadata of other packages is only read for a name that is not known here.
+    known = name.provider in PROVIDERS or not name.provider
+    loader: Loader | None = None if known else load_registered(ENTRY_POINTS, name.provider)
+    if loader:
         return loader(name.reference, config)
     if config.extra:
         return _plain(config).with_extra(config.extra)
@@ -151,23 +146,13 @@ def client_for(name: ModelName, config: ModelConfig) -> ProviderClient:
         if extra not in EXTRAS:
             raise UnknownProviderError(name.provider)
         raise MissingExtraError(f"the model '{name}'", extra, "pydantic-ai-slim")
-    from duologue.models import through_pydantic_ai
+    from duologue.models import _through_pydantic_ai
 
-    return through_pydantic_ai.client_for(name, config)
-
-
-def _third_party(prefix: str) -> Callable[[str, ModelConfig], Model] | None:
-    return next((entry.load() for entry in _entry_points() if entry.name == prefix), None)
-
-
-def _entry_points() -> Iterable[EntryPoint]:
-    from importlib.metadata import entry_points
-
-    return entry_points(group=ENTRY_POINTS)
+    return _through_pydantic_ai.client_for(name, config)
 
 
 def _unknown(found: str, name: ModelName) -> UnknownModelError:
-    others = [entry.name for entry in _entry_points()]
+    others = registered_names(ENTRY_POINTS)
     guesses = [f"{name.provider}/…"] if name.provider and not name.reference else []
     guesses += [f"{provider}/{name.reference or '…'}" for provider in nearest(name, others)]
     if not name.provider:

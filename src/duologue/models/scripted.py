@@ -9,18 +9,21 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from importlib import import_module
 from pathlib import PurePath
 from typing import cast
 
+from duologue.config.entry_points import load_registered, registered_names
 from duologue.errors import ModelAnswerError, UnknownModelError
 from duologue.messages import Message, assistant_message, text_of, tool_calls_of
 from duologue.models.base import Model, ModelAnswer, ModelRequest
+from duologue.settings import ModelConfig
 
 Scripted = str | Message | ModelAnswer | Exception
 """One answer: a text, an assistant message, a whole answer, or an exception to raise."""
 Answerer = Callable[[ModelRequest], "Scripted | Awaitable[Scripted]"]
 """Makes an answer from the request."""
+FILE_KINDS = "duologue.mock_models"
+"""Group of the entry points that make a model from ``mock/FILE.NAME``: each is a :data:`MockLoader`."""
 MockLoader = Callable[[str], Model]
 """Makes a model from what follows ``mock/`` (and ``kind:``, where there is one)."""
 
@@ -98,14 +101,21 @@ def mock_model(reference: str) -> Model:
     """
     kind, colon, rest = reference.partition(":")
     suffix = PurePath(reference).suffix
-    if suffix in _LATER and suffix not in _kinds:
-        import_module(_LATER[suffix])
     if suffix in _kinds:
         return _kinds[suffix](reference)
     if kind in _kinds:
         return _kinds[kind](rest if colon else "")
-    known = ", ".join(f"mock/*{name}" if name.startswith(".") else f"mock/{name}" for name in sorted(_kinds))
-    raise UnknownModelError(f"no mock model 'mock/{reference}'; known: {known}")
+    of_file: MockLoader | None = load_registered(FILE_KINDS, suffix[1:]) if suffix else None
+    if of_file:
+        return of_file(reference)
+    names = [f"mock/*{name}" if name.startswith(".") else f"mock/{name}" for name in sorted(_kinds)]
+    names += [f"mock/*.{name}" for name in registered_names(FILE_KINDS)]
+    raise UnknownModelError(f"unknown mock model 'mock/{reference}'; known: {', '.join(names)}")
+
+
+def load_mock(reference: str, _config: ModelConfig) -> Model:
+    """The model that ``mock/REFERENCE`` stands for; the entry point ``mock``."""
+    return mock_model(reference)
 
 
 def _last_user_text(request: ModelRequest) -> str:
@@ -117,5 +127,3 @@ def _fixed(text: str) -> Model:
 
 
 _kinds: dict[str, MockLoader] = {"echo": lambda _rest: echo_model(), "fixed": _fixed}
-_LATER = dict.fromkeys((".yaml", ".yml", ".json"), "duologue.models.mock")
-"""Modules that register a kind when they are imported, which is when it is first asked for."""

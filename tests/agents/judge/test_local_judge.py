@@ -13,7 +13,7 @@ from duologue.conversation.result import ScenarioResult
 from duologue.errors import JudgeError
 from duologue.messages import user_message
 from duologue.models.base import Completion
-from duologue.models.local.weights import DEFAULT_MODEL
+from duologue.models.local import DEFAULT_MODEL
 from duologue.models.scripted import ScriptedModel
 from duologue.vocabulary import Decision, Verdict
 

@@ -13,9 +13,9 @@ import pytest
 pytest.importorskip("huggingface_hub", reason="the extra 'hub' is not installed")
 
 from duologue.errors import ConfigurationError, MissingExtraError, ModelUnavailableError, UnknownModelError
-from duologue.models.local import weights
-from duologue.models.local.hub import look_up, pull
-from duologue.models.local.weights import KnownModel, WeightsSource, find, prepare
+from duologue.models.local import _weights
+from duologue.models.local._hub import look_up, pull
+from duologue.models.local._weights import KnownModel, WeightsSource, find, prepare
 
 _SPEC = importlib.util.spec_from_file_location("fake_hub", Path(__file__).parents[2] / "fakes" / "hub.py")
 assert _SPEC
@@ -76,7 +76,7 @@ def test_a_known_model_must_have_the_digest_that_is_pinned_whatever_the_hub_says
     known = KnownModel(
         name="tiny", size=len(BYTES), sha256="1" * 64, repository="Acme/Tiny-GGUF", file="tiny-q4_k_m.gguf"
     )
-    monkeypatch.setitem(weights.CATALOGUE, "tiny", known)
+    monkeypatch.setitem(_weights.CATALOGUE, "tiny", known)
     with pytest.raises(ConfigurationError, match="expected 1111"):
         pull("tiny")
 

@@ -21,9 +21,9 @@ from duologue.errors import (
 from duologue.journal.events import Usage
 from duologue.messages import user_message
 from duologue.models.base import CompletionModel, ModelRequest, ToolSpec
-from duologue.models.local import LocalModel, engine
-from duologue.models.local.launcher import ServerOptions, ServerState
-from duologue.models.local.weights import Weights, WeightsSource
+from duologue.models.local import LocalModel, _engine
+from duologue.models.local._launcher import ServerOptions, ServerState
+from duologue.models.local._weights import Weights, WeightsSource
 from duologue.settings import ModelConfig
 
 TOOL = ToolSpec(name="track", description="", parameters={"type": "object", "properties": {}})
@@ -95,7 +95,7 @@ def starts(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def ready_server(_: object) -> ServerState:
         return state(ports.pop(0) if len(ports) > 1 else ports[0])
 
-    monkeypatch.setattr(engine.Engine, "ready_server", ready_server)
+    monkeypatch.setattr(_engine.Engine, "ready_server", ready_server)
     return ports
 
 
@@ -240,7 +240,7 @@ async def test_no_answer_in_time_is_a_timeout(starts: list[int], server: FakeSer
 
 async def test_cancelling_closes_the_request_and_gives_the_place_back(model: LocalModel, server: FakeServer) -> None:
     server.hang = True
-    for _ in range(engine.AT_ONCE + 1):
+    for _ in range(_engine.AT_ONCE + 1):
         server.open.clear(), server.closed.clear()
         task = asyncio.create_task(model.answer(HELLO))
         await asyncio.wait_for(server.open.wait(), LONG)
@@ -253,10 +253,10 @@ async def test_cancelling_closes_the_request_and_gives_the_place_back(model: Loc
 async def test_only_so_many_requests_are_with_the_engine_at_once(model: LocalModel, server: FakeServer) -> None:
     server.hang = True
     tasks = [asyncio.create_task(model.answer(HELLO)) for _ in range(6)]
-    while len(server.requests) < engine.AT_ONCE:
+    while len(server.requests) < _engine.AT_ONCE:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
-    assert len(server.requests) == engine.AT_ONCE
+    assert len(server.requests) == _engine.AT_ONCE
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

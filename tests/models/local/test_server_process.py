@@ -17,12 +17,13 @@ from pathlib import Path
 import pytest
 from waiting import LONG, wait_until
 
+import duologue
 from duologue.errors import MissingExtraError, ModelUnavailableError
-from duologue.models.local import launcher
-from duologue.models.local.files import held, is_locked, locked
-from duologue.models.local.launcher import ServerFolder, ServerOptions, ServerState, ensure_server, healthy
-from duologue.models.local.overview import status, stop
-from duologue.models.local.server import activity, wait_until_idle
+from duologue.models.local import _launcher
+from duologue.models.local._files import is_locked, locked, try_acquire
+from duologue.models.local._launcher import ServerFolder, ServerOptions, ServerState, ensure_server, healthy
+from duologue.models.local._server import activity, wait_until_idle
+from duologue.models.local._status import status, stop
 
 ENGINE = """
 import json, os, sys, threading, time
@@ -72,7 +73,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "xllamacpp.py").write_text(ENGINE)
     starts = tmp_path / "starts"
     starts.touch()
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(Path(duologue.__file__).parents[1])]))
     monkeypatch.setenv("STARTS", str(starts))
     monkeypatch.syspath_prepend(str(folder))
     yield starts
@@ -115,8 +116,8 @@ def test_whoever_starts_at_once_shares_one_server(engine: Path) -> None:
 
 def test_another_process_finds_it(engine: Path) -> None:
     code = (
-        "from duologue.models.local.launcher import ensure_server\n"
-        "from duologue.models.local.launcher import ServerOptions\n"
+        "from duologue.models.local._launcher import ensure_server\n"
+        "from duologue.models.local._launcher import ServerOptions\n"
         f"print(ensure_server(ServerOptions.model_validate_json('{options().model_dump_json()}')).pid)"
     )
     started = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=LONG)
@@ -170,9 +171,9 @@ def test_a_state_file_that_cannot_be_read_is_replaced() -> None:
 
 
 def test_a_server_that_lives_but_does_not_answer_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "_UNHEALTHY_SECONDS", 0.1)
-    monkeypatch.setattr(launcher, "_HEALTH_SECONDS", 0.2)
-    monkeypatch.setattr(launcher, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(_launcher, "_UNHEALTHY_SECONDS", 0.1)
+    monkeypatch.setattr(_launcher, "_HEALTH_SECONDS", 0.2)
+    monkeypatch.setattr(_launcher, "_STOP_SECONDS", 0.2)
     first = ensure_server(options())
     os.kill(first.pid, signal.SIGSTOP)
     assert ensure_server(options()).pid != first.pid
@@ -224,7 +225,7 @@ def test_the_status_shows_what_runs() -> None:
 
 
 def test_without_the_engine_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "ENGINE", "no_such_engine")
+    monkeypatch.setattr(_launcher, "ENGINE", "no_such_engine")
     with pytest.raises(MissingExtraError, match=r"duologue\[local\]"):
         ensure_server(options())
 
@@ -234,13 +235,13 @@ def test_a_long_log_is_set_aside_and_its_end_is_short(monkeypatch: pytest.Monkey
     folder.path.mkdir(parents=True)
     folder.log.write_text("".join(f"line {number}\n" for number in range(5000)))
     assert folder.log_end().splitlines() == [f"line {number}" for number in range(4980, 5000)]
-    monkeypatch.setattr(launcher, "_LOG_LIMIT", 100)
+    monkeypatch.setattr(_launcher, "_LOG_LIMIT", 100)
     ensure_server(options())
     assert "line" not in folder.log.read_text()
 
 
 def test_a_lock_that_is_held_is_waited_for_only_so_long(tmp_path: Path) -> None:
-    lock = held(tmp_path / "lock")
+    lock = try_acquire(tmp_path / "lock")
     assert lock is not None
     assert is_locked(tmp_path / "lock")
     with (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from duologue.messages import arguments_of, assistant_message, text_of, tool_call, tool_calls_of, tool_message
 from duologue.models.base import ModelRequest, ToolSpec
-from duologue.models.local.steps import StepError, answer_schema, plain_messages, read_step
+from duologue.models.local._steps import StepError, answer_schema, plain_messages, read_step
 
 TRACK = ToolSpec(
     name="track",

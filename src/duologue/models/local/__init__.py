@@ -6,18 +6,21 @@ there (``status``, ``list_available``), fetching weights (``pull``) and stopping
 
 from __future__ import annotations
 
-from duologue.models.local.hub import look_up, pull
-from duologue.models.local.model import LocalModel
-from duologue.models.local.overview import AvailableModel, LocalStatus, RunningServer, list_available, status, stop
-from duologue.models.local.weights import find
+from duologue.models.local._hub import look_up, pull
+from duologue.models.local._model import LocalModel, load_local
+from duologue.models.local._status import AvailableModel, LocalStatus, RunningServer, list_available, status, stop
+from duologue.models.local._weights import CATALOGUE, DEFAULT_MODEL, find
 
 __all__ = [
+    "CATALOGUE",
+    "DEFAULT_MODEL",
     "AvailableModel",
     "LocalModel",
     "LocalStatus",
     "RunningServer",
     "find",
     "list_available",
+    "load_local",
     "look_up",
     "pull",
     "status",

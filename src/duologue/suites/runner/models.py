@@ -17,7 +17,7 @@ from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.journal.events import Usage
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest, can_complete
-from duologue.models.deadline import stopped_clock
+from duologue.models.limits import stopped_clock
 from duologue.models.names import parse_name
 from duologue.models.prices import cost_beforehand
 from duologue.models.resolve import resolve

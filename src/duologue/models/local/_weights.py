@@ -1,7 +1,7 @@
 """Which models there are, and where their weights are: a file, the Hugging Face cache, or packages that carry them.
 
 Finding reads no weights and writes nothing; ``prepare`` puts parts together and checks digests. Nothing is downloaded
-here: that is ``hub.pull``, and it is asked for.
+here: that is :func:`duologue.models.local.pull`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from duologue.errors import ConfigurationError, UnknownModelError
-from duologue.models.local.files import assemble, digest_of, fingerprint, hub_folder, models_folder, require_gguf
+from duologue.models.local._files import assemble, digest_of, fingerprint, hub_folder, models_folder, require_gguf
 from duologue.settings import env
 
 PATH_VARIABLE = "LOCAL_MODEL"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duologue.errors import ConfigurationError
-from duologue.models.local.files import cache_folder, hub_folder
-from duologue.models.local.launcher import ENGINE, ServerFolder, healthy, stop_server
-from duologue.models.local.weights import CATALOGUE, PATH_VARIABLE, Weights, WeightsSource, find, hub_files
+from duologue.models.local._files import cache_folder, hub_folder
+from duologue.models.local._launcher import ENGINE, ServerFolder, healthy, stop_server
+from duologue.models.local._weights import CATALOGUE, PATH_VARIABLE, Weights, WeightsSource, find, hub_files
 from duologue.settings import env
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from duologue.errors import ConfigurationError, MissingExtraError, ModelUnavailableError, UnknownModelError
-from duologue.models.local.files import digest_of, hub_folder, require_gguf
-from duologue.models.local.weights import CATALOGUE, DEFAULT_MODEL, Weights, WeightsSource, preferred, split_repository
+from duologue.models.local._files import digest_of, hub_folder, require_gguf
+from duologue.models.local._weights import CATALOGUE, DEFAULT_MODEL, Weights, WeightsSource, preferred, split_repository
 
 HUB_TIMEOUT = 30.0
 

@@ -48,8 +48,8 @@ from duologue.errors import (
 )
 from duologue.http import PerLoop
 from duologue.messages import Message, assistant_message, tool_call
+from duologue.models._chat_format import checked_messages, data_uri, decoded
 from duologue.models.base import ModelRequest
-from duologue.models.chat_format import checked_messages, data_uri, decoded
 from duologue.models.names import EXTRAS, ModelName, UnknownProviderError
 from duologue.models.prices import Tokens
 from duologue.models.provider import ProviderReply, RequestFailedError, retry_after, shortened

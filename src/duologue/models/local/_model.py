@@ -1,6 +1,6 @@
 """``local``: a small language model on this machine, as a model like any other, and one that can continue a text.
 
-Here a request becomes the engine's, and its answer becomes ours; ``engine`` finds or starts the server. A small model
+Here a request becomes the engine's, and its answer becomes ours; ``_engine`` finds or starts the server. A small model
 writes better continuations than answers: see the local models guide.
 """
 
@@ -13,10 +13,10 @@ from duologue.context import Clock
 from duologue.errors import ConfigurationError, ModelAnswerError
 from duologue.messages import Message, assistant_message
 from duologue.models.base import Completion, ModelAnswer, ModelRequest
-from duologue.models.local.engine import OPTIONS, Engine
-from duologue.models.local.launcher import STARTUP_TIMEOUT, require_engine
-from duologue.models.local.steps import StepError, answer_schema, plain_messages, read_step, uses_tools
-from duologue.models.local.weights import Weights, find
+from duologue.models.local._engine import OPTIONS, Engine
+from duologue.models.local._launcher import STARTUP_TIMEOUT, require_engine
+from duologue.models.local._steps import StepError, answer_schema, plain_messages, read_step, uses_tools
+from duologue.models.local._weights import Weights, find
 from duologue.settings import DEFAULT_MODEL_TIMEOUT, ModelConfig
 
 DEFAULT_MAX_TOKENS = 512
@@ -29,12 +29,12 @@ class LocalModel:
     """A local model. Making one starts nothing; the first question does.
 
     Args:
-        weights: what ``weights.find`` found.
+        weights: what :func:`find` found.
         options: ``context`` (tokens), ``slots``, ``threads`` and ``idle_seconds`` of the server; what is not given is
             taken from ``DUOLOGUE_LOCAL_CONTEXT`` and so on, else from ``ServerOptions``.
         temperature, max_tokens: for requests that do not say.
         timeout: seconds that one request may take, once it is its turn.
-        startup_timeout: seconds that loading the weights may take.
+        startup_timeout: seconds that loading the weights may take without making progress.
         extra: sent to the engine with every request, such as ``top_p`` or ``cache_prompt``.
         clock: measures how long an answer took.
 
@@ -180,3 +180,9 @@ def _seconds(given: Mapping[str, Any], key: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise ConfigurationError(f"The option '{key}' of the local model is {value!r}, expected seconds above 0")
     return float(value)
+
+
+def load_local(reference: str, config: ModelConfig) -> LocalModel:
+    """The model that ``local/REFERENCE`` stands for; the entry point ``local``."""
+    name = ":".join(filter(None, ("local", reference)))
+    return LocalModel.from_config(config.model_copy(update={"model": name}))

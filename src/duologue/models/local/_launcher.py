@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.context import SystemClock
 from duologue.errors import MissingExtraError, ModelUnavailableError
-from duologue.models.local.files import POLL_SECONDS, is_locked, locked, pause, private_folder, servers_folder
+from duologue.models.local._files import POLL_SECONDS, is_locked, locked, pause, private_folder, servers_folder
 
 ENGINE = "xllamacpp"
 READY, FAILED, LOADING = "ready", "error: ", "loading "
@@ -226,7 +226,7 @@ def ensure_server(options: ServerOptions, *, startup_timeout: float = STARTUP_TI
 
     Args:
         options: what the server is started with.
-        startup_timeout: seconds that loading may take.
+        startup_timeout: seconds that loading may take without making progress.
 
     Raises:
         MissingExtraError: the engine is not installed.
@@ -238,7 +238,8 @@ def ensure_server(options: ServerOptions, *, startup_timeout: float = STARTUP_TI
         return state
     require_engine()
     private_folder(folder.path)
-    with locked(folder.start_lock, timeout=startup_timeout * 2, purpose=f"starting the server of {options.name}"):
+    longest = startup_timeout * _MOST_TIMEOUTS + _UNHEALTHY_SECONDS
+    with locked(folder.start_lock, timeout=longest, purpose=f"starting the server of {options.name}"):
         return _running(folder, startup_timeout) or _start(folder, options, startup_timeout)
 
 
@@ -323,7 +324,7 @@ def _spawn(folder: ServerFolder, options: ServerOptions, log: IO[bytes]) -> subp
     detached = "start_new_session=True"
     if sys.platform == "win32":
         detached = "creationflags=subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP"
-    server = [sys.executable, "-m", "duologue.models.local.server", str(folder.path), options.model_dump_json()]
+    server = [sys.executable, "-m", f"{__package__}._server", str(folder.path), options.model_dump_json()]
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _DETACHED.format(detached), *server],
         stdin=subprocess.DEVNULL,

@@ -36,10 +36,9 @@ from duologue.http import (
     ResponseTooLargeError,
 )
 from duologue.journal.events import Usage
-from duologue.models.deadline import stopped_clock
-from duologue.models.gate import Gate
-from duologue.models.local.launcher import STARTUP_TIMEOUT, ServerOptions, ServerState, ensure_server
-from duologue.models.local.weights import Weights, prepare
+from duologue.models.limits import CrossLoopSemaphore, stopped_clock
+from duologue.models.local._launcher import STARTUP_TIMEOUT, ServerOptions, ServerState, ensure_server
+from duologue.models.local._weights import Weights, prepare
 from duologue.settings import DEFAULT_MODEL_TIMEOUT, env
 
 AT_ONCE = 2
@@ -69,10 +68,10 @@ class Engine:
     """The server of some weights.
 
     Args:
-        weights: what ``weights.find`` found.
+        weights: what :func:`find` found.
         options: of the server, see ``OPTIONS``.
         timeout: seconds that one request may take, once it is its turn.
-        startup_timeout: seconds that loading the weights may take.
+        startup_timeout: seconds that loading the weights may take without making progress.
         clock: measures how long an answer took.
 
     Raises:
@@ -107,13 +106,13 @@ class Engine:
         Raises:
             ModelError: no answer.
         """
-        gate = _gate(str(self.weights.path))
+        places = _places(str(self.weights.path))
         with stopped_clock():
-            await gate.enter()
+            await places.acquire()
         try:
             return await self._ask(path, payload)
         finally:
-            gate.leave()
+            places.release()
 
     async def _ask(self, path: str, payload: Mapping[str, Any]) -> Answered:
         server = self._server or await self._start()
@@ -161,10 +160,10 @@ class Engine:
 
 
 @cache
-def _gate(path: str) -> Gate:
+def _places(path: str) -> CrossLoopSemaphore:
     """One for each weights file, for the whole process: they share the processor."""
     del path
-    return Gate(AT_ONCE)
+    return CrossLoopSemaphore(AT_ONCE)
 
 
 def _with_environment(options: Mapping[str, Any]) -> dict[str, Any]:

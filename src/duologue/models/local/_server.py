@@ -1,6 +1,6 @@
 """The process that runs the engine: llama.cpp's own HTTP server on loopback, until nobody has asked for a while.
 
-Started by ``launcher`` as ``python -m duologue.models.local.server FOLDER OPTIONS``, not by hand. It speaks to the
+Started by ``_launcher`` as ``python -m duologue.models.local._server FOLDER OPTIONS``, not by hand. It speaks to the
 launcher through its standard output, one line each: the processor time that it has used while it loads, then ``ready``
 or an error.
 """
@@ -26,8 +26,8 @@ from filelock import FileLock
 
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.context import SystemClock
-from duologue.models.local.files import POLL_SECONDS, held, pause, private_folder
-from duologue.models.local.launcher import FAILED, LOADING, READY, ServerFolder, ServerOptions, ServerState
+from duologue.models.local._files import POLL_SECONDS, pause, private_folder, try_acquire
+from duologue.models.local._launcher import FAILED, LOADING, READY, ServerFolder, ServerOptions, ServerState
 
 _LIFE_LOCK_SECONDS = 10.0
 _PROGRESS_EVERY = 0.25
@@ -151,7 +151,7 @@ def _take_life_lock(folder: ServerFolder) -> FileLock | None:
     # Those who only look whether a server lives hold the lock for a moment.
     clock = SystemClock()
     deadline = clock.monotonic() + _LIFE_LOCK_SECONDS
-    while (lock := held(folder.life_lock)) is None and clock.monotonic() < deadline:
+    while (lock := try_acquire(folder.life_lock)) is None and clock.monotonic() < deadline:
         pause(POLL_SECONDS)
     return lock
 

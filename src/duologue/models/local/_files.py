@@ -64,7 +64,7 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def held(path: Path) -> FileLock | None:
+def try_acquire(path: Path) -> FileLock | None:
     """Take the lock, until it is released or this process ends; None if someone else holds it.
 
     Locks of one process exclude one another as well.
@@ -82,7 +82,7 @@ def is_locked(path: Path) -> bool:
     """Whether someone holds the lock now."""
     if not path.exists():
         return False
-    lock = held(path)
+    lock = try_acquire(path)
     if lock is None:
         return True
     lock.release()
