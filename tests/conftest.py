@@ -14,6 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast examples are made says nothing on a machine that is busy with other things.
+settings.register_profile("duologue", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("duologue")
 
 CACHE = "DUOLOGUE_CACHE_DIR"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
