@@ -1,6 +1,6 @@
 """One word per idea: the closed lists of values that every part of Duologue shares.
 
-Only names live here. What leads to a verdict is decided in ``duologue.conversation.verdict``.
+Only names live here. What leads to a verdict is decided in ``duologue.conversation.result``.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from duologue.conversation.calls import messages_of
 from duologue.conversation.checking import CheckLike, as_check
 from duologue.conversation.conversation import Conversation
 from duologue.conversation.lifecycle import RunLifecycle
-from duologue.conversation.result import ScenarioResult
+from duologue.conversation.result import Conclusion, ScenarioResult, conclude
 from duologue.conversation.setup import (
     DEFAULT_SET,
     RunSetup,
@@ -34,7 +34,6 @@ from duologue.conversation.setup import (
 from duologue.conversation.setup import context_for as _context_for
 from duologue.conversation.state import ScenarioState
 from duologue.conversation.turns import Callback, DeltaListener, TurnDriver
-from duologue.conversation.verdict import Conclusion, conclude
 from duologue.errors import MissingRoleError, ScriptError
 from duologue.journal.events import CheckEvaluated, MessageAdded, StepStarted
 from duologue.journal.journal import Journal, JournalSink, Listener

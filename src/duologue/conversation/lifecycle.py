@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 
 from duologue.conversation.conversation import Conversation
 from duologue.conversation.observers import CURRENT_RUN, notify_observers, watch_for
-from duologue.conversation.result import ScenarioResult, result_of
+from duologue.conversation.result import Conclusion, ScenarioResult, result_of
 from duologue.conversation.resume import Resumption, resume
 from duologue.conversation.setup import RunSetup, journal_path
 from duologue.conversation.state import RunControl, ScenarioState
-from duologue.conversation.verdict import Conclusion
 from duologue.errors import (
     AgentTimeoutError,
     BudgetExceededError,
@@ -248,6 +247,8 @@ def _attach(error: BaseException | None, result: ScenarioResult) -> None:
 
 def _transcript(setup: RunSetup) -> list[Listener]:
     """The live transcript, if one is wanted."""
+    if setup.config.verbose is not None and not setup.config.verbose:
+        return []
     from duologue.journal.console import transcript_for
 
     listener = transcript_for(setup.config)

@@ -31,7 +31,7 @@ DECISION_MARKS = {Decision.MET: "✓", Decision.UNMET: "✗", Decision.INCONCLUS
 
 
 def transcript_for(config: ScenarioConfig) -> Listener | None:
-    """The transcript that this configuration asks for; without a word in it, one if a terminal is attached."""
+    """The transcript that this configuration asks for; if it says nothing, one where a terminal is attached."""
     verbose = config.verbose
     if verbose is None:
         verbose = sys.stdout.isatty() and not config.headless

@@ -2,7 +2,7 @@
 
 ``agent`` is the participant. ``judgement`` has the rules that an answer must keep, ``prompt`` what the model reads and
 how it is asked, ``evidence`` the record and the tools to search it, ``panel`` the votes, ``local`` the way of judging
-for small local models. How decisions determine the result of a run is in ``duologue.conversation.verdict``.
+for small local models. How decisions determine the result of a run is in ``duologue.conversation.result``.
 
 For graders and judges of other kinds: :class:`JudgeModel` asks a model as patiently as a judge does, and
 :data:`RULES` tells it to take the transcript for data.
