@@ -5,8 +5,9 @@ A message is a plain dictionary, because that is what agents and providers excha
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NotRequired, Required, TypedDict, cast
 
 JsonValue = Any
@@ -75,6 +76,50 @@ def tool_call(name: str, arguments: dict[str, JsonValue] | str, call_id: str) ->
     """A tool call; a dictionary of arguments becomes JSON text."""
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": text}}
+
+
+_AUDIO_FORMATS = {
+    **dict.fromkeys(("mpeg", "mpeg3", "mpga", "x-mp3", "x-mpeg"), "mp3"),
+    **dict.fromkeys(("x-wav", "wave", "vnd.wave"), "wav"),
+    "x-flac": "flac",
+    "x-m4a": "m4a",
+}
+
+
+def audio_format(mime_type: str) -> str:
+    """The ``format`` of an ``input_audio`` part for a MIME type: ``audio/mpeg`` is ``mp3``."""
+    name = mime_type.partition("/")[2].partition(";")[0].strip().lower()
+    return _AUDIO_FORMATS.get(name, name)
+
+
+def media_part(
+    mime_type: str,
+    *,
+    data: bytes | str | None = None,
+    url: str = "",
+    kind: str | None = None,
+    facts: Mapping[str, JsonValue] | None = None,
+) -> ContentPart:
+    """A picture, sound, film or file as a part of a message.
+
+    Args:
+        mime_type: such as ``image/png``.
+        data: the bytes, or base64 text of them; None for what is only linked.
+        url: the link, where there are no data.
+        kind: ``image``, ``audio``, ``video`` or ``document``; by default what the MIME type says. Everything else is a
+            ``file`` by default.
+        facts: more fields of the inner object, such as ``detail``.
+    """
+    kind = kind or mime_type.partition("/")[0]
+    inner: dict[str, JsonValue] = dict(facts or {})
+    encoded = base64.b64encode(data).decode("ascii") if isinstance(data, bytes) else data
+    if kind == "audio" and encoded is not None:
+        sound = {"data": encoded, "format": audio_format(mime_type)}
+        return {"type": "input_audio", "input_audio": {**sound, **inner}}
+    name = f"{kind}_url" if kind in {"image", "audio", "video", "document"} else "file"
+    link = url if encoded is None else f"data:{mime_type};base64,{encoded}"
+    # audio_url, video_url and document_url are no part of OpenAI's own format.
+    return cast("ContentPart", {"type": name, name: {"url": link, **inner}})
 
 
 def text_of(message: Message) -> str:

@@ -6,6 +6,7 @@ Only names live here. What leads to a verdict is decided in ``duologue.conversat
 from __future__ import annotations
 
 from enum import Enum, StrEnum
+from typing import Literal
 
 
 class AgentRole(Enum):
@@ -47,6 +48,10 @@ class Termination(StrEnum):
     BUDGET = "budget"
     CANCELLED = "cancelled"
     ERROR = "error"
+
+
+DoneReason = Literal["goal_reached", "gave_up", "transferred", "out_of_lines"]
+"""Why a user has nothing more to say."""
 
 
 class Decision(StrEnum):

@@ -138,16 +138,30 @@ async def test_an_a2a_agent_decides(build: Any, endpoint: Endpoint) -> None:
     endpoint.answer = {
         "jsonrpc": "2.0",
         "id": "check",
-        "result": {"artifacts": [{"parts": [{"kind": "text", "text": text}]}]},
+        "result": {
+            "kind": "task",
+            "id": "t",
+            "contextId": "c",
+            "status": {"state": "completed"},
+            "artifacts": [{"artifactId": "a", "parts": [{"kind": "text", "text": text}]}],
+        },
     }
     check = checks.create("a2a_eval", {"agent_url": endpoint.url, "criteria": "polite", "auth_token": "t"})
     outcome = await check.evaluate(build(*LINES))
     assert (outcome.status, outcome.score, outcome.explanation) == (CheckStatus.FAILED, 0.4, "rude")
     _, headers, body = endpoint.requests[0]
     assert (body["method"], headers["authorization"]) == ("message/send", "Bearer t")
-    for broken in ({"error": {"code": -1}}, {"result": {"parts": [{"text": "no idea"}]}}):
-        endpoint.answer = broken
+    said = {"role": "agent", "messageId": "m", "parts": [{"kind": "text", "text": "no idea"}]}
+    for broken in ({"error": {"code": -1, "message": "busy"}}, {"result": said}):
+        endpoint.answer = {"jsonrpc": "2.0", "id": "check", **broken}
         assert (await check.evaluate(build(*LINES))).status is CheckStatus.ERROR
+
+
+async def test_half_a_surrogate_pair_reaches_an_a2a_agent(build: Any, endpoint: Endpoint) -> None:
+    said = {"role": "agent", "messageId": "m", "kind": "message", "parts": [{"kind": "text", "text": '{"score": 1}'}]}
+    endpoint.answer = {"jsonrpc": "2.0", "id": "check", "result": said}
+    check = checks.create("a2a_eval", {"agent_url": endpoint.url})
+    assert (await check.evaluate(build("u: hi", "a: bad \ud83d text"))).status is CheckStatus.PASSED
 
 
 @pytest.mark.parametrize(

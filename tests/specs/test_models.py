@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from duologue.config.paths import matching_files, shown_path
 from duologue.errors import ConfigurationError
 from duologue.specs.agents import Agent, Persona, is_model_name
 from duologue.specs.checks import CheckSpec
 from duologue.specs.defaults import Defaults
-from duologue.specs.paths import matching_files, rebased, rebased_path, shown_path, written_paths
+from duologue.specs.paths import rebased, rebased_path, written_paths
 from duologue.specs.prompts import Prompt, Tool
 from duologue.specs.scenario import Media, Part, Scenario, Turn
 from duologue.specs.suite import Suite, find_named

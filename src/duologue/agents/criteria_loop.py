@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 from duologue.agents.judge import RULES, JudgeModel, conversation_entries
 from duologue.agents.users.persona import Persona
 from duologue.agents.users.simulator import UserSimulatorAgent
-from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, DoneReason, UserDone
+from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.script import message as message_step
 from duologue.conversation.script import proceed
@@ -29,7 +29,7 @@ from duologue.models.scope import RunScope
 from duologue.models.structured import RuleBrokenError, UnreadableError, excerpt, the_object_in
 from duologue.settings import ModelConfig
 from duologue.transcripts.rendering import indented, quoted, transcript_of
-from duologue.vocabulary import AgentRole, Decision, Verdict
+from duologue.vocabulary import AgentRole, Decision, DoneReason, Verdict
 
 DEFAULT_MAX_MESSAGES = 10
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from duologue.checks.base import CheckType
+from duologue.config.spec import Spec
 from duologue.errors import ConfigurationError
 from duologue.specs.checks import When
-from duologue.specs.spec import Spec
 
 S = TypeVar("S", bound=Spec)
 

@@ -126,7 +126,10 @@ class RestEval(_External):
 
 @check("a2a_eval", aliases=[session("a2a_eval_session")], family="External")
 class A2aEval(_External):
-    """An agent that speaks the A2A protocol decides. It answers ``{"score": 0 to 1, "passed": …, "reasoning": …}``."""
+    """An agent that speaks the A2A protocol decides. It answers ``{"score": 0 to 1, "passed": …, "reasoning": …}``.
+
+    Needs the extra ``a2a``.
+    """
 
     renamed: ClassVar = {"url": "agent_url"}
 
@@ -142,17 +145,32 @@ class A2aEval(_External):
     def request(self, subject: Subject) -> dict[str, Any]:
         asked = {"criteria": self.criteria, "content": subject.answer.text, "messages": subject.messages}
         text = f"{_FORM}\n{json.dumps(asked, ensure_ascii=False)}"
-        message = {"role": "user", "parts": [{"kind": "text", "text": text}], "messageId": "check", "kind": "message"}
-        return {"jsonrpc": "2.0", "id": "check", "method": "message/send", "params": {"message": message}}
+        return {"agent_url": self.agent_url, "text": text}
 
     async def ask(self, request: dict[str, Any], resources: Resources) -> dict[str, JsonValue]:
+        from duologue.agents.tools.a2a_client import A2aClient
+        from duologue.agents.tools.call import ToolFault
+        from duologue.agents.tools.web import Web
+
         token = self.auth_token and expand(self.auth_token, resources.environment)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = await send("POST", expand(self.agent_url, resources.environment), request, headers)
-        if "error" in answer:
-            raise ExternalError(f"answered with an error: {json.dumps(answer['error'], ensure_ascii=False)[:200]}")
+        web = Web()
+        client = A2aClient(
+            "the judging agent",
+            expand(self.agent_url, resources.environment),
+            web=web,
+            headers=lambda: (headers, [token] if token else []),
+            seconds=self.timeout,
+            card={},  # the address is that of the endpoint, so no card is fetched
+        )
         try:
-            return the_object_in("\n".join(_texts(answer.get("result"))), ("score", "passed"))
+            parts = await client.send(request["text"])
+        except ToolFault as fault:
+            raise ExternalError(str(fault)) from fault
+        finally:
+            await web.aclose()
+        try:
+            return the_object_in("\n".join(part.text for part in parts if part.text), ("score", "passed"))
         except UnreadableError as error:
             raise ExternalError(str(error)) from error
 
@@ -200,23 +218,6 @@ async def send(method: str, url: str, body: Mapping[str, Any], headers: Mapping[
     if not isinstance(value, dict):
         raise ExternalError(f"its answer is no JSON object: {text[:200]!r}")
     return cast("dict[str, JsonValue]", value)
-
-
-def _texts(result: JsonValue) -> list[str]:
-    """The texts of an A2A message or task; whatever has another form is left out."""
-    value = _fields(result)
-    message = _fields(_fields(value.get("status")).get("message"))
-    holders = [value, *map(_fields, _items(value.get("artifacts"))), message]
-    parts = [_fields(part) for holder in holders for part in _items(holder.get("parts"))]
-    return [str(part["text"]) for part in parts if "text" in part]
-
-
-def _fields(value: JsonValue) -> dict[str, JsonValue]:
-    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
-
-
-def _items(value: JsonValue) -> list[JsonValue]:
-    return cast("list[JsonValue]", value) if isinstance(value, list) else []
 
 
 @check("exec", aliases=["exec_eval"], family="External")

@@ -10,18 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
 from duologue.messages import Message, copy_of
 from duologue.models.scope import RunScope
-from duologue.vocabulary import AgentRole
+from duologue.vocabulary import AgentRole, DoneReason
 
 if TYPE_CHECKING:
     from duologue.conversation.state import ScenarioState
-
-DoneReason = Literal["goal_reached", "gave_up", "transferred", "out_of_lines"]
 
 
 @dataclass(frozen=True, kw_only=True)

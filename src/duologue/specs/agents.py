@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Spec, Text
 from duologue.specs.scenario import Capability
-from duologue.specs.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Spec, Text
 
 Seconds = Annotated[float, Field(gt=0)]
 Temperature = Annotated[float, Field(ge=0)]

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from duologue.config.patterns import Pattern
+from duologue.config.spec import EMPTY, Amount, JsonObject, Name, Share, Spec
 from duologue.errors import Position
-from duologue.specs.spec import EMPTY, Amount, JsonObject, Name, Share, Spec
 
 ScopeName = Literal["turn", "conversation"]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, Spec
 from duologue.models.budget import Budget
-from duologue.specs.spec import EMPTY, Amount, Count, Duration, Items, Spec
 
 
 class Output(Spec):

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import posixpath
 from collections.abc import Container, Iterator
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from duologue.specs.spec import Spec
+from duologue.config.spec import Spec
 
 S = TypeVar("S", bound=Spec)
-
-PATTERN = frozenset("*?[")
-"""Characters that make a path a pattern."""
-
 
 _PATHS_IN_PARAMS = ("schema_file",)
 """Parameters of checks that name a file."""
@@ -98,14 +91,3 @@ def written_paths(spec: Spec) -> Iterator[tuple[Spec, str, str]]:
             for item in cast("tuple[Any, ...]", value):
                 if isinstance(item, Spec):
                     yield from written_paths(item)
-
-
-def matching_files(folder: Path, pattern: str) -> list[Path]:
-    """The files that a pattern such as ``recordings/*.json`` means, by name."""
-    found = glob.glob(pattern, root_dir=folder)  # noqa: PTH207 -- patterns may begin with ../ or /
-    return sorted(folder / name for name in found if (folder / name).is_file())
-
-
-def shown_path(path: Path) -> str:
-    """A path as errors show it: as short as it can be without leaving the way it was given."""
-    return os.path.normpath(path)

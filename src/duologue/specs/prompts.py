@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from duologue.config.spec import EMPTY, Amount, Count, Items, Json, JsonObject, Name, Resource, Spec, Text
 from duologue.config.templates import placeholders
 from duologue.specs.agents import Fragment
 from duologue.specs.checks import GuardrailSpec, PackEvalSpec
 from duologue.specs.scenario import Scenario, ToolPolicy
-from duologue.specs.spec import EMPTY, Amount, Count, Items, Json, JsonObject, Name, Resource, Spec, Text
 
 
 class Variable(Spec):

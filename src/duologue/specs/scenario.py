@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from duologue.config.spec import EMPTY, Amount, Count, Items, JsonObject, Name, Resource, Share, Spec
 from duologue.specs.checks import CheckSpec
-from duologue.specs.spec import EMPTY, Amount, Count, Items, JsonObject, Name, Resource, Share, Spec
 
 Capability = Literal["text", "streaming", "vision", "tools", "json", "audio", "video", "documents"]
 DEFAULT_REGION = "default"

@@ -10,13 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from duologue.config.environment import expand
 from duologue.config.problems import unknown
-from duologue.errors import ConfigurationError
-from duologue.specs.agents import Agent, Judge, JudgeDefaults, Model, Persona, Simulator
-from duologue.specs.checks import CheckSpec, PackEvalSpec
-from duologue.specs.defaults import Defaults
-from duologue.specs.prompts import Prompt, Tool
-from duologue.specs.scenario import Scenario
-from duologue.specs.spec import (
+from duologue.config.spec import (
     EMPTY,
     Amount,
     Count,
@@ -28,6 +22,12 @@ from duologue.specs.spec import (
     Spec,
     Text,
 )
+from duologue.errors import ConfigurationError
+from duologue.specs.agents import Agent, Judge, JudgeDefaults, Model, Persona, Simulator
+from duologue.specs.checks import CheckSpec, PackEvalSpec
+from duologue.specs.defaults import Defaults
+from duologue.specs.prompts import Prompt, Tool
+from duologue.specs.scenario import Scenario
 
 
 class Replay(Resource):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import duologue
 from duologue.agents.native import Blueprint, PromptAgent
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.checks import Resources
+from duologue.checks.guardrails import guardrail_from_spec
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
@@ -22,6 +24,7 @@ from duologue.journal.events import ModelCalled, Noted, ToolCalled
 from duologue.messages import Message
 from duologue.models.base import Model
 from duologue.models.scripted import ScriptedModel
+from duologue.specs.agent_definition import AgentDefinition
 from duologue.specs.agents import Agent
 from duologue.specs.agents import Model as ModelSpec
 from duologue.specs.prompts import Prompt
@@ -78,20 +81,19 @@ class Stage:
             prompts=prompts,
             **self.suite,
         ).within(self.folder)
+        resources = self.resources or Resources()
         return Blueprint(
-            suite=suite,
-            scenario=scenario,
-            agent=AGENT,
+            AgentDefinition.from_suite(suite, AGENT, scenario, **self.blueprint_options),
+            guardrail=partial(guardrail_from_spec, resources=resources),
+            embedder=resources.any_embedder,
             toolbox=Toolbox(suite),
-            resources=self.resources,
-            **self.blueprint_options,
         )
 
     async def play(self, answers: Sequence[Any] | Model, *lines: str, turn: Turn | None = None) -> Rehearsal:
         """A run in which the user says the lines, one a turn. An error of the run is part of its result."""
         blueprint = self.blueprint()
         model: Any = answers if not isinstance(answers, Sequence) else ScriptedModel(answers)
-        agent = PromptAgent(blueprint, model=model, tools=Toolbox(blueprint.suite).session())
+        agent = PromptAgent(blueprint, model=model, tools=Toolbox(blueprint.definition).session())
         agent.turn_spec = turn
         script = [step for line in lines or ("hi",) for step in (duologue.user(line), duologue.agent())]
         events: list[Any] = []

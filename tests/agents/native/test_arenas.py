@@ -11,11 +11,13 @@ import pytest
 import duologue
 from duologue.agents.native import Blueprint, PromptAgent
 from duologue.agents.tools.toolbox import Toolbox
+from duologue.checks.guardrails import guardrail_from_spec
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.journal.events import ModelCalled
 from duologue.messages import text_of
 from duologue.models.mock import MockModel, ResponseFile
 from duologue.models.mock.model import PRICE
+from duologue.specs.agent_definition import AgentDefinition
 from duologue.suites.manifests.loader import load
 
 ARENAS = Path(__file__).parents[2] / "cases/arena"
@@ -46,7 +48,9 @@ async def test_goes_as_the_reference_went(case: str, mocks: str, expected: dict[
     suite = load(ARENAS / case / "config.arena.yaml")
     scenario, agent = suite.scenario(expected["scenario"]), suite.agent(expected["provider"])
     toolbox = Toolbox(suite)
-    blueprint = Blueprint(suite=suite, scenario=scenario, agent=agent, toolbox=toolbox)
+    blueprint = Blueprint(
+        AgentDefinition.from_suite(suite, agent, scenario), guardrail=guardrail_from_spec, toolbox=toolbox
+    )
     model = MockModel(
         ResponseFile.read(suite.path(mocks)),
         model_name="m",

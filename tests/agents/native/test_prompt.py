@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from duologue.agents.native import Blueprint
 from duologue.config.templates import placeholders, render
 from duologue.errors import SuiteError
+from duologue.specs.agent_definition import AgentDefinition
 from duologue.specs.agents import Fragment
 from duologue.specs.prompts import ModelOverride, Prompt, Variable
 from duologue.specs.scenario import Background, Memory, Turn
@@ -103,7 +104,7 @@ def test_the_probe_names_every_open_variable_prompt_and_place() -> None:
     suite = validate(CASES / "probes/e13_vars/config.arena.yaml").suite
     assert suite is not None
     with pytest.raises(SuiteError) as caught:
-        Blueprint(suite=suite, scenario=suite.scenarios[0], agent=suite.agents[0])
+        Blueprint(AgentDefinition.from_suite(suite, suite.agents[0], suite.scenarios[0]))
     required, left = map(str, caught.value.problems)
     assert (
         "prompts/assistant.yaml:9:20: spec.system_template: the prompt 'assistant' requires the variable 'name'"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from duologue.agents.tools.answers import ToolAnswer
+from duologue.agents.tools.call import ToolAnswer
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.journal.events import Event, Noted, ToolCalled, TurnStarted
 from duologue.journal.journal import Journal
@@ -131,7 +131,7 @@ async def desk_of() -> AsyncIterator[Callable[..., Desk]]:
 
     def make(*tools: Tool, suite: Suite | None = None, seed: int = 0, cassette: Cassette | None = None) -> Desk:
         box = Toolbox(suite or suite_of(*tools))
-        box._open.open()
+        box._open()
         boxes.append(box)
         return Desk(box, seed, cassette)
 

@@ -10,9 +10,6 @@ from hypothesis import strategies as st
 from duologue.config.problems import Problems
 from duologue.errors import SuiteError
 from duologue.models.mock import ResponseFile
-from duologue.specs.agents import Persona
-from duologue.specs.scenario import Scenario, Turn
-from duologue.specs.suite import Suite
 
 CASES = Path(__file__).parents[2] / "cases"
 RESPONSE_FILES = sorted(path for path in CASES.glob("*/*/*.yaml") if "mock" in path.name)
@@ -122,13 +119,12 @@ def test_a_word_that_is_nearly_a_verdict_is_warned_of(tmp_path: Path) -> None:
 
 
 def test_warns_of_names_that_the_suite_does_not_have(tmp_path: Path) -> None:
-    scenario = Scenario(name="booking", turns=(Turn(content="hi"),))
-    suite = Suite(name="s", scenarios=(scenario,), personas=(Persona(name="anna"),))
     text = (
         "scenarios: {bookin: {defaultResponse: x}, booking: {states: {open: {}}}}\nselfplay: {ana: {}, anna: {}}\n"
         "judges: {strict: pass, default: {scenarios: {bokking: fail}}}\n"
     )
-    found = [str(problem) for problem in ResponseFile.read(written(tmp_path, text)).problems_for(suite)]
+    file = ResponseFile.read(written(tmp_path, text))
+    found = [str(problem) for problem in file.unused(scenarios=["booking"], personas=["anna"])]
     assert len(found) == 5
     assert "did you mean 'booking'?" in found[0]
     assert "no state is called 'open'" in found[1]

@@ -1,9 +1,9 @@
-"""The agent that is made of a language model, a prompt and tools.
+"""Native agents: a model with a prompt and tools, built from one ``AgentDefinition``.
 
-``values`` fills in templates, ``instruction`` assembles what the model is told, ``blueprint`` holds all that runs of
-one scenario with one agent share, ``prompt_agent`` is the participant of one run and ``exchange`` its tool loop. What
-is sent of a long conversation is decided in ``context``, states in ``workflow``, rules for messages in ``guarding``,
-what lines of the script become in ``content``.
+A ``blueprint`` is what all runs of an agent share. Its ``instruction`` is what the model is told; ``content`` turns
+lines of a script into messages. ``prompt_agent`` is the participant of one run and ``exchange`` its tool loop;
+``context`` decides what is sent of a long conversation, ``workflow`` keeps the state, ``guardrails`` check single
+messages.
 """
 
 from __future__ import annotations

@@ -11,28 +11,34 @@ import stat
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
+from duologue.config.spec import Spec
 from duologue.config.templates import render
 from duologue.errors import ConfigurationError, Position
-from duologue.messages import ContentPart
+from duologue.messages import ContentPart, media_part
 from duologue.specs.prompts import MediaLimits, MediaRules
 from duologue.specs.scenario import Media, Part, Turn
-from duologue.specs.spec import Spec
-from duologue.specs.suite import Suite
 from duologue.transcripts.media_facts import facts_of, form_of
 
 MAX_BYTES = 20 * 1024 * 1024
 """Of one picture, sound or film, whatever the prompt says."""
 _MB = 1024 * 1024
-_SOUNDS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
+
+
+class HasFiles(Protocol):
+    """A suite, or a part of one, that paths are relative to."""
+
+    def path(self, written: str) -> Path:
+        """The file that a written path means."""
+        ...
 
 
 def content_of(
     turn: Turn,
     values: Mapping[str, str],
     perturbation: Mapping[str, str],
-    suite: Suite,
+    files: HasFiles,
     *,
     rules: MediaRules | None = None,
 ) -> str | list[ContentPart]:
@@ -42,7 +48,7 @@ def content_of(
         turn: with ``content`` or ``parts``.
         values: for ``{{name}}`` in texts; unknown names stay as they are.
         perturbation: for ``{name}``.
-        suite: whose folder files are relative to.
+        files: finds files by their written paths.
         rules: of the prompt; None for no rules.
 
     Returns:
@@ -60,15 +66,15 @@ def content_of(
     shown = [part for part in turn.parts if part.type != "text"]
     if rules is not None and shown:
         _allowed(shown, rules)
-    return [_part(part, suite, rules, expand) for part in turn.parts]
+    return [_part(part, files, rules, expand) for part in turn.parts]
 
 
-def _part(part: Part, suite: Suite, rules: MediaRules | None, expand: Callable[[str], str]) -> ContentPart:
+def _part(part: Part, files: HasFiles, rules: MediaRules | None, expand: Callable[[str], str]) -> ContentPart:
     if part.type == "text":
         return {"type": "text", "text": expand(part.text or "")}
     media = cast("Media", part.media)
     limits: MediaLimits | None = getattr(rules, part.type) if rules else None
-    data = _data(media, suite)
+    data = _data(media, files)
     _within(part, media, data, limits)
     made = _written(part.type, media, data, limits)
     _long_enough_known(part, made, limits)
@@ -76,29 +82,25 @@ def _part(part: Part, suite: Suite, rules: MediaRules | None, expand: Callable[[
 
 
 def _written(kind: str, media: Media, data: bytes | None, limits: MediaLimits | None) -> ContentPart:
-    link = media.url or media.storage_reference or ""
-    encoded = _encoded(data) if data is not None else ""
-    if data is not None:
-        link = f"data:{media.mime_type};base64,{encoded}"
     facts: dict[str, Any] = {"mime_type": media.mime_type}
     if media.caption:
         facts["metadata"] = {"caption": media.caption}
-    if kind == "image":
-        detail = media.detail or (limits.default_detail if limits else None)
-        image = {"url": link, "detail": detail} if detail else {"url": link}
-        return cast("ContentPart", {"type": "image_url", "image_url": image, **facts})
-    if kind == "audio" and data is not None:
-        form = media.mime_type.partition("/")[2]
-        sound = {"data": encoded, "format": _SOUNDS.get(form, form)}
-        return cast("ContentPart", {"type": "input_audio", "input_audio": sound, **facts})
-    return cast("ContentPart", {"type": f"{kind}_url", f"{kind}_url": {"url": link}, **facts})
+    detail = media.detail or (limits.default_detail if limits else None)
+    made = media_part(
+        media.mime_type,
+        data=_encoded(data) if data is not None else None,
+        url=media.url or media.storage_reference or "",
+        kind=kind,
+        facts={"detail": detail} if kind == "image" and detail else None,
+    )
+    return cast("ContentPart", {**made, **facts})
 
 
-def _data(media: Media, suite: Suite) -> bytes | None:
+def _data(media: Media, files: HasFiles) -> bytes | None:
     """The bytes of what is sent along; None for a link."""
     if media.file_path:
         try:
-            return _read(suite.path(media.file_path))
+            return _read(files.path(media.file_path))
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise _wrong(media, "file_path", f"'{media.file_path}' cannot be sent: {reason}") from error

@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from duologue.agents.native.blueprint import Writing
 from duologue.agents.native.context import Window
-from duologue.agents.native.guarding import replacement
+from duologue.agents.native.guardrails import replacement
 from duologue.agents.native.instruction import Instruction
 from duologue.agents.native.workflow import ARTIFACT_TOOL, TRANSITION_TOOL, WorkflowFault, WorkflowRun
-from duologue.agents.tools.answers import ToolAnswer
+from duologue.agents.tools.call import ToolAnswer
 from duologue.agents.tools.session import ToolSession
 from duologue.errors import AgentError
 from duologue.journal.events import ToolCalled
@@ -28,6 +27,7 @@ from duologue.messages import (
 from duologue.models.ask import ask
 from duologue.models.base import Model, ModelAnswer, ModelRequest, ToolChoice, ToolSpec
 from duologue.models.scope import RunScope
+from duologue.specs.agent_definition import SamplingParams
 from duologue.specs.scenario import Turn
 
 MAX_ROUNDS = 50
@@ -44,9 +44,9 @@ class Exchange:
 
     Attributes:
         model: who is asked.
-        instruction: what it is told and may do.
-        writing: how it writes.
-        offered: the tools that it is told of.
+        instruction: its prompt and rules.
+        sampling: how it writes.
+        offered: the tools that it may call.
         tools: runs them; None where there are none.
         workflow: answers its own tools; None without one.
         window: what is sent of a long conversation; None for all of it.
@@ -59,7 +59,7 @@ class Exchange:
 
     model: Model
     instruction: Instruction
-    writing: Writing
+    sampling: SamplingParams
     offered: tuple[ToolSpec, ...]
     tools: ToolSession | None
     workflow: WorkflowRun | None
@@ -102,7 +102,7 @@ class Exchange:
         )
 
     def model_now(self) -> Model:
-        """The model, told where it is if it is one that wants to know that and cannot see it."""
+        """The model; a mock gets its place in the conversation, where the request does not show it."""
         at: Callable[..., Model] | None = getattr(self.model, "at", None)
         if at is None or (self.window is None and self.workflow is None):
             return self.model
@@ -114,16 +114,16 @@ class Exchange:
         if self.window is not None:
             messages = await self.window.fitted(text, messages)
         sent = (system_message(text), *messages) if text else tuple(messages)
-        writing, turn = self.writing, self.turn
-        warmth = turn.agent_temperature if turn and turn.agent_temperature is not None else writing.temperature
+        sampling, turn = self.sampling, self.turn
+        temperature = turn.agent_temperature if turn and turn.agent_temperature is not None else sampling.temperature
         return ModelRequest(
             messages=sent,
             tools=self.offered,
             tool_choice=choice,
-            temperature=warmth,
-            max_tokens=writing.max_tokens,
+            temperature=temperature,
+            max_tokens=sampling.max_tokens,
             seed=turn.seed if turn else None,
-            extra=writing.extra,
+            extra=sampling.extra,
         )
 
     async def _say(self, answer: ModelAnswer) -> list[ToolCall]:

@@ -1,38 +1,28 @@
-"""What a model is told and may do: a prompt, assembled for one scenario, agent and region.
+"""The instruction of a model: a prompt, assembled for one scenario, agent and region, with its rules.
 
-A prompt that is not complete is an error before anything is asked: a model that is told ``{{name}}``, or something
-else in its place, would be tested as somebody it is not.
+A prompt that is not complete is an error before the run begins: a model that reads ``{{name}}``, or something else in
+its place, is not the agent that was to be tested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from duologue.agents.native.values import all_values
-from duologue.checks.guardrails import Guardrail, guardrail
+from duologue.agents.native.guardrails import Guard, GuardrailPort, MakeGuardrail
 from duologue.config.problems import Problems, listed
 from duologue.config.templates import placeholders, render
 from duologue.config.yaml_reader import read_text
 from duologue.errors import ConfigurationError, Position
-from duologue.models.resources import Resources
+from duologue.specs.agent_definition import AgentDefinition
 from duologue.specs.agents import Fragment
+from duologue.specs.checks import GuardrailSpec
 from duologue.specs.prompts import MediaRules, Parameters, Prompt, values_for
-from duologue.specs.scenario import Memory, Scenario, ToolPolicy
-from duologue.specs.suite import Suite
+from duologue.specs.scenario import DEFAULT_REGION, Memory, ToolPolicy
 
 MEMORIES = "What you remember from earlier:"
 ENGINE_TOOLS = ("workflow__", "memory__", "skill__")
 """What names of tools begin with that no toolbox has."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guard:
-    """A guardrail, and whether it puts something in the place of an answer."""
-
-    rail: Guardrail
-    replaces: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,39 +52,33 @@ class Instruction:
 
 @dataclass(frozen=True, kw_only=True)
 class Assembly:
-    """Makes instructions of the prompts of one suite.
+    """Makes instructions of the prompts of an agent.
 
     Attributes:
-        suite: where files are relative to.
-        scenario: that is played.
-        region: of the test case.
-        models: names of the model, for prompts that have a text of their own for it.
-        resources: what guardrails may ask.
+        definition: of the agent.
+        guardrail: makes the guardrails of prompts; None where there are none to be had.
         problems: takes what is wrong.
     """
 
-    suite: Suite
-    scenario: Scenario
-    region: str
-    models: tuple[str, ...] = ()
-    resources: Resources | None = None
+    definition: AgentDefinition
+    guardrail: MakeGuardrail | None = None
     problems: Problems = field(default_factory=Problems)
 
     def instruction(self, prompt: Prompt | None) -> Instruction:
         """The instruction of a prompt; what is wrong with it is in ``problems``."""
-        scenario = self.scenario
-        policy = merged_policy(prompt.tool_policy if prompt else None, scenario.tool_policy)
+        definition = self.definition
+        policy = merged_policy(prompt.tool_policy if prompt else None, definition.tool_policy)
         if prompt is None:
-            values = all_values(None, scenario, self.region)
-            return Instruction(text=_with_memories("", scenario.seed_memories), values=values, policy=policy)
-        values = all_values(prompt, scenario, self.region) | self._fragments(prompt)
-        template = _template(prompt, self.models)
+            values = all_values(None, definition)
+            return Instruction(text=_with_memories("", definition.memories), values=values, policy=policy)
+        values = all_values(prompt, definition) | self._fragments(prompt)
+        template = _template(prompt, definition.model_names)
         text = render(template, values, nested=True)
         self._complete(prompt, self._without_what_is_said(prompt, template, values), values)
         self._offers_what_there_is(prompt)
         return Instruction(
             task=prompt.answers_to,
-            text=_with_memories(text, scenario.seed_memories),
+            text=_with_memories(text, definition.memories),
             values={name: render(value, values, nested=True) for name, value in values.items()},
             tools=tuple(name for name in prompt.allowed_tools if not name.startswith(ENGINE_TOOLS)),
             policy=policy,
@@ -105,19 +89,19 @@ class Assembly:
 
     def _without_what_is_said(self, prompt: Prompt, template: str, values: dict[str, str]) -> str:
         """The text to look for open variables in: the user's first line, quoted in it, may say ``{{anything}}``."""
-        own = "context_slot" in values_for(prompt, self.scenario)
+        own = "context_slot" in {**values_for(prompt), **self.definition.variables}
         return render(template, values if own else {**values, "context_slot": ""}, nested=True)
 
     def _complete(self, prompt: Prompt, text: str, values: dict[str, str]) -> None:
         """Required variables have a value, and nothing is left open."""
         place = prompt.place("system_template") or prompt.place() or Position("the suite")
-        named = f"the prompt '{prompt.answers_to}'"
+        named, scenario = f"the prompt '{prompt.answers_to}'", self.definition.scenario
         missing = [item.name for item in prompt.variables if item.required and item.name not in values]
         for name in missing:
             self.problems.error(
                 place,
-                f"{named} requires the variable '{name}', which has no value in the scenario "
-                f"'{self.scenario.name}'. Give it one under 'variables' of the scenario or 'values' of the prompt",
+                f"{named} requires the variable '{name}', which has no value in the scenario '{scenario}'. Give it one "
+                "under 'variables' of the scenario or 'values' of the prompt",
             )
         for name in placeholders(text):
             if name in values:
@@ -144,7 +128,7 @@ class Assembly:
                 told = f"the fragment '{item.name}' of the prompt '{prompt.answers_to}' has no file"
                 self.problems.error(place, f"{told}; give it a 'path'")
             return ""
-        path = self.suite.path(item.path)
+        path = self.definition.path(item.path)
         if not item.required and not path.is_file():
             return ""
         return read_text(path, self.problems, shown_as=item.path, asked_by=place) or ""
@@ -154,24 +138,38 @@ class Assembly:
         for index, item in enumerate(prompt.guardrails):
             if not item.enabled:
                 continue
-            options: dict[str, Any] = {"direction": item.direction, "message": item.message}
             try:
-                rail = guardrail(
-                    item.type,
-                    item.params,
-                    **options,
-                    fail_on_violation=item.fail_on_violation,
-                    resources=self.resources,
-                )
+                rail = self._guardrail(item)
             except ConfigurationError as error:
                 self.problems.error(prompt.place("guardrails", index) or Position("the suite"), str(error))
                 continue
             made.append(Guard(rail=rail, replaces=bool(item.message or item.params.get("message"))))
         return tuple(made)
 
+    def _guardrail(self, item: GuardrailSpec) -> GuardrailPort:
+        if self.guardrail is None:
+            raise ConfigurationError(f"the guardrail '{item.type}' cannot be made: this agent is built without checks")
+        return self.guardrail(item)
+
+
+def all_values(prompt: Prompt | None, definition: AgentDefinition) -> dict[str, str]:
+    """Everything that a template can name.
+
+    The later of these wins: what the scenario says about the user, the region, defaults of the prompt, values of the
+    prompt, variables of the scenario. The region ``default`` stands for none, so that a variable of that name keeps
+    its default.
+    """
+    values = {**definition.background, "region": definition.region}
+    if prompt is None:
+        return {**values, **definition.variables}
+    given = {**values_for(prompt), **definition.variables}
+    if definition.region != DEFAULT_REGION and "region" not in {**prompt.values, **definition.variables}:
+        given["region"] = definition.region
+    return {**values, **given}
+
 
 def merged_policy(prompt: ToolPolicy | None, scenario: ToolPolicy | None) -> ToolPolicy:
-    """What both say; where they differ, what the scenario says. What one of them refuses is refused."""
+    """Both policies together: the scenario's over the prompt's, and the tools blocked by either."""
     if prompt is None or scenario is None:
         return scenario or prompt or ToolPolicy()
     given = {name: getattr(scenario, name) for name in scenario.model_fields_set}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from duologue.agents.native.blueprint import Blueprint
 from duologue.agents.native.context import Window
 from duologue.agents.native.exchange import Exchange
-from duologue.agents.native.guarding import replacement
+from duologue.agents.native.guardrails import replacement
 from duologue.agents.native.instruction import Instruction
 from duologue.agents.native.workflow import WorkflowRun
 from duologue.agents.tools.session import ToolSession
@@ -20,11 +20,6 @@ from duologue.models.base import Model, ModelRequest
 from duologue.models.scope import RunScope
 from duologue.models.tokens import tokens_per_word
 from duologue.specs.scenario import Turn
-
-PROMPT = "prompt"
-"""Kind of the event that an agent is given a system prompt: ``{task, text}``."""
-UNFINISHED = "turn.unfinished"
-"""Kind of the event that a turn broke off: ``{messages}``, what was said in it until then."""
 
 _SUMMARISE = """\
 You shorten conversations between a user and an assistant. Write what somebody needs who goes on with this one: what \
@@ -42,7 +37,7 @@ class PromptAgent(AgentAdapter):
         name: what reports call the agent; the name of the suite's agent if it is None.
 
     Attributes:
-        turn_spec: the turn of the script that is being played; set by whoever plays it, before each call.
+        turn_spec: the turn of the script that is being played; set by the script before each call.
     """
 
     repeats: ClassVar[bool] = True
@@ -56,14 +51,14 @@ class PromptAgent(AgentAdapter):
         name: str | None = None,
     ) -> None:
         self.turn_spec: Turn | None = None
-        self.timeout = blueprint.agent.timeout
+        self.timeout = blueprint.definition.timeout
         self._blueprint = blueprint
         self._model = model
         self._tools = tools
-        self._name = name or blueprint.agent.name
+        self._name = name or blueprint.definition.name
         self._workflow: WorkflowRun | None = None
         self._window: Window | None = None
-        self._told: str | None = None
+        self._noted_prompt: str | None = None
 
     @property
     def name(self) -> str:
@@ -120,14 +115,14 @@ class PromptAgent(AgentAdapter):
         if blueprint.context and self._window is None:
             self._window = Window(
                 policy=blueprint.context,
-                ratio=tokens_per_word(blueprint.models),
+                ratio=tokens_per_word(blueprint.definition.model_names),
                 summarise=lambda earlier, messages: self._summary(earlier, messages, scope),
-                embedder=blueprint.resources.any_embedder,
+                embedder=blueprint.embedder,
             )
         return Exchange(
             model=self._model,
             instruction=instruction,
-            writing=blueprint.writing[state],
+            sampling=blueprint.sampling[state],
             offered=await blueprint.offered(state, scope.cassette),
             tools=self._tools,
             workflow=self._workflow,
@@ -149,9 +144,9 @@ class PromptAgent(AgentAdapter):
         return self._workflow.state
 
     def _note_prompt(self, instruction: Instruction, scope: RunScope) -> None:
-        if instruction.text and instruction.text != self._told and scope.journal is not None:
+        if instruction.text and instruction.text != self._noted_prompt and scope.journal is not None:
             scope.note(PromptUsed(text=instruction.text, task=instruction.task))
-        self._told = instruction.text
+        self._noted_prompt = instruction.text
 
     async def _withheld(self, instruction: Instruction, input: AgentInput) -> str | None:
         """What is answered in the place of the model, if what the user said must not reach it."""

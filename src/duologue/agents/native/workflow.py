@@ -1,4 +1,4 @@
-"""Where a workflow stands in one run: which event leads where, how often, and what the model is told of it.
+"""The state of a workflow in one run: which event leads where, how often, and the tools that a model changes it with.
 
 The model asks for a change with a tool; the change is made after its turn, so that an answer always belongs to the
 state in which it was asked. Which prompt a state has is the business of ``blueprint``.

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from duologue.agents.tools.a2a_mock import MockA2aAgent
-from duologue.agents.tools.answers import Occasion, Prepared, Result, Run, ToolFault
-from duologue.agents.tools.schemas import schema_of
+from duologue.agents.tools.bound_tool import BoundTool, schema_of
+from duologue.agents.tools.call import CallContext, Result, Run, ToolFault
 from duologue.messages import JsonValue
 from duologue.models.base import ToolSpec
-from duologue.specs.suite import A2aAgent, Suite, ToolFilter
+from duologue.specs.agent_definition import ToolSource
+from duologue.specs.suite import A2aAgent, ToolFilter
 
 if TYPE_CHECKING:
     from duologue.agents.tools.a2a_client import RemoteAgent
@@ -34,7 +35,7 @@ class Skill:
 
     Attributes:
         id: what its agent calls it.
-        description: what a model is told of it.
+        description: for the model that may use it.
     """
 
     id: str
@@ -52,11 +53,11 @@ class Callee(Protocol):
 class A2aAgents:
     """The A2A agents of a suite. Cards of remote agents are fetched when a name asks for it."""
 
-    def __init__(self, suite: Suite, network: Callable[[], Web]) -> None:
+    def __init__(self, suite: ToolSource, network: Callable[[], Web]) -> None:
         self._remote = [(agent, _remote_agent(agent, network)) for agent in suite.a2a_agents if agent.url]
         self._mocks = [agent for agent in suite.a2a_agents if not agent.url]
         self._known: dict[str, Skill] | None = None
-        self._prepared: dict[str, Prepared] = {}
+        self._prepared: dict[str, BoundTool] = {}
 
     @property
     def remote(self) -> bool:
@@ -68,12 +69,12 @@ class A2aAgents:
         """The names of the skills that are known by now."""
         return {name for name in self._skills() if "__" not in name}
 
-    def find(self, name: str) -> Prepared | None:
+    def find(self, name: str) -> BoundTool | None:
         """The skill of a mock agent; None if there is none of that name."""
         return self._prepared[name] if name in self._skills() else None
 
     def spec(self, name: str) -> ToolSpec | None:
-        """What a model is told of the skill of a mock agent; None if there is none of that name."""
+        """The skill of a mock agent as a tool for a model; None if there is none of that name."""
         skill = self._skills().get(name)
         return skill and ToolSpec(name=name, description=skill.description, parameters=_QUERY, strict=False)
 
@@ -131,9 +132,9 @@ class A2aAgents:
         return self._known
 
 
-def _prepared(names: tuple[str, ...], skill: Skill, agent: Callee) -> Prepared:
+def _prepared(names: tuple[str, ...], skill: Skill, agent: Callee) -> BoundTool:
     arguments = schema_of(_QUERY, tool=names[0], field="input_schema")
-    return Prepared(
+    return BoundTool(
         names=names, arguments=arguments, results=None, run=_asking(agent, skill.id, names[0]), outside=False
     )
 
@@ -149,7 +150,7 @@ def skills_in(card: dict[str, Any], agent: A2aAgent) -> Iterator[Skill]:
     written: Any = card.get("skills")
     items = cast("list[Any]", written) if isinstance(written, list) else []
     for item in (cast("dict[str, Any]", item) for item in items if isinstance(item, dict)):
-        skill = Skill(id=str(item.get("id") or item.get("name")), description=_told(card, item))
+        skill = Skill(id=str(item.get("id") or item.get("name")), description=_description(card, item))
         if _let_through(skill.id, agent.skill_filter):
             yield skill
 
@@ -163,7 +164,7 @@ def names_of(agent: A2aAgent, card: dict[str, Any], skill: Skill) -> tuple[str, 
 
 
 def _asking(agent: Callee, skill: str, name: str) -> Run:
-    async def run(arguments: dict[str, JsonValue], occasion: Occasion) -> Result:
+    async def run(arguments: dict[str, JsonValue], context: CallContext) -> Result:
         query = arguments.get("query")
         if not isinstance(query, str):
             raise ToolFault(f"tool {name} validation error (args_invalid): 'query' must be a text; found {query!r}")
@@ -172,9 +173,9 @@ def _asking(agent: Callee, skill: str, name: str) -> Run:
     return run
 
 
-def _told(card: dict[str, Any], skill: dict[str, Any]) -> str:
-    told = str(skill.get("description") or skill.get("name") or skill.get("id"))
-    return f"{told} (asks the agent {card['name']})" if card.get("name") else told
+def _description(card: dict[str, Any], skill: dict[str, Any]) -> str:
+    text = str(skill.get("description") or skill.get("name") or skill.get("id"))
+    return f"{text} (asks the agent {card['name']})" if card.get("name") else text
 
 
 def _let_through(skill: str, rule: ToolFilter | None) -> bool:

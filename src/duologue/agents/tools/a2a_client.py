@@ -19,13 +19,12 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from duologue.agents.tools.a2a_mock import result_of
-from duologue.agents.tools.answers import Result, ToolFault, seconds_of
-from duologue.agents.tools.attempts import Attempts
-from duologue.agents.tools.media import linked_part, media_part
+from duologue.agents.tools.call import Result, ToolFault, seconds_of
+from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import Request, Web, headers_of
 from duologue.config.environment import expand
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
-from duologue.messages import JsonValue
+from duologue.messages import ContentPart, JsonValue, media_part
 from duologue.specs.suite import A2aAgent
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class A2aClient:
         self._headers = headers
         self._seconds = seconds
         self._given = card
-        self._fetches = Attempts()
+        self._fetches = SingleFlight()
         self._card: AgentCard | None = None
         self._client: Client | None = None
         self._sent = 0
@@ -85,7 +84,7 @@ class A2aClient:
             ToolFault: the card cannot be fetched or read.
             MissingExtraError: the extra ``a2a`` is not installed.
         """
-        return await self._fetches.first(lambda: self._card, self._read_card)
+        return await self._fetches.get(lambda: self._card, self._read_card)
 
     async def send(self, text: str, *, metadata: Mapping[str, str] | None = None) -> list[Part]:
         """Send a message and wait for the answer.
@@ -109,7 +108,7 @@ class A2aClient:
         message = types.Message(
             message_id=f"q{self._sent}",
             role=types.Role.ROLE_USER,
-            parts=[types.Part(text=text)],
+            parts=[types.Part(text=text.encode("utf-8", "replace").decode())],  # half a surrogate cannot be sent
             metadata=dict(metadata or {}),
         )
         request = types.SendMessageRequest(message=message)
@@ -243,14 +242,14 @@ class RemoteAgent:
         """What the agent answers. Raises ToolFault."""
         parts = await self._client.send(query, metadata={"skillId": skill})
         texts = [part.text for part in parts if part.HasField("text")]
-        media = [
-            media_part(part.media_type or _DEFAULT_MEDIA_TYPE, part.raw)
-            if part.HasField("raw")
-            else linked_part(part.media_type or _DEFAULT_MEDIA_TYPE, part.url)
-            for part in parts
-            if part.HasField("raw") or part.HasField("url")
-        ]
+        media = [_media(part) for part in parts if part.HasField("raw") or part.HasField("url")]
         return result_of(texts, data_in(parts), media)
+
+
+def _media(part: Part) -> ContentPart:
+    mime = part.media_type or _DEFAULT_MEDIA_TYPE
+    data = part.raw if part.HasField("raw") else None
+    return media_part(mime, data=data, url=part.url, facts={"mime_type": mime})
 
 
 def data_in(parts: Sequence[Part]) -> list[JsonValue]:
@@ -271,7 +270,7 @@ def _sdk(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise MissingExtraError("an A2A agent with a url", "a2a", "a2a-sdk") from error
+        raise MissingExtraError("asking an A2A agent", "a2a", "a2a-sdk") from error
 
 
 def _explained(error: Exception) -> str:

@@ -7,12 +7,11 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from duologue.agents.tools.answers import Result, ToolFault
-from duologue.agents.tools.media import linked_part, media_part
+from duologue.agents.tools.call import Result, ToolFault
 from duologue.config.patterns import compiled, found
+from duologue.config.spec import EMPTY, Items, JsonObject, Spec
 from duologue.errors import ConfigurationError
-from duologue.messages import ContentPart, JsonValue
-from duologue.specs.spec import EMPTY, Items, JsonObject, Spec
+from duologue.messages import ContentPart, JsonValue, media_part
 from duologue.specs.suite import A2aAgent
 
 
@@ -96,7 +95,7 @@ def result_of(texts: Sequence[str], data: Sequence[JsonValue], media: Sequence[C
 
 def _media(file: Mapping[str, Any]) -> ContentPart:
     mime = str(file.get("mimeType") or file.get("mime_type") or "application/octet-stream")
-    return media_part(mime, file["bytes"]) if "bytes" in file else linked_part(mime, str(file.get("uri") or ""))
+    return media_part(mime, data=file.get("bytes"), url=str(file.get("uri") or ""), facts={"mime_type": mime})
 
 
 def _rule(written: Mapping[str, Any], where: str) -> _Rule:

@@ -9,17 +9,16 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from pydantic import ValidationError
 
-from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault, seconds_of
-from duologue.agents.tools.media import media_part
+from duologue.agents.tools.call import CallContext, Result, Run, ToolFault, seconds_of
 from duologue.agents.tools.web import Reply, Request, Web, headers_of
 from duologue.config.environment import expand
 from duologue.config.json_path import compiled_path
 from duologue.config.redaction import without_fields
+from duologue.config.spec import EMPTY, Items, JsonObject, Spec
 from duologue.config.templates import Template, as_text
 from duologue.errors import ConfigurationError
-from duologue.messages import JsonValue
+from duologue.messages import JsonValue, media_part
 from duologue.specs.prompts import HttpBinding, Tool
-from duologue.specs.spec import EMPTY, Items, JsonObject, Spec
 
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _SHOWN = 200
@@ -70,7 +69,7 @@ def live(tool: Tool, web: Web) -> Run:
         raise ConfigurationError(f"tool '{tool.name}' has the mode live, but not the field 'http'")
     address = _Address(tool.name, tool.http, seconds_of(tool.http.timeout_ms, tool.timeout_ms))
 
-    async def run(arguments: dict[str, JsonValue], occasion: Occasion) -> Result:
+    async def run(arguments: dict[str, JsonValue], context: CallContext) -> Result:
         request = address.request(arguments)
         return address.result(await web.send(request), request)
 
@@ -145,7 +144,9 @@ class _Address:
         if self._media.enabled and kind in {"image", "audio", "video"}:
             if self._media.accept_types and reply.kind not in self._media.accept_types:
                 raise request.fault(f"answered with {reply.kind}; expected {', '.join(self._media.accept_types)}")
-            return Result(value=None, parts=(media_part(reply.kind, reply.body),), text="")
+            return Result(
+                value=None, parts=(media_part(reply.kind, data=reply.body, facts={"mime_type": reply.kind}),), text=""
+            )
         value = without_fields(_value(reply, request), self._binding.redact)
         if self._answer is None:
             return Result(value=value)

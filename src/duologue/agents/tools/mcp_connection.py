@@ -7,21 +7,22 @@ connection, keeps it while it is used, and closes it.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import tempfile
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import IO, Any, cast
 
-from duologue.agents.tools.answers import Result, ToolFault, seconds_of
-from duologue.agents.tools.attempts import Attempts
-from duologue.agents.tools.mcp_results import result_of
-from duologue.agents.tools.open_things import OpenThings
+from duologue.agents.tools.call import OnClose, Result, ToolFault, seconds_of
+from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import headers_of
 from duologue.config.redaction import without_values
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
-from duologue.messages import JsonValue
-from duologue.specs.suite import McpServer, Suite
+from duologue.messages import ContentPart, JsonValue, media_part
+from duologue.specs.agent_definition import ToolSource
+from duologue.specs.suite import McpServer
 
 _CONNECTION_CLOSED = -32000
 """The code by which the library says that the server is gone."""
@@ -35,13 +36,13 @@ _SILENCE = logging.NullHandler()
 class McpConnection:
     """A server: started when it is first needed, and again after it has died; ended with the toolbox."""
 
-    def __init__(self, server: McpServer, suite: Suite, open_things: OpenThings) -> None:
+    def __init__(self, server: McpServer, suite: ToolSource, on_close: OnClose) -> None:
         self.name = server.name
         self._server = server
         self._suite = suite
-        self._open_things = open_things
+        self._on_close = on_close
         self._seconds = seconds_of(server.timeout_ms)
-        self._starts = Attempts()
+        self._starts = SingleFlight()
         self._client: Any = None
         self._tools: dict[str, dict[str, Any]] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -77,7 +78,7 @@ class McpConnection:
             raise await self._gone(client, error) from error
         except Exception as error:  # whatever a broken transport raises
             raise await self._gone(client, error) from error
-        return result_of(answer.model_dump(mode="json", by_alias=True, exclude_none=True), self._fault)
+        return _result_of(answer.model_dump(mode="json", by_alias=True, exclude_none=True), self._fault)
 
     async def aclose(self) -> None:
         """End it."""
@@ -86,11 +87,11 @@ class McpConnection:
         self._forget_complaints()
 
     async def _connected(self) -> Any:
-        return await self._starts.first(lambda: self._client, self._start)
+        return await self._starts.get(lambda: self._client, self._start)
 
     async def _start(self) -> Any:
         if not self._promised:
-            self._open_things.on_close(self.aclose, f"the MCP server '{self.name}'")
+            self._on_close(self.aclose, f"the MCP server '{self.name}'")
             self._promised = True
         server = self._server.expanded()
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -239,3 +240,48 @@ def _shown(error: BaseException) -> str:
         error = cast("BaseException", inner)
         inner = next(iter(cast("BaseExceptionGroup[BaseException]", inner).exceptions), None)
     return f"{type(inner or error).__name__}: {inner or error}"[:_SHOWN]
+
+
+def _result_of(answer: dict[str, Any], fault: Callable[[str], ToolFault]) -> Result:
+    """The result in a server's answer.
+
+    Args:
+        answer: ``content``, ``structuredContent`` and ``isError`` of the protocol.
+        fault: makes the error of a call that did not work.
+
+    Raises:
+        ToolFault: the tool says that it did not work.
+    """
+    content = cast("list[dict[str, Any]]", answer.get("content") or [])
+    texts = [text for item in content if (text := _text(item)) is not None]
+    parts = tuple(part for item in content if (part := _media(item)) is not None)
+    if answer.get("isError"):
+        raise fault(f"answered with an error: {' '.join(texts) or 'it does not say which'}")
+    if not texts and "structuredContent" in answer:
+        return Result(value=answer["structuredContent"], parts=parts)
+    return Result(value=_value("\n".join(texts)), parts=parts)
+
+
+def _value(text: str) -> JsonValue:
+    """JSON if the text is an object or an array, else the text."""
+    if text.lstrip()[:1] not in {"{", "["}:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _text(item: dict[str, Any]) -> str | None:
+    if item.get("type") == "text":
+        return str(item.get("text", ""))
+    if item.get("type") == "resource":
+        return item.get("resource", {}).get("text")
+    return str(item.get("uri")) if item.get("type") == "resource_link" else None
+
+
+def _media(item: dict[str, Any]) -> ContentPart | None:
+    inner = item.get("resource", {}) if item.get("type") == "resource" else item
+    data = inner.get("blob") or inner.get("data")
+    mime = str(inner.get("mimeType") or "application/octet-stream")
+    return media_part(mime, data=data, facts={"mime_type": mime}) if isinstance(data, str) else None

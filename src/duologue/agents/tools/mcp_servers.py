@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault
-from duologue.agents.tools.open_things import OpenThings
-from duologue.agents.tools.schemas import Schema, schema_of
+from duologue.agents.tools.bound_tool import Schema, schema_of
+from duologue.agents.tools.call import CallContext, OnClose, Result, Run, ToolFault
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
-from duologue.specs.suite import McpServer, Suite
+from duologue.specs.agent_definition import ToolSource
+from duologue.specs.suite import McpServer
 
 if TYPE_CHECKING:
     from duologue.agents.tools.mcp_connection import McpConnection
@@ -23,8 +23,8 @@ class McpServers:
     ``mcp__server__tool`` names the tool of one server.
     """
 
-    def __init__(self, suite: Suite, open_things: OpenThings) -> None:
-        self._connections = [_connection(server, suite, open_things) for server in suite.mcp_servers]
+    def __init__(self, suite: ToolSource, on_close: OnClose) -> None:
+        self._connections = [_connection(server, suite, on_close) for server in suite.mcp_servers]
         self._schemas: dict[tuple[str, str], Schema | None] = {}
         self.names: set[str] = set()
         """The names of tools that are known by now."""
@@ -32,7 +32,7 @@ class McpServers:
     def tool(self, name: str, timeout_ms: int | None) -> Run:
         """What runs a tool of that name, whichever server has it."""
 
-        async def run(arguments: dict[str, JsonValue], occasion: Occasion) -> Result:
+        async def run(arguments: dict[str, JsonValue], context: CallContext) -> Result:
             connection, data = await self._found(name)
             if connection is None:
                 raise ToolFault(f"tool not found: {name}")
@@ -93,7 +93,7 @@ class McpServers:
         return self._schemas[key]
 
 
-def _connection(server: McpServer, suite: Suite, open_things: OpenThings) -> McpConnection:
+def _connection(server: McpServer, suite: ToolSource, on_close: OnClose) -> McpConnection:
     from duologue.agents.tools.mcp_connection import McpConnection
 
-    return McpConnection(server, suite, open_things)
+    return McpConnection(server, suite, on_close)

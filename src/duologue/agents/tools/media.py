@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from duologue.config.spec import Amount
 from duologue.errors import ConfigurationError
-from duologue.messages import ContentPart
+from duologue.messages import ContentPart, media_part
+from duologue.specs.agent_definition import ToolSource
 from duologue.specs.scenario import Media, Part
-from duologue.specs.spec import Amount
-from duologue.specs.suite import Suite
 
 
 class _MadeMedia(Media):
@@ -31,7 +30,7 @@ class _MadePart(Part):
 _READY = ("image_url", "input_audio", "video_url", "file")
 
 
-def parts_from(written: Iterable[Mapping[str, Any]], suite: Suite, *, where: str) -> tuple[ContentPart, ...]:
+def parts_from(written: Iterable[Mapping[str, Any]], suite: ToolSource, *, where: str) -> tuple[ContentPart, ...]:
     """Parts as a suite writes them, as parts of a message.
 
     Args:
@@ -45,33 +44,7 @@ def parts_from(written: Iterable[Mapping[str, Any]], suite: Suite, *, where: str
     return tuple(_part(item, suite, f"{where}[{index}]") for index, item in enumerate(written))
 
 
-def media_part(mime: str, data: bytes | str, facts: Mapping[str, Any] | None = None) -> ContentPart:
-    """A picture, sound or film as a part of a message.
-
-    Args:
-        mime: such as ``image/png``.
-        data: the bytes, or base 64 of them.
-        facts: more fields of the inner object, such as ``detail``.
-    """
-    text = data if isinstance(data, str) else base64.b64encode(data).decode("ascii")
-    kind, _, form = mime.partition("/")
-    if kind == "audio":
-        return {
-            "type": "input_audio",
-            "input_audio": {"data": text, "format": form, "mime_type": mime, **(facts or {})},
-        }
-    return linked_part(mime, f"data:{mime};base64,{text}", facts)
-
-
-def linked_part(mime: str, url: str, facts: Mapping[str, Any] | None = None) -> ContentPart:
-    """A picture, sound or film behind an address as a part of a message."""
-    kind = mime.partition("/")[0]
-    name = f"{kind}_url" if kind in {"image", "audio", "video"} else "file"
-    part: dict[str, Any] = {"type": name, name: {"url": url, "mime_type": mime, **(facts or {})}}
-    return part  # pyright: ignore[reportReturnType] -- audio_url and video_url are no part of OpenAI's own format
-
-
-def _part(item: Mapping[str, Any], suite: Suite, where: str) -> ContentPart:
+def _part(item: Mapping[str, Any], suite: ToolSource, where: str) -> ContentPart:
     if any(name in item for name in _READY):
         return dict(item)  # pyright: ignore[reportReturnType]
     try:
@@ -85,15 +58,17 @@ def _part(item: Mapping[str, Any], suite: Suite, where: str) -> ContentPart:
     return _media(part.media, suite, where)
 
 
-def _media(media: _MadeMedia, suite: Suite, where: str) -> ContentPart:
-    facts = {name: value for name in ("detail", "caption", "width", "height") if (value := getattr(media, name))}
+def _media(media: _MadeMedia, suite: ToolSource, where: str) -> ContentPart:
+    mime = media.mime_type
+    given = {name: value for name in ("detail", "caption", "width", "height") if (value := getattr(media, name))}
+    facts = {"mime_type": mime, **given}
     if media.url or media.storage_reference:
-        return linked_part(media.mime_type, media.url or str(media.storage_reference), facts)
+        return media_part(mime, url=media.url or str(media.storage_reference), facts=facts)
     if media.data is not None:
-        return media_part(media.mime_type, media.data, facts)
+        return media_part(mime, data=media.data, facts=facts)
     path = suite.path(media.file_path or "")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{where}: {path} cannot be read: {error}") from error
-    return media_part(media.mime_type, data, facts)
+    return media_part(mime, data=data, facts=facts)

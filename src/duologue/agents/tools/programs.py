@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from duologue.agents.tools.answers import Occasion, Result, Run, ToolFault, seconds_of
-from duologue.agents.tools.open_things import OpenThings
+from duologue.agents.tools.call import CallContext, OnClose, Result, Run, ToolFault, seconds_of
 from duologue.config.processes import (
     MAX_OUTPUT,
     ProgramError,
@@ -31,8 +30,8 @@ from duologue.config.processes import (
 from duologue.config.redaction import names_secret, without_values
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
+from duologue.specs.agent_definition import ToolSource
 from duologue.specs.prompts import Tool
-from duologue.specs.suite import Suite
 
 NO_SANDBOX = frozenset({None, "", "none", "direct"})
 """Values of ``sandbox`` by which a program runs as it is."""
@@ -76,7 +75,7 @@ class _Program:
         return ToolFault(without_values(f"tool {self.tool}: {Path(self.command[0]).name} {what}", self.secrets))
 
 
-def program(tool: Tool, suite: Suite, open_things: OpenThings) -> Run:
+def program(tool: Tool, suite: ToolSource, on_close: OnClose) -> Run:
     """What runs a tool that is a program, in the folder of the suite.
 
     Raises:
@@ -97,9 +96,9 @@ def program(tool: Tool, suite: Suite, open_things: OpenThings) -> Run:
         folder=suite.folder,
         seconds=seconds_of(binding.timeout_ms, tool.timeout_ms),
     )
-    ask = _Kept(how, open_things).ask if binding.runtime == "server" else _once(how)
+    ask = _Kept(how, on_close).ask if binding.runtime == "server" else _once(how)
 
-    async def run(arguments: dict[str, JsonValue], occasion: Occasion) -> Result:
+    async def run(arguments: dict[str, JsonValue], context: CallContext) -> Result:
         return Result(value=await ask(arguments))
 
     return run
@@ -129,9 +128,9 @@ def _once(how: _Program) -> Callable[[dict[str, JsonValue]], Any]:
 class _Kept:
     """A program that is started once and asked line by line, one call after the other."""
 
-    def __init__(self, how: _Program, open_things: OpenThings) -> None:
+    def __init__(self, how: _Program, on_close: OnClose) -> None:
         self._how = how
-        self._open_things = open_things
+        self._on_close = on_close
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._complaints: deque[str] = deque(maxlen=5)
@@ -177,7 +176,7 @@ class _Kept:
         if self._process is not None and self._process.returncode is None:
             return self._process
         await self._end()
-        self._open_things.on_close(self.aclose, f"the tool '{self._how.tool}' (runtime: server)")
+        self._on_close(self.aclose, f"the tool '{self._how.tool}' (runtime: server)")
         how = self._how
         try:
             self._process = await start_program(

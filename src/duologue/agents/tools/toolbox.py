@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
 from duologue.agents.tools.a2a import A2aAgents
-from duologue.agents.tools.answers import Occasion, Prepared, Result, Run, ToolFault
-from duologue.agents.tools.consent import asking
+from duologue.agents.tools.bound_tool import BoundTool, schema_of
+from duologue.agents.tools.call import CallContext, Close, Result, Run, ToolFault
 from duologue.agents.tools.mcp_servers import McpServers
-from duologue.agents.tools.mocks import mock
-from duologue.agents.tools.open_things import OpenThings
-from duologue.agents.tools.schemas import schema_of
+from duologue.agents.tools.mocks import mock, with_consent
 from duologue.agents.tools.session import ToolSession
 from duologue.config.problems import nearest
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue, tool_call
 from duologue.models.base import ToolSpec
 from duologue.models.cassette import Cassette
+from duologue.specs.agent_definition import ToolSource
 from duologue.specs.prompts import Tool
-from duologue.specs.suite import Suite
 
 if TYPE_CHECKING:
     from duologue.agents.tools.web import Web
@@ -41,17 +40,17 @@ class Toolbox:
         suite: whose tools, MCP servers and A2A agents these are. Nothing is started, read or compiled here.
     """
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: ToolSource) -> None:
         self._suite = suite
         self._declared = {tool.name: tool for tool in suite.tools}
-        self._prepared: dict[str, Prepared] = {}
-        self._open = OpenThings()
+        self._prepared: dict[str, BoundTool] = {}
+        self._stack: AsyncExitStack | None = None
         self._web: Web | None = None
-        self._servers = McpServers(suite, self._open)
+        self._servers = McpServers(suite, self._on_close)
         self._agents = A2aAgents(suite, self._network)
 
     async def __aenter__(self) -> Self:
-        self._open.open()
+        self._open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -59,9 +58,21 @@ class Toolbox:
 
     async def aclose(self) -> None:
         """End every program and server that was started, and close every connection."""
-        await self._open.aclose()
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
         if self._web is not None:
             await self._web.aclose()
+
+    def _open(self) -> None:
+        """From here on programs and servers may be started."""
+        self._stack = self._stack or AsyncExitStack()
+
+    def _on_close(self, close: Close, what: str) -> None:
+        """Have ``close`` called when the toolbox is closed. Raises ConfigurationError where nothing would close it."""
+        if self._stack is None:
+            raise ConfigurationError(f"{what} can only be used within 'async with Toolbox(suite)', which ends it")
+        self._stack.push_async_callback(close)
 
     def session(self, seed_random: Random | None = None) -> ToolSession:
         """The tools of one run: with counts of its own.
@@ -69,7 +80,7 @@ class Toolbox:
         Args:
             seed_random: what decides where calls go wrong with some probability; None for the run's own chances.
         """
-        return ToolSession(self, seed_random)
+        return ToolSession(self.find, seed_random)
 
     async def run(self, name: str, arguments: dict[str, Any]) -> str:
         """Call a tool outside of any conversation, as checks do; what it answers, or how it failed, as text.
@@ -83,7 +94,7 @@ class Toolbox:
         return answer.content if isinstance(answer.content, str) else json.dumps(answer.value, ensure_ascii=False)
 
     async def specs(self, names: Sequence[str], *, cassette: Cassette | None = None) -> list[ToolSpec]:
-        """What a model is told of these tools, each under the name that is given here.
+        """The tools as a model sees them, each under the name that is given here.
 
         Args:
             names: of tools of the suite, of its MCP servers (also as ``mcp__server__tool``) and of the skills of its
@@ -94,12 +105,12 @@ class Toolbox:
             ConfigurationError: nothing has one of these names, or a server that is needed does not start.
         """
         for name in names:
-            self.find(name)  # what is broken is told before a conversation begins
+            self.find(name)  # a tool that cannot work is an error before the conversation begins
         elsewhere = [name for name in names if self._spec_here(name) is None]
-        told = await self._told(elsewhere, cassette) if elsewhere else {}
-        return [self._spec_here(name) or ToolSpec(strict=False, **told[name]) for name in names]
+        described = await self._described_elsewhere(elsewhere, cassette) if elsewhere else {}
+        return [self._spec_here(name) or ToolSpec(strict=False, **described[name]) for name in names]
 
-    def find(self, name: str) -> Prepared | None:
+    def find(self, name: str) -> BoundTool | None:
         """The tool of that name; None if there is none.
 
         A name that only a server knows is looked up when the tool is run.
@@ -118,8 +129,8 @@ class Toolbox:
             self._prepared[name] = found
         return found
 
-    def _prepare(self, tool: Tool) -> Prepared:
-        return Prepared(
+    def _prepare(self, tool: Tool) -> BoundTool:
+        return BoundTool(
             names=(tool.name,),
             arguments=schema_of(tool.input_schema, tool=tool.name, field="input_schema"),
             results=schema_of(tool.output_schema, tool=tool.name, field="output_schema") if _compared(tool) else None,
@@ -135,10 +146,10 @@ class Toolbox:
         if tool.mode == "exec":
             from duologue.agents.tools.programs import program
 
-            return program(tool, self._suite, self._open)
+            return program(tool, self._suite, self._on_close)
         if tool.mode == "mcp":
             return self._servers.tool(tool.name, tool.timeout_ms)
-        return asking(tool, mock(tool, self._suite)) if tool.mode == "client" else mock(tool, self._suite)
+        return with_consent(tool, mock(tool, self._suite)) if tool.mode == "client" else mock(tool, self._suite)
 
     def _network(self) -> Web:
         """The way to addresses, which most suites do not need."""
@@ -148,19 +159,19 @@ class Toolbox:
             self._web = Web()
         return self._web
 
-    def _elsewhere(self, name: str) -> Prepared | None:
+    def _elsewhere(self, name: str) -> BoundTool | None:
         """A tool that some server or agent may have; which one is asked when it is run."""
         if not self._suite.mcp_servers and not self._agents.remote:
             return None
 
-        async def run(arguments: dict[str, JsonValue], occasion: Occasion) -> Result:
+        async def run(arguments: dict[str, JsonValue], context: CallContext) -> Result:
             found = await self._agents.discover(name)
             if found is None and not self._suite.mcp_servers:
                 raise ToolFault(f"tool not found: {name}")
-            return await (found or self._servers.tool(name, None))(arguments, occasion)
+            return await (found or self._servers.tool(name, None))(arguments, context)
 
         names = (name, *self._agents.also_called(name), *self._servers.also_called(name))
-        return Prepared(names=names, arguments=None, results=None, run=run, outside=True)
+        return BoundTool(names=names, arguments=None, results=None, run=run, outside=True)
 
     def _spec_here(self, name: str) -> ToolSpec | None:
         """What is known of a tool without asking anybody."""
@@ -169,7 +180,7 @@ class Toolbox:
             return self._agents.spec(name)
         return ToolSpec(name=name, description=tool.description, parameters=tool.input_schema, strict=False)
 
-    async def _told(self, names: list[str], cassette: Cassette | None) -> dict[str, Any]:
+    async def _described_elsewhere(self, names: list[str], cassette: Cassette | None) -> dict[str, Any]:
         async def live() -> dict[str, Any]:
             return {name: await self._asked(name) for name in names}
 

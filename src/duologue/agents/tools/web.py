@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from duologue.agents.tools.answers import ToolFault
+from duologue.agents.tools.call import ToolFault
 from duologue.config.environment import expand
 from duologue.config.redaction import names_secret, secrets_of_headers, without_fields, without_values
 from duologue.errors import ConfigurationError
@@ -110,7 +110,7 @@ class Web:
 
 
 def _readable(body: bytes, redact: Iterable[str]) -> str:
-    """What a refusal says, without the fields that nobody should see."""
+    """The text of an error response, without the fields to be redacted."""
     text = body.decode(errors="replace")
     if not redact:
         return text

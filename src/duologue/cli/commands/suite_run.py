@@ -227,8 +227,10 @@ async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Do
 
 def _tell_of_idle_answers(engine: Engine) -> None:
     """What the response file has for scenarios, personas and judges that the suite does not have: mostly slips."""
+    from duologue.suites.response_files import unused_answers
+
     file = engine.mocks
-    for problem in (*file.problems, *file.problems_for(engine.suite)) if file else ():
+    for problem in (*file.problems, *unused_answers(file, engine.suite)) if file else ():
         sys.stderr.write(f"{clean(str(problem))}\n")
 
 

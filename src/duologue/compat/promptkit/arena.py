@@ -12,11 +12,12 @@ from duologue.compat.promptkit import resources
 from duologue.compat.promptkit.arena_shapes import KINDS
 from duologue.compat.promptkit.field_mapping import Moved, each, given, without
 from duologue.compat.promptkit.unsupported import drop_unsupported
+from duologue.config.paths import shown_path
 from duologue.config.positions import Mark, PlacedDict, PlacedList
 from duologue.config.problems import Problems
 from duologue.config.yaml_reader import read
 from duologue.specs.defaults import Output
-from duologue.specs.paths import rebased_path, shown_path
+from duologue.specs.paths import rebased_path
 from duologue.suites.manifests.manifest import is_bare, opened
 from duologue.suites.manifests.unsupported_fields import UNSUPPORTED, checked
 

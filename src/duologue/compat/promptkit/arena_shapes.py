@@ -19,8 +19,8 @@ from duologue.compat.promptkit.shapes import (
     Shape,
     ToolShape,
 )
+from duologue.config.spec import EMPTY, Items, Spec
 from duologue.specs.defaults import Defaults
-from duologue.specs.spec import EMPTY, Items, Spec
 from duologue.specs.suite import A2aAgent, McpServer, Workflow, WorkflowState
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from duologue.config.spec import EMPTY, Amount, Duration, Items, Share, Spec
 from duologue.specs.agents import (
     Credential,
     Fragment,
@@ -28,7 +29,6 @@ from duologue.specs.prompts import (
     Variable,
 )
 from duologue.specs.scenario import Background, Capability, Chaos, ContextPolicy, Memory, Part, Relevance, ToolPolicy
-from duologue.specs.spec import EMPTY, Amount, Duration, Items, Share, Spec
 
 Object = dict[str, Any]
 Names = dict[str, str]

@@ -20,13 +20,13 @@ from duologue.compat.promptkit.shapes import (
     VariableShape,
 )
 from duologue.config.problems import Problems
+from duologue.config.spec import Spec
 from duologue.errors import Position
 from duologue.specs.agents import Model, Persona, PersonaStyle, Sampling
 from duologue.specs.checks import PackEvalSpec
 from duologue.specs.defaults import Defaults
 from duologue.specs.prompts import Variable
 from duologue.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
-from duologue.specs.spec import Spec
 from duologue.specs.suite import Suite, WorkflowState
 from duologue.suites.manifests.unsupported_fields import UNSUPPORTED
 

@@ -1,10 +1,8 @@
-"""Models that answer from a file, so that a suite runs without a key and without a network.
+"""Models that answer from a response file, so that a suite runs without a key and without a network.
 
-``file`` reads response files, ``lookup`` finds the answer, ``model`` is the model that gives it, ``verdicts`` writes
-out what a judge is to say, ``generate`` makes a file of stored runs.
-
-The names ``mock/FILE.yaml``, ``mock/FILE.yml`` and ``mock/FILE.json`` lead here, by entry points of
-``duologue.mock_models``.
+``model`` is the model. It finds its answer in a ``file``, whose fields are described in ``shapes``, and writes out what
+a judge is to say with ``verdicts``. The names ``mock/FILE.yaml``, ``mock/FILE.yml`` and ``mock/FILE.json`` lead here,
+by entry points of ``duologue.mock_models``.
 """
 
 from __future__ import annotations

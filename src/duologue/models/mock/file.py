@@ -17,11 +17,12 @@ Turns are calls of the model, counted from 1, so a round of tool calls takes a n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from duologue.config.paths import shown_path
 from duologue.config.problems import Problems, listed, unknown
 from duologue.config.pydantic_errors import checked
 from duologue.config.yaml_reader import read
@@ -37,8 +38,6 @@ from duologue.models.mock.shapes import (
     VerdictShape,
     written_out,
 )
-from duologue.specs.paths import shown_path
-from duologue.specs.suite import Suite
 
 ANY_PERSONA = "default"
 """Whose lines simulated users have that have none of their own."""
@@ -184,14 +183,27 @@ class ResponseFile:
                 return found
         return None
 
-    def problems_for(self, suite: Suite) -> tuple[Problem, ...]:
-        """Warnings of what in the file no part of the suite will ever ask for, each with the nearest name."""
+    def unused(
+        self,
+        *,
+        scenarios: Sequence[str],
+        personas: Sequence[str] = (),
+        judges: Sequence[str] = (),
+        states: Sequence[str] = (),
+    ) -> tuple[Problem, ...]:
+        """Warnings about answers that nobody will ask for, each with the nearest name.
+
+        Args:
+            scenarios: names of the scenarios that are run.
+            personas: names of the personas that simulated users have.
+            judges: names of the judges that are asked.
+            states: names of the states of the workflow.
+        """
         problems = Problems()
-        scenarios = [item.name for item in (*suite.scenarios, *suite.replays)]
         known = {
             "scenarios": ("scenario", scenarios),
-            "selfplay": ("persona", [ANY_PERSONA, *(item.name for item in suite.personas)]),
-            "judges": ("judge", ["default", *(item.name for item in suite.judges)]),
+            "selfplay": ("persona", [ANY_PERSONA, *personas]),
+            "judges": ("judge", ["default", *judges]),
         }
         for section, (what, names) in known.items():
             for name in getattr(self.shape, section):
@@ -202,13 +214,12 @@ class ResponseFile:
         for persona, entry in self.shape.selfplay.items():
             for name in entry.scenarios:
                 self._look(problems, "scenario", name, scenarios, "selfplay", persona, "scenarios", name)
-        states = list(suite.workflow.states) if suite.workflow else []
         for scenario, entry in self.shape.scenarios.items():
             for name in entry.states:
                 self._look(problems, "state", name, states, "scenarios", scenario, "states", name)
         return problems.in_order()
 
-    def _look(self, problems: Problems, what: str, name: str, known: list[str], *path: str) -> None:
+    def _look(self, problems: Problems, what: str, name: str, known: Sequence[str], *path: str) -> None:
         if name not in known:
             place = self.shape.place(*path, of_key=True) or Position(self.path)
             problems.warning(place, f"{unknown(what, name, known)}. These answers are never given")

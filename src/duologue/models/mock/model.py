@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from duologue.conversation.adapter import DoneReason
 from duologue.errors import ModelRejectedError, SuiteError, UnknownModelError
 from duologue.journal.events import Usage
 from duologue.messages import Message, text_of
@@ -18,6 +17,7 @@ from duologue.models.mock.file import ResponseFile
 from duologue.models.mock.prepared import Prepared, plain_text
 from duologue.models.mock.verdicts import UnknownFormError, judgement
 from duologue.models.tokens import estimate_tokens
+from duologue.vocabulary import DoneReason
 
 PRICE = 0.00001
 """US dollars for a token, read or written."""

@@ -6,7 +6,6 @@ import mimetypes
 from dataclasses import dataclass
 from typing import Any, cast
 
-from duologue.conversation.adapter import DoneReason
 from duologue.errors import (
     ModelAnswerError,
     ModelError,
@@ -15,9 +14,10 @@ from duologue.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
-from duologue.messages import ContentPart, Message, tool_call
+from duologue.messages import ContentPart, Message, media_part, tool_call
 from duologue.models.mock.shapes import AnswerShape, Fault, LineShape, LinkShape, PartShape
 from duologue.models.tokens import estimate_tokens
+from duologue.vocabulary import DoneReason
 
 _FAULTS: dict[Fault, type[ModelError]] = {
     "timeout": ModelTimeoutError,
@@ -98,18 +98,13 @@ def _part(shape: PartShape) -> dict[str, Any]:
     if shape.type == "text":
         return {"type": "text", "text": shape.text or ""}
     link = cast("LinkShape", getattr(shape, f"{shape.type}_url"))
-    made: ContentPart = {"type": f"{shape.type}_url"}
-    made = cast("ContentPart", {**made, f"{shape.type}_url": _linked(link)})
+    made = media_part("", url=link.url, kind=shape.type, facts={"detail": link.detail} if link.detail else None)
     if shape.type == "document":
         made = {"type": "file", "file": {"file_data": link.url}}
     facts = dict(shape.metadata)
     if mime := _mime_type(shape.type, link.url, facts):
         made = cast("ContentPart", {**made, "mime_type": mime})
     return {**made, **({"metadata": facts} if facts else {})}
-
-
-def _linked(link: LinkShape) -> dict[str, Any]:
-    return {"url": link.url, "detail": link.detail} if link.detail else {"url": link.url}
 
 
 def _mime_type(kind: str, url: str, facts: dict[str, Any]) -> str:

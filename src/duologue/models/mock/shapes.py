@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 
 from duologue.config.positions import Mark, PlacedDict
 from duologue.config.problems import Problems, listed, nearest, shown
-from duologue.conversation.adapter import DoneReason
-from duologue.specs.spec import EMPTY, Count, Items, JsonObject, Name, Share, Spec
+from duologue.config.spec import EMPTY, Count, Items, JsonObject, Name, Share, Spec
+from duologue.vocabulary import DoneReason
 
 Word = Literal["pass", "fail", "undecided"]
 Fault = Literal["timeout", "rate_limit", "unavailable", "rejected", "answer"]

@@ -17,10 +17,10 @@ from duologue.journal.events import Entry, MessageAdded, UserFinished
 from duologue.journal.jsonl import read_journal
 from duologue.journal.view import RunView
 from duologue.messages import Message
-from duologue.models.mock.generate import DONE
 from duologue.runs.store.encoding import RUNS, decoded_case
 from duologue.runs.store.reader import read_run_file
 from duologue.suites.plan.cases import TestCase
+from duologue.suites.response_files import DONE
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import MessageResult, RunResult
 from duologue.suites.runner.case_run import JOURNALS

@@ -16,10 +16,10 @@ from pydantic import ValidationError, create_model
 
 from duologue.config.positions import PlacedDict, PlacedList
 from duologue.config.problems import Problems, shown
+from duologue.config.spec import Resource
 from duologue.specs.agents import Agent, Judge, Model, Persona
 from duologue.specs.prompts import Prompt, Tool
 from duologue.specs.scenario import Scenario
-from duologue.specs.spec import Resource
 from duologue.specs.suite import Replay, Suite
 from duologue.suites.manifests.unsupported_fields import checked
 

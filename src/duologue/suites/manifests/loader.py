@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from duologue.config.entry_points import load_registered, registered_names
+from duologue.config.paths import shown_path
 from duologue.config.positions import Mark, PlacedDict
 from duologue.config.problems import Problems, listed, nearest, report, shown
 from duologue.config.yaml_reader import read
 from duologue.errors import Position, Problem
-from duologue.specs.paths import shown_path
 from duologue.specs.suite import Suite
 
 GROUP = "duologue.dialects"

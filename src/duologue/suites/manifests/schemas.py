@@ -16,7 +16,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from duologue.specs.spec import Spec
+from duologue.config.spec import Spec
 from duologue.suites.manifests.draft import KINDS, SECTIONS
 from duologue.suites.manifests.manifest import API_VERSION
 
@@ -194,7 +194,7 @@ def _check_type(schema: dict[str, Any]) -> dict[str, Any]:
 def _subclasses(model: type[Spec]) -> list[type[Spec]]:
     found = [model]
     for child in model.__subclasses__():
-        if child.__module__.startswith("duologue.specs."):
+        if child.__module__.startswith(("duologue.specs.", "duologue.config.")):
             found += _subclasses(child)
     return found
 

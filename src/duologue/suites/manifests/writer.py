@@ -16,10 +16,11 @@ from typing import Any
 
 from duologue.config.environment import missing_variables
 from duologue.config.files import write_atomic
+from duologue.config.paths import PATTERN, matching_files
+from duologue.config.spec import Resource
 from duologue.config.yaml_writer import yaml_text
 from duologue.errors import ConfigurationError
-from duologue.specs.paths import PATTERN, matching_files, rebased, written_paths
-from duologue.specs.spec import Resource
+from duologue.specs.paths import rebased, written_paths
 from duologue.specs.suite import Suite
 from duologue.suites.manifests.draft import SECTIONS
 from duologue.suites.manifests.manifest import API_VERSION

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from duologue.agents.native.values import all_values
 from duologue.config.environment import expand
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.checking import Check, CheckInput, CheckOutcome
@@ -18,6 +17,7 @@ from duologue.conversation.setup import ScriptStep
 from duologue.errors import ScriptError
 from duologue.messages import Message
 from duologue.models.base import Model
+from duologue.specs.agent_definition import AgentDefinition, background_of
 from duologue.specs.agents import Agent, Judge
 from duologue.specs.checks import GuardrailSpec
 from duologue.specs.prompts import Prompt
@@ -221,16 +221,21 @@ class CaseSetup:
     def blueprint(self) -> Blueprint:
         """The prepared agent, for one that is made of a model."""
         from duologue.agents.native.blueprint import Blueprint
+        from duologue.checks.guardrails import guardrail_from_spec
 
-        return Blueprint(
-            suite=self.suite,
-            scenario=self.scenario,
-            agent=self.agent,
+        definition = AgentDefinition.from_suite(
+            self.suite,
+            self.agent,
+            self.scenario,
             region=self.region,
-            resources=self.resources,
-            toolbox=self.toolbox,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
+        )
+        return Blueprint(
+            definition,
+            guardrail=partial(guardrail_from_spec, resources=self.resources),
+            embedder=self.resources.any_embedder,
+            toolbox=self.toolbox,
         )
 
     def _script(self, case: TestCase, listeners: Sequence[TurnListener]) -> tuple[ScriptStep, ...]:
@@ -268,7 +273,7 @@ class CaseSetup:
     @cached_property
     def _values(self) -> dict[str, str]:
         """What lines may name where the agent has instructions of its own: the scenario's variables and the region."""
-        return all_values(None, self.scenario, self.region)
+        return {**background_of(self.scenario), "region": self.region, **self.scenario.variables}
 
 
 @dataclass(frozen=True)

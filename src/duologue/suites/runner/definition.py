@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from duologue.config.paths import matching_files
+from duologue.config.spec import Spec
 from duologue.settings import ScenarioConfig, effective_config
-from duologue.specs.paths import matching_files, written_paths
-from duologue.specs.spec import Spec
+from duologue.specs.paths import written_paths
 from duologue.specs.suite import find_named
 from duologue.suites.plan.cases import TestCase
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from duologue.config.environment import missing_variables
+from duologue.config.paths import PATTERN, matching_files
 from duologue.config.problems import Problems
 from duologue.config.yaml_reader import similar_file
 from duologue.errors import Position
-from duologue.specs.paths import PATTERN, matching_files, written_paths
+from duologue.specs.paths import written_paths
 from duologue.specs.suite import Suite
 from duologue.suites.manifests.draft import Draft
 from duologue.suites.manifests.validate.checks import find_broken_checks, with_pack
@@ -106,7 +107,8 @@ def _find_broken_answers(suite: Suite, problems: Problems) -> None:
         if not path.is_file():
             continue  # that was told
         from duologue.models.mock.file import ResponseFile
+        from duologue.suites.response_files import unused_answers
 
         file = ResponseFile.looked_at(path, problems)
-        for problem in file.problems_for(suite) if file else ():
+        for problem in unused_answers(file, suite) if file else ():
             problems.warning(problem.position, problem.message)

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from duologue.config.entry_points import make_importable
+from duologue.config.paths import shown_path
 from duologue.config.positions import Mark, PlacedDict, PlacedList
 from duologue.config.problems import Problems, cut, hint, listed, shown
+from duologue.config.spec import Spec
 from duologue.config.yaml_reader import read
 from duologue.errors import ConfigurationError, Position
 from duologue.specs.checks import CheckSpec, GuardrailSpec, PackEvalSpec
-from duologue.specs.paths import shown_path
 from duologue.specs.scenario import Scenario
-from duologue.specs.spec import Spec
 from duologue.specs.suite import Suite, find_named
 from duologue.suites.manifests.unsupported_fields import UNSUPPORTED, checked
 from duologue.vocabulary import Scope

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from duologue.config.problems import Problems, listed, unknown
+from duologue.config.spec import Spec
 from duologue.errors import Position
 from duologue.specs.agents import READY_MODELS, is_model_name
 from duologue.specs.prompts import Prompt
 from duologue.specs.scenario import Scenario, Turn
-from duologue.specs.spec import Spec
 from duologue.specs.suite import Suite, Workflow
 from duologue.suites.manifests.draft import SECTIONS
 from duologue.suites.plan.matrix import agents_of, personas_of, perturbations_of, regions_of, trials_of

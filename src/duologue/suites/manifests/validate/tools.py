@@ -14,9 +14,9 @@ from typing import Any
 
 from duologue.config.environment import missing_variables
 from duologue.config.problems import Problems
+from duologue.config.spec import Resource, Spec
 from duologue.errors import ConfigurationError, Position
 from duologue.specs.prompts import Tool
-from duologue.specs.spec import Resource, Spec
 from duologue.specs.suite import A2aAgent, McpServer, Suite
 
 _WHO = re.compile(r"^(tool|a2a agent) '[^']*'(: | has )")

@@ -1,4 +1,4 @@
-"""JSON Schemas of tools: arguments before a call, results after it. Compiled once for each tool.
+"""A tool that is ready to be called, with the JSON Schemas of its arguments and results, compiled once.
 
 The validator is the one of the check ``json_schema`` (extra ``checks``). A schema that only asks for an object, as that
 of a tool without arguments does, needs no validator.
@@ -7,9 +7,10 @@ of a tool without arguments does, needs no validator.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any, cast
 
-from duologue.agents.tools.answers import ToolFault
+from duologue.agents.tools.call import Run, ToolFault
 from duologue.config.json_schema import schema_validator
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
@@ -67,6 +68,24 @@ class Schema:
         errors = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
         told = "; ".join(f"{error.json_path}: {error.message[:200]}" for error in errors[:_MOST_FAULTS])
         return f"{told}; and {len(errors) - _MOST_FAULTS} more" if len(errors) > _MOST_FAULTS else told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundTool:
+    """A tool that is ready to be called.
+
+    Attributes:
+        names: what it may be called; the first is what a cassette finds it by.
+        arguments, results: their forms; None for any.
+        run: runs it.
+        outside: whether it reaches outside the process, so that a cassette records it.
+    """
+
+    names: tuple[str, ...]
+    arguments: Schema | None
+    results: Schema | None
+    run: Run
+    outside: bool
 
 
 def schema_of(schema: dict[str, Any], *, tool: str, field: str) -> Schema | None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from duologue.models.mock.generate import generate
 from duologue.suites.execution.engine import Engine
+from duologue.suites.response_files import generate
 
-ARENAS = Path(__file__).parents[2] / "cases/arena"
+ARENAS = Path(__file__).parents[1] / "cases/arena"
 
 
 async def played(case: str, mocks: Path) -> Any:

@@ -1,39 +1,36 @@
-"""What a tool call comes to: an answer for the model, whether it worked or not."""
+"""One call of a tool: its context, its result or fault, and the answer that the model reads."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from duologue.messages import ContentPart, JsonValue
 from duologue.models.scope import RunScope
 from duologue.specs.scenario import Turn
 
-if TYPE_CHECKING:
-    from duologue.agents.tools.schemas import Schema
-
 DEFAULT_SECONDS = 30.0
-"""How long a tool may take that does not say how long it may take."""
+"""How long a call may take, unless the tool says otherwise."""
 _PRETTY = json.JSONEncoder(indent=2, ensure_ascii=False, default=str).encode
 
 
 class ToolFault(Exception):
-    """A call that does not work; says why. It becomes an answer with an error, and the run goes on.
+    """A call that failed; says why. It becomes an answer with an error, and the run continues.
 
     Attributes:
-        told: what the model is told in place of ``Error: …``; None for that.
+        message_for_model: what the model reads in place of ``Error: …``; None for that.
     """
 
-    def __init__(self, message: str, *, told: str | None = None) -> None:
+    def __init__(self, message: str, *, message_for_model: str | None = None) -> None:
         super().__init__(message)
-        self.told = told
+        self.message_for_model = message_for_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolAnswer:
-    """What the model gets to read.
+    """What the model reads.
 
     Attributes:
         content: of the tool's message: JSON with two spaces of indentation, text as it is, or parts if there is media.
@@ -55,7 +52,7 @@ class Result:
     Attributes:
         value: as data.
         parts: pictures, sounds and films that go with it.
-        text: how the value is written, where somebody has written it already.
+        text: the value as text, where it comes as text already.
     """
 
     value: JsonValue
@@ -64,34 +61,19 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Occasion:
-    """When a tool is called: in which run, during which turn of the script, by which call of the model."""
+class CallContext:
+    """Where a tool is called: in which run, during which turn of the script, by which tool call of the model."""
 
     scope: RunScope
     turn: Turn | None
     call_id: str
 
 
-Run = Callable[[dict[str, JsonValue], Occasion], Awaitable[Result]]
-"""Runs a tool with arguments that were found good. Raises ToolFault."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A tool that is ready to be called.
-
-    Attributes:
-        names: what it may be called; the first is what a cassette finds it by.
-        arguments, results: their forms; None for any.
-        run: runs it.
-        outside: whether it reaches outside the process, so that a cassette records it.
-    """
-
-    names: tuple[str, ...]
-    arguments: Schema | None
-    results: Schema | None
-    run: Run
-    outside: bool
+Run = Callable[[dict[str, JsonValue], CallContext], Awaitable[Result]]
+"""Runs a tool with valid arguments. Raises ToolFault."""
+Close = Callable[[], Awaitable[None]]
+OnClose = Callable[[Close, str], None]
+"""Has something closed with the toolbox: how, and its name for the error where nothing would close it."""
 
 
 def written(value: JsonValue) -> str:

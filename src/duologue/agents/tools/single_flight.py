@@ -1,4 +1,4 @@
-"""Something that many runs wait for at once, such as the start of a server: tried once for all of them."""
+"""Something that many runs wait for at once, such as the start of a server: attempted once for all of them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from duologue.agents.tools.answers import ToolFault
+from duologue.agents.tools.call import ToolFault
 from duologue.errors import DuologueError
 
 T = TypeVar("T")
 
 
-class Attempts:
-    """One attempt at a time. Who waited for one that failed is told so, in place of waiting for one of their own.
+class SingleFlight:
+    """One attempt at a time. A caller that waited for a failed attempt gets its error, and makes none of its own.
 
-    Without that, a server that does not answer would cost every run its whole patience, one after the other.
+    Without that, a server that does not answer would cost every run its whole timeout, one after the other.
     """
 
     def __init__(self) -> None:
@@ -23,11 +23,11 @@ class Attempts:
         self._finished = 0
         self._failure: DuologueError | ToolFault | None = None
 
-    async def first(self, found: Callable[[], T | None], make: Callable[[], Awaitable[T]]) -> T:
-        """What there is already, or what an attempt makes.
+    async def get(self, found: Callable[[], T | None], make: Callable[[], Awaitable[T]]) -> T:
+        """What exists already, or what an attempt makes.
 
         Args:
-            found: gives what there is; None for nothing.
+            found: gives what exists; None for nothing.
             make: an attempt. It is not called if one failed while this call waited for it.
 
         Raises:
