@@ -38,8 +38,8 @@ class ReportFormat:
 
 
 def report_formats() -> list[str]:
-    """The names of all registered formats, as the command line and suites write them."""
-    return registered_names(GROUP)
+    """The names of all registered formats in alphabetical order, as the command line and suites write them."""
+    return sorted(registered_names(GROUP))
 
 
 def format_named(name: str) -> str:
