@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.agents.judge.judgement import Judgement, Question, read_judgement, verdict_of
+from duologue.agents.judge._judgement import Judgement, Question, read_judgement, verdict_of
 from duologue.models.structured import RuleBrokenError, UnreadableError
 from duologue.vocabulary import Decision, Verdict
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from duologue.agents.judge import SpanRecord, conversation_entries, span_entries
-from duologue.agents.judge.evidence import LONGEST_RESULT, look_up, outline
+from duologue.agents.judge._evidence import LONGEST_RESULT, look_up, outline
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.state import ScenarioState
 from duologue.journal.events import MessageAdded

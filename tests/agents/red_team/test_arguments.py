@@ -19,7 +19,7 @@ from duologue.agents.red_team import (
     objective,
     objectives,
 )
-from duologue.agents.red_team.assessment import read_score
+from duologue.agents.red_team._assessment import read_score
 from duologue.errors import ConfigurationError, SimulatorError
 from duologue.models.scripted import ScriptedModel
 

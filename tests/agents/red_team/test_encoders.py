@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.agents.red_team import DEFAULT_TECHNIQUES
-from duologue.agents.red_team.techniques import ENCODERS, LEETSPEAK, looks_like_base64
+from duologue.agents.red_team._techniques import ENCODERS, LEETSPEAK, looks_like_base64
 
 EXACT = [encoder for encoder in ENCODERS if encoder.exact]
 ANY_TEXT = st.text(st.characters(exclude_categories=()))

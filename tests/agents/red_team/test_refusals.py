@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.agents.red_team import Refusal, detect_refusal
-from duologue.agents.red_team.refusals import PHRASES, normalised
+from duologue.agents.red_team._refusals import PHRASES, normalised
 
 SENTENCES = {
     "en": "I'm sorry, but I can't help with that.",

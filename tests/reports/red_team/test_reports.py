@@ -29,9 +29,9 @@ from duologue.reports.red_team import (
     set_batch_dir,
     summarise,
 )
-from duologue.reports.red_team.html import text
-from duologue.reports.red_team.recommendations import shortened
-from duologue.reports.red_team.report import status_of
+from duologue.reports.red_team._html import text
+from duologue.reports.red_team._recommendations import shortened
+from duologue.reports.red_team._report import status_of
 from duologue.testing import ScriptedAgent
 
 REFUSAL = "I can't help with that."

@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from duologue.agents.judge.judgement import CriterionFinding, Judgement
+from duologue.agents.judge._judgement import CriterionFinding, Judgement
 from duologue.errors import JudgeError
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.models.ask import ask_completion

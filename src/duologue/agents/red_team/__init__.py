@@ -1,18 +1,20 @@
 """Red team: simulated users who attack the agent under test.
 
-``agent`` is the participant, ``strategies`` and ``techniques`` say how it proceeds, ``writer`` asks its model,
-``assessment`` and ``refusals`` read the agent's replies, ``log`` is the record, and ``script`` decides what an attack
-means for the run. Reports on one or many attacks are in ``duologue.reports.red_team``.
+``_agent`` is the participant, ``_strategies`` and ``_techniques`` say how it proceeds, ``_writer`` asks its model,
+``_assessment`` and ``_refusals`` read the agent's replies, ``_log`` is the record, and ``_script`` decides what an
+attack means for the run. Reports on one or many attacks are in ``duologue.reports.red_team``.
 """
 
 from __future__ import annotations
 
-from duologue.agents.red_team.agent import RedTeamAgent
-from duologue.agents.red_team.log import AttackLog, Attempt, attack_log
-from duologue.agents.red_team.objectives import Objective, categories, objective, objectives
-from duologue.agents.red_team.refusals import Refusal, detect_refusal
-from duologue.agents.red_team.strategies import AttackerOutput, CrescendoStrategy, GoatStrategy, RedTeamStrategy
-from duologue.agents.red_team.techniques import (
+from duologue.agents.red_team._agent import RedTeamAgent
+from duologue.agents.red_team._limits import AttackLimits
+from duologue.agents.red_team._log import AttackLog, Attempt, attack_log
+from duologue.agents.red_team._objectives import Objective, categories, objective, objectives
+from duologue.agents.red_team._refusals import Refusal, RefusalClassifier, detect_refusal
+from duologue.agents.red_team._script import AttackCheck
+from duologue.agents.red_team._strategies import AttackerOutput, CrescendoStrategy, GoatStrategy, RedTeamStrategy
+from duologue.agents.red_team._techniques import (
     DEFAULT_GOAT_TECHNIQUES,
     DEFAULT_TECHNIQUES,
     AttackTechnique,
@@ -22,6 +24,8 @@ from duologue.agents.red_team.techniques import (
 __all__ = [
     "DEFAULT_GOAT_TECHNIQUES",
     "DEFAULT_TECHNIQUES",
+    "AttackCheck",
+    "AttackLimits",
     "AttackLog",
     "AttackTechnique",
     "AttackerOutput",
@@ -32,6 +36,7 @@ __all__ = [
     "RedTeamAgent",
     "RedTeamStrategy",
     "Refusal",
+    "RefusalClassifier",
     "Technique",
     "attack_log",
     "categories",

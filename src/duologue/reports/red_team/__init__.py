@@ -1,15 +1,15 @@
 """Reports on attacks: a JSON file for each, a summary and a web page for many.
 
-``report`` makes a report, ``store`` writes and finds them, ``recommendations`` asks models about them, ``summary``
-counts, ``html`` renders the page.
+``_report`` makes a report, ``_store`` writes and finds them, ``_recommendations`` asks models about them, ``_summary``
+counts, ``_html`` renders the page.
 """
 
 from __future__ import annotations
 
-from duologue.reports.red_team.html import render_html, save_html
-from duologue.reports.red_team.recommendations import aggregate_fixes, analyse, load_or_generate_fixes
-from duologue.reports.red_team.report import Analysis, RedTeamReport, ReportSource, build_report, report_of
-from duologue.reports.red_team.store import (
+from duologue.reports.red_team._html import render_html, save_html
+from duologue.reports.red_team._recommendations import aggregate_fixes, analyse, load_or_generate_fixes
+from duologue.reports.red_team._report import Analysis, RedTeamReport, ReportSource, build_report, report_of
+from duologue.reports.red_team._store import (
     as_data,
     current_batch_dir,
     gather,
@@ -21,7 +21,7 @@ from duologue.reports.red_team.store import (
     set_batch_dir,
     write_report,
 )
-from duologue.reports.red_team.summary import AttackGroup, RedTeamSummary, in_words, summarise
+from duologue.reports.red_team._summary import AttackGroup, RedTeamSummary, in_words, summarise
 
 __all__ = [
     "Analysis",

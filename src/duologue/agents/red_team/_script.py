@@ -18,7 +18,7 @@ from duologue.conversation.state import ScenarioState
 from duologue.vocabulary import AgentRole, CheckStatus, Scope, Termination, Verdict
 
 if TYPE_CHECKING:
-    from duologue.agents.red_team.agent import RedTeamAgent
+    from duologue.agents.red_team._agent import RedTeamAgent
 
 ScriptSteps = Sequence[ScriptStep] | None
 

@@ -1,6 +1,6 @@
 """The report on one attack: what it says, and how it is made from the attack and the result of its run.
 
-Its analysis is by rule, from the scores; ``recommendations`` can ask a model for another.
+Its analysis is by rule, from the scores; ``_recommendations`` can ask a model for another.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The judge as a participant: when it decides, what it reads, and which result follows.
 
-The rules for an answer are in ``judgement``, the prompt in ``prompt``, what can be read in ``evidence``, votes in
-``panel``.
+The rules for an answer are in ``_judgement``, the prompt in ``_prompt``, what can be read in ``_evidence``, votes in
+``_panel``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from duologue.agents.judge.evidence import TraceSource, conversation_entries, span_entries
-from duologue.agents.judge.judgement import CriterionFinding, Judgement, Question
+from duologue.agents.judge._evidence import TraceSource, conversation_entries, span_entries
+from duologue.agents.judge._judgement import CriterionFinding, Judgement, Question
+from duologue.agents.judge._panel import JudgeInput, JudgePanel, Tally, tally
 from duologue.agents.judge.local import judge_by_probability
-from duologue.agents.judge.panel import JudgeInput, JudgePanel, Tally, tally
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError, JudgeError, ModelError

@@ -22,8 +22,8 @@ from duologue.journal.jsonl import read_journal
 from duologue.journal.view import RunView
 from duologue.messages import Message
 from duologue.models.base import Model
-from duologue.reports.red_team.recommendations import analyse
-from duologue.reports.red_team.report import (
+from duologue.reports.red_team._recommendations import analyse
+from duologue.reports.red_team._report import (
     SCHEMA_VERSION,
     RedTeamReport,
     ReportSource,
@@ -31,7 +31,7 @@ from duologue.reports.red_team.report import (
     build_report,
     report_of,
 )
-from duologue.reports.red_team.summary import AttackGroup, RedTeamSummary, summarise
+from duologue.reports.red_team._summary import AttackGroup, RedTeamSummary, summarise
 from duologue.runs.store.writing import replace_file
 from duologue.settings import ModelConfig, env
 

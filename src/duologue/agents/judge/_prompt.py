@@ -1,7 +1,7 @@
 """How a model is asked to judge: the rules, the form of the answer, the case, and how often it may try.
 
 A model that times out or breaks its provider's format is asked the same again, after a pause. One that answers in the
-wrong form, refuses or is cut off gets the reason, after a pause. One that breaks a rule of ``judgement`` gets that
+wrong form, refuses or is cut off gets the reason, after a pause. One that breaks a rule of ``_judgement`` gets that
 rule, once. After that it is a JudgeError and never a verdict.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from duologue.agents.judge.judgement import Judgement, Question, read_judgement
+from duologue.agents.judge._judgement import Judgement, Question, read_judgement
 from duologue.errors import JudgeError
 from duologue.messages import Message, system_message, user_message
 from duologue.models.base import ModelAnswer, ModelRequest, ToolSpec

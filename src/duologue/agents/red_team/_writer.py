@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from duologue.agents.red_team.log import AttackLog, Attempt
-from duologue.agents.red_team.refusals import is_hard_refusal
-from duologue.agents.red_team.strategies import AttackerOutput, RedTeamStrategy
+from duologue.agents.red_team._log import AttackLog, Attempt
+from duologue.agents.red_team._refusals import is_hard_refusal
+from duologue.agents.red_team._strategies import AttackerOutput, RedTeamStrategy
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
 from duologue.messages import Message, assistant_message, system_message, user_message

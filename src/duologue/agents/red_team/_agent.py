@@ -1,7 +1,7 @@
 """The attacker as a participant: a user who tries, turn by turn, to bring the agent to do what it must not.
 
-``strategies`` has its prompts, ``writer`` the messages, ``log`` its memory, ``assessment`` how replies are scored, and
-``script`` what an attack means for the verdict of the run.
+``_strategies`` has its prompts, ``_writer`` the messages, ``_log`` its memory, ``_assessment`` how replies are scored,
+and ``_script`` what an attack means for the verdict of the run.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from duologue.agents.red_team.assessment import Assessor, exchanges
-from duologue.agents.red_team.claim import Claim
-from duologue.agents.red_team.limits import AttackLimits, checked_limits
-from duologue.agents.red_team.log import ATTEMPT, BACKTRACK, INJECTION, PLAN, AttackLog, Attempt
-from duologue.agents.red_team.objectives import Objective
-from duologue.agents.red_team.refusals import RefusalClassifier
-from duologue.agents.red_team.script import AttackCheck, ScriptSteps, attack_script, failed_result
-from duologue.agents.red_team.strategies import CrescendoStrategy, GoatStrategy, RedTeamStrategy
-from duologue.agents.red_team.techniques import AttackTechnique, Technique, checked_techniques, looks_like_base64
-from duologue.agents.red_team.writer import DEFAULT_TEMPLATE, AttackWriter, check_template, make_plan
+from duologue.agents.red_team._assessment import Assessor, exchanges
+from duologue.agents.red_team._claim import Claim
+from duologue.agents.red_team._limits import AttackLimits, checked_limits
+from duologue.agents.red_team._log import ATTEMPT, BACKTRACK, INJECTION, PLAN, AttackLog, Attempt
+from duologue.agents.red_team._objectives import Objective
+from duologue.agents.red_team._refusals import RefusalClassifier
+from duologue.agents.red_team._script import AttackCheck, ScriptSteps, attack_script, failed_result
+from duologue.agents.red_team._strategies import CrescendoStrategy, GoatStrategy, RedTeamStrategy
+from duologue.agents.red_team._techniques import AttackTechnique, Technique, checked_techniques, looks_like_base64
+from duologue.agents.red_team._writer import DEFAULT_TEMPLATE, AttackWriter, check_template, make_plan
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.conversation.setup import ScriptStep
 from duologue.conversation.state import ScenarioState

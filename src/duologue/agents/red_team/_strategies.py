@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from duologue.agents.red_team.techniques import DEFAULT_GOAT_TECHNIQUES, Technique
+from duologue.agents.red_team._techniques import DEFAULT_GOAT_TECHNIQUES, Technique
 from duologue.config.json_text import first_object
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from duologue.agents.red_team.refusals import Refusal
+from duologue.agents.red_team._refusals import Refusal
 from duologue.journal.events import Noted
 from duologue.journal.notes import (
     AttackAttempted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.agents.red_team.log import AttackLog, attack_log
+from duologue.agents.red_team._log import AttackLog, attack_log
 from duologue.conversation.adapter import AgentInput
 from duologue.errors import SimulatorError
 from duologue.journal.notes import Note, make_note

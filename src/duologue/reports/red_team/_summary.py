@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from duologue.reports.red_team.report import RedTeamReport
+from duologue.reports.red_team._report import RedTeamReport
 from duologue.stats.proportion import Proportion, wilson
 
 NO_CATEGORY = "(none)"

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from duologue.agents.red_team.limits import AttackLimits
-from duologue.agents.red_team.log import ATTEMPT, REPLY, SCORE, SUCCEEDED, AttackLog, Attempt
-from duologue.agents.red_team.refusals import Refusal, RefusalClassifier, detect_refusal
+from duologue.agents.red_team._limits import AttackLimits
+from duologue.agents.red_team._log import ATTEMPT, REPLY, SCORE, SUCCEEDED, AttackLog, Attempt
+from duologue.agents.red_team._refusals import Refusal, RefusalClassifier, detect_refusal
 from duologue.agents.users.utterances import spoken_text
 from duologue.config.json_text import first_object
 from duologue.conversation.state import ScenarioState

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from duologue.agents.judge.evidence import look_things_up, outline, tokens_in
-from duologue.agents.judge.judgement import CriterionFinding, Judgement, Question
-from duologue.agents.judge.prompt import JudgeModel, RenderedCase, messages_for
+from duologue.agents.judge._evidence import look_things_up, outline, tokens_in
+from duologue.agents.judge._judgement import CriterionFinding, Judgement, Question
+from duologue.agents.judge._prompt import JudgeModel, RenderedCase, messages_for
 from duologue.errors import DuologueError
 from duologue.messages import Message
 from duologue.models.choice import ModelChoice
