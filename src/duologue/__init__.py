@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from duologue.agents.red_team import RedTeamStrategy as RedTeamStrategy
     from duologue.agents.red_team import Technique as Technique
     from duologue.agents.users.agenda import AgendaUser as AgendaUser
-    from duologue.agents.users.agenda_parser import Slot as Slot
+    from duologue.agents.users.agenda import Slot as Slot
     from duologue.agents.users.persona import Persona as Persona
     from duologue.agents.users.scripted import ScriptedUser as ScriptedUser
     from duologue.agents.users.simulator import UserSimulatorAgent as UserSimulatorAgent
@@ -135,7 +135,7 @@ _HOMES: dict[str, str] = {
     "ScenarioState": "conversation.state",
     "ScriptStep": "conversation.setup",
     "ScriptedUser": "agents.users.scripted",
-    "Slot": "agents.users.agenda_parser",
+    "Slot": "agents.users.agenda",
     "StreamChunk": "conversation.run",
     "Technique": "agents.red_team",
     "Termination": "vocabulary",
