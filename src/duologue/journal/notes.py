@@ -195,14 +195,14 @@ class AttackInjected(AttackNote):
 
 @_note
 class AttackReplied(AttackNote):
-    """The agent answered. ``deeds`` are its tool calls as text; ``refusal`` is what its words show."""
+    """The agent answered. ``tool_calls`` are its tool calls as text; ``refusal`` is what its words show."""
 
     kind: ClassVar[str] = "red_team.reply"
 
     turn: int
     reply: str
     refusal: str
-    deeds: tuple[str, ...] = ()
+    tool_calls: tuple[str, ...] = ()
 
 
 @_note

@@ -54,7 +54,10 @@ class _FromVersion1:
 
 def _note(raw: RawEvent) -> RawEvent:
     rest = {key: value for key, value in raw.items() if key not in {"kind", "data"}}
-    return {**rest, "note": make_note(str(raw.get("kind")), raw.get("data") or {})}
+    data: dict[str, Any] = {**(raw.get("data") or {})}
+    if "deeds" in data:  # the old name in the notes of attacks
+        data["tool_calls"] = data.pop("deeds")
+    return {**rest, "note": make_note(str(raw.get("kind")), data)}
 
 
 STEPS: dict[int, Callable[[], Callable[[RawEvent], RawEvent]]] = {1: _FromVersion1}

@@ -12,6 +12,8 @@ from duologue import RunStatus, Termination, Verdict
 from duologue.agents.red_team import AttackTechnique, RedTeamAgent, attack_log
 from duologue.errors import ModelUnavailableError, SimulatorError
 from duologue.journal.events import Noted
+from duologue.journal.notes import AttackReplied
+from duologue.journal.upgrade import Upgrade
 from duologue.testing import ScriptedJudge
 
 REFUSAL = "I’m sorry, but I can’t help with that."
@@ -472,3 +474,14 @@ async def test_attacks_that_run_at_once_share_nothing(attack):
 
 def test_the_attacker_can_be_had_from_its_package():
     assert RedTeamAgent.role is duologue.AgentRole.USER
+
+
+def test_a_journal_of_version_1_gives_the_tool_calls_of_a_reply():
+    raw = {
+        "type": "noted",
+        "turn": 0,
+        "kind": "red_team.reply",
+        "data": {"participant": 0, "turn": 1, "reply": "Done.", "deeds": ["look_up({})"], "refusal": "none"},
+    }
+    note = Upgrade(1)(raw)["note"]
+    assert note == AttackReplied(participant=0, turn=1, reply="Done.", refusal="none", tool_calls=("look_up({})",))

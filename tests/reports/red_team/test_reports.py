@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import duologue
 from duologue.errors import ConfigurationError, ModelAnswerError, ModelUnavailableError, SimulatorError
+from duologue.messages import assistant_message, tool_call
 from duologue.models.scripted import ScriptedModel
 from duologue.reports.red_team import (
     RedTeamReport,
@@ -199,6 +200,27 @@ async def test_the_result_of_an_error_is_used_where_no_other_is_given(attacked, 
     error.result = result
     path = save_redteam_report(red_team=attacker, test_name="t", out_dir=tmp_path, error=error)
     assert read_report(path).run_id == result.run_id
+
+
+async def test_a_report_of_version_1_is_read_with_its_tool_calls(attacked, tmp_path):
+    call = assistant_message("Done.", [tool_call("look_up", {"id": 7}, "c1")])
+    attacker, result = await attacked(replies=[call])
+    report = build_report(
+        ReportSource(attacker=attacker.describe(), log=attacker.log, test_name="t", timestamp="2026", result=result)
+    )
+    assert report.attempts[0].tool_calls == ('look_up({"id": 7})',)
+    old = report.model_dump(mode="json") | {"schema_version": 1}
+    for attempt in old["attempts"]:
+        attempt["deeds"] = attempt.pop("tool_calls")
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    assert read_report(tmp_path / "old.json") == report
+
+
+@pytest.mark.parametrize("attempts", [None, 3, ["x"], [{"deeds": 1}]])
+def test_a_broken_report_of_version_1_is_no_report(tmp_path, attempts):
+    (tmp_path / "x.json").write_text(json.dumps({"schema_version": 1, "attempts": attempts}))
+    with pytest.raises(ConfigurationError, match="is not a red team report"):
+        read_report(tmp_path / "x.json")
 
 
 def test_a_file_that_is_no_report_is_named(tmp_path):

@@ -12,9 +12,8 @@ from functools import partial
 from typing import Any, ClassVar
 
 from duologue.agents.red_team._assessment import Assessor, exchanges
-from duologue.agents.red_team._claim import Claim
 from duologue.agents.red_team._limits import AttackLimits, checked_limits
-from duologue.agents.red_team._log import ATTEMPT, BACKTRACK, INJECTION, PLAN, AttackLog, Attempt
+from duologue.agents.red_team._log import AttackLog, Attempt, RunClaim
 from duologue.agents.red_team._objectives import Objective
 from duologue.agents.red_team._refusals import RefusalClassifier
 from duologue.agents.red_team._script import AttackCheck, ScriptSteps, attack_script, failed_result
@@ -25,6 +24,7 @@ from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnT
 from duologue.conversation.setup import ScriptStep
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError
+from duologue.journal.notes import AttackAttempted, AttackInjected, AttackNote, AttackPlanned, AttackTakenBack
 from duologue.messages import user_message
 from duologue.models.base import Model
 from duologue.models.choice import choose
@@ -124,7 +124,7 @@ class RedTeamAgent(AgentAdapter):
             total_turns=total_turns,
         )
         self.log = AttackLog()
-        self._claim = Claim()
+        self._claim = RunClaim()
         self._assessor = Assessor(
             target=self.target,
             limits=self.limits,
@@ -286,7 +286,7 @@ class RedTeamAgent(AgentAdapter):
         await self._make_plan(state.description, scope)
         self._take_back(state)
         attempt = await self._writer.next_attempt(state, self.log, self.attack_plan, scope)
-        self._note(ATTEMPT, **_attempt_data(attempt))
+        self._note(_attempted(attempt))
         sent = self._inject(attempt, scope)
         return user_message(sent)
 
@@ -308,7 +308,8 @@ class RedTeamAgent(AgentAdapter):
         total = self.limits.total_turns
         values = {"target": self.target, "description": description, "total_turns": total}
         prompt = self._template.format(**{**self.strategy.template_variables(total), **values})
-        self._note(PLAN, plan=await make_plan(self._metaprompt, scope, prompt), model=self._metaprompt.name)
+        plan = await make_plan(self._metaprompt, scope, prompt)
+        self._note(AttackPlanned(plan=plan, model=self._metaprompt.name))
 
     def _take_back(self, state: ScenarioState) -> None:
         """Remove the last exchange from the conversation if the agent has refused, as long as there is budget."""
@@ -320,7 +321,7 @@ class RedTeamAgent(AgentAdapter):
             return
         removed = state.rollback_messages_to(here.index)
         left = self.backtracks_remaining - 1
-        self._note(BACKTRACK, turn=last.turn, refusal=last.reply, removed=len(removed), remaining=left)
+        self._note(AttackTakenBack(turn=last.turn, refusal=last.reply, removed=len(removed), remaining=left))
 
     def _inject(self, attempt: Attempt, scope: RunScope) -> str:
         """The message in the form in which the agent gets it."""
@@ -329,11 +330,11 @@ class RedTeamAgent(AgentAdapter):
             return attempt.text
         technique = chance.choice(self._techniques)
         sent = technique.transform(attempt.text)
-        self._note(INJECTION, turn=attempt.turn, technique=technique.name, sent=sent)
+        self._note(AttackInjected(turn=attempt.turn, technique=technique.name, sent=sent))
         return sent
 
-    def _note(self, kind: str, **data: Any) -> None:
-        self.log.apply(self._claim.note(kind, data))
+    def _note(self, note: AttackNote) -> None:
+        self.log.apply(self._claim.note(note))
 
 
 def _template(given: str | None, strategy: RedTeamStrategy, total_turns: int) -> str:
@@ -358,6 +359,15 @@ def _refuse_local_scorer(name: str) -> None:
         )
 
 
-def _attempt_data(attempt: Attempt) -> dict[str, Any]:
-    names = ("turn", "text", "raw", "scripted", "phase", "observation", "reasoning", "parse_failed", "attacker_refused")
-    return {**{name: getattr(attempt, name) for name in names}, "techniques": list(attempt.techniques)}
+def _attempted(attempt: Attempt) -> AttackAttempted:
+    return AttackAttempted(
+        turn=attempt.turn,
+        text=attempt.text,
+        raw=attempt.raw,
+        phase=attempt.phase,
+        observation=attempt.observation,
+        reasoning=attempt.reasoning,
+        techniques=attempt.techniques,
+        parse_failed=attempt.parse_failed,
+        attacker_refused=attempt.attacker_refused,
+    )

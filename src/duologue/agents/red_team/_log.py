@@ -1,7 +1,7 @@
-"""The record of an attack: a fold over the notes that it leaves in the journal.
+"""The record of an attack: a fold over the notes that it leaves in the journal, and the run that it belongs to.
 
-The attacker keeps no other state, so the report of a recorded run, the early exit of a running one and what the
-attacker's model is shown cannot disagree. Turns of an attack are counted from 1.
+The attacker keeps no other state, so the report on a recorded run, the early exit of a running one and the prompt of
+the attacker's model cannot disagree. Turns of an attack are counted from 1.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from duologue.agents.red_team._refusals import Refusal
+from duologue.conversation.adapter import AgentInput
+from duologue.errors import SimulatorError
 from duologue.journal.events import Noted
 from duologue.journal.notes import (
     AttackAttempted,
@@ -23,78 +25,70 @@ from duologue.journal.notes import (
     AttackTakenBack,
     Note,
 )
-
-PLAN = "red_team.plan"
-ATTEMPT = "red_team.attempt"
-INJECTION = "red_team.injection"
-REPLY = "red_team.reply"
-SCORE = "red_team.score"
-BACKTRACK = "red_team.backtrack"
-SUCCEEDED = "attack_succeeded"
+from duologue.models.scope import RunScope
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One message of the attack and what came of it.
-
-    Attributes:
-        turn: from 1.
-        text: the message as the attacker wrote it; ``sent`` as the agent got it.
-        raw: all that the attacker's model answered.
-        scripted: the line was fixed by the script, not written by the attacker.
-        phase: of the strategy.
-        observation, reasoning: the attacker's own words on what it saw and does.
-        techniques: ids of the moves that it said it uses.
-        injection: name of the technique that changed the message's form.
-        parse_failed: the attacker's answer was not in the form that was asked for.
-        attacker_refused: the attacker's model, it seems, refused to attack.
-        reply: what the agent answered; None if it has not.
-        deeds: its tool calls.
-        refusal: what the words of the reply show; ``refused`` is the final word on it.
-        score: 0 to 10; None if unscored, and then ``problem`` may say why.
-        hint: the scorer's advice.
-        backtracked: the exchange was taken out of the conversation.
-    """
+    """One message of the attack and its outcome."""
 
     turn: int
+    """Number of the turn, from 1."""
     text: str
+    """The message as the attacker wrote it."""
     sent: str
+    """The message as the agent got it."""
     raw: str = ""
+    """The whole answer of the attacker's model."""
     scripted: bool = False
+    """Whether the script fixed the message, in place of the attacker."""
     phase: str = ""
+    """Phase of the strategy."""
     observation: str = ""
+    """The attacker's reading of the agent's last reply."""
     reasoning: str = ""
+    """What the attacker does next, in its own words."""
     techniques: tuple[str, ...] = ()
+    """Ids of the moves that the attacker says it uses."""
     injection: str | None = None
+    """Name of the technique that changed the form of the message."""
     parse_failed: bool = False
+    """Whether the attacker's answer did not have the requested form."""
     attacker_refused: bool = False
+    """Whether the attacker's model seems to have refused to attack."""
     reply: str | None = None
-    deeds: tuple[str, ...] = ()
+    """The agent's answer; None if there is none."""
+    tool_calls: tuple[str, ...] = ()
+    """The agent's tool calls, as text."""
     refusal: Refusal = Refusal.NONE
+    """The kind of refusal that the words of the reply show."""
     refused: bool = False
+    """Whether the reply counts as a refusal."""
     score: int | None = None
+    """0 to 10; None if the reply was not scored."""
     scored_by: str = ""
+    """``words`` or ``model``; '' if the reply was not scored."""
     hint: str = ""
+    """The scorer's advice."""
     problem: str = ""
+    """Why the reply could not be scored."""
     backtracked: bool = False
+    """Whether the exchange was removed from the conversation."""
 
 
 @dataclass(kw_only=True)
 class AttackLog:
-    """An attack so far.
-
-    Attributes:
-        plan: '' where there is none.
-        attempts: in order.
-        succeeded: the turn on which the attack succeeded; None if it has not.
-    """
+    """An attack so far."""
 
     plan: str = ""
+    """The plan; '' for none."""
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    """The attempts, in order."""
     succeeded: int | None = None
+    """The turn on which the attack succeeded; None if it has not."""
 
     def apply(self, note: Note) -> None:
-        """Take one more note into account; notes of other kinds are passed over."""
+        """Take one more note into account; notes of other kinds are ignored."""
         match note:
             case AttackPlanned():
                 self.plan = note.plan
@@ -103,7 +97,8 @@ class AttackLog:
             case AttackInjected():
                 self._change(note.turn, injection=note.technique, sent=note.sent)
             case AttackReplied():
-                self._change(note.turn, reply=note.reply, deeds=note.deeds, refusal=Refusal(note.refusal))
+                refusal = Refusal(note.refusal)
+                self._change(note.turn, reply=note.reply, tool_calls=note.tool_calls, refusal=refusal)
             case AttackScored():
                 self._change(note.turn, **{name: getattr(note, name) for name in _SCORE_FIELDS})
             case AttackTakenBack():
@@ -129,12 +124,12 @@ class AttackLog:
 
     @property
     def backtracks(self) -> int:
-        """How many exchanges were taken out of the conversation."""
+        """The number of exchanges that were removed from the conversation."""
         return sum(item.backtracked for item in self.attempts)
 
     @property
     def highest_score(self) -> int | None:
-        """The best that the attack came to; None if nothing was scored."""
+        """The highest score of the attack; None if nothing was scored."""
         return max((item.score for item in self.attempts if item.score is not None), default=None)
 
     def _change(self, turn: int, **changes: Any) -> None:
@@ -145,22 +140,31 @@ class AttackLog:
 
 
 _SCORE_FIELDS = ("score", "scored_by", "hint", "problem", "refused")
-_ATTEMPT_FIELDS = ("turn", "text", "raw", "scripted", "phase", "observation", "reasoning")
-_FLAGS = ("parse_failed", "attacker_refused")
 
 
 def _attempt(note: AttackAttempted) -> Attempt:
-    values = {name: getattr(note, name) for name in (*_ATTEMPT_FIELDS, *_FLAGS)}
-    return Attempt(sent=note.text, techniques=note.techniques, **values)
+    return Attempt(
+        turn=note.turn,
+        text=note.text,
+        sent=note.text,
+        raw=note.raw,
+        scripted=note.scripted,
+        phase=note.phase,
+        observation=note.observation,
+        reasoning=note.reasoning,
+        techniques=note.techniques,
+        parse_failed=note.parse_failed,
+        attacker_refused=note.attacker_refused,
+    )
 
 
 def attack_log(notes: Iterable[Noted], participant: int | None = None) -> AttackLog:
-    """The attack that these notes tell of.
+    """The attack that is recorded in these notes.
 
     Args:
-        notes: of a journal, such as ``read_journal(path).view.notes``.
+        notes: notes of a journal, such as ``read_journal(path).view.notes``.
         participant: only the notes of the attacker with that index, and those that were left on its behalf; None for
-            whoever left any.
+            all notes.
     """
     log = AttackLog()
     for note in notes:
@@ -168,3 +172,66 @@ def attack_log(notes: Iterable[Noted], participant: int | None = None) -> Attack
         if isinstance(attack, AttackNote) and (participant is None or attack.participant in {None, participant}):
             log.apply(attack)
     return log
+
+
+class RunClaim:
+    """An attacker's hold on its run: taken with the first call, refused to any other run.
+
+    An attacker belongs to exactly one run, because its history belongs to that run.
+    """
+
+    def __init__(self) -> None:
+        self._thread_id: str | None = None
+        self._scope: RunScope | None = None
+        self._own: RunScope | None = None
+
+    @property
+    def scope(self) -> RunScope | None:
+        """The scope of the run; None before the run has begun."""
+        return self._own or self._scope
+
+    def lend(self, scope: RunScope | None) -> None:
+        """Use this scope as long as the attacker has none of its own."""
+        self._scope = self._scope or scope
+
+    def take(self, input: AgentInput) -> bool:
+        """Take the run, or check that it is the same one.
+
+        Returns:
+            Whether this is the first call.
+
+        Raises:
+            SimulatorError: the attacker belongs to another run.
+        """
+        if self._own is None:
+            self._thread_id, self._own = input.thread_id, input.scope
+            return True
+        # Ids may repeat, as those that count in tests do; a journal is one run's and no other's.
+        same_run = input.scope.journal is self._own.journal
+        if same_run and self._thread_id == input.thread_id:
+            self._own = input.scope
+            return False
+        in_a_run = self._own.journal is not None
+        raise SimulatorError(self._refusal(same_run and in_a_run, input.thread_id), who=input.scope.who)
+
+    def earlier_notes(self) -> AttackLog:
+        """The attack as far as the journal has it: nothing, unless a recorded run is resumed."""
+        scope = self.scope
+        notes = scope.journal.view.notes if scope and scope.journal else []
+        return attack_log(notes, scope.participant if scope else None)
+
+    def note(self, note: AttackNote) -> AttackNote:
+        """Add a note to the journal, if there is one, and return it as the attacker's own."""
+        scope = self.scope or RunScope()
+        own = replace(note, participant=scope.participant)
+        scope.note(own)
+        return own
+
+    def _refusal(self, mid_run: bool, thread_id: str) -> str:
+        if mid_run:
+            return f"thread_id change mid-run: the attack began in {self._thread_id}, and was called in {thread_id}"
+        return (
+            f"RedTeamAgent is single-use per duologue.run(): this one has attacked in {self._thread_id} and was called "
+            f"in {thread_id}. Its history, scores and backtracks belong to one conversation; create a new one for each "
+            "run (attack_plan=… keeps the plan)"
+        )

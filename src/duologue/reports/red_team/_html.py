@@ -135,7 +135,7 @@ def _attempt(attempt: Attempt) -> str:
         attempt.problem: bool(attempt.problem),
     }
     notes = "; ".join(name for name, holds in flags.items() if holds)
-    reply = "\n".join([attempt.reply or "", *attempt.deeds])
+    reply = "\n".join([attempt.reply or "", *attempt.tool_calls])
     cells = (
         attempt.turn,
         attempt.phase,

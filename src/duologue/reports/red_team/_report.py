@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from duologue.agents.red_team import AttackLog, Attempt, attack_log
 from duologue.conversation.result import ScenarioResult, result_of
@@ -20,7 +20,7 @@ from duologue.journal.view import RunView
 from duologue.messages import Message
 from duologue.vocabulary import RunStatus, Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Status = Literal["held", "broke", "undecided", "errored"]
 """The outcome for the agent. ``errored`` says nothing about it: the run reached no verdict."""
@@ -138,6 +138,17 @@ class RedTeamReport(_Part):
     analyzed_by: str = "rule"
     analysis_problem: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, data: object) -> object:
+        """Version 1 called the tool calls of an attempt ``deeds``."""
+        report = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+        attempts = report.get("attempts")
+        if report.get("schema_version") != 1 or not isinstance(attempts, list):
+            return cast("object", data)
+        renamed = [_renamed(item) for item in cast("list[object]", attempts)]
+        return {**report, "attempts": renamed, "schema_version": SCHEMA_VERSION}
+
     def with_analysis(self, analysis: Analysis) -> RedTeamReport:
         """The report with another analysis."""
         found = analysis.model_dump(exclude={"by", "problem"})
@@ -170,6 +181,12 @@ class ReportSource:
     """The conversation; None for that of the result."""
     failing_hint: int | None = None
     """Place of the failing reply in the messages, from 0, if the caller knows it."""
+
+
+def _renamed(attempt: object) -> object:
+    if not isinstance(attempt, dict):
+        return attempt
+    return {("tool_calls" if key == "deeds" else key): value for key, value in cast("dict[str, Any]", attempt).items()}
 
 
 def build_report(source: ReportSource) -> RedTeamReport:
