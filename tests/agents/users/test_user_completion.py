@@ -9,7 +9,7 @@ from duologue import AgentInput, Persona, ScenarioState, UserDone, UserSimulator
 from duologue.agents.users.persona import as_persona
 from duologue.agents.users.prompt import Brief
 from duologue.agents.users.simulator import notes, transcript
-from duologue.agents.users.utterances import utterances
+from duologue.agents.users.utterances import spoken_turns
 from duologue.errors import ModelUnavailableError, SimulatorError
 from duologue.models.base import Completion
 from duologue.testing import ScriptedAgent
@@ -70,7 +70,7 @@ async def test_what_comes_before_the_newest_line_stays_the_same():
 
 
 def test_long_conversations_lose_their_oldest_part_and_keep_the_notes():
-    heard = utterances(said(*(f"line {number} " + "x" * 300 for number in range(100))))
+    heard = spoken_turns(said(*(f"line {number} " + "x" * 300 for number in range(100))))
     prompt = transcript(Brief(situation="Keep me.", persona=as_persona(None)), heard)
     assert len(prompt) < 12_000
     assert "[Customer: Keep me.]" in prompt

@@ -23,7 +23,7 @@ from duologue.agents.users.agenda_parser import (
     check_patterns,
     plain,
 )
-from duologue.agents.users.utterances import SUCCESS_PATTERNS, TRANSFER_PATTERNS, Speaker, Utterance, utterances
+from duologue.agents.users.utterances import SUCCESS_PATTERNS, TRANSFER_PATTERNS, Speaker, SpokenTurn, spoken_turns
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError
 from duologue.messages import Message
@@ -153,7 +153,7 @@ class AgendaUser(AgentAdapter):
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """The user's next words, or the last ones."""
-        spoken = utterances(input.messages)
+        spoken = spoken_turns(input.messages)
         memory = _remember(spoken, self._parser)
         lines = sum(message["role"] == "user" for message in input.messages)
         chance = input.scope.context.random("user", "agenda", input.scope.participant or 0, lines)
@@ -266,7 +266,7 @@ class _Memory:
         return [slot for slot in slots if slot.name not in self.given]
 
 
-def _remember(spoken: Sequence[Utterance], parser: AgentTurnParser) -> _Memory:
+def _remember(spoken: Sequence[SpokenTurn], parser: AgentTurnParser) -> _Memory:
     memory = _Memory()
     for utterance in spoken:
         if utterance.speaker is Speaker.USER:

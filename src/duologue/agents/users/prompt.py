@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from duologue.agents.users.persona import Persona
-from duologue.agents.users.utterances import LeavingReason, Speaker, Utterance, last_of
+from duologue.agents.users.utterances import LeavingReason, Speaker, SpokenTurn, last_of
 from duologue.config.json_text import NoJsonError, leading_json, unfenced
 from duologue.messages import JsonValue, Message, assistant_message, system_message, user_message
 from duologue.models.structured import UnreadableError
@@ -113,7 +113,7 @@ def system_prompt(brief: Brief, part: str | None = None) -> str:
     return "\n\n".join(section for section in sections if section)
 
 
-def with_roles_flipped(system: str, spoken: Sequence[Utterance]) -> list[Message]:
+def with_roles_flipped(system: str, spoken: Sequence[SpokenTurn]) -> list[Message]:
     """The conversation from the user's side: the agent's words are the input, the user's own are the model's answers.
 
     Roles alternate, and input comes first and last, as some providers require.
@@ -155,7 +155,7 @@ def read_answer(text: str) -> UserAnswer:
     return _from_object(cast("dict[str, JsonValue]", value))
 
 
-def problem_with(answer: UserAnswer, spoken: Sequence[Utterance]) -> str | None:
+def problem_with(answer: UserAnswer, spoken: Sequence[SpokenTurn]) -> str | None:
     """Why a user would not say that; None if it is plausible."""
     if not answer.message:
         return None if answer.reason else "it is empty"

@@ -24,12 +24,12 @@ from duologue.agents.users.prompt import (
 from duologue.agents.users.utterances import (
     MORE_PATTERNS,
     Speaker,
-    Utterance,
+    SpokenTurn,
     any_match,
     last_of,
     reason_for_leaving,
     sentences,
-    utterances,
+    spoken_turns,
 )
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
@@ -175,7 +175,7 @@ class UserSimulatorAgent(AgentAdapter):
         brief = Brief(
             situation=input.scenario_state.description, persona=self._persona, goal=self._goal, style=self._style
         )
-        spoken = utterances(input.messages)
+        spoken = spoken_turns(input.messages)
         try:
             answer = await self._next(brief, spoken, input.scope)
         except ModelError as error:
@@ -184,7 +184,7 @@ class UserSimulatorAgent(AgentAdapter):
             return UserDone(reason=answer.reason, message=answer.message or None)
         return answer.message
 
-    async def _next(self, brief: Brief, spoken: Sequence[Utterance], scope: RunScope) -> UserAnswer:
+    async def _next(self, brief: Brief, spoken: Sequence[SpokenTurn], scope: RunScope) -> UserAnswer:
         model = self._choice.model
         if can_complete(model) and self._system_prompt is None:
             return await _continue_call(model, brief, spoken, scope, temperature=self._temperature)
@@ -228,7 +228,7 @@ def _refuse_voice(**given: object) -> None:
 
 
 async def _continue_call(
-    model: CompletionModel, brief: Brief, spoken: Sequence[Utterance], scope: RunScope, *, temperature: float | None
+    model: CompletionModel, brief: Brief, spoken: Sequence[SpokenTurn], scope: RunScope, *, temperature: float | None
 ) -> UserAnswer:
     """The customer's next line. A ``temperature`` of None is the one that was measured to work best.
 
@@ -270,7 +270,7 @@ async def _continue_call(
     )
 
 
-def transcript(brief: Brief, spoken: Sequence[Utterance]) -> str:
+def transcript(brief: Brief, spoken: Sequence[SpokenTurn]) -> str:
     """The prompt: the examples, the brief, the newest part of the conversation, and the start of the next line."""
     lines = [f"{_LABELS[item.speaker]}: {_one_line(item.text)}" for item in spoken]
     if not spoken or spoken[0].speaker is Speaker.USER:

@@ -58,16 +58,16 @@ _SPEAKERS = {"user": Speaker.USER, "assistant": Speaker.AGENT}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Utterance:
+class SpokenTurn:
     """What one side said before the other side spoke again."""
 
     speaker: Speaker
     text: str
 
 
-def utterances(messages: Iterable[Message]) -> list[Utterance]:
+def spoken_turns(messages: Iterable[Message]) -> list[SpokenTurn]:
     """What was said, in order. Consecutive messages of one side are one utterance, so the sides alternate."""
-    spoken: list[Utterance] = []
+    spoken: list[SpokenTurn] = []
     for message in messages:
         speaker = _SPEAKERS.get(message["role"])
         text = spoken_text(message)
@@ -75,11 +75,11 @@ def utterances(messages: Iterable[Message]) -> list[Utterance]:
             continue
         if spoken and spoken[-1].speaker is speaker:
             text = f"{spoken.pop().text}\n{text}"
-        spoken.append(Utterance(speaker=speaker, text=text))
+        spoken.append(SpokenTurn(speaker=speaker, text=text))
     return spoken
 
 
-def last_of(spoken: Iterable[Utterance], speaker: Speaker) -> str:
+def last_of(spoken: Iterable[SpokenTurn], speaker: Speaker) -> str:
     """The newest words of that side; '' if it has said nothing."""
     return next((item.text for item in reversed(list(spoken)) if item.speaker is speaker), "")
 
