@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from duologue.journal.events import cut_mark
 from duologue.messages import text_of
-from duologue.suites.results.run import MessageResult
+from duologue.reports.escaping import one_line
+from duologue.suites.results.failures import reason_of
+from duologue.suites.results.run import MessageResult, RunResult
 
 OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
 """The words of :attr:`RunResult.outcome`, in the order in which reports show them."""
@@ -24,6 +26,13 @@ STYLES = {
     NOT_RUN: "dim",
 }
 """How a terminal shows each of them."""
+
+
+STOPPING = "Stopping: runs that are under way finish. Ctrl-C again cancels them."
+"""Shown when somebody asks an execution to stop."""
+
+_REASON = 160
+"""Characters of a reason on a line of progress."""
 
 
 def text_of_message(item: MessageResult) -> str:
@@ -56,3 +65,10 @@ def share(rate: float | None) -> str:
 def plural(count: int, word: str) -> str:
     """``1 run``, ``3 runs``."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def run_line(result: RunResult) -> str:
+    """``✗ booking · gpt-5  4.1 s  why it did not pass``."""
+    reason = one_line(reason_of(result), _REASON)
+    line = f"{MARKS[result.outcome]} {one_line(result.case.title)}  {duration(result.seconds)}"
+    return f"{line}  {reason}" if reason else line

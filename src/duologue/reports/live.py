@@ -18,9 +18,8 @@ from rich.text import Text
 from duologue.context import Clock, SystemClock
 from duologue.journal.events import MessageAdded
 from duologue.messages import text_of, tool_calls_of
-from duologue.reports.display import MARKS, OUTCOMES, STYLES, duration, money
+from duologue.reports.display import MARKS, OUTCOMES, STOPPING, STYLES, duration, money, run_line
 from duologue.reports.escaping import one_line
-from duologue.reports.progress import STOPPING, run_line
 from duologue.suites.execution.observers import Observer
 
 if TYPE_CHECKING:

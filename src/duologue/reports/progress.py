@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from duologue.reports.display import MARKS, duration, plural
+from duologue.reports.display import MARKS, STOPPING, plural, run_line
 from duologue.reports.escaping import one_line
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
-from duologue.suites.results.failures import reason_of
 from duologue.suites.results.run import RunResult
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 _EVERY = 200
 """Runs of a plan up to which each gets a line; of a larger plan only those that did not pass, and milestones."""
 _MILESTONES = 20
-_REASON = 160
-STOPPING = "Stopping: runs that are under way finish. Ctrl-C again cancels them."
 
 
 def progress(*, live: bool = False, plain: bool = False, out: TextIO | None = None) -> Observer:
@@ -118,10 +115,3 @@ class Bar(Observer):
     def close(self) -> None:
         """Give the terminal back; harmless when it was done before."""
         self._bar.stop()
-
-
-def run_line(result: RunResult) -> str:
-    """``✗ booking · gpt-5  4.1 s  why it did not pass``."""
-    reason = one_line(reason_of(result), _REASON)
-    line = f"{MARKS[result.outcome]} {one_line(result.case.title)}  {duration(result.seconds)}"
-    return f"{line}  {reason}" if reason else line

@@ -11,7 +11,6 @@ from opentelemetry.trace import StatusCode, format_span_id
 
 from duologue.tracing.attributes import SCOPE
 from duologue.tracing.collector import SpanCollector, SpanRecord, cut, plain_attributes
-from duologue.tracing.setup import SpanFilter
 
 logger = logging.getLogger("duologue.tracing")
 
@@ -21,7 +20,7 @@ _SECOND = 1_000_000_000
 class Filtered(SpanProcessor):
     """Hands finished spans on to another processor if a filter wants them."""
 
-    def __init__(self, inner: SpanProcessor, wanted: SpanFilter) -> None:
+    def __init__(self, inner: SpanProcessor, wanted: Callable[[ReadableSpan], bool]) -> None:
         self._inner, self._wanted = inner, wanted
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
