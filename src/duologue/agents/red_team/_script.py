@@ -20,35 +20,6 @@ from duologue.conversation.state import ScenarioState
 from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole, CheckStatus, Scope, Termination, Verdict
 
-
-class Attacker(Protocol):
-    """What is asked of the attacker of a run; :class:`RedTeamAgent` is one."""
-
-    @property
-    def target(self) -> str:
-        """The objective of the attack."""
-        ...
-
-    @property
-    def limits(self) -> AttackLimits:
-        """Turns, scores and chances."""
-        ...
-
-    @property
-    def log(self) -> AttackLog:
-        """The attack so far."""
-        ...
-
-    @property
-    def attack_succeeded(self) -> bool:
-        """Whether the objective was reached."""
-        ...
-
-    async def assess(self, state: ScenarioState, scope: RunScope | None = None) -> None:
-        """Read and score the replies that have not been scored yet."""
-        ...
-
-
 ScriptSteps = Sequence[ScriptStep] | None
 
 
