@@ -29,7 +29,8 @@
     ├── CassetteError                 a cassette that cannot be written or read
     │   └── CassetteMissError         a strict replay was asked something that is not on the tape
     ├── JournalError                  a journal that cannot be written or read
-    │   └── ResumeError               a resumed run does something else than it did before
+    │   ├── ResumeError               a resumed run diverged from its recording
+    │   └── JournalVersionError       written by a version of Duologue that this one cannot read
     └── ResultsError                  results or a report that cannot be written
 
 ``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
@@ -147,6 +148,7 @@ class RunError(DuologueError, RuntimeError):
     Attributes:
         who: the participant that failed, by name, or None.
         run_id, scenario, turn: where it happened; filled in by the engine.
+        timed_out: whether a time limit of the run was reached.
         result: the run as far as it came (status ``error``), once the engine has closed it.
     """
 
@@ -157,6 +159,7 @@ class RunError(DuologueError, RuntimeError):
         self.scenario: str | None = None
         self.turn: int | None = None
         self.result: ScenarioResult | None = None
+        self.timed_out = False
 
     def __str__(self) -> str:
         place = [
@@ -255,7 +258,11 @@ class JournalError(DuologueError):
 
 
 class ResumeError(JournalError):
-    """A resumed run does something else than it did before, so its journal cannot be continued."""
+    """The resumed run diverged from its recording, so its journal cannot be continued."""
+
+
+class JournalVersionError(JournalError):
+    """The journal was written by a version of Duologue that this one cannot read."""
 
 
 class ResultsError(DuologueError):

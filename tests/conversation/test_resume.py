@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.server
 import json
 import os
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 import duologue
 from duologue import AgentAdapter, AgentInput, RunStatus
-from duologue.errors import ConfigurationError, ResumeError
+from duologue.errors import AgentReturnError, ConfigurationError, JournalVersionError, ResumeError
 from duologue.journal import read_journal
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context, run_virtual
 
@@ -398,3 +399,82 @@ async def test_time_that_was_used_counts_towards_the_limit():
 async def test_resume_needs_a_file(tmp_path):
     with pytest.raises(ConfigurationError, match=r"resume=True needs the journal file.*found record"):
         await run_of(Stateful(), tmp_path)
+
+
+async def test_a_journal_of_a_newer_version_is_an_error_and_stays(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"seq":0,"at":1.0,"events":[{"type":"run_started","schema_version":99}]}\n')
+    with pytest.raises(JournalVersionError, match=r"run\.jsonl: .*version 99"):
+        await run_of(Stateful(), path)
+    assert path.exists()
+
+
+async def test_the_time_between_two_processes_counts_for_nothing(tmp_path):
+    path = tmp_path / "run.jsonl"
+    await run_of(Restoring(), path, seed=1)
+    cut_after_messages(path, 2)
+    await run_of(Restoring(), path, seed=1)
+    lines = path.read_text().splitlines()
+    resumed = next(number for number, line in enumerate(lines) if "run_resumed" in line)
+    later = [json.loads(line) for line in lines[resumed:-3]]
+    for line in later:
+        line["at"] += 36_000
+    path.write_text("\n".join([*lines[:resumed], *map(json.dumps, later)]) + "\n")
+    result = await run_of(Restoring(), path, seed=1)
+    assert result.success
+    assert result.total_time < 3600
+
+
+async def test_an_interrupted_answer_of_a_repeating_agent_is_not_asked_for_again(tmp_path):
+    path = tmp_path / "run.jsonl"
+    streamed = []
+
+    class Streams(AgentAdapter):
+        repeats = True
+
+        async def call(self, input: AgentInput) -> str:
+            return "done"
+
+        def stream(self, input):
+            async def pieces():
+                streamed.append(input.thread_id)
+                yield "one "
+                await asyncio.sleep(60)
+
+            return pieces() if len(streamed) < 2 and len(input.messages) == 1 else None
+
+    async def play():
+        agents = [Streams(), ScriptedUserAgent([])]
+        script = [duologue.user("?"), duologue.interrupt("Stop!"), duologue.agent(), duologue.succeed()]
+        return await duologue.arun("s", "d", agents, script=script, record=path, resume=True, verbose=False, seed=1)
+
+    first = await play()
+    assert [message["content"] for message in first.messages] == ["?", "one ", "Stop!", "done"]
+    cut_after_messages(path, 3)
+    assert (await play()).messages == first.messages
+    assert len(streamed) == 1
+
+
+async def test_a_recorded_failure_comes_back_as_what_it_was(tmp_path):
+    path = tmp_path / "run.jsonl"
+
+    class Wrong(AgentAdapter):
+        resumable = True
+
+        async def call(self, input: AgentInput) -> str:
+            return 7  # type: ignore[return-value]
+
+    async def forgives(state):
+        await state.executor.user("?")
+        with contextlib.suppress(AgentReturnError):
+            await state.executor.agent()
+        await state.executor.user("Well?")
+
+    async def play():
+        agents = [Wrong(), ScriptedUserAgent([])]
+        script = [forgives, duologue.succeed()]
+        return await duologue.arun("s", "d", agents, script=script, record=path, resume=True, verbose=False, seed=1)
+
+    assert (await play()).success
+    cut_after_messages(path, 2)
+    assert (await play()).success

@@ -55,9 +55,8 @@ class AttributedMessage:
 AgentReturnTypes = str | Message | list[Message] | list[Message | AttributedMessage] | ScenarioResult | UserDone
 """What :meth:`AgentAdapter.call` may return."""
 
-Piece = str | Message | AttributedMessage | ScenarioResult | UserDone
-"""A part of an answer that arrives bit by bit: new text, or a whole message, or what ends the run or the user's
-part."""
+Piece = AgentReturnTypes | AttributedMessage
+"""A part of an answer that arrives bit by bit: new text, whole messages, or what ends the run or the user's part."""
 
 
 @dataclass(kw_only=True)
@@ -183,12 +182,7 @@ class CallSession(AgentSession):
             async for piece in pieces:
                 yield piece
             return
-        value = await self.adapter.call(self._input)
-        if isinstance(value, (str, dict, ScenarioResult, UserDone)):
-            yield value
-        else:
-            for message in value:
-                yield message
+        yield await self.adapter.call(self._input)
 
 
 class AgentAdapter(ABC):

@@ -96,7 +96,7 @@ class Utterance:
             self.ended_by = piece
         else:
             self.finish_text()
-            self.said.append(_said(piece, self.who))
+            self.said.extend(cast("list[Said]", normalise(piece, self.role, self.who)))
         if self.heard is not None:
             self.heard()
 
@@ -138,8 +138,8 @@ async def answer_of(
         if utterance is None:  # the usual case, without the detour over an iterator
             return normalise(await watchdog.bound(_called(adapter, input), seconds), adapter.role, adapter.name)
         return await watchdog.bound(_streamed(session, input, utterance), seconds)
-    except CallTimeout as error:
-        raise _timed_out(adapter, seconds) from error.__cause__
+    except CallTimeout:
+        raise _timed_out(adapter, seconds) from None
     except (BudgetExceededError, JournalError):
         raise
     except ConfigurationError as error:
@@ -190,8 +190,13 @@ async def _called(adapter: AgentAdapter, input: AgentInput) -> object:
 def _timed_out(adapter: AgentAdapter, seconds: float) -> RunError:
     text = f"{adapter.name} did not answer within {seconds:g} s"
     if adapter.role is AgentRole.AGENT:
-        return AgentTimeoutError(f"{text}; raise agent_timeout if it is meant to take that long", who=adapter.name)
-    return FAILURES[adapter.role](text, who=adapter.name)
+        error: RunError = AgentTimeoutError(
+            f"{text}; raise agent_timeout if it is meant to take that long", who=adapter.name
+        )
+    else:
+        error = FAILURES[adapter.role](text, who=adapter.name)
+    error.timed_out = True
+    return error
 
 
 # --- one form for all answers ----------------------------------------------------------------------------------------
@@ -235,7 +240,7 @@ def _said(value: object, who: str) -> Said:
 
 def _message(value: object, who: str) -> Message:
     if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude_defaults=False)
+        value = value.model_dump(mode="json", exclude_none=True)
     if not isinstance(value, dict):
         raise _wrong(value, who, "a list may hold chat messages only" if isinstance(value, (str, list)) else "")
     message = cast("dict[str, object]", value)

@@ -37,10 +37,10 @@ from duologue.conversation.calls import (
 from duologue.conversation.checking import Check, CheckInput, CheckOutcome, evaluate
 from duologue.conversation.observers import RunWatch
 from duologue.conversation.result import ScenarioResult, decisions_from
-from duologue.conversation.resume import repeated_content, result_of_decision
+from duologue.conversation.resume import recorded_error, repeated_content, result_of_decision
 from duologue.conversation.setup import RunSetup, cassette_for
 from duologue.conversation.state import ScenarioState
-from duologue.errors import AgentTimeoutError, CheckError, ConfigurationError, JournalError, ResumeError, RunError
+from duologue.errors import CheckError, ConfigurationError, JournalError, ResumeError, RunError
 from duologue.journal.events import (
     AgentCalled,
     CheckEvaluated,
@@ -139,10 +139,13 @@ class Conversation:
             if type(agent).open is AgentAdapter.open:
                 continue
             seconds = timeout_of(agent, self.setup.config)
+            deadline = asyncio.timeout(seconds)
             try:
-                async with asyncio.timeout(seconds):
+                async with deadline:
                     session = await agent.open(self._scopes[index])
             except TimeoutError as error:
+                if not deadline.expired():
+                    raise failure(agent, error) from error
                 text = f"{agent.name} could not be opened within {seconds:g} s"
                 raise FAILURES[agent.role](text, who=agent.name) from error
             except RunError:
@@ -233,7 +236,7 @@ class Conversation:
     async def complete(self, call: Call) -> Answer:
         """Make the call, and put what it comes to into the conversation: its messages, or its decision."""
         journal, agent = self.journal, self.agents[call.index]
-        if journal.recorded is not None and not agent.repeats:
+        if journal.recorded is not None and (not agent.repeats or journal.recorded.broke_off(call.id)):
             outcome = await journal.recorded_outcome(call.id)
             if outcome is not None:
                 return self._recorded_answer(call, outcome)
@@ -293,7 +296,7 @@ class Conversation:
     def _outcome(self, call: Call, answer: Answer) -> list[Event]:
         """What an answer adds to the conversation."""
         if isinstance(answer, list):
-            return self._added(call, answer)
+            return self._added(call, answer, cut="interrupted" if call.interrupted else None)
         if isinstance(answer, ScenarioResult):
             return [self._decided(call, answer)]
         words = [Said(message) for message in messages_of(answer.message, self.agents[call.index].name)]
@@ -372,10 +375,7 @@ class Conversation:
                 f"recorded, and now is one of {call.index} ({self.agents[call.index].name})"
             )
         if called.error is not None:
-            error = FAILURES[self.agents[call.index].role]
-            if called.error.type == AgentTimeoutError.__name__:
-                error = AgentTimeoutError
-            raise error(called.error.message, who=called.error.who)
+            raise recorded_error(called.error, FAILURES[self.agents[call.index].role])
         done: UserDone | None = None
         said: list[Said] = []
         for entry in outcome[1:]:
@@ -476,7 +476,7 @@ def _evaluated(check: Check, outcome: CheckOutcome, turn: int, call: str) -> Che
 def _cut_reason(error: BaseException, interrupted: bool) -> CutReason:
     if interrupted:
         return "interrupted"
-    if isinstance(error, AgentTimeoutError) or isinstance(error.__cause__, TimeoutError):
+    if isinstance(error, RunError) and error.timed_out:
         return "timeout"
     return "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
 

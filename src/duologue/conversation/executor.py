@@ -34,7 +34,7 @@ from duologue.conversation.setup import (
 from duologue.conversation.setup import context_for as _context_for
 from duologue.conversation.state import ScenarioState
 from duologue.conversation.turns import Callback, DeltaListener, TurnDriver
-from duologue.errors import MissingRoleError, ScriptError
+from duologue.errors import ConfigurationError, MissingRoleError, ScriptError
 from duologue.journal.events import CheckEvaluated, MessageAdded, StepStarted
 from duologue.journal.journal import Journal, JournalSink, Listener
 from duologue.messages import Message
@@ -376,9 +376,13 @@ async def _step(step: ScriptStep, state: ScenarioState) -> ScenarioResult | None
 
 
 def _line(content: str | Message | None, role: str) -> Message | None:
-    if isinstance(content, str):
-        return {"role": role, "content": content}
-    return None if content is None else messages_of(content, "the script")[0]
+    if content is None:
+        return None
+    line: object = {"role": role, "content": content} if isinstance(content, str) else content
+    messages = messages_of(line, "the script")
+    if len(messages) != 1:
+        raise ConfigurationError(f"a step of the script says {content!r}; expected text or one chat message")
+    return messages[0]
 
 
 async def _ask_person(_: ScenarioState) -> str:

@@ -8,19 +8,30 @@ before is kept beside it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from duologue import errors
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.setup import RunSetup
-from duologue.errors import ConfigurationError, JournalError
+from duologue.errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    DuologueError,
+    JournalError,
+    JournalVersionError,
+    RunError,
+)
 from duologue.journal.events import (
     AgentCalled,
+    ErrorInfo,
     Event,
     JudgeDecided,
     MessageAdded,
+    Noted,
     RunFinished,
     RunStarted,
     Transition,
@@ -29,6 +40,8 @@ from duologue.journal.events import (
 from duologue.journal.jsonl import JournalFile, read_journal
 from duologue.journal.recorded import RecordedRun
 from duologue.vocabulary import AgentRole, Decision, RunStatus, Verdict
+
+logger = logging.getLogger("duologue.journal")
 
 _CANCELLATIONS = {"CancelledError", "KeyboardInterrupt", "GeneratorExit"}
 """How a call fails that somebody has cancelled."""
@@ -71,15 +84,20 @@ def resume(setup: RunSetup, path: Path | None) -> Resumption:
         return Resumption()
     try:
         file = read_journal(path)
-    except JournalError:
+    except JournalVersionError:
+        raise
+    except JournalError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         _move_aside(path, "unreadable")
+        logger.warning("%s; it is kept beside the new journal, and the run starts over", error)
         return Resumption()
     started = file.transitions[0][0].event
     assert isinstance(started, RunStarted)
     kept = _without_cancellation(file.transitions)
     if kept and kept[-1][-1].event.type == "run_finished":
         return _continued(file, started, kept, complete=True)
-    if _stuck(setup.agents):
+    if not all(map(resumable, setup.agents)):
         _move_aside(path, f"attempt-{started.attempt}")
         return Resumption(run_id=started.run_id, seed=started.seed, attempt=started.attempt + 1)
     return _continued(file, started, kept)
@@ -88,7 +106,13 @@ def resume(setup: RunSetup, path: Path | None) -> Resumption:
 def _without_cancellation(transitions: Sequence[Transition]) -> Sequence[Transition]:
     """What was recorded before somebody cancelled the run: that is where it continues."""
     last = len(transitions)
-    while last and _cancels(transitions[last - 1][0].event):
+    cancelled: set[str | None] = set()
+    while last:
+        event = transitions[last - 1][0].event
+        if _cancels(event):
+            cancelled.add(getattr(event, "call", None))
+        elif not (isinstance(event, Noted) and event.call and event.call in cancelled):
+            break
         last -= 1
     return transitions[:last]
 
@@ -121,11 +145,9 @@ def _continued(
 
 def resumable(agent: AgentAdapter) -> bool:
     """Whether an interrupted run can continue with this participant."""
-    return agent.role is not AgentRole.AGENT if agent.resumable is None else agent.resumable
-
-
-def _stuck(agents: Sequence[AgentAdapter]) -> bool:
-    return not all(resumable(agent) or agent.repeats for agent in agents)
+    if agent.resumable is not None:
+        return agent.resumable
+    return agent.repeats or agent.role is not AgentRole.AGENT
 
 
 def _move_aside(path: Path, why: str) -> None:
@@ -151,6 +173,16 @@ def result_of_decision(event: JudgeDecided) -> ScenarioResult:
         termination=event.termination,
         details=event.details,
     )
+
+
+def recorded_error(info: ErrorInfo, role: type[RunError]) -> DuologueError:
+    """The failure that was recorded, in its own class where that is one of ours, else as an error of the role."""
+    found: object = getattr(errors, info.type, None)
+    if isinstance(found, type) and issubclass(found, RunError):
+        return found(info.message, who=info.who)
+    if found in {BudgetExceededError, ConfigurationError}:
+        return ConfigurationError(info.message) if found is ConfigurationError else BudgetExceededError(info.message)
+    return role(info.message, who=info.who)
 
 
 def repeated_content(event: Event) -> object:

@@ -94,13 +94,14 @@ class Journal:
         self._lock = threading.Lock()
         self._flushing: asyncio.Lock | None = None
         self._failure: JournalError | None = None
+        self._silent = False
 
     def append(self, *events: Event) -> Entry:
         """Record what happened at once; returns the entry of the last event.
 
         Raises:
             JournalError: the run has finished.
-            ResumeError: a resumed run does something else than it did before.
+            ResumeError: the resumed run diverged from its recording.
         """
         if self.recorded is not None:
             if self._repeated(self.recorded, events):
@@ -115,11 +116,12 @@ class Journal:
             for event in events:
                 entries.append(Entry(run_id, len(entries), at, event))
                 apply(event, at)
-            if self._sinks:
-                self._pending.append(tuple(entries[first:]))
+            transition = tuple(entries[first:])
+            if self._sinks and not self._silent:
+                self._pending.append(transition)
         if self._listeners:
-            self._tell(tuple(entries[first:]))
-        return entries[-1]
+            self._tell(transition)
+        return transition[-1]
 
     def restore(self, transitions: Iterable[Transition]) -> None:
         """Take in what was recorded of a run that had come to its end."""
@@ -129,8 +131,7 @@ class Journal:
     def stop_repeating(self) -> None:
         """The run ends. If that is before all was repeated that was recorded, the record stays as it is."""
         if self.recorded is not None:
-            if not self.recorded.repeated:
-                self._sinks = ()
+            self._silent = not self.recorded.repeated
             self.recorded = None
 
     @property
@@ -173,7 +174,7 @@ class Journal:
         """What the call came to in the recorded run that is being repeated; None if it has to be made.
 
         Raises:
-            ResumeError: the resumed run does something else than it did before.
+            ResumeError: the resumed run diverged from its recording.
         """
         recorded = self.recorded
         if recorded is None:
@@ -208,6 +209,9 @@ class Journal:
             except JournalError as error:
                 self._failure = error
                 raise
+            except BaseException as error:
+                self._failure = JournalError(f"a sink of the journal broke: {type(error).__name__}: {error}")
+                raise self._failure from error
 
     def _repeated(self, recorded: RecordedRun, events: Sequence[Event]) -> bool:
         """Whether these events are what was recorded; False once all that was recorded is repeated."""

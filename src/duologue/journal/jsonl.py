@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from duologue.errors import JournalError
+from duologue.errors import JournalError, JournalVersionError
 from duologue.journal.events import Entry, Event, RunStarted, Transition
 from duologue.journal.upgrade import Upgrade
 from duologue.journal.view import RunView
@@ -40,13 +40,13 @@ class JsonlSink:
 
     async def write(self, transitions: Sequence[Transition]) -> None:
         """One unbuffered write for all of them: it takes less time than handing it to another thread."""
-        data = b"".join(map(encode_transition, transitions))
         try:
+            data = b"".join(map(encode_transition, transitions))
             if self._file is None:
                 self._file = self._open()
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, "only a part of the transition could be written")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise JournalError(f"cannot write the journal {self.path}: {error}") from error
 
     def _open(self) -> FileIO:
@@ -137,11 +137,13 @@ def _transitions(path: Path, lines: list[bytes]) -> Iterator[Transition]:
         seq, at = raw.pop("seq", None), raw.pop("at", 0.0)
         events = raw.get("events", [raw])
         if upgrade is None:
-            upgrade = Upgrade(_version(path, events))
+            upgrade = _upgrade(path, _version(path, events))
         if seq != seen:
             raise JournalError(f"{path}, line {number}: found event number {seq!r}, expected {seen}")
         try:
             made = [_EVENT.validate_python(upgrade(item)) for item in events]
+        except (AttributeError, TypeError) as error:
+            raise JournalError(f"{path}, line {number}: not an event of its version ({error})") from error
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
@@ -150,6 +152,13 @@ def _transitions(path: Path, lines: list[bytes]) -> Iterator[Transition]:
             run_id = made[0].run_id
         yield tuple(Entry(run_id, seen + place, at, event) for place, event in enumerate(made))
         seen += len(made)
+
+
+def _upgrade(path: Path, version: int) -> Upgrade:
+    try:
+        return Upgrade(version)
+    except JournalVersionError as error:
+        raise JournalVersionError(f"{path}: {error}") from None
 
 
 def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:

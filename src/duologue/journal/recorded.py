@@ -59,8 +59,14 @@ class RecordedRun:
 
     @property
     def seconds(self) -> float:
-        """How long the run had taken when its last transition was recorded."""
-        return self.transitions[-1][0].at - self.transitions[0][0].at
+        """How long the run had taken when its last transition was recorded, without the time between its processes."""
+        total, began = 0.0, self.transitions[0][0].at
+        last = began
+        for transition in self.transitions:
+            if isinstance(transition[0].event, RunResumed):
+                total, began = total + last - began, transition[0].at
+            last = transition[0].at
+        return total + last - began
 
     @property
     def repeated(self) -> bool:
@@ -70,6 +76,12 @@ class RecordedRun:
     def has(self, call: str) -> bool:
         """Whether the outcome of this call was recorded."""
         return call in self._outcomes
+
+    def broke_off(self, call: str) -> bool:
+        """Whether this call was recorded without its end: it failed, or the script ended it."""
+        place = self._outcomes.get(call)
+        event = None if place is None else self.transitions[place][0].event
+        return isinstance(event, AgentCalled) and (event.failed or event.interrupted)
 
     def begin(self, call: str) -> None:
         """The call is being made: what it recorded may be repeated before its own turn comes."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from duologue.errors import JournalError
+from duologue.errors import JournalVersionError
 from duologue.journal.events import SCHEMA_VERSION
 from duologue.journal.notes import make_note
 
@@ -68,7 +68,7 @@ class Upgrade:
     """Upgrades the events of one journal, in their order.
 
     Raises:
-        JournalError: the journal is newer than this Duologue, or older than any it can read.
+        JournalVersionError: the journal is newer than this Duologue, or older than any it can read.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Upgrade:
     ) -> None:
         steps = STEPS if steps is None else steps
         if version > to:
-            raise JournalError(
+            raise JournalVersionError(
                 f"this journal has schema version {version}; this Duologue reads up to {to}. Upgrade Duologue to read "
                 "it."
             )
         if any(step not in steps for step in range(version, to)):
-            raise JournalError(f"this journal has schema version {version}, which is too old to be read")
+            raise JournalVersionError(f"this journal has schema version {version}, which is too old to be read")
         self._steps = [steps[step]() for step in range(version, to)]
         self._to = to
 

@@ -165,10 +165,10 @@ class RunView:
     def _count(self, event: ModelCalled) -> None:
         self.model_calls += 1
         self.usage += event.usage
-        if event.cost is None:
-            self.unpriced_calls += 1
-        else:
+        if event.cost is not None:
             self.cost += event.cost
+        elif event.error is None:
+            self.unpriced_calls += 1
 
 
 def fold(events: Iterable[Event]) -> RunView:

@@ -204,11 +204,16 @@ async def _answer(question: _Question[T], scope: RunScope) -> T:
 
 async def _live(question: _Question[T], scope: RunScope) -> T:
     patience: float | None = getattr(question.model, "timeout", None) or scope.model_timeout
+    deadline = asyncio.timeout(patience)
     try:
-        async with asyncio.timeout(patience) as deadline:
+        async with deadline:
             with call_deadline(deadline):
                 return await question.live()
     except TimeoutError as error:
+        if not deadline.expired():
+            raise ModelTimeoutError(
+                f"{question.model.name}: {error or 'timed out'}", model=question.model.name
+            ) from error
         name = question.model.name
         raise ModelTimeoutError(
             f"{name} did not answer within {patience:g} s; raise model_timeout if it is slow", model=name

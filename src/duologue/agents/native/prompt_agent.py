@@ -58,6 +58,8 @@ class PromptAgent(AgentAdapter):
         self._name = name or blueprint.definition.name
         self._workflow: WorkflowRun | None = None
         self._window: Window | None = None
+        self._scope = RunScope()
+        """Of the call in progress: what is asked on its behalf is put down to it."""
         self._noted_prompt: str | None = None
 
     @property
@@ -112,11 +114,12 @@ class PromptAgent(AgentAdapter):
 
     async def _exchange(self, state: str, instruction: Instruction, input: AgentInput) -> Exchange:
         blueprint, scope = self._blueprint, input.scope
+        self._scope = scope
         if blueprint.context and self._window is None:
             self._window = Window(
                 policy=blueprint.context,
                 ratio=tokens_per_word(blueprint.definition.model_names),
-                summarise=lambda earlier, messages: self._summary(earlier, messages, scope),
+                summarise=lambda earlier, messages: self._summary(earlier, messages, self._scope),
                 embedder=blueprint.embedder,
             )
         return Exchange(

@@ -15,7 +15,7 @@ from duologue.context import Clock, Context, RandomIds
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.run import StreamChunk, chunks_of
-from duologue.errors import ConfigurationError, DuologueError, JournalError
+from duologue.errors import ConfigurationError, DuologueError, JournalError, ResumeError
 from duologue.journal.events import Entry, ErrorInfo
 from duologue.journal.jsonl import read_journal
 from duologue.models.budget import Ledger
@@ -154,7 +154,7 @@ class CaseRunner:
         """Run one case. Whatever goes wrong is part of the result; only cancellation is raised."""
         if self._continues(case):
             result, failure = await self._attempt(case, resume=True)
-            if not isinstance(failure, JournalError):
+            if not isinstance(failure, ResumeError):
                 return result
             self._set_aside(case)  # what was recorded cannot be repeated: the run starts again
         result, _ = await self._attempt(case)
