@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 
 import duologue
 from duologue import AgentAdapter, AgentInput, RunStatus
-from duologue.errors import AgentReturnError, ConfigurationError, JournalVersionError, ResumeError
+from duologue.errors import AgentReturnError, ConfigurationError, JournalError, JournalVersionError, ResumeError
 from duologue.journal import read_journal
+from duologue.models import ModelRequest, ask
+from duologue.models.scripted import ScriptedModel
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context, run_virtual
 
 PROGRAM = str(Path(__file__).with_name("resumed_run.py"))
@@ -478,3 +480,76 @@ async def test_a_recorded_failure_comes_back_as_what_it_was(tmp_path):
     assert (await play()).success
     cut_after_messages(path, 2)
     assert (await play()).success
+
+
+async def test_a_run_that_is_over_is_only_read_if_it_is_the_same_run(tmp_path):
+    path = tmp_path / "run.jsonl"
+    first = await run_of(Restoring(), path, seed=1)
+    assert (await run_of(Restoring(), path, seed=1)).run_id == first.run_id
+    with pytest.raises(ResumeError, match=r"script\[0\] was 'user\(one\)', now it is 'user\(other\)'"):
+        await run_of(Restoring(), path, lines=("other",), seed=1)
+
+
+@pytest.mark.parametrize("seconds", [(1, 2, 3), (3, 2, 1), (2, 1, 3), (2, 3, 1)])
+def test_models_that_were_asked_at_the_same_time_are_answered_in_the_order_of_then(tmp_path, seconds):
+    """Three chains of questions within one call, cut after each transition."""
+    asked = []
+
+    def answering(name, delay):
+        async def answer(request):
+            asked.append(text := request.messages[-1]["content"])
+            await asyncio.sleep(delay)
+            return f"answer to {text}"
+
+        return ScriptedModel([answer], repeat=True, name=name)
+
+    class Gathers(AgentAdapter):
+        repeats = True
+
+        async def call(self, input: AgentInput) -> str:
+            async def chain(number):
+                said = []
+                for step in range(3):
+                    request = ModelRequest(messages=({"role": "user", "content": f"{number}.{step} {said}"},))
+                    model = answering("m", seconds[number] + step * 0.1)
+                    said.append((await ask(model, request, input.scope)).text)
+                return said
+
+            return str(await asyncio.gather(*(chain(number) for number in range(3))))
+
+    def play(path):
+        agents = [Gathers(), ScriptedUserAgent(["go"], repeat=True)]
+        script = [duologue.proceed(2), duologue.succeed()]
+        executor = duologue.prepare(
+            "s", "d", agents, script=script, record=path, resume=True, verbose=False, seed=1, context=context()
+        )
+        return run_virtual(executor.run())
+
+    whole = tmp_path / "whole.jsonl"
+    first = play(whole)
+    assert len(asked) == 18
+    file = read_journal(whole)
+    for number, end in enumerate(file.ends[:-1]):
+        path = tmp_path / f"{number}.jsonl"
+        path.write_bytes(whole.read_bytes()[:end])
+        known = sum(transition[0].event.type == "model_called" for transition in file.transitions[: number + 1])
+        asked.clear()
+        assert play(path).messages == first.messages
+        assert len(asked) == 18 - known
+
+
+async def test_two_processes_cannot_write_one_journal(tmp_path):
+    path = tmp_path / "run.jsonl"
+    await run_of(Restoring(), path, seed=1)
+    cut_after_messages(path, 2)
+
+    class Slow(Restoring):
+        name = "Restoring"
+
+        async def call(self, input: AgentInput) -> str:
+            await asyncio.sleep(0.05)
+            return await super().call(input)
+
+    outcomes = await asyncio.gather(run_of(Slow(), path, seed=1), run_of(Slow(), path, seed=1), return_exceptions=True)
+    assert any(isinstance(item, JournalError) for item in outcomes)
+    assert read_journal(path).transitions

@@ -180,6 +180,8 @@ async def test_what_a_run_spent_before_it_was_cut_off_counts_for_it_but_not_for_
         execution = ledger_for(Budget(tokens=10_000), context().clock)
         run = ledger_for(Budget(tokens=60), context().clock, parent=execution)
         recorded = RecordedRun([(entry,) for entry in journal.entries])
+        [spent] = recorded.model_calls  # what a conversation counts before it continues
+        run.count_earlier(Amount(tokens=spent.usage.total_tokens))
         again = RunScope(journal=Journal("again", recorded=recorded), ledger=run)
         assert (await ask(model, REQUEST, again)).text == "ok"
         assert (run.spent.tokens, execution.spent.tokens, process.spent.tokens) == (50, 50, 0)

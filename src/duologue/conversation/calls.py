@@ -109,6 +109,11 @@ class Utterance:
         self.said.extend(cast("list[Said]", normalise(text, self.role, self.who)))
         return True
 
+    def cut_off(self) -> bool:
+        """Complete the message that was being said, half of a character at its end left out; whether there was one."""
+        self.text[:] = ["".join(self.text).encode("utf-8", "ignore").decode()]
+        return self.finish_text()
+
     def finish(self) -> Answer:
         """The whole answer."""
         self.finish_text()

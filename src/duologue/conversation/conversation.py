@@ -56,7 +56,7 @@ from duologue.journal.events import (
 )
 from duologue.journal.journal import Journal
 from duologue.messages import Message
-from duologue.models.budget import ledger_for
+from duologue.models.budget import Amount, ledger_for
 from duologue.models.scope import RunScope
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
 from duologue.vocabulary import CheckStatus, Scope, Verdict
@@ -118,6 +118,10 @@ class Conversation:
             ledger=ledger_for(setup.budget, setup.context.clock, parent=setup.ledger),
             cassette=cassette_for(setup),
         )
+        if journal.recorded is not None and self._scope.ledger is not None:
+            for model_call in journal.recorded.model_calls:
+                spent = Amount(money=model_call.cost or 0.0, tokens=model_call.usage.total_tokens)
+                self._scope.ledger.count_earlier(spent)
         self._scopes = [
             replace(self._scope, who=agent.name, participant=index) for index, agent in enumerate(setup.agents)
         ]
@@ -150,7 +154,7 @@ class Conversation:
                 raise FAILURES[agent.role](text, who=agent.name) from error
             except RunError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise failure(agent, error) from error
             if session is not None:
                 self._sessions[index], self._streams[index] = session, True
@@ -242,15 +246,15 @@ class Conversation:
                 return self._recorded_answer(call, outcome)
         if self._to_restore:
             self._restore(call.index)
-        if journal.pending:
-            await journal.flush()
         clock = self.setup.context.clock
         started = clock.monotonic()
-        answering = answer_of(
-            agent, self._sessions[call.index], call.input, self.setup.config, self._watchdog, call.utterance
-        )
         token = CURRENT_CALL.set(call.id)
         try:
+            if journal.pending:
+                await journal.flush()
+            answering = answer_of(
+                agent, self._sessions[call.index], call.input, self.setup.config, self._watchdog, call.utterance
+            )
             answer = await (answering if self._watch is None else self._watch.around(call.index, answering))
         except BaseException as error:  # noqa: BLE001 - raised again, once what was said until then is kept
             CURRENT_CALL.reset(token)
@@ -280,16 +284,16 @@ class Conversation:
             if await journal.recorded_outcome(call.id) is not None:
                 raise error
             await journal.caught_up()
-        interrupted = call.interrupted and isinstance(error, asyncio.CancelledError)
+        interrupted = call.interrupted and isinstance(error, (Exception, asyncio.CancelledError))
         reason = _cut_reason(error, interrupted)
-        unfinished = call.utterance is not None and call.utterance.finish_text()
+        unfinished = call.utterance is not None and call.utterance.cut_off()
         said = call.utterance.said if call.utterance is not None else []
         messages = self._added(call, said, cut=reason if unfinished else None)
         self._called_event(call, seconds, messages, None if interrupted else ErrorInfo.of(error, self.view.turn))
         if not interrupted:
             raise error
         task = asyncio.current_task()
-        if task is not None:
+        if task is not None and isinstance(error, asyncio.CancelledError):
             task.uncancel()
         return said
 
@@ -486,5 +490,10 @@ async def _bounded(closing: Awaitable[None]) -> None:
     try:
         async with asyncio.timeout(CLOSE_GRACE):
             await closing
-    except Exception:
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        logger.exception("a session cancelled itself while it was interrupted or closed")
+    except (Exception, SystemExit):
         logger.exception("a session could not be interrupted or closed")

@@ -86,6 +86,7 @@ class RunLifecycle:
             control=control,
         )
         if resumption.complete and resumption.recorded:
+            resumption.recorded.compare_beginning(setup.started(run_id, thread_id, resumption.attempt))
             journal.restore(resumption.recorded.transitions)
         else:
             journal.append(setup.started(run_id, thread_id, resumption.attempt))
@@ -113,10 +114,12 @@ class RunLifecycle:
             raise
         finally:
             CURRENT_RUN.reset(token)
-            await abandon()
-            await self.conversation.close()
-            await self._close()
-            self._announce()
+            try:
+                await abandon()
+                await self.conversation.close()
+            finally:
+                await self._close()
+                self._announce()
         result = self.result
         _attach(self.failure, result)
         return result

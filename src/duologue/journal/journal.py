@@ -61,6 +61,14 @@ class MemorySink:
 Listener = Callable[[Entry], None]
 
 
+async def _let_others_begin() -> None:
+    """Give way once: calls that were made together get their ids before the first of them is answered."""
+    loop = asyncio.get_running_loop()
+    turn = loop.create_future()
+    loop.call_soon(turn.set_result, None)
+    await turn
+
+
 class Journal:
     """Append-only; knows its own view. Appending after the run has finished is an error.
 
@@ -180,6 +188,9 @@ class Journal:
         if recorded is None:
             return None
         recorded.begin(call)
+        if not recorded.has(call):
+            return None
+        await _let_others_begin()
         while recorded.has(call):
             transitions, outcome = recorded.advance(call)
             for transition in transitions:

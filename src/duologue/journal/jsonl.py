@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -44,6 +45,8 @@ class JsonlSink:
             data = b"".join(map(encode_transition, transitions))
             if self._file is None:
                 self._file = self._open()
+            elif os.fstat(self._file.fileno()).st_size != self._file.tell():
+                raise OSError(errno.EBUSY, "another process writes to it")
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, "only a part of the transition could be written")
         except (OSError, ValueError) as error:
@@ -57,7 +60,10 @@ class JsonlSink:
             return file
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
-            raise JournalError(f"{self.path} exists already; a journal is never overwritten")
+            raise JournalError(
+                f"{self.path} exists already; a journal is never overwritten. Continue that run with resume=True, or "
+                "choose another file"
+            )
         return FileIO(self.path, "x")
 
     async def close(self) -> None:
@@ -138,6 +144,8 @@ def _transitions(path: Path, lines: list[bytes]) -> Iterator[Transition]:
         events = raw.get("events", [raw])
         if upgrade is None:
             upgrade = _upgrade(path, _version(path, events))
+        if isinstance(at, bool) or not isinstance(at, (int, float)):
+            raise JournalError(f"{path}, line {number}, field 'at': found {at!r}, expected seconds since 1970")
         if seq != seen:
             raise JournalError(f"{path}, line {number}: found event number {seq!r}, expected {seen}")
         try:
@@ -164,7 +172,7 @@ def _upgrade(path: Path, version: int) -> Upgrade:
 def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         raw: object = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise JournalError(f"{path}, line {number}: not JSON ({error})") from error
     if not isinstance(raw, dict):
         raise JournalError(f"{path}, line {number}: found a {type(raw).__name__}, expected an object with events")

@@ -15,7 +15,16 @@ from functools import cache
 from typing import Any, cast
 
 from duologue.errors import ResumeError
-from duologue.journal.events import AgentCalled, CheckEvaluated, Event, ModelCalled, RunResumed, ToolCalled, Transition
+from duologue.journal.events import (
+    AgentCalled,
+    CheckEvaluated,
+    Event,
+    ModelCalled,
+    RunResumed,
+    RunStarted,
+    ToolCalled,
+    Transition,
+)
 
 PATIENCE = 30.0
 """Seconds that one part of a run waits for another to repeat what was recorded."""
@@ -69,6 +78,12 @@ class RecordedRun:
         return total + last - began
 
     @property
+    def model_calls(self) -> list[ModelCalled]:
+        """All calls of models that were recorded, whoever made them."""
+        events = [entry.event for transition in self.transitions for entry in transition]
+        return [event for event in events if isinstance(event, ModelCalled)]
+
+    @property
     def repeated(self) -> bool:
         """Whether all of it has been repeated."""
         return self._position == len(self.transitions) and not any(self._ahead.values())
@@ -76,6 +91,14 @@ class RecordedRun:
     def has(self, call: str) -> bool:
         """Whether the outcome of this call was recorded."""
         return call in self._outcomes
+
+    def compare_beginning(self, started: RunStarted) -> None:
+        """See that this is the run that was recorded.
+
+        Raises:
+            ResumeError: it has another script, other participants or settings.
+        """
+        self._compare(self.transitions[0], [started])
 
     def broke_off(self, call: str) -> bool:
         """Whether this call was recorded without its end: it failed, or the script ended it."""
@@ -131,7 +154,8 @@ class RecordedRun:
             found = self.transitions[self._position]
             key = _call(found[0].event)
             of_call = key is not None and (key == call or key.startswith(f"{call}."))
-            if not of_call and not self._may_pass(found, key):
+            if not of_call and not isinstance(found[0].event, RunResumed):
+                # Whoever recorded this repeats it first, so that what it does next comes in the order of then.
                 self._wake()
                 return applied, None
             self._position += 1

@@ -177,8 +177,6 @@ async def _recorded(journal: Journal, call: str, question: _Question[T], scope: 
         )
     if event.error is not None:
         raise _error_of(event)
-    if scope.ledger is not None:
-        scope.ledger.count_earlier(Amount(money=event.cost or 0.0, tokens=event.usage.total_tokens))
     if scope.cassette is not None:
         scope.cassette.pass_over("model", question.data)
     return replace(question.recorded(event), call=call)

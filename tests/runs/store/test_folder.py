@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.events import ErrorInfo
 from duologue.runs.store.encoding import decoded_run, encoded_run, index_of
-from duologue.runs.store.folder import write_execution, write_index, write_run
+from duologue.runs.store.folder import ResultFolder, write_execution, write_index, write_run
 from duologue.runs.store.reader import iter_runs, read_execution, read_index, read_run
 from duologue.suites.results.execution import Allowance
 from duologue.vocabulary import CheckStatus, RunStatus, Termination, Verdict
@@ -180,3 +180,11 @@ def test_what_is_no_run_is_told_with_its_file(execution, tmp_path):
 
 def test_an_index_goes_into_a_folder_that_is_not_there(execution, tmp_path):
     assert write_index(execution, tmp_path / "new" / "deep").exists()
+
+
+def test_an_index_of_before_goes_when_an_execution_is_resumed(execution, tmp_path):
+    write_execution(execution, tmp_path)
+    folder = ResultFolder(tmp_path, suite="s", path="suite.yaml", resuming=True)
+    folder.started(execution.plan, execution.id)
+    assert not (tmp_path / "index.json").exists()
+    assert (tmp_path / "launch.json").exists()

@@ -66,7 +66,7 @@ class ToolSession:
             if outcome is not None:
                 with suppress(ToolFault):  # limits, chances and tools of this process come to be as they were
                     await self._run(call, arguments, context, policy, recorded=True)
-                return _recorded_answer(outcome[0].event, call)
+                return _recorded_answer(outcome[0].event, call, arguments)
         try:
             result = await self._run(call, arguments, context, policy)
         except ToolFault as fault:
@@ -101,6 +101,8 @@ class ToolSession:
         if tool.arguments is not None:
             tool.arguments.check_arguments(arguments)
         if recorded and tool.outside:
+            if context.scope.cassette is not None:
+                context.scope.cassette.pass_over("tool", {"tool": tool.names[0], "arguments": arguments})
             return Result(value=None)
         result = await _played(tool, arguments, context)
         if tool.results is None:
@@ -135,15 +137,21 @@ def _arguments(call: ToolCall) -> dict[str, JsonValue] | None:
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else None
 
 
-def _recorded_answer(event: Event, call: ToolCall) -> ToolAnswer:
+def _recorded_answer(event: Event, call: ToolCall, arguments: dict[str, JsonValue] | None) -> ToolAnswer:
     """The answer that the tool gave before the run was interrupted.
 
     Raises:
-        ResumeError: another tool was called then.
+        ResumeError: another tool was called then, or with other arguments.
     """
-    name = call["function"]["name"]
-    if not isinstance(event, ToolCalled) or event.name != name:
-        raise ResumeError(f"the run cannot be resumed: it calls the tool '{name}' now, which it did not do then")
+    name, given = call["function"]["name"], call["function"]["arguments"] if arguments is None else arguments
+    if not isinstance(event, ToolCalled) or event.name != name or event.arguments != given:
+        before = (
+            f"'{event.name}' with {event.arguments}" if isinstance(event, ToolCalled) else f"no tool ({event.type})"
+        )
+        raise ResumeError(
+            f"the run cannot be resumed: it calls the tool '{name}' with {given}; when it was recorded, it called "
+            f"{before}"
+        )
     return ToolAnswer(content=event.content, value=event.result, error=event.error, seconds=event.seconds)
 
 

@@ -40,7 +40,8 @@ class ResultFolder(Observer):
             refuse_used(folder)
 
     def started(self, plan: Plan, execution_id: str) -> None:
-        """Write down what is being run."""
+        """Write down what is being run. An index of before says nothing about it any more, and goes."""
+        (self.folder / INDEX).unlink(missing_ok=True)
         data = {
             "schema_version": SCHEMA_VERSION,
             "id": execution_id,
