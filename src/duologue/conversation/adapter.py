@@ -109,7 +109,10 @@ class AgentInput:
 
 
 class LazyInput(AgentInput):
-    """An input whose messages are copied when they are asked for: most adapters look at one list, many at none."""
+    """An input whose messages are copied when they are asked for: most adapters look at one list, many at none.
+
+    Its scope is made when it is asked for, too.
+    """
 
     def __init__(self, **given: Any) -> None:
         self.__dict__.update(given)
@@ -131,6 +134,18 @@ class LazyInput(AgentInput):
     @new_messages.setter
     def new_messages(self, value: list[Message]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.__dict__["new_messages"], self.__dict__["new_messages_copied"] = value, True
+
+    @property
+    def scope(self) -> RunScope:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Clock, chance, ids and journal of the run, for this call."""
+        held = self.__dict__
+        if "scope" not in held:
+            held["scope"] = held["participant_scope"].for_call(held["call"])
+        return held["scope"]
+
+    @scope.setter
+    def scope(self, value: RunScope) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.__dict__["scope"] = value
 
     def _copied(self, name: str) -> list[Message]:
         held = self.__dict__

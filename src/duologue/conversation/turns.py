@@ -239,7 +239,7 @@ class TurnDriver:
         if agent.role is AgentRole.USER and self._person and (text := await self._person(conversation.state)):
             conversation.add(user_message(text), stands_in_for=index)
             return None
-        return await self._complete(self._begin(index))
+        return self._taken(index, await conversation.complete(self._begin(index)))
 
     def _begin(self, index: int) -> Call:
         on_delta = self.on_delta
@@ -248,10 +248,15 @@ class TurnDriver:
         return self.conversation.begin(index, on_delta=lambda text: on_delta(self.conversation, index, text))
 
     async def _complete(self, call: Call) -> ScenarioResult | None:
-        answer = await self.conversation.complete(call)
+        return self._taken(call.index, await self.conversation.complete(call))
+
+    def _taken(self, index: int, answer: Answer) -> ScenarioResult | None:
+        """What an answer means for the turn; a result if it ends the run."""
+        if isinstance(answer, list):
+            return None
         if isinstance(answer, UserDone) and answer.message is None:
             self._order.seek(AgentRole.JUDGE)
-        return self._decided(call.index, answer)
+        return self._decided(index, answer)
 
     # --- judges ------------------------------------------------------------------------------------------------------
 

@@ -124,12 +124,13 @@ class Journal:
             for event in events:
                 entries.append(Entry(run_id, len(entries), at, event))
                 apply(event, at)
-            transition = tuple(entries[first:])
+            last = entries[-1]
+            transition = tuple(entries[first:]) if self._sinks or self._listeners else ()
             if self._sinks and not self._silent:
                 self._pending.append(transition)
         if self._listeners:
             self._tell(transition)
-        return transition[-1]
+        return last
 
     def restore(self, transitions: Iterable[Transition]) -> None:
         """Take in what was recorded of a run that had come to its end."""
