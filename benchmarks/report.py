@@ -151,7 +151,7 @@ def measured(execution: ExecutionResult) -> list[tuple[str, float, int]]:
         if chromium is None:
             return rows_of(execution, Path(folder))
         with sync_playwright() as playwright:
-            BROWSER.append(playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]))
+            BROWSER[:] = [playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])]
             return rows_of(execution, Path(folder))
 
 

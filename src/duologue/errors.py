@@ -31,6 +31,7 @@
     ├── JournalError                  a journal that cannot be written or read
     │   ├── ResumeError               a resumed run diverged from its recording
     │   └── JournalVersionError       written by a version of Duologue that this one cannot read
+    ├── ArtifactError                 bytes of a run (a picture, a recording) that cannot be kept or read
     └── ResultsError                  results or a report that cannot be written
 
 ``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
@@ -263,6 +264,10 @@ class ResumeError(JournalError):
 
 class JournalVersionError(JournalError):
     """The journal was written by a version of Duologue that this one cannot read."""
+
+
+class ArtifactError(DuologueError):
+    """Bytes that belong to a run cannot be kept or read: which, where, and why."""
 
 
 class ResultsError(DuologueError):

@@ -169,6 +169,18 @@ def test_files_of_the_results_are_shown_or_linked(execution, samples, tmp_path):
     assert data_of(page)["runs"][0]["media"][1]["src"] == "data:audio/wav;base64,UklGRg=="
 
 
+@pytest.mark.parametrize("name", ["x.svg", "x.html", "x.xml", "x.svgz", "x.SVG", "x.xhtml", "x", "x.js", "x.png.svg"])
+def test_files_that_a_browser_could_run_are_never_linked(execution, samples, tmp_path, name):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / name).write_text("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>")
+    bare = samples.picture_run(samples.case(0, "s", "a"))
+    media = tuple(samples.replace(item, path=f"media/{name}", thumbnail=None) for item in bare.media)
+    silent = samples.replace(bare, messages=(), media=media)
+    whole = samples.replace(execution, runs=(silent,), plan=samples.Plan(suite="s", cases=(silent.case,), seed=1))
+    page = save_html(whole, tmp_path / "report.html", tmp_path).read_text("utf-8")
+    assert {item["href"] for item in data_of(page)["runs"][0]["media"]} == {None}
+
+
 def test_a_link_out_of_the_results_is_not_followed(execution, samples, tmp_path):
     secret = tmp_path / "secret.wav"
     secret.write_bytes(b"secret")

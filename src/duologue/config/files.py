@@ -11,10 +11,33 @@ from typing import BinaryIO
 
 OWNER_ONLY = 0o600
 """Permissions of a file that only its owner may read."""
+OWNER_FOLDER = 0o700
+"""Permissions of a folder that only its owner may enter."""
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create a folder and those above it that are missing, for their owner only. What exists stays as it is.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    missing: list[Path] = []
+    while not folder.is_dir():
+        missing.append(folder)
+        if folder.parent == folder:
+            break
+        folder = folder.parent
+    for item in reversed(missing):
+        item.mkdir(mode=OWNER_FOLDER, exist_ok=True)
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file for its owner only if it is new: an ``opener`` for :func:`open`."""
+    return os.open(path, flags, OWNER_ONLY)
 
 
 def write_atomic(path: Path, content: str | bytes, *, permissions: int = 0o666, durable: bool = True) -> None:
-    """Create or replace a file. Missing folders are created.
+    """Create or replace a file. Missing folders are created, as private as the file.
 
     Args:
         path: the file.
@@ -31,7 +54,10 @@ def write_atomic(path: Path, content: str | bytes, *, permissions: int = 0o666, 
         with atomic_writer(path, permissions=permissions, durable=durable) as file:
             file.write(data)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if permissions == OWNER_ONLY:
+            make_private_folder(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_writer(path, permissions=permissions, durable=durable) as file:
             file.write(data)
 

@@ -35,6 +35,7 @@ from duologue.conversation.setup import context_for as _context_for
 from duologue.conversation.state import ScenarioState
 from duologue.conversation.turns import Callback, DeltaListener, TurnDriver
 from duologue.errors import ConfigurationError, MissingRoleError, ScriptError
+from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import CheckEvaluated, MessageAdded, StepStarted
 from duologue.journal.journal import Journal, JournalSink, Listener
 from duologue.messages import Message
@@ -66,6 +67,7 @@ class ScenarioExecutor:
         ledger: what this run spends from together with others.
         resume: continue the run whose journal is kept at ``record``, if it was interrupted.
         sinks: keep the journal as well.
+        artifacts: keeps media and other bytes of the run; None for the folder ``media`` beside the journal.
         listeners: told of every event.
         on_delta: told of each piece of text that the agent under test streams.
     """
@@ -93,6 +95,7 @@ class ScenarioExecutor:
         cassette_mode: CassetteMode | str = CassetteMode.AUTO,
         resume: bool = False,
         sinks: Sequence[JournalSink] = (),
+        artifacts: ArtifactStore | None = None,
         listeners: Sequence[Listener] = (),
         on_delta: DeltaListener | None = None,
     ) -> None:
@@ -114,6 +117,7 @@ class ScenarioExecutor:
             cassette=(cassette, CassetteMode(cassette_mode)) if cassette else None,
             resume=resume,
             sinks=tuple(sinks),
+            artifacts=artifacts,
         )
         self.listeners = tuple(listeners)
         self.on_delta = on_delta

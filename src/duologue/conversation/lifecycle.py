@@ -24,6 +24,7 @@ from duologue.errors import (
     RunError,
     RunTimeoutError,
 )
+from duologue.journal.artifacts import MEDIA, FolderArtifacts
 from duologue.journal.events import ErrorInfo, RunFinished
 from duologue.journal.journal import Journal, JournalSink, Listener
 from duologue.journal.jsonl import JsonlSink
@@ -69,14 +70,16 @@ class RunLifecycle:
         self._announced = False
         watch = watch_for(setup.config, clock)
         sinks: list[JournalSink] = [*setup.sinks]
+        artifacts = setup.artifacts or (FolderArtifacts(self.path.parent / MEDIA) if self.path else None)
         if self.path and not resumption.complete:
-            sinks.append(JsonlSink(self.path, after=resumption.size))
+            sinks.append(JsonlSink(self.path, after=resumption.size, artifacts=artifacts))
         journal = Journal(
             run_id,
             clock=clock,
             sinks=sinks,
             listeners=[*([watch] if watch else []), *listeners, *_transcript(setup)],
             recorded=None if resumption.complete else resumption.recorded,
+            artifacts=artifacts,
         )
         state = ScenarioState(
             description=setup.description,

@@ -23,6 +23,7 @@ from duologue.errors import (
     DuologueError,
     JournalError,
     JournalVersionError,
+    ResumeError,
     RunError,
 )
 from duologue.journal.events import (
@@ -77,6 +78,7 @@ def resume(setup: RunSetup, path: Path | None) -> Resumption:
 
     Raises:
         ConfigurationError: there is no file to resume from.
+        ResumeError: media of its messages are missing or damaged.
     """
     if path is None:
         raise ConfigurationError("resume=True needs the journal file of the run: record='….jsonl'; found none")
@@ -92,6 +94,8 @@ def resume(setup: RunSetup, path: Path | None) -> Resumption:
         _move_aside(path, "unreadable")
         logger.warning("%s; it is kept beside the new journal, and the run starts over", error)
         return Resumption()
+    if file.missing:  # what was said is not known: it can neither be repeated nor be shown to anybody
+        raise ResumeError(f"{path} cannot be continued: {'; '.join(file.missing)}")
     started = file.transitions[0][0].event
     assert isinstance(started, RunStarted)
     kept = _without_cancellation(file.transitions)

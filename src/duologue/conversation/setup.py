@@ -16,6 +16,7 @@ from duologue.conversation.checking import Check
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError
+from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import ParticipantSnapshot, RunStarted, ScenarioSnapshot
 from duologue.journal.journal import JournalSink
 from duologue.models.budget import Budget, Ledger
@@ -45,6 +46,7 @@ class RunSetup:
         cassette: where answers of the outside world are recorded or replayed, and how.
         resume: continue the run that the journal at ``config.record`` holds, if it holds one.
         sinks: keep the journal as well, beside the file.
+        artifacts: keeps media and other bytes of the run; None for the folder ``media`` beside the journal.
     """
 
     name: str
@@ -62,6 +64,7 @@ class RunSetup:
     cassette: tuple[str | Path, CassetteMode] | None = None
     resume: bool = False
     sinks: tuple[JournalSink, ...] = ()
+    artifacts: ArtifactStore | None = None
 
     def started(self, run_id: str, thread_id: str, attempt: int = 1) -> RunStarted:
         """The frozen snapshot that the journal begins with."""

@@ -1,5 +1,6 @@
 """A run is its journal: an append-only list of typed events. Everything else is a fold over it or listens to it."""
 
+from duologue.journal.artifacts import Artifact, ArtifactStore, ArtifactWriter, FolderArtifacts, MemoryArtifacts
 from duologue.journal.events import SCHEMA_VERSION, Entry, Event, Transition
 from duologue.journal.journal import Journal, JournalSink, Listener, MemorySink
 from duologue.journal.jsonl import JournalFile, JsonlSink, read_journal
@@ -8,13 +9,18 @@ from duologue.journal.view import RunView, fold
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Artifact",
+    "ArtifactStore",
+    "ArtifactWriter",
     "Entry",
     "Event",
+    "FolderArtifacts",
     "Journal",
     "JournalFile",
     "JournalSink",
     "JsonlSink",
     "Listener",
+    "MemoryArtifacts",
     "MemorySink",
     "Note",
     "RunView",

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import JournalError
+from duologue.journal.artifacts import ArtifactStore, MemoryArtifacts
 from duologue.journal.events import Entry, Event, RunResumed, Transition
 from duologue.journal.recorded import RecordedRun
 from duologue.journal.view import RunView
@@ -79,6 +80,7 @@ class Journal:
         listeners: told of every entry.
         recorded: what an interrupted run has recorded already. Until all of it has been repeated, what is appended is
             compared with it and not written again.
+        artifacts: keeps bytes that belong to the run; None for memory.
     """
 
     def __init__(
@@ -89,8 +91,10 @@ class Journal:
         sinks: Sequence[JournalSink] = (),
         listeners: Iterable[Listener] = (),
         recorded: RecordedRun | None = None,
+        artifacts: ArtifactStore | None = None,
     ) -> None:
         self.run_id = run_id
+        self._artifacts = artifacts
         self.entries: list[Entry] = []
         self.view = RunView()
         self.recorded = recorded
@@ -169,6 +173,13 @@ class Journal:
         finally:
             for sink in self._sinks:
                 await sink.close()
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Keeps bytes that belong to the run: pictures, sound, recordings."""
+        if self._artifacts is None:
+            self._artifacts = MemoryArtifacts()
+        return self._artifacts
 
     @property
     def finished(self) -> bool:

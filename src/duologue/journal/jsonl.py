@@ -2,6 +2,8 @@
 
 A process that is killed loses nothing that was flushed. If it dies in the middle of a write, the last line is torn:
 reading leaves that line out and says so, so that a transition is never seen in part.
+
+Media in messages are kept as artifacts (see :mod:`duologue.journal.artifacts`), each before the line that names it.
 """
 
 from __future__ import annotations
@@ -9,17 +11,22 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import to_json
 
-from duologue.errors import JournalError, JournalVersionError
+from duologue.config.files import make_private_folder, open_private
+from duologue.errors import ArtifactError, JournalError, JournalVersionError
+from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
 from duologue.journal.events import Entry, Event, RunStarted, Transition
+from duologue.journal.inline_media import Inline, entries_of, may_hold_media, put_back, take_out
 from duologue.journal.upgrade import Upgrade
 from duologue.journal.view import RunView
 
@@ -27,29 +34,37 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=Tr
 
 
 class JsonlSink:
-    """Writes transitions to a file, which appears with the first of them.
+    """Writes transitions to a file, which appears with the first of them, for its owner only.
 
     Args:
         path: of the file. It must not exist, unless ``after`` says that it does.
         after: how many bytes of an existing file are to be kept; what comes after them is torn and is cut off.
+        artifacts: keeps media of messages; None for the folder ``media`` beside the file.
     """
 
-    def __init__(self, path: Path, *, after: int | None = None) -> None:
+    def __init__(self, path: Path, *, after: int | None = None, artifacts: ArtifactStore | None = None) -> None:
         self.path = path
         self._after = after
+        self._artifacts = artifacts or FolderArtifacts(path.parent / MEDIA)
         self._file: FileIO | None = None
 
     async def write(self, transitions: Sequence[Transition]) -> None:
         """One unbuffered write for all of them: it takes less time than handing it to another thread."""
         try:
-            data = b"".join(map(encode_transition, transitions))
+            lines: list[bytes] = []
+            for transition in transitions:
+                line, media = _encoded(transition)
+                for item in media:
+                    await self._artifacts.put(item.data, mime_type=item.artifact.mime_type)
+                lines.append(line)
+            data = b"".join(lines)
             if self._file is None:
                 self._file = self._open()
             elif os.fstat(self._file.fileno()).st_size != self._file.tell():
                 raise OSError(errno.EBUSY, "another process writes to it")
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, "only a part of the transition could be written")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ArtifactError) as error:
             raise JournalError(f"cannot write the journal {self.path}: {error}") from error
 
     def _open(self) -> FileIO:
@@ -58,13 +73,13 @@ class JsonlSink:
             file.truncate(self._after)
             file.seek(self._after)
             return file
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         if self.path.exists():
             raise JournalError(
                 f"{self.path} exists already; a journal is never overwritten. Continue that run with resume=True, or "
                 "choose another file"
             )
-        return FileIO(self.path, "x")
+        return FileIO(self.path, "x", opener=open_private)
 
     async def close(self) -> None:
         """Close the file; harmless when it was never opened."""
@@ -74,9 +89,21 @@ class JsonlSink:
 
 def encode_transition(transition: Transition) -> bytes:
     """A line of a journal file."""
+    return _encoded(transition)[0]
+
+
+def _encoded(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
+    """A line of a journal file, and the media that it names."""
     first = transition[0]
     events = b",".join(_EVENT.dump_json(entry.event) for entry in transition)
-    return b'{"seq":%d,"at":%r,"events":[%b]}\n' % (first.seq, first.at, events)
+    if not may_hold_media(events):
+        return b'{"seq":%d,"at":%r,"events":[%b]}\n' % (first.seq, first.at, events), ()
+    plain = json.loads(b"[%b]" % events)
+    media = take_out(plain)
+    if media:
+        events = to_json(plain)[1:-1]
+    named = b',"artifacts":%b' % to_json([item.as_data() for item in media]) if media else b""
+    return b'{"seq":%d,"at":%r,"events":[%b]%b}\n' % (first.seq, first.at, events, named), media
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +114,14 @@ class JournalFile:
         transitions: what happened at once, in order.
         ends: for each transition, how many bytes of the file there are up to its end.
         torn: why the last line was left out, or None when the file is whole.
+        missing: media that could not be read, a sentence each; another sentence stands in their place in the events.
     """
 
     path: Path
     transitions: list[Transition]
     ends: list[int]
     torn: str | None = None
+    missing: Sequence[str] = ()
 
     @property
     def entries(self) -> list[Entry]:
@@ -113,8 +142,12 @@ class JournalFile:
         return bool(self.transitions) and self.transitions[-1][-1].event.type == "run_finished"
 
 
-def read_journal(path: str | Path) -> JournalFile:
+def read_journal(path: str | Path, *, artifacts: Callable[[Artifact], bytes] | None = None) -> JournalFile:
     """Read a journal file, whatever version wrote it.
+
+    Args:
+        path: the file.
+        artifacts: gives the media of its messages; None to read them from the folder ``media`` beside it.
 
     Raises:
         JournalError: there is no such file, it is no journal, or a line other than the last is broken.
@@ -127,14 +160,17 @@ def read_journal(path: str | Path) -> JournalFile:
     lines = data.split(b"\n")
     tail = lines.pop()
     torn = f"line {len(lines) + 1} is cut off after {len(tail)} bytes" if tail else None
-    transitions = list(_transitions(path, lines))
+    missing: list[str] = []
+    transitions = list(_transitions(path, lines, artifacts or partial(load_beside, path), missing))
     if not transitions:
         raise JournalError(f"{path} holds no event" + (f"; {torn}" if torn else ""))
     ends = list(accumulate(len(line) + 1 for line in lines))
-    return JournalFile(path=path, transitions=transitions, ends=ends, torn=torn)
+    return JournalFile(path=path, transitions=transitions, ends=ends, torn=torn, missing=list(dict.fromkeys(missing)))
 
 
-def _transitions(path: Path, lines: list[bytes]) -> Iterator[Transition]:
+def _transitions(
+    path: Path, lines: list[bytes], load: Callable[[Artifact], bytes], missing: list[str]
+) -> Iterator[Transition]:
     run_id = ""
     upgrade: Upgrade | None = None
     seen = 0
@@ -142,6 +178,11 @@ def _transitions(path: Path, lines: list[bytes]) -> Iterator[Transition]:
         raw = _parse(path, number, line)
         seq, at = raw.pop("seq", None), raw.pop("at", 0.0)
         events = raw.get("events", [raw])
+        if "events" in raw and "artifacts" in raw:
+            try:
+                missing += put_back(events, entries_of(raw["artifacts"]), load)
+            except ValueError as error:
+                raise JournalError(f"{path}, line {number}, field 'artifacts': {error}") from error
         if upgrade is None:
             upgrade = _upgrade(path, _version(path, events))
         if isinstance(at, bool) or not isinstance(at, (int, float)):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from duologue.context import Context
+from duologue.journal.artifacts import ArtifactStore, MemoryArtifacts
 from duologue.journal.events import Noted
 from duologue.journal.journal import Journal
 from duologue.journal.notes import Note
@@ -60,6 +61,14 @@ class RunScope:
     def turn(self) -> int:
         """Number of the open turn."""
         return self.journal.view.turn if self.journal else 0
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Keeps bytes that belong to the run, such as a recording; beside its journal, if it is recorded in a file."""
+        if self.journal is not None:
+            return self.journal.artifacts
+        own: ArtifactStore = self.__dict__.setdefault("_artifacts", MemoryArtifacts())
+        return own
 
     def note(self, note: Note) -> None:
         """Put a note of the call in progress into the journal, if there is one."""

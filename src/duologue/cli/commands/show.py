@@ -13,7 +13,7 @@ from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import as_json, print_json, print_reasons, results_table, terminal
 from duologue.conversation.result import result_of
 from duologue.errors import ConfigurationError, JournalError
-from duologue.journal.console import Transcript
+from duologue.journal.console import Transcript, clean
 from duologue.journal.jsonl import JournalFile, read_journal
 
 
@@ -47,7 +47,7 @@ def show(
     if events:
         typer.echo(journal.read_text(encoding="utf-8"), nl=False)
     elif as_json_:
-        print_json({**as_json(result_of(file.view, journal)), "torn": file.torn})
+        print_json({**as_json(result_of(file.view, journal)), "torn": file.torn, "missing": list(file.missing)})
     else:
         _print_transcript(file)
     return ExitCode.PASSED
@@ -121,6 +121,8 @@ def _print_transcript(file: JournalFile) -> None:
     transcript = Transcript(console, level=2)
     for entry in file.entries:
         transcript(entry)
+    for problem in file.missing:
+        console.print(Text(clean(problem), style="yellow"), soft_wrap=True)
     if file.torn:
         console.print(Text(f"The journal is incomplete: {file.torn}.", style="yellow"))
     elif not file.complete:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 from urllib.parse import quote
 
+from duologue.journal.artifacts import is_harmless
 from duologue.suites.results.run import MediaResult, RunResult
 
 _SHOWN = {
@@ -85,9 +86,9 @@ class Media:
             return None
 
     def _link(self, path: str | None) -> str | None:
-        """A path from the page to a file of the results; None for what is not there, or lies elsewhere."""
+        """A path from the page to a file of the results; None for what a browser could run, or lies elsewhere."""
         place = inside(path)
-        if self._folder is None or self._here is None or place is None:
+        if self._folder is None or self._here is None or place is None or not is_harmless(place.name):
             return None
         try:
             found = (self._folder / place).resolve()

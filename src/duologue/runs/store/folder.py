@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from duologue.errors import ConfigurationError
+from duologue.journal.artifacts import JOURNALS, MEDIA
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, SCHEMA_VERSION, encoded, encoded_run, index_of, plan_data
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
-from duologue.suites.results.run import MEDIA, RunResult
-from duologue.suites.runner.case_run import JOURNALS, REPLACED
+from duologue.suites.results.run import RunResult
+from duologue.suites.runner.case_run import REPLACED
 
 
 class ResultFolder(Observer):

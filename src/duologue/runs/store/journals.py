@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from duologue.errors import ConfigurationError
+from duologue.journal.artifacts import JOURNALS
 from duologue.journal.causes import Causes, outer_call
 from duologue.journal.events import Entry, MessageAdded, UserFinished
 from duologue.journal.jsonl import read_journal
@@ -23,7 +24,6 @@ from duologue.suites.plan.cases import TestCase
 from duologue.suites.response_files import DONE
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import MessageResult, RunResult
-from duologue.suites.runner.case_run import JOURNALS
 from duologue.vocabulary import RunStatus
 
 

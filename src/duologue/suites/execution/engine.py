@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from duologue.config.problems import Problems, hint, listed
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
+from duologue.journal.artifacts import JOURNALS
 from duologue.models.base import Model
 from duologue.models.budget import Amount, Ledger, ledger_for
 from duologue.specs.agents import Agent as AgentSpec
@@ -38,7 +39,7 @@ from duologue.suites.plan.build import Filters, generate_plan
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.case_run import JOURNALS, CaseRunner, Execution
+from duologue.suites.runner.case_run import CaseRunner, Execution
 from duologue.suites.runner.definition import Definitions, Kept, kept_runs_of
 from duologue.suites.runner.models import SuiteModels
 from duologue.suites.runner.options import RunOptions

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from hashlib import sha256
-from mimetypes import guess_extension
 from pathlib import Path
 from typing import cast
 
-from duologue.config.files import write_atomic
-from duologue.errors import MissingExtraError, ResultsError
-from duologue.suites.results.run import MEDIA, MediaResult, MessageResult, RunResult
+from duologue.errors import ArtifactError, MissingExtraError, ResultsError
+from duologue.journal.artifacts import MEDIA, FolderArtifacts
+from duologue.suites.results.run import MediaResult, MessageResult, RunResult
 from duologue.transcripts.media_facts import Facts, Part, data_of, facts_of, kind_of
 
 LONGEST_THUMBNAIL = 50_000
@@ -79,19 +77,6 @@ def _address(part: Part) -> str:
     return ""
 
 
-_EXTENSIONS = {
-    "audio/wav": ".wav",
-    "audio/wave": ".wav",
-    "audio/mp3": ".mp3",
-    "audio/mp4": ".m4a",
-    "audio/ogg": ".ogg",
-    "audio/flac": ".flac",
-    "audio/webm": ".weba",
-    "image/webp": ".webp",
-}
-"""Types that not every Python knows."""
-
-
 def with_media_files(run: RunResult, results: Path) -> RunResult:
     """The run, with a file for each of its media whose data is in the conversation.
 
@@ -102,27 +87,18 @@ def with_media_files(run: RunResult, results: Path) -> RunResult:
     Raises:
         ResultsError: a file cannot be written.
     """
+    store = FolderArtifacts(results / MEDIA)
     messages = {message.id: message.message for message in run.messages}
     kept: list[MediaResult] = []
     for item in run.media:
         parts = cast("list[Part]", messages[item.message_id].get("content"))
         data = data_of(parts[item.part])
-        kept.append(replace(item, path=_write(data, item.mime_type, results)) if data else item)
+        kept.append(replace(item, path=_saved(data, item.mime_type, store)) if data else item)
     return replace(run, media=tuple(kept))
 
 
-def _extension(mime: str) -> str:
-    """What the name of such a file ends with, so that other programs know what it is."""
-    kind = mime.partition(";")[0].strip().lower()
-    return _EXTENSIONS.get(kind) or guess_extension(kind, strict=False) or ".bin"
-
-
-def _write(data: bytes, mime: str, results: Path) -> str:
-    name = f"{sha256(data).hexdigest()[:24]}{_extension(mime)}"
-    path = results / MEDIA / name
+def _saved(data: bytes, mime_type: str, store: FolderArtifacts) -> str:
     try:
-        if not path.exists():
-            write_atomic(path, data, durable=False)
-    except OSError as error:
-        raise ResultsError(f"cannot keep the {mime} of a message as {path}: {error}") from error
-    return f"{MEDIA}/{name}"
+        return f"{MEDIA}/{store.save(data, mime_type).name}"
+    except ArtifactError as error:
+        raise ResultsError(f"cannot keep the {mime_type} of a message: {error}") from error

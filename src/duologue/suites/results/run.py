@@ -20,8 +20,6 @@ from duologue.journal.events import (
 from duologue.suites.plan.cases import TestCase
 from duologue.vocabulary import RunStatus, Termination, Verdict
 
-MEDIA = "media"
-"""The folder of media within that of the results."""
 SPENDERS = ("agent", "user", "judge")
 """Fields of a run that hold what somebody's model calls took."""
 

@@ -16,6 +16,7 @@ from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.run import StreamChunk, chunks_of
 from duologue.errors import ConfigurationError, DuologueError, JournalError, ResumeError
+from duologue.journal.artifacts import JOURNALS, MEDIA, FolderArtifacts
 from duologue.journal.events import Entry, ErrorInfo
 from duologue.journal.jsonl import read_journal
 from duologue.models.budget import Ledger
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from duologue.suites.replay import RecordingIndex
     from duologue.suites.runner.python_agents import MakeAgent
 
-JOURNALS = "journals"
-"""The folder of journals within that of the results."""
 REPLACED = ".replaced"
 """Appended to the name of the journal of a run that was started again from its beginning."""
 OnEvent = Callable[[TestCase, Entry], None]
@@ -238,6 +237,7 @@ class CaseRunner:
             budget=execution.options.run_budget,
             ledger=execution.ledger,
             resume=resume,
+            artifacts=FolderArtifacts(execution.folder / MEDIA) if execution.folder else None,
             listeners=(lambda entry: on_event(case, entry),) if on_event else (),
         )
 

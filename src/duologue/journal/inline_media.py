@@ -1,0 +1,147 @@
+"""Media that stand in events as base64: taken out where events are written to a file, and put back where they are read.
+
+A line of a file says beside its events what was taken out, and of which place. Nothing that an agent says can look like
+such an entry, because what agents say is inside the events.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from duologue.errors import ArtifactError
+from duologue.journal.artifacts import UNKNOWN_TYPE, Artifact, artifact_of
+
+_MARKS = (b";base64,", b'"data":"', b'"file_data":"', b'"b64_json":"')
+_DATA_URL = re.compile(r"data:([^;,]{0,100})(?:;[^;,]{1,200})*;base64,", re.IGNORECASE)
+_FIELDS = {"data", "file_data", "b64_json"}
+_TYPE_FIELDS = ("mime_type", "mimeType", "media_type", "mediaType", "format")
+_SHORTEST = 64
+"""Characters. A field that is called data and holds less may be a word."""
+_FORMATS = {"mp3": "audio/mpeg", "pcm16": "audio/pcm"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inline:
+    """Data that were taken out of events.
+
+    Attributes:
+        place: the keys and numbers that lead to where they stood.
+        before: what stood before the base64 text, such as ``data:image/png;base64,``.
+        artifact: what they are.
+    """
+
+    place: tuple[str | int, ...]
+    before: str
+    artifact: Artifact
+    data: bytes = b""
+
+    def as_data(self) -> dict[str, Any]:
+        """The entry of a line."""
+        found = self.artifact
+        return {
+            "place": self.place,
+            "before": self.before,
+            "sha256": found.sha256,
+            "size": found.size,
+            "mime_type": found.mime_type,
+        }
+
+
+def may_hold_media(encoded: bytes) -> bool:
+    """Whether it is worth looking into an event; its JSON is searched, which takes next to no time."""
+    return any(mark in encoded for mark in _MARKS)
+
+
+def take_out(events: list[Any]) -> list[Inline]:
+    """Take inline media out of events, which are plain data and are changed; what stood where."""
+    taken: list[Inline] = []
+    waiting: list[tuple[Any, tuple[str | int, ...]]] = [(events, ())]
+    while waiting:
+        holder, place = waiting.pop()
+        items = enumerate(cast("list[Any]", holder)) if isinstance(holder, list) else list(holder.items())
+        for key, value in items:
+            if isinstance(value, (dict, list)):
+                waiting.append((cast("Any", value), (*place, key)))
+            elif isinstance(value, str) and (found := _inline(value, holder, (*place, key))):
+                holder[key] = f"sha256:{found.artifact.sha256}"
+                taken.append(found)
+    return taken
+
+
+def _inline(text: str, holder: Any, place: tuple[str | int, ...]) -> Inline | None:
+    head = _DATA_URL.match(text)
+    if head is not None:
+        mime, before = head[1], head[0]
+    elif place[-1] in _FIELDS and isinstance(holder, dict):
+        mime, before = _type_of(cast("dict[str, Any]", holder)), ""
+        if not mime or (len(text) < _SHORTEST and place[-2] != "input_audio"):
+            return None
+    else:
+        return None
+    payload = text[len(before) :]
+    try:
+        data = base64.b64decode(payload, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    # Written in another way, it could not be given back as it was.
+    if not data or base64.b64encode(data).decode("ascii") != payload:
+        return None
+    return Inline(place=place, before=before, artifact=artifact_of(data, mime.lower() or UNKNOWN_TYPE), data=data)
+
+
+def _type_of(holder: dict[str, Any]) -> str:
+    word = next((holder[name] for name in _TYPE_FIELDS if isinstance(holder.get(name), str)), "")
+    return word if "/" in word or not word else _FORMATS.get(word.lower(), f"audio/{word}")
+
+
+def entries_of(raw: object) -> list[Inline]:
+    """What a line says was taken out of its events.
+
+    Raises:
+        ValueError: it says it in no way that was ever written.
+    """
+    entries: list[Inline] = []
+    items: list[Any] = cast("list[Any]", raw) if isinstance(raw, list) else [raw]
+    for item in items:
+        try:
+            artifact = Artifact(sha256=item["sha256"], size=item["size"], mime_type=item["mime_type"])
+            entries.append(Inline(place=tuple(item["place"]), before=item["before"], artifact=artifact))
+        except (ArtifactError, KeyError, TypeError) as error:
+            raise ValueError(f"found {str(item)[:200]}; expected place, before, sha256, size and mime_type") from error
+        if not (item["place"] and [type(item[name]) for name in ("size", "mime_type", "before")] == [int, str, str]):
+            raise ValueError(f"found {str(item)[:200]}; expected a place, a size in bytes, a type and a text")
+    return entries
+
+
+def put_back(events: list[Any], entries: Iterable[Inline], load: Callable[[Artifact], bytes]) -> list[str]:
+    """Put media back into events, which are changed.
+
+    What cannot be had leaves a sentence in its place.
+
+    Returns:
+        What could not be had, and why.
+
+    Raises:
+        ValueError: there is no such place in the events.
+    """
+    missing: list[str] = []
+    for entry in entries:
+        holder: Any = events
+        try:
+            for key in entry.place[:-1]:
+                holder = holder[key]
+            holder[entry.place[-1]]
+        except (LookupError, TypeError) as error:
+            raise ValueError(f"there is no place {list(entry.place)} in the events") from error
+        try:
+            text = entry.before + base64.b64encode(load(entry.artifact)).decode("ascii")
+        except ArtifactError as error:
+            missing.append(str(error))
+            text = f"missing artifact {entry.artifact}"
+        holder[entry.place[-1]] = text
+    return missing
