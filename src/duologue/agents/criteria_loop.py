@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 from duologue.agents.judge import RULES, JudgeModel, conversation_entries
 from duologue.agents.users.persona import Persona
 from duologue.agents.users.simulator import UserSimulatorAgent
+from duologue.config.json_schema import closed_object
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.script import message as message_step
@@ -282,19 +283,13 @@ async def _evaluate(
 
 
 def _schema(criteria: _Criteria) -> dict[str, Any]:
-    entry = _object(
+    entry = closed_object(
         reason={"type": "string"}, evidence={"type": "array", "items": {"type": "string"}}, met={"type": "boolean"}
     )
     fields: dict[str, Any] = dict.fromkeys(criteria.named, entry)
-    return {"title": "evaluation", **_object(**fields, confidence={"type": "number"}, reasoning={"type": "string"})}
-
-
-def _object(**properties: Any) -> dict[str, Any]:
     return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
+        "title": "evaluation",
+        **closed_object(**fields, confidence={"type": "number"}, reasoning={"type": "string"}),
     }
 
 

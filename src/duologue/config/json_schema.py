@@ -1,4 +1,4 @@
-"""Validators of JSON Schema, compiled once and kept. Needs the extra ``checks``."""
+"""JSON Schema: objects for structured output, and validators, compiled once and kept (extra ``checks``)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from importlib import import_module
 from typing import Any
 
 from duologue.errors import MissingExtraError
+
+
+def closed_object(**properties: Any) -> dict[str, Any]:
+    """The schema of an object with exactly these properties, as strict structured output asks for it."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def schema_validator(schema: Mapping[str, Any], feature: str) -> Any:

@@ -6,6 +6,7 @@ Where something is written is no part of what it is: two specs are equal if thei
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import (
@@ -181,3 +182,24 @@ class Resource(Spec):
     """Short values for selecting and grouping, such as ``tier: enterprise``."""
     annotations: dict[str, str] = EMPTY
     """Notes for people and tools; not used by Duologue."""
+
+
+class FolderSpec(Spec):
+    """Something whose paths are relative to a folder: that of the file which it is read from."""
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """The folder that paths are relative to."""
+        return self._folder
+
+    def path(self, written: str) -> Path:
+        """The file or folder that a path means; environment variables in it are expanded."""
+        return self._folder / expand(written)
+
+    def within(self, folder: Path) -> Self:
+        """The same, with its paths relative to that folder."""
+        made = self.changed()
+        made._folder = folder
+        return made

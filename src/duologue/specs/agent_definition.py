@@ -7,14 +7,12 @@ and from nothing else.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
-from duologue.config.environment import expand
 from duologue.config.problems import Problems
-from duologue.config.spec import EMPTY, Amount, Count, Items, Name, Spec
+from duologue.config.spec import EMPTY, Amount, Count, FolderSpec, Items, Name, Spec
 from duologue.errors import Position
 from duologue.specs.agents import Agent, Model, Seconds
 from duologue.specs.prompts import Prompt, Tool
@@ -44,7 +42,7 @@ class SamplingParams(Spec):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class AgentDefinition(Spec):
+class AgentDefinition(FolderSpec):
     """A native agent, as it takes part in one scenario."""
 
     name: Name
@@ -85,23 +83,6 @@ class AgentDefinition(Spec):
     """The scenario's own values for placeholders of the prompt."""
     region: str = DEFAULT_REGION
     """The region of the test case; ``default`` for none."""
-
-    _folder: Path = PrivateAttr(default=Path())
-
-    @property
-    def folder(self) -> Path:
-        """The folder that paths in the definition are relative to."""
-        return self._folder
-
-    def path(self, written: str) -> Path:
-        """The file that a path in the definition means; environment variables in it are expanded."""
-        return self._folder / expand(written)
-
-    def within(self, folder: Path) -> Self:
-        """The same definition, with its paths relative to that folder."""
-        made = self.changed()
-        made._folder = folder
-        return made
 
     @classmethod
     def from_suite(

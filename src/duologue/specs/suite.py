@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeVar
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
-from duologue.config.environment import expand
 from duologue.config.problems import unknown
 from duologue.config.spec import (
     EMPTY,
     Amount,
     Count,
+    FolderSpec,
     Items,
     Json,
     JsonObject,
@@ -182,7 +181,7 @@ class A2aAgent(Spec):
     """Which skills of the agent are offered as tools."""
 
 
-class Suite(Resource):
+class Suite(FolderSpec, Resource):
     """Scenarios, the agents and personas that take part in them, and how they run."""
 
     path_fields: ClassVar[tuple[str, ...]] = ("pack_file",)
@@ -231,23 +230,6 @@ class Suite(Resource):
     """Settings that apply where nothing more specific is set."""
     extensions: JsonObject = EMPTY
     """Sections of other tools. They are kept and have no effect."""
-
-    _folder: Path = PrivateAttr(default=Path())
-
-    @property
-    def folder(self) -> Path:
-        """The folder that paths in the suite are relative to."""
-        return self._folder
-
-    def path(self, written: str) -> Path:
-        """The file or folder that a path of the suite means; environment variables in it are filled in."""
-        return self._folder / expand(written)
-
-    def within(self, folder: Path) -> Self:
-        """The same suite, with its paths relative to that folder."""
-        made = self.changed()
-        made._folder = folder
-        return made
 
     def agent(self, name: str) -> Agent:
         """The agent with that name. Raises ConfigurationError, listing the names, if there is none."""

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from duologue.agents.judge._judgement import Judgement, Question, read_judgement
+from duologue.config.json_schema import closed_object
 from duologue.errors import JudgeError
 from duologue.messages import Message, system_message, user_message
 from duologue.models.base import ModelAnswer, ModelRequest, ToolSpec
@@ -180,7 +181,7 @@ def _form(ids: tuple[str, ...], forced: bool) -> str:
 
 def answer_schema(question: Question) -> dict[str, Any]:
     """The form as a JSON Schema that providers can enforce. The order of the fields is the order of thought."""
-    entry = _object(
+    entry = closed_object(
         id={"type": "string", "enum": question.ids},
         reason=_STRING,
         evidence={"type": "array", "items": _STRING},
@@ -193,7 +194,7 @@ def answer_schema(question: Question) -> dict[str, Any]:
     }
     if not question.forced:
         fields = {"action": {"type": "string", "enum": ["continue", "decide"]}, **fields}
-    return {"title": "judgement", **_object(**fields)}
+    return {"title": "judgement", **closed_object(**fields)}
 
 
 def _numbered(question: Question) -> list[tuple[str, str]]:
@@ -202,12 +203,3 @@ def _numbered(question: Question) -> list[tuple[str, str]]:
 
 def _section(name: str, text: str) -> str:
     return f"<{name}>\n{text}\n</{name}>" if text else ""
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }

@@ -160,32 +160,25 @@ def tools_of(state: WorkflowState) -> tuple[ToolSpec, ...]:
 
 
 def _transition(state: WorkflowState) -> ToolSpec:
-    return ToolSpec(
-        name=TRANSITION_TOOL,
-        description="Move the conversation on when one of the events has happened. It takes effect after your answer.",
-        strict=False,
-        parameters={
-            "type": "object",
-            "properties": {
-                "event": {"type": "string", "enum": list(state.on_event), "description": "What has happened."},
-                "context": {"type": "string", "description": "What whoever goes on should know, in a few sentences."},
-            },
-            "required": ["event"],
-        },
+    return _own_tool(
+        TRANSITION_TOOL,
+        "Move the conversation on when one of the events has happened. It takes effect after your answer.",
+        event={"type": "string", "enum": list(state.on_event), "description": "What has happened."},
+        context={"type": "string", "description": "What whoever goes on should know, in a few sentences."},
+        required=["event"],
     )
 
 
 def _artifact(state: WorkflowState) -> ToolSpec:
-    return ToolSpec(
-        name=ARTIFACT_TOOL,
-        description="Hand over a result of this stage of the conversation.",
-        strict=False,
-        parameters={
-            "type": "object",
-            "properties": {
-                "name": {"type": "string", "enum": list(state.artifacts), "description": "Which result."},
-                "value": {"description": "The result."},
-            },
-            "required": ["name", "value"],
-        },
+    return _own_tool(
+        ARTIFACT_TOOL,
+        "Hand over a result of this stage of the conversation.",
+        name={"type": "string", "enum": list(state.artifacts), "description": "Which result."},
+        value={"description": "The result."},
+        required=["name", "value"],
     )
+
+
+def _own_tool(tool: str, description: str, /, *, required: list[str], **properties: dict[str, Any]) -> ToolSpec:
+    parameters = {"type": "object", "properties": properties, "required": required}
+    return ToolSpec(name=tool, description=description, strict=False, parameters=parameters)

@@ -26,6 +26,7 @@ from duologue.checks.metrics.grading import (
 )
 from duologue.checks.metrics.metric import HIGHEST, LABELS, LOWEST, NEEDS_CODE, Metric
 from duologue.checks.metrics.predefined import DEFAULT_METRICS, Metrics, metrics_of
+from duologue.config.json_schema import closed_object
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.journal.events import MessageAdded
 from duologue.messages import JsonValue, Message, system_message, text_of, tool_calls_of, user_message
@@ -243,10 +244,10 @@ class _Question:
 
     def schema(self) -> dict[str, Any]:
         """The form of the answer as a JSON Schema that providers can enforce."""
-        entries = {metric.name: _object(_metric_form(metric)) for metric in self.metrics}
-        entries |= dict.fromkeys(self.outcome_ids, _object(_OUTCOME_FORM))
-        parts = {part: _object({name: entries[name] for name in names}) for part, names in self.parts.items()}
-        return {"title": "grading", **_object(parts)}
+        entries = {metric.name: closed_object(**_metric_form(metric)) for metric in self.metrics}
+        entries |= dict.fromkeys(self.outcome_ids, closed_object(**_OUTCOME_FORM))
+        parts = {part: closed_object(**{name: entries[name] for name in names}) for part, names in self.parts.items()}
+        return {"title": "grading", **closed_object(**parts)}
 
     def _form(self) -> str:
         shown = {_METRICS: f'{{"NAME": {_shown(_SCORED_FORM)}}}', _OUTCOMES: f'{{"o1": {_shown(_OUTCOME_FORM)}}}'}
@@ -290,15 +291,6 @@ def _metric_form(metric: Metric) -> dict[str, Any]:
 def _shown(form: dict[str, Any]) -> str:
     values = {"reason": '"…"', "evidence": '["m3"]'}
     return "{" + ", ".join(f'"{name}": {values.get(name, "…")}' for name in form) + "}"
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from duologue.config.json_schema import closed_object
 from duologue.messages import Message, arguments_of, assistant_message, text_of, tool_call, tool_calls_of
 from duologue.models.base import ModelRequest, ToolSpec
 
@@ -40,7 +41,7 @@ def answer_schema(request: ModelRequest) -> Schema | None:
     options = [_tool_option(tool, definitions) for tool in request.tools]
     if request.tool_choice != "required":
         reply = _hoisted(request.response_schema or {"type": "string"}, "reply", definitions)
-        options.append(_object(reply=reply))
+        options.append(closed_object(reply=reply))
     schema: Schema = {"anyOf": options}
     return {**schema, "$defs": definitions} if definitions else schema
 
@@ -111,16 +112,7 @@ def _call(name: str, arguments: Schema, position: int) -> Any:
 
 def _tool_option(tool: ToolSpec, definitions: Schema) -> Schema:
     parameters: Schema = {"type": "object", "properties": {}, **tool.parameters}
-    return _object(tool={"const": tool.name}, arguments=_hoisted(parameters, tool.name, definitions))
-
-
-def _object(**properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return closed_object(tool={"const": tool.name}, arguments=_hoisted(parameters, tool.name, definitions))
 
 
 def _hoisted(schema: Schema, owner: str, definitions: Schema) -> Schema:
