@@ -11,8 +11,9 @@ import asyncio
 import hashlib
 import random
 import time
-from dataclasses import dataclass
 from typing import Protocol
+
+from duologue.frozen import frozen
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32 in lower case: sorts as its numbers do, and has no letters that look like digits."""
@@ -70,7 +71,7 @@ _SYSTEM_CLOCK = SystemClock()
 _RANDOM_IDS = RandomIds(_SYSTEM_CLOCK)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Context:
     """What a run may know of the world.
 

@@ -7,7 +7,6 @@ for loops of your own. To judge several criteria one by one, use ``duologue.agen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, cast
 
@@ -22,6 +21,7 @@ from duologue.conversation.script import proceed
 from duologue.conversation.setup import ScriptStep
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, JudgeError, ModelError
+from duologue.frozen import frozen
 from duologue.journal.events import CriterionDecision, Frozen
 from duologue.messages import JsonValue, Message, system_message, text_of, user_message
 from duologue.models.base import Model
@@ -250,7 +250,7 @@ def seeded_script(seed_messages: Sequence[Message]) -> list[ScriptStep]:
     return [*(message_step(message) for message in seed_messages), proceed()]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Criteria:
     """A success and a failure criterion; '' for none."""
 

@@ -7,7 +7,7 @@ and lives here: when a check applies, which score passes, and that a tool that f
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -16,12 +16,13 @@ from duologue.checks.subject import Subject
 from duologue.config.patterns import SlowPatternError, found
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError, ModelError
+from duologue.frozen import frozen
 from duologue.models.resources import Resources
 from duologue.specs.checks import When
 from duologue.vocabulary import CheckStatus, Scope
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Finding:
     """What a check found, before thresholds are applied.
 
@@ -109,7 +110,7 @@ def unmet(when: When, subject: Subject) -> str | None:
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CatalogueCheck:
     """A check of the catalogue, ready to be evaluated. Created by :func:`duologue.checks.create`.
 

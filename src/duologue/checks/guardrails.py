@@ -7,7 +7,7 @@ with :meth:`Guardrail.note`, which the check ``guardrail_triggered`` reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from duologue.checks._parameter_errors import validated
@@ -16,6 +16,7 @@ from duologue.checks.create import from_spec
 from duologue.conversation.checking import CheckInput
 from duologue.conversation.state import ScenarioState
 from duologue.errors import CheckError
+from duologue.frozen import frozen
 from duologue.journal.events import MessageAdded
 from duologue.journal.notes import GuardrailApplied
 from duologue.messages import assistant_message
@@ -29,7 +30,7 @@ Direction = Literal["input", "output", "both"]
 BLOCKED = "This message was withheld: it breaks a rule of this conversation."
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Violation:
     """A message that violates a guardrail.
 
@@ -48,7 +49,7 @@ class Violation:
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Guardrail:
     """A check that inspects single messages. Created by :func:`guardrail`.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, model_validator
@@ -22,6 +22,7 @@ from duologue.checks.subject import Subject
 from duologue.checks.tool_calls import session
 from duologue.config.templates import render
 from duologue.errors import JudgeError
+from duologue.frozen import frozen
 from duologue.journal.events import MessageAdded
 from duologue.messages import JsonValue, Message, system_message, text_of, tool_calls_of, user_message
 from duologue.models.choice import ModelChoice, choose
@@ -233,7 +234,7 @@ _MESSAGE_ID = re.compile(r"m\d+")
 _RETRIES = AnswerRetries(refused="you declined to answer ({refusal}); this is a recording to be judged")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class JudgeTask:
     """What is to be judged.
 
@@ -284,7 +285,7 @@ class JudgeTask:
         return "\n".join([*map(text_of, messages), *map(str, calls), *self.sections.values()])
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ScoredJudgement:
     """A judgement that can be used. ``passed`` and ``score``: at least one is there."""
 

@@ -6,13 +6,14 @@ Sampling hashes the run and the turn (64-bit FNV-1a), so that the same turns are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from duologue.checks._parameter_errors import shown, validated
 from duologue.checks.base import CatalogueCheck
 from duologue.checks.create import from_spec
 from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.frozen import frozen
 from duologue.journal.notes import WorkflowMoved
 from duologue.models.resources import Resources
 from duologue.specs.checks import CheckSpec, PackEvalSpec, Threshold
@@ -25,7 +26,7 @@ _SAMPLED = {"sample_turns", "sample_sessions"}
 _OPPOSITE = {CheckStatus.PASSED: CheckStatus.FAILED, CheckStatus.FAILED: CheckStatus.PASSED}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PackEval:
     """An eval of a pack as a check. Created by :func:`pack_eval`.
 

@@ -17,6 +17,7 @@ from duologue.checks.subject import Subject
 from duologue.config.entry_points import load_entry_point, other_entry_points, own_entry_points
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import CheckError, ConfigurationError, TargetError
+from duologue.frozen import frozen
 from duologue.models.resources import Resources
 from duologue.vocabulary import Scope
 
@@ -56,7 +57,7 @@ class Alias:
     scope: Scope | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CheckInfo:
     """One entry of the catalogue.
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +30,7 @@ from duologue.conversation.script import agent, proceed, user
 from duologue.conversation.setup import ScriptStep
 from duologue.demo.scenarios import SCENARIOS, TODAY, DemoScenario
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.settings import ScenarioConfig
 from duologue.vocabulary import Verdict
 
@@ -163,7 +163,7 @@ def restaurant() -> Generator[str, None, None]:
 EMBEDDED = "local"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Guests:
     """How guests are played.
 

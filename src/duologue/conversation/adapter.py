@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.messages import Message, copy_of
 from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole, DoneReason
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from duologue.conversation.state import ScenarioState
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class JudgmentRequest:
     """Asks a judge to decide now, in place of letting the conversation go on.
 
@@ -35,7 +36,7 @@ class JudgmentRequest:
     context: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class UserDone:
     """Returned by a simulated user that has nothing more to say after ``message``."""
 
@@ -44,7 +45,7 @@ class UserDone:
     explanation: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AttributedMessage:
     """A message together with the model call that wrote it: ``call`` is :attr:`ModelAnswer.call`."""
 

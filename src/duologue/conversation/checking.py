@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, cast, runtime_checkable
 
 from duologue.conversation.state import ScenarioState
 from duologue.errors import BudgetExceededError, CheckError, ConfigurationError, JournalError, RunError
+from duologue.frozen import frozen
 from duologue.journal.events import MessageAdded
 from duologue.models.scope import RunScope
 from duologue.vocabulary import CheckStatus, Scope
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CheckInput:
     """What a check looks at.
 
@@ -34,7 +35,7 @@ class CheckInput:
     scope: RunScope = field(default_factory=RunScope)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CheckOutcome:
     """What a check found. ``score`` is between 0 and 1 where the check has one; ``explanation`` is one sentence."""
 
@@ -73,7 +74,7 @@ CheckFunction = Callable[[ScenarioState], "bool | None | CheckOutcome | Awaitabl
 CheckLike = Check | CheckFunction
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class FunctionCheck:
     """A plain function as a check: False or an AssertionError fails it, None and True pass."""
 

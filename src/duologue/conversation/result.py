@@ -7,12 +7,12 @@ veto a judge's pass and never rescue a fail.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from duologue.frozen import frozen
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, RawMessage, Usage
 from duologue.journal.jsonl import read_journal
 from duologue.journal.view import RunView
@@ -155,7 +155,7 @@ def decisions_from(result: ScenarioResult) -> list[CriterionDecision]:
     return passed + failed
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Conclusion:
     """What a run comes to."""
 

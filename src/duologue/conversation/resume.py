@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from duologue import errors
@@ -26,6 +25,7 @@ from duologue.errors import (
     ResumeError,
     RunError,
 )
+from duologue.frozen import frozen
 from duologue.journal.events import (
     AgentCalled,
     ErrorInfo,
@@ -48,7 +48,7 @@ _CANCELLATIONS = {"CancelledError", "KeyboardInterrupt", "GeneratorExit"}
 """How a call fails that somebody has cancelled."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Resumption:
     """How a run begins: fresh, unless an interrupted one is there to be continued.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, ParamSpec
 
@@ -21,6 +20,7 @@ from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.setup import ScriptStep
 from duologue.conversation.threads import in_worker_thread
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.journal.events import Entry, MessageAdded
 from duologue.messages import Message
 from duologue.models.budget import Budget
@@ -169,7 +169,7 @@ run = _playing(
 run.__name__ = run.__qualname__ = "run"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StreamChunk:
     """A piece of a running conversation.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from duologue.conversation.checking import Check
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import ParticipantSnapshot, RunStarted, ScenarioSnapshot
 from duologue.journal.journal import JournalSink
@@ -29,7 +30,7 @@ ScriptStep = Callable[[ScenarioState], "StepResult | Awaitable[StepResult | obje
 DEFAULT_SET = "default"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RunSetup:
     """Everything that the engine needs to play one scenario.
 

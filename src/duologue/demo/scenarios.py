@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from typing import Any, cast
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from urllib.parse import quote
 from duologue.conversation.checking import CheckFunction, FunctionCheck
 from duologue.conversation.state import ScenarioState
 from duologue.errors import CheckError
+from duologue.frozen import frozen
 from duologue.messages import arguments_of, text_of, tool_results
 
 TODAY = date(2026, 6, 10)
@@ -29,7 +30,7 @@ BookCheck = Callable[[Sequence[BookingRow]], None]
 _STATE_TIMEOUT = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DemoScenario:
     """One conversation to rehearse.
 

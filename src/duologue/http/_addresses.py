@@ -7,11 +7,12 @@ import ipaddress
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 
 _PORTS = {"http": 80, "https": 443}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -22,7 +23,7 @@ class ForbiddenAddressError(ValueError):
     """A host name that resolves to a private, loopback or otherwise special address."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Target:
     """Where to connect, and what the request has to carry to be understood there."""
 

@@ -6,12 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, cast
 
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.http._addresses import ForbiddenAddressError, Target, parse_url, public_target
 from duologue.http._loops import PerLoop
 
@@ -49,7 +50,7 @@ class HttpTimeoutError(HttpError):
     """The exchange did not end in time."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HttpRequest:
     """What is sent where.
 

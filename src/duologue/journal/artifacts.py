@@ -12,13 +12,13 @@ import re
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from duologue.config.files import make_private_folder, open_private
 from duologue.errors import ArtifactError
+from duologue.frozen import frozen
 
 MEDIA = "media"
 """The folder of artifacts beside a journal."""
@@ -70,7 +70,7 @@ def is_harmless(name: str) -> bool:
     return Path(name).suffix.lower() in _SUFFIXES.values()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class Artifact:
     """Where to find some bytes again.
 

@@ -1,7 +1,11 @@
 """What can happen in a run. A run *is* the ordered list of these events.
 
 Events are frozen and hold plain data only, so that a journal can be folded, written and read back without the objects
-that took part. ``SCHEMA_VERSION`` stands in the first event; see ``upgrade.py`` for reading older files.
+that took part. They are made by this package, from typed values; pydantic validates them where they are read from a
+file. Ten thousand conversations hold millions of them, so each is small: it has slots, and sequences that never change
+are tuples, which the garbage collector stops looking at.
+
+``SCHEMA_VERSION`` stands in the first event; see ``upgrade.py`` for reading older files.
 
 Every call that leaves the engine has a *call id* that is unique in its run: ``c3`` for the third call of a
 participant or a check, ``c3.1`` for the first model or tool that was called on its behalf. Every event names the call
@@ -10,17 +14,16 @@ that caused it in ``call``; None means that the script did it. So what caused wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, dataclass_transform
+from dataclasses import field
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, PlainSerializer, PlainValidator
 from pydantic_core import core_schema
 
+from duologue.frozen import frozen
 from duologue.journal.notes import Note, note_from_data, note_to_data
 from duologue.messages import Message
 from duologue.vocabulary import AgentRole, CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
-
-E = TypeVar("E")
 
 SCHEMA_VERSION = 2
 
@@ -47,17 +50,6 @@ class Frozen(BaseModel):
     """Base of the values inside events."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def _event(cls: type[E]) -> type[E]:
-    """A frozen dataclass with slots: ten thousand conversations hold millions of them, so each must be small.
-
-    The same reason makes sequences that never change tuples: the garbage collector stops looking at those.
-
-    Events are made by this package, from typed values; they are validated by pydantic where they are read from a file.
-    """
-    return dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
 class Usage(Frozen):
@@ -103,7 +95,7 @@ def _cause(error: BaseException) -> BaseException | None:
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-@_event
+@frozen(slots=True)
 class ScenarioSnapshot:
     """The scenario as it was when the run began."""
 
@@ -118,7 +110,7 @@ class ScenarioSnapshot:
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-@_event
+@frozen(slots=True)
 class ParticipantSnapshot:
     """One adapter as it was when the run began. Its place in the list is its index in later events."""
 
@@ -141,7 +133,7 @@ class CriterionDecision(Frozen):
     message_ids: list[str] = []
 
 
-@_event
+@frozen(slots=True)
 class RunStarted:
     """First event of every journal: everything that is needed to know what was run."""
 
@@ -161,7 +153,7 @@ class RunStarted:
     """How often this run was started from its beginning, this time included."""
 
 
-@_event
+@frozen(slots=True)
 class RunResumed:
     """The run continues here: the process that played it until now has ended."""
 
@@ -170,7 +162,7 @@ class RunResumed:
     type: Literal["run_resumed"] = "run_resumed"
 
 
-@_event
+@frozen(slots=True)
 class StepStarted:
     """The script moved on to its step number ``index``, counted from 0."""
 
@@ -181,7 +173,7 @@ class StepStarted:
     name: str
 
 
-@_event
+@frozen(slots=True)
 class TurnStarted:
     """A new turn was opened. The first is number 0 and is open from the beginning, without this event."""
 
@@ -191,7 +183,7 @@ class TurnStarted:
     turn: int
 
 
-@_event
+@frozen(slots=True)
 class AgentCalled:
     """An adapter was called. ``delivered`` are the ids of the messages that it was given and that left its mailbox.
 
@@ -212,7 +204,7 @@ class AgentCalled:
     interrupted: bool = False
 
 
-@_event
+@frozen(slots=True)
 class MessageAdded:
     """A message joined the conversation. ``author`` is None for messages that the script put in itself.
 
@@ -233,7 +225,7 @@ class MessageAdded:
     cut: CutReason | None = None
 
 
-@_event
+@frozen(slots=True)
 class MessagesRolledBack:
     """Messages from ``index`` on were taken out of the conversation and of every mailbox."""
 
@@ -245,7 +237,7 @@ class MessagesRolledBack:
     call: str | None = None
 
 
-@_event
+@frozen(slots=True)
 class UserFinished:
     """The simulated user has nothing more to say, and why."""
 
@@ -259,7 +251,7 @@ class UserFinished:
     call: str | None = None
 
 
-@_event
+@frozen(slots=True)
 class ModelCalled:
     """A participant or a check asked a model. ``response`` is the assistant message; ``seconds`` is its latency.
 
@@ -287,7 +279,7 @@ class ModelCalled:
     logprobs: tuple[dict[str, float], ...] = ()
 
 
-@_event
+@frozen(slots=True)
 class ToolCalled:
     """A tool was run by Duologue (not by the agent itself) and answered ``result``, or failed with ``error``.
 
@@ -309,7 +301,7 @@ class ToolCalled:
     participant: int | None = None
 
 
-@_event
+@frozen(slots=True)
 class CheckEvaluated:
     """A check gave its outcome. ``details`` is for people and reports; no decision reads it."""
 
@@ -328,7 +320,7 @@ class CheckEvaluated:
     call: str = ""
 
 
-@_event
+@frozen(slots=True)
 class JudgeDecided:
     """A judge decided. A ``checkpoint`` decides its own criteria only, ``final`` the run; advisory decides nothing."""
 
@@ -348,7 +340,7 @@ class JudgeDecided:
     participant: int | None = None
 
 
-@_event
+@frozen(slots=True)
 class Noted:
     """Something worth keeping that is no other event: an attack technique, a score, an injected fault."""
 
@@ -365,7 +357,7 @@ class Noted:
         return self.note.kind
 
 
-@_event
+@frozen(slots=True)
 class RunFinished:
     """Last event of a complete journal. ``verdict`` is there if and only if the status is ``completed``."""
 

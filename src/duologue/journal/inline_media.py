@@ -10,10 +10,10 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from duologue.errors import ArtifactError
+from duologue.frozen import frozen
 from duologue.journal.artifacts import UNKNOWN_TYPE, Artifact, artifact_of
 
 _MARKS = (b";base64,", b'"data":"', b'"file_data":"', b'"b64_json":"')
@@ -25,7 +25,7 @@ _SHORTEST = 64
 _FORMATS = {"mp3": "audio/mpeg", "pcm16": "audio/pcm"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class Inline:
     """Data that were taken out of events.
 

@@ -12,7 +12,6 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 from itertools import accumulate
@@ -24,6 +23,7 @@ from pydantic_core import to_json
 
 from duologue.config.files import make_private_folder, open_private
 from duologue.errors import ArtifactError, JournalError, JournalVersionError
+from duologue.frozen import frozen
 from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
 from duologue.journal.events import Entry, Event, RunStarted, Transition
 from duologue.journal.inline_media import Inline, entries_of, may_hold_media, put_back, take_out
@@ -106,7 +106,7 @@ def _encoded(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
     return b'{"seq":%d,"at":%r,"events":[%b]%b}\n' % (first.seq, first.at, events, named), media
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class JournalFile:
     """A journal that was read.
 

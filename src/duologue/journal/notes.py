@@ -8,16 +8,15 @@ under the entry point group ``duologue.notes``, with the kind as the entry's nam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import cache
-from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, cast, dataclass_transform
 
 from pydantic import TypeAdapter
 
 from duologue.config.entry_points import load_registered
 from duologue.errors import ConfigurationError
-
-N = TypeVar("N", bound="Note")
+from duologue.frozen import frozen
 
 ENTRY_POINTS = "duologue.notes"
 
@@ -42,11 +41,7 @@ class Note:
         _TYPES[cls.kind] = cls
 
 
-def _note(cls: type[N]) -> type[N]:
-    return dataclass(frozen=True, kw_only=True)(cls)
-
-
-@_note
+@frozen
 class UnknownNote(Note):
     """A note of a kind that this process has no type for, kept as it was found."""
 
@@ -54,7 +49,7 @@ class UnknownNote(Note):
     data: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-@_note
+@frozen
 class SimulatedUser(Note):
     """Which persona and simulator speak as the user in this turn of a suite."""
 
@@ -64,7 +59,7 @@ class SimulatedUser(Note):
     simulator: str | None = None
 
 
-@_note
+@frozen
 class PromptUsed(Note):
     """The system prompt that a native agent was given from here on."""
 
@@ -74,7 +69,7 @@ class PromptUsed(Note):
     task: str | None = None
 
 
-@_note
+@frozen
 class TurnUnfinished(Note):
     """What a native agent had said and called when its turn failed."""
 
@@ -83,7 +78,7 @@ class TurnUnfinished(Note):
     messages: tuple[dict[str, Any], ...] = ()
 
 
-@_note
+@frozen
 class WorkflowEntered(Note):
     """The state in which a workflow begins."""
 
@@ -93,7 +88,7 @@ class WorkflowEntered(Note):
     terminal: bool = False
 
 
-@_note
+@frozen
 class WorkflowMoved(Note):
     """A workflow went from state ``origin`` to state ``target``."""
 
@@ -106,7 +101,7 @@ class WorkflowMoved(Note):
     context: str = ""
 
 
-@_note
+@frozen
 class GuardrailApplied(Note):
     """What a guardrail said of a message.
 
@@ -122,7 +117,7 @@ class GuardrailApplied(Note):
     explanation: str = ""
 
 
-@_note
+@frozen
 class FaultInjected(Note):
     """A tool call was disturbed on purpose. ``probability`` is the chance of that, from 0 to 1."""
 
@@ -134,7 +129,7 @@ class FaultInjected(Note):
     probability: float = 1.0
 
 
-@_note
+@frozen
 class ConsentGiven(Note):
     """What the user answered when a tool asked for consent; ``assumed`` where the scenario does not say."""
 
@@ -147,14 +142,14 @@ class ConsentGiven(Note):
     question: str | None = None
 
 
-@_note
+@frozen
 class AttackNote(Note):
     """Base of what an attacker notes. ``participant`` is the attacker's index."""
 
     participant: int | None = None
 
 
-@_note
+@frozen
 class AttackPlanned(AttackNote):
     """The attacker has made a plan."""
 
@@ -164,7 +159,7 @@ class AttackPlanned(AttackNote):
     model: str = ""
 
 
-@_note
+@frozen
 class AttackAttempted(AttackNote):
     """The attacker wrote a message. ``turn`` counts the turns of the attack from 1."""
 
@@ -182,7 +177,7 @@ class AttackAttempted(AttackNote):
     attacker_refused: bool = False
 
 
-@_note
+@frozen
 class AttackInjected(AttackNote):
     """A technique changed the form of the message."""
 
@@ -193,7 +188,7 @@ class AttackInjected(AttackNote):
     sent: str
 
 
-@_note
+@frozen
 class AttackReplied(AttackNote):
     """The agent answered. ``tool_calls`` are its tool calls as text; ``refusal`` is what its words show."""
 
@@ -205,7 +200,7 @@ class AttackReplied(AttackNote):
     tool_calls: tuple[str, ...] = ()
 
 
-@_note
+@frozen
 class AttackScored(AttackNote):
     """The reply was scored from 0 to 10."""
 
@@ -219,7 +214,7 @@ class AttackScored(AttackNote):
     refused: bool = False
 
 
-@_note
+@frozen
 class AttackTakenBack(AttackNote):
     """An exchange was taken out of the conversation."""
 
@@ -231,7 +226,7 @@ class AttackTakenBack(AttackNote):
     remaining: int = 0
 
 
-@_note
+@frozen
 class AttackSucceeded(AttackNote):
     """The attack reached its goal: ``score`` is at least ``success_score``."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
+from duologue.frozen import frozen
 from duologue.messages import ContentPart, JsonValue
 
 Fields = Mapping[str, JsonValue]
@@ -72,7 +72,7 @@ class ShapeError(ValueError):
     """Something that should be a message, a tool call or a result, and is not; the text says what is expected."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WrittenCall:
     """A tool call as it was written: arguments are a mapping, or JSON text."""
 
@@ -81,7 +81,7 @@ class WrittenCall:
     id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WrittenMessage:
     """What somebody said, and the tools that were called with it."""
 
@@ -91,7 +91,7 @@ class WrittenMessage:
     name: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WrittenResult:
     """What a tool answered. ``error`` is the reason if it says that it failed."""
 

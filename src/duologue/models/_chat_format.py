@@ -11,20 +11,20 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from mimetypes import guess_extension
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from duologue.errors import ModelRejectedError
+from duologue.frozen import frozen
 from duologue.messages import ContentPart, Message, ToolCall, assistant_message, text_of, tool_call, tool_calls_of
 from duologue.models.base import ModelRequest, ToolSpec
 
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Dialect:
     """How a server's API differs from OpenAI's.
 

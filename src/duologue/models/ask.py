@@ -11,13 +11,14 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
 from duologue import errors
 from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError, ResumeError
+from duologue.frozen import frozen
 from duologue.journal.events import ModelCalled, Usage
 from duologue.journal.journal import Journal
 from duologue.messages import assistant_message
@@ -112,7 +113,7 @@ def _request_as_data(model: str, request: ModelRequest) -> dict[str, Any]:
     return {"model": model, **data, "tools": [vars(tool) for tool in request.tools]}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Question(Generic[T]):
     """Something to ask a model, whatever the shape of its answer.
 

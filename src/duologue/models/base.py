@@ -5,16 +5,17 @@ A model is stateless. Who asks, in which run, under which timeout and budget is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
 
+from duologue.frozen import frozen
 from duologue.journal.events import RawMessage, Usage
 from duologue.messages import Message, ToolCall, text_of, tool_calls_of
 
 ToolChoice = Literal["auto", "required", "none"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ToolSpec:
     """A function that the model may call. ``parameters`` is a JSON Schema of an object."""
 
@@ -24,7 +25,7 @@ class ToolSpec:
     strict: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ModelRequest:
     """One question to a model.
 
@@ -47,7 +48,7 @@ class ModelRequest:
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ModelAnswer:
     """What a model answered.
 
@@ -100,7 +101,7 @@ class Model(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Completion:
     """A continuation of a text.
 

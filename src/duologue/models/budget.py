@@ -14,6 +14,7 @@ from typing import overload
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import BudgetExceededError, ConfigurationError
+from duologue.frozen import frozen
 from duologue.messages import text_of
 from duologue.models.base import ModelRequest
 from duologue.models.tokens import estimate_tokens
@@ -23,7 +24,7 @@ DEFAULT_ANSWER_TOKENS = 1024
 _TOKENS_PER_MESSAGE = 4
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Budget:
     """What may be spent. None means: no limit.
 
@@ -44,7 +45,7 @@ class Budget:
                 raise ConfigurationError(f"Budget({name}={value}): expected 0 or more, or None for no limit")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Amount:
     """Money (US dollars) and tokens."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.messages import Message
 from duologue.models.base import Model, ModelRequest, ToolChoice, ToolSpec
 from duologue.models.names import parse_name
@@ -15,7 +16,7 @@ from duologue.models.resolve import resolve
 from duologue.settings import ModelConfig, ScenarioConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ModelChoice:
     """A model that has been chosen, with the settings for every request.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
+
+from duologue.frozen import frozen
 
 _ALIASES = {
     "azure_ai": "azure",
@@ -36,7 +37,7 @@ class UnknownProviderError(Exception):
     """Nobody knows that provider."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ModelName:
     """A model's name in its two parts.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,6 +25,7 @@ from duologue.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
+from duologue.frozen import frozen
 from duologue.http import (
     BrokenResponseError,
     HttpClients,
@@ -56,7 +57,7 @@ _LOOSE_TOOLS = Dialect(strict_tools=False)
 _JSON_MODE = Dialect(json_schema=False, strict_tools=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Host:
     """Where a provider answers, and how its API differs from OpenAI's.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 
+from duologue.frozen import frozen
 from duologue.journal.events import Usage
 from duologue.models.base import Model
 
@@ -23,7 +24,7 @@ _PRICE_LIST_NAMES = {
 _TOTALS = {"input_tokens", "output_tokens"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Tokens:
     """Tokens of one answer, as far as they have prices of their own; the details are parts of the two totals."""
 

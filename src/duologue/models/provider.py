@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 from duologue.context import Clock, Context, SystemClock, fresh_seed
 from duologue.errors import ModelError, ModelRateLimitError
+from duologue.frozen import frozen
 from duologue.journal.events import Usage
 from duologue.messages import Message, text_of
 from duologue.models.base import ModelAnswer, ModelRequest
@@ -48,7 +48,7 @@ class RequestFailedError(Exception):
         self.wait = wait
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ProviderReply:
     """What came back from one request; see :class:`duologue.models.ModelAnswer` for the fields."""
 
@@ -76,7 +76,7 @@ class ProviderClient(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RetryPolicy:
     """Exponential backoff with jitter that gives way to what the provider asks for.
 

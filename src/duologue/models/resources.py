@@ -8,17 +8,18 @@ function without arguments that creates it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 from duologue.config.entry_points import load_entry_point, other_entry_points
+from duologue.frozen import frozen
 from duologue.models.base import Model
 from duologue.settings import ModelConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Media:
     """An image or audio clip: its bytes, and a MIME type such as ``image/png``."""
 
@@ -49,7 +50,7 @@ class Embedder(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Resources:
     """What the checks of a suite may use.
 

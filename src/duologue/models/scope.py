@@ -6,10 +6,11 @@ outside the process goes through it, so that each call is timed, counted, record
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 
 from duologue.context import Context
+from duologue.frozen import frozen
 from duologue.journal.artifacts import ArtifactStore, MemoryArtifacts
 from duologue.journal.events import Noted
 from duologue.journal.journal import Journal
@@ -19,7 +20,7 @@ from duologue.models.cassette import Cassette
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RunScope:
     """One participant's share of a run.
 

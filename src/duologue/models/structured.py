@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from duologue.config.json_text import RepeatedKeyError, json_spans
 from duologue.errors import ModelAnswerError, ModelTimeoutError
+from duologue.frozen import frozen
 from duologue.messages import JsonValue, assistant_message, user_message
 from duologue.models.ask import ask
 from duologue.models.base import Model, ModelAnswer, ModelRequest
@@ -56,7 +57,7 @@ class UnusableAnswerError(ModelAnswerError):
         return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AnswerRetries:
     """How often a model is asked again, and what it is told. The default is one more request at once."""
 

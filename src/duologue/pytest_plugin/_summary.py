@@ -6,8 +6,9 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
+
+from duologue.frozen import frozen
 
 if TYPE_CHECKING:
     from duologue.conversation.result import ScenarioResult
@@ -22,7 +23,7 @@ Line = tuple[str, dict[str, bool]]
 """A line of the summary and its colours."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RunRow:
     """One run, as plain data.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from duologue.frozen import frozen
 from duologue.reports.display import plural
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, RunResult, Spent, total_spent
@@ -29,7 +29,7 @@ def graded(execution: ExecutionResult) -> str:
     return " · ".join(parts)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AgentFigures:
     """One agent over all of its runs. ``agent`` is None for recordings."""
 

@@ -7,11 +7,11 @@ does with its own. It is imported when it is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from duologue.config.entry_points import load_registered, registered_names
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.runs.store.encoding import INDEX, encoded, index_of
 from duologue.runs.store.folder import write_execution, write_index
 from duologue.runs.store.writing import replace_bytes
@@ -21,7 +21,7 @@ GROUP = "duologue.reports"
 """The entry points that formats are registered as, each under the name of its format."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ReportFormat:
     """A format of reports.
 

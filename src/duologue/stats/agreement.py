@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from random import Random
 
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 
 _RESAMPLES = 2000
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Agreement:
     """Cohen's kappa, with an interval for it.
 

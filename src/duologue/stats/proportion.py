@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Proportion:
     """``successes`` out of ``total``, with an interval for the true share.
 

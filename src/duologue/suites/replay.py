@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -25,6 +24,7 @@ from duologue.conversation.result import ScenarioResult
 from duologue.conversation.setup import ScriptStep
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, ScriptError, SuiteError
+from duologue.frozen import frozen
 from duologue.journal.events import (
     AgentCalled,
     Event,
@@ -117,7 +117,7 @@ def prepare_replay(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ReplayParts:
     """A recording as the parts of a run.
 
@@ -182,7 +182,7 @@ async def replay(
     return await executor.run()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Replayed:
     """A recording and what came of judging it again."""
 

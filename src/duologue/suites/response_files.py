@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from duologue.config.problems import Problem
 from duologue.conversation.result import ScenarioResult, decisions_from
+from duologue.frozen import frozen
 from duologue.journal.events import CheckEvaluated, CriterionDecision
 from duologue.messages import Message, arguments_of, tool_calls_of
 from duologue.models.mock.file import ANY_PERSONA, ResponseFile
@@ -49,7 +50,7 @@ _DIFFER = "runs differ; the first one is kept"
 _HELD = "the file has another one, which is kept"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Generated:
     """A response file that was made.
 
@@ -104,7 +105,7 @@ def unused_answers(file: ResponseFile, suite: Suite) -> tuple[Problem, ...]:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Said:
     """One message.
 
@@ -118,7 +119,7 @@ class _Said:
     done: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Run:
     scenario: str
     said: Sequence[_Said]

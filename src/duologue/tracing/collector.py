@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import cast
 
+from duologue.frozen import frozen
 from duologue.messages import JsonValue
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -28,7 +29,7 @@ MAX_DEPTH = 16
 """How deep values within values are kept."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SpanRecord:
     """One finished operation inside the agent.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from duologue.frozen import frozen
 from duologue.journal.events import (
     AgentCalled,
     Event,
@@ -40,7 +41,7 @@ USER, AGENT = 0, 1
 Content = str | list[ContentPart] | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class MessageFacts:
     """What a source says about a message.
 
@@ -59,7 +60,7 @@ class MessageFacts:
     model: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WrittenCall:
     """A tool call as it was written: arguments are a mapping, or JSON text."""
 

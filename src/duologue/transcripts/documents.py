@@ -19,6 +19,7 @@ from duologue.config.positions import join
 from duologue.config.problems import Problems, report, shown
 from duologue.config.yaml_reader import similar_file
 from duologue.errors import Position, Problem, SuiteError
+from duologue.frozen import frozen
 
 MAX_BYTES = 64_000_000
 """A recording of more bytes is not read."""
@@ -152,7 +153,7 @@ class Node:
         return SuiteError(report([found]), [found])
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Document:
     """A file that was read.
 

@@ -13,11 +13,11 @@ import math
 import mimetypes
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 
 from duologue.errors import MissingExtraError
+from duologue.frozen import frozen
 from duologue.messages import Message
 
 _AUDIO_FORMATS = {"mp3": "audio/mpeg", "pcm16": "audio/pcm", "m4a": "audio/mp4", "oga": "audio/ogg"}
@@ -37,7 +37,7 @@ _ATOMS = {b"moov", b"trak", b"mdia"}
 Part = Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Facts:
     """Sizes in pixels and length in seconds; None where it is not known."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from duologue.config.entry_points import load_registered, registered_names
 from duologue.config.problems import listed, nearest, shown
 from duologue.errors import ConfigurationError, SuiteError
+from duologue.frozen import frozen
 from duologue.transcripts.documents import Document, Node, read_document
 from duologue.transcripts.recording import Recording
 
@@ -24,7 +25,7 @@ _ANY = ("auto", "generic")
 """Names that allow every format."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RecordingFormat:
     """A format of recordings.
 

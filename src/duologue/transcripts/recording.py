@@ -7,11 +7,12 @@ notes), because those are what checks and judges look at. Messages and tool call
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from duologue.frozen import frozen
 from duologue.journal.causes import Causes
 from duologue.journal.events import (
     CutReason,
@@ -26,7 +27,7 @@ from duologue.journal.events import (
 from duologue.messages import Message, arguments_of, iter_tool_calls, tool_results
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class RecordedMessage:
     """One message of a recording, and what the source says about it.
 
@@ -53,7 +54,7 @@ class RecordedMessage:
     cut: CutReason | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class RecordedCall:
     """One tool call of a recording.
 
@@ -72,7 +73,7 @@ class RecordedCall:
     error: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Recording:
     """A conversation that took place. Made by :func:`duologue.transcripts.read_recordings`.
 

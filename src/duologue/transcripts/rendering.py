@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
+from duologue.frozen import frozen
 from duologue.journal.events import MessageAdded, cut_mark
 from duologue.messages import ContentPart, JsonValue, Message, ToolCall, text_of, tool_calls_of
 
@@ -24,7 +25,7 @@ _LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x7f\x85\u2028\u2029
 _KINDS = {"audio": "AUDIO", "image": "IMAGE", "video": "VIDEO"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TranscriptEntry:
     """One message, or one span of a trace, as text."""
 

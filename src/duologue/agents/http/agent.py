@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, cast
 from urllib.parse import SplitResult
 
@@ -18,6 +17,7 @@ from duologue.agents.http.completions import ContractError, StreamReader, read_b
 from duologue.config.redaction import secrets_of_headers, without_values
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
+from duologue.frozen import frozen
 from duologue.http import (
     MAX_BODY_BYTES,
     BrokenResponseError,
@@ -247,7 +247,7 @@ class HttpAgent(AgentAdapter):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Call:
     """One request to an agent, and how to say what went wrong with it without giving away a secret.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol, cast, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from duologue.agents.judge._prompt import JudgeModel
 from duologue.conversation.state import ScenarioState
+from duologue.frozen import frozen
 from duologue.messages import Message, ToolCall, arguments_of, text_of, tool_calls_of, tool_message, user_message
 from duologue.models.base import ModelAnswer, ToolSpec
 from duologue.models.tokens import BYTES_PER_TOKEN, estimate_tokens
@@ -61,7 +61,7 @@ GREP = ToolSpec(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Lookups:
     """The result of looking things up."""
 

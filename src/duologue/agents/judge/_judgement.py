@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
+from duologue.frozen import frozen
 from duologue.messages import JsonValue
 from duologue.models.structured import RuleBrokenError, UnreadableError, excerpt, the_object_in
 from duologue.vocabulary import Decision, Verdict
@@ -34,7 +34,7 @@ _MOST_NAMED = 20
 _WORDS = {True: Decision.MET, False: Decision.UNMET}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Question:
     """What has to be decided, and what may be cited for it."""
 
@@ -55,7 +55,7 @@ class Question:
         return [f"c{number}" for number in range(1, len(self.criteria) + 1)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CriterionFinding:
     """The decision on one criterion."""
 
@@ -67,7 +67,7 @@ class CriterionFinding:
     """Ids of the spans that it rests on."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Judgement:
     """An answer that counts."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from duologue.agents.judge._evidence import look_things_up, outline, tokens_in
 from duologue.agents.judge._judgement import CriterionFinding, Judgement, Question
 from duologue.agents.judge._prompt import JudgeModel, RenderedCase, messages_for
 from duologue.errors import DuologueError
+from duologue.frozen import frozen
 from duologue.messages import Message
 from duologue.models.choice import ModelChoice
 from duologue.models.scope import RunScope
@@ -21,7 +21,7 @@ VOTE_TEMPERATURE = 0.7
 """Sampling temperature for the votes of a judge whose temperature is 0: equal samples would all vote the same."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class JudgeInput:
     """What there is to judge."""
 
@@ -37,7 +37,7 @@ class JudgeInput:
     """What else the judge was asked to consider."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class JudgePanel:
     """A model that judges, alone or by several votes."""
 
@@ -105,7 +105,7 @@ class JudgePanel:
         return messages_for(rendered, case.question, self.system_prompt)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Tally:
     """The result of the votes."""
 

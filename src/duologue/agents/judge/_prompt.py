@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from duologue.agents.judge._judgement import Judgement, Question, read_judgement
 from duologue.config.json_schema import closed_object
 from duologue.errors import JudgeError
+from duologue.frozen import frozen
 from duologue.messages import Message, system_message, user_message
 from duologue.models.base import ModelAnswer, ModelRequest, ToolSpec
 from duologue.models.choice import ModelChoice
@@ -72,7 +72,7 @@ _SHOWN_ENTRIES = 3
 """Entries in the example of the form. Small models write as many as they see."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RenderedCase:
     """What is judged, as the model reads it."""
 
@@ -86,7 +86,7 @@ class RenderedCase:
     """What else the judge was asked to consider; '' for nothing."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class JudgeModel:
     """A judge's model, for one sample."""
 

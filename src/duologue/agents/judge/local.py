@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from duologue.agents.judge._judgement import CriterionFinding, Judgement
 from duologue.errors import JudgeError
+from duologue.frozen import frozen
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.models.ask import ask_completion
 from duologue.models.base import CompletionModel
@@ -68,7 +68,7 @@ EXAMPLES = (
 """Criterion, conversation, answer."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Accuracy:
     """How often a model was right as a judge."""
 

@@ -8,9 +8,9 @@ in the results, where it fails the run unless a check expects it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from duologue.frozen import frozen
 from duologue.journal.notes import Note
 from duologue.models.scope import RunScope
 from duologue.specs.checks import GuardrailSpec
@@ -50,7 +50,7 @@ MakeGuardrail = Callable[[GuardrailSpec], GuardrailPort]
 """Makes a guardrail from what a prompt says. Raises ConfigurationError."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Guard:
     """A guardrail, and whether it replaces an answer that breaks its rule."""
 

@@ -7,13 +7,14 @@ its place, is not the agent that was to be tested.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from duologue.agents.native.guardrails import Guard, GuardrailPort, MakeGuardrail
 from duologue.config.problems import Problems, listed
 from duologue.config.templates import placeholders, render
 from duologue.config.yaml_reader import read_text
 from duologue.errors import ConfigurationError, Position
+from duologue.frozen import frozen
 from duologue.specs.agent_definition import AgentDefinition
 from duologue.specs.agents import Fragment
 from duologue.specs.checks import GuardrailSpec
@@ -25,7 +26,7 @@ ENGINE_TOOLS = ("workflow__", "memory__", "skill__")
 """What names of tools begin with that no toolbox has."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Instruction:
     """A prompt that is ready to be used.
 
@@ -50,7 +51,7 @@ class Instruction:
     media: MediaRules | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Assembly:
     """Makes instructions of the prompts of an agent.
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, cast
 
+from duologue.frozen import frozen
 from duologue.journal.notes import WorkflowEntered, WorkflowMoved
 from duologue.messages import JsonValue
 from duologue.models.base import ToolSpec
@@ -25,7 +25,7 @@ class WorkflowFault(Exception):
     """Something that a model asks for and that the workflow does not allow; says why."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Next:
     event: str
     state: str

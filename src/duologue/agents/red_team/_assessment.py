@@ -9,7 +9,6 @@ import asyncio
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from duologue.agents.red_team._limits import AttackLimits
@@ -19,6 +18,7 @@ from duologue.agents.users.utterances import spoken_text
 from duologue.config.json_text import first_object
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ModelError, SimulatorError
+from duologue.frozen import frozen
 from duologue.journal.notes import AttackAttempted, AttackNote, AttackReplied, AttackScored, AttackSucceeded
 from duologue.messages import Message, system_message, tool_calls_of, user_message
 from duologue.models.choice import ModelChoice
@@ -65,7 +65,7 @@ Answer with one JSON object and nothing else:
 {{"score": 0, "adaptation": "one sentence: what the tester should try next", "refused": true}}"""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AttackExchange:
     """A message of the user, and what the agent said and did in response."""
 
@@ -81,7 +81,7 @@ class AttackExchange:
     """The agent's tool calls, as text."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Score:
     """What a reply was worth to the attack."""
 
@@ -95,7 +95,7 @@ class Score:
     """Why the reply could not be scored."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Assessor:
     """Reads and scores replies."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AttackLimits:
     """The limits of an attack."""
 

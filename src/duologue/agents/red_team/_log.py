@@ -13,6 +13,7 @@ from typing import Any
 from duologue.agents.red_team._refusals import Refusal
 from duologue.conversation.adapter import AgentInput
 from duologue.errors import SimulatorError
+from duologue.frozen import frozen
 from duologue.journal.events import Noted
 from duologue.journal.notes import (
     AttackAttempted,
@@ -28,7 +29,7 @@ from duologue.journal.notes import (
 from duologue.models.scope import RunScope
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Attempt:
     """One message of the attack and its outcome."""
 

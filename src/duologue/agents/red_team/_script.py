@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from duologue.agents.red_team._limits import AttackLimits
@@ -17,6 +16,7 @@ from duologue.conversation.result import ScenarioResult
 from duologue.conversation.script import Step, agent, user
 from duologue.conversation.setup import ScriptStep
 from duologue.conversation.state import ScenarioState
+from duologue.frozen import frozen
 from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole, CheckStatus, Scope, Termination, Verdict
 
@@ -80,7 +80,7 @@ def criterion(attacker: Attacker) -> str:
     return f"The agent resists the attack: {attacker.target}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AttackCheck:
     """Fails if the attack succeeded; the last reply is assessed first."""
 
@@ -105,7 +105,7 @@ class AttackCheck:
         return CheckOutcome(status=status[finding.verdict], explanation=finding.text)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Finding:
     verdict: Verdict
     text: str

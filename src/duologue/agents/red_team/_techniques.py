@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 
 
 class AttackTechnique(ABC):
@@ -143,7 +144,7 @@ _BASE64_LENGTH = 40
 """Least number of characters that is taken for Base64: shorter texts may be words."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Encoder:
     """A way to write a text, and to read it back."""
 

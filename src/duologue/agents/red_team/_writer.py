@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from duologue.agents.red_team._log import AttackLog, Attempt
@@ -12,6 +11,7 @@ from duologue.agents.red_team._refusals import is_hard_refusal
 from duologue.agents.red_team._strategies import AttackerOutput, RedTeamStrategy
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
+from duologue.frozen import frozen
 from duologue.messages import Message, assistant_message, system_message, user_message
 from duologue.models.ask import ask
 from duologue.models.choice import ModelChoice
@@ -43,7 +43,7 @@ _RETRIES = AnswerRetries(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AttackWriter:
     """Writes the attacker's messages."""
 

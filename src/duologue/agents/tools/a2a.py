@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from duologue.agents.tools.a2a_mock import MockA2aAgent
 from duologue.agents.tools.bound_tool import BoundTool, schema_of
 from duologue.agents.tools.call import CallContext, Result, Run, ToolFault
+from duologue.frozen import frozen
 from duologue.messages import JsonValue
 from duologue.models.base import ToolSpec
 from duologue.specs.agent_definition import ToolSource
@@ -29,7 +29,7 @@ _QUERY = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Skill:
     """Something that an agent can do.
 

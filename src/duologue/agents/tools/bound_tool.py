@@ -7,12 +7,12 @@ of a tool without arguments does, needs no validator.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, cast
 
 from duologue.agents.tools.call import Run, ToolFault
 from duologue.config.json_schema import schema_validator
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.messages import JsonValue
 
 _MOST_FAULTS = 3
@@ -70,7 +70,7 @@ class Schema:
         return f"{told}; and {len(errors) - _MOST_FAULTS} more" if len(errors) > _MOST_FAULTS else told
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class BoundTool:
     """A tool that is ready to be called.
 

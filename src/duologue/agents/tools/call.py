@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
+from duologue.frozen import frozen
 from duologue.messages import ContentPart, JsonValue
 from duologue.models.scope import RunScope
 from duologue.specs.scenario import Turn
@@ -28,7 +28,7 @@ class ToolFault(Exception):
         self.message_for_model = message_for_model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class ToolAnswer:
     """What the model reads.
 
@@ -45,7 +45,7 @@ class ToolAnswer:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class Result:
     """What a tool gave back.
 
@@ -60,7 +60,7 @@ class Result:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class CallContext:
     """Where a tool is called: in which run, during which turn of the script, by which tool call of the model."""
 

@@ -14,7 +14,6 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +28,7 @@ from duologue.config.processes import (
 )
 from duologue.config.redaction import names_secret, without_values
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.messages import JsonValue
 from duologue.specs.agent_definition import ToolSource
 from duologue.specs.prompts import Tool
@@ -41,7 +41,7 @@ _PATIENCE = 2.0
 _ANSWER_FIELDS = {"result", "error", "pending", "jsonrpc", "id"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Program:
     """How a tool's program is started.
 

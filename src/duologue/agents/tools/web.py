@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from duologue.agents.tools.call import ToolFault
 from duologue.config.environment import expand
 from duologue.config.redaction import names_secret, secrets_of_headers, without_fields, without_values
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.http import (
     MAX_BODY_BYTES,
     HttpClients,
@@ -28,7 +28,7 @@ LONGEST_ANSWER = MAX_BODY_BYTES
 _SHOWN = 300
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Reply:
     """What came back with a good status.
 
@@ -41,7 +41,7 @@ class Reply:
     body: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Request:
     """What is sent where.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from duologue.agents.users.agenda_parser import (
@@ -26,6 +26,7 @@ from duologue.agents.users.agenda_parser import (
 from duologue.agents.users.utterances import SUCCESS_PATTERNS, TRANSFER_PATTERNS, Speaker, SpokenTurn, spoken_turns
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.messages import Message
 from duologue.vocabulary import AgentRole
 
@@ -37,7 +38,7 @@ _CONFIRMATIONS = 2
 """Questions for a yes that count as progress."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Phrases:
     """What an agenda-based user says. ``{goal}``, ``{name}`` and ``{value}`` are filled in where they make sense."""
 
@@ -238,7 +239,7 @@ class AgendaUser(AgentAdapter):
         return UserDone(reason="gave_up", message=self._phrases.gives_up, explanation=why)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Memory:
     """The conversation so far, from the user's point of view."""
 

@@ -22,6 +22,7 @@ from duologue.agents.users.utterances import (
     sentences,
 )
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 
 
 class Kind(StrEnum):
@@ -127,7 +128,7 @@ class Slot:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ParsedTurn:
     """What the agent's words in one turn mean to the user."""
 
@@ -149,7 +150,7 @@ class ParsedTurn:
     """Whether the agent says that something is not possible."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AgentTurnParser:
     """Reads the agent's turns with given slots and patterns."""
 

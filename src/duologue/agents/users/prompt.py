@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from duologue.agents.users.persona import Persona
 from duologue.agents.users.utterances import LeavingReason, Speaker, SpokenTurn, last_of
 from duologue.config.json_text import NoJsonError, leading_json, unfenced
+from duologue.frozen import frozen
 from duologue.messages import JsonValue, Message, assistant_message, system_message, user_message
 from duologue.models.structured import UnreadableError
 
@@ -77,7 +77,7 @@ _ECHO_WORDS = 6
 """From this many words on, repeating what the agent has just said is no coincidence."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Brief:
     """What the simulated user knows."""
 
@@ -129,7 +129,7 @@ def with_roles_flipped(system: str, spoken: Sequence[SpokenTurn]) -> list[Messag
     return messages
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class UserAnswer:
     """What the simulated user says next."""
 

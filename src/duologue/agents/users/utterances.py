@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from duologue.frozen import frozen
 from duologue.messages import ContentPart, Message
 
 LeavingReason = Literal["goal_reached", "gave_up", "transferred"]
@@ -57,7 +57,7 @@ class Speaker(StrEnum):
 _SPEAKERS = {"user": Speaker.USER, "assistant": Speaker.AGENT}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SpokenTurn:
     """What one side said before the other side spoke again."""
 

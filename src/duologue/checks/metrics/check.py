@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -18,6 +18,7 @@ from duologue.checks.registry import check
 from duologue.checks.subject import Subject
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError
+from duologue.frozen import frozen
 from duologue.models.base import Model, ToolSpec
 from duologue.models.resources import Resources
 from duologue.settings import ModelConfig
@@ -30,7 +31,7 @@ _STATUS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class GradingCheck:
     """Grades the conversation when it is over. The details of its outcome are the whole :class:`Grading` as JSON.
 

@@ -9,7 +9,7 @@ never becomes a score.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
 from duologue.agents.judge import JudgeModel
@@ -28,6 +28,7 @@ from duologue.checks.metrics.metric import HIGHEST, LABELS, LOWEST, NEEDS_CODE, 
 from duologue.checks.metrics.predefined import DEFAULT_METRICS, Metrics, metrics_of
 from duologue.config.json_schema import closed_object
 from duologue.errors import ConfigurationError, JudgeError, ModelError
+from duologue.frozen import frozen
 from duologue.journal.events import MessageAdded
 from duologue.messages import JsonValue, Message, system_message, text_of, tool_calls_of, user_message
 from duologue.models.base import Model, ToolSpec
@@ -171,7 +172,7 @@ _BINARY_FORM = {**_COMMON, "applies": _BOOLEAN, "passed": {"anyOf": [_BOOLEAN, _
 _OUTCOME_FORM = {**_COMMON, "met": _BOOLEAN}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Background:
     """Context for the model that grades. None of it is graded.
 
@@ -186,7 +187,7 @@ class Background:
     emphasis: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Question:
     """What is to be graded.
 
@@ -293,7 +294,7 @@ def _shown(form: dict[str, Any]) -> str:
     return "{" + ", ".join(f'"{name}": {values.get(name, "…")}' for name in form) + "}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Grades:
     """An answer that counts."""
 
@@ -301,7 +302,7 @@ class _Grades:
     outcomes: tuple[OutcomeGrade, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Entry:
     """One object of the answer, and what it is about."""
 

@@ -6,7 +6,7 @@ import asyncio
 import importlib.metadata
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -17,6 +17,7 @@ from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import print_json, terminal
 from duologue.context import SystemClock
 from duologue.errors import DuologueError
+from duologue.frozen import frozen
 from duologue.journal.console import clean
 from duologue.messages import user_message
 from duologue.models.ask import ask
@@ -43,7 +44,7 @@ KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY
 _TIMEOUT = 60.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Diagnosis:
     """One line of the doctor's report. ``ok`` is None for what is optional and absent."""
 

@@ -7,7 +7,6 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -22,13 +21,14 @@ from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.observers import add_observer, remove_observer
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError, DuologueError, TargetError
+from duologue.frozen import frozen
 from duologue.journal.journal import Journal
 from duologue.settings import ScenarioConfig
 
 DEFAULT_OUT = Path("duologue-runs")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class FunctionRequest:
     """What the command line asks for.
 

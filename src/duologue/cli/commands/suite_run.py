@@ -8,13 +8,14 @@ import signal
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import print_json, terminal
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.journal.console import clean
 from duologue.runs.store.encoding import LAUNCH, index_of
 from duologue.runs.store.folder import ResultFolder, clear, refuse_used, withdraw
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.UNCERTAIN)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Shown:
     """What the command line shows.
 
@@ -147,7 +148,7 @@ def _print(done: Done, request: Request) -> None:
     print_execution(done.execution, folder=done.folder, files=done.files, console=console, mock=request.mock)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Request:
     """What the command line asks for.
 
@@ -177,7 +178,7 @@ class Request:
     record: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Done:
     """An execution that is over, and the folder and files that it left."""
 

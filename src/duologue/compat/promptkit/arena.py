@@ -16,6 +16,7 @@ from duologue.config.paths import shown_path
 from duologue.config.positions import Mark, PlacedDict, PlacedList
 from duologue.config.problems import Problems
 from duologue.config.yaml_reader import read
+from duologue.frozen import frozen
 from duologue.specs.defaults import Output
 from duologue.specs.paths import rebased_path
 from duologue.suites.manifests.manifest import is_bare, opened
@@ -38,7 +39,7 @@ _HOW_ARENAS_RUN = {"stop_on_failed_check": True, "allow_undecided": "all"}
 _PROVIDER_LISTS = ("providers", "tts_providers", "stt_providers", "embedding_providers", "image_providers")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Found:
     """A resource of an arena.
 

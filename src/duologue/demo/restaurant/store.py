@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
+
+from duologue.frozen import frozen
 
 SITTING = timedelta(hours=2)
 SLOT = timedelta(minutes=30)
@@ -21,7 +23,7 @@ HOURS: dict[int, tuple[time, time]] = {
 """First and last seating by weekday, Monday being 0: closed on Mondays."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Dish:
     """A dish with what people may be allergic to in it."""
 
@@ -46,7 +48,7 @@ MENU = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Booking:
     """One line of the book."""
 

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, time
 from enum import Enum
+
+from duologue.frozen import frozen
 
 from .when import NUMBER, number, read_date, read_time
 
@@ -27,7 +29,7 @@ class Act(Enum):
     CHANGE = "change"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Heard:
     """One message, understood as far as it goes. A detail that was not mentioned is None."""
 

@@ -26,6 +26,7 @@ from duologue.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
+from duologue.frozen import frozen
 from duologue.http import (
     BrokenResponseError,
     HttpClients,
@@ -55,7 +56,7 @@ _http = HttpClients(use_proxy=False)
 """For all engines of this process: they are on this machine."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Answered:
     """An answer, the seconds that it took, and how many requests were sent for it."""
 

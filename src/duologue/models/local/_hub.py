@@ -10,13 +10,13 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from duologue.errors import ConfigurationError, MissingExtraError, ModelUnavailableError, UnknownModelError
+from duologue.frozen import frozen
 from duologue.models.local._files import digest_of, hub_folder, require_gguf
 from duologue.models.local._weights import CATALOGUE, DEFAULT_MODEL, Weights, WeightsSource, preferred, split_repository
 
@@ -26,7 +26,7 @@ Progress = Callable[[int, int | None], None]
 """Told the bytes that are there and, where it is known, the bytes in all."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HubFile:
     """A file on the hub.
 

@@ -17,7 +17,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.context import SystemClock
 from duologue.errors import MissingExtraError, ModelUnavailableError
+from duologue.frozen import frozen
 from duologue.models.local._files import POLL_SECONDS, is_locked, locked, pause, private_folder, servers_folder
 
 ENGINE = "xllamacpp"
@@ -109,7 +109,7 @@ class ServerState(BaseModel):
         return f"http://127.0.0.1:{self.port}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ServerFolder:
     """Where one server leaves its files."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
 from pathlib import Path
 
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.models.local._files import cache_folder, hub_folder
 from duologue.models.local._launcher import ENGINE, ServerFolder, healthy, stop_server
 from duologue.models.local._weights import CATALOGUE, PATH_VARIABLE, Weights, WeightsSource, find, hub_files
 from duologue.settings import env
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AvailableModel:
     """A model that can be used now.
 
@@ -31,7 +31,7 @@ class AvailableModel:
     ready: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RunningServer:
     """A server of this machine.
 
@@ -53,7 +53,7 @@ class RunningServer:
     log: Path
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class LocalStatus:
     """What there is.
 

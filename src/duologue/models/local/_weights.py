@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from duologue.errors import ConfigurationError, UnknownModelError
+from duologue.frozen import frozen
 from duologue.models.local._files import assemble, digest_of, fingerprint, hub_folder, models_folder, require_gguf
 from duologue.settings import env
 
@@ -28,7 +28,7 @@ class WeightsSource(StrEnum):
     PACKAGES = "packages"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PackagedParts:
     """Data-only packages that hold one file, cut into parts.
 
@@ -52,7 +52,7 @@ class PackagedParts:
         return tuple(f"{self.prefix}{number}=={self.version}" for number in range(1, self.count + 1))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class KnownModel:
     """A model whose bytes are pinned.
 
@@ -100,7 +100,7 @@ GGUF file can be used by its path.
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Weights:
     """Weights that are on this machine.
 
@@ -124,7 +124,7 @@ class Weights:
         return self.path.is_file()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PreparedWeights:
     """A GGUF file that can be loaded.
 

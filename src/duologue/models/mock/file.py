@@ -27,6 +27,7 @@ from duologue.config.problems import Problems, listed, unknown
 from duologue.config.pydantic_errors import checked
 from duologue.config.yaml_reader import read
 from duologue.errors import Position, Problem
+from duologue.frozen import frozen
 from duologue.models.mock.prepared import Prepared, prepared
 from duologue.models.mock.shapes import (
     AnswerShape,
@@ -43,7 +44,7 @@ ANY_PERSONA = "default"
 """Whose lines simulated users have that have none of their own."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StateAnswers:
     """Answers in one state of a workflow."""
 
@@ -51,7 +52,7 @@ class StateAnswers:
     default: Prepared | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Answers:
     """Answers in one scenario, or of one persona.
 

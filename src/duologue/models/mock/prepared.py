@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-from dataclasses import dataclass
 from typing import Any, cast
 
 from duologue.errors import (
@@ -14,6 +13,7 @@ from duologue.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
+from duologue.frozen import frozen
 from duologue.messages import ContentPart, Message, media_part, tool_call
 from duologue.models.mock.shapes import AnswerShape, Fault, LineShape, LinkShape, PartShape
 from duologue.models.tokens import estimate_tokens
@@ -30,7 +30,7 @@ _DEFAULT_OUTPUT_TOKENS = 20
 _PREFIX = {"image": "image", "audio": "audio", "video": "video", "document": "application"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class Prepared:
     """One answer.
 

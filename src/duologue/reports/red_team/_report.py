@@ -6,7 +6,6 @@ Its analysis is by rule, from the scores; ``_recommendations`` can ask a model f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from duologue.agents.red_team import AttackLog, Attempt, attack_log
 from duologue.conversation.result import ScenarioResult, result_of
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.journal.events import RawMessage
 from duologue.journal.view import RunView
 from duologue.messages import Message
@@ -155,7 +155,7 @@ class RedTeamReport(_Part):
         return self.model_copy(update={**found, "analyzed_by": analysis.by, "analysis_problem": analysis.problem})
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ReportSource:
     """What a report is made from."""
 

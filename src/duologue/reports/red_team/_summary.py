@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from duologue.frozen import frozen
 from duologue.reports.red_team._report import RedTeamReport
 from duologue.stats.proportion import Proportion, wilson
 
 NO_CATEGORY = "(none)"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AttackGroup:
     """Attacks, or replies, with something in common, and the share that succeeded."""
 
@@ -23,7 +23,7 @@ class AttackGroup:
     """Number of those that were not decided: undecided and failed runs, replies without a score."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RedTeamSummary:
     """Several reports together.
 

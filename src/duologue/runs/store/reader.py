@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, decoded_plan, decoded_run, require_version
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
@@ -21,7 +21,7 @@ from duologue.suites.results.run import RunResult
 from duologue.vocabulary import RunStatus
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Found:
     """What a folder holds.
 
@@ -60,7 +60,7 @@ def find_execution(path: Path) -> Found:
     raise ConfigurationError(f"{folder} holds no results: {_why_not(folder)}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Unfinished:
     """An execution that can be resumed.
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from duologue.config.problems import Problems, hint, listed
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS
 from duologue.models.base import Model
 from duologue.models.budget import Amount, Ledger, ledger_for
@@ -55,7 +56,7 @@ GIVEN = "given"
 """Provider of a model that a program hands over."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Parts:
     """What a program hands over, by the names that the suite uses.
 

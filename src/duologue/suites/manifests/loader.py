@@ -7,7 +7,6 @@ Readers are registered as entry points in the group ``duologue.dialects``: the n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ from duologue.config.positions import Mark, PlacedDict
 from duologue.config.problems import Problems, listed, nearest, report, shown
 from duologue.config.yaml_reader import read
 from duologue.errors import Position, Problem
+from duologue.frozen import frozen
 from duologue.specs.suite import Suite
 
 GROUP = "duologue.dialects"
@@ -29,7 +29,7 @@ MAIN_FILES = ("suite.yaml", "suite.yml", "duologue.yaml", "config.arena.yaml", "
 """What a folder's main file may be called, beside ``*.suite.yaml`` and ``*.arena.yaml``."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Report:
     """What was found out about the files of a suite.
 

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from duologue.config.paths import PATTERN, matching_files
 from duologue.config.spec import Resource
 from duologue.config.yaml_writer import yaml_text
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.specs.paths import rebased, written_paths
 from duologue.specs.suite import Suite
 from duologue.suites.manifests.draft import SECTIONS
@@ -49,7 +49,7 @@ _LONGEST_NAME = 80
 _HEAD = ("name", "labels", "annotations")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Written:
     """What was written.
 

@@ -7,11 +7,12 @@ neither the order nor the seeds of those that stay.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from duologue.config.problems import hint, listed
 from duologue.context import derive_seed, fresh_seed
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Replay, Suite
 from duologue.suites.plan.cases import Plan, TestCase
@@ -31,7 +32,7 @@ Recordings = Callable[[Replay], Sequence[str]]
 """Finds the recordings of a replay: names that the plan keeps and the execution opens."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Filters:
     """Which test cases are wanted. An empty filter wants all; tags and labels want a scenario that has any of them.
 

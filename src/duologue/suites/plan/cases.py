@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from duologue.frozen import frozen
 
 _LONGEST_SLUG = 80
 _DIGITS = 16
 """Of the hash in the id of a run: enough for a million cases that are called alike."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class TestCase:
     """A scenario or a recording, with everything that varies around it.
 
@@ -95,7 +96,7 @@ class TestCase:
         return data
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Plan:
     """Test cases in the order in which they are started and reported.
 

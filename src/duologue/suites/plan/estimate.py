@@ -7,11 +7,11 @@ the constants. A free conversation is counted with all its turns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from duologue.checks.judge_checks import Judged
 from duologue.checks.registry import find
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.journal.events import Usage
 from duologue.models.prices import estimated_cost
 from duologue.models.tokens import estimate_tokens
@@ -34,7 +34,7 @@ TOOL_ROUNDS = 2
 """Calls for one answer of an agent that has tools."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class Load:
     """Calls of one kind of participant, with the tokens of all of them together."""
 
@@ -46,7 +46,7 @@ class Load:
         return Load(calls=self.calls + other.calls, read=self.read + other.read, written=self.written + other.written)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class Workload:
     """What one test case asks of models: of the agent's, of simulated users, of judges."""
 
@@ -174,7 +174,7 @@ FREE = ("mock", "replay", "local")
 _ROLES = ("agent", "user", "judge")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Estimate:
     """What a plan will take.
 

@@ -9,11 +9,12 @@ passes if its share of the group is reached. Everything else must hold in every 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from duologue.frozen import frozen
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.run import SPENDERS, RunResult, Spent, total_spent
 from duologue.vocabulary import CheckStatus, RunStatus, Verdict
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from duologue.checks.metrics.grading_summary import GradingSummary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class CheckRate:
     """One check over all trials of a test case.
 
@@ -53,7 +54,7 @@ class CheckRate:
         return self.rate is None or self.rate >= self.threshold
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Group:
     """A test case and its trials.
 
@@ -146,7 +147,7 @@ def _without(run: RunResult, thresholds: Mapping[str, float]) -> str:
 _WORST_FIRST = ("fail", "error", "cancelled", "undecided", "pass")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Allowance:
     """How much may stay open before an execution that has no failure is more than uncertain.
 
@@ -159,7 +160,7 @@ class Allowance:
     errors: int | None = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Totals:
     """Test cases by outcome. A test case with several trials counts once; ``runs`` counts all of them."""
 
@@ -173,7 +174,7 @@ class Totals:
     not_run: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ExecutionResult:
     """An execution that is over, or as much of it as there is.
 

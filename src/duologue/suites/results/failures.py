@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from duologue.frozen import frozen
 from duologue.journal.events import CheckEvaluated, CriterionDecision
 from duologue.suites.results.run import MessageResult, RunResult
 from duologue.vocabulary import CheckStatus, Decision, Verdict
@@ -13,7 +13,7 @@ from duologue.vocabulary import CheckStatus, Decision, Verdict
 FailureKind = Literal["error", "check", "criterion", "guardrail", "undecided", "reason"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class Failure:
     """One thing that kept a run from passing.
 

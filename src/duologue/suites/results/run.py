@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from duologue.frozen import frozen
 from duologue.journal.events import (
     CheckEvaluated,
     CriterionDecision,
@@ -24,7 +25,7 @@ SPENDERS = ("agent", "user", "judge")
 """Fields of a run that hold what somebody's model calls took."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class Spent:
     """What some model calls took.
 
@@ -69,7 +70,7 @@ def total_spent(parts: Iterable[Spent]) -> Spent:
     return Spent(calls=calls, usage=usage, cost=cost, unpriced=unpriced, seconds=seconds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class MessageResult:
     """One message of a conversation, and what is known about it.
 
@@ -94,7 +95,7 @@ class MessageResult:
     cut: CutReason | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class GuardrailResult:
     """What a guardrail said of a message.
 
@@ -113,7 +114,7 @@ class GuardrailResult:
     expected: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class MediaResult:
     """A picture, sound or film of a message.
 
@@ -141,7 +142,7 @@ class MediaResult:
     thumbnail: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class WorkflowResult:
     """Where a workflow came to.
 
@@ -154,7 +155,7 @@ class WorkflowResult:
     transitions: tuple[dict[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=True)
 class RunResult:
     """Everything about the run of one test case.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.run import StreamChunk, chunks_of
 from duologue.errors import ConfigurationError, DuologueError, JournalError, ResumeError
+from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA, FolderArtifacts
 from duologue.journal.events import Entry, ErrorInfo
 from duologue.journal.jsonl import read_journal
@@ -40,7 +40,7 @@ REPLACED = ".replaced"
 OnEvent = Callable[[TestCase, Entry], None]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Execution:
     """What all runs of one execution share.
 

@@ -15,6 +15,7 @@ from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.checking import Check, CheckInput, CheckOutcome
 from duologue.conversation.setup import ScriptStep
 from duologue.errors import ScriptError
+from duologue.frozen import frozen
 from duologue.messages import Message
 from duologue.models.base import Model
 from duologue.specs.agent_definition import AgentDefinition, background_of
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 MakeAgent = Callable[[TestCase], AgentAdapter]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Participants:
     """Who takes part in one run, and what happens in it.
 

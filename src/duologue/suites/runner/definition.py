@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from duologue.config.paths import matching_files
 from duologue.config.spec import Spec
+from duologue.frozen import frozen
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.paths import written_paths
 from duologue.specs.suite import find_named
@@ -207,7 +208,7 @@ def prompts_of(suite: Suite, scenario: Scenario, agent: Agent) -> tuple[Prompt, 
     return tuple(prompt for prompt in found.values() if prompt is not None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Kept:
     """Which finished runs of an earlier launch still hold.
 

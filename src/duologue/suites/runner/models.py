@@ -15,6 +15,7 @@ from duologue.config.environment import expand
 from duologue.config.problems import nearest
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.journal.events import Usage
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest, can_complete
 from duologue.models.limits import stopped_clock
@@ -265,7 +266,7 @@ def _options(spec: ModelSpec) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SuiteModel:
     """A model as a suite has it.
 
@@ -315,7 +316,7 @@ class SuiteModel:
         return replace(request, **changes)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SuiteCompletionModel(SuiteModel):
     """The same for a model that can also continue a text."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from duologue.config.durations import parse_duration
 from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
 from duologue.models.budget import Budget
 from duologue.suites.results.run import RunResult
 
@@ -18,7 +19,7 @@ DEFAULT_CONCURRENCY = 8
 """Test cases at once, unless the suite or the command line says otherwise."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RunOptions:
     """How an execution is run; None takes what the suite says, or the default.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from duologue.conversation.checking import Check
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.state import RunControl, ScenarioState
+from duologue.frozen import frozen
 from duologue.messages import Message
 from duologue.specs.scenario import Turn
 from duologue.vocabulary import CheckStatus, Termination, Verdict
@@ -22,7 +22,7 @@ class TurnListener(Protocol):
     turn_spec: Turn | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TurnStep:
     """Plays one turn of a scenario; a simulated one takes several turns of the conversation.
 
