@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel
@@ -32,6 +32,7 @@ from duologue.errors import (
     RunError,
     SimulatorError,
 )
+from duologue.message_shapes import ShapeError, ShapeReader, items_of
 from duologue.messages import Message
 from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MODEL_TIMEOUT, ScenarioConfig
 from duologue.vocabulary import AgentRole
@@ -83,6 +84,7 @@ class Utterance:
     said: list[Said] = field(default_factory=list[Said])
     text: list[str] = field(default_factory=list[str])
     ended_by: ScenarioResult | UserDone | None = None
+    _reader: ShapeReader = field(default_factory=ShapeReader)
     heard: Callable[[], None] | None = None
     """Called when something more was said."""
 
@@ -96,7 +98,7 @@ class Utterance:
             self.ended_by = piece
         else:
             self.finish_text()
-            self.said.extend(cast("list[Said]", normalise(piece, self.role, self.who)))
+            self.said.extend(cast("list[Said]", normalise(piece, self.role, self.who, self._reader)))
         if self.heard is not None:
             self.heard()
 
@@ -207,10 +209,12 @@ def _timed_out(adapter: AgentAdapter, seconds: float) -> RunError:
 # --- one form for all answers ----------------------------------------------------------------------------------------
 
 
-def normalise(value: object, role: AgentRole, who: str) -> Answer:
+def normalise(value: object, role: AgentRole, who: str, reader: ShapeReader | None = None) -> Answer:
     """The answer in its one form.
 
     Messages are copied through JSON: what an adapter does to its own objects later cannot change the conversation.
+    Messages and items in the shapes of providers and frameworks become chat messages; ``reader`` knows the tool calls
+    of earlier pieces of the same answer.
 
     Raises:
         AgentReturnError: it is none of the things that ``call`` may return.
@@ -224,9 +228,9 @@ def normalise(value: object, role: AgentRole, who: str) -> Answer:
         if role is not AgentRole.USER:
             raise _wrong(value, who, "UserDone is for simulated users; an agent ends a run with a ScenarioResult")
         return value
-    if isinstance(value, list):
-        return [_said(item, who) for item in cast("list[object]", value)]
-    return [_said(value, who)]
+    reader = reader or ShapeReader()
+    items = cast("list[object]", value) if isinstance(value, list) else [value]
+    return [said for item in items for said in _said(item, role, who, reader)]
 
 
 def messages_of(value: object, who: str) -> list[Message]:
@@ -237,47 +241,45 @@ def messages_of(value: object, who: str) -> list[Message]:
     return [said.message for said in answer] if isinstance(answer, list) else []
 
 
-def _said(value: object, who: str) -> Said:
+def _said(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list[Said]:
     if isinstance(value, AttributedMessage):
-        return Said(_message(value.message, who), value.call)
-    return Said(_message(value, who))
+        return [Said(message, value.call) for message in _messages(value.message, role, who, reader)]
+    return [Said(message) for message in _messages(value, role, who, reader)]
 
 
-def _message(value: object, who: str) -> Message:
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json", exclude_none=True)
-    if not isinstance(value, dict):
-        raise _wrong(value, who, "a list may hold chat messages only" if isinstance(value, (str, list)) else "")
-    message = cast("dict[str, object]", value)
-    if not isinstance(message.get("role"), str):
-        raise _wrong(message, who, "a chat message needs a 'role'")
-    problem = _problem_with(message)
-    if problem:
-        raise _wrong(message, who, problem)
+def _messages(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list[Message]:
+    """The chat messages that one item of an answer comes to: one, unless its shape holds several or none."""
+    item = _as_data(value, who)
     try:
-        return cast("Message", from_json(to_json(message)))
+        items = items_of(item)
+        found = [message for part in items or [item] for message in reader.read(part)]
+    except ShapeError as error:
+        raise _wrong(value, who, str(error)) from None
+    if role is AgentRole.AGENT:
+        _refuse_words_of_others(found, who)
+    return found
+
+
+def _as_data(value: object, who: str) -> dict[str, object]:
+    """A message or an object of a framework as a mapping of its own."""
+    data = value.model_dump(mode="json", exclude_none=True) if isinstance(value, BaseModel) else value
+    if not isinstance(data, dict) and not (is_dataclass(data) and not isinstance(data, type)):
+        raise _wrong(value, who, "a list may hold chat messages only" if isinstance(value, (str, list)) else "")
+    try:
+        return cast("dict[str, object]", from_json(to_json(data)))
     except (PydanticSerializationError, ValueError) as error:
-        raise _wrong(message, who, f"it cannot be written as JSON: {error}") from error
+        raise _wrong(value, who, f"it cannot be written as JSON: {error}") from error
 
 
-def _problem_with(message: dict[str, object]) -> str:
-    """What keeps a dictionary from being a chat message; '' if nothing does."""
-    content = message.get("content")
-    if content is not None and not isinstance(content, (str, list)):
-        return f"its 'content' is a {type(content).__name__}; expected text, a list of parts or None"
-    calls = message.get("tool_calls")
-    if calls is None:
-        return ""
-    if not isinstance(calls, list):
-        return f"its 'tool_calls' are a {type(calls).__name__}; expected a list"
-    for item in cast("list[object]", calls):
-        function = cast("dict[str, object]", item).get("function") if isinstance(item, dict) else None
-        named = isinstance(function, dict) and isinstance(cast("dict[str, object]", function).get("name"), str)
-        if not named:
-            return (
-                "each of its 'tool_calls' needs {'id': …, 'type': 'function', 'function': {'name': …, 'arguments': …}}"
+def _refuse_words_of_others(messages: list[Message], who: str) -> None:
+    """An agent speaks for itself and its tools: it puts no words into the user's mouth."""
+    for message in messages:
+        if message["role"] not in {"assistant", "tool"}:
+            why = (
+                f"the role of an agent's own messages is assistant or tool, and this one is the {message['role']}'s: "
+                "return only what is new, without the messages that the agent was given"
             )
-    return ""
+            raise _wrong(message, who, why)
 
 
 def _check_text(text: str, who: str) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from waiting import LONG
@@ -122,6 +122,91 @@ async def test_a_refusal_is_what_the_agent_said(server: Any):
     server.answers(completion(content=None, refusal="I will not."))
     async with HttpAgent(server.url) as agent:
         assert await agent.call(given("x")) == [{"role": "assistant", "content": "I will not."}]
+
+
+FIND = tool_call("find", {"id": "7"}, "c1")
+CALLED = [
+    {"role": "assistant", "content": "Wait.", "tool_calls": [FIND]},
+    {"role": "tool", "tool_call_id": "c1", "content": "gone"},
+    {"role": "assistant", "content": "Done."},
+]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "text", "text": "Wait."},
+                        {"type": "tool_use", "id": "c1", "name": "find", "input": {"id": "7"}},
+                    ],
+                },
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "gone"}]},
+                {"role": "assistant", "content": "Done."},
+            ]
+        },
+        {
+            "output": [
+                {"type": "reasoning", "summary": []},
+                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Wait."}]},
+                {"type": "function_call", "call_id": "c1", "name": "find", "arguments": '{"id": "7"}'},
+                {"type": "function_call_output", "call_id": "c1", "output": "gone"},
+                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Done."}]},
+            ]
+        },
+        {
+            "id": "m",
+            "role": "assistant",
+            "parts": [
+                {"type": "text", "text": "Wait."},
+                {
+                    "type": "tool-find",
+                    "toolCallId": "c1",
+                    "state": "output-available",
+                    "input": {"id": "7"},
+                    "output": "gone",
+                },
+                {"type": "text", "text": "Done."},
+            ],
+        },
+    ],
+)
+async def test_tool_calls_are_found_wherever_a_framework_puts_them(server: Any, body: object):
+    server.answers(body)
+    async with HttpAgent(server.url) as agent:
+        found = await agent.call(given("x"))
+    calls = [call for message in found for call in message.get("tool_calls") or []]
+    assert calls == [FIND]
+    assert [(message["role"], message.get("content")) for message in found if message.get("content")] == [
+        (message["role"], message["content"]) for message in CALLED
+    ]
+
+
+async def test_the_call_of_old_clients_and_the_words_of_a_spoken_answer_are_kept(server: Any):
+    old = {"name": "find", "arguments": '{"id": "7"}'}
+    server.answers(completion(content=None, function_call=old, audio={"id": "a", "transcript": "Wait."}))
+    async with HttpAgent(server.url) as agent:
+        (message,) = await agent.call(given("x"))
+    assert message.get("content") == "Wait."
+    assert [call["function"]["name"] for call in message.get("tool_calls") or []] == ["find"]
+
+
+async def test_a_stream_keeps_refusals_spoken_words_and_the_call_of_old_clients(server: Any):
+    server.streams(
+        chunk(refusal="I "),
+        chunk(refusal="cannot."),
+        chunk(audio={"transcript": " Sorry."}),
+        chunk(content=[{"type": "text", "text": " Bye."}]),
+        chunk(function_call={"name": "find", "arguments": ""}),
+        chunk(function_call={"arguments": '{"id": "7"}'}),
+        chunk(),
+    )
+    *words, called = await collected(HttpAgent(server.url, stream=True))
+    assert words == ["I ", "cannot.", " Sorry.", " Bye."]
+    assert [call["function"] for call in cast("Any", called)["tool_calls"]] == [FIND["function"]]
 
 
 async def test_a_server_error_says_what_was_sent_and_what_came_back(server: Any):

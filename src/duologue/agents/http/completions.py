@@ -1,7 +1,9 @@
 """What an agent that speaks OpenAI chat completions answers, read into chat messages.
 
-Two shapes are understood: ``choices[0].message``, and a list ``messages`` with everything that the agent did in its
-turn (tool calls, tool results, the final answer), which wins where both are given. Streams carry the same in pieces.
+Two forms are understood: ``choices[0].message``, and a list ``messages`` with everything that the agent did in its
+turn (tool calls, tool results, the final answer), which wins where both are given. Messages may have any of the shapes
+that ``duologue.message_shapes`` reads, and so may a whole answer: ``output`` of the Responses API, ``candidates`` of
+Gemini, a message of Anthropic. Streams carry chat completions in pieces.
 Whatever breaks the contract raises :class:`ContractError`, which says what was found and what is expected; nothing is
 guessed.
 """
@@ -9,12 +11,15 @@ guessed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from duologue.messages import Message, ToolCall, assistant_message, tool_call, tool_message
+from duologue.message_shapes import ShapeError, ShapeReader, can_be_read, items_of
+from duologue.messages import Message, assistant_message, tool_call
 
-_TURN_ROLES = ("assistant", "tool")
+_A_CALL = "needs an 'id' and a 'function' with a 'name' and 'arguments' as JSON text"
+_LEGACY = -1
+"""Place of the one call that ``function_call`` makes."""
 
 
 class ContractError(ValueError):
@@ -34,14 +39,16 @@ def _messages(body: dict[str, Any]) -> Iterator[Message]:
     if isinstance(turn := body.get("messages"), list):
         yield from read_turn(cast("list[Any]", turn), complete=True)
         return
-    choices = body.get("choices")
-    if not isinstance(choices, list) or not choices:
-        raise ContractError("expected 'choices' with at least one choice, or a list 'messages'; found neither")
-    choice = cast("list[Any]", choices)[0]
-    message = cast("dict[str, Any]", choice).get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict):
+    items = items_of(body)
+    if items is None and body.get("choices"):
         raise ContractError("expected choices[0].message to be a chat message")
-    yield _assistant({"role": "assistant", **cast("dict[str, Any]", message)}, "choices[0].message")
+    if items is None and not (("role" in body or "parts" in body) and can_be_read(body)):
+        raise ContractError("expected 'choices' with at least one choice, or a list 'messages'; found neither")
+    where = "choices[0].message" if body.get("choices") else "the answer"
+    messages = _read(items or [body], where)
+    if not any(message.get("content") is not None or message.get("tool_calls") for message in messages):
+        raise ContractError(f"{where} has neither content nor tool calls")
+    yield from messages
 
 
 def read_turn(turn: list[Any], *, complete: bool) -> list[Message]:
@@ -50,55 +57,56 @@ def read_turn(turn: list[Any], *, complete: bool) -> list[Message]:
     Raises:
         ContractError: one of them is not a message of an agent or a tool, or the answer is missing.
     """
-    messages = [_turn_message(item, f"messages[{index}]") for index, item in enumerate(turn)]
+    messages = _read(turn, "messages", several=True)
     if complete and (not messages or messages[-1]["role"] != "assistant"):
         raise ContractError("the last of 'messages' must be the agent's answer, with the role 'assistant'")
     return messages
 
 
-def _turn_message(item: object, where: str) -> Message:
+def _read(items: Sequence[Any], where: str, *, several: bool = False) -> list[Message]:
+    """The chat messages in these items, in whichever of the known shapes they are."""
+    reader, found = ShapeReader(), list[Message]()
+    for index, item in enumerate(items):
+        place = f"{where}[{index}]" if several else where
+        _check_fields(item, place)
+        try:
+            messages = reader.read(item)
+        except ShapeError as error:
+            raise ContractError(f"{place}: {error}") from error
+        found.extend(_kept(message, place) for message in messages)
+    return found
+
+
+def _kept(message: Message, place: str) -> Message:
+    """What the conversation keeps of a message; other fields are the server's own."""
+    role, content = message["role"], message.get("content")
+    if role == "tool":
+        if not (call_id := message.get("tool_call_id")):
+            raise ContractError(f"{place} is a tool's result and needs a 'tool_call_id'")
+        return {"role": "tool", "tool_call_id": call_id, "content": content}
+    if role != "assistant":
+        raise ContractError(f"{place} must be a message with the role 'assistant' or 'tool'; found {role!r}")
+    calls = [
+        tool_call(call["function"]["name"], call["function"]["arguments"], call["id"])
+        for call in message.get("tool_calls") or ()
+    ]
+    return {**assistant_message(None, calls), "content": content}
+
+
+def _check_fields(item: object, place: str) -> None:
+    """What is wrong with a message, in the words of chat completions, which most agents speak."""
     message = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
-    role = message.get("role")
-    if role not in _TURN_ROLES:
-        raise ContractError(f"{where} must be a message with the role 'assistant' or 'tool'; found {role!r}")
-    if role == "assistant":
-        return _assistant(message, where)
-    call_id, content = message.get("tool_call_id"), message.get("content")
-    if not isinstance(call_id, str):
-        raise ContractError(f"{where} is a tool's result and needs a 'tool_call_id'")
-    return tool_message(call_id, content if isinstance(content, str) else json.dumps(content, ensure_ascii=False))
-
-
-def _assistant(message: dict[str, Any], where: str) -> Message:
-    if message["role"] != "assistant":
-        raise ContractError(f"{where} must have the role 'assistant'; found {message['role']!r}")
-    content: object = message.get("content")
-    if content is None:
-        content = message.get("refusal")
-    if content is not None and not isinstance(content, (str, list)):
-        raise ContractError(f"{where}.content must be text or a list of parts; found {type(content).__name__}")
-    calls = _tool_calls(message.get("tool_calls") or [], where)
-    if content is None and not calls:
-        raise ContractError(f"{where} has neither content nor tool calls")
-    answer = assistant_message(None, calls)
-    answer["content"] = cast("Any", content)
-    return answer
-
-
-def _tool_calls(calls: object, where: str) -> list[ToolCall]:
-    if not isinstance(calls, list):
-        raise ContractError(f"{where}.tool_calls must be a list")
-    return [_tool_call(call, f"{where}.tool_calls[{index}]") for index, call in enumerate(cast("list[Any]", calls))]
-
-
-def _tool_call(call: object, where: str) -> ToolCall:
-    fields = cast("dict[str, Any]", call) if isinstance(call, dict) else {}
-    function = fields.get("function")
-    function = cast("dict[str, Any]", function) if isinstance(function, dict) else {}
-    name, arguments, call_id = function.get("name"), function.get("arguments", ""), fields.get("id")
-    if not isinstance(name, str) or not isinstance(call_id, str) or not isinstance(arguments, (str, dict)):
-        raise ContractError(f"{where} needs an 'id' and a 'function' with a 'name' and 'arguments' as JSON text")
-    return tool_call(name, cast("dict[str, Any] | str", arguments), call_id)
+    content, calls = message.get("content"), message.get("tool_calls")
+    if not message:
+        raise ContractError(f"{place} must be a message with the role 'assistant' or 'tool'; found {item!r}")
+    if content is not None and message.get("role") == "assistant" and not isinstance(content, (str, list)):
+        raise ContractError(f"{place}.content must be text or a list of parts; found {type(content).__name__}")
+    if calls is not None and not isinstance(calls, list):
+        raise ContractError(f"{place}.tool_calls must be a list")
+    for number, call in enumerate(cast("list[Any]", calls or [])):
+        named = isinstance(call, dict) and ("name" in call or isinstance(call.get("function"), dict))  # pyright: ignore[reportUnknownMemberType]
+        if not named:
+            raise ContractError(f"{place}.tool_calls[{number}] {_A_CALL}")
 
 
 class StreamReader:
@@ -139,18 +147,22 @@ class StreamReader:
         if not self._finished:
             raise ContractError("the stream broke off: it ended without [DONE] and without a finish_reason")
         if self._calls:
-            calls = [tool_call(call["name"], call["arguments"], call["id"]) for _, call in sorted(self._calls.items())]
-            yield assistant_message(None, calls)
+            calls = [
+                {"id": call["id"] or None, "name": call["name"], "arguments": call["arguments"]}
+                for _, call in sorted(self._calls.items())
+            ]
+            yield from _read([{"role": "assistant", "tool_calls": calls}], "the stream")
         elif not self._said_something:
             raise ContractError("the stream held neither content nor tool calls")
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[str]:
         delta = choice.get("delta")
         delta = cast("dict[str, Any]", delta) if isinstance(delta, dict) else {}
-        content = delta.get("content")
-        if isinstance(content, str) and content:
+        for text in _words_in(delta):
             self._said_something = True
-            yield content
+            yield text
+        if isinstance(legacy := delta.get("function_call"), dict):
+            self._add_to_call({"index": _LEGACY, "function": legacy})
         calls: object = delta.get("tool_calls") or []
         for piece in cast("list[Any]", calls) if isinstance(calls, list) else []:
             self._add_to_call(cast("dict[str, Any]", piece) if isinstance(piece, dict) else {})
@@ -167,6 +179,15 @@ class StreamReader:
         fields = cast("dict[str, Any]", function)
         call["name"] += str(fields.get("name") or "")
         call["arguments"] += str(fields.get("arguments") or "")
+
+
+def _words_in(delta: dict[str, Any]) -> Iterator[str]:
+    """New words of the answer: text, text in parts, a refusal, the transcript of what is spoken."""
+    content, audio = delta.get("content"), delta.get("audio")
+    parts = cast("list[Any]", content) if isinstance(content, list) else [content]
+    texts = [cast("dict[str, Any]", part).get("text") if isinstance(part, dict) else part for part in parts]
+    spoken = cast("dict[str, Any]", audio).get("transcript") if isinstance(audio, dict) else None
+    yield from (text for text in (*texts, delta.get("refusal"), spoken) if isinstance(text, str) and text)
 
 
 def _json_object(text: str, what: str) -> dict[str, Any]:
