@@ -80,7 +80,7 @@ def test_the_summary_shows_each_run_with_its_test(session):
             "    1 turn, 0.* s, agent 0.* s",
             f"FAILED     late  {name}::test_fails",
             "    1 turn, * s, agent * s, 1 of 2 criteria met",
-            "    reason: much [[]2J too late",
+            "    reason: much\\u{1b}[[]2J too late",
             "    not met: in time",
             f"UNDECIDED  vague  {name}::test_is_undecided",
             "    2 turns, *",

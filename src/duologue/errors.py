@@ -45,6 +45,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from duologue.terminal_text import one_line, printable
+
 if TYPE_CHECKING:
     from duologue.conversation.result import ScenarioResult
 
@@ -52,7 +54,10 @@ Severity = Literal["error", "warning"]
 
 
 class DuologueError(Exception):
-    """Root of the tree."""
+    """Root of the tree. As a text, for terminals and logs, it has no control characters of whom it quotes."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigurationError(DuologueError, ValueError):
@@ -166,7 +171,7 @@ class RunError(DuologueError, RuntimeError):
         place = [
             part
             for part in (
-                f"scenario '{self.scenario}'" if self.scenario else "",
+                f"scenario '{one_line(self.scenario)}'" if self.scenario else "",
                 f"turn {self.turn}" if self.turn is not None else "",
                 f"run {self.run_id}" if self.run_id else "",
             )

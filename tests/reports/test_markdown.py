@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from duologue.errors import ConfigurationError
-from duologue.reports.escaping import markdown_text
+from duologue.reports.escaping import markdown_block, markdown_text
 from duologue.reports.markdown import append_job_summary, render_markdown, save_markdown
 
 OURS = {"<!-- -->"}
@@ -112,3 +112,24 @@ def test_a_job_summary_never_outgrows_what_is_shown(samples, tmp_path, monkeypat
         assert ("no room for more" in added) == (told is None)
         assert added.count("\n### ") == (told or 0)
         assert len(added.encode()) <= room
+
+
+@pytest.mark.parametrize(
+    ("text", "inert"),
+    [
+        ("see #12, GH-3 and !4", "see #<!-- -->12, GH-<!-- -->3 and !<!-- -->4"),
+        ("/approve", "\\/approve"),
+        ("@bot merge", "@<!-- -->bot merge"),
+        ("12. of a list", "12\\. of a list"),
+        ("![](http://evil.example/pixel.png)", "!\\[\\](http&#58;//evil.example/pixel.png)"),
+        ("a | b", "a \\| b"),
+        ("80.5 of 100, at 5/6", "80.5 of 100, at 5/6"),
+    ],
+)
+def test_nothing_refers_mentions_or_commands(text, inert):
+    assert markdown_text(text) == inert
+
+
+def test_a_block_holds_no_line_that_a_bot_obeys():
+    block = markdown_block("so\n/close\n  @bot merge\n```\n/approve", 200)
+    assert block == "````text\nso\n│ /close\n│   @bot merge\n```\n│ /approve\n````"

@@ -13,6 +13,7 @@ import typer
 
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.errors import DuologueError
+from duologue.terminal_text import continued
 from duologue.version import __version__
 
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -173,9 +174,9 @@ def _show_error(error: DuologueError) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from duologue.journal.console import clean
+    from duologue.cli.output import say
 
     console = Console(stderr=True, highlight=False)
-    console.print(Text("Error: ", style="bold red").append(Text(clean(str(error)), style="")), soft_wrap=True)
+    say(console, Text("Error: ", style="bold red").append(Text(continued(error), style="")))
     for note in getattr(error, "__notes__", []):
-        console.print(Text(clean(note), style="dim"), soft_wrap=True)
+        say(console, note, "dim")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from duologue.agents.http.agent import HttpAgent
 from duologue.agents.judge import JudgeAgent
@@ -20,7 +19,17 @@ from duologue.agents.users.agenda import AgendaUser
 from duologue.agents.users.persona import Persona
 from duologue.agents.users.simulator import UserSimulatorAgent
 from duologue.cli.exit_codes import ExitCode, exit_code_of
-from duologue.cli.output import as_json, print_json, print_reasons, seconds_of, styled_word, terminal, totals, word_for
+from duologue.cli.output import (
+    as_json,
+    print_json,
+    print_reasons,
+    say,
+    seconds_of,
+    styled_word,
+    terminal,
+    totals,
+    word_for,
+)
 from duologue.context import Context, derive_seed
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.checking import Check
@@ -32,6 +41,7 @@ from duologue.demo.scenarios import SCENARIOS, TODAY, DemoScenario
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.settings import ScenarioConfig
+from duologue.terminal_text import one_line
 from duologue.vocabulary import Verdict
 
 MAX_TURNS = 12
@@ -59,7 +69,7 @@ def play_demo(*, out: Path, agenda: bool, seed: int, as_json_: bool) -> int:
     guests = choose_guests(agenda)
     folder = out / Context().ids.new("demo")
     if not as_json_:
-        console.print(Text(guests.explanation), soft_wrap=True)
+        say(console, guests.explanation)
     with restaurant() as url:
         played = asyncio.run(_play_all(url, guests, folder, seed, verbose=not as_json_))
     if as_json_:
@@ -109,17 +119,15 @@ def _report(console: Console, played: list[Played], folder: Path) -> None:
     print_reasons(console, [result for _, result in played])
     surprises = [scenario.name for scenario, result in played if not _as_expected(scenario, result)]
     if surprises:
-        console.print(Text(f"Not as expected: {', '.join(surprises)}. {_STRAYED}", style="bold red"), soft_wrap=True)
+        say(console, f"Not as expected: {', '.join(surprises)}. {_STRAYED}", "bold red")
     else:
-        console.print(
-            Text(
-                "As expected: the assistant passes where it works, and the rehearsal caught its fault: it says it has "
-                "changed the booking, and books the old number of people.",
-                style="bold green",
-            ),
-            soft_wrap=True,
+        say(
+            console,
+            "As expected: the assistant passes where it works, and the rehearsal caught its fault: it says it has "
+            "changed the booking, and books the old number of people.",
+            "bold green",
         )
-    console.print(Text(f"Journals: {folder}", style="dim"), soft_wrap=True)
+    say(console, f"Journals: {one_line(folder)}", "dim")
 
 
 def _as_expected(scenario: DemoScenario, result: ScenarioResult) -> bool:

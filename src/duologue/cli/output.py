@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import typer
+
+from duologue.terminal_text import BAR, continued, json_text, one_line, printable
 from duologue.vocabulary import RunStatus
 
 if TYPE_CHECKING:
@@ -26,10 +29,29 @@ def terminal() -> Console:
 
 
 def print_json(value: object) -> None:
-    """One JSON document on standard output, and nothing else; escaped where not every character can be written."""
+    """One JSON document on standard output, and nothing else; escaped where not every character can be written.
+
+    Those that steer a terminal or turn round what is read are escaped everywhere.
+    """
     everything = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=not everything, default=str)
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=not everything, default=str).iterencode(value):
+        sys.stdout.write(json_text(piece))
     sys.stdout.write("\n")
+
+
+def echo(text: object, *, err: bool = False) -> None:
+    """A line of plain text, on standard output or standard error."""
+    typer.echo(printable(text), err=err)
+
+
+def say(console: Console, line: Text | str, style: str = "") -> None:
+    """A line that is not broken; with a bar before it where it would begin as a command to a CI service does."""
+    from rich.text import Text
+
+    text = Text(printable(line), style=style) if isinstance(line, str) else line
+    if printable(text.plain) != text.plain:
+        text = Text(BAR).append_text(text)
+    console.print(text, soft_wrap=True)
 
 
 def as_json(result: ScenarioResult) -> dict[str, object]:
@@ -56,14 +78,12 @@ def results_table(results: Sequence[ScenarioResult]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from duologue.journal.console import clean
-
     table = Table("scenario", "verdict", "ended by", header_style="bold")
     table.add_column("turns", justify="right")
     table.add_column("time", justify="right")
     for result in results:
         ended = result.termination.value if result.termination else ""
-        name = Text(clean(result.scenario or ""))
+        name = Text(one_line(result.scenario or ""))
         table.add_row(name, styled_word(result), ended, str(result.turns), seconds_of(result))
     return table
 
@@ -72,15 +92,13 @@ def print_reasons(console: Console, results: Sequence[ScenarioResult]) -> None:
     """A paragraph for each run that did not pass: why, and where its journal is."""
     from rich.text import Text
 
-    from duologue.journal.console import clean
-
     for result in results:
         if result.success:
             continue
-        reason = clean(result.error.message if result.error else result.reasoning or "")
-        console.print(Text(f"{clean(result.scenario or '')}: ", style="bold").append(Text(reason)), soft_wrap=True)
+        reason = continued(result.error.message if result.error else result.reasoning or "")
+        say(console, Text(f"{one_line(result.scenario or '')}: ", style="bold").append(Text(reason)))
         if result.journal:
-            console.print(Text(f"  duologue show {result.journal}", style="dim"), soft_wrap=True)
+            say(console, f"  duologue show {one_line(result.journal)}", "dim")
 
 
 def seconds_of(result: ScenarioResult) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ import yaml
 
 from duologue.config.scalars import ScalarError, resolved
 from duologue.errors import ConfigurationError
+from duologue.terminal_text import UNSEEN, printable
 
 _WIDTH = 110
 _ONE_LINE = 70
@@ -26,15 +28,31 @@ _BREAKS = re.compile("[\r\x85\u2028\u2029]")
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def yaml_text(data: Any) -> str:
+def yaml_text(data: Any, *, for_terminal: bool = False) -> str:
     """The YAML of plain data: mappings with texts as names, lists, texts, numbers, booleans and None.
+
+    Args:
+        data: what to write.
+        for_terminal: write texts that hold what would steer a terminal or a CI service with escapes, on one line each.
 
     Raises:
         ConfigurationError: a value that no suite file can hold.
     """
+    text = _dumped(data, _Dumper, _WIDTH)
+    if not for_terminal or printable(text) == text:
+        return text
+    return re.sub(f"[{UNSEEN}]|#(?=#)", _escaped, _dumped(data, _QuotingDumper, sys.maxsize))
+
+
+def _dumped(data: Any, dumper: type[yaml.SafeDumper], width: int) -> str:
     return str(
-        yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=False)
+        yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=True, width=width, default_flow_style=False)
     )
+
+
+def _escaped(match: re.Match[str]) -> str:
+    """A character of a text in double quotes."""
+    return f"\\U{ord(match[0]):08x}"
 
 
 class _Dumper(yaml.SafeDumper):
@@ -43,6 +61,19 @@ class _Dumper(yaml.SafeDumper):
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         return super().increase_indent(flow, False)
+
+
+class _QuotingDumper(_Dumper):
+    """Texts that a terminal or a CI service could take for something else stand in double quotes."""
+
+
+def _quoted(dumper: Any, text: str) -> yaml.ScalarNode:
+    # A block begins lines with the lines of the text; in the middle of one, "##" may become a command.
+    harmless = "\n" not in text and "##" not in text and printable(text) == text
+    node = _text(dumper, text)
+    if not harmless:
+        node.style = '"'
+    return node
 
 
 def _text(dumper: Any, text: str) -> yaml.ScalarNode:
@@ -88,3 +119,4 @@ _Dumper.add_representer(str, _text)
 _Dumper.add_representer(float, _number)
 _Dumper.add_representer(list, _list)
 _Dumper.add_representer(tuple, _list)
+_QuotingDumper.add_representer(str, _quoted)

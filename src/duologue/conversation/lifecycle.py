@@ -28,6 +28,7 @@ from duologue.journal.artifacts import MEDIA, FolderArtifacts
 from duologue.journal.events import ErrorInfo, RunFinished
 from duologue.journal.journal import Journal, JournalSink, Listener
 from duologue.journal.jsonl import JsonlSink
+from duologue.terminal_text import one_line
 from duologue.vocabulary import RunStatus, Termination, Verdict
 
 
@@ -246,9 +247,9 @@ def _attach(error: BaseException | None, result: ScenarioResult) -> None:
         error.turn = result.error.turn if result.error else None
     elif error is not None:
         error.result = result  # pyright: ignore[reportAttributeAccessIssue] - any exception can carry one more fact
-        error.add_note(f"in scenario '{result.scenario}', run {result.run_id}")
+        error.add_note(f"in scenario '{one_line(result.scenario)}', run {result.run_id}")
     if error is not None and result.journal is not None:
-        error.add_note(f"journal: {result.journal}")
+        error.add_note(f"journal: {one_line(result.journal)}")
 
 
 def _transcript(setup: RunSetup) -> list[Listener]:

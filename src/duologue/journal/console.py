@@ -18,6 +18,7 @@ from duologue.journal.events import (
 from duologue.journal.journal import Listener
 from duologue.messages import text_of, tool_calls_of
 from duologue.settings import ScenarioConfig
+from duologue.terminal_text import continued, one_line, printable
 from duologue.vocabulary import CheckStatus, Decision, Verdict
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ ROLE_STYLES = {"user": "cyan", "assistant": "green", "tool": "yellow", "system":
 ROLE_NAMES = {"user": "User", "assistant": "Agent", "tool": "Tool", "system": "System"}
 VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.UNDECIDED: "bold yellow"}
 MARKS = {CheckStatus.PASSED: "✓", CheckStatus.FAILED: "✗", CheckStatus.SKIPPED: "–", CheckStatus.ERROR: "!"}
+_MARGIN = 8
+"""Columns for who speaks."""
 DECISION_MARKS = {Decision.MET: "✓", Decision.UNMET: "✗", Decision.INCONCLUSIVE: "?"}
 
 
@@ -55,13 +58,15 @@ class Transcript:
         match entry.event:
             case RunStarted() as event:
                 self._name = event.scenario.name
-                self._line("", f"── {event.scenario.name} ──", "bold")
+                self._line("", f"── {one_line(event.scenario.name)} ──", "bold")
             case MessageAdded() as event:
                 self._message(event)
             case MessagesRolledBack() as event:
                 self._line("", f"(taken back: {', '.join(event.message_ids)})", "dim")
             case CheckEvaluated() as event if self._level > 1 or event.status is not CheckStatus.PASSED:
-                self._line("Check", f"{MARKS[event.status]} {event.name} {event.explanation}".rstrip(), "magenta")
+                self._line(
+                    "Check", f"{MARKS[event.status]} {one_line(event.name)} {event.explanation}".rstrip(), "magenta"
+                )
             case JudgeDecided() as event:
                 self._judged(event)
             case RunFinished() as event:
@@ -72,10 +77,10 @@ class Transcript:
     def _message(self, event: MessageAdded) -> None:
         message = event.message
         role = message["role"]
-        name, style = ROLE_NAMES.get(role, role), ROLE_STYLES.get(role, "")
+        name, style = ROLE_NAMES.get(role, one_line(role)), ROLE_STYLES.get(role, "")
         for call in tool_calls_of(message):
             function = call["function"]
-            self._line(name, f"→ {function['name']}({function['arguments']})", "yellow")
+            self._line(name, f"→ {one_line(function['name'])}({one_line(function['arguments'])})", "yellow")
         if text := text_of(message):
             self._line(name, f"{text} {cut_mark(event.cut)}" if event.cut else text, style)
 
@@ -95,13 +100,10 @@ class Transcript:
             self._line("", event.reasoning, "dim")
 
     def _line(self, who: str, text: str, style: str) -> None:
-        """Text of agents is data: it is never read as markup."""
+        """Text of agents is data: it is never read as markup, nor by anybody as a line of ours."""
         from rich.text import Text
 
-        label: Any = Text(f"{who + ':' if who else '':<8}", style="bold " + style if who else style)
-        self._console.print(label.append(Text(clean(text), style=style if not who else "")), soft_wrap=True)
-
-
-def clean(text: str) -> str:
-    """Text without control characters, so that hostile output cannot move the cursor or hide lines."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
+        label: Any = Text(f"{who + ':' if who else '':<{_MARGIN}}", style="bold " + style if who else style)
+        shown = continued(text) if who else printable(continued(text))
+        shown = shown.replace("\n", f"\n{' ' * _MARGIN}")
+        self._console.print(label.append(Text(shown, style=style if not who else "")), soft_wrap=True)

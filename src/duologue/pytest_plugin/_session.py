@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from duologue.pytest_plugin._failures import make_printable
 from duologue.pytest_plugin._options import session_defaults, summary_mode
 from duologue.pytest_plugin._summary import RunRow, ScenarioReporter, lines_of, title_of, totals_of
 
@@ -72,9 +73,12 @@ class DuologueSession:
             capture.resume()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         setattr(report, _ATTRIBUTE, [asdict(row) for row in self._taken()])
+        if report.longrepr is not None and self.reporter.results:
+            terminal = item.config.pluginmanager.get_plugin("terminalreporter")
+            make_printable(report, coloured=terminal is not None and terminal.hasmarkup)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from duologue.frozen import frozen
+from duologue.terminal_text import one_line, visible
 
 if TYPE_CHECKING:
     from duologue.conversation.result import ScenarioResult
 
 _SHOWN = 400
 """Characters of a reason that the summary shows."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow", "error": "red", "cancelled": "yellow"}
 _WORDS = {"pass": "passed", "fail": "failed", "undecided": "undecided", "error": "error", "cancelled": "cancelled"}
 
@@ -53,7 +52,7 @@ class RunRow:
         return cls(
             test=test,
             outcome=(result.verdict or result.status).value,
-            scenario=result.scenario or name or "",
+            scenario=visible(result.scenario or name or ""),
             run_id=result.run_id or "",
             termination=result.termination.value if result.termination else None,
             turns=result.turns or 0,
@@ -61,9 +60,9 @@ class RunRow:
             agent_time=result.agent_time or 0.0,
             tokens=result.usage.total_tokens,
             cost=result.cost,
-            passed=result.passed_criteria,
-            failed=result.failed_criteria,
-            reason=reason,
+            passed=list(map(visible, result.passed_criteria)),
+            failed=list(map(visible, result.failed_criteria)),
+            reason=None if reason is None else visible(reason),  # another process could not be sent half a surrogate
             journal=str(result.journal) if result.journal else None,
         )
 
@@ -140,7 +139,10 @@ def title_of(rows: list[RunRow]) -> str:
 def lines_of(row: RunRow, test_failed: Mapping[str, bool] | None = None) -> Iterator[Line]:
     """The lines about one run. ``test_failed`` says of the tests whose outcome is known whether they failed."""
     colours = {_COLOURS[row.outcome]: True, "bold": True}
-    yield f"{_WORDS[row.outcome].upper():<9}  {_plain(row.scenario)}" + (f"  {row.test}" if row.test else ""), colours
+    yield (
+        f"{_WORDS[row.outcome].upper():<9}  {_plain(row.scenario)}" + (f"  {one_line(row.test)}" if row.test else ""),
+        colours,
+    )
     yield f"    {_figures(row)}", {}
     if row.outcome == "undecided":
         passed = row.test is not None and (test_failed or {}).get(row.test) is False
@@ -151,7 +153,7 @@ def lines_of(row: RunRow, test_failed: Mapping[str, bool] | None = None) -> Iter
     for criterion in row.failed:
         yield f"    not met: {_plain(criterion)}", {}
     if row.journal:
-        yield f"    journal: {row.journal}", {}
+        yield f"    journal: {one_line(row.journal)}", {}
 
 
 def totals_of(rows: Iterable[RunRow]) -> str:
@@ -171,9 +173,7 @@ def _figures(row: RunRow) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line without control characters: what agents and models say must not steer the terminal."""
-    line = _CONTROL.sub(" ", text).strip()
-    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
+    return one_line(text, _SHOWN)
 
 
 def _name(scenario: Any) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from duologue.journal.events import cut_mark
 from duologue.messages import text_of
-from duologue.reports.escaping import one_line
 from duologue.suites.results.failures import reason_of
 from duologue.suites.results.run import MessageResult, RunResult
+from duologue.terminal_text import one_line
 
 OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
 """The words of :attr:`RunResult.outcome`, in the order in which reports show them."""

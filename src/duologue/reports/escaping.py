@@ -9,26 +9,17 @@ from __future__ import annotations
 import html
 import re
 
-UNSEEN = (
-    r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
-    r"\ufffe\uffff\U000e0000-\U000e007f"
-)
-"""Characters that are not seen, or that turn round what is. The joiners of emoji and of Persian are not among them."""
+from duologue.terminal_text import BAR, cut, one_line, visible
 
 # Compiled when they are first used, and cached by ``re``: tables of all Unicode are costly to compile.
-_UNSEEN = f"[{UNSEEN}]"
 _NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-_MARKDOWN = r"[\\`*_\[\]|~$^=]|&|<|>|@|://|(?i:(?<=www)\.)|^[-+#]|(?<=^\d)[.)]"
-_IN_MARKDOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@<!-- -->", "://": "&#58;//", ".": "&#46;", ")": "&#41;"}
-_SPACE = re.compile(r"\s+")
-
-
-def visible(value: object) -> str:
-    """Anything as text in which nothing is hidden."""
-    text = str(value).replace("\r\n", "\n")
-    if text.isascii() and text.isprintable():
-        return text
-    return re.sub(_UNSEEN, lambda match: f"\\u{{{ord(match[0]):x}}}", text)
+_MARKDOWN = (
+    r"(?P<reference>#|!|(?i:\bgh-))(?=\d)|(?P<number>^\d{1,9})(?=[.)](?: |$))|(?P<mark>[\\`*_\[\]|~$^=]|^[-+#/])"
+    r"|&|<|>|@|://|(?i:(?<=www)\.)"
+)
+_BOT = re.compile(r"^(?=[^\S\n]*[/@])", re.MULTILINE)
+"""Where a line may command a bot that reads comments, also code in them: ``/approve``, ``@dependabot merge``."""
+_IN_MARKDOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@<!-- -->", "://": "&#58;//", ".": "&#46;"}
 
 
 def html_text(value: object) -> str:
@@ -42,31 +33,25 @@ def xml_text(value: object) -> str:
 
 
 def markdown_text(value: object, longest: int | None = None) -> str:
-    """Anything as one line of Markdown: no markup, no HTML, no mention, no link, no cell border.
+    """Anything as one line of Markdown: no markup, no HTML, no mention, no link, no cell border, no command to a bot.
 
     Args:
         value: what to show.
         longest: cut after so many characters; None for never.
     """
-    return re.sub(_MARKDOWN, lambda match: _IN_MARKDOWN.get(match[0], f"\\{match[0]}"), one_line(value, longest))
+    return re.sub(_MARKDOWN, _in_markdown, one_line(value, longest))
+
+
+def _in_markdown(match: re.Match[str]) -> str:
+    if match["reference"]:
+        return f"{match[0]}<!-- -->"  # to an issue or a merge request, which would then show where it was mentioned
+    if match["number"]:
+        return f"{match[0]}\\"  # of a list
+    return f"\\{match[0]}" if match["mark"] else _IN_MARKDOWN[match[0]]
 
 
 def markdown_block(value: object, longest: int) -> str:
     """A text of several lines as a code block that nothing in it can end."""
-    text = cut(visible(value), longest)
+    text = _BOT.sub(BAR, cut(visible(value), longest))
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}"
-
-
-def one_line(value: object, longest: int | None = None) -> str:
-    """Anything as a single line in which nothing is hidden: safe for a terminal."""
-    text = str(value)
-    if longest is not None:
-        text = text[: 4 * longest]  # no need to look at a megabyte for a line
-    line = visible(_SPACE.sub(" ", text).strip())
-    return line if longest is None else cut(line, longest)
-
-
-def cut(text: str, longest: int) -> str:
-    """The beginning of a text, with ``…`` where something is missing."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -20,13 +20,14 @@ from xml.sax.xmlreader import AttributesImpl
 from duologue.messages import tool_calls_of
 from duologue.reports.aggregates import errors_allowed, excused, undecided_allowed
 from duologue.reports.display import text_of_message
-from duologue.reports.escaping import cut, xml_text
+from duologue.reports.escaping import xml_text
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.writing import replace_file
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import Failure, cited, failures_of, reason_of
 from duologue.suites.results.run import RunResult
+from duologue.terminal_text import cut
 
 _LAST = 4
 """Messages in the output of a test case."""

@@ -19,8 +19,8 @@ from duologue.context import Clock, SystemClock
 from duologue.journal.events import MessageAdded
 from duologue.messages import text_of, tool_calls_of
 from duologue.reports.display import MARKS, OUTCOMES, STOPPING, STYLES, duration, money, run_line
-from duologue.reports.escaping import one_line
 from duologue.suites.execution.observers import Observer
+from duologue.terminal_text import one_line
 
 if TYPE_CHECKING:
     from duologue.journal.events import Entry

@@ -13,13 +13,14 @@ from pathlib import Path
 from duologue.errors import ConfigurationError
 from duologue.reports.aggregates import by_agent, excused, graded, matrix
 from duologue.reports.display import MARKS, duration, money, plural, share, text_of_message
-from duologue.reports.escaping import markdown_block, one_line
+from duologue.reports.escaping import markdown_block
 from duologue.reports.escaping import markdown_text as md
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.writing import replace_file
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import Failure, cited, failures_of, summary_of
 from duologue.suites.results.run import SPENDERS, RunResult
+from duologue.terminal_text import one_line
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 _LARGEST_SUMMARY = 1_000_000

@@ -6,11 +6,11 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from duologue.reports.display import MARKS, STOPPING, plural, run_line
-from duologue.reports.escaping import one_line
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult
+from duologue.terminal_text import one_line, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -70,7 +70,7 @@ class PlainLines(Observer):
 
     def _line(self, text: str) -> None:
         encoding = getattr(self._out, "encoding", None) or "utf-8"
-        self._out.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        self._out.write(printable(text).encode(encoding, "replace").decode(encoding) + "\n")
         self._out.flush()
 
 

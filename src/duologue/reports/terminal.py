@@ -19,12 +19,12 @@ from duologue.journal.events import CheckEvaluated
 from duologue.messages import tool_calls_of
 from duologue.reports.aggregates import excused, graded
 from duologue.reports.display import MARKS, OUTCOMES, STYLES, duration, money, plural, share, text_of_message
-from duologue.reports.escaping import one_line, visible
 from duologue.reports.metric_view import grades_of
 from duologue.runs.store.encoding import RUNS
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import Failure, cited, failures_of, summary_of
 from duologue.suites.results.run import SPENDERS, MessageResult, RunResult
+from duologue.terminal_text import BAR, barred, one_line, printable
 
 _LISTED = 60
 """Test cases that are listed one by one; of more, only those that did not pass."""
@@ -183,9 +183,9 @@ def _cost(execution: ExecutionResult) -> list[str]:
 
 def _places(out: Console, folder: Path | None, files: Sequence[Path]) -> None:
     if folder is not None:
-        _print(out, Text(f"  results: {folder}", style="dim"))
+        _print(out, Text(f"  results: {one_line(folder)}", style="dim"))
     for path in files:
-        _print(out, Text(f"  report:  {path}", style="dim"))
+        _print(out, Text(f"  report:  {one_line(path)}", style="dim"))
 
 
 def _next_steps(out: Console, execution: ExecutionResult, folder: Path, mock: str | None) -> None:
@@ -224,9 +224,9 @@ def print_run(run: RunResult, console: Console | None = None) -> None:
             turn = item.turn
             out.print(Text(f"turn {turn + 1}", style="dim"))
         for line in _message(item):
-            out.print(line, soft_wrap=True)
+            _print(out, line)
     for line in [*_checks(run), *_decisions(run), *_end(run)]:
-        out.print(line, soft_wrap=True)
+        _print(out, line)
 
 
 def _message(item: MessageResult) -> list[Text]:
@@ -237,7 +237,7 @@ def _message(item: MessageResult) -> list[Text]:
         for call in tool_calls_of(item.message)
     ]
     if said := text_of_message(item):
-        lines.insert(0, Text(visible(said), style=style))
+        lines.insert(0, Text(barred(said), style=style))
     name = ROLE_NAMES.get(role, one_line(role))
     seconds = f" {duration(item.spent.seconds)}" if item.spent and item.spent.seconds else ""
     return [
@@ -293,4 +293,7 @@ def _end(run: RunResult) -> list[Text]:
 
 
 def _print(out: Console, text: Text) -> None:
+    """A line; with a bar before it where it would begin as a command to a CI service does."""
+    if printable(text.plain) != text.plain:
+        text = Text(BAR).append_text(text)
     out.print(text, soft_wrap=True)

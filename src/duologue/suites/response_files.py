@@ -62,15 +62,15 @@ class Generated:
     data: Data
     conflicts: tuple[str, ...] = ()
 
-    def text(self) -> str:
-        """The file, as YAML.
+    def text(self, *, for_terminal: bool = False) -> str:
+        """The file, as YAML; on request with escapes for what would steer a terminal, and the same meaning.
 
         Raises:
             ConfigurationError: something was said that no file can hold.
         """
         from duologue.config.yaml_writer import yaml_text
 
-        return yaml_text(_with_numbers(self.data))
+        return yaml_text(_with_numbers(self.data), for_terminal=for_terminal)
 
 
 def generate(

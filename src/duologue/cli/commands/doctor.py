@@ -18,13 +18,13 @@ from duologue.cli.output import print_json, terminal
 from duologue.context import SystemClock
 from duologue.errors import DuologueError
 from duologue.frozen import frozen
-from duologue.journal.console import clean
 from duologue.messages import user_message
 from duologue.models.ask import ask
 from duologue.models.base import ModelRequest
 from duologue.models.resolve import resolve
 from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig, ScenarioConfig
+from duologue.terminal_text import one_line
 from duologue.version import __version__
 
 EXTRAS = {
@@ -119,5 +119,5 @@ def _print(findings: list[Diagnosis]) -> None:
     marks = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text("–", "dim")}
     for finding in findings:
         style = "dim" if finding.ok is None else ""
-        table.add_row(marks[finding.ok], finding.area, finding.name, Text(clean(finding.detail), style))
+        table.add_row(marks[finding.ok], finding.area, one_line(finding.name), Text(one_line(finding.detail), style))
     terminal().print(table)

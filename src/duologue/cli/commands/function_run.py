@@ -12,10 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from rich.text import Text
-
 from duologue.cli.exit_codes import ExitCode, exit_code_of
-from duologue.cli.output import as_json, print_json, print_reasons, results_table, terminal, totals
+from duologue.cli.output import as_json, print_json, print_reasons, results_table, say, terminal, totals
 from duologue.context import Context
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.observers import add_observer, remove_observer
@@ -24,6 +22,7 @@ from duologue.errors import ConfigurationError, DuologueError, TargetError
 from duologue.frozen import frozen
 from duologue.journal.journal import Journal
 from duologue.settings import ScenarioConfig
+from duologue.terminal_text import one_line
 
 DEFAULT_OUT = Path("duologue-runs")
 
@@ -114,7 +113,7 @@ def _report(results: list[ScenarioResult], folder: Path) -> None:
     console.print()
     console.print(results_table(results))
     print_reasons(console, results)
-    console.print(Text(f"journals: {folder}", style="dim"), soft_wrap=True)
+    say(console, f"journals: {one_line(folder)}", "dim")
 
 
 SEPARATOR = "::"

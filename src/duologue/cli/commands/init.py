@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import terminal
+from duologue.cli.output import say, terminal
 from duologue.errors import ConfigurationError
+from duologue.terminal_text import one_line
 
 
 class Template(StrEnum):
@@ -47,8 +47,8 @@ def init(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        console.print(Text(f"wrote {path}"), soft_wrap=True)
-    console.print(Text(f"\n{_next(template, folder)}"), soft_wrap=True)
+        say(console, f"wrote {one_line(path)}")
+    say(console, f"\n{_next(template, folder)}")
     return ExitCode.PASSED
 
 

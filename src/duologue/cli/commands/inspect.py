@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import print_json, terminal
+from duologue.cli.output import print_json, say, terminal
 from duologue.errors import ConfigurationError
-from duologue.journal.console import clean
+from duologue.terminal_text import continued, one_line, printable
 
 if TYPE_CHECKING:
     from duologue.specs.scenario import Scenario
@@ -87,17 +87,16 @@ def _show_section(value: Any, as_json: bool) -> None:
         return
     from duologue.config.yaml_writer import yaml_text
 
-    text = "none\n" if value is None else yaml_text(value)
-    terminal().print(Text(clean(text)), soft_wrap=True, end="")
+    terminal().print(Text("none\n" if value is None else yaml_text(value, for_terminal=True)), soft_wrap=True, end="")
 
 
 def _show_all(suite: Suite) -> None:
     console = terminal()
-    console.print(Text(clean(suite.name), "bold").append(f"  {clean(suite.description)}", "dim"), soft_wrap=True)
-    held = Table("section", "", header_style="bold", box=None, pad_edge=False)
-    for section, words in _held(suite).items():
-        held.add_row(section, Text(clean(words)))
-    console.print(held)
+    say(console, Text(one_line(suite.name), "bold").append(f"  {continued(suite.description)}", "dim"))
+    held = _held(suite)
+    width = max(map(len, held), default=0)
+    for section, words in held.items():
+        say(console, f"{section:<{width}}  {one_line(words)}")
     if not suite.scenarios:
         return
     table = Table(header_style="bold", title="\nWhat combines", title_justify="left")
@@ -112,7 +111,7 @@ def _show_all(suite: Suite) -> None:
             _decided_by(suite, scenario, found),
             _cases(found),
         ]
-        table.add_row(*(Text(clean(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
     total = sum(found["test_cases"] for found in every)
     console.print(Text(f"{total} test cases of scenarios; plus the recordings of replays", "dim"))

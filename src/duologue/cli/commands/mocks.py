@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from duologue.cli.exit_codes import ExitCode
+from duologue.cli.output import echo
 from duologue.errors import ConfigurationError
+from duologue.terminal_text import one_line
 
 if TYPE_CHECKING:
     from duologue.suites.results.run import RunResult
@@ -48,15 +50,14 @@ def generate(
         raise ConfigurationError(f"{out} already exists; choose another name, or overwrite it with --force")
     runs = _chosen(paths, scenario, agent)
     made = generate_mocks(runs, merge=_held(merge), default_response=default_response)
-    text = made.text()
     for line in made.conflicts:
-        typer.echo(f"warning: {line}", err=True)
+        echo(f"warning: {one_line(line)}", err=True)
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(made.text(for_terminal=True), nl=False)
         return ExitCode.PASSED
     out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, text)
-    typer.echo(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: wrote {out}")
+    replace_file(out, made.text())
+    echo(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: wrote {one_line(out)}")
     return ExitCode.PASSED
 
 

@@ -70,8 +70,8 @@ def _print(made: Plan, found: Estimate, most: int | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from duologue.cli.output import terminal
-    from duologue.journal.console import clean
+    from duologue.cli.output import say, terminal
+    from duologue.terminal_text import one_line
 
     console = terminal()
     columns = ("scenario", "agent", "persona", "region", "perturbation", "recording", "trial")
@@ -79,12 +79,12 @@ def _print(made: Plan, found: Estimate, most: int | None) -> None:
     used = [name for name in columns if any(row.get(name) not in {None, "default"} for row in _hashable(rows))]
     table = Table("#", *used, header_style="bold")
     for index, row in enumerate(rows[:most]):
-        table.add_row(str(index + 1), *(Text(clean(_cell(row.get(name)))) for name in used))
+        table.add_row(str(index + 1), *(Text(one_line(_cell(row.get(name)))) for name in used))
     console.print(table)
     if most is not None and len(rows) > most:
         console.print(Text(f"… and {len(rows) - most:,} more; --all lists them", style="dim"))
     for line in _lines(made, found):
-        console.print(Text(line), soft_wrap=True)
+        say(console, one_line(line))
 
 
 def _hashable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import print_json
+from duologue.cli.output import echo, print_json
+from duologue.terminal_text import one_line
 
 
 def report(
@@ -35,14 +36,14 @@ def report(
     names = [format_named(name) for item in format for name in item.split(",") if name.strip()]
     found = find_execution(folder)
     for problem in found.problems:
-        typer.echo(f"Note: {problem}", err=True)
+        echo(f"Note: {one_line(problem)}", err=True)
     paths = write_reports(found.execution, found.folder, names, out=out)
     if job_summary:
         from duologue.reports.markdown import append_job_summary
 
         paths.append(append_job_summary(found.execution))
     for path in paths:
-        typer.echo(str(path))
+        echo(one_line(path))
     if open_ and paths:
         typer.launch(paths[0].resolve().as_uri())
     return ExitCode.PASSED
@@ -73,7 +74,7 @@ def redteam_report(
         print_json(as_data(reports))
         return ExitCode.PASSED
     folder = out or (given[0] if given[0].is_dir() else given[0].parent)
-    typer.echo(in_words(summarise(reports)))
-    typer.echo(str(save_json(reports, folder)))
-    typer.echo(str(save_html(reports, folder / "redteam-report.html")))
+    echo(in_words(summarise(reports)))
+    echo(one_line(save_json(reports, folder)))
+    echo(one_line(save_html(reports, folder / "redteam-report.html")))
     return ExitCode.PASSED

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import as_json, print_json, print_reasons, results_table, terminal
+from duologue.cli.output import as_json, echo, print_json, print_reasons, results_table, say, terminal
 from duologue.conversation.result import result_of
 from duologue.errors import ConfigurationError, JournalError
-from duologue.journal.console import Transcript, clean
+from duologue.journal.console import Transcript
 from duologue.journal.jsonl import JournalFile, read_journal
+from duologue.terminal_text import json_text, one_line
 
 
 def show(
@@ -45,7 +45,7 @@ def show(
         )
     file = read_journal(journal)
     if events:
-        typer.echo(journal.read_text(encoding="utf-8"), nl=False)
+        _print_lines(journal)
     elif as_json_:
         print_json({**as_json(result_of(file.view, journal)), "torn": file.torn, "missing": list(file.missing)})
     else:
@@ -60,7 +60,7 @@ def _show_results(folder: Path, as_json_: bool) -> int:
 
     found = find_execution(folder)
     for problem in found.problems:
-        typer.echo(f"Note: {problem}", err=True)
+        echo(f"Note: {one_line(problem)}", err=True)
     if as_json_:
         print_json(index_of(found.execution))
     else:
@@ -70,7 +70,6 @@ def _show_results(folder: Path, as_json_: bool) -> int:
 
 def _show_executions(folders: Sequence[Path], as_json_: bool) -> int:
     """A line for each execution; one that cannot be read says why, and hides none of the others."""
-    from duologue.reports.escaping import one_line
     from duologue.reports.terminal import execution_line
     from duologue.runs.store.encoding import index_of
     from duologue.runs.store.reader import find_execution
@@ -80,11 +79,11 @@ def _show_executions(folders: Sequence[Path], as_json_: bool) -> int:
         try:
             execution = find_execution(folder).execution
         except ConfigurationError as error:
-            typer.echo(f"Note: {one_line(error)}", err=True)
+            echo(f"Note: {one_line(error)}", err=True)
             continue
         found.append({**index_of(execution), "folder": str(folder)} if as_json_ else {})
         if not as_json_:
-            console.print(execution_line(execution, folder), soft_wrap=True)
+            say(console, execution_line(execution, folder))
     if as_json_:
         print_json(found)
     return ExitCode.PASSED
@@ -96,7 +95,7 @@ def _show_run(path: Path, as_json_: bool) -> int:
 
     run = read_run_file(path)
     if as_json_:
-        typer.echo(path.read_text(encoding="utf-8"))
+        _print_lines(path)
     else:
         print_run(run, terminal())
     return ExitCode.PASSED
@@ -116,19 +115,26 @@ def _show_folder(folder: Path, as_json_: bool) -> int:
     return ExitCode.PASSED
 
 
+def _print_lines(path: Path) -> None:
+    """A file of JSON as it is, but for escapes in it. What is no JSON in it is not left out."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            echo(json_text(line.removesuffix("\n")))
+
+
 def _print_transcript(file: JournalFile) -> None:
     console = terminal()
     transcript = Transcript(console, level=2)
     for entry in file.entries:
         transcript(entry)
     for problem in file.missing:
-        console.print(Text(clean(problem), style="yellow"), soft_wrap=True)
+        say(console, one_line(problem), "yellow")
     if file.torn:
-        console.print(Text(f"The journal is incomplete: {file.torn}.", style="yellow"))
+        say(console, f"The journal is incomplete: {one_line(file.torn)}.", "yellow")
     elif not file.complete:
-        console.print(Text("The journal is incomplete: the run did not finish.", style="yellow"))
+        say(console, "The journal is incomplete: the run did not finish.", "yellow")
     view = file.view
     cost = f", ${view.cost:.4f}" if view.cost else ""
     tokens = f"{view.usage.total_tokens} tokens{cost}"
     seed = view.started.seed if view.started else "?"
-    console.print(Text(f"{view.model_calls} model calls, {tokens}; seed {seed}", style="dim"))
+    say(console, f"{view.model_calls} model calls, {tokens}; seed {seed}", "dim")

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import print_json, terminal
+from duologue.cli.output import print_json, say, terminal
 from duologue.errors import ConfigurationError
-from duologue.journal.console import clean
+from duologue.terminal_text import continued, one_line
 
 if TYPE_CHECKING:
     from duologue.errors import Problem
@@ -72,18 +72,16 @@ def _print(console: Console, report: Report) -> None:
     word = Text("ok", "bold green") if report.ok else Text("refused", "bold red")
     counts = [_counted(len(report.errors), "error"), _counted(len(report.warnings), "warning")]
     told = ", ".join(filter(None, counts)) or (_held(report) if report.suite else "")
-    console.print(
-        Text(f"{clean(str(report.path))}: ").append(word).append(f" ({told})" if told else ""), soft_wrap=True
-    )
+    say(console, Text(f"{one_line(report.path)}: ").append(word).append(f" ({told})" if told else ""))
 
 
 def print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
     """A line for each problem, errors in red and warnings in yellow."""
     for problem in problems:
         style = "red" if problem.severity == "error" else "yellow"
-        place, word, field = (clean(part) for part in (str(problem.position), problem.severity, problem.position.field))
+        place, word, field = map(one_line, (problem.position, problem.severity, problem.position.field))
         line = Text(f"{place}: ").append(f"{word}: ", style).append(f"{field}: " if field else "", "bold")
-        console.print(line.append(clean(problem.message)), soft_wrap=True)
+        say(console, line.append(continued(problem.message)))
 
 
 def _counted(count: int, word: str) -> str:
@@ -117,23 +115,23 @@ def convert(
     done = write_suite(suite, out, replace=force)
     console = terminal()
     for file in done.files:
-        console.print(Text(f"{'copied' if file in done.copied else 'wrote'} {file}"), soft_wrap=True)
+        say(console, f"{'copied' if file in done.copied else 'wrote'} {one_line(file)}")
     if done.left:
         console.print(Text("\nThese paths still refer to the original location:", "bold"))
         for written in done.left:
-            console.print(Text(f"  {written}"), soft_wrap=True)
+            say(console, f"  {one_line(written)}")
     if report.warnings:
         console.print(Text("\nWarnings about the original:", "bold"))
         print_problems(console, report.warnings)
     if suite.extensions:
         kept = ", ".join(suite.extensions)
-        console.print(Text(f"\nKept under 'extensions', with no effect: {kept}", "yellow"), soft_wrap=True)
+        say(console, f"\nKept under 'extensions', with no effect: {one_line(kept)}", "yellow")
     again = look_at(done.main)
     if not again.ok:
         console.print(Text("\nThe converted suite still has errors:", "bold red"))
         print_problems(console, again.errors)
         return ExitCode.USAGE
-    console.print(Text(f"\nRun it:  duologue run {done.main}"), soft_wrap=True)
+    say(console, f"\nRun it:  duologue run {one_line(done.main)}")
     return ExitCode.PASSED
 
 
@@ -163,5 +161,5 @@ def schema(
     for each in known:
         path = write / f"{each}.json"
         path.write_text(packaged(each), encoding="utf-8")
-        console.print(Text(f"wrote {path}"), soft_wrap=True)
+        say(console, f"wrote {one_line(path)}")
     return ExitCode.PASSED

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import print_json, terminal
+from duologue.cli.output import echo, print_json, terminal
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.journal.console import clean
 from duologue.runs.store.encoding import LAUNCH, index_of
 from duologue.runs.store.folder import ResultFolder, clear, refuse_used, withdraw
 from duologue.runs.store.folder_lock import claimed
@@ -26,6 +24,7 @@ from duologue.suites.plan.build import Filters
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.runner.options import RunOptions
+from duologue.terminal_text import one_line
 
 if TYPE_CHECKING:
     from duologue.runs.store.reader import Unfinished
@@ -125,7 +124,7 @@ def _with_job_summary(done: Done) -> Done:
     try:
         return replace(done, files=[*done.files, append_job_summary(done.execution)])
     except ConfigurationError as error:
-        print(f"Note: {error}", file=sys.stderr)
+        echo(f"Note: {error}", err=True)
         return done
 
 
@@ -232,7 +231,7 @@ def _tell_of_idle_answers(engine: Engine) -> None:
 
     file = engine.mocks
     for problem in (*file.problems, *unused_answers(file, engine.suite)) if file else ():
-        sys.stderr.write(f"{clean(str(problem))}\n")
+        echo(one_line(problem), err=True)
 
 
 def _planned(engine: Engine, request: Request) -> tuple[Plan, RunOptions]:
@@ -242,7 +241,7 @@ def _planned(engine: Engine, request: Request) -> tuple[Plan, RunOptions]:
         kept = engine.still_valid(earlier.plan, earlier.known, request.settings)
         for run_id in kept.changed:
             withdraw(request.resume, run_id)
-        sys.stderr.write(f"Resuming {request.resume}: {kept}\n")
+        echo(f"Resuming {one_line(request.resume)}: {kept}", err=True)
         return earlier.plan, replace(request.settings, execution_id=earlier.id, known=kept.runs, resuming=True)
     seed = request.seed
     failed: set[str] | None = None
