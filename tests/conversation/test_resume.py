@@ -21,9 +21,12 @@ from hypothesis import strategies as st
 
 import duologue
 from duologue import AgentAdapter, AgentInput, RunStatus
+from duologue.config.files import keep_copy, set_aside
 from duologue.errors import AgentReturnError, ConfigurationError, JournalError, JournalVersionError, ResumeError
 from duologue.journal import read_journal
+from duologue.journal.events import Usage
 from duologue.models import ModelRequest, ask
+from duologue.models.base import ModelAnswer
 from duologue.models.scripted import ScriptedModel
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context, run_virtual
 
@@ -553,3 +556,125 @@ async def test_two_processes_cannot_write_one_journal(tmp_path):
     outcomes = await asyncio.gather(run_of(Slow(), path, seed=1), run_of(Slow(), path, seed=1), return_exceptions=True)
     assert any(isinstance(item, JournalError) for item in outcomes)
     assert read_journal(path).transitions
+
+
+async def test_a_difference_that_an_adapter_swallows_ends_the_run_all_the_same(tmp_path):
+    path = tmp_path / "run.jsonl"
+    asked = []
+
+    class Careless(AgentAdapter):
+        repeats = True
+
+        async def call(self, input: AgentInput) -> str:
+            for question in asked:
+                with contextlib.suppress(Exception):
+                    await ask(model, ModelRequest(messages=({"role": "user", "content": question},)), input.scope)
+            return "done"
+
+    model = ScriptedModel(["yes"], repeat=True, name="counted")
+
+    async def play():
+        script = [duologue.user("?"), duologue.agent(), duologue.user("!"), duologue.agent(), duologue.succeed()]
+        agents = [Careless(), ScriptedUserAgent([])]
+        return await duologue.arun("s", "d", agents, script=script, record=path, resume=True, verbose=False, seed=1)
+
+    asked.append("first")
+    await play()
+    cut_after_messages(path, 2)
+    before = path.read_bytes()
+    for other in ("second", ""):
+        asked[:] = [other]
+        with pytest.raises(ResumeError, match="does not ask counted what it asked before"):
+            await play()
+        assert path.read_bytes() == before
+    asked[:] = ["first"]
+    assert (await play()).success
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"agent_timeout": 7.0}, r"run_started\.settings\.agent_timeout was 60\.0, now it is 7\.0"),
+        ({"run_timeout": 99.0}, r"run_started\.settings\.run_timeout was not set, now it is 99\.0"),
+    ],
+    ids=repr,
+)
+async def test_a_changed_setting_is_named_and_not_all_of_them_are_printed(tmp_path, setting, said):
+    path = tmp_path / "run.jsonl"
+    await run_of(Restoring(), path, model_timeout=60.0)
+    cut_after_messages(path, 5)
+    with pytest.raises(ResumeError, match=said) as raised:
+        await run_of(Restoring(), path, **{"model_timeout": 60.0, **setting})
+    assert len(str(raised.value)) < 400
+
+
+async def test_what_is_recorded_on_a_cassette_goes_on_after_a_kill(tmp_path):
+    path = tmp_path / "run.jsonl"
+    options = {"cassette": tmp_path / "tape.jsonl", "cassette_mode": "record"}
+    model = ScriptedModel(["yes"], repeat=True, name="counted")
+
+    class Asks(AgentAdapter):
+        repeats = True
+
+        async def call(self, input: AgentInput) -> str:
+            request = ModelRequest(messages=({"role": "user", "content": f"{len(input.messages)}"},))
+            return (await ask(model, request, input.scope)).text
+
+    async def play(**more):
+        script = [duologue.user("?"), duologue.agent(), duologue.user("!"), duologue.agent(), duologue.succeed()]
+        agents = [Asks(), ScriptedUserAgent([])]
+        given = {**options, **more}
+        return await duologue.arun("s", "d", agents, script=script, record=path, verbose=False, seed=1, **given)
+
+    first = await play()
+    tape = (tmp_path / "tape.jsonl").read_text()
+    cut_after_messages(path, 2)
+    (tmp_path / "tape.jsonl").write_text("".join(tape.splitlines(keepends=True)[:2]))
+    again = await play(resume=True)
+    assert again.messages == first.messages
+    assert len(model.requests) == 3
+    assert (tmp_path / "tape.jsonl").read_text() == tape
+    with pytest.raises(duologue.errors.CassetteError, match="exists already"):
+        await play()
+
+
+async def test_earlier_attempts_count_in_the_budget_of_the_run(tmp_path):
+    path = tmp_path / "run.jsonl"
+    usage = Usage(input_tokens=30, output_tokens=20)
+    answer = ModelAnswer(message={"role": "assistant", "content": "yes"}, usage=usage)
+
+    class Forgets(AgentAdapter):
+        async def call(self, input: AgentInput) -> str:
+            request = ModelRequest(messages=({"role": "user", "content": "x"},), max_tokens=20)
+            return (await ask(ScriptedModel([answer]), request, input.scope)).text
+
+    async def play():
+        script = [duologue.user("?"), duologue.agent(), duologue.succeed()]
+        agents = [Forgets(), ScriptedUserAgent([])]
+        given = {"record": path, "resume": True, "budget": duologue.Budget(tokens=120)}
+        return await duologue.arun("s", "d", agents, script=script, verbose=False, seed=1, **given)
+
+    assert (await play()).success
+    cut_after_messages(path, 2)
+    assert (await play()).success
+    cut_after_messages(path, 2)
+    path.write_text("torn\n" + path.read_text())  # its calls can still be counted
+    with pytest.raises(duologue.errors.BudgetExceededError, match="100 of 120"):
+        await play()
+    assert sorted(item.name for item in tmp_path.iterdir()) == [
+        "run.jsonl", "run.jsonl.attempt-1", "run.jsonl.unreadable",
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_set_aside_never_takes_the_place_of_another(tmp_path):
+    path = tmp_path / "run.jsonl"
+    for number in range(4):
+        path.unlink(missing_ok=True)
+        path.write_text(str(number))
+        made = set_aside(path, "replaced") if number % 2 else keep_copy(path, "replaced")
+        assert made is not None
+        assert made.read_text() == str(number)
+    names = ["run.jsonl.replaced", "run.jsonl.replaced.2", "run.jsonl.replaced.3", "run.jsonl.replaced.4"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == names
+    assert [(tmp_path / name).read_text() for name in names] == list("0123")
+    assert (set_aside(path, "replaced"), keep_copy(path, "replaced")) == (None, None)

@@ -62,6 +62,53 @@ def write_atomic(path: Path, content: str | bytes, *, permissions: int = 0o666, 
             file.write(data)
 
 
+def set_aside(path: Path, why: str) -> Path | None:
+    """Rename a file to ``NAME.why``, or ``NAME.why.2`` and so on where that is taken: nothing is ever replaced.
+
+    Returns:
+        Its new path; None if there is no such file.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    target = _free_name(path, why)
+    try:
+        path.rename(target)
+    except FileNotFoundError:
+        return None
+    return target
+
+
+def keep_copy(path: Path, why: str) -> Path | None:
+    """Give a file a second name, as :func:`set_aside` does, so that its content stays when it is replaced.
+
+    Returns:
+        The second path; None if there is no such file.
+
+    Raises:
+        OSError: it cannot be copied.
+    """
+    target = _free_name(path, why)
+    try:
+        try:
+            target.hardlink_to(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, NotImplementedError):  # a file system without hard links
+            write_atomic(target, path.read_bytes(), durable=False)
+    except FileNotFoundError:
+        return None
+    return target
+
+
+def _free_name(path: Path, why: str) -> Path:
+    target, number = path.with_name(f"{path.name}.{why}"), 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.{why}.{number}")
+    return target
+
+
 @contextmanager
 def atomic_writer(path: Path, *, permissions: int = 0o666, durable: bool = True) -> Generator[BinaryIO]:
     """Open a file that takes its place when the block ends, and is discarded if the block raises.

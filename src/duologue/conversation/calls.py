@@ -198,7 +198,8 @@ def _timed_out(adapter: AgentAdapter, seconds: float) -> RunError:
     text = f"{adapter.name} did not answer within {seconds:g} s"
     if adapter.role is AgentRole.AGENT:
         error: RunError = AgentTimeoutError(
-            f"{text}; raise agent_timeout if it is meant to take that long", who=adapter.name
+            f"{text}; if it is meant to take that long, raise agent_timeout (in a suite: the agent's 'timeout')",
+            who=adapter.name,
         )
     else:
         error = FAILURES[adapter.role](text, who=adapter.name)

@@ -98,7 +98,9 @@ class Call:
 class Conversation:
     """One conversation in progress."""
 
-    def __init__(self, setup: RunSetup, journal: Journal, state: ScenarioState, watch: RunWatch | None = None) -> None:
+    def __init__(
+        self, setup: RunSetup, journal: Journal, state: ScenarioState, watch: RunWatch | None, spent: Amount
+    ) -> None:
         self.setup = setup
         self.journal = journal
         self.view = journal.view
@@ -118,10 +120,8 @@ class Conversation:
             ledger=ledger_for(setup.budget, setup.context.clock, parent=setup.ledger),
             cassette=cassette_for(setup),
         )
-        if journal.recorded is not None and self._scope.ledger is not None:
-            for model_call in journal.recorded.model_calls:
-                spent = Amount(money=model_call.cost or 0.0, tokens=model_call.usage.total_tokens)
-                self._scope.ledger.count_earlier(spent)
+        if setup.budget is not None and self._scope.ledger is not None:
+            self._scope.ledger.count_earlier(spent, above=False)  # an execution counts all of its runs itself
         self._scopes = [
             replace(self._scope, who=agent.name, participant=index) for index, agent in enumerate(setup.agents)
         ]

@@ -94,7 +94,7 @@ class RunLifecycle:
             journal.restore(resumption.recorded.transitions)
         else:
             journal.append(setup.started(run_id, thread_id, resumption.attempt))
-        self.conversation = Conversation(setup, journal, state, watch)
+        self.conversation = Conversation(setup, journal, state, watch, resumption.spent)
 
     async def run(
         self, play: Callable[[], Awaitable[Conclusion]], abandon: Callable[[], Awaitable[None]]

@@ -9,10 +9,12 @@ before is kept beside it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import field
 from pathlib import Path
 
 from duologue import errors
+from duologue.config.files import set_aside
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.setup import RunSetup
@@ -32,14 +34,16 @@ from duologue.journal.events import (
     Event,
     JudgeDecided,
     MessageAdded,
+    ModelCalled,
     Noted,
     RunFinished,
     RunStarted,
     Transition,
     UserFinished,
 )
-from duologue.journal.jsonl import JournalFile, read_journal
+from duologue.journal.jsonl import JournalFile, model_calls_in, read_journal
 from duologue.journal.recorded import RecordedRun
+from duologue.models.budget import Amount
 from duologue.vocabulary import AgentRole, Decision, RunStatus, Verdict
 
 logger = logging.getLogger("duologue.journal")
@@ -58,6 +62,7 @@ class Resumption:
         run_id, thread_id, seed: of the run that is continued.
         attempt: how often the run was started from its beginning, this time included.
         seconds: that the run had taken before.
+        spent: what the run and its earlier attempts have taken from the run's own budget.
         size: bytes of the journal file that are kept; None to begin a new file.
     """
 
@@ -68,6 +73,7 @@ class Resumption:
     seed: int | None = None
     attempt: int = 1
     seconds: float = 0.0
+    spent: Amount = field(default_factory=Amount)
     size: int | None = None
 
 
@@ -91,20 +97,21 @@ def resume(setup: RunSetup, path: Path | None) -> Resumption:
     except JournalError as error:
         if isinstance(error.__cause__, OSError):
             raise
-        _move_aside(path, "unreadable")
+        set_aside(path, "unreadable")
         logger.warning("%s; it is kept beside the new journal, and the run starts over", error)
-        return Resumption()
+        return Resumption(spent=_spent_by_attempts(setup, path))
     if file.missing:  # what was said is not known: it can neither be repeated nor be shown to anybody
         raise ResumeError(f"{path} cannot be continued: {'; '.join(file.missing)}")
     started = file.transitions[0][0].event
     assert isinstance(started, RunStarted)
     kept = _without_cancellation(file.transitions)
     if kept and kept[-1][-1].event.type == "run_finished":
-        return _continued(file, started, kept, complete=True)
+        return _continued(setup, file, started, kept, complete=True)
     if not all(map(resumable, setup.agents)):
-        _move_aside(path, f"attempt-{started.attempt}")
-        return Resumption(run_id=started.run_id, seed=started.seed, attempt=started.attempt + 1)
-    return _continued(file, started, kept)
+        set_aside(path, f"attempt-{started.attempt}")
+        spent = _spent_by_attempts(setup, path)
+        return Resumption(run_id=started.run_id, seed=started.seed, attempt=started.attempt + 1, spent=spent)
+    return _continued(setup, file, started, kept)
 
 
 def _without_cancellation(transitions: Sequence[Transition]) -> Sequence[Transition]:
@@ -132,7 +139,7 @@ def _cancels(event: Event) -> bool:
 
 
 def _continued(
-    file: JournalFile, started: RunStarted, kept: Sequence[Transition], complete: bool = False
+    setup: RunSetup, file: JournalFile, started: RunStarted, kept: Sequence[Transition], complete: bool = False
 ) -> Resumption:
     recorded = RecordedRun(kept)
     return Resumption(
@@ -143,6 +150,7 @@ def _continued(
         seed=started.seed,
         attempt=started.attempt,
         seconds=recorded.seconds,
+        spent=_spent_by(recorded.model_calls) + _spent_by_attempts(setup, file.path),
         size=file.ends[len(kept) - 1],
     )
 
@@ -154,14 +162,22 @@ def resumable(agent: AgentAdapter) -> bool:
     return agent.repeats or agent.role is not AgentRole.AGENT
 
 
-def _move_aside(path: Path, why: str) -> None:
-    """Keep a journal that is not continued, under another name."""
-    target = path.with_name(f"{path.name}.{why}")
-    number = 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}.{why}.{number}")
-    path.rename(target)
+def _spent_by(calls: Iterable[ModelCalled]) -> Amount:
+    """What these model calls took."""
+    money, tokens = 0.0, 0
+    for call in calls:
+        money += call.cost or 0.0
+        tokens += call.usage.total_tokens
+    return Amount(money=money, tokens=tokens)
+
+
+def _spent_by_attempts(setup: RunSetup, path: Path) -> Amount:
+    """What earlier attempts of the run have spent, whose journals lie beside that of this one."""
+    if setup.budget is None:  # nobody counts it
+        return Amount()
+    names = (f"{path.name}.attempt-", f"{path.name}.unreadable")
+    earlier = [item for item in path.parent.iterdir() if item.name.startswith(names)]
+    return _spent_by(call for item in earlier for call in model_calls_in(item))
 
 
 def result_of_decision(event: JudgeDecided) -> ScenarioResult:

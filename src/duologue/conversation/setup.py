@@ -43,7 +43,8 @@ class RunSetup:
         context: clock, ids and the seed of this run.
         set_id, batch_run_id, metadata: for grouping and finding runs.
         budget: what the model calls of this run may cost.
-        ledger: what it spends from together with other runs; None for what the process may spend.
+        ledger: what it spends from together with other runs; None for what the process may spend. What a resumed run
+            has spent earlier is counted by whoever made it.
         cassette: where answers of the outside world are recorded or replayed, and how.
         resume: continue the run that the journal at ``config.record`` holds, if it holds one.
         sinks: keep the journal as well, beside the file.
@@ -158,7 +159,10 @@ def cassette_for(setup: RunSetup) -> Cassette | None:
     """A tape of its own for a new run; a run with a ``cache_key`` has one among the remembered calls."""
     if setup.cassette is not None:
         place, mode = setup.cassette
-        return Cassette(cassette_path(place, setup.name), mode)
+        path = cassette_path(place, setup.name)
+        if setup.resume and mode is CassetteMode.RECORD and path.exists():
+            mode = CassetteMode.AUTO  # the tape that the interrupted run began is recorded to its end
+        return Cassette(path, mode)
     if not setup.config.cache_key:
         return None
     scenario = f"{setup.config.cache_key}\n{setup.name}\n{setup.description}"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from duologue.context import Clock, SystemClock
-from duologue.errors import JournalError
+from duologue.errors import JournalError, ResumeError
 from duologue.journal.artifacts import ArtifactStore, MemoryArtifacts
 from duologue.journal.events import Entry, Event, RunResumed, Transition
 from duologue.journal.recorded import RecordedRun
@@ -106,6 +106,8 @@ class Journal:
         self._lock = threading.Lock()
         self._flushing: asyncio.Lock | None = None
         self._failure: JournalError | None = None
+        self.divergence: ResumeError | None = None
+        """Why the resumed run is not the recorded one; whoever swallows the error meets it again."""
         self._silent = False
 
     def append(self, *events: Event) -> Entry:
@@ -116,6 +118,8 @@ class Journal:
             ResumeError: the resumed run diverged from its recording.
         """
         if self.recorded is not None:
+            if self.divergence is not None:
+                raise self.divergence
             if self._repeated(self.recorded, events):
                 return self.entries[-1]
             self.recorded = None
@@ -199,6 +203,8 @@ class Journal:
         recorded = self.recorded
         if recorded is None:
             return None
+        if self.divergence is not None:
+            raise self.divergence
         recorded.begin(call)
         if not recorded.has(call):
             return None
@@ -209,7 +215,7 @@ class Journal:
                 self._take(transition)
             if outcome is not None:
                 return outcome
-            await recorded.wait(call)
+            await self._wait(recorded, call)
         return None
 
     async def caught_up(self) -> None:
@@ -219,7 +225,18 @@ class Journal:
             ResumeError: it is not repeated.
         """
         if self.recorded is not None:
-            await self.recorded.wait(None)
+            await self._wait(self.recorded, None)
+
+    def diverged(self, error: ResumeError) -> ResumeError:
+        """Remember why this is not the recorded run; returns the error, to be raised."""
+        self.divergence = self.divergence or error
+        return error
+
+    async def _wait(self, recorded: RecordedRun, call: str | None) -> None:
+        try:
+            await recorded.wait(call)
+        except ResumeError as error:
+            raise self.diverged(error) from None
 
     async def _write(self) -> None:
         if self._failure is not None:  # what comes after a gap would make the journal unreadable
@@ -238,7 +255,10 @@ class Journal:
 
     def _repeated(self, recorded: RecordedRun, events: Sequence[Event]) -> bool:
         """Whether these events are what was recorded; False once all that was recorded is repeated."""
-        transitions, repeated = recorded.repeat(events)
+        try:
+            transitions, repeated = recorded.repeat(events)
+        except ResumeError as error:
+            raise self.diverged(error) from None
         for transition in transitions:
             self._take(transition)
         return repeated

@@ -25,7 +25,7 @@ from duologue.config.files import make_private_folder, open_private
 from duologue.errors import ArtifactError, JournalError, JournalVersionError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
-from duologue.journal.events import Entry, Event, RunStarted, Transition
+from duologue.journal.events import Entry, Event, ModelCalled, RunStarted, Transition
 from duologue.journal.inline_media import Inline, entries_of, may_hold_media, put_back, take_out
 from duologue.journal.upgrade import Upgrade
 from duologue.journal.view import RunView
@@ -166,6 +166,24 @@ def read_journal(path: str | Path, *, artifacts: Callable[[Artifact], bytes] | N
         raise JournalError(f"{path} holds no event" + (f"; {torn}" if torn else ""))
     ends = list(accumulate(len(line) + 1 for line in lines))
     return JournalFile(path=path, transitions=transitions, ends=ends, torn=torn, missing=list(dict.fromkeys(missing)))
+
+
+def model_calls_in(path: Path) -> Iterator[ModelCalled]:
+    """All model calls that a journal holds, also one that is damaged: lines that cannot be read are passed over."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        return
+    for number, line in enumerate(lines, 1):
+        if b'"model_called"' not in line:
+            continue
+        try:
+            raw = _parse(path, number, line)
+            events = [item for item in raw.get("events", [raw]) if item.get("type") == "model_called"]
+            found = [_EVENT.validate_python(item) for item in events]
+        except (JournalError, ValidationError, TypeError, AttributeError):
+            continue
+        yield from (event for event in found if isinstance(event, ModelCalled))
 
 
 def _transitions(

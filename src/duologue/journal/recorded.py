@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, cast
@@ -31,6 +31,9 @@ PATIENCE = 30.0
 
 _SHOWN = 200
 """Characters of a value that an error shows."""
+
+_SHOWN_WHOLE = 60
+"""Characters of a mapping that an error shows; of a longer one, it names the field that differs."""
 
 _OUTCOMES = (AgentCalled, ModelCalled, ToolCalled, CheckEvaluated)
 
@@ -258,6 +261,11 @@ def _difference(recorded: Event, now: Event) -> str:
 
 def _inner_difference(place: str, was: Any, now: Any) -> str:
     """The same, down to the field of a snapshot."""
+    before, after = _mapping(was), _mapping(now)
+    if before is not None and after is not None and max(len(repr(before)), len(repr(after))) > _SHOWN_WHOLE:
+        for key in {**before, **after}:
+            if before.get(key, _NOTHING) != after.get(key, _NOTHING):
+                return _inner_difference(f"{place}.{key}", before.get(key, _NOTHING), after.get(key, _NOTHING))
     if is_dataclass(was) and type(was) is type(now):
         for item in fields(was):
             before, value = getattr(was, item.name), getattr(now, item.name)
@@ -267,6 +275,20 @@ def _inner_difference(place: str, was: Any, now: Any) -> str:
         if before != value:
             return _inner_difference(f"{place}[{index}]", before, value)
     return f"{place} was {_excerpt(was)}, now it is {_excerpt(now)}"
+
+
+class _Nothing:
+    """Stands for a key that is not there."""
+
+    def __repr__(self) -> str:
+        return "not set"
+
+
+_NOTHING = _Nothing()
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
 
 
 def _items(value: Any) -> tuple[Any, ...]:

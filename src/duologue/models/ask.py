@@ -172,9 +172,11 @@ async def _recorded(journal: Journal, call: str, question: _Question[T], scope: 
         return None
     event = outcome[0].event
     if not isinstance(event, ModelCalled) or event.request_digest != _digest(question.data):
-        raise ResumeError(
-            f"the run cannot be resumed: call {call} of {scope.who} does not ask {question.model.name} what it asked "
-            "before the run was interrupted"
+        raise journal.diverged(
+            ResumeError(
+                f"the run cannot be resumed: call {call} of {scope.who} does not ask {question.model.name} what it "
+                "asked before the run was interrupted"
+            )
         )
     if event.error is not None:
         raise _error_of(event)

@@ -106,16 +106,20 @@ class Ledger:
         if self._parent is not None:
             self._parent.settle(reserved, spent)
 
-    def count_earlier(self, spent: Amount) -> None:
+    def count_earlier(self, spent: Amount, *, above: bool = True) -> None:
         """Count what was spent before the run was cut off: for the run and what is above it, but not for the process.
 
         Never raises: it has been spent already. The next call finds that much less left.
+
+        Args:
+            spent: how much that was.
+            above: False where the budget above has counted it already.
         """
         if self is _process:
             return
         with self._lock:
             self.spent += spent
-        if self._parent is not None:
+        if above and self._parent is not None:
             self._parent.count_earlier(spent)
 
     @property

@@ -30,6 +30,8 @@ STYLES = {
 
 STOPPING = "Stopping: runs that are under way finish. Ctrl-C again cancels them."
 """Shown when somebody asks an execution to stop."""
+CANCELLING = "Cancelling the runs that are under way."
+"""Shown when somebody asks a second time."""
 
 _REASON = 160
 """Characters of a reason on a line of progress."""

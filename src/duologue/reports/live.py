@@ -6,7 +6,7 @@ plain lines instead.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, Group
@@ -18,7 +18,7 @@ from rich.text import Text
 from duologue.context import Clock, SystemClock
 from duologue.journal.events import MessageAdded
 from duologue.messages import text_of, tool_calls_of
-from duologue.reports.display import MARKS, OUTCOMES, STOPPING, STYLES, duration, money, run_line
+from duologue.reports.display import CANCELLING, MARKS, OUTCOMES, STOPPING, STYLES, duration, money, run_line
 from duologue.suites.execution.observers import Observer
 from duologue.terminal_text import one_line
 
@@ -65,8 +65,12 @@ class LivePage(Observer):
         self._cost = 0.0
         self._began = self._clock.monotonic()
         self._suite = ""
-        self._stopping = False
+        self._stopping = ""
         self._live: Live | None = None
+
+    def prepared(self, execution: ExecutionResult) -> None:
+        """Runs of earlier sessions are done."""
+        self._counts = dict(Counter(run.outcome for run in execution.runs))
 
     def started(self, plan: Plan, execution_id: str) -> None:
         """Open the page."""
@@ -102,7 +106,7 @@ class LivePage(Observer):
 
     def stopping(self) -> None:
         """Somebody pressed Ctrl-C."""
-        self._stopping = True
+        self._stopping = CANCELLING if self._stopping else STOPPING
 
     def finished(self, execution: ExecutionResult) -> None:
         """Close the page; the report follows."""
@@ -116,7 +120,7 @@ class LivePage(Observer):
 
     def page(self) -> Group:
         """The page as it is now."""
-        parts = [self._head(), self._bar(), Text(STOPPING if self._stopping else "", style="yellow"), self._runs()]
+        parts = [self._head(), self._bar(), Text(self._stopping, style="yellow"), self._runs()]
         if self._recent:
             lines = [
                 Text(run_line(run), style=STYLES[run.outcome], no_wrap=True) for run in reversed(list(self._recent))

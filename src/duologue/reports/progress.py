@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
-from duologue.reports.display import MARKS, STOPPING, plural, run_line
+from duologue.reports.display import CANCELLING, MARKS, STOPPING, plural, run_line
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
@@ -46,6 +47,12 @@ class PlainLines(Observer):
         self._total = 0
         self._done = 0
         self._passed = 0
+        self._stopping = False
+
+    def prepared(self, execution: ExecutionResult) -> None:
+        """Runs of earlier sessions are done."""
+        self._done = len(execution.runs)
+        self._passed = sum(run.outcome == "pass" for run in execution.runs)
 
     def started(self, plan: Plan, execution_id: str) -> None:
         """How much there is to do."""
@@ -63,7 +70,8 @@ class PlainLines(Observer):
 
     def stopping(self) -> None:
         """Somebody pressed Ctrl-C."""
-        self._line(STOPPING)
+        self._line(CANCELLING if self._stopping else STOPPING)
+        self._stopping = True
 
     def _count(self) -> str:
         return f"[{self._done:>{len(str(self._total))}}/{self._total}]"
@@ -85,10 +93,17 @@ class Bar(Observer):
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
         self._bar: Progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
         self._counts: dict[str, int] = {}
+        self._kept = 0
+        self._stopping = False
+
+    def prepared(self, execution: ExecutionResult) -> None:
+        """Runs of earlier sessions are done."""
+        self._kept = len(execution.runs)
+        self._counts = dict(Counter(run.outcome for run in execution.runs))
 
     def started(self, plan: Plan, execution_id: str) -> None:
         """Show the bar."""
-        self._bar.add_task("", total=len(plan))
+        self._bar.add_task("", total=len(plan), completed=self._kept)
         self._bar.start()
 
     def run_finished(self, result: RunResult) -> None:
@@ -106,7 +121,8 @@ class Bar(Observer):
 
     def stopping(self) -> None:
         """Somebody pressed Ctrl-C."""
-        self._bar.console.print(STOPPING, style="yellow")
+        self._bar.console.print(CANCELLING if self._stopping else STOPPING, style="yellow")
+        self._stopping = True
 
     def finished(self, execution: ExecutionResult) -> None:
         """Take the bar away."""

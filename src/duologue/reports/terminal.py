@@ -177,6 +177,9 @@ def _cost(execution: ExecutionResult) -> list[str]:
     if not tokens and not total.cost:
         return []
     split = ", ".join(f"{who} {money(spent[who].cost, spent[who].unpriced)}" for who in SPENDERS if spent[who].calls)
+    if execution.earlier.calls:
+        earlier = money(execution.earlier.cost, execution.earlier.unpriced)
+        split = ", ".join(filter(None, [split, f"attempts that were replaced {earlier}"]))
     made_up = " at the price of mocks" if execution.environment.get("mock") is True else ""
     return [f"{tokens:,} tokens", f"{money(total.cost, total.unpriced)}{made_up} ({split})"]
 
@@ -194,7 +197,7 @@ def _next_steps(out: Console, execution: ExecutionResult, folder: Path, mock: st
         return
     suite, place = _word(execution.path), _word(folder)
     mocked = "" if execution.environment.get("mock") is not True else " --mock FILE" if mock is None else _mock(mock)
-    if execution.interrupted:
+    if execution.interrupted or execution.unrecorded:
         _print(out, Text(f"  go on:   duologue run {suite} --resume {place}{mocked}", style="dim"))
         return
     _print(out, Text(f"  again:   duologue run {suite} --failed-in {place}{mocked}", style="dim"))

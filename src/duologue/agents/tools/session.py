@@ -13,6 +13,7 @@ from duologue.agents.tools.bound_tool import BoundTool, arguments_fault
 from duologue.agents.tools.call import CallContext, Result, ToolAnswer, ToolFault, as_data, content_of, from_data
 from duologue.errors import ResumeError
 from duologue.journal.events import Event, ToolCalled
+from duologue.journal.journal import Journal
 from duologue.journal.notes import FaultInjected
 from duologue.messages import JsonValue, ToolCall
 from duologue.models.scope import RunScope
@@ -66,7 +67,7 @@ class ToolSession:
             if outcome is not None:
                 with suppress(ToolFault):  # limits, chances and tools of this process come to be as they were
                     await self._run(call, arguments, context, policy, recorded=True)
-                return _recorded_answer(outcome[0].event, call, arguments)
+                return _recorded_answer(journal, outcome[0].event, call, arguments)
         try:
             result = await self._run(call, arguments, context, policy)
         except ToolFault as fault:
@@ -137,7 +138,9 @@ def _arguments(call: ToolCall) -> dict[str, JsonValue] | None:
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else None
 
 
-def _recorded_answer(event: Event, call: ToolCall, arguments: dict[str, JsonValue] | None) -> ToolAnswer:
+def _recorded_answer(
+    journal: Journal, event: Event, call: ToolCall, arguments: dict[str, JsonValue] | None
+) -> ToolAnswer:
     """The answer that the tool gave before the run was interrupted.
 
     Raises:
@@ -148,9 +151,11 @@ def _recorded_answer(event: Event, call: ToolCall, arguments: dict[str, JsonValu
         before = (
             f"'{event.name}' with {event.arguments}" if isinstance(event, ToolCalled) else f"no tool ({event.type})"
         )
-        raise ResumeError(
-            f"the run cannot be resumed: it calls the tool '{name}' with {given}; when it was recorded, it called "
-            f"{before}"
+        raise journal.diverged(
+            ResumeError(
+                f"the run cannot be resumed: it calls the tool '{name}' with {given}; when it was recorded, it called "
+                f"{before}"
+            )
         )
     return ToolAnswer(content=event.content, value=event.result, error=event.error, seconds=event.seconds)
 

@@ -7,17 +7,18 @@ import os
 import signal
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import echo, print_json, terminal
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.runs.store.encoding import LAUNCH, index_of
-from duologue.runs.store.folder import ResultFolder, clear, refuse_used, withdraw
+from duologue.runs.store.folder import ResultFolder, clear, refuse_used
 from duologue.runs.store.folder_lock import claimed
+from duologue.runs.store.launch_file import Definition, Selection
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.build import Filters
@@ -25,9 +26,6 @@ from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.runner.options import RunOptions
 from duologue.terminal_text import one_line
-
-if TYPE_CHECKING:
-    from duologue.runs.store.reader import Unfinished
 
 _WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.UNCERTAIN)
 
@@ -209,7 +207,8 @@ async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Do
         with ExitStack() as held:
             if request.resume is not None:
                 held.enter_context(claimed(request.resume))
-            plan, settings = _planned(engine, request)
+            planned = _planned(engine, request)
+            plan, settings = planned.plan, planned.settings
             formats, names = _formats(engine, request)
             folder = _folder(engine, request, settings)
             if request.resume is None:
@@ -219,7 +218,16 @@ async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Do
                     clear(folder)
             if request.record:
                 engine.enable_recording(folder)
-            keeper = ResultFolder(folder, suite=engine.suite.name, path=path, resuming=request.resume is not None)
+            keeper = ResultFolder(
+                folder,
+                suite=engine.suite.name,
+                path=path,
+                resuming=request.resume is not None,
+                selection=planned.selection,
+                outdated=planned.outdated,
+                damaged=planned.damaged,
+                moved=planned.moved,
+            )
             with _interruptible(engine, observers):
                 execution = await engine.execute(plan, settings, observers=[keeper, *observers])
             return Done(execution=execution, folder=folder, files=_reports(execution, folder, formats, names))
@@ -234,35 +242,55 @@ def _tell_of_idle_answers(engine: Engine) -> None:
         echo(one_line(problem), err=True)
 
 
-def _planned(engine: Engine, request: Request) -> tuple[Plan, RunOptions]:
-    """What is run, and the name of the execution."""
+@frozen
+class _Planned:
+    """What is run, and what :class:`ResultFolder` has to know of it."""
+
+    plan: Plan
+    settings: RunOptions
+    selection: Selection | None
+    outdated: Mapping[str, Definition] = field(default_factory=dict[str, Definition])
+    damaged: Sequence[str] = ()
+    moved: Sequence[str] = ()
+
+
+def _planned(engine: Engine, request: Request) -> _Planned:
     if request.resume is not None:
-        earlier = _earlier(request.resume, engine, request)
-        kept = engine.still_valid(earlier.plan, earlier.known, request.settings)
-        for run_id in kept.changed:
-            withdraw(request.resume, run_id)
-        echo(f"Resuming {one_line(request.resume)}: {kept}", err=True)
-        return earlier.plan, replace(request.settings, execution_id=earlier.id, known=kept.runs, resuming=True)
+        _refuse_planning(request)
+        from duologue.cli.commands.suite_resume import resumed_plan
+
+        resumed = resumed_plan(request.resume, engine, request.settings)
+        echo(f"Resuming {one_line(request.resume)}: {one_line(resumed.said)}", err=True)
+        return _Planned(
+            plan=resumed.plan,
+            settings=resumed.settings,
+            selection=resumed.selection,
+            outdated=resumed.outdated,
+            damaged=resumed.damaged,
+            moved=resumed.moved,
+        )
     seed = request.seed
     failed: set[str] | None = None
     if request.failed_in is not None:
         seed, failed = _failed(request.failed_in, request.seed)
     plan = engine.generate_plan(request.filters, trials=request.trials, seed=seed)
     settings = replace(request.settings, execution_id=new_execution_id(engine.clock))
+    selection = Selection(
+        filters=request.filters, trials=request.trials, groups=None if failed is None else tuple(sorted(failed))
+    )
     if failed is None:
-        return plan, settings
+        return _Planned(plan=plan, settings=settings, selection=selection)
     cases = [case for case in plan.cases if case.group in failed]
     if not cases:
         raise ConfigurationError(
             f"every test case of {request.failed_in} passed, or the suite no longer has any of the others"
         )
-    return replace(plan, cases=tuple(replace(case, index=index) for index, case in enumerate(cases))), settings
+    plan = replace(plan, cases=tuple(replace(case, index=index) for index, case in enumerate(cases)))
+    return _Planned(plan=plan, settings=settings, selection=selection)
 
 
-def _earlier(folder: Path, engine: Engine, request: Request) -> Unfinished:
-    """The execution that is gone on with, as it was planned."""
-    from duologue.runs.store.reader import unfinished
-
+def _refuse_planning(request: Request) -> None:
+    """A resumed execution runs what was asked for when it began."""
     given = {"filters": any(vars(request.filters).values()), "--failed-in": request.failed_in, "--out": request.out}
     given |= {"--trials": request.trials, "--seed": request.seed is not None, "--overwrite": request.overwrite}
     extra = [name for name, value in given.items() if value]
@@ -270,13 +298,6 @@ def _earlier(folder: Path, engine: Engine, request: Request) -> Unfinished:
         raise ConfigurationError(
             f"--resume continues the original plan in its own folder; remove {' and '.join(extra)}"
         )
-    earlier = unfinished(folder)
-    if earlier.plan.suite != engine.suite.name:
-        raise ConfigurationError(
-            f"{folder} holds an execution of the suite '{earlier.plan.suite}' ({earlier.path}), and this one is "
-            f"'{engine.suite.name}'; name the same suite"
-        )
-    return earlier
 
 
 def _failed(folder: Path, seed: int | None) -> tuple[int, set[str]]:

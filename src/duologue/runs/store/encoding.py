@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from duologue.errors import ConfigurationError
+from duologue.journal.events import Usage
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.failures import reason_of
@@ -118,7 +119,7 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "exit_code": execution.exit_code,
         "interrupted": execution.interrupted,
         "totals": asdict(execution.totals),
-        "spent": {who: spent_data(part) for who, part in {**execution.spent_by, "total": execution.spent}.items()},
+        "spent": {who: spent_data(part) for who, part in _spent_of(execution).items()},
         "allowance": asdict(execution.allowance),
         "thresholds": execution.thresholds,
         "metrics_threshold": execution.metrics_threshold,
@@ -128,6 +129,11 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "runs": [line_of(run) for run in execution.runs],
         "plan": plan_data(execution.plan),
     }
+
+
+def _spent_of(execution: ExecutionResult) -> dict[str, Spent]:
+    earlier = {"earlier": execution.earlier} if execution.earlier.calls else {}
+    return {**execution.spent_by, **earlier, "total": execution.spent}
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
@@ -150,6 +156,16 @@ def spent_data(spent: Spent) -> dict[str, Any]:
         "unpriced": spent.unpriced,
         "seconds": spent.seconds,
     }
+
+
+def decoded_spent(data: dict[str, Any] | None) -> Spent:
+    """What :func:`spent_data` wrote; nothing for None."""
+    if not data:
+        return Spent()
+    usage = Usage(input_tokens=data["input_tokens"], output_tokens=data["output_tokens"])
+    return Spent(
+        calls=data["calls"], usage=usage, cost=data["cost"], unpriced=data["unpriced"], seconds=data["seconds"]
+    )
 
 
 def group_data(group: Group) -> dict[str, Any]:
@@ -203,7 +219,7 @@ def require_version(data: dict[str, Any], place: str) -> None:
     Raises:
         ConfigurationError: it did.
     """
-    version = data.get("schema_version")
+    version = data.get("schema_version") if isinstance(data, dict) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if version != SCHEMA_VERSION:
         raise ConfigurationError(
             f"{place} has schema_version {version!r}, and this version of Duologue reads {SCHEMA_VERSION}: "

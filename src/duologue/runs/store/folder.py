@@ -6,17 +6,26 @@ or one that says so; :func:`duologue.runs.store.reader.unfinished` says what of 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
-from duologue.errors import ConfigurationError
+from duologue.config.files import keep_copy
+from duologue.context import SystemClock
+from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.artifacts import JOURNALS, MEDIA
-from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, SCHEMA_VERSION, encoded, encoded_run, index_of, plan_data
+from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, encoded, encoded_run, index_of
+from duologue.runs.store.launch_file import Definition, LaunchFile, Selection, write_launch
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
-from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_run import REPLACED
+from duologue.vocabulary import RunStatus
 
 
 class ResultFolder(Observer):
@@ -24,8 +33,13 @@ class ResultFolder(Observer):
 
     Args:
         folder: it is made if need be.
-        suite: name and main file of what is run.
+        suite, path: name and main file of what is run.
         resuming: the folder holds the same execution already.
+        selection: how the plan was chosen from the suite.
+        outdated: definitions of results in the folder that no longer hold, by run id: each stays until there is a new
+            one, and then is kept beside it.
+        damaged: ids of runs whose results cannot be read; they are kept beside the new ones, too.
+        moved: ids of results of earlier sessions whose place in the plan is another now; they are written again.
 
     Raises:
         ConfigurationError: the folder holds another execution.
@@ -33,32 +47,119 @@ class ResultFolder(Observer):
 
     keeps = True
 
-    def __init__(self, folder: Path, *, suite: str, path: str, resuming: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        suite: str,
+        path: str,
+        resuming: bool = False,
+        selection: Selection | None = None,
+        outdated: Mapping[str, Definition] | None = None,
+        damaged: Collection[str] = (),
+        moved: Collection[str] = (),
+    ) -> None:
         self.folder = folder
         self._suite = suite
         self._path = path
+        self._selection = selection
+        self._outdated = outdated or {}
+        self._damaged = frozenset(damaged)
+        self._moved = frozenset(moved)
+        self._prepared: ExecutionResult | None = None
+        self._launch: LaunchFile | None = None
+        self._results: list[RunResult] = []
+        self._withheld: set[str] = set()
+        self._vanished = False
         if not resuming:
             refuse_used(folder)
 
+    def prepared(self, execution: ExecutionResult) -> None:
+        """Take in the plan, its limits, and the results that are there already."""
+        self._prepared = execution
+        self._results = list(execution.runs)
+
     def started(self, plan: Plan, execution_id: str) -> None:
         """Write down what is being run. An index of before says nothing about it any more, and goes."""
+        prepared, now = self._prepared, datetime.fromtimestamp(SystemClock().now(), UTC)
+        self._launch = LaunchFile(
+            id=execution_id,
+            suite=self._suite,
+            path=self._path,
+            plan=plan,
+            selection=self._selection,
+            started_at=prepared.started_at if prepared else now,
+            session_at=now,
+            earlier_seconds=prepared.seconds if prepared else 0.0,
+            allowance=prepared.allowance if prepared else Allowance(),
+            thresholds=prepared.thresholds if prepared else {},
+            outdated=self._outdated,
+        )
+        write_launch(self.folder, self._launch)
         (self.folder / INDEX).unlink(missing_ok=True)
-        data = {
-            "schema_version": SCHEMA_VERSION,
-            "id": execution_id,
-            "suite": self._suite,
-            "path": self._path,
-            "plan": plan_data(plan),
-        }
-        replace_bytes(self.folder / LAUNCH, encoded(data))
+        for run in self._results:
+            if run.run_id in self._moved:
+                write_run(run, self.folder)
 
     def run_finished(self, result: RunResult) -> None:
-        """Write the run."""
+        """Write the run. What was there before it under that name is kept beside it."""
+        run_id = result.run_id
+        if run_id in self._outdated and result.status is RunStatus.CANCELLED:
+            self._withheld.add(run_id)  # the result of before stays until there is a new one
+            return
+        self._results.append(result)
+        if not os.path.exists(self._launch_path):  # noqa: PTH110 - once for each run
+            self._write_again()
+        path = self.folder / RUNS / f"{run_id}.json"
+        if run_id in self._outdated:
+            keep_copy(path, REPLACED)
+        elif run_id in self._damaged:
+            keep_copy(path, "unreadable")
         write_run(result, self.folder)
 
     def finished(self, execution: ExecutionResult) -> None:
-        """Write the index."""
+        """Write the index.
+
+        Raises:
+            ResultsError: the folder, or a part of it, has disappeared meanwhile. The results are there again; journals
+                are lost.
+        """
+        if self._withheld:
+            execution = replace(
+                execution, runs=tuple(run for run in execution.runs if run.run_id not in self._withheld)
+            )
+        there = set(_names(self.folder / RUNS))
+        if not os.path.exists(self._launch_path) or any(f"{run.run_id}.json" not in there for run in execution.runs):  # noqa: PTH110
+            self._write_again()
         write_index(execution, self.folder)
+        if self._vanished:
+            kept = set(_names(self.folder / JOURNALS))
+            lost = sum(run.journal is not None and f"{run.run_id}.jsonl" not in kept for run in execution.runs)
+            raise ResultsError(
+                f"{self.folder} was removed, or lost files, while the suite ran. All {len(execution.runs)} results "
+                f"were written again, but the journals of {lost} runs are lost"
+            )
+
+    @cached_property
+    def _launch_path(self) -> str:
+        return str(self.folder / LAUNCH)
+
+    def _write_again(self) -> None:
+        """Somebody has removed the folder, or files of it: whatever is known is written once more."""
+        self._vanished = True
+        if self._launch is not None:
+            write_launch(self.folder, self._launch)
+        there = set(_names(self.folder / RUNS))
+        for run in self._results:
+            if f"{run.run_id}.json" not in there:
+                write_run(run, self.folder)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names only, of many files
+    except OSError:
+        return []
 
 
 def refuse_used(folder: Path) -> None:
@@ -76,14 +177,6 @@ def clear(folder: Path) -> None:
     for pattern in (f"{RUNS}/*.json", f"{JOURNALS}/*.jsonl", f"{JOURNALS}/*.jsonl.*", f"{MEDIA}/*", INDEX, LAUNCH):
         for path in folder.glob(pattern):
             path.unlink()
-
-
-def withdraw(folder: Path, run_id: str) -> None:
-    """Take back the result of a run that no longer holds; its journal stays beside the new one."""
-    journal = folder / JOURNALS / f"{run_id}.jsonl"
-    if journal.exists():
-        journal.replace(journal.with_name(journal.name + REPLACED))
-    (folder / RUNS / f"{run_id}.json").unlink(missing_ok=True)
 
 
 def write_run(run: RunResult, folder: Path) -> Path:

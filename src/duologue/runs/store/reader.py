@@ -8,17 +8,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, JournalError
 from duologue.frozen import frozen
-from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, decoded_plan, decoded_run, require_version
-from duologue.suites.plan.cases import Plan
+from duologue.journal.artifacts import JOURNALS
+from duologue.journal.jsonl import read_journal
+from duologue.runs.store.encoding import (
+    INDEX,
+    LAUNCH,
+    RUNS,
+    decoded_plan,
+    decoded_run,
+    decoded_spent,
+    require_version,
+)
+from duologue.runs.store.launch_file import LaunchFile, Selection, read_launch
+from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
-from duologue.suites.results.run import RunResult
-from duologue.vocabulary import RunStatus
+from duologue.suites.results.from_journal import run_result
+from duologue.suites.results.run import RunResult, Spent, total_spent
+from duologue.suites.runner.earlier import spent_in_journals
+from duologue.vocabulary import RunStatus, Termination
+
+TOO_MANY = "Too many open files"
+"""What the system says where a process may open no more files or connections."""
 
 
 @frozen
@@ -66,15 +84,29 @@ class Unfinished:
 
     Attributes:
         id: of the execution.
-        path: the main file of its suite.
+        suite, path: name and main file of its suite.
         plan: all of it.
+        selection: how the plan was chosen from the suite; None if that is not known.
         known: runs that are over and need not be run again.
+        damaged: ids of runs whose results cannot be read.
+        unrecorded: ids of runs that broke because something could not be written or opened on this machine.
+        anew: those of them that start from their beginning.
+        started_at, seconds: when the first session began, and how long all of them took.
+        spent: by results that others have replaced and that have no journal.
     """
 
     id: str
+    suite: str
     path: str
     plan: Plan
+    selection: Selection | None
     known: tuple[RunResult, ...]
+    damaged: tuple[str, ...]
+    unrecorded: tuple[str, ...]
+    anew: frozenset[str]
+    started_at: datetime
+    seconds: float
+    spent: Spent
 
 
 def unfinished(folder: Path) -> Unfinished:
@@ -85,24 +117,84 @@ def unfinished(folder: Path) -> Unfinished:
     Raises:
         ConfigurationError: the folder holds no execution.
     """
-    data = _launch(folder)
-    plan = decoded_plan(data["plan"])
+    launch = read_launch(folder)
     known: list[RunResult] = []
-    for case in plan.cases:
-        run_id = case.run_id(data["id"])
-        path = folder / RUNS / f"{run_id}.json"
-        run = _finished(path)
-        if run is not None and run.status is not RunStatus.CANCELLED:
-            known.append(run)
-    return Unfinished(id=data["id"], path=data["path"], plan=plan, known=tuple(known))
+    damaged: list[str] = []
+    unrecorded: list[str] = []
+    anew: set[str] = set()
+    for case, path in _results_in(folder, launch):
+        try:
+            run = read_run_file(path)
+        except ConfigurationError:
+            damaged.append(path.stem)
+            continue
+        if run.unrecorded or _lacked_files(run):
+            unrecorded.append(run.run_id)
+            anew.update([] if run.unrecorded else [run.run_id])
+        elif run.status is not RunStatus.CANCELLED:
+            known.append(run if run.case == case else replace(run, case=case))
+    started_at, seconds = _sessions(folder, launch, known)
+    return Unfinished(
+        id=launch.id,
+        suite=launch.suite,
+        path=launch.path,
+        plan=launch.plan,
+        selection=launch.selection,
+        known=tuple(known),
+        damaged=tuple(damaged),
+        unrecorded=tuple(unrecorded),
+        anew=frozenset(anew),
+        started_at=started_at,
+        seconds=seconds,
+        spent=_spent_by_replaced(folder),
+    )
 
 
-def _finished(path: Path) -> RunResult | None:
-    """The run in a file; None if there is none, or if it is damaged: then it is run again."""
+def _spent_by_replaced(folder: Path) -> Spent:
+    """What results took that others have replaced; a journal beside them would say it already."""
+    found: dict[tuple[str, datetime | None], Spent] = {}
+    for path in (folder / RUNS).glob("*.json.*"):
+        with suppress(ConfigurationError):
+            run = read_run_file(path)
+            if run.journal is None:
+                found[run.run_id, run.started_at] = run.spent
+    return total_spent(found.values())
+
+
+def _results_in(folder: Path, launch: LaunchFile) -> Iterator[tuple[TestCase, Path]]:
+    """The files of results that there are, in plan order.
+
+    The id of a run begins with words that change when a case gets more trials; its end tells it from all others.
+    """
+    runs = folder / RUNS
+    names = {path.stem.rpartition("-")[2]: path for path in runs.glob("*.json")} if runs.is_dir() else {}
+    for case in launch.plan.cases:
+        path = names.get(case.run_id(launch.id).rpartition("-")[2])
+        if path is not None:
+            yield case, path
+
+
+def _lacked_files(run: RunResult) -> bool:
+    """Whether the run broke because this process had too many files or connections open."""
+    return run.error is not None and any(TOO_MANY in text for text in (run.error.message, *run.error.causes))
+
+
+def _sessions(folder: Path, launch: LaunchFile, runs: Sequence[RunResult]) -> tuple[datetime, float]:
+    """When the execution began, and how long its sessions have taken."""
     try:
-        return read_run_file(path) if path.exists() else None
-    except ConfigurationError:
-        return None
+        index = read_index(folder)
+        return datetime.fromisoformat(index["started_at"]), float(index["seconds"])
+    except (ConfigurationError, KeyError, TypeError, ValueError):
+        pass  # it was cut off: what it wrote last says when
+    began, between = _times(runs, folder / LAUNCH)
+    if launch.session_at is None:
+        return began, between
+    paths = [folder / LAUNCH, *(folder / RUNS).glob("*"), *(folder / JOURNALS).glob("*")]
+    last = max(path.stat().st_mtime for path in paths)
+    seconds = launch.earlier_seconds + max(0.0, last - launch.session_at.timestamp())
+    return min(launch.started_at or launch.session_at, began), seconds if launch.earlier_seconds else max(
+        seconds, between
+    )
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -165,6 +257,7 @@ def read_execution(folder: Path) -> ExecutionResult:
             environment=index["environment"],
             thresholds=index["thresholds"],
             metrics_threshold=index.get("metrics_threshold"),
+            earlier=decoded_spent(index["spent"].get("earlier")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ConfigurationError):
@@ -177,7 +270,11 @@ def _folder_of(path: Path) -> Path:
         return path
     if not path.exists():
         raise ConfigurationError(f"{path} is not there; expected a folder that 'duologue run' wrote")
-    return path.parent
+    if holds_results(path.parent):
+        return path.parent
+    whole = next((folder for folder in path.resolve().parents[:2] if holds_results(folder)), None)
+    where = f"name the folder of its execution, {whole}" if whole else "expected the folder of an execution"
+    raise ConfigurationError(f"{path} is a single run; {where}. 'duologue show {path}' shows the run")
 
 
 def _why_not(folder: Path) -> str:
@@ -202,42 +299,55 @@ def _whole(folder: Path) -> ExecutionResult:
 
 
 def _partial(folder: Path) -> Found:
-    data = _launch(folder)
-    plan = decoded_plan(data["plan"])
-    runs: list[RunResult] = []
+    launch = read_launch(folder)
+    over: dict[str, RunResult] = {}
     problems = [f"the execution did not come to its end: there is no {INDEX}"]
-    for case in plan.cases:
-        path = folder / RUNS / f"{case.run_id(data['id'])}.json"
-        if not path.exists():
-            continue
+    outdated = 0
+    for case, path in _results_in(folder, launch):
         try:
-            runs.append(read_run_file(path))
+            run = read_run_file(path)
         except ConfigurationError as error:
             problems.append(f"left out: {error}")
-    began, seconds = _times(runs, folder / LAUNCH)
+            continue
+        if dict(run.definition) == launch.outdated.get(run.run_id):
+            outdated += 1
+        else:
+            over[case.identity] = run
+    if outdated:
+        problems.append(f"left out: {outdated} results of an earlier definition, which are to be replaced")
+    runs = (over.get(case.identity) or _begun(folder, launch, case) for case in launch.plan.cases)
+    found = tuple(run for run in runs if run is not None)
+    began, seconds = _sessions(folder, launch, found)
     execution = ExecutionResult(
-        id=data["id"],
-        suite=data["suite"],
-        path=data["path"],
-        plan=plan,
-        runs=tuple(runs),
+        id=launch.id,
+        suite=launch.suite,
+        path=launch.path,
+        plan=launch.plan,
+        runs=found,
         started_at=began,
         seconds=seconds,
         interrupted=True,
+        allowance=launch.allowance,
+        thresholds={group: dict(shares) for group, shares in launch.thresholds.items()},
+        earlier=_spent_by_replaced(folder) + spent_in_journals(folder / JOURNALS, {run.run_id for run in found}),
     )
     return Found(execution=execution, folder=folder, problems=problems)
 
 
-def _launch(folder: Path) -> dict[str, Any]:
-    path = folder / LAUNCH
+def _begun(folder: Path, launch: LaunchFile, case: TestCase) -> RunResult | None:
+    """As much as there is of a run that has no result; None if it was not begun."""
+    run_id = case.run_id(launch.id)
+    path = folder / JOURNALS / f"{run_id}.jsonl"
+    if not path.exists():
+        return None
+    cut_off = {"status": RunStatus.CANCELLED, "verdict": None, "termination": Termination.CANCELLED, "error": None}
+    said = "The run has not come to its end."
     try:
-        data: dict[str, Any] = json.loads(path.read_bytes())
-        require_version(data, str(path))
-        return {name: data[name] for name in ("id", "suite", "path", "plan")}
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"{folder} holds no execution: there is no {LAUNCH} in it") from error
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error!r}") from error
+        file = read_journal(path)
+    except JournalError:
+        return RunResult(case=case, run_id=run_id, status=RunStatus.CANCELLED, reasoning=said)
+    run = run_result(case, file.entries, file.view, journal=f"{JOURNALS}/{path.name}")
+    return run if file.complete else replace(run, run_id=run_id, reasoning=said, **cut_off)
 
 
 def _times(runs: Sequence[RunResult], launch: Path) -> tuple[datetime, float]:

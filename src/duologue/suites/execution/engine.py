@@ -15,7 +15,7 @@ import platform
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -39,9 +39,10 @@ from duologue.suites.manifests.validate import validated
 from duologue.suites.plan.build import Filters, generate_plan
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
-from duologue.suites.results.run import RunResult
+from duologue.suites.results.run import RunResult, Spent, total_spent
 from duologue.suites.runner.case_run import CaseRunner, Execution
 from duologue.suites.runner.definition import Definitions, Kept, kept_runs_of
+from duologue.suites.runner.earlier import Earlier, spent_in_journals
 from duologue.suites.runner.models import SuiteModels
 from duologue.suites.runner.options import RunOptions
 
@@ -227,22 +228,31 @@ class Engine:
             fail_fast=options.fail_fast,
             known={run.case.identity: run for run in options.known},
         )
-        told.started(plan, execution_id)
-        runs = await launch.run(plan.cases)
-        self.results.update({run.run_id: run for run in runs})
-        execution = ExecutionResult(
+        earlier = options.earlier or Earlier(started_at=started_at)
+        prepared = ExecutionResult(
             id=execution_id,
             suite=self.suite.name,
             path=self.path,
             plan=plan,
-            runs=tuple(runs),
-            started_at=started_at,
-            seconds=self.clock.monotonic() - began,
-            interrupted=launch.interrupted,
+            runs=tuple(options.known),
+            started_at=earlier.started_at,
+            seconds=earlier.seconds,
+            earlier=earlier.spent,
             allowance=Allowance(undecided=_number(options.allow_undecided), errors=_number(options.allow_errors)),
             environment=self._environment(),
             thresholds=_thresholds(plan, runner),
             metrics_threshold=self.suite.defaults.metrics_threshold,
+        )
+        told.prepared(prepared)
+        told.started(plan, execution_id)
+        runs = await launch.run(plan.cases)
+        self.results.update({run.run_id: run for run in runs})
+        execution = replace(
+            prepared,
+            runs=tuple(runs),
+            seconds=earlier.seconds + self.clock.monotonic() - began,
+            earlier=earlier.spent + self._spent_aside(options, runs),
+            interrupted=launch.interrupted,
         )
         told.finished(execution)
         return execution
@@ -310,13 +320,21 @@ class Engine:
         return Definitions(suite, options, mocks=self.mocks, mocking=self.mocking)
 
     def _ledger(self, options: RunOptions) -> Ledger | None:
-        """What all runs spend from; what was spent before the execution was cut off counts."""
+        """What all runs spend from; whatever earlier sessions of the execution have spent counts."""
         if options.budget is None:
             return None
         ledger = ledger_for(options.budget, self.clock, owner="the execution")
-        for spent in (run.spent for run in options.known):
-            ledger.count_earlier(Amount(money=spent.cost, tokens=spent.usage.total_tokens))
+        earlier = [run.spent for run in options.known]
+        earlier += [options.earlier.spent] if options.earlier else []
+        spent = total_spent([*earlier, self._spent_aside(options, options.known)])
+        ledger.count_earlier(Amount(money=spent.cost, tokens=spent.usage.total_tokens))
         return ledger
+
+    def _spent_aside(self, options: RunOptions, results: Sequence[RunResult]) -> Spent:
+        """What was spent in earlier sessions on runs, or attempts of runs, of which there is no result."""
+        if not options.resuming or self.recordings is None:
+            return Spent()
+        return spent_in_journals(self.recordings / JOURNALS, {run.run_id for run in results})
 
     def _environment(self) -> dict[str, Any]:
         from duologue.version import __version__

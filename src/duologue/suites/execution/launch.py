@@ -41,7 +41,9 @@ class Launch:
 
         Cancelling it cancels the runs that are under way and gives what there is: ``interrupted`` is set then.
         """
-        waiting = iter(cases)
+        cases = list(cases)
+        self.results = {case.index: known for case in cases if (known := self.known.get(case.identity))}
+        waiting = iter([case for case in cases if case.index not in self.results])
         self._tasks = [asyncio.create_task(self._work(waiting)) for _ in range(self.concurrency)]
         try:
             await self._all_done()
@@ -75,10 +77,6 @@ class Launch:
         for case in waiting:
             if self._stopping:
                 return
-            known = self.known.get(case.identity)
-            if known is not None:
-                self.results[case.index] = known
-                continue
             await self._one(case)
             # Where nobody is waited for, as with mocks, this is when signals and timers are heard.
             await asyncio.sleep(0)  # noqa: TID251 - no time passes
@@ -91,8 +89,8 @@ class Launch:
             self._keep(cancelled.result)
             raise
         self._keep(result)
-        if self.fail_fast and result.outcome in _BAD:
-            self._stopping = True
+        if result.unrecorded or (self.fail_fast and result.outcome in _BAD):
+            self._stopping = True  # the disk that has no room for one journal has none for the next
 
     def _keep(self, result: RunResult) -> None:
         self.results[result.case.index] = result

@@ -23,6 +23,9 @@ class Observer:
     keeps: bool = False
     """Whether it keeps results, so that its failure is one of the execution."""
 
+    def prepared(self, execution: ExecutionResult) -> None:
+        """Everything is planned and nothing has begun: the plan, its limits, and results of earlier sessions."""
+
     def started(self, plan: Plan, execution_id: str) -> None:
         """The execution begins."""
 
@@ -55,6 +58,10 @@ class Observers:
     def wants_events(self) -> bool:
         """Whether any of them looks at single events; telling nobody would cost time."""
         return any(type(item).event is not Observer.event for item in self._observers)
+
+    def prepared(self, execution: ExecutionResult) -> None:
+        """Everything is planned and nothing has begun."""
+        self._tell(lambda item: item.prepared(execution))
 
     def started(self, plan: Plan, execution_id: str) -> None:
         """The execution begins."""

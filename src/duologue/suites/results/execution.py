@@ -92,23 +92,34 @@ class Group:
         return self.passed == len(self.runs)
 
 
-def groups_of(runs: Iterable[RunResult], thresholds: Mapping[str, Mapping[str, float]]) -> tuple[Group, ...]:
+def groups_of(
+    runs: Iterable[RunResult],
+    thresholds: Mapping[str, Mapping[str, float]],
+    planned: Mapping[str, int] | None = None,
+) -> tuple[Group, ...]:
     """The groups of some runs, in the order in which they first appear.
 
     Args:
         runs: of one execution.
         thresholds: by :attr:`TestCase.group`, the share of trials that a check needs, by the name of the check.
+        planned: by group, how many trials there are to be; a group that lacks some has not passed. None for all.
     """
     by_group: dict[str, list[RunResult]] = {}
     for run in runs:
         by_group.setdefault(run.case.group, []).append(run)
-    return tuple(_group(key, found, thresholds.get(key, {})) for key, found in by_group.items())
+    all_ = planned or {}
+    return tuple(
+        _group(found, thresholds.get(key, {}), lacking=all_.get(key, 0) > len(found)) for key, found in by_group.items()
+    )
 
 
-def _group(key: str, runs: list[RunResult], thresholds: Mapping[str, float]) -> Group:
+def _group(runs: list[RunResult], thresholds: Mapping[str, float], *, lacking: bool) -> Group:
     several = len(runs) > 1 or bool(thresholds)
     rates = _rates(runs, thresholds) if several else ()
-    return Group(case=runs[0].case, runs=tuple(runs), checks=rates, outcome=_outcome(runs, rates, thresholds))
+    outcome = _outcome(runs, rates, thresholds)
+    if lacking and outcome in {Verdict.PASS.value, Verdict.UNDECIDED.value}:
+        outcome = RunStatus.CANCELLED.value
+    return Group(case=runs[0].case, runs=tuple(runs), checks=rates, outcome=outcome)
 
 
 def _rates(runs: list[RunResult], thresholds: Mapping[str, float]) -> tuple[CheckRate, ...]:
@@ -190,6 +201,7 @@ class ExecutionResult:
         environment: versions and settings that matter for repeating it.
         thresholds: for each group, the share of trials that each check needs; see :mod:`groups`.
         metrics_threshold: the score, 0 to 100, that metrics have to reach over all graded runs; None for any.
+        earlier: what was spent on attempts that no result tells of, because another has taken their place.
     """
 
     id: str
@@ -204,11 +216,15 @@ class ExecutionResult:
     environment: dict[str, Any] = field(default_factory=dict[str, Any])
     thresholds: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     metrics_threshold: float | None = None
+    earlier: Spent = field(default_factory=Spent)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """The test cases, each with its trials, in plan order."""
-        return groups_of(self.runs, self.thresholds)
+        planned: dict[str, int] = {}
+        for case in self.plan.cases if len(self.runs) < len(self.plan) else ():
+            planned[case.group] = planned.get(case.group, 0) + 1
+        return groups_of(self.runs, self.thresholds, planned)
 
     @cached_property
     def totals(self) -> Totals:
@@ -227,8 +243,8 @@ class ExecutionResult:
 
     @cached_property
     def spent(self) -> Spent:
-        """All model calls of all runs."""
-        return total_spent(self.spent_by.values())
+        """All model calls of all runs, those of earlier attempts included."""
+        return total_spent((*self.spent_by.values(), self.earlier))
 
     @cached_property
     def spent_by(self) -> dict[str, Spent]:
@@ -251,6 +267,11 @@ class ExecutionResult:
         return self.metrics_threshold is not None and bool(self.grading) and self.grading.metrics_passed is False
 
     @property
+    def unrecorded(self) -> tuple[RunResult, ...]:
+        """Runs that have no result because their journals could not be written; a resumed execution plays them."""
+        return tuple(run for run in self.runs if run.unrecorded)
+
+    @property
     def exit_code(self) -> int:
         """What the process exits with.
 
@@ -263,7 +284,8 @@ class ExecutionResult:
         if totals.failed or self.graded_too_low:
             return 1
         beyond = _beyond(totals.undecided, allowed.undecided) or _beyond(totals.errors, allowed.errors)
-        return 3 if beyond or totals.cancelled or totals.not_run or not totals.cases else 0
+        open_ = totals.cancelled or totals.not_run or not totals.cases or self.unrecorded
+        return 3 if beyond or open_ else 0
 
     @property
     def ok(self) -> bool:

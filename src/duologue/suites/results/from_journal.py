@@ -121,14 +121,14 @@ class _Reading:
         by_role: dict[AgentRole, list[Spent]] = {}
         for event in self._models:
             role = AgentRole.JUDGE if event.participant is None else self._roles[event.participant]
-            by_role.setdefault(role, []).append(_spent(event))
+            by_role.setdefault(role, []).append(spent_on(event))
         return {role: total_spent(parts) for role, parts in by_role.items()}
 
     def behind(self, record: MessageAdded) -> tuple[Spent | None, str | None]:
         """What the model calls behind a message took, and which model it was."""
         models = self._causes.models_of(record)
         if models:
-            return total_spent(map(_spent, models)), models[-1].model
+            return total_spent(map(spent_on, models)), models[-1].model
         seconds = self._causes.seconds_of(record) if record.message["role"] == "assistant" else None
         return (None if seconds is None else Spent(seconds=seconds)), None
 
@@ -181,7 +181,8 @@ class _Reading:
     }
 
 
-def _spent(event: ModelCalled) -> Spent:
+def spent_on(event: ModelCalled) -> Spent:
+    """What one model call took."""
     unpriced = int(event.cost is None and event.error is None)
     return Spent(calls=1, usage=event.usage, cost=event.cost or 0.0, unpriced=unpriced, seconds=event.seconds)
 

@@ -216,6 +216,11 @@ class RunResult:
         return self.verdict.value if self.verdict else self.status.value
 
     @property
+    def unrecorded(self) -> bool:
+        """Whether the run broke because its journal could not be written: that says nothing about its case."""
+        return self.error is not None and self.error.type in {"JournalError", "ResultsError"}
+
+    @property
     def violations(self) -> tuple[GuardrailResult, ...]:
         """Guardrails that stopped a message although nobody expected it."""
         return tuple(item for item in self.guardrails if not item.passed and not item.expected)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.agents.tools.toolbox import Toolbox
+from duologue.config.files import set_aside
 from duologue.config.problems import nearest
 from duologue.context import Clock, Context, RandomIds
 from duologue.conversation.executor import ScenarioExecutor
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from duologue.suites.replay import RecordingIndex
     from duologue.suites.runner.python_agents import MakeAgent
 
-REPLACED = ".replaced"
-"""Appended to the name of the journal of a run that was started again from its beginning."""
+REPLACED = "replaced"
+"""Appended to the name of a journal or result that another one has taken the place of."""
 OnEvent = Callable[[TestCase, Entry], None]
 
 
@@ -185,7 +186,8 @@ class CaseRunner:
         except JournalError:
             started = None
         recorded = started.scenario.metadata.get("definition") if started else None
-        if recorded == self._definitions.of(case):
+        anew = case.run_id(self.execution.id) in self.execution.options.anew
+        if recorded == self._definitions.of(case) and not anew:
             return True
         self._set_aside(case)
         return False
@@ -196,8 +198,8 @@ class CaseRunner:
 
     def _set_aside(self, case: TestCase) -> None:
         path = self._journal(case)
-        if path is not None and path.exists():
-            path.replace(path.with_name(path.name + REPLACED))
+        if path is not None:
+            set_aside(path, REPLACED)
 
     async def stream(self, case: TestCase) -> AsyncGenerator[StreamChunk | RunResult]:
         """Run one case and yield what happens: pieces of text, messages, and at the end the result.

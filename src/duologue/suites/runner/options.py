@@ -11,6 +11,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.models.budget import Budget
 from duologue.suites.results.run import RunResult
+from duologue.suites.runner.earlier import Earlier
 
 if TYPE_CHECKING:
     from duologue.specs.defaults import Defaults
@@ -36,6 +37,8 @@ class RunOptions:
         execution_id: its name; None for a new one.
         resuming: an earlier launch of the same execution was cut off; its runs continue from their journals.
         known: results of that launch that still hold, and are not run again.
+        anew: ids of runs that start from their beginning, whatever their journals hold.
+        earlier: what the sessions before this one took; None in the first.
     """
 
     concurrency: int | None = None
@@ -52,6 +55,8 @@ class RunOptions:
     execution_id: str | None = None
     resuming: bool = False
     known: Sequence[RunResult] = ()
+    anew: frozenset[str] = frozenset()
+    earlier: Earlier | None = None
 
     def over(self, defaults: Defaults) -> RunOptions:
         """These options, with what a suite says wherever nothing else was asked for.
