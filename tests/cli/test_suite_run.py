@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -404,9 +405,11 @@ def test_results_that_cannot_be_kept_end_the_execution_with_a_sentence(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    out.mkdir()
+    invoke(["run", str(shop), "--mock-all", "--out", str(out), "-q"])
+    shutil.rmtree(out / "runs")
     (out / "runs").write_text("in the way")
-    assert invoke(["run", str(shop), "--mock-all", "--out", str(out)]) == 3
+    capsys.readouterr()
+    assert invoke(["run", str(shop), "--mock-all", "--out", str(out), "--overwrite"]) == 3
     said = capsys.readouterr().err
     assert said.count("cannot be written: Not a directory") == 1
     assert "Traceback" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import FileIO
 
 import pytest
 
@@ -10,6 +11,7 @@ import duologue
 from duologue.config.redaction import HIDDEN
 from duologue.errors import CassetteError, CassetteMissError
 from duologue.messages import user_message
+from duologue.models import cassette as module
 from duologue.models.ask import ask, ask_completion
 from duologue.models.base import Completion, ModelRequest
 from duologue.models.cassette import Cassette
@@ -170,3 +172,54 @@ def test_a_broken_line_in_the_middle_is_still_refused(tmp_path):
     path.write_text('{"cassette": 1}\n{"kind"\n{"cassette": 1}\n')
     with pytest.raises(CassetteError, match="line 2"):
         Cassette(path, "replay")
+
+
+# --- what a tape does to files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "held", [b"notes of mine", b"\n\nx", b'{"my": "data"}', b"a\nb", b"{}", b'{"cassettes": 1', b"\0\0"]
+)
+async def test_a_file_of_somebody_else_is_never_changed(tmp_path, held):
+    path = tmp_path / "notes.jsonl"
+    path.write_bytes(held)
+    with pytest.raises(CassetteError, match="no cassette entry"):
+        Cassette(path, "auto")
+    assert path.read_bytes() == held
+
+
+@pytest.mark.parametrize("room", [0, 1, 10, 30, 200])
+async def test_a_full_disk_is_noticed_and_the_tape_stays_readable(tmp_path, monkeypatch, room):
+    async def live():
+        return {"text": "x" * 500}
+
+    path = tmp_path / "tape.jsonl"
+    await Cassette(path).play("model", {"q": 1}, live)
+    before = path.read_bytes()
+
+    class Full(FileIO):
+        def write(self, data):
+            return super().write(data[:room])
+
+    monkeypatch.setattr(
+        module, "open", lambda path, mode, buffering, opener: Full(path, "ab", opener=opener), raising=False
+    )
+    tape = Cassette(path)
+    with pytest.raises(CassetteError, match=r"No space left on device.*what was recorded before is kept"):
+        await tape.play("model", {"q": 2}, live)
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    await Cassette(path).play("model", {"q": 2}, live)
+    assert Cassette(path, "replay")
+
+
+@pytest.mark.parametrize("size", range(18))
+async def test_a_tape_whose_first_line_was_cut_off_begins_again(tmp_path, size):
+    async def live():
+        return 1
+
+    path = tmp_path / "tape.jsonl"
+    path.write_bytes(b'{"cassette": 1}\n'[:size])
+    await Cassette(path).play("model", {"q": 1}, live)
+    assert await Cassette(path, "replay").play("model", {"q": 1}, live) == 1
+    assert path.read_bytes().startswith(b'{"cassette": 1}\n')

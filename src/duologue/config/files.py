@@ -95,7 +95,7 @@ def keep_copy(path: Path, why: str) -> Path | None:
         except FileNotFoundError:
             return None
         except (OSError, NotImplementedError):  # a file system without hard links
-            write_atomic(target, path.read_bytes(), durable=False)
+            write_atomic(target, path.read_bytes(), permissions=OWNER_ONLY, durable=False)
     except FileNotFoundError:
         return None
     return target

@@ -35,7 +35,7 @@ class Mark(NamedTuple):
 class PlacedDict(dict[str, Any]):
     """A mapping that knows where it is written, and where each of its fields is."""
 
-    __slots__ = ("home", "marks", "size")
+    __slots__ = ("bytes", "home", "marks", "size")
 
     def __init__(
         self, home: Mark, values: Mapping[str, Any] | None = None, marks: dict[str, Mark] | None = None
@@ -44,6 +44,9 @@ class PlacedDict(dict[str, Any]):
         self.home = home
         self.marks: dict[str, Mark] = marks if marks is not None else {}
         self.size = 1
+        """Values in it, itself included."""
+        self.bytes = 0
+        """Bytes of the texts in it."""
 
     def mark(self, key: str) -> Mark:
         """The mark of a field; that of the mapping, with the field's path, if the field is not written."""
@@ -63,13 +66,16 @@ class PlacedDict(dict[str, Any]):
 class PlacedList(list[Any]):
     """A list that knows where it is written, and where each of its items is."""
 
-    __slots__ = ("home", "marks", "size")
+    __slots__ = ("bytes", "home", "marks", "size")
 
     def __init__(self, home: Mark, values: Sequence[Any] = (), marks: list[Mark] | None = None) -> None:
         super().__init__(values)
         self.home = home
         self.marks: list[Mark] = marks if marks is not None else []
         self.size = 1
+        """Values in it, itself included."""
+        self.bytes = 0
+        """Bytes of the texts in it."""
 
     def mark(self, index: int) -> Mark:
         """The mark of an item; that of the list if there is none."""

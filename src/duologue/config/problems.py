@@ -18,9 +18,15 @@ _REPORTED = 50
 
 @dataclass(kw_only=True)
 class Problems:
-    """Everything that was found so far."""
+    """Everything that was found so far.
+
+    Attributes:
+        found: in the order in which it was found.
+        bytes_read: how much the files hold that were read until here.
+    """
 
     found: dict[Problem, None] = field(default_factory=dict[Problem, None])
+    bytes_read: int = field(default=0, init=False)
     _wrong: set[Position] = field(default_factory=set[Position], init=False, repr=False)
 
     def __iter__(self) -> Iterator[Problem]:

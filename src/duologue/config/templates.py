@@ -19,6 +19,8 @@ MAX_PASSES = 10
 """How often a text is filled in when values may contain placeholders."""
 MAX_LENGTH = 1_000_000
 """Characters to which a text may grow through values that contain placeholders."""
+MAX_RENDERED = 20_000_000
+"""Characters of a text whose placeholders are filled in."""
 
 _NAME = r"[A-Za-z_][\w.-]*"
 _PLACEHOLDER = re.compile(rf"\{{\{{\s*({_NAME})\s*\}}\}}")
@@ -39,19 +41,44 @@ def render(
         variants: for ``{name}``; None leaves single braces alone. Not used with ``nested``.
         nested: also fill in placeholders within values, up to ten levels deep. By default values are taken literally,
             so that text from a conversation is never read as a template.
+
+    Raises:
+        ConfigurationError: the text would have more than :data:`MAX_RENDERED` characters.
     """
     if nested:
         return _nested(text, values)
     if "{" not in text:
         return text
     if variants is None:
-        return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+        return _filled(_PLACEHOLDER, text, lambda found: values.get(found[1], found[0]))
 
     def value(found: re.Match[str]) -> str:
         name, variant = found[1], found[2]
         return values.get(name, found[0]) if name else variants.get(variant, found[0])
 
-    return _WITH_VARIANTS.sub(value, text)
+    return _filled(_WITH_VARIANTS, text, value)
+
+
+def _filled(pattern: re.Pattern[str], text: str, value: Callable[[re.Match[str]], str]) -> str:
+    """The text with a value in each place of the pattern.
+
+    Raises:
+        ConfigurationError: it would be longer than :data:`MAX_RENDERED`.
+    """
+    length = len(text)
+
+    def counted(found: re.Match[str]) -> str:
+        nonlocal length
+        new = value(found)
+        length += len(new) - len(found[0])
+        if length > MAX_RENDERED:
+            raise ConfigurationError(
+                f"a text has more than {MAX_RENDERED:,} characters when its placeholders are filled in, at "
+                f"'{found[0][:80]}'; it begins '{text[:80]}'. Shorten the values, or use them less often"
+            )
+        return new
+
+    return pattern.sub(counted, text)
 
 
 def placeholders(text: str) -> list[str]:
@@ -63,7 +90,7 @@ def _nested(text: str, values: Mapping[str, str]) -> str:
     for _ in range(MAX_PASSES):
         if "{{" not in text:
             return text
-        after = _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+        after = _filled(_PLACEHOLDER, text, lambda found: values.get(found[1], found[0]))
         if after == text or len(after) > MAX_LENGTH:
             return after
         text = after
@@ -104,6 +131,11 @@ class Template:
         if not self._paths:
             return self._texts[0]
         encoded = [_encoded(path, values, encode or as_text) for path in self._paths]
+        if sum(map(len, encoded)) > MAX_RENDERED:
+            raise ConfigurationError(
+                f"a template has more than {MAX_RENDERED:,} characters when its fields are filled in; it begins "
+                f"'{self._texts[0][:80]}'. Shorten the values, or use them less often"
+            )
         return "".join(piece for pair in zip(self._texts, [*encoded, ""], strict=True) for piece in pair)
 
 

@@ -27,6 +27,10 @@ MAX_DEPTH = 60
 """Levels of nesting."""
 MAX_NODES = 200_000
 """Values in a file, an alias counted as all that it stands for."""
+MAX_EXPANDED = 20_000_000
+"""Bytes of all texts in a file, an alias counted as all that it stands for."""
+MAX_TOGETHER = 100_000_000
+"""Bytes of all texts in the files that are read for one suite, counted in the same way."""
 
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MERGE = "<<"
@@ -57,11 +61,18 @@ def read(path: Path, problems: Problems, *, shown_as: str | None = None, asked_b
         asked_by: the field that names the file; a file that is not there is that field's mistake.
     """
     file = shown_as or str(path)
+    if problems.bytes_read > MAX_TOGETHER:
+        told = (
+            f"the files read until here hold more than {MAX_TOGETHER:,} bytes, aliases counted as what they stand for"
+        )
+        problems.error(asked_by or Position(file), f"'{file}' is not read: {told}; split the suite")
+        return None
     text = read_text(path, problems, shown_as=file, asked_by=asked_by)
     if text is None:
         return None
     before = len(problems.found)
     value = parse(text, file, problems)
+    problems.bytes_read += max(len(text), getattr(value, "bytes", 0))
     if value is None and path.suffix == ".json":  # JSON has escapes that YAML does not know
         held = _json(text, file)
         if held is not None:
@@ -222,7 +233,7 @@ class _Builder:
                 self._named(event.anchor, value := self._scalar(event, mark))
                 is_special = not isinstance(value, str) or value == _MERGE
                 raw = event.value if event.implicit[0] and is_special else None
-                self._add(value, mark._replace(raw=raw), event.value, 1)
+                self._add(value, mark._replace(raw=raw), event.value, 1, _bytes_of(event.value))
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                 self._open(event)
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
@@ -282,7 +293,7 @@ class _Builder:
                     if key not in done.data:
                         done.data.put(key, value, source.mark(key))
         self._named(done.anchor, done.data)
-        self._add(done.data, done.mark, "", done.data.size)
+        self._add(done.data, done.mark, "", done.data.size, done.data.bytes)
 
     def _named(self, anchor: str | None, value: Any) -> None:
         if anchor is not None:
@@ -295,9 +306,10 @@ class _Builder:
         if event.anchor not in self._anchors:
             raise self._stop(mark, f"*{cut(event.anchor)} is not defined; expected &{cut(event.anchor)} before it")
         value = self._anchors[event.anchor]
-        self._add(value, mark, value if isinstance(value, str) else "", getattr(value, "size", 1))
+        held = value.bytes if isinstance(value, (PlacedDict, PlacedList)) else _bytes_of(str(value))
+        self._add(value, mark, value if isinstance(value, str) else "", getattr(value, "size", 1), held)
 
-    def _add(self, value: Any, mark: Mark, text: str, size: int) -> None:
+    def _add(self, value: Any, mark: Mark, text: str, size: int, held: int) -> None:
         if not self._stack:
             self.root = value
             return
@@ -305,6 +317,10 @@ class _Builder:
         top.data.size += size
         if top.data.size > MAX_NODES:
             raise self._stop(mark, f"more than {MAX_NODES} values, aliases counted as what they stand for")
+        top.data.bytes += held
+        if top.data.bytes > MAX_EXPANDED:
+            told = f"'{self.file}' holds more than {MAX_EXPANDED:,} bytes, aliases counted as what they stand for"
+            raise self._stop(mark, f"{told}; shorten the text, or use it less often")
         if isinstance(top.data, PlacedList):
             top.data.add(value, mark)
         elif top.key is None:
@@ -341,6 +357,10 @@ class _Builder:
     def _stop(self, mark: Mark, message: str) -> _StopError:
         self.problems.error(mark, message)
         return _StopError()
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _place(file: str, error: yaml.MarkedYAMLError) -> Position:

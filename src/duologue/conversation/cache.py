@@ -153,6 +153,5 @@ def _store(path: Path, value: R) -> R:
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         logger.warning("an answer cannot be remembered, so it is asked for each time: %s", error)
         return value
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_atomic(path, content, permissions=OWNER_ONLY, durable=False)
     return value

@@ -8,18 +8,29 @@ written, and do not change the digest.
 from __future__ import annotations
 
 import difflib
+import errno
 import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
+from io import FileIO
 from pathlib import Path
 from typing import Any, cast
 
+from duologue.config.files import make_private_folder, open_private
 from duologue.config.redaction import without_secrets
 from duologue.errors import CassetteError, CassetteMissError
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no such locks
+    fcntl = None
+
 _FORMAT = 1
+_HEADER = json.dumps({"cassette": _FORMAT}).encode() + b"\n"
 _SHOWN_LINES = 24
 
 
@@ -49,6 +60,7 @@ class Cassette:
         self._tape: dict[str, list[Any]] = {}
         self._requests: list[tuple[str, str]] = []
         self._open_line = False
+        self._begun = False
         there = self.path.exists()
         if self.mode is CassetteMode.REPLAY and not there:
             raise CassetteError(f"there is no cassette {self.path} to replay; record it first with mode 'record'")
@@ -99,6 +111,8 @@ class Cassette:
         try:
             self._take_in(rest, number)
         except CassetteError:
+            if not self._begun and not _HEADER.startswith(rest):  # no cassette at all
+                raise
             if self.mode is CassetteMode.AUTO:
                 with self.path.open("r+b") as file:
                     file.truncate(self.path.stat().st_size - len(rest))
@@ -109,24 +123,33 @@ class Cassette:
         try:
             entry = cast("dict[str, Any]", json.loads(line))
             if "cassette" in entry:
+                self._begun = True
                 return
             self._tape.setdefault(entry["digest"], []).append(entry["answer"])
             self._requests.append((entry["kind"], _pretty(entry["request"])))
+            self._begun = True
         except (ValueError, KeyError, TypeError) as error:
             raise CassetteError(f"{self.path}, line {number}: this is no cassette entry ({error})") from error
 
     def _write(self, entry: dict[str, Any]) -> None:
         line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.path.parent)
             # Unbuffered, one write a line: runs at once may share a tape.
-            with self.path.open("ab", buffering=0) as file:
-                if file.tell() == 0:
-                    file.write(json.dumps({"cassette": _FORMAT}).encode() + b"\n")
-                file.write(b"\n" + line if self._open_line else line)
+            with open(self.path, "ab", buffering=0, opener=open_private) as file, _alone(file):
+                size = os.fstat(file.fileno()).st_size
+                start = b"\n" if self._open_line else _HEADER if size == 0 else b""
+                data = start + line
+                written = file.write(data)
+                if written != len(data):
+                    file.truncate(size)  # a part of a line would make the tape unreadable
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._open_line = False
         except OSError as error:
-            raise CassetteError(f"cannot write the cassette {self.path}: {error}") from error
+            raise CassetteError(
+                f"cannot write the cassette {self.path}: {error.strerror or error}; what was recorded before is kept. "
+                "Make room, then run again with mode 'auto'"
+            ) from error
 
     def _miss(self, kind: str, request: object, position: int) -> str:
         """What was asked, and how it differs from the nearest request on the tape."""
@@ -152,6 +175,17 @@ def cassette_path(place: str | Path, scenario: str) -> Path:
         return path
     slug = "".join(char if char.isalnum() else "-" for char in scenario.lower()).strip("-") or "scenario"
     return path / f"{slug[:60]}-{hashlib.blake2b(scenario.encode(), digest_size=4).hexdigest()}.jsonl"
+
+
+@contextmanager
+def _alone(file: FileIO) -> Generator[None]:
+    """No other process writes to the file meanwhile, where the system can see to that."""
+    if fcntl is None:
+        yield
+        return
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_EX)
+    yield
 
 
 def _digest(kind: str, request: object) -> str:

@@ -6,19 +6,22 @@ does with its own. It is imported when it is asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from duologue.config.entry_points import load_registered, registered_names
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.runs.store.encoding import INDEX, encoded, index_of
+from duologue.runs.store.encoding import INDEX, SCHEMA_VERSION, encoded, index_of
 from duologue.runs.store.folder import write_execution, write_index
-from duologue.runs.store.writing import replace_bytes
+from duologue.runs.store.writing import replace_bytes, require_replaceable
+from duologue.specs.defaults import problem_with_report_name
 from duologue.suites.results.execution import ExecutionResult
 
 GROUP = "duologue.reports"
 """The entry points that formats are registered as, each under the name of its format."""
+_JSON = "json"
 
 
 @frozen
@@ -30,11 +33,14 @@ class ReportFormat:
         save: writes the report. Arguments: the execution, the file to write, the folder of the results. Returns what
             was written.
         aliases: other names of the format.
+        mark: is found in the first 4,096 bytes of each report of this format: a file without it is somebody else's and
+            is never replaced. None if ``save`` sees to that itself.
     """
 
     file: str
     save: Callable[[ExecutionResult, Path, Path], Path]
     aliases: tuple[str, ...] = ()
+    mark: re.Pattern[bytes] | None = None
 
 
 def report_formats() -> list[str]:
@@ -77,17 +83,52 @@ def write_reports(
         The files, and for ``promptkit`` a folder, in the order of the formats.
 
     Raises:
-        ConfigurationError: there is no such format.
+        ConfigurationError: there is no such format; a file name leads out of the folder; or a file of somebody else is
+            in the way.
     """
-    wanted = list(dict.fromkeys(map(format_named, formats)))
+    paths = report_paths(out or folder, formats, names=names)
+    return [_format(name).save(execution, path, folder) for name, path in paths.items()]
+
+
+def report_paths(folder: Path, formats: Iterable[str], *, names: Mapping[str, str] | None = None) -> dict[str, Path]:
+    """Where reports will be written, by format. Nothing is written yet.
+
+    Args:
+        folder: for the reports.
+        formats, names: see :func:`write_reports`.
+
+    Raises:
+        ConfigurationError: there is no such format; a file name leads out of the folder; or a file of somebody else is
+            in the way.
+    """
     given = {format_named(name): file for name, file in (names or {}).items()}
-    place = out or folder
-    return [_write(name, execution, folder, place, given.get(name)) for name in wanted]
+    paths: dict[str, Path] = {}
+    for name in dict.fromkeys(map(format_named, formats)):
+        found = _format(name)
+        paths[name] = report_path(folder, given.get(name) or found.file, own_index=name == _JSON)
+        if found.mark is not None:
+            require_replaceable(paths[name], found.mark)
+    return paths
 
 
-def _write(name: str, execution: ExecutionResult, folder: Path, place: Path, file: str | None) -> Path:
-    found = _format(name)
-    return found.save(execution, place / (file or found.file), folder)
+def report_path(folder: Path, name: str, *, own_index: bool = False) -> Path:
+    """Where a report of that file name goes.
+
+    Args:
+        folder: for the reports.
+        name: of the file; it may lie in folders below.
+        own_index: the report is the index of the results.
+
+    Raises:
+        ConfigurationError: the name leads out of the folder, or to a file of the results.
+    """
+    problem = problem_with_report_name(name, own_index=own_index)
+    path = folder / name
+    if problem is None and not path.parent.resolve().is_relative_to(folder.resolve()):
+        problem = f"'{name}' leads through a link out of {folder}; expected a file in it"
+    if problem is not None:
+        raise ConfigurationError(f"the file name of a report: {problem}")
+    return path
 
 
 def _format(name: str) -> ReportFormat:
@@ -96,6 +137,9 @@ def _format(name: str) -> ReportFormat:
 
 def _save_json(execution: ExecutionResult, path: Path, folder: Path) -> Path:
     """The index, which is there already if the results were kept; all files where they go to another folder."""
+    if path != folder / INDEX:
+        begin = b'{"schema_version":%d,"id":%b' % (SCHEMA_VERSION, encoded(execution.id))
+        require_replaceable(path, re.compile(re.escape(begin)))
     if path.name != INDEX:
         replace_bytes(path, encoded(index_of(execution)))
         return path

@@ -10,6 +10,7 @@ too, and that readers either use or pass over: ``properties`` of a test case.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
@@ -41,6 +42,8 @@ _TYPES = {
 }
 
 _MESSAGE = 300
+_MARK = "<!-- Duologue -->"
+"""The second line of a file of ours."""
 
 
 class Outcome(NamedTuple):
@@ -92,6 +95,7 @@ class _Writer:
             suites.setdefault(case.scenario, []).append(case)
         outcomes = {case: self._outcome(case) for case in self._execution.plan.cases}
         self._xml.startDocument()
+        self._xml.ignorableWhitespace(f"{_MARK}\n")
         counts = _counts(outcomes.values())
         del counts["skipped"]  # schemas know it of a suite only
         self._open("testsuites", name=self._execution.suite, **counts, time=self._execution.seconds)
@@ -246,5 +250,8 @@ def output_of(run: RunResult) -> str:
 
 
 JUNIT = ReportFormat(
-    file="junit.xml", save=lambda execution, path, _: save_junit(execution, path), aliases=("xml", "junit-xml")
+    file="junit.xml",
+    save=lambda execution, path, _: save_junit(execution, path),
+    aliases=("xml", "junit-xml"),
+    mark=re.compile(re.escape(_MARK.encode())),
 )

@@ -6,6 +6,7 @@ Nothing that an agent said can become markup, a link, a mention or HTML; see :mo
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
 from pathlib import Path
@@ -206,5 +207,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[i
 
 
 MARKDOWN = ReportFormat(
-    file="report.md", save=lambda execution, path, _: save_markdown(execution, path), aliases=("markdown",)
+    file="report.md",
+    save=lambda execution, path, _: save_markdown(execution, path),
+    aliases=("markdown",),
+    mark=re.compile(r"\A# [^\n]+\n\n[^\n]* · \d{4}-\d\d-\d\d \d\d:\d\d UTC · ".encode()),
 )

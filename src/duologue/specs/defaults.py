@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, Spec
 from duologue.models.budget import Budget
+
+_RESERVED = {"launch.json", "index.json", "runs", "journals", "media"}
+"""Names in the folder of the results that are no reports."""
+
+
+def problem_with_report_name(name: str, *, own_index: bool = False) -> str | None:
+    """Why a report cannot have that file name; None if it can.
+
+    Args:
+        name: relative to the folder of the results; it may lie in folders below.
+        own_index: the report is the index of the results.
+    """
+    path = PurePosixPath(name)
+    if not path.name or path.is_absolute() or ".." in path.parts or re.search(r"[\\:\0]", name):
+        return f"found '{name}'; expected the name of a file in the folder of the results, such as reports/report.html"
+    first = path.parts[0].lower()
+    if first in _RESERVED and not (own_index and first == "index.json" and len(path.parts) == 1):
+        return f"found '{name}', where Duologue keeps results; choose another name, such as report.html"
+    return None
 
 
 class Output(Spec):
@@ -18,10 +39,18 @@ class Output(Spec):
     formats: Items[str] = ()
     """Report formats: ``json``, ``junit``, ``markdown``, ``html``."""
     files: dict[str, str] = EMPTY
-    """File name for each format, such as ``html: report.html``."""
+    """File name for each format, in the folder of the results, such as ``html: report.html``."""
     recording: str | None = None
     """Accepted for compatibility: every run is recorded in the folder ``journals`` unless the command line says
     ``--no-journals``."""
+
+    @field_validator("files")
+    @classmethod
+    def _within(cls, files: dict[str, str]) -> dict[str, str]:
+        for format, name in files.items():
+            if problem := problem_with_report_name(name, own_index=format.lower() == "json"):
+                raise ValueError(problem)
+        return files
 
 
 class Spending(Spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from enum import StrEnum
 from importlib.resources import files
@@ -13,6 +14,7 @@ import typer
 
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import say, terminal
+from duologue.config.files import write_atomic
 from duologue.errors import ConfigurationError
 from duologue.terminal_text import one_line
 
@@ -37,7 +39,7 @@ def init(
 ) -> int:
     """Write a small test suite for a pizza shop's agent. It passes as it is, without a key or a network."""
     sources = _sources(template)
-    there = [name for name in sources if (folder / name).exists()]
+    there = [name for name in sources if os.path.lexists(folder / name)]
     if there and not force:
         raise ConfigurationError(
             f"nothing written: {folder} already has {', '.join(sorted(there))}; choose another folder or use --force"
@@ -45,8 +47,7 @@ def init(
     console = terminal()
     for name, text in sorted(sources.items()):
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_atomic(path, text)  # a link is replaced, and what it leads to stays as it is
         say(console, f"wrote {one_line(path)}")
     say(console, f"\n{_next(template, folder)}")
     return ExitCode.PASSED

@@ -55,7 +55,6 @@ def generate(
     if out is None:
         typer.echo(made.text(for_terminal=True), nl=False)
         return ExitCode.PASSED
-    out.parent.mkdir(parents=True, exist_ok=True)
     replace_file(out, made.text())
     echo(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: wrote {one_line(out)}")
     return ExitCode.PASSED

@@ -74,7 +74,9 @@ def redteam_report(
         print_json(as_data(reports))
         return ExitCode.PASSED
     folder = out or (given[0] if given[0].is_dir() else given[0].parent)
+    page = save_html(reports, folder / "redteam-report.html")
+    data = save_json(reports, folder)
     echo(in_words(summarise(reports)))
-    echo(one_line(save_json(reports, folder)))
-    echo(one_line(save_html(reports, folder / "redteam-report.html")))
+    echo(one_line(data))
+    echo(one_line(page))
     return ExitCode.PASSED

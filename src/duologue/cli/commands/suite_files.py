@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import print_json, say, terminal
+from duologue.config.files import write_atomic
 from duologue.errors import ConfigurationError
 from duologue.terminal_text import continued, one_line
 
@@ -156,10 +158,28 @@ def schema(
     if write is None:
         sys.stdout.write(packaged(name))
         return ExitCode.PASSED
-    write.mkdir(parents=True, exist_ok=True)
+    texts = {write / f"{each}.json": packaged(each) for each in known}
+    foreign = [str(path) for path, text in texts.items() if os.path.lexists(path) and not _is_schema(path, text)]
+    if foreign:
+        raise ConfigurationError(
+            f"{', '.join(foreign)}: there already, and not a schema of Duologue; nothing was written. Choose another "
+            "folder"
+        )
     console = terminal()
-    for each in known:
-        path = write / f"{each}.json"
-        path.write_text(packaged(each), encoding="utf-8")
+    for path, text in texts.items():
+        write_atomic(path, text)
         say(console, f"wrote {one_line(path)}")
     return ExitCode.PASSED
+
+
+def _is_schema(path: Path, text: str) -> bool:
+    """Whether a file is a schema of the same kind, from this or another version."""
+    import json
+
+    try:
+        held = json.loads(path.read_bytes())
+        return not path.is_symlink() and [held[name] for name in ("$schema", "title")] == [
+            json.loads(text)[name] for name in ("$schema", "title")
+        ]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False

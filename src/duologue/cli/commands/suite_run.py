@@ -13,12 +13,14 @@ from typing import Any
 
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import echo, print_json, terminal
+from duologue.config.files import make_private_folder
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.runs.store.encoding import LAUNCH, index_of
-from duologue.runs.store.folder import ResultFolder, clear, refuse_used
+from duologue.runs.store.folder import ResultFolder
 from duologue.runs.store.folder_lock import claimed
 from duologue.runs.store.launch_file import Definition, Selection
+from duologue.runs.store.ownership import clear, require_free
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.build import Filters
@@ -81,8 +83,12 @@ def _several(paths: Sequence[str], request: Request, shown: Shown) -> int:
         raise ConfigurationError("--resume and --failed-in need a single suite; name its file")
     for path in paths:
         load(path)
+    names = _names_of(paths)
+    for name in names if request.out else ():
+        assert request.out is not None
+        require_free(request.out / name, overwrite=request.overwrite)
     every: list[Done] = []
-    for path, name in zip(paths, _names_of(paths), strict=True):
+    for path, name in zip(paths, names, strict=True):
         done = _one(path, replace(request, out=request.out / name if request.out else None), shown)
         every.append(done)
         if done.execution.interrupted:
@@ -216,6 +222,7 @@ async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Do
                 held.enter_context(claimed(folder))
                 if request.overwrite:
                     clear(folder)
+            _require_room(folder, formats, names)
             if request.record:
                 engine.enable_recording(folder)
             keeper = ResultFolder(
@@ -324,8 +331,7 @@ def _folder(engine: Engine, request: Request, settings: RunOptions) -> Path:
     if request.resume is not None:
         return request.resume
     if request.out is not None:
-        if not request.overwrite:
-            refuse_used(request.out)
+        require_free(request.out, overwrite=request.overwrite)
         return request.out
     output = engine.suite.defaults.output
     base = engine.suite.path(output.dir) if output else Path("duologue-runs")
@@ -343,6 +349,14 @@ def _formats(engine: Engine, request: Request) -> tuple[list[str], Mapping[str, 
     return [format_named(name) for name in request.formats or (output.formats if output else ())], names
 
 
+def _require_room(folder: Path, formats: Sequence[str], names: Mapping[str, str]) -> None:
+    """A report that would take the place of somebody else's file is refused before anything is run."""
+    if formats:
+        from duologue.reports.formats import report_paths
+
+        report_paths(folder, formats, names=names)
+
+
 def _reports(execution: ExecutionResult, folder: Path, formats: Sequence[str], names: Mapping[str, str]) -> list[Path]:
     from duologue.reports.formats import write_reports
 
@@ -351,7 +365,7 @@ def _reports(execution: ExecutionResult, folder: Path, formats: Sequence[str], n
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
     except OSError as error:
         raise ConfigurationError(
             f"cannot create the results folder {folder}: {error.strerror}. Choose another with --out"

@@ -7,12 +7,16 @@ know is left out (``UserFeedback``, ``Commit``) or empty.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from duologue.compat.promptkit.export_messages import assertion, exported_messages, summary
+from duologue.config.files import make_private_folder
+from duologue.errors import ConfigurationError
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.encoding import encoded
 from duologue.runs.store.writing import replace_bytes
@@ -36,11 +40,24 @@ def save_promptkit(execution: ExecutionResult, path: Path, folder: Path | None =
     Returns:
         The folder.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink() or ((path / "index.json").exists() and not _is_ours(path / "index.json")):
+        raise ConfigurationError(
+            f"{path} was not written by Duologue; nothing was written. Move it elsewhere, or choose another folder"
+        )
+    make_private_folder(path)
     for run in execution.runs:
         replace_bytes(path / f"{run.run_id}.json", encoded(exported_run(run, folder)))
     replace_bytes(path / "index.json", encoded(exported_index(execution)))
     return path
+
+
+def _is_ours(index: Path) -> bool:
+    """Whether the results in a folder are of us, and not of PromptKit: ids of our runs end with 16 digits."""
+    try:
+        ids = json.loads(index.read_bytes())["run_ids"]
+        return all(re.fullmatch(r".+-[0-9a-f]{16}", run_id) for run_id in ids)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def exported_run(run: RunResult, folder: Path | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -146,4 +147,4 @@ def _open(execution: ExecutionResult) -> Iterator[str]:
         yield f"<p>… and {len(runs) - _MOST} more.</p>"
 
 
-HTML = ReportFormat(file="report.html", save=save_html)
+HTML = ReportFormat(file="report.html", save=save_html, mark=re.compile(b'<meta name="generator" content="Duologue">'))

@@ -6,6 +6,7 @@ the only way onto the page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,15 +15,18 @@ from duologue.messages import Message, text_of, tool_calls_of
 from duologue.reports.escaping import html_text as text
 from duologue.reports.red_team._report import RedTeamReport
 from duologue.reports.red_team._summary import AttackGroup, RedTeamSummary, in_words, share, summarise
-from duologue.runs.store.writing import replace_file
+from duologue.runs.store.writing import replace_file, require_replaceable
 from duologue.transcripts.rendering import quoted
 
+_MARK = '<meta name="generator" content="Duologue">'
+"""In the head of each page, so that no page of somebody else is replaced."""
 _PAGE = """\
 <!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+{mark}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
@@ -50,13 +54,13 @@ def render_html(reports: Sequence[RedTeamReport], title: str = "Red team report"
     """The page: a summary of all attacks, then each of them."""
     summary = summarise(reports)
     parts = [_overview(summary), *(_tables(summary)), "<h2>Attacks</h2>", *(_attack(report) for report in reports)]
-    return _PAGE.format(title=text(title), body="\n".join(parts))
+    return _PAGE.format(mark=_MARK, title=text(title), body="\n".join(parts))
 
 
 def save_html(reports: Sequence[RedTeamReport], path: str | Path, title: str = "Red team report") -> Path:
     """Write the page to a file."""
     place = Path(path)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    require_replaceable(place, re.compile(re.escape(_MARK.encode())))
     replace_file(place, render_html(reports, title))
     return place
 

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from duologue.agents.red_team import RedTeamAgent
+from duologue.config.files import OWNER_ONLY, make_private_folder
 from duologue.context import Clock, SystemClock
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
@@ -32,7 +33,7 @@ from duologue.reports.red_team._report import (
     report_of,
 )
 from duologue.reports.red_team._summary import AttackGroup, RedTeamSummary, summarise
-from duologue.runs.store.writing import replace_file
+from duologue.runs.store.writing import replace_file, require_replaceable
 from duologue.settings import ModelConfig, env
 
 DEFAULT_DIR = "redteam-reports"
@@ -130,7 +131,7 @@ def write_report(report: RedTeamReport, folder: str | Path, *, milliseconds: int
         milliseconds: time since 1970, for the file's name.
     """
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
+    make_private_folder(place)
     stem = f"{milliseconds}_{_slug(report.test_name)}_{_slug(report.strategy)}"
     text = report.model_dump_json(indent=2)
     for number in range(1, 10_000):
@@ -216,8 +217,8 @@ def as_data(reports: Sequence[RedTeamReport]) -> dict[str, Any]:
 def save_json(reports: Sequence[RedTeamReport], folder: str | Path) -> Path:
     """Write :func:`as_data` to ``redteam-report.json`` in a folder, which is created if needed."""
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
     path = place / GATHERED
+    require_replaceable(path, re.compile(rb'\A\{\s*"schema_version": \d+,\s*"summary": \{'))
     replace_file(path, json.dumps(as_data(reports), indent=2, ensure_ascii=False) + "\n")
     return path
 
@@ -243,7 +244,7 @@ def _is_attack(view: RunView) -> bool:
 def _is_report(path: Path) -> bool:
     try:
         data: object = json.loads(path.read_bytes())
-    except ValueError:
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(data, dict) and data.keys() >= _FIELDS
 
@@ -266,7 +267,7 @@ def _group(group: AttackGroup) -> dict[str, Any]:
 
 def _claimed(path: Path) -> bool:
     try:
-        path.touch(exist_ok=False)
+        path.touch(OWNER_ONLY, exist_ok=False)
     except FileExistsError:
         return False
     return True

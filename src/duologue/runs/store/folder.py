@@ -16,9 +16,10 @@ from pathlib import Path
 from duologue.config.files import keep_copy
 from duologue.context import SystemClock
 from duologue.errors import ConfigurationError, ResultsError
-from duologue.journal.artifacts import JOURNALS, MEDIA
+from duologue.journal.artifacts import JOURNALS
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, encoded, encoded_run, index_of
 from duologue.runs.store.launch_file import Definition, LaunchFile, Selection, write_launch
+from duologue.runs.store.ownership import make_way_for_index
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.cases import Plan
@@ -71,7 +72,9 @@ class ResultFolder(Observer):
         self._results: list[RunResult] = []
         self._withheld: set[str] = set()
         self._vanished = False
-        if not resuming:
+        if resuming:
+            make_way_for_index(folder)
+        else:
             refuse_used(folder)
 
     def prepared(self, execution: ExecutionResult) -> None:
@@ -170,13 +173,6 @@ def refuse_used(folder: Path) -> None:
                 f"{folder} holds the results of an execution; choose another folder with --out, go on with it with "
                 "--resume, or say --overwrite"
             )
-
-
-def clear(folder: Path) -> None:
-    """Remove the results of an execution from a folder, and nothing else."""
-    for pattern in (f"{RUNS}/*.json", f"{JOURNALS}/*.jsonl", f"{JOURNALS}/*.jsonl.*", f"{MEDIA}/*", INDEX, LAUNCH):
-        for path in folder.glob(pattern):
-            path.unlink()
 
 
 def write_run(run: RunResult, folder: Path) -> Path:

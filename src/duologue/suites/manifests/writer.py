@@ -87,7 +87,7 @@ def write_suite(suite: Suite, target: Path, *, replace: bool = False) -> Written
     moved, left = _moved(suite, folder, {written for written, _ in copies.values()})
     texts = {target.name: suite_text(moved)} if is_one_file else as_files(moved)
     places = [*(folder / name for name in texts), *copies]
-    there = [str(path) for path in places if path.exists()]
+    there = [str(path) for path in places if os.path.lexists(path)]
     if there and not replace:
         more = f" and {len(there) - 5} more" if len(there) > 5 else ""
         told = f"{', '.join(there[:5])}{more}: there already; nothing was written"
@@ -96,6 +96,8 @@ def write_suite(suite: Suite, target: Path, *, replace: bool = False) -> Written
         write_atomic(folder / name, text)
     for path, (_, source) in copies.items():
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            path.unlink()  # what it leads to stays as it is
         shutil.copyfile(source, path)
     return Written(main=places[0], files=tuple(places), copied=tuple(copies), left=tuple(left))
 

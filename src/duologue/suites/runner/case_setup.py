@@ -14,9 +14,9 @@ from duologue.config.environment import expand
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.checking import Check, CheckInput, CheckOutcome
 from duologue.conversation.setup import ScriptStep
-from duologue.errors import ScriptError
+from duologue.errors import ConfigurationError, ScriptError
 from duologue.frozen import frozen
-from duologue.messages import Message
+from duologue.messages import Message, text_of
 from duologue.models.base import Model
 from duologue.specs.agent_definition import AgentDefinition, background_of
 from duologue.specs.agents import Agent, Judge
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from duologue.suites.replay import RecordingIndex
 
 MakeAgent = Callable[[TestCase], AgentAdapter]
+MAX_SAID = 20_000_000
+"""Characters of all lines of a scenario."""
 
 
 @frozen
@@ -241,17 +243,19 @@ class CaseSetup:
 
     def _script(self, case: TestCase, listeners: Sequence[TurnListener]) -> tuple[ScriptStep, ...]:
         stop = self.suite.defaults.stop_on_failed_check
-        steps: list[ScriptStep] = [
-            TurnStep(
-                index=index,
-                turn=turn,
-                line=self._line(turn, case) if turn.role == "user" else None,
-                checks=self._of(index),
-                listeners=listeners,
-                stop=stop,
+        steps: list[ScriptStep] = []
+        said = 0
+        for index, turn in enumerate(self.scenario.turns):
+            line = self._line(turn, case) if turn.role == "user" else None
+            said += len(text_of(line)) if line else 0
+            if said > MAX_SAID:
+                raise ConfigurationError(
+                    f"the lines of the scenario '{self.scenario.name}' have more than {MAX_SAID:,} characters together "
+                    f"when their placeholders are filled in, at turns[{index}]; shorten the values, or use fewer turns"
+                )
+            steps.append(
+                TurnStep(index=index, turn=turn, line=line, checks=self._of(index), listeners=listeners, stop=stop)
             )
-            for index, turn in enumerate(self.scenario.turns)
-        ]
         if steps and self.scenario.criteria:
             steps.append(final_judgement)
         return tuple(steps)

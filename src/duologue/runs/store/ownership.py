@@ -1,0 +1,255 @@
+"""Whose a folder is: which files in it an execution of ours wrote, and where nothing of ours may be written.
+
+Results go into a folder that is new, empty, or holds an execution. ``--overwrite`` removes what that execution wrote,
+by its own plan, and nothing else. Everything else in a folder belongs to somebody.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic_core import to_json
+
+from duologue.config.files import set_aside
+from duologue.errors import ArtifactError, ConfigurationError
+from duologue.journal.artifacts import JOURNALS, MEDIA
+from duologue.journal.inline_media import entries_of
+from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, SCHEMA_VERSION, decoded_case, decoded_plan
+from duologue.suites.plan.cases import Plan
+
+PASSED_OVER = frozenset({".gitignore", ".gitkeep", ".keep", ".DS_Store", "Thumbs.db", "lost+found"})
+"""What a folder may hold and still count as empty."""
+_SET_ASIDE = r"(\.(replaced|unreadable|partial|attempt-\d+)(\.\d+)?)*"
+_RUN_FILE = re.compile(rf"(?P<run>.+-(?P<digest>[0-9a-f]{{16}}))\.json{_SET_ASIDE}")
+_JOURNAL_FILE = re.compile(rf"(?P<run>.+-(?P<digest>[0-9a-f]{{16}}))\.jsonl{_SET_ASIDE}")
+_MEDIA_FILE = re.compile(r"([0-9a-f]{64}|[0-9a-f]{24})\.[a-z0-9]{1,8}")
+_FOLDERS = (RUNS, JOURNALS, MEDIA)
+_NAMED = 5
+"""Entries of a folder that an error names."""
+
+
+def require_free(folder: Path, *, overwrite: bool = False) -> None:
+    """Stop before results are written into a folder that is not ours. Nothing is changed.
+
+    Args:
+        folder: where results are to be written. It may be missing, or empty.
+        overwrite: it may also hold an execution of ours, which :func:`clear` removes.
+
+    Raises:
+        ConfigurationError: what was found in it, and what to do.
+    """
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise ConfigurationError(f"cannot create the results folder {folder}: it is a file. Choose another with --out")
+    found = sorted(name for name in set(_names(folder)) - PASSED_OVER if not _left_empty(folder / name))
+    if not found:
+        return
+    if not {LAUNCH, INDEX} & set(found):
+        raise _foreign(folder, found, f"there is neither {LAUNCH} nor {INDEX} in it")
+    if not overwrite:
+        raise ConfigurationError(
+            f"{folder} holds the results of an execution; choose another folder with --out, go on with it with "
+            "--resume, or say --overwrite"
+        )
+    require_ours(folder)
+    for name in _FOLDERS:
+        if (folder / name).is_symlink():
+            raise ConfigurationError(
+                f"{folder / name} is a link to {(folder / name).readlink()}, which Duologue never writes; nothing was "
+                "removed. Choose another folder with --out"
+            )
+
+
+def require_ours(folder: Path) -> str:
+    """The id of the execution that a folder holds.
+
+    Raises:
+        ConfigurationError: its index or launch is not one of ours, or they are of two executions.
+    """
+    found = {name: _execution(folder / name) for name in (LAUNCH, INDEX) if os.path.lexists(folder / name)}
+    known = [item for item in found.values() if item is not None]
+    if not known:
+        raise _foreign(folder, sorted(_names(folder)), f"its {' and '.join(found) or LAUNCH} is not of Duologue")
+    for name, item in found.items():
+        if item is None and not (name == INDEX and _torn_index(folder / name, known[0][0])):
+            raise _foreign(folder, sorted(_names(folder)), f"its {name} is damaged, or not of Duologue")
+    if any(item[0] != known[0][0] for item in known):
+        raise _foreign(folder, sorted(_names(folder)), f"its {LAUNCH} and {INDEX} are of different executions")
+    return known[0][0]
+
+
+def make_way_for_index(folder: Path) -> None:
+    """Before an execution continues: an index that cannot be read is kept under another name.
+
+    Raises:
+        ConfigurationError: the index is whole, and of something else.
+    """
+    path = folder / INDEX
+    if not os.path.lexists(path) or _execution(path) is not None:
+        return
+    try:
+        json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        set_aside(path, "unreadable")
+        return
+    raise ConfigurationError(f"{path} is not the index of an execution; move it elsewhere, then resume again")
+
+
+def clear(folder: Path) -> None:
+    """Remove the files that the execution of a folder wrote, and nothing else.
+
+    Raises:
+        ConfigurationError: the folder holds no execution of ours, and anything else. Nothing was removed.
+    """
+    require_free(folder, overwrite=True)
+    if not ({LAUNCH, INDEX} & set(_names(folder))):
+        return
+    files = list(written_files(folder))
+    for path in files:
+        path.unlink(missing_ok=True)
+
+
+def written_files(folder: Path) -> Iterator[Path]:
+    """The files in a folder that its execution wrote, without reports; the launch last.
+
+    Raises:
+        ConfigurationError: the folder holds no execution of ours.
+    """
+    require_ours(folder)
+    found = [item for item in (_execution(folder / LAUNCH), _execution(folder / INDEX)) if item]
+    execution = found[0][0]
+    digests = {case.run_id(execution).rpartition("-")[2] for _, plan in found for case in plan.cases}
+    runs = [path for path in _files(folder / RUNS, _RUN_FILE) if _is_run(path, execution, digests)]
+    journals = [path for path in _files(folder / JOURNALS, _JOURNAL_FILE) if _is_journal(path, execution, digests)]
+    media = set(_media_of_runs(runs)) | set(_media_of_journals(journals))
+    yield from (path for path in _files(folder / MEDIA, _MEDIA_FILE) if path.name in media)
+    yield from journals
+    yield from runs
+    yield from (path for path in (folder / INDEX, folder / LAUNCH) if os.path.lexists(path))
+
+
+def _foreign(folder: Path, found: Sequence[str], why: str) -> ConfigurationError:
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ConfigurationError(
+        f"{folder} is not empty and holds no results of Duologue ({why}); found {', '.join(found[:_NAMED])}{more}. "
+        f"Nothing was written or removed. Choose a new or empty folder with --out, such as {folder / 'results'}"
+    )
+
+
+def _left_empty(path: Path) -> bool:
+    """Whether it is one of our folders with nothing in it, as a process that was killed early leaves it."""
+    return path.name in _FOLDERS and path.is_dir() and not path.is_symlink() and not _names(path)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names only
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be read: {error.strerror or error}") from error
+
+
+def _files(folder: Path, names: re.Pattern[str]) -> Iterator[Path]:
+    """Ordinary files of such names right in a folder; links are followed nowhere."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for name in sorted(_names(folder)):
+        path = folder / name
+        if names.fullmatch(name) and stat.S_ISREG(path.lstat().st_mode):
+            yield path
+
+
+def _execution(path: Path) -> tuple[str, Plan] | None:
+    """Id and plan in a launch or an index; None if it is none of ours."""
+    if path.is_symlink():
+        return None
+    data = _object(path)
+    try:
+        execution, plan = data["id"], decoded_plan(data["plan"])
+        texts = [execution, data["suite"], data["path"], plan.suite]
+        if (
+            data["schema_version"] != SCHEMA_VERSION
+            or not plan.cases
+            or not all(isinstance(item, str) for item in texts)
+        ):
+            return None
+        ids = {case.run_id(execution).rpartition("-")[2] for case in plan.cases}
+        lines: list[dict[str, str]] = data["runs"] if path.name == INDEX else []
+        if any(line["file"] != f"{RUNS}/{line['run_id']}.json" for line in lines):
+            return None
+        return (execution, plan) if all(line["run_id"].rpartition("-")[2] in ids for line in lines) else None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _torn_index(path: Path, execution: str) -> bool:
+    """Whether it is the beginning of our index, as a power failure may leave it."""
+    start = b'{"schema_version":%d,"id":%b' % (SCHEMA_VERSION, to_json(execution))
+    try:
+        with path.open("rb") as file:
+            data = file.read(len(start))
+    except OSError:
+        return False
+    return data == start[: len(data)] and not path.is_symlink()
+
+
+def _is_run(path: Path, execution: str, digests: set[str]) -> bool:
+    found = _RUN_FILE.fullmatch(path.name)
+    assert found is not None
+    if found["digest"] in digests:
+        return True
+    data = _object(path)  # a case that the plan no longer has
+    try:
+        return decoded_case(data["case"]).run_id(execution).rpartition("-")[2] == found["digest"]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
+def _is_journal(path: Path, execution: str, digests: set[str]) -> bool:
+    found = _JOURNAL_FILE.fullmatch(path.name)
+    assert found is not None
+    if found["digest"] in digests:
+        return True
+    try:
+        with path.open("rb") as file:
+            started = json.loads(file.readline(1_000_000))["events"][0]
+        case = decoded_case(started["scenario"]["metadata"]["case"])
+        return case.run_id(execution).rpartition("-")[2] == found["digest"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _media_of_runs(paths: Iterable[Path]) -> Iterator[str]:
+    for path in paths:
+        media: object = _object(path).get("media")
+        for item in cast("list[Any]", media) if isinstance(media, list) else ():
+            written: object = cast("dict[str, Any]", item).get("path") if isinstance(item, dict) else None
+            if isinstance(written, str) and written.startswith(f"{MEDIA}/"):
+                yield written.removeprefix(f"{MEDIA}/")
+
+
+def _media_of_journals(paths: Iterable[Path]) -> Iterator[str]:
+    for path in paths:
+        with path.open("rb") as file:
+            for line in file:
+                if b'"artifacts":[' not in line:
+                    continue
+                try:
+                    yield from (entry.artifact.name for entry in entries_of(json.loads(line)["artifacts"]))
+                except (ValueError, LookupError, TypeError, ArtifactError, RecursionError):
+                    continue
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The object that a file holds; an empty one if it holds none."""
+    try:
+        data: object = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
