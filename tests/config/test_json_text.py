@@ -12,6 +12,7 @@ from duologue.config.json_text import (
     json_in,
     json_object,
     json_spans,
+    json_value,
     leading_json,
     unfenced,
 )
@@ -98,3 +99,49 @@ def test_what_follows_a_leading_value_is_ignored() -> None:
 def test_only_a_text_that_is_one_fence_is_unfenced() -> None:
     assert unfenced("```json\n{}\n```") == "{}"
     assert unfenced("see ```{}```") == "see ```{}```"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'"cut \ud83d"', "cut \ufffd"),
+        (r'"cut \uD83D off"', "cut \ufffd off"),
+        (r'"\ude00 \ude00\ude00"', "\ufffd \ufffd\ufffd"),
+        (r'"\ud83d\ude00"', "\U0001f600"),
+        (r'"\ud83d\ud83d\ude00"', "\ufffd\U0001f600"),
+        (r'"\\ud83d"', r"\ud83d"),
+        (r'"\\\ud83d"', "\\\ufffd"),
+        (r'{"\udfff": ["\ud800\n"]}', {"\ufffd": ["\ufffd\n"]}),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_replaced(text: str, value: object) -> None:
+    assert json_value(text) == json_value(text.encode()) == value
+
+
+@given(st.text(st.characters(), max_size=20))
+def test_whatever_is_read_can_be_written_as_utf_8(text: str) -> None:
+    json_value(json.dumps(text)).encode()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("levels", [101, 900, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[0, {"a": [], "b":', "}]")])
+def test_json_that_is_too_deep_is_refused(levels: int, opening: str, closing: str) -> None:
+    with pytest.raises(NoJsonError, match="nested deeper than 100 levels"):
+        json_value(opening * levels + "1" + closing * levels)
+
+
+def test_json_that_is_wide_and_not_deep_is_read() -> None:
+    assert len(json_value("[" + "[[]]," * 5000 + "{}]")) == 5001  # type: ignore[arg-type]
+    assert json_value("[" * 100 + "]" * 100)
+    with pytest.raises(NoJsonError, match="more than 1,000,000 values"):
+        json_value("[" + "1," * 1_000_000 + "1]")
+
+
+def test_objects_in_prose_are_mended_and_bounded_too() -> None:
+    text = r'I think {"reasoning": "cut \ud83d"} is right. ' + '{"a":' * 500 + "1" + "}" * 500
+    first = next(json_spans(text))
+    assert first.value == {"reasoning": "cut \ufffd"}
+    assert text[first.start : first.end] == r'{"reasoning": "cut \ud83d"}'
+    assert leading_json(r'{"a": "\ud83d"} and more') == {"a": "\ufffd"}
+    with pytest.raises(NoJsonError, match="nested deeper"):
+        leading_json('{"a":' * 500 + "1" + "}" * 500)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -212,12 +212,9 @@ async def send(method: str, url: str, body: Mapping[str, Any], headers: Mapping[
     if not response.ok:
         raise ExternalError(f"answered {response.status}: {text[:200]}")
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ExternalError(f"its answer is no JSON: {text[:200]!r}") from error
-    if not isinstance(value, dict):
-        raise ExternalError(f"its answer is no JSON object: {text[:200]!r}")
-    return cast("dict[str, JsonValue]", value)
+        return json_object(text)
+    except NoJsonError as error:
+        raise ExternalError(f"its answer is no JSON object ({error}): {text[:200]!r}") from error
 
 
 @check("exec", aliases=["exec_eval"], family="External")

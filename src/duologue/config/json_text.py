@@ -1,6 +1,7 @@
 """JSON in text that a model, an agent or a program wrote: the text as a whole, a code fence, or spans within prose.
 
-This module finds and reads it. Which of several values counts, and what a value has to hold, is up to the caller.
+This module finds and reads it, as far as it is neither deeper nor larger than anything that is meant to be read. Which
+of several values counts, and what a value has to hold, is up to the caller.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ from duologue.messages import JsonValue
 _FENCED = re.compile(r"```[ \t]*([\w+#.-]*)(.*?)```", re.DOTALL)
 _FENCED_WHOLE = re.compile(r"\s*```[a-z]*\s*\n?(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
 _JSON_LANGUAGES = frozenset({"", "json", "jsonc", "json5"})
+_MOST_LEVELS = 100
+"""Arrays and objects within one another. What recurses over a value later must not run out of stack."""
+_MOST_VALUES = 1_000_000
+"""A value takes up to a hundred bytes of memory, and three of text."""
+_ESCAPE = re.compile(
+    r"\\(?:u(?P<code>[dD][89a-fA-F][0-9a-fA-F]{2})(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL
+)
 _MOST_STARTS = 200
 """Places where reading is attempted, at most, so that a text made of brackets costs nothing."""
 
@@ -35,16 +43,60 @@ class JsonSpan(NamedTuple):
     end: int
 
 
-def json_value(text: str | bytes) -> JsonValue:
-    """The value that the text as a whole is. ``NaN`` and ``Infinity`` are not JSON.
+def json_value(text: str | bytes, *, constants: bool = False) -> JsonValue:
+    """The value that the text as a whole is.
+
+    Half of a surrogate pair, as servers write it that cut texts at any place, is read as U+FFFD.
+
+    Args:
+        text: what was written.
+        constants: whether ``NaN`` and ``Infinity``, which are not JSON, are read.
 
     Raises:
-        NoJsonError: the text is not JSON, or not UTF-8.
+        NoJsonError: the text is not JSON, not UTF-8, or too deep or too large.
     """
     try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text))
+        if len(text) > _MOST_VALUES and sum(map(text.count, ",[{")) > _MOST_VALUES:
+            raise NoJsonError(f"more than {_MOST_VALUES:,} values in one text")
+        value = json.loads(_mended(text), parse_constant=None if constants else _refuse)
+    except NoJsonError:
+        raise
+    except RecursionError as error:
+        raise _too_deep() from error
+    except ValueError as error:
         raise NoJsonError(str(error) or type(error).__name__) from error
+    if sum(map(text.count, "[{")) > _MOST_LEVELS:
+        _check_depth(value)
+    return value
+
+
+def _mended(text: str) -> str:
+    return _ESCAPE.sub(_whole, text) if "\\ud" in text or "\\uD" in text else text
+
+
+def _whole(found: re.Match[str]) -> str:
+    code = found["code"]
+    if code is None or (found["low"] and code[1] in "89abAB"):
+        return found[0]
+    return "\\ufffd" * (2 if found["low"] else 1)
+
+
+def _check_depth(value: JsonValue) -> None:
+    level: list[Any] = [value]
+    for _ in range(_MOST_LEVELS):
+        inner: list[Any] = []
+        for item in level:
+            inner += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        level = [item for item in inner if isinstance(item, (dict, list))]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> NoJsonError:
+    return NoJsonError(f"arrays and objects are nested deeper than {_MOST_LEVELS} levels")
 
 
 def json_object(text: str | bytes) -> dict[str, JsonValue]:
@@ -94,6 +146,7 @@ def json_spans(text: str, *, opening: str = "{[", unique_keys: bool = False) -> 
     Raises:
         RepeatedKeyError: ``unique_keys`` is set, and an object has a key twice.
     """
+    text = _mended(text)  # as long as before
     decoder = _UNIQUE if unique_keys else _STRICT
     starts = re.compile(f"[{re.escape(opening)}]")
     place = starts.search(text)
@@ -102,6 +155,7 @@ def json_spans(text: str, *, opening: str = "{[", unique_keys: bool = False) -> 
             return
         try:
             value, end = decoder.raw_decode(text, place.start())
+            _check_depth(value)
         except RepeatedKeyError:
             raise
         except (ValueError, RecursionError):
@@ -118,9 +172,11 @@ def leading_json(text: str, start: int = 0) -> JsonValue:
         NoJsonError: no value begins there.
     """
     try:
-        return _LENIENT.raw_decode(text, start)[0]
+        value: JsonValue = _LENIENT.raw_decode(_mended(text), start)[0]
     except (ValueError, RecursionError) as error:
         raise NoJsonError(str(error) or type(error).__name__) from error
+    _check_depth(value)
+    return value
 
 
 def first_object(text: str) -> dict[str, JsonValue] | None:

@@ -14,10 +14,12 @@ from datetime import date
 from typing import Any, cast
 from urllib.parse import quote
 
+from duologue.config.json_text import json_object
 from duologue.conversation.checking import CheckFunction, FunctionCheck
 from duologue.conversation.state import ScenarioState
 from duologue.errors import CheckError
 from duologue.frozen import frozen
+from duologue.http import Limits, bound
 from duologue.messages import arguments_of, text_of, tool_results
 
 TODAY = date(2026, 6, 10)
@@ -80,9 +82,9 @@ async def fetch_book(url: str, thread_id: str) -> list[BookingRow]:
     import httpx
 
     try:
-        async with httpx.AsyncClient(timeout=_STATE_TIMEOUT) as client:
+        async with bound(httpx.AsyncClient(timeout=_STATE_TIMEOUT), Limits(seconds=_STATE_TIMEOUT)) as client:
             response = await client.get(f"{url}/state?thread_id={quote(thread_id)}")
-            return cast("list[BookingRow]", response.raise_for_status().json()["bookings"])
+            return cast("list[BookingRow]", json_object(response.raise_for_status().content)["bookings"])
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise CheckError(
             f"cannot read the restaurant's book at {url}/state: {type(error).__name__}: {error}"

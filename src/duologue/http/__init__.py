@@ -10,17 +10,16 @@ Importing this package does not import ``httpx``; the first request does.
 from __future__ import annotations
 
 from duologue.http._addresses import ForbiddenAddressError, check_headers, is_public, parse_url, port_of, shown_url
-from duologue.http._exchange import (
-    MAX_BODY_BYTES,
+from duologue.http._bounded import MAX_BODY_BYTES, Limits, bound, failure_in
+from duologue.http._errors import (
     BrokenResponseError,
-    HttpClients,
     HttpError,
-    HttpRequest,
-    HttpResponse,
     HttpTimeoutError,
     NoResponseError,
+    ResponseRefusedError,
     ResponseTooLargeError,
 )
+from duologue.http._exchange import HttpClients, HttpRequest, HttpResponse
 from duologue.http._loops import PerLoop
 
 __all__ = [
@@ -32,10 +31,14 @@ __all__ = [
     "HttpRequest",
     "HttpResponse",
     "HttpTimeoutError",
+    "Limits",
     "NoResponseError",
     "PerLoop",
+    "ResponseRefusedError",
     "ResponseTooLargeError",
+    "bound",
     "check_headers",
+    "failure_in",
     "is_public",
     "parse_url",
     "port_of",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import field
@@ -14,40 +15,21 @@ from typing import TYPE_CHECKING, Any, cast
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.http._addresses import ForbiddenAddressError, Target, parse_url, public_target
+from duologue.http._bounded import MAX_BODY_BYTES, Limits, bound, failure_in
+from duologue.http._errors import BrokenResponseError, HttpTimeoutError, NoResponseError
 from duologue.http._loops import PerLoop
+from duologue.http._text import decoded
 
 if TYPE_CHECKING:
     import ssl
 
     import httpx
 
-MAX_BODY_BYTES = 10 * 1024 * 1024
-"""Bytes of a body that are read unless the request says otherwise."""
 _KEPT_ALIVE = 100
 """Idle connections that a client keeps."""
 _CONNECT_SECONDS = 30.0
 """Seconds that a connection may take: an address where nobody answers is found out before the exchange is over."""
 _EVENT_STREAM = "text/event-stream"
-
-
-class HttpError(Exception):
-    """An exchange that failed. The text says how, without saying where."""
-
-
-class NoResponseError(HttpError):
-    """The request could not be sent, or nothing came back."""
-
-
-class BrokenResponseError(HttpError):
-    """The response began and broke off."""
-
-
-class ResponseTooLargeError(BrokenResponseError):
-    """The body is larger than the request allows."""
-
-
-class HttpTimeoutError(HttpError):
-    """The exchange did not end in time."""
 
 
 @frozen
@@ -58,7 +40,7 @@ class HttpRequest:
         method, url, headers: of the request.
         json: the body, as plain JSON data; None for no body.
         timeout: seconds for the whole exchange, from connecting to the last byte; None for no limit.
-        max_bytes: size of the response's body, decompressed, that is read at most.
+        max_bytes: size of the response's body, as it arrives and once it is unpacked, that is read at most.
     """
 
     url: str
@@ -107,21 +89,37 @@ class HttpResponse:
         Raises:
             BrokenResponseError, HttpTimeoutError: it did not come, or is too large.
         """
-        return b"".join([chunk async for chunk in self._body])
+        data = bytearray()
+        async for chunk in self._body:
+            data += chunk
+        return bytes(data)
 
     async def text(self) -> str:
-        """The whole body as UTF-8 text; what is no UTF-8 is replaced. Raises as :meth:`read`."""
-        return (await self.read()).decode(errors="replace")
+        """The whole body as text, in the charset that it declares, else UTF-8; what is no text is replaced.
+
+        Raises as :meth:`read`.
+        """
+        return decoded(await self.read(), self.headers.get("content-type", ""))
 
     async def excerpt(self, size: int) -> str:
-        """The beginning of the body, of at least ``size`` bytes if there are so many. Raises as :meth:`read`."""
-        data = b""
-        async with aclosing(aiter(self._body)) as chunks:
-            async for chunk in chunks:
-                data += chunk
-                if len(data) >= size:
-                    break
-        return data.decode(errors="replace")
+        """The beginning of the body, of at least ``size`` bytes if there are so many, for an error that quotes it.
+
+        A body that breaks off or cannot be read ends with the reason.
+
+        Raises:
+            HttpTimeoutError: it did not come in time.
+        """
+        data = bytearray()
+        reason = ""
+        try:
+            async with aclosing(aiter(self._body)) as chunks:
+                async for chunk in chunks:
+                    data += chunk
+                    if len(data) >= size:
+                        break
+        except BrokenResponseError as error:
+            reason = f"({error})"
+        return decoded(bytes(data), self.headers.get("content-type", "")) + reason
 
     async def events(self) -> AsyncGenerator[str]:
         """The data of each server-sent event. Comments and events without data are skipped.
@@ -189,6 +187,8 @@ class HttpClients:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, TypeError) as error:
             if limit.expired():
                 raise _too_late(request) from error
+            if failure := failure_in(error):
+                raise failure from error
             raise NoResponseError(_described(error)) from error
 
     async def _target(self, url: str) -> Target:
@@ -199,7 +199,7 @@ class HttpClients:
 def _new_client(trust_environment: bool) -> httpx.AsyncClient:
     import httpx
 
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         verify=_certificates(trust_environment),
         follow_redirects=False,
         timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
@@ -207,6 +207,7 @@ def _new_client(trust_environment: bool) -> httpx.AsyncClient:
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE),
     )
+    return bound(client, Limits())
 
 
 @lru_cache
@@ -218,7 +219,7 @@ def _certificates(trust_environment: bool) -> ssl.SSLContext:
 
 
 class _Body:
-    """The decompressed body in pieces, as long as it keeps to the limits of its request."""
+    """The body in pieces, unpacked, as long as it keeps to the limits of its request."""
 
     def __init__(self, response: httpx.Response, request: HttpRequest, deadline: float | None) -> None:
         self._response = response
@@ -226,12 +227,8 @@ class _Body:
         self._deadline = deadline
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
-        size = 0
-        async with aclosing(cast("AsyncGenerator[bytes]", self._response.aiter_bytes())) as chunks:
+        async with aclosing(cast("AsyncGenerator[bytes]", self._response.aiter_raw())) as chunks:
             while (chunk := await self._next(chunks)) is not None:
-                size += len(chunk)
-                if size > self._request.max_bytes:
-                    raise ResponseTooLargeError(f"the answer is longer than {self._request.max_bytes} bytes")
                 yield chunk
 
     async def _next(self, chunks: AsyncGenerator[bytes]) -> bytes | None:
@@ -244,6 +241,8 @@ class _Body:
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             if limit.expired():
                 raise _too_late(self._request) from error
+            if failure := failure_in(error):
+                raise failure from error
             raise BrokenResponseError(f"the answer broke off: {_described(error)}") from error
 
 
@@ -256,7 +255,7 @@ def _built(client: httpx.AsyncClient, request: HttpRequest, target: Target) -> h
     if content is not None:
         headers["Content-Type"] = "application/json"
     headers.update(request.headers)
-    extensions: dict[str, Any] = dict(target.extensions)
+    extensions: dict[str, Any] = {**target.extensions, **Limits(max_bytes=request.max_bytes).extensions}
     return client.build_request(request.method, target.url, headers=headers, content=content, extensions=extensions)
 
 
@@ -265,8 +264,15 @@ def _event_bytes(body: _Body) -> httpx.AsyncByteStream:
 
     class Events(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
+            start: bytes | None = b""
             async for chunk in body:
-                yield chunk
+                if start is None:
+                    yield chunk
+                elif len(start := start + chunk) >= len(BOM_UTF8):
+                    yield start.removeprefix(BOM_UTF8)
+                    start = None
+            if start:
+                yield start
             # Servers leave out the empty line after their last event.
             yield b"\n\n"
 

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from duologue.config.json_text import NoJsonError, json_value
 from duologue.errors import ModelRejectedError
 from duologue.frozen import frozen
 from duologue.messages import ContentPart, Message, ToolCall, assistant_message, text_of, tool_call, tool_calls_of
@@ -432,6 +433,21 @@ class Completion(_Wire):
         return self.choices[0]
 
 
+def read_completion(text: str) -> Completion:
+    """The answer in a body. One choice is asked for, so one is read.
+
+    Raises:
+        NoJsonError: the body is not JSON.
+        ValidationError: it is no answer.
+    """
+    value = json_value(text, constants=True)
+    if isinstance(value, dict):
+        fields = cast("Json", value)
+        if isinstance(choices := fields.get("choices"), list):
+            fields["choices"] = cast("list[Any]", choices)[:1]
+    return Completion.model_validate(value)
+
+
 def _read_call(call: _ToolCall, made_up: str) -> ToolCall:
     arguments = call.function.arguments
     text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
@@ -449,8 +465,8 @@ class Problem(_Wire):
 def read_problem(body: str) -> Problem:
     """The message and the codes in the body of a refusal, wherever a server puts them."""
     try:
-        value: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        value: Any = json_value(body, constants=True)
+    except NoJsonError:
         return Problem()
     if isinstance(value, list) and value:
         value = cast("list[Any]", value)[0]

@@ -6,6 +6,7 @@ module imports it, so it is only loaded once such a model is asked for.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -46,13 +47,13 @@ from duologue.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
-from duologue.http import PerLoop
+from duologue.http import Limits, PerLoop, ResponseRefusedError, bound, failure_in
 from duologue.messages import Message, assistant_message, tool_call
 from duologue.models._chat_format import checked_messages, data_uri, decoded
 from duologue.models.base import ModelRequest
 from duologue.models.names import EXTRAS, ModelName, UnknownProviderError
 from duologue.models.prices import Tokens
-from duologue.models.provider import ProviderReply, RequestFailedError, retry_after, shortened
+from duologue.models.provider import REQUEST_TIMEOUT, ProviderReply, RequestFailedError, retry_after, shortened
 from duologue.settings import ModelConfig
 
 _KEY_NAME = re.compile(r"`([A-Z][A-Z0-9_]*(?:KEY|TOKEN)[A-Z0-9_]*)`")
@@ -61,6 +62,7 @@ _PACKAGE_NAME = re.compile(r"install (?:the )?`([\w.-]+)`")
 _FINISH_REASONS = {"stop": "stop", "length": "length", "tool_call": "tool_calls", "content_filter": "content_filter"}
 _AUDIO_TYPES = {"mp3": "audio/mpeg", "pcm16": "audio/pcm", "g711_ulaw": "audio/basic"}
 _OWN_PREFIXES = ("anthropic_", "bedrock_", "cohere_", "google_", "groq_", "huggingface_", "mistral_", "openai_", "xai_")
+_LIMITS = Limits(max_values=200_000)
 _MODEL_SETTINGS = frozenset(ModelSettings.__annotations__)
 
 
@@ -79,18 +81,28 @@ class PydanticAIClient:
         """Send one request; see :class:`duologue.models.provider.ProviderClient`."""
         messages = to_provider(request.messages)
         model = await self._model.get() if isinstance(self._model, PerLoop) else self._model
+        timeout = options.get("timeout")
+        seconds = float(timeout) if isinstance(timeout, int | float) else REQUEST_TIMEOUT
+        limit = asyncio.timeout(seconds)
         try:
-            response = await model_request(
-                model,
-                messages,
-                model_settings=settings_of(request, options, model),
-                model_request_parameters=parameters_of(request, model),
-                instrument=False,
-            )
+            # What such a client calls a timeout is one for each read, which a slow answer never meets.
+            async with limit:
+                response = await model_request(
+                    model,
+                    messages,
+                    model_settings=settings_of(request, options, model),
+                    model_request_parameters=parameters_of(request, model),
+                    instrument=False,
+                )
+        except TimeoutError as error:
+            text = f"no full answer within {seconds:g} s" if limit.expired() else f"no answer in time: {error}"
+            raise RequestFailedError(ModelTimeoutError, text) from error
         except Exception as error:  # whatever a provider's own client raises
             raise failure_of(error, now) from error
         if response.finish_reason == "error":
             raise RequestFailedError(ModelAnswerError, "the provider broke off its answer")
+        if not response.parts and response.finish_reason is None:
+            raise RequestFailedError(ModelAnswerError, "the answer is empty: it has neither content nor an end")
         refusal = (response.provider_details or {}).get("refusal")
         return ProviderReply(
             message=from_provider(response),
@@ -123,15 +135,26 @@ def client_for(name: ModelName, config: ModelConfig) -> PydanticAIClient:
 def _model(name: ModelName, config: ModelConfig) -> TheirModel:
     def provider_of(provider: str) -> Provider[Any]:
         if not config.api_key:
-            return infer_provider(provider)
+            return _bounded(infer_provider(provider))
         # Every provider class that takes a key calls it so.
-        return infer_provider_class(provider)(api_key=config.api_key)  # pyright: ignore[reportCallIssue]
+        return _bounded(infer_provider_class(provider)(api_key=config.api_key))  # pyright: ignore[reportCallIssue]
 
     try:
         infer_provider_class(name.provider)
     except ValueError:
         raise UnknownProviderError(name.provider) from None
     return infer_model(f"{name.provider}:{name.reference}", provider_of)
+
+
+def _bounded(provider: Provider[Any]) -> Provider[Any]:
+    """The provider, with limits on what its HTTP client reads, and on what a client reads that it makes later."""
+    # Only the constructors of some providers take a client, and nobody would close it.
+    own: Any = provider
+    if own._own_http_client is not None:
+        bound(own._own_http_client, _LIMITS)
+    if (make := own._http_client_factory) is not None:
+        own._http_client_factory = lambda: bound(make(), _LIMITS)
+    return provider
 
 
 def _missing_setting(name: ModelName, error: theirs.UserError) -> ConfigurationError:
@@ -337,6 +360,9 @@ def failure_of(error: Exception, now: float) -> RequestFailedError:
     """
     if isinstance(error, theirs.ModelHTTPError):
         return _http(error, now)
+    if failure := failure_in(error):
+        again = not isinstance(failure, ResponseRefusedError)
+        return RequestFailedError(ModelUnavailableError if again else ModelError, str(failure), again=again)
     if isinstance(error, theirs.ModelConnectionError):
         return _connection(error)
     if isinstance(error, theirs.ModelRateLimitError):

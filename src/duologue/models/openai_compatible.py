@@ -15,11 +15,13 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
+from duologue.config.json_text import NoJsonError
 from duologue.config.redaction import without_values
 from duologue.errors import (
     ConfigurationError,
     MissingKeyError,
     ModelAnswerError,
+    ModelError,
     ModelRateLimitError,
     ModelRejectedError,
     ModelTimeoutError,
@@ -33,18 +35,16 @@ from duologue.http import (
     HttpResponse,
     HttpTimeoutError,
     NoResponseError,
-    ResponseTooLargeError,
+    ResponseRefusedError,
     parse_url,
 )
-from duologue.models._chat_format import Completion, Dialect, TokenUsage, chat_body, read_problem
+from duologue.models._chat_format import Dialect, TokenUsage, chat_body, read_completion, read_problem
 from duologue.models.base import ModelRequest
 from duologue.models.names import ModelName
 from duologue.models.prices import Tokens
-from duologue.models.provider import ProviderReply, RequestFailedError, retry_after, shortened
+from duologue.models.provider import REQUEST_TIMEOUT, ProviderReply, RequestFailedError, retry_after, shortened
 from duologue.settings import ModelConfig
 
-_TIMEOUT = 600.0
-"""Seconds that one request may take where nothing else limits it."""
 _SHOWN = 4096
 """Bytes of a refusal that are read."""
 _SPENT = {"insufficient_quota", "billing_hard_limit_reached", "exceeded_current_quota_error"}
@@ -183,7 +183,7 @@ class OpenAICompatibleClient:
             url=self._url,
             headers={**self._headers, **more},
             json=chat_body(self._model, request, fields, self._dialect),
-            timeout=_TIMEOUT if timeout is None else float(timeout),
+            timeout=REQUEST_TIMEOUT if timeout is None else float(timeout),
         )
         try:
             async with self._http.send(asked) as response:
@@ -194,8 +194,8 @@ class OpenAICompatibleClient:
             raise RequestFailedError(ModelTimeoutError, f"no answer in time: {error}") from error
         except NoResponseError as error:
             raise RequestFailedError(ModelUnavailableError, f"cannot be reached: {error}", again=True) from error
-        except ResponseTooLargeError as error:
-            raise RequestFailedError(ModelAnswerError, str(error)) from error
+        except ResponseRefusedError as error:
+            raise RequestFailedError(ModelError, str(error)) from error
         except BrokenResponseError as error:
             raise RequestFailedError(ModelUnavailableError, str(error), again=True) from error
         return self._read(text, len(request.messages))
@@ -206,7 +206,11 @@ class OpenAICompatibleClient:
 
     def _read(self, text: str, position: int) -> ProviderReply:
         try:
-            completion = Completion.model_validate_json(text)
+            completion = read_completion(text)
+        except NoJsonError as error:
+            raise RequestFailedError(
+                ModelAnswerError, f"the answer cannot be understood: {error}: {self._shown(text)}"
+            ) from error
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, problem["loc"]))

@@ -24,6 +24,8 @@ from duologue.models.limits import ProviderLimits, limits_of
 from duologue.models.prices import Tokens, cost_of
 from duologue.models.tokens import estimate_tokens
 
+REQUEST_TIMEOUT = 600.0
+"""Seconds that one request may take where nothing else limits it."""
 _ANSWER_TOKENS = 256
 """Tokens that an answer is taken to have when the request does not bound it; for the limit per minute only."""
 _LONGEST_DETAIL = 500

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import SplitResult
 
 from duologue.agents.http.completions import ContractError, StreamReader, read_body
+from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import secrets_of_headers, without_values
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
@@ -303,6 +304,6 @@ def _endpoint(url: str) -> SplitResult:
 def _as_data(text: str) -> object:
     """The body as data, so that a cassette can leave out what is secret in it; as text where it is no JSON object."""
     try:
-        return cast("object", json.loads(text)) if text.lstrip().startswith("{") else text
-    except ValueError:
+        return json_value(text, constants=True) if text.lstrip().startswith("{") else text
+    except NoJsonError:
         return text

@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+from duologue.config.json_text import NoJsonError, json_value
 from duologue.message_shapes import ShapeError, ShapeReader, can_be_read, items_of
 from duologue.messages import Message, assistant_message, tool_call
 
@@ -192,8 +193,8 @@ def _words_in(delta: dict[str, Any]) -> Iterator[str]:
 
 def _json_object(text: str, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = json_value(text, constants=True)
+    except NoJsonError as error:
         raise ContractError(f"{what} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ContractError(f"{what} must be a JSON object; found {type(value).__name__}")

@@ -23,6 +23,7 @@ from duologue.agents.tools.call import Result, ToolFault, seconds_of
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import Request, Web, headers_of
 from duologue.config.environment import expand
+from duologue.config.json_text import NoJsonError, json_value
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.messages import ContentPart, JsonValue, media_part
 from duologue.specs.suite import A2aAgent
@@ -289,8 +290,8 @@ def _short(error: Exception) -> str:
 
 def _object(body: bytes, request: Request) -> dict[str, Any]:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        value = json_value(body)
+    except NoJsonError as error:
         raise request.fault(f"answered with something that is not JSON: {body[:200]!r}") from error
     if not isinstance(value, dict):
         raise request.fault(f"expected a JSON object, got {body[:200]!r}")

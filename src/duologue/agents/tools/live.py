@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -13,6 +12,7 @@ from duologue.agents.tools.call import CallContext, Result, Run, ToolFault, seco
 from duologue.agents.tools.web import Reply, Request, Web, headers_of
 from duologue.config.environment import expand
 from duologue.config.json_path import compiled_path
+from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import without_fields
 from duologue.config.spec import EMPTY, Items, JsonObject, Spec
 from duologue.config.templates import Template, as_text
@@ -165,8 +165,8 @@ def _value(reply: Reply, request: Request) -> JsonValue:
     if not text.strip():
         return {"result": ""}
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return json_value(text, constants=True)
+    except NoJsonError as error:
         if "json" in reply.kind:
             raise request.fault(f"answered with something that is no JSON: {text[:_SHOWN]!r}") from error
     return {"result": text}

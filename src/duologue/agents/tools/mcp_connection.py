@@ -7,7 +7,6 @@ connection, keeps it while it is used, and closes it.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import tempfile
 from collections.abc import Callable
@@ -18,8 +17,10 @@ from typing import IO, Any, cast
 from duologue.agents.tools.call import OnClose, Result, ToolFault, seconds_of
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import headers_of
+from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import without_values
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
+from duologue.http import Limits, bound
 from duologue.messages import ContentPart, JsonValue, media_part
 from duologue.specs.agent_definition import ToolSource
 from duologue.specs.suite import McpServer
@@ -30,6 +31,11 @@ _SHOWN = 300
 _MOST_PAGES = 100
 _PATIENCE = 10.0
 """Seconds that a connection may take to close; the library needs up to seven for a program."""
+_MOST_STREAMED = 100 * 1024 * 1024
+"""Bytes of one stream of events, which lasts as long as the connection."""
+_MOST_LINES = 1_000_000
+_MOST_VALUES = 100_000
+"""Values in one answer. The library takes long to say what is wrong with each."""
 _SILENCE = logging.NullHandler()
 
 
@@ -149,9 +155,10 @@ class McpConnection:
         self._secrets = tuple(secrets)
         url = server.url or ""
         if server.transport == "sse" or (server.transport is None and url.rstrip("/").endswith("/sse")):
-            return _library("mcp.client.sse").sse_client(url, headers=headers, timeout=self._seconds)
+            library = _library("mcp.client.sse")
+            return library.sse_client(url, headers=headers, timeout=self._seconds, httpx_client_factory=_bounded_client)
         library = _library("mcp.client.streamable_http")
-        client = await stack.enter_async_context(library.create_mcp_http_client(headers=headers))
+        client = await stack.enter_async_context(_bounded_client(headers=headers))
         return library.streamable_http_client(url, http_client=client)
 
     def _program(self, server: McpServer) -> Any:
@@ -221,6 +228,12 @@ class McpConnection:
         return ToolFault(without_values(f"MCP server '{self.name}' {what}", self._secrets))
 
 
+def _bounded_client(**options: Any) -> Any:
+    """An HTTP client of the library that keeps to limits. A stream of events lasts as long as the connection."""
+    client = _library("mcp.shared._httpx_utils").create_mcp_http_client(**options)
+    return bound(client, Limits(max_stream_bytes=_MOST_STREAMED, max_lines=_MOST_LINES, max_values=_MOST_VALUES))
+
+
 def _library(module: str) -> Any:
     try:
         return import_module(module)
@@ -267,8 +280,8 @@ def _value(text: str) -> JsonValue:
     if text.lstrip()[:1] not in {"{", "["}:
         return text
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return json_value(text, constants=True)
+    except NoJsonError:
         return text
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from duologue.agents.tools.call import CallContext, OnClose, Result, Run, ToolFault, seconds_of
+from duologue.config.json_text import json_value
 from duologue.config.processes import (
     MAX_OUTPUT,
     ProgramError,
@@ -223,8 +224,8 @@ def _line(value: object) -> bytes:
 def _answer(out: bytes, how: _Program) -> JsonValue:
     """The result in what a program wrote."""
     try:
-        value = json.loads(without_values(out.decode(), how.secrets))
-    except (ValueError, RecursionError) as error:
+        value = json_value(without_values(out.decode(), how.secrets), constants=True)
+    except ValueError as error:
         raise how.fault(f"wrote no JSON: {out.decode(errors='replace')[:_SHOWN]!r}") from error
     if not isinstance(value, dict) or not value.keys() <= _ANSWER_FIELDS:  # pyright: ignore[reportUnknownMemberType]
         return cast("JsonValue", value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from duologue.agents.tools.call import ToolFault
 from duologue.config.environment import expand
+from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import names_secret, secrets_of_headers, without_fields, without_values
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
@@ -115,8 +116,8 @@ def _readable(body: bytes, redact: Iterable[str]) -> str:
     if not redact:
         return text
     try:
-        return json.dumps(without_fields(json.loads(text), redact), ensure_ascii=False)
-    except (ValueError, RecursionError):
+        return json.dumps(without_fields(json_value(text, constants=True), redact), ensure_ascii=False)
+    except NoJsonError:
         return text
 
 

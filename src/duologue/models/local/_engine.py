@@ -34,7 +34,7 @@ from duologue.http import (
     HttpResponse,
     HttpTimeoutError,
     NoResponseError,
-    ResponseTooLargeError,
+    ResponseRefusedError,
 )
 from duologue.journal.events import Usage
 from duologue.models.limits import CrossLoopSemaphore, stopped_clock
@@ -275,7 +275,7 @@ async def post(server: ServerState, path: str, payload: Mapping[str, Any], *, ti
             f"{name} did not answer within {timeout:g} s; ask for fewer tokens, fewer at once, or set a longer timeout",
             model=name,
         ) from error
-    except ResponseTooLargeError as error:
+    except ResponseRefusedError as error:
         raise ModelAnswerError(f"{name}: {error}", model=name) from error
     except (NoResponseError, BrokenResponseError) as error:
         raise ServerGoneError(f"The server of {name} at {server.url} is gone: {error}", model=name) from error

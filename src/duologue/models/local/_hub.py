@@ -9,19 +9,24 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from duologue.errors import ConfigurationError, MissingExtraError, ModelUnavailableError, UnknownModelError
 from duologue.frozen import frozen
+from duologue.http import MAX_BODY_BYTES, Limits, bound
 from duologue.models.local._files import digest_of, hub_folder, require_gguf
 from duologue.models.local._weights import CATALOGUE, DEFAULT_MODEL, Weights, WeightsSource, preferred, split_repository
 
 HUB_TIMEOUT = 30.0
+_LARGEST_FILE = 64 * 1024**3
+"""Bytes of weights whose size the hub does not say."""
 
+T = TypeVar("T")
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are there and, where it is known, the bytes in all."""
 
@@ -86,13 +91,15 @@ def look_up(name: str, *, revision: str | None = None) -> HubFile:
             "Write owner/repository or owner/repository/file.gguf"
         )
     repository, wanted = address
-    answer = _ask(
+    info = _ask(
         name,
-        lambda client: client.HfApi(endpoint=endpoint()).model_info(
-            repository, revision=revision, files_metadata=True, timeout=HUB_TIMEOUT
+        lambda client: _Repository.model_validate(
+            client.HfApi(endpoint=endpoint()).model_info(
+                repository, revision=revision, files_metadata=True, timeout=HUB_TIMEOUT
+            )
         ),
+        limits=Limits(seconds=HUB_TIMEOUT),
     )
-    info = _Repository.model_validate(answer)
     files = {entry.rfilename: entry for entry in info.siblings or [] if entry.rfilename.endswith(".gguf")}
     file = wanted or preferred(sorted(files))
     if file is None or file not in files:
@@ -139,6 +146,7 @@ def pull(name: str, *, revision: str | None = None, progress: Progress | None = 
                 etag_timeout=HUB_TIMEOUT,
                 **({"tqdm_class": bar} if bar else {}),
             ),
+            limits=Limits(max_bytes=MAX_BODY_BYTES + (found.size or _LARGEST_FILE), max_values=None),
         )
     )
     _check(path, found)
@@ -154,15 +162,16 @@ def _place() -> str:
     return f" at {address}" if (address := endpoint()) else ""
 
 
-def _ask(name: str, question: Callable[[Any], Any]) -> Any:
-    """Ask the hub's client, and say in our words what went wrong."""
+def _ask(name: str, question: Callable[[Any], T], *, limits: Limits) -> T:
+    """Ask the hub's client, whose answers keep to the limits, and say in our words what went wrong."""
     if importlib.util.find_spec("huggingface_hub") is None:
         raise MissingExtraError("Fetching weights from the hub", "hub", "huggingface_hub")
     # Imported by name: the client is optional.
     client: Any = importlib.import_module("huggingface_hub")
     errors: Any = importlib.import_module("huggingface_hub.errors")
     try:
-        return question(client)
+        with _limited(client, limits):
+            return question(client)
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError) as error:
         raise UnknownModelError(
             f"The hub{_place()} has no model '{name}' that you may read: {_first_line(error)}. Check the name; "
@@ -170,12 +179,29 @@ def _ask(name: str, question: Callable[[Any], Any]) -> Any:
         ) from error
     except errors.HFValidationError as error:
         raise UnknownModelError(f"'{name}' cannot be the name of a model on the hub: {_first_line(error)}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelUnavailableError(
+            f"The hub{_place()} answered something unexpected about '{name}': {type(error).__name__}: "
+            f"{_first_line(error)}. Check HF_ENDPOINT"
+        ) from error
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError, *_http_errors()) as error:
         raise ModelUnavailableError(
             f"The weights of '{name}' could not be fetched from the hub{_place()}: {_first_line(error)}. "
             "Check the network and HF_ENDPOINT; weights that are on this machine are named by their path: "
             "local:/path/to/model.gguf"
         ) from error
+
+
+@contextmanager
+def _limited(client: Any, limits: Limits) -> Generator[None]:
+    """Make the hub's client, whose HTTP client belongs to the process, keep to the limits within the block."""
+    inner = importlib.import_module("huggingface_hub.utils._http")
+    usual = inner._GLOBAL_CLIENT_FACTORY
+    client.set_client_factory(lambda: bound(usual(), limits))
+    try:
+        yield
+    finally:
+        client.set_client_factory(usual)
 
 
 def _http_errors() -> list[type[Exception]]:

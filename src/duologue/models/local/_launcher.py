@@ -26,6 +26,7 @@ from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.context import SystemClock
 from duologue.errors import MissingExtraError, ModelUnavailableError
 from duologue.frozen import frozen
+from duologue.http import Limits, bound
 from duologue.models.local._files import POLL_SECONDS, is_locked, locked, pause, private_folder, servers_folder
 
 ENGINE = "xllamacpp"
@@ -37,6 +38,7 @@ STARTUP_TIMEOUT = 60.0
 LOG_LINES = 20
 _LOG_BYTES = 16_384
 _HEALTH_SECONDS = 5.0
+_HEALTH_BYTES = 1024 * 1024
 _UNHEALTHY_SECONDS = 120.0
 """A server that is alive but does not answer gets this long before it is replaced: the machine may be busy."""
 _STOP_SECONDS = 5.0
@@ -256,7 +258,8 @@ def healthy(state: ServerState, patience: float | None = None) -> bool:
     seconds = _HEALTH_SECONDS if patience is None else patience
     try:
         # No TLS is spoken, so no certificates have to be loaded.
-        with httpx.Client(verify=False, trust_env=False, timeout=seconds) as client:  # noqa: S501
+        limits = Limits(max_bytes=_HEALTH_BYTES, seconds=seconds)
+        with bound(httpx.Client(verify=False, trust_env=False, timeout=seconds), limits) as client:  # noqa: S501
             answer = client.get(f"{state.url}/v1/models", headers=headers)
         return answer.is_success and _Models.model_validate_json(answer.text).has(state.options.name)
     except (httpx.HTTPError, ValueError):
