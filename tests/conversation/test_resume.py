@@ -7,6 +7,7 @@ import contextlib
 import http.server
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -364,7 +365,7 @@ async def test_a_run_that_was_cancelled_continues(tmp_path):
 
         async def call(self, input: AgentInput) -> str:
             if len(self.inputs) == 1:
-                raise KeyboardInterrupt
+                signal.default_int_handler(signal.SIGINT, None)
             return await super().call(input)
 
     with pytest.raises(KeyboardInterrupt):

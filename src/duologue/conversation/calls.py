@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, is_dataclass
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from duologue.config.tracebacks import Place, describe_after_name, place_of
 from duologue.conversation.adapter import (
     AgentAdapter,
     AgentInput,
@@ -20,6 +20,7 @@ from duologue.conversation.adapter import (
     Piece,
     UserDone,
 )
+from duologue.conversation.deadlines import CallTimeout, Watchdog
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import (
     AgentError,
@@ -36,8 +37,6 @@ from duologue.message_shapes import ShapeError, ShapeReader, items_of
 from duologue.messages import Message
 from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MODEL_TIMEOUT, ScenarioConfig
 from duologue.vocabulary import AgentRole
-
-T = TypeVar("T")
 
 CALLS_PER_ANSWER = 10
 """Model calls that a simulator or judge may need for one answer; its own timeout is that many model timeouts."""
@@ -134,8 +133,17 @@ async def answer_of(
     config: ScenarioConfig,
     watchdog: Watchdog,
     utterance: Utterance | None,
+    *,
+    is_async: bool = False,
 ) -> Answer:
     """Call the adapter and wait for its answer.
+
+    Args:
+        adapter, session, input: who is called, and with what.
+        config: what the run obeys.
+        watchdog: keeps the deadline.
+        utterance: what is said bit by bit; None for an adapter that answers all at once.
+        is_async: ``adapter.call`` is known to be a coroutine function, as it should be.
 
     Raises:
         RunError: AgentError, SimulatorError or JudgeError, by role, with the cause chained.
@@ -143,10 +151,12 @@ async def answer_of(
     seconds = timeout_of(adapter, config)
     try:
         if utterance is None:  # the usual case, without the detour over an iterator
-            return normalise(await watchdog.bound(_called(adapter, input), seconds), adapter.role, adapter.name)
-        return await watchdog.bound(_streamed(session, input, utterance), seconds)
-    except CallTimeout:
-        raise _timed_out(adapter, seconds) from None
+            answering = adapter.call(input) if is_async else _called(adapter, input)
+            value = await watchdog.bound(answering, seconds, adapter)
+            return normalise(value, adapter.role, adapter.name)
+        return await watchdog.bound(_streamed(session, input, utterance), seconds, adapter)
+    except CallTimeout as late:
+        raise timed_out(adapter, seconds, waited=place_of(late)) from None
     except (BudgetExceededError, JournalError):
         raise
     except ConfigurationError as error:
@@ -171,9 +181,7 @@ def timeout_of(adapter: AgentAdapter, config: ScenarioConfig) -> float:
 
 def failure(adapter: AgentAdapter, error: BaseException) -> RunError:
     """What broke in an adapter, as an error of its role."""
-    text = f"it called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
-    text = text or type(error).__name__
-    return FAILURES[adapter.role](f"[{adapter.name}] {text}", who=adapter.name)
+    return FAILURES[adapter.role](describe_after_name(adapter.name, error), who=adapter.name)
 
 
 async def _streamed(session: AgentSession, input: AgentInput, utterance: Utterance) -> Answer:
@@ -194,8 +202,22 @@ async def _called(adapter: AgentAdapter, input: AgentInput) -> object:
     )
 
 
-def _timed_out(adapter: AgentAdapter, seconds: float) -> RunError:
+def timed_out(
+    adapter: AgentAdapter, seconds: float, where: str | None = None, *, waited: Place | None = None
+) -> RunError:
+    """The error of a participant that takes too long.
+
+    Args:
+        adapter: the participant.
+        seconds: that it has.
+        where: for one that does not end when it is cancelled: the line that it is at, '' if that is not known.
+        waited: the line of the user's code that was waiting when it was cancelled.
+    """
     text = f"{adapter.name} did not answer within {seconds:g} s"
+    if waited is not None:
+        text += f": it was at {waited}"
+    elif where is not None:
+        text += " and does not end when it is cancelled" + (f": it is at {where}" if where else "")
     if adapter.role is AgentRole.AGENT:
         error: RunError = AgentTimeoutError(
             f"{text}; if it is meant to take that long, raise agent_timeout (in a suite: the agent's 'timeout')",
@@ -303,87 +325,3 @@ def _wrong(value: object, who: str, why: str) -> AgentReturnError:
         "{'role': 'assistant', 'content': '…'}, a list of those, or a ScenarioResult.",
         who=who,
     )
-
-
-# --- timeouts --------------------------------------------------------------------------------------------------------
-
-
-class Watchdog:
-    """Bounds the calls of one run, which mostly come one after the other, at the price of one timer.
-
-    ``asyncio.timeout`` sets and cancels a timer for each call. With ten thousand conversations of many short calls
-    those timers, most of them far in the future, cost more than the engine itself. A watchdog keeps one timer and
-    looks, when it rings, whether the call of the moment is really late.
-    """
-
-    def __init__(self) -> None:
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[object] | None = None
-        self._deadline = 0.0
-        self._rang = False
-
-    async def bound(self, awaitable: Awaitable[T], seconds: float) -> T:
-        """Wait for it, for at most that long.
-
-        Raises:
-            CallTimeout: it took longer, and was cancelled.
-        """
-        if self._task is not None:
-            # A call in the background is being watched: this one gets a watchdog of its own.
-            other = Watchdog()
-            try:
-                return await other.bound(awaitable, seconds)
-            finally:
-                other.close()
-        task = self._watch(seconds)
-        cancelling = task.cancelling()
-        try:
-            value = await awaitable
-        except asyncio.CancelledError as error:
-            if self._rang and task.uncancel() <= cancelling:
-                raise CallTimeout from error
-            raise
-        except BaseException:
-            self._take_back(task)
-            raise
-        finally:
-            self._task = None
-        if self._take_back(task):
-            raise CallTimeout
-        return value
-
-    def close(self) -> None:
-        """No more calls: drop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _take_back(self, task: asyncio.Task[object]) -> bool:
-        """Whether it rang: then what was called swallowed the cancellation, which must not reach anything else."""
-        if self._rang:
-            task.uncancel()
-        return self._rang
-
-    def _watch(self, seconds: float) -> asyncio.Task[object]:
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
-        assert task is not None
-        self._task, self._deadline, self._rang = task, loop.time() + seconds, False
-        if self._timer is None or self._timer.when() > self._deadline:
-            self.close()
-            self._timer = loop.call_at(self._deadline, self._ring, loop)
-        return task
-
-    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        if self._task is None:
-            return
-        if loop.time() < self._deadline:
-            self._timer = loop.call_at(self._deadline, self._ring, loop)
-            return
-        self._rang = True
-        self._task.cancel()
-
-
-class CallTimeout(Exception):
-    """The watchdog rang."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from inspect import iscoroutinefunction
 from typing import Literal
 
 from duologue.conversation.adapter import (
@@ -20,7 +21,6 @@ from duologue.conversation.adapter import (
     CallSession,
     JudgmentRequest,
     LazyInput,
-    UserDone,
 )
 from duologue.conversation.calls import (
     FAILURES,
@@ -28,22 +28,22 @@ from duologue.conversation.calls import (
     OnDelta,
     Said,
     Utterance,
-    Watchdog,
     answer_of,
     failure,
     messages_of,
+    timed_out,
     timeout_of,
 )
-from duologue.conversation.checking import Check, CheckInput, CheckOutcome, evaluate
+from duologue.conversation.checking import CheckRunner
+from duologue.conversation.deadlines import CallTimeout, RunTask, Watchdog
 from duologue.conversation.observers import RunWatch
 from duologue.conversation.result import ScenarioResult, decisions_from
-from duologue.conversation.resume import recorded_error, repeated_content, result_of_decision
+from duologue.conversation.resume import recorded_answer, repeated_content
 from duologue.conversation.setup import RunSetup, cassette_for
 from duologue.conversation.state import ScenarioState
-from duologue.errors import CheckError, ConfigurationError, JournalError, ResumeError, RunError
+from duologue.errors import ConfigurationError, JournalError, ResumeError, RunError
 from duologue.journal.events import (
     AgentCalled,
-    CheckEvaluated,
     CutReason,
     ErrorInfo,
     Event,
@@ -59,7 +59,7 @@ from duologue.messages import Message
 from duologue.models.budget import Amount, ledger_for
 from duologue.models.scope import RunScope
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
-from duologue.vocabulary import CheckStatus, Scope, Verdict
+from duologue.vocabulary import Verdict
 
 logger = logging.getLogger("duologue.conversation")
 
@@ -84,6 +84,7 @@ class Call:
         utterance: what it has said so far; None if it answers all at once.
         kind: what a decision that it comes to decides.
         interrupted: the script has ended it.
+        started: when it began, by the clock of the run.
     """
 
     id: str
@@ -93,24 +94,40 @@ class Call:
     utterance: Utterance | None
     kind: DecisionKind = "final"
     interrupted: bool = False
+    started: float = 0.0
 
 
 class Conversation:
-    """One conversation in progress."""
+    """One conversation in progress.
+
+    Attributes:
+        agents: the participants; their place is their index in events.
+        run: the run, seen from outside.
+        checks: evaluates the checks of the run.
+    """
 
     def __init__(
-        self, setup: RunSetup, journal: Journal, state: ScenarioState, watch: RunWatch | None, spent: Amount
+        self,
+        setup: RunSetup,
+        journal: Journal,
+        state: ScenarioState,
+        run: RunTask,
+        watch: RunWatch | None,
+        spent: Amount,
     ) -> None:
         self.setup = setup
+        self.agents = setup.agents
+        self.run = run
         self.journal = journal
         self.view = journal.view
         self.state = state
         self._calls = 0
-        self._turn_checked = -1
-        self._watchdog = Watchdog()
+        self._watchdog = Watchdog(run, timed_out)
+        self._in_flight: list[Call] = []
         self._watch = watch
         self._sessions: list[AgentSession] = [CallSession(agent) for agent in setup.agents]
         self._streams = [type(agent).stream is not AgentAdapter.stream for agent in setup.agents]
+        self._is_async = [iscoroutinefunction(agent.call) for agent in setup.agents]
         self._to_restore = set(range(len(setup.agents))) if journal.recorded is not None else set[int]()
         self._scope = RunScope(
             context=setup.context,
@@ -120,16 +137,14 @@ class Conversation:
             ledger=ledger_for(setup.budget, setup.context.clock, parent=setup.ledger),
             cassette=cassette_for(setup),
         )
+        self.checks = CheckRunner(
+            setup.checks, journal=journal, state=state, run=run, scope=self._scope, next_call=self._next_call
+        )
         if setup.budget is not None and self._scope.ledger is not None:
             self._scope.ledger.count_earlier(spent, above=False)  # an execution counts all of its runs itself
         self._scopes = [
             replace(self._scope, who=agent.name, participant=index) for index, agent in enumerate(setup.agents)
         ]
-
-    @property
-    def agents(self) -> tuple[AgentAdapter, ...]:
-        """The participants; their place is their index in events."""
-        return self.setup.agents
 
     # --- beginning and end -------------------------------------------------------------------------------------------
 
@@ -143,21 +158,25 @@ class Conversation:
             if type(agent).open is AgentAdapter.open:
                 continue
             seconds = timeout_of(agent, self.setup.config)
-            deadline = asyncio.timeout(seconds)
             try:
-                async with deadline:
-                    session = await agent.open(self._scopes[index])
-            except TimeoutError as error:
-                if not deadline.expired():
-                    raise failure(agent, error) from error
+                session = await self._watchdog.bound(agent.open(self._scopes[index]), seconds, agent)
+            except CallTimeout as error:
                 text = f"{agent.name} could not be opened within {seconds:g} s"
                 raise FAILURES[agent.role](text, who=agent.name) from error
             except RunError:
                 raise
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                if self.run.from_outside(error):
+                    raise
                 raise failure(agent, error) from error
+            self.run.check_going_on()
             if session is not None:
                 self._sessions[index], self._streams[index] = session, True
+
+    @property
+    def connected(self) -> bool:
+        """Whether a participant holds a connection."""
+        return any(not isinstance(session, CallSession) for session in self._sessions)
 
     async def close(self) -> None:
         """The run is over: close all sessions, whatever happens."""
@@ -248,19 +267,31 @@ class Conversation:
         if self._to_restore:
             self._restore(call.index)
         clock = self.setup.context.clock
-        started = clock.monotonic()
-        token = CURRENT_CALL.set(call.id)
+        call.started = started = clock.monotonic()
+        outer = CURRENT_CALL.get()
+        CURRENT_CALL.set(call.id)
+        self._in_flight.append(call)
         try:
             if journal.pending:
                 await journal.flush()
             answering = answer_of(
-                agent, self._sessions[call.index], call.input, self.setup.config, self._watchdog, call.utterance
+                agent,
+                self._sessions[call.index],
+                call.input,
+                self.setup.config,
+                self._watchdog,
+                call.utterance,
+                is_async=self._is_async[call.index],
             )
             answer = await (answering if self._watch is None else self._watch.around(call.index, answering))
         except BaseException as error:  # noqa: BLE001 - raised again, once what was said until then is kept
-            CURRENT_CALL.reset(token)
+            CURRENT_CALL.set(outer)
+            self._in_flight.remove(call)
             return await self._break_off(call, clock.monotonic() - started, error)
-        CURRENT_CALL.reset(token)
+        CURRENT_CALL.set(outer)
+        self._in_flight.remove(call)
+        if self.run.stopping or self.run.limit_reached:
+            self.run.check_going_on()
         if journal.recorded is not None:
             if (outcome := await journal.recorded_outcome(call.id)) is not None:
                 return self._same_again(call, outcome, answer)
@@ -281,21 +312,46 @@ class Conversation:
         journal = self.journal
         if journal.finished or isinstance(error, JournalError):
             raise error
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if not isinstance(error, Exception) and not (cancelled and call.interrupted):
+            error = await self._attributed(call, error)
         if journal.recorded is not None:
             if await journal.recorded_outcome(call.id) is not None:
                 raise error
             await journal.caught_up()
         interrupted = call.interrupted and isinstance(error, (Exception, asyncio.CancelledError))
+        said = self._record_break(call, seconds, error, interrupted)
+        if not interrupted:
+            raise error
+        task = asyncio.current_task()
+        if task is not None and cancelled:
+            task.uncancel()
+        return said
+
+    async def _attributed(self, call: Call, error: BaseException) -> BaseException:
+        """What a participant raises to end more than its own call is its failure; what comes from outside is not."""
+        if self.run.from_outside(error):
+            return error
+        await self.run.settle()
+        broken = failure(self.agents[call.index], error)
+        broken.__cause__ = error
+        return broken
+
+    def give_up(self, error: Exception) -> None:
+        """The run is left behind: what is in flight is recorded as broken off. Safe from any thread."""
+        if self.journal.recorded is not None:
+            return
+        now = self.setup.context.clock.monotonic()
+        for call in tuple(self._in_flight):
+            at_fault = self.agents[call.index].name == getattr(error, "who", None)
+            self._record_break(call, now - call.started, error if at_fault else asyncio.CancelledError(), False)
+
+    def _record_break(self, call: Call, seconds: float, error: BaseException, interrupted: bool) -> list[Said]:
         reason = _cut_reason(error, interrupted)
         unfinished = call.utterance is not None and call.utterance.cut_off()
         said = call.utterance.said if call.utterance is not None else []
         messages = self._added(call, said, cut=reason if unfinished else None)
         self._called_event(call, seconds, messages, None if interrupted else ErrorInfo.of(error, self.view.turn))
-        if not interrupted:
-            raise error
-        task = asyncio.current_task()
-        if task is not None and isinstance(error, asyncio.CancelledError):
-            task.uncancel()
         return said
 
     def _outcome(self, call: Call, answer: Answer) -> list[Event]:
@@ -368,34 +424,13 @@ class Conversation:
     def _restore(self, index: int) -> None:
         if index in self._to_restore:
             self._to_restore.remove(index)
-            self.agents[index].restore(self.state)
+            try:
+                self.agents[index].restore(self.state)
+            except Exception as error:
+                raise failure(self.agents[index], error) from error
 
     def _recorded_answer(self, call: Call, outcome: Transition) -> Answer:
-        """The answer that this call had when it was recorded."""
-        called = outcome[0].event
-        assert isinstance(called, AgentCalled)
-        if called.participant != call.index:
-            raise ResumeError(
-                f"the run cannot be resumed: call {call.id} was one of participant {called.participant} when it was "
-                f"recorded, and now is one of {call.index} ({self.agents[call.index].name})"
-            )
-        if called.error is not None:
-            raise recorded_error(called.error, FAILURES[self.agents[call.index].role])
-        done: UserDone | None = None
-        said: list[Said] = []
-        for entry in outcome[1:]:
-            match entry.event:
-                case MessageAdded() as event:
-                    said.append(Said(event.message, event.call or ""))
-                case UserFinished() as event:
-                    done = UserDone(reason=event.reason, explanation=event.explanation)  # pyright: ignore[reportArgumentType]
-                case JudgeDecided() as event:
-                    return result_of_decision(event)
-                case _:
-                    pass
-        if done is None:
-            return said
-        return replace(done, message=said[-1].message) if said else done
+        return recorded_answer(outcome, call.id, call.index, self.agents[call.index])
 
     def _same_again(self, call: Call, outcome: Transition, answer: Answer) -> Answer:
         """The recorded outcome of a call that was repeated to bring the participant up to date."""
@@ -408,74 +443,12 @@ class Conversation:
             )
         return self._recorded_answer(call, outcome)
 
-    # --- checks ------------------------------------------------------------------------------------------------------
-
-    async def check_turn(self) -> None:
-        """Evaluate the turn checks of the open turn, once, if the agent has said something in it."""
-        turn = self.view.turn
-        if self._turn_checked == turn or not any(check.scope is Scope.TURN for check in self.setup.checks):
-            return
-        records = [record for record in self.view.records if record.turn == turn]
-        if any(record.message["role"] == "assistant" for record in records):
-            self._turn_checked = turn
-            await self.evaluate([check for check in self.setup.checks if check.scope is Scope.TURN], records)
-
-    async def check_conversation(self) -> None:
-        """Evaluate the turn checks that are still due, then those of the whole conversation."""
-        await self.check_turn()
-        whole = [check for check in self.setup.checks if check.scope is Scope.CONVERSATION]
-        await self.evaluate(whole, list(self.view.records))
-
-    async def evaluate(self, checks: Sequence[Check], records: list[MessageAdded]) -> list[CheckEvaluated]:
-        """Evaluate all these checks on these messages and record each outcome.
-
-        Raises:
-            CheckError: a check broke, or found that it could not decide.
-        """
-        if checks and self.journal.pending:
-            await self.journal.flush()
-        outcomes = [await self._evaluate(check, records) for check in checks]
-        broken = [outcome for outcome in outcomes if outcome.status is CheckStatus.ERROR]
-        if broken:
-            found = "; ".join(f"{outcome.name}: {outcome.explanation}" for outcome in broken)
-            raise CheckError(f"checks could not be evaluated: {found}", who=broken[0].name)
-        return outcomes
-
-    async def _evaluate(self, check: Check, records: list[MessageAdded]) -> CheckEvaluated:
-        call, journal, turn = self._next_call(), self.journal, self.view.turn
-        if journal.recorded is not None and (recorded := await journal.recorded_outcome(call)) is not None:
-            event = recorded[0].event
-            if not isinstance(event, CheckEvaluated) or event.name != check.name:
-                raise ResumeError(
-                    f"the run cannot be resumed: call {call} was not the check '{check.name}' when it was recorded"
-                )
-            return event
-        given = CheckInput(state=self.state, records=records, turn=turn, scope=self._scope.for_call(call))
-        event = _evaluated(check, await evaluate(check, given), turn, call)
-        journal.append(event)
-        return event
-
     def _next_call(self) -> str:
         self._calls += 1
         call = f"c{self._calls}"
         if self.journal.recorded is not None:
             self.journal.recorded.begin(call)
         return call
-
-
-def _evaluated(check: Check, outcome: CheckOutcome, turn: int, call: str) -> CheckEvaluated:
-    return CheckEvaluated(
-        name=check.name,
-        kind=check.kind,
-        scope=check.scope,
-        turn=turn,
-        status=outcome.status,
-        score=outcome.score,
-        explanation=outcome.explanation,
-        message_ids=outcome.message_ids,
-        details=outcome.details,
-        call=call,
-    )
 
 
 def _cut_reason(error: BaseException, interrupted: bool) -> CutReason:

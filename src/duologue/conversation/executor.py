@@ -162,16 +162,18 @@ class ScenarioExecutor:
         for index, step in enumerate(self.script):
             conversation.journal.append(StepStarted(index=index, name=step_name(step)))
             ended_by = await _step(step, conversation.state)
+            if await conversation.run.settle():
+                raise ScriptError(f"the script step '{step_name(step)}' cancelled its own task")
+            conversation.run.check_going_on()
             if ended_by is not None:
                 break
         ended_by = await driver.drain() or ended_by
-        await conversation.check_conversation()
+        await conversation.checks.check_conversation()
         return conclude(conversation.view, ended_by, driver.termination)
 
-    async def give_up(self) -> None:
-        """Close the journal of a run whose thread does not answer: it was cancelled. Safe from any thread."""
-        if self._lifecycle is not None:
-            await self._lifecycle.give_up()
+    async def give_up(self, error: Exception | None = None) -> ScenarioResult:
+        """End a run that does not end by itself: as an error, or without one as cancelled. Safe from any thread."""
+        return await self.lifecycle.give_up(error)
 
     @property
     def failure(self) -> BaseException | None:
@@ -316,7 +318,7 @@ class ScenarioExecutor:
         Raises:
             CheckError: a check broke, or found that it could not decide.
         """
-        return await self.conversation.evaluate([as_check(check) for check in checks], records)
+        return await self.conversation.checks.evaluate([as_check(check) for check in checks], records)
 
     async def drain(self) -> ScenarioResult | None:
         """Wait for an agent turn that was started in the background; the result that it ended the run with, if any."""

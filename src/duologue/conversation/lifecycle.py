@@ -7,11 +7,15 @@ each case the journal is complete and durable before anyone is told.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from duologue.conversation.conversation import Conversation
-from duologue.conversation.observers import CURRENT_RUN, notify_observers, watch_for
+from duologue.config.tracebacks import describe
+from duologue.conversation.conversation import CLOSE_GRACE, Conversation
+from duologue.conversation.deadlines import RunTask
+from duologue.conversation.observers import CURRENT_RUN, notify_observers, observed, watch_for
 from duologue.conversation.result import Conclusion, ScenarioResult, result_of
 from duologue.conversation.resume import Resumption, resume
 from duologue.conversation.setup import RunSetup, journal_path
@@ -23,6 +27,7 @@ from duologue.errors import (
     JournalError,
     RunError,
     RunTimeoutError,
+    ScriptError,
 )
 from duologue.journal.artifacts import MEDIA, FolderArtifacts
 from duologue.journal.events import ErrorInfo, RunFinished
@@ -30,6 +35,8 @@ from duologue.journal.journal import Journal, JournalSink, Listener
 from duologue.journal.jsonl import JsonlSink
 from duologue.terminal_text import one_line
 from duologue.vocabulary import RunStatus, Termination, Verdict
+
+logger = logging.getLogger("duologue.conversation")
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,18 @@ class _TimeLimit:
     seconds: float
     error: DuologueError
 
+    def error_at(self, where: str) -> Exception:
+        """The error of a run that does not end when it is cancelled, and is at that line."""
+        text = " and does not end when it is cancelled" + (f": it is at {where}" if where else "")
+        return type(self.error)(f"{self.error}{text}")
+
 
 class RunLifecycle:
     """A run: its beginning, its limits, its end.
 
     Attributes:
         conversation: what is said in it.
+        task: the run, seen from outside.
         path: the file of its journal, if it is recorded in one.
         failure: the exception that the run ended with, if it did.
     """
@@ -94,45 +107,90 @@ class RunLifecycle:
             journal.restore(resumption.recorded.transitions)
         else:
             journal.append(setup.started(run_id, thread_id, resumption.attempt))
-        self.conversation = Conversation(setup, journal, state, watch, resumption.spent)
+        self.task = RunTask()
+        self.conversation = Conversation(setup, journal, state, self.task, watch, resumption.spent)
 
     async def run(
         self, play: Callable[[], Awaitable[Conclusion]], abandon: Callable[[], Awaitable[None]]
     ) -> ScenarioResult:
-        """Play the whole script; failures are kept in ``failure``. Only cancellation is raised.
+        """Play the whole script; failures are kept in ``failure``. Only what ends the run from outside is raised.
 
         Args:
             play: plays the script and says what it comes to.
             abandon: ends what is still in flight.
+
+        Raises:
+            asyncio.CancelledError: the caller was cancelled.
+            KeyboardInterrupt: somebody has pressed Ctrl-C.
         """
         if self._complete:
             return self.result
-        token = CURRENT_RUN.set(self.conversation.state)
         try:
-            self._finish(await self._within_limit(play))
-        except Exception as error:  # noqa: BLE001 - kept and raised again by the caller; the journal is completed first
-            self.failure = error
-            self._finish(self._failed(error))
+            await self.task.play(self._play(play, abandon))
         except BaseException:
-            self._finish(self._cancelled())
+            await self.give_up()
             raise
-        finally:
-            CURRENT_RUN.reset(token)
-            try:
-                await abandon()
-                await self.conversation.close()
-            finally:
-                await self._close()
-                self._announce()
+        if self.task.given_up is not None:
+            return await self.give_up(self.task.given_up)
+        return self._outcome()
+
+    async def give_up(self, error: Exception | None = None) -> ScenarioResult:
+        """End a run that does not end by itself. Safe from any thread.
+
+        Args:
+            error: why; None for a run that was cancelled.
+        """
+        journal = self.conversation.journal
+        if not journal.finished:
+            with suppress(JournalError):  # the run may end in its own thread at this very moment
+                if error is not None:
+                    self.failure = error
+                    self.conversation.give_up(error)
+                self._finish(self._cancelled() if error is None else self._failed(error))
+        elif error is not None and self.failure is not error:
+            logger.warning("run %s has ended, but what it has opened could not be closed", journal.run_id)
+        await self._close()
+        self._announce()
+        return self._outcome()
+
+    def _outcome(self) -> ScenarioResult:
         result = self.result
         _attach(self.failure, result)
         return result
 
-    async def give_up(self) -> None:
-        """Close the journal of a run whose thread does not answer: it was cancelled. Safe from any thread."""
-        self._finish(self._cancelled())
-        await self._close()
-        self._announce()
+    async def _play(self, play: Callable[[], Awaitable[Conclusion]], abandon: Callable[[], Awaitable[None]]) -> None:
+        CURRENT_RUN.set(self.conversation.state)  # in the run's own task
+        try:
+            self._finish(await self._within_limit(play))
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and self.task.from_outside(error):
+                raise
+            await self._failed_with(error)
+        self.task.stopping = True
+        if self.conversation.connected:
+            self.task.closing(CLOSE_GRACE * (len(self.conversation.agents) + 1), _not_closed)
+        try:
+            await abandon()
+            await self.conversation.close()
+        finally:
+            await self._close()
+            self._announce()
+
+    async def _failed_with(self, error: BaseException) -> None:
+        """The script has ended with this."""
+        if self.task.given_up is not None or self.conversation.journal.finished:
+            return
+        if not isinstance(error, Exception):
+            if self.task.from_outside(error):
+                self.task.interrupt = None if isinstance(error, asyncio.CancelledError) else error
+                self._finish(self._cancelled())
+                return
+            await self.task.settle()
+            broken = ScriptError(f"the script raised {describe(error)}")
+            broken.__cause__ = error
+            error = broken
+        self.failure = error
+        self._finish(self._failed(error))
 
     @property
     def seconds(self) -> float:
@@ -152,15 +210,18 @@ class RunLifecycle:
 
     async def _within_limit(self, play: Callable[[], Awaitable[Conclusion]]) -> RunFinished:
         limit = self._time_limit()
-        timer = asyncio.timeout(limit.seconds if limit else None)
+        if limit:
+            self.task.limit(limit.seconds, limit.error_at)
         try:
-            async with timer:
-                await self.conversation.open()
-                concluded = await play()
-                await self.conversation.journal.flush()
-                return self._concluded(concluded)
-        except TimeoutError as error:
-            if limit and timer.expired():
+            await self.conversation.open()
+            concluded = await play()
+            await self.conversation.journal.flush()
+            self.task.check_going_on()
+            if limit and self.task.late:
+                raise limit.error
+            return self._concluded(concluded)
+        except BaseException as error:
+            if limit and self.task.limit_reached and not self.task.stopping and error is not limit.error:
                 raise limit.error from error
             raise
 
@@ -192,7 +253,8 @@ class RunLifecycle:
         """Tell the observers, once, that the run is over."""
         if not self._announced:
             self._announced = True
-            notify_observers(self.result, self.conversation.journal)
+            if observed():  # a result is a copy of all that was said
+                notify_observers(self.result, self.conversation.journal)
 
     def _concluded(self, conclusion: Conclusion) -> RunFinished:
         return RunFinished(
@@ -210,7 +272,7 @@ class RunLifecycle:
         """The end of a run that raised: a fail for an assertion, an error for everything else."""
         view = self.conversation.view
         asserted = isinstance(error, AssertionError)
-        text = str(error) or type(error).__name__
+        text = str(error) if isinstance(error, DuologueError) or (asserted and str(error)) else describe(error)
         return RunFinished(
             status=RunStatus.COMPLETED if asserted else RunStatus.ERROR,
             verdict=Verdict.FAIL if asserted else None,
@@ -232,6 +294,10 @@ class RunLifecycle:
             total_time=self.seconds,
             agent_time=self.conversation.view.agent_time,
         )
+
+
+def _not_closed(_: str) -> Exception:
+    return RunError("the participants of the run could not be closed")
 
 
 def _termination(error: Exception) -> Termination:

@@ -1,4 +1,4 @@
-"""Who looks on at runs: observers of every run of this process, and the instrument that a tracer installs.
+"""Who watches runs: observers of every run of this process, and the instrument that a tracer installs.
 
 Both are part of the explicit default configuration, like ``ScenarioConfig.default_config``; nothing registers itself.
 """
@@ -44,6 +44,11 @@ def remove_observer(observer: RunObserver) -> None:
     _observers = tuple(item for item in _observers if item != observer)
 
 
+def observed() -> bool:
+    """Whether anybody has to be told of runs that have finished."""
+    return bool(_observers)
+
+
 def notify_observers(result: ScenarioResult, journal: Journal) -> None:
     """A run has finished."""
     for observer in _observers:
@@ -54,7 +59,7 @@ def notify_observers(result: ScenarioResult, journal: Journal) -> None:
 
 
 class RunWatch(Protocol):
-    """Looks on at one run: at its journal, and at each call of a participant while it lasts."""
+    """Watches one run: its journal, and each call of a participant while it lasts."""
 
     def __call__(self, entry: Entry) -> None:
         """One more event in the journal."""
@@ -72,13 +77,13 @@ _instrument: Instrument | None = None
 
 
 def install(instrument: Instrument | None) -> None:
-    """Have every run that begins from now on looked on at; None for no longer."""
+    """Watch every run that begins from now on; None to stop."""
     global _instrument  # noqa: PLW0603 - the default configuration of the process
     _instrument = instrument
 
 
 def installed() -> bool:
-    """Whether runs are looked on at."""
+    """Whether runs are being watched."""
     return _instrument is not None
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 
 from duologue import errors
 from duologue.config.files import set_aside
-from duologue.conversation.adapter import AgentAdapter
+from duologue.conversation.adapter import AgentAdapter, UserDone
+from duologue.conversation.calls import FAILURES, Answer, Said
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.setup import RunSetup
 from duologue.errors import (
@@ -203,6 +204,39 @@ def recorded_error(info: ErrorInfo, role: type[RunError]) -> DuologueError:
     if found in {BudgetExceededError, ConfigurationError}:
         return ConfigurationError(info.message) if found is ConfigurationError else BudgetExceededError(info.message)
     return role(info.message, who=info.who)
+
+
+def recorded_answer(outcome: Transition, call: str, index: int, agent: AgentAdapter) -> Answer:
+    """The answer that this call of a participant had when it was recorded.
+
+    Raises:
+        DuologueError: the call had failed.
+        ResumeError: it was a call of somebody else.
+    """
+    called = outcome[0].event
+    if not isinstance(called, AgentCalled) or called.participant != index:
+        was = f"one of participant {called.participant}" if isinstance(called, AgentCalled) else f"'{called.type}'"
+        raise ResumeError(
+            f"the run cannot be resumed: call {call} was {was} when it was recorded, and now is one of {index} "
+            f"({agent.name})"
+        )
+    if called.error is not None:
+        raise recorded_error(called.error, FAILURES[agent.role])
+    done: UserDone | None = None
+    said: list[Said] = []
+    for entry in outcome[1:]:
+        match entry.event:
+            case MessageAdded() as event:
+                said.append(Said(event.message, event.call or ""))
+            case UserFinished() as event:
+                done = UserDone(reason=event.reason, explanation=event.explanation)  # pyright: ignore[reportArgumentType]
+            case JudgeDecided() as event:
+                return result_of_decision(event)
+            case _:
+                pass
+    if done is None:
+        return said
+    return replace(done, message=said[-1].message) if said else done
 
 
 def repeated_content(event: Event) -> object:

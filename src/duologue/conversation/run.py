@@ -18,7 +18,7 @@ from duologue.conversation.conversation import Conversation
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.setup import ScriptStep
-from duologue.conversation.threads import in_worker_thread
+from duologue.conversation.threads import ThreadBlocked, in_worker_thread
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import Entry, MessageAdded
@@ -147,8 +147,14 @@ def _playing(
     return played
 
 
-def _in_thread(executor: ScenarioExecutor) -> Awaitable[ScenarioResult]:
-    return in_worker_thread(executor.run, executor.give_up)
+async def _in_thread(executor: ScenarioExecutor) -> ScenarioResult:
+    try:
+        result = await in_worker_thread(executor.perform, executor.give_up)
+    except ThreadBlocked as blocked:
+        result = await executor.give_up(blocked.error)
+    if executor.failure is not None:
+        raise executor.failure
+    return result
 
 
 arun = _playing(

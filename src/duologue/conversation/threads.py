@@ -1,20 +1,31 @@
-"""Worker threads for ``run``: each has an event loop of its own, so that agents that block do not hold up one another.
+"""Worker threads for runs: each has an event loop of its own, so that agents that block do not hold up everybody.
 
-A run gets a thread to itself while there are fewer than ``MAX_THREADS``; beyond that, runs share the least busy loops,
-so that thousands of runs need no thousands of threads. Threads are daemons, start on first use and end when idle.
+For ``run``, a run gets a thread to itself while there are fewer than ``MAX_THREADS``; beyond that, runs share the least
+busy loops, so that thousands of runs need no thousands of threads. A suite plays the runs of its Python agents on one
+loop, and moves to another thread only when that loop is blocked.
+
+A run whose code blocks its loop past its deadline is given up by the thread that watches all workers, and the thread
+is used again when it is free. Threads are daemons: one that is blocked for ever does not keep the process from ending.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
+from duologue.context import SystemClock
+from duologue.conversation.deadlines import BLOCKING, GRACE, Lane, RunTask, lane_of, leave
+from duologue.errors import RunError
+
 T = TypeVar("T")
+
+logger = logging.getLogger("duologue.conversation")
 
 MAX_THREADS = 128
 """Agents that may block at the same time."""
@@ -22,55 +33,99 @@ IDLE_SECONDS = 10.0
 """How long a thread without a run is kept for the next one."""
 CANCEL_GRACE = 1.0
 """Seconds that a cancelled run may take to end; one whose agent blocks its thread is left behind after that."""
+WATCH_SECONDS = 0.1
+"""How often the workers are looked at."""
+PATIENCE = 0.5
+"""Seconds that a run waits for a blocked thread before it begins on another."""
 
 Start = Callable[[], Coroutine[Any, Any, T]]
+GiveUp = Callable[[Exception | None], Awaitable[T]]
+
+
+class ThreadBlocked(Exception):
+    """The thread of a run is blocked; ``error`` says by what.
+
+    Attributes:
+        error: what the run ends with.
+        own: whether the run itself blocks the thread.
+    """
+
+    def __init__(self, error: Exception, *, own: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.own = own
 
 
 class RunHandle(Generic[T]):
     """A coroutine on another thread's loop: its outcome, and a way to cancel it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, done: Callable[[], None]) -> None:
+    def __init__(self, start: Start[T], context: contextvars.Context) -> None:
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()
-        self._loop = loop
-        self._done = done
-        self._task: asyncio.Task[T] | None = None
+        self.worker: _Worker | None = None
+        self.task: asyncio.Task[T] | None = None
+        self.submitted = 0.0
+        self._start = start
+        self._context = context
+        self._cancelled = False
 
-    def begin(self, start: Start[T], context: contextvars.Context) -> None:
+    def begin(self, worker: _Worker) -> None:
         """Called on the loop's own thread."""
-        self._task = self._loop.create_task(start(), context=context)
-        self._task.add_done_callback(self._settle)
+        if self.worker is not worker:  # it has moved to another thread
+            worker.release(self)
+            return
+        if self._cancelled:
+            worker.release(self)
+            self.future.set_exception(asyncio.CancelledError())
+            return
+        self.task = worker.loop.create_task(self._start(), context=self._context)
+        self.task.add_done_callback(lambda task: self._settle(worker, task))
 
     def cancel(self) -> None:
         """Ask the run to end; it records that it was cancelled."""
-        self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+        self._cancelled = True
+        if self.worker is not None:
+            self.worker.loop.call_soon_threadsafe(lambda: self.task and self.task.cancel())
 
-    def _settle(self, task: asyncio.Task[T]) -> None:
-        self._done()
+    def lose(self, blocked: ThreadBlocked) -> None:
+        """The run cannot end by itself: whoever waits for it ends it."""
+        if not self.future.done():
+            self.future.set_exception(blocked)
+        self.cancel()
+
+    def _settle(self, worker: _Worker, task: asyncio.Task[T]) -> None:
+        worker.release(self)
+        error = None if task.cancelled() else task.exception()
+        if self.future.done():
+            return
         if task.cancelled():
             self.future.set_exception(asyncio.CancelledError())
-        elif error := task.exception():
+        elif error is not None:
             self.future.set_exception(error)
         else:
             self.future.set_result(task.result())
 
 
 class WorkerPool:
-    """Event loops in threads."""
+    """Event loops in threads.
 
-    def __init__(self, max_threads: int = MAX_THREADS) -> None:
+    Args:
+        max_threads: how many there are, beside those that are blocked.
+        idle_seconds: how long one is kept without a run; None for as long as the pool is.
+    """
+
+    def __init__(self, max_threads: int = MAX_THREADS, *, idle_seconds: float | None = IDLE_SECONDS) -> None:
         self._max_threads = max_threads
+        self._idle_seconds = idle_seconds
         self._workers: list[_Worker] = []
         self._lock = threading.Lock()
+        self._watching = False
+        self._clock = SystemClock()
 
     def submit(self, start: Start[T]) -> RunHandle[T]:
         """Run the coroutine on a free thread's loop, or on the least busy one."""
-        context = contextvars.copy_context()
-        with self._lock:
-            worker = self._choose()
-            worker.active += 1
-        handle: RunHandle[T] = RunHandle(worker.loop, lambda: self._release(worker))
-        worker.loop.call_soon_threadsafe(handle.begin, start, context)
+        handle: RunHandle[T] = RunHandle(start, contextvars.copy_context())
+        self._assign(handle)
         return handle
 
     @property
@@ -79,44 +134,156 @@ class WorkerPool:
         with self._lock:
             return len(self._workers)
 
+    async def close(self) -> None:
+        """End all threads that are not blocked; what still runs on them is cancelled."""
+        with self._lock:
+            workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.loop.call_soon_threadsafe(worker.end)
+        deadline = self._clock.monotonic() + 2 * CANCEL_GRACE
+        while any(not worker.blocked and worker.thread.is_alive() for worker in workers):
+            if self._clock.monotonic() > deadline:
+                return
+            await self._clock.sleep(0.01)
+
+    def _assign(self, handle: RunHandle[Any]) -> None:
+        now = self._clock.monotonic()
+        with self._lock:
+            worker = self._choose()
+            handle.worker, handle.submitted = worker, now
+            worker.handles.add(handle)
+            watch = not self._watching
+            self._watching = True
+        worker.loop.call_soon_threadsafe(handle.begin, worker)
+        if watch:
+            threading.Thread(target=self._watch, name="duologue-watch", daemon=True).start()
+
     def _choose(self) -> _Worker:
-        least = min(self._workers, key=lambda worker: worker.active, default=None)
-        if least is not None and (least.active == 0 or len(self._workers) >= self._max_threads):
+        free = [worker for worker in self._workers if not worker.blocked][: self._max_threads]
+        least = min(free, key=lambda worker: len(worker.handles), default=None)
+        if least is not None and (not least.handles or len(free) >= self._max_threads):
             return least
-        worker = _Worker()
+        worker = _Worker(self._free)
         self._workers.append(worker)
         return worker
 
-    def _release(self, worker: _Worker) -> None:
-        with self._lock:
-            worker.active -= 1
-            idle = worker.active == 0
-        if idle:
-            worker.loop.call_later(IDLE_SECONDS, self._retire, worker)
+    def _free(self, worker: _Worker) -> None:
+        """A worker has no run any more."""
+        if self._idle_seconds is not None:
+            worker.loop.call_later(self._idle_seconds, self._retire, worker)
 
     def _retire(self, worker: _Worker) -> None:
         with self._lock:
-            if worker.active or worker not in self._workers:
+            if worker.handles or worker not in self._workers:
                 return
             self._workers.remove(worker)
-        worker.loop.stop()
+        worker.end()
+
+    # --- blocked threads ---------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Look at all workers now and then, as long as any of them has a run."""
+        wait = threading.Event()
+        while True:
+            with self._lock:
+                workers = [worker for worker in self._workers if worker.waited_for]
+                if not workers:
+                    self._watching = False
+                    return
+            for worker in workers:
+                if worker.blocked:
+                    try:
+                        self._see_to(worker)
+                    except Exception:
+                        logger.exception("a blocked thread could not be looked at")
+            wait.wait(WATCH_SECONDS)
+
+    def _see_to(self, worker: _Worker) -> None:
+        """Give up the run that blocks this thread past its deadline, and let those that have not begun move."""
+        lane, now = worker.lane, self._clock.monotonic()
+        for handle in tuple(worker.handles):
+            if handle.task is None and handle.worker is worker and now - handle.submitted > PATIENCE:
+                self._assign(handle)
+        culprit = lane.running
+        if culprit is None:
+            return
+        for run in tuple(lane.runs):
+            if (handle := worker.handle_of(run)) is None:
+                continue
+            if run is culprit and (error := run.overdue(now)) is not None:
+                worker.gave_up = worker.gave_up or now
+                handle.lose(ThreadBlocked(error, own=True))
+            elif run is not culprit and worker.gave_up and now - worker.gave_up > GRACE:
+                text = f"another run blocks the thread{f' at {place}' if (place := culprit.where()) else ''}"
+                handle.lose(ThreadBlocked(RunError(text), own=False))
 
 
 class _Worker:
     """A thread that does nothing but run its loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, free: Callable[[_Worker], None]) -> None:
         self.loop = asyncio.new_event_loop()
-        self.active = 0
-        threading.Thread(target=self._serve, name="duologue-run", daemon=True).start()
+        self.handles: set[RunHandle[Any]] = set()
+        self.gave_up: float | None = None
+        self._free = free
+        self._ended = False
+        self._lane: Lane | None = None
+        self.thread = threading.Thread(target=self._serve, name="duologue-run", daemon=True)
+        self.thread.start()
+
+    @property
+    def lane(self) -> Lane:
+        """What is known of the runs on its loop."""
+        assert self._lane is not None
+        return self._lane
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the code of a run has not given way for a while."""
+        lane = self._lane
+        return lane is not None and lane.running is not None and SystemClock().monotonic() - lane.since > 2 * BLOCKING
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether anybody waits for one of its runs."""
+        return any(not handle.future.done() for handle in tuple(self.handles))
+
+    def handle_of(self, run: RunTask) -> RunHandle[Any] | None:
+        """The handle of a run on this thread."""
+        return next((handle for handle in tuple(self.handles) if handle.task is run.outer), None)
+
+    def release(self, handle: RunHandle[Any]) -> None:
+        """The coroutine is over, or has moved away."""
+        self.handles.discard(handle)
+        self.gave_up = None
+        if not self.handles:
+            self._free(self)
+
+    def end(self) -> None:
+        """End the thread. Called on its loop."""
+        self._ended = True
+        self.loop.stop()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
+        self._lane = lane_of(self.loop)
         try:
-            self.loop.run_forever()
+            while not self._ended:  # whoever stops the loop stops all others
+                self.loop.run_forever()
         finally:
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.run_until_complete(self._close())
             self.loop.close()
+
+    async def _close(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=CANCEL_GRACE)
+        for task in left:
+            if not task.done():
+                leave(task)
+        await self.loop.shutdown_asyncgens()
 
 
 _pool: WorkerPool | None = None
@@ -133,15 +300,28 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
 
 
-async def in_worker_thread(start: Start[T], abandon: Callable[[], Awaitable[None]]) -> T:
+async def in_worker_thread(start: Start[T], give_up: GiveUp[T], pool: WorkerPool | None = None) -> T:
     """Run the coroutine in a worker thread and wait for it without blocking this loop.
 
-    When the waiting is cancelled, so is the coroutine; ``abandon`` is called if it does not end in ``CANCEL_GRACE``.
+    When the waiting is cancelled, so is the coroutine.
+
+    Args:
+        start: makes the coroutine, in the thread.
+        give_up: ends the run and gives its outcome, if the coroutine does not: it blocks the thread, and is given the
+            error; or it does not end in ``CANCEL_GRACE`` after it was cancelled, and is given None.
+        pool: of threads; None for that of the process.
+
+    Raises:
+        ThreadBlocked: another run blocks the thread for ever.
     """
-    handle = _shared_pool().submit(start)
+    handle = (pool or _shared_pool()).submit(start)
     outcome = asyncio.wrap_future(handle.future)
     try:
         return await asyncio.shield(outcome)
+    except ThreadBlocked as blocked:
+        if not blocked.own:
+            raise
+        return await give_up(blocked.error)
     except asyncio.CancelledError:
         if outcome.done():
             raise
@@ -150,7 +330,7 @@ async def in_worker_thread(start: Start[T], abandon: Callable[[], Awaitable[None
         if outcome.done():
             outcome.exception()
         else:
-            await abandon()
+            await give_up(None)
             outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
         raise
 

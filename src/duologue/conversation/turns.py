@@ -14,6 +14,7 @@ from typing import Literal
 from duologue.conversation.adapter import JudgmentRequest, UserDone
 from duologue.conversation.calls import Answer
 from duologue.conversation.conversation import Call, Conversation, DecisionKind
+from duologue.conversation.deadlines import GRACE
 from duologue.conversation.result import ScenarioResult, decisions_from
 from duologue.conversation.state import ScenarioState
 from duologue.errors import MissingRoleError, ScriptError
@@ -150,7 +151,7 @@ class TurnDriver:
         """Ask the judge to decide now: for the criteria of the request as a checkpoint, else for the final verdict."""
         if ended := await self.drain():
             return ended
-        await self.conversation.check_turn()
+        await self.conversation.checks.check_turn()
         index = await self._claim(AgentRole.JUDGE)
         if request.criteria is not None:
             return await self._decision(index, request, "checkpoint")
@@ -168,7 +169,7 @@ class TurnDriver:
             )
         index = await self._claim(AgentRole.AGENT)
         call = self._begin(index)
-        task = asyncio.get_running_loop().create_task(self._complete(call))
+        task = self.conversation.run.start(self._complete(call))
         self._background = call, task
 
     async def drain(self) -> ScenarioResult | None:
@@ -202,12 +203,12 @@ class TurnDriver:
         background, self._background = self._background, None
         if background is not None and background[1] is not asyncio.current_task():
             background[1].cancel()
-            await asyncio.gather(background[1], return_exceptions=True)
+            await asyncio.wait({background[1]}, timeout=GRACE)
 
     # --- parts of a turn ---------------------------------------------------------------------------------------------
 
     async def _open_turn(self, on_turn: Callback | None = None) -> None:
-        await self.conversation.check_turn()
+        await self.conversation.checks.check_turn()
         self.conversation.open_turn()
         self._order.open()
         if on_turn:
@@ -261,7 +262,7 @@ class TurnDriver:
     # --- judges ------------------------------------------------------------------------------------------------------
 
     async def _judge_part(self, index: int) -> ScenarioResult | None:
-        await self.conversation.check_turn()
+        await self.conversation.checks.check_turn()
         over = self.conversation.view.user_finished is not None
         result = await self._decision(index, JudgmentRequest() if over else None)
         if result is None:

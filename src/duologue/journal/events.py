@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, PlainSerializer, PlainValidator
 from pydantic_core import core_schema
 
+from duologue.config.tracebacks import cause_of, place_of, traceback_of, without_known_secrets
 from duologue.frozen import frozen
 from duologue.journal.notes import Note, note_from_data, note_to_data
 from duologue.messages import Message
@@ -52,6 +53,9 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+_MOST_CAUSES = 10
+
+
 class Usage(Frozen):
     """Tokens that a model read and wrote."""
 
@@ -71,28 +75,39 @@ class Usage(Frozen):
 
 
 class ErrorInfo(Frozen):
-    """An exception as data: its class, its text, who it came from and what caused it."""
+    """An exception as data: its class, its text, who it came from and what caused it.
+
+    ``where`` is the innermost line of the user's own code, such as ``bot.py:12 in call``; ``traceback`` is the whole
+    traceback, causes included, without secrets. Both are None for errors that no code of the user has a part in.
+    """
 
     type: str
     message: str
     who: str | None = None
     turn: int | None = None
     causes: list[str] = []
+    where: str | None = None
+    traceback: str | None = None
 
     @classmethod
     def of(cls, error: BaseException, turn: int | None = None) -> ErrorInfo:
         """An exception and its causes as data."""
         causes: list[str] = []
-        cause = _cause(error)
-        while cause is not None and len(causes) < 10:
-            causes.append(f"{type(cause).__name__}: {cause}")
-            cause = _cause(cause)
+        cause = cause_of(error)
+        while cause is not None and len(causes) < _MOST_CAUSES:
+            causes.append(without_known_secrets(f"{type(cause).__name__}: {cause}"))
+            cause = cause_of(cause)
+        where = place_of(error)
         who: str | None = getattr(error, "who", None)
-        return cls(type=type(error).__name__, message=str(error), who=who, turn=turn, causes=causes)
-
-
-def _cause(error: BaseException) -> BaseException | None:
-    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return cls(
+            type=type(error).__name__,
+            message=without_known_secrets(str(error)),
+            who=who,
+            turn=turn,
+            causes=causes,
+            where=str(where) if where else None,
+            traceback=traceback_of(error),
+        )
 
 
 @frozen(slots=True)

@@ -384,7 +384,7 @@ def _script(recording: Recording, judged: bool) -> list[ScriptStep]:
 async def _play(recording: Recording, conversation: Conversation) -> None:
     for place, event in enumerate(recording.events):
         if place in recording.looks:
-            await conversation.check_turn()
+            await conversation.checks.check_turn()
         await _put(event, conversation)
 
 
@@ -400,7 +400,7 @@ async def _put(event: Event, conversation: Conversation) -> None:
                 cut=event.cut,
             )
         case TurnStarted():
-            await conversation.check_turn()
+            await conversation.checks.check_turn()
             conversation.open_turn()
         case MessagesRolledBack():
             conversation.roll_back(event.index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -205,4 +206,70 @@ async def test_whatever_an_agent_raises_stops_no_other_case(put: Put, play: Any)
     found = [{"name": name, "target": f"{name}.py:answer"} for name in ("odd", "good")]
     execution = await play(agents=found, scenarios=[SCENARIO])
     assert [run.outcome for run in execution.runs] == ["error", "pass"]
-    assert (execution.runs[0].error.type, execution.runs[0].error.message) == ("Odd", "odd")
+    error = execution.runs[0].error
+    assert (error.type, error.message) == ("AgentError", f"[odd] Odd: odd, at {error.where}")
+    assert error.where.endswith("odd.py:4 in answer")
+    assert "    raise Odd('odd')" in error.traceback
+
+
+MISDEEDS = """
+import asyncio, time, threading
+
+calls, release = [0], threading.Event()
+
+def first(misdeed):
+    async def answer(input):
+        calls[0] += 1
+        if calls[0] <= 2:
+            await misdeed()
+        await asyncio.sleep(0.01)
+        return "said"
+    return answer
+
+async def swallow():
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+async def cancel():
+    asyncio.current_task().cancel()
+    await asyncio.sleep(1)
+
+async def cancelled():
+    raise asyncio.CancelledError
+
+async def generator_exit():
+    raise GeneratorExit
+
+async def interrupt():
+    raise KeyboardInterrupt
+
+async def stop():
+    asyncio.get_running_loop().stop()
+
+async def block():
+    release.wait(600)
+
+swallows, cancels, raises, exits, presses, stops, blocks = map(
+    first, (swallow, cancel, cancelled, generator_exit, interrupt, stop, block)
+)
+"""
+
+
+@pytest.mark.parametrize("name", ["swallows", "cancels", "raises", "exits", "presses", "stops", "blocks"])
+async def test_an_agent_that_means_to_end_everything_ends_its_own_run(
+    put: Put, play: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duologue.conversation.threads.GRACE", 0.2)
+    path = put(f"{name}.py", MISDEEDS)
+    agent = {"name": name, "target": f"{name}.py:{name}", "timeout": 1}
+    execution = await play(agents=[agent], scenarios=[{**SCENARIO, "trials": 6}], defaults={"concurrency": 3})
+    assert sorted(run.outcome for run in execution.runs) == ["error"] * 2 + ["pass"] * 4
+    for run in execution.runs:
+        if run.outcome == "error":
+            assert run.error.who == name
+            assert f"{path.name}:" in run.error.message
+    if name == "blocks":
+        next(module for key, module in sys.modules.items() if f"_{name}_" in key).release.set()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from duologue.config.problems import Problems, hint, listed
 from duologue.context import Clock, SystemClock
+from duologue.conversation.threads import WorkerPool
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS
@@ -133,6 +134,7 @@ class Engine:
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
     _toolbox: Toolbox | None = None
     _launch: Launch | None = None
+    _threads: WorkerPool | None = None
 
     @cached_property
     def _recordings(self) -> RecordingIndex:
@@ -280,7 +282,19 @@ class Engine:
     async def close(self) -> None:
         """End the programs and servers of tools, and close connections. Harmless when it was done before."""
         self._toolbox = None
+        if self._threads is not None:
+            await self._threads.close()
+            self._threads = None
         await self._open.aclose()
+
+    def _pool(self) -> WorkerPool:
+        """One event loop for all agents that the suite names as code, so that they can share clients, and no other.
+
+        Only if one of them blocks it, others are played on another thread.
+        """
+        if self._threads is None:
+            self._threads = WorkerPool(1, idle_seconds=None)
+        return self._threads
 
     async def _runner(self, execution_id: str, options: RunOptions, observers: Observers) -> CaseRunner:
         if self._toolbox is None:
@@ -302,6 +316,7 @@ class Engine:
             definitions=self._definitions(options),
             recordings=lambda: self._recordings,
             given=self.parts.agents,
+            threads=self._pool,
         )
 
     def still_valid(self, plan: Plan, finished: Sequence[RunResult], settings: RunOptions | None = None) -> Kept:

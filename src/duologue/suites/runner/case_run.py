@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.config.files import set_aside
 from duologue.config.problems import nearest
+from duologue.config.tracebacks import describe
 from duologue.context import Clock, Context, RandomIds
+from duologue.conversation.deadlines import was_pressed
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.run import StreamChunk, chunks_of
+from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread
 from duologue.errors import ConfigurationError, DuologueError, JournalError, ResumeError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA, FolderArtifacts
 from duologue.journal.events import Entry, ErrorInfo
+from duologue.journal.journal import Listener
 from duologue.journal.jsonl import read_journal
 from duologue.models.budget import Ledger
 from duologue.settings import ScenarioConfig, effective_config
@@ -77,6 +83,7 @@ class CaseRunner:
         definitions: what decides the results of its cases.
         recordings: gives its recordings; called only if there is a replay.
         given: agents that a program supplies, by name.
+        threads: gives the threads for agents that are code which the suite names.
     """
 
     def __init__(
@@ -89,6 +96,7 @@ class CaseRunner:
         definitions: Definitions,
         recordings: Callable[[], RecordingIndex],
         given: Mapping[str, MakeAgent] | None = None,
+        threads: Callable[[], WorkerPool] = WorkerPool,
     ) -> None:
         self.suite = suite
         self.execution = execution
@@ -97,6 +105,7 @@ class CaseRunner:
         self._definitions = definitions
         self._recordings = recordings
         self._given = given or {}
+        self._threads = threads
         self._setups: dict[tuple[str, str, str | None, str], tuple[Setup, ScenarioConfig]] = {}
 
     def setup(self, case: TestCase) -> Setup:
@@ -160,21 +169,61 @@ class CaseRunner:
         result, _ = await self._attempt(case)
         return result
 
-    async def _attempt(self, case: TestCase, *, resume: bool = False) -> tuple[RunResult, BaseException | None]:
-        """Run one case, from its beginning or from where its journal ends; the result, and what was raised."""
+    async def _attempt(self, case: TestCase, *, resume: bool = False) -> _Attempted:
+        """Run one case, from its beginning or from where its journal ends."""
+        begun = _Begun()
         try:
-            setup, executor = self._begin(case, resume=resume)
-        except Exception as error:  # noqa: BLE001 - one broken case never stops the others
-            return self._not_begun(case, error), error
+            if self._is_python(case):
+                return await self._in_thread(case, begun, resume)
+            return await self._play(case, begun, resume)
+        except asyncio.CancelledError:
+            if begun.executor is None or begun.setup is None:
+                raise
+            raise CaseCancelled(self._result(case, begun.setup, begun.executor)) from None
+
+    async def _in_thread(self, case: TestCase, begun: _Begun, resume: bool) -> _Attempted:
+        """Run one case whose agent is code of the user, which may block its thread."""
+
+        async def give_up(error: Exception | None) -> _Attempted:
+            if begun.executor is None or begun.setup is None:
+                raise asyncio.CancelledError
+            result = await begun.executor.give_up(error)
+            return self._result(case, begun.setup, begun.executor, result), begun.executor.failure
+
+        threads, loop = self._threads(), asyncio.get_running_loop()
+        try:
+            return await in_worker_thread(lambda: self._play(case, begun, resume, loop), give_up, threads)
+        except ThreadBlocked as blocked:  # by another run, for ever: this one starts again on another thread
+            given_up = await give_up(blocked.error)
+            if begun.again:
+                return given_up
+        self._set_aside(case)
+        begun.executor, begun.setup, begun.again = None, None, True
+        return await self._in_thread(case, begun, False)
+
+    async def _play(
+        self, case: TestCase, begun: _Begun, resume: bool, loop: asyncio.AbstractEventLoop | None = None
+    ) -> _Attempted:
+        try:
+            setup, executor = begun.setup, begun.executor = self._begin(case, resume=resume, loop=loop)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and was_pressed(error):
+                raise
+            return self._not_begun(case, error), error  # one broken case never stops the others
         try:
             result = await executor.perform()
-        except asyncio.CancelledError:
-            raise CaseCancelled(self._result(case, setup, executor)) from None
-        except (KeyboardInterrupt, GeneratorExit):
+        except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
             raise
-        except BaseException as error:  # noqa: BLE001 - what an agent raises that is no Exception, such as pytest.fail
+        except BaseException as error:  # noqa: BLE001 - what an agent raises to end its test, such as pytest.fail
             return self._not_begun(case, error, what="The run was broken off"), error
         return self._result(case, setup, executor, result), executor.failure
+
+    def _is_python(self, case: TestCase) -> bool:
+        """Whether the agent of a case is code that the suite names."""
+        if case.kind != "scenario" or case.agent in self._given:
+            return False
+        agent = find_named(self.suite.agents, case.agent)
+        return agent is not None and bool(agent.target)
 
     def _continues(self, case: TestCase) -> bool:
         """Whether an interrupted run of the case is there to be continued, defined as it is now."""
@@ -219,8 +268,16 @@ class CaseRunner:
                 pass  # it is in the journal, and so in the result
         yield self._result(case, setup, executor)
 
-    def _begin(self, case: TestCase, *, resume: bool = False) -> tuple[Setup, ScenarioExecutor]:
-        """The run of a case, ready to begin."""
+    def _begin(
+        self, case: TestCase, *, resume: bool = False, loop: asyncio.AbstractEventLoop | None = None
+    ) -> tuple[Setup, ScenarioExecutor]:
+        """The run of a case, ready to begin.
+
+        Args:
+            case: what is run.
+            resume: continue the run that its journal holds.
+            loop: of the observers, for a run in another thread.
+        """
         execution = self.execution
         setup, config = self._prepared(case)
         parts = setup.participants(case)
@@ -240,7 +297,7 @@ class CaseRunner:
             ledger=execution.ledger,
             resume=resume,
             artifacts=FolderArtifacts(execution.folder / MEDIA) if execution.folder else None,
-            listeners=(lambda entry: on_event(case, entry),) if on_event else (),
+            listeners=(_on_loop(partial(on_event, case), loop),) if on_event else (),
         )
 
     def _config(self, setup: Setup) -> ScenarioConfig:
@@ -277,15 +334,50 @@ class CaseRunner:
 
     def _not_begun(self, case: TestCase, error: BaseException, *, what: str = "The run could not begin") -> RunResult:
         """The result of a case that could not be prepared, or of which nothing is left."""
-        causes = [f"{type(error.__cause__).__name__}: {error.__cause__}"] if error.__cause__ else []
         return RunResult(
             case=case,
             run_id=case.run_id(self.execution.id),
             status=RunStatus.ERROR,
             termination=Termination.ERROR,
-            reasoning=f"{what}: {error}",
-            error=ErrorInfo(type=type(error).__name__, message=str(error), causes=causes),
+            reasoning=f"{what}: {str(error) if isinstance(error, DuologueError) else describe(error)}",
+            error=ErrorInfo.of(error),
         )
+
+
+_Attempted = tuple[RunResult, BaseException | None]
+"""The result of an attempt, and what was raised in it."""
+
+
+@dataclass(kw_only=True)
+class _Begun:
+    """A run that has begun, perhaps in another thread.
+
+    Attributes:
+        setup, executor: of the run; None until it has begun.
+        again: this is the second time, because another run has blocked the thread.
+    """
+
+    setup: Setup | None = None
+    executor: ScenarioExecutor | None = None
+    again: bool = False
+
+
+def _on_loop(listener: Listener, loop: asyncio.AbstractEventLoop | None) -> Listener:
+    """The listener, which is called on this loop; None for wherever the run is."""
+    if loop is None:
+        return listener
+
+    def tell(entry: Entry) -> None:
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is loop:
+            listener(entry)
+        else:
+            loop.call_soon_threadsafe(listener, entry)
+
+    return tell
 
 
 class CaseCancelled(asyncio.CancelledError):
