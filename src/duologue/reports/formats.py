@@ -15,7 +15,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.runs.store.encoding import INDEX, SCHEMA_VERSION, encoded, index_of
 from duologue.runs.store.folder import write_execution, write_index
-from duologue.runs.store.writing import replace_bytes, require_replaceable
+from duologue.runs.store.writing import is_marked, replace_bytes, require_replaceable
 from duologue.specs.defaults import problem_with_report_name
 from duologue.suites.results.execution import ExecutionResult
 
@@ -111,6 +111,23 @@ def report_paths(folder: Path, formats: Iterable[str], *, names: Mapping[str, st
     return paths
 
 
+def remove_reports(folder: Path, names: Mapping[str, str]) -> None:
+    """Remove the reports on results that are no more, and nothing that is not a report of ours.
+
+    Args:
+        folder: of the results.
+        names: file names that are used instead of the usual ones, by format.
+    """
+    given = {format_named(name): file for name, file in names.items()}
+    for name in report_formats():
+        found = _format(name)
+        for file in {found.file, given.get(name, found.file)} if found.mark is not None else ():
+            assert found.mark is not None
+            path = report_path(folder, file)
+            if is_marked(path, found.mark):
+                path.unlink()
+
+
 def report_path(folder: Path, name: str, *, own_index: bool = False) -> Path:
     """Where a report of that file name goes.
 
@@ -125,9 +142,9 @@ def report_path(folder: Path, name: str, *, own_index: bool = False) -> Path:
     problem = problem_with_report_name(name, own_index=own_index)
     path = folder / name
     if problem is None and not path.parent.resolve().is_relative_to(folder.resolve()):
-        problem = f"'{name}' leads through a link out of {folder}; expected a file in it"
+        problem = f"a file in {folder}; '{name}' leads through a link out of it"
     if problem is not None:
-        raise ConfigurationError(f"the file name of a report: {problem}")
+        raise ConfigurationError(f"the file name of a report: expected {problem}")
     return path
 
 

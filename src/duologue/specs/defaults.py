@@ -16,7 +16,7 @@ _RESERVED = {"launch.json", "index.json", "runs", "journals", "media"}
 
 
 def problem_with_report_name(name: str, *, own_index: bool = False) -> str | None:
-    """Why a report cannot have that file name; None if it can.
+    """What is expected in place of that file name of a report; None if a report can have it.
 
     Args:
         name: relative to the folder of the results; it may lie in folders below.
@@ -24,10 +24,10 @@ def problem_with_report_name(name: str, *, own_index: bool = False) -> str | Non
     """
     path = PurePosixPath(name)
     if not path.name or path.is_absolute() or ".." in path.parts or re.search(r"[\\:\0]", name):
-        return f"found '{name}'; expected the name of a file in the folder of the results, such as reports/report.html"
+        return f"the name of a file in the folder of the results, such as reports/report.html; found '{name}'"
     first = path.parts[0].lower()
     if first in _RESERVED and not (own_index and first == "index.json" and len(path.parts) == 1):
-        return f"found '{name}', where Duologue keeps results; choose another name, such as report.html"
+        return f"a name that is not of the results themselves, such as report.html; found '{name}'"
     return None
 
 

@@ -311,8 +311,18 @@ def test_resuming_refuses_an_index_of_something_else(done, shop, capsys):
 
 def test_a_report_of_somebody_else_stops_the_run_before_it_begins(done, shop, capsys):
     (done / "report.html").write_text("<html>mine</html>")
+    before = snapshot(done)
     assert invoke(["run", str(shop), "--out", "done", "--overwrite", "--format", "html", "-q"]) == 2
-    assert (done / "report.html").read_text() == "<html>mine</html>"
+    assert snapshot(done) == before
+
+
+def test_reports_on_results_that_are_no_more_are_removed(done, shop):
+    assert invoke(["report", "done", "--format", "html,junit,md"]) == 0
+    (done / "report.md").write_text("# mine")
+    assert invoke(["run", str(shop), "--out", "done", "--overwrite", "-q"]) == 0
+    assert not (done / "report.html").exists()
+    assert not (done / "junit.xml").exists()
+    assert (done / "report.md").read_text() == "# mine"
 
 
 def test_reports_of_ours_are_replaced(done):

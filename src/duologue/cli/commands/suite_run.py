@@ -217,12 +217,12 @@ async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Do
             plan, settings = planned.plan, planned.settings
             formats, names = _formats(engine, request)
             folder = _folder(engine, request, settings)
+            _require_room(folder, formats, names)
             if request.resume is None:
                 _make(folder)
                 held.enter_context(claimed(folder))
                 if request.overwrite:
-                    clear(folder)
-            _require_room(folder, formats, names)
+                    _clear(folder, names)
             if request.record:
                 engine.enable_recording(folder)
             keeper = ResultFolder(
@@ -347,6 +347,14 @@ def _formats(engine: Engine, request: Request) -> tuple[list[str], Mapping[str, 
     for name in names:
         format_named(name)
     return [format_named(name) for name in request.formats or (output.formats if output else ())], names
+
+
+def _clear(folder: Path, names: Mapping[str, str]) -> None:
+    """Remove earlier results, and the reports on them."""
+    from duologue.reports.formats import remove_reports
+
+    clear(folder)
+    remove_reports(folder, names)
 
 
 def _require_room(folder: Path, formats: Sequence[str], names: Mapping[str, str]) -> None:

@@ -56,18 +56,19 @@ def require_replaceable(path: Path, mark: re.Pattern[bytes]) -> None:
     Raises:
         ConfigurationError: there is something else at that path.
     """
-    if not os.path.lexists(path):
-        return
-    try:
-        if path.is_symlink() or not path.is_file():
-            found = b""
-        else:
-            with path.open("rb") as file:
-                found = file.read(_BEGINNING)
-    except OSError:
-        found = b""
-    if mark.search(found) is None:
+    if os.path.lexists(path) and not is_marked(path, mark):
         raise ConfigurationError(
             f"{path} exists and was not written by Duologue; nothing was written. Move it elsewhere, or choose another "
             "folder with --out"
         )
+
+
+def is_marked(path: Path, mark: re.Pattern[bytes]) -> bool:
+    """Whether there is an ordinary file with that mark near its beginning."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return mark.search(file.read(_BEGINNING)) is not None
+    except OSError:
+        return False
