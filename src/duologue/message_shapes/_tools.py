@@ -185,7 +185,8 @@ def content_parts(part: Fields, fields: Fields, kind: str) -> list[ContentPart]:
     if kind in _SOUNDS:
         return _sound_parts(part, fields, kind)
     media = _media_part(fields, kind)
-    return [media or cast("ContentPart", {"type": kind or "unknown", **part})]
+    named = part.get("type")
+    return [media or cast("ContentPart", {**part, "type": named if isinstance(named, str) else kind or "unknown"})]
 
 
 def _media_part(fields: Fields, kind: str) -> ContentPart | None:

@@ -72,7 +72,7 @@ def row_of(group: Group) -> tuple[str, str]:
     case = group.case
     varied = [case.persona or "", "" if case.region == "default" else case.region]
     varied += [f"{key}={value}" for key, value in case.perturbation]
-    varied += [case.recording.rsplit("/", 1)[-1]] if case.recording else []
+    varied += [case.recording_title] if case.recording else []
     return case.scenario, " · ".join(part for part in varied if part)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 from duologue.journal.events import cut_mark
 from duologue.messages import text_of
 from duologue.suites.results.failures import reason_of
-from duologue.suites.results.run import MessageResult, RunResult
+from duologue.suites.results.run import MessageResult, RunResult, Spent
 from duologue.terminal_text import one_line
 
 OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
@@ -74,3 +77,35 @@ def run_line(result: RunResult) -> str:
     reason = one_line(reason_of(result), _REASON)
     line = f"{MARKS[result.outcome]} {one_line(result.case.title)}  {duration(result.seconds)}"
     return f"{line}  {reason}" if reason else line
+
+
+_TECHNICAL = {"source", "format", "index", "agent", "model", "tags", "seed", "run_id", "complete", "warnings"}
+
+
+def recorded_facts(run: RunResult) -> list[tuple[str, str]]:
+    """What the source says about a recording, for people: ``(reward, 1.0)``, ``(task_id, 3)``, ``(score match, I)``.
+
+    What was left out of it is among them, as ``warning``.
+    """
+    if run.recording is None:
+        return []
+    facts = run.recording.facts
+    found = [(name, str(value)) for name, value in facts.items() if name not in _TECHNICAL and _is_plain(value)]
+    scores: object = facts.get("scores")
+    if isinstance(scores, Mapping):
+        named = cast("Mapping[str, object]", scores).items()
+        found += [(f"score {name}", str(value)) for name, value in named if _is_plain(value)]
+    warnings: object = facts.get("warnings")
+    told = cast("list[object]", warnings) if isinstance(warnings, (list, tuple)) else []
+    return [*found, *(("warning", str(text)) for text in told)]
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (str, int, float))
+
+
+def recorded_cost(spent: Spent) -> str:
+    """``$0.50 and 1,200 tokens recorded``: what the source says that the conversation took; '' if it says nothing."""
+    parts = [money(spent.cost, spent.unpriced)] if spent.cost else []
+    parts += [f"{spent.usage.total_tokens:,} tokens"] if spent.usage.total_tokens else []
+    return f"{' and '.join(parts)} recorded" if parts else ""

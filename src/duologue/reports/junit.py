@@ -20,7 +20,7 @@ from xml.sax.xmlreader import AttributesImpl
 
 from duologue.messages import tool_calls_of
 from duologue.reports.aggregates import errors_allowed, excused, undecided_allowed
-from duologue.reports.display import text_of_message
+from duologue.reports.display import recorded_facts, text_of_message
 from duologue.reports.escaping import xml_text
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.writing import replace_file
@@ -234,7 +234,10 @@ def properties_of(run: RunResult, group: Group) -> Iterator[tuple[str, object]]:
         "trial": f"{run.case.trial} of {run.case.trials}" if run.case.trials > 1 else None,
         "pass_rate": f"{group.pass_rate:.3f}" if group.pass_rate is not None and len(group.runs) > 1 else None,
         "journal": run.journal,
+        "recorded_as": run.recording.name if run.recording else None,
+        "recorded_cost_usd": f"{run.recording.spent.cost:.6f}" if run.recording and run.recording.spent.cost else None,
     }
+    values |= {f"recorded.{name.replace(' ', '.')}": value for name, value in recorded_facts(run)}
     yield from ((name, value) for name, value in values.items() if value is not None)
 
 

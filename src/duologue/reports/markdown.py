@@ -13,7 +13,16 @@ from pathlib import Path
 
 from duologue.errors import ConfigurationError
 from duologue.reports.aggregates import by_agent, excused, graded, matrix
-from duologue.reports.display import MARKS, duration, money, plural, share, text_of_message
+from duologue.reports.display import (
+    MARKS,
+    duration,
+    money,
+    plural,
+    recorded_cost,
+    recorded_facts,
+    share,
+    text_of_message,
+)
 from duologue.reports.escaping import markdown_block
 from duologue.reports.escaping import markdown_text as md
 from duologue.reports.formats import ReportFormat
@@ -98,6 +107,7 @@ def _overview(execution: ExecutionResult) -> str:
         ("Runs", f"{totals.runs:,}"),
         ("Metrics", md(graded(execution))),
         ("Cost", money(spent.cost, spent.unpriced)),
+        ("Recorded", recorded_cost(execution.recorded)),
         ("Time", duration(execution.seconds)),
     ]
     word = _ANSWERS.get(execution.exit_code, str(execution.exit_code))
@@ -139,6 +149,8 @@ def _open(execution: ExecutionResult, most: int) -> str:
 def _case(run: RunResult) -> str:
     facts = [run.termination.value if run.termination else "", plural(run.turns, "turn"), duration(run.seconds)]
     lines = [f"### {MARKS[run.outcome]} {md(run.case.title)}", f"{run.outcome} · {' · '.join(filter(None, facts))}"]
+    if facts := recorded_facts(run):
+        lines.append("recording: " + " · ".join(md(f"{name} {value}", 200) for name, value in facts))
     found = failures_of(run)
     if summary := summary_of(run, found):
         lines.append(md(summary, _REASON))

@@ -18,7 +18,18 @@ from duologue.journal.console import MARKS as CHECK_MARKS
 from duologue.journal.events import CheckEvaluated
 from duologue.messages import tool_calls_of
 from duologue.reports.aggregates import excused, graded
-from duologue.reports.display import MARKS, OUTCOMES, STYLES, duration, money, plural, share, text_of_message
+from duologue.reports.display import (
+    MARKS,
+    OUTCOMES,
+    STYLES,
+    duration,
+    money,
+    plural,
+    recorded_cost,
+    recorded_facts,
+    share,
+    text_of_message,
+)
 from duologue.reports.metric_view import grades_of
 from duologue.runs.store.encoding import RUNS
 from duologue.suites.results.execution import ExecutionResult, Group
@@ -174,14 +185,15 @@ def _counted(count: int, word: str) -> str:
 def _cost(execution: ExecutionResult) -> list[str]:
     spent, total = execution.spent_by, execution.spent
     tokens = total.usage.total_tokens
+    recorded = [told] if (told := recorded_cost(execution.recorded)) else []
     if not tokens and not total.cost:
-        return []
+        return recorded
     split = ", ".join(f"{who} {money(spent[who].cost, spent[who].unpriced)}" for who in SPENDERS if spent[who].calls)
     if execution.earlier.calls:
         earlier = money(execution.earlier.cost, execution.earlier.unpriced)
         split = ", ".join(filter(None, [split, f"attempts that were replaced {earlier}"]))
     made_up = " at the price of mocks" if execution.environment.get("mock") is True else ""
-    return [f"{tokens:,} tokens", f"{money(total.cost, total.unpriced)}{made_up} ({split})"]
+    return [f"{tokens:,} tokens", f"{money(total.cost, total.unpriced)}{made_up} ({split})", *recorded]
 
 
 def _places(out: Console, folder: Path | None, files: Sequence[Path]) -> None:
@@ -287,6 +299,10 @@ def _end(run: RunResult) -> list[Text]:
     lines = [
         Text(f"\n{run.outcome.upper()} ", style=f"bold {STYLES[run.outcome]}").append(" · ".join(filter(None, facts)))
     ]
+    if run.recording is not None:
+        told = [recorded_cost(run.recording.spent), *(f"{name} {value}" for name, value in recorded_facts(run))]
+        shown = [one_line(part, _REASON) for part in (run.recording.name, *told) if part]
+        lines.append(Text(f"  recording: {' · '.join(shown)}", style="dim"))
     if run.reasoning:
         lines.append(Text(f"  {one_line(run.reasoning)}"))
     lines += [

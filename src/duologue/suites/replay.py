@@ -41,7 +41,7 @@ from duologue.journal.journal import Listener
 from duologue.models.budget import Budget, Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Replay, Suite
-from duologue.transcripts.reader import find_recordings, read_recordings
+from duologue.transcripts.reader import find_recordings, read_entries, read_recordings
 from duologue.transcripts.recording import RecordedCall, RecordedMessage, Recording
 from duologue.vocabulary import AgentRole, Scope
 
@@ -54,6 +54,7 @@ __all__ = [
     "Replayed",
     "find_recordings",
     "prepare_replay",
+    "read_entries",
     "read_recordings",
     "replay",
     "replay_file",
@@ -143,12 +144,24 @@ def replay_parts(
 ) -> ReplayParts:
     """Participants, script and checks with which a recording is judged again; see :func:`prepare_replay`."""
     judges = [judge] if isinstance(judge, AgentAdapter) else list(judge or ())
+    if recording.error is not None:
+        return _refused(recording, recording.error)
     return ReplayParts(
         agents=(*map(_participant, recording.participants), *map(_checked_judge, judges)),
         script=tuple(_script(recording, bool(judges))),
         checks=(*map(_of_turns, turn_checks), *map(as_check, checks)),
         facts=facts_of(recording),
     )
+
+
+def _refused(recording: Recording, error: SuiteError) -> ReplayParts:
+    """What stands for an entry that cannot be judged: a run that ends with its error."""
+
+    async def refuse(_: ScenarioState) -> None:
+        raise ScriptError(str(error)) from error
+
+    nobody = ParticipantSnapshot(name=recording.agent, role=AgentRole.AGENT)
+    return ReplayParts(agents=(_participant(nobody),), script=(refuse,), checks=(), facts=facts_of(recording))
 
 
 async def replay(
@@ -205,7 +218,8 @@ async def replay_file(
     """Judge all recordings of a file, or of all files that a pattern means.
 
     A check or a judge that breaks is an error of that recording (``result.status`` is ``error``, and there is no
-    verdict); the others are judged all the same.
+    verdict); the others are judged all the same. So is an entry of a file that is broken or holds no conversation:
+    ``recording.error`` says why.
 
     Args:
         path: a file, or a pattern such as ``logs/*.json``.
@@ -247,7 +261,7 @@ async def replay_file(
             return Replayed(recording=recording, result=await executor.perform())
 
     files = find_recordings(str(path))
-    recordings = [recording for file in files for recording in read_recordings(file, format)]
+    recordings = [recording for file in files for recording in read_entries(file, format)]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(recording)) for recording in recordings]
     return [task.result() for task in tasks]
@@ -272,6 +286,13 @@ class RecordingIndex:
         """
         return list(self._recordings(replay))
 
+    def titles(self, replay: Replay) -> dict[str, str | None]:
+        """The names, each with what the source calls the recording, such as ``task 3, trial 0``.
+
+        It is None where that says no more than the name.
+        """
+        return {name: _title(name, found) for name, found in self._recordings(replay).items()}
+
     def open(self, replay: Replay, name: str) -> Recording:
         """The recording of that name.
 
@@ -280,9 +301,10 @@ class RecordingIndex:
             SuiteError: its file cannot be read.
         """
         found = self._recordings(replay).get(name)
-        if isinstance(found, SuiteError):
-            raise SuiteError(str(found), found.problems)
-        if found is None:
+        error = found.error if isinstance(found, Recording) else found
+        if error is not None:
+            raise type(error)(str(error), error.problems)
+        if not isinstance(found, Recording):
             raise ConfigurationError(f"the replay '{replay.name}' has no recording '{name}'; were its files changed?")
         return found
 
@@ -296,7 +318,7 @@ class RecordingIndex:
     def _in_file(self, file: Path, format: str | None) -> Iterator[tuple[str, Recording | SuiteError]]:
         """What a file holds. One that is broken is the trouble of its own test case, and of no other."""
         try:
-            for recording in read_recordings(file, format):
+            for recording in read_entries(file, format):
                 yield self._name(recording.path, recording.index), recording
         except SuiteError as error:
             yield self._name(file), error
@@ -307,6 +329,14 @@ class RecordingIndex:
         return f"{name}#{index}" if index else name
 
 
+def _title(name: str, found: Recording | SuiteError) -> str | None:
+    if not isinstance(found, Recording):
+        return None
+    stem, _, number = name.rsplit("/", 1)[-1].partition("#")
+    plain = stem.split(".")[0]
+    return None if found.name in {plain, f"{plain} #{number}", f"{plain} {number}"} else found.name
+
+
 RecordingShelf = RecordingIndex
 """The name of :class:`RecordingIndex` in earlier releases; it will be removed in the next one."""
 
@@ -315,6 +345,8 @@ def facts_of(recording: Recording) -> dict[str, Any]:
     """Where a recording comes from, as JSON data for results and journals."""
     return {
         **recording.metadata,
+        **({"warnings": list(recording.warnings)} if recording.warnings else {}),
+        "name": recording.name,
         "source": str(recording.path),
         "format": recording.format,
         "index": recording.index,

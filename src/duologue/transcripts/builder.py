@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from duologue.errors import SuiteError
 from duologue.frozen import frozen
 from duologue.journal.events import (
     AgentCalled,
@@ -27,9 +28,10 @@ from duologue.journal.events import (
     UserFinished,
 )
 from duologue.journal.notes import Note, PromptUsed
+from duologue.message_shapes import WrittenCall
 from duologue.messages import ContentPart, Message, tool_call
-from duologue.transcripts.documents import Node
-from duologue.transcripts.recording import Recording
+from duologue.transcripts.documents import Document, Node, Remarks
+from duologue.transcripts.recording import EmptyConversationError, Recording
 from duologue.vocabulary import AgentRole
 
 MAX_MESSAGES = 10_000
@@ -58,15 +60,6 @@ class MessageFacts:
     usage: Usage | None = None
     cost: float | None = None
     model: str | None = None
-
-
-@frozen
-class WrittenCall:
-    """A tool call as it was written: arguments are a mapping, or JSON text."""
-
-    name: str
-    arguments: Mapping[str, Any] | str
-    id: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -109,8 +102,19 @@ class RecordingBuilder:
     _before: float | None = None
     _undelivered: list[str] = field(default_factory=list[str])
     _calls: int = 0
+    _remarks: dict[int, Remarks] = field(default_factory=dict[int, Remarks])
     _user_call: str | None = None
     _agent_call: str | None = None
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether anything was said so far."""
+        return self._count > 0
+
+    def watch(self, node: Node) -> None:
+        """Take over what was left out of another entry of the file, which goes into this recording too."""
+        if node.remarks is not None:
+            self._remarks[id(node.remarks)] = node.remarks
 
     def prompt(self, text: str) -> None:
         """What the agent was told; once, however often it was sent."""
@@ -207,10 +211,11 @@ class RecordingBuilder:
             facts: other attributes of it; a name is found if none is given.
 
         Raises:
-            SuiteError: nobody said anything.
+            EmptyConversationError: nobody said anything.
         """
         if not self._count:
-            raise self.place.problem("no message was found here; expected a conversation")
+            raise empty(self.place, "no message was found here; expected a conversation")
+        self.watch(self.place)
         absolute = {message_id: at for message_id, at in self.times.items() if at > 1e9}
         stem, number = path.name.split(".")[0], facts.get("index", 0)
         facts.setdefault("name", facts.get("session_id") or (f"{stem} #{number}" if number else stem))
@@ -225,8 +230,18 @@ class RecordingBuilder:
             ),
             events=tuple(self.events),
             times=absolute,
+            warnings=self._warnings(),
             **facts,
         )
+
+    def _warnings(self) -> tuple[str, ...]:
+        """What was left out, of all entries of the file that went into the recording."""
+        found = Remarks()
+        for remarks in self._remarks.values():
+            for text in remarks.texts:
+                found.add(text)
+            found.more += remarks.more
+        return tuple(found)
 
     def _next_call(self) -> str:
         self._calls += 1
@@ -307,6 +322,63 @@ class RecordingBuilder:
                 self._pending.remove(call)
                 return call
         return None
+
+
+def empty(place: Node, message: str) -> EmptyConversationError:
+    """The error for an entry without a conversation."""
+    told = place.problem(message)
+    return EmptyConversationError(str(told), told.problems)
+
+
+def nothing_said(place: Node, what: str, *reasons: str | None) -> EmptyConversationError:
+    """The error for a call or a run that ended before anything was said, with the reasons that the source gives."""
+    given = ", ".join(reason for reason in reasons if reason)
+    return empty(place, f"nothing was said in this {what}{f' ({given})' if given else ''}")
+
+
+def recordings_of(
+    document: Document, format: str, read: Callable[[Node, int], Recording], entries: Iterable[Node] | None = None
+) -> list[Recording]:
+    """A recording for each entry of a file. One that cannot be read has the error, and keeps none of the others back.
+
+    Args:
+        document: the file.
+        format: as in the recordings.
+        read: reads an entry with its number, from 0.
+        entries: None for those of the document.
+    """
+    found: list[Recording] = []
+    for node in document.entries if entries is None else entries:
+        index = len(found)
+        try:
+            if node.value is None and node.line in document.broken:
+                raise document.broken[node.line]
+            found.append(read(node, index))
+        except SuiteError as error:
+            found.append(unread(document, format, node, index, error))
+    return found
+
+
+_IDS = ("id", "custom_id", "call_id", "task_id", "run_id", "session_id", "conversation_id", "name")
+_REASONS = ("call_status", "disconnection_reason", "endedReason", "status", "error", "reward", "task_id", "trial")
+
+
+def unread(document: Document, format: str, node: Node, index: int, error: SuiteError) -> Recording:
+    """What stands for an entry of a file that cannot be read."""
+    name = next(
+        (word for key in _IDS if isinstance(node.at(key).value, (str, int)) and (word := node.at(key).word())), ""
+    )
+    if node.has("task_id", "trial"):
+        name = f"task {node.at('task_id').word()}, trial {node.at('trial').word()}"
+    stem = document.path.name.split(".")[0]
+    return Recording(
+        path=document.path,
+        format=format,
+        index=index,
+        name=name or f"{stem} #{index}",
+        metadata=node.scalars(*_REASONS),
+        error=error,
+    )
 
 
 def _plain(arguments: Mapping[str, Any] | str) -> dict[str, Any] | str:

@@ -7,7 +7,7 @@ as this one does with its own.
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,8 @@ from duologue.config.problems import listed, nearest, shown
 from duologue.errors import ConfigurationError, SuiteError
 from duologue.frozen import frozen
 from duologue.transcripts.documents import Document, Node, read_document
-from duologue.transcripts.recording import Recording
+from duologue.transcripts.other_files import unread_kind
+from duologue.transcripts.recording import EmptyConversationError, Recording
 
 GROUP = "duologue.recording_formats"
 """The entry points that formats are registered as."""
@@ -36,6 +37,8 @@ class RecordingFormat:
         read: the recordings that a document holds.
         rank: formats are tried in this order; those that are recognised for certain come first.
         aliases: other names that allow this format, which may allow further ones too.
+        fallback: whether the format is considered only for files that no other one recognises, because its own marks
+            are found in others too.
     """
 
     name: str
@@ -44,6 +47,7 @@ class RecordingFormat:
     read: Callable[[Document], list[Recording]]
     rank: int = 85
     aliases: tuple[str, ...] = ()
+    fallback: bool = False
 
     def allowed_by(self, name: str) -> bool:
         """Whether a format that is asked for by this name may be this one."""
@@ -60,10 +64,12 @@ def recording_formats() -> tuple[RecordingFormat, ...]:
 def read_recordings(path: str | Path, format: str | None = None) -> list[Recording]:
     """The conversations in a file.
 
+    Entries without a conversation, such as calls that nobody answered, are left out; :func:`read_entries` has them too.
+
     Args:
-        path: the file: JSON, JSON lines or YAML, of at most 64 MB.
-        format: what it is: ``journal``, ``session``, ``arena_output``, ``transcript``, ``openai``, ``tau_bench``,
-            ``retell`` or ``vapi``; None to find out from the file.
+        path: the file: JSON, JSON lines, YAML or a ZIP archive of JSON files, of at most 64 MB.
+        format: what it is, such as ``openai``, ``langfuse`` or ``retell``; None to find out from the file. The guide
+            on replaying recordings lists all formats.
 
     Returns:
         At least one; several where the format holds several, in the order of the file.
@@ -73,18 +79,43 @@ def read_recordings(path: str | Path, format: str | None = None) -> list[Recordi
             place.
         ConfigurationError: there is no such format.
     """
+    entries = read_entries(path, format)
+    whole = [item for item in entries if item.error is None]
+    errors = [item.error for item in entries if item.error is not None]
+    broken = [error for error in errors if not isinstance(error, EmptyConversationError)]
+    if broken or not whole:
+        raise (broken or errors)[0]
+    return whole
+
+
+def read_entries(path: str | Path, format: str | None = None) -> list[Recording]:
+    """The conversations in a file, and a recording with an ``error`` for each entry that is broken or empty.
+
+    Args:
+        path, format: as for :func:`read_recordings`.
+
+    Raises:
+        SuiteError: the file as a whole cannot be read, or is in no known format or not in the given one.
+        ConfigurationError: there is no such format.
+    """
     allowed = _allowed(format or "auto")
     document = read_document(Path(path))
-    found = next((item for item in allowed if item.matches(document)), None)
-    if found is None:
+    found = formats_of(document, allowed)
+    if not found:
         raise _unknown(document, format)
-    recordings = found.read(document)
+    recordings = found[0].read(document)
     if not recordings:
-        raise Node(None, str(path)).problem(f"no conversation was found in this {found.name} file")
+        raise Node(None, str(path)).problem(f"no conversation was found in this {found[0].name} file")
     if document.torn:
         last = recordings[-1]
         recordings = [*recordings[:-1], replace(last, metadata={"torn": document.torn, **last.metadata})]
     return recordings
+
+
+def formats_of(document: Document, formats: Sequence[RecordingFormat]) -> list[RecordingFormat]:
+    """Those of the formats that recognise a file, best first; more than one only if their marks are not exclusive."""
+    certain = [item for item in formats if not item.fallback and item.matches(document)]
+    return certain or [item for item in formats if item.fallback and item.matches(document)]
 
 
 def find_recordings(pattern: str, base: str | Path = ".") -> list[Path]:
@@ -127,13 +158,17 @@ def _allowed(name: str) -> list[RecordingFormat]:
 def _unknown(document: Document, format: str | None) -> SuiteError:
     place = Node(None, str(document.path))
     seen = f"found {shown(document.first.value)}" if document.rows is None else "found lines of JSON"
-    other = next((item for item in recording_formats() if item.matches(document)), None)
-    if other is not None:
+    if other := formats_of(document, recording_formats()):
         return place.problem(
-            f"{seen}; expected a recording of the format '{format}'. It looks like {_described(other)}"
+            f"{seen}; expected a recording of the format '{format}'. It looks like {_described(other[0])}"
         )
-    known = "; ".join(_described(item) for item in recording_formats())
-    return place.problem(f"{seen}; expected a recording in one of these formats: {known}")
+    if told := unread_kind(document):
+        return place.problem(f"this is {told}")
+    known = ", ".join(f"'{item.name}'" for item in recording_formats())
+    return place.problem(
+        f"{seen}; expected a recording in one of these formats: {known}. Chat messages with role and content, as a "
+        "JSON list or as {messages} in each line, can always be read"
+    )
 
 
 def _described(format: RecordingFormat) -> str:

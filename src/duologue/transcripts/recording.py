@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from duologue.errors import SuiteError
 from duologue.frozen import frozen
 from duologue.journal.causes import Causes
 from duologue.journal.events import (
@@ -25,6 +26,10 @@ from duologue.journal.events import (
     Usage,
 )
 from duologue.messages import Message, arguments_of, iter_tool_calls, tool_results
+
+
+class EmptyConversationError(SuiteError):
+    """An entry of a file holds no conversation: nobody answered the call, or the request failed."""
 
 
 @frozen(slots=True)
@@ -92,6 +97,8 @@ class Recording:
         events: what happened, in order: messages, turns, calls and notes.
         looks: places in ``events`` before which the checks of a turn are due although the turn goes on.
         times: when messages were said, by their id: seconds since 1970 UTC.
+        warnings: what could not be read and was left out, each with its place.
+        error: why there is no conversation here: the entry is broken or empty; None for every other recording.
     """
 
     path: Path
@@ -108,6 +115,8 @@ class Recording:
     events: tuple[Event, ...] = ()
     looks: frozenset[int] = frozenset()
     times: Mapping[str, float] = field(default_factory=dict[str, float])
+    warnings: tuple[str, ...] = ()
+    error: SuiteError | None = field(default=None, compare=False)
 
     @cached_property
     def messages(self) -> tuple[RecordedMessage, ...]:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from duologue.journal.events import CheckEvaluated, CriterionDecision, cut_mark
 from duologue.messages import tool_calls_of
 from duologue.reports.aggregates import by_agent, excused, matrix
+from duologue.reports.display import recorded_cost, recorded_facts
 from duologue.reports.html.media import Media
 from duologue.reports.metric_view import grades_of
 from duologue.runs.store.encoding import group_data, line_of, spent_data
@@ -155,7 +156,16 @@ def _rarer(run: RunResult, media: Media) -> dict[str, Any]:
         "media": media.of(run) if run.media else None,
         "workflow": run.workflow,
         "error": run.error,
+        "recorded": _recorded(run),
     }
+
+
+def _recorded(run: RunResult) -> list[tuple[str, str]]:
+    """What the source says about a recording, as rows of names and values."""
+    if run.recording is None:
+        return []
+    cost = recorded_cost(run.recording.spent)
+    return [("recorded as", run.recording.name), *recorded_facts(run), *([("recorded cost", cost)] if cost else [])]
 
 
 def _case(case: TestCase) -> dict[str, Any]:

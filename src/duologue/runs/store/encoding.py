@@ -120,6 +120,7 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "interrupted": execution.interrupted,
         "totals": asdict(execution.totals),
         "spent": {who: spent_data(part) for who, part in _spent_of(execution).items()},
+        **({"recorded": spent_data(execution.recorded)} if execution.recorded.calls else {}),
         "allowance": asdict(execution.allowance),
         "thresholds": execution.thresholds,
         "metrics_threshold": execution.metrics_threshold,
@@ -196,6 +197,7 @@ def group_data(group: Group) -> dict[str, Any]:
 def line_of(run: RunResult) -> dict[str, Any]:
     """What a list shows of a run, as plain data."""
     spent = total_spent((run.agent, run.user, run.judge))
+    recording = run.recording
     return {
         "run_id": run.run_id,
         "file": f"{RUNS}/{run.run_id}.json",
@@ -210,6 +212,7 @@ def line_of(run: RunResult) -> dict[str, Any]:
         "unpriced": spent.unpriced,
         "tokens": spent.usage.total_tokens,
         "seconds": run.seconds,
+        **({} if recording is None else {"recording": {"name": recording.name, **recording.facts}}),
     }
 
 

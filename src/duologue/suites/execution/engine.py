@@ -201,8 +201,8 @@ class Engine:
         """The test cases; see :func:`duologue.suites.plan.generate_plan`."""
         return generate_plan(self.suite, filters, trials=trials, seed=seed, recordings=self._recorded)
 
-    def _recorded(self, replay: Replay) -> Sequence[str]:
-        return self._recordings.names(replay)
+    def _recorded(self, replay: Replay) -> Mapping[str, str | None]:
+        return self._recordings.titles(replay)
 
     async def execute(
         self, plan: Plan | None = None, settings: RunOptions | None = None, *, observers: Sequence[Observer] = ()

@@ -6,7 +6,7 @@ neither the order nor the seeds of those that stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from duologue.config.problems import hint, listed
@@ -28,8 +28,9 @@ from duologue.suites.plan.matrix import (
 MOST_CASES = 1_000_000
 """A plan of more test cases is a mistake in the suite."""
 
-Recordings = Callable[[Replay], Sequence[str]]
-"""Finds the recordings of a replay: names that the plan keeps and the execution opens."""
+Recordings = Callable[[Replay], Sequence[str] | Mapping[str, str | None]]
+"""Finds the recordings of a replay: names that the plan keeps and the execution opens, perhaps with what their source
+calls them."""
 
 
 @frozen
@@ -138,8 +139,12 @@ def _replay_cases(suite: Suite, wanted: Filters, recordings: Recordings | None) 
         return
     for replay in suite.replays:
         if _is_wanted(replay.name, replay.tags, replay.labels, wanted.replays, wanted):
-            for recording in recordings(replay):
-                yield TestCase(index=0, kind="replay", scenario=replay.name, recording=recording)
+            found = recordings(replay)
+            titles: Mapping[str, str | None] = found if isinstance(found, Mapping) else {}
+            for name in found:
+                yield TestCase(
+                    index=0, kind="replay", scenario=replay.name, recording=name, recorded_as=titles.get(name)
+                )
 
 
 def _is_wanted(name: str, tags: Iterable[str], labels: dict[str, str], names: Sequence[str], wanted: Filters) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import field
 from typing import Any, Literal
 
 from duologue.frozen import frozen
@@ -26,6 +27,7 @@ class TestCase:
         region: one of the suite's, or ``default``.
         perturbation: values for ``{name}`` in the lines, by name.
         recording: the path of the recording; None for a scenario.
+        recorded_as: what the source calls the recording, such as ``task 3, trial 0``.
         trial: which repetition this is, from 1.
         trials: how many repetitions there are.
         seed: every random choice of the run derives from it.
@@ -41,6 +43,7 @@ class TestCase:
     region: str = "default"
     perturbation: tuple[tuple[str, str], ...] = ()
     recording: str | None = None
+    recorded_as: str | None = field(default=None, compare=False)
     trial: int = 1
     trials: int = 1
     seed: int = 0
@@ -63,9 +66,15 @@ class TestCase:
         names = [self.scenario, self.agent, self.persona, None if self.region == "default" else self.region]
         names += [f"{key}={value}" for key, value in self.perturbation]
         if self.recording:
-            names.append(self.recording.rsplit("/", 1)[-1])
+            names.append(self.recording_title)
         text = " · ".join(name for name in names if name)
         return f"{text} #{self.trial}" if self.trials > 1 else text
+
+    @property
+    def recording_title(self) -> str:
+        """The recording for people: ``calls.json#3 (task 3, trial 0)``; '' for a scenario."""
+        name = (self.recording or "").rsplit("/", 1)[-1]
+        return f"{name} ({self.recorded_as})" if self.recorded_as else name
 
     def run_id(self, execution_id: str) -> str:
         """A name for its run in this execution: readable, unique, and fit for a file."""
@@ -93,6 +102,8 @@ class TestCase:
             data["perturbation"] = dict(self.perturbation)
         if self.recording:
             data["recording"] = self.recording
+        if self.recorded_as:
+            data["recorded_as"] = self.recorded_as
         return data
 
 

@@ -252,6 +252,11 @@ class ExecutionResult:
         return {who: total_spent(getattr(run, who) for run in self.runs) for who in SPENDERS}
 
     @cached_property
+    def recorded(self) -> Spent:
+        """What recorded model calls took, as the sources say. None of it was spent by this execution."""
+        return total_spent(part for run in self.runs if (held := run.recording) for part in (held.agent, held.user))
+
+    @cached_property
     def grading(self) -> GradingSummary | None:
         """What metrics come to over all runs that were graded; None where none was."""
         graded = [run for run in self.runs if any(check.kind == "metrics" for check in run.checks)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from duologue.conversation.result import NOTHING_TO_GO_BY, ScenarioResult, result_of
 from duologue.journal.causes import Causes
@@ -25,6 +25,7 @@ from duologue.suites.results.run import (
     GuardrailResult,
     MediaResult,
     MessageResult,
+    RecordingResult,
     RunResult,
     Spent,
     WorkflowResult,
@@ -64,6 +65,9 @@ def run_result(
     """
     seen = _Reading(entries)
     spent = seen.spent()
+    recording = _recording(seen, spent) if case.kind == "replay" else None
+    if recording is not None:
+        spent = {AgentRole.JUDGE: spent.get(AgentRole.JUDGE, _NOTHING)}
     result = result or result_of(view)
     messages = tuple(_message(record, seen) for record in view.records)
     return RunResult(
@@ -83,6 +87,7 @@ def run_result(
         tools=tuple(view.tools),
         media=_media(messages),
         workflow=_workflow(view.notes),
+        recording=recording,
         agent=spent.get(AgentRole.AGENT, _NOTHING),
         user=spent.get(AgentRole.USER, _NOTHING),
         judge=spent.get(AgentRole.JUDGE, _NOTHING),
@@ -106,6 +111,7 @@ class _Reading:
         self.names: list[str] = []
         self.personas: list[str | None] = []
         self.meta: dict[str, dict[str, Any]] = {}
+        self.recording: Mapping[str, Any] | None = None
         self._roles: list[AgentRole] = []
         self._causes = Causes()
         self._models: list[ModelCalled] = []
@@ -135,6 +141,8 @@ class _Reading:
     def _started(self, event: RunStarted) -> None:
         self.names = [item.name for item in event.participants]
         self._roles = [item.role for item in event.participants]
+        found: object = event.scenario.metadata.get("recording")
+        self.recording = cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else None
 
     def _turn(self, _: TurnStarted) -> None:
         self._move()
@@ -179,6 +187,17 @@ class _Reading:
         Noted: _note,
         MessageAdded: _message,
     }
+
+
+def _recording(seen: _Reading, spent: Mapping[AgentRole, Spent]) -> RecordingResult | None:
+    if seen.recording is None:
+        return None
+    return RecordingResult(
+        name=str(seen.recording.get("name", "")),
+        facts={name: value for name, value in seen.recording.items() if name != "name" and value not in (None, [])},
+        agent=spent.get(AgentRole.AGENT, _NOTHING),
+        user=spent.get(AgentRole.USER, _NOTHING),
+    )
 
 
 def spent_on(event: ModelCalled) -> Spent:

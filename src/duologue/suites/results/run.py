@@ -143,6 +143,27 @@ class MediaResult:
 
 
 @frozen(slots=True)
+class RecordingResult:
+    """What the source says about a recording that was judged. Nothing of it was spent by the run.
+
+    Attributes:
+        name: what the source calls it.
+        facts: its id, reward, task, trial and whatever else the source says, besides file and format. JSON data.
+        agent, user: what the recorded model calls took, as far as the source says.
+    """
+
+    name: str
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    agent: Spent = field(default_factory=Spent)
+    user: Spent = field(default_factory=Spent)
+
+    @property
+    def spent(self) -> Spent:
+        """All recorded model calls."""
+        return self.agent + self.user
+
+
+@frozen(slots=True)
 class WorkflowResult:
     """Where a workflow came to.
 
@@ -167,7 +188,9 @@ class RunResult:
         decisions: what judges said of each criterion.
         guardrails: what guardrails said, message by message.
         tools: the calls that Duologue made for the agent.
-        agent, user, judge: what the agent's own model, the simulated user, and judges and checks have spent.
+        agent, user, judge: what the agent's own model, the simulated user, and judges and checks have spent. Agent and
+            user of a recording have spent nothing now; what they took then is in ``recording``.
+        recording: where the conversation comes from, if it was not played but read from a file.
         started_at: when it began, with a time zone; None for one that did not begin.
         seconds, agent_seconds: how long it took, and how much of that was the agent.
         journal: the file that holds it, relative to the folder of the results.
@@ -191,6 +214,7 @@ class RunResult:
     tools: tuple[ToolCalled, ...] = ()
     media: tuple[MediaResult, ...] = ()
     workflow: WorkflowResult | None = None
+    recording: RecordingResult | None = None
     agent: Spent = field(default_factory=Spent)
     user: Spent = field(default_factory=Spent)
     judge: Spent = field(default_factory=Spent)

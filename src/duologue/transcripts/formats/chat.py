@@ -1,27 +1,22 @@
-"""Messages in the shape of chat models, as nearly every system writes them: OpenAI's own and its close relatives.
+"""Messages and items of conversations, in the shapes in which providers and frameworks write them.
 
-What differs between relatives is read side by side: ``content`` or ``parts``, calls with a ``function`` or flat, a
-tool's answer as a message of its own or in ``tool_result``, names with small or capital letters.
+:mod:`duologue.message_shapes` knows these shapes, for live agents as for recordings. Here they are put into a recording
+with what a file says besides: when a message was said, what it took, which guardrails looked at it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from duologue.journal.events import Usage
 from duologue.journal.notes import GuardrailApplied
+from duologue.message_shapes import ROLES, ShapeError, WrittenCall, WrittenMessage, can_be_read, written_in
 from duologue.messages import ContentPart
-from duologue.transcripts.builder import Content, MessageFacts, RecordingBuilder, WrittenCall
-from duologue.transcripts.documents import Node
-
-ROLES = {
-    **dict.fromkeys(("user", "human", "customer"), "user"),
-    **dict.fromkeys(("assistant", "agent", "bot", "ai", "model"), "assistant"),
-    **dict.fromkeys(("system", "developer"), "system"),
-    **dict.fromkeys(("tool", "function"), "tool"),
-}
-"""What systems call the participants."""
+from duologue.transcripts.builder import Content, MessageFacts, RecordingBuilder
+from duologue.transcripts.documents import Document, Node
+from duologue.transcripts.recording import Recording
 
 _EXPECTED_ROLE = "user, assistant, tool or system"
 _TEXTS = ("text", "input_text", "output_text")
@@ -32,48 +27,135 @@ def looks_like_message(node: Node) -> bool:
     return isinstance(node.at("role", "Role").value, str)
 
 
+def looks_like_item(node: Node) -> bool:
+    """Whether this is a chat message, or an item of a conversation such as a tool call."""
+    return can_be_read(node.value)
+
+
 def add(builder: RecordingBuilder, node: Node, spoken: MessageFacts | None = None) -> None:
-    """Add a message to a recording.
+    """Add a message or an item to a recording.
 
     Args:
         node: the message.
         spoken: what is said about it elsewhere; read from the message itself if it is left out.
     """
     node.mapping("a chat message with role and content")
-    role = ROLES.get(node.at("role", "Role").text(_EXPECTED_ROLE).lower())
+    builder.watch(node)
+    _check(node)
     spoken = spoken or spoken_of(node)
-    match role:
-        case "system":
-            builder.prompt(plain_text(content_of(node)))
-        case "user":
-            builder.say_as_user(content_of(node), spoken)
-        case "assistant":
-            builder.say_as_agent(content_of(node), spoken, calls_of(node))
-            _add_guardrails(builder, node)
-        case "tool":
-            _add_answer(builder, node, spoken)
-        case _:
-            raise node.at("role", "Role").wrong(_EXPECTED_ROLE)
+    if isinstance(node.at("tool_result", "ToolResult").value, dict):
+        add_result(builder, node.at("tool_result", "ToolResult"), spoken)
+        return
+    if role_of(node) == "system":
+        builder.prompt(plain_text(content_of(node)))
+        return
+    try:
+        written = written_in(_with_media(node))
+    except ShapeError as error:
+        raise node.problem(str(error)) from error
+    for piece in written:
+        if not isinstance(piece, WrittenMessage):
+            content = piece.content or (f"Error: {piece.error}" if piece.error else "")
+            builder.answer_call(piece.id, content, spoken, name=piece.name, error=piece.error)
+        elif piece.role == "system":
+            builder.prompt(plain_text(piece.content))
+        elif piece.role == "user":
+            builder.say_as_user(piece.content, spoken)
+        else:
+            builder.say_as_agent(piece.content, spoken, piece.calls)
+        spoken = MessageFacts(at=spoken.at)  # what the message took is counted once
+    if role_of(node) == "assistant":
+        _add_guardrails(builder, node)
+
+
+def conversation(
+    document: Document,
+    format: str,
+    place: Node,
+    nodes: Iterable[Node],
+    *,
+    agent: str = "agent",
+    model: str | None = None,
+    prompts: Iterable[str | None] = (),
+    **facts: Any,
+) -> Recording:
+    """A recording of messages and items that stand in one list.
+
+    Args:
+        document, format: what is read.
+        place: the entry of the file, for errors and remarks.
+        nodes: the messages, in order.
+        agent, model: of who answered.
+        prompts: what the agent was told outside its messages.
+        facts: other attributes of the recording.
+    """
+    builder = RecordingBuilder(place=place, agent=agent, model=model)
+    for text in prompts:
+        builder.prompt(text or "")
+    for node in nodes:
+        add(builder, node)
+    return builder.finish(document.path, format, **facts)
+
+
+def role_of(node: Node) -> str | None:
+    """Whose message this is, in our word for it; None if it does not say, or says something unknown."""
+    role = node.at("role", "Role").value
+    return ROLES.get(role.lower()) if isinstance(role, str) else None
+
+
+def _check(node: Node) -> None:
+    """Refuse what is no message, at the very field."""
+    role, content = node.at("role", "Role"), node.at("content", "Content")
+    if (role.value is not None and role_of(node) is None) or not (role_of(node) or can_be_read(node.value)):
+        raise role.wrong(_EXPECTED_ROLE)
+    if content.value is not None and role_of(node) != "tool" and not isinstance(content.value, (str, list, dict)):
+        raise content.wrong("a text or a list of parts")
+    if role_of(node) == "assistant":
+        for call in node.at("tool_calls", "toolCalls", "ToolCalls").each_or_none("tool calls"):
+            call.mapping("a tool call with id and function")
+            inner = call.at("function") if call.at("function").fields else call
+            refuse_depth(inner.at(*_ARGUMENTS), inner.at(*_ARGUMENTS).value)
+
+
+def _with_media(node: Node) -> dict[str, Any]:
+    """The fields, with media that stand in a field ``media`` in the form that judges are given."""
+    fields = dict(node.fields)
+    for name in ("parts", "Parts", "content", "Content"):
+        if any(item.at("media").fields for item in node.at(name).items):
+            fields[name] = [part_of(item) for item in node.at(name).items]
+    return fields
 
 
 def spoken_of(node: Node) -> MessageFacts:
     """When a message was said and what it took, as far as it says so itself."""
     cost = node.at("cost_info", "cost", "CostInfo")
-    milliseconds = node.at("latency_ms", "LatencyMs").amount(0.001)
+    milliseconds = node.at("latency_ms", "latencyMs", "LatencyMs").amount(0.001)
+    about = node.at("response_metadata", "responseMetadata")
+    tokens = node.at("usage", "usage_metadata", "usageMetadata")
+    at = node.at("timestamp", "created_at", "createdAt", "create_time", "Timestamp")
     return MessageFacts(
-        at=node.at("timestamp", "created_at", "Timestamp").moment(),
+        at=at.moment(),
         seconds=milliseconds or node.at("generation_time_seconds").amount(),
-        usage=usage_of(node.at("usage")) or usage_of(cost),
+        usage=usage_of(tokens) or usage_of(cost) or usage_of(about.at("token_usage", "tokenUsage", "usage")),
         cost=_dollars(cost),
-        model=node.at("model").word(),
+        model=node.at("model", "model_name").word() or about.at("model_name", "model").word(),
     )
+
+
+_READ = (
+    *("prompt_tokens", "input_tokens", "InputTokens", "promptTokens", "inputTokens", "request_tokens"),
+    *("promptTokenCount", "prompt_token_count", "prompt", "input"),
+)
+_WRITTEN = (
+    *("completion_tokens", "output_tokens", "OutputTokens", "completionTokens", "outputTokens", "response_tokens"),
+    *("candidatesTokenCount", "candidates_token_count", "completion", "output"),
+)
 
 
 def usage_of(node: Node) -> Usage | None:
     """Tokens, in any of the usual names; None if nothing is said about them."""
-    read = node.at("prompt_tokens", "input_tokens", "InputTokens")
-    written = node.at("completion_tokens", "output_tokens", "OutputTokens")
-    if read.value is None and written.value is None:
+    read, written = node.at(*_READ), node.at(*_WRITTEN)
+    if not any(isinstance(item.value, (int, float, str)) for item in (read, written)):
         return None
     return Usage(input_tokens=read.count(), output_tokens=written.count())
 
@@ -152,50 +234,36 @@ def calls_of(node: Node) -> list[WrittenCall]:
     return [*calls, call_of(legacy)] if legacy.value is not None else calls
 
 
+_ARGUMENTS = ("arguments", "args", "kwargs", "parameters", "input", "Args")
+
+
 def call_of(node: Node) -> WrittenCall:
     """A tool call: ``{id, function: {name, arguments}}``, or the same without ``function``."""
     node.mapping("a tool call with id and function")
-    inner = node.at("function") if isinstance(node.at("function").value, dict) else node
-    arguments = inner.at("arguments", "args", "kwargs", "parameters", "Args")
-    if arguments.value is None:
-        given: Any = {}
-    elif isinstance(arguments.value, str):
-        given = arguments.value
-    elif arguments.fields or arguments.value == {}:
-        given = arguments.fields
-    else:
+    inner = node.at("function", "custom") if node.at("function", "custom").fields else node
+    arguments = inner.at(*_ARGUMENTS)
+    value: object = arguments.value
+    if value is not None and not isinstance(value, (str, dict)):
         raise arguments.wrong("arguments as a mapping, or as JSON text")
-    if isinstance(given, str):
-        refuse_depth(arguments, given)
+    given: Mapping[str, Any] | str = value if isinstance(value, str) else arguments.fields
+    refuse_depth(arguments, given)
     return WrittenCall(
         id=node.at("id", "ID", "tool_call_id").word(),
         name=inner.at("name", "Name").text("the name of a tool"),
-        arguments=given or {},
+        arguments=given,
     )
 
 
-def refuse_depth(place: Node, text: str) -> None:
+def refuse_depth(place: Node, text: object) -> None:
     """Refuse JSON text that could not be read later without running out of stack."""
+    if not isinstance(text, str):
+        return
     try:
         json.loads(text)
     except RecursionError:
         raise place.problem("the JSON in this text is nested too deep") from None
     except ValueError:
         pass  # a model wrote something that is no JSON: that is for checks to find
-
-
-def _add_answer(builder: RecordingBuilder, node: Node, spoken: MessageFacts) -> None:
-    inner = node.at("tool_result", "ToolResult")
-    if not isinstance(inner.value, dict):
-        failed = node.at("error").value
-        error = failed if isinstance(failed, str) and failed else None
-        content = answer_text(node.at("content", "Content"))
-        if failed is True:
-            error = content if isinstance(content, str) and content else "the tool failed"
-        call_id = node.at("tool_call_id", "id").word()
-        builder.answer_call(call_id, content, spoken, name=node.at("name").word(), error=error)
-        return
-    add_result(builder, inner, spoken)
 
 
 def add_result(builder: RecordingBuilder, node: Node, spoken: MessageFacts) -> None:

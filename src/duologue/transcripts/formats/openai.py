@@ -1,106 +1,102 @@
-"""Logs in the format of the OpenAI API: message lists, files for fine-tuning, request and response bodies.
+"""Logs in the format of OpenAI's Chat Completions API, which nearly every provider and gateway has.
 
-Each request repeats the conversation so far. Requests that go on from where another one and its answer ended are one
-conversation.
+Message lists, files for fine-tuning, bodies of requests and responses, batches, and the chunks of streamed answers.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, field
 from typing import Any
 
-from duologue.transcripts.builder import MessageFacts, RecordingBuilder
+from duologue.errors import SuiteError
+from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
+from duologue.transcripts.formats.request_log import Request, RequestLog, conversation_id, no_answer, said, user_id
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
 FORMAT = "openai"
+STREAM = "openai_stream"
 
-_IDS = ("conversation_id", "session_id", "thread_id", "custom_id")
+_CHUNK = "chat.completion.chunk"
+_FACTS = ("status", "source", "user", "user_id", "app", "environment", "score", "feedback", "label")
 
 
 def is_openai(document: Document) -> bool:
     """A list of messages, ``{messages}``, ``{choices}``, or lines of any of these."""
-    first = document.first
-    return chat.looks_like_message(first) or _is_list_of_messages(first) or _has_messages(first)
+    return any(
+        chat.looks_like_message(node) or is_list_of_messages(node) or _has_bodies(node) for node in document.samples
+    )
 
 
 def read_openai(document: Document) -> list[Recording]:
     """The conversations of a log."""
     entries = document.entries
-    if entries and chat.looks_like_message(entries[0]):
-        return [_one(document, _Talk(id=None, messages=[(node, chat.spoken_of(node)) for node in entries]), 0)]
-    talks = _Talks()
+    log = RequestLog(document=document, format=FORMAT)
+    if any(map(chat.looks_like_message, document.samples)):
+        log.add(Request(place=entries[0], messages=said(entries)))
+        return log.recordings()
     for entry in entries:
-        if isinstance(entry.value, list):  # a list of conversations, each a list of messages
-            talks.add(None, [(node, chat.spoken_of(node)) for node in entry.items], grows=False)
-        else:
-            _add_entry(talks, entry)
-    return [_one(document, talk, index) for index, talk in enumerate(talks.all)]
+        try:
+            if entry.value is None and entry.line in document.broken:
+                raise document.broken[entry.line]
+            # a list of conversations, each a list of messages, or one request each
+            log.add(Request(place=entry, messages=said(entry.items)) if entry.items else _request(entry))
+        except SuiteError as error:
+            log.fail(entry, error)
+    return log.recordings()
 
 
-@dataclass(kw_only=True)
-class _Talk:
-    """A conversation that later requests may go on with."""
-
-    id: str | None
-    messages: list[tuple[Node, MessageFacts]]
-    model: str | None = None
-    digest: str = ""
+def is_list_of_messages(node: Node) -> bool:
+    """Whether this is a list that begins with a chat message."""
+    return bool(node.items) and chat.looks_like_message(node.items[0])
 
 
-@dataclass(kw_only=True)
-class _Talks:
-    """The conversations of a log, and how far each of them has come."""
-
-    all: list[_Talk] = field(default_factory=list[_Talk])
-    _by_digest: dict[str, _Talk] = field(default_factory=dict[str, _Talk])
-
-    def add(
-        self, talk_id: str | None, messages: list[tuple[Node, MessageFacts]], *, grows: bool, model: str | None = None
-    ) -> None:
-        """A request with its answer: the next step of a conversation that is known, or a new one."""
-        digests = _digests(talk_id, messages)
-        known, length = self._known(digests) if grows else (None, 0)
-        if known is None:
-            known = _Talk(id=talk_id, messages=[], model=model)
-            self.all.append(known)
-        else:
-            self._by_digest.pop(known.digest, None)
-        known.messages.extend(messages[length:])
-        known.digest = digests[-1] if digests else ""
-        known.model = known.model or model
-        if grows:
-            self._by_digest[known.digest] = known
-
-    def _known(self, digests: list[str]) -> tuple[_Talk | None, int]:
-        for length in range(len(digests), 0, -1):
-            if talk := self._by_digest.get(digests[length - 1]):
-                return talk, length
-        return None, 0
-
-
-def _add_entry(talks: _Talks, entry: Node) -> None:
+def _request(entry: Node) -> Request:
     request, response = _bodies(entry)
-    said = request.at("messages").each_or_none("a list of messages")
-    messages = [(node, chat.spoken_of(node)) for node in said]
-    replies = response.at("choices").each_or_none("a list of choices")
-    if replies:
-        reply = replies[0].at("message")
-        messages.append((reply, _spoken(entry, response)))
-    if not messages:
+    sent = request.at("messages").each_or_none("a list of messages")
+    reply = answer_of(response)
+    if reply is None and _failed(entry, response):
+        raise no_answer(entry, response, entry)
+    if reply is None and not sent and request.at("messages").value is None:
         raise entry.wrong("a request with messages, or a response with choices")
-    talk_id = entry.at(*_IDS).word() or entry.at("metadata").at(*_IDS).word()
-    model = response.at("model").word() or request.at("model").word()
-    talks.add(talk_id, messages, grows=bool(replies), model=model)
+    return Request(
+        place=entry,
+        messages=[*said(sent), *([] if reply is None else [(reply, spoken_of(entry, response))])],
+        answers=int(reply is not None),
+        id=conversation_id(entry, request),
+        user=user_id(entry, request),
+        model=response.at("model").word() or request.at("model").word(),
+        metadata=entry.scalars(*_FACTS),
+    )
+
+
+def answer_of(response: Node) -> Node | None:
+    """The message of a response: of the choice with the index 0, wherever it stands in the list."""
+    choices = response.at("choices").each_or_none("a list of choices")
+    choice = next((node for node in choices if node.at("index").value in (0, "0")), choices[0] if choices else None)
+    if choice is None:
+        return None
+    return choice.at("message") if choice.has("message") else _text_choice(choice)
+
+
+def _text_choice(choice: Node) -> Node:
+    """An answer of the old completions API, or a choice without anything."""
+    text = choice.at("text").value
+    return choice.holding({"role": "assistant", "content": text}) if isinstance(text, str) else choice.at("message")
+
+
+def _failed(entry: Node, response: Node) -> bool:
+    """Whether the entry says that its request failed."""
+    status = entry.at("response").at("status_code", "status").number() or entry.at("status_code").number()
+    told = any(isinstance(node.at("error").value, (dict, str)) and node.at("error").value for node in (entry, response))
+    return told or bool(status and status >= 400)
 
 
 def _bodies(entry: Node) -> tuple[Node, Node]:
     """Request and response, whether they are apart or in one mapping, with or without a ``body``."""
-    request, response = entry.at("request", "input"), entry.at("response", "output", "completion")
+    request = entry.at("request", "request_body", "requestBody", "req", "input")
+    response = entry.at("response", "response_body", "responseBody", "res", "output", "completion")
     request = request if isinstance(request.value, dict) else entry
     response = response if isinstance(response.value, dict) else entry
     return _body(request), _body(response)
@@ -111,49 +107,81 @@ def _body(node: Node) -> Node:
     return inner if isinstance(inner.value, dict) else node
 
 
-def _has_messages(entry: Node) -> bool:
+def _has_bodies(entry: Node) -> bool:
     request, response = _bodies(entry)
-    return isinstance(request.at("messages").value, list) or isinstance(response.at("choices").value, list)
+    sent, answered = request.at("messages"), response.at("choices")
+    is_failed_row = entry.has("custom_id", "response")
+    return isinstance(sent.value, list) or isinstance(answered.value, list) or is_failed_row
 
 
-def _is_list_of_messages(node: Node) -> bool:
-    return bool(node.items) and chat.looks_like_message(node.items[0])
-
-
-def _spoken(entry: Node, response: Node) -> MessageFacts:
-    seconds = entry.at("latency_ms", "duration_ms").amount(0.001) or entry.at("latency", "duration").amount()
+def spoken_of(entry: Node, response: Node) -> MessageFacts:
+    """What an answer took, as entry and response say."""
+    seconds = (
+        entry.at("latency_ms", "duration_ms", "delay_ms").amount(0.001) or entry.at("latency", "duration").amount()
+    )
     return MessageFacts(
-        at=response.at("created").moment(),
+        at=response.at("created", "created_at").moment(),
         seconds=seconds,
         usage=chat.usage_of(response.at("usage")),
-        cost=entry.at("cost", "cost_usd").amount(),
+        cost=entry.at("cost", "cost_usd", "costUSD").amount(),
         model=response.at("model").word(),
     )
 
 
-def _digests(talk_id: str | None, messages: list[tuple[Node, MessageFacts]]) -> list[str]:
-    """For each message, what stands for the conversation up to it."""
-    found: list[str] = []
-    so_far = talk_id or ""
-    for node, _ in messages:
-        parts: list[Any] = [
-            so_far,
-            node.at("role").value,
-            node.at("content").value or "",
-            node.at("tool_calls").value or [],
-        ]
-        text = json.dumps(parts, sort_keys=True)
-        so_far = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        found.append(so_far)
-    return found
+def is_stream(document: Document) -> bool:
+    """Lines of chunks, as a streamed answer consists of them."""
+    return any(_chunk(node).at("object").value == _CHUNK for node in document.samples)
 
 
-def _one(document: Document, talk: _Talk, index: int) -> Recording:
-    place = talk.messages[0][0] if talk.messages else document.root
-    builder = RecordingBuilder(place=place, model=talk.model)
-    for node, spoken in talk.messages:
-        chat.add(builder, node, spoken)
-    return builder.finish(document.path, FORMAT, index=index, session_id=talk.id)
+def read_stream(document: Document) -> list[Recording]:
+    """An answer for each completion; without the requests, nothing else is known."""
+    answers: dict[str | None, list[Node]] = {}
+    last: str | None = None
+    for node in map(_chunk, document.entries):
+        if node.at("object").value == _CHUNK:
+            last = node.at("id").word() or last  # only the first chunk of an answer may have the id
+            answers.setdefault(last, []).append(node)
+    log = RequestLog(document=document, format=STREAM)
+    for name, chunks in answers.items():
+        message = chunks[0].holding(_joined(chunks))
+        usage = next((node.at("usage") for node in reversed(chunks) if node.at("usage").fields), chunks[0].at("usage"))
+        model = next((word for node in chunks if (word := node.at("model").word())), None)
+        facts = MessageFacts(at=chunks[0].at("created").moment(), usage=chat.usage_of(usage), model=model)
+        log.add(Request(place=chunks[0], messages=[(message, facts)], answers=1, model=model, name=name))
+    return log.recordings()
+
+
+def _chunk(node: Node) -> Node:
+    inner = node.at("chunk", "data")
+    return inner if isinstance(inner.value, dict) else node
+
+
+def _joined(chunks: list[Node]) -> dict[str, Any]:
+    """The message that chunks make together."""
+    text: list[str] = []
+    refusal: list[str] = []
+    calls: dict[int, dict[str, Any]] = {}
+    for node in chunks:
+        choices = node.at("choices").items
+        delta = next((item for item in choices if item.at("index").value in (None, 0)), node).at("delta")
+        text.append(delta.at("content").word() or "")
+        refusal.append(delta.at("refusal").word() or "")
+        for number, item in enumerate(delta.at("tool_calls").items):
+            place = item.at("index").number()
+            call = calls.setdefault(number if place is None else int(place), {"id": None, "name": "", "arguments": ""})
+            function = item.at("function")
+            call["id"] = call["id"] or item.at("id").word()
+            call["name"] += function.at("name").word() or ""
+            call["arguments"] += function.at("arguments").word() or ""
+    made = [
+        {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
+        for call in calls.values()
+    ]
+    return {
+        "role": "assistant",
+        "content": "".join(text) or "".join(refusal) or None,
+        **({"tool_calls": made} if made else {}),
+    }
 
 
 RECORDINGS = RecordingFormat(
@@ -163,4 +191,15 @@ RECORDINGS = RecordingFormat(
     read=read_openai,
     rank=90,
     aliases=("transcript", "yaml"),
+    fallback=True,
+)
+
+
+STREAMS = RecordingFormat(
+    name=STREAM,
+    about="chunks of streamed answers of the OpenAI API, one to a line",
+    matches=is_stream,
+    read=read_stream,
+    rank=25,
+    aliases=("openai",),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.transcripts.builder import MessageFacts, RecordingBuilder
+from duologue.transcripts.builder import MessageFacts, RecordingBuilder, recordings_of
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
 from duologue.transcripts.reader import RecordingFormat
@@ -85,8 +85,7 @@ def _spoken(event: Node, message: Node) -> MessageFacts:
 
 def is_arena(document: Document) -> bool:
     """A result with ``Messages``, or ``{scenario_id, turns: [{user_message, response}]}``."""
-    first = document.first
-    return isinstance(first.at("Messages").value, list) or _has_turns(first)
+    return any(isinstance(node.at("Messages").value, list) or _has_turns(node) for node in document.samples)
 
 
 def _has_turns(node: Node) -> bool:
@@ -96,7 +95,7 @@ def _has_turns(node: Node) -> bool:
 
 def read_arena(document: Document) -> list[Recording]:
     """The conversations of results."""
-    return [_arena(document, node, index) for index, node in enumerate(document.entries)]
+    return recordings_of(document, ARENA, lambda node, index: _arena(document, node, index))
 
 
 def _arena(document: Document, node: Node, index: int) -> Recording:

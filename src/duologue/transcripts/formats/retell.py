@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from duologue.journal.notes import UnknownNote
-from duologue.transcripts.builder import MessageFacts, RecordingBuilder
+from duologue.transcripts.builder import MessageFacts, RecordingBuilder, nothing_said, recordings_of
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
 from duologue.transcripts.reader import RecordingFormat
@@ -18,14 +18,18 @@ _EXPECTED = "agent, user, tool_call_invocation or tool_call_result"
 
 
 def is_retell(document: Document) -> bool:
-    """A call with ``transcript_object`` or ``transcript_with_tool_calls``; alone, in a list, or in a webhook."""
-    call = _call(document.first)
-    return any(isinstance(call.at(name).value, list) for name in _TRANSCRIPTS)
+    """Calls with ``transcript_object`` or ``transcript_with_tool_calls``, or that ended before anything was said."""
+    return any(_is_call(_call(node)) for node in document.samples)
+
+
+def _is_call(call: Node) -> bool:
+    has_transcript = any(isinstance(call.at(name).value, list) for name in _TRANSCRIPTS)
+    return has_transcript or (call.has("call_id", "call_status") and not call.has("messages"))
 
 
 def read_retell(document: Document) -> list[Recording]:
     """One recording for each call."""
-    return [_recording(document, _call(node), index) for index, node in enumerate(document.entries)]
+    return recordings_of(document, FORMAT, lambda node, index: _recording(document, _call(node), index))
 
 
 def _call(node: Node) -> Node:
@@ -38,8 +42,11 @@ def _recording(document: Document, call: Node, index: int) -> Recording:
     builder = RecordingBuilder(
         place=call, agent=call.at("agent_name", "agent_id").word() or "agent", user="caller", model=None
     )
-    for node in call.at(*_TRANSCRIPTS).each("a list of utterances"):
+    for node in call.at(*_TRANSCRIPTS).each_or_none("a list of utterances"):
         _add(builder, node, start or 0.0)
+    if not builder.has_messages:
+        reasons = [word for name in ("call_status", "disconnection_reason") if (word := call.at(name).word())]
+        raise nothing_said(call, "call", *reasons)
     builder.charge(call.at("call_cost").at("combined_cost").amount(0.01), "retell")
     return builder.finish(
         document.path,
@@ -53,9 +60,9 @@ def _recording(document: Document, call: Node, index: int) -> Recording:
 def _add(builder: RecordingBuilder, node: Node, start: float) -> None:
     match node.at("role").text(_EXPECTED):
         case "agent":
-            builder.say_as_agent(node.at("content").text(), _spoken(node, start))
+            builder.say_as_agent(node.at("content").word() or "", _spoken(node, start))
         case "user":
-            builder.say_as_user(node.at("content").text(), _spoken(node, start))
+            builder.say_as_user(node.at("content").word() or "", _spoken(node, start))
         case "tool_call_invocation":
             builder.say_as_agent(None, _moment(node, start), [chat.call_of(_without_role(node))])
         case "tool_call_result":
@@ -68,7 +75,7 @@ def _add(builder: RecordingBuilder, node: Node, start: float) -> None:
 def _without_role(node: Node) -> Node:
     """The invocation as a call: its ``id`` is that of the utterance where there is one, ``tool_call_id`` the call's."""
     fields = {"id": node.at("tool_call_id").value, "name": node.at("name").value}
-    return Node({**fields, "arguments": node.at("arguments").value}, node.file, node.field, node.line)
+    return node.holding({**fields, "arguments": node.at("arguments").value})
 
 
 def _add_result(builder: RecordingBuilder, node: Node, start: float) -> None:
@@ -96,7 +103,7 @@ def _moment(node: Node, start: float) -> MessageFacts:
 
 def _facts(call: Node) -> dict[str, Any]:
     names = ("agent_id", "call_type", "direction", "call_status", "disconnection_reason", "duration_ms")
-    facts = {name: value for name in names if isinstance(value := call.at(name).value, (str, int, float))}
+    facts = call.scalars(*names)
     analysis = call.at("call_analysis")
     for name in ("call_summary", "user_sentiment", "call_successful"):
         if isinstance(value := analysis.at(name).value, (str, bool)):

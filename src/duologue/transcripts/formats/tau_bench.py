@@ -6,11 +6,10 @@ In tau2-bench the simulated user has tools too. Those calls are none of the agen
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from duologue.journal.notes import UnknownNote
-from duologue.transcripts.builder import RecordingBuilder
-from duologue.transcripts.documents import Document, Node
+from duologue.transcripts.builder import RecordingBuilder, nothing_said, recordings_of
+from duologue.transcripts.documents import Document, Node, with_remarks
 from duologue.transcripts.formats import chat
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
@@ -25,33 +24,56 @@ _ENDING = re.compile(r"###(STOP|TRANSFER|OUT-OF-SCOPE)###")
 
 def is_tau(document: Document) -> bool:
     """Results with a trajectory, or simulations."""
-    first = document.first
-    graded = first.has("messages") and (first.has("reward") or first.has("reward_info"))
-    return graded or first.at("traj", "trajectory").value is not None or _simulations(document) is not None
+    return _simulations(document) is not None or any(map(_is_result, document.samples))
+
+
+def _is_result(node: Node) -> bool:
+    graded = isinstance(node.at("messages").value, list) and (node.has("reward") or node.has("reward_info"))
+    steps = node.at("traj", "trajectory").value
+    # trajectories of SWE-agent have steps with an action each
+    return (
+        graded
+        or _is_simulation(node)
+        or (isinstance(steps, list) and not node.at("traj", "trajectory").at_item(0).has("action"))
+    )
 
 
 def _simulations(document: Document) -> Node | None:
     found = document.root.at("simulations")
-    return found if isinstance(found.value, list) else None
+    if isinstance(found.value, list):
+        return found
+    # in the new layout each simulation has a file of its own
+    return document.root.holding([document.root.value]) if _is_simulation(document.root) else None
+
+
+def _is_simulation(node: Node) -> bool:
+    has_messages = isinstance(node.at("messages", "ticks").value, list)
+    return has_messages and (node.has("ticks") or node.has("task_id", "termination_reason"))
 
 
 def read_tau(document: Document) -> list[Recording]:
     """One recording for each result."""
     simulations = _simulations(document)
     if simulations is None:
-        return [_result(document, node, index) for index, node in enumerate(document.entries)]
+        return recordings_of(document, FORMAT, lambda node, index: _result(document, node, index))
     tasks = {task.at("id").word(): task for task in document.root.at("tasks").items}
     about = document.root.at("info")
-    return [_simulation(document, node, index, about, tasks) for index, node in enumerate(simulations.items)]
+    return recordings_of(
+        document,
+        FORMAT,
+        lambda node, index: _simulation(document, node, index, about, tasks),
+        [with_remarks(node) for node in simulations.items],
+    )
 
 
 def _result(document: Document, node: Node, index: int) -> Recording:
-    if node.has("termination_reason"):
+    if _is_simulation(node):
         return _simulation(document, node, index, Node(None, node.file), {})
     builder = RecordingBuilder(place=node)
+    info = node.at("info")
     for message in node.at("traj", "trajectory", "messages").each("a list of messages"):
         add(builder, message)
-    info = node.at("info")
+    _refuse_empty(builder, node, info.at("error"))
     builder.charge(info.at("user_cost").amount(), "unknown", user=True)
     builder.charge(node.at("total_cost").amount(), "unknown")
     task, trial = node.at("task_id").word(), node.at("trial").word()
@@ -61,20 +83,22 @@ def _result(document: Document, node: Node, index: int) -> Recording:
         index=index,
         name=_name(document, task, trial, index),
         description=info.at("task").at("instruction").word() or "",
-        metadata=_facts(node, "task_id", "trial", "reward"),
+        metadata=node.scalars("task_id", "trial", "reward"),
     )
 
 
 def _simulation(document: Document, node: Node, index: int, about: Node, tasks: dict[str | None, Node]) -> Recording:
     builder = RecordingBuilder(place=node, model=about.at("agent_info").at("llm").word())
     builder.prompt(about.at("environment_info").at("policy").word() or "")
-    for message in node.at("messages").each("a list of messages"):
+    messages = node.at("messages").items or _from_ticks(node)
+    for message in messages:
         add(builder, message)
-    if all(message.at("cost").value is None for message in node.at("messages").items):
+    _refuse_empty(builder, node, node.at("error", "termination_reason"))
+    if all(message.at("cost").value is None for message in messages):
         builder.charge(node.at("agent_cost").amount(), builder.model or "unknown")
         builder.charge(node.at("user_cost").amount(), about.at("user_info").at("llm").word() or "unknown", user=True)
     task = node.at("task_id").word()
-    facts = _facts(node, "task_id", "trial", "termination_reason", "duration")
+    facts = node.scalars("task_id", "trial", "termination_reason", "duration")
     reward = node.at("reward_info").at("reward").number()
     return builder.finish(
         document.path,
@@ -121,8 +145,49 @@ def _add_user(builder: RecordingBuilder, node: Node) -> None:
         builder.end_of_user(_ENDINGS[ending[1]])
 
 
-def _facts(node: Node, *names: str) -> dict[str, Any]:
-    return {name: value for name in names if isinstance(value := node.at(name).value, (str, int, float))}
+def _from_ticks(node: Node) -> list[Node]:
+    """The messages in the ticks of a simulation in which both sides may speak at once.
+
+    Each tick holds a piece of what the agent and the user say. Pieces are joined while the same side goes on speaking.
+    """
+    found: list[Node] = []
+    for tick in node.at("ticks").items:
+        for side, role in (("agent", "assistant"), ("user", "user")):
+            piece, calls = tick.at(f"{side}_chunk"), tick.at(f"{side}_tool_calls")
+            text = _tick_text(tick, piece, role)
+            last = found[-1] if found else None
+            if text and last is not None and not calls.items and _is_same_speaker(last, role):
+                found[-1] = last.holding({**last.fields, "content": _joined(last, piece, text)})
+            elif text or calls.items:
+                about = {"timestamp": piece.at("timestamp").value or tick.at("timestamp").value}
+                about |= {name: piece.at(name).value for name in ("utterance_ids", "cost", "usage")}
+                found.append(tick.holding({"role": role, "content": text, "tool_calls": calls.value or None, **about}))
+            found.extend(
+                item.holding({"role": "tool", **item.fields}) for item in tick.at(f"{side}_tool_results").items
+            )
+    return found
+
+
+def _tick_text(tick: Node, piece: Node, role: str) -> str:
+    said = tick.at("user_transcript").value if role == "user" else None
+    content = piece.at("audio_script_gold").value if piece.at("is_audio").value is True else piece.at("content").value
+    return next((text for text in (content, said) if isinstance(text, str) and text), "")
+
+
+def _is_same_speaker(last: Node, role: str) -> bool:
+    return last.at("role").value == role and not last.at("tool_calls").items
+
+
+def _joined(last: Node, piece: Node, text: str) -> str:
+    """Two pieces of speech, with a space between those of different utterances."""
+    before, after = ({str(item.value) for item in node.at("utterance_ids").items} for node in (last, piece))
+    apart = bool(before and after) and not before & after
+    return f"{last.at('content').word() or ''}{' ' if apart else ''}{text}"
+
+
+def _refuse_empty(builder: RecordingBuilder, node: Node, why: Node) -> None:
+    if not builder.has_messages:
+        raise nothing_said(node, "run", why.word() if isinstance(why.value, (str, int)) else None)
 
 
 def _name(document: Document, task: str | None, trial: str | None, index: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.transcripts.builder import MessageFacts, RecordingBuilder
+from duologue.transcripts.builder import MessageFacts, RecordingBuilder, nothing_said, recordings_of
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
 from duologue.transcripts.reader import RecordingFormat
@@ -18,13 +18,19 @@ _EXPECTED = "user, bot, system, tool_calls or tool_call_result"
 
 def is_vapi(document: Document) -> bool:
     """A call with messages of ``bot``s or with ``secondsFromStart``; alone, in a list, or in an end-of-call report."""
-    messages = _messages(_report(document.first)).items
-    return any(node.at("role").value in _OWN_ROLES or node.has("secondsFromStart") for node in messages[:20])
+    return any(_is_call(_report(node)) for node in document.samples)
+
+
+def _is_call(report: Node) -> bool:
+    messages = _messages(report).items[:20]
+    return report.has("endedReason") or any(
+        node.at("role").value in _OWN_ROLES or node.has("secondsFromStart") for node in messages
+    )
 
 
 def read_vapi(document: Document) -> list[Recording]:
     """One recording for each call."""
-    return [_recording(document, _report(node), index) for index, node in enumerate(document.entries)]
+    return recordings_of(document, FORMAT, lambda node, index: _recording(document, _report(node), index))
 
 
 def _report(node: Node) -> Node:
@@ -46,8 +52,10 @@ def _recording(document: Document, report: Node, index: int) -> Recording:
         user="caller",
         model=assistant.at("model").at("model").word(),
     )
-    for node in _messages(report).each("a list of messages"):
+    for node in _messages(report).each_or_none("a list of messages"):
         _add(builder, node)
+    if not builder.has_messages:
+        raise nothing_said(report, "call", report.at("endedReason").word() or call.at("endedReason").word())
     builder.charge(report.at("cost").amount(), "vapi")
     return builder.finish(
         document.path,
@@ -77,7 +85,7 @@ def _add(builder: RecordingBuilder, node: Node) -> None:
 
 def _text(node: Node) -> str | None:
     found = node.at("message", "content")
-    return None if found.value is None else found.text()
+    return found.word() if isinstance(found.value, (str, int, float)) or found.value is None else found.text()
 
 
 def _add_result(builder: RecordingBuilder, node: Node) -> None:

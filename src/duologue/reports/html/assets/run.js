@@ -433,6 +433,7 @@ function figuresBox(run) {
     ["started", run.started ? when(run.started) : null],
     ["journal", run.journal],
     ["recording", run.recording],
+    ...(run.recorded || []),
   ].filter(([, value]) => value);
   return h(
     "section",

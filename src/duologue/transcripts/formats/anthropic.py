@@ -1,0 +1,105 @@
+"""Logs of Anthropic's Messages API: message lists with content blocks, requests with their responses, batches."""
+
+from __future__ import annotations
+
+from duologue.errors import SuiteError
+from duologue.transcripts.documents import Document, Node
+from duologue.transcripts.formats import chat
+from duologue.transcripts.formats.openai import spoken_of
+from duologue.transcripts.formats.request_log import Request, RequestLog, conversation_id, no_answer, said, user_id
+from duologue.transcripts.reader import RecordingFormat
+from duologue.transcripts.recording import Recording
+
+FORMAT = "anthropic"
+
+_BLOCKS = {"tool_use", "tool_result", "thinking", "redacted_thinking", "server_tool_use", "web_search_tool_result"}
+
+
+def is_anthropic(document: Document) -> bool:
+    """Messages with blocks that only Anthropic has, its responses, or requests with ``system`` beside ``messages``."""
+    return any(map(_is_entry, document.samples))
+
+
+def _is_entry(node: Node) -> bool:
+    request, response = _bodies(node)
+    if _is_response(response) or node.at("result").at("type").value in ("succeeded", "errored", "canceled", "expired"):
+        return True
+    messages = [node, *node.items, *request.at("messages").items]
+    if request.at("messages").items and request.has("system") and not response.has("choices"):
+        return not node.has("scenario")
+    return any(_has_blocks(message) for message in messages)
+
+
+def _has_blocks(message: Node) -> bool:
+    return isinstance(message.at("role").value, str) and any(
+        isinstance(block.at("type").value, str) and block.at("type").value in _BLOCKS
+        for block in message.at("content").items
+    )
+
+
+def _is_response(node: Node) -> bool:
+    return node.at("type").value == "message" and isinstance(node.at("content").value, list) and node.has("stop_reason")
+
+
+def read_anthropic(document: Document) -> list[Recording]:
+    """The conversations of a log."""
+    entries = document.entries
+    log = RequestLog(document=document, format=FORMAT)
+    if any(map(chat.looks_like_message, document.samples)) and not any(map(_is_response, document.samples)):
+        log.add(Request(place=entries[0], messages=said(entries)))
+        return log.recordings()
+    for entry in entries:
+        try:
+            if entry.value is None and entry.line in document.broken:
+                raise document.broken[entry.line]
+            log.add(Request(place=entry, messages=said(entry.items)) if entry.items else _request(entry))
+        except SuiteError as error:
+            log.fail(entry, error)
+    return log.recordings()
+
+
+def _request(entry: Node) -> Request:
+    request, response = _bodies(entry)
+    sent = request.at("messages").each_or_none("a list of messages")
+    answered = _is_response(response) or response.at("role").value == "assistant"
+    result = entry.at("result")
+    if not answered and (
+        result.at("error").fields or response.at("error").fields or response.at("type").value == "error"
+    ):
+        raise no_answer(entry, result.at("error"), response)
+    if not answered and result.fields:
+        raise no_answer(entry, result.at("type"))
+    if not answered and not sent:
+        raise entry.wrong("a request with messages, or a response with content")
+    answer = (
+        response.holding({"role": "assistant", "content": response.at("content").value}),
+        spoken_of(entry, response),
+    )
+    return Request(
+        place=entry,
+        messages=[*said(sent), *([answer] if answered else [])],
+        answers=int(answered),
+        id=conversation_id(entry, request),
+        user=user_id(entry, request),
+        model=response.at("model").word() or request.at("model").word(),
+        prompts=[chat.plain_text(chat.content_of(request.holding({"content": request.at("system").value})))],
+    )
+
+
+def _bodies(entry: Node) -> tuple[Node, Node]:
+    request = entry.at("request", "request_body", "params", "body", "input")
+    response = entry.at("response", "response_body", "output", "message", "completion")
+    if entry.at("result").at("message").fields:
+        response = entry.at("result").at("message")
+    found = [node if node.fields else entry for node in (request, response)]
+    request, response = (node.at("body", "params") if node.at("body", "params").fields else node for node in found)
+    return request, response
+
+
+RECORDINGS = RecordingFormat(
+    name=FORMAT,
+    about="messages of Anthropic's API: lists with content blocks, requests and responses, batches",
+    matches=is_anthropic,
+    read=read_anthropic,
+    rank=75,
+)
