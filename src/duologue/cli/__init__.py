@@ -12,6 +12,9 @@ from io import TextIOWrapper
 
 def main() -> None:
     """Entry point of the ``duologue`` command."""
+    from duologue.cli.interruption import exit_code, leave_at_once
+
+    leave_at_once()
     # Thousands of results are kept and hardly a cycle is made: looking for cycles less often takes a sixth off a run.
     gc.set_threshold(200_000, 20, 100)
     for stream in (sys.stdout, sys.stderr):
@@ -19,4 +22,4 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that knows no ✓ shows ?, and the run keeps its exit code
     from duologue.cli.app import invoke
 
-    sys.exit(invoke(sys.argv[1:]))
+    sys.exit(exit_code(invoke(sys.argv[1:])))

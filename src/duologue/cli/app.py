@@ -12,6 +12,7 @@ from typing import cast
 import typer
 
 from duologue.cli.exit_codes import ExitCode, exit_code_for
+from duologue.cli.interruption import raise_errors
 from duologue.errors import DuologueError
 from duologue.terminal_text import continued
 from duologue.version import __version__
@@ -155,6 +156,8 @@ def invoke(arguments: Sequence[str]) -> int:
     """Run one subcommand; returns its exit code. Errors of Duologue are one paragraph, never a traceback."""
     called = next((word for word in arguments if not word.startswith("-")), "")
     app = application([called]) if called in COMMANDS else application()
+    if called != "run":  # it stops in good order
+        raise_errors()
     try:
         code: object = app(args=list(arguments), standalone_mode=False)
     except typer.Exit as error:

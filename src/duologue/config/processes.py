@@ -92,7 +92,7 @@ async def start_program(
         OSError: it cannot be started.
     """
     pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *command,
         stdin=pipe,
         stdout=pipe,
@@ -102,6 +102,8 @@ async def start_program(
         start_new_session=True,
         limit=longest_line,
     )
+    track(process)
+    return process
 
 
 async def end_group(process: asyncio.subprocess.Process) -> None:
@@ -115,8 +117,25 @@ async def end_group(process: asyncio.subprocess.Process) -> None:
     transport.close()
 
 
+_groups: set[int] = set()
+"""Programs of this process that were not ended yet."""
+
+
+def track(process: asyncio.subprocess.Process) -> None:
+    """Remember a program that leads its own process group, for :func:`kill_all_groups`."""
+    _groups.add(process.pid)
+
+
+def kill_all_groups() -> None:
+    """Kill all programs of :func:`start_program`, for a process that ends at once."""
+    for pid in tuple(_groups):
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM) if sys.platform == "win32" else os.killpg(pid, signal.SIGKILL)
+
+
 def kill_group(process: asyncio.subprocess.Process) -> None:
     """Kill a program of :func:`start_program`, and all that it started where the system knows process groups."""
+    _groups.discard(process.pid)
     with suppress(ProcessLookupError, PermissionError):  # nobody is left
         if sys.platform == "win32":
             process.kill()

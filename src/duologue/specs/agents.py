@@ -52,6 +52,9 @@ class Agent(Resource):
     """HTTP endpoint of the agent."""
     target: str | None = None
     """Python code of the agent: ``module:name`` or ``file.py:name``."""
+    isolation: Literal["none", "processes"] | None = None
+    """Where Python code of a ``target`` runs: ``processes`` gives each run a child process, so that an agent that
+    blocks, ignores its time limit or ends its process ends its own run only. Default: ``none``, this process."""
     timeout: Seconds | None = None
     """Time limit for one answer, in seconds."""
 
@@ -67,6 +70,8 @@ class Agent(Resource):
         given = [name for name in ("model", "http", "target") if getattr(self, name)]
         if len(given) != 1:
             raise ValueError(f"exactly one of model, http and target; it has {' and '.join(given) or 'none of them'}")
+        if self.isolation and not self.target:
+            raise ValueError(f"isolation is for agents with a target; this one has {given[0]}")
         return self
 
 

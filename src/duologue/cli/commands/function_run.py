@@ -12,8 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from duologue.cli.exit_codes import ExitCode, exit_code_of
-from duologue.cli.output import as_json, print_json, print_reasons, results_table, say, terminal, totals
+from duologue.cli.exit_codes import ExitCode, exit_code_for, exit_code_of
+from duologue.cli.interruption import exit_code, once_per_press, raise_errors
+from duologue.cli.output import as_json, echo, print_json, print_reasons, results_table, say, terminal, totals
+from duologue.cli.supervision import Death, supervised
 from duologue.context import Context
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.observers import add_observer, remove_observer
@@ -52,8 +54,30 @@ def run_function(target: str, request: FunctionRequest) -> int:
     Raises:
         TargetError: there is no such function, or it plays nothing.
     """
-    function = load_target(target)
     folder = request.out / Context().ids.new("exec")
+    parent = supervised(_say_death)
+    raise_errors()
+    if parent is None:
+        return _run(target, request, folder)
+    parent.runs(str(folder), target)
+    try:
+        return parent.ends(exit_code(_run(target, request, folder)))
+    except DuologueError as error:
+        parent.ends(exit_code_for(error))
+        raise
+    except KeyboardInterrupt:
+        echo(f"Interrupted. Journals so far: {folder}", err=True)
+        parent.ends(exit_code(ExitCode.INTERRUPTED))
+        raise
+
+
+def _say_death(death: Death) -> None:
+    echo(f"\nError: the process that ran {death.path} ended without a word ({death.how}).", err=True)
+    echo(f"Runs that had come to their end are recorded in {death.folder}", err=True)
+
+
+def _run(target: str, request: FunctionRequest, folder: Path) -> int:
+    function = load_target(target)
     verbose = False if request.quiet or request.as_json else 1
     ScenarioConfig.configure(record=folder, verbose=verbose, seed=request.seed, max_turns=request.max_turns)
     results, failure = _play(function)
@@ -79,7 +103,7 @@ def _play(function: Callable[[], object]) -> tuple[list[ScenarioResult], Excepti
 
     add_observer(observe)
     try:
-        asyncio.run(_call(function))
+        asyncio.run(_called(function))
     except (AssertionError, DuologueError) as error:
         return results, error
     except Exception as error:
@@ -91,6 +115,11 @@ def _play(function: Callable[[], object]) -> tuple[list[ScenarioResult], Excepti
     finally:
         remove_observer(observe)
     return results, None
+
+
+async def _called(function: Callable[[], object]) -> None:
+    with once_per_press(Context().clock.monotonic):
+        await _call(function)
 
 
 async def _call(function: Callable[[], object]) -> None:

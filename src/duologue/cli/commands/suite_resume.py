@@ -8,8 +8,9 @@ from pathlib import Path
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.journal.events import ErrorInfo
 from duologue.runs.store.encoding import RUNS
-from duologue.runs.store.launch_file import Definition, Selection
+from duologue.runs.store.launch_file import Deaths, Definition, Selection
 from duologue.runs.store.reader import Unfinished, unfinished
 from duologue.suites.execution.engine import Engine
 from duologue.suites.plan.cases import Plan, TestCase
@@ -17,6 +18,10 @@ from duologue.suites.results.run import RunResult, total_spent
 from duologue.suites.runner.definition import Kept
 from duologue.suites.runner.earlier import Earlier
 from duologue.suites.runner.options import RunOptions
+from duologue.vocabulary import RunStatus, Termination
+
+MOST_DEATHS = 3
+"""A case during which the process ended so often is not run again, unless it has changed."""
 
 
 @frozen
@@ -30,6 +35,7 @@ class ResumedPlan:
         outdated: definitions of results that are replaced, by run id.
         damaged: ids of results that cannot be read.
         moved: ids of results whose place in the plan is another now.
+        deaths: of runs during which the process ended, by run id.
         said: what is kept and what is not, for people.
     """
 
@@ -39,6 +45,7 @@ class ResumedPlan:
     outdated: Mapping[str, Definition]
     damaged: Sequence[str]
     moved: Sequence[str]
+    deaths: Mapping[str, Deaths]
     said: str
 
 
@@ -61,12 +68,19 @@ def resumed_plan(folder: Path, engine: Engine, settings: RunOptions) -> ResumedP
     kept = engine.still_valid(plan, known, settings)
     results = {run.run_id: run for run in earlier.known}
     runs = tuple(replace(run, case=now[run.case.identity]) for run in kept.runs)
+    moved = [run.run_id for run, was in zip(runs, kept.runs, strict=True) if run.case != was.case]
+    done = {run.case.identity for run in runs}
+    fatal = [(case, found) for case in plan.cases if case.identity not in done
+             and (found := _deaths(engine, settings, earlier, case))]  # fmt: skip
+    given_up = [_given_up(engine, settings, earlier, case, found) for case, found in fatal if _hopeless(found)]
+    last = sorted((item for item in fatal if not _hopeless(item[1])), key=lambda item: item[1].count)
     return ResumedPlan(
         plan=plan,
         settings=replace(
             settings,
             execution_id=earlier.id,
-            known=runs,
+            known=(*runs, *given_up),
+            last=[case.identity for case, _ in last],
             resuming=True,
             anew=earlier.anew,
             earlier=Earlier(
@@ -78,8 +92,36 @@ def resumed_plan(folder: Path, engine: Engine, settings: RunOptions) -> ResumedP
         selection=earlier.selection,
         outdated={run_id: results[run_id].definition for run_id in kept.changed},
         damaged=earlier.damaged,
-        moved=[run.run_id for run, was in zip(runs, kept.runs, strict=True) if run.case != was.case],
+        moved=[*moved, *(run.run_id for run in given_up)],
+        deaths=earlier.deaths,
         said=_said(folder, kept, earlier, added=sum(key not in before for key in now), now=now),
+    )
+
+
+def _deaths(engine: Engine, settings: RunOptions, earlier: Unfinished, case: TestCase) -> Deaths | None:
+    """How often the process ended while the case was run as it is now."""
+    found = earlier.deaths.get(case.run_id(earlier.id))
+    return found if found and dict(found.definition) == dict(engine.definition(case, settings)) else None
+
+
+def _hopeless(deaths: Deaths) -> bool:
+    return deaths.count >= MOST_DEATHS and not deaths.killed
+
+
+def _given_up(engine: Engine, settings: RunOptions, earlier: Unfinished, case: TestCase, deaths: Deaths) -> RunResult:
+    """The result of a case that ends the process whenever it is run."""
+    said = (
+        f"the process ended ({deaths.how}) in each of {deaths.count} attempts to run this case. Mend the agent, or "
+        "give it 'isolation: processes', so that it can end only its own runs"
+    )
+    return RunResult(
+        case=case,
+        run_id=case.run_id(earlier.id),
+        status=RunStatus.ERROR,
+        termination=Termination.ERROR,
+        reasoning=said,
+        error=ErrorInfo(type="AgentError", message=said, who=case.agent),
+        definition=engine.definition(case, settings),
     )
 
 

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import field, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
-from duologue.cli.exit_codes import ExitCode
+from duologue.cli.commands.suite_death import Witness, record_death, runs_python
+from duologue.cli.exit_codes import ExitCode, exit_code_for
+from duologue.cli.interruption import Stopping
 from duologue.cli.output import echo, print_json, terminal
+from duologue.cli.supervision import Supervised, supervised
 from duologue.config.files import make_private_folder
-from duologue.errors import ConfigurationError
+from duologue.config.processes import kill_all_groups
+from duologue.errors import ConfigurationError, DuologueError, JournalError, ResultsError
 from duologue.frozen import frozen
 from duologue.runs.store.encoding import LAUNCH, index_of
 from duologue.runs.store.folder import ResultFolder
 from duologue.runs.store.folder_lock import claimed
-from duologue.runs.store.launch_file import Definition, Selection
+from duologue.runs.store.launch_file import Deaths, Definition, Selection
 from duologue.runs.store.ownership import clear, require_free
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.observers import Observer
 from duologue.suites.plan.build import Filters
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
-from duologue.suites.runner.options import RunOptions
+from duologue.suites.results.run import TOO_MANY
+from duologue.suites.runner.options import DEFAULT_CONCURRENCY, RunOptions
 from duologue.terminal_text import one_line
 
 _WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.UNCERTAIN)
@@ -52,12 +57,29 @@ class Shown:
 def run_and_show(target: str, request: Request, shown: Shown) -> int:
     """Run a suite, or all suites of a folder one after the other; the worst of their exit codes."""
     paths = suites_in(Path(target))
-    if len(paths) > 1:
-        return _several(paths, request, shown)
-    done = _one(paths[0], request, shown)
+    if len(paths) > 1 and (request.resume or request.failed_in):
+        raise ConfigurationError("--resume and --failed-in need a single suite; name its file")
+    engines = {path: Engine.from_file(path) for path in paths}
+    parent = None
+    if any(runs_python(engine.suite) for engine in engines.values()):
+        parent = supervised(lambda death: record_death(death, engines, request.settings))
+    if parent is None:
+        return _all(engines, request, shown, None)
+    try:
+        return parent.ends(_all(engines, request, shown, parent))
+    except DuologueError as error:
+        parent.ends(exit_code_for(error))
+        raise
+
+
+def _all(engines: Mapping[str, Engine], request: Request, shown: Shown, parent: Supervised | None) -> int:
+    if len(engines) > 1:
+        return _several(engines, request, shown, parent)
+    [(path, engine)] = engines.items()
+    done = _one(path, engine, request, shown, parent)
     if shown.as_json:
         print_json(_as_json(done))
-    return done.execution.exit_code
+    return done.exit_code
 
 
 def suites_in(path: Path) -> list[str]:
@@ -75,27 +97,23 @@ def suites_in(path: Path) -> list[str]:
     return [str(item) for item in found] or [str(path)]
 
 
-def _several(paths: Sequence[str], request: Request, shown: Shown) -> int:
-    """All of them, once it is known that nothing is wrong with the files of any."""
-    from duologue.suites.manifests.loader import load
-
-    if request.resume or request.failed_in:
-        raise ConfigurationError("--resume and --failed-in need a single suite; name its file")
-    for path in paths:
-        load(path)
-    names = _names_of(paths)
+def _several(engines: Mapping[str, Engine], request: Request, shown: Shown, parent: Supervised | None) -> int:
+    names = _names_of(list(engines))
     for name in names if request.out else ():
         assert request.out is not None
         require_free(request.out / name, overwrite=request.overwrite)
     every: list[Done] = []
-    for path, name in zip(paths, names, strict=True):
-        done = _one(path, replace(request, out=request.out / name if request.out else None), shown)
+    for path, name in zip(engines, names, strict=True):
+        out = request.out / name if request.out else None
+        done = _one(path, engines[path], replace(request, out=out), shown, parent)
         every.append(done)
         if done.execution.interrupted:
             break
     if shown.as_json:
         print_json([_as_json(done) for done in every])
-    codes = [done.execution.exit_code for done in every]
+    if every[-1].execution.interrupted:
+        return every[-1].exit_code
+    codes = [done.exit_code for done in every]
     return next((code for code in _WORST_FIRST if code in codes), ExitCode.PASSED)
 
 
@@ -112,8 +130,8 @@ def _names_of(paths: Sequence[str]) -> list[str]:
     return names
 
 
-def _one(path: str, request: Request, shown: Shown) -> Done:
-    done = run_suite(path, request, _observers(shown))
+def _one(path: str, engine: Engine, request: Request, shown: Shown, parent: Supervised | None) -> Done:
+    done = run_suite(path, request, _observers(shown), engine=engine, parent=parent)
     if shown.ci and os.environ.get("GITHUB_STEP_SUMMARY"):
         done = _with_job_summary(done)
     if not shown.as_json:
@@ -188,31 +206,64 @@ class Done:
     execution: ExecutionResult
     folder: Path
     files: Sequence[Path]
+    signal_code: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What the process exits with: 128 and the number of the signal that stopped it, if one did."""
+        if self.execution.interrupted and self.signal_code is not None:
+            return self.signal_code
+        return self.execution.exit_code
 
 
-def run_suite(path: str, request: Request, observers: Sequence[Observer]) -> Done:
+def run_suite(
+    path: str,
+    request: Request,
+    observers: Sequence[Observer],
+    *,
+    engine: Engine | None = None,
+    parent: Supervised | None = None,
+) -> Done:
     """Run one suite.
+
+    Args:
+        path: its main file.
+        request: what is asked for.
+        observers: are told of everything.
+        engine: of the suite; None to read the file.
+        parent: the process that supervises this one.
 
     Raises:
         SuiteError: the files of the suite are wrong.
         ConfigurationError: what is asked for cannot be done.
     """
     try:
-        return asyncio.run(_run(path, request, observers))
+        return asyncio.run(_run(path, request, observers, engine or Engine.from_file(path), parent))
+    except (ResultsError, JournalError) as error:
+        error.add_note(_advice(error))
+        raise
     finally:
         for observer in observers:
             observer.close()
 
 
-async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Done:
-    engine = Engine.from_file(path)
+def _advice(error: DuologueError) -> str:
+    """What to do about results that cannot be written."""
+    if TOO_MANY in str(error):
+        return f"Too many files are open. {_FEWER}, and continue with --resume."
+    return "Results that were written stay. Make room or mend the folder, and continue with --resume."
+
+
+async def _run(
+    path: str, request: Request, observers: Sequence[Observer], engine: Engine, parent: Supervised | None
+) -> Done:
     async with engine:
         if request.mock is not None:
             engine.enable_mock_mode(request.mock or None)
             _tell_of_idle_answers(engine)
         with ExitStack() as held:
             if request.resume is not None:
-                held.enter_context(claimed(request.resume))
+                held.enter_context(claimed(request.resume, patience=1.0))
             planned = _planned(engine, request)
             plan, settings = planned.plan, planned.settings
             formats, names = _formats(engine, request)
@@ -234,10 +285,19 @@ async def _run(path: str, request: Request, observers: Sequence[Observer]) -> Do
                 outdated=planned.outdated,
                 damaged=planned.damaged,
                 moved=planned.moved,
+                deaths=planned.deaths,
             )
-            with _interruptible(engine, observers):
-                execution = await engine.execute(plan, settings, observers=[keeper, *observers])
-            return Done(execution=execution, folder=folder, files=_reports(execution, folder, formats, names))
+            told: list[Observer] = [keeper, *([Witness(parent, folder, path)] if parent else []), *observers]
+            stopping = _stopping(engine, observers, f"duologue run {quote(path)} --resume {quote(str(folder))}")
+            with stopping.installed():
+                _allow_files(settings.concurrency or engine.suite.defaults.concurrency)
+                execution = await engine.execute(plan, settings, observers=told)
+                stopping.over = True
+                if any(run.lacked_files for run in execution.runs):
+                    echo(f"Note: too many files were open. {_FEWER}, and continue with --resume.", err=True)
+                files = _reports(execution, folder, formats, names)
+                await engine.close()
+            return Done(execution=execution, folder=folder, files=files, signal_code=stopping.exit_code)
 
 
 def _tell_of_idle_answers(engine: Engine) -> None:
@@ -259,6 +319,7 @@ class _Planned:
     outdated: Mapping[str, Definition] = field(default_factory=dict[str, Definition])
     damaged: Sequence[str] = ()
     moved: Sequence[str] = ()
+    deaths: Mapping[str, Deaths] = field(default_factory=dict[str, Deaths])
 
 
 def _planned(engine: Engine, request: Request) -> _Planned:
@@ -275,6 +336,7 @@ def _planned(engine: Engine, request: Request) -> _Planned:
             outdated=resumed.outdated,
             damaged=resumed.damaged,
             moved=resumed.moved,
+            deaths=resumed.deaths,
         )
     seed = request.seed
     failed: set[str] | None = None
@@ -380,9 +442,28 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-@contextmanager
-def _interruptible(engine: Engine, observers: Sequence[Observer]) -> Generator[None]:
-    """Ctrl-C lets the runs that are under way finish; a second one cancels them."""
+_FEWER = "Run fewer cases at once (--jobs), or allow more files ('ulimit -n 8192')"
+_FILES_OF_A_RUN = 4
+"""Its journal, a connection to the agent, one to a model, and one to spare."""
+_OTHER_FILES = 256
+
+
+def _allow_files(concurrency: int | None) -> None:
+    """Allow this process as many open files as its runs may need, as far as the system lets it."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = (concurrency or DEFAULT_CONCURRENCY) * _FILES_OF_A_RUN + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _stopping(engine: Engine, observers: Sequence[Observer], command: str) -> Stopping:
+    """How signals stop the execution; whoever insists is told the command that goes on with it."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -390,12 +471,9 @@ def _interruptible(engine: Engine, observers: Sequence[Observer]) -> Generator[N
         for observer in observers:
             observer.stopping()
 
-    try:
-        loop.add_signal_handler(signal.SIGINT, stop)
-    except (NotImplementedError, RuntimeError, ValueError):  # no signals here: Windows, or not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
+    return Stopping(
+        lambda: loop.call_soon_threadsafe(stop),
+        clock=engine.clock.monotonic,
+        hint=f"Ended at once. Continue with: {command}",
+        leave=kill_all_groups,
+    )

@@ -18,7 +18,7 @@ from duologue.context import SystemClock
 from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.artifacts import JOURNALS
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, encoded, encoded_run, index_of
-from duologue.runs.store.launch_file import Definition, LaunchFile, Selection, write_launch
+from duologue.runs.store.launch_file import Deaths, Definition, LaunchFile, Selection, write_launch
 from duologue.runs.store.ownership import make_way_for_index
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.execution.observers import Observer
@@ -40,7 +40,8 @@ class ResultFolder(Observer):
         outdated: definitions of results in the folder that no longer hold, by run id: each stays until there is a new
             one, and then is kept beside it.
         damaged: ids of runs whose results cannot be read; they are kept beside the new ones, too.
-        moved: ids of results of earlier sessions whose place in the plan is another now; they are written again.
+        moved: ids of results of earlier sessions that are written again: their place in the plan is another now.
+        deaths: of runs during which the process ended, by run id.
 
     Raises:
         ConfigurationError: the folder holds another execution.
@@ -59,6 +60,7 @@ class ResultFolder(Observer):
         outdated: Mapping[str, Definition] | None = None,
         damaged: Collection[str] = (),
         moved: Collection[str] = (),
+        deaths: Mapping[str, Deaths] | None = None,
     ) -> None:
         self.folder = folder
         self._suite = suite
@@ -67,6 +69,7 @@ class ResultFolder(Observer):
         self._outdated = outdated or {}
         self._damaged = frozenset(damaged)
         self._moved = frozenset(moved)
+        self._deaths = deaths or {}
         self._prepared: ExecutionResult | None = None
         self._launch: LaunchFile | None = None
         self._results: list[RunResult] = []
@@ -97,6 +100,7 @@ class ResultFolder(Observer):
             allowance=prepared.allowance if prepared else Allowance(),
             thresholds=prepared.thresholds if prepared else {},
             outdated=self._outdated,
+            deaths=self._deaths,
         )
         write_launch(self.folder, self._launch)
         (self.folder / INDEX).unlink(missing_ok=True)

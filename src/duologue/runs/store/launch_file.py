@@ -40,6 +40,23 @@ class Selection:
 
 
 @frozen
+class Deaths:
+    """How often the process ended while a run was under way.
+
+    Attributes:
+        count: how often.
+        how: how it ended the last time, such as ``exit code 0``.
+        killed: it was ended from outside, which says nothing about the run.
+        definition: of the run then; another one is another try.
+    """
+
+    count: int
+    how: str
+    killed: bool = False
+    definition: Definition = field(default_factory=dict[str, str])
+
+
+@frozen
 class LaunchFile:
     """The content of the file.
 
@@ -53,6 +70,7 @@ class LaunchFile:
         earlier_seconds: how long the sessions before it took.
         allowance, thresholds: as in the index.
         outdated: definitions of results that were made under another one, and stay until there are new ones, by run id.
+        deaths: of runs during which the process ended, by run id.
     """
 
     id: str
@@ -66,6 +84,7 @@ class LaunchFile:
     allowance: Allowance = field(default_factory=Allowance)
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, "Mapping[str, float]"])
     outdated: Mapping[str, Definition] = field(default_factory=dict[str, Definition])
+    deaths: Mapping[str, Deaths] = field(default_factory=dict[str, Deaths])
 
 
 def write_launch(folder: Path, launch: LaunchFile) -> None:
@@ -87,6 +106,7 @@ def write_launch(folder: Path, launch: LaunchFile) -> None:
         "allowance": asdict(launch.allowance),
         "thresholds": launch.thresholds,
         "outdated": launch.outdated,
+        "deaths": {run_id: asdict(deaths) for run_id, deaths in launch.deaths.items()},
     }
     replace_bytes(folder / LAUNCH, encoded(data))
 
@@ -130,6 +150,7 @@ def _decoded(data: dict[str, Any]) -> LaunchFile:
         allowance=_allowance(data.get("allowance")),
         thresholds=dict(data.get("thresholds") or {}),
         outdated=dict(data.get("outdated") or {}),
+        deaths=_deaths(data.get("deaths")),
     )
 
 
@@ -146,6 +167,10 @@ def _selection(data: dict[str, Any] | None) -> Selection | None:
 
 def _allowance(data: dict[str, Any] | None) -> Allowance:
     return Allowance(**data) if data else Allowance()
+
+
+def _deaths(data: dict[str, dict[str, Any]] | None) -> dict[str, Deaths]:
+    return {run_id: Deaths(**found) for run_id, found in (data or {}).items()}
 
 
 def _absent(folder: Path) -> str:

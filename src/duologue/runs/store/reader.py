@@ -7,7 +7,7 @@ run by run, counts as interrupted, and whatever could not be read is named.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,16 +27,13 @@ from duologue.runs.store.encoding import (
     decoded_spent,
     require_version,
 )
-from duologue.runs.store.launch_file import LaunchFile, Selection, read_launch
+from duologue.runs.store.launch_file import Deaths, LaunchFile, Selection, read_launch
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult, Spent, total_spent
 from duologue.suites.runner.earlier import spent_in_journals
 from duologue.vocabulary import RunStatus, Termination
-
-TOO_MANY = "Too many open files"
-"""What the system says where a process may open no more files or connections."""
 
 
 @frozen
@@ -93,6 +90,7 @@ class Unfinished:
         anew: those of them that start from their beginning.
         started_at, seconds: when the first session began, and how long all of them took.
         spent: by results that others have replaced and that have no journal.
+        deaths: of runs during which the process ended, by run id.
     """
 
     id: str
@@ -107,6 +105,7 @@ class Unfinished:
     started_at: datetime
     seconds: float
     spent: Spent
+    deaths: Mapping[str, Deaths]
 
 
 def unfinished(folder: Path) -> Unfinished:
@@ -128,9 +127,9 @@ def unfinished(folder: Path) -> Unfinished:
         except ConfigurationError:
             damaged.append(path.stem)
             continue
-        if run.unrecorded or _lacked_files(run):
+        if run.unrecorded:
             unrecorded.append(run.run_id)
-            anew.update([] if run.unrecorded else [run.run_id])
+            anew.update([run.run_id] if run.lacked_files else [])
         elif run.status is not RunStatus.CANCELLED:
             known.append(run if run.case == case else replace(run, case=case))
     started_at, seconds = _sessions(folder, launch, known)
@@ -147,6 +146,7 @@ def unfinished(folder: Path) -> Unfinished:
         started_at=started_at,
         seconds=seconds,
         spent=_spent_by_replaced(folder),
+        deaths=launch.deaths,
     )
 
 
@@ -172,11 +172,6 @@ def _results_in(folder: Path, launch: LaunchFile) -> Iterator[tuple[TestCase, Pa
         path = names.get(case.run_id(launch.id).rpartition("-")[2])
         if path is not None:
             yield case, path
-
-
-def _lacked_files(run: RunResult) -> bool:
-    """Whether the run broke because this process had too many files or connections open."""
-    return run.error is not None and any(TOO_MANY in text for text in (run.error.message, *run.error.causes))
 
 
 def _sessions(folder: Path, launch: LaunchFile, runs: Sequence[RunResult]) -> tuple[datetime, float]:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from duologue.conversation.run import StreamChunk
     from duologue.models.mock.file import ResponseFile
     from duologue.suites.replay import RecordingIndex
+    from duologue.suites.runner.isolated_agents import AgentProcesses
     from duologue.suites.runner.python_agents import MakeAgent
 
 GIVEN = "given"
@@ -133,6 +134,7 @@ class Engine:
     """Of all executions of this engine, by run id."""
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
     _toolbox: Toolbox | None = None
+    _processes: AgentProcesses | None = None
     _launch: Launch | None = None
     _threads: WorkerPool | None = None
 
@@ -229,6 +231,7 @@ class Engine:
             concurrency=min(options.concurrency or 1, max(len(plan), 1)),
             fail_fast=options.fail_fast,
             known={run.case.identity: run for run in options.known},
+            last=options.last,
         )
         earlier = options.earlier or Earlier(started_at=started_at)
         prepared = ExecutionResult(
@@ -281,7 +284,7 @@ class Engine:
 
     async def close(self) -> None:
         """End the programs and servers of tools, and close connections. Harmless when it was done before."""
-        self._toolbox = None
+        self._toolbox = self._processes = None
         if self._threads is not None:
             await self._threads.close()
             self._threads = None
@@ -313,11 +316,20 @@ class Engine:
             ),
             models=SuiteModels(self.suite, mocks=self.mocks, mocking=self.mocking, given=self.parts.models),
             toolbox=self._toolbox,
+            processes=self._agent_processes(),
             definitions=self._definitions(options),
             recordings=lambda: self._recordings,
             given=self.parts.agents,
             threads=self._pool,
         )
+
+    def _agent_processes(self) -> AgentProcesses:
+        from duologue.suites.runner.isolated_agents import AgentProcesses
+
+        if self._processes is None:
+            self._processes = AgentProcesses()
+            self._open.push_async_callback(self._processes.close)
+        return self._processes
 
     def still_valid(self, plan: Plan, finished: Sequence[RunResult], settings: RunOptions | None = None) -> Kept:
         """Which results of an earlier launch of a plan still hold, and what has changed about the others.
@@ -329,6 +341,10 @@ class Engine:
         """
         options = (settings or RunOptions()).over(self.suite.defaults)
         return kept_runs_of(plan.cases, finished, self._definitions(options))
+
+    def definition(self, case: TestCase, settings: RunOptions | None = None) -> Mapping[str, str]:
+        """What decides the result of a case; see :mod:`duologue.suites.runner.definition`."""
+        return self._definitions((settings or RunOptions()).over(self.suite.defaults)).of(case)
 
     def _definitions(self, options: RunOptions) -> Definitions:
         suite = _with_evals(self.suite, options.eval_types)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from duologue.suites.execution.observers import Observers
@@ -24,6 +24,7 @@ class Launch:
         concurrency: cases at once.
         fail_fast: begin no further case after one that failed or broke.
         known: results of cases that need not be run again, by their identity.
+        last: identities of cases that are run after all others, in this order and one at a time.
     """
 
     runner: CaseRunner
@@ -31,6 +32,7 @@ class Launch:
     concurrency: int = 1
     fail_fast: bool = False
     known: Mapping[str, RunResult] = field(default_factory=dict[str, RunResult])
+    last: Sequence[str] = ()
     interrupted: bool = False
     results: dict[int, RunResult] = field(default_factory=dict[int, RunResult])
     _stopping: bool = False
@@ -43,10 +45,13 @@ class Launch:
         """
         cases = list(cases)
         self.results = {case.index: known for case in cases if (known := self.known.get(case.identity))}
-        waiting = iter([case for case in cases if case.index not in self.results])
-        self._tasks = [asyncio.create_task(self._work(waiting)) for _ in range(self.concurrency)]
+        places = {identity: place for place, identity in enumerate(self.last)}
+        open_ = [case for case in cases if case.index not in self.results]
+        last = sorted((case for case in open_ if case.identity in places), key=lambda case: places[case.identity])
         try:
-            await self._all_done()
+            await self._all_done([case for case in open_ if case.identity not in places], self.concurrency)
+            if last and not self._stopping:
+                await self._all_done(last, 1)
         except asyncio.CancelledError:
             self.interrupted = True
             await self._cancel()
@@ -62,7 +67,9 @@ class Launch:
                 task.cancel()
         self._stopping = self.interrupted = True
 
-    async def _all_done(self) -> None:
+    async def _all_done(self, cases: Iterable[TestCase], concurrency: int) -> None:
+        waiting = iter(cases)
+        self._tasks = [asyncio.create_task(self._work(waiting)) for _ in range(concurrency)]
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             if not task.cancelled() and (error := task.exception()):

@@ -176,6 +176,10 @@ class WorkflowResult:
     transitions: tuple[dict[str, Any], ...] = ()
 
 
+TOO_MANY = "Too many open files"
+"""What the system says where a process may open no more files or connections."""
+
+
 @frozen(slots=True)
 class RunResult:
     """Everything about the run of one test case.
@@ -241,8 +245,15 @@ class RunResult:
 
     @property
     def unrecorded(self) -> bool:
-        """Whether the run broke because its journal could not be written: that says nothing about its case."""
-        return self.error is not None and self.error.type in {"JournalError", "ResultsError"}
+        """Whether the run broke because a file could not be written or opened, which says nothing about its case."""
+        if self.error is None:
+            return False
+        return self.error.type in {"JournalError", "ResultsError"} or self.lacked_files
+
+    @property
+    def lacked_files(self) -> bool:
+        """Whether the run broke because this process had too many files or connections open."""
+        return self.error is not None and any(TOO_MANY in text for text in (self.error.message, *self.error.causes))
 
     @property
     def violations(self) -> tuple[GuardrailResult, ...]:

@@ -40,6 +40,7 @@ from duologue.vocabulary import RunStatus, Termination
 
 if TYPE_CHECKING:
     from duologue.suites.replay import RecordingIndex
+    from duologue.suites.runner.isolated_agents import AgentProcesses
     from duologue.suites.runner.python_agents import MakeAgent
 
 REPLACED = "replaced"
@@ -79,7 +80,7 @@ class CaseRunner:
     Args:
         suite: what is run.
         execution: what its runs belong to.
-        models, toolbox: models and tools of the suite.
+        models, toolbox, processes: models, tools and processes of agents.
         definitions: what decides the results of its cases.
         recordings: gives its recordings; called only if there is a replay.
         given: agents that a program supplies, by name.
@@ -93,6 +94,7 @@ class CaseRunner:
         execution: Execution,
         models: SuiteModels,
         toolbox: Toolbox,
+        processes: AgentProcesses,
         definitions: Definitions,
         recordings: Callable[[], RecordingIndex],
         given: Mapping[str, MakeAgent] | None = None,
@@ -102,6 +104,7 @@ class CaseRunner:
         self.execution = execution
         self._models = models
         self._toolbox = toolbox
+        self._processes = processes
         self._definitions = definitions
         self._recordings = recordings
         self._given = given or {}
@@ -137,6 +140,7 @@ class CaseRunner:
             case.region,
             self._models,
             self._toolbox,
+            self._processes,
             self._given.get(agent.name),
             temperature=options.temperature,
             max_tokens=options.max_tokens,
@@ -223,7 +227,7 @@ class CaseRunner:
         if case.kind != "scenario" or case.agent in self._given:
             return False
         agent = find_named(self.suite.agents, case.agent)
-        return agent is not None and bool(agent.target)
+        return agent is not None and bool(agent.target) and agent.isolation != "processes"
 
     def _continues(self, case: TestCase) -> bool:
         """Whether an interrupted run of the case is there to be continued, defined as it is now."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from duologue.agents.tools.toolbox import Toolbox
     from duologue.checks import Resources
     from duologue.suites.replay import RecordingIndex
+    from duologue.suites.runner.isolated_agents import AgentProcesses
 
 MakeAgent = Callable[[TestCase], AgentAdapter]
 MAX_SAID = 20_000_000
@@ -69,7 +70,7 @@ class CaseSetup:
 
     Attributes:
         suite, scenario, agent, region: what is run.
-        models, toolbox: models and tools, shared by all setups of an execution.
+        models, toolbox, processes: models, tools and processes of agents, shared by all setups of an execution.
         given: creates the agent, where a program supplies it.
         temperature, max_tokens: of a native agent, overriding the suite.
     """
@@ -80,6 +81,7 @@ class CaseSetup:
     region: str
     models: SuiteModels
     toolbox: Toolbox
+    processes: AgentProcesses
     given: Callable[[], AgentAdapter] | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -186,6 +188,9 @@ class CaseSetup:
         spec, given = self.agent, self.given
         if given is not None:
             return lambda _case: given()
+        if spec.target and spec.isolation == "processes":
+            target = expand(spec.target)
+            return lambda _case: self.processes.agent(target, self.suite.folder, spec.name)
         if spec.target:
             from duologue.suites.runner.python_agents import load_agent
 

@@ -38,6 +38,7 @@ class RunOptions:
         resuming: an earlier launch of the same execution was cut off; its runs continue from their journals.
         known: results of that launch that still hold, and are not run again.
         anew: ids of runs that start from their beginning, whatever their journals hold.
+        last: identities of cases that are run after all others, one at a time: the process has ended during them.
         earlier: what the sessions before this one took; None in the first.
     """
 
@@ -56,6 +57,7 @@ class RunOptions:
     resuming: bool = False
     known: Sequence[RunResult] = ()
     anew: frozenset[str] = frozenset()
+    last: Sequence[str] = ()
     earlier: Earlier | None = None
 
     def over(self, defaults: Defaults) -> RunOptions:

@@ -1,0 +1,99 @@
+"""What is left to do when the process that ran a suite ended without a word; see :mod:`duologue.cli.supervision`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+from duologue.cli.output import echo
+from duologue.cli.supervision import Death, Supervised
+from duologue.errors import DuologueError
+from duologue.runs.store.folder import write_index
+from duologue.runs.store.launch_file import Deaths, LaunchFile, read_launch, write_launch
+from duologue.specs.suite import Suite
+from duologue.suites.execution.engine import Engine
+from duologue.suites.execution.observers import Observer
+from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.results.run import RunResult
+from duologue.suites.runner.options import RunOptions
+
+_FROM_OUTSIDE = {SIGKILL, SIGTERM}
+_NAMED = 5
+
+
+def runs_python(suite: Suite) -> bool:
+    """Whether Python code of the user runs in this process: agents without isolation, and checks of one's own."""
+    if any(agent.target and agent.isolation != "processes" for agent in suite.agents):
+        return True
+    scenarios = [check for scenario in suite.scenarios for check in scenario.checks]
+    turns = [check for scenario in suite.scenarios for turn in scenario.turns for check in turn.checks]
+    return any(":" in check.type for check in (*suite.checks, *scenarios, *turns))
+
+
+class Witness(Observer):
+    """Tells the supervising process which runs are under way."""
+
+    def __init__(self, parent: Supervised, folder: Path, path: str) -> None:
+        self._parent = parent
+        self._id = ""
+        parent.runs(str(folder), path)
+
+    def started(self, plan: Plan, execution_id: str) -> None:
+        """Runs are told by their ids."""
+        self._id = execution_id
+
+    def run_started(self, case: TestCase) -> None:
+        """One is under way."""
+        self._parent.begun(case.run_id(self._id))
+
+    def run_finished(self, result: RunResult) -> None:
+        """One is over."""
+        self._parent.over(result.run_id)
+
+
+def record_death(death: Death, engines: Mapping[str, Engine], settings: RunOptions) -> None:
+    """Write the index of what there is, remember which runs were under way, and say how to go on."""
+    echo(f"\nError: the process that ran the suite ended without a word ({death.how}).", err=True)
+    if not death.folder:
+        return
+    from duologue.runs.store.reader import find_execution
+
+    folder = Path(death.folder)
+    try:
+        launch = read_launch(folder)
+        write_launch(folder, _with_deaths(launch, death, engines[death.path], settings))
+        found = find_execution(folder)
+        write_index(found.execution, folder)
+    except DuologueError as error:
+        echo(f"{error}", err=True)
+        return
+    titles = [case.title for case in launch.plan.cases if case.run_id(launch.id) in death.running]
+    if titles:
+        more = f" and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
+        echo(f"Under way and without a result: {', '.join(titles[:_NAMED])}{more}.", err=True)
+    totals = found.execution.totals
+    begun = sum(run.outcome == "cancelled" for run in found.execution.runs)
+    echo(f"{totals.runs - begun} of {len(launch.plan)} runs have results, in {folder}.", err=True)
+    command = f"duologue run {shlex.quote(death.path)} --resume {shlex.quote(death.folder)}"
+    echo(f"go on: {command} (runs that were under way come last, one at a time)", err=True)
+
+
+def _with_deaths(launch: LaunchFile, death: Death, engine: Engine, settings: RunOptions) -> LaunchFile:
+    deaths = dict(launch.deaths)
+    for case in launch.plan.cases:
+        run_id = case.run_id(launch.id)
+        if run_id not in death.running:
+            continue
+        definition = dict(engine.definition(case, settings))
+        before = deaths.get(run_id)
+        same = before is not None and dict(before.definition) == definition
+        deaths[run_id] = Deaths(
+            count=(before.count if before and same else 0) + 1,
+            how=death.how,
+            killed=death.signal in _FROM_OUTSIDE,
+            definition=definition,
+        )
+    return replace(launch, deaths=deaths)

@@ -1,0 +1,200 @@
+"""A process that looks after the one that runs the user's Python code, which may end its process without a word.
+
+``os._exit(0)`` in an agent, or a crash in an extension, would otherwise look like success. Before the first such code
+is loaded, the process doubles itself: the child runs everything, the parent waits. Doubling a process that has its
+imports done takes two or three milliseconds, and only commands that run Python code pay them. If the child ends
+without having said with which exit code, the parent says so, writes the index, and exits with a code that is not 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import field
+from typing import NoReturn
+
+from duologue.cli.exit_codes import ExitCode
+from duologue.cli.interruption import flush, is_program
+from duologue.frozen import frozen
+
+_FORWARDED = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
+@frozen
+class Death:
+    """How the child ended without having come to its end.
+
+    Attributes:
+        status: what ``os.waitpid`` says.
+        folder: of the results that it was writing; '' for none.
+        path: the file of the suite or function that it was running.
+        running: ids of the runs that were under way.
+    """
+
+    status: int
+    folder: str = ""
+    path: str = ""
+    running: tuple[str, ...] = field(default=())
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended it, if one did."""
+        return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
+
+    @property
+    def how(self) -> str:
+        """In words."""
+        if self.signal is not None:
+            return f"signal {signal.Signals(self.signal).name}"
+        return f"exit code {os.waitstatus_to_exitcode(self.status)}"
+
+    @property
+    def exit_code(self) -> int:
+        """Of the parent: never 0."""
+        return ExitCode.UNCERTAIN if self.signal is None else 128 + self.signal
+
+
+class Supervised:
+    """What the child tells its parent."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def runs(self, folder: str, path: str) -> None:
+        """What comes is kept in this folder, and belongs to the suite or function of that file."""
+        self.tell({"folder": folder, "path": path})
+
+    def begun(self, run_id: str) -> None:
+        """A run is under way."""
+        self.tell({"begun": run_id})
+
+    def over(self, run_id: str) -> None:
+        """A run has come to its end."""
+        self.tell({"over": run_id})
+
+    def ends(self, code: int) -> int:
+        """The child comes to its end with this exit code."""
+        flush()
+        self.tell({"code": code})
+        return code
+
+    def tell(self, value: object) -> None:
+        """Send a line; a parent that is not there any more does not matter."""
+        try:
+            os.write(self._pipe, json.dumps(value).encode() + b"\n")
+        except OSError:
+            return
+
+
+def supervised(died: Callable[[Death], None]) -> Supervised | None:
+    """Double this process if it is the ``duologue`` command; the child returns, the parent waits and exits.
+
+    Args:
+        died: called in the parent if the child ends without having said with which exit code.
+
+    Returns:
+        In the child, what it tells its parent with; None where nobody supervises, as in a program that calls us.
+    """
+    if not is_program() or not hasattr(os, "fork") or threading.active_count() > 1:
+        return None
+    heard, told = os.pipe()
+    alive, lifeline = os.pipe()
+    flush()
+    child = os.fork()
+    if child:
+        os.close(told)
+        os.close(alive)
+        _wait(child, heard, died)
+    os.close(heard)
+    os.close(lifeline)
+    threading.Thread(target=_end_with_parent, args=(alive,), name="duologue-lifeline", daemon=True).start()
+    return Supervised(told)
+
+
+def _end_with_parent(alive: int) -> None:
+    """A parent that is killed takes its child along: nobody else would know of it."""
+    os.read(alive, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _Heard:
+    """What the child has said so far."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.folder = self.path = ""
+        self.running: dict[str, None] = {}
+        self._rest = b""
+
+    def take(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            said = json.loads(line)
+            if "folder" in said:
+                self.folder, self.path = said["folder"], said["path"]
+                self.running.clear()
+            elif "begun" in said:
+                self.running[said["begun"]] = None
+            elif "over" in said:
+                self.running.pop(said["over"], None)
+            else:
+                self.code = said["code"]
+
+
+def _wait(child: int, pipe: int, died: Callable[[Death], None]) -> NoReturn:
+    """Pass signals on to the child until it ends, then end as it did."""
+    said = _Heard()
+    status = _follow(child, pipe, said)
+    if said.code is not None:
+        os._exit(said.code)
+    death = Death(status=status, folder=said.folder, path=said.path, running=tuple(said.running))
+    code = death.exit_code
+    try:
+        died(death)
+        flush()
+    finally:
+        os._exit(code)
+
+
+def _follow(child: int, pipe: int, said: _Heard) -> int:
+    woken, wake = os.pipe()
+    for end in (woken, wake, pipe):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    for number in (*_FORWARDED, signal.SIGCHLD):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _note)
+    sources = [pipe, woken]
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            while data := _read(pipe):
+                said.take(data)
+            return status
+        ready, _, _ = select.select(sources, [], [], 1.0)
+        if pipe in ready:
+            data = _read(pipe)
+            if data:
+                said.take(data)
+            elif data == b"":
+                sources.remove(pipe)
+        if woken in ready:
+            for number in _read(woken) or b"":
+                if number in _FORWARDED:
+                    os.kill(child, number)
+
+
+def _note(_number: int, _frame: object) -> None:
+    """Signals are read from the pipe that they wake."""
+
+
+def _read(pipe: int) -> bytes | None:
+    """What is there; empty at the end, None where nothing is there yet."""
+    try:
+        return os.read(pipe, 65536)
+    except BlockingIOError:
+        return None

@@ -1,0 +1,247 @@
+"""Signals, and processes that end without a word: never success, nothing lost, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waiting import LONG, wait_until
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+AGENT = """
+import asyncio, ctypes, os, signal, time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+WAYS = {
+    "exit": lambda: os._exit(0),
+    "libc": lambda: ctypes.CDLL(None)._exit(0),
+    "exec": lambda: os.execv("/bin/true", ["true"]),
+    "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+}
+
+def answer(input):
+    said = input.last_new_user_message_str()
+    with HERE.joinpath("calls").open("a") as file:
+        file.write(said + "\\n")
+    if said in WAYS and not HERE.joinpath("mended").exists():
+        WAYS[said]()
+    if said == "wait":
+        HERE.joinpath("waiting").touch()
+        time.sleep(600)
+    return "yes"
+"""
+
+
+def suite(folder: Path, *lines: str, **changes: Any) -> None:
+    scenarios = [
+        {
+            "name": f"{line}-{number}",
+            "turns": [{"content": line}],
+            "checks": [{"type": "contains", "params": {"patterns": ["yes"]}}],
+        }
+        for number, line in enumerate(lines)
+    ]
+    spec = {
+        "agents": [{"name": "bot", "target": "agent.py:answer"}],
+        "scenarios": scenarios,
+        "defaults": {"seed": 7, "concurrency": 1},
+        **changes,
+    }
+    written = {"apiVersion": "duologue/v1", "kind": "Suite", "metadata": {"name": "deadly"}, "spec": spec}
+    (folder / "suite.yaml").write_text(json.dumps(written))
+    (folder / "agent.py").write_text(AGENT)
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "duologue", "run", str(folder / "suite.yaml"), "-q", *options]
+
+
+def run(folder: Path, *options: str) -> tuple[int, str]:
+    done = subprocess.run(command(folder, *options), timeout=LONG, check=False, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return done.returncode, " ".join(done.stderr.split())
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    return {
+        line["title"].split()[0]: line["outcome"]
+        for line in json.loads((folder / "out/index.json").read_text())["runs"]
+    }
+
+
+@pytest.mark.parametrize(("way", "code", "how"), [
+    ("exit", 3, "exit code 0"), ("exec", 3, "exit code 0"), ("segv", 128 + 11, "signal SIGSEGV"),
+])  # fmt: skip
+def test_an_agent_that_ends_the_process_never_looks_like_success(tmp_path: Path, way: str, code: int, how: str) -> None:
+    suite(tmp_path, "one", way, "two")
+    ended, told = run(tmp_path, "--out", str(tmp_path / "out"))
+    assert ended == code
+    assert f"ended without a word ({how})" in told
+    assert f"Under way and without a result: {way}-1 · bot" in told
+    assert f"--resume {tmp_path / 'out'}" in told
+    assert outcomes(tmp_path) == {"one-0": "pass", f"{way}-1": "cancelled"}
+    (tmp_path / "mended").touch()
+    assert run(tmp_path, "--resume", str(tmp_path / "out"))[0] == 0
+    assert (tmp_path / "calls").read_text().split() == ["one", way, "two", way]  # what was under way comes last
+
+
+def test_a_case_that_ends_the_process_again_and_again_does_not_block_the_rest_and_is_given_up(tmp_path: Path) -> None:
+    suite(tmp_path, "exit", "exit", "one", "two")
+    out = str(tmp_path / "out")
+    assert run(tmp_path, "--out", out)[0] == 3
+    assert run(tmp_path, "--resume", out)[0] == 3
+    assert outcomes(tmp_path) == {"exit-0": "cancelled", "exit-1": "cancelled"}
+    assert run(tmp_path, "--resume", out)[0] == 3
+    assert {name: word for name, word in outcomes(tmp_path).items() if word == "pass"} == {
+        "one-2": "pass",
+        "two-3": "pass",
+    }
+    for _ in range(5):
+        code, _ = run(tmp_path, "--resume", out)
+        assert code == 3
+        if "error" in outcomes(tmp_path).values() and "cancelled" not in outcomes(tmp_path).values():
+            break
+    assert outcomes(tmp_path) == {"exit-0": "error", "exit-1": "error", "one-2": "pass", "two-3": "pass"}
+    assert (tmp_path / "calls").read_text().split().count("exit") == 6
+    (tmp_path / "agent.py").write_text(AGENT.replace("os._exit(0)", "None"))
+    assert run(tmp_path, "--resume", out)[0] == 0
+
+
+def test_of_several_that_were_under_way_the_innocent_pass(tmp_path: Path) -> None:
+    suite(tmp_path, "wait", "exit", "one", defaults={"concurrency": 3, "seed": 7})
+    (tmp_path / "waiting").touch()
+    (tmp_path / "agent.py").write_text(AGENT.replace("time.sleep(600)", "time.sleep(0.5)"))
+    out = str(tmp_path / "out")
+    assert run(tmp_path, "--out", out)[0] == 3
+    for _ in range(2):  # with the second, the one that has ended the process twice is the last
+        assert run(tmp_path, "--resume", out)[0] == 3
+    assert outcomes(tmp_path) == {"wait-0": "pass", "exit-1": "cancelled", "one-2": "pass"}
+
+
+@pytest.mark.parametrize("place", ["function", "module"])
+def test_a_function_that_ends_the_process_never_looks_like_success(tmp_path: Path, place: str) -> None:
+    body = "import ctypes; ctypes.CDLL(None)._exit(0)"
+    text = f"def f():\n    {body}\n" if place == "function" else f"{body}\ndef f(): pass\n"
+    (tmp_path / "fn.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "duologue", "run", f"{tmp_path / 'fn.py'}::f", "--out", str(tmp_path / "out")],
+        timeout=LONG, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "ended without a word (exit code 0)" in done.stderr
+
+
+def test_exit_codes_pass_through_the_supervising_process(tmp_path: Path) -> None:
+    suite(tmp_path, "one")
+    assert run(tmp_path, "--out", str(tmp_path / "out"))[0] == 0
+    assert run(tmp_path, "--out", str(tmp_path / "out"))[0] == 2
+    (tmp_path / "agent.py").write_text(AGENT.replace('"yes"', '"no"'))
+    assert run(tmp_path, "--out", str(tmp_path / "out2"))[0] == 1
+    (tmp_path / "fn.py").write_text("def f(): raise SystemExit(0)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "duologue", "run", f"{tmp_path / 'fn.py'}::f"], check=False, capture_output=True
+    )
+    assert done.returncode == 2
+
+
+def children_of(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in found.read_text().split()] if found.exists() else []
+
+
+@pytest.mark.parametrize(("numbers", "code", "isolation"), [
+    ([signal.SIGTERM], 143, "none"), ([signal.SIGHUP], 129, "processes"),
+    ([signal.SIGINT, signal.SIGINT], 130, "processes"), ([signal.SIGKILL], -9, "none"),
+])  # fmt: skip
+def test_a_signal_writes_the_index_and_leaves_no_process(
+    tmp_path: Path, numbers: list[int], code: int, isolation: str
+) -> None:
+    suite(tmp_path, "one", "wait", "two", agents=[{"name": "bot", "target": "agent.py:answer", "isolation": isolation}])
+    with subprocess.Popen(
+        command(tmp_path, "--out", str(tmp_path / "out")), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        wait_until((tmp_path / "waiting").exists)
+        below = [pid for child in children_of(process.pid) for pid in (child, *children_of(child))]
+        assert below
+        for place, number in enumerate(numbers):
+            if place:
+                polls = iter(range(80))  # longer than one press of a key takes
+                wait_until(lambda: next(polls, None) is None)  # noqa: B023
+            process.send_signal(number)
+        assert process.wait(timeout=LONG) == code
+        assert process.stderr is not None
+        if code != -9:
+            assert "Traceback" not in process.stderr.read()
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() and alive(pid) for pid in below))
+    if code != -9:
+        index = json.loads((tmp_path / "out/index.json").read_text())
+        assert (index["interrupted"], index["totals"]["passed"]) == (True, 1)
+    (tmp_path / "agent.py").write_text(AGENT.replace("time.sleep(600)", "pass"))
+    assert run(tmp_path, "--resume", str(tmp_path / "out"))[0] == 0
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_anything_was_run_is_one_line(number: int) -> None:
+    code = (
+        "import duologue.cli.app as app, time\n"
+        "app.invoke = lambda _: (print('ready', flush=True), time.sleep(600))\n"
+        "from duologue.cli import main\nmain()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(number)
+        _, told = process.communicate(timeout=LONG)
+    assert (process.returncode, told) == (128 + number, "Interrupted before anything was run.\n")
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    code = (
+        "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from duologue.cli.interruption import leave_at_once, raise_errors\nleave_at_once(); raise_errors()\n"
+        "assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_too_many_files_are_told_with_advice(tmp_path: Path) -> None:
+    suite(tmp_path, *["one"] * 40)
+    limited = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh"]
+    done = subprocess.run(
+        [*limited, *command(tmp_path, "--out", str(tmp_path / "out"), "-j", "40")],
+        timeout=LONG, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 3
+    assert "Run fewer cases at once (--jobs), or allow more files" in told
+    assert "Traceback" not in told
+    assert (
+        run(tmp_path, "--resume" if (tmp_path / "out/launch.json").exists() else "--out", str(tmp_path / "out"))[0] == 0
+    )
+
+
+def test_kills_and_full_disks_lose_nothing(tmp_path: Path) -> None:
+    benchmark = Path(__file__).parents[2] / "benchmarks/resume_kills.py"
+    done = subprocess.run(
+        [sys.executable, str(benchmark), "--kills", "4", "--runs", "30"],
+        cwd=tmp_path, timeout=4 * LONG, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
