@@ -79,7 +79,6 @@ if TYPE_CHECKING:
     from duologue.journal.jsonl import read_journal as read_journal
     from duologue.models.budget import Budget as Budget
     from duologue.models.budget import limit_process as limit_process
-    from duologue.models.cassette import CassetteMode as CassetteMode
     from duologue.models.resolve import resolve as resolve
     from duologue.settings import ModelConfig as ModelConfig
     from duologue.settings import ScenarioConfig as ScenarioConfig
@@ -89,6 +88,7 @@ if TYPE_CHECKING:
     from duologue.tracing.setup import setup_scenario_tracing as setup_scenario_tracing
     from duologue.tracing.setup import with_custom_scopes as with_custom_scopes
     from duologue.vocabulary import AgentRole as AgentRole
+    from duologue.vocabulary import CassetteMode as CassetteMode
     from duologue.vocabulary import RunStatus as RunStatus
     from duologue.vocabulary import Termination as Termination
     from duologue.vocabulary import Verdict as Verdict
@@ -107,7 +107,7 @@ _HOMES: dict[str, str] = {
     "AttackTechnique": "agents.red_team",
     "AttackerOutput": "agents.red_team",
     "Budget": "models.budget",
-    "CassetteMode": "models.cassette",
+    "CassetteMode": "vocabulary",
     "Check": "conversation.checking",
     "CheckInput": "conversation.checking",
     "CheckOutcome": "conversation.checking",

@@ -76,3 +76,11 @@ class Scope(StrEnum):
 
     TURN = "turn"
     CONVERSATION = "conversation"
+
+
+class CassetteMode(StrEnum):
+    """``record`` asks the world and writes; ``replay`` never asks it; ``auto`` asks for what is not there yet."""
+
+    RECORD = "record"
+    REPLAY = "replay"
+    AUTO = "auto"

@@ -1,7 +1,5 @@
 """How the run behaved as a whole: guardrails triggered, values preserved, outcomes that equal earlier ones."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from typing import Annotated, Any, ClassVar, Literal, Self

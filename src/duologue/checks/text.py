@@ -5,10 +5,8 @@ check is about the conversation. A forbidden text is looked for in everything th
 characters; in a conversation, every answer must stay within them.
 """
 
-from __future__ import annotations
-
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from unicodedata import normalize
 
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
@@ -162,7 +160,7 @@ class MaxLength(CheckType):
     """Maximum length, in tokens. Tokens are estimated from the text, not counted by the model's tokenizer."""
 
     @model_validator(mode="after")
-    def _has_a_limit(self) -> MaxLength:
+    def _has_a_limit(self) -> Self:
         if self.max is None and self.max_tokens is None:
             raise ValueError("max or max_tokens")
         return self
@@ -196,7 +194,7 @@ class SentenceCount(CheckType):
     """Minimum number of sentences."""
 
     @model_validator(mode="after")
-    def _has_a_limit(self) -> SentenceCount:
+    def _has_a_limit(self) -> Self:
         if self.max is None and not self.min:
             raise ValueError("max or min: a count without a limit cannot fail")
         return self

@@ -4,8 +4,6 @@ A native agent with a workflow notes its first state and each transition in the 
 these checks are errors: a check that nothing could decide must not pass.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -40,9 +40,8 @@ from duologue.journal.events import CheckEvaluated, MessageAdded, StepStarted
 from duologue.journal.journal import Journal, JournalSink, Listener
 from duologue.messages import Message
 from duologue.models.budget import Budget, Ledger
-from duologue.models.cassette import CassetteMode
 from duologue.settings import ScenarioConfig, effective_config
-from duologue.vocabulary import AgentRole, CheckStatus, Termination, Verdict
+from duologue.vocabulary import AgentRole, CassetteMode, CheckStatus, Termination, Verdict
 
 SUCCEEDED = "Scenario marked as successful with duologue.succeed()"
 FAILED = "Scenario marked as failed with duologue.fail()"

@@ -24,8 +24,8 @@ from duologue.frozen import frozen
 from duologue.journal.events import Entry, MessageAdded
 from duologue.messages import Message
 from duologue.models.budget import Budget
-from duologue.models.cassette import CassetteMode
 from duologue.settings import effective_config
+from duologue.vocabulary import CassetteMode
 
 P = ParamSpec("P")
 

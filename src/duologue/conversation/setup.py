@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from duologue.context import Context, fresh_seed
 from duologue.conversation.adapter import AgentAdapter
-from duologue.conversation.cache import cache_folder
 from duologue.conversation.checking import Check
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.state import ScenarioState
@@ -21,8 +20,11 @@ from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import ParticipantSnapshot, RunStarted, ScenarioSnapshot
 from duologue.journal.journal import JournalSink
 from duologue.models.budget import Budget, Ledger
-from duologue.models.cassette import Cassette, CassetteMode, cassette_path
 from duologue.settings import ModelConfig, ScenarioConfig, env
+from duologue.vocabulary import CassetteMode
+
+if TYPE_CHECKING:
+    from duologue.models.cassette import Cassette
 
 StepResult = ScenarioResult | None
 ScriptStep = Callable[[ScenarioState], "StepResult | Awaitable[StepResult | object] | object"]
@@ -157,14 +159,17 @@ def journal_path(record: str | Path | None, run_id: str) -> Path | None:
 
 def cassette_for(setup: RunSetup) -> Cassette | None:
     """A tape of its own for a new run; a run with a ``cache_key`` has one among the remembered calls."""
+    if setup.cassette is None and not setup.config.cache_key:
+        return None
+    from duologue.conversation.cache import cache_folder
+    from duologue.models.cassette import Cassette, cassette_path
+
     if setup.cassette is not None:
         place, mode = setup.cassette
         path = cassette_path(place, setup.name)
         if setup.resume and mode is CassetteMode.RECORD and path.exists():
             mode = CassetteMode.AUTO  # the tape that the interrupted run began is recorded to its end
         return Cassette(path, mode)
-    if not setup.config.cache_key:
-        return None
     scenario = f"{setup.config.cache_key}\n{setup.name}\n{setup.description}"
     return Cassette(cassette_path(cache_folder(), scenario), CassetteMode.AUTO)
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields, replace
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
@@ -33,8 +34,8 @@ T = TypeVar("T", ModelAnswer, Completion)
 
 _ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
 
-_COMPLETION = TypeAdapter(Completion)
-_ANSWER = TypeAdapter(ModelAnswer)
+_adapter = lru_cache(TypeAdapter)
+"""What validates values of a class that were written down."""
 
 
 async def ask(model: Model, request: ModelRequest, scope: RunScope) -> ModelAnswer:
@@ -104,7 +105,7 @@ def answer_as_data(answer: ModelAnswer) -> dict[str, Any]:
 
 def answer_from_data(data: dict[str, Any]) -> ModelAnswer:
     """The answer that :func:`answer_as_data` wrote."""
-    return _ANSWER.validate_python(data)
+    return _adapter(ModelAnswer).validate_python(data)
 
 
 def _request_as_data(model: str, request: ModelRequest) -> dict[str, Any]:
@@ -299,7 +300,7 @@ def _completion_as_data(completion: Completion) -> dict[str, Any]:
 
 
 def _completion_from_data(data: dict[str, Any]) -> Completion:
-    return _COMPLETION.validate_python(data)
+    return _adapter(Completion).validate_python(data)
 
 
 def _completion_of(event: ModelCalled) -> Completion:

@@ -15,7 +15,6 @@ import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
-from enum import StrEnum
 from io import FileIO
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +22,7 @@ from typing import Any, cast
 from duologue.config.files import make_private_folder, open_private
 from duologue.config.redaction import without_secrets
 from duologue.errors import CassetteError, CassetteMissError
+from duologue.vocabulary import CassetteMode
 
 try:
     import fcntl
@@ -32,14 +32,6 @@ except ImportError:  # pragma: no cover - Windows has no such locks
 _FORMAT = 1
 _HEADER = json.dumps({"cassette": _FORMAT}).encode() + b"\n"
 _SHOWN_LINES = 24
-
-
-class CassetteMode(StrEnum):
-    """``record`` asks the world and writes; ``replay`` never asks it; ``auto`` asks for what is not there yet."""
-
-    RECORD = "record"
-    REPLAY = "replay"
-    AUTO = "auto"
 
 
 class Cassette:

@@ -25,11 +25,12 @@ from duologue.config.entry_points import load_registered, registered_names
 from duologue.errors import ConfigurationError, MissingExtraError, UnknownModelError
 from duologue.models.base import Model
 from duologue.models.names import EXTRAS, PROVIDERS, ModelName, UnknownProviderError, nearest, parse_name
-from duologue.models.provider import ProviderClient, ProviderModel
 from duologue.settings import ModelConfig
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model as PydanticAIModel
+
+    from duologue.models.provider import ProviderClient, ProviderModel
 
 ENTRY_POINTS = "duologue.models"
 """Group of the entry points that packages, this one included, add models with: each is a :data:`Loader`."""
@@ -68,6 +69,8 @@ def resolve(
         return _kept(config.model_copy(update={name: value for name, value in given.items() if value is not None}))
     if api_base or api_key:
         raise ConfigurationError("api_base and api_key go with the name of a model; a model object has its own")
+    from duologue.models.provider import ProviderModel
+
     if _is_client(model):
         from duologue.models._through_pydantic_ai import PydanticAIClient
 
@@ -113,12 +116,16 @@ def _build(name: ModelName, config: ModelConfig) -> Model:
 
 
 def _plain(config: ModelConfig) -> ProviderModel:
+    from duologue.models.provider import ProviderModel
+
     plain = _kept(ModelConfig(model=config.model, api_base=config.api_base, api_key=config.api_key))
     assert isinstance(plain, ProviderModel)
     return plain
 
 
 def _provider_model(name: ModelName, config: ModelConfig) -> ProviderModel:
+    from duologue.models.provider import ProviderModel
+
     provider = name.provider or "openai"
     if not name.provider and not config.api_base:
         raise _unknown(config.model, name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from itertools import count
+from typing import TYPE_CHECKING
 
 from duologue.context import Context
 from duologue.frozen import frozen
@@ -16,8 +17,10 @@ from duologue.journal.events import Noted
 from duologue.journal.journal import Journal
 from duologue.journal.notes import Note
 from duologue.models.budget import Ledger
-from duologue.models.cassette import Cassette
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
+
+if TYPE_CHECKING:
+    from duologue.models.cassette import Cassette
 
 
 @frozen

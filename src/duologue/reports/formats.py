@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from duologue.config.entry_points import load_registered, registered_names
+from duologue.config.entry_points import load_registered, own_entry_points, registered_names
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.runs.store.encoding import INDEX, SCHEMA_VERSION, encoded, index_of
@@ -55,6 +55,8 @@ def format_named(name: str) -> str:
         ConfigurationError: there is no such format.
     """
     word = name.strip().lower()
+    if word in own_entry_points(GROUP):  # without a look at other packages
+        return word
     names = report_formats()
     found = word if word in names else next((item for item in names if word in _format(item).aliases), None)
     if found is None:

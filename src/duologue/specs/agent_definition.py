@@ -5,8 +5,6 @@ A suite compiles to it with :meth:`AgentDefinition.from_suite`. As it is plain d
 and from nothing else.
 """
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 from pydantic import Field

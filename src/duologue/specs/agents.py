@@ -1,7 +1,5 @@
 """Who takes part: agents, the language models behind them, personas, simulators and judges."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, ClassVar, Literal, Self
 

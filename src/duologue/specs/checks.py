@@ -1,7 +1,5 @@
 """Checks, guardrails and evals of prompt packs as a suite declares them. What they do is in ``duologue.checks``."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

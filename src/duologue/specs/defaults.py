@@ -1,7 +1,5 @@
 """How a suite runs where nothing more specific is set: sampling, limits, tolerances, reports."""
 
-from __future__ import annotations
-
 import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal

@@ -1,7 +1,5 @@
 """Prompts of native agents, the values of their variables, and the tools that agents may call."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """A scenario, its turns, the content of messages, and what may happen in a turn."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """A suite in memory: what its files say, whatever dialect they are in, and look-ups by name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeVar
 

@@ -8,8 +8,6 @@ said from there on is left out and reported as a conflict, so that a file never 
 part of it: they answer as the suite says.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -13,22 +13,22 @@ from contextlib import AsyncExitStack
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
-from duologue.agents.tools.a2a import A2aAgents
 from duologue.agents.tools.bound_tool import BoundTool, schema_of
 from duologue.agents.tools.call import CallContext, Close, Result, Run, ToolFault
-from duologue.agents.tools.mcp_servers import McpServers
 from duologue.agents.tools.mocks import mock, with_consent
 from duologue.agents.tools.session import ToolSession
 from duologue.config.problems import nearest
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue, tool_call
 from duologue.models.base import ToolSpec
-from duologue.models.cassette import Cassette
 from duologue.specs.agent_definition import ToolSource
 from duologue.specs.prompts import Tool
 
 if TYPE_CHECKING:
+    from duologue.agents.tools.a2a import A2aAgents
+    from duologue.agents.tools.mcp_servers import McpServers
     from duologue.agents.tools.web import Web
+    from duologue.models.cassette import Cassette
 
 
 class Toolbox:
@@ -46,8 +46,8 @@ class Toolbox:
         self._prepared: dict[str, BoundTool] = {}
         self._stack: AsyncExitStack | None = None
         self._web: Web | None = None
-        self._servers = McpServers(suite, self._on_close)
-        self._agents = A2aAgents(suite, self._network)
+        self._servers = self._mcp_servers() if suite.mcp_servers else None
+        self._agents = self._a2a_agents() if suite.a2a_agents else None
 
     async def __aenter__(self) -> Self:
         self._open()
@@ -67,6 +67,16 @@ class Toolbox:
     def _open(self) -> None:
         """From here on programs and servers may be started."""
         self._stack = self._stack or AsyncExitStack()
+
+    def _mcp_servers(self) -> McpServers:
+        from duologue.agents.tools.mcp_servers import McpServers
+
+        return McpServers(self._suite, self._on_close)
+
+    def _a2a_agents(self) -> A2aAgents:
+        from duologue.agents.tools.a2a import A2aAgents
+
+        return A2aAgents(self._suite, self._network)
 
     def _on_close(self, close: Close, what: str) -> None:
         """Have ``close`` called when the toolbox is closed. Raises ConfigurationError where nothing would close it."""
@@ -124,7 +134,7 @@ class Toolbox:
         if name in self._declared:
             found = self._prepare(self._declared[name])
         else:
-            found = self._agents.find(name) or self._elsewhere(name)
+            found = (self._agents and self._agents.find(name)) or self._elsewhere(name)
         if found is not None:
             self._prepared[name] = found
         return found
@@ -148,7 +158,7 @@ class Toolbox:
 
             return program(tool, self._suite, self._on_close)
         if tool.mode == "mcp":
-            return self._servers.tool(tool.name, tool.timeout_ms)
+            return (self._servers or self._mcp_servers()).tool(tool.name, tool.timeout_ms)
         return with_consent(tool, mock(tool, self._suite)) if tool.mode == "client" else mock(tool, self._suite)
 
     def _network(self) -> Web:
@@ -161,36 +171,40 @@ class Toolbox:
 
     def _elsewhere(self, name: str) -> BoundTool | None:
         """A tool that some server or agent may have; which one is asked when it is run."""
-        if not self._suite.mcp_servers and not self._agents.remote:
+        agents, servers = self._agents, self._servers
+        if servers is None and (agents is None or not agents.remote):
             return None
 
         async def run(arguments: dict[str, JsonValue], context: CallContext) -> Result:
-            found = await self._agents.discover(name)
-            if found is None and not self._suite.mcp_servers:
+            found = await agents.discover(name) if agents else None
+            found = found or (servers and servers.tool(name, None))
+            if found is None:
                 raise ToolFault(f"tool not found: {name}")
-            return await (found or self._servers.tool(name, None))(arguments, context)
+            return await found(arguments, context)
 
-        names = (name, *self._agents.also_called(name), *self._servers.also_called(name))
+        names = (name, *(also for known in (agents, servers) if known for also in known.also_called(name)))
         return BoundTool(names=names, arguments=None, results=None, run=run, outside=True)
 
     def _spec_here(self, name: str) -> ToolSpec | None:
         """What is known of a tool without asking anybody."""
         tool = self._declared.get(name)
         if tool is None:
-            return self._agents.spec(name)
+            return self._agents.spec(name) if self._agents else None
         return ToolSpec(name=name, description=tool.description, parameters=tool.input_schema, strict=False)
 
     async def _described_elsewhere(self, names: list[str], cassette: Cassette | None) -> dict[str, Any]:
         async def live() -> dict[str, Any]:
             return {name: await self._asked(name) for name in names}
 
-        if cassette is None or not (self._suite.mcp_servers or self._agents.remote):
+        if cassette is None or not (self._servers or (self._agents and self._agents.remote)):
             return await live()
         return await cassette.play("tools", {"names": names}, live)
 
     async def _asked(self, name: str) -> dict[str, Any]:
         try:
-            data = await self._agents.described(name) or await self._servers.described(name)
+            data = await self._agents.described(name) if self._agents else None
+            if data is None and self._servers is not None:
+                data = await self._servers.described(name)
         except ToolFault as fault:
             raise ConfigurationError(f"the tool '{name}' is to be offered, but {fault}") from fault
         if data is None:
@@ -198,7 +212,8 @@ class Toolbox:
         return data
 
     def _unknown(self, name: str) -> str:
-        known = sorted({*self._declared, *self._agents.names, *self._servers.names})
+        elsewhere = (name for known in (self._agents, self._servers) if known for name in known.names)
+        known = sorted({*self._declared, *elsewhere})
         return (
             f"there is no tool '{name}' to offer; the tools are {', '.join(known) or 'none'}. Name one of them in "
             "allowed_tools, or add it to the suite"

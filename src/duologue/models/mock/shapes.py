@@ -4,8 +4,6 @@ A text stands for a whole answer, and ``pass`` for a whole verdict. Both are wri
 that what is checked has one form.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
