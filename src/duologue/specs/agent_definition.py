@@ -7,8 +7,6 @@ and from nothing else.
 
 from typing import Any, Self
 
-from pydantic import Field
-
 from duologue.config.problems import Problems
 from duologue.config.spec import EMPTY, Amount, Count, FolderSpec, Items, Name, Spec
 from duologue.errors import Position
@@ -51,9 +49,9 @@ class AgentDefinition(FolderSpec):
     """Names of the model that prompts may use for texts of their own."""
     timeout: Seconds | None = None
     """Seconds that one answer may take."""
-    sampling: SamplingParams = Field(default=SamplingParams())
+    sampling: SamplingParams = SamplingParams.model_construct()
     """Parameters that hold where the prompt says nothing else."""
-    overrides: SamplingParams = Field(default=SamplingParams())
+    overrides: SamplingParams = SamplingParams.model_construct()
     """Parameters that hold whatever the prompt says."""
     unsupported_params: Items[str] = ()
     """Parameters that the model does not take."""
@@ -113,17 +111,18 @@ class AgentDefinition(FolderSpec):
         prompts = _prompts(suite, scenario, prompt, agent.prompt or scenario.prompt, problems)
         problems.raise_errors()
         own = model.sampling if model else None
-        made = cls(
+        # Made of specs that are valid: nothing needs to be checked again.
+        made = cls.model_construct(
             name=agent.name,
             model=agent.model or "",
             model_names=_names_of(agent, model),
             timeout=agent.timeout,
-            sampling=SamplingParams(
+            sampling=SamplingParams.model_construct(
                 temperature=_first(own and own.temperature, suite.defaults.temperature),
                 max_tokens=_first(own and own.max_tokens, suite.defaults.max_tokens),
                 top_p=own and own.top_p,
             ),
-            overrides=SamplingParams(temperature=temperature, max_tokens=max_tokens),
+            overrides=SamplingParams.model_construct(temperature=temperature, max_tokens=max_tokens),
             unsupported_params=tuple(model.unsupported_params) if model else (),
             prompts={state: found for state, found in prompts.items() if found is not None},
             workflow=suite.workflow,
