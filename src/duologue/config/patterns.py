@@ -47,6 +47,8 @@ def found(pattern: str, text: str) -> str | None:
     Raises:
         SlowPatternError: it took too long.
     """
+    if _is_plain(pattern):
+        return pattern if pattern in text else None
     try:
         match = compiled(pattern).search(text, timeout=SEARCH_SECONDS)
     except TimeoutError as error:
@@ -100,8 +102,14 @@ def _place(wanted: str, text: str, case_sensitive: bool, words: bool) -> tuple[i
     return bisect_right(ends, start), bisect_left(ends, start + len(key)) + 1
 
 
+def _is_plain(pattern: str) -> bool:
+    """Whether a pattern means its own letters, as most do; then nothing needs to be compiled, or imported for that."""
+    return pattern.replace(" ", "").isalnum()
+
+
 def _check_pattern(pattern: str) -> str:
-    compiled(pattern)
+    if not _is_plain(pattern):
+        compiled(pattern)
     return pattern
 
 

@@ -6,7 +6,6 @@ order of what is read. Nothing is dropped in silence: what cannot be seen is wri
 
 from __future__ import annotations
 
-import html
 import re
 
 from duologue.terminal_text import BAR, cut, one_line, visible
@@ -24,7 +23,9 @@ _IN_MARKDOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@<!-- -->", "://":
 
 def html_text(value: object) -> str:
     """Anything as text of a web page: nothing in it is markup."""
-    return html.escape(visible(value), quote=True)
+    from html import escape  # brings a table of all entities
+
+    return escape(visible(value), quote=True)
 
 
 def xml_text(value: object) -> str:

@@ -6,7 +6,7 @@ What is wrong with a prompt is found here, so that no model is asked anything in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from duologue.agents.native.content import content_of
 from duologue.agents.native.guardrails import MakeGuardrail
@@ -18,11 +18,13 @@ from duologue.config.templates import render
 from duologue.errors import Position
 from duologue.messages import ContentPart
 from duologue.models.base import ToolSpec
-from duologue.models.cassette import Cassette
 from duologue.models.resources import Embedder
 from duologue.specs.agent_definition import AgentDefinition, SamplingParams
 from duologue.specs.scenario import Turn
 from duologue.specs.suite import Workflow
+
+if TYPE_CHECKING:
+    from duologue.models.cassette import Cassette
 
 Variables = Mapping[str, str] | Iterable[tuple[str, str]]
 """What a test case varies: values for ``{name}``."""

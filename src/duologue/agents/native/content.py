@@ -19,7 +19,6 @@ from duologue.errors import ConfigurationError, Position
 from duologue.messages import ContentPart, media_part
 from duologue.specs.prompts import MediaLimits, MediaRules
 from duologue.specs.scenario import Media, Part, Turn
-from duologue.transcripts.media_facts import facts_of, form_of
 
 MAX_BYTES = 20 * 1024 * 1024
 """Of one picture, sound or film, whatever the prompt says."""
@@ -153,6 +152,8 @@ def _within(part: Part, media: Media, data: bytes | None, limits: MediaLimits | 
         return
     if limits.max_size_mb and size > limits.max_size_mb * _MB:
         raise _wrong(media, None, f"this has {size:,} bytes; the prompt allows {limits.max_size_mb} MB")
+    from duologue.transcripts.media_facts import form_of
+
     form = form_of(media.mime_type)
     allowed = [form_of(f"{part.type}/{name.lower()}") for name in limits.allowed_formats]
     if allowed and form not in allowed:
@@ -165,6 +166,8 @@ def _long_enough_known(part: Part, made: ContentPart, limits: MediaLimits | None
     """Sounds and films are measured only where the prompt limits them."""
     if limits is None or part.type == "image" or not (limits.max_duration_sec or limits.require_metadata):
         return
+    from duologue.transcripts.media_facts import facts_of
+
     seconds = facts_of(cast("dict[str, Any]", made)).seconds
     if seconds is None and limits.require_metadata:
         raise _wrong(part, "media", "nobody can say how long this is, and the prompt wants to know")
