@@ -9,7 +9,7 @@ import pytest
 
 import duologue
 from duologue import AgentAdapter, AgentSession, RunStatus, Termination
-from duologue.errors import AgentError, AgentTimeoutError
+from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
 from duologue.journal.events import AgentCalled
 from duologue.testing import ScriptedAgent, ScriptedUserAgent, context, run_virtual
 
@@ -163,9 +163,12 @@ def test_a_turn_in_the_background_is_cut_off_too_and_the_simulated_user_speaks()
     assert records(executor)[1:] == [("assistant", "I ", "interrupted"), ("user", "hi", None)]
 
 
-def test_an_agent_that_has_finished_is_not_cut_off():
+def test_an_agent_that_has_finished_is_not_cut_off_and_the_journal_says_so(caplog):
     executor = prepared(Talks(["Yes."]), duologue.user("?"), duologue.interrupt("Hm.", after_words=5))
     assert run_virtual(executor.run()).success
+    [noted] = executor.journal.view.notes
+    assert (noted.kind, noted.note.after_words, noted.note.words) == ("not_interrupted", 5, 1)
+    assert "had finished after 1 words, so that nothing was interrupted" in caplog.text
     assert records(executor)[1:] == [("assistant", "Yes. ", None), ("user", "Hm.", None)]
 
 
@@ -181,3 +184,13 @@ def test_an_interrupted_session_is_told():
     agent = Connected()
     run_virtual(prepared(agent, duologue.user("Well?"), duologue.interrupt("Stop!")).run())
     assert agent.log == ["open 1", "send", "receive", "interrupt", "close"]
+
+
+@pytest.mark.parametrize("number", [0, -1, True, 1.5, "2"])
+def test_numbers_of_words_and_turns_begin_at_one(number):
+    with pytest.raises(
+        ConfigurationError, match=rf"interrupt\(after_words=…\): found {number!r}; expected a whole number"
+    ):
+        duologue.interrupt(after_words=number)
+    with pytest.raises(ConfigurationError, match=rf"proceed\(turns=…\): found {number!r}; expected a whole number"):
+        duologue.proceed(number)

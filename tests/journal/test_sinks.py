@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 
 import pytest
 
 import duologue
 from duologue.errors import JournalError
 from duologue.journal import Journal, JsonlSink, MemorySink, read_journal
-from duologue.journal.events import AgentCalled, MessageAdded, RunFinished, TurnStarted
+from duologue.journal.events import (
+    AgentCalled,
+    MessageAdded,
+    RunFinished,
+    RunStarted,
+    ScenarioSnapshot,
+    Transition,
+    TurnStarted,
+)
 from duologue.journal.jsonl import encode_transition
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context
 from duologue.vocabulary import RunStatus, Termination
@@ -132,3 +142,64 @@ async def test_a_line_of_a_file_is_a_transition(tmp_path):
     assert lines == [encode_transition(transition) for transition in place.kept()]
     assert json.loads(lines[0])["events"][0]["type"] == "run_started"
     assert executor.journal.entries[-1].seq == sum(len(json.loads(line)["events"]) for line in lines) - 1
+
+
+def started() -> RunStarted:
+    scenario = ScenarioSnapshot(name="a", description="b", max_turns=10)
+    return RunStarted(run_id="r", thread_id="t", scenario=scenario, participants=(), seed=1, duologue_version="0")
+
+
+class Slow(MemorySink):
+    """Takes as long as it is held; what is written meanwhile waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = asyncio.Event()
+        self.writing = 0
+
+    async def write(self, transitions: Sequence[Transition]) -> None:
+        self.writing += 1
+        assert self.writing == 1
+        await self.held.wait()
+        await super().write(transitions)
+        self.writing -= 1
+
+
+class Broken(MemorySink):
+    async def write(self, transitions: Sequence[Transition]) -> None:
+        raise OSError("gone")
+
+    async def close(self) -> None:
+        await super().close()
+        raise OSError("gone, too")
+
+
+async def test_a_flush_waits_for_the_one_under_way_and_close_for_both() -> None:
+    sink = Slow()
+    journal = Journal("r", sinks=[sink])
+    journal.append(started())
+    first = asyncio.create_task(journal.flush())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(journal.flush())  # nothing is pending, and not all is durable
+    journal.append(TurnStarted(turn=1))
+    closing = asyncio.create_task(journal.close())
+    await asyncio.sleep(0.01)
+    assert not first.done()
+    assert not second.done()
+    assert journal.pending
+    sink.held.set()
+    await asyncio.gather(first, second, closing)
+    assert [len(sink.transitions), sink.closed, journal.pending] == [2, True, False]
+
+
+async def test_a_sink_that_fails_takes_nothing_from_the_others() -> None:
+    broken, whole = Broken(), MemorySink()
+    journal = Journal("r", sinks=[broken, whole])
+    for event in (started(), TurnStarted(turn=1)):
+        journal.append(event)
+        with pytest.raises(JournalError, match="OSError: gone"):
+            await journal.flush()
+    with pytest.raises(JournalError, match="OSError: gone"):
+        await journal.close()
+    assert len(whole.transitions) == 2
+    assert (broken.closed, whole.closed) == (True, True)

@@ -50,12 +50,14 @@ from duologue.journal.events import (
     JudgeDecided,
     MessageAdded,
     MessagesRolledBack,
+    Noted,
     Transition,
     TurnStarted,
     UserFinished,
 )
 from duologue.journal.journal import Journal
-from duologue.messages import Message
+from duologue.journal.notes import NotInterrupted
+from duologue.messages import Message, text_of
 from duologue.models.budget import Amount, ledger_for
 from duologue.models.scope import RunScope
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
@@ -307,6 +309,21 @@ class Conversation:
         await _bounded(self._sessions[call.index].interrupt())
         task.cancel()
 
+    def note_if_complete(self, call: Call, after_words: int) -> None:
+        """Note it if a call was to be interrupted and had come to its end before."""
+        called = next((e.event for e in reversed(self.journal.entries) if _is_call(e.event, call.id)), None)
+        if not isinstance(called, AgentCalled) or called.interrupted or called.failed:
+            return
+        said = [record.message for record in self.view.records if (record.call or "").partition(".")[0] == call.id]
+        words = sum(len(text_of(message).split()) for message in said)
+        self.journal.append(Noted(turn=self.view.turn, note=NotInterrupted(after_words=after_words, words=words)))
+        logger.warning(
+            "interrupt(after_words=%d): %s had finished after %d words, so that nothing was interrupted",
+            after_words,
+            self.agents[call.index].name,
+            words,
+        )
+
     async def _break_off(self, call: Call, seconds: float, error: BaseException) -> Answer:
         """The call did not come to its end. What was said until then is kept, marked as cut off."""
         journal = self.journal
@@ -449,6 +466,10 @@ class Conversation:
         if self.journal.recorded is not None:
             self.journal.recorded.begin(call)
         return call
+
+
+def _is_call(event: Event, call: str) -> bool:
+    return isinstance(event, AgentCalled) and event.call == call
 
 
 def _cut_reason(error: BaseException, interrupted: bool) -> CutReason:

@@ -30,6 +30,7 @@ from duologue.conversation.setup import (
     checked_text,
     plain,
     step_name,
+    whole_number,
 )
 from duologue.conversation.setup import context_for as _context_for
 from duologue.conversation.state import ScenarioState
@@ -279,7 +280,8 @@ class ScenarioExecutor:
         self, content: str | Message | None = None, *, after_words: int | None = None, timeout: float = 8.0
     ) -> ScenarioResult | None:
         """Cut the agent off in the middle of its answer, and let the user speak at once: see ``duologue.interrupt``."""
-        if ended := await self.driver.interrupt(after_words or 1, timeout):
+        words = whole_number(after_words, "interrupt(after_words=…)", "words, or None for the first sign of life")
+        if ended := await self.driver.interrupt(words or 1, timeout):
             return ended
         return await self.user(content)
 
@@ -335,6 +337,7 @@ class ScenarioExecutor:
         """
         if not self.agents:
             raise MissingRoleError("The scenario has no agents, so there is nobody to proceed with: pass agents=[…].")
+        whole_number(turns, "proceed(turns=…)", "turns, or None for no limit but max_turns")
         return await self.driver.proceed(turns, on_turn, on_step)
 
     async def step(self) -> list[Message] | ScenarioResult:

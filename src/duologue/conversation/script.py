@@ -10,6 +10,7 @@ from typing import Protocol
 
 from duologue.conversation.checking import CheckLike, as_check
 from duologue.conversation.result import ScenarioResult
+from duologue.conversation.setup import whole_number
 from duologue.conversation.state import RunControl, ScenarioState
 from duologue.conversation.turns import Callback
 from duologue.messages import Message
@@ -55,7 +56,10 @@ def interrupt(content: str | Message | None = None, *, after_words: int | None =
         content: what the user says; None lets the simulated user speak.
         after_words: how many words the agent may say first; None for its first sign of life.
         timeout: seconds to wait for those words.
+
+    An agent that has finished before is not interrupted: a warning and a note in the journal say so.
     """
+    whole_number(after_words, "interrupt(after_words=…)", "words, or None for the first sign of life")
     return _step(
         _called("interrupt", content),
         lambda control: control.interrupt(content, after_words=after_words, timeout=timeout),
@@ -78,10 +82,11 @@ def check(*checks: CheckLike) -> Step:
 
 
 def proceed(turns: int | None = None, on_turn: Callback | None = None, on_step: Callback | None = None) -> Step:
-    """Let the conversation go on until something ends it, or for that many turns (the open one is the first).
+    """Let the conversation continue until something ends it, or for that many turns (the open one is the first).
 
     ``on_turn(state)`` is called when a new turn begins, ``on_step(state)`` after each participant's part.
     """
+    whole_number(turns, "proceed(turns=…)", "turns, or None for no limit but max_turns")
     name = "proceed" if turns is None else f"proceed({turns})"
     return _step(name, lambda executor: executor.proceed(turns, on_turn, on_step))
 

@@ -109,10 +109,19 @@ def plain(value: Mapping[str, Any], what: str) -> dict[str, Any]:
     return dict(value)
 
 
+def whole_number(value: object, what: str, of: str) -> int | None:
+    """That number, once it is known to be at least 1; None where none is given."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{what}: found {value!r}; expected a whole number from 1, of {of}")
+    return value
+
+
 def checked_text(value: object, what: str) -> str:
     """That text, once it is known to be one."""
     if not isinstance(value, str):
-        raise ConfigurationError(f"the {what} of a scenario is {value!r}; expected a text")
+        raise ConfigurationError(f"the {what} of a scenario is {value!r}; expected a string")
     return value
 
 

@@ -196,7 +196,9 @@ class TurnDriver:
         if self.conversation.journal.recorded is None or not self.conversation.journal.recorded.has(call.id):
             await _said(call, task, words, seconds)
             await self.conversation.interrupt(call, task)
-        return await self.drain()
+        ended = await self.drain()
+        self.conversation.note_if_complete(call, words)
+        return ended
 
     async def abandon(self) -> None:
         """Cancel an agent turn that is still in the background."""

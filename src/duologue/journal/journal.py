@@ -15,6 +15,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from typing import Protocol
 
 from duologue.context import Clock, SystemClock
@@ -61,6 +62,9 @@ class MemorySink:
 
 Listener = Callable[[Entry], None]
 
+CLOSE_GRACE = 5.0
+"""Seconds that the end of a journal waits for a write that is under way."""
+
 
 async def _let_others_begin() -> None:
     """Give way once: calls that were made together get their ids before the first of them is answered."""
@@ -68,6 +72,14 @@ async def _let_others_begin() -> None:
     turn = loop.create_future()
     loop.call_soon(turn.set_result, None)
     await turn
+
+
+def _broken(error: BaseException) -> JournalError:
+    if isinstance(error, JournalError):
+        return error
+    broken = JournalError(f"a sink of the journal broke: {type(error).__name__}: {error}")
+    broken.__cause__ = error
+    return broken
 
 
 class Journal:
@@ -104,7 +116,8 @@ class Journal:
         self._listeners = list(listeners)
         self._pending: list[Transition] = []
         self._lock = threading.Lock()
-        self._flushing: asyncio.Lock | None = None
+        self._writing: Future[None] | None = None
+        self._broken: list[JournalSink] = []
         self._failure: JournalError | None = None
         self.divergence: ResumeError | None = None
         """Why the resumed run is not the recorded one; whoever swallows the error meets it again."""
@@ -154,7 +167,7 @@ class Journal:
     @property
     def pending(self) -> bool:
         """Whether something was appended that is not durable yet."""
-        return bool(self._pending)
+        return bool(self._pending) or self._writing is not None
 
     async def flush(self) -> None:
         """Make everything durable that was appended so far: one write for each sink.
@@ -162,21 +175,27 @@ class Journal:
         Raises:
             JournalError: a sink could not keep it.
         """
-        if not self._pending:
-            return
-        if self._flushing is None:
-            self._flushing = asyncio.Lock()
-        async with self._flushing:
+        while self.pending:
             await self._write()
+        if self._failure is not None:
+            raise self._failure
 
     async def close(self) -> None:
         """Flush, and close the sinks. Also for a run whose own event loop does not answer any more."""
+        if self._writing is not None:
+            await asyncio.wait({asyncio.wrap_future(self._writing)}, timeout=CLOSE_GRACE)
+            self._writing = None  # a write on a loop that is blocked is not waited for
         try:
-            if self._pending:
-                await self._write()
+            await self.flush()
         finally:
-            for sink in self._sinks:
-                await sink.close()
+            sinks, self._sinks = self._sinks, ()
+            for sink in sinks:
+                try:
+                    await sink.close()
+                except Exception as error:  # noqa: BLE001 - raised below, once the other sinks are closed
+                    self._failure = self._failure or _broken(error)
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -239,19 +258,29 @@ class Journal:
             raise self.diverged(error) from None
 
     async def _write(self) -> None:
-        if self._failure is not None:  # what comes after a gap would make the journal unreadable
-            raise self._failure
+        """Write what is pending, or wait for the write that is under way."""
+        writing = Future[None]()
         with self._lock:
-            transitions, self._pending = self._pending, []
-        for sink in self._sinks:
-            try:
-                await sink.write(transitions)
-            except JournalError as error:
-                self._failure = error
-                raise
-            except BaseException as error:
-                self._failure = JournalError(f"a sink of the journal broke: {type(error).__name__}: {error}")
-                raise self._failure from error
+            under_way, transitions = self._writing, self._pending
+            if under_way is None:
+                self._writing, self._pending = writing, []
+        if under_way is not None:
+            await asyncio.wait({asyncio.wrap_future(under_way)})
+            return
+        try:
+            for sink in self._sinks:
+                if sink in self._broken:  # what comes after a gap would make the journal unreadable
+                    continue
+                try:
+                    await sink.write(transitions)
+                except BaseException as error:  # raised by flush, once the other sinks have theirs
+                    self._broken.append(sink)
+                    self._failure = self._failure or _broken(error)
+                    if isinstance(error, asyncio.CancelledError):
+                        raise
+        finally:
+            self._writing = None
+            writing.set_result(None)
 
     def _repeated(self, recorded: RecordedRun, events: Sequence[Event]) -> bool:
         """Whether these events are what was recorded; False once all that was recorded is repeated."""

@@ -79,6 +79,16 @@ class TurnUnfinished(Note):
 
 
 @frozen
+class NotInterrupted(Note):
+    """The agent had finished before the script's ``interrupt`` came to its turn: nothing was cut off."""
+
+    kind: ClassVar[str] = "not_interrupted"
+
+    after_words: int
+    words: int
+
+
+@frozen
 class WorkflowEntered(Note):
     """The state in which a workflow begins."""
 

@@ -73,7 +73,9 @@ function neighbours(run) {
 
 function findingsBox(run) {
   const found = run.findings || [];
-  const causes = run.error?.causes?.length
+  const causes = run.error?.traceback
+    ? h("details", null, h("summary", null, "Traceback"), h("pre", { dir: "auto" }, text(run.error.traceback)))
+    : run.error?.causes?.length
     ? h("details", null, h("summary", null, "Causes"), h("pre", { dir: "auto" }, text(run.error.causes.join("\n"))))
     : null;
   if (!found.length) return run.reason ? h("p.reason", { dir: "auto" }, text(run.reason)) : null;
