@@ -16,7 +16,6 @@ from duologue.errors import ArtifactError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import UNKNOWN_TYPE, Artifact, artifact_of
 
-_MARKS = (b";base64,", b'"data":"', b'"file_data":"', b'"b64_json":"')
 _DATA_URL = re.compile(r"data:([^;,]{0,100})(?:;[^;,]{1,200})*;base64,", re.IGNORECASE)
 _FIELDS = {"data", "file_data", "b64_json"}
 _TYPE_FIELDS = ("mime_type", "mimeType", "media_type", "mediaType", "format")
@@ -50,11 +49,6 @@ class Inline:
             "size": found.size,
             "mime_type": found.mime_type,
         }
-
-
-def may_hold_media(encoded: bytes) -> bool:
-    """Whether it is worth looking into an event; its JSON is searched, which takes next to no time."""
-    return any(mark in encoded for mark in _MARKS)
 
 
 def take_out(events: list[Any]) -> list[Inline]:

@@ -26,11 +26,14 @@ from duologue.errors import ArtifactError, JournalError, JournalVersionError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
 from duologue.journal.events import Entry, Event, ModelCalled, RunStarted, Transition
-from duologue.journal.inline_media import Inline, entries_of, may_hold_media, put_back, take_out
+from duologue.journal.inline_media import Inline, entries_of, put_back, take_out
 from duologue.journal.upgrade import Upgrade
 from duologue.journal.view import RunView
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
+
+_MEDIA = (b";base64,", b'"data":"', b'"file_data":"', b'"b64_json":"')
+"""Without one of these in its JSON an event holds no media, and is not looked into."""
 
 
 class JsonlSink:
@@ -96,7 +99,7 @@ def _encoded(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
     """A line of a journal file, and the media that it names."""
     first = transition[0]
     events = b",".join(_EVENT.dump_json(entry.event) for entry in transition)
-    if not may_hold_media(events):
+    if not any(mark in events for mark in _MEDIA):
         return b'{"seq":%d,"at":%r,"events":[%b]}\n' % (first.seq, first.at, events), ()
     plain = json.loads(b"[%b]" % events)
     media = take_out(plain)
