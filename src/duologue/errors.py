@@ -45,6 +45,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from duologue.secret_values import hidden
 from duologue.terminal_text import one_line, printable
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ Severity = Literal["error", "warning"]
 
 
 class DuologueError(Exception):
-    """Root of the tree. As a text, for terminals and logs, it has no control characters of whom it quotes."""
+    """Root of the tree. As a text, for terminals and logs, it has no known secrets and no control characters."""
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return printable(hidden(super().__str__()))
 
 
 class ConfigurationError(DuologueError, ValueError):

@@ -111,11 +111,6 @@ def _endless(server: _Handler) -> None:
     server.forever(_CHUNK)
 
 
-def _endless_chunks(server: _Handler) -> None:
-    server.head("Transfer-Encoding: chunked")
-    server.forever(b"10000\r\n" + _CHUNK + b"\r\n")
-
-
 def _endless_event(server: _Handler) -> None:
     server.head(kind="text/event-stream")
     server.send(b"data: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -10,7 +11,9 @@ from pydantic import ValidationError
 from duologue.checks._parameter_errors import refused, shown, validated
 from duologue.checks.base import CatalogueCheck, CheckType
 from duologue.checks.registry import Alias, CheckInfo, find
+from duologue.config.redaction import redacted, without_secrets
 from duologue.errors import ConfigurationError
+from duologue.http import written_url
 from duologue.models.resources import Resources
 from duologue.specs.checks import CheckSpec, When
 from duologue.vocabulary import Scope
@@ -20,6 +23,7 @@ _COMMON = ("min_score", "max_score", "message")
 _LONGEST_NAME = 120
 _PRIVATE = ("headers", "auth_token", "env")
 """Parameters that may hold secrets: they are in no name."""
+_URL = re.compile(r"https?://|\$\{")
 
 
 def create(
@@ -178,6 +182,13 @@ def _scope(label: str, info: CheckInfo, alias: Alias | None, scope: Scope | None
 
 
 def _made_name(type: str, params: Mapping[str, Any]) -> str:
-    values = ", ".join(f"{key}={shown(value)}" for key, value in params.items() if key not in _PRIVATE)
+    public = {key: _without_query(value) for key, value in params.items() if key not in _PRIVATE}
+    known = without_secrets(public, in_texts=True, keep_references=True)
+    values = ", ".join(f"{key}={redacted(shown(value))}" for key, value in known.items())
     name = f"{type}: {values}" if values else type
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
+def _without_query(value: Any) -> Any:
+    """A URL without its query, which may hold a key; any other value as it is."""
+    return written_url(value) if isinstance(value, str) and _URL.match(value) else value

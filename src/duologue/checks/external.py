@@ -20,12 +20,13 @@ from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
 from duologue.checks.tool_calls import session
 from duologue.config.durations import parse_duration
-from duologue.config.environment import expand
+from duologue.config.environment import expand, expand_url
 from duologue.config.json_text import NoJsonError, json_object
 from duologue.config.patterns import Pattern, found
 from duologue.config.processes import ProgramError, run_program
+from duologue.config.redaction import redacted, remember_headers
 from duologue.errors import ConfigurationError
-from duologue.http import HttpClients, HttpError, HttpRequest, NoResponseError
+from duologue.http import HttpClients, HttpError, HttpRequest, NoResponseError, written_url
 from duologue.messages import JsonValue
 from duologue.models.resources import Resources
 from duologue.models.structured import UnreadableError, the_object_in
@@ -72,7 +73,7 @@ class _External(CheckType):
         except TimeoutError:
             return broken(f"{self.address} did not answer within {self.timeout:g} s")
         except ExternalError as error:
-            return broken(f"{self.address}: {error}")
+            return broken(redacted(f"{self.address}: {error}"))
 
     @property
     def address(self) -> str:
@@ -107,7 +108,7 @@ class RestEval(_External):
 
     @property
     def address(self) -> str:
-        return self.url.split("?", 1)[0]
+        return written_url(self.url)
 
     def request(self, subject: Subject) -> dict[str, Any]:
         body: dict[str, Any] = {**self.extra, "content": subject.answer.text, "turn": subject.input.turn}
@@ -120,8 +121,8 @@ class RestEval(_External):
         return {"method": self.method, "url": self.url, "body": body}
 
     async def ask(self, request: dict[str, Any], resources: Resources) -> dict[str, JsonValue]:
-        headers = {name: expand(value, resources.environment) for name, value in self.headers.items()}
-        return await send(self.method, expand(self.url, resources.environment), request["body"], headers)
+        headers = {name: expand(value, resources.environment, secret=True) for name, value in self.headers.items()}
+        return await send(self.method, expand_url(self.url, resources.environment), request["body"], headers)
 
 
 @check("a2a_eval", aliases=[session("a2a_eval_session")], family="External")
@@ -140,7 +141,7 @@ class A2aEval(_External):
 
     @property
     def address(self) -> str:
-        return self.agent_url.split("?", 1)[0]
+        return written_url(self.agent_url)
 
     def request(self, subject: Subject) -> dict[str, Any]:
         asked = {"criteria": self.criteria, "content": subject.answer.text, "messages": subject.messages}
@@ -152,12 +153,12 @@ class A2aEval(_External):
         from duologue.agents.tools.call import ToolFault
         from duologue.agents.tools.web import Web
 
-        token = self.auth_token and expand(self.auth_token, resources.environment)
+        token = self.auth_token and expand(self.auth_token, resources.environment, secret=True)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         web = Web()
         client = A2aClient(
             "the judging agent",
-            expand(self.agent_url, resources.environment),
+            expand_url(self.agent_url, resources.environment),
             web=web,
             headers=lambda: (headers, [token] if token else []),
             seconds=self.timeout,
@@ -198,6 +199,7 @@ def finding_of(value: Mapping[str, JsonValue], ids: list[str]) -> Finding:
 
 async def send(method: str, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, JsonValue]:
     """Send JSON and read a JSON object. Raises ExternalError. The caller limits the time."""
+    remember_headers(headers)
     clients = HttpClients()
     request = HttpRequest(method=method, url=url, headers=headers, json=dict(body), max_bytes=_LONGEST_ANSWER)
     try:
@@ -210,11 +212,11 @@ async def send(method: str, url: str, body: Mapping[str, Any], headers: Mapping[
     finally:
         await clients.aclose()
     if not response.ok:
-        raise ExternalError(f"answered {response.status}: {text[:200]}")
+        raise ExternalError(f"answered {response.status}: {redacted(text)[:200]}")
     try:
         return json_object(text)
     except NoJsonError as error:
-        raise ExternalError(f"its answer is no JSON object ({error}): {text[:200]!r}") from error
+        raise ExternalError(f"its answer is no JSON object ({error}): {redacted(text)[:200]!r}") from error
 
 
 @check("exec", aliases=["exec_eval"], family="External")

@@ -2,7 +2,7 @@
 
 A secret is recognised in one of three ways:
 
-* by its value, where the program knows it: :func:`without_values`;
+* by its value, where the program knows it: :func:`without_values`, and :func:`redacted` for all that the process knows;
 * by the name that it stands under: :func:`without_secrets`, and in texts that hold JSON, URLs or headers
   :func:`text_without_secrets`. What an agent answered is only searched by name: a word that it gives away has to reach
   the checks that look for it;
@@ -14,14 +14,13 @@ Redact before you shorten: half a secret is a secret too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, AnyStr, cast
+from urllib.parse import parse_qsl, urlsplit
 
 from duologue.messages import JsonValue
-
-HIDDEN = "***"
-"""What stands in the place of a secret."""
+from duologue.secret_values import HIDDEN, hidden, hidden_in, remember
 
 _ANYWHERE = (
     "api_key",
@@ -49,7 +48,7 @@ _SUSPECT = re.compile(
 _JSON_PAIR = re.compile(r"""(?P<q>\\*")(?P<name>[\w-]{1,64})(?P=q)(?P<colon>\s*:\s*)(?P=q)(?P<value>[^"\\]+)(?P=q)""")
 _QUERY_PAIR = re.compile(r"""(?P<head>[?&](?P<name>[\w.-]{1,64})=)(?P<value>[^&\s#"'<>\\]+)""")
 _HEADER = re.compile(r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
-_TELLING = re.compile(r"auth|key|token|secret|passw|cookie", re.IGNORECASE)
+_TELLING = re.compile(r"auth|key|token|secret|passw|cookie|cred|pwd", re.IGNORECASE)
 _SHORTEST_VALUE = 4
 """Characters. Values shorter than this are not looked for: taking every '1' out of a text helps nobody."""
 _STEP = re.compile(r"\[['\"]?([^\]'\"]+)['\"]?\]|([^.\[\]]+)")
@@ -91,10 +90,33 @@ def text_without_secrets(text: str) -> str:
 
 def without_values(text: AnyStr, secrets: Iterable[str]) -> AnyStr:
     """A text, or the bytes of one, without these secrets."""
-    words = {secret for secret in secrets if len(secret) >= _SHORTEST_VALUE}
-    for word in sorted(words, key=len, reverse=True):
-        text = text.replace(word, HIDDEN) if isinstance(text, str) else text.replace(word.encode(), HIDDEN.encode())
-    return text
+    words = [secret for secret in secrets if len(secret) >= _SHORTEST_VALUE]
+    if isinstance(text, str):
+        return hidden_in(text, words)
+    return hidden_in(text.decode("utf-8", "surrogateescape"), words).encode("utf-8", "surrogateescape")
+
+
+def redacted(text: str) -> str:
+    """A text for people, such as an error or a traceback, without what is secret by its value or by its name."""
+    return text_without_secrets(hidden(text))
+
+
+def remember_headers(headers: Mapping[str, str]) -> None:
+    """The values of headers whose names tell so are secret."""
+    remember(*(value for name, value in headers.items() if names_secret(name)))
+
+
+def remember_url(url: str) -> None:
+    """What a URL gives away is secret: a password, and values of the query whose names tell so."""
+    parts = urlsplit(url)
+    remember(parts.password)
+    remember(*(value for name, value in query_values(parts.query) if names_secret(name) or is_secret(name, value)))
+
+
+def query_values(query: str) -> list[tuple[str, str]]:
+    """Names and values of a URL's query: each value as it stands there, and as a server reads it."""
+    written = [pair.partition("=") for pair in query.split("&")]
+    return [*parse_qsl(query), *((name, value) for name, _, value in written if value)]
 
 
 def secrets_of_headers(values: Iterable[str]) -> list[str]:

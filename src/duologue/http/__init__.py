@@ -9,7 +9,15 @@ Importing this package does not import ``httpx``; the first request does.
 
 from __future__ import annotations
 
-from duologue.http._addresses import ForbiddenAddressError, check_headers, is_public, parse_url, port_of, shown_url
+from duologue.http._addresses import (
+    ForbiddenAddressError,
+    check_headers,
+    is_public,
+    parse_url,
+    port_of,
+    shown_url,
+    written_url,
+)
 from duologue.http._bounded import MAX_BODY_BYTES, Limits, bound, failure_in
 from duologue.http._errors import (
     BrokenResponseError,
@@ -43,4 +51,5 @@ __all__ = [
     "parse_url",
     "port_of",
     "shown_url",
+    "written_url",
 ]

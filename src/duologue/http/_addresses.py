@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.secret_values import hidden
 
 _PORTS = {"http": 80, "https": 443}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -69,7 +70,15 @@ def port_of(url: SplitResult) -> int:
 def shown_url(url: SplitResult) -> str:
     """The URL as it may be shown: without its query, user and password, which may be secret."""
     host = url.netloc.rpartition("@")[2]
-    return url._replace(netloc=host, query="…" if url.query else "", fragment="").geturl()
+    return hidden(url._replace(netloc=host, query="…" if url.query else "", fragment="").geturl())
+
+
+def written_url(url: str) -> str:
+    """A URL as somebody wrote it, with references such as ``${HOST}``, as it may be shown; see :func:`shown_url`."""
+    try:
+        return shown_url(urlsplit(url))
+    except ValueError:
+        return hidden(url.partition("?")[0])
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ module imports it, so it is only loaded once such a model is asked for.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -36,6 +37,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
+from duologue.config.redaction import remember
 from duologue.errors import (
     ConfigurationError,
     MissingExtraError,
@@ -57,6 +59,7 @@ from duologue.models.provider import REQUEST_TIMEOUT, ProviderReply, RequestFail
 from duologue.settings import ModelConfig
 
 _KEY_NAME = re.compile(r"`([A-Z][A-Z0-9_]*(?:KEY|TOKEN)[A-Z0-9_]*)`")
+_KEY_VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 _EXTRA_NAME = re.compile(r"pydantic-ai-slim\[([\w-]+)\]")
 _PACKAGE_NAME = re.compile(r"install (?:the )?`([\w.-]+)`")
 _FINISH_REASONS = {"stop": "stop", "length": "length", "tool_call": "tool_calls", "content_filter": "content_filter"}
@@ -119,6 +122,8 @@ def client_for(name: ModelName, config: ModelConfig) -> PydanticAIClient:
         UnknownProviderError: pydantic-ai knows no such provider.
         MissingKeyError, MissingExtraError, ConfigurationError: what the provider needs is not there.
     """
+    # The provider's own client may take its key from the environment.
+    remember(config.api_key, *(value for variable, value in os.environ.items() if _KEY_VARIABLE.search(variable)))
 
     def build() -> TheirModel:
         return _model(name, config)

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from pydantic import ValidationError
 
 from duologue.config.json_text import NoJsonError
-from duologue.config.redaction import without_values
+from duologue.config.redaction import remember, remember_headers, remember_url, without_values
 from duologue.errors import (
     ConfigurationError,
     MissingKeyError,
@@ -162,6 +162,8 @@ class OpenAICompatibleClient:
         self._headers = dict(headers or {})
         self._dialect = dialect or _ANY_SERVER
         self._key = key
+        remember(key)
+        remember_url(url)
         self._http = HttpClients()
 
     async def send(self, request: ModelRequest, options: Mapping[str, Any], now: float) -> ProviderReply:
@@ -179,6 +181,8 @@ class OpenAICompatibleClient:
         fields = dict(options)
         timeout = fields.pop("timeout", None)
         more: dict[str, str] = fields.pop("extra_headers", None) or {}
+        remember(*self._headers.values())
+        remember_headers(more)
         asked = HttpRequest(
             url=self._url,
             headers={**self._headers, **more},

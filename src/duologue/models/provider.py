@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any, Protocol
 
+from duologue.config.redaction import redacted
 from duologue.context import Clock, Context, SystemClock, fresh_seed
 from duologue.errors import ModelError, ModelRateLimitError
 from duologue.frozen import frozen
@@ -213,7 +214,8 @@ class ProviderModel:
 
 
 def shortened(text: str) -> str:
-    """A provider's words, as much of them as an error shows."""
+    """A provider's words without secrets, as much of them as an error shows."""
+    text = redacted(text)
     return text if len(text) <= _LONGEST_DETAIL else text[:_LONGEST_DETAIL] + "…"
 
 

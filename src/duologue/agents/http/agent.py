@@ -15,7 +15,15 @@ from urllib.parse import SplitResult
 
 from duologue.agents.http.completions import ContractError, StreamReader, read_body
 from duologue.config.json_text import NoJsonError, json_value
-from duologue.config.redaction import secrets_of_headers, without_values
+from duologue.config.redaction import (
+    names_secret,
+    query_values,
+    redacted,
+    remember_headers,
+    remember_url,
+    secrets_of_headers,
+    without_values,
+)
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
 from duologue.frozen import frozen
@@ -96,6 +104,13 @@ class HttpAgent(AgentAdapter):
         """
         self._url = _endpoint(url)
         self._headers = check_headers(headers or {})
+        remember_url(url)
+        remember_headers(self._headers)
+        query = query_values(self._url.query)
+        self._secrets = (*secrets_of_headers(self._headers.values()), self._url.query, *(value for _, value in query))
+        # In answers, only what is secret for sure: other words have to reach the checks.
+        telling = [value for name, value in (*self._headers.items(), *query) if names_secret(name)]
+        self._keys = secrets_of_headers(telling)
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"timeout must be more than 0 seconds; found {timeout}")
         if send not in {"history", "new"}:
@@ -174,7 +189,7 @@ class HttpAgent(AgentAdapter):
 
     async def _ask(self, input: AgentInput, call: _Call) -> str:
         async with self._response(input, call, stream=False) as response:
-            return await response.text()
+            return without_values(await response.text(), self._keys)
 
     async def _pieces(self, input: AgentInput) -> AsyncGenerator[str | Message]:
         call, reader = self._call_for(input), StreamReader()
@@ -184,7 +199,7 @@ class HttpAgent(AgentAdapter):
                 raise call.failure(f"a stream (text/event-stream) was asked for, but '{kind}' came back")
             async with aclosing(response.events()) as events:
                 async for data in events:
-                    for piece in _read(reader.feed(data), call, data):
+                    for piece in _read(reader.feed(without_values(data, self._keys)), call, data):
                         yield piece
         for piece in _read(reader.end(), call):
             yield piece
@@ -244,7 +259,7 @@ class HttpAgent(AgentAdapter):
             who=self.name,
             url=shown_url(self._url),
             messages=self._outgoing(input),
-            secrets=(*secrets_of_headers(self._headers.values()), self._url.query),
+            secrets=self._secrets,
         )
 
 
@@ -270,7 +285,7 @@ class _Call:
         if came_back is not None:
             shown = _trimmed(without_values(came_back, self.secrets), _SHOWN_BACK) if came_back else "nothing"
             parts.append(f"came back: {shown}")
-        return kind("; ".join(parts), who=self.who)
+        return kind(redacted("; ".join(parts)), who=self.who)
 
     def _sent(self) -> str:
         if not self.messages:

@@ -22,7 +22,7 @@ from duologue.agents.tools.a2a_mock import result_of
 from duologue.agents.tools.call import Result, ToolFault, seconds_of
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import Request, Web, headers_of
-from duologue.config.environment import expand
+from duologue.config.environment import expand, expand_url
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.messages import ContentPart, JsonValue, media_part
@@ -181,7 +181,7 @@ class A2aClient:
 
     @property
     def _base(self) -> str:
-        return expand(self._url)
+        return expand_url(self._url)
 
     def request(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: Any = None) -> Request:
         """A request to the agent, with the headers that sign in."""
@@ -310,7 +310,7 @@ def _signed_in(agent: A2aAgent) -> dict[str, str]:
         return {}
     check_auth(agent)
     scheme, token, variable = (agent.auth.get(name) for name in _AUTH)
-    value = expand(str(token)) if token else os.environ.get(str(variable))
+    value = expand(str(token), secret=True) if token else os.environ.get(str(variable))
     if not value:
         raise ConfigurationError(f"a2a agent '{agent.name}': auth: the environment variable {variable} is not set")
     written = str(scheme or "Bearer")

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from duologue.agents.tools.call import CallContext, Result, Run, ToolFault, seconds_of
 from duologue.agents.tools.web import Reply, Request, Web, headers_of
-from duologue.config.environment import expand
+from duologue.config.environment import expand_url
 from duologue.config.json_path import compiled_path
 from duologue.config.json_text import NoJsonError, json_value
-from duologue.config.redaction import without_fields
+from duologue.config.redaction import query_values, without_fields
 from duologue.config.spec import EMPTY, Items, JsonObject, Spec
 from duologue.config.templates import Template, as_text
 from duologue.errors import ConfigurationError
@@ -113,7 +113,7 @@ class _Address:
         elif not mapping.query_params:
             query = {**left, **query}
         url = self._url_with(arguments, {**query, **mapping.static_query})
-        secrets += [value for _, value in parse_qsl(urlsplit(url).query) if "${" in binding.url]
+        secrets += [value for _, value in query_values(urlsplit(url).query) if "${" in binding.url]
         return Request(
             who=self._tool,
             method=self._method,
@@ -127,7 +127,7 @@ class _Address:
 
     def _url_with(self, arguments: dict[str, JsonValue], query: Mapping[str, JsonValue]) -> str:
         # An argument must not lead to another place than the template has: it is quoted in full.
-        url = expand(self._url.render(arguments, lambda value: quote(as_text(value), safe="")))
+        url = expand_url(self._url.render(arguments, lambda value: quote(as_text(value), safe="")))
         if not query:
             return url
         parts = urlsplit(url)

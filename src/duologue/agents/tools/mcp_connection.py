@@ -18,7 +18,7 @@ from duologue.agents.tools.call import OnClose, Result, ToolFault, seconds_of
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import headers_of
 from duologue.config.json_text import NoJsonError, json_value
-from duologue.config.redaction import without_values
+from duologue.config.redaction import redacted, without_values
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.http import Limits, bound
 from duologue.messages import ContentPart, JsonValue, media_part
@@ -225,7 +225,7 @@ class McpConnection:
             complaints.close()
 
     def _fault(self, what: str) -> ToolFault:
-        return ToolFault(without_values(f"MCP server '{self.name}' {what}", self._secrets))
+        return ToolFault(redacted(without_values(f"MCP server '{self.name}' {what}", self._secrets)))
 
 
 def _bounded_client(**options: Any) -> Any:

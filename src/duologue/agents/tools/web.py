@@ -10,7 +10,14 @@ from typing import Any
 from duologue.agents.tools.call import ToolFault
 from duologue.config.environment import expand
 from duologue.config.json_text import NoJsonError, json_value
-from duologue.config.redaction import names_secret, secrets_of_headers, without_fields, without_values
+from duologue.config.redaction import (
+    names_secret,
+    redacted,
+    remember,
+    secrets_of_headers,
+    without_fields,
+    without_values,
+)
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.http import (
@@ -67,7 +74,7 @@ class Request:
     def fault(self, what: str) -> ToolFault:
         """What went wrong, without what is secret."""
         place = f"{self.method} {shown_url(parse_url(self.url))}"
-        return ToolFault(without_values(f"tool {self.who}: {place}: {what}", self.secrets))
+        return ToolFault(redacted(without_values(f"tool {self.who}: {place}: {what}", self.secrets)))
 
 
 class Web:
@@ -131,7 +138,7 @@ def headers_of(written: Mapping[str, str], from_environment: Iterable[str] = ())
     Raises:
         ConfigurationError: a variable is not set.
     """
-    headers = {name: expand(value) for name, value in written.items()}
+    headers = {name: expand(value, secret=True) for name, value in written.items()}
     secrets = [headers[name] for name, value in written.items() if "${" in value or names_secret(name)]
     for entry in from_environment:
         name, _, variable = entry.partition("=")
@@ -140,4 +147,5 @@ def headers_of(written: Mapping[str, str], from_environment: Iterable[str] = ())
             raise ConfigurationError(f"the environment variable {variable} is not set, and the header {name} needs it")
         headers[name] = value
         secrets.append(value)
+    remember(*secrets)
     return headers, secrets_of_headers(secrets)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from duologue.config.environment import expand
+from duologue.config.environment import expand, expand_url
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.checking import Check, CheckInput, CheckOutcome
 from duologue.conversation.setup import ScriptStep
@@ -214,8 +214,8 @@ class CaseSetup:
         http = self.agent.http
         assert http is not None
         return HttpAgent(
-            expand(http.url),
-            headers={key: expand(value) for key, value in http.headers.items()},
+            expand_url(http.url),
+            headers={key: expand(value, secret=True) for key, value in http.headers.items()},
             model=http.model,
             name=self.agent.name,
             timeout=self.agent.timeout,

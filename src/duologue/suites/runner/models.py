@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from duologue.config.durations import parse_duration
-from duologue.config.environment import expand
+from duologue.config.environment import expand, expand_url
 from duologue.config.problems import nearest
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
@@ -162,11 +162,11 @@ class SuiteModels:
         for name in _INSTEAD.keys() & options.keys():
             raise ConfigurationError(f"the model '{spec.name}': options.{name}: expected {_INSTEAD[name]} in its place")
         if spec.headers:
-            options["extra_headers"] = {key: expand(value) for key, value in spec.headers.items()}
+            options["extra_headers"] = {key: expand(value, secret=True) for key, value in spec.headers.items()}
         full = spec.provider if spec.provider == "local" and not spec.model else f"{spec.provider}/{spec.model}"
         return ModelConfig(
             model=full,
-            api_base=expand(spec.base_url) if spec.base_url else None,
+            api_base=expand_url(spec.base_url) if spec.base_url else None,
             api_key=self._key(spec),
             temperature=None,
             **options,
@@ -177,7 +177,7 @@ class SuiteModels:
         if credential is None:
             return None
         if credential.api_key:
-            return expand(credential.api_key)
+            return expand(credential.api_key, secret=True)
         if credential.credential_file:
             path = self.suite.path(credential.credential_file)
             try:
@@ -186,7 +186,7 @@ class SuiteModels:
                 raise ConfigurationError(
                     f"the model '{spec.name}': its credential_file {path} cannot be read: {error.strerror}"
                 ) from error
-        return expand("${" + credential.credential_env + "}") if credential.credential_env else None
+        return expand("${" + credential.credential_env + "}", secret=True) if credential.credential_env else None
 
 
 class JudgeModels(Mapping[str, Model]):

@@ -1,0 +1,80 @@
+"""The secrets that this process knows by their values: API keys, tokens in headers, what ``${NAME}`` stands for there.
+
+Whoever reads one says so with :func:`remember`; errors, descriptions and reports pass their texts through
+:func:`hidden`. A secret is also found where it was quoted, escaped or encoded on its way. What an agent says is not
+searched: a word that it gives away has to reach the checks that look for it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from base64 import b64encode
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import quote, quote_plus
+
+HIDDEN = "***"
+"""What stands in the place of a secret."""
+_SHORTEST = 8
+"""Characters. What is shorter, or nothing but letters, is a word that stands in many texts."""
+_SHORTEST_ENCODED = 8
+_MOST = 1000
+"""Secrets that are known at the same time; the oldest are forgotten."""
+
+_known: dict[str, None] = {}
+_lock = threading.Lock()
+
+
+def remember(*values: str | None) -> None:
+    """These values are secret. Of ``Bearer abc`` and ``user:password`` the parts are, too."""
+    words = {word for value in values if value for word in (value, *_parts(value)) if _telling(word)}
+    if words <= _known.keys():
+        return
+    with _lock:
+        _known.update(dict.fromkeys(sorted(words)))
+        for word in list(_known)[:-_MOST]:
+            del _known[word]
+
+
+def hidden(text: str) -> str:
+    """The text without the secrets that are known, in whatever form they stand there."""
+    return _pattern(tuple(_known)).sub(HIDDEN, text) if _known and text else text
+
+
+def hidden_in(text: str, secrets: Iterable[str]) -> str:
+    """The text without these secrets, in whatever form they stand there."""
+    words = tuple(sorted({secret for secret in secrets if secret}))
+    return _pattern(words).sub(HIDDEN, text) if words and text else text
+
+
+@lru_cache(maxsize=64)
+def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
+    forms = {form for secret in secrets for form in _forms(secret)}
+    return re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))), re.IGNORECASE)
+
+
+def _forms(secret: str) -> set[str]:
+    forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+    forms.add(json.dumps(secret, ensure_ascii=False)[1:-1])
+    if len(secret) >= _SHORTEST_ENCODED:
+        for place in range(3):
+            forms |= _encoded(secret.encode("utf-8", "replace"), place)
+    return forms
+
+
+def _encoded(data: bytes, place: int) -> set[str]:
+    """What base64 makes of the bytes wherever they stand: without the ends, which depend on their neighbours."""
+    start, end = -(-place * 8 // 6), (place + len(data)) * 8 // 6
+    core = b64encode(bytes(place) + data).decode()[start:end]
+    return {core, core.replace("+", "-").replace("/", "_")}
+
+
+def _parts(value: str) -> list[str]:
+    scheme, space, rest = value.partition(" ")
+    return [rest.strip()] if space and scheme.isalpha() and " " not in rest.strip() else []
+
+
+def _telling(word: str) -> bool:
+    return len(word) >= _SHORTEST and not word.isalpha() and not word.isspace()
