@@ -9,9 +9,14 @@ import gc
 import sys
 from io import TextIOWrapper
 
+from duologue.version import __version__
+
 
 def main() -> None:
     """Entry point of the ``duologue`` command."""
+    if sys.argv[1:] == ["--version"]:  # what scripts ask most often needs none of the rest
+        sys.stdout.write(f"duologue {__version__}\n")
+        return
     from duologue.cli.interruption import exit_code, leave_at_once
 
     leave_at_once()
