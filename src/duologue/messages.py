@@ -145,6 +145,17 @@ def arguments_of(call: ToolCall) -> dict[str, JsonValue]:
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
 
 
+def mended(value: Any) -> Any:
+    """The value with a replacement character for each half of a character, which no file could hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {mended(key): mended(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [mended(item) for item in cast("list[Any]", value)]
+    return value
+
+
 def copy_of(message: Message) -> Message:
     """A copy that shares nothing with the original which could be changed."""
     for value in message.values():

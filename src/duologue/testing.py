@@ -122,6 +122,7 @@ class _Scripted(AgentAdapter):
     """Answers with the given lines in order; the last one again and again when ``repeat`` is set."""
 
     repeats: ClassVar[bool] = True
+    reports_tool_calls: bool | None = True
 
     def __init__(
         self, lines: Sequence[Line], *, repeat: bool = False, seconds: float = 0.0, name: str | None = None
@@ -196,6 +197,7 @@ class FaultInjector(AgentAdapter):
         self._faults = faults
         self.calls = 0
         self.timeout = adapter.timeout
+        self.reports_tool_calls = adapter.reports_tool_calls
         self.role = adapter.role  # pyright: ignore[reportAttributeAccessIssue] - a wrapper has the role of what it wraps
 
     @property

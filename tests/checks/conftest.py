@@ -45,7 +45,7 @@ def build(
             scenario=ScenarioSnapshot(name="s", description="d", max_turns=10, metadata=metadata or {}),
             participants=[
                 ParticipantSnapshot(name="user", role=AgentRole.USER),
-                ParticipantSnapshot(name="agent", role=AgentRole.AGENT),
+                ParticipantSnapshot(name="agent", role=AgentRole.AGENT, reports_tool_calls=True),
             ],
             seed=1,
             duologue_version="0",

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from duologue.checks.subject import Subject
+from duologue.checks.subject import CallsUnknownError, Subject
 from duologue.config.patterns import SlowPatternError, found
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError, ModelError
@@ -153,11 +153,14 @@ class CatalogueCheck:
 
     async def _look(self, input: CheckInput) -> Finding:
         subject = Subject(input, self.scope, whole=self.whole)
-        reason = unmet(self.when, subject) if self.when else None
-        if reason:
-            return skipped(f"does not apply: {reason}")
-        seen = self.test.look(subject, self.resources)
-        return seen if isinstance(seen, Finding) else await seen
+        try:
+            reason = unmet(self.when, subject) if self.when else None
+            if reason:
+                return skipped(f"does not apply: {reason}")
+            seen = self.test.look(subject, self.resources)
+            return seen if isinstance(seen, Finding) else await seen
+        except CallsUnknownError as error:
+            return skipped(str(error))
 
     def _outcome(self, seen: Finding) -> CheckOutcome:
         status = seen.status or self._judged(seen)

@@ -45,7 +45,7 @@ def create(
         type: a name of the catalogue, one that a package offers, or ``module:function``.
         params: its parameters. ``min_score``, ``max_score`` and ``message`` may stand among them.
         name: what reports call it; by default the message, or type and parameters.
-        scope: evaluate it for each turn or for the conversation; None for the default of the type.
+        scope: evaluate it for each turn or for the conversation; None for the conversation, where the type allows it.
         min_score, max_score: bounds of a passing score, 0 to 1. With neither it must be 1; a judge must say pass.
         message: what reports say when it does not pass.
         pass_threshold: share of trials that must pass, 0 to 1.
@@ -76,7 +76,7 @@ def from_spec(
     Args:
         spec: as it is written.
         name: what reports call it; by default the message, or type and parameters.
-        scope: where it is evaluated if the spec does not say; None for the default of the type.
+        scope: where it is evaluated if the spec does not say; None for the conversation, where the type allows it.
         resources: judges, classifiers and embedders that it may ask.
 
     Raises:
@@ -174,7 +174,7 @@ def _threshold_problems(given: Mapping[str, Any]) -> list[str]:
 
 def _scope(label: str, info: CheckInfo, alias: Alias | None, scope: Scope | None) -> Scope:
     if scope is None:
-        return (alias.scope if alias else None) or info.scopes[0]
+        return (alias.scope if alias else None) or info.default_scope
     if scope not in info.scopes:
         allowed = " or ".join(item.value for item in info.scopes)
         raise ConfigurationError(f"{label}: cannot be used for a {scope.value}; expected: {allowed}")

@@ -117,7 +117,7 @@ class RestEval(_External):
         if self.include_messages:
             body["messages"] = subject.messages
         if self.include_tool_calls:
-            body["tool_calls"] = [{**call.shown(), "result": call.result} for call in subject.calls]
+            body["tool_calls"] = [{**call.shown(), "result": call.result} for call in subject.shown_calls]
         return {"method": self.method, "url": self.url, "body": body}
 
     async def ask(self, request: dict[str, Any], resources: Resources) -> dict[str, JsonValue]:
@@ -243,7 +243,7 @@ class Exec(CheckType):
         context = {
             "messages": subject.messages,
             "turn": subject.input.turn,
-            "tool_calls": [{**call.shown(), "result": call.result} for call in subject.calls],
+            "tool_calls": [{**call.shown(), "result": call.result} for call in subject.shown_calls],
         }
         given = {"type": "exec", "params": self.params, "content": subject.answer.text, "context": context}
         try:

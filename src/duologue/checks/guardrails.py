@@ -23,7 +23,7 @@ from duologue.messages import assistant_message
 from duologue.models.resources import Resources
 from duologue.models.scope import RunScope
 from duologue.specs.checks import CheckSpec, GuardrailSpec
-from duologue.vocabulary import CheckStatus
+from duologue.vocabulary import CheckStatus, Scope
 
 Direction = Literal["input", "output", "both"]
 
@@ -172,7 +172,7 @@ def guardrail_from_spec(
     """The guardrail that a prompt describes. Raises ConfigurationError as :func:`guardrail` does."""
     bounds = {"min_score": min_score, "max_score": max_score}
     written = {"type": spec.type, "params": spec.params, "scope": "turn", "message": spec.message, **bounds}
-    check = from_spec(validated(CheckSpec, written, f"guardrail '{spec.type}'"), resources=resources)
+    check = from_spec(validated(CheckSpec, written, f"guardrail '{spec.type}'"), scope=Scope.TURN, resources=resources)
     return Guardrail(
         check=check,
         direction=spec.direction,

@@ -49,7 +49,7 @@ class _Contexts(FixedCriteria):
             value = started.scenario.metadata.get(self.context_field) if started else None
             items = cast("list[Any]", value) if isinstance(value, list) else [] if value is None else [value]
             return [item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in items]
-        return [call.result for call in subject.calls if call.result]
+        return [call.result for call in subject.shown_calls if call.result]
 
 
 class _Question(_Contexts):

@@ -66,7 +66,7 @@ class CheckInfo:
         family: the heading under which the catalogue lists it.
         parameters: the model of its parameters.
         aliases: alternative names.
-        scopes: the scopes that it supports; the first is the default.
+        scopes: the scopes that it supports.
         whole: whether it looks at the conversation so far, even if it is evaluated after each turn.
         summary: one line.
     """
@@ -78,6 +78,11 @@ class CheckInfo:
     scopes: tuple[Scope, ...]
     whole: bool
     summary: str
+
+    @property
+    def default_scope(self) -> Scope:
+        """Where it is evaluated if nothing is said: in the conversation, if it can be."""
+        return Scope.CONVERSATION if Scope.CONVERSATION in self.scopes else self.scopes[0]
 
 
 _types: dict[str, CheckInfo] = {}
@@ -100,7 +105,7 @@ def check(
     Args:
         kind: the type, as suites write it.
         aliases: alternative names.
-        scopes: the scopes that it supports; the first is the default.
+        scopes: the scopes that it supports.
         family: the heading under which the catalogue lists it.
         whole: whether it looks at the conversation so far, even if it is evaluated after each turn.
 

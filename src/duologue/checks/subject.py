@@ -15,8 +15,13 @@ from duologue.checks.calls import Call, calls_in
 from duologue.conversation.checking import CheckInput
 from duologue.conversation.state import ScenarioState
 from duologue.journal.events import MessageAdded, Noted, ToolCalled
+from duologue.journal.notes import ToolCallsReported
 from duologue.messages import Message, text_of
-from duologue.vocabulary import Scope
+from duologue.vocabulary import AgentRole, Scope
+
+
+class CallsUnknownError(Exception):
+    """A check asked for tool calls, and those of the agent would not be seen. The text says why, and what to do."""
 
 
 class AgentText(NamedTuple):
@@ -72,7 +77,18 @@ class Subject:
 
     @property
     def calls(self) -> list[Call]:
-        """The tool calls to look at, with their results."""
+        """The tool calls to look at, with their results.
+
+        Raises:
+            CallsUnknownError: an agent may have called tools that nobody saw, so nothing can be decided.
+        """
+        if reason := calls_unknown(self.input.state):
+            raise CallsUnknownError(reason)
+        return self._reading.calls
+
+    @property
+    def shown_calls(self) -> list[Call]:
+        """The tool calls that the conversation shows, even if there may be others."""
         return self._reading.calls
 
     @property
@@ -155,6 +171,41 @@ class _Reading:
 
 _readings: WeakKeyDictionary[ScenarioState, _Reading] = WeakKeyDictionary()
 """The last reading of each run that is there. Only saves time."""
+
+
+def calls_unknown(state: ScenarioState) -> str | None:
+    """Why tool calls of the run's agents may have happened unseen; None if they are known.
+
+    They are known of an agent that says that it reports them (``reports_tool_calls``), that answered with whole turns,
+    whose tools Duologue runs, or that has shown a call in this conversation.
+    """
+    view = state.view
+    participants = view.started.participants if view.started else ()
+    silent = {
+        index: snapshot.name
+        for index, snapshot in enumerate(participants)
+        if snapshot.role is AgentRole.AGENT and not snapshot.reports_tool_calls
+    }
+    if silent and view.notes:
+        told = {note.note.participant for note in view.notes if isinstance(note.note, ToolCallsReported)}
+        silent = {index: name for index, name in silent.items() if name not in told}
+    if not silent:
+        return None
+    for record in view.records:
+        if record.message["role"] == "tool" or record.message.get("tool_calls"):
+            shown = list(silent) if record.author is None else [record.author]
+            for index in shown:
+                silent.pop(index, None)
+            if not silent:
+                return None
+    return _unknown(next(iter(silent.values())))
+
+
+def _unknown(name: str) -> str:
+    return (
+        f"the tool calls of '{name}' are not known: it has shown none in this conversation, and does not say that it "
+        "would (reports_tool_calls: true, or return its tool calls and their results with the answer)"
+    )
 
 
 def ids_of(items: Iterable[AgentText | Call]) -> list[str]:

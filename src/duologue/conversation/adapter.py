@@ -221,6 +221,13 @@ class AgentAdapter(ABC):
     answer from the journal then, so that the state is rebuilt and nothing is asked twice.
     """
 
+    reports_tool_calls: bool | None = None
+    """Whether every tool call of this agent stands in the messages that it returns.
+
+    Set it to True where that is so. With None, the default, checks of tool calls are skipped in a conversation in which
+    the agent has shown none: an agent that returns text only may have called any tool.
+    """
+
     timeout: float | None = None
     """Seconds that one call may take; None for the run's: ``agent_timeout``, or ten ``model_timeout`` for others."""
 

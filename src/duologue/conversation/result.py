@@ -7,6 +7,7 @@ veto a judge's pass and never rescue a fail.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -17,7 +18,7 @@ from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo
 from duologue.journal.jsonl import read_journal
 from duologue.journal.view import RunView
 from duologue.messages import copy_of
-from duologue.vocabulary import CheckStatus, Decision, RunStatus, Termination, Verdict
+from duologue.vocabulary import CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
 
 NOTHING_TO_GO_BY = (
     "Reached end of script without conclusion. Add one of the following: duologue.judge() or a checkpoint "
@@ -175,14 +176,12 @@ def conclude(view: RunView, ended_by: ScenarioResult | None, termination: Termin
         ended_by: the result that a judge, a step or an agent ended the run with, if one did.
         termination: why the conversation ended, where ``ended_by`` does not say.
     """
-    passed_checks = [check.name for check in view.checks_with(CheckStatus.PASSED)]
-    failed_checks = view.checks_with(CheckStatus.FAILED)
+    failed_checks = _by_name(view.checks_with(CheckStatus.FAILED))
+    passed_checks = [name for name in _by_name(view.checks_with(CheckStatus.PASSED)) if name not in failed_checks]
     verdict, reasoning = _before_checks(view, ended_by, bool(passed_checks))
     if failed_checks:
         verdict = Verdict.FAIL
-        found = "; ".join(
-            f"{check.name}: {check.explanation}" if check.explanation else check.name for check in failed_checks
-        )
+        found = "; ".join(_told(name, failures) for name, failures in failed_checks.items())
         reasoning = f"Failed checks: {found}" + (f" ({reasoning})" if reasoning and ended_by else "")
     own_passed = ended_by.passed_criteria if ended_by else []
     own_failed = ended_by.failed_criteria if ended_by else view.failed_criteria
@@ -192,8 +191,31 @@ def conclude(view: RunView, ended_by: ScenarioResult | None, termination: Termin
         termination=(ended_by.termination if ended_by else None) or termination or Termination.SCRIPT_END,
         reasoning=reasoning,
         passed_criteria=[*compiled, *(text for text in own_passed if text not in compiled), *passed_checks],
-        failed_criteria=[*own_failed, *(check.name for check in failed_checks)],
+        failed_criteria=[*own_failed, *failed_checks],
     )
+
+
+def _by_name(checks: Iterable[CheckEvaluated]) -> dict[str, list[CheckEvaluated]]:
+    """Outcomes by check: one that is evaluated in each turn is still one check."""
+    found: dict[str, list[CheckEvaluated]] = {}
+    for check in checks:
+        found.setdefault(check.name, []).append(check)
+    return found
+
+
+def _told(name: str, outcomes: Sequence[CheckEvaluated]) -> str:
+    """A check and what it found, each finding once, with the turns if it looked at turns."""
+    turns: dict[str, list[int]] = {}
+    for outcome in outcomes:
+        turns.setdefault(outcome.explanation, [])
+        if outcome.scope is Scope.TURN:
+            turns[outcome.explanation].append(outcome.turn)
+    findings = [
+        explanation + (f" (turn{'s' if len(found) > 1 else ''} {', '.join(map(str, found))})" if found else "")
+        for explanation, found in turns.items()
+    ]
+    told = "; ".join(text.strip() for text in findings if text)
+    return f"{name}: {told}" if told else name
 
 
 def _before_checks(view: RunView, ended_by: ScenarioResult | None, checks_passed: bool) -> tuple[Verdict, str | None]:
@@ -201,11 +223,22 @@ def _before_checks(view: RunView, ended_by: ScenarioResult | None, checks_passed
     if ended_by is not None:
         limit_only = ended_by.termination is Termination.MAX_TURNS and not ended_by.decisions
         if not (limit_only and checks_passed and ended_by.undecided):
-            return ended_by.verdict or Verdict.UNDECIDED, ended_by.reasoning
+            reasoning = ended_by.reasoning
+            if limit_only and ended_by.undecided and (skipped := _all_skipped(view)):
+                reasoning = f"{reasoning}. {skipped}" if reasoning else skipped
+            return ended_by.verdict or Verdict.UNDECIDED, reasoning
     if view.checkpoints:
         if view.failed_criteria:
             return Verdict.FAIL, "A checkpoint found criteria that are not met"
         return Verdict.PASS, ALL_CHECKPOINTS_PASSED
     if checks_passed:
         return Verdict.PASS, ALL_CHECKS_PASSED
-    return Verdict.UNDECIDED, NOTHING_TO_GO_BY
+    return Verdict.UNDECIDED, _all_skipped(view) or NOTHING_TO_GO_BY
+
+
+def _all_skipped(view: RunView) -> str:
+    """What was skipped and why, where no check decided anything; '' without checks."""
+    skipped = _by_name(view.checks_with(CheckStatus.SKIPPED))
+    if not skipped:
+        return ""
+    return f"Every check was skipped: {'; '.join(_told(name, outcomes) for name, outcomes in skipped.items())}"

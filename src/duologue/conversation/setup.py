@@ -97,7 +97,9 @@ class RunSetup:
 
 def _snapshot(agent: AgentAdapter) -> ParticipantSnapshot:
     details = plain(agent.describe(), f"{agent.name}.describe()")
-    return ParticipantSnapshot(name=agent.name, role=agent.role, details=details)
+    return ParticipantSnapshot(
+        name=agent.name, role=agent.role, details=details, reports_tool_calls=agent.reports_tool_calls
+    )
 
 
 def plain(value: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -134,6 +134,8 @@ class ParticipantSnapshot:
     name: str
     role: AgentRole
     details: dict[str, Any] = field(default_factory=dict[str, Any])
+    reports_tool_calls: bool | None = None
+    """Whether its tool calls would be seen in the conversation; None where nothing says so."""
 
 
 class CriterionDecision(Frozen):

@@ -70,6 +70,15 @@ class PromptUsed(Note):
 
 
 @frozen
+class ToolCallsReported(Note):
+    """An agent answered in a form that shows whole turns: had it called a tool, the conversation would show that."""
+
+    kind: ClassVar[str] = "tool_calls.reported"
+
+    participant: str
+
+
+@frozen
 class TurnUnfinished(Note):
     """What a native agent had said and called when its turn failed."""
 

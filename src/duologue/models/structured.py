@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 from duologue.config.json_text import RepeatedKeyError, json_spans
 from duologue.errors import ModelAnswerError, ModelTimeoutError
 from duologue.frozen import frozen
-from duologue.messages import JsonValue, assistant_message, user_message
+from duologue.messages import JsonValue, assistant_message, mended, user_message
 from duologue.models.ask import ask
 from duologue.models.base import Model, ModelAnswer, ModelRequest
 from duologue.models.scope import RunScope
@@ -167,7 +167,7 @@ def the_object_in(text: str, keys: Sequence[str], *, given: str = "") -> dict[st
         raise UnreadableError("the JSON object stands in the middle of a text; write the object and nothing else")
     if "{" in given and _without_spaces(text[found[0].start : found[0].end]) in _without_spaces(given):
         raise UnreadableError("the JSON object is copied from the conversation; write your own")
-    return cast("dict[str, JsonValue]", found[0].value)
+    return cast("dict[str, JsonValue]", mended(found[0].value))
 
 
 def excerpt(value: JsonValue) -> str:

@@ -29,6 +29,9 @@ class HttpEndpoint(Spec):
     """Header that carries the conversation ID."""
     extra_body: JsonObject = EMPTY
     """Additional fields of the request body."""
+    reports_tool_calls: bool | None = None
+    """Whether the agent's answers show every tool call that it makes. Default: known once they have shown one; until
+    then checks of tool calls are skipped."""
 
 
 class Agent(Resource):

@@ -362,6 +362,7 @@ class RecordedParticipant(AgentAdapter):
 
     def __init__(self, snapshot: ParticipantSnapshot) -> None:
         self._snapshot = snapshot
+        self.reports_tool_calls = snapshot.reports_tool_calls
         self.role = snapshot.role  # pyright: ignore[reportAttributeAccessIssue] - each has the role that it had
 
     @property

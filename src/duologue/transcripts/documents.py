@@ -25,6 +25,7 @@ from duologue.config.problems import Problems, report, shown
 from duologue.config.yaml_reader import similar_file
 from duologue.errors import Position, Problem, SuiteError
 from duologue.frozen import frozen
+from duologue.messages import mended
 from duologue.transcripts.scalars import is_amount_unknown, number_in, text_in, time_in
 
 MAX_BYTES = 64_000_000
@@ -410,8 +411,8 @@ def _whole(path: Path, place: Node, text: str) -> Document:
     _check_depth(value, place)
     repaired = False
     if _HALF.search(text):
-        mended = _mended(value)
-        repaired, value = mended != value, mended
+        whole = mended(value)
+        repaired, value = whole != value, whole
     node = Node(value, place.file, place.field, place.line, Remarks())
     for word in unknown:
         node.remark(f"found {word}, which is no number in JSON; it was left out")
@@ -458,14 +459,3 @@ def _within(value: Any) -> list[Any]:
     else:
         return []
     return [item for item in items if isinstance(item, (dict, list))]
-
-
-def _mended(value: Any) -> Any:
-    """The value with a replacement character for each half of a character, which no file could hold."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {_mended(key): _mended(item) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [_mended(item) for item in cast("list[Any]", value)]
-    return value

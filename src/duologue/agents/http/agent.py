@@ -13,7 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import SplitResult
 
-from duologue.agents.http.completions import ContractError, StreamReader, read_body
+from duologue.agents.http.completions import ContractError, StreamReader, read_answer
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import (
     names_secret,
@@ -42,6 +42,7 @@ from duologue.http import (
     port_of,
     shown_url,
 )
+from duologue.journal.notes import ToolCallsReported
 from duologue.messages import Message, text_of
 from duologue.settings import DEFAULT_AGENT_TIMEOUT
 from duologue.tracing.setup import outgoing_headers
@@ -80,6 +81,7 @@ class HttpAgent(AgentAdapter):
         extra_body: Mapping[str, Any] | None = None,
         trust_private: bool = True,
         max_answer_bytes: int = MAX_BODY_BYTES,
+        reports_tool_calls: bool | None = None,
     ) -> None:
         """Say where the agent is and how to call it.
 
@@ -98,6 +100,8 @@ class HttpAgent(AgentAdapter):
             trust_private: whether the URL may lead to loopback and private addresses. Say False for a URL that comes
                 from somebody else.
             max_answer_bytes: a longer answer is an error.
+            reports_tool_calls: whether answers show every tool call that the agent makes. None: an answer with a list
+                ``messages`` does; with other answers it is known once the agent has shown a call.
 
         Raises:
             ConfigurationError: the URL, a header or a number cannot be used.
@@ -125,6 +129,7 @@ class HttpAgent(AgentAdapter):
         self._streams = stream
         self._extra_body = dict(extra_body or {})
         self._max_answer_bytes = max_answer_bytes
+        self.reports_tool_calls = reports_tool_calls
         self._clients = HttpClients(trust_private=trust_private)
 
     @property
@@ -152,9 +157,12 @@ class HttpAgent(AgentAdapter):
         call = self._call_for(input)
         text = await self._recorded(input, call)
         try:
-            return read_body(text)
+            messages, whole_turn = read_answer(text)
         except ContractError as error:
             raise call.failure(f"HTTP {_OK}, but {error}", came_back=text) from error
+        if whole_turn:
+            self._note_whole_turns(input)
+        return messages
 
     def stream(self, input: AgentInput) -> AsyncIterator[str | Message] | None:
         """The agent's turn piece by piece, when ``stream=True`` was said; errors as for :meth:`call`.
@@ -172,6 +180,12 @@ class HttpAgent(AgentAdapter):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def _note_whole_turns(self, input: AgentInput) -> None:
+        """Note, once in a run, that tool calls of this agent would be seen."""
+        noted = (item.note for item in input.scenario_state.view.notes)
+        if not any(isinstance(note, ToolCallsReported) and note.participant == self.name for note in noted):
+            input.scope.note(ToolCallsReported(participant=self.name))
 
     async def _recorded(self, input: AgentInput, call: _Call) -> str:
         """The body of the answer: from the run's cassette if it has one, else from the agent."""
@@ -203,6 +217,8 @@ class HttpAgent(AgentAdapter):
                         yield piece
         for piece in _read(reader.end(), call):
             yield piece
+        if reader.whole_turn:
+            self._note_whole_turns(input)
 
     @asynccontextmanager
     async def _response(self, input: AgentInput, call: _Call, *, stream: bool) -> AsyncGenerator[HttpResponse]:

@@ -27,13 +27,14 @@ class ContractError(ValueError):
     """An answer that is not what the contract says; the text is for the person who wrote the agent."""
 
 
-def read_body(text: str) -> list[Message]:
-    """The messages of an answer that came in one piece.
+def read_answer(text: str) -> tuple[list[Message], bool]:
+    """The messages of an answer that came in one piece, and whether it shows the agent's whole turn.
 
     Raises:
         ContractError: it is not JSON, or holds no message.
     """
-    return list(_messages(_json_object(text, "the body")))
+    body = _json_object(text, "the body")
+    return list(_messages(body)), isinstance(body.get("messages"), list)
 
 
 def _messages(body: dict[str, Any]) -> Iterator[Message]:
@@ -114,6 +115,8 @@ class StreamReader:
     """Reads the data of server-sent events, one at a time, into pieces: text as it comes, other messages whole."""
 
     def __init__(self) -> None:
+        self.whole_turn = False
+        """Whether the stream shows everything that the agent does in its turn."""
         self._calls: dict[int, dict[str, str]] = {}
         self._said_something = False
         self._finished = False
@@ -131,7 +134,7 @@ class StreamReader:
         if "error" in chunk:
             raise ContractError(f"the stream reports an error: {json.dumps(chunk['error'], ensure_ascii=False)}")
         if isinstance(turn := chunk.get("messages"), list):
-            self._said_something = True
+            self._said_something = self.whole_turn = True
             yield from read_turn(cast("list[Any]", turn), complete=False)
         choices: object = chunk.get("choices") or []
         if not isinstance(choices, list):

@@ -41,6 +41,7 @@ class PromptAgent(AgentAdapter):
     """
 
     repeats: ClassVar[bool] = True
+    reports_tool_calls: bool | None = True
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from duologue.checks.metrics.grading import CASE_THRESHOLD, ExpectedToolCall, Gr
 from duologue.checks.metrics.metric import NEEDS_CODE, Metric, Text, Weight
 from duologue.checks.metrics.predefined import DEFAULT_METRICS, PREDEFINED, Metrics, metrics_of
 from duologue.checks.registry import check
-from duologue.checks.subject import Subject
+from duologue.checks.subject import Subject, calls_unknown
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError
 from duologue.frozen import frozen
@@ -67,6 +67,8 @@ class GradingCheck:
         """
         if not agent_has_spoken(input.records):
             return CheckOutcome(status=CheckStatus.FAILED, explanation="the agent said and did nothing")
+        if self.expected_tool_calls and (reason := calls_unknown(input.state)):
+            return CheckOutcome(status=CheckStatus.SKIPPED, explanation=reason)
         try:
             grading = await self._graded(input)
         except (JudgeError, ConfigurationError) as error:

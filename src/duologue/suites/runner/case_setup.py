@@ -223,6 +223,7 @@ class CaseSetup:
             send=http.send,
             stream=self.scenario.streaming,
             extra_body=http.extra_body,
+            reports_tool_calls=http.reports_tool_calls,
         )
 
     @cached_property

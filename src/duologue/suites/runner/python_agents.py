@@ -106,6 +106,7 @@ class FunctionAgent(AgentAdapter):
         self._function = function
         self._name = name
         self._is_async = inspect.iscoroutinefunction(function)
+        self.reports_tool_calls: bool | None = getattr(function, "reports_tool_calls", None)
 
     @property
     def name(self) -> str:

@@ -1,0 +1,158 @@
+"""Checks of tool calls are skipped where calls may have happened that nobody saw: no verdict rests on silence."""
+
+from typing import Any
+
+import pytest
+
+import duologue
+from duologue import checks
+from duologue.checks.registry import registered
+from duologue.messages import Message, assistant_message, tool_call, tool_message
+from duologue.vocabulary import CheckStatus, Verdict
+
+READ_CALLS: dict[str, dict[str, Any]] = {
+    "tools_called": {"tools": ["refund"]},
+    "tools_not_called": {"tools": ["refund"]},
+    "tool_args": {"tool_name": "refund", "expected_args": {"id": 1}},
+    "tool_calls_with_args": {"tool_name": "refund", "no_error": True},
+    "tool_args_excluded": {"tool_name": "refund", "forbidden_args": {"id": 1}},
+    "tool_call_count": {"max": 0},
+    "tool_call_sequence": {"sequence": ["refund"]},
+    "tool_call_chain": {"steps": [{"tool": "refund"}]},
+    "tool_anti_pattern": {"patterns": [{"sequence": ["refund"]}]},
+    "tool_no_repeat": {},
+    "tool_efficiency": {"max_calls": 3},
+    "no_tool_errors": {},
+    "tool_result_includes": {"tool": "refund", "patterns": ["ok"]},
+    "tool_result_matches": {"tool": "refund", "pattern": "ok"},
+    "tool_result_has_media": {"tool": "refund", "media_type": "image"},
+    "tool_result_media_type": {"tool": "refund", "expected_types": ["image/png"]},
+    "agent_invoked": {"agent": "refund"},
+    "agent_not_invoked": {"agent": "refund"},
+    "agent_response_contains": {"agent": "refund", "contains": ["ok"]},
+    "skill_activated": {"skill_ids": ["s"]},
+    "skill_not_activated": {"skill_ids": ["s"]},
+    "skill_activation_order": {"sequence": ["s"]},
+    "outcome_equivalent": {"metric": "tool_calls", "expected_tools": []},
+    "directional": {"check": "same_tool_calls", "baseline": {"tool_calls": []}},
+    "llm_judge_tool_calls": {"criteria": "The refund is right."},
+    "metrics": {"expected_tool_calls": [{"tool": "refund"}], "metrics": ["tool_use"]},
+}
+
+
+class TextOnly(duologue.AgentAdapter):
+    async def call(self, input: duologue.AgentInput) -> str:
+        return "Refunded 20 euros."
+
+
+class Declares(TextOnly):
+    reports_tool_calls = True
+
+
+class Denies(TextOnly):
+    reports_tool_calls = False
+
+
+class ShowsOnce(duologue.AgentAdapter):
+    """Calls a tool in its second turn."""
+
+    async def call(self, input: duologue.AgentInput) -> list[Message]:
+        answer = assistant_message("Done.")
+        if input.scenario_state.current_turn != 1:
+            return [answer]
+        return [assistant_message(None, [tool_call("look", {}, "c1")]), tool_message("c1", "ok"), answer]
+
+
+async def _run(agent: duologue.AgentAdapter, *given: Any, lines: int = 2) -> duologue.ScenarioResult:
+    user = duologue.ScriptedUser(["Refund it."] * lines)
+    return await duologue.arun("refund", "", [agent, user], checks=list(given), max_turns=lines, verbose=False)
+
+
+@pytest.mark.parametrize("agent", [TextOnly, Denies])
+@pytest.mark.parametrize("type", READ_CALLS)
+async def test_an_agent_that_shows_no_call_and_says_nothing_about_it_leaves_them_unknown(
+    type: str, agent: type[duologue.AgentAdapter]
+) -> None:
+    result = await _run(agent(), checks.create(type, READ_CALLS[type]))
+    (outcome,) = result.checks
+    assert outcome.status is CheckStatus.SKIPPED, outcome.explanation
+    assert f"the tool calls of '{agent.__name__}' are not known" in outcome.explanation
+    assert "reports_tool_calls: true" in outcome.explanation
+    assert result.verdict is Verdict.UNDECIDED
+    assert result.reasoning
+    assert "Every check was skipped" in result.reasoning
+    assert "not known" in result.reasoning
+    assert not result.passed_criteria
+
+
+def test_the_table_has_every_type_that_is_about_tools() -> None:
+    about_tools = {info.kind for info in registered() if info.family in {"Tools", "Agents and skills"}}
+    assert about_tools <= set(READ_CALLS)
+
+
+@pytest.mark.parametrize(
+    ("type", "status"),
+    [
+        ("tools_not_called", CheckStatus.PASSED),
+        ("tools_called", CheckStatus.FAILED),
+        ("tool_call_count", CheckStatus.PASSED),
+        ("no_tool_errors", CheckStatus.PASSED),
+    ],
+)
+async def test_an_agent_that_declares_its_calls_is_believed(type: str, status: CheckStatus) -> None:
+    result = await _run(Declares(), checks.create(type, READ_CALLS[type]))
+    assert [outcome.status for outcome in result.checks] == [status]
+
+
+@pytest.mark.parametrize("type", ["tools_not_called", "tools_called"])
+async def test_one_call_shown_in_the_conversation_is_enough(type: str) -> None:
+    result = await _run(ShowsOnce(), checks.create(type, READ_CALLS[type]))
+    assert [outcome.status for outcome in result.checks] == [
+        CheckStatus.PASSED if type == "tools_not_called" else CheckStatus.FAILED
+    ]
+
+
+async def test_a_turn_before_the_first_call_is_not_decided() -> None:
+    check = checks.create("tools_not_called", {"tools": ["refund"]}, scope=duologue.Scope.TURN)
+    result = await _run(ShowsOnce(), check, lines=3)
+    assert [outcome.status.value for outcome in result.checks] == ["skipped", "passed", "passed"]
+    assert result.verdict is Verdict.PASS
+
+
+async def test_every_agent_has_to_be_known() -> None:
+    result = await duologue.arun(
+        "refund",
+        "",
+        [ShowsOnce(), TextOnly(), duologue.ScriptedUser(["a", "b"])],
+        checks=[checks.create("tools_not_called", {"tools": ["refund"]})],
+        max_turns=2,
+        verbose=False,
+    )
+    (outcome,) = result.checks
+    assert outcome.status is CheckStatus.SKIPPED
+    assert "'TextOnly'" in outcome.explanation
+
+
+@pytest.mark.parametrize("when", [{"any_tool_called": False}, {"tool_called": "look"}, {"min_tool_calls": 1}])
+async def test_a_condition_on_tool_calls_is_not_met_by_silence(when: dict[str, Any]) -> None:
+    check = checks.create("contains", {"patterns": ["Refunded"]}, when=when)
+    (outcome,) = (await _run(TextOnly(), check)).checks
+    assert outcome.status is CheckStatus.SKIPPED
+    assert "not known" in outcome.explanation
+
+
+async def test_a_skipped_check_does_not_hide_what_others_find() -> None:
+    silent = checks.create("tools_not_called", {"tools": ["refund"]})
+    good = checks.create("contains", {"patterns": ["Refunded"]})
+    bad = checks.create("contains", {"patterns": ["Sorry"]})
+    assert (await _run(TextOnly(), silent, good)).verdict is Verdict.PASS
+    assert (await _run(TextOnly(), silent, bad)).verdict is Verdict.FAIL
+
+
+async def test_what_is_kept_in_the_journal_says_whether_calls_are_known(tmp_path: Any) -> None:
+    result = await duologue.arun(
+        "refund", "", [Declares(), duologue.ScriptedUser(["a"])], max_turns=1, record=tmp_path, verbose=False
+    )
+    assert result.journal is not None
+    text = result.journal.read_text()
+    assert '"reports_tool_calls":true' in text.replace(" ", "")
