@@ -251,6 +251,8 @@ class Judge(Resource):
     """Prompt of the suite with the judge's instruction. Default: the built-in one."""
     votes: Count = 1
     """How often the judge is asked about each conversation. The majority decides."""
+    min_turns: Annotated[int, Field(ge=0)] = 0
+    """Turns after which the judge may first end a conversation. It always decides at the end."""
 
 
 class JudgeDefaults(Spec):

@@ -17,9 +17,13 @@ from duologue.frozen import frozen
 from duologue.journal.events import MessageAdded, cut_mark
 from duologue.messages import ContentPart, JsonValue, Message, ToolCall, text_of, tool_calls_of
 
-_DATA_URL = re.compile(r"data:([\w.+-]+)/([\w.+-]+)(?:;[\w.+-]+=[^;,\s]*)*;base64,([A-Za-z0-9+/=_-]+)")
+_DATA_URL = re.compile(r"data:([\w.+-]+)/([\w.+-]+)(?:;[\w.+-]+=[^;,\s]*)*;base64,([A-Za-z0-9+/_-]+={0,2})")
 _RAW_BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{1000,}={0,2}")
-"""Nothing that people or tools write for reading has a thousand such characters in a row."""
+"""Hardly anything that people or tools write for reading has a thousand such characters in a row."""
+_SHOWN_ENDS = 48
+"""Characters at either end of such a run that are shown: what touches it, such as a number, looks like a part of it."""
+_LEAST_VARIETY = 24
+"""Different characters that such a run has to have. One letter again and again is text, and is shown."""
 _LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x7f\x85\u2028\u2029"}
 """JSON leaves these as they are, and some readers take them for the end of a line."""
 _KINDS = {"audio": "AUDIO", "image": "IMAGE", "video": "VIDEO"}
@@ -121,7 +125,17 @@ def without_media(text: str) -> str:
     if len(text) < _SHORTEST_MEDIA:
         return text
     text = _DATA_URL.sub(lambda found: marker(found[1], found[2], found[3]), text)
-    return _RAW_BASE64.sub(lambda found: marker("data", "base64", found[0]), text)
+    return _RAW_BASE64.sub(lambda found: _shortened(found[0]), text)
+
+
+def _shortened(data: str) -> str:
+    """A long run of base64 with its ends, so that it hides nothing that stands beside it."""
+    if set(data) <= {"A", "="}:  # silence, or an empty picture
+        return marker("data", "base64", data)
+    if len(set(data)) < _LEAST_VARIETY:
+        return data
+    hidden = data[_SHOWN_ENDS:-_SHOWN_ENDS]
+    return f"{data[:_SHOWN_ENDS]}{marker('data', 'base64', hidden)}{data[-_SHOWN_ENDS:]}"
 
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode

@@ -319,3 +319,81 @@ class NoWait:
 
     async def sleep(self, seconds: float) -> None:
         pass
+
+
+# What is not met yet can still be: the run goes on.
+
+
+@pytest.mark.parametrize(
+    ("decisions", "evidence"),
+    [
+        (("true", "not yet"), ["m3"]),
+        (("not yet", "not yet"), []),
+        (("not_yet", "true"), ["m3"]),
+        (("NOT YET", "true"), ["m3"]),
+    ],
+)
+async def test_a_criterion_that_can_still_be_met_lets_the_conversation_go_on(
+    case: Case, written: Written, decisions: tuple[str, str], evidence: list[str]
+) -> None:
+    answer = written(*decisions, action="decide", evidence=evidence, verdict="undecided")
+    model = ScriptedModel([answer, written("true", "true")])
+    judge = JudgeAgent(criteria=CRITERIA, model=model)
+    assert await judge.call(case(forced=False)) == []
+    schema = json.dumps(model.requests[0].response_schema)
+    assert '"not yet"' in schema
+    assert '"not yet"' in prompt_of(model)
+    result = await judge.call(case())
+    assert isinstance(result, ScenarioResult)
+    assert result.verdict is Verdict.PASS
+    assert "not yet" not in prompt_of(model, 1) + json.dumps(model.requests[1].response_schema)
+
+
+async def test_a_fail_that_rests_on_nothing_is_not_yet_one(case: Case, written: Written) -> None:
+    nowhere = written("false", "false", action="decide", evidence=[])
+    model = ScriptedModel([nowhere, written("false", "false", evidence=[])])
+    judge = JudgeAgent(criteria=CRITERIA, model=model)
+    assert await judge.call(case(forced=False)) == []
+    result = await judge.call(case())
+    assert isinstance(result, ScenarioResult)
+    assert result.verdict is Verdict.FAIL
+
+
+async def test_what_happened_fails_even_where_other_criteria_are_open(case: Case, written: Written) -> None:
+    answer = json.loads(written("false", "not yet", action="decide"))
+    answer["criteria"][1]["evidence"] = []
+    result = await JudgeAgent(criteria=CRITERIA, model=ScriptedModel([json.dumps(answer)])).call(case(forced=False))
+    assert isinstance(result, ScenarioResult)
+    assert [item.decision.value for item in result.decisions] == ["false", "inconclusive"]
+
+
+async def test_not_yet_is_no_decision_at_the_end(case: Case, written: Written) -> None:
+    model = ScriptedModel([written("true", "not yet", verdict="undecided"), written("true", "false")])
+    result = await JudgeAgent(criteria=CRITERIA, model=model).call(case())
+    assert isinstance(result, ScenarioResult)
+    assert result.verdict is Verdict.FAIL
+    assert "decide now" in prompt_of(model, 1)
+
+
+async def test_a_judge_is_not_asked_before_its_first_turn(case: Case, written: Written) -> None:
+    turns = [user_message("a"), assistant_message("b"), user_message("c"), assistant_message("d")]
+    model = ScriptedModel([written("true", "true", evidence=["m2"], action="decide")], repeat=True)
+    for least, asked in ((0, True), (1, True), (2, True), (3, False)):
+        judge = JudgeAgent(criteria=CRITERIA, model=model, min_turns=least)
+        before = len(model.requests)
+        answer = await judge.call(case(turns, forced=False))
+        assert (isinstance(answer, ScenarioResult), len(model.requests) > before) == (asked, asked)
+    at_the_end = JudgeAgent(criteria=CRITERIA, model=model, min_turns=9)
+    for end in (case(turns), case(turns, forced=False, max_turns=2)):
+        assert isinstance(await at_the_end.call(end), ScenarioResult)
+    assert at_the_end.describe()["min_turns"] == 9
+    with pytest.raises(ConfigurationError, match="min_turns is -1"):
+        JudgeAgent(criteria=CRITERIA, model=model, min_turns=-1)
+
+
+@pytest.mark.parametrize("half", [r"\ud800", r"\udc00 x", r"\ud83d"])
+async def test_half_a_character_in_a_reason_does_no_harm(case: Case, written: Written, half: str) -> None:
+    answer = written("true", "true").replace("reason 1", half).replace("in short", half)
+    result = await JudgeAgent(criteria=CRITERIA, model=ScriptedModel([answer])).call(case())
+    assert isinstance(result, ScenarioResult)
+    assert "\ufffd" in result.model_dump_json()

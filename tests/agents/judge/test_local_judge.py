@@ -11,9 +11,10 @@ from duologue.agents.judge.local import NOTHING, Accuracy, described, plain_tran
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import JudgeError
-from duologue.messages import user_message
+from duologue.messages import assistant_message, user_message
 from duologue.models.base import Completion
 from duologue.models.local import DEFAULT_MODEL
+from duologue.models.scope import RunScope
 from duologue.models.scripted import ScriptedModel
 from duologue.vocabulary import Decision, Verdict
 
@@ -128,3 +129,11 @@ def test_the_default_local_model_has_been_measured() -> None:
     name = f"local/{DEFAULT_MODEL}"
     assert name in local_judge.THRESHOLDS
     assert "was right on" in described(name)
+
+
+async def test_lines_that_were_cut_are_told() -> None:
+    long = [user_message("hi"), assistant_message("x" * 700), user_message("y" * 601)]
+    judgement = await local_judge.judge_by_probability(Guesser(0.9), ["a"], long, RunScope())
+    assert "2 lines were cut after 600 characters." in judgement.reasoning
+    short = await local_judge.judge_by_probability(Guesser(0.9), ["a"], long[:1], RunScope())
+    assert "cut after" not in short.reasoning

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -184,3 +185,17 @@ def test_an_answer_is_of_the_latest_call_with_its_id():
     texts = [entry.text for entry in conversation_entries(messages, ScenarioState())]
     assert '"find": "one"' in texts[1]
     assert '"book": "two"' in texts[3]
+
+
+def test_a_long_run_hides_nothing_but_itself() -> None:
+    data = base64.b64encode(bytes(range(256)) * 8).decode().rstrip("=")
+    text = quoted(f"card 4111{data}4222 and data:image/png;base64,{data}==the word")
+    assert text.startswith('"card 4111')
+    assert "4222 and [IMAGE: png, ~" in text
+    assert text.endswith('the word"')
+    assert data not in text
+
+
+@pytest.mark.parametrize("run", ["B" * 1000, "4111" + "B" * 1000, "ha" * 2000, "0123456789" * 200])
+def test_a_long_text_that_is_no_media_is_shown(run: str) -> None:
+    assert quoted(run) == f'"{run}"'

@@ -52,6 +52,7 @@ class JudgeAgent(AgentAdapter):
         token_threshold: int = 8192,
         max_discovery_steps: int = 10,
         votes: int = 1,
+        min_turns: int = 0,
         advisory: bool | None = None,
         span_collector: TraceSource | None = None,
         include_audio: bool | None = None,
@@ -72,6 +73,8 @@ class JudgeAgent(AgentAdapter):
                 look things up.
             max_discovery_steps: how often the judge may look things up before it has to decide.
             votes: how often the model is asked; the majority decides each criterion.
+            min_turns: turns after which the judge may first end the run; until then the conversation goes on without
+                its being asked, unless the script or the turn limit asks for a decision.
             advisory: report the decision beside the verdict without deciding anything. None: only for a local model.
                 An advisory judge is asked at the end only.
             span_collector: source of the agent's traces.
@@ -84,7 +87,10 @@ class JudgeAgent(AgentAdapter):
             ConfigurationError: no model is set, or an argument is invalid.
         """
         _check_numbers(
-            votes=(votes, 1), token_threshold=(token_threshold, 1), max_discovery_steps=(max_discovery_steps, 0)
+            votes=(votes, 1),
+            min_turns=(min_turns, 0),
+            token_threshold=(token_threshold, 1),
+            max_discovery_steps=(max_discovery_steps, 0),
         )
         _refuse_voice(include_audio=include_audio, include_timeline=include_timeline)
         if include_traces and span_collector is None:
@@ -99,6 +105,7 @@ class JudgeAgent(AgentAdapter):
             purpose=type(self).__name__,
         )
         self._criteria = _checked(criteria)
+        self._min_turns = min_turns
         self._panel = JudgePanel(
             choice=choice,
             votes=votes,
@@ -128,7 +135,9 @@ class JudgeAgent(AgentAdapter):
     def describe(self) -> dict[str, Any]:
         """Model, criteria, votes, and whether it is advisory."""
         panel = self._panel
-        rules = {"system_prompt": panel.system_prompt} if panel.system_prompt else {}
+        rules: dict[str, Any] = {"system_prompt": panel.system_prompt} if panel.system_prompt else {}
+        if self._min_turns:
+            rules["min_turns"] = self._min_turns
         return {
             "model": panel.choice.name,
             "criteria": self.criteria,
@@ -149,7 +158,8 @@ class JudgeAgent(AgentAdapter):
         criteria = self._asked_for(input)
         forced = _has_to_decide(input)
         nothing: list[Message] = []
-        if not forced and (not criteria or self._advisory or not _agent_has_spoken(input)):
+        too_early = input.scenario_state.current_turn + 1 < self._min_turns or not _agent_has_spoken(input)
+        if not forced and (not criteria or self._advisory or too_early):
             return nothing
         if not criteria:
             return ScenarioResult(

@@ -5,13 +5,15 @@ An answer counts if it is JSON with one entry for each criterion, found by its i
 The verdict itself is computed here, not by the model.
 
 On evidence: ``true`` has to cite at least one message, so that nothing passes on nothing. ``false`` may cite none: then
-it says that what the criterion demands is nowhere in the conversation.
+it says that what the criterion demands is nowhere in the conversation. While the conversation may still go on, that is
+``not yet`` and decides nothing: what is to come may have it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 from duologue.frozen import frozen
@@ -31,6 +33,8 @@ _KEYS = ("action", "criteria", "verdict")
 """An object with one of these is a judgement."""
 _MOST_NAMED = 20
 """Ids that a complaint names."""
+NOT_YET = "not yet"
+"""The decision on a criterion that is not met so far and still can be, while the conversation may go on."""
 _WORDS = {True: Decision.MET, False: Decision.UNMET}
 
 
@@ -110,7 +114,9 @@ def read_judgement(text: str, question: Question) -> Judgement:
     findings = tuple(_finding(name, by_id[name], question) for name in question.ids)
     judgement = Judgement(findings=findings, reasoning=_text(answer.get("reasoning")))
     _no_contradiction(answer.get("verdict"), judgement)
-    return judgement
+    if question.forced:
+        return judgement
+    return replace(judgement, findings=tuple(_not_yet(finding) for finding in findings))
 
 
 def _continues(answer: dict[str, JsonValue], question: Question) -> bool:
@@ -147,7 +153,7 @@ def _same_ids(found: list[str], expected: list[str]) -> None:
 
 
 def _finding(name: str, entry: dict[str, JsonValue], question: Question) -> CriterionFinding:
-    decision = _decision(name, entry.get("decision"))
+    decision = _decision(name, entry.get("decision"), question)
     cites, spans = _evidence(name, entry.get("evidence"), question)
     if decision is Decision.MET and not cites and not spans:
         raise RuleBrokenError(
@@ -157,15 +163,26 @@ def _finding(name: str, entry: dict[str, JsonValue], question: Question) -> Crit
     return CriterionFinding(decision=decision, reason=_text(entry.get("reason")), cites=cites, spans=spans)
 
 
-def _decision(name: str, value: JsonValue) -> Decision:
+def _not_yet(finding: CriterionFinding) -> CriterionFinding:
+    """A finding while the conversation may go on: what was only not found so far may still come."""
+    if finding.decision is not Decision.UNMET or finding.cites or finding.spans:
+        return finding
+    return replace(finding, decision=Decision.INCONCLUSIVE)
+
+
+def _decision(name: str, value: JsonValue, question: Question) -> Decision:
     if isinstance(value, bool):
         return _WORDS[value]
+    word = _text(value).strip().lower().replace("_", " ")
+    if word == NOT_YET and question.forced:
+        raise RuleBrokenError(f'the decision on {name} is "{NOT_YET}", but the conversation is over: decide now')
+    if word == NOT_YET:
+        return Decision.INCONCLUSIVE
     try:
-        return Decision(_text(value).strip().lower())
+        return Decision(word)
     except ValueError:
-        raise RuleBrokenError(
-            f'the decision on {name} is {excerpt(value)}; it has to be "true", "false" or "inconclusive"'
-        ) from None
+        words = '"true", "false" or "inconclusive"' if question.forced else f'"true", "false" or "{NOT_YET}"'
+        raise RuleBrokenError(f"the decision on {name} is {excerpt(value)}; it has to be {words}") from None
 
 
 def _evidence(name: str, value: JsonValue, question: Question) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from duologue.agents.judge._judgement import Judgement, Question, read_judgement
+from duologue.agents.judge._judgement import NOT_YET, Judgement, Question, read_judgement
 from duologue.config.json_schema import closed_object
 from duologue.errors import JudgeError
 from duologue.frozen import frozen
@@ -61,8 +61,9 @@ Answer with one JSON object and nothing else:
 {example}
 "action" is "decide" if, whatever is said next, the decisions cannot change for the better: all criteria are met, or \
 one is not met and can no longer be. Then "criteria" has an entry for each of {ids}, and "reasoning" is \
-the sum in one or two sentences. Otherwise "action" is "continue", \
-"criteria" is [], "verdict" is "undecided", and the conversation goes on."""
+the sum in one or two sentences. The decision is "not yet" as long as a criterion is not met and what is still to come \
+could meet it; "false" needs as evidence the messages after which it can no longer be met. \
+Otherwise "action" is "continue", "criteria" is [], "verdict" is "undecided", and the conversation goes on."""
 _VERDICT = """\
 "verdict" follows from the decisions: "fail" if any is "false", "pass" if all are "true", else "undecided"."""
 _NOW = "The conversation is over. Decide each criterion now."
@@ -169,7 +170,8 @@ def form(question: Question) -> str:
 @lru_cache(maxsize=64)
 def _form(ids: tuple[str, ...], forced: bool) -> str:
     """Cached: it is the same for all conversations with the same number of criteria."""
-    entry = {"reason": "…", "evidence": ["…"], "decision": "true, false or inconclusive"}
+    words = "true, false or inconclusive" if forced else "true, false, not yet or inconclusive"
+    entry = {"reason": "…", "evidence": ["…"], "decision": words}
     entries = [{"id": name, **entry} for name in ids[:_SHOWN_ENTRIES]]
     example: dict[str, Any] = {} if forced else {"action": "decide or continue"}
     example |= {"criteria": entries, "reasoning": "…", "verdict": "pass, fail or undecided"}
@@ -185,7 +187,7 @@ def answer_schema(question: Question) -> dict[str, Any]:
         id={"type": "string", "enum": question.ids},
         reason=_STRING,
         evidence={"type": "array", "items": _STRING},
-        decision={"type": "string", "enum": ["true", "false", "inconclusive"]},
+        decision={"type": "string", "enum": ["true", "false", *([] if question.forced else [NOT_YET]), "inconclusive"]},
     )
     fields: dict[str, Any] = {
         "criteria": {"type": "array", "items": entry},

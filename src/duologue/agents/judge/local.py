@@ -33,6 +33,8 @@ _HISTORY = 6000
 """Characters of the conversation that the model reads: its newest part."""
 _LINE = 600
 """Characters of one line."""
+_CUT = "… (cut)"
+"""What the model reads at the end of a line that was cut."""
 _LABELS = {"user": "Customer", "assistant": "Agent", "tool": "Tool result", "system": "Note", "developer": "Note"}
 
 TASK = "A checker reads conversations between a customer and an agent, and answers questions about them with Yes or No."
@@ -116,12 +118,16 @@ async def judge_by_probability(
         ModelError: it did not answer.
     """
     transcript, cut = plain_transcript(messages)
+    shortened = sum(line.endswith(_CUT) for line in transcript.splitlines())
     said = [await _share(model, prompt(text, transcript), scope) for text in criteria]
     before = [await _share(model, prompt(text, NOTHING), scope) for text in criteria]
     findings = [_finding(model.name, *shares) for shares in zip(said, before, strict=True)]
     parts = [described(model.name)]
     if cut:
         parts.append("Only the newest part of the conversation was read.")
+    if shortened:
+        lines = "1 line was" if shortened == 1 else f"{shortened} lines were"
+        parts.append(f"{lines} cut after {_LINE} characters.")
     return Judgement(findings=tuple(findings), reasoning=" ".join(parts))
 
 
@@ -205,7 +211,7 @@ def _lines(message: Message) -> list[str]:
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _LINE else line[:_LINE] + "…"
+    return line if len(line) <= _LINE else line[:_LINE] + _CUT
 
 
 def one_line(text: str) -> str:

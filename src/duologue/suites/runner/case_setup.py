@@ -383,6 +383,7 @@ def judge_for(models: SuiteModels, scenario: str, criteria: Sequence[str], asked
         criteria=criteria,
         model=_model(models, scenario, spec),
         votes=spec.votes if spec else 1,
+        min_turns=spec.min_turns if spec else 0,
         system_prompt=instructed_by.system_template if instructed_by else None,
         name=name or "judge",
     )
