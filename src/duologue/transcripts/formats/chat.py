@@ -43,10 +43,11 @@ def add(builder: RecordingBuilder, node: Node, spoken: MessageFacts | None = Non
     builder.watch(node)
     _check(node)
     spoken = spoken or spoken_of(node)
-    if isinstance(node.at("tool_result", "ToolResult").value, dict):
+    role = role_of(node)
+    if isinstance(node.fields.get("tool_result") or node.fields.get("ToolResult"), dict):
         add_result(builder, node.at("tool_result", "ToolResult"), spoken)
         return
-    if role_of(node) == "system":
+    if role == "system":
         builder.prompt(plain_text(content_of(node)))
         return
     try:
@@ -64,7 +65,7 @@ def add(builder: RecordingBuilder, node: Node, spoken: MessageFacts | None = Non
         else:
             builder.say_as_agent(piece.content, spoken, piece.calls)
         spoken = MessageFacts(at=spoken.at)  # what the message took is counted once
-    if role_of(node) == "assistant":
+    if role == "assistant" and "validations" in node.fields:
         _add_guardrails(builder, node)
 
 
@@ -99,18 +100,19 @@ def conversation(
 
 def role_of(node: Node) -> str | None:
     """Whose message this is, in our word for it; None if it does not say, or says something unknown."""
-    role = node.at("role", "Role").value
+    role = node.fields.get("role") or node.fields.get("Role")
     return ROLES.get(role.lower()) if isinstance(role, str) else None
 
 
 def _check(node: Node) -> None:
     """Refuse what is no message, at the very field."""
-    role, content = node.at("role", "Role"), node.at("content", "Content")
-    if (role.value is not None and role_of(node) is None) or not (role_of(node) or can_be_read(node.value)):
-        raise role.wrong(_EXPECTED_ROLE)
-    if content.value is not None and role_of(node) != "tool" and not isinstance(content.value, (str, list, dict)):
+    role = role_of(node)
+    if role is None and (node.at("role", "Role").value is not None or not can_be_read(node.value)):
+        raise node.at("role", "Role").wrong(_EXPECTED_ROLE)
+    content = node.at("content", "Content")
+    if content.value is not None and role != "tool" and not isinstance(content.value, (str, list, dict)):
         raise content.wrong("a text or a list of parts")
-    if role_of(node) == "assistant":
+    if role == "assistant":
         for call in node.at("tool_calls", "toolCalls", "ToolCalls").each_or_none("tool calls"):
             call.mapping("a tool call with id and function")
             inner = call.at("function") if call.at("function").fields else call
@@ -121,13 +123,26 @@ def _with_media(node: Node) -> dict[str, Any]:
     """The fields, with media that stand in a field ``media`` in the form that judges are given."""
     fields = dict(node.fields)
     for name in ("parts", "Parts", "content", "Content"):
-        if any(item.at("media").fields for item in node.at(name).items):
+        if isinstance(fields.get(name), list) and any(item.at("media").fields for item in node.at(name).items):
             fields[name] = [part_of(item) for item in node.at(name).items]
     return fields
 
 
+_TOLD = frozenset(
+    (
+        *("cost_info", "cost", "CostInfo", "latency_ms", "latencyMs", "LatencyMs", "generation_time_seconds"),
+        *("response_metadata", "responseMetadata", "usage", "usage_metadata", "usageMetadata", "model", "model_name"),
+        *("timestamp", "created_at", "createdAt", "create_time", "Timestamp"),
+    )
+)
+"""Fields that say something besides what was said; most messages have none of them."""
+_NOTHING = MessageFacts()
+
+
 def spoken_of(node: Node) -> MessageFacts:
     """When a message was said and what it took, as far as it says so itself."""
+    if _TOLD.isdisjoint(node.fields):
+        return _NOTHING
     cost = node.at("cost_info", "cost", "CostInfo")
     milliseconds = node.at("latency_ms", "latencyMs", "LatencyMs").amount(0.001)
     about = node.at("response_metadata", "responseMetadata")

@@ -113,6 +113,9 @@ class RequestLog:
     def add(self, request: Request) -> None:
         """One more request: the next step of a known conversation, or a new one."""
         told = [item for item in request.messages if not _is_prompt(item[0])]
+        if not request.id and not request.answers:  # nothing can continue it
+            self.found.append(_whole(request, told))
+            return
         keys = [_key(node) for node, _ in told]
         talk = self._known(request, keys)
         if talk is None:
@@ -187,6 +190,11 @@ class RequestLog:
             metadata=dict(request.metadata),
             **facts,
         )
+
+
+def _whole(request: Request, told: list[Said]) -> _Talk:
+    prompts = {text: text for text in _prompts(request)}
+    return _Talk(request=request, messages=told, prompts=prompts, entries=[request.place])
 
 
 def _continues(talk: _Talk, request: Request, keys: list[str]) -> bool:
