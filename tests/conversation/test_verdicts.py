@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import duologue
-from duologue import RunStatus, Termination, Verdict
+from duologue import RunStatus, Termination, Verdict, checks
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context
+from duologue.vocabulary import Scope
 
 
 def cast(*more):
@@ -248,3 +249,24 @@ def test_a_result_cannot_contradict_its_verdict():
         duologue.ScenarioResult(success=True, verdict=Verdict.FAIL)
     assert duologue.ScenarioResult(success=False).verdict is Verdict.FAIL
     assert "FAILED" in repr(duologue.ScenarioResult(success=False))
+
+
+async def test_a_check_that_fails_in_several_turns_counts_once_with_its_turns() -> None:
+    check = checks.create("contains", {"patterns": ["refund"]}, scope=Scope.TURN)
+    agent = ScriptedAgent(["hello", "your refund", "bye"])
+    user = duologue.ScriptedUser(["a", "b", "c"])
+    result = await duologue.arun("turns", "", [agent, user], checks=[check], max_turns=3, verbose=False)
+    assert result.verdict is Verdict.FAIL
+    assert result.failed_criteria == [check.name]
+    assert result.passed_criteria == []
+    assert result.reasoning
+    assert result.reasoning.startswith(f"Failed checks: {check.name}: missing: 'refund' (turns 0, 2)")
+    assert result.reasoning.count("missing") == 1
+
+
+async def test_a_check_of_a_run_looks_at_the_conversation() -> None:
+    check = checks.create("contains", {"patterns": ["refund"]})
+    agent = ScriptedAgent(["hello", "your refund", "bye"])
+    user = duologue.ScriptedUser(["a", "b", "c"])
+    result = await duologue.arun("whole", "", [agent, user], checks=[check], max_turns=3, verbose=False)
+    assert (result.verdict, len(result.checks)) == (Verdict.PASS, 1)

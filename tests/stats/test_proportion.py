@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.errors import ConfigurationError
-from duologue.stats.proportion import wilson
+from duologue.stats.proportion import percent, wilson
 
 COUNTS = st.integers(1, 10_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 
@@ -51,3 +51,20 @@ def test_nothing_tells_nothing():
 def test_what_makes_no_sense_is_refused(successes, total, confidence):
     with pytest.raises(ConfigurationError):
         wilson(successes, total, confidence)
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        (0, 200, "0%"),
+        (1, 200, "0.5%"),
+        (1, 100_000, "0.1%"),
+        (1, 3, "33%"),
+        (99, 100, "99%"),
+        (199, 200, "99.5%"),
+        (99_999, 100_000, "99.9%"),
+        (200, 200, "100%"),
+    ],
+)
+def test_a_hundred_percent_is_all_and_zero_is_none(part: int, whole: int, text: str) -> None:
+    assert percent(part / whole) == text

@@ -7,6 +7,7 @@ from typing import cast
 
 from duologue.journal.events import cut_mark
 from duologue.messages import text_of
+from duologue.stats.proportion import percent
 from duologue.suites.results.failures import reason_of
 from duologue.suites.results.run import MessageResult, RunResult, Spent
 from duologue.terminal_text import one_line
@@ -64,7 +65,7 @@ def duration(seconds: float) -> str:
 
 def share(rate: float | None) -> str:
     """A share as a percentage; ``–`` where it is not known."""
-    return "–" if rate is None else f"{rate:.0%}"
+    return "–" if rate is None else percent(rate)
 
 
 def plural(count: int, word: str) -> str:

@@ -9,6 +9,14 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 
 
+def percent(rate: float) -> str:
+    """A share as text. ``100%`` is said of all and ``0%`` of none: 199 of 200 are ``99.5%``, however near to all."""
+    whole = rate * 100
+    if 0 < whole < 1 or 99 < whole < 100:
+        return f"{min(max(whole, 0.1), 99.9):.1f}%"
+    return f"{whole:.0f}%"
+
+
 @frozen
 class Proportion:
     """``successes`` out of ``total``, with an interval for the true share.

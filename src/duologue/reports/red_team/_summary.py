@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from duologue.frozen import frozen
 from duologue.reports.red_team._report import RedTeamReport
-from duologue.stats.proportion import Proportion, wilson
+from duologue.stats.proportion import Proportion, percent, wilson
 
 NO_CATEGORY = "(none)"
 
@@ -75,7 +75,7 @@ def share(group: AttackGroup) -> str:
     found = group.success
     if found.rate is None:
         return "not known"
-    return f"{found.rate:.0%} [{found.low:.0%}, {found.high:.0%}]"
+    return f"{percent(found.rate)} [{percent(found.low)}, {percent(found.high)}]"
 
 
 def _by(

@@ -110,7 +110,12 @@ function bytes(size) {
 }
 
 function percent(rate) {
-  return rate === null || rate === undefined ? "–" : `${Math.round(rate * 100)} %`;
+  if (rate === null || rate === undefined) return "–";
+  const whole = rate * 100; // "100 %" is said of all and "0 %" of none
+  if ((whole > 0 && whole < 1) || (whole > 99 && whole < 100)) {
+    return `${Math.min(Math.max(whole, 0.1), 99.9).toFixed(1)} %`;
+  }
+  return `${Math.round(whole)} %`;
 }
 
 function when(stamp) {
