@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast, get_args
 
+from duologue.agents.users.in_role import out_of_role, without_label, without_thoughts
 from duologue.agents.users.persona import Persona
 from duologue.agents.users.utterances import LeavingReason, Speaker, SpokenTurn, last_of
 from duologue.config.json_text import NoJsonError, leading_json, unfenced
@@ -19,6 +20,9 @@ from duologue.models.structured import UnreadableError
 
 OPENING = "(Nothing has been said yet. Write your first message.)"
 NO_ANSWER = "(The agent has not answered. Write what you say next.)"
+
+EMPTY = "it is empty"
+"""The problem with an answer without words."""
 
 ANSWER_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -62,19 +66,14 @@ Answer with one JSON object and nothing else:
 When you are done, "done" is true, "reason" is "goal_reached", "gave_up" or "transferred", and "message" is your \
 goodbye."""
 
-_ASSISTANT_LIKE = re.compile(
-    r"\bhow (?:can|may|could) (?:i|we) (?:help|assist)\b"
-    r"|\bas an? (?:ai|artificial intelligence|language model|virtual assistant)\b"
-    r"|\b(?:i am|i['’]m) (?:an ai|a language model|a virtual assistant|your (?:virtual )?assistant)\b"
-    r"|\b(?:can|may) (?:i|we) (?:help|assist) you with (?:anything|something|today)\b"
-    r"|\banything else (?:i|we) can (?:help|assist|do)\b"
-    r"|\bhappy to (?:help|assist) you\b"
-    r"|\bthank you for (?:contacting|calling|reaching out)\b",
-    re.IGNORECASE,
-)
-_LABEL = re.compile(r"^\s*(?:user|customer|caller|me|person)\s*:\s*", re.IGNORECASE)
+_NOTHING = " \t\r\n\f\v\u200b\u2060\ufeff"
+"""What is not said: white space, with and without a width."""
 _ECHO_WORDS = 6
 """From this many words on, repeating what the agent has just said is no coincidence."""
+_AGAIN_WORDS = 4
+"""The same for what the person itself has just said: shorter answers may well be given twice."""
+_AGAIN_LETTERS = 8
+"""In scripts that do not separate words."""
 
 
 @frozen
@@ -93,6 +92,15 @@ class Brief:
     def styled_persona(self) -> Persona:
         """The persona with this brief's style."""
         return self.persona.model_copy(update={"style": self.style}) if self.style else self.persona
+
+    def names(self) -> tuple[str, ...]:
+        """What the person may be called in front of a line: the whole name, and the first one."""
+        name = self.persona.name.strip()
+        return tuple(dict.fromkeys([name, name.split()[0]])) if name else ()
+
+    def about(self) -> str:
+        """Who the person is and what it wants, as one text."""
+        return " ".join([self.goal, self.situation, self.persona.description, *self.persona.goals])
 
 
 def system_prompt(brief: Brief, part: str | None = None) -> str:
@@ -137,33 +145,43 @@ class UserAnswer:
     """The words."""
     reason: LeavingReason | None = None
     """Why they are the last ones; None if the user stays."""
+    explanation: str = ""
+    """What more there is to say about that."""
 
 
-def read_answer(text: str) -> UserAnswer:
+def read_answer(text: str, names: Sequence[str] = ()) -> UserAnswer:
     """The user's answer, in the requested form or as plain text.
+
+    Args:
+        text: what the model wrote.
+        names: of the person, which a model may put in front.
 
     Raises:
         UnreadableError: broken JSON, or JSON without a message.
     """
-    text = unfenced(text.strip())
+    text = unfenced(without_thoughts(text.strip()))
     if not text.startswith("{"):
-        return UserAnswer(message=_cleaned(text))
+        return UserAnswer(message=_cleaned(text, names))
     try:
         value = leading_json(text)  # some models explain themselves after the object
     except NoJsonError as error:
         raise UnreadableError(f"it is not valid JSON: {error}") from error
-    return _from_object(cast("dict[str, JsonValue]", value))
+    return _from_object(cast("dict[str, JsonValue]", value), names)
 
 
-def problem_with(answer: UserAnswer, spoken: Sequence[SpokenTurn]) -> str | None:
+def problem_with(answer: UserAnswer, spoken: Sequence[SpokenTurn], brief: Brief | None = None) -> str | None:
     """Why a user would not say that; None if it is plausible."""
     if not answer.message:
-        return None if answer.reason else "it is empty"
-    if _ASSISTANT_LIKE.search(answer.message):
-        return "it is what the agent would say, and you are the person who talks to the agent"
+        return None if answer.reason else EMPTY
+    names, about = (brief.names(), brief.about()) if brief else ((), "")
+    if problem := out_of_role(answer.message, names=names, about=about):
+        return problem
     words = _words(answer.message)
     if len(words) >= _ECHO_WORDS and words == _words(last_of(spoken, Speaker.AGENT)):
         return "it repeats what the agent has just said"
+    is_long = len(words) >= _AGAIN_WORDS or (_without_spaces(words) and len(words[0]) >= _AGAIN_LETTERS)
+    if is_long and not answer.reason and words == _words(last_of(spoken, Speaker.USER)):
+        return "it is word for word what the person has just said; say what a person says who is not understood"
     return None
 
 
@@ -171,20 +189,25 @@ def _section(tag: str, text: str) -> str:
     return f"<{tag}>\n{text.strip()}\n</{tag}>" if text.strip() else ""
 
 
-def _from_object(value: dict[str, JsonValue]) -> UserAnswer:
+def _from_object(value: dict[str, JsonValue], names: Sequence[str]) -> UserAnswer:
     message, done, reason = value.get("message"), value.get("done"), value.get("reason")
     if not isinstance(message, str):
         raise UnreadableError('the JSON object has no text in "message"')
     if done is not True:
-        return UserAnswer(message=_cleaned(message))
+        return UserAnswer(message=_cleaned(message, names))
     known: dict[object, LeavingReason] = {"gave_up": "gave_up", "transferred": "transferred"}
-    return UserAnswer(message=_cleaned(message), reason=known.get(reason, "goal_reached"))
+    return UserAnswer(message=_cleaned(message, names), reason=known.get(reason, "goal_reached"))
 
 
-def _cleaned(text: str) -> str:
-    text = _LABEL.sub("", text.strip())
+def _cleaned(text: str, names: Sequence[str]) -> str:
+    text = without_label(without_thoughts(text.strip(_NOTHING)), names)
     quoted = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]
-    return (text[1:-1] if quoted else text).strip()
+    return (text[1:-1] if quoted else text).strip(_NOTHING)
+
+
+def _without_spaces(words: Sequence[str]) -> bool:
+    """Whether the first of them is in a script such as Chinese, in which a whole sentence looks like one word."""
+    return bool(words) and "\u2e80" < words[0][0] < "\ufb00"
 
 
 def _words(text: str) -> list[str]:

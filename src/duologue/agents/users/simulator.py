@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from duologue.agents.users.persona import Persona, as_persona
 from duologue.agents.users.prompt import (
     ANSWER_SCHEMA,
+    EMPTY,
     Brief,
     UserAnswer,
     problem_with,
@@ -45,6 +46,8 @@ _RETRIES = AnswerRetries(
     complaint="(This cannot be used: {problem}. Write the person's next message, in the form asked for.)",
     refused="the model refused: {refusal}",
 )
+
+_SPEECHLESS = "the model of the simulated user wrote nothing, twice"
 
 TEMPERATURES = (0.0, 0.6, 1.0)
 """For the first try, and for each one after a line that a customer would not say."""
@@ -181,7 +184,7 @@ class UserSimulatorAgent(AgentAdapter):
         except ModelError as error:
             raise SimulatorError(f"the model of the simulated user failed: {error}", who=self.name) from error
         if answer.reason:
-            return UserDone(reason=answer.reason, message=answer.message or None)
+            return UserDone(reason=answer.reason, message=answer.message or None, explanation=answer.explanation)
         return answer.message
 
     async def _next(self, brief: Brief, spoken: Sequence[SpokenTurn], scope: RunScope) -> UserAnswer:
@@ -192,14 +195,19 @@ class UserSimulatorAgent(AgentAdapter):
         request = self._choice.request(messages, response_schema=ANSWER_SCHEMA)
 
         def read(text: str) -> UserAnswer:
-            answer = read_answer(text)
-            if problem := problem_with(answer, spoken):
+            answer = read_answer(text, brief.names())
+            problem = problem_with(answer, spoken, brief)
+            problems.append(problem)
+            if problem:
                 raise UnreadableError(problem)
             return answer
 
+        problems: list[str | None] = []
         try:
             return await ask_until_readable(model, request, read, scope, retries=_RETRIES)
         except UnusableAnswerError as error:
+            if set(problems) == {EMPTY} and len(problems) > 1 and last_of(spoken, Speaker.USER):
+                return UserAnswer(message="", reason="gave_up", explanation=_SPEECHLESS)
             raise SimulatorError(
                 f"{self._choice.name} did not play the user, and was asked twice: {error.problem}. It wrote: "
                 f"{error.wrote}. Use a larger model, or give the user a clearer persona and goal",
@@ -255,7 +263,7 @@ async def _continue_call(
         answer = _answer(_line(f"{start} {completion.text.strip()}"), agent_said)
         text = answer.message
         made_up = _made_up(text, prompt)
-        problem = made_up or problem_with(answer, spoken) or ("it was said before" if _stale(text, own) else "")
+        problem = made_up or problem_with(answer, spoken, brief) or ("it was said before" if _stale(text, own) else "")
         if not problem:
             return answer
         start = _DOES_NOT_KNOW if made_up else start

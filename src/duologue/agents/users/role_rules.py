@@ -1,0 +1,401 @@
+"""The ways in which a model falls out of the part of a user, as a table: a name, a complaint, patterns.
+
+All repetitions are bounded, so that a long answer takes no longer than its length. Patterns ignore case, and see texts
+in the normal form NFKC, with straight apostrophes, without code and without quoted lines.
+"""
+
+from __future__ import annotations
+
+import re
+
+from duologue.frozen import frozen
+
+AGENT = (
+    "agent|assistant|ai|ai assistant|virtual assistant|bot|chatbot|system|support|support agent|customer service|"
+    "customer support|representative|rep|operator|model|chatgpt|gpt|"
+    "assistent|assistentin|agentin|mitarbeiter|mitarbeiterin|berater|beraterin|kundendienst|kundenservice|ki|"
+    "assistante|agente|conseiller|conseillère|opérateur|opératrice|service client|ia|"
+    "asistente|asistente virtual|operador|operadora|soporte|servicio al cliente|atención al cliente|"
+    "assistente|assistente virtual|atendente|suporte|operatore|operatrice|supporto|"
+    "medewerker|asystent|asystentka|konsultant|konsultantka|asistan|temsilci|avustaja|asiakaspalvelu|kundtjänst|"
+    "ассистент|помощник|агент|оператор|поддержка|бот|асистент|помічник|підтримка|"
+    "助手|助理|客服|代理|智能助手|人工智能|系统|アシスタント|エージェント|オペレーター|担当者|ボット|"
+    "어시스턴트|상담원|에이전트|도우미|المساعد|مساعد|الوكيل|الموظف|सहायक|एजेंट"
+)
+USER = (
+    "user|customer|caller|client|me|person|human|guest|visitor|buyer|simulated user|"
+    "nutzer|nutzerin|benutzer|benutzerin|kunde|kundin|anrufer|anruferin|ich|gast|"
+    "utilisateur|utilisatrice|cliente|moi|appelant|usuario|usuaria|yo|usuário|usuária|utilizador|eu|"
+    "utente|io|gebruiker|klant|użytkownik|klient|klientka|kullanıcı|müşteri|käyttäjä|asiakas|användare|kund|"
+    "пользователь|клиент|клиентка|я|користувач|клієнт|用户|顾客|客户|我|ユーザー|顧客|お客様|私|"
+    "사용자|고객|나|المستخدم|العميل|उपयोगकर्ता|ग्राहक"
+)
+WEAK = re.compile(r"(?:model|system|support|operator|ki|ia|支持|系统|代理|担当者)$", re.IGNORECASE)
+"""Labels that may also name a detail, as in "Model: XPS 13"; they are labels before a sentence."""
+COLON = r"(?:[ \t]?\d{1,2})?(?:[ \t]?\([^()\n]{1,30}\))?[ \t]{0,3}[*_\])\"'>】]{0,3}[ \t]{0,3}[:：]"
+BEFORE = r"[ \t]{0,8}[*_#\[(\"'<【]{0,4}[ \t]{0,3}"
+INLINE = re.compile(r"(?<=\s)(?:Agent|Assistant|Bot|Support|AI|User|Customer|Human): ")
+"""Labels in the middle of a line, with a capital letter; one alone may be a detail."""
+SENTENCE = r"(?:(?<=[.!?。])[\"')*]{0,2}[ \t]{0,3})"
+
+THOUGHT_TAG = "think|thinking|thought|thoughts|reasoning|scratchpad|inner_monologue|seed:think"
+_THOUGHTS = (
+    rf"</?(?:{THOUGHT_TAG})(?:\s[^<>\n]{{0,60}})?>",
+    r"\[/?think(?:ing)?\]|◁/?think▷",
+    (
+        r"(?m)^[ \t]{0,8}[*_(\[]{0,3}(?:thoughts?|thinking|inner thoughts?|internal (?:thoughts?|monologue)|"
+        r"private thoughts?|"
+        r"chain of thought|my reasoning|gedanken?|überlegung|pensées?|réflexion|pensamientos?|razonamiento|"
+        r"pensamentos?|"
+        r"raciocínio|pensiero|мысли|思考|考え)[*_]{0,2}[ \t]{0,3}:"
+    ),
+)
+_TEMPLATE = (
+    r"<\|[^<>|\n]{1,40}\|>",
+    (
+        r"\[/?INST\]|<</?SYS>>|</?(?:bos|eos|pad|unk|start_of_turn|end_of_turn|begin_of_text|end_of_text|"
+        r"eot_id|endoftext)>"
+    ),
+    r"^\s{0,20}<s>|</s>\s{0,20}$",
+    r"</?(?:user|assistant|system|customer|human|agent)(?:_(?:message|turn|response))?>",
+    (
+        r"(?m)^[ \t]{0,8}#{1,4}[ \t]{0,3}(?:instruction|input|response|output|human|user|assistant|"
+        r"system)[ \t]{0,3}:"
+    ),
+)
+_STOP = (
+    r"(?-i:(?<!#)#{2,6}[ ]?[A-Z][A-Z_ -]{1,30}#{2,6})",
+    (
+        r"(?-i:[\[<({*]{1,2}(?:STOP|END|DONE|EXIT|TERMINATE|EOS|EOF|END_OF_\w{3,20}|"
+        r"END OF [A-Z ]{3,20})[\]>)}*]{1,2})"
+    ),
+    (
+        r"(?-i:(?:^|[.!?\n])[ \t]{0,5}(?:TERMINATE|END_CONVERSATION|END_OF_CONVERSATION|"
+        r"STOP_CONVERSATION)[.!]?\s{0,5}$)"
+    ),
+    (
+        r"[\[(*<-]{1,3}[ ]?(?:the )?(?:conversation|chat|call|dialogue|simulation|roleplay)(?: is| has)? "
+        r"(?:ends?|ended|over|finished|complete[d]?|terminated)[ ]?[\])*>-]{1,3}"
+    ),
+    (
+        r"[\[(*]{1,2}(?:end of (?:the )?(?:conversation|chat|call|dialogue|simulation)|ende des gesprächs|"
+        r"fin de la "
+        r"conversaci[óo]n|fin de la conversation|fim da conversa|fine della conversazione|对话结束|会話終了|"
+        r"대화 종료)[\])*]{1,2}"
+    ),
+)
+
+_DOES = (
+    r"sighs?|pauses?|laughs?|chuckles?|coughs?|smiles?|frowns?|nods?|shrugs?|groans?|gasps?|sobs?|cries|hesitates?|grins?|"
+    r"winks?|yawns?|giggles?|mutters?|whispers?|sniffs?|snorts?|smirks?|clears? (?:his |her |their |my )?throat|"
+    r"rolls? (?:his |her |their |my )?eyes|shakes? (?:his |her |their |my )?head|takes? a (?:deep )?breath|"
+    r"looks (?:up|down|away|at|around|confused|annoyed)|hangs? up|hung up|types|walks away|leaves the chat|"
+    r"scratches (?:his|her|their) head|raises (?:an|his|her|their) (?:eyebrow|voice)|crosses (?:his|her|their) arms|"
+    r"seufzt|lacht|pausiert|räuspert sich|nickt|lächelt|schweigt|hustet|legt auf|überlegt|zögert|stöhnt|"
+    r"soupire|rit|sourit|hoche la tête|raccroche|hésite|tousse|suspira|ríe|se ríe|sonríe|asiente|cuelga|duda|"
+    r"sorri|acena com a cabeça|desliga|hesita|sospira|ride|sorride|annuisce|esita|zucht|knikt|glimlacht|aarzelt|"
+    r"wzdycha|śmieje się|kiwa głową|вздыхает|смеётся|смеется|улыбается|кивает|молчит|"
+    r"叹气|叹了口气|停顿|沉默|点头|皱眉|挂断|ため息をつく|ため息|沈黙|うなずく|한숨|침묵|고개를 끄덕"
+)
+_DOING = (
+    r"sighing|pausing|laughing|chuckling|coughing|smiling|frowning|nodding|shrugging|groaning|hesitating|grinning|crying|"
+    r"muttering|whispering|typing|thinking|hanging up|silence|long pause|short pause|brief pause|awkward silence|beat|"
+    r"inaudible|crosstalk|background noise|no response|pause|pausa|silencio|silenzio|risas|risos|пауза|stille|rires"
+)
+_HOW = r"(?:(?:[a-zäöüß]{3,14}ly|a|long|short|brief|deep|heavy|tief|leise|kurz|laut|longuement|profundamente) ){0,2}"
+_STAGE = (
+    # On its own, as an actor does it: *sighs and looks at the phone*, (pauses), [laughs nervously].
+    rf"[*_]{{1,2}}{_HOW}(?:{_DOES})(?:[ ,][^*_\n]{{0,80}})?[*_]{{1,2}}(?!\w)",
+    (
+        rf"[(\[{{【]{_HOW}(?:{_DOES})(?:,? (?:\w{{3,14}}ly|(?:and|"
+        rf"to|for|with|into|"
+        rf"at) [^()\[\]\n.!?\d]{{1,30}}))?[)\]}}】]"
+    ),
+    rf"(?m)(?:^|(?<=[.!?]))[ \t]{{0,5}}[*_(\[]{{1,2}}{_HOW}(?:{_DOING})[*_)\]]{{1,2}}",
+)
+
+_META = (
+    (
+        r"\bsimulated (?:user|customer|caller|client|person)\b|\buser simulat(?:or|ion)\b|\bsimulating (?:a|"
+        r"the) (?:user|customer)\b"
+    ),
+    (
+        r"\b(?:i am|i'm|i will|i'll|i should|i need to|i must|let me)(?: now| be)? "
+        r"(?:play(?:ing)?|act(?:ing)? as|simulat(?:e|ing)|role-?play(?:ing)?(?: as)?|pretend(?:ing)? to be)"
+        r" (?:the (?:role|part|user|customer|person|caller)|a (?:user|customer|caller|persona)|as (?:a|"
+        r"the) (?:user|customer))\b"
+    ),
+    r"\bi play (?:the (?:role|part|user|customer|caller|person)|a (?:user|customer|caller))\b",
+    (
+        r"\bin this (?:role-?play|simulation|simulated|test scenario|test conversation|test case|"
+        r"exercise, i)\b"
+    ),
+    (
+        r"\b(?:stay(?:ing)?|remain(?:ing)?|keep(?:ing)?|be(?:ing)?|break(?:ing)?|"
+        r"out of) (?:in )?character\b(?! (?:set|limit|count|encoding|string|code))"
+    ),
+    (
+        r"\b(?:according to|based on|following|given|per) (?:my|the) (?:persona|brief|character|"
+        r"role description|system prompt|goal above)\b"
+    ),
+    (
+        r"\bthe (?:simulated )?(?:user|customer|persona|character)(?:'s)? (?:would|should|might|could|will|"
+        r"wants to|needs to) "
+        r"(?:now |then |likely |probably )?(?:say|ask|respond|reply|answer|write)\b"
+    ),
+    r"\b(?:respond|reply|answer|write|speak|ask)(?:ing)? as (?:the|a) (?:user|customer|caller|person)\b",
+    (
+        r"^\W{0,3}(?:(?:sure|certainly|of course|okay|ok|alright)[,!.:]? )?(?:here(?:'s| is| are)) (?:the|a|"
+        r"my|what the) "
+        r"(?:next |possible )?(?:user|customer|person|caller)(?:'s)? (?:next )?(?:message|response|reply|"
+        r"line|would)"
+    ),
+    (
+        r"^\W{0,3}(?:(?:sure|certainly|of course)[,!.:]? )?here(?:'s| is) (?:my|the|"
+        r"a)(?: possible)? (?:next )?(?:response|reply|next message|line)\b"
+    ),
+    r"\bmy (?:persona|character) (?:is|would|wants|has)\b|^\W{0,3}OOC\b|[(\[](?:ooc|note|meta)\s?:",
+    (
+        r"\bals simulierte[rn]? \w{3,15}|\bsimulierter? (?:nutzer|benutzer|kunde|anrufer)|"
+        r"\bich spiele (?:jetzt )?(?:den|die|einen|eine) (?:nutzer|benutzer|kunden|kundin|rolle)"
+        r"|\bin diesem rollenspiel\b|\brolle des (?:nutzers|kunden)\b"
+    ),
+    r"\b(?:utilisateur|client) simulé|\bje joue le rôle|\bdans ce jeu de rôle\b",
+    (
+        r"\b(?:usuario|cliente) simulado|\b(?:usuário|utilizador|cliente) simulado|\butente simulato|"
+        r"\bgesimuleerde (?:gebruiker|klant)"
+        r"|\b(?:estoy interpretando|hago el papel|faço o papel|interpreto il ruolo)\b|\ben este juego de rol\b"
+    ),
+    r"\bсимулированн\w{2,4} (?:пользовател|клиент)|\bя играю роль|\bsymulowan\w{1,3} (?:użytkownik|klient)",
+    (
+        r"模拟用户|模拟的用户|扮演(?:用户|顾客|客户)|シミュレートされたユーザー|ユーザー役|ロールプレイ|"
+        r"시뮬레이션(?:된)? 사용자|역할극"
+    ),
+)
+_FORM = (r"\"message\"\s{0,5}:[\s\S]{0,4000}\"done\"\s{0,5}:",)
+_BLANK = (r"\[(?:your|my|insert|customer|user|agent)(?:'s)?[ _][a-z_ ]{2,25}\]",)
+
+_AI = (
+    (
+        r"\bas an? (?:(?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant|system|chatbot))?|"
+        r"(?:large )?language model|"
+        r"virtual assistant)(?=\s{0,3}[,.;:!?]| i\b|\s{0,3}$| (?:language )?model)"
+    ),
+    (
+        r"\b(?:i am|i'm) (?:just |only )?(?:an ai(?! \w)|an ai (?:language )?(?:model|assistant|chatbot|"
+        r"system)|a (?:large )?language model|"
+        r"your (?:virtual |digital )?assistant|a virtual assistant(?! (?:working|for|at|from|hired|"
+        r"employed)))\b"
+    ),
+    (
+        r"\bals (?:eine? )?(?:ki|künstliche intelligenz|sprachmodell|ki-\w{3,20})\b(?=\s?[,.]| (?:kann|bin|"
+        r"habe|darf|ist))|\bich bin (?:nur )?(?:eine ki|ein sprachmodell|ein ki-)"
+    ),
+    (
+        r"\ben tant qu(?:'ia|e modèle de langage|'assistant virtuel|'intelligence artificielle)\b|"
+        r"\bje suis une (?:ia|intelligence artificielle)\b"
+    ),
+    (
+        r"\bcomo (?:una? )?(?:ia|inteligencia artificial|inteligência artificial|modelo de (?:lenguaje|"
+        r"linguagem))\b|\bsoy una (?:ia|inteligencia)|\bsou uma (?:ia|inteligência)"
+    ),
+    (
+        r"\b(?:in quanto|come) (?:ia|intelligenza artificiale|modello linguistico)\b|\bjako (?:ai|"
+        r"model językowy|sztuczna inteligencja)\b|\bals (?:ai|taalmodel)\b"
+    ),
+    (
+        r"\b(?:как|я|будучи) (?:всего лишь )?(?:ии|языков\w{2} модел\w{1,2}|"
+        r"искусственн\w{2} интеллект\w{0,2})\b"
+    ),
+    (
+        r"作为(?:一个|一名|一款)?(?:ai|人工智能|语言模型|大型语言模型)|(?:ai|言語モデル|"
+        r"人工知能)(?:アシスタント)?として|(?:ai|인공지능|언어 모델)로서"
+    ),
+    r"كنموذج لغوي|كذكاء اصطناعي",
+)
+_REFUSES = (
+    (
+        r"^\W{0,3}(?:(?:oh|hi|hello)[,.!]? )?(?:i'm|i am|we're|we are)? ?(?:really |very |so |"
+        r"truly )?(?:sorry|afraid|apologi[sz]e|i apologi[sz]e|unfortunately)"
+        r"[^.!?\n]{0,30}\b(?:can't|cannot|can not|unable to|not able to|won't|will not|"
+        r"must decline to)(?: be able to)? "
+        r"(?:directly )?(?:help|assist|comply|fulfil|fulfill|engage|participate|role-?play|do that|create|"
+        r"generate|continue (?:with )?(?:this|the) (?:conversation|role))"
+    ),
+    (
+        r"^\W{0,3}i (?:can't|cannot|can not|won't|will not|am unable to|am not able to|'m unable to|"
+        r"'m not able to)(?: \w{4,10}ly)? "
+        r"(?:help with (?:that|this)|assist|comply|fulfil|engage in|participate in|role-?play)"
+    ),
+    (
+        r"^\W{0,3}(?:es )?tut mir (?:sehr )?leid,? (?:aber )?(?:dabei|damit|da|"
+        r"bei dieser anfrage)[^.!?\n]{0,20}nicht (?:weiter)?helfen"
+    ),
+    (
+        r"^\W{0,3}(?:je suis )?désolée?,? (?:mais )?je ne peux pas (?:vous |t')?(?:aider|répondre à cette|"
+        r"participer)"
+    ),
+    (
+        r"^\W{0,3}lo siento,? (?:pero )?no puedo (?:ayudar|asistir|cumplir|participar)|^\W{0,3}(?:desculpe|"
+        r"lamento),? (?:mas )?não posso (?:ajudar|auxiliar|participar)"
+    ),
+    (
+        r"^\W{0,3}mi dispiace,? (?:ma )?non posso (?:aiutar|assister|partecipare)|^\W{0,3}(?:het spijt me|"
+        r"sorry),? (?:maar )?(?:ik kan )?[^.!?\n]{0,20}niet (?:mee )?helpen"
+    ),
+    (
+        r"^\W{0,3}przepraszam,? (?:ale )?nie mogę (?:w tym )?pomóc|^\W{0,3}(?:извините|"
+        r"простите),? (?:но )?я не могу (?:вам )?(?:с этим |в этом )?помочь"
+    ),
+    (
+        r"^\W{0,3}(?:很)?抱歉[,, ]{0,2}(?:但)?我(?:无法|不能)(?:协助|帮助|提供|"
+        r"满足|回答)|^\W{0,3}申し訳(?:ありません|"
+        r"ございません)[^。\n]{0,15}(?:お手伝い|対応|お答え)[^。\n]{0,4}(?:でき|"
+        r"いたしかね)"
+    ),
+    (
+        r"^\W{0,3}죄송(?:하지만|합니다)[^.\n]{0,15}(?:도와|"
+        r"도움)[^.\n]{0,10}(?:없|어렵)"
+    ),
+)
+OFFERS = (
+    r"\bhow (?:can|may|could|might) (?:i|we) (?:help|assist|be of (?:help|service|assistance))\b",
+    (
+        r"\b(?:can|may|could) (?:i|we) (?:help|assist) you with (?:anything|something|today|that)\b|"
+        r"\bwhat can (?:i|we) (?:do for you|help you with)\b"
+    ),
+    (
+        r"\banything else (?:that )?(?:i|we) can (?:help|assist|do)\b|\bhappy to (?:help|assist) you\b|"
+        r"\bglad to (?:help|assist) you\b"
+    ),
+    (
+        r"\bthank you for (?:contacting|choosing) (?!me\b)|\bthank you for (?:calling|reaching out)(?! (?:me|"
+        r"back|us back|to me)\b)"
+    ),
+    (
+        r"\b(?:provide|give|tell|share|send|get|have|confirm|need)(?: me)?(?: with)? your (?:order|account|"
+        r"booking|customer|reservation|tracking|policy|membership|ticket|flight|reference)"
+        r" (?:number|id|reference|code|details)\b"
+    ),
+    (
+        r"\bi (?:can|will|'ll|would be able to) (?:certainly |gladly |happily )?(?:help|assist) you (?:with|"
+        r"find|book|today)\b"
+    ),
+    (
+        r"\b(?:let me|i'll|i will|allow me to) (?:just )?(?:check|look up|look into|pull up|find|process|"
+        r"arrange|cancel|book|transfer) (?:that|this|it|your \w{2,15})(?: \w{1,12}){0,2} for you\b"
+    ),
+    (
+        r"\bi(?:'ve| have) (?:now |just )?(?:processed|issued|refunded|cancell?ed|booked|located|updated|"
+        r"forwarded) your\b"
+    ),
+    (
+        r"\b(?:wie|womit|inwiefern) kann ich (?:ihnen|dir|euch)[^.!?\n]{0,25}(?:helfen|behilflich)|"
+        r"\bwie kann ich (?:heute )?helfen\b|\bwas kann ich (?:heute )?für (?:sie|dich|euch) tun\b|"
+        r"\bkann ich (?:ihnen|dir) sonst noch\b"
+    ),
+    (
+        r"\bcomment puis-je (?:vous|t')[^.!?\n]{0,15}(?:aider|assister)|\bque puis-je faire pour (?:vous|"
+        r"toi)\b|\ben quoi puis-je\b|\bpuis-je vous aider\b|\bcomment (?:est-ce que )?je peux vous aider\b"
+    ),
+    (
+        r"\b(?:cómo|como|en qué|en que) (?:le |te |les |os )?puedo (?:ayudar|asistir|servir)|\b(?:como|"
+        r"em que|no que) (?:eu )?posso (?:te |lhe |o |a )?(?:ajudar|auxiliar)"
+    ),
+    (
+        r"\b(?:come|in cosa|in che modo) posso (?:aiutar|assister|esser)|\b(?:hoe|waarmee|waar) kan ik (?:u|"
+        r"je|jou|jullie)[^.!?\n]{0,15}(?:helpen|mee helpen|van dienst)"
+    ),
+    (
+        r"\b(?:jak|w czym) (?:mogę|możemy) (?:\w{1,10} )?pomóc|\b(?:hur|vad) kan jag hjälpa|\b(?:hvordan|hva|"
+        r"hvad) kan jeg (?:hjælpe|hjelpe)|\b(?:kuinka|miten) voin (?:auttaa|olla)"
+    ),
+    (
+        r"\bnasıl yardımcı olabilir|\b(?:чем|как) (?:я )?(?:могу|можу) (?:я )?(?:вам |тебе )?(?:помочь|"
+        r"быть полез|допомогти)|\b(?:чим|як) (?:я )?можу (?:вам )?допомогти"
+    ),
+    (
+        r"有什么(?:我)?(?:能|可以)(?:帮|为|協)|我(?:能|可以)(?:怎么|如何|为您|幫|"
+        r"帮)(?:帮|您|你)|请问有什么|很高兴为您服务|还有什么可以帮"
+    ),
+    (
+        r"お手伝い(?:できることは|いたしま|しましょう)|どのようなご用件|いかがなさいました|(?:무엇을|"
+        r"어떻게|무엇이든) 도와 ?드릴|도와 ?드릴까요"
+    ),
+    (
+        r"كيف (?:يمكنني|أستطيع|بإمكاني|أقدر) (?:مساعدت|أن أساعد|خدمت)|आपकी (?:कैसे|क्या) (?:मदद|सहायता)|"
+        r"\bada yang bisa (?:saya )?bantu|\btôi có thể giúp gì"
+    ),
+)
+HELPER = re.compile(
+    r"volunt|\bdonat|help(?:ing)? out|\bcharit|food bank|shelter|contribut|freiwillig|ehrenamt|spende|bénévol|"
+    r"voluntari|beneficen|волонт|志愿|ボランティア|자원봉사",
+    re.IGNORECASE,
+)
+WANTS = re.compile(
+    r"\b(?:i|we)(?:'d| would) like"
+    r"|\b(?:i|we) (?:want|need|have|ordered|bought|booked|paid|got|am trying|was|can't|cannot)\b"
+    r"|\bmy\b|\bi saw\b|\bi heard\b|\bi (?:am|'m) (?:calling|writing|looking|interested)",
+    re.IGNORECASE,
+)
+"""How a user speaks of what it wants: beside that, "How can I help?" is no role that was lost."""
+POLITE = re.compile(r"sorry|apologi|understand|happy to|glad to|pleasure|my name is|assist", re.IGNORECASE)
+
+
+@frozen
+class Rule:
+    """One way in which a line is not a user's.
+
+    Attributes:
+        name: of the rule.
+        complaint: what the model is told.
+        patterns: any of them breaks it.
+    """
+
+    name: str
+    complaint: str
+    patterns: tuple[str, ...]
+
+
+RULES = (
+    Rule(
+        name="thoughts",
+        complaint="it holds private thoughts; write only what the person says aloud",
+        patterns=_THOUGHTS,
+    ),
+    Rule(
+        name="template",
+        complaint="it holds marks of a chat format, such as <|im_end|>; write only the person's words",
+        patterns=_TEMPLATE,
+    ),
+    Rule(
+        name="stop",
+        complaint='it holds a mark for the end; say it in the person\'s words, and set "done"',
+        patterns=_STOP,
+    ),
+    Rule(
+        name="form",
+        complaint="the JSON object stands in the middle of a text; write the object and nothing else",
+        patterns=_FORM,
+    ),
+    Rule(name="stage", complaint="it holds stage directions; write only what the person says aloud", patterns=_STAGE),
+    Rule(name="meta", complaint="it speaks of the role or of the instructions; stay the person", patterns=_META),
+    Rule(
+        name="blank",
+        complaint="it has a blank to be filled in; say what the person would say, or leave it out",
+        patterns=_BLANK,
+    ),
+    Rule(
+        name="ai",
+        complaint="it is what the agent would say, and you are the person who talks to the agent",
+        patterns=_AI,
+    ),
+    Rule(
+        name="refusal",
+        complaint="it declines to answer as an assistant does, and you are the person who asks",
+        patterns=_REFUSES,
+    ),
+)
+BOTH = "it is more than one turn of the conversation; write one message of the person, without names in front"
+LABEL = "it speaks for the agent; write what the person says to the agent, without a name in front"
+FLIP = RULES[7].complaint
