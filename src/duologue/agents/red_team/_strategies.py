@@ -239,6 +239,8 @@ class GoatStrategy(RedTeamStrategy):
             raise ConfigurationError(
                 "GoatStrategy: techniques is empty; expected at least one, or None for the default"
             )
+        if any(not id.strip() for id in ids):
+            raise ConfigurationError("GoatStrategy: a technique has no id; expected a word such as RESPONSE_PRIMING")
         if twice:
             raise ConfigurationError(f"GoatStrategy: duplicate technique ids {', '.join(twice)}; expected each once")
 
@@ -282,7 +284,8 @@ class GoatStrategy(RedTeamStrategy):
     def parse_attacker_output(self, raw: str) -> AttackerOutput:
         """The three fields; an answer that is not such an object, or has no reply, becomes the reply as a whole."""
         data = first_object(raw)
-        reply = _text(data, "reply")
+        given = (data or {}).get("reply")
+        reply = given.strip() if isinstance(given, str) else ""
         if not reply:
             return AttackerOutput(reply=raw.strip(), parse_failed=True)
         return AttackerOutput(reply=reply, observation=_text(data, "observation"), strategy=_text(data, "strategy"))
@@ -290,12 +293,24 @@ class GoatStrategy(RedTeamStrategy):
     def chosen_technique_ids(self, strategy_text: str) -> list[str]:
         """The ids that appear in the text, in the order of the techniques."""
         return [
-            item.id
-            for item in self.techniques
-            if re.search(rf"(?<![\w]){re.escape(item.id)}(?![\w])", strategy_text, re.IGNORECASE)
+            item.id for item in self.techniques if any(_named(name, strategy_text) for name in (item.id, item.name))
         ]
 
 
+def _named(name: str, text: str) -> bool:
+    """Whether the text has the name, in capitals or not, with blanks, underscores or hyphens between its words."""
+    words = [re.escape(word) for word in re.split(r"[\s_-]+", name) if word]
+    return bool(words) and re.search(rf"(?<!\w){'[ _-]'.join(words)}(?!\w)", text, re.IGNORECASE) is not None
+
+
 def _text(data: Mapping[str, JsonValue] | None, name: str) -> str:
-    value = (data or {}).get(name)
-    return value.strip() if isinstance(value, str) else ""
+    """A field of the answer as text: lists of texts are joined, and anything else is written as JSON."""
+    match (data or {}).get(name):
+        case None:
+            return ""
+        case str() as text:
+            return text.strip()
+        case [*items] if all(isinstance(item, str) for item in items):
+            return ", ".join(str(item).strip() for item in items)
+        case value:
+            return json.dumps(value, ensure_ascii=False)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from duologue.agents.red_team._log import AttackLog, Attempt
-from duologue.agents.red_team._refusals import is_hard_refusal
+from duologue.agents.red_team._refusals import seems_to_decline
 from duologue.agents.red_team._strategies import AttackerOutput, RedTeamStrategy
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
@@ -77,7 +77,7 @@ class AttackWriter:
             reasoning=output.strategy,
             techniques=tuple(strategy.chosen_technique_ids(output.strategy)),
             parse_failed=output.parse_failed,
-            attacker_refused=is_hard_refusal(output.reply),
+            attacker_refused=seems_to_decline(output.reply),
         )
 
     async def _write(self, messages: list[Message], scope: RunScope) -> tuple[str, AttackerOutput]:
@@ -182,4 +182,4 @@ def _problem_with(output: AttackerOutput) -> str:
         return "it is empty"
     if output.parse_failed:
         return "it is not the JSON object that was asked for"
-    return "it declines to write a message" if is_hard_refusal(output.reply) else ""
+    return "it declines to write a message" if seems_to_decline(output.reply) else ""
