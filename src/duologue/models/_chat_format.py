@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from duologue.config.json_text import NoJsonError, json_value
+from duologue.config.json_text import json_value
 from duologue.errors import ModelRejectedError
 from duologue.frozen import frozen
 from duologue.messages import ContentPart, Message, ToolCall, assistant_message, text_of, tool_call, tool_calls_of
@@ -338,6 +338,7 @@ _FINISH_REASONS = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
+_MOST_TOKENS = 10**12
 _THINKING = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
 
 
@@ -361,6 +362,11 @@ class TokenUsage(_Wire):
     completion_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the server has counted anything."""
+        return bool(self.prompt_tokens or self.completion_tokens)
 
 
 class _Function(_Wire):
@@ -444,40 +450,29 @@ def read_completion(text: str) -> Completion:
     if isinstance(value, dict):
         fields = cast("Json", value)
         if isinstance(choices := fields.get("choices"), list):
-            fields["choices"] = cast("list[Any]", choices)[:1]
+            fields["choices"] = sorted(cast("list[Any]", choices), key=_index)[:1]
+        usage = fields.get("usage")
+        fields["usage"] = _usage_in(usage) if isinstance(usage, dict) else None
     return Completion.model_validate(value)
+
+
+def _index(choice: Any) -> int:
+    index = cast("Json", choice).get("index") if isinstance(choice, dict) else None
+    return index if isinstance(index, int) else 0
+
+
+def _usage_in(written: Any) -> Any:
+    """The counts that are counts. What a server writes in their place (null, texts, floats) never spoils an answer."""
+    if isinstance(written, dict):
+        return {name: _usage_in(value) for name, value in cast("Json", written).items()}
+    try:
+        number = float(written) if isinstance(written, int | float | str) and not isinstance(written, bool) else -1.0
+    except ValueError:
+        return None
+    return int(number) if 0 <= number < _MOST_TOKENS else None
 
 
 def _read_call(call: _ToolCall, made_up: str) -> ToolCall:
     arguments = call.function.arguments
     text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
     return tool_call(call.function.name, text or "{}", call.id or made_up)
-
-
-class Problem(_Wire):
-    """What a refusal says."""
-
-    message: str = ""
-    code: str = ""
-    type: str = ""
-
-
-def read_problem(body: str) -> Problem:
-    """The message and the codes in the body of a refusal, wherever a server puts them."""
-    try:
-        value: Any = json_value(body, constants=True)
-    except NoJsonError:
-        return Problem()
-    if isinstance(value, list) and value:
-        value = cast("list[Any]", value)[0]
-    if not isinstance(value, dict):
-        return Problem()
-    outer = cast("Json", value)
-    inner = outer.get("error")
-    if isinstance(inner, str):
-        return Problem(message=inner)
-    fields = cast("Json", inner) if isinstance(inner, dict) else outer
-    found = {name: fields.get(name) for name in ("code", "type")}
-    message = fields.get("message") or fields.get("detail") or fields
-    text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
-    return Problem(message=text, **{name: str(value) for name, value in found.items() if value is not None})

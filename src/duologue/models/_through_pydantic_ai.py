@@ -110,6 +110,7 @@ class PydanticAIClient:
         return ProviderReply(
             message=from_provider(response),
             tokens=_tokens(response.usage),
+            counted=bool(response.usage.input_tokens or response.usage.output_tokens),
             finish_reason=_FINISH_REASONS.get(response.finish_reason or ""),
             refusal=cast("str | None", refusal),
         )

@@ -156,7 +156,10 @@ async def _put(question: _Question[T], scope: RunScope) -> T:
         raise
     seen = question.seen_as(answer)
     if reservation:
-        reservation.settle(Amount(money=seen.cost or 0.0, tokens=seen.usage.total_tokens))
+        if seen.cost is None and not seen.usage.total_tokens:
+            reservation.keep()  # nobody knows what it used
+        else:
+            reservation.settle(Amount(money=seen.cost or 0.0, tokens=seen.usage.total_tokens))
     await _record(_answered(question, call, scope, seen), scope)
     return replace(answer, call=call) if journal is not None else answer
 

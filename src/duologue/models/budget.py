@@ -74,6 +74,7 @@ class Ledger:
         self.budget = budget
         self.spent = Amount()
         self.reserved = Amount()
+        self._estimated = False
         self._owner = owner
         self._parent = parent
         self._clock = clock or SystemClock()
@@ -105,6 +106,15 @@ class Ledger:
             self.spent += spent
         if self._parent is not None:
             self._parent.settle(reserved, spent)
+
+    def estimate(self, amount: Amount) -> None:
+        """Count what was set aside as spent; the errors of this ledger say that it is an estimate."""
+        with self._lock:
+            self.reserved -= amount
+            self.spent += amount
+            self._estimated = True
+        if self._parent is not None:
+            self._parent.estimate(amount)
 
     def count_earlier(self, spent: Amount, *, above: bool = True) -> None:
         """Count what was spent before the run was cut off: for the run and what is above it, but not for the process.
@@ -138,9 +148,10 @@ class Ledger:
             raise BudgetExceededError(f"{self._owner} has used its {budget.seconds:g} s of time")
 
     def _exceeded(self, limit: str, committed: str, wanted: str) -> BudgetExceededError:
+        guess = " Part of it is an estimate: a model did not report its tokens." if self._estimated else ""
         return BudgetExceededError(
             f"the budget of {self._owner} is spent: {committed} of {limit} are used or set aside, and the next model "
-            f"call may take {wanted}. Raise the budget, or lower max_tokens."
+            f"call may take {wanted}.{guess} Raise the budget, or lower max_tokens."
         )
 
 
@@ -154,6 +165,10 @@ class Reservation:
     def settle(self, spent: Amount) -> None:
         """The call was made and used this much; the rest is given back."""
         self.ledger.settle(self.amount, spent)
+
+    def keep(self) -> None:
+        """The call was answered, and nobody said what it used: all that was set aside counts as used."""
+        self.ledger.estimate(self.amount)
 
     def release(self) -> None:
         """The call was not made, or was not answered: everything is given back."""

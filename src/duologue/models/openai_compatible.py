@@ -6,16 +6,17 @@ in the table :data:`HOSTS`.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
-from duologue.config.json_text import NoJsonError
+from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import remember, remember_headers, remember_url, without_values
 from duologue.errors import (
     ConfigurationError,
@@ -37,8 +38,9 @@ from duologue.http import (
     NoResponseError,
     ResponseRefusedError,
     parse_url,
+    written_url,
 )
-from duologue.models._chat_format import Dialect, TokenUsage, chat_body, read_completion, read_problem
+from duologue.models._chat_format import Dialect, TokenUsage, chat_body, read_completion
 from duologue.models.base import ModelRequest
 from duologue.models.names import ModelName
 from duologue.models.prices import Tokens
@@ -222,8 +224,8 @@ class OpenAICompatibleClient:
             raise RequestFailedError(
                 ModelAnswerError, f"the answer cannot be understood: {what}: {self._shown(text)}"
             ) from error
-        if completion.error is not None:
-            raise RequestFailedError(ModelAnswerError, f"the provider answered with an error: {self._shown(text)}")
+        if completion.error:
+            raise self._reported(text)
         if not completion.choices:
             raise RequestFailedError(ModelAnswerError, f"the answer has no choice: {self._shown(text)}")
         if completion.broken_off:
@@ -231,14 +233,29 @@ class OpenAICompatibleClient:
         return ProviderReply(
             message=completion.message(position),
             tokens=_tokens(completion.usage or TokenUsage()),
+            counted=completion.usage is not None and completion.usage.counts,
             finish_reason=completion.finish_reason,
             refusal=completion.refusal,
         )
+
+    def _reported(self, text: str) -> RequestFailedError:
+        """An error in the body of an answer whose status is 200."""
+        problem = read_problem(text)
+        what = f"the provider answered with an error: {self._shown(problem.message or text)}"
+        if problem.code == "429":
+            return RequestFailedError(ModelRateLimitError, what, again=True)
+        if problem.code.isdecimal() and int(problem.code) >= 500:
+            return RequestFailedError(ModelUnavailableError, what, again=True)
+        return RequestFailedError(ModelAnswerError, what)
 
     async def _refused(self, response: HttpResponse, now: float) -> RequestFailedError:
         body = await response.excerpt(_SHOWN)
         problem = read_problem(body)
         text = f"the provider answered {response.status}: {self._shown(problem.message or body or 'no body')}"
+        if 300 <= response.status < 400:
+            where = written_url(response.headers.get("location", "nowhere"))
+            text = f"the provider answered {response.status}, a redirect to {where}; redirects are not followed, so "
+            text += "give the address at which it answers (api_base, or base_url in a suite)"
         wait = retry_after(response.headers, now)
         if response.status == 429:
             if _SPENT & {problem.code, problem.type}:
@@ -252,6 +269,36 @@ class OpenAICompatibleClient:
 
     def _shown(self, text: str) -> str:
         return shortened(without_values(text, [self._key] if self._key else []))
+
+
+@frozen
+class _Problem:
+    """What a refusal says."""
+
+    message: str = ""
+    code: str = ""
+    type: str = ""
+
+
+def read_problem(body: str) -> _Problem:
+    """The message and the codes in the body of a refusal, wherever a server puts them."""
+    try:
+        value: Any = json_value(body, constants=True)
+    except NoJsonError:
+        return _Problem()
+    if isinstance(value, list) and value:
+        value = cast("list[Any]", value)[0]
+    if not isinstance(value, dict):
+        return _Problem()
+    outer = cast("dict[str, Any]", value)
+    inner = outer.get("error")
+    if isinstance(inner, str):
+        return _Problem(message=inner)
+    fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+    found = {name: fields.get(name) for name in ("code", "type")}
+    message = fields.get("message") or fields.get("detail") or fields
+    text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
+    return _Problem(message=text, **{name: str(value) for name, value in found.items() if value is not None})
 
 
 def client_for(name: ModelName, config: ModelConfig) -> OpenAICompatibleClient:

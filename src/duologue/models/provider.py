@@ -53,10 +53,14 @@ class RequestFailedError(Exception):
 
 @frozen
 class ProviderReply:
-    """What came back from one request; see :class:`duologue.models.ModelAnswer` for the fields."""
+    """What came back from one request; see :class:`duologue.models.ModelAnswer` for the fields.
+
+    ``counted``: whether the provider said how many tokens it read and wrote; otherwise the cost is unknown.
+    """
 
     message: Message
     tokens: Tokens
+    counted: bool = True
     finish_reason: str | None = None
     refusal: str | None = None
 
@@ -204,7 +208,7 @@ class ProviderModel:
         return ModelAnswer(
             message=reply.message,
             usage=Usage(input_tokens=tokens.input_tokens, output_tokens=tokens.output_tokens),
-            cost=cost_of(self._provider, self._reference, tokens, self._clock.now()),
+            cost=cost_of(self._provider, self._reference, tokens, self._clock.now()) if reply.counted else None,
             seconds=seconds,
             model=self._name,
             attempts=sent,

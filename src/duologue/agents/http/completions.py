@@ -34,6 +34,7 @@ def read_answer(text: str) -> tuple[list[Message], bool]:
         ContractError: it is not JSON, or holds no message.
     """
     body = _json_object(text, "the body")
+    _check_outcome(body, "the answer")
     return list(_messages(body)), isinstance(body.get("messages"), list)
 
 
@@ -51,6 +52,23 @@ def _messages(body: dict[str, Any]) -> Iterator[Message]:
     if not any(message.get("content") is not None or message.get("tool_calls") for message in messages):
         raise ContractError(f"{where} has neither content nor tool calls")
     yield from messages
+
+
+def _check_outcome(body: dict[str, Any], what: str) -> None:
+    """An answer that failed is no answer, whatever came before. Raises ContractError in the words of the agent."""
+    choices = body.get("choices")
+    first = cast("list[Any]", choices)[0] if isinstance(choices, list) and choices else None
+    choice = cast("dict[str, Any]", first) if isinstance(first, dict) else {}
+    if error := choice.get("error") or (body.get("error") if not choice or "messages" not in body else None):
+        expected = "" if choice else "; expected 'choices' with at least one choice, or a list 'messages'"
+        raise ContractError(f"{what} reports an error: {_words_of(error)}{expected}")
+    if choice.get("finish_reason") == "error":
+        raise ContractError(f"{what} broke off: its finish_reason is 'error'")
+
+
+def _words_of(error: object) -> str:
+    message = cast("dict[str, Any]", error).get("message") if isinstance(error, dict) else error
+    return message if isinstance(message, str) and message else json.dumps(error, ensure_ascii=False)
 
 
 def read_turn(turn: list[Any], *, complete: bool) -> list[Message]:
@@ -131,8 +149,7 @@ class StreamReader:
             self._finished = True
             return
         chunk = _json_object(data, "an event of the stream")
-        if "error" in chunk:
-            raise ContractError(f"the stream reports an error: {json.dumps(chunk['error'], ensure_ascii=False)}")
+        _check_outcome(chunk, "the stream")
         if isinstance(turn := chunk.get("messages"), list):
             self._said_something = self.whole_turn = True
             yield from read_turn(cast("list[Any]", turn), complete=False)
