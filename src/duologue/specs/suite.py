@@ -74,6 +74,9 @@ class Replay(Resource):
         | None
     ) = None
     """Format of the recording. Default, ``auto`` and ``generic``: detected from the file."""
+    reports_tool_calls: bool | None = None
+    """Whether the recordings show every tool call that the agent made. Default: known of formats that always do; with
+    others, checks of tool calls are skipped for a recording that shows no call."""
     turn_checks: Items[CheckSpec] = ()
     """Checks of each answer."""
     checks: Items[CheckSpec] = ()

@@ -42,7 +42,7 @@ from duologue.models.budget import Budget, Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Replay, Suite
 from duologue.transcripts.reader import find_recordings, read_entries, read_recordings
-from duologue.transcripts.recording import RecordedCall, RecordedMessage, Recording
+from duologue.transcripts.recording import RecordedCall, RecordedMessage, Recording, with_known_calls
 from duologue.vocabulary import AgentRole, Scope
 
 __all__ = [
@@ -67,6 +67,7 @@ def prepare_replay(
     checks: Sequence[CheckLike] = (),
     turn_checks: Sequence[CheckLike] = (),
     judge: AgentAdapter | Sequence[AgentAdapter] | None = None,
+    reports_tool_calls: bool | None = None,
     name: str | None = None,
     description: str | None = None,
     record: str | Path | None = None,
@@ -86,6 +87,8 @@ def prepare_replay(
         checks: of the conversation; those made for turns are evaluated for each turn.
         turn_checks: of each turn in which the agent said something.
         judge: asked to decide at the end; all of them must pass it if there are several.
+        reports_tool_calls: whether the recording shows every tool call of the agent, so that none in it means that
+            none was made; None for what its format says.
         name, description: of the scenario; None for the recording's own.
         record: a ``.jsonl`` file or a folder for the new journal.
         config: all settings at once; ``record`` is put over it.
@@ -100,7 +103,9 @@ def prepare_replay(
     """
     base = config or effective_config(verbose=False)
     settings = base.model_copy(update={"record": record}) if record is not None else base
-    parts = replay_parts(recording, checks=checks, turn_checks=turn_checks, judge=judge)
+    parts = replay_parts(
+        recording, checks=checks, turn_checks=turn_checks, judge=judge, reports_tool_calls=reports_tool_calls
+    )
     return ScenarioExecutor(
         name or recording.name,
         recording.description if description is None else description,
@@ -141,13 +146,15 @@ def replay_parts(
     checks: Sequence[CheckLike] = (),
     turn_checks: Sequence[CheckLike] = (),
     judge: AgentAdapter | Sequence[AgentAdapter] | None = None,
+    reports_tool_calls: bool | None = None,
 ) -> ReplayParts:
     """Participants, script and checks with which a recording is judged again; see :func:`prepare_replay`."""
     judges = [judge] if isinstance(judge, AgentAdapter) else list(judge or ())
     if recording.error is not None:
         return _refused(recording, recording.error)
+    participants = with_known_calls(recording, reports_tool_calls).participants
     return ReplayParts(
-        agents=(*map(_participant, recording.participants), *map(_checked_judge, judges)),
+        agents=(*map(_participant, participants), *map(_checked_judge, judges)),
         script=tuple(_script(recording, bool(judges))),
         checks=(*map(_of_turns, turn_checks), *map(as_check, checks)),
         facts=facts_of(recording),
@@ -170,6 +177,7 @@ async def replay(
     checks: Sequence[CheckLike] = (),
     turn_checks: Sequence[CheckLike] = (),
     judge: AgentAdapter | Sequence[AgentAdapter] | None = None,
+    reports_tool_calls: bool | None = None,
     record: str | Path | None = None,
     context: Context | None = None,
     budget: Budget | None = None,
@@ -188,6 +196,7 @@ async def replay(
         checks=checks,
         turn_checks=turn_checks,
         judge=judge,
+        reports_tool_calls=reports_tool_calls,
         record=record,
         context=context,
         budget=budget,
@@ -209,6 +218,7 @@ async def replay_file(
     checks: Sequence[CheckLike] = (),
     turn_checks: Sequence[CheckLike] = (),
     judge: AgentAdapter | Sequence[AgentAdapter] | None = None,
+    reports_tool_calls: bool | None = None,
     format: str | None = None,
     record: str | Path | None = None,
     context: Context | None = None,
@@ -226,6 +236,8 @@ async def replay_file(
         checks: of the conversation; those made for turns are evaluated for each turn.
         turn_checks: of each turn in which the agent said something.
         judge: asked to decide about each recording at its end.
+        reports_tool_calls: whether the recording shows every tool call of the agent, so that none in it means that
+            none was made; None for what its format says.
         format: see :func:`read_recordings`; None to find out from each file.
         record: a folder for the new journals.
         context: clock, ids and seed.
@@ -253,6 +265,7 @@ async def replay_file(
             checks=checks,
             turn_checks=turn_checks,
             judge=judge,
+            reports_tool_calls=reports_tool_calls,
             record=record,
             context=context,
             budget=budget,

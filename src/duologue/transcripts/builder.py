@@ -83,6 +83,7 @@ class RecordingBuilder:
         agent, user: names.
         model: the agent's, where messages do not say.
         explicit_turns: whether the source marks where turns begin; see :meth:`turn_to`.
+        reports_tool_calls: whether the source shows every tool call of the agent; None if that is not known.
     """
 
     place: Node
@@ -90,6 +91,7 @@ class RecordingBuilder:
     user: str = "user"
     model: str | None = None
     explicit_turns: bool = False
+    reports_tool_calls: bool | None = None
     events: list[Event] = field(default_factory=list[Event])
     times: dict[str, float] = field(default_factory=dict[str, float])
     _turn: int = 0
@@ -226,7 +228,7 @@ class RecordingBuilder:
             model=self.model,
             participants=(
                 ParticipantSnapshot(name=self.user, role=AgentRole.USER),
-                ParticipantSnapshot(name=self.agent, role=AgentRole.AGENT),
+                ParticipantSnapshot(name=self.agent, role=AgentRole.AGENT, reports_tool_calls=self.reports_tool_calls),
             ),
             events=tuple(self.events),
             times=absolute,

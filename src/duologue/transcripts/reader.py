@@ -18,7 +18,7 @@ from duologue.errors import ConfigurationError, SuiteError
 from duologue.frozen import frozen
 from duologue.transcripts.documents import Document, Node, read_document
 from duologue.transcripts.other_files import unread_kind
-from duologue.transcripts.recording import EmptyConversationError, Recording
+from duologue.transcripts.recording import EmptyConversationError, Recording, with_known_calls
 
 GROUP = "duologue.recording_formats"
 """The entry points that formats are registered as."""
@@ -39,6 +39,8 @@ class RecordingFormat:
         aliases: other names that allow this format, which may allow further ones too.
         fallback: whether the format is considered only for files that no other one recognises, because its own marks
             are found in others too.
+        reports_tool_calls: whether a recording in this format always shows every tool call of the agent, so that none
+            in it means that none was made. Formats in which only some recordings do say so of each participant.
     """
 
     name: str
@@ -48,6 +50,7 @@ class RecordingFormat:
     rank: int = 85
     aliases: tuple[str, ...] = ()
     fallback: bool = False
+    reports_tool_calls: bool = False
 
     def allowed_by(self, name: str) -> bool:
         """Whether a format that is asked for by this name may be this one."""
@@ -109,6 +112,8 @@ def read_entries(path: str | Path, format: str | None = None) -> list[Recording]
     if document.torn:
         last = recordings[-1]
         recordings = [*recordings[:-1], replace(last, metadata={"torn": document.torn, **last.metadata})]
+    if found[0].reports_tool_calls:
+        return [with_known_calls(recording, True, keep=True) for recording in recordings]
     return recordings
 
 

@@ -7,7 +7,7 @@ notes), because those are what checks and judges look at. Messages and tool call
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from duologue.journal.events import (
     Usage,
 )
 from duologue.messages import Message, arguments_of, iter_tool_calls, tool_results
+from duologue.vocabulary import AgentRole
 
 
 class EmptyConversationError(SuiteError):
@@ -156,6 +157,25 @@ class Recording:
     def place(self) -> str:
         """For people: the file, and the number of the recording in it unless it is the first."""
         return f"{self.path}#{self.index}" if self.index else str(self.path)
+
+
+def with_known_calls(recording: Recording, known: bool | None, *, keep: bool = False) -> Recording:
+    """The recording, with what is said about its agents: whether it shows every tool call that they made.
+
+    Args:
+        recording: the conversation.
+        known: whether it does; None to leave what the recording says.
+        keep: whether what it says about an agent already stays.
+    """
+    if known is None:
+        return recording
+    told = tuple(
+        replace(item, reports_tool_calls=known)
+        if item.role is AgentRole.AGENT and not (keep and item.reports_tool_calls is not None)
+        else item
+        for item in recording.participants
+    )
+    return replace(recording, participants=told)
 
 
 def _conversation(recording: Recording) -> list[RecordedMessage]:

@@ -315,7 +315,13 @@ class ReplaySetup:
         from duologue.suites.replay import replay_parts
 
         recording = self.recordings.open(self.replay, case.recording or "")
-        parts = replay_parts(recording, checks=self._checks, turn_checks=self._turn_checks, judge=self._judge)
+        parts = replay_parts(
+            recording,
+            checks=self._checks,
+            turn_checks=self._turn_checks,
+            judge=self._judge,
+            reports_tool_calls=self.replay.reports_tool_calls,
+        )
         return Participants(
             name=self.replay.name,
             description=self.replay.description,

@@ -44,7 +44,10 @@ def _recording(document: Document, node: Node, index: int) -> Recording:
     builder = RecordingBuilder(
         place=node, agent=node.at("session_input", "sessionInput").at("app_name").word() or "agent"
     )
-    for turn in node.at("conversation", "data").items:
+    turns = node.at("conversation", "data").items
+    if turns and all(map(_shows_calls, turns)):
+        builder.reports_tool_calls = True
+    for turn in turns:
         _add_turn(builder, turn)
     name = node.at("eval_id", "evalId", "name").word()
     return builder.finish(document.path, FORMAT, index=index, **({"name": name} if name else {}))
@@ -62,6 +65,7 @@ def _session(document: Document, node: Node, index: int) -> Recording:
         index=index,
         session_id=node.at("id", "session_id").word(),
         metadata=node.scalars("app_name", "appName", "user_id", "userId"),
+        reports_tool_calls=True,
     )
 
 
@@ -71,6 +75,11 @@ def _message(event: Node) -> Node:
     role = "user" if event.at("author").value == "user" else "model"
     about = {"timestamp": event.at("timestamp").value, "usage": event.at("usage_metadata", "usageMetadata").value}
     return content.holding({**content.fields, "role": role, **about})
+
+
+def _shows_calls(turn: Node) -> bool:
+    uses = turn.at("intermediate_data", "intermediateData").at("tool_uses", "toolUses")
+    return isinstance(uses.value, list) or isinstance(turn.at("expected_tool_use").value, list)
 
 
 def _add_turn(builder: RecordingBuilder, turn: Node) -> None:

@@ -102,4 +102,5 @@ RECORDINGS = RecordingFormat(
     matches=is_anthropic,
     read=read_anthropic,
     rank=75,
+    reports_tool_calls=True,
 )

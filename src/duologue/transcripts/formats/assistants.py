@@ -39,7 +39,10 @@ def read_thread(document: Document) -> list[Recording]:
         thread = node.at("thread_id").word()
         found = sorted(threads[thread], key=lambda item: item.at("created_at").number() or 0.0)
         messages = [message for item in found for message in _messages(item)]
-        return chat.conversation(document, FORMAT, node, messages, index=index, session_id=thread)
+        shown = any(item.at("object").value == _STEP for item in found) or None  # steps have the calls, messages none
+        return chat.conversation(
+            document, FORMAT, node, messages, index=index, session_id=thread, reports_tool_calls=shown
+        )
 
     return recordings_of(document, FORMAT, read, [nodes[0] for nodes in threads.values()])
 

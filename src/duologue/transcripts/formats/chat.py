@@ -78,6 +78,7 @@ def conversation(
     agent: str = "agent",
     model: str | None = None,
     prompts: Iterable[str | None] = (),
+    reports_tool_calls: bool | None = None,
     **facts: Any,
 ) -> Recording:
     """A recording of messages and items that stand in one list.
@@ -88,9 +89,10 @@ def conversation(
         nodes: the messages, in order.
         agent, model: of who answered.
         prompts: what the agent was told outside its messages.
+        reports_tool_calls: whether the source shows every tool call of the agent; None if that is not known.
         facts: other attributes of the recording.
     """
-    builder = RecordingBuilder(place=place, agent=agent, model=model)
+    builder = RecordingBuilder(place=place, agent=agent, model=model, reports_tool_calls=reports_tool_calls)
     for text in prompts:
         builder.prompt(text or "")
     for node in nodes:

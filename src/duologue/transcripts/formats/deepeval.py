@@ -53,6 +53,8 @@ def _case(document: Document, node: Node, index: int) -> Recording:
     metadata: dict[str, Any] = node.scalars(*_FACTS)
     if scores := {key: value for item in node.at("metrics_data", "metricsData").items for key, value in _score(item)}:
         metadata["scores"] = scores
+    told = [node] if not node.has("turns") else [turn for turn in node.at("turns").items if _speaks(turn)]
+    shown = bool(told) and all(isinstance(turn.at(*_TOOLS).value, list) for turn in told)
     return chat.conversation(
         document,
         FORMAT,
@@ -61,8 +63,13 @@ def _case(document: Document, node: Node, index: int) -> Recording:
         index=index,
         description=node.at("scenario").word() or "",
         metadata=metadata,
+        reports_tool_calls=shown or None,
         **({"name": name} if name else {}),
     )
+
+
+def _speaks(turn: Node) -> bool:
+    return chat.role_of(turn) == "assistant"
 
 
 def _answer(node: Node, answer: Node) -> Node:

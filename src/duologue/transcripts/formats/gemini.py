@@ -119,4 +119,5 @@ RECORDINGS = RecordingFormat(
     matches=is_gemini,
     read=read_gemini,
     rank=48,
+    reports_tool_calls=True,
 )

@@ -111,4 +111,5 @@ RECORDINGS = RecordingFormat(
     matches=is_inspect,
     read=read_inspect,
     rank=15,
+    reports_tool_calls=True,
 )

@@ -110,6 +110,7 @@ def _request(entry: Node) -> Request:
         model=place.at("model").word(),
         name=None if conversation_id(entry) else entry.at("id").word(),
         metadata=_facts(entry),
+        shows_calls=place.at("type").value == "GENERATION" and not isinstance(place.at("input").value, str),
     )
 
 

@@ -14,6 +14,8 @@ from duologue.transcripts.recording import Recording
 
 FORMAT = "langsmith"
 
+_OF_MODELS = ("messages", "generations", "choices")
+"""Outputs that are whole messages of a model, with their tool calls; a text alone may have come of any."""
 _FACTS = ("name", "run_type", "status", "error", "total_cost", "session_name", "dataset_id")
 
 
@@ -65,6 +67,8 @@ def _request(entry: Node) -> Request:
         model=model,
         name=None if thread else entry.at("id").word(),
         metadata={**entry.scalars(*_FACTS), **_feedback(entry)},
+        shows_calls=entry.at("run_type").value == "llm"
+        or any(entry.at("outputs").at(name).items for name in _OF_MODELS),
     )
 
 

@@ -43,4 +43,5 @@ RECORDINGS = RecordingFormat(
     matches=is_livekit,
     read=read_livekit,
     rank=46,
+    reports_tool_calls=True,
 )

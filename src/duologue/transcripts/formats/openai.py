@@ -68,6 +68,7 @@ def _request(entry: Node) -> Request:
         user=user_id(entry, request),
         model=response.at("model").word() or request.at("model").word(),
         metadata=entry.scalars(*_FACTS),
+        shows_calls=any(node.at(name).items for node in (entry, request) for name in ("tools", "functions")),
     )
 
 

@@ -183,6 +183,7 @@ SESSIONS = RecordingFormat(
     matches=is_session,
     read=read_session,
     rank=30,
+    reports_tool_calls=True,
     aliases=("recording", "session_recording"),
 )
 
@@ -193,6 +194,7 @@ ARENAS = RecordingFormat(
     matches=is_arena,
     read=read_arena,
     rank=40,
+    reports_tool_calls=True,
     aliases=("arena", "scenario_output"),
 )
 

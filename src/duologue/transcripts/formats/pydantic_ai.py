@@ -55,4 +55,5 @@ RECORDINGS = RecordingFormat(
     matches=is_pydantic_ai,
     read=read_pydantic_ai,
     rank=47,
+    reports_tool_calls=True,
 )

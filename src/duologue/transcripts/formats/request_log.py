@@ -45,6 +45,7 @@ class Request:
         model, name: of the agent's model, of the recording.
         prompts: what the agent was told outside its messages.
         metadata: what else the source says. JSON data.
+        shows_calls: whether the log shows every tool call that the agent made.
     """
 
     place: Node
@@ -56,6 +57,7 @@ class Request:
     name: str | None = None
     prompts: Sequence[str] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    shows_calls: bool = False
 
 
 def said(nodes: Sequence[Node]) -> list[Said]:
@@ -131,6 +133,7 @@ class RequestLog:
             model=old.model or request.model,
             name=old.name or request.name,
             metadata={**request.metadata, **old.metadata},
+            shows_calls=old.shows_calls or request.shows_calls,
         )
         overlap = _overlap(talk.keys, keys)
         talk.messages.extend(told[overlap:])
@@ -174,7 +177,9 @@ class RequestLog:
 
     def _recording(self, talk: _Talk, index: int) -> Recording:
         request = talk.request
-        builder = RecordingBuilder(place=request.place, model=request.model)
+        builder = RecordingBuilder(
+            place=request.place, model=request.model, reports_tool_calls=request.shows_calls or None
+        )
         for node in talk.entries:
             builder.watch(node)
         for text in talk.prompts.values():

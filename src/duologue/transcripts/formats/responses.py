@@ -130,5 +130,6 @@ RECORDINGS = RecordingFormat(
     matches=is_responses,
     read=read_responses,
     rank=76,
+    reports_tool_calls=True,
     aliases=("openai",),
 )

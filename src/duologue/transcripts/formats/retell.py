@@ -14,6 +14,7 @@ from duologue.transcripts.recording import Recording
 FORMAT = "retell"
 
 _TRANSCRIPTS = ("transcript_with_tool_calls", "transcript_object", "message_with_tool_calls")
+_WITH_CALLS = ("transcript_with_tool_calls", "message_with_tool_calls")
 _EXPECTED = "agent, user, tool_call_invocation or tool_call_result"
 
 
@@ -42,7 +43,10 @@ def _recording(document: Document, call: Node, index: int) -> Recording:
     builder = RecordingBuilder(
         place=call, agent=call.at("agent_name", "agent_id").word() or "agent", user="caller", model=None
     )
-    for node in call.at(*_TRANSCRIPTS).each_or_none("a list of utterances"):
+    utterances = call.at(*_TRANSCRIPTS)
+    if any(utterances.value is call.at(name).value for name in _WITH_CALLS):
+        builder.reports_tool_calls = True
+    for node in utterances.each_or_none("a list of utterances"):
         _add(builder, node, start or 0.0)
     if not builder.has_messages:
         reasons = [word for name in ("call_status", "disconnection_reason") if (word := call.at(name).word())]

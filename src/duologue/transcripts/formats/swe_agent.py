@@ -67,4 +67,5 @@ RECORDINGS = RecordingFormat(
     matches=is_swe_agent,
     read=read_swe_agent,
     rank=69,
+    reports_tool_calls=True,
 )

@@ -214,4 +214,5 @@ RECORDINGS = RecordingFormat(
     matches=is_tau,
     read=read_tau,
     rank=70,
+    reports_tool_calls=True,
 )

@@ -60,7 +60,7 @@ def read_sharegpt(document: Document) -> list[Recording]:
 
 
 def _sharegpt(document: Document, place: Node, turns: list[Node], index: int) -> Recording:
-    builder = RecordingBuilder(place=place)
+    builder = RecordingBuilder(place=place, reports_tool_calls=bool(place.at("tools", "functions").value) or None)
     system = place.at("system", "system_prompt").value
     builder.prompt(system if isinstance(system, str) else "")
     for turn in turns:

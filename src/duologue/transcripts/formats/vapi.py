@@ -132,4 +132,5 @@ RECORDINGS = RecordingFormat(
     matches=is_vapi,
     read=read_vapi,
     rank=60,
+    reports_tool_calls=True,
 )
