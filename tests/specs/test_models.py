@@ -18,7 +18,7 @@ from duologue.specs.paths import rebased, rebased_path, written_paths
 from duologue.specs.prompts import Prompt, Tool
 from duologue.specs.scenario import Media, Part, Scenario, Turn
 from duologue.specs.suite import Suite, find_named
-from duologue.suites.plan.matrix import (
+from duologue.suites.plan.build import (
     agents_of,
     personas_named,
     personas_of,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from duologue.suites.manifests.loader import load, validate
-from duologue.suites.plan.matrix import agents_of
+from duologue.suites.plan.build import agents_of
 
 CASES = Path(__file__).parents[2] / "cases"
 REFUSED = {"e16_bad_params", "e4_typo"}

@@ -13,8 +13,7 @@ from duologue.config.positions import plain
 from duologue.config.problems import Problems
 from duologue.config.yaml_reader import parse
 from duologue.suites.manifests import format_page, schemas
-from duologue.suites.manifests.draft import KINDS
-from duologue.suites.manifests.loader import load, validate
+from duologue.suites.manifests.loader import KINDS, load, validate
 from duologue.suites.manifests.writer import as_files, suite_text
 
 CASES = Path(__file__).parents[2] / "cases"

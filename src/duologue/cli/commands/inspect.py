@@ -64,7 +64,7 @@ def inspect(
 
 def combination(suite: Suite, scenario: Scenario) -> dict[str, Any]:
     """What varies around a scenario, and how many test cases that makes."""
-    from duologue.suites.plan.matrix import agents_of, personas_of, perturbations_of, regions_of, trials_of
+    from duologue.suites.plan.build import agents_of, personas_of, perturbations_of, regions_of, trials_of
 
     agents = [agent.name for agent in agents_of(suite, scenario)]
     personas = [name for name in personas_of(scenario) if name]

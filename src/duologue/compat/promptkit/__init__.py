@@ -13,9 +13,7 @@ from duologue.config.positions import PlacedDict, PlacedList
 from duologue.config.problems import Problems
 from duologue.specs.paths import rebased
 from duologue.specs.suite import Suite
-from duologue.suites.manifests.draft import Draft, assembled
-from duologue.suites.manifests.manifest import opened
-from duologue.suites.manifests.unsupported_fields import checked
+from duologue.suites.manifests.loader import Draft, assembled, checked, opened
 from duologue.suites.manifests.validate import validated
 
 __all__ = ["API_VERSION", "read_suite"]

@@ -19,8 +19,7 @@ from duologue.config.yaml_reader import read
 from duologue.frozen import frozen
 from duologue.specs.defaults import Output
 from duologue.specs.paths import rebased_path
-from duologue.suites.manifests.manifest import is_bare, opened
-from duologue.suites.manifests.unsupported_fields import UNSUPPORTED, checked
+from duologue.suites.manifests.loader import UNSUPPORTED, checked, is_bare, opened
 
 API_VERSION = "promptkit.altairalabs.ai/v1alpha1"
 

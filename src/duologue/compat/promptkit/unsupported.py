@@ -28,7 +28,7 @@ from duologue.specs.defaults import Defaults
 from duologue.specs.prompts import Variable
 from duologue.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
 from duologue.specs.suite import Suite, WorkflowState
-from duologue.suites.manifests.unsupported_fields import UNSUPPORTED
+from duologue.suites.manifests.loader import UNSUPPORTED
 
 _FIELDS: dict[type[Spec], Mapping[str, str]] = {
     ProviderShape: UNSUPPORTED[Model],

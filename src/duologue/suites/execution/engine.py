@@ -34,8 +34,7 @@ from duologue.specs.agents import Model as ModelSpec
 from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.execution.launch import Launch
 from duologue.suites.execution.observers import Observer, Observers
-from duologue.suites.manifests.draft import Draft
-from duologue.suites.manifests.loader import load
+from duologue.suites.manifests.loader import Draft, load
 from duologue.suites.manifests.validate import validated
 from duologue.suites.plan.build import Filters, generate_plan
 from duologue.suites.plan.cases import Plan, TestCase

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from duologue.suites.manifests import schemas
-from duologue.suites.manifests.draft import KINDS, SECTIONS
+from duologue.suites.manifests.loader import KINDS, SECTIONS
 
 PAGE = "docs/reference/suite-format.md"
 

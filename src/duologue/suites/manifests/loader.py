@@ -1,23 +1,272 @@
 """Load a suite: find the main file, read it, and let the reader of its dialect build the suite.
 
-Readers are registered as entry points in the group ``duologue.dialects``: the name is the ``apiVersion``, the object a
-:data:`Reader`. Duologue registers its own readers there, too.
+The frame that every file has (``apiVersion``, ``kind``, ``metadata``, ``spec``) is opened. Fields that other systems
+have, or that an earlier version accepted, have no effect here: our own dialect rejects them with advice, the importer
+of PromptKit's files drops them with a warning. The placed data of all resources then becomes one suite, whatever the
+dialect was. A resource that is refused is left out, so that its mistake does not hide those of the others; its name
+is remembered, so that what refers to it is not called a mistake as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+from pydantic import BaseModel, ValidationError, create_model
+
+from duologue.config import pydantic_errors
 from duologue.config.entry_points import load_registered, registered_names
 from duologue.config.paths import shown_path
-from duologue.config.positions import Mark, PlacedDict
-from duologue.config.problems import Problems, listed, nearest, report, shown
+from duologue.config.positions import Mark, PlacedDict, PlacedList
+from duologue.config.problems import Problems, hint, listed, nearest, report, shown
+from duologue.config.spec import Resource
 from duologue.config.yaml_reader import read
 from duologue.errors import Position, Problem
 from duologue.frozen import frozen
-from duologue.specs.suite import Suite
+from duologue.specs.agents import Agent, Judge, Model, Persona, PersonaStyle, Sampling
+from duologue.specs.checks import PackEvalSpec
+from duologue.specs.defaults import Defaults, Output
+from duologue.specs.prompts import Prompt, Tool, Variable
+from duologue.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
+from duologue.specs.suite import Replay, Suite, WorkflowState
+
+API_VERSION = "duologue/v1"
+
+_ROOT = ("apiVersion", "kind", "metadata", "spec", "$schema")
+_METADATA = ("name", "namespace", "labels", "annotations")
+
+
+def is_bare(data: Any) -> bool:
+    """Whether the frame is missing and the file holds what would be in ``spec``."""
+    return isinstance(data, PlacedDict) and not {"apiVersion", "kind", "spec", "metadata"} & data.keys()
+
+
+def opened(data: Any, problems: Problems, *, api: str, kinds: Sequence[str]) -> tuple[str, PlacedDict] | None:
+    """The kind of a manifest, and its ``spec`` with name, labels and annotations of ``metadata`` put into it.
+
+    Args:
+        data: what the file holds.
+        problems: takes what is wrong with the frame.
+        api: the ``apiVersion`` that is expected.
+        kinds: the kinds that are expected here.
+
+    Returns:
+        None where the frame is so broken that the rest would make no sense.
+    """
+    if not isinstance(data, PlacedDict):
+        place = getattr(data, "home", Mark("?", "", 1, 1, 1, 1))
+        problems.error(place, f"found {shown(data)}; expected a manifest: apiVersion, kind, metadata and spec")
+        return None
+    closed(data, _ROOT, problems)
+    kind = _kind(data, problems, api, kinds)
+    spec = data.get("spec")
+    if not isinstance(spec, PlacedDict):
+        found = f"found {shown(spec)}; expected a mapping" if "spec" in data else "the field 'spec' is missing"
+        problems.error(data.mark("spec"), found)
+        return None
+    return (kind, _with_metadata(data, spec, problems)) if kind else None
+
+
+def closed(data: PlacedDict, known: Sequence[str], problems: Problems) -> None:
+    """An error for each field that is not known here."""
+    for key in data:
+        if key not in known:
+            told = f"unknown field '{key}'{hint(key, known)} Fields here: {listed(known)}"
+            problems.error(data.mark(key).key(), told)
+
+
+def _kind(data: PlacedDict, problems: Problems, api: str, kinds: Sequence[str]) -> str | None:
+    found = data.get("apiVersion")
+    if found != api:
+        told = "is missing" if "apiVersion" not in data else f"is {shown(found)}"
+        problems.error(data.mark("apiVersion"), f"apiVersion {told}; expected {api}")
+    kind = data.get("kind")
+    if isinstance(kind, str) and kind in kinds:
+        return kind
+    told = "the field 'kind' is missing" if "kind" not in data else f"found {shown(kind)}"
+    similar = nearest(kind, kinds) if isinstance(kind, str) else ""
+    expected = f"one of {listed(kinds)}" if len(kinds) > 1 else kinds[0]
+    problems.error(data.mark("kind"), f"{told}; expected {expected}{similar}")
+    return None
+
+
+def _with_metadata(data: PlacedDict, spec: PlacedDict, problems: Problems) -> PlacedDict:
+    made = PlacedDict(spec.home, spec, dict(spec.marks))
+    if "metadata" not in data:
+        if "name" not in made:
+            problems.error(data.mark("metadata"), "the field 'metadata' is missing; expected it with the field 'name'")
+            made.put("name", "?", data.home)
+        return made
+    metadata = data["metadata"]
+    if not isinstance(metadata, PlacedDict):
+        problems.error(data.mark("metadata"), f"found {shown(metadata)}; expected a mapping with the field 'name'")
+        return made
+    closed(metadata, _METADATA, problems)
+    if "name" not in metadata and "name" not in made:
+        place = metadata.home.value()
+        where = Position(place.file, place.line, place.column, "metadata.name")
+        problems.error(where, "the field 'name' is missing")
+        made.put("name", "?", metadata.home)
+    for key in ("name", "labels", "annotations"):
+        if key in metadata:
+            made.put(key, metadata[key], metadata.mark(key))
+    return made
+
+
+M = TypeVar("M", bound=BaseModel)
+
+_IN_TEXT = "conversations take place in text"
+STEPS = "steps are not played by this version; write them as 'turns'"
+
+UNSUPPORTED: dict[type, dict[str, str]] = {
+    Model: {"include_raw_output": "the journal keeps requests and answers in one form for all providers"},
+    Sampling: {"prompt_caching": "the provider decides"},
+    Scenario: {
+        "duplex": _IN_TEXT,
+        "voice": _IN_TEXT,
+        "pack": "prompts and tools are taken from the suite",
+        "steps": STEPS,
+    },
+    Turn: {"speech": _IN_TEXT, "streaming": "what the scenario says counts for all its turns"},
+    Persona: {"voice": _IN_TEXT},
+    PersonaStyle: {"expressive": _IN_TEXT, "characterization_rubric": _IN_TEXT},
+    ContextPolicy: {"cache_breakpoints": "the provider decides"},
+    Relevance: {
+        "always_keep_system_role": "the instruction is always sent",
+        "cache_embeddings": "a run keeps the vectors that it has",
+    },
+    Variable: {"validation": "values are used as they are", "binding": "give the variable a value"},
+    PackEvalSpec: {
+        "metric": "scores are in the results, by the eval's id",
+        "groups": "evals are chosen by their type, with --eval-type",
+    },
+    WorkflowState: {"persistence": "the whole conversation is kept"},
+    Output: {"options": "each format has one form"},
+    Suite: {
+        "state_store": "a run keeps what it needs in memory, and in its journal",
+        "voices": _IN_TEXT,
+    },
+    Defaults: {
+        "fail_on": "failed checks always count, and errors as 'allow_errors' says",
+        "verbose": "'duologue show' shows conversations",
+    },
+}
+"""Why a field has no effect, by model and field."""
+
+
+def checked(model: type[M], data: Any, problems: Problems) -> M | None:
+    """The model of placed data; None, with a problem for each mistake, if it is invalid."""
+    return pydantic_errors.checked(model, data, problems, unsupported=UNSUPPORTED)
+
+
+SECTIONS: dict[str, type[Resource]] = {
+    "agents": Agent,
+    "models": Model,
+    "scenarios": Scenario,
+    "replays": Replay,
+    "personas": Persona,
+    "judges": Judge,
+    "prompts": Prompt,
+    "tools": Tool,
+}
+"""The lists of resources that a suite has."""
+KINDS: dict[str, type[Resource]] = {"Suite": Suite, **{model.__name__: model for model in SECTIONS.values()}}
+"""Every kind of manifest."""
+SECTION_OF = {model.__name__: section for section, model in SECTIONS.items()}
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """A suite that is being put together.
+
+    Attributes:
+        suite: as far as it could be understood; None if it could not.
+        broken: names of resources that were refused, by section.
+    """
+
+    suite: Suite | None
+    broken: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+
+
+def assembled(
+    data: PlacedDict, folder: Path, problems: Problems, *, broken: Mapping[str, set[str]] | None = None
+) -> Draft:
+    """The suite of placed data in which every section holds its resources themselves.
+
+    Args:
+        data: the suite's own fields, with the sections.
+        folder: what paths are relative to.
+        problems: takes what is wrong.
+        broken: names of resources that were refused before.
+    """
+    draft = Draft(suite=None, broken=dict(broken or {}))
+    whole = PlacedDict(data.home, data, data.marks)
+    for section, model in SECTIONS.items():
+        if section in data:
+            whole[section] = _resources(data, section, model, draft, problems)
+    suite = _of_checked(whole) or checked(Suite, whole, problems) or _tolerant(whole)
+    draft.suite = suite.within(folder) if suite else None
+    return draft
+
+
+def _resources(
+    data: PlacedDict, section: str, model: type[Resource], draft: Draft, problems: Problems
+) -> tuple[Resource, ...]:
+    items = data[section]
+    if not isinstance(items, PlacedList):
+        problems.error(data.mark(section), f"found {shown(items)}; expected a list")
+        return ()
+    made: list[Resource] = []
+    for index, item in enumerate(items):
+        if isinstance(item, model):
+            made.append(item)
+            continue
+        if not isinstance(item, PlacedDict):
+            problems.error(items.mark(index), f"found {shown(item)}; expected a mapping")
+            continue
+        resource = checked(model, item, problems)
+        name = item.get("name")
+        if resource is not None:
+            made.append(resource)
+        elif isinstance(name, str):
+            draft.broken.setdefault(section, set()).add(name)
+    return tuple(made)
+
+
+def _of_checked(data: PlacedDict) -> Suite | None:
+    """The suite of resources that were checked one by one; None if one of its own fields is refused."""
+    try:
+        made = _own_fields().model_validate(data)
+    except ValidationError:
+        return None
+    suite = Suite.model_construct(made.model_fields_set, **vars(made))
+    return suite.written_in(data)
+
+
+@cache
+def _own_fields() -> type[Suite]:
+    """A suite that takes its resources as they are. The schema of all of them together takes long to build."""
+    resources: dict[str, Any] = dict.fromkeys(SECTIONS, (Any, ()))
+    return create_model("Suite", __base__=Suite, **resources)
+
+
+def _tolerant(data: PlacedDict) -> Suite | None:
+    """The suite without those of its own fields that were refused, so that the rest can be looked at."""
+    rest = PlacedDict(data.home, data, data.marks)
+    try:
+        return Suite.model_validate(rest)
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            rest.pop(str(item["loc"][0]) if item["loc"] else "", None)
+    rest.setdefault("name", "?")
+    try:
+        return Suite.model_validate(rest)
+    except ValidationError:
+        return None
+
 
 GROUP = "duologue.dialects"
 

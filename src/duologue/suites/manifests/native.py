@@ -24,9 +24,17 @@ from duologue.specs.checks import CheckSpec
 from duologue.specs.paths import rebased, rebased_path
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import A2aAgent, McpServer, Replay, Suite
-from duologue.suites.manifests.draft import KINDS, SECTION_OF, SECTIONS, assembled
-from duologue.suites.manifests.manifest import API_VERSION, closed, is_bare, opened
-from duologue.suites.manifests.unsupported_fields import checked
+from duologue.suites.manifests.loader import (
+    API_VERSION,
+    KINDS,
+    SECTION_OF,
+    SECTIONS,
+    assembled,
+    checked,
+    closed,
+    is_bare,
+    opened,
+)
 from duologue.suites.manifests.validate import validated
 
 _MOST_FILES = 5_000

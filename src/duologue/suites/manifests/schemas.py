@@ -17,8 +17,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from duologue.config.spec import Spec
-from duologue.suites.manifests.draft import KINDS, SECTIONS
-from duologue.suites.manifests.manifest import API_VERSION
+from duologue.suites.manifests.loader import API_VERSION, KINDS, SECTIONS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ANY = "manifest"

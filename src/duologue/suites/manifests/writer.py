@@ -22,8 +22,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.specs.paths import rebased, written_paths
 from duologue.specs.suite import Suite
-from duologue.suites.manifests.draft import SECTIONS
-from duologue.suites.manifests.manifest import API_VERSION
+from duologue.suites.manifests.loader import API_VERSION, SECTIONS
 
 MAIN = "suite.yaml"
 """The main file of a folder."""

@@ -1,23 +1,31 @@
-"""Checks, guardrails and evals of a suite: created once when it is loaded, so that mistakes show then."""
+"""Checks, guardrails, evals and tools of a suite: made once when it is loaded, so that mistakes show then.
+
+Nothing is started and nobody is asked. What a tool asks for that is right, but more than this version can do, is a
+warning: what never needs it runs all the same.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from duologue.config.entry_points import make_importable
+from duologue.config.environment import missing_variables
 from duologue.config.paths import shown_path
 from duologue.config.positions import Mark, PlacedDict, PlacedList
 from duologue.config.problems import Problems, cut, hint, listed, shown
-from duologue.config.spec import Spec
+from duologue.config.spec import Resource, Spec
 from duologue.config.yaml_reader import read
 from duologue.errors import ConfigurationError, Position
 from duologue.specs.checks import CheckSpec, GuardrailSpec, PackEvalSpec
+from duologue.specs.prompts import Tool
 from duologue.specs.scenario import Scenario
-from duologue.specs.suite import Suite, find_named
-from duologue.suites.manifests.unsupported_fields import UNSUPPORTED, checked
+from duologue.specs.suite import A2aAgent, McpServer, Suite, find_named
+from duologue.suites.manifests.loader import UNSUPPORTED, checked
 from duologue.vocabulary import Scope
 
 _SHARED = (
@@ -241,3 +249,93 @@ def _supported(item: PlacedDict, problems: Problems) -> PlacedDict:
         if item.get(field):
             problems.warning(item.mark(field).key(), f"has no effect here: {why}")
     return item.without(*UNSUPPORTED[PackEvalSpec])
+
+
+_WHO = re.compile(r"^(tool|a2a agent) '[^']*'(: | has )")
+_UNSET = "the environment variable {} is not set. What needs it will end with an error; set it"
+_CANNOT = "is not supported by this version. What needs it will end with an error; {}"
+
+
+def find_broken_tools(suite: Suite, problems: Problems) -> None:
+    """Prepare every tool and made-up agent, and report those that cannot be prepared.
+
+    Args:
+        suite: all of it; files that are not there have been reported.
+        problems: takes what is wrong.
+    """
+    for server in suite.mcp_servers:
+        _find_unsupported(server, problems)
+    for model in suite.models:
+        if model.platform:
+            told = _CANNOT.format("give the model's OpenAI-compatible address as 'base_url'")
+            _warn(model, "platform", f"platform {told}", problems)
+    for agent in suite.a2a_agents:
+        _attempt_tool(agent, partial(_prepare_agent, agent), problems)
+        _find_unset_token(agent, problems)
+    if not suite.tools:
+        return
+    from duologue.agents.tools.toolbox import Toolbox
+
+    toolbox = Toolbox(suite.changed(a2a_agents=()).within(suite.folder))
+    for tool in suite.tools:
+        if _is_boxed(tool):
+            told = _CANNOT.format("remove it, and start the program in its own sandbox with 'command'")
+            _warn(tool, "exec", f"sandbox {told}", problems)
+        elif not tool.mock_template_file or suite.path(tool.mock_template_file).is_file():
+            _attempt_tool(tool, partial(toolbox.find, tool.name), problems)
+
+
+def _find_unsupported(server: McpServer, problems: Problems) -> None:
+    """Servers are programs or addresses, and live as long as an execution."""
+    if server.source is not None:
+        told = _CANNOT.format("give the server's 'command' or 'url'")
+        _warn(server, "source", f"source {told}", problems)
+    elif server.scope in {"run", "scenario"}:
+        told = _CANNOT.format("remove it: servers live as long as the execution")
+        _warn(server, "scope", f"scope: {server.scope} {told}", problems)
+
+
+def _is_boxed(tool: Tool) -> bool:
+    from duologue.agents.tools.programs import NO_SANDBOX
+
+    return tool.mode == "exec" and tool.exec is not None and tool.exec.sandbox not in NO_SANDBOX
+
+
+def _prepare_agent(agent: A2aAgent) -> None:
+    if agent.url:
+        from duologue.agents.tools.a2a_client import check_auth
+
+        check_auth(agent)
+        return
+    from duologue.agents.tools.a2a_mock import MockA2aAgent
+
+    MockA2aAgent(agent)
+
+
+def _find_unset_token(agent: A2aAgent, problems: Problems) -> None:
+    variable, token = agent.auth.get("token_env"), agent.auth.get("token")
+    names = missing_variables(token) if isinstance(token, str) else []
+    if not token and isinstance(variable, str) and not os.environ.get(variable):
+        names = [variable]
+    for name in names:
+        _warn(agent, "auth", _UNSET.format(name), problems)
+
+
+def _attempt_tool(spec: Resource | A2aAgent, make: Callable[[], Any], problems: Problems) -> None:
+    try:
+        make()
+    except ConfigurationError as error:
+        told = _WHO.sub("", str(error)).rstrip(".")
+        problems.error(_place_of_message(spec, told), told)
+
+
+def _warn(spec: Spec, field: str, told: str, problems: Problems) -> None:
+    problems.warning(spec.place(field) or Position("?"), told)
+
+
+def _place_of_message(spec: Spec, told: str) -> Position:
+    """Where the field is written with which the message begins, or the nearest that is written around it."""
+    path: list[str | int] = [
+        int(part) if part.isdigit() else part for part in re.findall(r"\w+", told.partition(" ")[0])
+    ]
+    return spec.place(*path) or Position("?")
