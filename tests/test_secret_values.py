@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue import secret_values
-from duologue.config.environment import expand, expand_url
+from duologue.config.templates import expand, expand_url
 from duologue.errors import AgentError, ModelError
 from duologue.secret_values import hidden, hidden_in, remember
 

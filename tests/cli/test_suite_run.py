@@ -18,7 +18,7 @@ from waiting import LONG, wait_until
 from duologue.cli.app import invoke
 from duologue.cli.commands.suite_run import Request, run_suite
 from duologue.errors import SuiteError
-from duologue.suites.execution.observers import Observer
+from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.build import Filters
 from duologue.suites.runner.options import RunOptions
 

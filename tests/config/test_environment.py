@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from duologue.config.environment import expand, missing_variables
+from duologue.config.templates import expand, missing_variables
 from duologue.errors import ConfigurationError
 
 SET = {"HOST": "a.example", "EMPTY": ""}

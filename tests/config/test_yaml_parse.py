@@ -11,8 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.config.positions import PlacedDict, locate, plain
-from duologue.config.problems import Problems
+from duologue.config.problems import PlacedDict, Problems, locate, plain
 from duologue.config.yaml_reader import MAX_DEPTH, parse
 from duologue.errors import Position
 

@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from duologue.config.positions import plain
-from duologue.config.problems import Problems, hint, listed, nearest, report, shown
+from duologue.config.problems import Problems, hint, listed, nearest, plain, report, shown
 from duologue.config.yaml_reader import MAX_BYTES, read
 from duologue.errors import Position, SuiteError
 

@@ -10,8 +10,7 @@ from rich.console import Console
 
 from duologue.journal.console import Transcript
 from duologue.journal.events import CutReason, Entry, MessageAdded
-from duologue.reports.html.data import page_data
-from duologue.reports.html.media import Media
+from duologue.reports.html.data import Media, page_data
 from duologue.reports.junit import output_of
 from duologue.reports.markdown import render_markdown
 from duologue.reports.terminal import print_execution, print_run

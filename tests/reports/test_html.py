@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from duologue.reports import html
 from duologue.reports.html import render_html, save_html
-from duologue.reports.html.data import page_data
-from duologue.reports.html.media import Media, inside
+from duologue.reports.html.data import Media, inside, page_data
 
 LARGEST = 15_000_000
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from duologue.errors import ConfigurationError
-from duologue.reports.escaping import markdown_block, markdown_text
+from duologue.reports.display import markdown_block, markdown_text
 from duologue.reports.markdown import append_job_summary, render_markdown, save_markdown
 
 OURS = {"<!-- -->"}

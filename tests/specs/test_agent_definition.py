@@ -11,10 +11,9 @@ from duologue.agents.native import Blueprint
 from duologue.errors import SuiteError
 from duologue.specs.agent_definition import AgentDefinition
 from duologue.specs.agents import Agent, Model, Sampling
-from duologue.specs.defaults import Defaults
 from duologue.specs.prompts import Parameters, Prompt, Tool
 from duologue.specs.scenario import Background, Memory, Scenario, Turn
-from duologue.specs.suite import Suite, Workflow, WorkflowState
+from duologue.specs.suite import Defaults, Suite, Workflow, WorkflowState
 
 AGENT = Agent(name="bot", model="main", timeout=3.0)
 SCENARIO = Scenario(

@@ -9,15 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from duologue.config.paths import matching_files, shown_path
+from duologue.config.files import matching_files, shown_path
+from duologue.config.spec import rebased, rebased_path, written_paths
 from duologue.errors import ConfigurationError
 from duologue.specs.agents import Agent, Persona, is_model_name
 from duologue.specs.checks import CheckSpec
-from duologue.specs.defaults import Defaults
-from duologue.specs.paths import rebased, rebased_path, written_paths
 from duologue.specs.prompts import Prompt, Tool
 from duologue.specs.scenario import Media, Part, Scenario, Turn
-from duologue.specs.suite import Suite, find_named
+from duologue.specs.suite import Defaults, Suite, find_named
 from duologue.suites.plan.build import (
     agents_of,
     personas_named,

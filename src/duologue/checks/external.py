@@ -20,11 +20,11 @@ from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
 from duologue.checks.tool_calls import session
 from duologue.config.durations import parse_duration
-from duologue.config.environment import expand, expand_url
 from duologue.config.json_text import NoJsonError, json_object
 from duologue.config.patterns import Pattern, found
 from duologue.config.processes import ProgramError, run_program
 from duologue.config.redaction import redacted, remember_headers
+from duologue.config.templates import expand, expand_url
 from duologue.errors import ConfigurationError
 from duologue.http import HttpClients, HttpError, HttpRequest, NoResponseError, written_url
 from duologue.messages import JsonValue

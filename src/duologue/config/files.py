@@ -1,13 +1,29 @@
-"""Write files atomically: a reader sees the old content or the new one, never a part of either."""
+"""Files: by the names that a configuration gives them, and written so that readers see the old content or the new."""
 
 from __future__ import annotations
 
+import glob
 import os
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+PATTERN = frozenset("*?[")
+"""Characters that make a path a pattern."""
+
+
+def matching_files(folder: Path, pattern: str) -> list[Path]:
+    """The files that a pattern such as ``recordings/*.json`` means, by name."""
+    found = glob.glob(pattern, root_dir=folder)  # noqa: PTH207 -- patterns may begin with ../ or /
+    return sorted(folder / name for name in found if (folder / name).is_file())
+
+
+def shown_path(path: Path) -> str:
+    """A path as errors show it: as short as it can be without leaving the way it was given."""
+    return os.path.normpath(path)
+
 
 OWNER_ONLY = 0o600
 """Permissions of a file that only its owner may read."""

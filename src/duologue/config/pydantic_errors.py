@@ -8,9 +8,8 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from duologue.config.positions import Mark, join, locate
-from duologue.config.problems import Problems, hint, listed, nearest, shown
-from duologue.config.scalars import OLD_BOOLEANS
+from duologue.config.problems import Mark, Problems, hint, join, listed, locate, nearest, shown
+from duologue.config.yaml_reader import OLD_BOOLEANS
 from duologue.errors import Position
 
 M = TypeVar("M", bound=BaseModel)

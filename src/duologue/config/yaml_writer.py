@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import yaml
 
-from duologue.config.scalars import ScalarError, resolved
+from duologue.config.yaml_reader import ScalarError, resolved
 from duologue.errors import ConfigurationError
 from duologue.terminal_text import UNSEEN, printable
 

@@ -1,16 +1,71 @@
-"""How reports display outcomes and numbers: marks and styles, money, time, shares."""
+r"""What all reports share: words and marks for outcomes, numbers and where they come from, and text made harmless.
+
+Text of agents, users and judges is untrusted: an answer may hold markup, control sequences for a terminal, or
+characters that turn round the order of what is read. Nothing is dropped in silence: what cannot be seen is written as
+``\u{202e}``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
-from duologue.journal.events import cut_mark
+from duologue.frozen import frozen
+from duologue.journal.events import CheckEvaluated, cut_mark
 from duologue.messages import text_of
 from duologue.stats.proportion import percent
-from duologue.suites.results.failures import reason_of
-from duologue.suites.results.run import MessageResult, RunResult, Spent
-from duologue.terminal_text import one_line
+from duologue.suites.results.execution import ExecutionResult, Group
+from duologue.suites.results.run import SPENDERS, MessageResult, RunResult, Spent, reason_of, total_spent
+from duologue.terminal_text import BAR, cut, one_line, visible
+
+# Compiled when they are first used, and cached by ``re``: tables of all Unicode are costly to compile.
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_MARKDOWN = (
+    r"(?P<reference>#|!|(?i:\bgh-))(?=\d)|(?P<number>^\d{1,9})(?=[.)](?: |$))|(?P<mark>[\\`*_\[\]|~$^=]|^[-+#/])"
+    r"|&|<|>|@|://|(?i:(?<=www)\.)"
+)
+_BOT = re.compile(r"^(?=[^\S\n]*[/@])", re.MULTILINE)
+"""Where a line may command a bot that reads comments, also code in them: ``/approve``, ``@dependabot merge``."""
+_IN_MARKDOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@<!-- -->", "://": "&#58;//", ".": "&#46;"}
+
+
+def html_text(value: object) -> str:
+    """Anything as text of a web page: nothing in it is markup."""
+    from html import escape  # brings a table of all entities
+
+    return escape(visible(value), quote=True)
+
+
+def xml_text(value: object) -> str:
+    """Anything as text that XML 1.0 can hold, ``�`` in place of the rest. Writers of XML do the escaping."""
+    return re.sub(_NOT_XML, "\ufffd", str(value))
+
+
+def markdown_text(value: object, longest: int | None = None) -> str:
+    """Anything as one line of Markdown: no markup, no HTML, no mention, no link, no cell border, no command to a bot.
+
+    Args:
+        value: what to show.
+        longest: cut after so many characters; None for never.
+    """
+    return re.sub(_MARKDOWN, _in_markdown, one_line(value, longest))
+
+
+def _in_markdown(match: re.Match[str]) -> str:
+    if match["reference"]:
+        return f"{match[0]}<!-- -->"  # to an issue or a merge request, which would then show where it was mentioned
+    if match["number"]:
+        return f"{match[0]}\\"  # of a list
+    return f"\\{match[0]}" if match["mark"] else _IN_MARKDOWN[match[0]]
+
+
+def markdown_block(value: object, longest: int) -> str:
+    """A text of several lines as a code block that nothing in it can end."""
+    text = _BOT.sub(BAR, cut(visible(value), longest))
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
+
 
 OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
 """The words of :attr:`RunResult.outcome`, in the order in which reports show them."""
@@ -110,3 +165,162 @@ def recorded_cost(spent: Spent) -> str:
     parts = [money(spent.cost, spent.unpriced)] if spent.cost else []
     parts += [f"{spent.usage.total_tokens:,} tokens"] if spent.usage.total_tokens else []
     return f"{' and '.join(parts)} recorded" if parts else ""
+
+
+_LOWEST = 3
+"""Metrics that are named where there is one line for all."""
+
+
+def graded(execution: ExecutionResult) -> str:
+    """What metrics come to: ``84.0 of 80 needed · 2 of 3 graded runs good enough · …``; '' without any."""
+    found = execution.grading
+    if found is None:
+        return ""
+    needed = "" if execution.metrics_threshold is None else f" of {execution.metrics_threshold:g} needed"
+    scored = sorted((item.mean, item.metric) for item in found.metrics if item.mean is not None)
+    cases = found.passed + found.failed + found.undecided + found.errors
+    parts = [f"{found.weighted_score:.1f}{needed}" if found.weighted_score is not None else "no score"]
+    parts += [f"{found.passed:,} of {plural(cases, 'graded run')} good enough"]
+    parts += (
+        [f"lowest: {', '.join(f'{metric} {mean:.1f}' for mean, metric in scored[:_LOWEST])} of 5"] if scored else []
+    )
+    return " · ".join(parts)
+
+
+@frozen
+class AgentFigures:
+    """One agent over all of its runs. ``agent`` is None for recordings."""
+
+    agent: str | None
+    runs: tuple[RunResult, ...]
+    passed: int
+    spent: dict[str, Spent]
+    seconds: float
+
+    @property
+    def cost(self) -> float:
+        """US dollars, of everybody together."""
+        return sum(part.cost for part in self.spent.values())
+
+    @property
+    def unpriced(self) -> int:
+        """Calls without a price."""
+        return sum(part.unpriced for part in self.spent.values())
+
+
+def by_agent(execution: ExecutionResult) -> list[AgentFigures]:
+    """A row for each agent, in the order of the plan."""
+    runs: dict[str | None, list[RunResult]] = {}
+    for run in execution.runs:
+        runs.setdefault(run.case.agent, []).append(run)
+    return [
+        AgentFigures(
+            agent=agent,
+            runs=tuple(found),
+            passed=sum(run.outcome == "pass" for run in found),
+            spent={who: total_spent(getattr(run, who) for run in found) for who in SPENDERS},
+            seconds=sum(run.seconds for run in found),
+        )
+        for agent, found in runs.items()
+    ]
+
+
+def row_of(group: Group) -> tuple[str, str]:
+    """What a line of the matrix stands for: a scenario, and what varies besides the agent."""
+    case = group.case
+    varied = [case.persona or "", "" if case.region == "default" else case.region]
+    varied += [f"{key}={value}" for key, value in case.perturbation]
+    varied += [case.recording_title] if case.recording else []
+    return case.scenario, " · ".join(part for part in varied if part)
+
+
+def matrix(execution: ExecutionResult) -> tuple[list[str], dict[tuple[str, str], dict[str, Group]]]:
+    """Agents across, scenarios (with persona, region, perturbation or recording) down; in the order of the plan."""
+    agents = _in_order(execution.groups, lambda group: group.case.agent or "")
+    rows: dict[tuple[str, str], dict[str, Group]] = {}
+    for group in execution.groups:
+        rows.setdefault(row_of(group), {})[group.case.agent or ""] = group
+    return agents, rows
+
+
+def _in_order(groups: Iterable[Group], key: Callable[[Group], str]) -> list[str]:
+    return list(dict.fromkeys(map(key, groups)))
+
+
+def excused(run: RunResult, group: Group) -> bool:
+    """Whether a run failed and its test case did not, because the share of passing trials is enough."""
+    return run.outcome == "fail" and group.outcome != "fail"
+
+
+def undecided_allowed(execution: ExecutionResult) -> bool:
+    """Whether as many undecided test cases as there are were put up with beforehand."""
+    limit = execution.allowance.undecided
+    return limit is None or execution.totals.undecided <= limit
+
+
+def errors_allowed(execution: ExecutionResult) -> bool:
+    """The same for test cases that broke."""
+    limit = execution.allowance.errors
+    return limit is None or execution.totals.errors <= limit
+
+
+_KIND = "metrics"
+
+
+def grades_of(item: CheckEvaluated) -> dict[str, Any] | None:
+    """The grades that a check has given; None for a check of another kind, or one that gave none."""
+    if item.kind.rpartition(":")[2] != _KIND or not isinstance(item.details.get("metrics"), list):
+        return None
+    details = item.details
+    weights = details.get("weights")
+    shares = cast("dict[str, object]", weights) if isinstance(weights, dict) else {}
+    return {
+        "score": _number(details.get("score")),
+        "threshold": _number(details.get("threshold")) or 0,
+        "judge": details.get("judge", ""),
+        "metrics": [_metric(grade, shares) for grade in _objects(details, "metrics")],
+        "outcomes": [_expected(grade, grade.get("outcome"), "met") for grade in _objects(details, "outcomes")],
+        "toolCalls": [_expected(grade, _called(grade), "made") for grade in _objects(details, "tool_calls")],
+    }
+
+
+def _metric(grade: Mapping[str, Any], shares: Mapping[str, object]) -> dict[str, Any]:
+    return {
+        "title": grade.get("title") or grade.get("metric", ""),
+        "tier": grade.get("tier", ""),
+        "score": _number(grade.get("score")),
+        "label": str(grade.get("label", "")),
+        "binary": grade.get("score_type") == "binary",
+        "share": _number(shares.get(str(grade.get("metric")))),
+        "code": grade.get("failure_code"),
+        "why": grade.get("reason", ""),
+        **_places(grade),
+    }
+
+
+def _expected(grade: Mapping[str, Any], name: object, came_about: str) -> dict[str, Any]:
+    return {
+        "name": str(name or ""),
+        "met": bool(grade.get(came_about)),
+        "why": grade.get("reason", ""),
+        **_places(grade),
+    }
+
+
+def _called(grade: Mapping[str, Any]) -> object:
+    expected = grade.get("expected")
+    return cast("dict[str, Any]", expected).get("tool") if isinstance(expected, dict) else ""
+
+
+def _places(grade: Mapping[str, Any]) -> dict[str, Any]:
+    return {"cites": grade.get("message_ids") or [], "turns": grade.get("turns") or []}
+
+
+def _objects(details: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any]]:
+    found = details.get(name)
+    items = cast("list[object]", found) if isinstance(found, list) else []
+    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) else None

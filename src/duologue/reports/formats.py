@@ -16,7 +16,7 @@ from duologue.frozen import frozen
 from duologue.runs.store.encoding import INDEX, SCHEMA_VERSION, encoded, index_of
 from duologue.runs.store.folder import write_execution, write_index
 from duologue.runs.store.writing import is_marked, replace_bytes, require_replaceable
-from duologue.specs.defaults import problem_with_report_name
+from duologue.specs.suite import problem_with_report_name
 from duologue.suites.results.execution import ExecutionResult
 
 GROUP = "duologue.reports"

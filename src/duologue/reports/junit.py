@@ -19,15 +19,19 @@ from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
 from duologue.messages import tool_calls_of
-from duologue.reports.aggregates import errors_allowed, excused, undecided_allowed
-from duologue.reports.display import recorded_facts, text_of_message
-from duologue.reports.escaping import xml_text
+from duologue.reports.display import (
+    errors_allowed,
+    excused,
+    recorded_facts,
+    text_of_message,
+    undecided_allowed,
+    xml_text,
+)
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.writing import replace_file
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
-from duologue.suites.results.failures import Failure, cited, failures_of, reason_of
-from duologue.suites.results.run import RunResult
+from duologue.suites.results.run import Failure, RunResult, cited, failures_of, reason_of
 from duologue.terminal_text import cut
 
 _LAST = 4

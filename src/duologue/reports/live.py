@@ -19,7 +19,7 @@ from duologue.context import Clock, SystemClock
 from duologue.journal.events import MessageAdded
 from duologue.messages import text_of, tool_calls_of
 from duologue.reports.display import CANCELLING, MARKS, OUTCOMES, STOPPING, STYLES, duration, money, run_line
-from duologue.suites.execution.observers import Observer
+from duologue.suites.execution.launch import Observer
 from duologue.terminal_text import one_line
 
 if TYPE_CHECKING:

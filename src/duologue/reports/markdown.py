@@ -1,6 +1,6 @@
 """An execution as Markdown: for a pull request, a wiki, or the summary of a job in continuous integration.
 
-Nothing that an agent said can become markup, a link, a mention or HTML; see :mod:`duologue.reports.escaping`.
+Nothing that an agent said can become markup, a link, a mention or HTML; see :mod:`duologue.reports.display`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from datetime import UTC
 from pathlib import Path
 
 from duologue.errors import ConfigurationError
-from duologue.reports.aggregates import by_agent, excused, graded, matrix
 from duologue.reports.display import (
     MARKS,
+    by_agent,
     duration,
+    excused,
+    graded,
+    markdown_block,
+    matrix,
     money,
     plural,
     recorded_cost,
@@ -23,13 +27,11 @@ from duologue.reports.display import (
     share,
     text_of_message,
 )
-from duologue.reports.escaping import markdown_block
-from duologue.reports.escaping import markdown_text as md
+from duologue.reports.display import markdown_text as md
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.writing import replace_file
 from duologue.suites.results.execution import ExecutionResult, Group
-from duologue.suites.results.failures import Failure, cited, failures_of, summary_of
-from duologue.suites.results.run import SPENDERS, RunResult
+from duologue.suites.results.run import SPENDERS, Failure, RunResult, cited, failures_of, summary_of
 from duologue.terminal_text import one_line
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 from duologue.reports.display import CANCELLING, MARKS, STOPPING, plural, run_line
-from duologue.suites.execution.observers import Observer
+from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult

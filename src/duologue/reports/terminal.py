@@ -17,12 +17,14 @@ from duologue.journal.console import DECISION_MARKS, ROLE_NAMES, ROLE_STYLES
 from duologue.journal.console import MARKS as CHECK_MARKS
 from duologue.journal.events import CheckEvaluated
 from duologue.messages import tool_calls_of
-from duologue.reports.aggregates import excused, graded
 from duologue.reports.display import (
     MARKS,
     OUTCOMES,
     STYLES,
     duration,
+    excused,
+    graded,
+    grades_of,
     money,
     plural,
     recorded_cost,
@@ -30,11 +32,9 @@ from duologue.reports.display import (
     share,
     text_of_message,
 )
-from duologue.reports.metric_view import grades_of
 from duologue.runs.store.encoding import RUNS
 from duologue.suites.results.execution import ExecutionResult, Group
-from duologue.suites.results.failures import Failure, cited, failures_of, summary_of
-from duologue.suites.results.run import SPENDERS, MessageResult, RunResult
+from duologue.suites.results.run import SPENDERS, Failure, MessageResult, RunResult, cited, failures_of, summary_of
 from duologue.terminal_text import BAR, barred, one_line, printable
 
 _LISTED = 60

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from duologue.specs.agents import Persona as Persona
     from duologue.specs.agents import Simulator as Simulator
     from duologue.specs.checks import CheckSpec as CheckSpec
-    from duologue.specs.defaults import Defaults as Defaults
     from duologue.specs.prompts import Prompt as Prompt
     from duologue.specs.prompts import Tool as Tool
     from duologue.specs.scenario import Scenario as Scenario
     from duologue.specs.scenario import Turn as Turn
+    from duologue.specs.suite import Defaults as Defaults
     from duologue.specs.suite import Replay as Replay
     from duologue.specs.suite import Suite as Suite
     from duologue.suites.execution.engine import Engine as Engine
-    from duologue.suites.execution.observers import Observer as Observer
+    from duologue.suites.execution.launch import Observer as Observer
     from duologue.suites.manifests.loader import Report as Report
     from duologue.suites.manifests.loader import load as load
     from duologue.suites.manifests.loader import validate as validate
@@ -52,7 +52,7 @@ _HOMES = {
     "Agent": "duologue.specs.agents",
     "Allowance": "duologue.suites.results.execution",
     "CheckSpec": "duologue.specs.checks",
-    "Defaults": "duologue.specs.defaults",
+    "Defaults": "duologue.specs.suite",
     "Engine": "duologue.suites.execution.engine",
     "Estimate": "duologue.suites.plan.estimate",
     "ExecutionResult": "duologue.suites.results.execution",
@@ -60,7 +60,7 @@ _HOMES = {
     "Group": "duologue.suites.results.execution",
     "Judge": "duologue.specs.agents",
     "Model": "duologue.specs.agents",
-    "Observer": "duologue.suites.execution.observers",
+    "Observer": "duologue.suites.execution.launch",
     "Persona": "duologue.specs.agents",
     "Plan": "duologue.suites.plan.cases",
     "Prompt": "duologue.specs.prompts",

@@ -11,9 +11,9 @@ from duologue.models.base import ModelAnswer, ModelRequest
 from duologue.models.scripted import ScriptedModel
 from duologue.specs.agents import Sampling
 from duologue.specs.checks import GuardrailSpec
-from duologue.specs.defaults import Defaults
 from duologue.specs.prompts import Parameters, Tool
 from duologue.specs.scenario import ToolPolicy, Turn
+from duologue.specs.suite import Defaults
 from duologue.vocabulary import RunStatus, Verdict
 
 

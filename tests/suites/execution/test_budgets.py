@@ -12,7 +12,7 @@ from duologue.models.base import ModelAnswer
 from duologue.models.budget import Budget
 from duologue.models.prices import cost_beforehand
 from duologue.specs.agents import Pricing
-from duologue.specs.defaults import Spending
+from duologue.specs.suite import Spending
 from duologue.suites import Agent, CheckSpec, Defaults, Engine, Model, Prompt, Scenario, Settings, Suite, Turn
 from duologue.suites.runner.models import LateModel, suite_model
 from duologue.testing import ScriptedModel

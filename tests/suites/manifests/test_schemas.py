@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from duologue.config.positions import plain
-from duologue.config.problems import Problems
+from duologue.config.problems import Problems, plain
 from duologue.config.yaml_reader import parse
 from duologue.suites.manifests import format_page, schemas
 from duologue.suites.manifests.loader import KINDS, load, validate

@@ -9,17 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duologue.config.positions import plain
-from duologue.config.problems import Problems
+from duologue.config.problems import Problems, plain
 from duologue.config.yaml_reader import parse
 from duologue.config.yaml_writer import yaml_text
 from duologue.errors import ConfigurationError
 from duologue.specs.agents import Agent, HttpEndpoint, Judge, Model, Persona, Sampling
 from duologue.specs.checks import CheckSpec, When
-from duologue.specs.defaults import Defaults, Output
 from duologue.specs.prompts import Prompt, Tool, Variable
 from duologue.specs.scenario import Media, Part, Scenario, Turn
-from duologue.specs.suite import Replay, Suite
+from duologue.specs.suite import Defaults, Output, Replay, Suite
 from duologue.suites.manifests.loader import load, validate
 from duologue.suites.manifests.writer import as_files, resource_text, suite_text, write_suite
 

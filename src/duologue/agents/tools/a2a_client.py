@@ -22,8 +22,8 @@ from duologue.agents.tools.a2a_mock import result_of
 from duologue.agents.tools.call import Result, ToolFault, seconds_of
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import Request, Web, headers_of
-from duologue.config.environment import expand, expand_url
 from duologue.config.json_text import NoJsonError, json_value
+from duologue.config.templates import expand, expand_url
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.messages import ContentPart, JsonValue, media_part
 from duologue.specs.suite import A2aAgent

@@ -10,12 +10,11 @@ from pydantic import ValidationError
 
 from duologue.agents.tools.call import CallContext, Result, Run, ToolFault, seconds_of
 from duologue.agents.tools.web import Reply, Request, Web, headers_of
-from duologue.config.environment import expand_url
 from duologue.config.json_path import compiled_path
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import query_values, without_fields
 from duologue.config.spec import EMPTY, Items, JsonObject, Spec
-from duologue.config.templates import Template, as_text
+from duologue.config.templates import Template, as_text, expand_url
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue, media_part
 from duologue.specs.prompts import HttpBinding, Tool

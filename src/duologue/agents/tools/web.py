@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from duologue.agents.tools.call import ToolFault
-from duologue.config.environment import expand
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import (
     names_secret,
@@ -18,6 +17,7 @@ from duologue.config.redaction import (
     without_fields,
     without_values,
 )
+from duologue.config.templates import expand
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.http import (

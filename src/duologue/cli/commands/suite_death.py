@@ -15,7 +15,7 @@ from duologue.runs.store.folder import write_index
 from duologue.runs.store.launch_file import Deaths, LaunchFile, read_launch, write_launch
 from duologue.specs.suite import Suite
 from duologue.suites.execution.engine import Engine
-from duologue.suites.execution.observers import Observer
+from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.options import RunOptions

@@ -26,7 +26,7 @@ from duologue.runs.store.folder_lock import claimed
 from duologue.runs.store.launch_file import Deaths, Definition, Selection
 from duologue.runs.store.ownership import clear, require_free
 from duologue.suites.execution.engine import Engine, new_execution_id
-from duologue.suites.execution.observers import Observer
+from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.build import Filters
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import ExecutionResult

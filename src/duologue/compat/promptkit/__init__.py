@@ -9,9 +9,8 @@ from duologue.compat.promptkit import resources
 from duologue.compat.promptkit.arena import API_VERSION, ArenaReader
 from duologue.compat.promptkit.arena_shapes import KINDS
 from duologue.compat.promptkit.unsupported import drop_unsupported
-from duologue.config.positions import PlacedDict, PlacedList
-from duologue.config.problems import Problems
-from duologue.specs.paths import rebased
+from duologue.config.problems import PlacedDict, PlacedList, Problems
+from duologue.config.spec import rebased
 from duologue.specs.suite import Suite
 from duologue.suites.manifests.loader import Draft, assembled, checked, opened
 from duologue.suites.manifests.validate import validated

@@ -12,13 +12,12 @@ from duologue.compat.promptkit import resources
 from duologue.compat.promptkit.arena_shapes import KINDS
 from duologue.compat.promptkit.field_mapping import Moved, each, given, without
 from duologue.compat.promptkit.unsupported import drop_unsupported
-from duologue.config.paths import shown_path
-from duologue.config.positions import Mark, PlacedDict, PlacedList
-from duologue.config.problems import Problems
+from duologue.config.files import shown_path
+from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems
+from duologue.config.spec import rebased_path
 from duologue.config.yaml_reader import read
 from duologue.frozen import frozen
-from duologue.specs.defaults import Output
-from duologue.specs.paths import rebased_path
+from duologue.specs.suite import Output
 from duologue.suites.manifests.loader import UNSUPPORTED, checked, is_bare, opened
 
 API_VERSION = "promptkit.altairalabs.ai/v1alpha1"

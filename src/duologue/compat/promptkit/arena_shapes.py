@@ -20,8 +20,7 @@ from duologue.compat.promptkit.shapes import (
     ToolShape,
 )
 from duologue.config.spec import EMPTY, Items, Spec
-from duologue.specs.defaults import Defaults
-from duologue.specs.suite import A2aAgent, McpServer, Workflow, WorkflowState
+from duologue.specs.suite import A2aAgent, Defaults, McpServer, Workflow, WorkflowState
 
 
 class FileShape(Spec):

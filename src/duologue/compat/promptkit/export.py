@@ -21,8 +21,7 @@ from duologue.reports.formats import ReportFormat
 from duologue.runs.store.encoding import encoded
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.results.execution import ExecutionResult
-from duologue.suites.results.failures import reason_of
-from duologue.suites.results.run import MediaResult, RunResult, Spent
+from duologue.suites.results.run import MediaResult, RunResult, Spent, reason_of
 from duologue.vocabulary import Decision, Scope, Verdict
 
 REPLAYED = "eval"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from duologue.config.positions import Mark, PlacedDict, PlacedList
+from duologue.config.problems import Mark, PlacedDict, PlacedList
 
 Convert = Callable[[Any], Any]
 

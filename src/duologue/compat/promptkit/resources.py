@@ -6,8 +6,7 @@ import posixpath
 from typing import Any
 
 from duologue.compat.promptkit.field_mapping import Moved, each, given, inner, without
-from duologue.config.positions import PlacedDict, PlacedList, plain
-from duologue.config.problems import Problems, hint, listed
+from duologue.config.problems import PlacedDict, PlacedList, Problems, hint, listed, plain
 
 _COMMON = ("name", "labels", "annotations")
 _PROVIDERS = {"claude": "anthropic", "gemini": "google", "azure-openai": "azure"}

@@ -24,10 +24,9 @@ from duologue.config.spec import Spec
 from duologue.errors import Position
 from duologue.specs.agents import Model, Persona, PersonaStyle, Sampling
 from duologue.specs.checks import PackEvalSpec
-from duologue.specs.defaults import Defaults
 from duologue.specs.prompts import Variable
 from duologue.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
-from duologue.specs.suite import Suite, WorkflowState
+from duologue.specs.suite import Defaults, Suite, WorkflowState
 from duologue.suites.manifests.loader import UNSUPPORTED
 
 _FIELDS: dict[type[Spec], Mapping[str, str]] = {

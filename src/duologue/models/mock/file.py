@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from duologue.config.paths import shown_path
+from duologue.config.files import shown_path
 from duologue.config.problems import Problems, listed, unknown
 from duologue.config.pydantic_errors import checked
 from duologue.config.yaml_reader import read

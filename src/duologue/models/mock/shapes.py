@@ -9,8 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from duologue.config.positions import Mark, PlacedDict
-from duologue.config.problems import Problems, listed, nearest, shown
+from duologue.config.problems import Mark, PlacedDict, Problems, listed, nearest, shown
 from duologue.config.spec import EMPTY, Count, Items, JsonObject, Name, Share, Spec
 from duologue.vocabulary import DoneReason
 

@@ -14,16 +14,13 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from duologue.reports.aggregates import matrix
-from duologue.reports.display import MARKS, duration, money, plural
-from duologue.reports.escaping import html_text
+from duologue.reports.display import MARKS, duration, html_text, matrix, money, plural
 from duologue.reports.formats import ReportFormat
-from duologue.reports.html.data import page_data
-from duologue.reports.html.media import Media
+from duologue.reports.html.data import Media, page_data
 from duologue.runs.store.encoding import encoded
 from duologue.runs.store.writing import replace_bytes
 from duologue.suites.results.execution import ExecutionResult, Group
-from duologue.suites.results.failures import failures_of
+from duologue.suites.results.run import failures_of
 from duologue.terminal_text import cut
 
 _STYLES = ("page.css", "overview.css", "grades.css", "runs.css")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from duologue.agents.red_team import Attempt
 from duologue.messages import Message, text_of, tool_calls_of
-from duologue.reports.escaping import html_text as text
+from duologue.reports.display import html_text as text
 from duologue.reports.red_team._report import RedTeamReport
 from duologue.reports.red_team._summary import AttackGroup, RedTeamSummary, in_words, share, summarise
 from duologue.runs.store.writing import replace_file, require_replaceable

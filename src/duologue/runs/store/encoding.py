@@ -24,8 +24,7 @@ from duologue.errors import ConfigurationError
 from duologue.journal.events import Usage
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
-from duologue.suites.results.failures import reason_of
-from duologue.suites.results.run import RunResult, Spent, total_spent
+from duologue.suites.results.run import RunResult, Spent, reason_of, total_spent
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

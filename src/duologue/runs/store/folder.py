@@ -21,7 +21,7 @@ from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, encoded, encoded_r
 from duologue.runs.store.launch_file import Deaths, Definition, LaunchFile, Selection, write_launch
 from duologue.runs.store.ownership import make_way_for_index
 from duologue.runs.store.writing import replace_bytes
-from duologue.suites.execution.observers import Observer
+from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult

@@ -32,8 +32,7 @@ from duologue.models.budget import Amount, Ledger, ledger_for
 from duologue.specs.agents import Agent as AgentSpec
 from duologue.specs.agents import Model as ModelSpec
 from duologue.specs.suite import Replay, Suite, find_named
-from duologue.suites.execution.launch import Launch
-from duologue.suites.execution.observers import Observer, Observers
+from duologue.suites.execution.launch import Launch, Observer, Observers
 from duologue.suites.manifests.loader import Draft, load
 from duologue.suites.manifests.validate import validated
 from duologue.suites.plan.build import Filters, generate_plan

@@ -19,19 +19,17 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from duologue.config import pydantic_errors
 from duologue.config.entry_points import load_registered, registered_names
-from duologue.config.paths import shown_path
-from duologue.config.positions import Mark, PlacedDict, PlacedList
-from duologue.config.problems import Problems, hint, listed, nearest, report, shown
+from duologue.config.files import shown_path
+from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, hint, listed, nearest, report, shown
 from duologue.config.spec import Resource
 from duologue.config.yaml_reader import read
 from duologue.errors import Position, Problem
 from duologue.frozen import frozen
 from duologue.specs.agents import Agent, Judge, Model, Persona, PersonaStyle, Sampling
 from duologue.specs.checks import PackEvalSpec
-from duologue.specs.defaults import Defaults, Output
 from duologue.specs.prompts import Prompt, Tool, Variable
 from duologue.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
-from duologue.specs.suite import Replay, Suite, WorkflowState
+from duologue.specs.suite import Defaults, Output, Replay, Suite, WorkflowState
 
 API_VERSION = "duologue/v1"
 

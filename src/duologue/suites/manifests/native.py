@@ -12,16 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from duologue.config.environment import expand
-from duologue.config.paths import PATTERN, matching_files, shown_path
-from duologue.config.positions import Mark, PlacedDict, PlacedList
-from duologue.config.problems import Problems, shown
-from duologue.config.spec import Spec
+from duologue.config.files import PATTERN, matching_files, shown_path
+from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, shown
+from duologue.config.spec import Spec, rebased, rebased_path
+from duologue.config.templates import expand
 from duologue.config.yaml_reader import read
 from duologue.errors import ConfigurationError, Position
 from duologue.specs.agents import Simulator
 from duologue.specs.checks import CheckSpec
-from duologue.specs.paths import rebased, rebased_path
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import A2aAgent, McpServer, Replay, Suite
 from duologue.suites.manifests.loader import (

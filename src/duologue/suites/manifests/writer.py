@@ -13,14 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from duologue.config.environment import missing_variables
-from duologue.config.files import write_atomic
-from duologue.config.paths import PATTERN, matching_files
-from duologue.config.spec import Resource
+from duologue.config.files import PATTERN, matching_files, write_atomic
+from duologue.config.spec import Resource, rebased, written_paths
+from duologue.config.templates import missing_variables
 from duologue.config.yaml_writer import yaml_text
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.specs.paths import rebased, written_paths
 from duologue.specs.suite import Suite
 from duologue.suites.manifests.loader import API_VERSION, SECTIONS
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from duologue.config.environment import expand, expand_url
+from duologue.config.templates import expand, expand_url
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.checking import Check, CheckInput, CheckOutcome
 from duologue.conversation.setup import ScriptStep

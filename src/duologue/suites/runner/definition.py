@@ -14,11 +14,10 @@ from dataclasses import field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from duologue.config.paths import matching_files
-from duologue.config.spec import Spec
+from duologue.config.files import matching_files
+from duologue.config.spec import Spec, written_paths
 from duologue.frozen import frozen
 from duologue.settings import ScenarioConfig, effective_config
-from duologue.specs.paths import written_paths
 from duologue.specs.suite import find_named
 from duologue.suites.plan.cases import TestCase
 

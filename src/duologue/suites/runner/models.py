@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from duologue.config.durations import parse_duration
-from duologue.config.environment import expand, expand_url
 from duologue.config.problems import nearest
+from duologue.config.templates import expand, expand_url
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen

@@ -14,7 +14,7 @@ from duologue.suites.results.run import RunResult
 from duologue.suites.runner.earlier import Earlier
 
 if TYPE_CHECKING:
-    from duologue.specs.defaults import Defaults
+    from duologue.specs.suite import Defaults
 
 DEFAULT_CONCURRENCY = 8
 """Test cases at once, unless the suite or the command line says otherwise."""

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from duologue.config.environment import missing_variables
-from duologue.config.paths import PATTERN, matching_files
+from duologue.config.files import PATTERN, matching_files
 from duologue.config.problems import Problems, listed, unknown
-from duologue.config.spec import Spec
-from duologue.config.templates import placeholders
+from duologue.config.spec import Spec, written_paths
+from duologue.config.templates import missing_variables, placeholders
 from duologue.config.yaml_reader import similar_file
 from duologue.errors import Position
 from duologue.specs.agents import READY_MODELS, is_model_name
-from duologue.specs.paths import written_paths
 from duologue.specs.prompts import Prompt, open_variables, values_for
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Suite, Workflow

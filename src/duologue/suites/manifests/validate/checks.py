@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from duologue.config.entry_points import make_importable
-from duologue.config.environment import missing_variables
-from duologue.config.paths import shown_path
-from duologue.config.positions import Mark, PlacedDict, PlacedList
-from duologue.config.problems import Problems, cut, hint, listed, shown
+from duologue.config.files import shown_path
+from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, cut, hint, listed, shown
 from duologue.config.spec import Resource, Spec
+from duologue.config.templates import missing_variables
 from duologue.config.yaml_reader import read
 from duologue.errors import ConfigurationError, Position
 from duologue.specs.checks import CheckSpec, GuardrailSpec, PackEvalSpec
