@@ -97,11 +97,27 @@ def _nested(text: str, values: Mapping[str, str]) -> str:
     for _ in range(MAX_PASSES):
         if "{{" not in text:
             return text
-        after = _filled(_PLACEHOLDER, text, lambda found: values.get(found[1], found[0]))
+        try:
+            after = _filled(_PLACEHOLDER, text, lambda found: values.get(found[1], found[0]))
+        except ConfigurationError:
+            if any(_leads_back(name, values) for name in placeholders(text)):
+                return text  # its placeholders stay open, and the caller can say which value is the cause
+            raise
         if after == text or len(after) > MAX_LENGTH:
             return after
         text = after
     return text
+
+
+def _leads_back(name: str, values: Mapping[str, str]) -> bool:
+    """Whether the value of a name contains the name, itself or through other values."""
+    reached: set[str] = set()
+    ahead = [name]
+    while ahead:
+        inner = [found for found in placeholders(values.get(ahead.pop(), "")) if found not in reached]
+        reached.update(inner)
+        ahead.extend(inner)
+    return name in reached
 
 
 class Template:
