@@ -77,9 +77,9 @@ if TYPE_CHECKING:
     from duologue.conversation.setup import ScriptStep as ScriptStep
     from duologue.conversation.state import ScenarioState as ScenarioState
     from duologue.journal.jsonl import read_journal as read_journal
-    from duologue.models.budget import Budget as Budget
-    from duologue.models.budget import limit_process as limit_process
     from duologue.models.resolve import resolve as resolve
+    from duologue.models.scope import Budget as Budget
+    from duologue.models.scope import limit_process as limit_process
     from duologue.settings import ModelConfig as ModelConfig
     from duologue.settings import ScenarioConfig as ScenarioConfig
     from duologue.tracing.receiver import OtlpReceiver as OtlpReceiver
@@ -106,7 +106,7 @@ _HOMES: dict[str, str] = {
     "AttributedMessage": "conversation.adapter",
     "AttackTechnique": "agents.red_team",
     "AttackerOutput": "agents.red_team",
-    "Budget": "models.budget",
+    "Budget": "models.scope",
     "CassetteMode": "vocabulary",
     "Check": "conversation.checking",
     "CheckInput": "conversation.checking",
@@ -152,7 +152,7 @@ _HOMES: dict[str, str] = {
     "interrupt": "conversation.script",
     "judge": "conversation.script",
     "judge_span_collector": "tracing.setup",
-    "limit_process": "models.budget",
+    "limit_process": "models.scope",
     "message": "conversation.script",
     "prepare": "conversation.run",
     "proceed": "conversation.script",

@@ -13,7 +13,7 @@ from waiting import LONG
 
 from duologue.cli.app import invoke
 from duologue.errors import ConfigurationError
-from duologue.runs.store.folder_lock import claimed
+from duologue.runs.store.folder import claimed
 from duologue.settings import ScenarioConfig
 
 SUITE = """
@@ -84,7 +84,7 @@ def test_of_two_processes_that_begin_together_one_gets_the_folder(shop: Path) ->
 
 def test_a_folder_is_given_back_by_a_process_that_ends(tmp_path: Path) -> None:
     code = (
-        "import os, sys, pathlib\nfrom duologue.runs.store.folder_lock import claimed\n"
+        "import os, sys, pathlib\nfrom duologue.runs.store.folder import claimed\n"
         "claimed(pathlib.Path(sys.argv[1])).__enter__()\nos._exit(9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9

@@ -17,8 +17,7 @@ from duologue.journal.recorded import RecordedRun
 from duologue.messages import assistant_message, user_message
 from duologue.models.ask import ask
 from duologue.models.base import ModelAnswer, ModelRequest, ToolSpec
-from duologue.models.budget import Amount, Ledger, ledger_for, tokens_at_most
-from duologue.models.scope import RunScope
+from duologue.models.scope import Amount, Ledger, RunScope, ledger_for, tokens_at_most
 from duologue.models.scripted import ScriptedModel
 from duologue.testing import ScriptedUserAgent, context, run_virtual
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.models.tokens import estimate_tokens, tokens_per_word
+from duologue.models.scope import estimate_tokens, tokens_per_word
 
 
 @pytest.mark.parametrize(

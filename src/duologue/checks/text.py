@@ -17,7 +17,7 @@ from duologue.checks.registry import Alias, check
 from duologue.checks.subject import AgentText, Subject, ids_of
 from duologue.config.patterns import Pattern, found, occurrences
 from duologue.models.resources import Resources
-from duologue.models.tokens import estimate_tokens
+from duologue.models.scope import estimate_tokens
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Texts = Annotated[list[Text], Field(min_length=1)]

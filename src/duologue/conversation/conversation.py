@@ -58,8 +58,7 @@ from duologue.journal.events import (
 from duologue.journal.journal import Journal
 from duologue.journal.notes import NotInterrupted
 from duologue.messages import Message, text_of
-from duologue.models.budget import Amount, ledger_for
-from duologue.models.scope import RunScope
+from duologue.models.scope import Amount, RunScope, ledger_for
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
 from duologue.vocabulary import Verdict
 

@@ -40,7 +40,7 @@ from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import CheckEvaluated, MessageAdded, StepStarted
 from duologue.journal.journal import Journal, JournalSink, Listener
 from duologue.messages import Message
-from duologue.models.budget import Budget, Ledger
+from duologue.models.scope import Budget, Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.vocabulary import AgentRole, CassetteMode, CheckStatus, Termination, Verdict
 

@@ -44,7 +44,7 @@ from duologue.journal.events import (
 )
 from duologue.journal.jsonl import JournalFile, model_calls_in, read_journal
 from duologue.journal.recorded import RecordedRun
-from duologue.models.budget import Amount
+from duologue.models.scope import Amount
 from duologue.vocabulary import AgentRole, Decision, RunStatus, Verdict
 
 logger = logging.getLogger("duologue.journal")

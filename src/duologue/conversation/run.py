@@ -23,7 +23,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import Entry, MessageAdded
 from duologue.messages import Message
-from duologue.models.budget import Budget
+from duologue.models.scope import Budget
 from duologue.settings import effective_config
 from duologue.vocabulary import CassetteMode
 

@@ -19,7 +19,7 @@ from duologue.frozen import frozen
 from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import ParticipantSnapshot, RunStarted, ScenarioSnapshot
 from duologue.journal.journal import JournalSink
-from duologue.models.budget import Budget, Ledger
+from duologue.models.scope import Budget, Ledger
 from duologue.settings import ModelConfig, ScenarioConfig, env
 from duologue.vocabulary import CassetteMode
 

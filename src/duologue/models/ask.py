@@ -24,11 +24,9 @@ from duologue.journal.events import ModelCalled, Usage
 from duologue.journal.journal import Journal
 from duologue.messages import assistant_message
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
-from duologue.models.budget import Amount, Reservation, tokens_at_most
 from duologue.models.limits import call_deadline
 from duologue.models.prices import cost_beforehand
-from duologue.models.scope import RunScope
-from duologue.models.tokens import estimate_tokens
+from duologue.models.scope import Amount, Reservation, RunScope, estimate_tokens, tokens_at_most
 
 T = TypeVar("T", ModelAnswer, Completion)
 

@@ -23,7 +23,7 @@ from duologue.messages import Message, text_of
 from duologue.models.base import ModelAnswer, ModelRequest
 from duologue.models.limits import ProviderLimits, limits_of
 from duologue.models.prices import Tokens, cost_of
-from duologue.models.tokens import estimate_tokens
+from duologue.models.scope import estimate_tokens
 
 REQUEST_TIMEOUT = 600.0
 """Seconds that one request may take where nothing else limits it."""

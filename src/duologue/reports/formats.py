@@ -13,9 +13,16 @@ from pathlib import Path
 from duologue.config.entry_points import load_registered, own_entry_points, registered_names
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.runs.store.encoding import INDEX, SCHEMA_VERSION, encoded, index_of
+from duologue.runs.store.encoding import (
+    INDEX,
+    SCHEMA_VERSION,
+    encoded,
+    index_of,
+    is_marked,
+    replace_bytes,
+    require_replaceable,
+)
 from duologue.runs.store.folder import write_execution, write_index
-from duologue.runs.store.writing import is_marked, replace_bytes, require_replaceable
 from duologue.specs.suite import problem_with_report_name
 from duologue.suites.results.execution import ExecutionResult
 

@@ -28,7 +28,7 @@ from duologue.reports.display import (
     xml_text,
 )
 from duologue.reports.formats import ReportFormat
-from duologue.runs.store.writing import replace_file
+from duologue.runs.store.encoding import replace_file
 from duologue.suites.plan.cases import TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import Failure, RunResult, cited, failures_of, reason_of

@@ -29,7 +29,7 @@ from duologue.reports.display import (
 )
 from duologue.reports.display import markdown_text as md
 from duologue.reports.formats import ReportFormat
-from duologue.runs.store.writing import replace_file
+from duologue.runs.store.encoding import replace_file
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, Failure, RunResult, cited, failures_of, summary_of
 from duologue.terminal_text import one_line

@@ -23,7 +23,7 @@ from duologue.config.spec import (
     Text,
 )
 from duologue.errors import ConfigurationError
-from duologue.models.budget import Budget
+from duologue.models.scope import Budget
 from duologue.specs.agents import Agent, Judge, JudgeDefaults, Model, Persona, Simulator
 from duologue.specs.checks import CheckSpec, PackEvalSpec
 from duologue.specs.prompts import Prompt, Tool

@@ -38,7 +38,7 @@ from duologue.journal.events import (
     UserFinished,
 )
 from duologue.journal.journal import Listener
-from duologue.models.budget import Budget, Ledger
+from duologue.models.scope import Budget, Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Replay, Suite
 from duologue.transcripts.reader import find_recordings, read_entries, read_recordings

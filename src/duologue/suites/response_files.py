@@ -18,8 +18,7 @@ from duologue.conversation.result import ScenarioResult, decisions_from
 from duologue.frozen import frozen
 from duologue.journal.events import CheckEvaluated, CriterionDecision
 from duologue.messages import Message, arguments_of, tool_calls_of
-from duologue.models.mock.file import ANY_PERSONA, ResponseFile
-from duologue.models.mock.model import call_number, user_turn_number
+from duologue.models.mock.file import ANY_PERSONA, ResponseFile, call_number, user_turn_number
 from duologue.models.mock.shapes import Word
 from duologue.specs.suite import Suite
 from duologue.suites.results.run import MessageResult, RunResult

@@ -16,7 +16,7 @@ from duologue.conversation.executor import ScenarioExecutor
 from duologue.journal.events import ModelCalled
 from duologue.messages import text_of
 from duologue.models.mock import MockModel, ResponseFile
-from duologue.models.mock.model import PRICE
+from duologue.models.mock.file import PRICE
 from duologue.specs.agent_definition import AgentDefinition
 from duologue.suites.manifests.loader import load
 

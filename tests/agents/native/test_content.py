@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from duologue.agents.native import content as module
+from duologue.agents.native import blueprint as module
 from duologue.agents.native import content_of
 from duologue.errors import ConfigurationError
 from duologue.specs.prompts import MediaLimits, MediaRules

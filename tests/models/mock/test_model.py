@@ -23,7 +23,7 @@ from duologue.messages import (
 )
 from duologue.models.base import ModelAnswer, ModelRequest
 from duologue.models.mock import MockModel, ResponseFile
-from duologue.models.mock.model import call_number, user_turn_number
+from duologue.models.mock.file import call_number, user_turn_number
 from duologue.models.resolve import forget_models, resolve
 from duologue.transcripts.media_facts import facts_of, kind_of, parts_of
 

@@ -9,8 +9,8 @@ import pytest
 from duologue.journal.events import Usage
 from duologue.messages import assistant_message
 from duologue.models.base import ModelAnswer
-from duologue.models.budget import Budget
 from duologue.models.prices import cost_beforehand
+from duologue.models.scope import Budget
 from duologue.specs.agents import Pricing
 from duologue.specs.suite import Spending
 from duologue.suites import Agent, CheckSpec, Defaults, Engine, Model, Prompt, Scenario, Settings, Suite, Turn

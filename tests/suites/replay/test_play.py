@@ -15,7 +15,7 @@ from duologue.errors import CheckError, ConfigurationError, JudgeError, ScriptEr
 from duologue.journal.events import AgentCalled, MessageAdded, ModelCalled, RunStarted, ToolCalled
 from duologue.journal.jsonl import read_journal
 from duologue.messages import text_of
-from duologue.models.budget import Budget
+from duologue.models.scope import Budget
 from duologue.models.scripted import ScriptedModel
 from duologue.suites.replay import Recording, find_recordings, prepare_replay, read_recordings, replay
 from duologue.vocabulary import CheckStatus, Decision, Scope, Termination, Verdict

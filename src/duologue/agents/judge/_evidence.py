@@ -16,7 +16,7 @@ from duologue.conversation.state import ScenarioState
 from duologue.frozen import frozen
 from duologue.messages import Message, ToolCall, arguments_of, text_of, tool_calls_of, tool_message, user_message
 from duologue.models.base import ModelAnswer, ToolSpec
-from duologue.models.tokens import BYTES_PER_TOKEN, estimate_tokens
+from duologue.models.scope import BYTES_PER_TOKEN, estimate_tokens
 from duologue.tracing.collector import SpanRecord
 from duologue.transcripts.rendering import KnownEntries, TranscriptEntry, compact, entries_of, quoted
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from duologue.errors import ConfigurationError
 from duologue.messages import Message, system_message, text_of, tool_calls_of
 from duologue.models.resources import Embedder
-from duologue.models.tokens import estimate_tokens
+from duologue.models.scope import estimate_tokens
 from duologue.specs.scenario import ContextPolicy, Relevance
 
 SUMMARY = "Summary of the conversation before the messages that follow:"

@@ -43,7 +43,7 @@ def generate(
     Agents, simulated users and judges then repeat what they said. Where runs of one scenario differ, the first one
     counts, with a warning on standard error. Exit code 2: there are no runs, or the file exists.
     """
-    from duologue.runs.store.writing import replace_file
+    from duologue.runs.store.encoding import replace_file
     from duologue.suites.response_files import generate as generate_mocks
 
     if out is not None and out.exists() and not force:

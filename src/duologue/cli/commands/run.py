@@ -133,7 +133,7 @@ def run(
         request = FunctionRequest(out=out or DEFAULT_OUT, as_json=as_json, quiet=quiet, seed=seed, max_turns=max_turns)
         return run_function(target, request)
     from duologue.cli.commands.suite_run import Request, Shown, run_and_show
-    from duologue.models.budget import Budget
+    from duologue.models.scope import Budget
     from duologue.suites.plan.build import Filters
     from duologue.suites.runner.options import RunOptions
 

@@ -12,7 +12,7 @@ from duologue.cli.output import echo
 from duologue.cli.supervision import Death, Supervised
 from duologue.errors import DuologueError
 from duologue.runs.store.folder import write_index
-from duologue.runs.store.launch_file import Deaths, LaunchFile, read_launch, write_launch
+from duologue.runs.store.ownership import Deaths, LaunchFile, read_launch, write_launch
 from duologue.specs.suite import Suite
 from duologue.suites.execution.engine import Engine
 from duologue.suites.execution.launch import Observer

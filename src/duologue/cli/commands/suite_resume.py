@@ -10,7 +10,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import ErrorInfo
 from duologue.runs.store.encoding import RUNS
-from duologue.runs.store.launch_file import Deaths, Definition, Selection
+from duologue.runs.store.ownership import Deaths, Definition, Selection
 from duologue.runs.store.reader import Unfinished, unfinished
 from duologue.suites.execution.engine import Engine
 from duologue.suites.plan.cases import Plan, TestCase

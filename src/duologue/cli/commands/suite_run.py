@@ -21,10 +21,8 @@ from duologue.config.processes import kill_all_groups
 from duologue.errors import ConfigurationError, DuologueError, JournalError, ResultsError
 from duologue.frozen import frozen
 from duologue.runs.store.encoding import LAUNCH, index_of
-from duologue.runs.store.folder import ResultFolder
-from duologue.runs.store.folder_lock import claimed
-from duologue.runs.store.launch_file import Deaths, Definition, Selection
-from duologue.runs.store.ownership import clear, require_free
+from duologue.runs.store.folder import ResultFolder, claimed
+from duologue.runs.store.ownership import Deaths, Definition, Selection, clear, require_free
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.build import Filters

@@ -18,8 +18,7 @@ from duologue.compat.promptkit.export_messages import assertion, exported_messag
 from duologue.config.files import make_private_folder
 from duologue.errors import ConfigurationError
 from duologue.reports.formats import ReportFormat
-from duologue.runs.store.encoding import encoded
-from duologue.runs.store.writing import replace_bytes
+from duologue.runs.store.encoding import encoded, replace_bytes
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import MediaResult, RunResult, Spent, reason_of
 from duologue.vocabulary import Decision, Scope, Verdict

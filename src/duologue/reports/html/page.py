@@ -17,8 +17,7 @@ from pathlib import Path
 from duologue.reports.display import MARKS, duration, html_text, matrix, money, plural
 from duologue.reports.formats import ReportFormat
 from duologue.reports.html.data import Media, page_data
-from duologue.runs.store.encoding import encoded
-from duologue.runs.store.writing import replace_bytes
+from duologue.runs.store.encoding import encoded, replace_bytes
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import failures_of
 from duologue.terminal_text import cut

@@ -15,7 +15,7 @@ from duologue.messages import Message, text_of, tool_calls_of
 from duologue.reports.display import html_text as text
 from duologue.reports.red_team._report import RedTeamReport
 from duologue.reports.red_team._summary import AttackGroup, RedTeamSummary, in_words, share, summarise
-from duologue.runs.store.writing import replace_file, require_replaceable
+from duologue.runs.store.encoding import replace_file, require_replaceable
 from duologue.transcripts.rendering import quoted
 
 _MARK = '<meta name="generator" content="Duologue">'

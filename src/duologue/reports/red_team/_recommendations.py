@@ -20,7 +20,7 @@ from duologue.models.base import Model
 from duologue.models.choice import choose
 from duologue.models.scope import RunScope
 from duologue.reports.red_team._report import Analysis, BreakSeverity, RedTeamReport, Severity, by_rule
-from duologue.runs.store.writing import replace_file
+from duologue.runs.store.encoding import replace_file
 from duologue.settings import ModelConfig
 from duologue.transcripts.rendering import quoted
 

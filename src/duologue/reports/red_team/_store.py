@@ -33,7 +33,7 @@ from duologue.reports.red_team._report import (
     report_of,
 )
 from duologue.reports.red_team._summary import AttackGroup, RedTeamSummary, summarise
-from duologue.runs.store.writing import replace_file, require_replaceable
+from duologue.runs.store.encoding import replace_file, require_replaceable
 from duologue.settings import ModelConfig, env
 
 DEFAULT_DIR = "redteam-reports"

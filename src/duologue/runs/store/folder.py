@@ -1,32 +1,81 @@
 """Writes an execution into a folder while it runs, so that a killed process loses nothing that was finished.
 
 What the folder holds is described in :mod:`duologue.runs.store.encoding`. A launch that was interrupted has no index,
-or one that says so; :func:`duologue.runs.store.reader.unfinished` says what of it can be kept.
+or one that says so; :func:`duologue.runs.store.reader.unfinished` says what of it can be kept. One execution writes
+at a time: whoever does holds the folder until it is done, or has ended.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 
 from duologue.config.files import keep_copy
 from duologue.context import SystemClock
 from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.artifacts import JOURNALS
-from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, encoded, encoded_run, index_of
-from duologue.runs.store.launch_file import Deaths, Definition, LaunchFile, Selection, write_launch
-from duologue.runs.store.ownership import make_way_for_index
-from duologue.runs.store.writing import replace_bytes
+from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, encoded, encoded_run, index_of, replace_bytes
+from duologue.runs.store.ownership import Deaths, Definition, LaunchFile, Selection, make_way_for_index, write_launch
 from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.cases import Plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_run import REPLACED
 from duologue.vocabulary import RunStatus
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no such locks: there, two executions are not kept apart
+    fcntl = None
+
+
+_AGAIN = 0.05
+"""Seconds between two attempts to hold a folder."""
+
+
+@contextmanager
+def claimed(folder: Path, *, patience: float = 0.0) -> Generator[None]:
+    """Hold a folder that exists. A process that is killed gives it back.
+
+    Args:
+        folder: of results.
+        patience: seconds to wait for another that holds it: one that was killed right now takes a moment.
+
+    Raises:
+        ConfigurationError: another execution holds it.
+    """
+    if fcntl is None or not folder.is_dir():
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder, patience)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path, patience: float) -> None:
+    assert fcntl is not None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        if patience > 0:
+            Event().wait(_AGAIN)
+            _lock(descriptor, folder, patience - _AGAIN)
+            return
+        raise ConfigurationError(
+            f"{folder} is being written by another 'duologue run'; wait until it is over, or choose another folder "
+            "with --out"
+        ) from error
+    except OSError:  # a file system without locks
+        return
 
 
 class ResultFolder(Observer):

@@ -27,7 +27,7 @@ from duologue.runs.store.encoding import (
     decoded_spent,
     require_version,
 )
-from duologue.runs.store.launch_file import Deaths, LaunchFile, Selection, read_launch
+from duologue.runs.store.ownership import Deaths, LaunchFile, Selection, read_launch
 from duologue.suites.plan.cases import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.from_journal import run_result

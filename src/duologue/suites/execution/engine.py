@@ -28,7 +28,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS
 from duologue.models.base import Model
-from duologue.models.budget import Amount, Ledger, ledger_for
+from duologue.models.scope import Amount, Ledger, ledger_for
 from duologue.specs.agents import Agent as AgentSpec
 from duologue.specs.agents import Model as ModelSpec
 from duologue.specs.suite import Replay, Suite, find_named

@@ -14,7 +14,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import Usage
 from duologue.models.prices import estimated_cost
-from duologue.models.tokens import estimate_tokens
+from duologue.models.scope import estimate_tokens
 from duologue.settings import DEFAULT_MAX_TURNS
 from duologue.specs.agents import Agent, Judge, Simulator
 from duologue.specs.checks import CheckSpec

@@ -26,7 +26,7 @@ from duologue.journal.artifacts import JOURNALS, MEDIA, FolderArtifacts
 from duologue.journal.events import Entry, ErrorInfo
 from duologue.journal.journal import Listener
 from duologue.journal.jsonl import read_journal
-from duologue.models.budget import Ledger
+from duologue.models.scope import Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Suite, find_named
 from duologue.suites.plan.cases import TestCase

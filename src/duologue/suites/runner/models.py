@@ -28,8 +28,7 @@ from duologue.specs.agents import Model as ModelSpec
 from duologue.specs.suite import Suite, find_named
 
 if TYPE_CHECKING:
-    from duologue.models.mock.file import ResponseFile
-    from duologue.models.mock.model import MockModel
+    from duologue.models.mock.file import MockModel, ResponseFile
 
 _MOCK = "mock"
 _REPLAY = "replay"
@@ -113,7 +112,7 @@ class SuiteModels:
         return self._mocking or (spec is not None and spec.provider == _MOCK)
 
     def _mock(self, name: str, scenario: str, *, persona: str | None = None, judge: str | None = None) -> MockModel:
-        from duologue.models.mock.model import MockModel
+        from duologue.models.mock.file import MockModel
 
         spec = self.spec(name)
         return MockModel(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from duologue.config.durations import parse_duration
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.models.budget import Budget
+from duologue.models.scope import Budget
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.earlier import Earlier
 

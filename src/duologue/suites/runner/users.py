@@ -20,7 +20,7 @@ from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import AgentRole
 
 if TYPE_CHECKING:
-    from duologue.models.mock.model import MockModel
+    from duologue.models.mock.file import MockModel
 
 """Kind of the note that says who spoke for the user: persona, simulator and model."""
 
