@@ -7,7 +7,7 @@ import gc
 import importlib.util
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -425,12 +425,20 @@ async def test_an_answer_is_replayed_from_the_runs_cassette_without_the_agent(tm
         await agent.call(replace(given("y"), scope=RunScope(cassette=Cassette(tape, "replay"))))
 
 
-def open_clients() -> int:
-    gc.collect()
-    return len(_loops._open)
+@pytest.fixture
+def open_clients(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Counts the clients of this test alone: others of this process may still be open."""
+    mine: set[_loops._Entry[Any]] = set()
+    monkeypatch.setattr(_loops, "_open", mine)
+
+    def count() -> int:
+        gc.collect()
+        return len(mine)
+
+    return count
 
 
-def test_connections_are_closed_when_their_loop_ends():
+def test_connections_are_closed_when_their_loop_ends(open_clients: Callable[[], int]):
     agent: list[HttpAgent] = []
 
     async def once() -> list[Message]:
@@ -440,10 +448,12 @@ def test_connections_are_closed_when_their_loop_ends():
             return await agent[-1].call(given("x"))
 
     assert asyncio.run(once()) == [{"role": "assistant", "content": "Hi!"}]
-    assert not open_clients()
+    assert open_clients() == 0
 
 
-async def test_connections_of_an_agent_that_is_dropped_are_closed_while_the_loop_goes_on():
+async def test_connections_of_an_agent_that_is_dropped_are_closed_while_the_loop_goes_on(
+    open_clients: Callable[[], int],
+):
     async with fakes.agent_server() as server:
         server.answers(completion(content="Hi!"))
         agent = HttpAgent(server.url)
