@@ -14,6 +14,7 @@
     │   ├── AgentError                the agent under test failed
     │   │   ├── AgentTimeoutError
     │   │   └── AgentReturnError      it returned something that is not a message
+    │   ├── ToolUnavailableError      a tool of the suite cannot be reached, or is of a kind that does not exist here
     │   ├── SimulatorError            the simulated user failed
     │   ├── JudgeError                the judge failed, or could not be understood
     │   ├── CheckError                a check raised something other than an AssertionError
@@ -192,6 +193,13 @@ class AgentTimeoutError(AgentError):
 
 class AgentReturnError(AgentError):
     """An adapter returned something that is neither a message nor a result."""
+
+
+class ToolUnavailableError(RunError):
+    """The agent called a tool that cannot be reached, or one of a feature that Duologue does not have.
+
+    Nothing that the agent could have done would have helped, so this is never a verdict.
+    """
 
 
 class SimulatorError(RunError):

@@ -6,19 +6,21 @@ and lives here: when a check applies, which score passes, and that a tool that f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import field
-from typing import Any, ClassVar, Self
+from functools import cached_property
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from duologue.checks.subject import CallsUnknownError, Subject
+from duologue.checks.subject import CallsUnknownError, Subject, unsupported_tool
 from duologue.config.patterns import SlowPatternError, found
 from duologue.conversation.checking import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.frozen import frozen
 from duologue.models.resources import Resources
 from duologue.specs.checks import When
+from duologue.specs.prompts import missing_feature
 from duologue.vocabulary import CheckStatus, Scope
 
 
@@ -71,6 +73,12 @@ class CheckType(BaseModel):
 
     kind: ClassVar[str] = ""
     """The registered type; set by the registry."""
+    family: ClassVar[str] = ""
+    """The heading in the catalogue; set by the registry."""
+    looks_for: ClassVar[str | None] = None
+    """The tool whose calls it looks for, if its parameters do not name it."""
+    forbids_calls: ClassVar[bool] = False
+    """Whether it fails because of calls that were made, so that a failure holds whatever else could not be called."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """Alternative names of parameters, each with the name of the field."""
 
@@ -93,6 +101,21 @@ class CheckType(BaseModel):
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+_ABOUT_CALLS = ("Tools", "Agents and skills")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in the parameters of a check."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, BaseModel):
+        for _, inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in cast("list[object]", value):
+            yield from _texts(inner)
 
 
 def unmet(when: When, subject: Subject) -> str | None:
@@ -158,9 +181,20 @@ class CatalogueCheck:
             if reason:
                 return skipped(f"does not apply: {reason}")
             seen = self.test.look(subject, self.resources)
-            return seen if isinstance(seen, Finding) else await seen
+            seen = seen if isinstance(seen, Finding) else await seen
+            unsupported = unsupported_tool(self._features, subject.shown_calls, input.state) if self._features else None
+            found_calls = self.test.forbids_calls and seen.score == 0
+            return skipped(unsupported) if unsupported and not found_calls else seen
         except CallsUnknownError as error:
             return skipped(str(error))
+
+    @cached_property
+    def _features(self) -> tuple[str, ...]:
+        """The tools that it names and that only other systems have."""
+        if self.test.family not in _ABOUT_CALLS:
+            return ()
+        named = [self.test.looks_for, *_texts(self.test)]
+        return tuple(dict.fromkeys(name for name in named if name and missing_feature(name)))
 
     def _outcome(self, seen: Finding) -> CheckOutcome:
         status = seen.status or self._judged(seen)

@@ -70,6 +70,7 @@ class AgentResponseContains(CheckType):
 class SkillActivated(CheckType):
     """Every one of these skills was activated. The score is the share that was."""
 
+    looks_for: ClassVar[str | None] = ACTIVATE
     renamed: ClassVar = {"skills": "skill_names"}
 
     skill_names: Texts
@@ -89,6 +90,7 @@ class SkillActivated(CheckType):
 class SkillNotActivated(CheckType):
     """None of these skills was activated."""
 
+    looks_for: ClassVar[str | None] = ACTIVATE
     renamed: ClassVar = {"skills": "skill_names"}
 
     skill_names: Texts
@@ -105,6 +107,8 @@ class SkillNotActivated(CheckType):
 @check("skill_activation_order", family="Agents and skills")
 class SkillActivationOrder(CheckType):
     """The skills were activated in this order, others in between allowed. The score is the share reached."""
+
+    looks_for: ClassVar[str | None] = ACTIVATE
 
     sequence: Texts
     """Skill names."""

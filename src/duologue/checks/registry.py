@@ -128,6 +128,7 @@ def check(
             if name in _names and _names[name][0].parameters.__qualname__ != info.parameters.__qualname__:
                 raise ConfigurationError(f"two check types are called '{name}'; rename one of them")
         info.parameters.kind = kind
+        info.parameters.family = family
         _types[kind] = info
         _names.update({name: (info, alias) for name, alias in names.items()})
         return target

@@ -17,6 +17,7 @@ from duologue.conversation.state import ScenarioState
 from duologue.journal.events import MessageAdded, Noted, ToolCalled
 from duologue.journal.notes import ToolCallsReported
 from duologue.messages import Message, text_of
+from duologue.specs.prompts import missing_feature
 from duologue.vocabulary import AgentRole, Scope
 
 
@@ -199,6 +200,29 @@ def calls_unknown(state: ScenarioState) -> str | None:
             if not silent:
                 return None
     return _unknown(next(iter(silent.values())))
+
+
+def unsupported_tool(names: Iterable[str], calls: Iterable[Call], state: ScenarioState) -> str | None:
+    """Why nothing can be decided about tools of features that Duologue does not have; None if something can.
+
+    An agent whose list of tools is known and has none of them could not have called them. Others may have, as may
+    those whose conversation shows such a call.
+    """
+    called = {call.name for call in calls}
+    started = state.view.started
+    agents = [item for item in started.participants if item.role is AgentRole.AGENT] if started else []
+    for name in names:
+        feature = missing_feature(name)
+        if feature is None or name in called:
+            continue
+        for agent in agents:
+            offered = agent.details.get("tools")
+            if isinstance(offered, list) and name not in offered:
+                return (
+                    f"this version of Duologue does not support {feature}: '{agent.name}' is not offered '{name}'. "
+                    "Declare a tool of that name in the suite to mock it"
+                )
+    return None
 
 
 def _unknown(name: str) -> str:

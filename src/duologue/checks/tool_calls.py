@@ -64,6 +64,7 @@ class ToolsCalled(CheckType):
 class ToolsNotCalled(CheckType):
     """None of these tools was called, not even unsuccessfully."""
 
+    forbids_calls: ClassVar[bool] = True
     renamed: ClassVar = {"tool_names": "tools"}
 
     tools: Texts
@@ -138,6 +139,7 @@ class ToolCallsWithArgs(CheckType):
 class ToolArgsExcluded(CheckType):
     """No call of the tool passes a forbidden value in one of these arguments."""
 
+    forbids_calls: ClassVar[bool] = True
     renamed: ClassVar = {"tool": "tool_name", "excluded_args": "forbidden_args"}
 
     tool_name: str | None = None

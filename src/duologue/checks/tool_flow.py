@@ -97,6 +97,8 @@ class AntiPattern(BaseModel):
 class ToolAntiPattern(CheckType):
     """None of these sequences of calls occurred, not even with other calls in between."""
 
+    forbids_calls: ClassVar[bool] = True
+
     patterns: Annotated[list[AntiPattern], Field(min_length=1)]
     """Forbidden sequences. Each has a ``sequence`` of tool names and optionally a ``message`` for reports."""
 

@@ -10,6 +10,16 @@ from duologue.specs.agents import Fragment
 from duologue.specs.checks import GuardrailSpec, PackEvalSpec
 from duologue.specs.scenario import Scenario, ToolPolicy
 
+MISSING_FEATURES = {"skill__": "skills", "memory__": "memory"}
+"""What names of tools begin with that agents of other systems have and Duologue's do not, by the feature."""
+ENGINE_TOOLS = ("workflow__", *MISSING_FEATURES)
+"""What names of tools begin with that no server has: those of workflows, and those of missing features."""
+
+
+def missing_feature(tool: str) -> str | None:
+    """The feature that a tool of this name would be of, if Duologue does not have it."""
+    return next((feature for start, feature in MISSING_FEATURES.items() if tool.startswith(start)), None)
+
 
 class Variable(Spec):
     """A variable of a prompt template."""

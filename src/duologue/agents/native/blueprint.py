@@ -32,7 +32,15 @@ from duologue.models.resources import Embedder
 from duologue.specs.agent_definition import AgentDefinition, SamplingParams
 from duologue.specs.agents import Fragment
 from duologue.specs.checks import GuardrailSpec
-from duologue.specs.prompts import MediaLimits, MediaRules, Parameters, Prompt, values_for
+from duologue.specs.prompts import (
+    ENGINE_TOOLS,
+    MediaLimits,
+    MediaRules,
+    Parameters,
+    Prompt,
+    missing_feature,
+    values_for,
+)
 from duologue.specs.scenario import DEFAULT_REGION, Media, Memory, Part, ToolPolicy, Turn
 from duologue.specs.suite import Workflow
 
@@ -41,8 +49,6 @@ if TYPE_CHECKING:
 
 
 MEMORIES = "What you remember from earlier:"
-ENGINE_TOOLS = ("workflow__", "memory__", "skill__")
-"""What names of tools begin with that no toolbox has."""
 
 
 @frozen
@@ -100,7 +106,7 @@ class Assembly:
             task=prompt.answers_to,
             text=_with_memories(text, definition.memories),
             values={name: render(value, values, nested=True) for name, value in values.items()},
-            tools=tuple(name for name in prompt.allowed_tools if not name.startswith(ENGINE_TOOLS)),
+            tools=tuple(name for name in prompt.allowed_tools if self._can_offer(name)),
             policy=policy,
             guards=self._guards(prompt),
             parameters=prompt.parameters,
@@ -132,11 +138,17 @@ class Assembly:
                 told = f"{named} says '{{{{{name}}}}}', which nothing gives a value"
                 self.problems.error(place, f"{told}. Give it one, or take it out. {known}")
 
+    def _can_offer(self, name: str) -> bool:
+        if name.startswith("workflow__"):
+            return False
+        return not name.startswith(ENGINE_TOOLS) or any(tool.name == name for tool in self.definition.tools)
+
     def _offers_what_there_is(self, prompt: Prompt) -> None:
         for index, name in enumerate(prompt.allowed_tools):
-            if name.startswith(("memory__", "skill__")):
+            if (feature := missing_feature(name)) and not self._can_offer(name):
                 place = prompt.place("allowed_tools", index) or prompt.place() or Position("the suite")
-                self.problems.warning(place, f"'{name}' is not offered: this version has no tools of that kind")
+                told = f"'{name}' is not offered: this version does not support {feature}, and a run that calls it ends"
+                self.problems.warning(place, f"{told} as an error. Declare a tool of that name to mock it")
 
     def _fragments(self, prompt: Prompt) -> dict[str, str]:
         return {item.name: self._fragment(prompt, item) for item in prompt.fragments}
@@ -463,10 +475,15 @@ def _find_unsupported(workflow: Workflow | None, problems: Problems) -> None:
     for name, state in workflow.states.items() if workflow else ():
         if state.composition or state.orchestration == "composition":
             place = state.place("composition") or state.place() or Position("the suite")
-            problems.error(place, f"the state '{name}' runs a composition, which this version cannot; use a prompt")
+            which = f" (it is '{state.composition}')" if state.composition else ""
+            problems.error(
+                place, f"the state '{name}' runs a composition, which this version cannot{which}; use a prompt"
+            )
         if state.skills:
             place = state.place("skills") or Position("the suite")
-            problems.warning(place, "skills are not offered to the agent by this version; give it tools")
+            problems.warning(
+                place, "skills are not offered to the agent by this version; a run that calls skill__… ends as an error"
+            )
 
 
 def _sampling(definition: AgentDefinition, instruction: Instruction) -> SamplingParams:

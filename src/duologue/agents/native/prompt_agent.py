@@ -18,7 +18,7 @@ from duologue.agents.native.workflow import ARTIFACT_TOOL, TRANSITION_TOOL, Work
 from duologue.agents.tools.call import ToolAnswer
 from duologue.agents.tools.session import ToolSession
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AttributedMessage
-from duologue.errors import AgentError
+from duologue.errors import AgentError, ToolUnavailableError
 from duologue.journal.events import ToolCalled
 from duologue.journal.notes import PromptUsed, TurnUnfinished
 from duologue.messages import (
@@ -36,6 +36,7 @@ from duologue.models.ask import ask
 from duologue.models.base import Model, ModelAnswer, ModelRequest, ToolChoice, ToolSpec
 from duologue.models.scope import RunScope, tokens_per_word
 from duologue.specs.agent_definition import SamplingParams
+from duologue.specs.prompts import missing_feature
 from duologue.specs.scenario import Turn
 
 MAX_ROUNDS = 50
@@ -172,6 +173,11 @@ class Exchange:
         else:
             answer = answer or _failed(f"tool not found: {call['function']['name']}")
             await self._record(call, answer)
+        if answer.unreachable:
+            raise ToolUnavailableError(
+                f"the agent called a tool that cannot be reached: {answer.error}. Start what is to answer there, "
+                "correct its address in the suite, or mock the tool"
+            )
         if isinstance(answer.content, str):
             self.written.append(tool_message(call["id"], answer.content))
         else:
@@ -193,6 +199,12 @@ class Exchange:
         name = call["function"]["name"]
         known = name in self.instruction.tools or name in self.instruction.policy.blocklist
         if not known:
+            if feature := missing_feature(name):
+                raise ToolUnavailableError(
+                    f"the agent called '{name}', but this version of Duologue does not support {feature}. Declare a "
+                    "tool of that name in the suite's tools and in allowed_tools of the prompt to mock it, or leave "
+                    "the scenario out"
+                )
             return _failed(f"tool not found: {name}")
         if self.workflow is not None:
             try:

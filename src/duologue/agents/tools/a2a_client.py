@@ -19,7 +19,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from duologue.agents.tools.a2a_mock import result_of
-from duologue.agents.tools.call import Result, ToolFault, seconds_of
+from duologue.agents.tools.call import Result, ToolFault, ToolUnreachable, seconds_of
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import Request, Web, headers_of
 from duologue.config.json_text import NoJsonError, json_value
@@ -82,7 +82,7 @@ class A2aClient:
         """The agent's card, fetched once.
 
         Raises:
-            ToolFault: the card cannot be fetched or read.
+            ToolUnreachable: the card cannot be fetched or read.
             MissingExtraError: the extra ``a2a`` is not installed.
         """
         return await self._fetches.get(lambda: self._card, self._read_card)
@@ -148,7 +148,7 @@ class A2aClient:
         try:
             card = cast("AgentCard", _sdk("a2a.client.card_resolver").parse_agent_card(data))
         except Exception as error:
-            raise ToolFault(f"agent {self._name}: its card cannot be read: {_short(error)}") from error
+            raise ToolUnreachable(f"agent {self._name}: its card cannot be read: {_short(error)}") from error
         if not card.supported_interfaces:
             card.supported_interfaces.add(protocol_binding="JSONRPC", protocol_version=version)
         for interface in card.supported_interfaces:
@@ -177,7 +177,7 @@ class A2aClient:
                         faults.append(fault)
         except TimeoutError:
             faults.append(self.request("GET", base).fault(f"timed out: no card within {self._seconds:g} s"))
-        raise ToolFault(f"agent {self._name}: its card cannot be read: {faults[0]}")
+        raise ToolUnreachable(f"agent {self._name}: its card cannot be read: {faults[0]}")
 
     @property
     def _base(self) -> str:

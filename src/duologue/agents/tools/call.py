@@ -28,6 +28,10 @@ class ToolFault(Exception):
         self.message_for_model = message_for_model
 
 
+class ToolUnreachable(ToolFault):
+    """Nobody is there: the tool's address does not answer, its program or server does not start. The run ends."""
+
+
 @frozen(slots=True)
 class ToolAnswer:
     """What the model reads.
@@ -37,12 +41,14 @@ class ToolAnswer:
         value: the result as data; None if the call failed.
         error: why the call failed; None if it did not.
         seconds: that it took.
+        unreachable: whether nobody was there to answer, which is no result of the tool; such a call is not recorded.
     """
 
     content: str | list[ContentPart]
     value: JsonValue = None
     error: str | None = None
     seconds: float = 0.0
+    unreachable: bool = False
 
 
 @frozen(slots=True)

@@ -14,13 +14,13 @@ from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import IO, Any, cast
 
-from duologue.agents.tools.call import OnClose, Result, ToolFault, seconds_of
+from duologue.agents.tools.call import OnClose, Result, ToolFault, ToolUnreachable, seconds_of
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import headers_of
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import redacted, without_values
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
-from duologue.http import Limits, bound
+from duologue.http import Limits, bound, written_url
 from duologue.messages import ContentPart, JsonValue, media_part
 from duologue.specs.agent_definition import ToolSource
 from duologue.specs.suite import McpServer
@@ -61,7 +61,7 @@ class McpConnection:
         """The tools that it offers, as it describes them, by name.
 
         Raises:
-            ToolFault: it cannot be reached, or does not start.
+            ToolUnreachable: it cannot be reached, or does not start.
             ConfigurationError: it cannot be reached as the suite says.
             MissingExtraError: the extra ``mcp`` is not installed.
         """
@@ -110,7 +110,7 @@ class McpConnection:
         except TimeoutError as error:
             self._keeper.cancel()
             await self._end()
-            raise self._fault(f"did not start within {self._seconds:g} s{self._complaint()}") from error
+            raise self._unreachable(f"did not start within {self._seconds:g} s{self._complaint()}") from error
         except asyncio.CancelledError:
             self._keeper.cancel()
             await self._end()
@@ -128,7 +128,7 @@ class McpConnection:
         except DuologueError as error:
             _tell(ready, error)
         except Exception as error:  # noqa: BLE001 - whatever the library and the transport raise
-            _tell(ready, self._fault(f"does not start: {_shown(error)}{self._complaint()}"))
+            _tell(ready, self._unreachable(f"does not start: {_shown(error)}{self._complaint()}"))
         finally:
             ready.cancel()
 
@@ -225,7 +225,14 @@ class McpConnection:
             complaints.close()
 
     def _fault(self, what: str) -> ToolFault:
-        return ToolFault(redacted(without_values(f"MCP server '{self.name}' {what}", self._secrets)))
+        return ToolFault(self._told(what))
+
+    def _unreachable(self, what: str) -> ToolUnreachable:
+        address = f" ({written_url(self._server.url)})" if self._server.url else ""
+        return ToolUnreachable(self._told(f"{what}{address}"))
+
+    def _told(self, what: str) -> str:
+        return redacted(without_values(f"MCP server '{self.name}' {what}", self._secrets))
 
 
 def _bounded_client(**options: Any) -> Any:

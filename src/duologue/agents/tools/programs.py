@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from duologue.agents.tools.call import CallContext, OnClose, Result, Run, ToolFault, seconds_of
+from duologue.agents.tools.call import CallContext, OnClose, Result, Run, ToolFault, ToolUnreachable, seconds_of
 from duologue.config.json_text import json_value
 from duologue.config.processes import (
     MAX_OUTPUT,
@@ -120,7 +120,7 @@ def _once(how: _Program) -> Callable[[dict[str, JsonValue]], Any]:
         except ProgramError as error:
             raise how.fault(str(error)) from error
         except OSError as error:
-            raise how.fault(f"cannot be started: {error}") from error
+            raise ToolUnreachable(str(how.fault(f"cannot be started: {error}"))) from error
         return _answer(out, how)
 
     return ask
@@ -184,7 +184,7 @@ class _Kept:
                 how.command, environment=how.environment, folder=how.folder, longest_line=MAX_OUTPUT
             )
         except OSError as error:
-            raise how.fault(f"cannot be started: {error}") from error
+            raise ToolUnreachable(str(how.fault(f"cannot be started: {error}"))) from error
         self._complaints.clear()
         self._listener = asyncio.create_task(self._listen(self._process))
         return self._process

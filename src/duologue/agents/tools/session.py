@@ -10,7 +10,16 @@ from random import Random
 from typing import Any, cast
 
 from duologue.agents.tools.bound_tool import BoundTool, arguments_fault
-from duologue.agents.tools.call import CallContext, Result, ToolAnswer, ToolFault, as_data, content_of, from_data
+from duologue.agents.tools.call import (
+    CallContext,
+    Result,
+    ToolAnswer,
+    ToolFault,
+    ToolUnreachable,
+    as_data,
+    content_of,
+    from_data,
+)
 from duologue.errors import ResumeError
 from duologue.journal.events import Event, ToolCalled
 from duologue.journal.journal import Journal
@@ -73,8 +82,13 @@ class ToolSession:
         except ToolFault as fault:
             error = str(fault)
             answer = ToolAnswer(
-                content=fault.message_for_model or f"Error: {error}", error=error, seconds=clock.monotonic() - started
+                content=fault.message_for_model or f"Error: {error}",
+                error=error,
+                seconds=clock.monotonic() - started,
+                unreachable=isinstance(fault, ToolUnreachable),
             )
+            if answer.unreachable:
+                return answer
         else:
             answer = ToolAnswer(content=content_of(result), value=result.value, seconds=clock.monotonic() - started)
         await _record(call, id, arguments, answer, context.scope)
@@ -123,6 +137,8 @@ async def _played(tool: BoundTool, arguments: dict[str, JsonValue], context: Cal
     async def live() -> dict[str, Any]:
         try:
             return as_data(await tool.run(arguments, context))
+        except ToolUnreachable:  # another time somebody may be there
+            raise
         except ToolFault as fault:
             return {"fault": str(fault)}
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from duologue.agents.tools.call import ToolFault
+from duologue.agents.tools.call import ToolFault, ToolUnreachable
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import (
     names_secret,
@@ -73,8 +73,15 @@ class Request:
 
     def fault(self, what: str) -> ToolFault:
         """What went wrong, without what is secret."""
+        return ToolFault(self._told(what))
+
+    def unreachable(self, what: str) -> ToolUnreachable:
+        """Why nobody answered, without what is secret."""
+        return ToolUnreachable(self._told(what))
+
+    def _told(self, what: str) -> str:
         place = f"{self.method} {shown_url(parse_url(self.url))}"
-        return ToolFault(redacted(without_values(f"tool {self.who}: {place}: {what}", self.secrets)))
+        return redacted(without_values(f"tool {self.who}: {place}: {what}", self.secrets))
 
 
 class Web:
@@ -91,7 +98,8 @@ class Web:
         """Send a request and read the whole answer.
 
         Raises:
-            ToolFault: there is no answer, or it has a status other than 2xx.
+            ToolUnreachable: nobody answers at the address.
+            ToolFault: the answer is late or has a status other than 2xx.
             ConfigurationError: the URL cannot be used.
         """
         asked = HttpRequest(
@@ -108,7 +116,7 @@ class Web:
         except HttpTimeoutError as error:
             raise request.fault(f"timed out: {error}") from error
         except NoResponseError as error:
-            raise request.fault(f"no answer ({error})") from error
+            raise request.unreachable(f"no answer ({error})") from error
         except HttpError as error:
             raise request.fault(str(error)) from error
         if not response.ok:

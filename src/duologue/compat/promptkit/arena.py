@@ -23,6 +23,8 @@ from duologue.suites.manifests.loader import UNSUPPORTED, checked, is_bare, open
 API_VERSION = "promptkit.altairalabs.ai/v1alpha1"
 
 _KEPT = ("skills", "runtime", "compositions", "memory", "agents", "deploy")
+_CALLS = {"skills": "skill__…", "memory": "memory__…"}
+"""What agents call of a section that is kept."""
 _SAME = ("temperature", "seed", "concurrency", "run_timeout")
 _FORMATS = ("json", "html", "markdown", "junit")
 _OLD = {
@@ -127,7 +129,9 @@ class ArenaReader:
         for key in _KEPT:
             if self.spec.get(key):
                 extensions[key] = self.spec[key]
-                self.problems.warning(self.spec.mark(key).key(), "is kept, but not used by this version of Duologue")
+                told = "is kept, but not used by this version of Duologue"
+                calls = f"; a run that calls {_CALLS[key]} ends as an error" if key in _CALLS else ""
+                self.problems.warning(self.spec.mark(key).key(), told + calls)
         if extensions:
             moved.put("extensions", extensions)
 

@@ -18,7 +18,7 @@ from duologue.config.templates import missing_variables, placeholders
 from duologue.config.yaml_reader import similar_file
 from duologue.errors import Position
 from duologue.specs.agents import READY_MODELS, is_model_name
-from duologue.specs.prompts import Prompt, open_variables, values_for
+from duologue.specs.prompts import ENGINE_TOOLS, Prompt, open_variables, values_for
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Suite, Workflow
 from duologue.suites.manifests.loader import SECTIONS, Draft
@@ -110,7 +110,7 @@ class _Looker:
         if suite.mcp_servers or suite.a2a_agents or suite.extensions or suite.pack_file:
             return
         for index, tool in enumerate(prompt.allowed_tools):
-            if not tool.startswith(("workflow__", "memory__", "skill__")):
+            if not tool.startswith(ENGINE_TOOLS):
                 self.look(prompt, ("allowed_tools", index), "tool", tool, self.names("tools"))
 
     def scenario(self, scenario: Scenario) -> None:
