@@ -31,7 +31,7 @@ from duologue.reports.junit import save_junit
 from duologue.reports.markdown import save_markdown
 from duologue.runs.store.folder import write_execution
 from duologue.runs.store.reader import read_execution
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import MessageResult, RunResult, Spent
 from duologue.vocabulary import CheckStatus, RunStatus, Scope, Termination, Verdict

@@ -20,7 +20,7 @@ from duologue.cli.commands.suite_run import Request, run_suite
 from duologue.errors import SuiteError
 from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.build import Filters
-from duologue.suites.runner.options import RunOptions
+from duologue.suites.runner.definition import RunOptions
 
 SUITE = """
 apiVersion: duologue/v1

@@ -9,7 +9,7 @@ from duologue.checks.metrics.grading import ExpectedToolCall, Grading, MetricGra
 from duologue.checks.metrics.metric import ScoreType, Tier
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, JudgeDecided, ToolCalled, Usage
 from duologue.messages import assistant_message, tool_call, tool_message, user_message
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import (
     GuardrailResult,

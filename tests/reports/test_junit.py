@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from duologue.reports.junit import render_junit, save_junit, write_junit
-from duologue.suites.plan.cases import Plan
+from duologue.suites.plan.build import Plan
 from duologue.suites.results.execution import Allowance
 from duologue.vocabulary import RunStatus, Termination
 

@@ -13,7 +13,7 @@ from duologue.journal.events import CheckEvaluated, CriterionDecision, JudgeDeci
 from duologue.messages import Message, assistant_message, text_of, tool_call, tool_message, user_message
 from duologue.models.base import ModelRequest
 from duologue.models.mock import MockModel, ResponseFile
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.response_files import generate
 from duologue.suites.results.run import MessageResult, RunResult
 from duologue.vocabulary import CheckStatus, Decision, RunStatus, Scope, Verdict

@@ -15,7 +15,7 @@ from duologue.errors import SuiteError
 from duologue.journal.events import Noted, ToolCalled, UserFinished
 from duologue.messages import text_of
 from duologue.runs.store.encoding import encoded_run
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.replay import Recording, read_recordings
 from duologue.suites.results.from_journal import run_result
 

@@ -22,9 +22,6 @@ import yaml
 from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, cut, join, nearest, shown
 from duologue.errors import Position
 
-OLD_BOOLEANS = {"y", "yes", "n", "no", "on", "off"}
-"""What YAML 1.1 took for booleans, in lower case."""
-
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _STARTS = frozenset("+-.0123456789")

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from duologue.frozen import frozen
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, RawMessage, Usage
+from duologue.journal.journal import RunView
 from duologue.journal.jsonl import read_journal
-from duologue.journal.view import RunView
 from duologue.messages import copy_of
 from duologue.vocabulary import CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
 

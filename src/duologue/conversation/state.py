@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Protocol
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
 from duologue.journal.events import CheckEvaluated, MessageAdded
-from duologue.journal.journal import Journal
-from duologue.journal.view import RunView
+from duologue.journal.journal import Journal, RunView
 from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, tool_calls_of
 from duologue.settings import ScenarioConfig
 from duologue.vocabulary import AgentRole

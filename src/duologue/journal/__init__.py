@@ -2,10 +2,9 @@
 
 from duologue.journal.artifacts import Artifact, ArtifactStore, ArtifactWriter, FolderArtifacts, MemoryArtifacts
 from duologue.journal.events import SCHEMA_VERSION, Entry, Event, Transition
-from duologue.journal.journal import Journal, JournalSink, Listener, MemorySink
+from duologue.journal.journal import Journal, JournalSink, Listener, MemorySink, RunView, fold
 from duologue.journal.jsonl import JournalFile, JsonlSink, read_journal
 from duologue.journal.notes import Note
-from duologue.journal.view import RunView, fold
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -27,8 +27,8 @@ from duologue.frozen import frozen
 from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
 from duologue.journal.events import Entry, Event, ModelCalled, RunStarted, Transition
 from duologue.journal.inline_media import Inline, entries_of, put_back, take_out
+from duologue.journal.journal import RunView
 from duologue.journal.upgrade import Upgrade
-from duologue.journal.view import RunView
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
 

@@ -29,7 +29,7 @@ from duologue.reports.display import (
 )
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.encoding import replace_file
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import Failure, RunResult, cited, failures_of, reason_of
 from duologue.terminal_text import cut

@@ -25,7 +25,7 @@ from duologue.terminal_text import one_line
 if TYPE_CHECKING:
     from duologue.journal.events import Entry
     from duologue.messages import Message
-    from duologue.suites.plan.cases import Plan, TestCase
+    from duologue.suites.plan.build import Plan, TestCase
     from duologue.suites.results.execution import ExecutionResult
     from duologue.suites.results.run import RunResult
 

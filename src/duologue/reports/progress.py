@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from duologue.reports.display import CANCELLING, MARKS, STOPPING, plural, run_line
 from duologue.suites.execution.launch import Observer
-from duologue.suites.plan.cases import Plan
+from duologue.suites.plan.build import Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.terminal_text import one_line, printable

@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from duologue.suites.manifests.loader import load as load
     from duologue.suites.manifests.loader import validate as validate
     from duologue.suites.plan.build import Filters as Filters
+    from duologue.suites.plan.build import Plan as Plan
+    from duologue.suites.plan.build import TestCase as TestCase
     from duologue.suites.plan.build import generate_plan as generate_plan
-    from duologue.suites.plan.cases import Plan as Plan
-    from duologue.suites.plan.cases import TestCase as TestCase
     from duologue.suites.plan.estimate import Estimate as Estimate
     from duologue.suites.plan.estimate import estimate as estimate
     from duologue.suites.results.execution import Allowance as Allowance
     from duologue.suites.results.execution import ExecutionResult as ExecutionResult
     from duologue.suites.results.execution import Group as Group
     from duologue.suites.results.run import RunResult as RunResult
-    from duologue.suites.runner.options import RunOptions as RunOptions
-    from duologue.suites.runner.options import Settings as Settings
+    from duologue.suites.runner.definition import RunOptions as RunOptions
+    from duologue.suites.runner.definition import Settings as Settings
 
 _HOMES = {
     "Agent": "duologue.specs.agents",
@@ -62,18 +62,18 @@ _HOMES = {
     "Model": "duologue.specs.agents",
     "Observer": "duologue.suites.execution.launch",
     "Persona": "duologue.specs.agents",
-    "Plan": "duologue.suites.plan.cases",
+    "Plan": "duologue.suites.plan.build",
     "Prompt": "duologue.specs.prompts",
     "Replay": "duologue.specs.suite",
     "Report": "duologue.suites.manifests.loader",
     "ResponseFile": "duologue.models.mock.file",
-    "RunOptions": "duologue.suites.runner.options",
+    "RunOptions": "duologue.suites.runner.definition",
     "RunResult": "duologue.suites.results.run",
     "Scenario": "duologue.specs.scenario",
-    "Settings": "duologue.suites.runner.options",
+    "Settings": "duologue.suites.runner.definition",
     "Simulator": "duologue.specs.agents",
     "Suite": "duologue.specs.suite",
-    "TestCase": "duologue.suites.plan.cases",
+    "TestCase": "duologue.suites.plan.build",
     "Tool": "duologue.specs.prompts",
     "Turn": "duologue.specs.scenario",
     "estimate": "duologue.suites.plan.estimate",

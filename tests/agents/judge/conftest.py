@@ -15,7 +15,7 @@ from duologue.context import Context
 from duologue.conversation.adapter import AgentInput, JudgmentRequest
 from duologue.conversation.state import ScenarioState
 from duologue.journal.events import Event, MessageAdded, ParticipantSnapshot, RunStarted, ScenarioSnapshot, TurnStarted
-from duologue.journal.view import fold
+from duologue.journal.journal import fold
 from duologue.messages import Message, assistant_message, tool_call, tool_message, user_message
 from duologue.models.limits import ProviderLimits
 from duologue.models.names import parse_name

@@ -20,7 +20,7 @@ from duologue.runs.store.encoding import index_of
 from duologue.runs.store.folder import write_execution
 from duologue.runs.store.journals import kept_runs
 from duologue.runs.store.reader import read_execution
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.replay import read_recordings, replay
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.from_journal import run_result

@@ -13,7 +13,7 @@ import pytest
 from duologue.suites.execution.engine import Engine
 from duologue.suites.manifests.loader import load, validate
 from duologue.suites.manifests.writer import write_suite
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.results.execution import ExecutionResult
 
 CASES = Path(__file__).parents[2] / "cases"

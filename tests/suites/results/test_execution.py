@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from duologue.journal.events import Usage
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult, Spent
 from duologue.vocabulary import RunStatus, Verdict

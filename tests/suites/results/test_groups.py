@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.journal.events import CheckEvaluated, CriterionDecision, JudgeDecided
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.results.execution import CheckRate, Group, groups_of
 from duologue.suites.results.run import GuardrailResult, RunResult
 from duologue.vocabulary import CheckStatus, Decision, RunStatus, Verdict

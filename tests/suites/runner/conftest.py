@@ -15,7 +15,7 @@ from duologue.models.resolve import forget_models
 from duologue.specs.suite import Suite
 from duologue.suites.execution.engine import Engine
 from duologue.suites.results.execution import ExecutionResult
-from duologue.suites.runner.options import RunOptions
+from duologue.suites.runner.definition import RunOptions
 
 FAKES = Path(__file__).parents[2] / "fakes"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from duologue.suites.runner.options import RunOptions
+from duologue.suites.runner.definition import RunOptions
 from duologue.vocabulary import CheckStatus, RunStatus, Verdict
 
 Put = Callable[[str, str], Path]

@@ -11,8 +11,7 @@ import pytest
 from duologue.specs.suite import Suite
 from duologue.suites.plan.build import generate_plan
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.definition import UNKNOWN, Definition, Definitions, differences, kept_runs_of
-from duologue.suites.runner.options import RunOptions
+from duologue.suites.runner.definition import UNKNOWN, Definition, Definitions, RunOptions, differences, kept_runs_of
 from duologue.vocabulary import RunStatus, Verdict
 
 SUITE: dict[str, Any] = {

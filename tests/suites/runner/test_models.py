@@ -117,7 +117,7 @@ async def test_a_request_may_take_as_long_as_the_model_says(provider: Any, play:
 
 
 async def test_an_agent_made_of_a_model_writes_as_the_suite_and_the_command_line_say(provider: Any, play: Any) -> None:
-    from duologue.suites.runner.options import RunOptions
+    from duologue.suites.runner.definition import RunOptions
 
     spec = {
         "agents": [{"name": "bot", "model": "gpt"}],

@@ -10,7 +10,7 @@ import typer
 from duologue.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from duologue.suites.plan.cases import Plan
+    from duologue.suites.plan.build import Plan
     from duologue.suites.plan.estimate import Estimate
 
 _SHOWN = 200
@@ -42,7 +42,7 @@ def plan(
     from duologue.suites.execution.engine import Engine
     from duologue.suites.plan.build import Filters
     from duologue.suites.plan.estimate import estimate
-    from duologue.suites.runner.options import DEFAULT_CONCURRENCY
+    from duologue.suites.runner.definition import DEFAULT_CONCURRENCY
 
     engine = Engine.from_file(suite)
     filters = Filters(

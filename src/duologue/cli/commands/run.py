@@ -135,7 +135,7 @@ def run(
     from duologue.cli.commands.suite_run import Request, Shown, run_and_show
     from duologue.models.scope import Budget
     from duologue.suites.plan.build import Filters
-    from duologue.suites.runner.options import RunOptions
+    from duologue.suites.runner.definition import RunOptions
 
     return run_and_show(
         target,

@@ -16,9 +16,9 @@ from duologue.runs.store.ownership import Deaths, LaunchFile, read_launch, write
 from duologue.specs.suite import Suite
 from duologue.suites.execution.engine import Engine
 from duologue.suites.execution.launch import Observer
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.options import RunOptions
+from duologue.suites.runner.definition import RunOptions
 
 _FROM_OUTSIDE = {SIGKILL, SIGTERM}
 _NAMED = 5

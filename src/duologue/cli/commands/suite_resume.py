@@ -13,11 +13,10 @@ from duologue.runs.store.encoding import RUNS
 from duologue.runs.store.ownership import Deaths, Definition, Selection
 from duologue.runs.store.reader import Unfinished, unfinished
 from duologue.suites.execution.engine import Engine
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.run import RunResult, total_spent
-from duologue.suites.runner.definition import Kept
+from duologue.suites.runner.definition import Kept, RunOptions
 from duologue.suites.runner.earlier import Earlier
-from duologue.suites.runner.options import RunOptions
 from duologue.vocabulary import RunStatus, Termination
 
 MOST_DEATHS = 3

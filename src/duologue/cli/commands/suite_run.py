@@ -25,11 +25,10 @@ from duologue.runs.store.folder import ResultFolder, claimed
 from duologue.runs.store.ownership import Deaths, Definition, Selection, clear, require_free
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.launch import Observer
-from duologue.suites.plan.build import Filters
-from duologue.suites.plan.cases import Plan
+from duologue.suites.plan.build import Filters, Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import TOO_MANY
-from duologue.suites.runner.options import DEFAULT_CONCURRENCY, RunOptions
+from duologue.suites.runner.definition import DEFAULT_CONCURRENCY, RunOptions
 from duologue.terminal_text import one_line
 
 _WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.UNCERTAIN)

@@ -28,8 +28,7 @@ from functools import cached_property
 from pathlib import Path
 
 from duologue.config.files import shown_path
-from duologue.config.problems import Problems, listed, unknown
-from duologue.config.pydantic_errors import checked
+from duologue.config.problems import Problems, checked, listed, unknown
 from duologue.config.yaml_reader import read
 from duologue.errors import ModelRejectedError, Position, Problem, SuiteError, UnknownModelError
 from duologue.frozen import frozen

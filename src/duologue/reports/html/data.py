@@ -21,7 +21,7 @@ from duologue.journal.events import CheckEvaluated, CriterionDecision, cut_mark
 from duologue.messages import tool_calls_of
 from duologue.reports.display import by_agent, excused, grades_of, matrix, recorded_cost, recorded_facts
 from duologue.runs.store.encoding import group_data, line_of, spent_data
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, MediaResult, MessageResult, RunResult, Spent, failures_of
 from duologue.vocabulary import CheckStatus, Decision

@@ -16,7 +16,7 @@ from duologue.conversation.result import ScenarioResult, result_of
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import RawMessage
-from duologue.journal.view import RunView
+from duologue.journal.journal import RunView
 from duologue.messages import Message
 from duologue.vocabulary import RunStatus, Verdict
 

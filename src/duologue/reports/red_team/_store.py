@@ -19,8 +19,8 @@ from duologue.config.files import OWNER_ONLY, make_private_folder
 from duologue.context import Clock, SystemClock
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
+from duologue.journal.journal import RunView
 from duologue.journal.jsonl import read_journal
-from duologue.journal.view import RunView
 from duologue.messages import Message
 from duologue.models.base import Model
 from duologue.reports.red_team._recommendations import analyse

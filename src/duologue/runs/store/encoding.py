@@ -28,7 +28,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.events import Usage
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import RunResult, Spent, reason_of, total_spent
 

@@ -23,7 +23,7 @@ from duologue.journal.artifacts import JOURNALS
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, encoded, encoded_run, index_of, replace_bytes
 from duologue.runs.store.ownership import Deaths, Definition, LaunchFile, Selection, make_way_for_index, write_launch
 from duologue.suites.execution.launch import Observer
-from duologue.suites.plan.cases import Plan
+from duologue.suites.plan.build import Plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_run import REPLACED

@@ -15,12 +15,12 @@ from duologue.errors import ConfigurationError
 from duologue.journal.artifacts import JOURNALS
 from duologue.journal.causes import Causes, outer_call
 from duologue.journal.events import Entry, MessageAdded, UserFinished
+from duologue.journal.journal import RunView
 from duologue.journal.jsonl import read_journal
-from duologue.journal.view import RunView
 from duologue.messages import Message
 from duologue.runs.store.encoding import RUNS, decoded_case
 from duologue.runs.store.reader import read_run_file
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.response_files import DONE
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import MessageResult, RunResult

@@ -36,8 +36,7 @@ from duologue.runs.store.encoding import (
     replace_bytes,
     require_version,
 )
-from duologue.suites.plan.build import Filters
-from duologue.suites.plan.cases import Plan
+from duologue.suites.plan.build import Filters, Plan
 from duologue.suites.results.execution import Allowance
 
 Definition = Mapping[str, str]

@@ -28,7 +28,7 @@ from duologue.runs.store.encoding import (
     require_version,
 )
 from duologue.runs.store.ownership import Deaths, LaunchFile, Selection, read_launch
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult, Spent, total_spent

@@ -35,15 +35,13 @@ from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.execution.launch import Launch, Observer, Observers
 from duologue.suites.manifests.loader import Draft, load
 from duologue.suites.manifests.validate import validated
-from duologue.suites.plan.build import Filters, generate_plan
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Filters, Plan, TestCase, generate_plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult, Spent, total_spent
 from duologue.suites.runner.case_run import CaseRunner, Execution
-from duologue.suites.runner.definition import Definitions, Kept, kept_runs_of
+from duologue.suites.runner.definition import Definitions, Kept, RunOptions, kept_runs_of
 from duologue.suites.runner.earlier import Earlier, spent_in_journals
 from duologue.suites.runner.models import SuiteModels
-from duologue.suites.runner.options import RunOptions
 
 if TYPE_CHECKING:
     from duologue.agents.tools.toolbox import Toolbox

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from duologue.journal.events import Entry
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_run import CaseCancelled, CaseRunner

@@ -17,10 +17,10 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from duologue.config import pydantic_errors
 from duologue.config.entry_points import load_registered, registered_names
 from duologue.config.files import shown_path
 from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, hint, listed, nearest, report, shown
+from duologue.config.problems import checked as checked_by_pydantic
 from duologue.config.spec import Resource
 from duologue.config.yaml_reader import read
 from duologue.errors import Position, Problem
@@ -157,7 +157,7 @@ UNSUPPORTED: dict[type, dict[str, str]] = {
 
 def checked(model: type[M], data: Any, problems: Problems) -> M | None:
     """The model of placed data; None, with a problem for each mistake, if it is invalid."""
-    return pydantic_errors.checked(model, data, problems, unsupported=UNSUPPORTED)
+    return checked_by_pydantic(model, data, problems, unsupported=UNSUPPORTED)
 
 
 SECTIONS: dict[str, type[Resource]] = {

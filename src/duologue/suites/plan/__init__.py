@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from duologue.suites.plan.build import Filters, generate_plan
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Filters, Plan, TestCase, generate_plan
 
 __all__ = ["Filters", "Plan", "TestCase", "generate_plan"]

@@ -20,7 +20,7 @@ from duologue.specs.agents import Agent, Judge, Simulator
 from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Replay, Suite, find_named
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 
 ANSWER_TOKENS = 150
 """Of an answer of the agent."""

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from duologue.frozen import frozen
-from duologue.suites.plan.cases import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.run import SPENDERS, RunResult, Spent, total_spent
 from duologue.vocabulary import CheckStatus, RunStatus, Verdict
 

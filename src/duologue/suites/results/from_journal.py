@@ -18,9 +18,9 @@ from duologue.journal.events import (
     RunStarted,
     TurnStarted,
 )
+from duologue.journal.journal import RunView
 from duologue.journal.notes import GuardrailApplied, PromptUsed, SimulatedUser, WorkflowEntered, WorkflowMoved
-from duologue.journal.view import RunView
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.results.run import (
     GuardrailResult,
     MediaResult,

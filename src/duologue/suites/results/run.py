@@ -22,7 +22,7 @@ from duologue.journal.events import (
     ToolCalled,
     Usage,
 )
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.vocabulary import CheckStatus, Decision, RunStatus, Termination, Verdict
 
 SPENDERS = ("agent", "user", "judge")

@@ -29,13 +29,12 @@ from duologue.journal.jsonl import read_journal
 from duologue.models.scope import Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Suite, find_named
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_setup import CaseSetup, ReplaySetup, Setup
-from duologue.suites.runner.definition import Definitions
+from duologue.suites.runner.definition import Definitions, RunOptions
 from duologue.suites.runner.models import SuiteModels
-from duologue.suites.runner.options import RunOptions
 from duologue.vocabulary import RunStatus, Termination
 
 if TYPE_CHECKING:

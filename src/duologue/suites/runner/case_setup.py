@@ -25,7 +25,7 @@ from duologue.specs.prompts import Prompt
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.manifests.validate.checks import made_check, made_eval, resources_of
-from duologue.suites.plan.cases import TestCase
+from duologue.suites.plan.build import TestCase
 from duologue.suites.results.from_journal import GUARDRAIL, guardrail_results
 from duologue.suites.runner.definition import prompts_of
 from duologue.suites.runner.models import JudgeModels, SuiteModels
