@@ -8,8 +8,10 @@ import gzip
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from waiting import LONG
+from waiting import LONG, wait_until
 
 import duologue
 from duologue.errors import ConfigurationError
@@ -260,6 +262,150 @@ def test_more_connections_than_there_are_places_are_turned_away(collector):
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
             post(receiver, b"")
         first.close()
+
+
+def raw(receiver, *parts):
+    """What comes back for these bytes, sent as they are."""
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=LONG) as sock:
+        for part in parts:
+            sock.sendall(part)
+        return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
+def head(*lines, method="POST /v1/traces HTTP/1.1"):
+    return "\r\n".join([method, *lines, "Connection: close", "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200), ("127.0.0.1:80", 200), ("127.8.9.1:4318", 200), ("localhost:1", 200), ("LocalHost", 200),
+        ("[::1]:4318", 200), ("evil.example", 421), ("evil.example:4318", 421), ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example", 421), ("evil.example@127.0.0.1x", 421), ("10.0.0.1", 421), ("0.0.0.0", 421),
+        ("", 421), ("[::1", 421), (None, 421), ("127.0.0.1\r\nHost: evil.example", 421),
+    ],
+)  # fmt: skip
+def test_only_requests_that_name_this_machine_are_taken(receiver, collector, host, status):
+    body = request().SerializeToString()
+    lines = [f"Content-Type: {PROTOBUF}", f"Content-Length: {len(body)}"]
+    answer = raw(receiver, head(*([f"Host: {host}"] if host is not None else []), *lines) + body)
+    assert answer.split()[1] == str(status).encode()
+    assert len(collector.spans("run")) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Content-Length: 5", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chunked", "Content-Length: 5"],
+        ["Content-Length: 5", "Content-Length: 6"],
+        ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
+    ],
+)
+def test_a_body_whose_end_is_not_clear_is_refused_at_once(receiver, lines):
+    answer = raw(receiver, head("Host: localhost", f"Content-Type: {PROTOBUF}", *lines))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"not both" in answer
+
+
+def test_a_body_that_breaks_off_is_no_export(receiver, collector):
+    body = request().SerializeToString() + request(b"87654321").SerializeToString()
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=LONG) as sock:
+        lines = ["Host: localhost", f"Content-Type: {PROTOBUF}", f"Content-Length: {len(body)}"]
+        sock.sendall(head(*lines) + body[: len(body) // 2])
+        sock.shutdown(socket.SHUT_WR)
+        assert b"broke off" in b"".join(iter(lambda: sock.recv(65536), b""))
+    assert collector.spans("run") == []
+
+
+@pytest.mark.parametrize(("as_what", "kind"), [("protobuf", PROTOBUF), ("json", JSON)])
+def test_too_many_spans_in_one_request_are_refused(collector, as_what, kind):
+    with duologue.OtlpReceiver(collector=collector, max_spans=2) as receiver:
+        for count, status in ((3, 413), (2, 200)):
+            many, text = ExportTraceServiceRequest(), as_json()
+            for number in range(count):
+                many.MergeFrom(request(b"%08d" % number))
+            [scope] = text["resourceSpans"][0]["scopeSpans"]
+            scope["spans"] = [{**scope["spans"][0], "spanId": f"{number:016x}"} for number in range(10, count + 10)]
+            body = many.SerializeToString() if as_what == "protobuf" else json.dumps(text)
+            found, answer = post(receiver, body, kind)
+            assert found == status
+            assert (b"at most 2 in one request" in answer) == (status == 413)
+    assert len(collector.spans("run")) == 2
+
+
+def test_a_token_is_asked_for_and_the_environment_has_it(collector):
+    from opentelemetry.util.re import parse_env_headers
+
+    token = "a-token+of/this=test~1"
+    with duologue.OtlpReceiver(collector=collector, token=token) as receiver:
+        body = request().SerializeToString()
+        for wrong in ({}, {"Authorization": "Bearer x"}, {"Authorization": token}, {"Authorization": "Bearer "}):
+            status, answer = post(receiver, body, **wrong)
+            assert status == 401
+            assert token.encode() not in answer
+        assert collector.spans("run") == []
+        headers = parse_env_headers(receiver.environment["OTEL_EXPORTER_OTLP_HEADERS"], liberal=True)
+        assert post(receiver, body, **headers)[0] == 200
+    assert len(collector.spans("run")) == 1
+    for wrong in ("", "two words", "line\nbreak", "ü"):
+        with pytest.raises(ConfigurationError, match="token"):
+            duologue.OtlpReceiver(token=wrong)
+    with pytest.raises(ConfigurationError, match="timeout"):
+        duologue.OtlpReceiver(timeout=0)
+    with duologue.OtlpReceiver() as receiver:
+        assert "OTEL_EXPORTER_OTLP_HEADERS" not in receiver.environment
+
+
+SLOW = {
+    "head": (b"POST /v1/traces HTTP/1.1\r\n", b"X: y\r\n"),
+    "body": (head("Host: localhost", f"Content-Type: {PROTOBUF}", "Content-Length: 15000"), b"\0"),
+    "chunks": (head("Host: localhost", f"Content-Type: {PROTOBUF}", "Transfer-Encoding: chunked"), b"1\r\n\0\r\n"),
+    "silent": (b"", b""),
+}
+
+
+def drip(receiver, first, more, stop):
+    """Send a request that never comes to its end; returns once the receiver has closed the connection."""
+    with (
+        socket.create_connection(("127.0.0.1", receiver.port), timeout=LONG) as sock,
+        contextlib.suppress(ConnectionError),
+    ):
+        sock.sendall(first)
+        sock.settimeout(0.02)
+        while not stop.is_set():
+            try:
+                if not sock.recv(65536):
+                    return
+            except TimeoutError:
+                sock.sendall(more)
+
+
+@pytest.mark.parametrize("way", SLOW)
+def test_a_request_that_does_not_come_to_its_end_is_ended(collector, way):
+    never = threading.Event()
+    with duologue.OtlpReceiver(collector=collector, timeout=0.2, max_connections=1) as receiver:
+        drip(receiver, *SLOW[way], never)
+
+
+@pytest.mark.parametrize("way", SLOW)
+def test_slow_clients_hold_up_nobody(collector, way):
+    done = threading.Event()
+    with duologue.OtlpReceiver(collector=collector, timeout=LONG, max_connections=2) as receiver:
+        slow = [threading.Thread(target=drip, args=(receiver, *SLOW[way], done)) for _ in range(2)]
+        for thread in slow:
+            thread.start()
+
+        def taken() -> bool:
+            try:
+                return post(receiver, request().SerializeToString())[0] == 200
+            except (http.client.HTTPException, OSError):
+                return False
+
+        wait_until(taken)
+        done.set()
+        for thread in slow:
+            thread.join()
 
 
 def test_it_listens_only_on_loopback_and_only_inside_with():

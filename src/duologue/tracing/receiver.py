@@ -7,12 +7,15 @@ receiver, they stand beside those of this process, and a judge can read them. Sp
 from __future__ import annotations
 
 import ipaddress
+import re
 import threading
 from http.server import ThreadingHTTPServer
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, Self
+from urllib.parse import quote
 
 from duologue.errors import ConfigurationError, MissingExtraError
+from duologue.secret_values import remember
 from duologue.tracing.setup import current_tracing
 
 if TYPE_CHECKING:
@@ -22,7 +25,13 @@ if TYPE_CHECKING:
 
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of one request, unpacked."""
+MAX_SPANS = 10_000
+"""Spans of one request; exporters send 512 unless they are told otherwise."""
 MAX_CONNECTIONS = 64
+SECONDS = 10.0
+"""That a request may take to arrive, and that a connection may be silent."""
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
+"""What may stand after ``Bearer`` (RFC 6750, section 2.1)."""
 
 
 class SpanKeeper(Protocol):
@@ -51,7 +60,10 @@ class OtlpReceiver:
         port: int = 0,
         collector: SpanKeeper | None = None,
         max_body: int = MAX_BODY,
+        max_spans: int = MAX_SPANS,
         max_connections: int = MAX_CONNECTIONS,
+        token: str | None = None,
+        timeout: float = SECONDS,
     ) -> None:
         """Say where to listen; nothing is opened yet.
 
@@ -60,10 +72,15 @@ class OtlpReceiver:
             port: 0 for a free one.
             collector: where spans go; None for that of the tracing that is on when they arrive.
             max_body: bytes that one request may have, unpacked.
-            max_connections: at the same time; more are turned away.
+            max_spans: that one request may have.
+            max_connections: at the same time; more are turned away, unless a request has been on its way for more than
+                a second: then its place is taken.
+            token: that each request has to show as ``Authorization: Bearer …``, so that no other user of this machine
+                sends spans; None to ask for none. :attr:`environment` has it.
+            timeout: seconds that a request may take to arrive.
 
         Raises:
-            ConfigurationError: the host is no loopback address.
+            ConfigurationError: the host is no loopback address, or the token or the timeout cannot be used.
             MissingExtraError: OpenTelemetry's protocol package is not installed.
         """
         if not _is_loopback(host):
@@ -71,9 +88,17 @@ class OtlpReceiver:
         if not _installed("google.protobuf") or not _installed("opentelemetry.proto"):
             raise MissingExtraError("the receiver of spans", "otel", "opentelemetry-proto")
         self._address = (host, port)
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise ConfigurationError("token: expected letters, digits and -._~+/= only, and at least one of them")
+        if not timeout > 0:
+            raise ConfigurationError(f"timeout must be more than 0 seconds; found {timeout}")
+        remember(token)
         self._collector = collector
         self.max_body = max_body
+        self.max_spans = max_spans
         self.max_connections = max_connections
+        self._token = token
+        self._seconds = timeout
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -93,12 +118,22 @@ class OtlpReceiver:
     @property
     def environment(self) -> dict[str, str]:
         """Variables for the agent's process; OpenTelemetry's exporters obey them."""
-        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+        found = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+        if self._token is not None:
+            found["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization={quote(f'Bearer {self._token}', safe='')}"
+        return found
 
     def __enter__(self) -> Self:
-        from duologue.tracing.otlp import OtlpServer
+        from duologue.tracing.otlp import OtlpLimits, OtlpServer
 
-        self._server = OtlpServer(self._address, self.keep, self.max_body, self.max_connections)
+        limits = OtlpLimits(
+            body=self.max_body,
+            spans=self.max_spans,
+            connections=self.max_connections,
+            seconds=self._seconds,
+            token=self._token,
+        )
+        self._server = OtlpServer(self._address, self.keep, limits)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="duologue-otlp", daemon=True
         )
