@@ -232,8 +232,15 @@ def _before_checks(view: RunView, ended_by: ScenarioResult | None, checks_passed
             return Verdict.FAIL, "A checkpoint found criteria that are not met"
         return Verdict.PASS, ALL_CHECKPOINTS_PASSED
     if checks_passed:
-        return Verdict.PASS, ALL_CHECKS_PASSED
+        return Verdict.PASS, ALL_CHECKS_PASSED + _some_skipped(view)
     return Verdict.UNDECIDED, _all_skipped(view) or NOTHING_TO_GO_BY
+
+
+def _some_skipped(view: RunView) -> str:
+    """Which checks decided nothing in any turn, beside those that passed."""
+    skipped = _by_name(view.checks_with(CheckStatus.SKIPPED))
+    names = skipped.keys() - {check.name for check in view.checks_with(CheckStatus.PASSED)} if skipped else set[str]()
+    return f", except for skipped ones: {', '.join(name for name in skipped if name in names)}" if names else ""
 
 
 def _all_skipped(view: RunView) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from duologue.frozen import frozen
@@ -26,6 +27,7 @@ Line = tuple[str, dict[str, bool]]
 class RunRow:
     """One run, as plain data.
 
+    ``skipped`` are checks that decided nothing, with the reasons.
     ``outcome`` is the verdict, or the status of a run that has none (``error``, ``cancelled``). Times are in seconds,
     ``cost`` in US dollars, None where it is not known.
     """
@@ -44,6 +46,7 @@ class RunRow:
     failed: list[str]
     reason: str | None
     journal: str | None
+    skipped: list[str] = field(default_factory=list[str])
 
     @classmethod
     def of(cls, result: ScenarioResult, test: str | None = None, name: str | None = None) -> RunRow:
@@ -64,6 +67,7 @@ class RunRow:
             failed=list(map(visible, result.failed_criteria)),
             reason=None if reason is None else visible(reason),  # another process could not be sent half a surrogate
             journal=str(result.journal) if result.journal else None,
+            skipped=list(map(visible, _skipped(result))),
         )
 
     def properties(self) -> Iterator[tuple[str, object]]:
@@ -80,6 +84,7 @@ class RunRow:
         yield "cost", f"{self.cost:.6f}" if self.cost is not None and self.tokens else None
         yield "criteria_passed", len(self.passed)
         yield "criteria_failed", len(self.failed)
+        yield "checks_skipped", len(self.skipped) or None
         yield "reason", None if self.outcome == "pass" else self.reason
         yield "journal", self.journal
 
@@ -152,6 +157,8 @@ def lines_of(row: RunRow, test_failed: Mapping[str, bool] | None = None) -> Iter
         yield f"    reason: {_plain(row.reason)}", {}
     for criterion in row.failed:
         yield f"    not met: {_plain(criterion)}", {}
+    for check in row.skipped if row.outcome in {"pass", "fail"} else ():
+        yield f"    skipped: {_plain(check)}", {"yellow": True}
     if row.journal:
         yield f"    journal: {one_line(row.journal)}", {}
 
@@ -170,6 +177,14 @@ def _figures(row: RunRow) -> str:
     criteria = [f"{len(row.passed)} of {decided} criteria met"] if decided else []
     turns = f"{row.turns} turn{'s' * (row.turns != 1)}"
     return ", ".join([turns, f"{row.total_time:.2f} s", f"agent {row.agent_time:.2f} s", *money, *criteria])
+
+
+def _skipped(result: ScenarioResult) -> list[str]:
+    """The checks that decided nothing in any turn, each once with its reasons."""
+    decided = {check.name for check in result.checks if check.status.value != "skipped"}
+    return list(
+        dict.fromkeys(f"{check.name}: {check.explanation}" for check in result.checks if check.name not in decided)
+    )
 
 
 def _plain(text: str) -> str:

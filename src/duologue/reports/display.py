@@ -8,6 +8,7 @@ characters that turn round the order of what is read. Nothing is dropped in sile
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from duologue.stats.proportion import percent
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, MessageResult, RunResult, Spent, reason_of, total_spent
 from duologue.terminal_text import BAR, cut, one_line, visible
+from duologue.vocabulary import CheckStatus
 
 # Compiled when they are first used, and cached by ``re``: tables of all Unicode are costly to compile.
 _NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
@@ -245,6 +247,35 @@ def matrix(execution: ExecutionResult) -> tuple[list[str], dict[tuple[str, str],
 
 def _in_order(groups: Iterable[Group], key: Callable[[Group], str]) -> list[str]:
     return list(dict.fromkeys(map(key, groups)))
+
+
+@frozen(slots=True)
+class SkippedCheck:
+    """A check that decided nothing in some runs.
+
+    Attributes:
+        name: of the check.
+        reason: why it was skipped.
+        runs: in how many runs.
+    """
+
+    name: str
+    reason: str
+    runs: int
+
+
+def skipped_checks(execution: ExecutionResult) -> list[SkippedCheck]:
+    """Every check that was skipped, with its reasons, those of the most runs first."""
+    count = Counter(pair for run in execution.runs for pair in dict.fromkeys(skipped_in(run)))
+    return [SkippedCheck(name=name, reason=reason, runs=runs) for (name, reason), runs in count.most_common()]
+
+
+def skipped_in(run: RunResult) -> list[tuple[str, str]]:
+    """Name and reason of each check that was skipped, turn by turn; of one that decided something in a turn, none."""
+    if all(check.status is not CheckStatus.SKIPPED for check in run.checks):
+        return []
+    decided = {check.name for check in run.checks if check.status is not CheckStatus.SKIPPED}
+    return [(check.name, check.explanation) for check in run.checks if check.name not in decided]
 
 
 def excused(run: RunResult, group: Group) -> bool:

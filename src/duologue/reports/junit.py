@@ -23,6 +23,7 @@ from duologue.reports.display import (
     errors_allowed,
     excused,
     recorded_facts,
+    skipped_in,
     text_of_message,
     undecided_allowed,
     xml_text,
@@ -235,6 +236,7 @@ def properties_of(run: RunResult, group: Group) -> Iterator[tuple[str, object]]:
         "tool_calls": sum(len(tool_calls_of(item.message)) for item in run.messages) or None,
         "checks_passed": sum(check.status == "passed" for check in run.checks) if run.checks else None,
         "checks_failed": sum(check.status == "failed" for check in run.checks) if run.checks else None,
+        "checks_skipped": sum(check.status == "skipped" for check in run.checks) or None,
         "trial": f"{run.case.trial} of {run.case.trials}" if run.case.trials > 1 else None,
         "pass_rate": f"{group.pass_rate:.3f}" if group.pass_rate is not None and len(group.runs) > 1 else None,
         "journal": run.journal,
@@ -246,13 +248,14 @@ def properties_of(run: RunResult, group: Group) -> Iterator[tuple[str, object]]:
 
 
 def output_of(run: RunResult) -> str:
-    """The last messages of a run, for the output of its test case."""
+    """The last messages of a run and the checks that were skipped, for the output of its test case."""
     left_out = len(run.messages) - _LAST
     lines = [f"… {left_out} earlier messages"] if left_out > 0 else []
     for item in run.messages[-_LAST:]:
         said = cut(text_of_message(item), _LONGEST)
         calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in tool_calls_of(item.message)]
         lines.append(f"{item.id} {item.message['role']}: " + " ".join([said, *calls]).strip())
+    lines += [f"skipped check {cut(f'{name}: {reason}', _LONGEST)}" for name, reason in dict.fromkeys(skipped_in(run))]
     return "\n".join(lines)
 
 

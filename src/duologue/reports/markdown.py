@@ -25,6 +25,7 @@ from duologue.reports.display import (
     recorded_cost,
     recorded_facts,
     share,
+    skipped_checks,
     text_of_message,
 )
 from duologue.reports.display import markdown_text as md
@@ -90,7 +91,14 @@ def render_markdown(execution: ExecutionResult, most: int = _MOST) -> str:
         execution: what to report.
         most: of how many cases that did not pass the reasons are told.
     """
-    parts = [_overview(execution), _matrix(execution), _open(execution, most), _trials(execution), _cost(execution)]
+    parts = [
+        _overview(execution),
+        _matrix(execution),
+        _open(execution, most),
+        _skipped(execution, most),
+        _trials(execution),
+        _cost(execution),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -171,6 +179,17 @@ def _quotes(run: RunResult, found: Sequence[Failure]) -> Iterator[str]:
     for item in cited(run, {name for failure in found for name in failure.message_ids}):
         if text := text_of_message(item):
             yield f"{md(item.id)} {md(item.message['role'])}:\n\n{markdown_block(text, _QUOTE)}"
+
+
+def _skipped(execution: ExecutionResult, most: int) -> str:
+    """Checks that decided nothing: they neither passed nor failed, which a pass beside them does not show."""
+    found = skipped_checks(execution)
+    if not found:
+        return ""
+    rows = [(md(item.name, 200), f"{item.runs:,}", md(item.reason, _REASON)) for item in found[:most]]
+    rest = f"… and {len(found) - len(rows):,} more." if len(found) > len(rows) else ""
+    table = _table(("Check", "Runs", "Why"), rows, right=(1,)) if rows else ""
+    return "\n\n".join(part for part in ("## Skipped checks", table, rest) if part)
 
 
 def _trials(execution: ExecutionResult) -> str:

@@ -30,6 +30,7 @@ from duologue.reports.display import (
     recorded_cost,
     recorded_facts,
     share,
+    skipped_checks,
     text_of_message,
 )
 from duologue.runs.store.encoding import RUNS
@@ -41,6 +42,8 @@ _LISTED = 60
 """Test cases that are listed one by one; of more, only those that did not pass."""
 _EXPLAINED = 25
 """Runs whose reasons are shown."""
+_SKIPPED = 10
+"""Skipped checks that are listed."""
 _WORST_FIRST = ("fail", "error", "undecided")
 _ENDS = {0: "pass", 1: "fail", 3: "undecided", 130: "cancelled"}
 """The outcome that an exit code stands for."""
@@ -71,6 +74,7 @@ def print_execution(
     out = console or Console(highlight=False)
     _cases(out, execution)
     _reasons(out, execution, folder)
+    _skipped(out, execution)
     _totals(out, execution)
     _places(out, folder, files)
     if folder is not None:
@@ -122,6 +126,20 @@ def _reasons(out: Console, execution: ExecutionResult, folder: Path | None) -> N
         _run(out, run, folder)
     if len(runs) > _EXPLAINED:
         _print(out, Text(f"\n… and {plural(len(runs) - _EXPLAINED, 'more run')} that did not pass", style="dim"))
+
+
+def _skipped(out: Console, execution: ExecutionResult) -> None:
+    """Checks that decided nothing: they neither passed nor failed, which a pass beside them does not show."""
+    found = skipped_checks(execution)
+    if not found:
+        return
+    _print(out, Text("\nSkipped checks", style="bold yellow"))
+    for item in found[:_SKIPPED]:
+        line = Text("  – ", style="yellow").append(one_line(item.name, _REASON), style="bold default")
+        line.append(f" in {plural(item.runs, 'run')}", style="dim not bold")
+        _print(out, line.append(f": {one_line(item.reason, _REASON)}" if item.reason else "", style="not dim not bold"))
+    if len(found) > _SKIPPED:
+        _print(out, Text(f"  … and {len(found) - _SKIPPED:,} more", style="dim"))
 
 
 def _run(out: Console, run: RunResult, folder: Path | None) -> None:

@@ -235,6 +235,7 @@ function checksBox(run) {
   const open = sorted.filter((item) => item.status === "fail" || item.status === "error");
   const rest = sorted.slice(open.length);
   const passed = rest.filter((item) => item.status === "pass").length;
+  const skipped = rest.length > passed ? `, ${count(rest.length - passed)} skipped` : "";
   const items = (list) =>
     h(
       "ul.checks",
@@ -251,7 +252,7 @@ function checksBox(run) {
           h(
             "summary",
             null,
-            `${count(passed)} passed${rest.length > passed ? `, ${count(rest.length - passed)} skipped` : ""}`,
+            `${count(passed)} passed${skipped}`,
           ),
           items(rest),
         )
@@ -259,7 +260,7 @@ function checksBox(run) {
   return h(
     "section",
     null,
-    h("h2", null, "Checks", h("small", null, `${passed} of ${run.checks.length}`)),
+    h("h2", null, "Checks", h("small", null, `${passed} of ${run.checks.length}${skipped}`)),
     open.length ? items(open) : null,
     others,
   );
