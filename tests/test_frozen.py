@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from duologue.frozen import frozen
+from duologue.frozen import frozen, maker
 
 
 def _body() -> dict[str, Any]:
@@ -189,3 +189,23 @@ def test_works_with_match() -> None:
             assert found == 2
         case _:
             raise AssertionError
+
+
+@frozen(slots=True)
+class Slotted:
+    type: str = "slotted"
+    name: str
+    items: list[int] = field(default_factory=list[int])
+
+
+def test_a_maker_makes_what_the_class_makes() -> None:
+    made = maker(Slotted)(name="a")
+    assert made == Slotted(name="a")
+    assert type(made) is Slotted
+    assert hash(maker(Slotted)(name="b", items=())) == hash(Slotted(name="b", items=()))  # pyright: ignore[reportArgumentType]
+    assert maker(Slotted)(name="a").items is not made.items
+    assert pickle.loads(pickle.dumps(made)) == made
+    with pytest.raises(FrozenInstanceError):
+        made.name = "c"  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(TypeError):
+        maker(Slotted)()  # pyright: ignore[reportCallIssue]

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields, is_dataclass
 from functools import cache
 from operator import attrgetter
-from typing import Any, TypeVar, dataclass_transform, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, dataclass_transform, overload
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -61,10 +62,48 @@ def _first_init(cls: type[Any]) -> Callable[..., None]:
     return __init__
 
 
+class _MakerOf(Protocol):
+    def __call__(self, cls: Callable[P, T], /) -> Callable[P, T]: ...
+
+
+def _maker(frozen_class: type[Any]) -> Callable[..., Any]:
+    assert frozen_class.__bases__ == (object,)
+    assert not hasattr(frozen_class, "__post_init__")
+    slots = tuple(item.name for item in fields(frozen_class))
+    names: dict[str, Any] = {
+        "_new": MISSING,
+        "_object": object.__new__,
+        "_open": type(frozen_class.__name__, (), {"__slots__": slots}),
+        "_frozen": frozen_class,
+    }
+    parameters, values = _parameters(frozen_class, names)
+    body = ["self = _object(_open)", *(f"self.{name} = {value}" for name, value in values)]
+    return _compiled("make", parameters, [*body, "self.__class__ = _frozen", "return self"], names)
+
+
+maker = cast("_MakerOf", cache(_maker))
+"""A function that makes objects of a frozen class with slots, in a quarter of the time that the class takes.
+
+For the few classes of which each turn of each conversation makes one. The fields are set while the object still belongs
+to a class of the same layout that is not frozen.
+"""
+
+
 def _compiled_init(cls: type[Any]) -> Callable[..., None]:
     names: dict[str, Any] = {"_set": object.__setattr__, "_new": MISSING}
+    parameters, values = _parameters(cls, names)
+    body = [f"_set(self,{name!r},{value})" for name, value in values]
+    if hasattr(cls, "__post_init__"):
+        body.append("self.__post_init__()")
+    made = _compiled("__init__", parameters, body or ["pass"], names, first="self")
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    return made
+
+
+def _parameters(cls: type[Any], names: dict[str, Any]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The parameters of what makes an object, and the fields with the code of their values; ``names`` are added to."""
     parameters: list[str] = []
-    body: list[str] = []
+    values: list[tuple[str, str]] = []
     for item in fields(cls):
         name, value, default = item.name, item.name, ""
         if item.default_factory is not MISSING:
@@ -79,14 +118,15 @@ def _compiled_init(cls: type[Any]) -> Callable[..., None]:
             continue  # set by __post_init__
         else:
             value = f"_make_{name}()" if default == "=_new" else f"_default_{name}"
-        body.append(f"_set(self,{name!r},{value})")
-    if hasattr(cls, "__post_init__"):
-        body.append("self.__post_init__()")
-    head = f"def __init__(self{',*,' if parameters else ''}{','.join(parameters)}):"
-    exec("\n ".join([head, *(body or ["pass"])]), names)  # noqa: S102 - made of the names of fields
-    made = names["__init__"]
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
-    return made
+        values.append((name, value))
+    return parameters, values
+
+
+def _compiled(name: str, parameters: list[str], body: list[str], names: dict[str, Any], first: str = "") -> Any:
+    keywords = ["*", *parameters] if parameters else []
+    head = f"def {name}({','.join([*([first] if first else []), *keywords])}):"
+    exec("\n ".join([head, *body]), names)  # noqa: S102 - made of the names of fields
+    return names[name]
 
 
 def _repr(self: Any) -> str:

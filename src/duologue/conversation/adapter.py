@@ -116,7 +116,7 @@ class LazyInput(AgentInput):
     """
 
     def __init__(self, **given: Any) -> None:
-        self.__dict__.update(given)
+        self.__dict__ = given
 
     @property
     def messages(self) -> list[Message]:  # pyright: ignore[reportIncompatibleVariableOverride]

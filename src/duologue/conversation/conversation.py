@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Literal
 
@@ -42,6 +42,7 @@ from duologue.conversation.resume import recorded_answer, repeated_content
 from duologue.conversation.setup import RunSetup, cassette_for
 from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, JournalError, ResumeError, RunError
+from duologue.frozen import maker
 from duologue.journal.events import (
     AgentCalled,
     CutReason,
@@ -73,7 +74,7 @@ CURRENT_CALL: ContextVar[str | None] = ContextVar("duologue_call", default=None)
 DecisionKind = Literal["checkpoint", "final"]
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Call:
     """A call of a participant that is being made.
 
@@ -124,7 +125,7 @@ class Conversation:
         self.state = state
         self._calls = 0
         self._watchdog = Watchdog(run, timed_out)
-        self._in_flight: list[Call] = []
+        self._in_flight: dict[str, Call] = {}
         self._watch = watch
         self._sessions: list[AgentSession] = [CallSession(agent) for agent in setup.agents]
         self._streams = [type(agent).stream is not AgentAdapter.stream for agent in setup.agents]
@@ -143,9 +144,7 @@ class Conversation:
         )
         if setup.budget is not None and self._scope.ledger is not None:
             self._scope.ledger.count_earlier(spent, above=False)  # an execution counts all of its runs itself
-        self._scopes = [
-            replace(self._scope, who=agent.name, participant=index) for index, agent in enumerate(setup.agents)
-        ]
+        self._scopes = [self._scope.of(agent.name, index) for index, agent in enumerate(setup.agents)]
 
     # --- beginning and end -------------------------------------------------------------------------------------------
 
@@ -191,7 +190,7 @@ class Conversation:
 
     def open_turn(self) -> None:
         """Begin the next turn."""
-        self.journal.append(TurnStarted(turn=self.view.turn + 1))
+        self.journal.append(maker(TurnStarted)(turn=self.view.turn + 1))
 
     def add(
         self,
@@ -237,22 +236,19 @@ class Conversation:
     ) -> Call:
         """Begin a call of this participant: what it is given is what there is now."""
         agent, box, call_id = self.agents[index], self.view.mailboxes[index], self._next_call()
-        return Call(
-            id=call_id,
-            index=index,
-            delivered=tuple([record.message_id for record in box]),
-            input=LazyInput(
-                thread_id=self.state.thread_id,
-                messages=self.view.messages.copy(),
-                new_messages=[record.message for record in box],
-                judgment_request=request,
-                scenario_state=self.state,
-                participant_scope=self._scopes[index],
-                call=call_id,
-            ),
-            utterance=Utterance(who=agent.name, role=agent.role, on_delta=on_delta) if self._streams[index] else None,
-            kind=kind,
+        input = LazyInput(
+            thread_id=self.state.thread_id,
+            messages=self.view.messages.copy(),
+            new_messages=[record.message for record in box],
+            judgment_request=request,
+            scenario_state=self.state,
+            participant_scope=self._scopes[index],
+            call=call_id,
         )
+        utterance = None
+        if self._streams[index]:
+            utterance = Utterance(who=agent.name, role=agent.role, on_delta=on_delta)
+        return Call(call_id, index, tuple([record.message_id for record in box]), input, utterance, kind)
 
     async def ask(self, index: int, request: JudgmentRequest | None = None, *, kind: DecisionKind = "final") -> Answer:
         """Call one participant with what is new to it, and put what it answers into the conversation."""
@@ -271,7 +267,7 @@ class Conversation:
         call.started = started = clock.monotonic()
         outer = CURRENT_CALL.get()
         CURRENT_CALL.set(call.id)
-        self._in_flight.append(call)
+        self._in_flight[call.id] = call
         try:
             if journal.pending:
                 await journal.flush()
@@ -287,10 +283,10 @@ class Conversation:
             answer = await (answering if self._watch is None else self._watch.around(call.index, answering))
         except BaseException as error:  # noqa: BLE001 - raised again, once what was said until then is kept
             CURRENT_CALL.set(outer)
-            self._in_flight.remove(call)
+            del self._in_flight[call.id]
             return await self._break_off(call, clock.monotonic() - started, error)
         CURRENT_CALL.set(outer)
-        self._in_flight.remove(call)
+        del self._in_flight[call.id]
         if self.run.stopping or self.run.limit_reached:
             self.run.check_going_on()
         if journal.recorded is not None:
@@ -358,7 +354,7 @@ class Conversation:
         if self.journal.recorded is not None:
             return
         now = self.setup.context.clock.monotonic()
-        for call in tuple(self._in_flight):
+        for call in tuple(self._in_flight.values()):
             at_fault = self.agents[call.index].name == getattr(error, "who", None)
             self._record_break(call, now - call.started, error if at_fault else asyncio.CancelledError(), False)
 
@@ -387,13 +383,13 @@ class Conversation:
         return [*self._added(call, words), finished]
 
     def _added(self, call: Call, answer: Sequence[Said], cut: CutReason | None = None) -> list[Event]:
-        first = self.view.messages_added + 1
-        last = len(answer) - 1
+        first, turn = self.view.messages_added + 1, self.view.turn
+        last, made = len(answer) - 1, maker(MessageAdded)
         return [
-            MessageAdded(
+            made(
                 message_id=f"m{first + place}",
                 message=said.message,
-                turn=self.view.turn,
+                turn=turn,
                 author=call.index,
                 call=said.call or call.id,
                 cut=cut if place == last else None,
@@ -423,7 +419,7 @@ class Conversation:
         if self.journal.finished:
             return
         failed = error is not None
-        called = AgentCalled(
+        called = maker(AgentCalled)(
             participant=call.index,
             turn=self.view.turn,
             delivered=() if failed else call.delivered,

@@ -40,10 +40,10 @@ class ScenarioResult(BaseModel):
 
     success: bool
     """True if and only if the verdict is pass."""
-    messages: list[RawMessage] = []
+    messages: list[RawMessage] = Field(default_factory=list[RawMessage])
     reasoning: str | None = None
-    passed_criteria: list[str] = []
-    failed_criteria: list[str] = []
+    passed_criteria: list[str] = Field(default_factory=list[str])
+    failed_criteria: list[str] = Field(default_factory=list[str])
     total_time: float | None = None
     """Seconds from start to end."""
     agent_time: float | None = None
@@ -56,15 +56,16 @@ class ScenarioResult(BaseModel):
     """None when the run has no verdict: see ``status`` and ``error``."""
     status: RunStatus = RunStatus.COMPLETED
     termination: Termination | None = None
-    decisions: list[CriterionDecision] = []
+    decisions: list[CriterionDecision] = Field(default_factory=list[CriterionDecision])
     """The judge's decision on each criterion, with its reason and the messages it rests on."""
-    checks: list[CheckEvaluated] = []
+    checks: list[CheckEvaluated] = Field(default_factory=list[CheckEvaluated])
     error: ErrorInfo | None = None
     usage: Usage = Usage()
     """Tokens of the simulated user and the judge; the agent under test counts its own."""
     cost: float | None = None
     """US dollars, where every model call had a price."""
     advisory: bool = False
+    """On a judge's result: it is shown and does not decide the run."""
     details: dict[str, Any] = Field(default_factory=dict, exclude=True)
     """On a judge's result: shown beside the verdict, and deciding nothing."""
     scenario: str | None = None
@@ -72,7 +73,7 @@ class ScenarioResult(BaseModel):
     thread_id: str | None = None
     seed: int | None = None
     turns: int | None = None
-    message_ids: list[str] = []
+    message_ids: list[str] = Field(default_factory=list[str])
     """The id of each message, such as ``m3``: what decisions and checks cite."""
     journal: Path | None = Field(default=None, exclude=True)
     """The file that holds the run, when it was recorded."""
@@ -112,8 +113,7 @@ def result_of(view: RunView, journal: Path | None = None) -> ScenarioResult:
     """The result of a run whose journal folds to this view; a journal without its end gives an error result."""
     finished, started = view.finished, view.started
     verdict = finished.verdict if finished else None
-    # What a fold gives is valid: validating it again would cost more than the fold.
-    return ScenarioResult.model_construct(
+    return _unvalidated(
         success=verdict is Verdict.PASS,
         verdict=verdict,
         status=finished.status if finished else RunStatus.ERROR,
@@ -137,6 +137,20 @@ def result_of(view: RunView, journal: Path | None = None) -> ScenarioResult:
         turns=view.turns,
         journal=journal,
     )
+
+
+def _unvalidated(**values: object) -> ScenarioResult:
+    """What a fold gives is valid: validating it again, or copying the defaults of fields, would cost more than it."""
+    result = ScenarioResult.__new__(ScenarioResult)
+    private: dict[str, object] = {
+        "__dict__": {"audio": None, "timeline": None, "latency": None, "advisory": False, "details": {}, **values},
+        "__pydantic_fields_set__": set(values),
+        "__pydantic_extra__": None,
+        "__pydantic_private__": None,
+    }
+    for name, value in private.items():
+        object.__setattr__(result, name, value)
+    return result
 
 
 def read_result(path: str | Path) -> ScenarioResult:

@@ -39,21 +39,24 @@ class TurnOrder:
 
     def __init__(self, roles: Sequence[AgentRole]) -> None:
         self._roles = tuple(roles)
-        self._everyone = tuple(range(len(self._roles)))
+        everyone = range(len(self._roles))
+        self._everyone = [index for role in ROLE_ORDER for index in everyone if self._roles[index] is role]
+        self._places = {role: place for place, role in enumerate(ROLE_ORDER)}
         self.open()
 
     def open(self) -> None:
         """Begin a new turn: every role, every participant."""
         self._position = 0
-        self._waiting = list(self._everyone)
+        self._waiting = self._everyone.copy()
 
     def next(self) -> int | None:
         """The participant to ask next; None when the turn is over."""
-        while self._position < len(ROLE_ORDER):
-            found = self._first(ROLE_ORDER[self._position])
-            if found is not None:
-                return found
-            self._position += 1
+        for index in self._waiting:  # in the order of roles
+            place = self._places[self._roles[index]]
+            if place >= self._position:
+                self._position = place
+                return index
+        self._position = len(ROLE_ORDER)
         return None
 
     def seek(self, role: AgentRole) -> int | None:

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import JournalError, ResumeError
@@ -237,6 +237,9 @@ class MemorySink:
 
 Listener = Callable[[Entry], None]
 
+_new = cast("Callable[[type[Entry], tuple[str, int, float, Event]], Entry]", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]
+"""Makes an entry in half the time that ``Entry(…)`` takes."""
+
 CLOSE_GRACE = 5.0
 """Seconds that the end of a journal waits for a write that is under way."""
 
@@ -318,7 +321,7 @@ class Journal:
             at, first = self._clock.now(), len(self.entries)
             entries, apply, run_id = self.entries, self.view.apply, self.run_id
             for event in events:
-                entries.append(Entry(run_id, len(entries), at, event))
+                entries.append(_new(Entry, (run_id, len(entries), at, event)))
                 apply(event, at)
             last = entries[-1]
             transition = tuple(entries[first:]) if self._sinks or self._listeners else ()

@@ -290,6 +290,12 @@ class RunScope:
     call: str = ""
     _numbers: count[int] = field(default_factory=lambda: count(1), repr=False, compare=False)
 
+    def of(self, who: str, participant: int) -> RunScope:
+        """The same scope for a participant."""
+        scope = self.for_call("")
+        scope.__dict__.update(who=who, participant=participant)
+        return scope
+
     def for_call(self, call: str) -> RunScope:
         """The same scope during another call of its participant."""
         scope = object.__new__(RunScope)  # half the time of dataclasses.replace, once for every call of a run
