@@ -52,13 +52,11 @@ if TYPE_CHECKING:
     from duologue.conversation.adapter import JudgmentRequest as JudgmentRequest
     from duologue.conversation.adapter import UserDone as UserDone
     from duologue.conversation.cache import cache as cache
-    from duologue.conversation.checking import Check as Check
-    from duologue.conversation.checking import CheckInput as CheckInput
-    from duologue.conversation.checking import CheckOutcome as CheckOutcome
     from duologue.conversation.executor import ScenarioExecutor as ScenarioExecutor
     from duologue.conversation.observers import add_observer as add_observer
     from duologue.conversation.observers import remove_observer as remove_observer
     from duologue.conversation.result import ScenarioResult as ScenarioResult
+    from duologue.conversation.result import ScenarioState as ScenarioState
     from duologue.conversation.result import read_result as read_result
     from duologue.conversation.run import StreamChunk as StreamChunk
     from duologue.conversation.run import arun as arun
@@ -74,8 +72,10 @@ if TYPE_CHECKING:
     from duologue.conversation.script import proceed as proceed
     from duologue.conversation.script import succeed as succeed
     from duologue.conversation.script import user as user
+    from duologue.conversation.setup import Check as Check
+    from duologue.conversation.setup import CheckInput as CheckInput
+    from duologue.conversation.setup import CheckOutcome as CheckOutcome
     from duologue.conversation.setup import ScriptStep as ScriptStep
-    from duologue.conversation.state import ScenarioState as ScenarioState
     from duologue.journal.jsonl import read_journal as read_journal
     from duologue.models.resolve import resolve as resolve
     from duologue.models.scope import Budget as Budget
@@ -108,9 +108,9 @@ _HOMES: dict[str, str] = {
     "AttackerOutput": "agents.red_team",
     "Budget": "models.scope",
     "CassetteMode": "vocabulary",
-    "Check": "conversation.checking",
-    "CheckInput": "conversation.checking",
-    "CheckOutcome": "conversation.checking",
+    "Check": "conversation.setup",
+    "CheckInput": "conversation.setup",
+    "CheckOutcome": "conversation.setup",
     "Context": "context",
     "CrescendoStrategy": "agents.red_team",
     "DEFAULT_GOAT_TECHNIQUES": "agents.red_team",
@@ -132,7 +132,7 @@ _HOMES: dict[str, str] = {
     "ScenarioConfig": "settings",
     "ScenarioExecutor": "conversation.executor",
     "ScenarioResult": "conversation.result",
-    "ScenarioState": "conversation.state",
+    "ScenarioState": "conversation.result",
     "ScriptStep": "conversation.setup",
     "ScriptedUser": "agents.users.scripted",
     "Slot": "agents.users.agenda",

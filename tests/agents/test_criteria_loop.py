@@ -17,8 +17,7 @@ from duologue.agents.criteria_loop import (
 )
 from duologue.context import Context
 from duologue.conversation.adapter import AgentInput
-from duologue.conversation.result import ScenarioResult
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.errors import ConfigurationError, JudgeError
 from duologue.messages import assistant_message, text_of, tool_call, tool_message, user_message
 from duologue.models.scope import RunScope

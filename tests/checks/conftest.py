@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from duologue.conversation.checking import CheckInput
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
+from duologue.conversation.setup import CheckInput
 from duologue.journal.events import (
     MessageAdded,
     ParticipantSnapshot,

@@ -12,7 +12,7 @@ import duologue
 from duologue import checks, testing
 from duologue.checks import registry
 from duologue.checks.catalogue import PAGE, docs_of, main, page
-from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.errors import BudgetExceededError, CheckError, ConfigurationError, TargetError
 from duologue.vocabulary import CheckStatus, Scope, Termination, Verdict
 

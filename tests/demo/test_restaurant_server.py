@@ -16,8 +16,8 @@ from waiting import LONG
 import duologue.demo.restaurant
 from duologue.agents.http.agent import HttpAgent
 from duologue.conversation.adapter import AgentInput
-from duologue.conversation.checking import CheckInput, evaluate
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
+from duologue.conversation.setup import CheckInput, evaluate
 from duologue.demo.restaurant.server import RestaurantServer
 from duologue.demo.scenarios import SCENARIOS, TODAY, DemoScenario
 from duologue.messages import user_message

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 import duologue
-from duologue.conversation.checking import CheckOutcome
+from duologue.conversation.setup import CheckOutcome
 from duologue.errors import AgentError
 from duologue.models.ask import ask
 from duologue.models.base import ModelRequest

@@ -15,11 +15,10 @@ from duologue.agents.users.persona import Persona
 from duologue.agents.users.simulator import UserSimulatorAgent
 from duologue.config.json_schema import closed_object
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
-from duologue.conversation.result import ScenarioResult
+from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.conversation.script import message as message_step
 from duologue.conversation.script import proceed
 from duologue.conversation.setup import ScriptStep
-from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.frozen import frozen
 from duologue.journal.events import CriterionDecision, Frozen

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from duologue.checks.subject import CallsUnknownError, Subject, unsupported_tool
 from duologue.config.patterns import SlowPatternError, found
-from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.frozen import frozen
 from duologue.models.resources import Resources

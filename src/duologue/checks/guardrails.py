@@ -13,8 +13,8 @@ from typing import Any, Literal
 from duologue.checks._parameter_errors import validated
 from duologue.checks.base import CatalogueCheck
 from duologue.checks.create import from_spec
-from duologue.conversation.checking import CheckInput
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
+from duologue.conversation.setup import CheckInput
 from duologue.errors import CheckError
 from duologue.frozen import frozen
 from duologue.journal.events import MessageAdded

@@ -12,7 +12,7 @@ from typing import Any
 from duologue.checks._parameter_errors import shown, validated
 from duologue.checks.base import CatalogueCheck
 from duologue.checks.create import from_spec
-from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.frozen import frozen
 from duologue.journal.notes import WorkflowMoved
 from duologue.models.resources import Resources

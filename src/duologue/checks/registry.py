@@ -15,7 +15,7 @@ from duologue.checks._parameter_errors import unknown_type
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.subject import Subject
 from duologue.config.entry_points import load_entry_point, other_entry_points, own_entry_points
-from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.errors import CheckError, ConfigurationError, TargetError
 from duologue.frozen import frozen
 from duologue.models.resources import Resources

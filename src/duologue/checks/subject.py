@@ -12,8 +12,8 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from duologue.checks.calls import Call, calls_in
-from duologue.conversation.checking import CheckInput
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
+from duologue.conversation.setup import CheckInput
 from duologue.journal.events import MessageAdded, Noted, ToolCalled
 from duologue.journal.notes import ToolCallsReported
 from duologue.messages import Message, text_of

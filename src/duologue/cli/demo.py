@@ -32,11 +32,10 @@ from duologue.cli.output import (
 )
 from duologue.context import Context, derive_seed
 from duologue.conversation.adapter import AgentAdapter
-from duologue.conversation.checking import Check
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.script import agent, proceed, user
-from duologue.conversation.setup import ScriptStep
+from duologue.conversation.setup import Check, ScriptStep
 from duologue.demo.scenarios import SCENARIOS, TODAY, DemoScenario
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen

@@ -20,7 +20,7 @@ from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole, DoneReason
 
 if TYPE_CHECKING:
-    from duologue.conversation.state import ScenarioState
+    from duologue.conversation.result import ScenarioState
 
 
 @frozen

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.observers import CURRENT_RUN
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
 from duologue.settings import env
 
 logger = logging.getLogger("duologue.cache")

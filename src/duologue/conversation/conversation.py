@@ -34,13 +34,11 @@ from duologue.conversation.calls import (
     timed_out,
     timeout_of,
 )
-from duologue.conversation.checking import CheckRunner
 from duologue.conversation.deadlines import CallTimeout, RunTask, Watchdog
 from duologue.conversation.observers import RunWatch
-from duologue.conversation.result import ScenarioResult, decisions_from
+from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from
 from duologue.conversation.resume import recorded_answer, repeated_content
-from duologue.conversation.setup import RunSetup, cassette_for
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.setup import CheckRunner, RunSetup, cassette_for
 from duologue.errors import ConfigurationError, JournalError, ResumeError, RunError
 from duologue.frozen import maker
 from duologue.journal.events import (

@@ -16,14 +16,15 @@ from typing import Any
 from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter, JudgmentRequest
 from duologue.conversation.calls import messages_of
-from duologue.conversation.checking import CheckLike, as_check
 from duologue.conversation.conversation import Conversation
 from duologue.conversation.lifecycle import RunLifecycle
-from duologue.conversation.result import Conclusion, ScenarioResult, conclude
+from duologue.conversation.result import Conclusion, ScenarioResult, ScenarioState, conclude
 from duologue.conversation.setup import (
     DEFAULT_SET,
+    CheckLike,
     RunSetup,
     ScriptStep,
+    as_check,
     batch_id,
     checked_agents,
     checked_script,
@@ -33,7 +34,6 @@ from duologue.conversation.setup import (
     whole_number,
 )
 from duologue.conversation.setup import context_for as _context_for
-from duologue.conversation.state import ScenarioState
 from duologue.conversation.turns import Callback, DeltaListener, TurnDriver
 from duologue.errors import ConfigurationError, MissingRoleError, ScriptError
 from duologue.journal.artifacts import ArtifactStore

@@ -16,10 +16,9 @@ from duologue.config.tracebacks import describe
 from duologue.conversation.conversation import CLOSE_GRACE, Conversation
 from duologue.conversation.deadlines import RunTask
 from duologue.conversation.observers import CURRENT_RUN, notify_observers, observed, watch_for
-from duologue.conversation.result import Conclusion, ScenarioResult, result_of
+from duologue.conversation.result import Conclusion, RunControl, ScenarioResult, ScenarioState, result_of
 from duologue.conversation.resume import Resumption, resume
 from duologue.conversation.setup import RunSetup, journal_path
-from duologue.conversation.state import RunControl, ScenarioState
 from duologue.errors import (
     AgentTimeoutError,
     BudgetExceededError,

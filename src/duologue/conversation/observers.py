@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     # The pytest plugin registers itself here at every start of pytest: this module must cost nothing to import.
     from duologue.context import Clock
-    from duologue.conversation.result import ScenarioResult
-    from duologue.conversation.state import ScenarioState
+    from duologue.conversation.result import ScenarioResult, ScenarioState
     from duologue.journal.events import Entry
     from duologue.journal.journal import Journal
     from duologue.settings import ScenarioConfig

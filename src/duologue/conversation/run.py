@@ -13,11 +13,10 @@ from typing import Any, Literal, ParamSpec
 
 from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter
-from duologue.conversation.checking import CheckLike
 from duologue.conversation.conversation import Conversation
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult, result_of
-from duologue.conversation.setup import ScriptStep
+from duologue.conversation.setup import CheckLike, ScriptStep
 from duologue.conversation.threads import ThreadBlocked, in_worker_thread
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from duologue.conversation.checking import CheckLike, as_check
-from duologue.conversation.result import ScenarioResult
-from duologue.conversation.setup import whole_number
-from duologue.conversation.state import RunControl, ScenarioState
+from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState
+from duologue.conversation.setup import CheckLike, as_check, whole_number
 from duologue.conversation.turns import Callback
 from duologue.messages import Message
 

@@ -15,8 +15,7 @@ from duologue.conversation.adapter import JudgmentRequest, UserDone
 from duologue.conversation.calls import Answer
 from duologue.conversation.conversation import Call, Conversation, DecisionKind
 from duologue.conversation.deadlines import GRACE
-from duologue.conversation.result import ScenarioResult, decisions_from
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from
 from duologue.errors import MissingRoleError, ScriptError
 from duologue.messages import Message, user_message
 from duologue.vocabulary import AgentRole, Termination, Verdict

@@ -15,8 +15,8 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from duologue.config.json_text import json_object
-from duologue.conversation.checking import CheckFunction, FunctionCheck
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
+from duologue.conversation.setup import CheckFunction, FunctionCheck
 from duologue.errors import CheckError
 from duologue.frozen import frozen
 from duologue.http import Limits, bound

@@ -17,12 +17,10 @@ from typing import Any, NoReturn, cast
 
 from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter, AgentInput
-from duologue.conversation.checking import Check, CheckLike, FunctionCheck, as_check
 from duologue.conversation.conversation import Conversation
 from duologue.conversation.executor import ScenarioExecutor
-from duologue.conversation.result import ScenarioResult
-from duologue.conversation.setup import ScriptStep
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioResult, ScenarioState
+from duologue.conversation.setup import Check, CheckLike, FunctionCheck, ScriptStep, as_check
 from duologue.errors import ConfigurationError, ScriptError, SuiteError
 from duologue.frozen import frozen
 from duologue.journal.events import (

@@ -17,7 +17,7 @@ from waiting import LONG
 
 from duologue.agents.http.agent import HttpAgent
 from duologue.conversation.adapter import AgentInput
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
 from duologue.errors import AgentError, AgentTimeoutError, CassetteMissError, ConfigurationError
 from duologue.http import _loops, is_public
 from duologue.messages import Message, tool_call, user_message

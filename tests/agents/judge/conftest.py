@@ -13,7 +13,7 @@ from patient_clock import PatientClock
 
 from duologue.context import Context
 from duologue.conversation.adapter import AgentInput, JudgmentRequest
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
 from duologue.journal.events import Event, MessageAdded, ParticipantSnapshot, RunStarted, ScenarioSnapshot, TurnStarted
 from duologue.journal.journal import fold
 from duologue.messages import Message, assistant_message, tool_call, tool_message, user_message

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from duologue.agents.judge import SpanRecord, conversation_entries, span_entries
 from duologue.agents.judge._evidence import LONGEST_RESULT, look_up, outline
 from duologue.conversation.adapter import AgentInput
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
 from duologue.journal.events import MessageAdded
 from duologue.messages import Message, assistant_message, tool_call, user_message
 from duologue.transcripts.rendering import TranscriptEntry, quoted

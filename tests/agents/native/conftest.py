@@ -18,8 +18,7 @@ from duologue.checks import Resources
 from duologue.checks.guardrails import guardrail_from_spec
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.executor import ScenarioExecutor
-from duologue.conversation.result import ScenarioResult
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.journal.events import ModelCalled, Noted, ToolCalled
 from duologue.messages import Message
 from duologue.models.base import Model

@@ -10,7 +10,7 @@ import openai_server as fakes
 import pytest
 
 from duologue.checks.metrics import Grading, GradingCheck, grade
-from duologue.conversation.checking import CheckInput
+from duologue.conversation.setup import CheckInput
 from duologue.errors import JudgeError, ModelError, ModelTimeoutError
 from duologue.messages import Message
 from duologue.models.provider import ProviderModel

@@ -9,7 +9,7 @@ import pytest
 import duologue
 from duologue import testing
 from duologue.conversation.adapter import AgentAdapter, AttributedMessage
-from duologue.conversation.checking import CheckOutcome
+from duologue.conversation.setup import CheckOutcome
 from duologue.journal.events import Usage
 from duologue.journal.jsonl import read_journal
 from duologue.messages import assistant_message

@@ -12,7 +12,7 @@ from typing import Protocol, cast, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from duologue.agents.judge._prompt import JudgeModel
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
 from duologue.frozen import frozen
 from duologue.messages import Message, ToolCall, arguments_of, text_of, tool_calls_of, tool_message, user_message
 from duologue.models.base import ModelAnswer, ToolSpec

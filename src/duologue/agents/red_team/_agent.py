@@ -21,8 +21,8 @@ from duologue.agents.red_team._strategies import CrescendoStrategy, GoatStrategy
 from duologue.agents.red_team._techniques import AttackTechnique, Technique, checked_techniques, looks_like_base64
 from duologue.agents.red_team._writer import DEFAULT_TEMPLATE, AttackWriter, check_template, make_plan
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
+from duologue.conversation.result import ScenarioState
 from duologue.conversation.setup import ScriptStep
-from duologue.conversation.state import ScenarioState
 from duologue.errors import ConfigurationError
 from duologue.journal.notes import AttackAttempted, AttackInjected, AttackNote, AttackPlanned, AttackTakenBack
 from duologue.messages import user_message

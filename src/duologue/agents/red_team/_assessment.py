@@ -17,7 +17,7 @@ from duologue.agents.red_team._log import AttackLog, Attempt
 from duologue.agents.red_team._refusals import Refusal, RefusalClassifier, detect_refusal
 from duologue.agents.users.utterances import spoken_text
 from duologue.config.json_text import first_object
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
 from duologue.errors import ModelError, SimulatorError
 from duologue.frozen import frozen
 from duologue.journal.notes import AttackAttempted, AttackNote, AttackReplied, AttackScored, AttackSucceeded

@@ -11,11 +11,9 @@ from typing import Protocol
 
 from duologue.agents.red_team._limits import AttackLimits
 from duologue.agents.red_team._log import AttackLog
-from duologue.conversation.checking import CheckInput, CheckOutcome
-from duologue.conversation.result import ScenarioResult
+from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.conversation.script import Step, agent, user
-from duologue.conversation.setup import ScriptStep
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.setup import CheckInput, CheckOutcome, ScriptStep
 from duologue.frozen import frozen
 from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole, CheckStatus, Scope, Termination, Verdict

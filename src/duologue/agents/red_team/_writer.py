@@ -9,7 +9,7 @@ from typing import Any
 from duologue.agents.red_team._log import AttackLog, Attempt
 from duologue.agents.red_team._refusals import seems_to_decline
 from duologue.agents.red_team._strategies import AttackerOutput, RedTeamStrategy
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
 from duologue.frozen import frozen
 from duologue.messages import Message, assistant_message, system_message, user_message

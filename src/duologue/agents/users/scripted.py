@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
 from duologue.errors import SimulatorError
 from duologue.messages import Message
 from duologue.vocabulary import AgentRole

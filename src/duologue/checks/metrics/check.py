@@ -16,7 +16,7 @@ from duologue.checks.metrics.metric import NEEDS_CODE, Metric, Text, Weight
 from duologue.checks.metrics.predefined import DEFAULT_METRICS, PREDEFINED, Metrics, metrics_of
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, calls_unknown
-from duologue.conversation.checking import CheckInput, CheckOutcome
+from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError
 from duologue.frozen import frozen
 from duologue.models.base import Model, ToolSpec

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioState
 
 __all__ = ["ScenarioState"]

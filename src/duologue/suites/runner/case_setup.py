@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from duologue.config.templates import expand, expand_url
 from duologue.conversation.adapter import AgentAdapter, AgentInput
-from duologue.conversation.checking import Check, CheckInput, CheckOutcome
-from duologue.conversation.setup import ScriptStep
+from duologue.conversation.setup import Check, CheckInput, CheckOutcome, ScriptStep
 from duologue.errors import ConfigurationError, ScriptError
 from duologue.frozen import frozen
 from duologue.messages import Message, text_of

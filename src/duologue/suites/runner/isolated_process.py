@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from duologue.conversation.adapter import AgentInput, AgentSession, AttributedMessage, CallSession
-from duologue.conversation.result import ScenarioResult
-from duologue.conversation.state import ScenarioState
+from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.errors import TargetError
 from duologue.models.scope import RunScope
 from duologue.suites.runner.python_agents import load_agent

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from duologue.conversation.checking import Check
-from duologue.conversation.result import ScenarioResult
-from duologue.conversation.state import RunControl, ScenarioState
+from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState
+from duologue.conversation.setup import Check
 from duologue.frozen import frozen
 from duologue.messages import Message
 from duologue.specs.scenario import Turn
