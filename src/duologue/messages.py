@@ -139,8 +139,8 @@ def tool_calls_of(message: Message) -> list[ToolCall]:
 def arguments_of(call: ToolCall) -> dict[str, JsonValue]:
     """The arguments of a tool call as a dictionary; {} where the model wrote something that is no JSON object."""
     try:
-        value = json.loads(call["function"]["arguments"] or "{}")
-    except ValueError:
+        value = mended(json.loads(call["function"]["arguments"] or "{}"))
+    except (ValueError, RecursionError):
         return {}
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
 
@@ -148,12 +148,23 @@ def arguments_of(call: ToolCall) -> dict[str, JsonValue]:
 def mended(value: Any) -> Any:
     """The value with a replacement character for each half of a character, which no file could hold."""
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value if is_unicode(value) else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
         return {mended(key): mended(item) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [mended(item) for item in cast("list[Any]", value)]
     return value
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold the text: no half of a character is in it."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def copy_of(message: Message) -> Message:

@@ -49,7 +49,6 @@ class Returning(duologue.AgentAdapter):
         ({"role": "assistant", "content": "x", "extra": object()}, "cannot be written as JSON"),
         ({"role": "assistant", "content": 42}, "its 'content' is a int"),
         ({"role": "assistant", "tool_calls": [{"x": 1}]}, "each of its 'tool_calls' needs"),
-        ("broken \ud800 text", "not valid Unicode"),
         (duologue.UserDone(reason="gave_up"), "UserDone is for simulated users"),
     ],
 )

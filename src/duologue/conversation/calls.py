@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import NamedTuple, cast
 
 from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from duologue.config.tracebacks import Place, describe_after_name, place_of
 from duologue.conversation.adapter import (
@@ -34,7 +34,7 @@ from duologue.errors import (
     SimulatorError,
 )
 from duologue.message_shapes import ShapeError, ShapeReader, items_of
-from duologue.messages import Message
+from duologue.messages import Message, mended
 from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MODEL_TIMEOUT, ScenarioConfig
 from duologue.vocabulary import AgentRole
 
@@ -236,6 +236,7 @@ def normalise(value: object, role: AgentRole, who: str, reader: ShapeReader | No
     """The answer in its one form.
 
     Messages are copied through JSON: what an adapter does to its own objects later cannot change the conversation.
+    U+FFFD stands for each half of a character, which no file and no request could hold.
     Messages and items in the shapes of providers and frameworks become chat messages; ``reader`` knows the tool calls
     of earlier pieces of the same answer.
 
@@ -243,10 +244,9 @@ def normalise(value: object, role: AgentRole, who: str, reader: ShapeReader | No
         AgentReturnError: it is none of the things that ``call`` may return.
     """
     if isinstance(value, str):
-        _check_text(value, who)
-        return [Said({"role": "user" if role is AgentRole.USER else "assistant", "content": value})]
+        return [Said({"role": "user" if role is AgentRole.USER else "assistant", "content": mended(value)})]
     if isinstance(value, ScenarioResult):
-        return value
+        return _mended_result(value)
     if isinstance(value, UserDone):
         if role is not AgentRole.USER:
             raise _wrong(value, who, "UserDone is for simulated users; an agent ends a run with a ScenarioResult")
@@ -289,7 +289,11 @@ def _as_data(value: object, who: str) -> dict[str, object]:
     if not isinstance(data, dict) and not (is_dataclass(data) and not isinstance(data, type)):
         raise _wrong(value, who, "a list may hold chat messages only" if isinstance(value, (str, list)) else "")
     try:
-        return cast("dict[str, object]", from_json(to_json(data)))
+        try:
+            return cast("dict[str, object]", from_json(to_json(data)))
+        except PydanticSerializationError:  # one of the reasons is half a character
+            whole = mended(data if isinstance(data, dict) else asdict(data))
+            return cast("dict[str, object]", from_json(to_json(mended(to_jsonable_python(whole)))))
     except (PydanticSerializationError, ValueError) as error:
         raise _wrong(value, who, f"it cannot be written as JSON: {error}") from error
 
@@ -305,11 +309,10 @@ def _refuse_words_of_others(messages: list[Message], who: str) -> None:
             raise _wrong(message, who, why)
 
 
-def _check_text(text: str, who: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise AgentReturnError(f"{who} returned text that is not valid Unicode: {error}", who=who) from error
+def _mended_result(result: ScenarioResult) -> ScenarioResult:
+    texts = {name: getattr(result, name) for name in ("reasoning", "passed_criteria", "failed_criteria")}
+    changed = {name: whole for name, text in texts.items() if (whole := mended(text)) != text}
+    return result.model_copy(update=changed) if changed else result
 
 
 def _wrong(value: object, who: str, why: str) -> AgentReturnError:

@@ -22,7 +22,7 @@ from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError, R
 from duologue.frozen import frozen
 from duologue.journal.events import ModelCalled, Usage
 from duologue.journal.journal import Journal
-from duologue.messages import assistant_message
+from duologue.messages import assistant_message, mended
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
 from duologue.models.limits import call_deadline
 from duologue.models.prices import cost_beforehand
@@ -50,7 +50,7 @@ async def ask(model: Model, request: ModelRequest, scope: RunScope) -> ModelAnsw
         model=model,
         data=_request_as_data(model.name, request),
         tokens=tokens_at_most(request),
-        live=lambda: model.answer(request),
+        live=lambda: _unicode(model.answer(request)),
         to_data=answer_as_data,
         from_data=answer_from_data,
         seen_as=lambda answer: answer,
@@ -89,6 +89,14 @@ async def ask_completion(
         recorded=_completion_of,
     )
     return await _put(question, scope)
+
+
+async def _unicode(answering: Awaitable[ModelAnswer]) -> ModelAnswer:
+    """The answer as messages can hold it; a model of one's own may give half a character, as of a text that it cut."""
+    answer = await answering
+    texts = {"message": answer.message, "refusal": answer.refusal}
+    changed = {name: whole for name, text in texts.items() if (whole := mended(text)) != text}
+    return replace(answer, **changed) if changed else answer
 
 
 def request_digest(model: str, request: ModelRequest) -> str:

@@ -24,7 +24,7 @@ from duologue.errors import ResumeError
 from duologue.journal.events import Event, ToolCalled
 from duologue.journal.journal import Journal
 from duologue.journal.notes import FaultInjected
-from duologue.messages import JsonValue, ToolCall
+from duologue.messages import JsonValue, ToolCall, mended
 from duologue.models.scope import RunScope
 from duologue.specs.scenario import ToolFailure, ToolPolicy, Turn
 
@@ -148,7 +148,7 @@ async def _played(tool: BoundTool, arguments: dict[str, JsonValue], context: Cal
 def _arguments(call: ToolCall) -> dict[str, JsonValue] | None:
     """The arguments; None where the model wrote something that is no JSON object."""
     try:
-        value = json.loads(call["function"]["arguments"] or "{}")
+        value = mended(json.loads(call["function"]["arguments"] or "{}"))
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else None
