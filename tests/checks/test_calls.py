@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from duologue import checks
-from duologue.checks.calls import calls_in, same
+from duologue.checks.subject import calls_in, same
 from duologue.journal.events import MessageAdded, ToolCalled
 from duologue.messages import Message
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue import checks
-from duologue.checks.calls import same
+from duologue.checks.subject import same
 from duologue.errors import ConfigurationError, MissingExtraError
 from duologue.journal.events import AgentCalled, ModelCalled, ToolCalled, Usage
 from duologue.vocabulary import CheckStatus, Scope

@@ -14,8 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from duologue.checks.base import CatalogueCheck, CheckType, Finding, broken, finding, skipped
-from duologue.checks.create import create, from_spec
-from duologue.checks.registry import Alias, CheckInfo, check, is_known, known_types, registered
+from duologue.checks.registry import Alias, CheckInfo, check, create, from_spec, is_known, known_types, registered
 from duologue.checks.subject import Subject
 from duologue.models.resources import Classifier, Embedder, Media, Resources
 from duologue.specs.checks import When

@@ -6,11 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from duologue.checks._parameter_errors import nearest
-from duologue.checks.base import CheckType, Finding, broken, finding
-from duologue.checks.calls import listed, named, same
+from duologue.checks.base import CheckType, Finding, broken, finding, nearest
 from duologue.checks.registry import check, is_known, known_types
-from duologue.checks.subject import Subject, ids_of
+from duologue.checks.subject import Subject, ids_of, listed, named, same
 from duologue.checks.text import Texts
 from duologue.checks.workflow_checks import NO_WORKFLOW, WORKFLOW_NOTES, entered_state
 from duologue.journal.notes import GuardrailApplied, note_to_data

@@ -17,8 +17,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from duologue.checks._parameter_errors import written
-from duologue.checks.base import CheckType
+from duologue.checks.base import CheckType, written
 from duologue.checks.judge_checks import Judged
 from duologue.checks.registry import Alias, CheckInfo, registered
 from duologue.specs.checks import When

@@ -7,9 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from duologue.checks.base import CheckType, Finding, finding
-from duologue.checks.calls import listed, named, subsequence_length
 from duologue.checks.registry import check
-from duologue.checks.subject import Subject, ids_of
+from duologue.checks.subject import Subject, ids_of, listed, named, subsequence_length
 from duologue.checks.text import Texts
 from duologue.checks.tool_calls import ToolsCalled, ToolsNotCalled
 from duologue.models.resources import Resources

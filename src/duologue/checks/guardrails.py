@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
-from duologue.checks._parameter_errors import validated
-from duologue.checks.base import CatalogueCheck
-from duologue.checks.create import from_spec
+from duologue.checks.base import CatalogueCheck, validated
+from duologue.checks.registry import from_spec
 from duologue.conversation.result import ScenarioState
 from duologue.conversation.setup import CheckInput
 from duologue.errors import CheckError
@@ -141,7 +140,7 @@ def guardrail(
     """A guardrail of a type of the catalogue.
 
     Args:
-        type, params, min_score, max_score, resources: as for :func:`duologue.checks.create`.
+        type, params, min_score, max_score, resources: as for :func:`duologue.checks.registry`.
         direction: inspect the user's messages (``input``), the agent's (``output``), or both.
         message: text that replaces a message that is withheld.
         enabled: whether it is used at all.

@@ -13,9 +13,8 @@ from typing import Annotated, Any, ClassVar, cast
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding
-from duologue.checks.calls import listed, same
 from duologue.checks.registry import check
-from duologue.checks.subject import Subject, ids_of
+from duologue.checks.subject import Subject, ids_of, listed, same
 from duologue.checks.text import Json
 from duologue.config.json_path import compiled_path
 from duologue.config.json_schema import schema_validator

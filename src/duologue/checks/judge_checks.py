@@ -14,11 +14,9 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
-from duologue.checks._parameter_errors import nearest
-from duologue.checks.base import CheckType, Finding, skipped
-from duologue.checks.calls import listed
+from duologue.checks.base import CheckType, Finding, nearest, skipped
 from duologue.checks.registry import check
-from duologue.checks.subject import Subject
+from duologue.checks.subject import Subject, listed
 from duologue.checks.tool_calls import session
 from duologue.config.templates import render
 from duologue.errors import JudgeError

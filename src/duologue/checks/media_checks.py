@@ -10,9 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from duologue.checks.base import CheckType, Finding, broken, finding
-from duologue.checks.calls import listed
 from duologue.checks.registry import check
-from duologue.checks.subject import Subject
+from duologue.checks.subject import Subject, listed
 from duologue.checks.text import Texts
 from duologue.models.resources import Resources
 from duologue.transcripts.media_facts import Facts, Part, facts_of, form_of, kind_of, parts_of

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from duologue.checks._parameter_errors import shown, validated
-from duologue.checks.base import CatalogueCheck
-from duologue.checks.create import from_spec
+from duologue.checks.base import CatalogueCheck, shown, validated
+from duologue.checks.registry import from_spec
 from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.frozen import frozen
 from duologue.journal.notes import WorkflowMoved

@@ -12,9 +12,8 @@ from unicodedata import normalize
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
 
 from duologue.checks.base import CheckType, Finding, finding
-from duologue.checks.calls import listed
 from duologue.checks.registry import Alias, check
-from duologue.checks.subject import AgentText, Subject, ids_of
+from duologue.checks.subject import AgentText, Subject, ids_of, listed
 from duologue.config.patterns import Pattern, found, occurrences
 from duologue.models.resources import Resources
 from duologue.models.scope import estimate_tokens

@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Self, cast
 from pydantic import Field, model_validator
 
 from duologue.checks.base import CheckType, Finding, finding
-from duologue.checks.calls import Call, arguments_wrong, listed, named, same
 from duologue.checks.registry import Alias, check
-from duologue.checks.subject import Subject, ids_of
+from duologue.checks.subject import Call, Subject, arguments_wrong, ids_of, listed, named, same
 from duologue.checks.text import Json, OneOrMore, Texts
 from duologue.config.patterns import Pattern, found
 from duologue.messages import JsonValue

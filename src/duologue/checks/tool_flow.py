@@ -8,9 +8,8 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from duologue.checks.base import CheckType, Finding, finding, skipped
-from duologue.checks.calls import listed, subsequence_length
 from duologue.checks.registry import check
-from duologue.checks.subject import Subject, ids_of
+from duologue.checks.subject import Subject, ids_of, listed, subsequence_length
 from duologue.checks.text import Json, Texts
 from duologue.checks.tool_calls import call_wrong, session
 from duologue.config.patterns import Pattern

@@ -7,9 +7,8 @@ from typing import Any, ClassVar, cast
 from pydantic import Field
 
 from duologue.checks.base import CheckType, Finding, finding
-from duologue.checks.calls import Call, listed, named
 from duologue.checks.registry import check
-from duologue.checks.subject import Subject, ids_of
+from duologue.checks.subject import Call, Subject, ids_of, listed, named
 from duologue.checks.text import Texts
 from duologue.checks.tool_calls import session
 from duologue.config.json_text import NoJsonError, json_value

@@ -9,9 +9,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from duologue.checks.base import CheckType, Finding, broken, finding
-from duologue.checks.calls import listed, subsequence_length
 from duologue.checks.registry import check
-from duologue.checks.subject import Subject
+from duologue.checks.subject import Subject, listed, subsequence_length
 from duologue.checks.text import Texts
 from duologue.journal.events import Noted
 from duologue.journal.notes import WorkflowEntered, WorkflowMoved

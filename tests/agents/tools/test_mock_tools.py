@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from duologue.agents.tools.mocks import _value
 from duologue.agents.tools.toolbox import Toolbox
-from duologue.checks.calls import Call
+from duologue.checks.subject import Call
 from duologue.config.templates import Template
 from duologue.errors import ConfigurationError
 from duologue.journal.events import MessageAdded, ToolCalled

@@ -8,8 +8,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from duologue.checks._parameter_errors import nearest, refused, shown
-from duologue.checks.base import CheckType, Finding
+from duologue.checks.base import CheckType, Finding, nearest, refused, shown
 from duologue.checks.metrics.grade import Background, agent_has_spoken, can_be_asked, grade
 from duologue.checks.metrics.grading import CASE_THRESHOLD, ExpectedToolCall, Grading, Threshold, check_threshold
 from duologue.checks.metrics.metric import NEEDS_CODE, Metric, Text, Weight

@@ -13,7 +13,7 @@ from dataclasses import field
 from typing import Any, cast
 
 from duologue.agents.judge import JudgeModel
-from duologue.checks._parameter_errors import shown
+from duologue.checks.base import shown
 from duologue.checks.metrics.grading import (
     CASE_THRESHOLD,
     ExpectedToolCall,

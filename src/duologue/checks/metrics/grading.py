@@ -14,8 +14,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, model_validator
 
-from duologue.checks.calls import Call, arguments_wrong, calls_in, listed, named
 from duologue.checks.metrics.metric import HIGHEST, LABELS, LOWEST, Score, ScoreType, Slug, Tier, Weight
+from duologue.checks.subject import Call, arguments_wrong, calls_in, listed, named
 from duologue.errors import ConfigurationError
 from duologue.journal.events import MessageAdded
 from duologue.vocabulary import Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias, cast
 
-from duologue.checks._parameter_errors import nearest
+from duologue.checks.base import nearest
 from duologue.checks.metrics.metric import HIGHEST, LOWEST, Metric, ScoreType, Tier
 from duologue.errors import ConfigurationError
 

@@ -102,7 +102,7 @@ def made_check(spec: CheckSpec, scope: Scope, resources: Any = None) -> Any:
     Args:
         spec: as it is written.
         scope: what it looks at, if the spec does not say it.
-        resources: as ``duologue.checks.create`` takes them.
+        resources: as ``duologue.checks.registry`` takes them.
 
     Raises:
         ConfigurationError: it cannot be made.
