@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
+import pickle
 import threading
+from dataclasses import asdict
 
 import pytest
 from waiting import LONG
 
 import duologue
+from duologue.conversation import result as results
 from duologue.conversation.threads import WorkerPool
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context
 
@@ -166,6 +169,36 @@ async def test_streaming_hands_out_pieces_messages_and_the_result():
     assert chunks[-1].finish_reason == "run"
     assert chunks[-1].result.success
     assert [len(chunk.result.messages) for chunk in chunks] == [1, 1, 1, 1, 2, 3, 4, 4]
+
+
+class Long(duologue.AgentAdapter):
+    async def call(self, input):
+        raise NotImplementedError
+
+    async def stream(self, input):
+        for _ in range(200):
+            yield "word "
+
+
+async def test_a_stream_copies_the_conversation_only_for_chunks_that_are_looked_at(monkeypatch):
+    copied = []
+    monkeypatch.setattr(results, "copy_of", lambda message: copied.append(message) or message.copy())
+
+    def again(state):
+        state.rollback_messages_to(1)
+
+    first, second = [duologue.user("hi"), duologue.agent()], [duologue.user("hello"), duologue.agent()]
+    script = [*first, again, *second, duologue.succeed()]
+    agents = [ScriptedUserAgent([]), Long()]
+    chunks = [c async for c in duologue.stream("a", "b", agents, script=script, verbose=False)]
+    assert len(chunks) == 405
+    assert len(copied) <= 6  # those of the result, and of the one that an observer is given
+    assert [len(chunks[place].result.messages) for place in (0, 200, 201, 202, 402, 403)] == [1, 1, 2, 2, 2, 3]
+    assert chunks[201].result is chunks[201].result
+    assert chunks[201].result.messages[-1]["content"] == "word " * 200
+    assert pickle.loads(pickle.dumps(chunks[5])) == duologue.StreamChunk(**vars(chunks[5]))
+    assert asdict(chunks[5])["result"].messages == [{"role": "user", "content": "hi"}]
+    assert not hasattr(chunks[6], "results")
 
 
 async def test_leaving_a_stream_early_cancels_the_run(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, ParamSpec
 
@@ -21,6 +22,7 @@ from duologue.conversation.threads import ThreadBlocked, in_worker_thread
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import Entry, MessageAdded
+from duologue.journal.journal import Journal
 from duologue.messages import Message
 from duologue.models.scope import Budget
 from duologue.settings import effective_config
@@ -185,7 +187,7 @@ class StreamChunk:
         delta: text that is new; '' where the chunk carries something else.
         message: the whole message, on the chunk that completes it.
         finish_reason: ``message`` when a message is complete, ``run`` on the last chunk, None for a piece of text.
-        result: the run so far; on the last chunk, the result.
+        result: the run as it was then, made when it is first looked at; on the last chunk, the result.
     """
 
     turn: int
@@ -197,24 +199,51 @@ class StreamChunk:
     finish_reason: Literal["message", "run"] | None = None
 
 
+class _Chunk(StreamChunk):
+    """A chunk whose result is made when it is asked for: made for each piece of text, it would cost more than the run.
+
+    Args:
+        journal: of the run.
+        events: how many events it had then.
+        values: all other fields.
+    """
+
+    __qualname__ = "StreamChunk"
+
+    def __init__(self, journal: Journal, events: int, **values: object) -> None:
+        self.__dict__.update(values, _then=(journal, events))
+
+    def __getattr__(self, name: str) -> ScenarioResult:
+        then = self.__dict__.pop("_then", None) if name == "result" else None
+        if then is None:
+            raise AttributeError(f"'{type(self).__qualname__}' has no attribute '{name}'", name=name, obj=self)
+        journal, events = then
+        made = self.__dict__["result"] = result_of(journal.view_after(events))
+        return made
+
+    def __reduce__(self) -> tuple[Callable[[], StreamChunk], tuple[()]]:
+        return functools.partial(StreamChunk, **{item.name: getattr(self, item.name) for item in fields(self)}), ()
+
+
 async def chunks_of(executor: ScenarioExecutor) -> AsyncGenerator[StreamChunk]:
     """Play the scenario and yield what happens. Leaving the iteration early cancels the run."""
     queue: asyncio.Queue[StreamChunk | None] = asyncio.Queue()
 
     def on_delta(conversation: Conversation, index: int, text: str) -> None:
         queue.put_nowait(
-            StreamChunk(
+            _Chunk(
+                conversation.journal,
+                len(conversation.journal.entries),
                 turn=conversation.view.turn,
                 role="assistant",
                 agent=conversation.agents[index].name,
                 delta=text,
-                result=result_of(conversation.view),
             )
         )
 
     def on_entry(entry: Entry) -> None:
         if isinstance(entry.event, MessageAdded):
-            queue.put_nowait(_message_chunk(executor, entry.event))
+            queue.put_nowait(_message_chunk(executor, entry.seq, entry.event))
 
     executor.on_delta = on_delta
     executor.listeners = (*executor.listeners, on_entry)
@@ -230,18 +259,15 @@ async def chunks_of(executor: ScenarioExecutor) -> AsyncGenerator[StreamChunk]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _message_chunk(executor: ScenarioExecutor, event: MessageAdded) -> StreamChunk:
-    result = result_of(executor.conversation.view)
-    so_far = result.message_ids.index(event.message_id) + 1  # an answer of several messages comes in one transition
-    return StreamChunk(
+def _message_chunk(executor: ScenarioExecutor, seq: int, event: MessageAdded) -> StreamChunk:
+    return _Chunk(
+        executor.journal,
+        seq + 1,  # an answer of several messages comes in one transition
         turn=event.turn,
         role=event.message["role"],
         agent=None if event.author is None else executor.agents[event.author].name,
         message=event.message,
         finish_reason="message",
-        result=result.model_copy(
-            update={"messages": result.messages[:so_far], "message_ids": result.message_ids[:so_far]}
-        ),
     )
 
 

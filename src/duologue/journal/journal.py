@@ -387,6 +387,15 @@ class Journal:
         """Whether the last event is in."""
         return self.view.finished is not None
 
+    def view_after(self, events: int) -> RunView:
+        """What the run looked like after its first so many events."""
+        if events == len(self.entries):
+            return self.view
+        view = RunView()
+        for entry in self.entries[:events]:
+            view.apply(entry.event, entry.at)
+        return view
+
     def listen(self, listener: Listener) -> None:
         """Tell this listener of every event from now on."""
         self._listeners.append(listener)
