@@ -22,7 +22,7 @@ DEFAULT_MODEL_TIMEOUT = 120.0
 class ModelConfig(BaseModel):
     """A model and how to call it. Fields that are not listed are passed on to the provider as they are."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     model: str
     """Such as ``openai/gpt-5-mini``, ``mock/…`` or ``local``."""
@@ -41,7 +41,7 @@ class ModelConfig(BaseModel):
 class ScenarioConfig(BaseModel):
     """What a run obeys. A field that is None is not set here."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", defer_build=True)
 
     default_config: ClassVar[ScenarioConfig | None] = None
     """The process-wide default; the only global state of the library."""

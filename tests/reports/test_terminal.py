@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -15,6 +18,20 @@ from duologue.reports.live import LivePage
 from duologue.reports.progress import Bar, PlainLines, progress
 from duologue.reports.terminal import print_execution, print_run
 from duologue.vocabulary import RunStatus
+
+SUITE = """\
+apiVersion: duologue/v1
+kind: Suite
+metadata: {name: pizza}
+spec:
+  models: [{name: clerk, provider: mock, model: tiny}]
+  agents: [{name: clerk, model: clerk}]
+  prompts: [{name: support, system_template: You answer.}]
+  scenarios:
+    - name: order
+      prompt: support
+      turns: [{content: Hello, checks: [{type: max_length, params: {max: 500}}]}]
+"""
 
 
 class HandClock:
@@ -160,6 +177,37 @@ def test_hostile_text_cannot_steer_the_terminal(samples, number):
         assert not [char for char in text if not char.isprintable() and char != "\n"]
     assert "\\u{1b}" in shown[0] or "\x1b" not in samples.HOSTILE[number]
     assert plain.getvalue().count("\n") == 2
+
+
+def test_a_log_without_styles_gets_the_same_lines(execution, samples, monkeypatch):
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    hostile = [samples.hostile(text) for text in samples.HOSTILE]
+    for item in [execution, replace(execution, interrupted=True), samples.graded(), *hostile]:
+        shown = [(print_execution, item), *((print_run, run) for run in item.runs)]
+        for write, value in shown:
+            log = Screen()
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "stdout", log)
+                write(value)
+            assert log.getvalue() == printed(write, value)
+
+
+def test_styles_can_be_asked_for_where_no_terminal_is(execution, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", log := Screen())
+    print_execution(execution)
+    assert "\x1b[" in log.getvalue()
+
+
+def test_a_log_without_styles_is_written_without_rich(tmp_path):
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    code = "import sys; from duologue.cli.app import invoke; invoke(sys.argv[1:]); sys.exit('rich' in sys.modules)"
+    quiet = {name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR", "TTY_COMPATIBLE"}}
+    command = [sys.executable, "-c", code, "run", str(tmp_path), "--ci", "--out", str(tmp_path / "out")]
+    done = subprocess.run([*command, "--mock-all"], env=quiet, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 passed" in done.stdout
 
 
 def said(message, turn=0):

@@ -81,7 +81,7 @@ class WorkflowTransitionOrder(_Workflow):
 class AccessRule(BaseModel):
     """The tools that may be called in one state."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     state: str = Field(min_length=1)
     """State name."""

@@ -56,8 +56,11 @@ class Frozen(BaseModel):
 _MOST_CAUSES = 10
 
 
-class Usage(Frozen):
+@frozen(slots=True)
+class Usage:
     """Tokens that a model read and wrote."""
+
+    __pydantic_config__ = _STRICT
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -72,6 +75,10 @@ class Usage(Frozen):
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
         )
+
+    def model_dump(self) -> dict[str, int]:
+        """As plain data."""
+        return {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
 
 
 class ErrorInfo(Frozen):

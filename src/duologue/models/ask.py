@@ -106,7 +106,7 @@ def request_digest(model: str, request: ModelRequest) -> str:
 
 def answer_as_data(answer: ModelAnswer) -> dict[str, Any]:
     """An answer as plain JSON data."""
-    return {**asdict(answer), "usage": answer.usage.model_dump()}
+    return asdict(answer)
 
 
 def answer_from_data(data: dict[str, Any]) -> ModelAnswer:
@@ -305,7 +305,7 @@ def answer_of(event: ModelCalled) -> ModelAnswer:
 
 
 def _completion_as_data(completion: Completion) -> dict[str, Any]:
-    return {**asdict(completion), "usage": completion.usage.model_dump()}
+    return asdict(completion)
 
 
 def _completion_from_data(data: dict[str, Any]) -> Completion:

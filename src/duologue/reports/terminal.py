@@ -9,9 +9,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC
 from pathlib import Path
-
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from duologue.journal.console import DECISION_MARKS, ROLE_NAMES, ROLE_STYLES
 from duologue.journal.console import MARKS as CHECK_MARKS
@@ -33,10 +31,14 @@ from duologue.reports.display import (
     skipped_checks,
     text_of_message,
 )
+from duologue.reports.lines import Line, Print, printer
 from duologue.runs.store.encoding import RUNS
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, Failure, MessageResult, RunResult, cited, failures_of, summary_of
-from duologue.terminal_text import BAR, barred, one_line, printable
+from duologue.terminal_text import barred, one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _LISTED = 60
 """Test cases that are listed one by one; of more, only those that did not pass."""
@@ -71,7 +73,7 @@ def print_execution(
         console: where to print; None for standard output.
         mock: the response file that models answered from; '' for mock mode without one, None if it is not known.
     """
-    out = console or Console(highlight=False)
+    out = printer(console)
     _cases(out, execution)
     _reasons(out, execution, folder)
     _skipped(out, execution)
@@ -81,43 +83,43 @@ def print_execution(
         _next_steps(out, execution, folder, mock)
 
 
-def execution_line(execution: ExecutionResult, folder: Path) -> Text:
+def execution_line(execution: ExecutionResult, folder: Path) -> Line:
     """``✗ shop  2026-03-02 09:30  7 of 12 passed  duologue-runs/…``: one of several executions."""
     word = _ENDS.get(execution.exit_code, "error")
     totals, style = execution.totals, STYLES[word]
     began = execution.started_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    line = Text(f"{MARKS[word]} ", style=f"bold {style}").append(one_line(execution.suite), style="default bold")
+    line = Line(f"{MARKS[word]} ", style=f"bold {style}").append(one_line(execution.suite), style="default bold")
     line.append(f"  {began}  ", style="dim not bold")
     line.append(f"{totals.passed:,} of {plural(totals.cases, 'test case')} passed", style=f"{style} not bold")
     interrupted = ", interrupted" if execution.interrupted else ""
     return line.append(f"{interrupted}  {duration(execution.seconds)}  {one_line(folder)}", style="dim not bold")
 
 
-def _cases(out: Console, execution: ExecutionResult) -> None:
+def _cases(out: Print, execution: ExecutionResult) -> None:
     groups = list(execution.groups)
     shown = groups if len(groups) <= _LISTED else [group for group in groups if group.outcome != "pass"]
-    out.print()
+    out(Line())
     for group in shown[:_LISTED]:
-        _print(out, case_line(group))
+        out(case_line(group))
     if len(shown) > _LISTED:
-        _print(out, Text(f"  … and {plural(len(shown) - _LISTED, 'test case')} more that did not pass", style="dim"))
+        out(Line(f"  … and {plural(len(shown) - _LISTED, 'test case')} more that did not pass", style="dim"))
     if len(shown) < len(groups):
-        _print(out, Text(f"  ✓ {plural(len(groups) - len(shown), 'test case')} passed", style="green"))
+        out(Line(f"  ✓ {plural(len(groups) - len(shown), 'test case')} passed", style="green"))
 
 
-def case_line(group: Group) -> Text:
+def case_line(group: Group) -> Line:
     """``✗ booking · gpt-5  2 of 3 · 4.1 s · $0.02``."""
     style = STYLES[group.outcome]
     title = group.case.title.rsplit(" #", 1)[0] if group.case.trials > 1 else group.case.title
     facts = [f"{group.passed} of {len(group.runs)} passed"] if len(group.runs) > 1 else []
     cost = sum(run.agent.cost + run.user.cost + run.judge.cost for run in group.runs)
     facts += [duration(sum(run.seconds for run in group.runs)), *([money(cost)] if cost else [])]
-    line = Text(f"  {MARKS[group.outcome]} ", style=f"bold {style}").append(one_line(title), style="default not bold")
+    line = Line(f"  {MARKS[group.outcome]} ", style=f"bold {style}").append(one_line(title), style="default not bold")
     word = "" if group.outcome == "pass" else f"  {group.outcome}"
     return line.append(word, style=style).append(f"  {' · '.join(facts)}", style="dim not bold")
 
 
-def _reasons(out: Console, execution: ExecutionResult, folder: Path | None) -> None:
+def _reasons(out: Print, execution: ExecutionResult, folder: Path | None) -> None:
     """Why runs did not pass, the worst first. That a run was cancelled says nothing about it."""
     groups = {id(run): group for group in execution.groups for run in group.runs}
     runs = [run for word in _WORST_FIRST for run in execution.runs
@@ -125,50 +127,49 @@ def _reasons(out: Console, execution: ExecutionResult, folder: Path | None) -> N
     for run in runs[:_EXPLAINED]:
         _run(out, run, folder)
     if len(runs) > _EXPLAINED:
-        _print(out, Text(f"\n… and {plural(len(runs) - _EXPLAINED, 'more run')} that did not pass", style="dim"))
+        out(Line(f"\n… and {plural(len(runs) - _EXPLAINED, 'more run')} that did not pass", style="dim"))
 
 
-def _skipped(out: Console, execution: ExecutionResult) -> None:
+def _skipped(out: Print, execution: ExecutionResult) -> None:
     """Checks that decided nothing: they neither passed nor failed, which a pass beside them does not show."""
     found = skipped_checks(execution)
     if not found:
         return
-    _print(out, Text("\nSkipped checks", style="bold yellow"))
+    out(Line("\nSkipped checks", style="bold yellow"))
     for item in found[:_SKIPPED]:
-        line = Text("  – ", style="yellow").append(one_line(item.name, _REASON), style="bold default")
+        line = Line("  – ", style="yellow").append(one_line(item.name, _REASON), style="bold default")
         line.append(f" in {plural(item.runs, 'run')}", style="dim not bold")
-        _print(out, line.append(f": {one_line(item.reason, _REASON)}" if item.reason else "", style="not dim not bold"))
+        out(line.append(f": {one_line(item.reason, _REASON)}" if item.reason else "", style="not dim not bold"))
     if len(found) > _SKIPPED:
-        _print(out, Text(f"  … and {len(found) - _SKIPPED:,} more", style="dim"))
+        out(Line(f"  … and {len(found) - _SKIPPED:,} more", style="dim"))
 
 
-def _run(out: Console, run: RunResult, folder: Path | None) -> None:
+def _run(out: Print, run: RunResult, folder: Path | None) -> None:
     style = STYLES[run.outcome]
-    _print(out, Text("\n").append(f"{run.outcome.upper()} ", style=f"bold {style}").append(one_line(run.case.title)))
+    out(Line("\n").append(f"{run.outcome.upper()} ", style=f"bold {style}").append(one_line(run.case.title)))
     found = failures_of(run)
     if summary := summary_of(run, found):
-        _print(out, Text(f"  {one_line(summary, _REASON)}"))
+        out(Line(f"  {one_line(summary, _REASON)}"))
     for item in found:
-        _print(out, _failure(item))
+        out(_failure(item))
     for message in _quoted(run, found):
         said = one_line(text_of_message(message), _QUOTE)
-        _print(
-            out,
-            Text(f"    {one_line(message.id)} {one_line(message.message['role'])}: ", style="dim").append(
+        out(
+            Line(f"    {one_line(message.id)} {one_line(message.message['role'])}: ", style="dim").append(
                 said, style="not dim"
             ),
         )
     if folder is not None:
         path = Path(folder) / RUNS / f"{run.run_id}.json"
-        _print(out, Text(f"    duologue show {_word(path)}", style="dim"))
+        out(Line(f"    duologue show {_word(path)}", style="dim"))
     elif run.journal:
-        _print(out, Text(f"    journal: {one_line(run.journal)}", style="dim"))
+        out(Line(f"    journal: {one_line(run.journal)}", style="dim"))
 
 
-def _failure(item: Failure) -> Text:
+def _failure(item: Failure) -> Line:
     ids = f" [{', '.join(map(one_line, item.message_ids))}]" if item.message_ids else ""
     kind = "" if item.kind == item.name else f"{item.kind} "
-    line = Text(f"  {kind}", style="dim").append(one_line(item.name, _REASON), style="bold not dim")
+    line = Line(f"  {kind}", style="dim").append(one_line(item.name, _REASON), style="bold not dim")
     return line.append(f": {one_line(item.text, _REASON)}" if item.text else "", style="not dim").append(ids)
 
 
@@ -177,23 +178,23 @@ def _quoted(run: RunResult, found: Sequence[Failure]) -> list[MessageResult]:
             if text_of_message(item)][:3]  # fmt: skip
 
 
-def _totals(out: Console, execution: ExecutionResult) -> None:
+def _totals(out: Print, execution: ExecutionResult) -> None:
     totals = execution.totals
     counts = zip(
         OUTCOMES, (totals.passed, totals.failed, totals.undecided, totals.errors, totals.cancelled), strict=True
     )
-    line = Text(f"\n{plural(totals.cases, 'test case')}: ", style="bold")
-    parts = [Text(_counted(count, word), style=STYLES[word]) for word, count in counts if count]
+    line = Line(f"\n{plural(totals.cases, 'test case')}: ", style="bold")
+    parts = [Line(_counted(count, word), style=STYLES[word]) for word, count in counts if count]
     if totals.not_run:
-        parts.append(Text(f"{plural(totals.not_run, 'run')} not begun", style="dim"))
-    _print(out, line.append(Text(", ").join(parts)))
+        parts.append(Line(f"{plural(totals.not_run, 'run')} not begun", style="dim"))
+    out(line.append(Line(", ").joined(parts)))
     rate = totals.passed / totals.cases if totals.cases else None
     facts = [f"{share(rate)} passed", plural(totals.runs, "run"), duration(execution.seconds), *_cost(execution)]
-    _print(out, Text("  " + " · ".join(facts), style="dim"))
+    out(Line("  " + " · ".join(facts), style="dim"))
     if told := graded(execution):
-        _print(out, Text(f"  metrics: {one_line(told, _REASON)}", style="red" if execution.graded_too_low else "dim"))
+        out(Line(f"  metrics: {one_line(told, _REASON)}", style="red" if execution.graded_too_low else "dim"))
     if execution.interrupted:
-        _print(out, Text("  interrupted before the plan was done", style="yellow"))
+        out(Line("  interrupted before the plan was done", style="yellow"))
 
 
 def _counted(count: int, word: str) -> str:
@@ -214,23 +215,23 @@ def _cost(execution: ExecutionResult) -> list[str]:
     return [f"{tokens:,} tokens", f"{money(total.cost, total.unpriced)}{made_up} ({split})", *recorded]
 
 
-def _places(out: Console, folder: Path | None, files: Sequence[Path]) -> None:
+def _places(out: Print, folder: Path | None, files: Sequence[Path]) -> None:
     if folder is not None:
-        _print(out, Text(f"  results: {one_line(folder)}", style="dim"))
+        out(Line(f"  results: {one_line(folder)}", style="dim"))
     for path in files:
-        _print(out, Text(f"  report:  {one_line(path)}", style="dim"))
+        out(Line(f"  report:  {one_line(path)}", style="dim"))
 
 
-def _next_steps(out: Console, execution: ExecutionResult, folder: Path, mock: str | None) -> None:
+def _next_steps(out: Print, execution: ExecutionResult, folder: Path, mock: str | None) -> None:
     """What somebody would type now; nothing where everything passed."""
     if execution.exit_code == 0:
         return
     suite, place = _word(execution.path), _word(folder)
     mocked = "" if execution.environment.get("mock") is not True else " --mock FILE" if mock is None else _mock(mock)
     if execution.interrupted or execution.unrecorded:
-        _print(out, Text(f"  go on:   duologue run {suite} --resume {place}{mocked}", style="dim"))
+        out(Line(f"  go on:   duologue run {suite} --resume {place}{mocked}", style="dim"))
         return
-    _print(out, Text(f"  again:   duologue run {suite} --failed-in {place}{mocked}", style="dim"))
+    out(Line(f"  again:   duologue run {suite} --failed-in {place}{mocked}", style="dim"))
 
 
 def _mock(mock: str) -> str:
@@ -249,47 +250,47 @@ def print_run(run: RunResult, console: Console | None = None) -> None:
         run: what to print.
         console: where to print; None for standard output.
     """
-    out = console or Console(highlight=False)
-    out.print(Text(f"── {one_line(run.case.title)} ──", style="bold"), soft_wrap=True)
+    out = printer(console)
+    out(Line(f"── {one_line(run.case.title)} ──", style="bold"))
     turn = -1
     for item in run.messages:
         if item.turn != turn:
             turn = item.turn
-            out.print(Text(f"turn {turn + 1}", style="dim"))
+            out(Line(f"turn {turn + 1}", style="dim"))
         for line in _message(item):
-            _print(out, line)
+            out(line)
     for line in [*_checks(run), *_decisions(run), *_end(run)]:
-        _print(out, line)
+        out(line)
 
 
-def _message(item: MessageResult) -> list[Text]:
+def _message(item: MessageResult) -> list[Line]:
     role = item.message["role"]
     style = ROLE_STYLES.get(role, "")
     lines = [
-        Text(f"→ {one_line(call['function']['name'])}({one_line(call['function']['arguments'])})", style="yellow")
+        Line(f"→ {one_line(call['function']['name'])}({one_line(call['function']['arguments'])})", style="yellow")
         for call in tool_calls_of(item.message)
     ]
     if said := text_of_message(item):
-        lines.insert(0, Text(barred(said), style=style))
+        lines.insert(0, Line(barred(said), style=style))
     name = ROLE_NAMES.get(role, one_line(role))
     seconds = f" {duration(item.spent.seconds)}" if item.spent and item.spent.seconds else ""
     return [
-        Text(f"{name} ", style=f"bold {style}").append(f"{one_line(item.id)}{seconds}", style="dim not bold"),
+        Line(f"{name} ", style=f"bold {style}").append(f"{one_line(item.id)}{seconds}", style="dim not bold"),
         *lines,
     ]
 
 
-def _checks(run: RunResult) -> list[Text]:
-    lines = [Text("\nchecks", style="dim")] if run.checks else []
+def _checks(run: RunResult) -> list[Line]:
+    lines = [Line("\nchecks", style="dim")] if run.checks else []
     for check in run.checks:
         ids = f" [{', '.join(map(one_line, check.message_ids))}]" if check.message_ids else ""
         text = f"{CHECK_MARKS[check.status]} {one_line(check.name)}  {one_line(check.explanation)}"
-        lines.append(Text(f"  {text}{ids}", style="" if check.status in {"passed", "skipped"} else "red"))
+        lines.append(Line(f"  {text}{ids}", style="" if check.status in {"passed", "skipped"} else "red"))
         lines += _grades(check)
     return lines
 
 
-def _grades(check: CheckEvaluated) -> Iterator[Text]:
+def _grades(check: CheckEvaluated) -> Iterator[Line]:
     """A line for each metric: ``Answer correctness 1 of 5 (invented_price): … [m4]``."""
     grades = grades_of(check)
     for grade in grades["metrics"] if grades else ():
@@ -298,39 +299,32 @@ def _grades(check: CheckEvaluated) -> Iterator[Text]:
         ids = f" [{', '.join(map(one_line, grade['cites']))}]" if grade["cites"] else ""
         said = f"{one_line(grade['title'])}  {score}{code}: {one_line(grade['why'])}{ids}"
         low = grade["score"] is not None and grade["score"] <= _LOW
-        yield Text(f"      {said}", style="red" if low else "dim")
+        yield Line(f"      {said}", style="red" if low else "dim")
 
 
-def _decisions(run: RunResult) -> list[Text]:
-    lines = [Text("\njudge", style="dim")] if run.decisions else []
+def _decisions(run: RunResult) -> list[Line]:
+    lines = [Line("\njudge", style="dim")] if run.decisions else []
     for item in run.decisions:
         ids = f" [{', '.join(map(one_line, item.message_ids))}]" if item.message_ids else ""
         text = f"{DECISION_MARKS[item.decision]} {one_line(item.criterion)}: {one_line(item.reason)}"
-        lines.append(Text(f"  {text}{ids}", style="" if item.decision == "true" else "red"))
+        lines.append(Line(f"  {text}{ids}", style="" if item.decision == "true" else "red"))
     return lines
 
 
-def _end(run: RunResult) -> list[Text]:
+def _end(run: RunResult) -> list[Line]:
     facts = [run.termination.value if run.termination else "", plural(run.turns, "turn"), duration(run.seconds)]
     spent = run.spent
     facts += [f"{spent.usage.total_tokens:,} tokens", money(spent.cost, spent.unpriced)] if spent.calls else []
     lines = [
-        Text(f"\n{run.outcome.upper()} ", style=f"bold {STYLES[run.outcome]}").append(" · ".join(filter(None, facts)))
+        Line(f"\n{run.outcome.upper()} ", style=f"bold {STYLES[run.outcome]}").append(" · ".join(filter(None, facts)))
     ]
     if run.recording is not None:
         told = [recorded_cost(run.recording.spent), *(f"{name} {value}" for name, value in recorded_facts(run))]
         shown = [one_line(part, _REASON) for part in (run.recording.name, *told) if part]
-        lines.append(Text(f"  recording: {' · '.join(shown)}", style="dim"))
+        lines.append(Line(f"  recording: {' · '.join(shown)}", style="dim"))
     if run.reasoning:
-        lines.append(Text(f"  {one_line(run.reasoning)}"))
+        lines.append(Line(f"  {one_line(run.reasoning)}"))
     lines += [
-        Text(f"  {item.kind} {one_line(item.name)}: {one_line(item.text)}", style="dim") for item in failures_of(run)
+        Line(f"  {item.kind} {one_line(item.name)}: {one_line(item.text)}", style="dim") for item in failures_of(run)
     ]
     return lines
-
-
-def _print(out: Console, text: Text) -> None:
-    """A line; with a bar before it where it would begin as a command to a CI service does."""
-    if printable(text.plain) != text.plain:
-        text = Text(BAR).append_text(text)
-    out.print(text, soft_wrap=True)

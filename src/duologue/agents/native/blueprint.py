@@ -203,7 +203,7 @@ def all_values(prompt: Prompt | None, definition: AgentDefinition) -> dict[str, 
 def merged_policy(prompt: ToolPolicy | None, scenario: ToolPolicy | None) -> ToolPolicy:
     """Both policies together: the scenario's over the prompt's, and the tools blocked by either."""
     if prompt is None or scenario is None:
-        return scenario or prompt or ToolPolicy()
+        return scenario or prompt or ToolPolicy.model_construct()
     given = {name: getattr(scenario, name) for name in scenario.model_fields_set}
     given["blocklist"] = tuple(dict.fromkeys([*prompt.blocklist, *scenario.blocklist]))
     return prompt.changed(**given)
@@ -494,4 +494,5 @@ def _sampling(definition: AgentDefinition, instruction: Instruction) -> Sampling
         values = (getattr(source, name, None) for source in sources)
         return None if name in definition.unsupported_params else next((v for v in values if v is not None), None)
 
-    return SamplingParams(**{name: first(name) for name in SamplingParams.model_fields})
+    # Each value is valid where it comes from; building the schema would take longer than the rest.
+    return SamplingParams.model_construct(**{name: first(name) for name in SamplingParams.model_fields})

@@ -64,17 +64,18 @@ def _show_results(folder: Path, as_json_: bool) -> int:
     if as_json_:
         print_json(index_of(found.execution))
     else:
-        print_execution(found.execution, folder=folder, console=terminal())
+        print_execution(found.execution, folder=folder)
     return ExitCode.PASSED
 
 
 def _show_executions(folders: Sequence[Path], as_json_: bool) -> int:
     """A line for each execution; one that cannot be read says why, and hides none of the others."""
+    from duologue.reports.lines import printer
     from duologue.reports.terminal import execution_line
     from duologue.runs.store.encoding import index_of
     from duologue.runs.store.reader import find_execution
 
-    console, found = terminal(), list[dict[str, object]]()
+    out, found = printer(), list[dict[str, object]]()
     for folder in folders:
         try:
             execution = find_execution(folder).execution
@@ -83,7 +84,7 @@ def _show_executions(folders: Sequence[Path], as_json_: bool) -> int:
             continue
         found.append({**index_of(execution), "folder": str(folder)} if as_json_ else {})
         if not as_json_:
-            say(console, execution_line(execution, folder))
+            out(execution_line(execution, folder))
     if as_json_:
         print_json(found)
     return ExitCode.PASSED
@@ -97,7 +98,7 @@ def _show_run(path: Path, as_json_: bool) -> int:
     if as_json_:
         _print_lines(path)
     else:
-        print_run(run, terminal())
+        print_run(run)
     return ExitCode.PASSED
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from duologue.cli.commands.suite_death import Witness, record_death, runs_python
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.cli.interruption import Stopping
-from duologue.cli.output import echo, print_json, terminal
+from duologue.cli.output import echo, print_json
 from duologue.cli.supervision import Supervised, supervised
 from duologue.config.files import make_private_folder
 from duologue.config.processes import kill_all_groups
@@ -162,8 +162,7 @@ def _observers(shown: Shown) -> list[Observer]:
 def _print(done: Done, request: Request) -> None:
     from duologue.reports.terminal import print_execution
 
-    console = terminal()
-    print_execution(done.execution, folder=done.folder, files=done.files, console=console, mock=request.mock)
+    print_execution(done.execution, folder=done.folder, files=done.files, mock=request.mock)
 
 
 @frozen

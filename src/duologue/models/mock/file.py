@@ -337,7 +337,7 @@ class MockModel:
         read = _tokens_read(request.messages)
         return ModelAnswer(
             message=found.message(),
-            usage=Usage.model_construct(input_tokens=read, output_tokens=found.tokens),
+            usage=Usage(input_tokens=read, output_tokens=found.tokens),
             cost=(read + found.tokens) * PRICE,
             model=self.name,
             finish_reason="tool_calls" if found.calls else "stop",
