@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -318,10 +319,12 @@ def _attach(error: BaseException | None, result: ScenarioResult) -> None:
 
 
 def _transcript(setup: RunSetup) -> list[Listener]:
-    """The live transcript, if one is wanted."""
-    if setup.config.verbose is not None and not setup.config.verbose:
+    """The live transcript that the configuration asks for; if it says nothing, one where a terminal is attached."""
+    verbose = setup.config.verbose
+    if verbose is None:
+        verbose = sys.stdout.isatty() and not setup.config.headless
+    if not verbose:
         return []
-    from duologue.journal.console import transcript_for
+    from duologue.journal.console import Transcript
 
-    listener = transcript_for(setup.config)
-    return [listener] if listener else []
+    return [Transcript(level=int(verbose))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from duologue.journal.events import (
@@ -15,9 +14,7 @@ from duologue.journal.events import (
     RunStarted,
     cut_mark,
 )
-from duologue.journal.journal import Listener
 from duologue.messages import text_of, tool_calls_of
-from duologue.settings import ScenarioConfig
 from duologue.terminal_text import continued, one_line, printable
 from duologue.vocabulary import CheckStatus, Decision, Verdict
 
@@ -31,14 +28,6 @@ MARKS = {CheckStatus.PASSED: "✓", CheckStatus.FAILED: "✗", CheckStatus.SKIPP
 _MARGIN = 8
 """Columns for who speaks."""
 DECISION_MARKS = {Decision.MET: "✓", Decision.UNMET: "✗", Decision.INCONCLUSIVE: "?"}
-
-
-def transcript_for(config: ScenarioConfig) -> Listener | None:
-    """The transcript that this configuration asks for; if it says nothing, one where a terminal is attached."""
-    verbose = config.verbose
-    if verbose is None:
-        verbose = sys.stdout.isatty() and not config.headless
-    return Transcript(level=int(verbose)) if verbose else None
 
 
 class Transcript:

@@ -24,9 +24,8 @@ from duologue.journal.events import ModelCalled, Usage
 from duologue.journal.journal import Journal
 from duologue.messages import assistant_message, mended
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
-from duologue.models.limits import call_deadline
 from duologue.models.prices import cost_beforehand
-from duologue.models.scope import Amount, Reservation, RunScope, estimate_tokens, tokens_at_most
+from duologue.models.scope import Amount, Reservation, RunScope, call_deadline, estimate_tokens, tokens_at_most
 
 T = TypeVar("T", ModelAnswer, Completion)
 

@@ -3,7 +3,7 @@
 The limits of a provider are shared by all conversations of the process, on whatever event loop or thread they run, and
 serve them in the order in which they ask. :func:`configure_limits` sets them; without it a provider gets
 ``DEFAULT_CONCURRENCY`` calls at a time and no limit per minute. The wait for a provider does not count against the
-timeout of a call: see :func:`stopped_clock`.
+timeout of a call: see :func:`~duologue.models.scope.stopped_clock`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
+from duologue.models.scope import stopped_clock
 
 DEFAULT_CONCURRENCY = 64
 """Calls of one provider that may be under way at the same time."""
@@ -304,35 +304,3 @@ class CrossLoopSemaphore:
 def _arrive(arrived: asyncio.Future[None]) -> None:
     if not arrived.done():
         arrived.set_result(None)
-
-
-# The deadline of the model call that is under way, so that waiting for a provider does not count against it
-
-_deadline: ContextVar[asyncio.Timeout | None] = ContextVar("duologue_model_deadline", default=None)
-
-
-@contextmanager
-def call_deadline(deadline: asyncio.Timeout) -> Generator[None]:
-    """Within this block, ``deadline`` is the one that :func:`stopped_clock` stops."""
-    token = _deadline.set(deadline)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
-
-
-@contextmanager
-def stopped_clock() -> Generator[None]:
-    """Time spent in this block is added to the deadline of the call, if it has one."""
-    deadline = _deadline.get()
-    due = deadline.when() if deadline else None
-    if deadline is None or due is None or deadline.expired():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    left = due - loop.time()
-    deadline.reschedule(None)
-    try:
-        yield
-    finally:
-        deadline.reschedule(loop.time() + left)

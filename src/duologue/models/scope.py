@@ -11,9 +11,12 @@ overspend together; what it did not use is given back. A spent budget ends a run
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, overload
@@ -326,3 +329,35 @@ class RunScope:
         """Put a note of the call in progress into the journal, if there is one."""
         if self.journal is not None:
             self.journal.append(Noted(turn=self.journal.view.turn, note=note, call=self.call or None))
+
+
+# The deadline of the model call that is under way, so that waiting for a provider does not count against it
+
+_deadline: ContextVar[asyncio.Timeout | None] = ContextVar("duologue_model_deadline", default=None)
+
+
+@contextmanager
+def call_deadline(deadline: asyncio.Timeout) -> Generator[None]:
+    """Within this block, ``deadline`` is the one that :func:`stopped_clock` stops."""
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+@contextmanager
+def stopped_clock() -> Generator[None]:
+    """Time spent in this block is added to the deadline of the call, if it has one."""
+    deadline = _deadline.get()
+    due = deadline.when() if deadline else None
+    if deadline is None or due is None or deadline.expired():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    left = due - loop.time()
+    deadline.reschedule(None)
+    try:
+        yield
+    finally:
+        deadline.reschedule(loop.time() + left)

@@ -340,6 +340,15 @@ class Suite(FolderSpec, Resource):
     extensions: JsonObject = EMPTY
     """Sections of other tools. They are kept and have no effect."""
 
+    @property
+    def runs_python(self) -> bool:
+        """Whether Python code of the user runs in this process: agents without isolation, and checks of one's own."""
+        if any(agent.target and agent.isolation != "processes" for agent in self.agents):
+            return True
+        scenarios = [check for scenario in self.scenarios for check in scenario.checks]
+        turns = [check for scenario in self.scenarios for turn in scenario.turns for check in turn.checks]
+        return any(":" in check.type for check in (*self.checks, *scenarios, *turns))
+
     def agent(self, name: str) -> Agent:
         """The agent with that name. Raises ConfigurationError, listing the names, if there is none."""
         return _get(self, "agent", self.agents, name)

@@ -13,14 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from duologue.config.problems import Problem
 from duologue.conversation.result import ScenarioResult, decisions_from
 from duologue.frozen import frozen
 from duologue.journal.events import CheckEvaluated, CriterionDecision
 from duologue.messages import Message, arguments_of, tool_calls_of
-from duologue.models.mock.file import ANY_PERSONA, ResponseFile, call_number, user_turn_number
+from duologue.models.mock.file import ANY_PERSONA, call_number, user_turn_number
 from duologue.models.mock.shapes import Word
-from duologue.specs.suite import Suite
 from duologue.suites.results.run import MessageResult, RunResult
 from duologue.vocabulary import CheckStatus, Decision
 
@@ -90,16 +88,6 @@ def generate(
         writer.take(_read(run))
     writer.write_lines()
     return Generated(data=writer.data, conflicts=tuple(dict.fromkeys(writer.conflicts)))
-
-
-def unused_answers(file: ResponseFile, suite: Suite) -> tuple[Problem, ...]:
-    """Warnings about answers in a response file that no part of the suite will ask for."""
-    return file.unused(
-        scenarios=[item.name for item in (*suite.scenarios, *suite.replays)],
-        personas=[item.name for item in suite.personas],
-        judges=[item.name for item in suite.judges],
-        states=list(suite.workflow.states) if suite.workflow else [],
-    )
 
 
 @frozen

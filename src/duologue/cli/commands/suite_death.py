@@ -13,7 +13,6 @@ from duologue.cli.supervision import Death, Supervised
 from duologue.errors import DuologueError
 from duologue.runs.store.folder import write_index
 from duologue.runs.store.ownership import Deaths, LaunchFile, read_launch, write_launch
-from duologue.specs.suite import Suite
 from duologue.suites.execution.engine import Engine
 from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.build import Plan, TestCase
@@ -22,15 +21,6 @@ from duologue.suites.runner.definition import RunOptions
 
 _FROM_OUTSIDE = {SIGKILL, SIGTERM}
 _NAMED = 5
-
-
-def runs_python(suite: Suite) -> bool:
-    """Whether Python code of the user runs in this process: agents without isolation, and checks of one's own."""
-    if any(agent.target and agent.isolation != "processes" for agent in suite.agents):
-        return True
-    scenarios = [check for scenario in suite.scenarios for check in scenario.checks]
-    turns = [check for scenario in suite.scenarios for turn in scenario.turns for check in turn.checks]
-    return any(":" in check.type for check in (*suite.checks, *scenarios, *turns))
 
 
 class Witness(Observer):

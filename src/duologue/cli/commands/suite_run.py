@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from duologue.cli.commands.suite_death import Witness, record_death, runs_python
+from duologue.cli.commands.suite_death import Witness, record_death
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.cli.interruption import Stopping
 from duologue.cli.output import echo, print_json
@@ -58,7 +58,7 @@ def run_and_show(target: str, request: Request, shown: Shown) -> int:
         raise ConfigurationError("--resume and --failed-in need a single suite; name its file")
     engines = {path: Engine.from_file(path) for path in paths}
     parent = None
-    if any(runs_python(engine.suite) for engine in engines.values()):
+    if any(engine.suite.runs_python for engine in engines.values()):
         parent = supervised(lambda death: record_death(death, engines, request.settings))
     if parent is None:
         return _all(engines, request, shown, None)
@@ -298,7 +298,7 @@ async def _run(
 
 def _tell_of_idle_answers(engine: Engine) -> None:
     """What the response file has for scenarios, personas and judges that the suite does not have: mostly slips."""
-    from duologue.suites.response_files import unused_answers
+    from duologue.suites.manifests.validate import unused_answers
 
     file = engine.mocks
     for problem in (*file.problems, *unused_answers(file, engine.suite)) if file else ():

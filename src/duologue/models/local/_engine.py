@@ -37,9 +37,10 @@ from duologue.http import (
     ResponseRefusedError,
 )
 from duologue.journal.events import Usage
-from duologue.models.limits import CrossLoopSemaphore, stopped_clock
+from duologue.models.limits import CrossLoopSemaphore
 from duologue.models.local._launcher import STARTUP_TIMEOUT, ServerOptions, ServerState, ensure_server
 from duologue.models.local._weights import Weights, prepare
+from duologue.models.scope import stopped_clock
 from duologue.settings import DEFAULT_MODEL_TIMEOUT, env
 
 AT_ONCE = 2

@@ -319,10 +319,10 @@ class Engine:
             threads=self._pool,
         )
 
-    def _agent_processes(self) -> AgentProcesses:
-        from duologue.suites.runner.isolated_agents import AgentProcesses
+    def _agent_processes(self) -> AgentProcesses | None:
+        if self._processes is None and any(agent.isolation == "processes" for agent in self.suite.agents):
+            from duologue.suites.runner.isolated_agents import AgentProcesses
 
-        if self._processes is None:
             self._processes = AgentProcesses()
             self._open.push_async_callback(self._processes.close)
         return self._processes

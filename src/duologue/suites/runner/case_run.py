@@ -79,7 +79,7 @@ class CaseRunner:
     Args:
         suite: what is run.
         execution: what its runs belong to.
-        models, toolbox, processes: models, tools and processes of agents.
+        models, toolbox, processes: models, tools and, where agents are isolated, their processes.
         definitions: what decides the results of its cases.
         recordings: gives its recordings; called only if there is a replay.
         given: agents that a program supplies, by name.
@@ -93,7 +93,7 @@ class CaseRunner:
         execution: Execution,
         models: SuiteModels,
         toolbox: Toolbox,
-        processes: AgentProcesses,
+        processes: AgentProcesses | None,
         definitions: Definitions,
         recordings: Callable[[], RecordingIndex],
         given: Mapping[str, MakeAgent] | None = None,

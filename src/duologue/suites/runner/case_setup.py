@@ -80,7 +80,7 @@ class CaseSetup:
     region: str
     models: SuiteModels
     toolbox: Toolbox
-    processes: AgentProcesses
+    processes: AgentProcesses | None
     given: Callable[[], AgentAdapter] | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -188,8 +188,9 @@ class CaseSetup:
         if given is not None:
             return lambda _case: given()
         if spec.target and spec.isolation == "processes":
-            target = expand(spec.target)
-            return lambda _case: self.processes.agent(target, self.suite.folder, spec.name)
+            target, processes = expand(spec.target), self.processes
+            assert processes is not None, "an execution whose suite isolates an agent has processes"
+            return lambda _case: processes.agent(target, self.suite.folder, spec.name)
         if spec.target:
             from duologue.suites.runner.python_agents import load_agent
 

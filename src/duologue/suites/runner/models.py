@@ -18,10 +18,10 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import Usage
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest, can_complete
-from duologue.models.limits import stopped_clock
 from duologue.models.names import parse_name
 from duologue.models.prices import cost_beforehand
 from duologue.models.resolve import resolve
+from duologue.models.scope import stopped_clock
 from duologue.settings import ModelConfig
 from duologue.specs.agents import Judge, Pricing, is_model_name
 from duologue.specs.agents import Model as ModelSpec

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from duologue.config.files import PATTERN, matching_files
 from duologue.config.problems import Problems, listed, unknown
 from duologue.config.spec import Spec, written_paths
 from duologue.config.templates import missing_variables, placeholders
 from duologue.config.yaml_reader import similar_file
-from duologue.errors import Position
+from duologue.errors import Position, Problem
 from duologue.specs.agents import READY_MODELS, is_model_name
 from duologue.specs.prompts import ENGINE_TOOLS, Prompt, open_variables, values_for
 from duologue.specs.scenario import Scenario, Turn
@@ -24,6 +24,9 @@ from duologue.specs.suite import Suite, Workflow
 from duologue.suites.manifests.loader import SECTIONS, Draft
 from duologue.suites.manifests.validate.checks import find_broken_checks, find_broken_tools, with_pack
 from duologue.suites.plan.build import agents_of, personas_of, perturbations_of, regions_of, trials_of
+
+if TYPE_CHECKING:
+    from duologue.models.mock.file import ResponseFile
 
 _MOST_CASES = 1_000_000
 """Test cases of one scenario; more is a slip of the keyboard."""
@@ -373,8 +376,17 @@ def _find_broken_answers(suite: Suite, problems: Problems) -> None:
         if not path.is_file():
             continue  # that was told
         from duologue.models.mock.file import ResponseFile
-        from duologue.suites.response_files import unused_answers
 
         file = ResponseFile.looked_at(path, problems)
         for problem in unused_answers(file, suite) if file else ():
             problems.warning(problem.position, problem.message)
+
+
+def unused_answers(file: ResponseFile, suite: Suite) -> tuple[Problem, ...]:
+    """Warnings about answers in a response file that no part of the suite will ask for."""
+    return file.unused(
+        scenarios=[item.name for item in (*suite.scenarios, *suite.replays)],
+        personas=[item.name for item in suite.personas],
+        judges=[item.name for item in suite.judges],
+        states=list(suite.workflow.states) if suite.workflow else [],
+    )
