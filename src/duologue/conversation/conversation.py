@@ -440,7 +440,7 @@ class Conversation:
                 raise failure(self.agents[index], error) from error
 
     def _recorded_answer(self, call: Call, outcome: Transition) -> Answer:
-        return recorded_answer(outcome, call.id, call.index, self.agents[call.index])
+        return recorded_answer(self.journal, outcome, call.id, call.index, self.agents[call.index])
 
     def _same_again(self, call: Call, outcome: Transition, answer: Answer) -> Answer:
         """The recorded outcome of a call that was repeated to bring the participant up to date."""

@@ -42,7 +42,9 @@ from duologue.journal.events import (
     Transition,
     UserFinished,
 )
+from duologue.journal.journal import Journal
 from duologue.journal.jsonl import JournalFile, model_calls_in, read_journal
+from duologue.journal.outcomes import same_call
 from duologue.journal.recorded import RecordedRun
 from duologue.models.scope import Amount
 from duologue.vocabulary import AgentRole, Decision, RunStatus, Verdict
@@ -206,20 +208,21 @@ def recorded_error(info: ErrorInfo, role: type[RunError]) -> DuologueError:
     return role(info.message, who=info.who)
 
 
-def recorded_answer(outcome: Transition, call: str, index: int, agent: AgentAdapter) -> Answer:
+def recorded_answer(journal: Journal, outcome: Transition, call: str, index: int, agent: AgentAdapter) -> Answer:
     """The answer that this call of a participant had when it was recorded.
 
     Raises:
         DuologueError: the call had failed.
         ResumeError: it was a call of somebody else.
     """
-    called = outcome[0].event
-    if not isinstance(called, AgentCalled) or called.participant != index:
-        was = f"one of participant {called.participant}" if isinstance(called, AgentCalled) else f"'{called.type}'"
-        raise ResumeError(
-            f"the run cannot be resumed: call {call} was {was} when it was recorded, and now is one of {index} "
-            f"({agent.name})"
-        )
+
+    def difference(was: AgentCalled) -> str:
+        if was.participant == index:
+            return ""
+        then = f"call {call} was one of participant {was.participant} when it was recorded"
+        return f"{then}, and now is one of {index} ({agent.name})"
+
+    called = same_call(journal, call, outcome, AgentCalled, difference)
     if called.error is not None:
         raise recorded_error(called.error, FAILURES[agent.role])
     done: UserDone | None = None

@@ -25,13 +25,13 @@ from duologue.errors import (
     CheckError,
     ConfigurationError,
     JournalError,
-    ResumeError,
     RunError,
 )
 from duologue.frozen import frozen
 from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import CheckEvaluated, MessageAdded, ParticipantSnapshot, RunStarted, ScenarioSnapshot
 from duologue.journal.journal import Journal, JournalSink
+from duologue.journal.outcomes import outcome_of
 from duologue.models.scope import Budget, Ledger, RunScope
 from duologue.settings import ModelConfig, ScenarioConfig, env
 from duologue.vocabulary import CassetteMode, CheckStatus, Scope
@@ -219,13 +219,10 @@ class CheckRunner:
     async def _evaluate(self, check: Check, records: list[MessageAdded]) -> CheckEvaluated:
         call, journal = self._next_call(), self._journal
         turn = journal.view.turn
-        if journal.recorded is not None and (recorded := await journal.recorded_outcome(call)) is not None:
-            event = recorded[0].event
-            if not isinstance(event, CheckEvaluated) or event.name != check.name:
-                raise ResumeError(
-                    f"the run cannot be resumed: call {call} was not the check '{check.name}' when it was recorded"
-                )
-            return event
+        differs = f"call {call} was not the check '{check.name}' when it was recorded"
+        known = await outcome_of(journal, call, CheckEvaluated, lambda was: "" if was.name == check.name else differs)
+        if known is not None:
+            return known
         given = CheckInput(state=self._state, records=records, turn=turn, scope=self._scope.for_call(call))
         event = _evaluated(check, await self._outcome(check, given), turn, call)
         journal.append(event)

@@ -18,10 +18,11 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from duologue import errors
-from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError, ResumeError
+from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError
 from duologue.frozen import frozen
 from duologue.journal.events import ModelCalled, Usage
 from duologue.journal.journal import Journal
+from duologue.journal.outcomes import append_outcome, outcome_of
 from duologue.messages import assistant_message, mended
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
 from duologue.models.prices import cost_beforehand
@@ -176,17 +177,14 @@ async def _recorded(journal: Journal, call: str, question: _Question[T], scope: 
         ModelError: the model failed then.
         ResumeError: something else was asked then.
     """
-    outcome = await journal.recorded_outcome(call)
-    if outcome is None:
+    differs = (
+        f"call {call} of {scope.who} does not ask {question.model.name} what it asked before the run was interrupted"
+    )
+    event = await outcome_of(
+        journal, call, ModelCalled, lambda was: "" if was.request_digest == _digest(question.data) else differs
+    )
+    if event is None:
         return None
-    event = outcome[0].event
-    if not isinstance(event, ModelCalled) or event.request_digest != _digest(question.data):
-        raise journal.diverged(
-            ResumeError(
-                f"the run cannot be resumed: call {call} of {scope.who} does not ask {question.model.name} what it "
-                "asked before the run was interrupted"
-            )
-        )
     if event.error is not None:
         raise _error_of(event)
     if scope.cassette is not None:
@@ -249,11 +247,8 @@ def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
 
 
 async def _record(event: ModelCalled, scope: RunScope) -> None:
-    if scope.journal is None:
-        return
-    if scope.journal.recorded is not None:
-        await scope.journal.caught_up()
-    scope.journal.append(event)
+    if scope.journal is not None:
+        await append_outcome(scope.journal, event)
 
 
 def _answered(question: _Question[Any], call: str, scope: RunScope, seen: ModelAnswer) -> ModelCalled:

@@ -21,6 +21,7 @@ from duologue.conversation.adapter import AgentAdapter, AgentInput, AttributedMe
 from duologue.errors import AgentError, ToolUnavailableError
 from duologue.journal.events import ToolCalled
 from duologue.journal.notes import PromptUsed, TurnUnfinished
+from duologue.journal.outcomes import append_outcome, outcome_of
 from duologue.messages import (
     Message,
     ToolCall,
@@ -214,14 +215,13 @@ class Exchange:
         return None
 
     async def _record(self, call: ToolCall, answer: ToolAnswer) -> None:
-        journal, id = self.scope.journal, self.scope.next_call()
-        if journal is None or await journal.recorded_outcome(id) is not None:
+        journal, id, name = self.scope.journal, self.scope.next_call(), call["function"]["name"]
+        if journal is None or await outcome_of(journal, id, ToolCalled, lambda was: _other_tool(was, name)):
             return
-        if journal.recorded is not None:
-            await journal.caught_up()
-        journal.append(
+        await append_outcome(
+            journal,
             ToolCalled(
-                name=call["function"]["name"],
+                name=name,
                 turn=self.scope.turn,
                 call_id=call["id"],
                 arguments=arguments_of(call),
@@ -230,8 +230,12 @@ class Exchange:
                 error=answer.error,
                 call=id,
                 participant=self.scope.participant,
-            )
+            ),
         )
+
+
+def _other_tool(was: ToolCalled, name: str) -> str:
+    return "" if was.name == name else f"it calls the tool '{name}'; when it was recorded, it called '{was.name}'"
 
 
 def _failed(error: str) -> ToolAnswer:

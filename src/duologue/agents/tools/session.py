@@ -20,10 +20,9 @@ from duologue.agents.tools.call import (
     content_of,
     from_data,
 )
-from duologue.errors import ResumeError
-from duologue.journal.events import Event, ToolCalled
-from duologue.journal.journal import Journal
+from duologue.journal.events import ToolCalled
 from duologue.journal.notes import FaultInjected
+from duologue.journal.outcomes import append_outcome, outcome_of
 from duologue.messages import JsonValue, ToolCall, mended
 from duologue.models.scope import RunScope
 from duologue.specs.scenario import ToolFailure, ToolPolicy, Turn
@@ -71,12 +70,10 @@ class ToolSession:
         started = clock.monotonic()
         arguments = _arguments(call)
         id, journal = context.scope.next_call(), context.scope.journal
-        if journal is not None and journal.recorded is not None:
-            outcome = await journal.recorded_outcome(id)
-            if outcome is not None:
-                with suppress(ToolFault):  # limits, chances and tools of this process come to be as they were
-                    await self._run(call, arguments, context, policy, recorded=True)
-                return _recorded_answer(journal, outcome[0].event, call, arguments)
+        if journal is not None and (known := await outcome_of(journal, id, ToolCalled, _difference(call, arguments))):
+            with suppress(ToolFault):  # limits, chances and tools of this process come to be as they were
+                await self._run(call, arguments, context, policy, recorded=True)
+            return ToolAnswer(content=known.content, value=known.result, error=known.error, seconds=known.seconds)
         try:
             result = await self._run(call, arguments, context, policy)
         except ToolFault as fault:
@@ -154,26 +151,17 @@ def _arguments(call: ToolCall) -> dict[str, JsonValue] | None:
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else None
 
 
-def _recorded_answer(
-    journal: Journal, event: Event, call: ToolCall, arguments: dict[str, JsonValue] | None
-) -> ToolAnswer:
-    """The answer that the tool gave before the run was interrupted.
-
-    Raises:
-        ResumeError: another tool was called then, or with other arguments.
-    """
+def _difference(call: ToolCall, arguments: dict[str, JsonValue] | None) -> Callable[[ToolCalled], str]:
+    """In what a recorded call is not this one: the tool or its arguments."""
     name, given = call["function"]["name"], call["function"]["arguments"] if arguments is None else arguments
-    if not isinstance(event, ToolCalled) or event.name != name or event.arguments != given:
-        before = (
-            f"'{event.name}' with {event.arguments}" if isinstance(event, ToolCalled) else f"no tool ({event.type})"
-        )
-        raise journal.diverged(
-            ResumeError(
-                f"the run cannot be resumed: it calls the tool '{name}' with {given}; when it was recorded, it called "
-                f"{before}"
-            )
-        )
-    return ToolAnswer(content=event.content, value=event.result, error=event.error, seconds=event.seconds)
+
+    def difference(was: ToolCalled) -> str:
+        if was.name == name and was.arguments == given:
+            return ""
+        called = f"'{was.name}' with {was.arguments}"
+        return f"it calls the tool '{name}' with {given}; when it was recorded, it called {called}"
+
+    return difference
 
 
 async def _record(
@@ -181,10 +169,9 @@ async def _record(
 ) -> None:
     if scope.journal is None:
         return
-    if scope.journal.recorded is not None:
-        await scope.journal.caught_up()
     function = call["function"]
-    scope.journal.append(
+    await append_outcome(
+        scope.journal,
         ToolCalled(
             name=function["name"],
             turn=scope.turn,
@@ -196,7 +183,7 @@ async def _record(
             seconds=answer.seconds,
             call=id,
             participant=scope.participant,
-        )
+        ),
     )
 
 
