@@ -64,6 +64,80 @@ def test_a_secret_in_a_text_of_a_request_is_hidden(text):
     assert HIDDEN in clean
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My password is {}.", "the password for admin is {}, thanks", "password: {}", "Password = '{}'",
+        "DB_PASSWORD={}", "passwd was `{}`", "PIN: {}", "Das Passwort lautet {}", "mein Kennwort ist {}",
+        "la contraseña es {}",
+        "mot de passe : {}", "le mot de passe est {}", "a senha é {}", "пароль: {}",
+        "密码是{}", "パスワードは{}", "密码：{}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("secret", ["hunter2", "swordfish", "Tr0ub4dor&3", "correct-horse"])
+def test_a_password_that_a_sentence_gives_away_is_hidden(text, secret):
+    clean = without_secrets(text.format(secret), in_texts=True)
+    assert secret not in clean
+    assert HIDDEN in clean
+    assert without_secrets(clean, in_texts=True) == clean
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-abcd1234", "sk-proj-AbC1-d2_eF3gH4iJ5kL6", "sk-ant-api03-abcDEF123456", "AKIAIOSFODNN7EXAMPLE",
+        "ASIAIOSFODNN7EXAMPLE", "ghp_abcdefghijklmnopqrstuvwxyz0123456789", "gho_abcdefghijklmnop1234",
+        "github_pat_11ABCDEFG0_abcdefgh", "glpat-abcdefghij0123456789", "xoxb-123456789-abcdef",
+        "AIzaSyA1234567890abcdefghijklmnopqrstuv", "hf_abcdefghijklmnopqrst", "sk_live_abcdefgh1234",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-def_ghi",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["{}", "Use {}, please.", "key={}", '{{"q": "take {}"}}', "x\n{}\ny", "({})"])
+def test_a_key_of_a_known_form_is_hidden_wherever_it_stands(text, secret):
+    clean = without_secrets({"messages": [{"content": text.format(secret)}]}, in_texts=True)
+    assert secret not in json.dumps(clean)
+    assert without_secrets(clean, in_texts=True) == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Cookie: sid={}; theme=dark", "set-cookie: a={}", "GET / HTTP/1.1\r\nCookie: a=1; b={}\r\nAccept: x",
+        "X-Api-Key: {}", "Authorization: Token {}", "Authorization: {}", "the API key is {}", "access key = '{}'",
+        "our token: {}", '{{"auth": "{}"}}', '{{"keys": ["{}", "{}"]}}', '{{"x": "{{\\"keys\\": [\\"{}\\"]}}"}}',
+        "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n{}",
+    ],
+)  # fmt: skip
+def test_headers_and_fields_in_a_text_are_hidden(text):
+    clean = without_secrets(text.replace("{}", LONG).replace("{{", "{").replace("}}", "}"), in_texts=True)
+    assert LONG not in clean
+    assert HIDDEN in clean
+    assert without_secrets(clean, in_texts=True) == clean
+
+
+def test_what_else_a_request_calls_a_secret_is_hidden():
+    held = {"auth": LONG, "keys": [LONG, "k1-2"], "credentials": {"user": "a", "pass": "b", "key": "c"},
+            "x": {"auth": {"pass": "short", "kind": "basic"}}}  # fmt: skip
+    assert without_secrets(held) == {
+        "auth": HIDDEN, "keys": [HIDDEN, HIDDEN], "credentials": {"user": "a", "pass": HIDDEN, "key": HIDDEN},
+        "x": {"auth": {"pass": HIDDEN, "kind": "basic"}},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "The password is incorrect.", "your password is required", "password: ${PASSWORD}", "the token is expired",
+        "API key is missing", "The secret is patience.", "Cookie: I like them", "a cookie for you", "max_tokens: 4096",
+        "keyboard: qwerty", "Authorization: required", "task-force-2000", "sk-learn", "the pin: red", "compass: north",
+        {"auth": "basic"}, {"keys": ["name", "price"]}, {"pass": "yes"}, {"verdict": "pass", "value": "long enough"},
+        {"properties": {"password": {"type": "string", "description": "The password of the user."}}},
+    ],
+)  # fmt: skip
+def test_words_about_secrets_stay(value):
+    assert without_secrets(value, in_texts=True) == value
+
+
 def test_texts_without_a_secret_stay_as_they_are():
     texts = ["The key is under the mat.", '{"q": "token"}', "https://host/?q=1", "a basic bearer of news"]
     assert without_secrets(texts, in_texts=True) == texts

@@ -3,9 +3,9 @@
 A secret is recognised in one of three ways:
 
 * by its value, where the program knows it: :func:`without_values`, and :func:`redacted` for all that the process knows;
-* by the name that it stands under: :func:`without_secrets`, and in texts that hold JSON, URLs or headers
-  :func:`text_without_secrets`. What an agent answered is only searched by name: a word that it gives away has to reach
-  the checks that look for it;
+* by the name that it stands under: :func:`without_secrets`; in texts that hold JSON, URLs or headers, or say what a
+  password is, :func:`text_without_secrets`, which also knows the forms of the keys of common services. What an agent
+  answered is only searched by name: a word that it gives away has to reach the checks that look for it;
 * by its path, where a suite says so: :func:`without_fields`.
 
 Redact before you shorten: half a secret is a secret too.
@@ -37,16 +37,63 @@ _ANYWHERE = (
     "secret",
 )
 _WHOLE = frozenset({"pwd", "private_key", "signature", "bearer", "jwt"})
+_IF_IT_LOOKS_SO = frozenset({"auth", "keys"})
+"""Names of secrets and of much else: the value decides."""
+_INSIDE = frozenset({"key", "pass", "pin", "pw", "value"})
+"""Names of secrets inside an object that is called a secret itself."""
 _IN_A_QUERY = frozenset({"key", "sig", "code"})
 _HARMLESS_TOKENS = ("page_token", "next_token")
 _SHORTEST_TOKEN = 12
 """Characters. What is called a token and is shorter, or has spaces, is a word of a text."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SUSPECT = re.compile(
-    r"key|token|secret|passw|pwd|authorization|cookie|credential|bearer|basic|jwt|signature|sig=|://", re.IGNORECASE
+    r"key|token|secret|pass|pwd|pin\b|auth|cookie|credential|bearer|basic|jwt|signature|sig=|://|[sprk]k[-_]|a[ks]ia|gh\w_|"
+    r"github_|glpat-|xox\w-|aiza|hf_|eyj|kennwort|contrase|senha|parol|пароль|wachtwoord|密码|密碼|パスワード|비밀번호",
+    re.IGNORECASE,
 )
-_JSON_PAIR = re.compile(r"""(?P<q>\\*")(?P<name>[\w-]{1,64})(?P=q)(?P<colon>\s*:\s*)(?P=q)(?P<value>[^"\\]+)(?P=q)""")
+_JSON_PAIR = re.compile(
+    r"""(?P<q>(?<!\\)\\*")(?P<name>[\w-]{1,64})(?P=q)(?P<colon>\s*:\s*)(?P=q)(?P<value>[^"\\]+)(?P=q)"""
+)
 _QUERY_PAIR = re.compile(r"""(?P<head>[?&](?P<name>[\w.-]{1,64})=)(?P<value>[^&\s#"'<>\\]+)""")
+_JSON_LIST = re.compile(
+    r"""(?P<head>(?P<q>(?<!\\)\\*")(?P<name>[\w-]{1,64})(?P=q)\s*:\s*\[)(?P<items>[^\[\]{}]*)(?=\])"""
+)
+_JSON_TEXT = re.compile(r"""(?P<q>(?<!\\)\\*")(?P<value>[^"\\]+)(?P=q)""")
+_KEY = re.compile(
+    r"""(?<![A-Za-z0-9])(?:
+        [sprk]k-(?=[\w-]{0,80}\d)[\w-]{8,} | [sprk]k_(?:live|test)_\w{8,}
+        | A[KS]IA[0-9A-Z]{16} | gh[a-z]_[A-Za-z0-9]{16,}
+        | github_pat_\w{16,} | glpat-[\w-]{16,} | xox[a-z]-[\w-]{8,} | AIza[\w-]{30,} | hf_[A-Za-z0-9]{16,}
+        | (?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*
+    )""",
+    re.VERBOSE,
+)
+"""Keys of OpenAI and those like it, Stripe, AWS, GitHub, GitLab, Slack, Google, Hugging Face; JSON web tokens."""
+_PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END |\Z)", re.DOTALL)
+_COOKIE = re.compile(r"""(?P<head>\b(?:Set-)?Cookie\s*:\s*)[^\s=;"'\\]+=[^\r\n"\\]*""", re.IGNORECASE)
+_VALUE = r"""(?P<quote>["'`]?)(?P<value>[^\s"'`,;<>\\]{3,}[^\s"'`,;<>\\.!?)\]}])"""
+_LINK = (
+    r"(?:\s+(?:for|of|to|für|zu|de|del|da|per|pour)\s+[^\s:=]+(?:\s+[^\s:=]+)?)?"
+    r"(?:\s*(?:[:=]|：)\s*|\s+(?:is|was|ist|war|es|est|é|è|lautet|это)\s*:?\s+|\s*(?:是|为|は)\s*)"
+)
+_PASSWORD = re.compile(
+    rf"""(?P<head>(?<![A-Za-z])(?:pass(?:word|wd|phrase|code|wort)|pwd|pin|kennwort|contraseña|senha|mot\ de\ passe|
+    parola|пароль|wachtwoord|密码|密碼|パスワード|비밀번호){_LINK.replace(" ", "[ ]")}){_VALUE}""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_NAMED_KEY = re.compile(
+    rf"(?P<head>(?<![A-Za-z])(?:(?:api|access|secret|private|auth)[ _-]?key|token|secret|authorization|credentials?)"
+    rf"{_LINK}(?:(?:token|key|basic|bearer|digest)\s+)?){_VALUE}",
+    re.IGNORECASE,
+)
+_NO_PASSWORD = frozenset(
+    """about accepted already also always been being blank case changed checked correct default different empty
+    encrypted expired false good hashed hidden incorrect invalid just known less long longer lost masked missing more
+    must needed never none null only optional over part please protected provided required reset safe same secret secure
+    sent short still stored strong that there this true undefined unknown unset updated used valid very weak what when
+    where which with wrong your""".split()
+)
+"""What a sentence says about a password without giving it away."""
 _HEADER = re.compile(r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
 _TELLING = re.compile(r"auth|key|token|secret|passw|cookie|cred|pwd", re.IGNORECASE)
 _SHORTEST_VALUE = 4
@@ -66,7 +113,8 @@ def without_secrets(value: object, *, in_texts: bool = False, keep_references: b
 
     def cleaned(item: object, name: str = "") -> Any:
         if isinstance(item, dict):
-            return {str(key): cleaned(inner, str(key)) for key, inner in cast("dict[str, object]", item).items()}
+            items = cast("dict[str, object]", item).items()
+            return {str(key): cleaned(inner, _full_name(name, str(key))) for key, inner in items}
         if isinstance(item, (list, tuple)):
             return [cleaned(inner, name) for inner in cast("list[object]", item)]
         if not isinstance(item, str):
@@ -83,8 +131,14 @@ def text_without_secrets(text: str) -> str:
     if _SUSPECT.search(text) is None:
         return text
     text = _JSON_PAIR.sub(_pair, text)
+    text = _JSON_LIST.sub(_list, text)
     text = _QUERY_PAIR.sub(_query_pair, text)
     text = _HEADER.sub(lambda found: f"{found['scheme']} {HIDDEN}", text)
+    text = _KEY.sub(HIDDEN, text)
+    text = _PRIVATE_KEY.sub(rf"\1{HIDDEN}\2", text)
+    text = _COOKIE.sub(rf"\g<head>{HIDDEN}", text)
+    text = _PASSWORD.sub(_password, text)
+    text = _NAMED_KEY.sub(_named_key, text)
     return _USER_INFO.sub(HIDDEN, text)
 
 
@@ -151,6 +205,8 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if word in _WHOLE or any(part in word for part in _ANYWHERE):
         return True
+    if word in _IF_IT_LOOKS_SO:
+        return _looks_secret(value)
     a_token = word.endswith("token") and not word.endswith(_HARMLESS_TOKENS)
     return a_token and len(value) >= _SHORTEST_TOKEN and not any(map(str.isspace, value))
 
@@ -160,6 +216,43 @@ def _pair(found: re.Match[str]) -> str:
         return found[0]
     quote = found["q"]
     return f"{quote}{found['name']}{quote}{found['colon']}{quote}{HIDDEN}{quote}"
+
+
+def _list(found: re.Match[str]) -> str:
+    def item(text: re.Match[str]) -> str:
+        return f"{text['q']}{HIDDEN}{text['q']}" if is_secret(found["name"], text["value"]) else text[0]
+
+    return found["head"] + _JSON_TEXT.sub(item, found["items"])
+
+
+def _password(found: re.Match[str]) -> str:
+    value = found["value"]
+    harmless = value.casefold() in _NO_PASSWORD or _is_reference(value) or not value.strip("*.…")
+    return found[0] if harmless else f"{found['head']}{found['quote']}{HIDDEN}"
+
+
+def _named_key(found: re.Match[str]) -> str:
+    value = found["value"]
+    secret = _looks_secret(value) and any(map(str.isdigit, value)) and not _is_reference(value)
+    return f"{found['head']}{found['quote']}{HIDDEN}" if secret else found[0]
+
+
+def _is_reference(value: str) -> bool:
+    """Whether the value is the name of a variable, or of an environment variable."""
+    return value.startswith(("$", "{", "<", "%", "("))
+
+
+def _looks_secret(value: str) -> bool:
+    """Whether it can be no word of a language."""
+    if any(map(str.isspace, value)) or len(value) < _SHORTEST_VALUE:
+        return False
+    return len(value) >= _SHORTEST_TOKEN or any(map(str.isdigit, value))
+
+
+def _full_name(outer: str, name: str) -> str:
+    """The name of a field; in an object that is called a secret, that of the object for fields such as ``pass``."""
+    inside = outer and name.lower() in _INSIDE and (_plain(outer) == "auth" or is_secret(outer, "x" * _SHORTEST_TOKEN))
+    return "secret" if inside else name
 
 
 def _query_pair(found: re.Match[str]) -> str:
