@@ -10,16 +10,17 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from duologue.errors import ConfigurationError
+from duologue.own_model import OwnModel
 
 DEFAULT_MAX_TURNS = 10
 DEFAULT_AGENT_TIMEOUT = 60.0
 DEFAULT_MODEL_TIMEOUT = 120.0
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(OwnModel):
     """A model and how to call it. Fields that are not listed are passed on to the provider as they are."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
@@ -38,7 +39,7 @@ class ModelConfig(BaseModel):
         return dict(self.model_extra or {})
 
 
-class ScenarioConfig(BaseModel):
+class ScenarioConfig(OwnModel):
     """What a run obeys. A field that is None is not set here."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", defer_build=True)

@@ -23,6 +23,7 @@ from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.frozen import frozen
 from duologue.models.resources import Resources
+from duologue.own_model import OwnModel
 from duologue.specs.checks import When
 from duologue.specs.prompts import missing_feature
 from duologue.vocabulary import CheckStatus, Scope
@@ -67,7 +68,7 @@ def broken(reason: str, **details: Any) -> Finding:
     return Finding(status=CheckStatus.ERROR, explanation=reason, details=details)
 
 
-class CheckType(BaseModel):
+class CheckType(OwnModel):
     """A type of check: its fields are the parameters, ``look`` is what it does.
 
     Parameters are strict: unknown, missing and mistyped ones are rejected, never ignored.

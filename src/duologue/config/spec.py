@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -26,6 +25,7 @@ from duologue.config.durations import DURATION_PATTERN, parse_duration
 from duologue.config.problems import PlacedDict, locate, plain
 from duologue.config.templates import expand
 from duologue.errors import ConfigurationError, Position
+from duologue.own_model import OwnModel
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ Duration = Annotated[
 """A duration such as ``500ms``, ``30s``, ``5m30s`` or ``1h``."""
 
 
-class Spec(BaseModel):
+class Spec(OwnModel):
     """Base of everything that is written in a suite."""
 
     # What is not used in a process is not built there.

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
@@ -22,6 +22,7 @@ from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo
 from duologue.journal.journal import Journal, RunView
 from duologue.journal.jsonl import read_journal
 from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, tool_calls_of
+from duologue.own_model import OwnModel
 from duologue.settings import ScenarioConfig
 from duologue.vocabulary import AgentRole, CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
 
@@ -34,7 +35,7 @@ ALL_CHECKPOINTS_PASSED = "All inline criteria checkpoints passed"
 ALL_CHECKS_PASSED = "All checks passed"
 
 
-class ScenarioResult(BaseModel):
+class ScenarioResult(OwnModel):
     """The outcome of a run; also what a judge of your own returns to end one.
 
     ``ScenarioResult(success=True, messages=[])`` is enough for the latter: the verdict follows from ``success`` unless

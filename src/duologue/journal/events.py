@@ -17,13 +17,14 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, PlainSerializer, PlainValidator
+from pydantic import ConfigDict, Field, GetPydanticSchema, PlainSerializer, PlainValidator
 from pydantic_core import core_schema
 
 from duologue.config.tracebacks import cause_of, place_of, traceback_of, without_known_secrets
 from duologue.frozen import frozen
 from duologue.journal.notes import Note, note_from_data, note_to_data
 from duologue.messages import Message
+from duologue.own_model import OwnModel
 from duologue.vocabulary import AgentRole, CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
 
 SCHEMA_VERSION = 2
@@ -47,7 +48,7 @@ def cut_mark(reason: CutReason) -> str:
 _STRICT = ConfigDict(extra="forbid")
 
 
-class Frozen(BaseModel):
+class Frozen(OwnModel):
     """Base of the values inside events."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -92,7 +93,7 @@ class ErrorInfo(Frozen):
     message: str
     who: str | None = None
     turn: int | None = None
-    causes: list[str] = []
+    causes: list[str] = Field(default_factory=list[str])
     where: str | None = None
     traceback: str | None = None
 
@@ -154,7 +155,7 @@ class CriterionDecision(Frozen):
     criterion: str
     decision: Decision
     reason: str = ""
-    message_ids: list[str] = []
+    message_ids: list[str] = Field(default_factory=list[str])
 
 
 @frozen(slots=True)

@@ -12,13 +12,13 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from io import FileIO
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from duologue.config.files import make_private_folder, open_private
@@ -29,8 +29,14 @@ from duologue.journal.events import Entry, Event, ModelCalled, RunStarted, Trans
 from duologue.journal.inline_media import Inline, entries_of, put_back, take_out
 from duologue.journal.journal import RunView
 from duologue.journal.upgrade import Upgrade
+from duologue.own_model import adapter
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
+
+@cache
+def _adapter() -> TypeAdapter[Event]:
+    """Of events; built by the process that keeps or reads a journal."""
+    return adapter(Event)
+
 
 _MEDIA = (b";base64,", b'"data":"', b'"file_data":"', b'"b64_json":"')
 """Without one of these in its JSON an event holds no media, and is not looked into."""
@@ -98,7 +104,7 @@ def encode_transition(transition: Transition) -> bytes:
 def _encoded(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
     """A line of a journal file, and the media that it names."""
     first = transition[0]
-    events = b",".join(_EVENT.dump_json(entry.event) for entry in transition)
+    events = b",".join(_adapter().dump_json(entry.event) for entry in transition)
     if not any(mark in events for mark in _MEDIA):
         return b'{"seq":%d,"at":%r,"events":[%b]}\n' % (first.seq, first.at, events), ()
     plain = json.loads(b"[%b]" % events)
@@ -183,7 +189,7 @@ def model_calls_in(path: Path) -> Iterator[ModelCalled]:
         try:
             raw = _parse(path, number, line)
             events = [item for item in raw.get("events", [raw]) if item.get("type") == "model_called"]
-            found = [_EVENT.validate_python(item) for item in events]
+            found = [_adapter().validate_python(item) for item in events]
         except (JournalError, ValidationError, TypeError, AttributeError):
             continue
         yield from (event for event in found if isinstance(event, ModelCalled))
@@ -211,7 +217,7 @@ def _transitions(
         if seq != seen:
             raise JournalError(f"{path}, line {number}: found event number {seq!r}, expected {seen}")
         try:
-            made = [_EVENT.validate_python(upgrade(item)) for item in events]
+            made = [_adapter().validate_python(upgrade(item)) for item in events]
         except (AttributeError, TypeError) as error:
             raise JournalError(f"{path}, line {number}: not an event of its version ({error})") from error
         except ValidationError as error:

@@ -28,6 +28,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.events import Usage
+from duologue.own_model import adapter
 from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import RunResult, Spent, reason_of, total_spent
@@ -302,6 +303,4 @@ def require_version(data: dict[str, Any], place: str) -> None:
 
 @cache
 def _runs() -> TypeAdapter[RunResult]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(RunResult)
+    return adapter(RunResult)
