@@ -36,8 +36,8 @@
     └── ResultsError                  results or a report that cannot be written
 
 ``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
-that raise those keeps working. A ``RunError`` that leaves :func:`duologue.run` carries ``result``: everything that
-was said and recorded until then.
+that raise those keeps working. An error that leaves :func:`duologue.run` carries ``result``: everything that was said
+and recorded until then.
 """
 
 from __future__ import annotations
@@ -56,7 +56,13 @@ Severity = Literal["error", "warning"]
 
 
 class DuologueError(Exception):
-    """Root of the tree. As a text, for terminals and logs, it has no known secrets and no control characters."""
+    """Root of the tree. As a text, for terminals and logs, it has no known secrets and no control characters.
+
+    Attributes:
+        result: of the run that it ended, as far as that came; None for an error outside of a run.
+    """
+
+    result: ScenarioResult | None = None
 
     def __str__(self) -> str:
         return printable(hidden(super().__str__()))
@@ -157,7 +163,6 @@ class RunError(DuologueError, RuntimeError):
         who: the participant that failed, by name, or None.
         run_id, scenario, turn: where it happened; filled in by the engine.
         timed_out: whether a time limit of the run was reached.
-        result: the run as far as it came (status ``error``), once the engine has closed it.
     """
 
     def __init__(self, message: str, *, who: str | None = None) -> None:
@@ -166,7 +171,6 @@ class RunError(DuologueError, RuntimeError):
         self.run_id: str | None = None
         self.scenario: str | None = None
         self.turn: int | None = None
-        self.result: ScenarioResult | None = None
         self.timed_out = False
 
     def __str__(self) -> str:

@@ -189,3 +189,80 @@ async def test_a_journal_is_never_overwritten(tmp_path):
     with pytest.raises(duologue.errors.JournalError, match="never overwritten"):
         await play(user(), record=path, script=[duologue.succeed()])
     assert path.read_text() == "precious"
+
+
+class Finicky(Exception):
+    """Has another use for the name."""
+
+    @property
+    def result(self):
+        return "mine"
+
+
+class Own(Exception):
+    def __init__(self):
+        super().__init__("own")
+        self.result = {"rows": 3}
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (ValueError("a"), None),
+        (AssertionError("a"), None),
+        (ConfigurationError("a"), None),
+        (BudgetExceededError("a"), None),
+        (duologue.errors.ModelError("a"), None),
+        (Finicky("a"), "mine"),
+        (Own(), {"rows": 3}),
+    ],
+)
+async def test_what_a_step_raises_carries_the_result_and_keeps_its_own(error, kept):
+    def step(state):
+        raise error
+
+    for _ in range(2):  # the same object may end several runs
+        with pytest.raises(type(error)) as raised:
+            await play(ScriptedAgent(["x"]), script=[step])
+        assert raised.value is error
+        if kept is not None:
+            assert error.result == kept
+        else:
+            assert error.result.reasoning.startswith("Scenario failed with error")
+            last = error.result
+    assert kept is not None or error.result is last
+
+
+def test_an_error_outside_of_a_run_has_no_result():
+    assert ConfigurationError("a").result is None
+    assert AgentError("a").result is None
+
+
+def second(role):
+    class Second(duologue.AgentAdapter):
+        async def call(self, input):
+            return "second"
+
+    Second.role = role
+    return Second()
+
+
+@pytest.mark.parametrize(
+    ("role", "script", "warned"),
+    [
+        (duologue.AgentRole.AGENT, [duologue.user(), duologue.agent()], True),
+        (duologue.AgentRole.USER, [duologue.user(), duologue.agent()], True),
+        (duologue.AgentRole.JUDGE, [duologue.user(), duologue.agent()], False),
+        (duologue.AgentRole.AGENT, [duologue.user(), duologue.agent(), duologue.agent()], False),
+        (duologue.AgentRole.AGENT, [duologue.user(), duologue.agent(), duologue.agent("a fixed line")], False),
+        (duologue.AgentRole.USER, [duologue.user("a"), duologue.user("b"), duologue.agent()], False),
+        (duologue.AgentRole.AGENT, [duologue.proceed(1)], False),
+        (duologue.AgentRole.AGENT, [duologue.message({"role": "system", "content": "x"})], False),
+    ],
+)
+async def test_a_second_participant_that_has_no_part_is_warned_of(caplog, role, script, warned):
+    first = ScriptedUserAgent(["hi"], repeat=True), ScriptedAgent(["hello"], repeat=True)
+    await play(*first, second(role), script=[*script, duologue.succeed()])
+    found = [record.getMessage() for record in caplog.records if "was never called" in record.getMessage()]
+    assert bool(found) == warned
+    assert not warned or found[0].startswith("agents[2] (Second) was never called")

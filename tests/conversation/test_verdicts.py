@@ -270,3 +270,19 @@ async def test_a_check_of_a_run_looks_at_the_conversation() -> None:
     user = duologue.ScriptedUser(["a", "b", "c"])
     result = await duologue.arun("whole", "", [agent, user], checks=[check], max_turns=3, verbose=False)
     assert (result.verdict, len(result.checks)) == (Verdict.PASS, 1)
+
+
+@pytest.mark.parametrize("status", ["completed", duologue.RunStatus.COMPLETED])
+def test_a_completed_result_has_a_verdict(status):
+    assert duologue.ScenarioResult(success=True, status=status).verdict is Verdict.PASS
+    assert duologue.ScenarioResult(success=False, status=status).verdict is Verdict.FAIL
+    with pytest.raises(ValueError, match="without a verdict"):
+        duologue.ScenarioResult(success=False, status=status, verdict=None)
+
+
+@pytest.mark.parametrize("status", ["error", "cancelled", "running", "queued", "pending"])
+def test_only_a_completed_result_has_a_verdict(status):
+    assert duologue.ScenarioResult(success=False, status=status).verdict is None
+    for success, verdict in ((True, "pass"), (False, "fail"), (False, "undecided")):
+        with pytest.raises(ValueError, match="only a completed run has a verdict"):
+            duologue.ScenarioResult(success=success, status=status, verdict=verdict)

@@ -95,7 +95,7 @@ async def test_the_same_request_asked_twice_has_two_answers_in_order(tmp_path):
     scope = RunScope(cassette=(tape := Cassette(path, "replay")))
     for _ in range(2):
         await ask(ScriptedModel([]), request, scope)
-    with pytest.raises(CassetteMissError, match=r"asked for the 3\. time and recorded 2 times"):
+    with pytest.raises(CassetteMissError, match=r"asked for the 3rd time and recorded 2 times"):
         await ask(ScriptedModel([]), request, RunScope(cassette=tape))
 
 

@@ -169,6 +169,7 @@ class ScenarioExecutor:
                 break
         ended_by = await driver.drain() or ended_by
         await conversation.checks.check_conversation()
+        driver.warn_of_uncalled()
         return conclude(conversation.view, ended_by, driver.termination)
 
     async def give_up(self, error: Exception | None = None) -> ScenarioResult:

@@ -312,10 +312,17 @@ def _attach(error: BaseException | None, result: ScenarioResult) -> None:
         error.run_id, error.scenario, error.result = result.run_id, result.scenario, result
         error.turn = result.error.turn if result.error else None
     elif error is not None:
-        error.result = result  # pyright: ignore[reportAttributeAccessIssue] - any exception can carry one more fact
+        _carry(error, result)
         error.add_note(f"in scenario '{one_line(result.scenario)}', run {result.run_id}")
     if error is not None and result.journal is not None:
         error.add_note(f"journal: {one_line(result.journal)}")
+
+
+def _carry(error: BaseException, result: ScenarioResult) -> None:
+    """Any exception can carry one more fact, unless its class has another use for the name."""
+    with suppress(Exception):
+        if isinstance(getattr(error, "result", None), ScenarioResult | None):
+            error.result = result  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _transcript(setup: RunSetup) -> list[Listener]:

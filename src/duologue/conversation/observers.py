@@ -82,7 +82,7 @@ def install(instrument: Instrument | None) -> None:
 
 
 def installed() -> bool:
-    """Whether runs are being watched."""
+    """Whether every run is watched from now on."""
     return _instrument is not None
 
 

@@ -90,8 +90,10 @@ class ScenarioResult(OwnModel):
         if not isinstance(data, dict):
             return data
         given = cast("dict[str, object]", data)
-        if given.get("verdict") is not None or given.get("status") is not None:
+        if given.get("verdict") is not None or given.get("status", RunStatus.COMPLETED) != RunStatus.COMPLETED:
             return given
+        if "verdict" in given and "status" in given:  # as in a file: a verdict is not made up
+            raise ValueError("status='completed' without a verdict: expected one of 'pass', 'fail' and 'undecided'")
         return {**given, "verdict": Verdict.PASS if given.get("success") else Verdict.FAIL}
 
     @model_validator(mode="after")
@@ -100,6 +102,8 @@ class ScenarioResult(OwnModel):
             raise ValueError(
                 f"success={self.success} contradicts verdict={self.verdict}: success means the verdict 'pass'"
             )
+        if self.verdict is not None and self.status is not RunStatus.COMPLETED:
+            raise ValueError(f"verdict={self.verdict} with status={self.status}: only a completed run has a verdict")
         return self
 
     @property

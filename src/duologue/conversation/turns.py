@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
@@ -17,8 +18,11 @@ from duologue.conversation.conversation import Call, Conversation, DecisionKind
 from duologue.conversation.deadlines import GRACE
 from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from
 from duologue.errors import MissingRoleError, ScriptError
+from duologue.journal.events import AgentCalled, MessageAdded
 from duologue.messages import Message, user_message
 from duologue.vocabulary import AgentRole, Termination, Verdict
+
+logger = logging.getLogger("duologue.conversation")
 
 ROLE_ORDER = (AgentRole.USER, AgentRole.AGENT, AgentRole.JUDGE)
 
@@ -201,6 +205,26 @@ class TurnDriver:
         ended = await self.drain()
         self.conversation.note_if_complete(call, words)
         return ended
+
+    def warn_of_uncalled(self) -> None:
+        """Warn of agents and users that had no part in the run, while others of their role had."""
+        agents = self.conversation.agents
+        if len({agent.role for agent in agents}) == len(agents):
+            return
+        events = [entry.event for entry in self.conversation.journal.entries]
+        used = {event.participant for event in events if isinstance(event, AgentCalled)}
+        for event in events:
+            if isinstance(event, MessageAdded):
+                used |= {event.author, event.stands_in_for}
+        roles = {agents[index].role for index in used if index is not None}
+        for index, agent in enumerate(agents):
+            if index not in used and agent.role in roles and agent.role is not AgentRole.JUDGE:
+                logger.warning(
+                    "agents[%d] (%s) was never called: in each turn, a step of the script asks the first participant "
+                    "of its role that had no part in it. Add a step for it, use duologue.proceed(), or leave it out",
+                    index,
+                    agent.name,
+                )
 
     async def abandon(self) -> None:
         """Cancel an agent turn that is still in the background."""

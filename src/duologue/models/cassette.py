@@ -146,7 +146,7 @@ class Cassette:
     def _miss(self, kind: str, request: object, position: int) -> str:
         """What was asked, and how it differs from the nearest request on the tape."""
         wanted = _pretty(request)
-        times = f" for the {position + 1}. time" if position else ""
+        times = f" for the {_ordinal(position + 1)} time" if position else ""
         recorded = [text for its_kind, text in self._requests if its_kind == kind]
         if not recorded:
             return f"{self.path} has no {kind} call at all; asked{times}:\n{wanted}"
@@ -187,3 +187,9 @@ def _digest(kind: str, request: object) -> str:
 
 def _pretty(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _ordinal(number: int) -> str:
+    """``1st``, ``2nd``, ``3rd``, ``4th``, …, ``11th``, …, ``21st``."""
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
