@@ -6,12 +6,13 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, cast
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from duologue.frozen import frozen, maker
+from duologue.frozen import changed, frozen, maker
 
 
 def _body() -> dict[str, Any]:
@@ -209,3 +210,52 @@ def test_a_maker_makes_what_the_class_makes() -> None:
         made.name = "c"  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(TypeError):
         maker(Slotted)()  # pyright: ignore[reportCallIssue]
+
+
+@frozen
+class Plain:
+    a: int
+    b: list[int] = field(default_factory=list[int])
+
+    @cached_property
+    def twice(self) -> int:
+        return 2 * self.a
+
+
+@frozen(slots=True)
+class Slots:
+    a: int
+    b: int = 2
+
+
+@frozen
+class Partial:
+    a: int
+    b: int = field(default=7, init=False)
+
+
+@frozen
+class Checked:
+    a: int
+
+    def __post_init__(self) -> None:
+        if self.a < 0:
+            raise ValueError("a")
+
+
+@pytest.mark.parametrize("value", [Plain(a=1, b=[3]), Slots(a=1), Partial(a=1), Checked(a=1)])
+@pytest.mark.parametrize("changes", [{}, {"a": 2}, {"a": -1}, {"b": 4}, {"c": 1}])
+def test_changed_is_replace(value: Any, changes: dict[str, int]) -> None:
+    if isinstance(value, Plain):
+        assert value.twice == 2 * value.a  # kept by the object, and no field
+    assert _changed_by(changed, value, changes) == _changed_by(replace, value, changes)
+    made = changed(value, a=5)
+    assert getattr(made, "twice", 10) == 10
+    assert value.a == 1
+
+
+def _changed_by(change: Callable[..., Any], value: Any, changes: dict[str, int]) -> Any:
+    try:
+        return change(value, **changes)
+    except (TypeError, ValueError) as error:
+        return type(error)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, AnyStr, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -51,15 +51,16 @@ _SUSPECT = re.compile(
     r"github_|glpat-|xox\w-|aiza|hf_|eyj|kennwort|contrase|senha|parol|пароль|wachtwoord|密码|密碼|パスワード|비밀번호",
     re.IGNORECASE,
 )
-_JSON_PAIR = re.compile(
-    r"""(?P<q>(?<!\\)\\*")(?P<name>[\w-]{1,64})(?P=q)(?P<colon>\s*:\s*)(?P=q)(?P<value>[^"\\]+)(?P=q)"""
+_JSON_PAIR = partial(
+    re.compile, r"""(?P<q>(?<!\\)\\*")(?P<name>[\w-]{1,64})(?P=q)(?P<colon>\s*:\s*)(?P=q)(?P<value>[^"\\]+)(?P=q)"""
 )
-_QUERY_PAIR = re.compile(r"""(?P<head>[?&](?P<name>[\w.-]{1,64})=)(?P<value>[^&\s#"'<>\\]+)""")
-_JSON_LIST = re.compile(
-    r"""(?P<head>(?P<q>(?<!\\)\\*")(?P<name>[\w-]{1,64})(?P=q)\s*:\s*\[)(?P<items>[^\[\]{}]*)(?=\])"""
+_QUERY_PAIR = partial(re.compile, r"""(?P<head>[?&](?P<name>[\w.-]{1,64})=)(?P<value>[^&\s#"'<>\\]+)""")
+_JSON_LIST = partial(
+    re.compile, r"""(?P<head>(?P<q>(?<!\\)\\*")(?P<name>[\w-]{1,64})(?P=q)\s*:\s*\[)(?P<items>[^\[\]{}]*)(?=\])"""
 )
-_JSON_TEXT = re.compile(r"""(?P<q>(?<!\\)\\*")(?P<value>[^"\\]+)(?P=q)""")
-_KEY = re.compile(
+_JSON_TEXT = partial(re.compile, r"""(?P<q>(?<!\\)\\*")(?P<value>[^"\\]+)(?P=q)""")
+_KEY = partial(
+    re.compile,
     r"""(?<![A-Za-z0-9])(?:
         [sprk]k-(?=[\w-]{0,80}\d)[\w-]{8,} | [sprk]k_(?:live|test)_\w{8,}
         | A[KS]IA[0-9A-Z]{16} | gh[a-z]_[A-Za-z0-9]{16,}
@@ -69,19 +70,21 @@ _KEY = re.compile(
     re.VERBOSE,
 )
 """Keys of OpenAI and those like it, Stripe, AWS, GitHub, GitLab, Slack, Google, Hugging Face; JSON web tokens."""
-_PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END |\Z)", re.DOTALL)
-_COOKIE = re.compile(r"""(?P<head>\b(?:Set-)?Cookie\s*:\s*)[^\s=;"'\\]+=[^\r\n"\\]*""", re.IGNORECASE)
+_PRIVATE_KEY = partial(re.compile, r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END |\Z)", re.DOTALL)
+_COOKIE = partial(re.compile, r"""(?P<head>\b(?:Set-)?Cookie\s*:\s*)[^\s=;"'\\]+=[^\r\n"\\]*""", re.IGNORECASE)
 _VALUE = r"""(?P<quote>["'`]?)(?P<value>[^\s"'`,;<>\\]{3,}[^\s"'`,;<>\\.!?)\]}])"""
 _LINK = (
     r"(?:\s+(?:for|of|to|für|zu|de|del|da|per|pour)\s+[^\s:=]+(?:\s+[^\s:=]+)?)?"
     r"(?:\s*(?:[:=]|：)\s*|\s+(?:is|was|ist|war|es|est|é|è|lautet|это)\s*:?\s+|\s*(?:是|为|は)\s*)"
 )
-_PASSWORD = re.compile(
+_PASSWORD = partial(
+    re.compile,
     rf"""(?P<head>(?<![A-Za-z])(?:pass(?:word|wd|phrase|code|wort)|pwd|pin|kennwort|contraseña|senha|mot\ de\ passe|
     parola|пароль|wachtwoord|密码|密碼|パスワード|비밀번호){_LINK.replace(" ", "[ ]")}){_VALUE}""",
     re.IGNORECASE | re.VERBOSE,
 )
-_NAMED_KEY = re.compile(
+_NAMED_KEY = partial(
+    re.compile,
     rf"(?P<head>(?<![A-Za-z])(?:(?:api|access|secret|private|auth)[ _-]?key|token|secret|authorization|credentials?)"
     rf"{_LINK}(?:(?:token|key|basic|bearer|digest)\s+)?){_VALUE}",
     re.IGNORECASE,
@@ -94,12 +97,12 @@ _NO_PASSWORD = frozenset(
     where which with wrong your""".split()
 )
 """What a sentence says about a password without giving it away."""
-_HEADER = re.compile(r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
+_HEADER = partial(re.compile, r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
 _TELLING = re.compile(r"auth|key|token|secret|passw|cookie|cred|pwd", re.IGNORECASE)
 _SHORTEST_VALUE = 4
 """Characters. Values shorter than this are not looked for: taking every '1' out of a text helps nobody."""
 _STEP = re.compile(r"\[['\"]?([^\]'\"]+)['\"]?\]|([^.\[\]]+)")
-_USER_INFO = re.compile(r"(?<=://)[^/\s:@\"']+:[^/\s@\"']+(?=@)")
+_USER_INFO = partial(re.compile, r"(?<=://)[^/\s:@\"']+:[^/\s@\"']+(?=@)")
 
 
 def without_secrets(value: object, *, in_texts: bool = False, keep_references: bool = False) -> Any:
@@ -130,16 +133,16 @@ def text_without_secrets(text: str) -> str:
     """A text without the secrets that JSON, URLs and headers in it show by their names."""
     if _SUSPECT.search(text) is None:
         return text
-    text = _JSON_PAIR.sub(_pair, text)
-    text = _JSON_LIST.sub(_list, text)
-    text = _QUERY_PAIR.sub(_query_pair, text)
-    text = _HEADER.sub(lambda found: f"{found['scheme']} {HIDDEN}", text)
-    text = _KEY.sub(HIDDEN, text)
-    text = _PRIVATE_KEY.sub(rf"\1{HIDDEN}\2", text)
-    text = _COOKIE.sub(rf"\g<head>{HIDDEN}", text)
-    text = _PASSWORD.sub(_password, text)
-    text = _NAMED_KEY.sub(_named_key, text)
-    return _USER_INFO.sub(HIDDEN, text)
+    text = _JSON_PAIR().sub(_pair, text)
+    text = _JSON_LIST().sub(_list, text)
+    text = _QUERY_PAIR().sub(_query_pair, text)
+    text = _HEADER().sub(lambda found: f"{found['scheme']} {HIDDEN}", text)
+    text = _KEY().sub(HIDDEN, text)
+    text = _PRIVATE_KEY().sub(rf"\1{HIDDEN}\2", text)
+    text = _COOKIE().sub(rf"\g<head>{HIDDEN}", text)
+    text = _PASSWORD().sub(_password, text)
+    text = _NAMED_KEY().sub(_named_key, text)
+    return _USER_INFO().sub(HIDDEN, text)
 
 
 def without_values(text: AnyStr, secrets: Iterable[str]) -> AnyStr:
@@ -222,7 +225,7 @@ def _list(found: re.Match[str]) -> str:
     def item(text: re.Match[str]) -> str:
         return f"{text['q']}{HIDDEN}{text['q']}" if is_secret(found["name"], text["value"]) else text[0]
 
-    return found["head"] + _JSON_TEXT.sub(item, found["items"])
+    return found["head"] + _JSON_TEXT().sub(item, found["items"])
 
 
 def _password(found: re.Match[str]) -> str:

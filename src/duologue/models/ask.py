@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from duologue import errors
 from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError
-from duologue.frozen import frozen
+from duologue.frozen import changed, frozen
 from duologue.journal.events import ModelCalled, Usage
 from duologue.journal.journal import Journal
 from duologue.journal.outcomes import append_outcome, outcome_of
@@ -95,8 +95,8 @@ async def _unicode(answering: Awaitable[ModelAnswer]) -> ModelAnswer:
     """The answer as messages can hold it; a model of one's own may give half a character, as of a text that it cut."""
     answer = await answering
     texts = {"message": answer.message, "refusal": answer.refusal}
-    changed = {name: whole for name, text in texts.items() if (whole := mended(text)) != text}
-    return replace(answer, **changed) if changed else answer
+    mended_texts = {name: whole for name, text in texts.items() if (whole := mended(text)) != text}
+    return replace(answer, **mended_texts) if mended_texts else answer
 
 
 def request_digest(model: str, request: ModelRequest) -> str:
@@ -167,7 +167,7 @@ async def _put(question: _Question[T], scope: RunScope) -> T:
         else:
             reservation.settle(Amount(money=seen.cost or 0.0, tokens=seen.usage.total_tokens))
     await _record(_answered(question, call, scope, seen), scope)
-    return replace(answer, call=call) if journal is not None else answer
+    return changed(answer, call=call) if journal is not None else answer
 
 
 async def _recorded(journal: Journal, call: str, question: _Question[T], scope: RunScope) -> T | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from itertools import islice, product
 from math import prod
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from typing import Any, Literal
 from duologue.config.problems import hint, listed
 from duologue.context import derive_seed, fresh_seed
 from duologue.errors import ConfigurationError
-from duologue.frozen import frozen
+from duologue.frozen import changed, frozen
 from duologue.specs.agents import Agent
 from duologue.specs.scenario import DEFAULT_REGION, Scenario
 from duologue.specs.suite import Replay, Suite
@@ -264,7 +264,7 @@ def generate_plan(
     base = fresh_seed() if chosen is None else chosen
     found = _limited([*_scenario_cases(suite, wanted, trials), *_replay_cases(suite, wanted, recordings)], suite)
     cases = tuple(
-        replace(case, index=index, seed=derive_seed(base, "case", case.identity)) for index, case in enumerate(found)
+        changed(case, index=index, seed=derive_seed(base, "case", case.identity)) for index, case in enumerate(found)
     )
     return Plan(suite=suite.name, cases=cases, seed=base)
 
