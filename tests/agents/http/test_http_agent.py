@@ -425,6 +425,57 @@ async def test_an_answer_is_replayed_from_the_runs_cassette_without_the_agent(tm
         await agent.call(replace(given("y"), scope=RunScope(cassette=Cassette(tape, "replay"))))
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        ("429 Too Many Requests", {"Retry_After": "7"}, ["takes no more requests for now", "(Retry-After: 7)"]),
+        ("429 Too Many Requests", {}, ["takes no more requests for now"]),
+        ("503 Service Unavailable", {"Retry_After": "Fri, 31 Dec 1999 23:59:59 GMT"}, ["overloaded", "1999 23:59:59"]),
+        ("503 Service Unavailable", {"Retry_After": "9" * 5000}, ["overloaded", f"{'9' * 40})"]),
+    ],
+)
+async def test_an_agent_that_is_busy_says_when_to_come_again(
+    server: Any, status: str, headers: dict[str, str], told: list[str]
+):
+    server.answers({"error": "slow down"}, status, **headers)
+    with pytest.raises(AgentError) as caught:
+        await HttpAgent(server.url).call(given("x"))
+    assert [part for part in told if part not in str(caught.value)] == []
+    assert "slow down" in str(caught.value)
+    assert ("Retry-After" in str(caught.value)) == bool(headers)
+
+
+def part(**delta: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta}]}
+
+
+LOOKED: list[Message] = [
+    {"role": "assistant", "content": None, "tool_calls": [tool_call("look", "{}", "c1")]},
+    {"role": "tool", "tool_call_id": "c1", "content": "a book"},
+    {"role": "assistant", "content": "A book."},
+]
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([part(role="assistant", content="Hel"), part(content="lo!")], [{"role": "assistant", "content": "Hello!"}]),
+        (
+            [part(content="Look."), part(tool_calls=[{"index": 0, "id": "c1", "function": {"name": "look"}}]),
+             part(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}])],
+            [{"role": "assistant", "content": "Look.", "tool_calls": [tool_call("look", "{}", "c1")]}],
+        ),
+        ([{"messages": LOOKED}], LOOKED),
+    ],
+)  # fmt: skip
+async def test_a_server_that_can_only_stream_is_read_all_the_same(server: Any, events: Any, expected: list[Message]):
+    server.streams(*events)
+    assert await HttpAgent(server.url).call(given("x")) == expected
+    server.streams(*events, done=False)
+    with pytest.raises(AgentError, match="broke off"):
+        await HttpAgent(server.url).call(given("x"))
+
+
 @pytest.fixture
 def open_clients(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Counts the clients of this test alone: others of this process may still be open."""

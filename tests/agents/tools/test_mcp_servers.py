@@ -139,6 +139,17 @@ async def test_server_that_does_not_start_costs_all_who_wait_for_it_one_wait(des
     assert starts.read_text() == "xx"
 
 
+async def test_a_line_without_an_end_is_given_up(desk_of: Any, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code = f"import os, sys; open({str(pid)!r}, 'w').write(str(os.getpid()))\nwhile True: sys.stdout.write('x' * 65536)"
+    for seconds in longer_and_longer(1.0):
+        answer = await desk_of(suite=suite(little(args=["-c", code], timeout_ms=round(seconds * 1000))))("add")
+        assert "MCP server 'little' did not start" in answer.error
+        if pid.exists() and pid.read_text():
+            break
+    assert await gone(int(pid.read_text()))
+
+
 async def test_call_that_takes_too_long_is_an_error_and_the_server_goes_on(desk_of: Any) -> None:
     desk = desk_of(suite=suite(little(timeout_ms=600_000), tools=[
         Tool(name="slow", description="d", mode="mcp", timeout_ms=200)

@@ -43,12 +43,18 @@ from duologue.http import (
     shown_url,
 )
 from duologue.journal.notes import ToolCallsReported
-from duologue.messages import Message, text_of
+from duologue.messages import Message, assistant_message, text_of, tool_calls_of
 from duologue.settings import DEFAULT_AGENT_TIMEOUT
 from duologue.tracing.setup import outgoing_headers
 
 _OK = 200
 _REDIRECTS = range(300, 400)
+_BUSY = {
+    429: ", the agent takes no more requests for now; run fewer cases at once, or raise its limit",
+    503: ", the agent is overloaded or not up yet; run fewer cases at once, or wait until it is ready",
+}
+_LONGEST_WAIT = 40
+"""Characters of a Retry-After that an error shows: a date has 29."""
 _ENOUGH_TO_SHOW = 4096
 """Bytes of a refusal that are read: more than an error shows."""
 _SHOWN_SENT = 200
@@ -203,7 +209,23 @@ class HttpAgent(AgentAdapter):
 
     async def _ask(self, input: AgentInput, call: _Call) -> str:
         async with self._response(input, call, stream=False) as response:
+            if response.streams_events:  # the server has no other form
+                return await self._joined(response, call)
             return without_values(await response.text(), self._keys)
+
+    async def _joined(self, response: HttpResponse, call: _Call) -> str:
+        """A streamed answer in the form of one that came whole."""
+        reader, pieces = StreamReader(), list[str | Message]()
+        async with aclosing(response.events()) as events:
+            async for data in events:
+                pieces += _read(reader.feed(without_values(data, self._keys)), call, data)
+        pieces += _read(reader.end(), call)
+        messages = [piece for piece in pieces if not isinstance(piece, str)]
+        if reader.whole_turn:
+            return json.dumps({"messages": messages})
+        text = "".join(piece for piece in pieces if isinstance(piece, str))
+        calls = [one for message in messages for one in tool_calls_of(message)]
+        return json.dumps({"choices": [{"message": {**assistant_message(None, calls), "content": text or None}}]})
 
     async def _pieces(self, input: AgentInput) -> AsyncGenerator[str | Message]:
         call, reader = self._call_for(input), StreamReader()
@@ -249,7 +271,9 @@ class HttpAgent(AgentAdapter):
             raise call.failure(str(error)) from error
 
     async def _refused(self, response: HttpResponse, call: _Call) -> AgentError:
-        what = f"HTTP {response.status}"
+        what = f"HTTP {response.status}{_BUSY.get(response.status, '')}"
+        if response.status in _BUSY and (wait := response.headers.get("retry-after", "").strip()):
+            what += f" (Retry-After: {wait[:_LONGEST_WAIT]})"
         if response.status in _REDIRECTS:
             where = response.headers.get("location", "nowhere").partition("?")[0]
             what += f", a redirect to {where}; redirects are not followed, so give the URL at which the agent answers"

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import IO, Any, cast
 
+from duologue.agents.tools.bounded_lines import bounded_lines
 from duologue.agents.tools.call import OnClose, Result, ToolFault, ToolUnreachable, seconds_of
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import headers_of
@@ -165,7 +166,11 @@ class McpConnection:
         library = _library("mcp.client.stdio")
         folder = self._suite.path(server.working_dir) if server.working_dir else self._suite.folder
         parameters = library.StdioServerParameters(
-            command=server.command, args=list(server.args), env=dict(server.env), cwd=folder
+            command=server.command,
+            args=list(server.args),
+            env=dict(server.env),
+            cwd=folder,
+            encoding=bounded_lines(),
         )
         self._secrets = tuple(value for name, value in server.env.items() if "${" in self._server.env[name])
         self._forget_complaints()
