@@ -112,7 +112,7 @@ def effective_config(**given: Any) -> ScenarioConfig:
     """The process-wide defaults under the values that this run was given (None: not given).
 
     Raises:
-        ConfigurationError: a value is not what it should be.
+        ConfigurationError: a value is invalid.
     """
     config = ScenarioConfig.default_config or _FIELD_DEFAULTS
     if any(value is not None for value in given.values()):
@@ -130,7 +130,7 @@ def _validated(given: dict[str, Any]) -> ScenarioConfig:
             f"{'.'.join(map(str, problem['loc']))}={problem['input']!r}: {problem['msg']}"
             for problem in error.errors(include_url=False)
         )
-        raise ConfigurationError(f"these settings are not what they should be: {problems}") from error
+        raise ConfigurationError(f"invalid settings: {problems}") from error
 
 
 _FIELD_DEFAULTS = ScenarioConfig()

@@ -85,7 +85,7 @@ def test_an_agent_that_ends_the_process_never_looks_like_success(tmp_path: Path,
     suite(tmp_path, "one", way, "two")
     ended, told = run(tmp_path, "--out", str(tmp_path / "out"))
     assert ended == code
-    assert f"ended without a word ({how})" in told
+    assert f"ended unexpectedly ({how})" in told
     assert f"Under way and without a result: {way}-1 · bot" in told
     assert f"--resume {tmp_path / 'out'}" in told
     assert outcomes(tmp_path) == {"one-0": "pass", f"{way}-1": "cancelled"}
@@ -131,7 +131,7 @@ def test_a_function_that_ends_the_process_never_looks_like_success(tmp_path: Pat
         timeout=LONG, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 3
-    assert "ended without a word (exit code 0)" in done.stderr
+    assert "ended unexpectedly (exit code 0)" in done.stderr
 
 
 def test_exit_codes_pass_through_the_supervising_process(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class ToolsCalled(CheckType):
         told = f"called: {listed([tool for tool in counts if tool not in missing])}"
         if missing:
             often = f" {self.min_calls} times" if self.min_calls > 1 else ""
-            told = f"not called{often}: {listed(missing)}" + (f" ({len(failed)} calls failed)" if failed else "")
+            told = f"not called{often}: {listed(missing)}" + (f" (failed calls: {len(failed)})" if failed else "")
         if over:
             told = f"called more than {self.max_calls} times: {listed(over)}"
         score = 0.0 if over else 1 - len(missing) / len(counts)

@@ -1,4 +1,4 @@
-"""A process that looks after the one that runs the user's Python code, which may end its process without a word.
+"""A process that looks after the one that runs the user's Python code, which may end its process unexpectedly.
 
 ``os._exit(0)`` in an agent, or a crash in an extension, would otherwise look like success. Before the first such code
 is loaded, the process doubles itself: the child runs everything, the parent waits. Doubling a process that has its

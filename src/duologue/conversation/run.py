@@ -84,7 +84,7 @@ def prepare(
         cassette_mode: ``record`` asks and writes, ``replay`` never asks, ``auto`` asks for what is not there yet.
 
     Raises:
-        ConfigurationError: something that was given is not what it should be.
+        ConfigurationError: an argument is invalid.
     """
     config = effective_config(
         max_turns=max_turns,

@@ -25,7 +25,7 @@ def session_defaults(config: pytest.Config) -> dict[str, Any]:
     """What the options change about the process-wide defaults of duologue; {} when none is given.
 
     Raises:
-        pytest.UsageError: an option is not what it should be.
+        pytest.UsageError: an option is invalid.
     """
     defaults: dict[str, Any] = {name: True for name in _FLAGS if _flag(config, name)}
     record, seed = _record(config), _seed(config)

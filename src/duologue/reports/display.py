@@ -284,7 +284,7 @@ def excused(run: RunResult, group: Group) -> bool:
 
 
 def undecided_allowed(execution: ExecutionResult) -> bool:
-    """Whether as many undecided test cases as there are were put up with beforehand."""
+    """Whether the number of undecided test cases is within what is tolerated."""
     limit = execution.allowance.undecided
     return limit is None or execution.totals.undecided <= limit
 

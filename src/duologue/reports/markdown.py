@@ -42,7 +42,7 @@ _MOST = 50
 """Cases whose reasons are told."""
 _REASON = 600
 _QUOTE = 800
-_ANSWERS = {0: "passed", 1: "failed", 3: "not certain", 130: "interrupted"}
+_ANSWERS = {0: "passed", 1: "failed", 3: "undecided or with errors", 130: "interrupted"}
 
 
 def save_markdown(execution: ExecutionResult, path: Path) -> Path:

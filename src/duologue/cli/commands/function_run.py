@@ -72,7 +72,7 @@ def run_function(target: str, request: FunctionRequest) -> int:
 
 
 def _say_death(death: Death) -> None:
-    echo(f"\nError: the process that ran {death.path} ended without a word ({death.how}).", err=True)
+    echo(f"\nError: the process that ran {death.path} ended unexpectedly ({death.how}).", err=True)
     echo(f"Runs that had come to their end are recorded in {death.folder}", err=True)
 
 

@@ -1,4 +1,4 @@
-"""What is left to do when the process that ran a suite ended without a word; see :mod:`duologue.cli.supervision`."""
+"""What is left to do when the process that ran a suite ended unexpectedly; see :mod:`duologue.cli.supervision`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Witness(Observer):
 
 def record_death(death: Death, engines: Mapping[str, Engine], settings: RunOptions) -> None:
     """Write the index of what there is, remember which runs were under way, and say how to go on."""
-    echo(f"\nError: the process that ran the suite ended without a word ({death.how}).", err=True)
+    echo(f"\nError: the process that ran the suite ended unexpectedly ({death.how}).", err=True)
     if not death.folder:
         return
     from duologue.runs.store.reader import find_execution

@@ -77,7 +77,7 @@ class Engine:
         clock: measures how long an answer took.
 
     Raises:
-        ConfigurationError: an option is not what it should be.
+        ConfigurationError: an option is invalid.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Engine:
         """The server, found or started. Blocks.
 
         Raises:
-            ConfigurationError: the weights are not what they should be, or the engine is not installed.
+            ConfigurationError: the weights are damaged, or the engine is not installed.
             ModelUnavailableError: the server could not be started.
         """
         prepared = prepare(self.weights)

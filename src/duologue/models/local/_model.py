@@ -39,7 +39,7 @@ class LocalModel:
         clock: measures how long an answer took.
 
     Raises:
-        ConfigurationError: an option is not what it should be.
+        ConfigurationError: an option is invalid.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class LocalModel:
 
         Raises:
             MissingExtraError: the engine is not installed.
-            ConfigurationError: the weights are not on this machine, or an option is not what it should be.
+            ConfigurationError: the weights are not on this machine, or an option is invalid.
         """
         config = config if isinstance(config, ModelConfig) else ModelConfig(model=config)
         given = config.extra

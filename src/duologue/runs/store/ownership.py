@@ -331,9 +331,10 @@ def written_files(folder: Path) -> Iterator[Path]:
 
 
 def _foreign(folder: Path, found: Sequence[str], why: str) -> ConfigurationError:
+    named = ", ".join(map(repr, found[:_NAMED]))
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return ConfigurationError(
-        f"{folder} is not empty and holds no results of Duologue ({why}); found {', '.join(found[:_NAMED])}{more}. "
+        f"{folder} is not empty and holds no results of Duologue ({why}); found {named}{more}. "
         f"Nothing was written or removed. Choose a new or empty folder with --out, such as {folder / 'results'}"
     )
 

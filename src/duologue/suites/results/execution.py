@@ -197,7 +197,7 @@ class ExecutionResult:
         started_at: when it began, with a time zone.
         seconds: how long it took.
         interrupted: it was cancelled before the plan was done.
-        allowance: how many undecided and broken test cases are put up with.
+        allowance: how many undecided and broken test cases are tolerated.
         environment: versions and settings that matter for repeating it.
         thresholds: for each group, the share of trials that each check needs; see :mod:`groups`.
         metrics_threshold: the score, 0 to 100, that metrics have to reach over all graded runs; None for any.

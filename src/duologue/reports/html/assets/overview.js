@@ -1,7 +1,7 @@
 // The first view: what it came to, scenario by agent, what needs a look, trials, cost, environment.
 
 const EXITS = { 0: "pass", 1: "fail", 3: "undecided", 130: "cancelled" };
-const EXIT_WORDS = { 0: "all passed", 1: "failed", 3: "not certain", 130: "interrupted" };
+const EXIT_WORDS = { 0: "all passed", 1: "failed", 3: "undecided or with errors", 130: "interrupted" };
 const byId = new Map(data.runs.map((run) => [run.id, run]));
 const ATTENTION = 25;
 const DOTS = 100;
@@ -290,7 +290,7 @@ function plan() {
     several("personas", values("persona")),
     several("regions", values("region")),
     ["seed", data.seed],
-    ["put up with", `undecided: ${allowed(undecided)}, errors: ${allowed(errors)}`],
+    ["tolerated", `undecided: ${allowed(undecided)}, errors: ${allowed(errors)}`],
     data.metricsThreshold === null ? null : ["metrics needed", `${data.metricsThreshold} of 100`],
   ];
   const rows = pairs
