@@ -431,3 +431,22 @@ def test_resume_plays_a_finished_case_again_if_its_definition_has_changed_and_sa
     assert (tmp_path / "calls").read_text().split() == list("abcdefghij") * 2
     assert len(list((out / "journals").glob("*.jsonl"))) == 10
     assert len(list((out / "journals").glob("*.replaced"))) == 10
+
+
+def test_resume_plays_a_case_again_if_the_code_of_its_check_has_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    text = TEN.replace("{type: contains, params: {patterns: [yes]}}", '{type: "own_check_of_ten:ok"}')
+    assert text != TEN
+    (tmp_path / "suite.yaml").write_text(text)
+    (tmp_path / "agent.py").write_text(AGENT)
+    check, out = tmp_path / "own_check_of_ten.py", tmp_path / "out"
+    check.write_text("def ok(input): return True\n")
+    assert invoke(["run", str(tmp_path), "--out", str(out), "-q"]) == 0
+    check.write_text("def ok(input): return not True\n")
+    monkeypatch.delitem(sys.modules, check.stem)
+    capsys.readouterr()
+    assert invoke(["run", str(tmp_path), "--resume", str(out), "-q"]) == 1
+    assert "kept 0, played again 10: checks changed (10)\n" in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, check.stem)

@@ -165,6 +165,23 @@ def is_known(name: str) -> bool:
     return _in_catalogue(name) or _in_other_packages(name)
 
 
+def registered_type(name: str) -> Any:
+    """The function or :class:`CheckType` behind a type; None if there is none, or it has not been imported.
+
+    Nothing is loaded for it but what ``module:function`` names.
+    """
+    if name in _names:
+        info = _names[name][0]
+    elif ":" in name:
+        try:
+            info = _referenced(name)
+        except (ConfigurationError, TargetError):
+            return None
+    else:
+        return None
+    return getattr(info.parameters, "function", info.parameters)
+
+
 def registered() -> list[CheckInfo]:
     """Every registered type, including those of other packages. Types of one module keep the order of its source."""
     _load_everything()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ import pytest
 from duologue.specs.suite import Suite
 from duologue.suites.plan.build import generate_plan
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.definition import UNKNOWN, Definition, Definitions, RunOptions, differences, kept_runs_of
+from duologue.suites.runner.definition import (
+    UNKNOWN,
+    Definition,
+    Definitions,
+    RunOptions,
+    differences,
+    kept_runs_of,
+)
 from duologue.vocabulary import RunStatus, Verdict
 
 SUITE: dict[str, Any] = {
@@ -131,3 +139,70 @@ def test_what_was_kept_and_what_was_not_is_counted_with_the_reasons(tmp_path: Pa
         "kept 1, played again 3: agent prompt changed (1), checks and judge changed (1), "
         "its definition was not recorded (1); 1 was not finished"
     )
+
+
+def _with_code(**parts: Any) -> dict[str, Any]:
+    data = _copy(SUITE)
+    data["scenarios"][0].update(parts.pop("scenario", {}))
+    return {**data, **parts}
+
+
+@pytest.mark.parametrize(
+    ("data", "file", "part"),
+    [
+        (_with_code(scenario={"checks": [{"type": "MODULE:ok"}]}), "{}.py", "checks"),
+        (_with_code(scenario={"turns": [{"content": "Hi", "checks": [{"type": "MODULE:ok"}]}]}), "{}.py", "checks"),
+        (_with_code(checks=[{"type": "MODULE:ok"}]), "{}.py", "checks"),
+        (_with_code(checks=[{"type": "MODULE:ok"}]), "{}/__init__.py", "checks"),
+        (_with_code(checks=[{"type": "MODULE.inner:ok"}]), "{}/inner.py", "checks"),
+        (_with_code(agents=[{"name": "bot", "target": "MODULE:ok"}]), "{}.py", "agent"),
+        (_with_code(agents=[{"name": "bot", "target": "MODULE.inner:ok"}]), "{}/inner.py", "agent"),
+        (_with_code(agents=[{"name": "bot", "target": "MODULE.py:ok"}]), "{}.py", "agent"),
+        (_with_code(mcp_servers=[{"name": "s", "command": "python", "args": ["-u", "MODULE.py"]}]), "{}.py", "tools"),
+        (
+            _with_code(tools=[{"name": "t", "description": "d", "mode": "exec", "exec": {"command": "./MODULE.py"}}]),
+            "{}.py",
+            "tools",
+        ),
+        (_with_code(prompts=[{"name": "p", "system_template": "Help.", "guardrails": [{"type": "MODULE:ok"}]}]),
+         "{}.py", "agent prompt"),
+    ],
+)  # fmt: skip
+def test_code_counts_with_the_file_that_it_is_in(
+    tmp_path: Path, data: dict[str, Any], file: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"code_{abs(hash(str(tmp_path)))}"  # modules of other tests stay loaded
+    monkeypatch.syspath_prepend(tmp_path)
+    data = json.loads(json.dumps(data).replace("MODULE", module))
+    path = tmp_path / file.format(module)
+    path.parent.mkdir(exist_ok=True)
+    (path.parent / "__init__.py").touch()
+    path.write_text("def ok(input): return True\n")
+    before = definition(tmp_path, data)
+    assert differences(before, definition(tmp_path, data)) == ()
+    path.write_text("def ok(input): return False\n")
+    assert differences(before, definition(tmp_path, data)) == (part,)
+
+
+def test_a_package_that_passes_a_check_on_counts_with_the_module_that_defines_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = f"checks_{abs(hash(str(tmp_path)))}"
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("from .inner import ok as ok\n")
+    inner = tmp_path / package / "inner.py"
+    inner.write_text("def ok(input): return True\n")
+    data = changed("scenarios.0.checks", [{"type": f"{package}:ok"}])
+    before = definition(tmp_path, data)
+    inner.write_text("def ok(input): return False\n")
+    assert differences(before, definition(tmp_path, data)) == ("checks",)
+
+
+def test_looking_for_the_code_of_an_agent_runs_none_of_it(tmp_path: Path) -> None:
+    package = tmp_path / "never_imported_here"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit\n")
+    (package / "bot.py").write_text("raise SystemExit\n")
+    data = _with_code(agents=[{"name": "bot", "target": "never_imported_here.bot:answer"}])
+    assert definition(tmp_path, data)["agent"]

@@ -2,8 +2,8 @@
 
 A result that was kept holds only while they stay the same. A definition has one digest for each part that somebody
 may change, so that it can be said what has changed. Prices, labels, credentials and descriptions for readers decide
-nothing and are left out. Files count with their content, code in other modules does not: of an agent in Python, only
-a ``file.py:name`` target is looked at.
+nothing and are left out. Files count with their content, and so do those of code: the module of an agent or check of
+your own, and scripts of tools. What these import in turn is not looked at.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.config.durations import parse_duration
@@ -25,14 +26,15 @@ from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import find_named
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.run import RunResult
+from duologue.suites.runner.code_files import check_types_in, files_of_check, module_file, program_files
 from duologue.suites.runner.earlier import Earlier
 
 if TYPE_CHECKING:
     from duologue.models.mock.file import ResponseFile
     from duologue.specs.agents import Agent, Judge
-    from duologue.specs.prompts import Prompt
+    from duologue.specs.prompts import ProcessBinding, Prompt
     from duologue.specs.scenario import Scenario
-    from duologue.specs.suite import Defaults, Replay, Suite
+    from duologue.specs.suite import Defaults, McpServer, Replay, Suite
     from duologue.suites.results.run import RunResult
 
 
@@ -143,6 +145,7 @@ class Definitions:
         self._mocking = mocking
         self._config = effective_config()
         self._known: dict[tuple[str, ...], Definition] = {}
+        self._kinds: dict[str, list[str]] = {}
 
     def of(self, case: TestCase) -> Definition:
         """The definition of a case, the same for all its trials and perturbations; empty if it is not there."""
@@ -164,6 +167,11 @@ class Definitions:
         written = scenario.written()
         turns = [dict(turn) for turn in written.get("turns", ())]
         turn_checks = [turn.pop("checks", ()) for turn in turns]
+        checks = [
+            [written.get("checks"), turn_checks],
+            [self._written(item) for item in (*suite.checks, *suite.pack_evals)],
+            [prompt.written().get("evals") for prompt in prompts],
+        ]
         return {
             "scenario": [
                 {name: value for name, value in written.items() if name not in _SCENARIO},
@@ -171,16 +179,16 @@ class Definitions:
                 self._files(scenario),
             ],
             "agent": self._written(agent, _AGENT),
-            "agent prompt": [[self._written(item, {*_RESOURCE, "evals"}) for item in prompts], suite.workflow]
+            "agent prompt": [
+                [self._written(item, {*_RESOURCE, "evals"}) for item in prompts],
+                suite.workflow,
+                *self._code([prompt.written().get("guardrails") for prompt in prompts]),
+            ]
             if prompts
             else None,
             "agent model": self._model(agent.model, sampled=True) if agent.model else None,
             "tools": self._tools() if prompts else None,
-            "checks": [
-                [written.get("checks"), turn_checks],
-                [self._written(item) for item in (*suite.checks, *suite.pack_evals)],
-                [prompt.written().get("evals") for prompt in prompts],
-            ],
+            "checks": [*checks, *self._code(checks)],
             "judge": self._judges(scenario),
             "simulated user": self._user(scenario, case) if scenario.simulates_a_user or not scenario.turns else None,
             "settings": {
@@ -197,10 +205,11 @@ class Definitions:
         if replay is None:
             return {}
         name = (case.recording or "").partition("#")[0]
-        written = [*replay.checks, *replay.turn_checks, *suite.checks, *suite.pack_evals]
+        specs = [*replay.checks, *replay.turn_checks, *suite.checks, *suite.pack_evals]
+        checks = [self._written(item) for item in specs]
         return {
             "recording": [name, replay.format, self._content(name)],
-            "checks": [self._written(item) for item in written],
+            "checks": [*checks, *self._code(checks)],
             "judge": self._judges(replay),
             "settings": self._settings(),
         }
@@ -236,7 +245,17 @@ class Definitions:
     def _tools(self) -> Any:
         suite = self._suite
         held = (*suite.tools, *suite.mcp_servers, *suite.a2a_agents)
-        return [self._written(item, {"labels", "annotations"}) for item in held]
+        written = [self._written(item, {"labels", "annotations"}) for item in held]
+        programs: list[tuple[ProcessBinding | McpServer, Path]] = [
+            (tool.exec, suite.folder) for tool in suite.tools if tool.exec
+        ]
+        programs += [(server, suite.folder / (server.working_dir or "")) for server in suite.mcp_servers]
+        digests = [
+            self._digest_of(path)
+            for program, folder in programs
+            for path in program_files(program.command, program.args, folder)
+        ]
+        return [*written, {"programs": digests}] if digests else written
 
     def _model(self, name: str, *, sampled: bool = False) -> Any:
         """Who answers to a name, how it samples, and the answers themselves where it is a mock."""
@@ -265,13 +284,41 @@ class Definitions:
             if name not in but and not path.startswith("${")
         }
 
+    def _code(self, written: Any) -> list[Any]:
+        """Digests of the code of checks of your own, by type, in a list; an empty one if there is none.
+
+        Names of files are left out: where something is installed decides nothing.
+        """
+        kinds = sorted(set(check_types_in(written)))
+        found = {kind: self._code_of(kind) for kind in kinds}
+        own = {kind: digests for kind, digests in found.items() if digests}
+        return [{"code": own}] if own else []
+
+    def _code_of(self, kind: str) -> list[str]:
+        held = self._kinds.get(kind)
+        if held is None:
+            files = files_of_check(kind, self._suite.folder)
+            held = self._kinds[kind] = [self._digest_of(path) for path in files]
+        return held
+
+    def _digest_of(self, path: Path) -> str:
+        try:
+            return _digest(path.read_bytes())
+        except OSError:
+            return ""
+
     def _content(self, path: str) -> list[str]:
-        """Digests of the files that a path or pattern means; of ``file.py:name`` the file."""
+        """Digests of the files that a path or pattern means; of the code of an agent, the file that it is in."""
         file = path.rpartition(":")[0] if ".py:" in path else path
         try:
-            return [_digest(found.read_bytes()) for found in matching_files(self._suite.folder, file)]
+            found = matching_files(self._suite.folder, file)
         except OSError:
             return []
+        module = path.rpartition(":")[0]
+        if not found and all(part.isidentifier() for part in module.split(".")):
+            code = module_file(module, self._suite.folder)
+            found = [code] if code else []
+        return [self._digest_of(each) for each in found]
 
 
 def prompts_of(suite: Suite, scenario: Scenario, agent: Agent) -> tuple[Prompt, ...]:
