@@ -97,6 +97,7 @@ class RunTask:
         limit_reached: the time limit of the run has passed.
         given_up: the error that a run was left behind with, if it was.
         blocked: seconds for which this run has blocked its loop.
+        began: code of the run has been executed.
     """
 
     def __init__(self) -> None:
@@ -105,6 +106,7 @@ class RunTask:
         self.given_up: Exception | None = None
         self.interrupt: BaseException | None = None
         self.blocked = 0.0
+        self.began = False
         self.watchdogs: list[Watchdog] = []
         self._tasks: list[tuple[asyncio.Task[Any], Coroutine[Any, Any, Any]]] = []
         self._outer: asyncio.Task[Any] | None = None
@@ -311,6 +313,7 @@ class RunTask:
         """Do what awaiting it does, and see how long each of its steps takes."""
         lane, time = self.lane, self.loop.time
         error: BaseException | None = None
+        self.began = True
         while True:
             lane.since = time()
             lane.running = self

@@ -48,38 +48,71 @@ class ThreadBlocked(Exception):
     Attributes:
         error: what the run ends with.
         own: whether the run itself blocks the thread.
+        begun: whether code of the run has been executed.
     """
 
-    def __init__(self, error: Exception, *, own: bool) -> None:
+    def __init__(self, error: Exception, *, own: bool, begun: bool = True) -> None:
         super().__init__(str(error))
         self.error = error
         self.own = own
+        self.begun = begun
 
 
 class RunHandle(Generic[T]):
-    """A coroutine on another thread's loop: its outcome, and a way to cancel it."""
+    """A coroutine on another thread's loop: its outcome, and a way to cancel it.
 
-    def __init__(self, start: Start[T], context: contextvars.Context) -> None:
+    Args:
+        start: makes the coroutine.
+        context: that it runs in.
+        repeatable: whoever waits for it can begin it again.
+        alone: no other shares its thread.
+
+    Attributes:
+        began: its code has been executed, so that it can no longer move to another thread.
+    """
+
+    def __init__(
+        self, start: Start[T], context: contextvars.Context, *, repeatable: bool = False, alone: bool = False
+    ) -> None:
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()
         self.worker: _Worker | None = None
         self.task: asyncio.Task[T] | None = None
         self.submitted = 0.0
+        self.repeatable = repeatable
+        self.alone = alone
+        self.began = False
         self._start = start
         self._context = context
         self._cancelled = False
+        self._moving = threading.Lock()
 
     def begin(self, worker: _Worker) -> None:
         """Called on the loop's own thread."""
-        if self.worker is not worker:  # it has moved to another thread
-            worker.release(self)
-            return
-        if self._cancelled:
-            worker.release(self)
+        with self._moving:
+            here = self.worker is worker
+            if here and not self._cancelled:
+                self.task = worker.loop.create_task(self._run(worker), context=self._context)
+                self.task.add_done_callback(lambda task: self._settle(worker, task))
+                return
+        worker.release(self)
+        if here:
             self.future.set_exception(asyncio.CancelledError())
-            return
-        self.task = worker.loop.create_task(self._start(), context=self._context)
-        self.task.add_done_callback(lambda task: self._settle(worker, task))
+
+    async def _run(self, worker: _Worker) -> T:
+        with self._moving:
+            if self.worker is not worker:
+                raise asyncio.CancelledError
+            self.began = True
+        return await self._start()
+
+    def leave(self, worker: _Worker) -> bool:
+        """Begin nothing on this thread any more; whether it was not too late for that."""
+        with self._moving:
+            if self.began or self.worker is not worker:
+                return False
+            self.worker = self.task = None
+            return True
 
     def cancel(self) -> None:
         """Ask the run to end; it records that it was cancelled."""
@@ -96,7 +129,7 @@ class RunHandle(Generic[T]):
     def _settle(self, worker: _Worker, task: asyncio.Task[T]) -> None:
         worker.release(self)
         error = None if task.cancelled() else task.exception()
-        if self.future.done():
+        if self.future.done() or self.worker is not worker:
             return
         if task.cancelled():
             self.future.set_exception(asyncio.CancelledError())
@@ -122,9 +155,9 @@ class WorkerPool:
         self._watching = False
         self._clock = SystemClock()
 
-    def submit(self, start: Start[T]) -> RunHandle[T]:
-        """Run the coroutine on a free thread's loop, or on the least busy one."""
-        handle: RunHandle[T] = RunHandle(start, contextvars.copy_context())
+    def submit(self, start: Start[T], *, repeatable: bool = False, alone: bool = False) -> RunHandle[T]:
+        """Run the coroutine on a free thread's loop, on the least busy one or, ``alone``, on one of its own."""
+        handle = RunHandle(start, contextvars.copy_context(), repeatable=repeatable, alone=alone)
         self._assign(handle)
         return handle
 
@@ -149,7 +182,7 @@ class WorkerPool:
     def _assign(self, handle: RunHandle[Any]) -> None:
         now = self._clock.monotonic()
         with self._lock:
-            worker = self._choose()
+            worker = self._new(alone=True) if handle.alone else self._choose()
             handle.worker, handle.submitted = worker, now
             worker.handles.add(handle)
             watch = not self._watching
@@ -159,17 +192,22 @@ class WorkerPool:
             threading.Thread(target=self._watch, name="duologue-watch", daemon=True).start()
 
     def _choose(self) -> _Worker:
-        free = [worker for worker in self._workers if not worker.blocked][: self._max_threads]
+        free = [worker for worker in self._workers if not worker.alone and not worker.blocked][: self._max_threads]
         least = min(free, key=lambda worker: len(worker.handles), default=None)
         if least is not None and (not least.handles or len(free) >= self._max_threads):
             return least
-        worker = _Worker(self._free)
+        return self._new()
+
+    def _new(self, *, alone: bool = False) -> _Worker:
+        worker = _Worker(self._free, alone=alone)
         self._workers.append(worker)
         return worker
 
     def _free(self, worker: _Worker) -> None:
         """A worker has no run any more."""
-        if self._idle_seconds is not None:
+        if worker.alone:
+            worker.loop.call_soon(self._retire, worker)
+        elif self._idle_seconds is not None:
             worker.loop.call_later(self._idle_seconds, self._retire, worker)
 
     def _retire(self, worker: _Worker) -> None:
@@ -200,28 +238,37 @@ class WorkerPool:
 
     def _see_to(self, worker: _Worker) -> None:
         """Give up the run that blocks this thread past its deadline, and let those that have not begun move."""
-        lane, now = worker.lane, self._clock.monotonic()
+        now, culprit = self._clock.monotonic(), worker.lane.running
         for handle in tuple(worker.handles):
-            if handle.task is None and handle.worker is worker and now - handle.submitted > PATIENCE:
-                self._assign(handle)
-        culprit = lane.running
-        if culprit is None:
-            return
-        for run in tuple(lane.runs):
-            if (handle := worker.handle_of(run)) is None:
+            if handle.future.done() or handle.worker is not worker:
                 continue
-            if run is culprit and (error := run.overdue(now)) is not None:
-                worker.gave_up = worker.gave_up or now
-                handle.lose(ThreadBlocked(error, own=True))
-            elif run is not culprit and worker.gave_up and now - worker.gave_up > GRACE:
-                text = f"another run blocks the thread{f' at {place}' if (place := culprit.where()) else ''}"
-                handle.lose(ThreadBlocked(RunError(text), own=False))
+            patient = now - handle.submitted <= PATIENCE
+            run = worker.run_of(handle)
+            if not handle.began:
+                if not patient and handle.leave(worker):
+                    self._assign(handle)
+            elif culprit is None:
+                continue
+            elif run is culprit:
+                if (error := run.overdue(now)) is not None:
+                    worker.gave_up = worker.gave_up or now
+                    handle.lose(ThreadBlocked(error, own=True))
+            elif run is not None and not run.began and handle.repeatable:
+                if not patient:
+                    handle.lose(ThreadBlocked(_blocked_by(culprit), own=False, begun=False))
+            elif worker.gave_up and now - worker.gave_up > GRACE:
+                handle.lose(ThreadBlocked(_blocked_by(culprit), own=False))
+
+
+def _blocked_by(run: RunTask) -> RunError:
+    return RunError(f"another run blocks the thread{f' at {place}' if (place := run.where()) else ''}")
 
 
 class _Worker:
     """A thread that does nothing but run its loop."""
 
-    def __init__(self, free: Callable[[_Worker], None]) -> None:
+    def __init__(self, free: Callable[[_Worker], None], *, alone: bool = False) -> None:
+        self.alone = alone
         self.loop = asyncio.new_event_loop()
         self.handles: set[RunHandle[Any]] = set()
         self.gave_up: float | None = None
@@ -248,9 +295,9 @@ class _Worker:
         """Whether anybody waits for one of its runs."""
         return any(not handle.future.done() for handle in tuple(self.handles))
 
-    def handle_of(self, run: RunTask) -> RunHandle[Any] | None:
-        """The handle of a run on this thread."""
-        return next((handle for handle in tuple(self.handles) if handle.task is run.outer), None)
+    def run_of(self, handle: RunHandle[Any]) -> RunTask | None:
+        """The run of a handle; None while it is being prepared, and when it is over."""
+        return next((run for run in tuple(self.lane.runs) if run.outer is handle.task), None)
 
     def release(self, handle: RunHandle[Any]) -> None:
         """The coroutine is over, or has moved away."""
@@ -300,7 +347,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
 
 
-async def in_worker_thread(start: Start[T], give_up: GiveUp[T], pool: WorkerPool | None = None) -> T:
+async def in_worker_thread(
+    start: Start[T],
+    give_up: GiveUp[T],
+    pool: WorkerPool | None = None,
+    *,
+    repeatable: bool = False,
+    alone: bool = False,
+) -> T:
     """Run the coroutine in a worker thread and wait for it without blocking this loop.
 
     When the waiting is cancelled, so is the coroutine.
@@ -310,11 +364,13 @@ async def in_worker_thread(start: Start[T], give_up: GiveUp[T], pool: WorkerPool
         give_up: ends the run and gives its outcome, if the coroutine does not: it blocks the thread, and is given the
             error; or it does not end in ``CANCEL_GRACE`` after it was cancelled, and is given None.
         pool: of threads; None for that of the process.
+        repeatable: the caller begins it again if another run blocks the thread, at once if its code was not executed.
+        alone: it shares its thread with no other.
 
     Raises:
         ThreadBlocked: another run blocks the thread for ever.
     """
-    handle = (pool or _shared_pool()).submit(start)
+    handle = (pool or _shared_pool()).submit(start, repeatable=repeatable, alone=alone)
     outcome = asyncio.wrap_future(handle.future)
     try:
         return await asyncio.shield(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -273,3 +274,70 @@ async def test_an_agent_that_means_to_end_everything_ends_its_own_run(
             assert f"{path.name}:" in run.error.message
     if name == "blocks":
         next(module for key, module in sys.modules.items() if f"_{name}_" in key).release.set()
+
+
+BLOCKS = """
+import asyncio, threading
+from duologue import AgentAdapter
+
+release = threading.Event()
+
+class Block(AgentAdapter):
+    async def call(self, input):
+        release.wait(600)
+        return "said"
+
+class BlockLate(AgentAdapter):
+    async def call(self, input):
+        await asyncio.sleep(0.05)
+        release.wait(600)
+        return "said"
+
+def ok(input):
+    return "said"
+
+async def ok_slowly(input):
+    await asyncio.sleep(0.2)
+    return "said"
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 8])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Block", "ok"],
+        ["Block", "ok", "Block", "ok_slowly", "ok"],
+        ["BlockLate", "ok_slowly", "BlockLate", "ok"],
+    ],
+    ids=" ".join,
+)
+async def test_an_agent_that_blocks_its_thread_holds_up_no_other(
+    put: Put, play: Any, names: list[str], jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duologue.conversation.threads.GRACE", 0.2)
+    stem = f"blk_{jobs}_{'_'.join(names)}"
+    put(f"{stem}.py", BLOCKS)
+    found = [
+        {"name": f"{name}-{place}", "target": f"{stem}.py:{name}", "timeout": 0.5} for place, name in enumerate(names)
+    ]
+    execution = await play(agents=found, scenarios=[SCENARIO], defaults={"concurrency": jobs})
+    assert [run.outcome for run in execution.runs] == [
+        "error" if name.startswith("Block") else "pass" for name in names
+    ]
+    assert {run.error.type for run in execution.runs if run.error} == {"AgentTimeoutError"}
+    next(module for key, module in sys.modules.items() if f"_{stem}_" in key).release.set()
+
+
+def test_the_process_ends_though_a_thread_is_still_blocked(put: Put, tmp_path: Path) -> None:
+    put("blk.py", BLOCKS)
+    put(
+        "suite.yaml",
+        "apiVersion: duologue/v1\nkind: Suite\nmetadata: {name: blk}\nspec:\n"
+        "  agents: [{name: b, target: 'blk.py:Block', timeout: 1}, {name: ok, target: 'blk.py:ok'}]\n"
+        "  scenarios:\n    - {name: s, turns: [{content: hello}], checks: [{type: contains_any, params: {patterns: [said]}}]}\n",
+    )
+    command = [sys.executable, "-m", "duologue", "run", str(tmp_path), "--out", str(tmp_path / "r")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=False)
+    assert ended.returncode == 3, ended.stdout + ended.stderr
+    assert "1 passed, 1 error" in ended.stdout

@@ -195,13 +195,15 @@ class CaseRunner:
 
         threads, loop = self._threads(), asyncio.get_running_loop()
         try:
-            return await in_worker_thread(lambda: self._play(case, begun, resume, loop), give_up, threads)
+            return await in_worker_thread(
+                lambda: self._play(case, begun, resume, loop), give_up, threads, repeatable=True, alone=begun.again
+            )
         except ThreadBlocked as blocked:  # by another run, for ever: this one starts again on another thread
-            given_up = await give_up(blocked.error)
-            if begun.again:
-                return given_up
+            lost = blocked
+            if begun.executor is not None and begun.setup is not None:
+                await give_up(lost.error)
         self._set_aside(case)
-        begun.executor, begun.setup, begun.again = None, None, True
+        begun.executor, begun.setup, begun.again = None, None, begun.again or lost.begun
         return await self._in_thread(case, begun, False)
 
     async def _play(
@@ -357,7 +359,7 @@ class _Begun:
 
     Attributes:
         setup, executor: of the run; None until it has begun.
-        again: this is the second time, because another run has blocked the thread.
+        again: this is the second time, because another run has blocked the thread; it gets one to itself.
     """
 
     setup: Setup | None = None
