@@ -335,7 +335,8 @@ def test_the_process_ends_though_a_thread_is_still_blocked(put: Put, tmp_path: P
         "suite.yaml",
         "apiVersion: duologue/v1\nkind: Suite\nmetadata: {name: blk}\nspec:\n"
         "  agents: [{name: b, target: 'blk.py:Block', timeout: 1}, {name: ok, target: 'blk.py:ok'}]\n"
-        "  scenarios:\n    - {name: s, turns: [{content: hello}], checks: [{type: contains_any, params: {patterns: [said]}}]}\n",
+        "  scenarios:\n    - name: s\n      turns: [{content: hello}]\n"
+        "      checks: [{type: contains_any, params: {patterns: [said]}}]\n",
     )
     command = [sys.executable, "-m", "duologue", "run", str(tmp_path), "--out", str(tmp_path / "r")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=False)
