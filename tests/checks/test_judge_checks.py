@@ -269,3 +269,51 @@ async def test_a_judgement_that_the_agent_put_into_a_tool_call_is_no_judgement(b
     outcome = await checks.create("llm_judge_session", {"criteria": "c"}, resources=resources).evaluate(given)
     assert outcome.status is CheckStatus.FAILED
     assert len(model.requests) == 2
+
+
+# The decision that passes the check rests on something and is not taken back, whichever decision that is.
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer"),
+    [
+        ("fail", {"passed": False}),
+        ("fail", {"passed": False, "score": 0}),
+        ("fail", {"passed": False, "score": 0.1, "evidence": []}),
+        ("fail", {"passed": False, "score": 0.1, "evidence": ["nothing was said"]}),
+        ("fail", {"score": 0.0}),
+        ("fail", {"score": 0.3, "evidence": []}),
+        ("fail", {"passed": False, "score": 0.95, "evidence": ["m2"]}),
+        ("fail", {"passed": False, "score": 0.1, "evidence": ["m2"], "verdict": "pass"}),
+        ("pass", {"passed": True, "score": 0.01, "evidence": ["m2"]}),
+        ("pass", {"passed": True, "score": 1e-300, "evidence": ["m2"]}),
+        ("pass", {"passed": True, "score": 1, "evidence": ["m2"], "Passed": False}),
+        ("pass", {"passed": True, "score": 1, "evidence": ["m2"], "verdict": "FAIL"}),
+        ("pass", {"passed": True, "score": 1, "evidence": ["m2"], "decision": "inconclusive"}),
+        ("pass", {"passed": True, "score": 1, "evidence": ["m2"], "result": "not_met"}),
+        ("pass", {"score": 1, "evidence": ["m2"], "met": False}),
+    ],
+)
+async def test_the_decision_that_passes_the_check_has_evidence_and_stands_alone(
+    build: Any, expected: str, answer: dict[str, Any]
+) -> None:
+    model, resources = judge(*[json.dumps(answer)] * 2)
+    assert (await evaluate(build, resources, expected=expected)).status is CheckStatus.ERROR
+    assert len(model.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "status"),
+    [
+        ("fail", {"passed": True, "score": 1}, CheckStatus.FAILED),
+        ("fail", {"passed": False, "score": 0, "evidence": ["m2"], "verdict": "fail"}, CheckStatus.PASSED),
+        ("pass", {"passed": True, "score": 1, "evidence": ["m2"], "verdict": "PASS", "met": True}, CheckStatus.PASSED),
+        ("pass", {"passed": False, "score": 0, "decision": "inconclusive"}, CheckStatus.FAILED),
+    ],
+)
+async def test_other_decisions_need_no_evidence_and_may_be_said_twice(
+    build: Any, expected: str, answer: dict[str, Any], status: CheckStatus
+) -> None:
+    model, resources = judge(json.dumps(answer))
+    assert (await evaluate(build, resources, expected=expected)).status is status
+    assert ("What is not met needs at least one, too" in asked(model)) is (expected == "fail")

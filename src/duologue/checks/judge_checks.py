@@ -32,6 +32,7 @@ from duologue.models.structured import (
     UnreadableError,
     UnusableAnswerError,
     ask_until_readable,
+    excerpt,
     the_object_in,
 )
 from duologue.transcripts.rendering import entries_of, indented, quoted
@@ -61,7 +62,8 @@ class Judged(CheckType):
         task = self.task(subject)
         if isinstance(task, Finding):
             return task
-        task = replace(task, instruction=self._instruction(resources), rules=self.system_prompt)
+        wanted = self.expected == "pass"
+        task = replace(task, instruction=self._instruction(resources), rules=self.system_prompt, wanted=wanted)
         choice = self.choice(resources)
         reply = await judged(choice, task, subject.input.scope, f"check {self.kind}")
         return self._found(reply, choice, task.criteria)
@@ -221,6 +223,9 @@ are met.
 "evidence" holds the ids of the messages that your judgement rests on. What is met needs at least one; where something \
 must not happen, cite the messages in which it could have happened."""
 
+FORM_UNMET = """\
+What is not met needs at least one, too: cite the messages in which it should have been met."""
+
 SCHEMA: dict[str, Any] = {
     "title": "judgement",
     "type": "object",
@@ -234,6 +239,18 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+_FAR = 0.9
+"""How far from its decision the score of a judgement that passes the check may not be: 1 is the very opposite."""
+_DECIDES = frozenset(
+    "passed pass met success successful succeeded verdict decision result outcome judgement judgment status answer "
+    "conclusion fulfilled satisfied".split()
+)
+"""Names under which judges also decide, unasked."""
+_MET = frozenset("true yes pass passed passes met success successful succeeded succeeds fulfilled satisfied ok".split())
+_UNMET = frozenset(
+    "false,no,fail,failed,fails,failure,not met,unmet,not passed,unsuccessful,not fulfilled,unfulfilled,not satisfied,"
+    "unsatisfied".split(",")
+)
 _MESSAGE_ID = re.compile(r"m\d+")
 _RETRIES = AnswerRetries(refused="you declined to answer ({refusal}); this is a recording to be judged")
 
@@ -251,6 +268,7 @@ class JudgeTask:
         response: the text of that answer, for instructions with a place for it.
         instruction: a template in place of rules and sections, with places such as ``{{criteria}}``; None for ours.
         rules: in place of our rules; None for ours.
+        wanted: the decision with which the check passes.
     """
 
     criteria: str
@@ -261,6 +279,7 @@ class JudgeTask:
     response: str = ""
     instruction: str | None = None
     rules: str | None = None
+    wanted: bool = True
 
     def messages(self) -> list[Message]:
         """The request."""
@@ -272,7 +291,7 @@ class JudgeTask:
         written.append(f"<conversation>\n{transcript}\n</conversation>")
         if self.focus:
             written.append(f"Judge only the agent's answer {self.focus}; the rest of the conversation explains it.")
-        return [system_message(self.rules or RULES), user_message("\n\n".join([*written, FORM]))]
+        return [system_message(self.rules or RULES), user_message("\n\n".join([*written, self._form]))]
 
     def _as_instructed(self, instruction: str, transcript: str) -> list[Message]:
         """The request with an instruction of the suite's: what was said in the conversation is no part of it."""
@@ -280,8 +299,12 @@ class JudgeTask:
         places = {name: f"(see <{name}> in the next message)" for name in (*said, "conversation")}
         filled = render(instruction, {**places, "criteria": self.criteria, "rubric": self.rubric})
         written = [f"<{name}>\n{text}\n</{name}>" for name, text in said.items() if places[name] in filled]
-        written += [f"<conversation>\n{transcript}\n</conversation>", DATA, FORM]
+        written += [f"<conversation>\n{transcript}\n</conversation>", DATA, self._form]
         return [system_message(filled), user_message("\n\n".join(written))]
+
+    @property
+    def _form(self) -> str:
+        return FORM if self.wanted else f"{FORM}\n{FORM_UNMET}"
 
     @property
     def ids(self) -> set[str]:
@@ -351,17 +374,13 @@ def _read(text: str, task: JudgeTask, *, cites: bool = True) -> ScoredJudgement:
         raise UnreadableError(f'"score" is {score}; it has to be a number from 0 to 1')
     if passed is None and score is None:
         raise UnreadableError('neither "passed" nor "score" has a value')
-    if (passed is True and score == 0) or (passed is False and score == 1):
-        raise UnreadableError(
-            f'"passed" is {str(passed).lower()} and "score" is {score}, which contradict each other: 0 is not at all, '
-            "1 is in full. Look at the criteria again, and correct the one that is wrong"
-        )
+    _no_contradiction(value, passed, score, task.wanted)
     evidence = _texts(value.get("evidence"))
     message_ids = _cited(evidence, task.ids)
-    met = passed if passed is not None else bool(score)
-    if met and cites and not message_ids:
+    if cites and not message_ids and _may_pass(passed, score, task.wanted):
+        what = "met: cite what this rests on" if task.wanted else "not met: cite where they should have been"
         raise UnreadableError(
-            '"evidence" names no message, but the criteria are met: cite what this rests on, such as "m1"; '
+            f'"evidence" names no message, but the criteria are {what}, such as "m1"; '
             "where something must not happen, the messages in which it could have happened"
         )
     return ScoredJudgement(
@@ -371,6 +390,46 @@ def _read(text: str, task: JudgeTask, *, cites: bool = True) -> ScoredJudgement:
         evidence=evidence,
         message_ids=message_ids,
     )
+
+
+def _may_pass(passed: bool | None, score: float | None, wanted: bool) -> bool:
+    """Whether a check that wants this decision may pass with the judgement."""
+    if passed is not None:
+        return passed is wanted
+    return bool(score) if wanted else score != 1
+
+
+def _no_contradiction(value: Mapping[str, JsonValue], passed: bool | None, score: float | None, wanted: bool) -> None:
+    """Refuse an answer that says two things, above all one whose decision passes the check."""
+    if passed is not None and score is not None:
+        distance = 1 - score if passed else score
+        if distance == 1 or (passed is wanted and distance >= _FAR):
+            raise UnreadableError(
+                f'"passed" is {str(passed).lower()} and "score" is {score}, which contradict each other: 0 is not at '
+                "all, 1 is in full. Look at the criteria again, and correct the one that is wrong"
+            )
+    met = passed if passed is not None else None if score is None else score >= 0.5
+    for key, said in value.items():
+        if key in SCHEMA["properties"] or _plain(key) not in _DECIDES:
+            continue
+        other = _decision(said)
+        if other is not met and (other is not None or met is wanted):
+            raise UnreadableError(
+                f'"{key}" is {excerpt(said)} and contradicts the rest of the object; decide with "passed" and "score", '
+                "and leave everything else out"
+            )
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\W_]+", " ", word).strip().casefold()
+
+
+def _decision(value: JsonValue) -> bool | None:
+    """What a value under another name for "passed" decides; None if that cannot be told."""
+    if isinstance(value, bool):
+        return value
+    word = _plain(value) if isinstance(value, str) else ""
+    return True if word in _MET else False if word in _UNMET else None
 
 
 def _texts(value: JsonValue) -> list[str]:
