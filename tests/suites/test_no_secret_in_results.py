@@ -153,3 +153,50 @@ def test_no_secret_is_in_any_output(echo: str, tmp_path: Path) -> None:
         if word.lower() in text.lower()
     }
     assert leaks == {}
+
+
+PYTEST = """
+import os, duologue, pytest
+
+@pytest.mark.parametrize("mode", ["401", "400", "500", "b64-400", "b64-500"])
+async def test_agent(mode):
+    headers = {"Authorization": f"Bearer {os.environ['K_MODEL']}"}
+    agent = duologue.HttpAgent(f"URL/{mode}/v1/chat/completions?key={os.environ['K_URL']}", headers=headers)
+    script = [duologue.user("Hello?"), duologue.agent(), duologue.succeed()]
+    await duologue.run("a", "b", [agent, duologue.ScriptedUser([])], script=script)
+"""
+
+
+@pytest.mark.parametrize("option", ["--tb=auto", "--tb=long", "--tb=native"])
+def test_no_secret_is_in_what_pytest_writes(echo: str, tmp_path: Path, option: str) -> None:
+    (tmp_path / "test_it.py").write_text(PYTEST.replace("URL/", f"{echo}/"))
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "asyncio_mode=auto",
+            "-rA",
+            option,
+            "--junitxml=junit.xml",
+            "--duologue-record=recorded",
+            "test_it.py",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, **VALUES, "CI": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert "5 failed" in done.stdout, done.stdout + done.stderr
+    assert "HTTP 401" in done.stdout
+    files = {path.name: path.read_text(errors="replace") for path in tmp_path.rglob("*.[jx]*") if path.is_file()}
+    assert {"junit.xml"} < files.keys()
+    words = [form for value in VALUES.values() for form in (value, quote(value, safe=""), json.dumps(value)[1:-1])]
+    words.append(base64.b64encode(VALUES["K_MODEL"].encode()).decode()[:-4])
+    texts = {"console": done.stdout + done.stderr, **files}
+    assert {name: word for name, text in texts.items() for word in words if word.lower() in text.lower()} == {}

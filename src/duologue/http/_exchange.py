@@ -42,9 +42,9 @@ class HttpRequest:
         max_bytes: size of the response's body, as it arrives and once it is unpacked, that is read at most.
     """
 
-    url: str
+    url: str = field(repr=False)  # it and the headers may hold keys, and pytest shows the arguments of each frame
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     json: object = None
     timeout: float | None = None
     max_bytes: int = MAX_BODY_BYTES

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import field
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import SplitResult
 
@@ -317,7 +318,7 @@ class _Call:
     who: str
     url: str
     messages: Sequence[Message]
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def failure(self, what: str, kind: type[AgentError] = AgentError, *, came_back: str | None = None) -> AgentError:
         """The error to raise: what went wrong, what was sent and, if anything, what came back."""
