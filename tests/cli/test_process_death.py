@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from waiting import LONG, wait_until
 
+from duologue.cli.app import invoke
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 AGENT = """
@@ -119,6 +121,22 @@ def test_of_several_that_were_under_way_the_innocent_pass(tmp_path: Path) -> Non
     for _ in range(2):  # with the second, the one that has ended the process twice is the last
         assert run(tmp_path, "--resume", out)[0] == 3
     assert outcomes(tmp_path) == {"wait-0": "pass", "exit-1": "cancelled", "one-2": "pass"}
+
+
+@pytest.mark.parametrize("lines", [("exit",), ("one", "exit"), ("wait", "exit", "one")])
+def test_what_there_is_can_be_shown_and_reported_after_the_process_ended(
+    tmp_path: Path, lines: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite(tmp_path, *lines, defaults={"concurrency": 2 if "wait" in lines else 1, "seed": 7})
+    (tmp_path / "agent.py").write_text(AGENT.replace("time.sleep(600)", "time.sleep(0.5)"))
+    out = tmp_path / "out"
+    told = run(tmp_path, "--out", str(out))[1]
+    finished = sum(outcome == "pass" for outcome in outcomes(tmp_path).values())
+    assert f"{finished} of {len(lines)} runs have results" in told
+    assert all((out / line["file"]).is_file() for line in json.loads((out / "index.json").read_text())["runs"])
+    assert invoke(["show", str(out)]) == 0
+    assert "cancelled" in capsys.readouterr().out
+    assert invoke(["report", str(out), "--format", "md,junit"]) == 0
 
 
 @pytest.mark.parametrize("place", ["function", "module"])

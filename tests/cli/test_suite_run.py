@@ -433,6 +433,20 @@ def test_resume_plays_a_finished_case_again_if_its_definition_has_changed_and_sa
     assert len(list((out / "journals").glob("*.replaced"))) == 10
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("nothere", "does not exist"), ("a.txt", "is a file"), ("empty", "no results")]
+)
+def test_failed_in_says_what_is_wrong_with_the_folder(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "empty").mkdir()
+    assert invoke(["run", str(shop), "--mock-all", "--failed-in", str(tmp_path / name)]) == 2
+    error = capsys.readouterr().err
+    assert f"--failed-in: {tmp_path / name}" in error
+    assert said in error
+
+
 def test_resume_plays_a_case_again_if_the_code_of_its_check_has_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,13 +11,16 @@ from signal import SIGKILL, SIGTERM
 from duologue.cli.output import echo
 from duologue.cli.supervision import Death, Supervised
 from duologue.errors import DuologueError
-from duologue.runs.store.folder import write_index
+from duologue.runs.store.encoding import RUNS
+from duologue.runs.store.folder import write_index, write_run
 from duologue.runs.store.ownership import Deaths, LaunchFile, read_launch, write_launch
 from duologue.suites.execution.engine import Engine
 from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.build import Plan, TestCase
+from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.definition import RunOptions
+from duologue.vocabulary import RunStatus, Termination
 
 _FROM_OUTSIDE = {SIGKILL, SIGTERM}
 _NAMED = 5
@@ -55,8 +58,8 @@ def record_death(death: Death, engines: Mapping[str, Engine], settings: RunOptio
     try:
         launch = read_launch(folder)
         write_launch(folder, _with_deaths(launch, death, engines[death.path], settings))
-        found = find_execution(folder)
-        write_index(found.execution, folder)
+        execution, results = _kept(find_execution(folder).execution, folder)
+        write_index(execution, folder)
     except DuologueError as error:
         echo(f"{error}", err=True)
         return
@@ -64,11 +67,46 @@ def record_death(death: Death, engines: Mapping[str, Engine], settings: RunOptio
     if titles:
         more = f" and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
         echo(f"Under way and without a result: {', '.join(titles[:_NAMED])}{more}.", err=True)
-    totals = found.execution.totals
-    begun = sum(run.outcome == "cancelled" for run in found.execution.runs)
-    echo(f"{totals.runs - begun} of {len(launch.plan)} runs have results, in {folder}.", err=True)
+    echo(f"{results} of {len(launch.plan)} runs have results, in {folder}.", err=True)
     command = f"duologue run {shlex.quote(death.path)} --resume {shlex.quote(death.folder)}"
     echo(f"go on: {command} (runs that were under way come last, one at a time)", err=True)
+
+
+def _kept(execution: ExecutionResult, folder: Path) -> tuple[ExecutionResult, int]:
+    """The execution with a file for each run that its index will name, and how many of them have a result.
+
+    A run that only its journal tells of is written as one that was cut off, as Ctrl-C leaves it: a resumed execution
+    continues it, and one whose end is in the journal is only read. A result that is to be replaced stays where it is.
+    """
+    runs: list[RunResult] = []
+    results = 0
+    for run in execution.runs:
+        path = folder / RUNS / f"{run.run_id}.json"
+        if not path.exists():
+            run = replace(
+                run,
+                status=RunStatus.CANCELLED,
+                verdict=None,
+                termination=Termination.CANCELLED,
+                error=None,
+                reasoning="The process ended before there was a result.",
+            )
+            write_run(run, folder)
+        elif _read(path) != run:
+            continue
+        elif run.status is not RunStatus.CANCELLED:
+            results += 1
+        runs.append(run)
+    return replace(execution, runs=tuple(runs)), results
+
+
+def _read(path: Path) -> RunResult | None:
+    from duologue.runs.store.reader import read_run_file
+
+    try:
+        return read_run_file(path)
+    except DuologueError:  # it is damaged; a resumed execution keeps it under another name
+        return None
 
 
 def _with_deaths(launch: LaunchFile, death: Death, engine: Engine, settings: RunOptions) -> LaunchFile:

@@ -380,9 +380,15 @@ def unfinished_or_done(folder: Path) -> ExecutionResult:
 
     if (folder / INDEX).exists():
         return read_execution(folder)
-    begun = (folder / LAUNCH).exists()
-    why = "its execution was not finished; continue it with --resume" if begun else "it contains no results"
-    raise ConfigurationError(f"{folder} has no {INDEX}: {why}")
+    if not folder.exists():
+        why = "does not exist; expected the folder of an execution, as 'duologue run' wrote it"
+    elif not folder.is_dir():
+        why = "is a file; expected the folder of an execution, as 'duologue run' wrote it"
+    elif (folder / LAUNCH).exists():
+        why = f"has no {INDEX}: its execution was not finished; continue it with --resume"
+    else:
+        why = f"has no {INDEX}: it contains no results; expected the folder of an execution"
+    raise ConfigurationError(f"--failed-in: {folder} {why}")
 
 
 def _folder(engine: Engine, request: Request, settings: RunOptions) -> Path:
