@@ -486,3 +486,40 @@ def test_media_and_unknown_parts_stay_in_the_message() -> None:
     (read,) = chat_messages([{"role": "assistant", "content": parts}])
     content = cast("list[dict[str, Any]]", read.get("content"))
     assert [part["type"] for part in content] == ["text", "image_url", "image_url", "thinking"]
+
+
+LOOKED_UP = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "result", "made_up"),
+    [
+        ([], {"role": "tool", "tool_call_id": "zz", "name": "refund", "content": "done"}, "refund"),
+        ([], {"role": "tool", "tool_call_id": "", "name": "refund", "content": "done"}, "refund"),
+        ([], {"role": "tool", "name": "refund", "content": "done"}, "refund"),
+        ([], {"role": "function", "name": "refund", "content": "done"}, "refund"),
+        ([], {"role": "tool", "tool_call_id": "zz", "content": "done"}, None),
+        ([{"role": "assistant", "tool_calls": [LOOKED_UP]}], {"tool_call_id": "c1", "name": "look_up"}, None),
+        ([{"role": "assistant", "tool_calls": [LOOKED_UP]}], {"tool_call_id": "c1", "name": "executor"}, None),
+        (
+            [{"role": "assistant", "tool_calls": [LOOKED_UP]}, {"role": "tool", "tool_call_id": "c1", "content": "x"}],
+            {"tool_call_id": "c1", "name": "refund"},
+            "refund",
+        ),
+    ],
+)
+@pytest.mark.parametrize("same_answer", [True, False])
+def test_a_result_with_a_name_shows_that_its_tool_was_called(
+    earlier: list[Any], result: dict[str, Any], made_up: str | None, same_answer: bool
+) -> None:
+    reader = ShapeReader()
+    if same_answer:
+        for message in earlier:
+            reader.read(message)
+    else:
+        reader.earlier = lambda: earlier
+    found = reader.read({"role": "tool", "content": "done", **result})
+    calls = [call for message in found for call in message.get("tool_calls", [])]
+    assert [call["function"]["name"] for call in calls] == ([made_up] if made_up else [])
+    assert found[-1]["role"] == "tool"
+    assert all(call["id"] == found[-1]["tool_call_id"] for call in calls)

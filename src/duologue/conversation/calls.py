@@ -83,7 +83,7 @@ class Utterance:
     said: list[Said] = field(default_factory=list[Said])
     text: list[str] = field(default_factory=list[str])
     ended_by: ScenarioResult | UserDone | None = None
-    _reader: ShapeReader = field(default_factory=ShapeReader)
+    reader: ShapeReader = field(default_factory=ShapeReader)
     heard: Callable[[], None] | None = None
     """Called when something more was said."""
 
@@ -97,7 +97,7 @@ class Utterance:
             self.ended_by = piece
         else:
             self.finish_text()
-            self.said.extend(cast("list[Said]", normalise(piece, self.role, self.who, self._reader)))
+            self.said.extend(cast("list[Said]", normalise(piece, self.role, self.who, self.reader)))
         if self.heard is not None:
             self.heard()
 
@@ -153,7 +153,8 @@ async def answer_of(
         if utterance is None:  # the usual case, without the detour over an iterator
             answering = adapter.call(input) if is_async else _called(adapter, input)
             value = await watchdog.bound(answering, seconds, adapter)
-            return normalise(value, adapter.role, adapter.name)
+            return normalise(value, adapter.role, adapter.name, _reader(input))
+        utterance.reader = _reader(input)
         return await watchdog.bound(_streamed(session, input, utterance), seconds, adapter)
     except CallTimeout as late:
         raise timed_out(adapter, seconds, waited=place_of(late)) from None
@@ -182,6 +183,12 @@ def timeout_of(adapter: AgentAdapter, config: ScenarioConfig) -> float:
 def failure(adapter: AgentAdapter, error: BaseException) -> RunError:
     """What broke in an adapter, as an error of its role."""
     return FAILURES[adapter.role](describe_after_name(adapter.name, error), who=adapter.name)
+
+
+def _reader(input: AgentInput) -> ShapeReader:
+    reader = ShapeReader()
+    reader.earlier = lambda: input.scenario_state.messages
+    return reader
 
 
 async def _streamed(session: AgentSession, input: AgentInput, utterance: Utterance) -> Answer:

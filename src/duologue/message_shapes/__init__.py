@@ -11,7 +11,7 @@ it gives ids to calls that have none, and finds the call of a result that has no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import cast
 
@@ -79,7 +79,7 @@ def is_plain(message: Fields) -> bool:
     if content is not None and not isinstance(content, str) and not _plain_parts(content):
         return False
     if role == "tool":
-        return calls is None and isinstance(message.get("tool_call_id"), str)
+        return calls is None and isinstance(message.get("tool_call_id"), str) and message["tool_call_id"] != ""
     return calls is None or (isinstance(calls, list) and all(map(_plain_call, cast("list[object]", calls))))
 
 
@@ -143,11 +143,17 @@ class ShapeReader:
     """Makes chat messages of items, one after the other.
 
     A call without an id is given one that follows from its name and arguments, so that it is the same in each run. A
-    result without an id belongs to the oldest open call, of that name if the result has one.
+    result without an id belongs to the oldest open call, of that name if the result has one. A result with a name whose
+    call is nowhere is given one: a tool that answers was called, whether or not that was written down.
+
+    Attributes:
+        earlier: gives the messages before these, which may hold the call of a result.
     """
 
     def __init__(self) -> None:
+        self.earlier: Callable[[], Iterable[Message]] | None = None
         self._used: set[str] = set()
+        self._called: set[tuple[str, str]] = set()
         self._open: list[tuple[str, str]] = []
 
     def read(self, item: Fields) -> list[Message]:
@@ -160,9 +166,11 @@ class ShapeReader:
             message = cast("Message", item)
             for call in message.get("tool_calls") or ():
                 self._remember(call["id"], call["function"]["name"])
-            if message["role"] == "tool":
-                self._claim(message.get("tool_call_id"), None)
-            return [message]
+            if message["role"] != "tool":
+                return [message]
+            found = self._missing_call(call_id := message.get("tool_call_id"), word(item.get("name")))
+            self._claim(call_id, None)
+            return [*found, message]
         found: list[Message] = []
         for piece in written_in(item):
             found.extend(self._results(piece) if isinstance(piece, WrittenResult) else [self._message(piece)])
@@ -182,16 +190,36 @@ class ShapeReader:
         return message
 
     def _results(self, piece: WrittenResult) -> list[Message]:
+        found = self._missing_call(piece.id, piece.name)
         call_id = self._claim(piece.id, piece.name)
-        found: list[Message] = []
-        if call_id is None and piece.name:  # a tool that answers was called, whether or not that was written down
-            call = WrittenCall(name=piece.name, arguments={})
-            found.append(self._message(WrittenMessage(role="assistant", calls=(call,))))
-            call_id = self._claim(None, piece.name)
         message: Message = {"role": "tool", "tool_call_id": call_id or "", "content": piece.told}
         if piece.name:
             message["name"] = piece.name
         return [*found, message]
+
+    def _missing_call(self, call_id: str | None, name: str | None) -> list[Message]:
+        """The call that a result with a name shows, if it is nowhere: neither here nor in the messages before."""
+        if not name or (call_id is not None and (call_id, name) in self._called):
+            return []
+        if any(open_id == call_id if call_id else open_name == name for open_id, open_name in self._open):
+            return []
+        if call_id is not None and self._was_called(call_id, name):
+            return []
+        call = WrittenCall(name=name, arguments={}, id=call_id)
+        return [self._message(WrittenMessage(role="assistant", calls=(call,)))]
+
+    def _was_called(self, call_id: str, name: str) -> bool:
+        """Whether an earlier call with that id waits for its result, or is of that name. Agents use an id again."""
+        waits = False
+        for message in self.earlier() if self.earlier is not None else ():
+            for call in message.get("tool_calls") or ():
+                if call["id"] == call_id:
+                    if call["function"]["name"] == name:
+                        return True
+                    waits = True
+            if message["role"] == "tool" and message.get("tool_call_id") == call_id:
+                waits = False
+        return waits
 
     def _made_id(self, call: WrittenCall) -> str:
         digest = blake2b(repr((call.name, call.arguments)).encode("utf-8", "replace"), digest_size=4).hexdigest()
@@ -204,6 +232,7 @@ class ShapeReader:
 
     def _remember(self, call_id: str, name: str) -> None:
         self._used.add(call_id)
+        self._called.add((call_id, name))
         self._open.append((call_id, name))
 
     def _claim(self, call_id: str | None, name: str | None) -> str | None:
