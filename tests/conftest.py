@@ -30,10 +30,13 @@ _LEFT = pytest.StashKey[list[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a cache folder. The other processes of the session inherit it with the environment.
 
-    A shell ignores Ctrl-C for jobs in its background, and what is ignored stays so in every process that a test starts.
+    A shell ignores Ctrl-C for jobs in its background, and ``nohup`` a closed terminal. What is ignored stays so in
+    every process that a test starts.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if hasattr(config, "workerinput"):
         return
     folder = config.stash[_FOLDER] = Path(tempfile.mkdtemp(prefix="duologue-tests-"))
