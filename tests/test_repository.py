@@ -142,6 +142,19 @@ def closure(wanted: list[Requirement]) -> dict[str, Requirement]:
     return found
 
 
+def test_public_modules_are_attributes_of_the_package_and_are_loaded_when_they_are_used() -> None:
+    code = """
+import json, sys
+import duologue
+heavy = [name for name in sys.modules if name.startswith("duologue.")]
+seen = [name for name in sorted(duologue._MODULES) if getattr(duologue, name) is not sys.modules[f"duologue.{name}"]]
+seen += [name for name in duologue._MODULES if name not in dir(duologue)]
+seen += [name for name in heavy if name.split(".")[1] in duologue._MODULES]
+print(json.dumps({"seen": seen, "modules": []}))
+"""
+    assert probe_import(code) == ([], set())
+
+
 def test_importing_the_package_loads_nothing_heavy_and_leaves_no_trace() -> None:
     seen, modules = probe_import()
     assert modules & HEAVY == set()

@@ -170,6 +170,23 @@ _HOMES: dict[str, str] = {
 }
 """Where each public name lives."""
 
+_MODULES = frozenset(
+    {
+        "checks",
+        "errors",
+        "journal",
+        "messages",
+        "models",
+        "reports",
+        "stats",
+        "suites",
+        "testing",
+        "tracing",
+        "transcripts",
+    }
+)
+"""Public modules, loaded when they are first used, too: ``duologue.checks`` after ``import duologue``."""
+
 __all__ = [*sorted(_HOMES), "configure", "default_config"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
@@ -177,6 +194,8 @@ def __getattr__(name: str) -> Any:
     if name in {"configure", "default_config"}:
         # Not kept in this module: the default configuration changes, and configure belongs to its class.
         return getattr(import_module("duologue.settings").ScenarioConfig, name)
+    if name in _MODULES:
+        return import_module(f"duologue.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'duologue' has no attribute '{name}'")
@@ -186,4 +205,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__, *_MODULES})
