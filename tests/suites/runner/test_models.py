@@ -215,3 +215,17 @@ def test_a_model_that_cannot_be_used_is_told_when_it_is_asked_for(spec: dict[str
 def test_a_name_that_no_model_has_is_told_with_the_nearest() -> None:
     with pytest.raises(ConfigurationError, match="no model 'gtp'; did you mean 'gpt'"):
         shelf_of(models=[{"name": "gpt", "provider": "openai", "model": "m"}]).model("gtp", scenario="s")
+
+
+@pytest.mark.parametrize("user", ["scripted", "simulated"])
+async def test_the_model_mock_needs_no_entry_and_no_file(play: Any, user: str) -> None:
+    turn = {"role": "simulated_user", "persona": "ann", "exchanges": 1} if user == "simulated" else {"content": "Hello"}
+    execution = await play(
+        prompts=PROMPTS,
+        personas=[{"name": "ann", "system_template": "You are Ann."}],
+        simulators=[{"name": "people", "model": "mock"}],
+        agents=[{"name": "bot", "model": "mock", "prompt": "help"}],
+        scenarios=[{**SCENARIO, "turns": [turn], "checks": [{"type": "min_length", "params": {"min": 1}}]}],
+    )
+    (run,) = execution.runs
+    assert run.outcome == "pass", run.error

@@ -109,7 +109,7 @@ class SuiteModels:
     def is_mock(self, name: str) -> bool:
         """Whether it answers from a response file."""
         spec = self.spec(name)
-        return self._mocking or (spec is not None and spec.provider == _MOCK)
+        return self._mocking or (name == _MOCK if spec is None else spec.provider == _MOCK)
 
     def _mock(self, name: str, scenario: str, *, persona: str | None = None, judge: str | None = None) -> MockModel:
         from duologue.models.mock.file import MockModel
