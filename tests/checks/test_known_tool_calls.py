@@ -7,6 +7,7 @@ import pytest
 import duologue
 from duologue import checks
 from duologue.checks.registry import registered
+from duologue.journal.notes import ToolCallsReported
 from duologue.messages import Message, assistant_message, tool_call, tool_message
 from duologue.vocabulary import CheckStatus, Scope, Verdict
 
@@ -155,3 +156,58 @@ async def test_what_is_kept_in_the_journal_says_whether_calls_are_known(tmp_path
     assert result.journal is not None
     text = result.journal.read_text()
     assert '"reports_tool_calls":true' in text.replace(" ", "")
+
+
+class Named(TextOnly):
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+
+class NotesWholeTurns(Named):
+    """As an agent over HTTP that answers with whole turns; it notes that of itself."""
+
+    def __init__(self, name: str, *, places: bool = True) -> None:
+        super().__init__(name)
+        self.places = places
+
+    async def call(self, input: duologue.AgentInput) -> str:
+        index = input.scope.participant if self.places else None
+        input.scope.note(ToolCallsReported(participant=self.name, index=index))
+        return await super().call(input)
+
+
+@pytest.mark.parametrize("type", ["tools_not_called", "tool_call_count"])
+@pytest.mark.parametrize("places", [True, False])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("names", [("a", "b"), ("desk", "desk"), ("desk", "desk ")])
+async def test_what_one_agent_shows_says_nothing_of_another_of_the_same_name(
+    names: tuple[str, str], first: int, places: bool, type: str
+) -> None:
+    agents = [NotesWholeTurns(names[0], places=places), Named(names[1])]
+    result = await duologue.arun(
+        "roles",
+        "d",
+        [duologue.ScriptedUser(["Refund it."]), *(agents[::-1] if first else agents)],
+        script=[duologue.user(), duologue.agent(), duologue.agent()],
+        checks=[checks.create(type, READ_CALLS[type])],
+        verbose=False,
+    )
+    assert [outcome.status for outcome in result.checks] == [CheckStatus.SKIPPED]
+    assert result.verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("desk", "desk")])
+async def test_agents_of_one_name_that_all_show_whole_turns_are_known(names: tuple[str, str]) -> None:
+    result = await duologue.arun(
+        "roles",
+        "d",
+        [duologue.ScriptedUser(["Refund it."]), *map(NotesWholeTurns, names)],
+        script=[duologue.user(), duologue.agent(), duologue.agent()],
+        checks=[checks.create("tools_not_called", {"tools": ["refund"]})],
+        verbose=False,
+    )
+    assert result.verdict is Verdict.PASS

@@ -385,8 +385,11 @@ def calls_unknown(state: ScenarioState) -> str | None:
         if snapshot.role is AgentRole.AGENT and not snapshot.reports_tool_calls
     }
     if silent and view.notes:
-        told = {note.note.participant for note in view.notes if isinstance(note.note, ToolCallsReported)}
-        silent = {index: name for index, name in silent.items() if name not in told}
+        told = [note.note for note in view.notes if isinstance(note.note, ToolCallsReported)]
+        places = {note.index for note in told if note.index is not None}
+        names = [snapshot.name for snapshot in participants]
+        alone = {note.participant for note in told if note.index is None and names.count(note.participant) == 1}
+        silent = {index: name for index, name in silent.items() if index not in places and name not in alone}
     if not silent:
         return None
     for record in view.records:

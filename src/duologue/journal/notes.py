@@ -76,6 +76,8 @@ class ToolCallsReported(Note):
     kind: ClassVar[str] = "tool_calls.reported"
 
     participant: str
+    index: int | None = None
+    """Of the agent among the participants, of whom several may have that name; older journals do not have it."""
 
 
 @frozen

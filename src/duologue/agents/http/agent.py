@@ -190,9 +190,9 @@ class HttpAgent(AgentAdapter):
 
     def _note_whole_turns(self, input: AgentInput) -> None:
         """Note, once in a run, that tool calls of this agent would be seen."""
-        noted = (item.note for item in input.scenario_state.view.notes)
-        if not any(isinstance(note, ToolCallsReported) and note.participant == self.name for note in noted):
-            input.scope.note(ToolCallsReported(participant=self.name))
+        note = ToolCallsReported(participant=self.name, index=input.scope.participant)
+        if not any(item.note == note for item in input.scenario_state.view.notes):
+            input.scope.note(note)
 
     async def _recorded(self, input: AgentInput, call: _Call) -> str:
         """The body of the answer: from the run's cassette if it has one, else from the agent."""
