@@ -447,6 +447,44 @@ def test_failed_in_says_what_is_wrong_with_the_folder(
     assert said in error
 
 
+FORMATS = {"junit": "junit.xml", "md": "report.md", "html": "report.html", "promptkit": "promptkit/index.json"}
+
+
+@pytest.mark.parametrize("asked", [[], ["--format", "md"], ["--format", "junit,html"]])
+def test_reports_that_an_execution_wrote_before_are_up_to_date_after_it_was_resumed(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    (tmp_path / "suite.yaml").write_text(TEN)
+    (tmp_path / "agent.py").write_text(AGENT)
+    out = tmp_path / "out"
+    assert invoke(["run", str(tmp_path), "--out", str(out), "-q", "--format", "junit,md,html,promptkit"]) == 0
+    (out / "report.html").rename(out / "own.html")
+    assert invoke(["report", str(out), "--format", "html"]) == 0
+    (out / "notes.md").write_text("# mine")
+    (tmp_path / "suite.yaml").write_text(TEN.replace("patterns: [yes]", "patterns: [no]"))
+    assert invoke(["run", str(tmp_path), "--resume", str(out), "-q", *asked]) == 1
+    written = {name: (out / file).read_text() for name, file in FORMATS.items()}
+    assert invoke(["report", str(out), "--format", "junit,md,html,promptkit"]) == 0
+    assert written == {name: (out / file).read_text() for name, file in FORMATS.items()}
+    assert 'failures="10"' in written["junit"]
+    assert (out / "notes.md").read_text() == "# mine"
+
+
+@pytest.mark.parametrize("asked", [[], ["--format", "md"]])
+def test_reports_written_while_a_suite_runs_are_up_to_date_at_its_end(tmp_path: Path, asked: list[str]) -> None:
+    (tmp_path / "suite.yaml").write_text(TEN)
+    out = tmp_path / "out"
+    (tmp_path / "agent.py").write_text(
+        "from duologue.cli.app import invoke\nfrom pathlib import Path\n"
+        f"def answer(input):\n    assert invoke(['report', {str(out)!r}, '-f', 'junit,md']) == 0\n    return 'yes'\n"
+    )
+    assert invoke(["run", str(tmp_path), "--out", str(out), "-q", *asked]) == 0
+    written = {name: (out / FORMATS[name]).read_text() for name in ("junit", "md")}
+    assert invoke(["report", str(out), "--format", "junit,md"]) == 0
+    assert written == {name: (out / FORMATS[name]).read_text() for name in ("junit", "md")}
+    assert not (out / "report.html").exists()
+
+
 def test_resume_plays_a_case_again_if_the_code_of_its_check_has_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ does with its own. It is imported when it is asked for.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,8 +14,11 @@ from pathlib import Path
 from duologue.config.entry_points import load_registered, own_entry_points, registered_names
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.journal.artifacts import JOURNALS, MEDIA
 from duologue.runs.store.encoding import (
     INDEX,
+    LAUNCH,
+    RUNS,
     SCHEMA_VERSION,
     encoded,
     index_of,
@@ -29,6 +33,8 @@ from duologue.suites.results.execution import ExecutionResult
 GROUP = "duologue.reports"
 """The entry points that formats are registered as, each under the name of its format."""
 _JSON = "json"
+_RESULTS = {INDEX, LAUNCH, RUNS, JOURNALS, MEDIA}
+"""What an execution itself leaves in its folder."""
 
 
 @frozen
@@ -42,12 +48,20 @@ class ReportFormat:
         aliases: other names of the format.
         mark: is found in the first 4,096 bytes of each report of this format: a file without it is somebody else's and
             is never replaced. None if ``save`` sees to that itself.
+        known_by: says whether a report of this format lies there; None if the mark says it.
     """
 
     file: str
     save: Callable[[ExecutionResult, Path, Path], Path]
     aliases: tuple[str, ...] = ()
     mark: re.Pattern[bytes] | None = None
+    known_by: Callable[[Path], bool] | None = None
+
+    def is_ours(self, path: Path) -> bool:
+        """Whether a report of this format lies there, written by Duologue."""
+        if self.known_by is not None:
+            return self.known_by(path)
+        return self.mark is not None and is_marked(path, self.mark)
 
 
 def report_formats() -> list[str]:
@@ -120,21 +134,69 @@ def report_paths(folder: Path, formats: Iterable[str], *, names: Mapping[str, st
     return paths
 
 
-def remove_reports(folder: Path, names: Mapping[str, str]) -> None:
-    """Remove the reports on results that are no more, and nothing that is not a report of ours.
+def reports_in(folder: Path, names: Mapping[str, str]) -> list[tuple[str, Path]]:
+    """The reports of ours that lie in a folder of results, with their formats. The index is none of them.
 
     Args:
         folder: of the results.
         names: file names that are used instead of the usual ones, by format.
     """
+    if not _more_than_results(folder, names):
+        return []
     given = {format_named(name): file for name, file in names.items()}
-    for name in report_formats():
-        found = _format(name)
-        for file in {found.file, given.get(name, found.file)} if found.mark is not None else ():
-            assert found.mark is not None
-            path = report_path(folder, file)
-            if is_marked(path, found.mark):
-                path.unlink()
+    found = [(name, _format(name)) for name in report_formats() if name != _JSON]
+    places = [
+        (name, item, file) for name, item in found for file in dict.fromkeys((item.file, given.get(name, item.file)))
+    ]
+    paths = [(name, item, report_path(folder, file)) for name, item, file in places]
+    return [(name, path) for name, item, path in paths if item.is_ours(path)]
+
+
+def _more_than_results(folder: Path, names: Mapping[str, str]) -> bool:
+    """Whether a folder may hold reports; where it holds results only, no format has to be imported to look at it."""
+    try:
+        found = set(os.listdir(folder))  # noqa: PTH208 - names only
+    except OSError:
+        return False
+    return bool(found - _RESULTS) or any((folder / file).exists() for file in names.values())
+
+
+def remove_reports(folder: Path, names: Mapping[str, str]) -> list[tuple[str, Path]]:
+    """Remove the reports on results that are no more, and nothing that is not a report of ours.
+
+    Args:
+        folder: of the results.
+        names: file names that are used instead of the usual ones, by format.
+
+    Returns:
+        The reports that there were, with their formats. One that is a folder stays.
+    """
+    reports = reports_in(folder, names)
+    for _, path in reports:
+        if not path.is_dir():
+            path.unlink()
+    return reports
+
+
+def renew_reports(
+    execution: ExecutionResult,
+    folder: Path,
+    names: Mapping[str, str],
+    *,
+    earlier: Iterable[tuple[str, Path]] = (),
+    but: Iterable[Path] = (),
+) -> list[Path]:
+    """Write reports again that were written before the execution came to this end.
+
+    Args:
+        execution: what to report.
+        folder, names: see :func:`remove_reports`. What lies in the folder was written while the execution went on.
+        earlier: reports on it that were removed.
+        but: files that are up to date.
+    """
+    fresh = set(but)
+    reports = dict.fromkeys([*earlier, *reports_in(folder, names)])
+    return [_format(name).save(execution, path, folder) for name, path in reports if path not in fresh]
 
 
 def report_path(folder: Path, name: str, *, own_index: bool = False) -> Path:

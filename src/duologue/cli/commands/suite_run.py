@@ -257,6 +257,8 @@ async def _run(
         if request.mock is not None:
             engine.enable_mock_mode(request.mock or None)
             _tell_of_idle_answers(engine)
+        from duologue.reports.formats import remove_reports, renew_reports, write_reports
+
         with ExitStack() as held:
             if request.resume is not None:
                 held.enter_context(claimed(request.resume, patience=1.0))
@@ -269,7 +271,9 @@ async def _run(
                 _make(folder)
                 held.enter_context(claimed(folder))
                 if request.overwrite:
-                    _clear(folder, names)
+                    clear(folder)
+            # They tell of other results, or of earlier ones: at the end they are there again.
+            stale = remove_reports(folder, names) if request.overwrite or request.resume else []
             if request.record:
                 engine.enable_recording(folder)
             keeper = ResultFolder(
@@ -291,7 +295,9 @@ async def _run(
                 stopping.over = True
                 if any(run.lacked_files for run in execution.runs):
                     echo(f"Note: too many files were open. {_FEWER}, and continue with --resume.", err=True)
-                files = _reports(execution, folder, formats, names)
+                files = write_reports(execution, folder, formats, names=names)
+                earlier = stale if request.resume else []
+                files += renew_reports(execution, folder, names, earlier=earlier, but=files)
                 await engine.close()
             return Done(execution=execution, folder=folder, files=files, signal_code=stopping.exit_code)
 
@@ -413,26 +419,12 @@ def _formats(engine: Engine, request: Request) -> tuple[list[str], Mapping[str, 
     return [format_named(name) for name in request.formats or (output.formats if output else ())], names
 
 
-def _clear(folder: Path, names: Mapping[str, str]) -> None:
-    """Remove earlier results, and the reports on them."""
-    from duologue.reports.formats import remove_reports
-
-    clear(folder)
-    remove_reports(folder, names)
-
-
 def _require_room(folder: Path, formats: Sequence[str], names: Mapping[str, str]) -> None:
     """A report that would take the place of somebody else's file is refused before anything is run."""
     if formats:
         from duologue.reports.formats import report_paths
 
         report_paths(folder, formats, names=names)
-
-
-def _reports(execution: ExecutionResult, folder: Path, formats: Sequence[str], names: Mapping[str, str]) -> list[Path]:
-    from duologue.reports.formats import write_reports
-
-    return write_reports(execution, folder, formats, names=names)
 
 
 def _make(folder: Path) -> None:

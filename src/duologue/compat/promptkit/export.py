@@ -220,4 +220,6 @@ def _unique(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-REPORT = ReportFormat(file="promptkit", save=save_promptkit)
+REPORT = ReportFormat(
+    file="promptkit", save=save_promptkit, known_by=lambda path: not path.is_symlink() and _is_ours(path / "index.json")
+)
