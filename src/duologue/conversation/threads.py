@@ -249,7 +249,7 @@ class WorkerPool:
                     self._assign(handle)
             elif culprit is None:
                 continue
-            elif run is culprit:
+            elif run is not None and run is culprit:
                 if (error := run.overdue(now)) is not None:
                     worker.gave_up = worker.gave_up or now
                     handle.lose(ThreadBlocked(error, own=True))
