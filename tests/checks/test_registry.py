@@ -12,7 +12,7 @@ import duologue
 from duologue import checks, testing
 from duologue.checks import registry
 from duologue.checks.catalogue import PAGE, docs_of, main, page
-from duologue.conversation.setup import CheckInput, CheckOutcome
+from duologue.conversation.setup import CheckInput, CheckOutcome, evaluate
 from duologue.errors import BudgetExceededError, CheckError, ConfigurationError, TargetError
 from duologue.vocabulary import CheckStatus, Scope, Termination, Verdict
 
@@ -199,3 +199,99 @@ def test_importing_checks_loads_nothing_heavy_and_registers_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LONG, check=True)
     assert done.stdout.split() == ["[]", "True"]
+
+
+OWN = """
+from __future__ import annotations
+import typing
+import duologue
+
+def annotated(conversation: duologue.ScenarioState):
+    assert not conversation.has_tool_call("look"), "it looked"
+
+def optional(s: duologue.ScenarioState | None) -> bool:
+    return not s.has_tool_call("look")
+
+def noted(s: typing.Annotated[duologue.ScenarioState, "x"]) -> bool:
+    return not s.has_tool_call("look")
+
+def named(state):
+    return not state.has_tool_call("look")
+
+async def later(state, *, tool: str = "look"):
+    assert not state.has_tool_call(tool)
+
+def input_annotated(state: duologue.CheckInput):
+    return not state.state.has_tool_call("look")
+
+def input_named(input):
+    return not input.state.has_tool_call("look")
+
+class Callable:
+    def __call__(self, state):
+        return not state.has_tool_call("look")
+
+called = Callable()
+
+def nothing():
+    return True
+
+def keywords(*, state):
+    return True
+
+def other(input: duologue.AgentInput):
+    return True
+
+def text(words: str):
+    return True
+"""
+
+
+@pytest.mark.parametrize("reference", ["{}:", "{}.py:", "./{}.py:"])
+@pytest.mark.parametrize(
+    "name",
+    ["annotated", "optional", "noted", "named", "later", "input_annotated", "input_named", "called"],
+)
+async def test_a_function_is_given_what_it_takes(
+    build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reference: str
+) -> None:
+    module = f"own_{name}"
+    (tmp_path / f"{module}.py").write_text(OWN, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    kind = reference.format(module) + name
+    check = checks.create(kind, resources=checks.Resources(folder=tmp_path))
+    assert (check.kind, (await evaluate(check, build("u: x", "a: y"))).status) == (kind, CheckStatus.PASSED)
+    looked = await evaluate(check, build("u: x", ("look", {}, "ok"), "a: y"))
+    assert looked.status is CheckStatus.FAILED
+    assert looked.explanation == ("it looked" if name == "annotated" else looked.explanation)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("nothing", "takes no argument"),
+        ("keywords", "takes no argument"),
+        ("other", "takes a AgentInput"),
+        ("text", "takes a str"),
+    ],
+)
+def test_a_function_of_something_else_is_refused(tmp_path: Path, name: str, found: str) -> None:
+    (tmp_path / "refused.py").write_text(OWN, "utf-8")
+    with pytest.raises(ConfigurationError, match=rf"expected a function of the state .* or of a .*; found .*{found}"):
+        checks.create(f"refused.py:{name}", resources=checks.Resources(folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("reference", "text", "said"),
+    [
+        ("none.py:x", "", "there is no file"),
+        ("broken.py:x", "def x(:", "SyntaxError"),
+        ("broken.py:x", "raise RuntimeError('no key')", "RuntimeError: no key"),
+        ("broken.py:x", "raise SystemExit(1)", "SystemExit: 1"),
+        ("broken.py:x", "", "has no attribute 'x'"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_told(tmp_path: Path, reference: str, text: str, said: str) -> None:
+    (tmp_path / "broken.py").write_text(text, "utf-8")
+    with pytest.raises(TargetError, match=said):
+        checks.create(reference, resources=checks.Resources(folder=tmp_path))

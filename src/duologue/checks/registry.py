@@ -11,16 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint
-from typing import Any, ClassVar, TypeVar, cast, get_type_hints
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError, create_model
+from pydantic import ValidationError
 
-from duologue.checks.base import CatalogueCheck, CheckType, Finding, finding, refused, shown, unknown_type, validated
-from duologue.checks.subject import Subject
+from duologue.checks.base import CatalogueCheck, CheckType, refused, shown, unknown_type, validated
+from duologue.checks.functions import as_type
 from duologue.config.entry_points import load_entry_point, other_entry_points, own_entry_points
+from duologue.config.python_files import load_file
 from duologue.config.redaction import redacted, without_secrets
-from duologue.conversation.setup import CheckInput, CheckOutcome
-from duologue.errors import CheckError, ConfigurationError, TargetError
+from duologue.errors import ConfigurationError, TargetError
 from duologue.frozen import frozen
 from duologue.http import written_url
 from duologue.models.resources import Resources
@@ -43,7 +44,6 @@ UNSUPPORTED = dict.fromkeys(
 """Types that other systems have and the catalogue leaves out, each with the reason: their files get a clear error."""
 
 T = TypeVar("T", bound="type[CheckType] | Callable[..., Any]")
-FunctionResult = bool | float | None | Finding | CheckOutcome
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,10 @@ def check(
 ) -> Callable[[T], T]:
     """Register a type of check: a :class:`CheckType`, or a function of a ``CheckInput`` and keyword parameters.
 
-    A function returns True, False, a score between 0 and 1, None for True, a Finding or a CheckOutcome, and may be
-    async. Its keyword parameters and their types become the parameters of the check, just as strict.
+    A function whose first parameter is annotated with ``ScenarioState``, or has no annotation and is called ``state``,
+    is given the state instead. A function returns True, False, a score between 0 and 1, None for True, a Finding or a
+    CheckOutcome, and may be async. Its keyword parameters and their types become the parameters of the check, just as
+    strict.
 
     Args:
         kind: the type, as suites write it.
@@ -123,7 +125,7 @@ def check(
         info = CheckInfo(
             kind=kind,
             family=family,
-            parameters=_as_type(target, kind),
+            parameters=as_type(target, kind),
             aliases=tuple(Alias(item) if isinstance(item, str) else item for item in aliases),
             scopes=tuple(scopes),
             whole=whole,
@@ -142,8 +144,12 @@ def check(
     return register
 
 
-def find(name: str) -> tuple[CheckInfo, Alias | None]:
+def find(name: str, folder: Path | None = None) -> tuple[CheckInfo, Alias | None]:
     """The type with that name or alias, and the alias; None for the name itself.
+
+    Args:
+        name: a type, an alias, ``module:function`` or ``file.py:function``.
+        folder: that files are relative to; None for the current one.
 
     Raises:
         ConfigurationError: there is none.
@@ -152,7 +158,7 @@ def find(name: str) -> tuple[CheckInfo, Alias | None]:
     if _in_catalogue(name):
         return _names[name]
     if ":" in name:
-        return _referenced(name), None
+        return _referenced(name, folder), None
     if name in UNSUPPORTED:
         raise ConfigurationError(f"check type '{name}' is not supported: {UNSUPPORTED[name]}")
     if _in_other_packages(name):
@@ -165,7 +171,7 @@ def is_known(name: str) -> bool:
     return _in_catalogue(name) or _in_other_packages(name)
 
 
-def registered_type(name: str) -> Any:
+def registered_type(name: str, folder: Path | None = None) -> Any:
     """The function or :class:`CheckType` behind a type; None if there is none, or it has not been imported.
 
     Nothing is loaded for it but what ``module:function`` names.
@@ -174,7 +180,7 @@ def registered_type(name: str) -> Any:
         info = _names[name][0]
     elif ":" in name:
         try:
-            info = _referenced(name)
+            info = _referenced(name, folder)
         except (ConfigurationError, TargetError):
             return None
     else:
@@ -229,85 +235,26 @@ def _register(point: EntryPoint) -> None:
         check(point.name, family=point.module.partition(".")[0])(target)
 
 
-def _referenced(name: str) -> CheckInfo:
-    module_name, _, attribute = name.partition(":")
+def _referenced(name: str, folder: Path | None = None) -> CheckInfo:
+    module_name, _, attribute = name.rpartition(":")
     try:
-        target = getattr(import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        is_file = module_name.endswith(".py")
+        module = load_file((folder or Path()) / module_name) if is_file else import_module(module_name)
+        target = getattr(module, attribute)
+    except (ImportError, AttributeError, ValueError, TargetError) as error:
         raise TargetError(f"the check '{name}' cannot be loaded: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"the check '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
     if not callable(target):
         raise TargetError(f"the check '{name}' is a {type(target).__name__}; expected a function or a CheckType")
     for info in _types.values():
         if info.parameters is target or getattr(info.parameters, "function", None) is target:
             return info
     summary = (inspect.getdoc(target) or "").split("\n")[0]
-    parameters = _as_type(target, name)
+    parameters = as_type(target, name)
     return CheckInfo(
         kind=name, family="own", parameters=parameters, aliases=(), scopes=BOTH, whole=False, summary=summary
     )
-
-
-def _as_type(target: Any, kind: str) -> type[CheckType]:
-    if inspect.isclass(target):
-        if not issubclass(target, CheckType):
-            raise ConfigurationError(f"the check '{kind}' is a {target.__name__}; expected a CheckType or a function")
-        return target
-    hints = get_type_hints(target, include_extras=True)
-    fields: dict[str, Any] = {}
-    for name, parameter in list(inspect.signature(target).parameters.items())[1:]:
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (hints.get(name, Any), default)
-    name = f"{target.__module__}.{target.__qualname__}"
-    made = create_model(name, __base__=_FunctionType, __module__=target.__module__, **fields)
-    made.function = staticmethod(target)
-    made.__doc__ = inspect.getdoc(target)
-    return made
-
-
-class _FunctionType(CheckType):
-    """A function as a type of check."""
-
-    function: ClassVar[Any]
-
-    async def look(self, subject: Subject, resources: Resources) -> Finding:
-        value = type(self).function(_seen_by(subject), **{name: getattr(self, name) for name in self._given()})
-        if inspect.isawaitable(value):
-            value = await value
-        return _as_finding(value, type(self).__name__)
-
-    def _given(self) -> list[str]:
-        return list(type(self).model_fields)
-
-
-def _seen_by(subject: Subject) -> CheckInput:
-    input = subject.input
-    if subject.records is input.records:
-        return input
-    return CheckInput(state=input.state, records=subject.records, turn=input.turn, scope=input.scope)
-
-
-def _as_finding(value: FunctionResult, name: str) -> Finding:
-    match value:
-        case Finding():
-            return value
-        case CheckOutcome():
-            return Finding(
-                status=value.status,
-                score=value.score,
-                explanation=value.explanation,
-                message_ids=value.message_ids,
-                details=value.details,
-            )
-        case None:
-            return finding(True)
-        case bool() | int() | float() if 0 <= value <= 1:
-            return finding(value)
-        case _:
-            raise CheckError(
-                f"the check '{name}' returned {value!r}; expected True, False, None, a score between 0 and 1, "
-                "a Finding or a CheckOutcome",
-                who=name,
-            )
 
 
 _WRAPPERS = ("assertion", "guardrail")
@@ -375,13 +322,13 @@ def from_spec(
         ConfigurationError: unknown type; unknown, missing or mistyped parameter; a bound outside 0 to 1.
     """
     type, params = spec.type, dict(spec.params)
+    held = resources or Resources()
     common: dict[str, Any] = {key: getattr(spec, key) for key in _COMMON}
     if type in _WRAPPERS:
         type, params = _unwrapped(type, params, common)
-    info, alias = find(type)
+    info, alias = find(type, held.folder)
     label = f"check '{type}'" if type == info.kind else f"check '{type}' ({info.kind})"
     _take_common(label, info.parameters, params, common)
-    held = resources or Resources()
     test = _parameters(label, info, alias, params, held)
     problems = [*test.problems(held), *_threshold_problems(common)]
     if problems:

@@ -40,7 +40,7 @@ def files_of_check(kind: str, folder: Path) -> list[Path]:
     found = set[Path]()
     if (name := kind.rpartition(":")[0]) and (path := module_file(name, folder)):
         found.add(path)
-    if (target := registered_type(kind)) is not None:
+    if (target := registered_type(kind, folder)) is not None:
         # A package may only pass on what one of its modules defines.
         module = getattr(inspect.unwrap(target), "__module__", None) or ""
         if module.partition(".")[0] != __name__.partition(".")[0] and (path := module_file(module, folder)):
@@ -49,7 +49,9 @@ def files_of_check(kind: str, folder: Path) -> list[Path]:
 
 
 def module_file(name: str, folder: Path) -> Path | None:
-    """The file of a module; None if it has none, or is not there."""
+    """The file of a module, or one that is named itself; None if it has none, or is not there."""
+    if name.endswith(".py"):
+        return _file(str(folder / name))
     loaded = sys.modules.get(name)
     if loaded is not None:
         return _file(getattr(loaded, "__file__", None))

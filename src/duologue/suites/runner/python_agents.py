@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import importlib
-import importlib.util
 import inspect
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
 from duologue.config.entry_points import make_importable
 from duologue.config.problems import nearest
+from duologue.config.python_files import load_file
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.errors import TargetError
 from duologue.vocabulary import AgentRole
@@ -124,33 +122,13 @@ class FunctionAgent(AgentAdapter):
 def _module(written: str, folder: Path, name: str) -> ModuleType:
     try:
         if written.endswith(".py"):
-            return _file(folder / written)
+            return load_file(folder / written)
         make_importable(folder)
         return importlib.import_module(written)
     except TargetError as error:
         raise TargetError(f"the agent '{name}': {error}") from error
     except (Exception, SystemExit) as error:
         raise TargetError(f"the agent '{name}': {written} cannot be loaded: {type(error).__name__}: {error}") from error
-
-
-def _file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise TargetError(f"there is no file {path}")
-    key = f"duologue_agent_{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    if key in sys.modules:
-        return sys.modules[key]
-    spec = importlib.util.spec_from_file_location(key, path)
-    if spec is None or spec.loader is None:
-        raise TargetError(f"{path} is no Python file")
-    make_importable(path.parent)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[key] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[key]
-        raise
-    return module
 
 
 def _takes_nothing(function: Callable[..., Any]) -> bool:
