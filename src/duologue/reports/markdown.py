@@ -113,14 +113,14 @@ def _overview(execution: ExecutionResult) -> str:
         ("Undecided", f"{totals.undecided:,}"),
         ("Errors", f"{totals.errors:,}"),
         ("Cancelled", f"{totals.cancelled:,}" if totals.cancelled else ""),
-        ("Not run", f"{totals.not_run:,}" if totals.not_run else ""),
+        ("Not over yet" if execution.running else "Not run", f"{totals.not_run:,}" if totals.not_run else ""),
         ("Runs", f"{totals.runs:,}"),
         ("Metrics", md(graded(execution))),
         ("Cost", money(spent.cost, spent.unpriced)),
         ("Recorded", recorded_cost(execution.recorded)),
         ("Time", duration(execution.seconds)),
     ]
-    word = _ANSWERS.get(execution.exit_code, str(execution.exit_code))
+    word = "still running" if execution.running else _ANSWERS.get(execution.exit_code, str(execution.exit_code))
     head = f"# {md(execution.suite)}: {word}"
     started = execution.started_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     about = f"{md(execution.path)} · {started} · {md(execution.id)}"

@@ -158,8 +158,8 @@ def execution_line(execution: ExecutionResult, folder: Path) -> Line:
     line = Line(f"{MARKS[word]} ", style=f"bold {style}").append(one_line(execution.suite), style="default bold")
     line.append(f"  {began}  ", style="dim not bold")
     line.append(f"{totals.passed:,} of {plural(totals.cases, 'test case')} passed", style=f"{style} not bold")
-    interrupted = ", interrupted" if execution.interrupted else ""
-    return line.append(f"{interrupted}  {duration(execution.seconds)}  {one_line(folder)}", style="dim not bold")
+    state = ", running" if execution.running else ", interrupted" if execution.interrupted else ""
+    return line.append(f"{state}  {duration(execution.seconds)}  {one_line(folder)}", style="dim not bold")
 
 
 def _cases(out: Print, execution: ExecutionResult) -> None:
@@ -253,14 +253,17 @@ def _totals(out: Print, execution: ExecutionResult) -> None:
     line = Line(f"\n{plural(totals.cases, 'test case')}: ", style="bold")
     parts = [Line(_counted(count, word), style=STYLES[word]) for word, count in counts if count]
     if totals.not_run:
-        parts.append(Line(f"{plural(totals.not_run, 'run')} not begun", style="dim"))
+        state = "not over yet" if execution.running else "not begun"
+        parts.append(Line(f"{plural(totals.not_run, 'run')} {state}", style="dim"))
     out(line.append(Line(", ").joined(parts)))
     rate = totals.passed / totals.cases if totals.cases else None
     facts = [f"{share(rate)} passed", plural(totals.runs, "run"), duration(execution.seconds), *_cost(execution)]
     out(Line("  " + " · ".join(facts), style="dim"))
     if told := graded(execution):
         out(Line(f"  metrics: {one_line(told, _REASON)}", style="red" if execution.graded_too_low else "dim"))
-    if execution.interrupted:
+    if execution.running:
+        out(Line("  still running", style="yellow"))
+    elif execution.interrupted:
         out(Line("  interrupted before the plan was done", style="yellow"))
 
 
@@ -290,8 +293,8 @@ def _places(out: Print, folder: Path | None, files: Sequence[Path]) -> None:
 
 
 def _next_steps(out: Print, execution: ExecutionResult, folder: Path, mock: str | None) -> None:
-    """What somebody would type now; nothing where everything passed."""
-    if execution.exit_code == 0:
+    """What somebody would type now; nothing where everything passed, or is still going on."""
+    if execution.exit_code == 0 or execution.running:
         return
     suite, place = _word(execution.path), _word(folder)
     mocked = "" if execution.environment.get("mock") is not True else " --mock FILE" if mock is None else _mock(mock)

@@ -9,7 +9,7 @@ import pytest
 from duologue.cli.app import invoke
 from duologue.errors import ConfigurationError
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS
-from duologue.runs.store.folder import ResultFolder, write_execution
+from duologue.runs.store.folder import ResultFolder, claimed, write_execution
 from duologue.runs.store.reader import executions_in, find_execution
 
 
@@ -94,3 +94,30 @@ def test_show_says_what_it_expects(tmp_path, capsys, name, said):
     (tmp_path / "junit.xml").write_text("<testsuites/>")
     assert invoke(["show", str(tmp_path / name)]) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("over", [0, 1, 3])
+def test_one_that_is_still_running_says_so_and_not_to_resume_it(kept, execution, capsys, over):
+    (kept / INDEX).unlink()
+    for run in execution.runs[over:]:
+        (kept / RUNS / f"{run.run_id}.json").unlink()
+    with claimed(kept):
+        found = find_execution(kept).execution
+        assert (found.running, found.interrupted, found.runs) == (True, False, execution.runs[:over])
+        assert found.totals.not_run == len(execution.plan) - over
+        assert invoke(["report", str(kept), "-f", "junit,html,md"]) == 0
+        assert invoke(["show", str(kept)]) == 0
+        assert invoke(["show", str(kept.parent)]) == 0
+        said = capsys.readouterr()
+        assert invoke(["show", str(kept), "--json"]) == 0
+        data = json.loads(capsys.readouterr().out)
+    assert "the execution is still running" in said.err
+    assert "  still running\n" in said.out
+    assert ", running  " in said.out
+    assert "not over yet" in said.out
+    everything = said.out + said.err + (kept / "report.md").read_text()
+    assert not [word for word in ("interrupted", "--resume", "not begun", "--failed-in") if word in everything]
+    assert (data["running"], data["interrupted"]) == (True, False)
+    assert "still running" in (kept / "report.md").read_text().splitlines()[0]
+    assert '"running":true' in (kept / "report.html").read_text().replace(" ", "")
+    assert find_execution(kept).execution.interrupted  # nobody holds it any more

@@ -28,7 +28,8 @@ def report(
 ) -> int:
     """Write reports on a kept execution. The exit code says whether they were written, not what they say.
 
-    An execution that did not finish is reported as interrupted, with the runs that did.
+    An execution that did not finish is reported as interrupted, with the runs that did; one that is still running as
+    running.
     """
     from duologue.reports.formats import format_named, write_reports
     from duologue.runs.store.reader import find_execution

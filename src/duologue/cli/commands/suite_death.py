@@ -58,7 +58,7 @@ def record_death(death: Death, engines: Mapping[str, Engine], settings: RunOptio
     try:
         launch = read_launch(folder)
         write_launch(folder, _with_deaths(launch, death, engines[death.path], settings))
-        execution, results = _kept(find_execution(folder).execution, folder)
+        execution, results = _kept(find_execution(folder, ended=True).execution, folder)
         write_index(execution, folder)
     except DuologueError as error:
         echo(f"{error}", err=True)

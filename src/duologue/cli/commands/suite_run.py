@@ -21,7 +21,7 @@ from duologue.config.processes import kill_all_groups
 from duologue.errors import ConfigurationError, DuologueError, JournalError, ResultsError
 from duologue.frozen import frozen
 from duologue.runs.store.encoding import LAUNCH, index_of
-from duologue.runs.store.folder import ResultFolder, claimed
+from duologue.runs.store.folder import ResultFolder, claimed, is_being_written
 from duologue.runs.store.ownership import Deaths, Definition, Selection, clear, require_free
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.launch import Observer
@@ -269,7 +269,7 @@ async def _run(
             _require_room(folder, formats, names)
             if request.resume is None:
                 _make(folder)
-                held.enter_context(claimed(folder))
+                held.enter_context(claimed(folder, patience=0.2))  # somebody may be looking whether it is held
                 if request.overwrite:
                     clear(folder)
             # They tell of other results, or of earlier ones: at the end they are there again.
@@ -390,6 +390,8 @@ def unfinished_or_done(folder: Path) -> ExecutionResult:
         why = "does not exist; expected the folder of an execution, as 'duologue run' wrote it"
     elif not folder.is_dir():
         why = "is a file; expected the folder of an execution, as 'duologue run' wrote it"
+    elif is_being_written(folder):
+        why = f"has no {INDEX}: its execution is still running; wait until it is over"
     elif (folder / LAUNCH).exists():
         why = f"has no {INDEX}: its execution was not finished; continue it with --resume"
     else:

@@ -169,6 +169,7 @@ def page_data(execution: ExecutionResult, media: Media) -> dict[str, Any]:
         "seconds": execution.seconds,
         "exit": execution.exit_code,
         "interrupted": execution.interrupted,
+        **({"running": True} if execution.running else {}),
         "totals": execution.totals,
         "seed": execution.plan.seed,
         "environment": execution.environment,

@@ -189,6 +189,7 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "seconds": execution.seconds,
         "exit_code": execution.exit_code,
         "interrupted": execution.interrupted,
+        **({"running": True} if execution.running else {}),
         "totals": asdict(execution.totals),
         "spent": {who: spent_data(part) for who, part in _spent_of(execution).items()},
         **({"recorded": spent_data(execution.recorded)} if execution.recorded.calls else {}),

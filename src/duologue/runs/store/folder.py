@@ -61,6 +61,25 @@ def claimed(folder: Path, *, patience: float = 0.0) -> Generator[None]:
         os.close(descriptor)
 
 
+def is_being_written(folder: Path) -> bool:
+    """Whether an execution holds the folder right now. Where there are no locks, none ever does."""
+    if fcntl is None:
+        return False
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _lock(descriptor: int, folder: Path, patience: float) -> None:
     assert fcntl is not None
     try:

@@ -1,7 +1,7 @@
 """Reads what an execution has left in its folder, whether it came to its end or not.
 
-A whole execution is read as strictly as it was written. One that was killed has no index: what is over of it is read
-run by run, counts as interrupted, and whatever could not be read is named.
+A whole execution is read as strictly as it was written. One that was killed, or is still running, has no index: what
+is over of it is read run by run, and whatever could not be read is named. One that nobody runs counts as interrupted.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from duologue.runs.store.encoding import (
     decoded_spent,
     require_version,
 )
+from duologue.runs.store.folder import is_being_written
 from duologue.runs.store.ownership import Deaths, LaunchFile, Selection, read_launch
 from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
@@ -61,8 +62,12 @@ def executions_in(folder: Path) -> list[Path]:
     return sorted(item for item in folder.iterdir() if item.is_dir() and holds_results(item))
 
 
-def find_execution(path: Path) -> Found:
+def find_execution(path: Path, *, ended: bool = False) -> Found:
     """The execution of a folder, or of a file in it.
+
+    Args:
+        path: of the folder or file.
+        ended: the process that ran it is known to have ended, whoever may still hold the folder.
 
     Raises:
         ConfigurationError: there is none, or this version cannot read it.
@@ -71,7 +76,7 @@ def find_execution(path: Path) -> Found:
     if (folder / INDEX).is_file():
         return Found(execution=_whole(folder), folder=folder)
     if (folder / LAUNCH).is_file():
-        return _partial(folder)
+        return _partial(folder, running=not ended and is_being_written(folder))
     raise ConfigurationError(f"{folder} holds no results: {_why_not(folder)}")
 
 
@@ -293,10 +298,16 @@ def _whole(folder: Path) -> ExecutionResult:
         ) from error
 
 
-def _partial(folder: Path) -> Found:
+def _partial(folder: Path, *, running: bool) -> Found:
+    if running and (folder / INDEX).is_file():  # it has ended meanwhile
+        return Found(execution=_whole(folder), folder=folder)
     launch = read_launch(folder)
     over: dict[str, RunResult] = {}
-    problems = [f"the execution did not come to its end: there is no {INDEX}"]
+    problems = [
+        "the execution is still running: these are the runs that are over so far"
+        if running
+        else f"the execution did not come to its end: there is no {INDEX}"
+    ]
     outdated = 0
     for case, path in _results_in(folder, launch):
         try:
@@ -310,7 +321,9 @@ def _partial(folder: Path) -> Found:
             over[case.identity] = run
     if outdated:
         problems.append(f"left out: {outdated} results of an earlier definition, which are to be replaced")
-    runs = (over.get(case.identity) or _begun(folder, launch, case) for case in launch.plan.cases)
+    runs = (
+        over.get(case.identity) or (None if running else _begun(folder, launch, case)) for case in launch.plan.cases
+    )
     found = tuple(run for run in runs if run is not None)
     began, seconds = _sessions(folder, launch, found)
     execution = ExecutionResult(
@@ -321,7 +334,8 @@ def _partial(folder: Path) -> Found:
         runs=found,
         started_at=began,
         seconds=seconds,
-        interrupted=True,
+        interrupted=not running,
+        running=running,
         allowance=launch.allowance,
         thresholds={group: dict(shares) for group, shares in launch.thresholds.items()},
         earlier=_spent_by_replaced(folder) + spent_in_journals(folder / JOURNALS, {run.run_id for run in found}),

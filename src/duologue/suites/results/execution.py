@@ -197,6 +197,7 @@ class ExecutionResult:
         started_at: when it began, with a time zone.
         seconds: how long it took.
         interrupted: it was cancelled before the plan was done.
+        running: it is still going on; these are the runs that are over so far.
         allowance: how many undecided and broken test cases are tolerated.
         environment: versions and settings that matter for repeating it.
         thresholds: for each group, the share of trials that each check needs; see :mod:`groups`.
@@ -217,6 +218,7 @@ class ExecutionResult:
     thresholds: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     metrics_threshold: float | None = None
     earlier: Spent = field(default_factory=Spent)
+    running: bool = False
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:

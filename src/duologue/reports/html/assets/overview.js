@@ -26,10 +26,11 @@ function overview() {
 
 function title() {
   const outcome = EXITS[data.exit] || "error";
+  const ended = EXIT_WORDS[data.exit] || "exit " + data.exit;
   const verdict = h(
     `span.pill.large.o-${outcome}`,
     null,
-    `${MARKS[outcome]} ${EXIT_WORDS[data.exit] || "exit " + data.exit}`,
+    `${MARKS[outcome]} ${data.running ? "still running" : ended}`,
   );
   const facts = [when(data.started), duration(data.seconds), data.path, data.id];
   return h(
@@ -277,6 +278,7 @@ function trials() {
 
 function plan() {
   const { cases, runs, not_run } = data.totals;
+  const open = data.running ? "not over yet" : "not begun";
   const several = (name, values) => (values.length ? [name, values.join(", ")] : null);
   const values = (name) => [...new Set(data.runs.map((run) => run[name]).filter(Boolean))];
   const trials = Math.max(1, ...data.runs.map((run) => run.trials));
@@ -284,7 +286,7 @@ function plan() {
   const { undecided, errors } = data.allowance;
   const pairs = [
     ["test cases", count(cases)],
-    ["runs", `${count(runs + not_run)}${not_run ? `, ${count(not_run)} of them not begun` : ""}`],
+    ["runs", `${count(runs + not_run)}${not_run ? `, ${count(not_run)} of them ${open}` : ""}`],
     trials > 1 ? ["trials", trials] : null,
     several("agents", values("agent")),
     several("personas", values("persona")),
