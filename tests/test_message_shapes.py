@@ -522,4 +522,4 @@ def test_a_result_with_a_name_shows_that_its_tool_was_called(
     calls = [call for message in found for call in message.get("tool_calls", [])]
     assert [call["function"]["name"] for call in calls] == ([made_up] if made_up else [])
     assert found[-1]["role"] == "tool"
-    assert all(call["id"] == found[-1]["tool_call_id"] for call in calls)
+    assert all(call["id"] == found[-1].get("tool_call_id") for call in calls)

@@ -251,3 +251,63 @@ def test_kills_and_full_disks_lose_nothing(tmp_path: Path) -> None:
         cwd=tmp_path, timeout=4 * LONG, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+FUNCTIONS = """
+import threading
+from pathlib import Path
+import duologue
+from duologue.testing import ScriptedUserAgent
+
+class Agent(duologue.AgentAdapter):
+    def __init__(self, blocks):
+        self.blocks = blocks
+    async def call(self, input):
+        if self.blocks:
+            Path(__file__).with_name("waiting").touch()
+            threading.Event().wait()
+        return "ok"
+
+def prepared():
+    script = [duologue.user(), duologue.agent(), duologue.succeed()]
+    return [
+        duologue.prepare(f"r{n}", "d", [ScriptedUserAgent(["hi"]), Agent(n == 1)], script=script, agent_timeout=0.5)
+        for n in range(3)
+    ]
+
+async def on_its_own_loop():
+    return prepared()
+"""
+IMPATIENT = """
+import sys
+from duologue.cli import main, supervision
+supervision._SECONDS_TO_END = 0.5
+sys.exit(main())
+"""
+
+
+def test_an_agent_of_a_function_that_blocks_for_ever_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    options = ["functions.py::prepared", "--json", "--out", "out"]
+    done = subprocess.run(
+        [sys.executable, "-m", "duologue", "run", *options],
+        cwd=tmp_path, timeout=LONG, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert [item["verdict"] for item in json.loads(done.stdout)["runs"]] == ["pass", None, "pass"]
+
+
+def test_sigterm_ends_a_process_whose_main_thread_is_blocked(tmp_path: Path) -> None:
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    running = subprocess.Popen(
+        [sys.executable, "-c", IMPATIENT, "run", "functions.py::on_its_own_loop", "-q", "--out", "out"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_until((tmp_path / "waiting").exists)
+        running.send_signal(signal.SIGTERM)
+        _, told = running.communicate(timeout=LONG)
+    finally:
+        running.kill()
+    assert running.returncode == 143
+    assert "SIGTERM did not stop it within" in told

@@ -19,8 +19,12 @@ from typing import NoReturn
 
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.interruption import flush, is_program
+from duologue.config.processes import kill_tree
+from duologue.context import SystemClock
 from duologue.frozen import frozen
 
+_SECONDS_TO_END = 10.0
+"""That the child has to end after SIGTERM or SIGHUP: code of the user may block its thread for ever."""
 _FORWARDED = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
@@ -33,12 +37,14 @@ class Death:
         folder: of the results that it was writing; '' for none.
         path: the file of the suite or function that it was running.
         running: ids of the runs that were under way.
+        asked: the signal that it was to end by, and did not.
     """
 
     status: int
     folder: str = ""
     path: str = ""
     running: tuple[str, ...] = field(default=())
+    asked: int | None = None
 
     @property
     def signal(self) -> int | None:
@@ -48,6 +54,8 @@ class Death:
     @property
     def how(self) -> str:
         """In words."""
+        if self.asked is not None:
+            return f"{signal.Signals(self.asked).name} did not stop it within {_SECONDS_TO_END:g} s"
         if self.signal is not None:
             return f"signal {signal.Signals(self.signal).name}"
         return f"exit code {os.waitstatus_to_exitcode(self.status)}"
@@ -55,6 +63,8 @@ class Death:
     @property
     def exit_code(self) -> int:
         """Of the parent: never 0."""
+        if self.asked is not None:
+            return 128 + self.asked
         return ExitCode.UNCERTAIN if self.signal is None else 128 + self.signal
 
 
@@ -121,6 +131,35 @@ def _end_with_parent(alive: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Patience:
+    """Seconds that may pass without a sign of life, once they have begun.
+
+    Args:
+        seconds: how many.
+        clock: seconds from any beginning.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._since: float | None = None
+
+    def begin(self) -> None:
+        """Count from now on, unless that has begun."""
+        if self._since is None:
+            self._since = self._clock()
+
+    def renew(self) -> None:
+        """A sign of life: begin again, if it was begun."""
+        if self._since is not None:
+            self._since = self._clock()
+
+    @property
+    def over(self) -> bool:
+        """Whether that much time has passed."""
+        return self._since is not None and self._clock() - self._since > self._seconds
+
+
 class _Heard:
     """What the child has said so far."""
 
@@ -128,6 +167,8 @@ class _Heard:
         self.code: int | None = None
         self.folder = self.path = ""
         self.running: dict[str, None] = {}
+        self.asked: int | None = None
+        """The first signal other than Ctrl-C that came while the child was at work."""
         self._rest = b""
 
     def take(self, data: bytes) -> None:
@@ -150,8 +191,8 @@ def _wait(child: int, pipe: int, died: Callable[[Death], None]) -> NoReturn:
     said = _Heard()
     status = _follow(child, pipe, said)
     if said.code is not None:
-        os._exit(said.code)
-    death = Death(status=status, folder=said.folder, path=said.path, running=tuple(said.running))
+        os._exit(said.code if said.asked is None else 128 + said.asked)
+    death = Death(status=status, folder=said.folder, path=said.path, running=tuple(said.running), asked=said.asked)
     code = death.exit_code
     try:
         died(death)
@@ -161,6 +202,7 @@ def _wait(child: int, pipe: int, died: Callable[[Death], None]) -> NoReturn:
 
 
 def _follow(child: int, pipe: int, said: _Heard) -> int:
+    """Wait for the end of the child. Told to end, it has to: as long as it says nothing new, for so many seconds."""
     woken, wake = os.pipe()
     for end in (woken, wake, pipe):
         os.set_blocking(end, False)
@@ -169,6 +211,7 @@ def _follow(child: int, pipe: int, said: _Heard) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _note)
     sources = [pipe, woken]
+    patience = Patience(_SECONDS_TO_END, SystemClock().monotonic)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -180,12 +223,19 @@ def _follow(child: int, pipe: int, said: _Heard) -> int:
             data = _read(pipe)
             if data:
                 said.take(data)
+                patience.renew()
             elif data == b"":
                 sources.remove(pipe)
         if woken in ready:
             for number in _read(woken) or b"":
                 if number in _FORWARDED:
                     os.kill(child, number)
+                if number in _FORWARDED and number != signal.SIGINT:
+                    patience.begin()
+                    if said.code is None:
+                        said.asked = said.asked or number
+        if patience.over:
+            kill_tree(child)
 
 
 def _note(_number: int, _frame: object) -> None:

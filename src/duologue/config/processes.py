@@ -106,6 +106,18 @@ async def start_program(
     return process
 
 
+def kill_tree(pid: int) -> None:
+    """Kill a process and what it started, as far as the system tells; what left its process group, too."""
+    found = [pid]
+    for parent in found:
+        for told in Path(f"/proc/{parent}/task").glob("*/children"):
+            with suppress(OSError):
+                found.extend(map(int, told.read_text().split()))
+    for item in found:
+        with suppress(OSError):
+            os.kill(item, signal.SIGKILL)
+
+
 async def end_group(process: asyncio.subprocess.Process) -> None:
     """Kill a program of :func:`start_program` with its process group and wait for its end, for two seconds at most."""
     kill_group(process)

@@ -20,6 +20,7 @@ from duologue.context import Context
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.observers import add_observer, remove_observer
 from duologue.conversation.result import ScenarioResult
+from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread
 from duologue.errors import ConfigurationError, DuologueError, TargetError
 from duologue.frozen import frozen
 from duologue.journal.journal import Journal
@@ -130,11 +131,27 @@ async def _call(function: Callable[[], object]) -> None:
     if not isinstance(prepared, (list, tuple)):
         return
     executors = [item for item in cast("Iterable[object]", prepared) if isinstance(item, ScenarioExecutor)]
-    for executor in executors:
-        await executor.perform()
+    if inspect.iscoroutinefunction(function):  # what it made may belong to this event loop
+        for executor in executors:
+            await executor.perform()
+    else:
+        await _in_thread(executors)
     for executor in executors:
         if isinstance(executor.failure, ConfigurationError):
             raise executor.failure
+
+
+async def _in_thread(executors: Iterable[ScenarioExecutor]) -> None:
+    """Play them on one other event loop, so that an agent that blocks its thread for ever ends its own run only."""
+    pool = WorkerPool(1, idle_seconds=None)
+    try:
+        for executor in executors:
+            try:
+                await in_worker_thread(executor.perform, executor.give_up, pool)
+            except ThreadBlocked as blocked:
+                await executor.give_up(blocked.error)
+    finally:
+        await pool.close()
 
 
 def _report(results: list[ScenarioResult], folder: Path) -> None:
