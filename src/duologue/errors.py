@@ -178,7 +178,7 @@ class RunError(DuologueError, RuntimeError):
             part
             for part in (
                 f"scenario '{one_line(self.scenario)}'" if self.scenario else "",
-                f"turn {self.turn}" if self.turn is not None else "",
+                f"turn {self.turn + 1}" if self.turn is not None else "",
                 f"run {self.run_id}" if self.run_id else "",
             )
             if part

@@ -260,7 +260,7 @@ async def test_a_check_that_fails_in_several_turns_counts_once_with_its_turns() 
     assert result.failed_criteria == [check.name]
     assert result.passed_criteria == []
     assert result.reasoning
-    assert result.reasoning.startswith(f"Failed checks: {check.name}: missing: 'refund' (turns 0, 2)")
+    assert result.reasoning.startswith(f"Failed checks: {check.name}: missing: 'refund' (turns 1, 3)")
     assert result.reasoning.count("missing") == 1
 
 

@@ -36,7 +36,7 @@ class LatencyBudget(CheckType):
         if not by_turn:
             return skipped("the run has recorded no time that the agent took")
         turn, longest = max(by_turn.items(), key=lambda item: item[1])
-        told = f"{longest:.0f} ms in turn {turn}, at most {self.max_ms:g} ms allowed"
+        told = f"{longest:.0f} ms in turn {turn + 1}, at most {self.max_ms:g} ms allowed"
         return finding(self.max_ms / max(longest, 1e-9), told, latency_ms=by_turn)
 
 

@@ -233,7 +233,7 @@ def _told(name: str, outcomes: Sequence[CheckEvaluated]) -> str:
     for outcome in outcomes:
         turns.setdefault(outcome.explanation, [])
         if outcome.scope is Scope.TURN:
-            turns[outcome.explanation].append(outcome.turn)
+            turns[outcome.explanation].append(outcome.turn + 1)
     findings = [
         explanation + (f" (turn{'s' if len(found) > 1 else ''} {', '.join(map(str, found))})" if found else "")
         for explanation, found in turns.items()

@@ -441,5 +441,7 @@ class GuardrailsHold:
         broken = [item for item in results if not item.passed and not item.expected]
         if not broken:
             return CheckOutcome(status=CheckStatus.PASSED if results else CheckStatus.SKIPPED)
-        found = "; ".join(f"{item.type} ({item.direction}, turn {item.turn}): {item.explanation}" for item in broken)
+        found = "; ".join(
+            f"{item.type} ({item.direction}, turn {item.turn + 1}): {item.explanation}" for item in broken
+        )
         return CheckOutcome(status=CheckStatus.FAILED, explanation=found)
