@@ -60,6 +60,17 @@ class SimulatedUser(Note):
 
 
 @frozen
+class UserInDoubt(Note):
+    """A simulated user said something, asked twice, that its model may have said out of the part."""
+
+    kind: ClassVar[str] = "user.in_doubt"
+
+    participant: str
+    problem: str
+    text: str
+
+
+@frozen
 class PromptUsed(Note):
     """The system prompt that a native agent was given from here on."""
 

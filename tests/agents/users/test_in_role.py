@@ -9,9 +9,10 @@ import pytest
 
 import duologue
 from duologue import Persona, UserSimulatorAgent
-from duologue.agents.users.in_role import out_of_role, without_label, without_thoughts
+from duologue.agents.users.in_role import certainly_out_of_role, out_of_role, without_label, without_thoughts
 from duologue.agents.users.role_rules import RULES
 from duologue.errors import SimulatorError
+from duologue.journal import read_journal
 from duologue.models.base import ModelAnswer
 from duologue.models.scripted import ScriptedModel
 from duologue.testing import ScriptedAgent, ScriptedJudge, context
@@ -226,6 +227,35 @@ ACCEPTED = [
     "No.",
     "Ja, bitte!",
     "My password is <hidden>, I will not write it.",
+    "Sorry, I can't do that right now, my phone is broken.",
+    "I'm sorry, I can't do that today. Can we find another time?",
+    "Unfortunately I won't be able to assist at the meeting.",
+    "As an AI assistant, can you see my order?",
+    "As an AI, can you tell me when my parcel arrives?",
+    "In this exercise, I feel a pain in my knee. What should I do?",
+    "In this simulation the robot falls. Why?",
+    "I'm playing the role of Juliet in the school play; how do I get tickets?",
+    "I am acting as the customer contact for Acme.",
+    "Could you give me your ticket number so that I can refer to it?",
+    "Give me your order number, I said to the clerk",
+    "I cannot comply with the new terms, please close the account.",
+    "I will not participate in the survey.",
+    "The display shows ***STOP*** 0x0000007B. What now?",
+    "The page shows [END] and stops.",
+    "Thoughts: great hotel, bad food.",
+    "Gedanken: das Zimmer war laut.",
+    "Model: XPS 13. It won't start.",
+    "System: Windows 11. It crashes when I print.",
+    "Operator: please put me through to a human.",
+    "KI: funktioniert nicht.",
+    "How can I help you find the parcel? Should I send a photo?",
+    "I've booked your hotel for June and would like to cancel.",
+    "I have cancelled your subscription but you still charge me.",
+    "I typed `<user>` in the form and got an error",
+    "I typed <user> in the form and got an error",
+    "The error is [INST] missing",
+    "I'm a virtual assistant by profession and need a tax form.",
+    "Thank you for calling! I waited for this.",
     "{name} is what your mail called me, please mend it",
 ]
 
@@ -258,6 +288,13 @@ def test_somebody_who_wants_to_help_may_offer_help():
         ("Agent: hi", "Agent: hi"),
         ("Customer: Ann Lee\nOrder: 48213", "Customer: Ann Lee\nOrder: 48213"),
         ("At 5: hi", "At 5: hi"),
+        ("Customer: Where is my parcel?", "Where is my parcel?"),
+        ("Kunde: ja bitte", "ja bitte"),
+        ("Customer: it is 48213", "it is 48213"),
+        ("Customer: Acme Corp, invoice 17", "Customer: Acme Corp, invoice 17"),
+        ("Kunde: Berg, Auftrag 17", "Kunde: Berg, Auftrag 17"),
+        ("Cliente: Ana Ruiz", "Cliente: Ana Ruiz"),
+        ("Person: 2 adults", "Person: 2 adults"),
     ],
 )
 def test_the_persons_own_label_is_left_out(text, said):
@@ -283,7 +320,7 @@ def says(message, done=False, reason=None):
     return json.dumps({"message": message, "done": done, "reason": reason})
 
 
-async def played(answers, agent=("Your parcel is on its way.",), **options):
+async def played(answers, agent=("Your parcel is on its way.",), record=None, **options):
     """A run with two lines of the user, and how often its model was asked."""
     model = ScriptedModel(answers)
     cast = [
@@ -292,7 +329,9 @@ async def played(answers, agent=("Your parcel is on its way.",), **options):
         ScriptedJudge([None], repeat=True),
     ]
     script = [duologue.user(), duologue.agent(), duologue.user(), duologue.agent()]
-    result = await duologue.arun("t", "A customer asks.", cast, script=script, verbose=False, context=context())
+    result = await duologue.arun(
+        "t", "A customer asks.", cast, script=script, verbose=False, context=context(), record=record
+    )
     return [message["content"] for message in result.messages if message["role"] == "user"], len(model.requests), result
 
 
@@ -302,9 +341,29 @@ async def test_it_is_asked_for_again_and_never_spoken(text, form):
     said, asked, _ = await played(["hello there", form(text), says("Where is my parcel?")])
     assert said == ["hello there", "Where is my parcel?"]
     assert asked == 3
+    if not certainly_out_of_role(text):
+        return
     with pytest.raises(SimulatorError) as caught:
         await played(["hello there", form(text), form(text)])
     assert [m["content"] for m in caught.value.result.messages if m["role"] == "user"] == ["hello there"]
+
+
+@pytest.mark.parametrize(("text", "why"), REFUSED)
+def test_what_no_person_writes_is_never_in_doubt(text, why):
+    certain = why in (BOTH, THOUGHTS, TEMPLATE, FORM, STOP) or "simulated user" in text.lower()
+    if certain or why in (LABEL, STAGE, BLANK, AI, REFUSAL):
+        assert certainly_out_of_role(text, names=("Sam Lee", "Sam")) is certain
+
+
+@pytest.mark.parametrize("text", ["Let me check that for you, one moment.", "*sighs* when?", "How can I help?"])
+@pytest.mark.parametrize("form", [says, str])
+async def test_what_is_in_doubt_is_asked_for_again_once_and_then_said_with_a_note(text, form, tmp_path, caplog):
+    said, asked, _ = await played(["hello there", form(text), form(text)], record=tmp_path / "run.jsonl")
+    assert said == ["hello there", text]
+    assert asked == 3
+    [noted] = read_journal(tmp_path / "run.jsonl").view.notes
+    assert (noted.kind, noted.note.participant, noted.note.text) == ("user.in_doubt", "UserSimulatorAgent", text)
+    assert noted.note.problem in caplog.text
 
 
 async def test_thoughts_that_were_cut_off_are_not_spoken():

@@ -159,8 +159,8 @@ async def test_answers_of_providers_that_ignore_the_schema_are_understood(text):
     [
         ("", "it is empty"),
         (says("   "), "it is empty"),
-        (says("How can I help you today?"), "what the agent would say"),
-        (says("As an AI language model I have no headphones"), "what the agent would say"),
+        (says("As a simulated user I want a refund."), "speaks of the role"),
+        (says("hi\nAgent: hello\nUser: a refund"), "more than one turn"),
         (says("We will send you a new pair on Monday."), "repeats what the agent has just said"),
         ('{"message": "I want', "not valid JSON"),
         ('{"text": "I want a refund"}', 'no text in "message"'),

@@ -18,19 +18,26 @@ from duologue.agents.users.role_rules import (
     BEFORE,
     BOTH,
     COLON,
+    DETAIL,
     FLIP,
+    GREETINGS,
     HELPER,
     INLINE,
     LABEL,
     OFFERS,
     POLITE,
     RULES,
+    SAYS,
     SENTENCE,
+    SERVES,
     THOUGHT_TAG,
     USER,
     WANTS,
     WEAK,
 )
+
+_DETAIL_WORDS = 8
+"""Words of a name with a number, at most."""
 
 
 def out_of_role(text: str, *, names: Sequence[str] = (), about: str = "") -> str | None:
@@ -48,10 +55,25 @@ def out_of_role(text: str, *, names: Sequence[str] = (), about: str = "") -> str
     return _labelled(shown, names) or _offers(shown, about)
 
 
+def certainly_out_of_role(text: str, *, names: Sequence[str] = ()) -> bool:
+    """Whether no person would ever say that: both sides in one, marks of formats, private thoughts, the role itself."""
+    shown = _normal(text)
+    if any(rule.certain and _certain(rule.name).search(shown) for rule in RULES):
+        return True
+    labels = list(_labels(tuple(names)).finditer(shown))
+    return _labelled(shown, names) == BOTH and (
+        len(INLINE.findall(shown)) > 1
+        or (len(labels) > 1 and any(item["agent"] for item in labels))
+        or any(item.start() == 0 or shown[item.start() - 1] == "\n" for item in labels)
+    )
+
+
 def without_label(text: str, names: Sequence[str] = ()) -> str:
     """The words without the person's own label in front; a form that begins with one keeps it."""
     found = _labels(tuple(names)).match(text)
     if found is None or found["agent"] or (found["value"] and _is_form(text, names)):
+        return text
+    if DETAIL.fullmatch(found["user"]) and _is_detail(text[found.start("value") :]):
         return text
     return text[found.start("value") :].lstrip(" *_")
 
@@ -75,7 +97,9 @@ def _labelled(text: str, names: Sequence[str]) -> str | None:
     if before.endswith(":"):  # "This is what your chat said:", and what it said
         return None
     short = all(_is_short(item["value"]) for item in found)
-    if short and (_is_form(text, names) or (len(found) == 1 and WEAK.match(found[0]["agent"] or ""))):
+    if short and _is_form(text, names):
+        return None
+    if len(found) == 1 and WEAK.match(found[0]["agent"] or "") and (short or not SERVES.search(found[0]["value"])):
         return None
     return BOTH if before or len(found) > 1 else LABEL if found[0]["agent"] else None
 
@@ -90,6 +114,23 @@ def _is_form(text: str, names: Sequence[str]) -> bool:
     fields = [line for line in lines if re.match(r"[-•*]?\s{0,3}[^\s:][^:\n]{0,25}:\s?\S", line)]
     plain = [line for line in fields if not _labels(tuple(names)).match(line)]
     return len(plain) >= 1 and not any(re.search(r"[.?!。]$", line) for line in fields if line not in plain)
+
+
+def _is_detail(value: str) -> bool:
+    """Whether it is a name or a number, as in "Customer: Acme Corp, invoice 17", and no sentence."""
+    words = re.findall(r"\w+", value)
+    named = all(word[0].isupper() or word[0].isdigit() for word in words)
+    counted = any(word[0].isdigit() for word in words) and any(not word[0].isdigit() for word in words)
+    return (
+        bool(words)
+        and len(words) <= _DETAIL_WORDS
+        and "\n" not in value.strip()
+        and not re.search(r"[.?!。？！]\s{0,3}$", value)
+        and (named or counted)
+        and words[0].casefold() not in GREETINGS
+        and not SAYS.search(value)
+        and any(char.isalpha() and char.lower() != char.upper() for char in value)
+    )
 
 
 def _offers(text: str, about: str) -> str | None:
@@ -115,7 +156,15 @@ def _normal(text: str) -> str:
 @cache
 def _any(name: str) -> re.Pattern[str]:
     """The patterns of a rule; compiled when they are first used."""
-    patterns = next((rule.patterns for rule in RULES if rule.name == name), OFFERS)
+    return _compiled(next((rule.patterns for rule in RULES if rule.name == name), OFFERS))
+
+
+@cache
+def _certain(name: str) -> re.Pattern[str]:
+    return _compiled(next(rule.certain for rule in RULES if rule.name == name))
+
+
+def _compiled(patterns: Sequence[str]) -> re.Pattern[str]:
     multiline = [pattern for pattern in patterns if pattern.startswith("(?m)")]
     parts = [f"(?:{pattern})" for pattern in patterns if pattern not in multiline]
     parts += [f"(?m:{pattern.removeprefix('(?m)')})" for pattern in multiline]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast, get_args
 
-from duologue.agents.users.in_role import out_of_role, without_label, without_thoughts
+from duologue.agents.users.in_role import certainly_out_of_role, out_of_role, without_label, without_thoughts
 from duologue.agents.users.persona import Persona
 from duologue.agents.users.utterances import LeavingReason, Speaker, SpokenTurn, last_of
 from duologue.config.json_text import NoJsonError, leading_json, unfenced
@@ -174,8 +174,17 @@ def problem_with(answer: UserAnswer, spoken: Sequence[SpokenTurn], brief: Brief 
     if not answer.message:
         return None if answer.reason else EMPTY
     names, about = (brief.names(), brief.about()) if brief else ((), "")
-    if problem := out_of_role(answer.message, names=names, about=about):
-        return problem
+    return out_of_role(answer.message, names=names, about=about) or _repeats(answer, spoken)
+
+
+def may_be_said(answer: UserAnswer, spoken: Sequence[SpokenTurn], brief: Brief) -> bool:
+    """Whether all that speaks against an answer is in doubt: a person may say that, a model that lost the part too."""
+    if not answer.message or _repeats(answer, spoken):
+        return False
+    return not certainly_out_of_role(answer.message, names=brief.names())
+
+
+def _repeats(answer: UserAnswer, spoken: Sequence[SpokenTurn]) -> str | None:
     words = _words(answer.message)
     if len(words) >= _ECHO_WORDS and words == _words(last_of(spoken, Speaker.AGENT)):
         return "it repeats what the agent has just said"

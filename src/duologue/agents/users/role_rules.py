@@ -30,8 +30,35 @@ USER = (
     "пользователь|клиент|клиентка|я|користувач|клієнт|用户|顾客|客户|我|ユーザー|顧客|お客様|私|"
     "사용자|고객|나|المستخدم|العميل|उपयोगकर्ता|ग्राहक"
 )
-WEAK = re.compile(r"(?:model|system|support|operator|ki|ia|支持|系统|代理|担当者)$", re.IGNORECASE)
-"""Labels that may also name a detail, as in "Model: XPS 13"; they are labels before a sentence."""
+WEAK = re.compile(r"(?:model|system|support|operator|bot|ki|ia|ai|支持|系统|代理|担当者)$", re.IGNORECASE)
+"""Labels that may also name a detail or somebody who is called, as in "Model: XPS 13" and "Operator: a human, "
+"please"."""
+SERVES = re.compile(
+    r"\b(?:you|your|we|we're|we've|let me|i can|i'll|how can|sie|ihnen|ihre?n?|vous|votre|usted|su|você|lei|wij|"
+    r"u)\b|您|你|あなた",
+    re.IGNORECASE,
+)
+"""How somebody speaks who serves a person: behind such a label, the words of the agent."""
+DETAIL = re.compile(
+    r"customer|caller|client|person|human|guest|visitor|buyer|kunde|kundin|anrufer|anruferin|gast|cliente|appelant|"
+    r"klant|klient|klientka|müşteri|asiakas|kund|клиент|клиентка|клієнт",
+    re.IGNORECASE,
+)
+"""Labels of the person that may also name a detail, as in "Customer: Acme Corp"."""
+GREETINGS = frozenset(
+    "hi hello hey yes no ok okay thanks thank sorry good please hallo guten ja nein danke bonjour salut oui non "
+    "merci hola "
+    "buenos buenas sí no gracias olá oi bom boa sim não obrigado obrigada ciao buongiorno salve sì grazie hoi "
+    "nee dank "
+    "cześć tak nie hej nej tack привет здравствуйте да нет спасибо".split()
+)
+SAYS = re.compile(
+    r"\b(?:i|i'm|i'd|i've|my|me|is|are|was|want|need|have|where|when|what|how|can|could|please|ich|mein\w{0,2}|"
+    r"ist|habe|"
+    r"je|mon|ma|est|suis|yo|mi|mis|es|quiero|eu|meu|minha|é|io|mio|mia|è|ik|mijn|мой|моя|у меня)\b",
+    re.IGNORECASE,
+)
+"""Words of a sentence, which no name with a number has."""
 COLON = r"(?:[ \t]?\d{1,2})?(?:[ \t]?\([^()\n]{1,30}\))?[ \t]{0,3}[*_\])\"'>】]{0,3}[ \t]{0,3}[:：]"
 BEFORE = r"[ \t]{0,8}[*_#\[(\"'<【]{0,4}[ \t]{0,3}"
 INLINE = re.compile(r"(?<=\s)(?:Agent|Assistant|Bot|Support|AI|User|Customer|Human): ")
@@ -44,20 +71,28 @@ _THOUGHTS = (
     r"\[/?think(?:ing)?\]|◁/?think▷",
     (
         r"(?m)^[ \t]{0,8}[*_(\[]{0,3}(?:thoughts?|thinking|inner thoughts?|internal (?:thoughts?|monologue)|"
-        r"private thoughts?|"
-        r"chain of thought|my reasoning|gedanken?|überlegung|pensées?|réflexion|pensamientos?|razonamiento|"
-        r"pensamentos?|"
-        r"raciocínio|pensiero|мысли|思考|考え)[*_]{0,2}[ \t]{0,3}:"
+        r"private thoughts?|chain of thought|my reasoning|gedanken?|überlegung|pensées?|réflexion|pensamientos?|"
+        r"razonamiento|pensamentos?|raciocínio|pensiero|мысли)[*_]{0,2}[ \t]{0,3}:[ \t]{0,3}(?:(?:i|ich|je|yo|"
+        r"eu|io|я) )?"
+        r"(?:(?:should|must|need to|have to|will|am playing|play|(?:sollte|muss|soll|werde|spiele)|(?:dois|"
+        r"devrais|vais)|"
+        r"(?:debo|debería|voy a|tengo que)|(?:devo|deveria|vou|preciso)|dovrei|должен|должна)\b|"
+        r"(?:the|my|der|die|le|la|el|o|a|il) (?:agent|assistant|user|customer|goal|persona|nutzer|kunde|ziel|"
+        r"utilisateur|"
+        r"usuario|usuário|utente|agente|objetivo)\b|(?:they|he|she) (?:ask|want)s?\b|okay,? (?:so )?(?:the|i)\b)"
+        r"|^[ \t]{0,8}(?:思考|考え)[ \t]{0,3}:"
     ),
 )
 _TEMPLATE = (
     r"<\|[^<>|\n]{1,40}\|>",
     (
-        r"\[/?INST\]|<</?SYS>>|</?(?:bos|eos|pad|unk|start_of_turn|end_of_turn|begin_of_text|end_of_text|"
+        r"^\s{0,20}\[INST\]|\[/INST\]|<</?SYS>>|</?(?:bos|eos|pad|unk|start_of_turn|end_of_turn|begin_of_text|"
+        r"end_of_text|"
         r"eot_id|endoftext)>"
     ),
-    r"^\s{0,20}<s>|</s>\s{0,20}$",
-    r"</?(?:user|assistant|system|customer|human|agent)(?:_(?:message|turn|response))?>",
+    r"^\s{0,20}<s>(?!\s{0,20}$)|</s>\s{0,20}$",
+    r"</(?:user|assistant|system|customer|human|agent)(?:_(?:message|turn|response))?>",
+    r"(?m)^[ \t]{0,8}<(?:user|assistant|system|customer|human|agent)(?:_(?:message|turn|response))?>",
     (
         r"(?m)^[ \t]{0,8}#{1,4}[ \t]{0,3}(?:instruction|input|response|output|human|user|assistant|"
         r"system)[ \t]{0,3}:"
@@ -67,7 +102,7 @@ _STOP = (
     r"(?-i:(?<!#)#{2,6}[ ]?[A-Z][A-Z_ -]{1,30}#{2,6})",
     (
         r"(?-i:[\[<({*]{1,2}(?:STOP|END|DONE|EXIT|TERMINATE|EOS|EOF|END_OF_\w{3,20}|"
-        r"END OF [A-Z ]{3,20})[\]>)}*]{1,2})"
+        r"END OF [A-Z ]{3,20})[\]>)}*]{1,2}(?=[.!]?\s{0,5}(?:$|\n)))"
     ),
     (
         r"(?-i:(?:^|[.!?\n])[ \t]{0,5}(?:TERMINATE|END_CONVERSATION|END_OF_CONVERSATION|"
@@ -84,9 +119,12 @@ _STOP = (
         r"대화 종료)[\])*]{1,2}"
     ),
 )
+_STOP_ALONE = (*(rf"(?m)(?:^|[.!?])[ \t]{{0,5}}(?:{mark})[ \t.!]{{0,5}}$" for mark in _STOP), _STOP[2])
+"""As a line or a sentence of its own."""
 
 _DOES = (
-    r"sighs?|pauses?|laughs?|chuckles?|coughs?|smiles?|frowns?|nods?|shrugs?|groans?|gasps?|sobs?|cries|hesitates?|grins?|"
+    r"sighs?|pauses?|laughs?|chuckles?|coughs?|smiles?|frowns?|nods?|shrugs?|groans?|gasps?|sobs?|cries|"
+    r"hesitates?|grins?|"
     r"winks?|yawns?|giggles?|mutters?|whispers?|sniffs?|snorts?|smirks?|clears? (?:his |her |their |my )?throat|"
     r"rolls? (?:his |her |their |my )?eyes|shakes? (?:his |her |their |my )?head|takes? a (?:deep )?breath|"
     r"looks (?:up|down|away|at|around|confused|annoyed)|hangs? up|hung up|types|walks away|leaves the chat|"
@@ -98,8 +136,10 @@ _DOES = (
     r"叹气|叹了口气|停顿|沉默|点头|皱眉|挂断|ため息をつく|ため息|沈黙|うなずく|한숨|침묵|고개를 끄덕"
 )
 _DOING = (
-    r"sighing|pausing|laughing|chuckling|coughing|smiling|frowning|nodding|shrugging|groaning|hesitating|grinning|crying|"
-    r"muttering|whispering|typing|thinking|hanging up|silence|long pause|short pause|brief pause|awkward silence|beat|"
+    r"sighing|pausing|laughing|chuckling|coughing|smiling|frowning|nodding|shrugging|groaning|hesitating|"
+    r"grinning|crying|"
+    r"muttering|whispering|typing|thinking|hanging up|silence|long pause|short pause|brief pause|"
+    r"awkward silence|beat|"
     r"inaudible|crosstalk|background noise|no response|pause|pausa|silencio|silenzio|risas|risos|пауза|stille|rires"
 )
 _HOW = r"(?:(?:[a-zäöüß]{3,14}ly|a|long|short|brief|deep|heavy|tief|leise|kurz|laut|longuement|profundamente) ){0,2}"
@@ -114,34 +154,53 @@ _STAGE = (
     rf"(?m)(?:^|(?<=[.!?]))[ \t]{{0,5}}[*_(\[]{{1,2}}{_HOW}(?:{_DOING})[*_)\]]{{1,2}}",
 )
 
+_SIMULATED = (
+    (
+        r"\bas an? simulated (?:user|customer|caller|client|person)\b|\bals simulierte[rn]? (?:nutzer|benutzer|kund|"
+        r"anrufer)"
+    ),
+    (
+        r"\ben tant qu'(?:utilisateur|client) simulé|\b(?:como|come) (?:usuario|usuário|utilizador|cliente|"
+        r"utente) simula[dt]o"
+    ),
+    r"作为模拟用户|シミュレートされたユーザーとして|시뮬레이션(?:된)? 사용자로서|как симулированн",
+)
 _META = (
     (
-        r"\bsimulated (?:user|customer|caller|client|person)\b|\buser simulat(?:or|ion)\b|\bsimulating (?:a|"
+        r"\bsimulated (?:user|customer|caller|client|person)\b|\b(?:as|being) (?:a|the) user simulat(?:or|"
+        r"ion)\b|\bsimulating (?:a|"
         r"the) (?:user|customer)\b"
     ),
     (
         r"\b(?:i am|i'm|i will|i'll|i should|i need to|i must|let me)(?: now| be)? "
         r"(?:play(?:ing)?|act(?:ing)? as|simulat(?:e|ing)|role-?play(?:ing)?(?: as)?|pretend(?:ing)? to be)"
-        r" (?:the (?:role|part|user|customer|person|caller)|a (?:user|customer|caller|persona)|as (?:a|"
-        r"the) (?:user|customer))\b"
+        r" (?:the (?:role|part) of (?:the|a|an) (?:[a-z]{2,15} ){0,2}(?:user|customer|caller|client|person|persona)|"
+        r"(?:the (?:user|customer|person|caller)|a (?:user|customer|caller|persona)|as (?:a|the) (?:user|"
+        r"customer)))\b"
+        r"(?! (?:contact|service|manager|support|representative|'s))"
     ),
-    r"\bi play (?:the (?:role|part|user|customer|caller|person)|a (?:user|customer|caller))\b",
     (
-        r"\bin this (?:role-?play|simulation|simulated|test scenario|test conversation|test case|"
-        r"exercise, i)\b"
+        r"\bi play (?:the (?:user|customer|caller|person)|(?:the (?:role|part) of )?an? (?:user|customer|"
+        r"caller))\b(?! in the)"
+    ),
+    (
+        r"\bin this (?:role-?play|simulated (?:conversation|call|chat)|(?:simulation|test (?:scenario|"
+        r"conversation|case)),? "
+        r"(?:i|the (?:user|customer))\b)"
     ),
     (
         r"\b(?:stay(?:ing)?|remain(?:ing)?|keep(?:ing)?|be(?:ing)?|break(?:ing)?|"
         r"out of) (?:in )?character\b(?! (?:set|limit|count|encoding|string|code))"
     ),
     (
-        r"\b(?:according to|based on|following|given|per) (?:my|the) (?:persona|brief|character|"
-        r"role description|system prompt|goal above)\b"
+        r"\b(?:according to|based on|following|given|per) (?:my (?:persona|brief|character|role description|"
+        r"system prompt)|the (?:system prompt|goal above|role description))\b(?! i should have)"
     ),
     (
         r"\bthe (?:simulated )?(?:user|customer|persona|character)(?:'s)? (?:would|should|might|could|will|"
         r"wants to|needs to) "
-        r"(?:now |then |likely |probably )?(?:say|ask|respond|reply|answer|write)\b"
+        r"(?:now |then |likely |probably )?(?:say|ask|respond|reply|answer|write)\b(?! the (?:e-?mail|mail|"
+        r"letter|phone|call|form))"
     ),
     r"\b(?:respond|reply|answer|write|speak|ask)(?:ing)? as (?:the|a) (?:user|customer|caller|person)\b",
     (
@@ -152,9 +211,12 @@ _META = (
     ),
     (
         r"^\W{0,3}(?:(?:sure|certainly|of course)[,!.:]? )?here(?:'s| is) (?:my|the|"
-        r"a)(?: possible)? (?:next )?(?:response|reply|next message|line)\b"
+        r"a)(?: possible)? (?:next )?(?:response|reply|next message|line)\b(?! to (?:question|your|the))"
     ),
-    r"\bmy (?:persona|character) (?:is|would|wants|has)\b|^\W{0,3}OOC\b|[(\[](?:ooc|note|meta)\s?:",
+    (
+        r"\bmy (?:persona|character) (?:is|would|wants|has)\b|^\W{0,3}OOC\s{0,3}[:)\]]|[(\[](?:ooc|meta)\s?:|"
+        r"[(\[]note\s?: (?:i|the|this) "
+    ),
     (
         r"\bals simulierte[rn]? \w{3,15}|\bsimulierter? (?:nutzer|benutzer|kunde|anrufer)|"
         r"\bich spiele (?:jetzt )?(?:den|die|einen|eine) (?:nutzer|benutzer|kunden|kundin|rolle)"
@@ -180,12 +242,15 @@ _AI = (
         r"\bas an? (?:(?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant|system|chatbot))?|"
         r"(?:large )?language model|"
         r"virtual assistant)(?=\s{0,3}[,.;:!?]| i\b|\s{0,3}$| (?:language )?model)"
+        r"(?!(?: (?:language )?model)?,? (?:you|can you|could you|do you|are you|will you|would you|"
+        r"have you|what do you|how do you|"
+        r"should you)\b)"
     ),
     (
         r"\b(?:i am|i'm) (?:just |only )?(?:an ai(?! \w)|an ai (?:language )?(?:model|assistant|chatbot|"
         r"system)|a (?:large )?language model|"
-        r"your (?:virtual |digital )?assistant|a virtual assistant(?! (?:working|for|at|from|hired|"
-        r"employed)))\b"
+        r"your (?:virtual |digital )?assistant|a virtual assistant(?! (?:working|for|at|from|hired|employed|by|"
+        r"and)|\. i work))\b"
     ),
     (
         r"\bals (?:eine? )?(?:ki|künstliche intelligenz|sprachmodell|ki-\w{3,20})\b(?=\s?[,.]| (?:kann|bin|"
@@ -219,13 +284,16 @@ _REFUSES = (
         r"truly )?(?:sorry|afraid|apologi[sz]e|i apologi[sz]e|unfortunately)"
         r"[^.!?\n]{0,30}\b(?:can't|cannot|can not|unable to|not able to|won't|will not|"
         r"must decline to)(?: be able to)? "
-        r"(?:directly )?(?:help|assist|comply|fulfil|fulfill|engage|participate|role-?play|do that|create|"
-        r"generate|continue (?:with )?(?:this|the) (?:conversation|role))"
+        r"(?:directly )?(?:help|assist(?! (?:at|to the)\b)|comply(?! with (?:the|your) (?:new|terms))|fulfil|"
+        r"fulfill|engage|participate|role-?play|do that(?=\s{0,2}[.!]?\s{0,3}$)|create|"
+        r"generate|continue (?:with )?(?:this|the) (?:conversation|role)(?!; i| now|, i))"
     ),
     (
         r"^\W{0,3}i (?:can't|cannot|can not|won't|will not|am unable to|am not able to|'m unable to|"
         r"'m not able to)(?: \w{4,10}ly)? "
-        r"(?:help with (?:that|this)|assist|comply|fulfil|engage in|participate in|role-?play)"
+        r"(?:help with (?:that|this)|assist(?! (?:at|to the)\b)|comply(?: with (?:that|this|your request|"
+        r"the request)|(?=\s{0,3}[.!]?\s{0,3}$))|"
+        r"fulfil|(?:engage|participate) in (?:this|that|such|role|the (?:role|conversation))|role-?play)"
     ),
     (
         r"^\W{0,3}(?:es )?tut mir (?:sehr )?leid,? (?:aber )?(?:dabei|damit|da|"
@@ -259,35 +327,39 @@ _REFUSES = (
     ),
 )
 OFFERS = (
-    r"\bhow (?:can|may|could|might) (?:i|we) (?:help|assist|be of (?:help|service|assistance))\b",
     (
-        r"\b(?:can|may|could) (?:i|we) (?:help|assist) you with (?:anything|something|today|that)\b|"
-        r"\bwhat can (?:i|we) (?:do for you|help you with)\b"
+        r"\bhow (?:can|may|could|might) (?:i|we) (?:help|assist|be of (?:help|service|assistance))\b"
+        r"(?! (?:you )?(?:to )?(?:find|speed|solve|fix|trace|locate|with the|the)\b)"
+    ),
+    (
+        r"\b(?:can|may|could) (?:i|we) (?:help|assist) you with (?:anything|something|today|that)\b(?! to)|"
+        r"\bwhat can (?:i|we) (?:do for you|help you with)\b(?! to\b)"
     ),
     (
         r"\banything else (?:that )?(?:i|we) can (?:help|assist|do)\b|\bhappy to (?:help|assist) you\b|"
         r"\bglad to (?:help|assist) you\b"
     ),
     (
-        r"\bthank you for (?:contacting|choosing) (?!me\b)|\bthank you for (?:calling|reaching out)(?! (?:me|"
-        r"back|us back|to me)\b)"
+        r"\bthank you for (?:contacting|choosing) (?!me\b|an? )|\bthank you for (?:calling|reaching out)(?! (?:me|"
+        r"back|us back|to me)\b|! i )"
     ),
     (
         r"\b(?:provide|give|tell|share|send|get|have|confirm|need)(?: me)?(?: with)? your (?:order|account|"
-        r"booking|customer|reservation|tracking|policy|membership|ticket|flight|reference)"
-        r" (?:number|id|reference|code|details)\b"
+        r"booking|customer|reservation|tracking|policy|membership|flight)"
+        r" (?:number|id|reference|code|details)\b(?!,? i (?:said|told)|\W{1,3}(?:he|she|they|was)\b|"
+        r" so (?:that )?i\b)"
     ),
     (
         r"\bi (?:can|will|'ll|would be able to) (?:certainly |gladly |happily )?(?:help|assist) you (?:with|"
-        r"find|book|today)\b"
+        r"find|book|today)\b(?! it:)"
     ),
     (
         r"\b(?:let me|i'll|i will|allow me to) (?:just )?(?:check|look up|look into|pull up|find|process|"
-        r"arrange|cancel|book|transfer) (?:that|this|it|your \w{2,15})(?: \w{1,12}){0,2} for you\b"
+        r"arrange|cancel|book|transfer) (?:that|this|it|your \w{2,15})(?: \w{1,12}){0,2} for you\b(?!:)"
     ),
     (
         r"\bi(?:'ve| have) (?:now |just )?(?:processed|issued|refunded|cancell?ed|booked|located|updated|"
-        r"forwarded) your\b"
+        r"forwarded) your\b(?![^.!?\n]{0,80}\b(?:but|would like|want|wish|cannot|can't|yet)\b)"
     ),
     (
         r"\b(?:wie|womit|inwiefern) kann ich (?:ihnen|dir|euch)[^.!?\n]{0,25}(?:helfen|behilflich)|"
@@ -295,7 +367,7 @@ OFFERS = (
         r"\bkann ich (?:ihnen|dir) sonst noch\b"
     ),
     (
-        r"\bcomment puis-je (?:vous|t')[^.!?\n]{0,15}(?:aider|assister)|\bque puis-je faire pour (?:vous|"
+        r"\bcomment puis-je (?:vous|t')[^.!?\n]{0,15}(?:aider|assister)(?! à)|\bque puis-je faire pour (?:vous|"
         r"toi)\b|\ben quoi puis-je\b|\bpuis-je vous aider\b|\bcomment (?:est-ce que )?je peux vous aider\b"
     ),
     (
@@ -333,6 +405,7 @@ HELPER = re.compile(
     re.IGNORECASE,
 )
 WANTS = re.compile(
+    r"\bshould i\b|\bdo you need\b|"
     r"\b(?:i|we)(?:'d| would) like"
     r"|\b(?:i|we) (?:want|need|have|ordered|bought|booked|paid|got|am trying|was|can't|cannot)\b"
     r"|\bmy\b|\bi saw\b|\bi heard\b|\bi (?:am|'m) (?:calling|writing|looking|interested)",
@@ -350,11 +423,13 @@ class Rule:
         name: of the rule.
         complaint: what the model is told.
         patterns: any of them breaks it.
+        certain: those that no person writes. A line that breaks only the others twice is said all the same.
     """
 
     name: str
     complaint: str
     patterns: tuple[str, ...]
+    certain: tuple[str, ...] = ()
 
 
 RULES = (
@@ -362,24 +437,33 @@ RULES = (
         name="thoughts",
         complaint="it holds private thoughts; write only what the person says aloud",
         patterns=_THOUGHTS,
+        certain=_THOUGHTS,
     ),
     Rule(
         name="template",
         complaint="it holds marks of a chat format, such as <|im_end|>; write only the person's words",
         patterns=_TEMPLATE,
+        certain=_TEMPLATE,
     ),
     Rule(
         name="stop",
         complaint='it holds a mark for the end; say it in the person\'s words, and set "done"',
         patterns=_STOP,
+        certain=_STOP_ALONE,
     ),
     Rule(
         name="form",
         complaint="the JSON object stands in the middle of a text; write the object and nothing else",
         patterns=_FORM,
+        certain=_FORM,
     ),
     Rule(name="stage", complaint="it holds stage directions; write only what the person says aloud", patterns=_STAGE),
-    Rule(name="meta", complaint="it speaks of the role or of the instructions; stay the person", patterns=_META),
+    Rule(
+        name="meta",
+        complaint="it speaks of the role or of the instructions; stay the person",
+        patterns=_META,
+        certain=_SIMULATED,
+    ),
     Rule(
         name="blank",
         complaint="it has a blank to be filled in; say what the person would say, or leave it out",

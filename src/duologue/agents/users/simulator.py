@@ -7,6 +7,7 @@ newest line stays the same from turn to turn, so a server that caches prompts re
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from duologue.agents.users.prompt import (
     EMPTY,
     Brief,
     UserAnswer,
+    may_be_said,
     problem_with,
     read_answer,
     system_prompt,
@@ -34,6 +36,7 @@ from duologue.agents.users.utterances import (
 )
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
+from duologue.journal.notes import UserInDoubt
 from duologue.models.ask import ask_completion
 from duologue.models.base import CompletionModel, Model, can_complete
 from duologue.models.choice import ModelChoice, choose
@@ -41,6 +44,8 @@ from duologue.models.scope import RunScope
 from duologue.models.structured import AnswerRetries, UnreadableError, UnusableAnswerError, ask_until_readable
 from duologue.settings import ModelConfig
 from duologue.vocabulary import AgentRole
+
+logger = logging.getLogger("duologue.users")
 
 _RETRIES = AnswerRetries(
     complaint="(This cannot be used: {problem}. Write the person's next message, in the form asked for.)",
@@ -173,7 +178,8 @@ class UserSimulatorAgent(AgentAdapter):
         """The user's next words, or the last ones.
 
         Raises:
-            SimulatorError: the model did not answer, or gave two answers in a row that no user would give.
+            SimulatorError: the model did not answer, or gave two answers in a row that no user would give. An answer
+                that is only doubtful is said the second time, with a note.
         """
         brief = Brief(
             situation=input.scenario_state.description, persona=self._persona, goal=self._goal, style=self._style
@@ -198,21 +204,32 @@ class UserSimulatorAgent(AgentAdapter):
             answer = read_answer(text, brief.names())
             problem = problem_with(answer, spoken, brief)
             problems.append(problem)
+            in_doubt[:] = [answer] if problem and may_be_said(answer, spoken, brief) else []
             if problem:
                 raise UnreadableError(problem)
             return answer
 
         problems: list[str | None] = []
+        in_doubt: list[UserAnswer] = []
         try:
             return await ask_until_readable(model, request, read, scope, retries=_RETRIES)
         except UnusableAnswerError as error:
             if set(problems) == {EMPTY} and len(problems) > 1 and last_of(spoken, Speaker.USER):
                 return UserAnswer(message="", reason="gave_up", explanation=_SPEECHLESS)
+            if in_doubt and len(problems) > 1 and error.problem == problems[-1]:
+                return _said_in_doubt(in_doubt[0], error.problem, scope)
             raise SimulatorError(
                 f"{self._choice.name} did not play the user, and was asked twice: {error.problem}. It wrote: "
                 f"{error.wrote}. Use a larger model, or give the user a clearer persona and goal",
                 who=self.name,
             ) from error
+
+
+def _said_in_doubt(answer: UserAnswer, problem: str, scope: RunScope) -> UserAnswer:
+    """The answer, with a note of what speaks against it."""
+    logger.warning("%s may not have stayed the user: %s. It said: %r", scope.who, problem, answer.message)
+    scope.note(UserInDoubt(participant=scope.who, problem=problem, text=answer.message))
+    return answer
 
 
 def _set_temperature(given: float | None, choice: ModelChoice) -> float | None:
@@ -249,6 +266,7 @@ async def _continue_call(
     own = [_plain(item.text) for item in spoken if item.speaker is Speaker.USER]
     chance = scope.context.random("user", scope.who, len(spoken))
     start = text = problem = ""
+    in_doubt: UserAnswer | None = None
     for usual in TEMPERATURES:
         used = usual if temperature is None else max(usual, temperature)
         completion = await ask_completion(
@@ -266,11 +284,14 @@ async def _continue_call(
         problem = made_up or problem_with(answer, spoken, brief) or ("it was said before" if _stale(text, own) else "")
         if not problem:
             return answer
+        in_doubt = answer if not made_up and not _stale(text, own) and may_be_said(answer, spoken, brief) else None
         start = _DOES_NOT_KNOW if made_up else start
     if own and start and not _stale(start, own):
         return UserAnswer(message=start)
     if own:
         return UserAnswer(message=_GIVES_UP, reason="gave_up")
+    if in_doubt:
+        return _said_in_doubt(in_doubt, problem, scope)
     raise SimulatorError(
         f"{model.name} did not play the user in {len(TEMPERATURES)} tries: {problem}. It wrote: {text!r}. Use a larger "
         "model, or give the user a clearer goal",
