@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from duologue.config.files import OWNER_ONLY, atomic_writer, write_atomic
+from duologue.config.files import OWNER_ONLY, atomic_writer, keep_copy, write_atomic
 
 
 def test_a_file_is_created_with_its_folders_and_replaced(tmp_path):
@@ -61,3 +61,12 @@ def test_threads_that_write_the_same_file_do_not_disturb_each_other(tmp_path):
         list(pool.map(lambda text: [write_atomic(tmp_path / "x", text, durable=False) for _ in range(20)], texts))
     assert (tmp_path / "x").read_text() in texts
     assert [item.name for item in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_folder_in_place_of_a_file_is_set_aside_whole(tmp_path):
+    path = tmp_path / "run.json"
+    path.mkdir()
+    (path / "mine").touch()
+    assert keep_copy(path, "unreadable") == tmp_path / "run.json.unreadable"
+    write_atomic(path, "new")
+    assert (tmp_path / "run.json.unreadable" / "mine").exists()

@@ -266,3 +266,29 @@ async def test_a_second_participant_that_has_no_part_is_warned_of(caplog, role, 
     found = [record.getMessage() for record in caplog.records if "was never called" in record.getMessage()]
     assert bool(found) == warned
     assert not warned or found[0].startswith("agents[2] (Second) was never called")
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise self.args[0]
+
+
+class MuteAssertion(Mute, AssertionError):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Mute, MuteAssertion])
+@pytest.mark.parametrize(
+    "raised", [SystemExit(0), KeyboardInterrupt(), GeneratorExit(), BaseException("x"), ValueError()]
+)
+async def test_an_exception_that_breaks_while_its_text_is_made_ends_its_run_only(
+    kind: type[Exception], raised: BaseException
+) -> None:
+    class Agent(duologue.AgentAdapter):
+        async def call(self, input: duologue.AgentInput) -> str:
+            raise kind(raised)
+
+    script = [duologue.user(), duologue.agent()]
+    executor = duologue.prepare("mute", "d", [ScriptedUserAgent(["hi"]), Agent()], script=script)
+    result = await executor.perform()
+    assert "its text cannot be read" in (result.reasoning or "")

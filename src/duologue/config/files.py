@@ -98,12 +98,16 @@ def set_aside(path: Path, why: str) -> Path | None:
 def keep_copy(path: Path, why: str) -> Path | None:
     """Give a file a second name, as :func:`set_aside` does, so that its content stays when it is replaced.
 
+    A folder that has taken the place of the file is set aside.
+
     Returns:
         The second path; None if there is no such file.
 
     Raises:
         OSError: it cannot be copied.
     """
+    if path.is_dir() and not path.is_symlink():
+        return set_aside(path, why)
     target = _free_name(path, why)
     try:
         try:

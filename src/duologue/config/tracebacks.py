@@ -85,7 +85,7 @@ def describe_after_name(name: str, error: BaseException) -> str:
 
     ``[Bot] no route to the kitchen (OSError), at bot.py:3 in call`` and ``[Bot] KeyError: 'x', at bot.py:3 in call``.
     """
-    message = _message(error)
+    message = message_of(error)
     if isinstance(error, DuologueError):  # its text says what the matter is
         return f"[{name}] {message}{_at(place_of(error))}"
     if " " in message.strip():
@@ -116,18 +116,19 @@ def _hidden(found: re.Match[str]) -> str:
 
 
 def _typed(error: BaseException) -> str:
-    message, kind = _message(error), type(error).__name__
+    message, kind = message_of(error), type(error).__name__
     return f"{kind}: {message}" if message else kind
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException, *, whole: bool = False) -> str:
+    """What an exception says itself. One of the user may break, or end the process, while it makes its text."""
     if isinstance(error, SystemExit):
         return f"sys.exit({error.code!r}) was called"
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - an exception of the user that cannot be printed
+    except BaseException:  # noqa: BLE001 - an exception of the user that cannot be printed
         return "(its text cannot be read)"
-    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
+    return text if whole or len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
 
 
 def _at(place: Place | None) -> str:

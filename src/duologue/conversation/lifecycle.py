@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from duologue.config.tracebacks import describe
+from duologue.config.tracebacks import describe, message_of
 from duologue.conversation.conversation import CLOSE_GRACE, Conversation
 from duologue.conversation.deadlines import RunTask
 from duologue.conversation.observers import CURRENT_RUN, notify_observers, observed, watch_for
@@ -272,7 +272,8 @@ class RunLifecycle:
         """The end of a run that raised: a fail for an assertion, an error for everything else."""
         view = self.conversation.view
         asserted = isinstance(error, AssertionError)
-        text = str(error) if isinstance(error, DuologueError) or (asserted and str(error)) else describe(error)
+        text = message_of(error, whole=True) if asserted or isinstance(error, DuologueError) else ""
+        text = text or describe(error)
         return RunFinished(
             status=RunStatus.COMPLETED if asserted else RunStatus.ERROR,
             verdict=Verdict.FAIL if asserted else None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from duologue.config.tracebacks import describe
+from duologue.config.tracebacks import describe, message_of
 from duologue.context import Context, fresh_seed
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.deadlines import RunTask
@@ -112,7 +112,9 @@ class FunctionCheck:
             if inspect.isawaitable(value):
                 value = await value
         except AssertionError as error:
-            return CheckOutcome(status=CheckStatus.FAILED, explanation=str(error) or "assertion failed")
+            return CheckOutcome(
+                status=CheckStatus.FAILED, explanation=message_of(error, whole=True) or "assertion failed"
+            )
         if isinstance(value, CheckOutcome):
             return value
         if value is None or isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -145,7 +147,7 @@ async def evaluate(check: Check, input: CheckInput) -> CheckOutcome:
     try:
         return await check.evaluate(input)
     except AssertionError as error:
-        return CheckOutcome(status=CheckStatus.FAILED, explanation=str(error) or "assertion failed")
+        return CheckOutcome(status=CheckStatus.FAILED, explanation=message_of(error, whole=True) or "assertion failed")
     except (RunError, BudgetExceededError, JournalError):  # they mean the same wherever they happen
         raise
     except Exception as error:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import ConfigDict, Field, GetPydanticSchema, PlainSerializer, PlainValidator
 from pydantic_core import core_schema
 
-from duologue.config.tracebacks import cause_of, place_of, traceback_of, without_known_secrets
+from duologue.config.tracebacks import cause_of, message_of, place_of, traceback_of, without_known_secrets
 from duologue.frozen import frozen
 from duologue.journal.notes import Note, note_from_data, note_to_data
 from duologue.messages import Message
@@ -103,13 +103,13 @@ class ErrorInfo(Frozen):
         causes: list[str] = []
         cause = cause_of(error)
         while cause is not None and len(causes) < _MOST_CAUSES:
-            causes.append(without_known_secrets(f"{type(cause).__name__}: {cause}"))
+            causes.append(without_known_secrets(f"{type(cause).__name__}: {message_of(cause, whole=True)}"))
             cause = cause_of(cause)
         where = place_of(error)
         who: str | None = getattr(error, "who", None)
         return cls(
             type=type(error).__name__,
-            message=without_known_secrets(str(error)),
+            message=without_known_secrets(message_of(error, whole=True)),
             who=who,
             turn=turn,
             causes=causes,

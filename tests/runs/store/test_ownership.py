@@ -425,3 +425,15 @@ def test_a_report_in_a_folder_below_is_fine_and_a_link_out_is_not(done, tmp_path
     with pytest.raises(ConfigurationError, match="through a link"):
         write_reports(execution, done, ["junit"], names={"junit": "out/junit.xml"})
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("ending", ["json", "json.replaced", "json.unreadable.2"])
+@pytest.mark.parametrize("before", ["notes-on-", "x", "copy of "])
+def test_a_file_whose_name_merely_ends_like_a_runs_stays(done, ending, before):
+    run = next(path.stem for path in (done / "runs").glob("*.json"))
+    names = {"runs": f"{before}{run}.{ending}", "journals": f"{before}{run}.{ending.replace('json', 'jsonl')}"}
+    notes = [done / folder / name for folder, name in names.items()]
+    for path in notes:
+        path.write_text("mine")
+    clear(done)
+    assert [path.read_text() for path in notes] == ["mine", "mine"]

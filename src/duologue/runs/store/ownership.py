@@ -221,8 +221,8 @@ def _time(text: object) -> datetime | None:
 PASSED_OVER = frozenset({".gitignore", ".gitkeep", ".keep", ".DS_Store", "Thumbs.db", "lost+found"})
 """What a folder may hold and still count as empty."""
 _SET_ASIDE = r"(\.(replaced|unreadable|partial|attempt-\d+)(\.\d+)?)*"
-_RUN_FILE = re.compile(rf"(?P<run>.+-(?P<digest>[0-9a-f]{{16}}))\.json{_SET_ASIDE}")
-_JOURNAL_FILE = re.compile(rf"(?P<run>.+-(?P<digest>[0-9a-f]{{16}}))\.jsonl{_SET_ASIDE}")
+_RUN_FILE = re.compile(rf"(?P<run>.+-[0-9a-f]{{16}})\.json{_SET_ASIDE}")
+_JOURNAL_FILE = re.compile(rf"(?P<run>.+-[0-9a-f]{{16}})\.jsonl{_SET_ASIDE}")
 _MEDIA_FILE = re.compile(r"([0-9a-f]{64}|[0-9a-f]{24})\.[a-z0-9]{1,8}")
 _FOLDERS = (RUNS, JOURNALS, MEDIA)
 _NAMED = 5
@@ -320,9 +320,9 @@ def written_files(folder: Path) -> Iterator[Path]:
     require_ours(folder)
     found = [item for item in (_execution(folder / LAUNCH), _execution(folder / INDEX)) if item]
     execution = found[0][0]
-    digests = {case.run_id(execution).rpartition("-")[2] for _, plan in found for case in plan.cases}
-    runs = [path for path in _files(folder / RUNS, _RUN_FILE) if _is_run(path, execution, digests)]
-    journals = [path for path in _files(folder / JOURNALS, _JOURNAL_FILE) if _is_journal(path, execution, digests)]
+    ids = {case.run_id(execution) for _, plan in found for case in plan.cases}
+    runs = [path for path in _files(folder / RUNS, _RUN_FILE) if _is_run(path, execution, ids)]
+    journals = [path for path in _files(folder / JOURNALS, _JOURNAL_FILE) if _is_journal(path, execution, ids)]
     media = set(_media_of_runs(runs)) | set(_media_of_journals(journals))
     yield from (path for path in _files(folder / MEDIA, _MEDIA_FILE) if path.name in media)
     yield from journals
@@ -395,28 +395,28 @@ def _torn_index(path: Path, execution: str) -> bool:
     return data == start[: len(data)] and not path.is_symlink()
 
 
-def _is_run(path: Path, execution: str, digests: set[str]) -> bool:
+def _is_run(path: Path, execution: str, ids: set[str]) -> bool:
     found = _RUN_FILE.fullmatch(path.name)
     assert found is not None
-    if found["digest"] in digests:
+    if found["run"] in ids:
         return True
-    data = _object(path)  # a case that the plan no longer has
+    data = _object(path)  # a case that the plan no longer has, or has under another name
     try:
-        return decoded_case(data["case"]).run_id(execution).rpartition("-")[2] == found["digest"]
+        return decoded_case(data["case"]).run_id(execution) == found["run"]
     except (KeyError, TypeError, ValueError, AttributeError):
         return False
 
 
-def _is_journal(path: Path, execution: str, digests: set[str]) -> bool:
+def _is_journal(path: Path, execution: str, ids: set[str]) -> bool:
     found = _JOURNAL_FILE.fullmatch(path.name)
     assert found is not None
-    if found["digest"] in digests:
+    if found["run"] in ids:
         return True
     try:
         with path.open("rb") as file:
             started = json.loads(file.readline(1_000_000))["events"][0]
         case = decoded_case(started["scenario"]["metadata"]["case"])
-        return case.run_id(execution).rpartition("-")[2] == found["digest"]
+        return case.run_id(execution) == found["run"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
 
