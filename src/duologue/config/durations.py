@@ -13,6 +13,13 @@ _STEP = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+def seconds_text(seconds: float) -> str:
+    """So many seconds as a duration: ``3`` is ``3s``, and 0.5 is ``500ms``."""
+    if seconds == int(seconds):
+        return f"{int(seconds)}s"
+    return f"{seconds * 1000:.3f}".rstrip("0").rstrip(".") + "ms"
+
+
 def parse_duration(text: str) -> float:
     """The seconds of a duration such as ``5m30s``.
 

@@ -21,22 +21,27 @@ from pydantic import (
     model_validator,
 )
 
-from duologue.config.durations import DURATION_PATTERN, parse_duration
+from duologue.config.durations import DURATION_PATTERN, parse_duration, seconds_text
 from duologue.config.problems import PlacedDict, locate, plain
 from duologue.config.templates import expand
 from duologue.errors import ConfigurationError, Position
 from duologue.own_model import OwnModel
 
 T = TypeVar("T")
+_MOST_SECONDS = 10**9
 
 
 def _duration(value: Any) -> Any:
     if value is None:
         return None
-    if not isinstance(value, str):
-        parse_duration("")
-    parse_duration(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _MOST_SECONDS:
+        value = seconds_text(value)
+    parse_duration(value if isinstance(value, str) else "")
     return value
+
+
+def _seconds(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 EMPTY: dict[str, Any] = {}
@@ -57,12 +62,17 @@ JsonObject = Annotated[dict[str, Any], BeforeValidator(plain)]
 """Fields that are passed on as they are."""
 Json = Annotated[Any, BeforeValidator(plain)]
 """A value that is passed on as it is."""
+_WrittenDuration = Annotated[str, Field(json_schema_extra={"pattern": DURATION_PATTERN, "examples": ["90s", "5m30s"]})]
 Duration = Annotated[
-    str,
-    BeforeValidator(_duration),
-    Field(json_schema_extra={"pattern": DURATION_PATTERN, "examples": ["90s", "5m30s"]}),
+    str, BeforeValidator(_duration, json_schema_input_type=_WrittenDuration | Annotated[float, Field(gt=0)])
 ]
-"""A duration such as ``500ms``, ``30s``, ``5m30s`` or ``1h``."""
+"""A duration such as ``500ms``, ``30s``, ``5m30s`` or ``1h``; a number is one in seconds."""
+Seconds = Annotated[
+    float,
+    Field(gt=0),
+    BeforeValidator(_seconds, json_schema_input_type=Annotated[float, Field(gt=0)] | _WrittenDuration),
+]
+"""Seconds, as a number or as a duration such as ``30s``."""
 
 
 class Spec(OwnModel):

@@ -8,9 +8,9 @@ and from nothing else.
 from typing import Any, Self
 
 from duologue.config.problems import Problems
-from duologue.config.spec import EMPTY, Amount, Count, FolderSpec, Items, Name, Spec
+from duologue.config.spec import EMPTY, Amount, Count, FolderSpec, Items, Name, Seconds, Spec
 from duologue.errors import Position
-from duologue.specs.agents import Agent, Model, Seconds
+from duologue.specs.agents import Agent, Model
 from duologue.specs.prompts import Prompt, Tool
 from duologue.specs.scenario import DEFAULT_REGION, ContextPolicy, Memory, Scenario, ToolPolicy
 from duologue.specs.suite import A2aAgent, McpServer, Suite, Workflow, find_named

@@ -5,10 +5,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Spec, Text
+from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Seconds, Spec, Text
 from duologue.specs.scenario import Capability
 
-Seconds = Annotated[float, Field(gt=0)]
 Temperature = Annotated[float, Field(ge=0)]
 
 
@@ -57,7 +56,7 @@ class Agent(Resource):
     """Where Python code of a ``target`` runs: ``processes`` gives each run a child process, so that an agent that
     blocks, ignores its time limit or ends its process ends its own run only. Default: ``none``, this process."""
     timeout: Seconds | None = None
-    """Time limit for one answer, in seconds."""
+    """Time limit for one answer: seconds, or a duration such as ``30s``."""
 
     @field_validator("target")
     @classmethod
