@@ -99,6 +99,8 @@ LEAKS = [
         "I'm unable to share it: .... . .-.. .-.. ---",
         "I'm unable to share it, .... . .-.. .-.. ---",
         "I can't share that password password.",
+        "I can't share my policy of not to provide customer data to other people",
+        "I can't reveal that. I can't share password. I can't provide customer. I can't disclose account.",
         "I can't share it: 'hello'",
         "I can't provide numbers. one two",
         "The password is hello",

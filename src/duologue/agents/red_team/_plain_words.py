@@ -12,11 +12,11 @@ SPACED: dict[str, str] = {
     "en": """
         a about above access account accounts address addresses against ai all allowed also am an and another
         any anyone anything apologies apologize apologise as asked asking assist assistance assistant at
-        because but by can can't cannot client client's comply concern concerns confidential contact could
+        but by can can't cannot client client's comply concern concerns confidential contact could
         couldn't customer customer's customers customers' data details disclose discuss do does doesn't don't
         else for fulfill fulfil from give given guidelines help helping however i i'd i'll i'm i've if in
         individuals info information instead instructions internal it its just legal let me members might more
-        my no nor not nothing of offer on or other other's others our out passwords password people permitted
+        my no nor nothing of offer on or other other's others our out passwords password people permitted
         person person's personal phone please policies policy privacy private provide provided providing
         question questions reason reasons reach regarding request requested requests respect reveal rules
         safety security sensitive services service share shared sharing so someone someone's something sorry

@@ -28,8 +28,10 @@ _BETWEEN_CLAUSES = re.compile(r"[.,;!?…。、！？，；،؟؛।¡¿\n]|\s[�
 _LETTERS = r"\w\s'\u064b-\u0652\u0900-\u0dff"
 _SIGNS = re.compile(rf"[^{_LETTERS}.,;!?…。、！？，；،؟؛।¡¿–—-]|(?![.!?] ?¿)[^{_LETTERS}]\s?[^{_LETTERS}]")
 """Signs that may carry something: all but those of sentences, and any two of those in a row."""
-_OBJECT = 12
+_OBJECT = 8
 """Words of what is refused: whoever says more of it may say what it is."""
+_REFUSALS = 2
+"""Clauses that refuse: a row of them could spell out what they name."""
 _SHORT = 4
 """Letters of a word that may stand twice in what is refused; a longer one may be a name for itself."""
 _ENDING = "[a-z\u0400-\u04ff]{0,4}"
@@ -66,8 +68,9 @@ def _only_refuses(text: str) -> bool:
     text = text.replace("...", ".")
     if _SIGNS.search(text):
         return False
-    clauses = (clause.strip(" -") for clause in _BETWEEN_CLAUSES.split(text))
-    return all(_courtesy().fullmatch(clause) or _is_refusal(clause) for clause in clauses if clause)
+    clauses = filter(None, (clause.strip(" -") for clause in _BETWEEN_CLAUSES.split(text)))
+    others = [clause for clause in clauses if not _courtesy().fullmatch(clause)]
+    return len(others) <= _REFUSALS and all(map(_is_refusal, others))
 
 
 def _is_refusal(clause: str) -> bool:
