@@ -79,3 +79,22 @@ def test_the_number_of_secrets_is_bounded() -> None:
         remember(f"secret-number-{number}")
     assert len(secret_values._known) == 1000
     assert hidden("secret-number-1499 secret-number-3") == "*** secret-number-3"
+
+
+@pytest.mark.parametrize("url", ["https://a.example/hook/${TOKEN_OF_HOOK}", "https://a.example/?q=${PLACE}"])
+@pytest.mark.parametrize("value", ["qwzrtp", "QWERTZUIOPLKJHG", "q9w8e7", "пароль"])
+def test_what_fills_a_path_is_secret_also_if_it_is_letters(
+    monkeypatch: pytest.MonkeyPatch, url: str, value: str
+) -> None:
+    for name in ("TOKEN_OF_HOOK", "PLACE"):
+        monkeypatch.setenv(name, value)
+    forms = [expand_url(url), value, "".join(f"\\u{ord(letter):04x}" for letter in value)]
+    forms.append("".join(f"%{byte:02X}" for byte in value.encode()))
+    assert [hidden(form).count("***") for form in forms] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("word", ["staging", "Production", "short", "tiny"])
+def test_a_word_of_every_text_stays(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    monkeypatch.setenv("STAGE", word)
+    expand_url("https://a.example/${STAGE}")
+    assert hidden(f"on {word}") == f"on {word}"

@@ -19,6 +19,16 @@ HIDDEN = "***"
 """What stands in the place of a secret."""
 _SHORTEST = 8
 """Characters. What is shorter, or nothing but letters, is a word that stands in many texts."""
+_SHORTEST_PLACED = 6
+"""Characters of a value that was filled in where secrets stand."""
+_PLAIN = frozenset(
+    "accept access account accounts active agents answer application/json assistant bearer chat "
+    "completions conversation default develop development enabled english disabled german version latest local "
+    "localhost master message messages models normal openai anthropic online preview private production "
+    "public release sandbox secret service session stable staging status stream support system tenant testing "
+    "text/plain user-agent v1/chat webhook".split()
+)
+"""What stands in such places and is no secret; hidden, it would make reports unreadable."""
 _SHORTEST_ENCODED = 8
 _MOST = 1000
 """Secrets that are known at the same time; the oldest are forgotten."""
@@ -27,9 +37,15 @@ _known: dict[str, None] = {}
 _lock = threading.Lock()
 
 
-def remember(*values: str | None) -> None:
-    """These values are secret. Of ``Bearer abc`` and ``user:password`` the parts are, too."""
-    words = {word for value in values if value for word in (value, *_parts(value)) if _telling(word)}
+def remember(*values: str | None, placed: bool = False) -> None:
+    """These values are secret. Of ``Bearer abc`` and ``user:password`` the parts are, too.
+
+    Args:
+        values: None for one that is not set.
+        placed: they were filled in where secrets stand, as in the path of a URL or a header, so that letters alone are
+            secret, too, unless they are a word of every text.
+    """
+    words = {word for value in values if value for word in (value, *_parts(value)) if _telling(word, placed=placed)}
     if words <= _known.keys():
         return
     with _lock:
@@ -58,6 +74,9 @@ def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
 def _forms(secret: str) -> set[str]:
     forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
     forms.add(json.dumps(secret, ensure_ascii=False)[1:-1])
+    data = secret.encode("utf-8", "replace")
+    forms.add("".join(f"%{byte:02x}" for byte in data))
+    forms.add("".join(f"\\u{ord(letter):04x}" for letter in secret))
     if len(secret) >= _SHORTEST_ENCODED:
         for place in range(3):
             forms |= _encoded(secret.encode("utf-8", "replace"), place)
@@ -76,5 +95,7 @@ def _parts(value: str) -> list[str]:
     return [rest.strip()] if space and scheme.isalpha() and " " not in rest.strip() else []
 
 
-def _telling(word: str) -> bool:
+def _telling(word: str, *, placed: bool) -> bool:
+    if placed:
+        return len(word) >= _SHORTEST_PLACED and not word.isspace() and word.casefold() not in _PLAIN
     return len(word) >= _SHORTEST and not word.isalpha() and not word.isspace()

@@ -221,7 +221,7 @@ def expand(text: str, environment: Mapping[str, str] | None = None, *, secret: b
         name, default = found[1], found[2]
         if filled := variables.get(name):
             if secret or names_secret(name):
-                remember(filled)
+                remember(filled, placed=secret)
             return filled
         if default is None:
             raise ConfigurationError(
