@@ -127,7 +127,7 @@ class RunTask:
         loop, lane = self.loop, self.lane
         self._outer = outer = cast("asyncio.Task[Any]", asyncio.current_task(loop))
         self._cancelling = outer.cancelling()
-        self._over: asyncio.Future[None] = loop.create_future()
+        self._over: asyncio.Future[None] = _Over(outer, lane, loop)
         lane.runs.add(self)
         task = self.start(run)
         task.add_done_callback(self._ended)
@@ -335,6 +335,26 @@ class RunTask:
                 raise
             except BaseException as thrown:  # noqa: BLE001 - it is thrown into the run
                 error = thrown
+
+
+class _Over(asyncio.Future[None]):
+    """The end of a run. On a worker's thread, code of a run that cancels whoever waits for it is not heard.
+
+    Whoever may cancel a run there does so from another thread, when no code of a run is being executed. In the main
+    thread a signal may arrive in the middle of such code.
+    """
+
+    def __init__(self, outer: asyncio.Task[Any], lane: Lane, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._outer = outer
+        self._lane = lane
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel it, unless code of a run asks for that by cancelling the tasks of its event loop."""
+        if self._lane.running is not None and threading.current_thread() is not threading.main_thread():
+            self._outer.uncancel()
+            return True
+        return super().cancel(msg)
 
 
 class Watchdog:

@@ -380,7 +380,12 @@ async def in_worker_thread(
         return await give_up(blocked.error)
     except asyncio.CancelledError:
         if outcome.done():
-            raise
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            error = RunError("code of a run cancelled the tasks of its event loop, and this run with them")
+            if repeatable and not alone:
+                raise ThreadBlocked(error, own=False) from None
+            return await give_up(error)
         handle.cancel()
         await asyncio.wait({outcome}, timeout=CANCEL_GRACE)
         if outcome.done():
