@@ -56,9 +56,12 @@ class JsonlSink:
         self._after = after
         self._artifacts = artifacts or FolderArtifacts(path.parent / MEDIA)
         self._file: FileIO | None = None
+        self._process = os.getpid()
 
     async def write(self, transitions: Sequence[Transition]) -> None:
         """One unbuffered write for all of them: it takes less time than handing it to another thread."""
+        if os.getpid() != self._process:  # an agent has doubled the process and returned twice: the run is the parent's
+            os._exit(1)
         try:
             lines: list[bytes] = []
             for transition in transitions:
