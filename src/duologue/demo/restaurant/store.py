@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
-
-from duologue.frozen import frozen
 
 SITTING = timedelta(hours=2)
 SLOT = timedelta(minutes=30)
@@ -23,7 +21,7 @@ HOURS: dict[int, tuple[time, time]] = {
 """First and last seating by weekday, Monday being 0: closed on Mondays."""
 
 
-@frozen
+@dataclass(frozen=True, kw_only=True)
 class Dish:
     """A dish with what people may be allergic to in it."""
 
@@ -48,7 +46,7 @@ MENU = (
 )
 
 
-@frozen
+@dataclass(frozen=True, kw_only=True)
 class Booking:
     """One line of the book."""
 

@@ -5,11 +5,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date, time
 from enum import Enum
-
-from duologue.frozen import frozen
 
 from .when import NUMBER, number, read_date, read_time
 
@@ -29,7 +27,7 @@ class Act(Enum):
     CHANGE = "change"
 
 
-@frozen
+@dataclass(frozen=True, kw_only=True)
 class Heard:
     """One message, understood as far as it goes. A detail that was not mentioned is None."""
 
