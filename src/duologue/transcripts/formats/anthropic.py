@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from duologue.errors import SuiteError
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
 from duologue.transcripts.formats.openai import spoken_of
@@ -48,14 +47,9 @@ def read_anthropic(document: Document) -> list[Recording]:
     if any(map(chat.looks_like_message, document.samples)) and not any(map(_is_response, document.samples)):
         log.add(Request(place=entries[0], messages=said(entries)))
         return log.recordings()
-    for entry in entries:
-        try:
-            if entry.value is None and entry.line in document.broken:
-                raise document.broken[entry.line]
-            log.add(Request(place=entry, messages=said(entry.items)) if entry.items else _request(entry))
-        except SuiteError as error:
-            log.fail(entry, error)
-    return log.recordings()
+    return log.read(
+        entries, lambda entry: Request(place=entry, messages=said(entry.items)) if entry.items else _request(entry)
+    )
 
 
 def _request(entry: Node) -> Request:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from duologue.errors import SuiteError
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -48,17 +47,14 @@ def read_gemini(document: Document) -> list[Recording]:
     if any(map(_is_content, document.samples)):
         log.add(Request(place=entries[0], messages=said([_message(node) for node in entries])))
         return log.recordings()
-    for entry in entries:
-        try:
-            if entry.value is None and entry.line in document.broken:
-                raise document.broken[entry.line]
-            if entry.items:
-                log.add(Request(place=entry, messages=said([_message(node) for node in entry.items])))
-            else:
-                log.add(_request(entry))
-        except SuiteError as error:
-            log.fail(entry, error)
-    return log.recordings()
+    return log.read(
+        entries,
+        lambda entry: (
+            Request(place=entry, messages=said([_message(node) for node in entry.items]))
+            if entry.items
+            else _request(entry)
+        ),
+    )
 
 
 def _message(node: Node) -> Node:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from duologue.errors import SuiteError
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -60,15 +59,7 @@ def _is_item(node: Node) -> bool:
 
 def read_langfuse(document: Document) -> list[Recording]:
     """One recording for each trace, or for all traces of a session."""
-    log = RequestLog(document=document, format=FORMAT)
-    for entry in _in_order(document.entries):
-        try:
-            if entry.value is None and entry.line in document.broken:
-                raise document.broken[entry.line]
-            log.add(_request(entry))
-        except SuiteError as error:
-            log.fail(entry, error)
-    return log.recordings()
+    return RequestLog(document=document, format=FORMAT).read(_in_order(document.entries), _request)
 
 
 def _in_order(entries: list[Node]) -> list[Node]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from duologue.errors import SuiteError
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -28,16 +27,8 @@ def read_langsmith(document: Document) -> list[Recording]:
     """One recording for each root run, or for all runs of a thread. What runs within it did is part of it."""
     log = RequestLog(document=document, format=FORMAT)
     ids = {word for node in document.entries if (word := node.at("id").word())}
-    for entry in document.entries:
-        if entry.at("parent_run_id").word() in ids:
-            continue
-        try:
-            if entry.value is None and entry.line in document.broken:
-                raise document.broken[entry.line]
-            log.add(_request(entry))
-        except SuiteError as error:
-            log.fail(entry, error)
-    return log.recordings()
+    roots = (entry for entry in document.entries if entry.at("parent_run_id").word() not in ids)
+    return log.read(roots, _request)
 
 
 def _request(entry: Node) -> Request:

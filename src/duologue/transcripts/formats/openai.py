@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.errors import SuiteError
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -36,15 +35,10 @@ def read_openai(document: Document) -> list[Recording]:
     if any(map(chat.looks_like_message, document.samples)):
         log.add(Request(place=entries[0], messages=said(entries)))
         return log.recordings()
-    for entry in entries:
-        try:
-            if entry.value is None and entry.line in document.broken:
-                raise document.broken[entry.line]
-            # a list of conversations, each a list of messages, or one request each
-            log.add(Request(place=entry, messages=said(entry.items)) if entry.items else _request(entry))
-        except SuiteError as error:
-            log.fail(entry, error)
-    return log.recordings()
+    # a list of conversations, each a list of messages, or one request each
+    return log.read(
+        entries, lambda entry: Request(place=entry, messages=said(entry.items)) if entry.items else _request(entry)
+    )
 
 
 def is_list_of_messages(node: Node) -> bool:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from duologue.errors import SuiteError
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -90,17 +89,11 @@ def read_otel(document: Document) -> list[Recording]:
     if not spans and any(node.has("role") for node in document.samples):
         log.add(Request(place=entries[0], messages=said(entries)))
         return log.recordings()
-    for entry in entries:
-        try:
-            if entry.value is None and entry.line in document.broken:
-                raise document.broken[entry.line]
-            if spans:
-                log.add(_request(entry))
-            else:
-                log.add(Request(place=entry, messages=said(entry.items or entry.at("messages").items)))
-        except SuiteError as error:
-            log.fail(entry, error)
-    return log.recordings()
+    if spans:
+        return log.read(spans, _request)
+    return log.read(
+        entries, lambda entry: Request(place=entry, messages=said(entry.items or entry.at("messages").items))
+    )
 
 
 def _request(span: Node) -> Request:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -145,9 +145,16 @@ class RequestLog:
         if request.answers:
             self._open.setdefault(talk.digest, []).append(talk)
 
-    def fail(self, node: Node, error: SuiteError) -> None:
-        """An entry that cannot be read."""
-        self.found.append(unread(self.document, self.format, node, len(self.found), error))
+    def read(self, entries: Iterable[Node], request_of: Callable[[Node], Request]) -> list[Recording]:
+        """The recordings of entries. One that cannot be read has the error, and keeps none of the others back."""
+        for entry in entries:
+            try:
+                if entry.value is None and entry.line in self.document.broken:
+                    raise self.document.broken[entry.line]
+                self.add(request_of(entry))
+            except SuiteError as error:
+                self.found.append(unread(self.document, self.format, entry, len(self.found), error))
+        return self.recordings()
 
     def recordings(self) -> list[Recording]:
         """All of them, in the order in which they began."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from duologue.errors import SuiteError
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
 from duologue.transcripts.formats.openai import spoken_of
@@ -59,14 +58,10 @@ def read_responses(document: Document) -> list[Recording]:
         log.add(Request(place=entries[0], messages=said(entries)))
         return log.recordings()
     chains = _Chains()
-    for entry in entries:
-        try:
-            if entry.value is None and entry.line in document.broken:
-                raise document.broken[entry.line]
-            log.add(Request(place=entry, messages=said(entry.items)) if entry.items else _request(entry, chains))
-        except SuiteError as error:
-            log.fail(entry, error)
-    return log.recordings()
+    return log.read(
+        entries,
+        lambda entry: Request(place=entry, messages=said(entry.items)) if entry.items else _request(entry, chains),
+    )
 
 
 @dataclass
