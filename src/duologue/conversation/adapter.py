@@ -16,6 +16,7 @@ from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.messages import Message, copy_of
+from duologue.models.reported import report_usage
 from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole, DoneReason
 
@@ -107,6 +108,33 @@ class AgentInput:
                 "use last_new_user_message() and read its parts."
             )
         return content
+
+    def report_usage(
+        self,
+        *,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        model: str | None = None,
+        cost: float | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Say what a model call of the adapter's own took, so that usage, cost by role, budgets and reports count it.
+
+        Call it once per model call, or once with the sum.
+
+        Args:
+            input_tokens, output_tokens: that the model read and wrote.
+            model: its name, such as ``gpt-5-mini`` or ``openai/gpt-5-mini``.
+            cost: US dollars; None for the price that the packaged list knows for that model. Where it knows none,
+                reports say that the price is unknown.
+            seconds: that the model call took.
+
+        Raises:
+            ConfigurationError: a number is below 0, or is none.
+        """
+        report_usage(
+            self.scope, input_tokens=input_tokens, output_tokens=output_tokens, model=model, cost=cost, seconds=seconds
+        )
 
 
 class LazyInput(AgentInput):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -82,3 +83,32 @@ def estimated_cost(name: str, usage: Usage, now: float) -> float | None:
     if provider in FREE:
         return 0.0
     return cost_of(provider, model, Tokens(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens), now)
+
+
+_FAMILIES = {
+    "openai": ("gpt-", "chatgpt-", "o1", "o3", "o4"),
+    "anthropic": ("claude-",),
+    "google": ("gemini-",),
+    "xai": ("grok-",),
+    "cohere": ("command-",),
+    "mistral": ("mistral-", "ministral-", "magistral-", "codestral-"),
+    "deepseek": ("deepseek-",),
+}
+"""How the names of models begin that their makers sell, so that the name alone says whose price it is."""
+_OPEN_WEIGHTS = re.compile(r":|\d+b\b|gpt-oss")
+"""In names of models that anybody may host, at a price of their own: ``qwen2.5:7b``, ``gpt-oss-20b``."""
+
+
+def cost_by_model(name: str, usage: Usage, now: float) -> float | None:
+    """US dollars for a call of the model that some service names in its answer, or None where no price is known.
+
+    The name may be bare, as in ``gpt-5-mini-2025-08-07``: then its maker's price counts.
+    """
+    provider, _, model = name.replace(":", "/", 1).partition("/")
+    if model and (provider in FREE or provider in _FAMILIES):
+        return estimated_cost(name, usage, now)
+    bare = name.rpartition("/")[2].casefold()
+    if _OPEN_WEIGHTS.search(bare):
+        return None
+    maker = next((maker for maker, begins in _FAMILIES.items() if bare.startswith(begins)), None)
+    return None if maker is None else estimated_cost(f"{maker}/{bare}", usage, now)
