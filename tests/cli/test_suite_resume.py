@@ -7,14 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openai_server import OpenAIServer, openai_server_beside
 from waiting import LONG
 
 from duologue.cli.app import invoke
 from duologue.errors import ConfigurationError
+from duologue.models.resolve import forget_models
 from duologue.runs.store.reader import find_execution, read_execution, unfinished
 
 AGENT = """
@@ -233,7 +236,7 @@ def test_times_and_costs_add_up_over_sessions(shop: Folder) -> None:
 
 NATIVE: dict[str, Any] = {
     "models": [{
-        "name": "m", "provider": "mock", "model": "tiny",
+        "name": "m", "provider": "openai", "model": "tiny",
         "pricing": {"input_cost_per_1k": 1.0, "output_cost_per_1k": 1.0},
     }],
     "prompts": [{"name": "p", "system_template": "You help."}],
@@ -241,19 +244,29 @@ NATIVE: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def model_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    """A model that costs money: it reports 11 tokens read and 7 written."""
+    monkeypatch.setenv("OPENAI_API_KEY", "no key")
+    with openai_server_beside() as server:
+        yield server
+    forget_models()
+
+
 @pytest.mark.parametrize("journals", [[], ["--no-journals"]])
 def test_what_replaced_attempts_have_spent_stays_in_the_budget_and_in_the_sum(
-    shop: Folder, journals: list[str]
+    shop: Folder, journals: list[str], model_server: OpenAIServer
 ) -> None:
     shop.suite["spec"].update(NATIVE)
+    shop.suite["spec"]["models"] = [{**NATIVE["models"][0], "base_url": model_server.url}]
     for number in range(3):
-        expect(shop, number, "mock")
+        expect(shop, number, "Hello")
     shop.start(*journals)
     first = shop.index["spent"]["total"]
     assert first["cost"] > 0
     for number, scenario in enumerate(shop.scenarios):
         scenario["turns"][0]["content"] += " again"
-        expect(shop, number, "mock")
+        expect(shop, number, "Hello")
     shop.resume("-q", *journals)
     second = shop.index["spent"]
     assert second["earlier"]["cost"] == pytest.approx(first["cost"])

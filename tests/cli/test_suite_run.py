@@ -197,6 +197,22 @@ def test_fail_fast_begins_nothing_after_a_failure_and_says_what_was_not_run(shop
     assert (told["totals"]["runs"], told["totals"]["not_run"]) == (1, 4)
 
 
+def test_mock_models_cost_nothing_whatever_their_price(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    priced = "mock_file: mock.yaml, pricing: {input_cost_per_1k: 100, output_cost_per_1k: 100}"
+    (shop / "suite.yaml").write_text(SUITE.replace("mock_file: mock.yaml", priced))
+    assert invoke(["plan", str(shop)]) == 0
+    assert "no cost" in capsys.readouterr().out
+    assert invoke(["run", str(shop), "--tag", "smoke", "--out", str(tmp_path / "out"), "--budget", "0.001"]) == 0
+    told = index(tmp_path / "out")["spent"]["total"]
+    assert told["calls"] > 0
+    assert (told["cost"], told["unpriced"]) == (0.0, 0)
+    shown = capsys.readouterr().out
+    assert "tokens · no cost" in shown
+    assert "$" not in shown
+
+
 def test_mock_mode_needs_no_key_for_any_model(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.endswith("_API_KEY"):

@@ -281,8 +281,9 @@ def _cost(execution: ExecutionResult) -> list[str]:
     if execution.earlier.calls:
         earlier = money(execution.earlier.cost, execution.earlier.unpriced)
         split = ", ".join(filter(None, [split, f"attempts that were replaced {earlier}"]))
-    made_up = " at the price of mocks" if execution.environment.get("mock") is True else ""
-    return [f"{tokens:,} tokens", f"{money(total.cost, total.unpriced)}{made_up} ({split})", *recorded]
+    if not total.cost and not total.unpriced and not execution.earlier.cost:
+        return [f"{tokens:,} tokens", "no cost", *recorded]
+    return [f"{tokens:,} tokens", f"{money(total.cost, total.unpriced)} ({split})", *recorded]
 
 
 def _places(out: Print, folder: Path | None, files: Sequence[Path]) -> None:

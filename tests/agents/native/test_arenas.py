@@ -12,11 +12,11 @@ import duologue
 from duologue.agents.native import Blueprint, PromptAgent
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.checks.guardrails import guardrail_from_spec
+from duologue.compat.promptkit.export_messages import MOCK_PRICE
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.journal.events import ModelCalled
 from duologue.messages import text_of
 from duologue.models.mock import MockModel, ResponseFile
-from duologue.models.mock.file import PRICE
 from duologue.specs.agent_definition import AgentDefinition
 from duologue.suites.manifests.loader import load
 
@@ -83,7 +83,8 @@ async def test_goes_as_the_reference_went(case: str, mocks: str, expected: dict[
         [event.usage.input_tokens + extra, event.usage.output_tokens] for event, extra in zip(asked, more, strict=True)
     ]
     assert counted == tokens
-    assert sum(event.cost or 0 for event in asked) + sum(more) * PRICE == pytest.approx(expected["cost_total_usd"])
+    assert {event.cost for event in asked} == {0.0}
+    assert sum(map(sum, counted)) * MOCK_PRICE == pytest.approx(expected["cost_total_usd"])
 
 
 def said(message: dict[str, Any]) -> tuple[str, str]:

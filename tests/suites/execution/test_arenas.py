@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai_server import Reply, openai_server, text
 
+from duologue.compat.promptkit.export import exported_index
+from duologue.models.resolve import forget_models
+from duologue.specs.agents import Pricing
 from duologue.suites.execution.engine import Engine
+from duologue.suites.manifests.loader import load
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import MessageResult, RunResult
 
 ARENAS = Path(__file__).parents[2] / "cases" / "arena"
 NAMES = sorted(path.parent.name for path in ARENAS.glob("*/expected.json"))
+
+GOOD = json.dumps({"passed": True, "score": 0.9, "reasoning": "It helps.", "evidence": ["m3"]})
 
 NEWER = {"min_length"}
 """Types of checks that the reference engine of that time skipped silently, because it did not know them."""
@@ -110,12 +117,32 @@ async def test_assertions_and_violations_are_the_same(name: str) -> None:
 
 
 async def test_the_judges_calls_are_paid_for_and_counted_apart() -> None:
-    execution, expected = await execution_of("04_llm_judge")
+    def answered(request: dict[str, Any]) -> Reply:
+        asked = "evidence" in json.dumps(request)
+        return text(GOOD if asked else "Hold the power button.", prompt=50 if asked else 6, completion=33)
+
+    loaded = load(ARENAS / "04_llm_judge")
+    async with openai_server() as server:
+        server.default = answered
+        price = Pricing(input_cost_per_1k=0.01, output_cost_per_1k=0.01)
+        real = {"provider": "openai", "base_url": server.url, "pricing": price}
+        suite = loaded.changed(models=tuple(item.changed(**real) for item in loaded.models))
+        async with Engine(suite=suite) as engine:
+            execution = await engine.execute()
+    forget_models()
+    expected = json.loads((ARENAS / "04_llm_judge" / "expected.json").read_text())
     (run,) = execution.runs
     assert run.agent.cost == pytest.approx(expected["runs"][0]["cost_total_usd"])
     assert run.judge.calls == 2
-    assert run.judge.cost > 0
+    assert run.judge.cost == pytest.approx(2 * (50 + 33) * 0.00001)
     assert execution.spent.cost == pytest.approx(run.agent.cost + run.judge.cost)
+
+
+async def test_mocks_cost_nothing_but_in_the_format_of_promptkit_what_it_counts_for_them() -> None:
+    execution, expected = await execution_of("04_llm_judge")
+    assert execution.spent.calls == 3
+    assert execution.spent.cost == 0
+    assert exported_index(execution)["total_cost"] == pytest.approx(expected["index"]["total_cost"])
 
 
 async def test_a_workflow_says_where_it_came_to_and_which_state_each_answer_was_given_in() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from openai_server import openai_server
 
 from duologue.journal.events import Usage
 from duologue.messages import assistant_message
 from duologue.models.base import ModelAnswer
 from duologue.models.prices import cost_beforehand
+from duologue.models.resolve import forget_models
 from duologue.models.scope import Budget
 from duologue.specs.agents import Pricing
 from duologue.specs.suite import Spending
@@ -87,11 +89,19 @@ def test_a_budget_that_is_none_is_refused(written: dict[str, Any]) -> None:
 
 
 async def test_money_is_set_aside_at_the_price_that_the_suite_gives() -> None:
+    cent = Pricing(input_cost_per_1k=0.01, output_cost_per_1k=0.01)
+    async with openai_server() as server:
+        await _money_is_set_aside(Model(name="m", provider="openai", model="tiny", base_url=server.url, pricing=cent))
+        assert 0 < len(server.requests) < 20
+    forget_models()
+
+
+async def _money_is_set_aside(model: Model) -> None:
     dear = Suite(
         name="dear",
         scenarios=(TALK,),
         prompts=(Prompt(name="help", system_template="You help."),),
-        models=(Model(name="m", provider="mock", model="tiny"),),
+        models=(model,),
         agents=(Agent(name="bot", model="m", prompt="help"),),
         defaults=Defaults(max_tokens=20, concurrency=1, budget=Spending(money=0.001)),
     )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from duologue.compat.promptkit.export_messages import assertion, exported_messages, summary
+from duologue.compat.promptkit.export_messages import assertion, exported_messages, mock_cost, summary
 from duologue.config.files import make_private_folder
 from duologue.errors import ConfigurationError
 from duologue.reports.formats import ReportFormat
@@ -126,7 +126,7 @@ def successful(run: RunResult) -> bool:
 def exported_index(execution: ExecutionResult) -> dict[str, Any]:
     """The index, in their keys."""
     runs = execution.runs
-    cost = sum(_spent_total(run.agent, run.user).cost for run in runs)
+    cost = sum(_dollars(run) for run in runs)
     return {
         "total_runs": len(runs),
         "successful": sum(map(successful, runs)),
@@ -170,12 +170,16 @@ def _spent_total(*parts: Spent) -> Spent:
     return sum(parts, Spent())
 
 
+def _dollars(run: RunResult) -> float:
+    return _spent_total(run.agent, run.user).cost + sum(map(mock_cost, run.messages))
+
+
 def _cost(run: RunResult) -> dict[str, Any]:
     spent = _spent_total(run.agent, run.user)
     return {
         "input_tokens": spent.usage.input_tokens,
         "output_tokens": spent.usage.output_tokens,
-        "total_cost_usd": spent.cost,
+        "total_cost_usd": _dollars(run),
     }
 
 

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 from duologue.journal.events import CheckEvaluated
 from duologue.messages import arguments_of, text_of, tool_calls_of
-from duologue.suites.results.run import MessageResult, RunResult, Spent
+from duologue.suites.results.run import MessageResult, RunResult
 from duologue.vocabulary import CheckStatus, Scope
 
+MOCK_PRICE = 0.00001
+"""US dollars that PromptKit counts for each token of a mock, read or written."""
 _WRITTEN = re.compile(r"([A-Za-z_][\w.]*)(?::\s|$)")
 _DATA = re.compile(r"data:([^;,]*)(?:;[^,]*)?,(.*)", re.DOTALL)
 _KINDS = {"image_url": "image", "input_audio": "audio", "video_url": "video", "file": "document"}
@@ -83,7 +85,11 @@ def _message(item: MessageResult, calls: Mapping[str, str], run: RunResult, ends
         data["tool_result"] = _tool_result(item, calls, run)
     if item.spent is not None:
         data["latency_ms"] = round(item.spent.seconds * 1000)
-        data["cost_info"] = _cost_info(item.spent)
+        data["cost_info"] = {
+            "input_tokens": item.spent.usage.input_tokens,
+            "output_tokens": item.spent.usage.output_tokens,
+            "total_cost_usd": item.spent.cost + mock_cost(item),
+        }
     if ends.get(item.turn) == item.id:
         data |= _judged(run, item)
     meta = {**item.meta, **data.pop("meta", {})}
@@ -120,12 +126,11 @@ def _tool_result(item: MessageResult, calls: Mapping[str, str], run: RunResult) 
     return result
 
 
-def _cost_info(spent: Spent) -> dict[str, Any]:
-    return {
-        "input_tokens": spent.usage.input_tokens,
-        "output_tokens": spent.usage.output_tokens,
-        "total_cost_usd": spent.cost,
-    }
+def mock_cost(item: MessageResult) -> float:
+    """US dollars that PromptKit shows for the answer of a mock, which has cost nothing; 0 for all other messages."""
+    if item.spent is None or item.spent.cost or not (item.model or "").startswith("mock/"):
+        return 0.0
+    return item.spent.usage.total_tokens * MOCK_PRICE
 
 
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ A file says what models are to say, by scenario and turn, by persona, and by jud
 Turns are calls of the model, counted from 1, so a round of tool calls takes a number of its own. The model keeps
 nothing: where it is in a conversation, it sees in the request. Which call a request is, is counted as PromptKit counts
 wherever users and agents take turns: one more than the assistant has answered, tool calls included. Tokens are a
-quarter of the bytes, and cost $0.00001 each.
+quarter of the bytes. They cost nothing.
 """
 
 from __future__ import annotations
@@ -271,8 +271,6 @@ def _ready(shape: AnswerShape | None) -> Prepared | None:
     return prepared(shape) if shape else None
 
 
-PRICE = 0.00001
-"""US dollars for a token, read or written."""
 _DEFAULT_INPUT_TOKENS = 10
 
 
@@ -338,14 +336,14 @@ class MockModel:
         return ModelAnswer(
             message=found.message(),
             usage=Usage(input_tokens=read, output_tokens=found.tokens),
-            cost=(read + found.tokens) * PRICE,
+            cost=0.0,
             model=self.name,
             finish_reason="tool_calls" if found.calls else "stop",
         )
 
     def cost_of(self, usage: Usage, now: float) -> float:
-        """US dollars for these tokens."""
-        return usage.total_tokens * PRICE
+        """Nothing: nobody is paid for what a file says."""
+        return 0.0
 
     def done(self, messages: Sequence[Message]) -> DoneReason | None:
         """Why the simulated user has nothing more to say after its next line; None if it goes on."""

@@ -284,7 +284,7 @@ class _Sum:
             return 0.0
         spec = find_named(self._suite.models, name)
         usage = Usage(input_tokens=load.read, output_tokens=load.written)
-        if spec is not None and spec.pricing is not None:
+        if spec is not None and spec.pricing is not None and spec.provider not in ("mock", "replay"):
             price = spec.pricing
             return (load.read * price.input_cost_per_1k + load.written * price.output_cost_per_1k) / 1000
         full = f"{spec.provider}/{spec.model}" if spec is not None else name
