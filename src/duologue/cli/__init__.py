@@ -6,17 +6,18 @@ Imported by the ``duologue`` script only; the library never imports it.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from io import TextIOWrapper
 
-from duologue.version import __version__
+from duologue.cli.overview import answer
 
 
 def main() -> None:
     """Entry point of the ``duologue`` command."""
-    if sys.argv[1:] == ["--version"]:  # what scripts ask most often needs none of the rest
-        sys.stdout.write(f"duologue {__version__}\n")
-        return
+    asked = None if "_DUOLOGUE_COMPLETE" in os.environ else answer(sys.argv[1:])
+    if asked is not None:  # what scripts ask most often, and people first, needs none of the rest
+        sys.exit(asked)
     from duologue.cli.interruption import exit_code, leave_at_once
 
     leave_at_once()

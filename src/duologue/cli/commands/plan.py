@@ -33,9 +33,9 @@ def plan(
     every: Annotated[bool, typer.Option("--all", help=f"List every test case, not only the first {_SHOWN}.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> int:
-    """Show the test cases of a suite in the order in which they would run, with an estimate of calls, cost and time.
+    """Show the test cases of a suite in the order in which they would run.
 
-    No model is called and nothing is spent.
+    Also estimates calls, cost and time. No model is called and nothing is spent.
     """
     from duologue.cli.output import print_json
     from duologue.context import SystemClock

@@ -1,0 +1,150 @@
+"""Every subcommand: its line on the help page, and how it is imported when it is called.
+
+Neither ``typer`` nor a command is imported here, so that ``duologue --help`` and ``--version`` answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import typer
+
+
+class _Adder(Protocol):
+    def __call__(self, app: typer.Typer, /) -> object:
+        """Import the subcommand and add it to the command."""
+        ...
+
+
+class Command(NamedTuple):
+    """A subcommand.
+
+    Attributes:
+        section: the heading of the help page that it is listed under.
+        line: what it does, in one sentence; the first of its own help.
+        add: imports it and adds it.
+    """
+
+    section: str
+    line: str
+    add: _Adder
+
+
+def _demo(app: typer.Typer) -> None:
+    from duologue.cli.commands.demo import demo
+
+    app.command()(demo)
+
+
+def _init(app: typer.Typer) -> None:
+    from duologue.cli.commands.init import init
+
+    app.command()(init)
+
+
+def _doctor(app: typer.Typer) -> None:
+    from duologue.cli.commands.doctor import doctor
+
+    app.command()(doctor)
+
+
+def _run(app: typer.Typer) -> None:
+    from duologue.cli.commands.run import run
+
+    app.command()(run)
+
+
+def _plan(app: typer.Typer) -> None:
+    from duologue.cli.commands.plan import plan
+
+    app.command()(plan)
+
+
+def _validate(app: typer.Typer) -> None:
+    from duologue.cli.commands.suite_files import validate
+
+    app.command()(validate)
+
+
+def _inspect(app: typer.Typer) -> None:
+    from duologue.cli.commands.inspect import inspect
+
+    app.command()(inspect)
+
+
+def _convert(app: typer.Typer) -> None:
+    from duologue.cli.commands.suite_files import convert
+
+    app.command()(convert)
+
+
+def _schema(app: typer.Typer) -> None:
+    from duologue.cli.commands.suite_files import schema
+
+    app.command()(schema)
+
+
+def _show(app: typer.Typer) -> None:
+    from duologue.cli.commands.show import show
+
+    app.command()(show)
+
+
+def _report(app: typer.Typer) -> None:
+    from duologue.cli.commands.report import report
+
+    app.command()(report)
+
+
+def _redteam_report(app: typer.Typer) -> None:
+    from duologue.cli.commands.report import redteam_report
+
+    app.command("redteam-report")(redteam_report)
+
+
+def _models(app: typer.Typer) -> None:
+    from duologue.cli.commands.models import models
+
+    app.add_typer(models, name="models")
+
+
+def _mocks(app: typer.Typer) -> None:
+    from duologue.cli.commands.mocks import mocks
+
+    app.add_typer(mocks, name="mocks")
+
+
+_START, _SUITES, _RESULTS, _MODELS = "Start", "Suites", "Results", "Models"
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command(_START, "Rehearse a small restaurant's assistant in five conversations.", _demo),
+    "init": Command(_START, "Write a small test suite for a pizza shop's agent.", _init),
+    "doctor": Command(_START, "Report what is installed and which models answer.", _doctor),
+    "run": Command(_SUITES, "Run a suite, or the scenarios of a function, and report the results.", _run),
+    "plan": Command(
+        _SUITES,
+        "Show the test cases of a suite in the order in which they would run.",
+        _plan,
+    ),
+    "validate": Command(_SUITES, "Report everything that is wrong with suites, with file, line and field.", _validate),
+    "inspect": Command(
+        _SUITES, "Show what a suite contains, and which agents, personas and scenarios combine.", _inspect
+    ),
+    "convert": Command(
+        _SUITES, "Write a suite in Duologue's own dialect, and report what has no counterpart.", _convert
+    ),
+    "schema": Command(
+        _SUITES, "Print the JSON Schema of one kind of manifest, or write all of them for an editor.", _schema
+    ),
+    "show": Command(
+        _RESULTS, "Show a recorded run: the conversation, its checks and decisions, and the verdict.", _show
+    ),
+    "report": Command(_RESULTS, "Write reports on a kept execution.", _report),
+    "redteam-report": Command(
+        _RESULTS, "Collect recorded attacks in one report, as JSON and as a web page.", _redteam_report
+    ),
+    "models": Command(_MODELS, "The embedded models of this machine.", _models),
+    "mocks": Command(_MODELS, "Response files, which let a suite run without models.", _mocks),
+}
+"""In the order of the help page."""

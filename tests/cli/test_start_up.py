@@ -1,0 +1,111 @@
+"""What ``duologue`` imports to answer, and what it knows of commands that it does not import."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from duologue.cli.app import application, invoke
+from duologue.cli.catalogue import COMMANDS
+from duologue.cli.overview import page
+from duologue.version import __version__
+
+RUN = "import sys; from duologue.cli import main; sys.argv[0] = 'duologue'; main()"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "begins"),
+    [
+        (["--version"], 0, f"duologue {__version__}\n"),
+        (["--help"], 0, "Usage: duologue COMMAND"),
+        (["-h"], 0, "Usage: duologue COMMAND"),
+        ([], 2, "Usage: duologue COMMAND"),
+    ],
+)
+def test_version_and_help_import_no_command_and_nothing_heavy(arguments, code, begins) -> None:
+    script = f"""
+import atexit, sys
+def look():
+    found = [name for name in sys.modules if name.startswith("duologue.cli.commands") or name in HEAVY]
+    print("imported", found, file=sys.stderr)
+HEAVY = {{"typer", "click", "pydantic", "asyncio", "rich", "yaml", "dataclasses", "duologue.cli.app"}}
+atexit.register(look)
+from duologue.cli import main
+sys.argv = ["duologue", *{arguments!r}]
+main()
+"""
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (code, "imported []\n")
+    assert done.stdout.startswith(begins)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_of_the_help_page_begins_the_help_of_the_command(name) -> None:
+    command = typer.main.get_command(application(name)).commands[name]  # pyright: ignore[reportAttributeAccessIssue]
+
+    text = " ".join((command.help or "").split())
+
+    assert text.startswith(COMMANDS[name].line)
+    assert COMMANDS[name].line.endswith(".")
+
+
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_the_help_page_fits_the_terminal_and_names_every_command_once(width) -> None:
+    lines = page(width=width, styled=False).splitlines()
+
+    assert max(map(len, lines)) <= width
+    named = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("   ")]
+    assert named[: len(COMMANDS)] == list(COMMANDS)
+
+
+def test_headings_are_bold_where_a_terminal_shows_it() -> None:
+    assert "\x1b[1mSuites:\x1b[0m" in page(width=80, styled=True)
+    assert "\x1b" not in page(width=80, styled=False)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("rum", "'run'"), ("validat", "'validate'"), ("redteam", "report'")])
+def test_a_slip_in_the_name_of_a_command_is_answered_with_the_name(typed, meant, capsys) -> None:
+    assert invoke([typed]) == 2
+    assert meant in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "offered", "not_offered"),
+    [
+        ("duologue ru", {"run"}, {"show"}),
+        ("duologue re", {"report", "redteam-report"}, {"run"}),
+        ("duologue run suite.yaml --fail", {"--failed-in", "--fail-fast"}, {"--out"}),
+        ("duologue models pu", {"pull"}, {"list"}),
+    ],
+)
+def test_the_shell_completes_commands_and_options(words, offered, not_offered) -> None:
+    place = str(len(words.split()) - 1)
+    completing = {"COMP_WORDS": words, "COMP_CWORD": place, "_DUOLOGUE_COMPLETE": "complete_bash"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", RUN], capture_output=True, text=True, check=False, env={**os.environ, **completing}
+    )
+
+    answers = set(done.stdout.split())
+    assert offered <= answers, done.stderr
+    assert not not_offered & answers
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_a_shell_calls_duologue(shell, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "_DUOLOGUE_COMPLETE": f"source_{shell}", "HOME": str(tmp_path)},
+    )
+
+    assert "_DUOLOGUE_COMPLETE=complete_" in done.stdout, done.stderr
