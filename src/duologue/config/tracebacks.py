@@ -10,11 +10,11 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from duologue.config.redaction import HIDDEN, is_secret, names_secret, text_without_secrets, without_values
 from duologue.errors import DuologueError
@@ -23,6 +23,8 @@ MAX_TRACEBACK = 16_000
 """Characters of a traceback that are kept: its beginning and its end."""
 _MAX_MESSAGE = 2_000
 """Characters of an exception's own text that a one-line description shows."""
+_MAX_GROUPED = 5
+"""Exceptions of a group that a text shows."""
 _SHORTEST_SECRET = 8
 """Characters. A shorter value of an environment variable is looked for nowhere."""
 
@@ -77,7 +79,7 @@ def place_of_coroutine(run: object) -> Place | None:
 
 def describe(error: BaseException) -> str:
     """An exception in one line: its type, its text and where it was raised."""
-    return f"{_typed(error)}{_at(place_of(error))}"
+    return f"{_typed(ungrouped(error))}{_at(place_of(error))}"
 
 
 def describe_after_name(name: str, error: BaseException) -> str:
@@ -85,12 +87,13 @@ def describe_after_name(name: str, error: BaseException) -> str:
 
     ``[Bot] no route to the kitchen (OSError), at bot.py:3 in call`` and ``[Bot] KeyError: 'x', at bot.py:3 in call``.
     """
+    place, error = _at(place_of(error)), ungrouped(error)
     message = message_of(error)
     if isinstance(error, DuologueError):  # its text says what the matter is
-        return f"[{name}] {message}{_at(place_of(error))}"
+        return f"[{name}] {message}{place}"
     if " " in message.strip():
-        return f"[{name}] {message} ({type(error).__name__}){_at(place_of(error))}"
-    return f"[{name}] {describe(error)}"
+        return f"[{name}] {message} ({type(error).__name__}){place}"
+    return f"[{name}] {_typed(error)}{place}"
 
 
 def traceback_of(error: BaseException) -> str | None:
@@ -125,10 +128,33 @@ def message_of(error: BaseException, *, whole: bool = False) -> str:
     if isinstance(error, SystemExit):
         return f"sys.exit({error.code!r}) was called"
     try:
-        text = str(error)
+        text = _text_of_group(held) if (held := held_by(error)) else str(error)
     except BaseException:  # noqa: BLE001 - an exception of the user that cannot be printed
         return "(its text cannot be read)"
     return text if whole or len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
+
+
+def ungrouped(error: BaseException) -> BaseException:
+    """The exception that a group holds, if it holds one only: task groups wrap what is raised in them."""
+    while len(held := held_by(error)) == 1:
+        error = held[0]
+    return error
+
+
+def held_by(error: BaseException) -> Sequence[BaseException]:
+    """The exceptions that a group holds; none for an exception that is no group."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return ()
+
+
+def _text_of_group(held: Sequence[BaseException]) -> str:
+    """What the exceptions in a group say; the text of the group itself hides it."""
+    if len(held) == 1:
+        return _typed(ungrouped(held[0]))
+    shown = "; ".join(_typed(ungrouped(item)) for item in held[:_MAX_GROUPED])
+    more = len(held) - _MAX_GROUPED
+    return f"{len(held)} errors: {shown}{f'; and {more} more' if more > 0 else ''}"
 
 
 def _at(place: Place | None) -> str:
@@ -144,7 +170,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def cause_of(error: BaseException) -> BaseException | None:
-    """What an exception was raised from, or while handling; None for the first of a chain."""
+    """What an exception was raised from, or while handling; None for the first of a chain.
+
+    The cause of a group is the first exception in it.
+    """
+    if held := held_by(error):
+        return held[0]
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 

@@ -21,6 +21,7 @@ from duologue.conversation.adapter import (
     UserDone,
 )
 from duologue.conversation.deadlines import CallTimeout, Watchdog
+from duologue.conversation.loops import other_loop_advice
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import (
     AgentError,
@@ -182,7 +183,8 @@ def timeout_of(adapter: AgentAdapter, config: ScenarioConfig) -> float:
 
 def failure(adapter: AgentAdapter, error: BaseException) -> RunError:
     """What broke in an adapter, as an error of its role."""
-    return FAILURES[adapter.role](describe_after_name(adapter.name, error), who=adapter.name)
+    text = describe_after_name(adapter.name, error) + other_loop_advice(error)
+    return FAILURES[adapter.role](text, who=adapter.name)
 
 
 def _reader(input: AgentInput) -> ShapeReader:

@@ -16,6 +16,7 @@ import dis
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import cached_property
 from types import TracebackType, coroutine
 from typing import Any, TypeVar, cast
@@ -37,6 +38,10 @@ MakeError = Callable[[str], Exception]
 
 LateError = Callable[[AgentAdapter, float, str], Exception]
 """The same for a participant's call: it is given the participant and the seconds that it had, too."""
+
+
+OWNER: ContextVar[RunTask | None] = ContextVar("duologue_owner", default=None)
+"""The run whose code is being executed, also in tasks that it has started."""
 
 
 class CallTimeout(Exception):
@@ -162,7 +167,7 @@ class RunTask:
 
     def start(self, run: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task of this run."""
-        task = self.loop.create_task(self._timed(run))
+        task = self.loop.create_task(self.timed(run))
         self._tasks.append((task, run))
         task.add_done_callback(lambda _: run.close())  # of one that was cancelled before it began
         return task
@@ -305,7 +310,8 @@ class RunTask:
             return self._limit_error(self.where())
         return None
 
-    async def _timed(self, run: Coroutine[Any, Any, T]) -> T:
+    async def timed(self, run: Coroutine[Any, Any, T]) -> T:
+        OWNER.set(self)
         return await self._steps(run)
 
     @coroutine

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Awaitable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,17 @@ class ScenarioExecutor:
     async def give_up(self, error: Exception | None = None) -> ScenarioResult:
         """End a run that does not end by itself: as an error, or without one as cancelled. Safe from any thread."""
         return await self.lifecycle.give_up(error)
+
+    async def start_again(self, error: Exception) -> ScenarioExecutor:
+        """Another executor of the same scenario, in place of this one, whose run cannot go on and counts as not played.
+
+        What it has recorded is set aside, under a name that ends with ``.replaced``.
+        """
+        if self._lifecycle is not None:
+            await self._lifecycle.withdraw(error)
+        again = copy(self)
+        again._playing, again._lifecycle, again._driver = False, None, None
+        return again
 
     @property
     def failure(self) -> BaseException | None:

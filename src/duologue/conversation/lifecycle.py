@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from duologue.config.files import set_aside
 from duologue.config.tracebacks import describe, message_of
 from duologue.conversation.conversation import CLOSE_GRACE, Conversation
 from duologue.conversation.deadlines import RunTask
@@ -37,6 +38,9 @@ from duologue.terminal_text import one_line
 from duologue.vocabulary import RunStatus, Termination, Verdict
 
 logger = logging.getLogger("duologue.conversation")
+
+REPLACED = "replaced"
+"""Appended to the name of a journal or result that another one has taken the place of."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,13 @@ class RunLifecycle:
         await self._close()
         self._announce()
         return self._outcome()
+
+    async def withdraw(self, error: Exception) -> None:
+        """End a run that is going to be played again in another thread: nobody is told of it. Safe from any thread."""
+        self._announced = True
+        await self.give_up(error)
+        if self.path is not None:
+            set_aside(self.path, REPLACED)
 
     def _outcome(self) -> ScenarioResult:
         result = self.result

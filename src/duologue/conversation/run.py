@@ -16,6 +16,7 @@ from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.conversation import Conversation
 from duologue.conversation.executor import ScenarioExecutor
+from duologue.conversation.loops import belongs_on_shared_loop
 from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.setup import CheckLike, ScriptStep
 from duologue.conversation.threads import ThreadBlocked, in_worker_thread
@@ -150,10 +151,18 @@ def _playing(
 
 
 async def _in_thread(executor: ScenarioExecutor) -> ScenarioResult:
+    setup = executor.setup
+    functions = [getattr(item, "function", item) for item in (*setup.script, *setup.checks)]
+    shared = belongs_on_shared_loop(setup.agents, functions)
+    repeatable = shared and not setup.resume
     try:
-        result = await in_worker_thread(executor.perform, executor.give_up)
+        result = await in_worker_thread(executor.perform, executor.give_up, repeatable=repeatable, shared=shared)
     except ThreadBlocked as blocked:
-        result = await executor.give_up(blocked.error)
+        if repeatable:
+            executor = await executor.start_again(blocked.error)
+            result = await in_worker_thread(executor.perform, executor.give_up, alone=True)
+        else:
+            result = await executor.give_up(blocked.error)
     if executor.failure is not None:
         raise executor.failure
     return result
@@ -171,8 +180,9 @@ run = _playing(
     _in_thread,
     """Rehearse a scenario in a worker thread, so that agents that block do not hold up other runs.
 
-    Agents are called on the worker's own event loop: objects that belong to the caller's loop, such as an open HTTP
-    client, need :func:`arun`. Cancelling the wait cancels the run.""",
+    Agents whose code awaits are called on one event loop of the process, so that a client that is made once in a module
+    works in every run; others get a thread for each run. Objects that belong to the caller's own loop, such as a client
+    that a fixture has opened, need :func:`arun`. Cancelling the wait cancels the run.""",
 )
 run.__name__ = run.__qualname__ = "run"
 

@@ -1,8 +1,10 @@
 """Worker threads for runs: each has an event loop of its own, so that agents that block do not hold up everybody.
 
-For ``run``, a run gets a thread to itself while there are fewer than ``MAX_THREADS``; beyond that, runs share the least
-busy loops, so that thousands of runs need no thousands of threads. A suite plays the runs of its Python agents on one
-loop, and moves to another thread only when that loop is blocked.
+For ``run``, code that awaits is played on one loop that stays for as long as the process does, so that a client that is
+made once in a module works in every run. A run whose code never awaits gets a thread to itself while there are fewer
+than ``MAX_THREADS``; beyond that, runs share the least busy loops, so that thousands of runs need no thousands of
+threads. A suite plays the runs of its Python agents on one loop as well. When a shared loop is blocked by code that
+waits, what has not begun moves to another thread.
 
 A run whose code blocks its loop past its deadline is given up by the thread that watches all workers, and the thread
 is used again when it is free. Threads are daemons: one that is blocked for ever does not keep the process from ending.
@@ -17,10 +19,12 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from duologue.context import SystemClock
 from duologue.conversation.deadlines import BLOCKING, GRACE, Lane, RunTask, lane_of, leave
+from duologue.conversation.loops import Activity, timed_task
 from duologue.errors import RunError
 
 T = TypeVar("T")
@@ -66,13 +70,20 @@ class RunHandle(Generic[T]):
         context: that it runs in.
         repeatable: whoever waits for it can begin it again.
         alone: no other shares its thread.
+        shared: it belongs on the loop that all such runs share.
 
     Attributes:
         began: its code has been executed, so that it can no longer move to another thread.
     """
 
     def __init__(
-        self, start: Start[T], context: contextvars.Context, *, repeatable: bool = False, alone: bool = False
+        self,
+        start: Start[T],
+        context: contextvars.Context,
+        *,
+        repeatable: bool = False,
+        alone: bool = False,
+        shared: bool = False,
     ) -> None:
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()
@@ -81,6 +92,7 @@ class RunHandle(Generic[T]):
         self.submitted = 0.0
         self.repeatable = repeatable
         self.alone = alone
+        self.shared = shared
         self.began = False
         self._start = start
         self._context = context
@@ -151,13 +163,19 @@ class WorkerPool:
         self._max_threads = max_threads
         self._idle_seconds = idle_seconds
         self._workers: list[_Worker] = []
+        self._shared: _Worker | None = None
         self._lock = threading.Lock()
         self._watching = False
         self._clock = SystemClock()
 
-    def submit(self, start: Start[T], *, repeatable: bool = False, alone: bool = False) -> RunHandle[T]:
-        """Run the coroutine on a free thread's loop, on the least busy one or, ``alone``, on one of its own."""
-        handle = RunHandle(start, contextvars.copy_context(), repeatable=repeatable, alone=alone)
+    def submit(
+        self, start: Start[T], *, repeatable: bool = False, alone: bool = False, shared: bool = False
+    ) -> RunHandle[T]:
+        """Run the coroutine on a free thread's loop, on the least busy one or, ``alone``, on one of its own.
+
+        With ``shared``, it is the loop that all such coroutines share.
+        """
+        handle = RunHandle(start, contextvars.copy_context(), repeatable=repeatable, alone=alone, shared=shared)
         self._assign(handle)
         return handle
 
@@ -182,7 +200,7 @@ class WorkerPool:
     def _assign(self, handle: RunHandle[Any]) -> None:
         now = self._clock.monotonic()
         with self._lock:
-            worker = self._new(alone=True) if handle.alone else self._choose()
+            worker = self._worker_for(handle)
             handle.worker, handle.submitted = worker, now
             worker.handles.add(handle)
             watch = not self._watching
@@ -191,15 +209,25 @@ class WorkerPool:
         if watch:
             threading.Thread(target=self._watch, name="duologue-watch", daemon=True).start()
 
+    def _worker_for(self, handle: RunHandle[Any]) -> _Worker:
+        if handle.alone:
+            return self._new(alone=True)
+        if not handle.shared:
+            return self._choose()
+        if self._shared is None or self._shared.gave_up is not None:
+            self._shared = self._new(shared=True)
+        return self._shared
+
     def _choose(self) -> _Worker:
-        free = [worker for worker in self._workers if not worker.alone and not worker.blocked][: self._max_threads]
+        usable = [worker for worker in self._workers if not worker.alone and not worker.shared]
+        free = [worker for worker in usable if not worker.blocked][: self._max_threads]
         least = min(free, key=lambda worker: len(worker.handles), default=None)
         if least is not None and (not least.handles or len(free) >= self._max_threads):
             return least
         return self._new()
 
-    def _new(self, *, alone: bool = False) -> _Worker:
-        worker = _Worker(self._free, alone=alone)
+    def _new(self, *, alone: bool = False, shared: bool = False) -> _Worker:
+        worker = _Worker(self._free, alone=alone, shared=shared)
         self._workers.append(worker)
         return worker
 
@@ -207,6 +235,8 @@ class WorkerPool:
         """A worker has no run any more."""
         if worker.alone:
             worker.loop.call_soon(self._retire, worker)
+        elif worker is self._shared:
+            return
         elif self._idle_seconds is not None:
             worker.loop.call_later(self._idle_seconds, self._retire, worker)
 
@@ -239,13 +269,15 @@ class WorkerPool:
     def _see_to(self, worker: _Worker) -> None:
         """Give up the run that blocks this thread past its deadline, and let those that have not begun move."""
         now, culprit = self._clock.monotonic(), worker.lane.running
+        may_move = worker.waits(now) or not worker.shared
         for handle in tuple(worker.handles):
             if handle.future.done() or handle.worker is not worker:
                 continue
             patient = now - handle.submitted <= PATIENCE
             run = worker.run_of(handle)
             if not handle.began:
-                if not patient and handle.leave(worker):
+                if may_move and not patient and handle.leave(worker):
+                    handle.shared = False
                     self._assign(handle)
             elif culprit is None:
                 continue
@@ -254,7 +286,7 @@ class WorkerPool:
                     worker.gave_up = worker.gave_up or now
                     handle.lose(ThreadBlocked(error, own=True))
             elif run is not None and not run.began and handle.repeatable:
-                if not patient:
+                if may_move and not patient:
                     handle.lose(ThreadBlocked(_blocked_by(culprit), own=False, begun=False))
             elif worker.gave_up and now - worker.gave_up > GRACE:
                 handle.lose(ThreadBlocked(_blocked_by(culprit), own=False))
@@ -267,14 +299,17 @@ def _blocked_by(run: RunTask) -> RunError:
 class _Worker:
     """A thread that does nothing but run its loop."""
 
-    def __init__(self, free: Callable[[_Worker], None], *, alone: bool = False) -> None:
+    def __init__(self, free: Callable[[_Worker], None], *, alone: bool = False, shared: bool = False) -> None:
         self.alone = alone
+        self.shared = shared
         self.loop = asyncio.new_event_loop()
         self.handles: set[RunHandle[Any]] = set()
         self.gave_up: float | None = None
         self._free = free
         self._ended = False
         self._lane: Lane | None = None
+        self._activity: Activity | None = None
+        self.loop.set_task_factory(timed_task)
         self.thread = threading.Thread(target=self._serve, name="duologue-run", daemon=True)
         self.thread.start()
 
@@ -289,6 +324,12 @@ class _Worker:
         """Whether the code of a run has not given way for a while."""
         lane = self._lane
         return lane is not None and lane.running is not None and SystemClock().monotonic() - lane.since > 2 * BLOCKING
+
+    def waits(self, now: float) -> bool:
+        """Whether its thread is blocked by code that waits, and not by code that computes."""
+        if self._activity is None:
+            self._activity = Activity(self.lane.thread)
+        return self._activity.waits(self.lane.since, now)
 
     @property
     def waited_for(self) -> bool:
@@ -316,7 +357,8 @@ class _Worker:
         self._lane = lane_of(self.loop)
         try:
             while not self._ended:  # whoever stops the loop stops all others
-                self.loop.run_forever()
+                with suppress(SystemExit, KeyboardInterrupt):  # raised in a task that code of a run has started
+                    self.loop.run_forever()
         finally:
             self.loop.run_until_complete(self._close())
             self.loop.close()
@@ -330,7 +372,8 @@ class _Worker:
         for task in left:
             if not task.done():
                 leave(task)
-        await self.loop.shutdown_asyncgens()
+        with suppress(Exception):  # a generator of the user may wait for ever when it is closed
+            await asyncio.wait_for(self.loop.shutdown_asyncgens(), CANCEL_GRACE)
 
 
 _pool: WorkerPool | None = None
@@ -354,6 +397,7 @@ async def in_worker_thread(
     *,
     repeatable: bool = False,
     alone: bool = False,
+    shared: bool = False,
 ) -> T:
     """Run the coroutine in a worker thread and wait for it without blocking this loop.
 
@@ -366,11 +410,12 @@ async def in_worker_thread(
         pool: of threads; None for that of the process.
         repeatable: the caller begins it again if another run blocks the thread, at once if its code was not executed.
         alone: it shares its thread with no other.
+        shared: it is played on the loop that all such coroutines share.
 
     Raises:
         ThreadBlocked: another run blocks the thread for ever.
     """
-    handle = (pool or _shared_pool()).submit(start, repeatable=repeatable, alone=alone)
+    handle = (pool or _shared_pool()).submit(start, repeatable=repeatable, alone=alone, shared=shared)
     outcome = asyncio.wrap_future(handle.future)
     try:
         return await asyncio.shield(outcome)

@@ -18,6 +18,7 @@ from threading import Event
 
 from duologue.config.files import keep_copy
 from duologue.context import SystemClock
+from duologue.conversation.lifecycle import REPLACED
 from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.artifacts import JOURNALS
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, encoded, encoded_run, index_of, replace_bytes
@@ -26,7 +27,6 @@ from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.build import Plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.case_run import REPLACED
 from duologue.vocabulary import RunStatus
 
 try:

@@ -17,6 +17,7 @@ from duologue.config.tracebacks import describe
 from duologue.context import Clock, Context, RandomIds
 from duologue.conversation.deadlines import was_pressed
 from duologue.conversation.executor import ScenarioExecutor
+from duologue.conversation.lifecycle import REPLACED
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.run import StreamChunk, chunks_of
 from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from duologue.suites.runner.isolated_agents import AgentProcesses
     from duologue.suites.runner.python_agents import MakeAgent
 
-REPLACED = "replaced"
-"""Appended to the name of a journal or result that another one has taken the place of."""
 OnEvent = Callable[[TestCase, Entry], None]
 
 
