@@ -14,7 +14,7 @@ import typer
 
 from duologue.cli.catalogue import COMMANDS
 from duologue.cli.exit_codes import ExitCode, exit_code_for
-from duologue.cli.interruption import raise_errors
+from duologue.cli.interruption import discard_output, raise_errors
 from duologue.cli.overview import ABOUT, answer
 from duologue.errors import DuologueError
 from duologue.terminal_text import continued
@@ -67,7 +67,7 @@ def invoke(arguments: Sequence[str]) -> int:
     words = _words_to_complete() if completing else arguments
     called = next((word for word in words if not word.startswith("-")), "")
     app = application(called if called in COMMANDS else "", completing=completing)
-    if called != "run":  # it stops in good order
+    if called not in {"run", "retry"}:  # they stop in good order
         raise_errors()
     try:
         given: object = app(args=list(arguments), standalone_mode=False)
@@ -78,8 +78,11 @@ def invoke(arguments: Sequence[str]) -> int:
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt, asyncio.CancelledError):
         return ExitCode.INTERRUPTED
-    except DuologueError as error:
-        _show_error(error)
+    except (DuologueError, BrokenPipeError) as error:
+        if isinstance(error, BrokenPipeError):
+            discard_output()
+        else:
+            _show_error(error)
         return exit_code_for(error)
     return given if isinstance(given, int) else ExitCode.PASSED
 

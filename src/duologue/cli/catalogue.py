@@ -55,6 +55,12 @@ def _run(app: typer.Typer) -> None:
     app.command()(run)
 
 
+def _retry(app: typer.Typer) -> None:
+    from duologue.cli.commands.retry import retry
+
+    app.command()(retry)
+
+
 def _plan(app: typer.Typer) -> None:
     from duologue.cli.commands.plan import plan
 
@@ -122,6 +128,7 @@ COMMANDS: dict[str, Command] = {
     "init": Command(_START, "Write a small test suite for a pizza shop's agent.", _init),
     "doctor": Command(_START, "Report what is installed and which models answer.", _doctor),
     "run": Command(_SUITES, "Run a suite, or the scenarios of a function, and report the results.", _run),
+    "retry": Command(_SUITES, "Play the runs again that ended in an error.", _retry),
     "plan": Command(
         _SUITES,
         "Show the test cases of a suite in the order in which they would run.",

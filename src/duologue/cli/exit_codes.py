@@ -23,6 +23,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+READER_GONE = 141
+"""The reader of the output, such as ``head``, has closed the pipe: 128 and the number of SIGPIPE, as in a shell."""
+
+
 def exit_code_of(results: Iterable[ScenarioResult]) -> ExitCode:
     """A failure outweighs errors and undecided cases; only passes are a pass."""
     results = list(results)
@@ -35,7 +39,9 @@ def exit_code_of(results: Iterable[ScenarioResult]) -> ExitCode:
     return ExitCode.UNCERTAIN
 
 
-def exit_code_for(error: DuologueError) -> ExitCode:
-    """Invalid usage, or an error while running."""
+def exit_code_for(error: DuologueError | BrokenPipeError) -> int:
+    """Invalid usage, an error while running, or nobody to print it for."""
+    if isinstance(error, BrokenPipeError):
+        return READER_GONE
     usage = isinstance(error, (ConfigurationError, JournalError))
     return ExitCode.USAGE if usage else ExitCode.UNCERTAIN

@@ -162,6 +162,13 @@ class Stopping:
         return None if self.received is None else 128 + self.received
 
 
+def discard_output() -> None:
+    """Let what is still to be printed go nowhere: its reader has closed the pipe."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def flush() -> None:
     """Write what was printed, before the process is doubled or ends."""
     for stream in (sys.stdout, sys.stderr):

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import field
 from typing import NoReturn
 
-from duologue.cli.exit_codes import ExitCode
-from duologue.cli.interruption import flush, is_program
+from duologue.cli.exit_codes import READER_GONE, ExitCode
+from duologue.cli.interruption import discard_output, flush, is_program
 from duologue.config.processes import kill_tree
 from duologue.context import SystemClock
 from duologue.frozen import frozen
@@ -88,7 +88,11 @@ class Supervised:
 
     def ends(self, code: int) -> int:
         """The child comes to its end with this exit code."""
-        flush()
+        try:
+            flush()
+        except BrokenPipeError:
+            discard_output()
+            code = READER_GONE
         self.tell({"code": code})
         return code
 

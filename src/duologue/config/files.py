@@ -78,6 +78,10 @@ def write_atomic(path: Path, content: str | bytes, *, permissions: int = 0o666, 
             file.write(data)
 
 
+REPLACED = "replaced"
+"""Why a journal or result is set aside that another one takes the place of."""
+
+
 def set_aside(path: Path, why: str) -> Path | None:
     """Rename a file to ``NAME.why``, or ``NAME.why.2`` and so on where that is taken: nothing is ever replaced.
 

@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from duologue.config.files import set_aside
+from duologue.config.files import REPLACED, set_aside
 from duologue.config.tracebacks import describe, message_of
 from duologue.conversation.conversation import CLOSE_GRACE, Conversation
 from duologue.conversation.deadlines import RunTask
+from duologue.conversation.earlier_runs import earlier_journal
 from duologue.conversation.observers import CURRENT_RUN, notify_observers, observed, watch_for
 from duologue.conversation.result import Conclusion, RunControl, ScenarioResult, ScenarioState, result_of
 from duologue.conversation.resume import Resumption, resume
@@ -38,9 +39,6 @@ from duologue.terminal_text import one_line
 from duologue.vocabulary import RunStatus, Termination, Verdict
 
 logger = logging.getLogger("duologue.conversation")
-
-REPLACED = "replaced"
-"""Appended to the name of a journal or result that another one has taken the place of."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,8 @@ class RunLifecycle:
         """
         run_id = setup.context.ids.new("run")
         self.path = journal_path(setup.config.record, run_id)
+        if (earlier := earlier_journal(setup)) is not None:
+            self.path, setup = earlier, replace(setup, resume=True)
         resumption = resume(setup, self.path) if setup.resume else Resumption()
         if resumption.seed is not None:  # every random choice comes out as before
             setup = replace(setup, context=setup.context.with_seed(resumption.seed))

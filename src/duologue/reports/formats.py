@@ -224,14 +224,18 @@ def _format(name: str) -> ReportFormat:
 
 
 def _save_json(execution: ExecutionResult, path: Path, folder: Path) -> Path:
-    """The index, which is there already if the results were kept; all files where they go to another folder."""
-    if path != folder / INDEX:
+    """The index, which is there already if the results were kept; all files where they go to another folder.
+
+    A folder of journals that Python code records may have got more of them since it was reported last.
+    """
+    growing = any(folder.glob("*.jsonl"))
+    if growing or path != folder / INDEX:
         begin = b'{"schema_version":%d,"id":%b' % (SCHEMA_VERSION, encoded(execution.id))
         require_replaceable(path, re.compile(re.escape(begin)))
     if path.name != INDEX:
         replace_bytes(path, encoded(index_of(execution)))
         return path
-    if path.parent != folder:
+    if growing or path.parent != folder:
         return write_execution(execution, path.parent)
     return path if path.exists() else write_index(execution, folder)
 

@@ -6,26 +6,42 @@ import asyncio
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from types import ModuleType
-from typing import cast
+from typing import NoReturn, cast
 
 from duologue.cli.exit_codes import ExitCode, exit_code_for, exit_code_of
 from duologue.cli.interruption import exit_code, once_per_press, raise_errors
-from duologue.cli.output import as_json, echo, print_json, print_reasons, results_table, say, terminal, totals
+from duologue.cli.output import as_json, echo, print_json, totals
 from duologue.cli.supervision import Death, supervised
-from duologue.context import Context
+from duologue.config.files import REPLACED, make_private_folder, set_aside
+from duologue.context import Context, SystemClock
+from duologue.conversation.earlier_runs import EarlierRuns, taking_up
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.observers import add_observer, remove_observer
-from duologue.conversation.result import ScenarioResult
+from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread
 from duologue.errors import ConfigurationError, DuologueError, TargetError
 from duologue.frozen import frozen
+from duologue.journal.artifacts import JOURNALS
 from duologue.journal.journal import Journal
+from duologue.journal.jsonl import read_journal
+from duologue.reports.formats import format_named, remove_reports, renew_reports, write_reports
+from duologue.reports.terminal import print_execution
+from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS
+from duologue.runs.store.folder import claimed, write_execution
+from duologue.runs.store.from_journals import execution_of, holds_journals, recorded_runs
+from duologue.runs.store.ownership import LaunchFile, read_launch, write_launch
 from duologue.settings import ScenarioConfig
-from duologue.terminal_text import one_line
+from duologue.suites.plan.build import Plan
+from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.media import with_media_files
 
 DEFAULT_OUT = Path("duologue-runs")
 
@@ -35,11 +51,15 @@ class FunctionRequest:
     """What the command line asks for.
 
     Attributes:
-        out: folder for the journals; each launch gets one of its own.
+        out: folder for the results; each launch gets one of its own.
         as_json: print the results as JSON, and nothing else.
         quiet: print no transcript.
         seed: every random choice derives from it.
         max_turns: turns after which a conversation ends.
+        formats: reports beside the JSON files.
+        resume: the folder of an earlier launch that is taken up again.
+        failed_in: the folder of a launch whose runs that did not pass are played again.
+        retry_errors: with ``resume``, runs that ended in an error are played again.
     """
 
     out: Path
@@ -47,6 +67,10 @@ class FunctionRequest:
     quiet: bool = False
     seed: int | None = None
     max_turns: int | None = None
+    formats: Sequence[str] = ()
+    resume: Path | None = None
+    failed_in: Path | None = None
+    retry_errors: bool = False
 
 
 def run_function(target: str, request: FunctionRequest) -> int:
@@ -54,8 +78,9 @@ def run_function(target: str, request: FunctionRequest) -> int:
 
     Raises:
         TargetError: there is no such function, or it plays nothing.
+        ConfigurationError: what is asked for cannot be done.
     """
-    folder = request.out / Context().ids.new("exec")
+    folder = _folder(target, request)
     parent = supervised(_say_death)
     raise_errors()
     if parent is None:
@@ -63,36 +88,120 @@ def run_function(target: str, request: FunctionRequest) -> int:
     parent.runs(str(folder), target)
     try:
         return parent.ends(exit_code(_run(target, request, folder)))
-    except DuologueError as error:
+    except (DuologueError, BrokenPipeError) as error:
         parent.ends(exit_code_for(error))
         raise
     except KeyboardInterrupt:
-        echo(f"Interrupted. Journals so far: {folder}", err=True)
+        echo(f"Interrupted. Results so far: {folder}. Continue with: {_continuation(target, folder)}", err=True)
         parent.ends(exit_code(ExitCode.INTERRUPTED))
         raise
 
 
+def _folder(target: str, request: FunctionRequest) -> Path:
+    if request.resume is None:
+        return request.out / Context().ids.new("exec")
+    launch = read_launch(request.resume)
+    if launch.plan.cases:
+        raise ConfigurationError(f"{request.resume} holds results of the suite {launch.path}, and {target} is none")
+    if launch.suite != _name(target):
+        raise ConfigurationError(f"{request.resume} holds results of {launch.suite}; found {target}. Name the same")
+    return request.resume
+
+
+def _name(target: str) -> str:
+    """What is run, wherever the file lies: ``refunds.py::scenarios``."""
+    file, separator, function = target.partition(SEPARATOR)
+    return f"{Path(file).name}{separator}{function}"
+
+
+def _continuation(target: str, folder: Path) -> str:
+    return f"duologue run {quote(target)} --resume {quote(str(folder))}"
+
+
 def _say_death(death: Death) -> None:
     echo(f"\nError: the process that ran {death.path} ended unexpectedly ({death.how}).", err=True)
-    echo(f"Runs that had come to their end are recorded in {death.folder}", err=True)
+    if death.folder and death.path:
+        again = _continuation(death.path, Path(death.folder))
+        echo(f"Runs that had come to their end are recorded in {death.folder}. Continue with: {again}", err=True)
 
 
 def _run(target: str, request: FunctionRequest, folder: Path) -> int:
     function = load_target(target)
+    formats = [format_named(name) for name in request.formats]
+    earlier = _earlier(request)
     verbose = False if request.quiet or request.as_json else 1
-    ScenarioConfig.configure(record=folder, verbose=verbose, seed=request.seed, max_turns=request.max_turns)
-    results, failure = _play(function)
-    if not results:
-        if failure is not None:
-            raise failure
-        raise TargetError(f"{target} ran no scenario: it must call duologue.run(…), or return duologue.prepare(…)")
+    journals = folder / JOURNALS
+    ScenarioConfig.configure(record=journals, verbose=verbose, seed=request.seed, max_turns=request.max_turns)
+    make_private_folder(folder)
+    with claimed(folder, patience=0.2):
+        stale = remove_reports(folder, {}) if request.resume else []
+        (folder / INDEX).unlink(missing_ok=True)
+        _write_launch(target, request, folder)
+        with taking_up(earlier):
+            results, failure = _play(function)
+        results = [*_repeated(journals, results), *results]
+        if not results:
+            _nothing_to_show(target, folder, failure, earlier)
+        execution = _keep(target, folder)
+        files = write_reports(execution, folder, formats)
+        files += renew_reports(execution, folder, {}, earlier=stale, but=files)
     if request.as_json:
-        print_json({"totals": totals(results), "journals": str(folder), "runs": [as_json(item) for item in results]})
+        runs = [as_json(item) for item in results]
+        print_json({"totals": totals(results), "journals": str(journals), "folder": str(folder), "runs": runs})
     else:
-        _report(results, folder)
+        print_execution(execution, folder=folder, files=files)
     if isinstance(failure, ConfigurationError):
         return ExitCode.USAGE
     return ExitCode.FAILED if isinstance(failure, AssertionError) else exit_code_of(results)
+
+
+def _earlier(request: FunctionRequest) -> EarlierRuns | None:
+    """The runs of an earlier launch that this one takes up."""
+    if request.resume is not None:
+        return EarlierRuns(request.resume / JOURNALS, retry_errors=request.retry_errors)
+    if request.failed_in is None:
+        return None
+    if not holds_journals(request.failed_in):
+        raise ConfigurationError(f"--failed-in: {request.failed_in} holds no journals of runs")
+    return EarlierRuns(recorded_runs(request.failed_in).journals, only_problems=True)
+
+
+def _write_launch(target: str, request: FunctionRequest, folder: Path) -> None:
+    now = datetime.fromtimestamp(SystemClock().now(), UTC)
+    name = _name(target)
+    plan = Plan(suite=name, cases=(), seed=request.seed or 0)  # what is played is known when it has been
+    write_launch(folder, LaunchFile(id=folder.name, suite=name, path=target, plan=plan, started_at=now, session_at=now))
+
+
+def _repeated(journals: Path, played: Sequence[ScenarioResult]) -> list[ScenarioResult]:
+    """The results of runs that had come to their end before, and so were only read."""
+    seen = {result.run_id for result in played}
+    paths = sorted(journals.glob("*.jsonl"))
+    found = [result_of(read_journal(path).view, path) for path in paths if path.stem not in seen]
+    return [result for result in found if result.run_id not in seen]
+
+
+def _nothing_to_show(target: str, folder: Path, failure: Exception | None, earlier: EarlierRuns | None) -> NoReturn:
+    (folder / LAUNCH).unlink(missing_ok=True)
+    with suppress(OSError):  # somebody has put something into it
+        folder.rmdir()
+    if failure is not None:
+        raise failure
+    if earlier is not None and earlier.kept:
+        raise ConfigurationError(f"every run of {target} had passed; there is nothing to run again")
+    raise TargetError(f"{target} ran no scenario: it must call duologue.run(…), or return duologue.prepare(…)")
+
+
+def _keep(target: str, folder: Path) -> ExecutionResult:
+    """Write what came of the runs beside their journals, as for a suite."""
+    execution, _ = execution_of(folder, name=_name(target), path=target)
+    execution = replace(execution, runs=tuple(with_media_files(run, folder) for run in execution.runs))
+    ids = {run.run_id for run in execution.runs}
+    for path in (folder / RUNS).glob("*.json"):  # of runs that others have taken the place of
+        if path.stem not in ids:
+            set_aside(path, REPLACED)
+    write_execution(execution, folder)
+    return execution
 
 
 def _play(function: Callable[[], object]) -> tuple[list[ScenarioResult], Exception | None]:
@@ -152,14 +261,6 @@ async def _in_thread(executors: Iterable[ScenarioExecutor]) -> None:
                 await executor.give_up(blocked.error)
     finally:
         await pool.close()
-
-
-def _report(results: list[ScenarioResult], folder: Path) -> None:
-    console = terminal()
-    console.print()
-    console.print(results_table(results))
-    print_reasons(console, results)
-    say(console, f"journals: {one_line(folder)}", "dim")
 
 
 SEPARATOR = "::"

@@ -18,7 +18,7 @@ def _many(help: str, *names: str, panel: str = _CASES) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel)
 
 
-_OF_FUNCTIONS = {"target", "out", "as_json", "quiet", "seed", "max_turns", "ci"}
+_OF_FUNCTIONS = {"target", "out", "as_json", "quiet", "seed", "max_turns", "ci", "format", "resume", "failed_in"}
 """Options that also apply to a function; all others are about suites."""
 
 
@@ -130,8 +130,19 @@ def run(
         from duologue.cli.commands.function_run import DEFAULT_OUT, FunctionRequest, run_function
 
         _refuse_options_of_suites(context)
-        request = FunctionRequest(out=out or DEFAULT_OUT, as_json=as_json, quiet=quiet, seed=seed, max_turns=max_turns)
-        return run_function(target, request)
+        return run_function(
+            target,
+            FunctionRequest(
+                out=out or DEFAULT_OUT,
+                as_json=as_json,
+                quiet=quiet,
+                seed=seed,
+                max_turns=max_turns,
+                formats=[name for item in format for name in item.split(",") if name],
+                resume=resume,
+                failed_in=failed_in,
+            ),
+        )
     from duologue.cli.commands.suite_run import Request, Shown, run_and_show
     from duologue.models.scope import Budget
     from duologue.suites.plan.build import Filters

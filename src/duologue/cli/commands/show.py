@@ -26,12 +26,13 @@ def show(
 
     For the folder of an execution, show its results; for a folder of such folders, one line for each.
     """
+    from duologue.runs.store.from_journals import holds_journals
     from duologue.runs.store.reader import executions_in, holds_results
 
     if not journal.exists():
         raise ConfigurationError(f"{journal} does not exist; expected a journal, a run, or a folder of them")
     if journal.is_dir():
-        if holds_results(journal):
+        if holds_results(journal) or (holds_journals(journal) and not as_json_):
             return _show_results(journal, as_json_)
         inner = executions_in(journal)
         return _show_executions(inner, as_json_) if inner else _show_folder(journal, as_json_)

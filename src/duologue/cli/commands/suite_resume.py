@@ -48,13 +48,19 @@ class ResumedPlan:
     said: str
 
 
-def resumed_plan(folder: Path, engine: Engine, settings: RunOptions) -> ResumedPlan:
+def resumed_plan(folder: Path, engine: Engine, settings: RunOptions, *, retry_errors: bool = False) -> ResumedPlan:
     """What is run if the execution in a folder is resumed.
+
+    Args:
+        folder: of the execution.
+        engine: of its suite.
+        settings: how it is run now.
+        retry_errors: runs that ended in an error are run again.
 
     Raises:
         ConfigurationError: the folder holds no execution, or one of another suite.
     """
-    earlier = unfinished(folder)
+    earlier = unfinished(folder, retry_errors=retry_errors)
     if earlier.plan.suite != engine.suite.name:
         raise ConfigurationError(
             f"{folder} holds an execution of the suite '{earlier.plan.suite}' ({earlier.path}), and this one is "
@@ -164,10 +170,13 @@ def _unjournaled(results: Mapping[str, RunResult], kept: Sequence[RunResult]) ->
 def _said(folder: Path, kept: Kept, earlier: Unfinished, *, added: int, now: Mapping[str, TestCase]) -> str:
     gone = sum(case.identity not in now for case in earlier.plan.cases)
     damaged, unrecorded = len(earlier.damaged), len(earlier.unrecorded)
-    unfinished = kept.unfinished - added - damaged - unrecorded
+    broken = len(earlier.broken)
+    unfinished = kept.unfinished - added - damaged - unrecorded - broken
     parts = [str(replace(kept, unfinished=max(unfinished, 0)))]
     if damaged:
         parts.append(f"{_results(damaged)} could not be read and {_is(damaged)} run again")
+    if broken:
+        parts.append(f"{broken} ended in an error and {_is(broken)} run again")
     if unrecorded:
         parts.append(f"{unrecorded} could not be recorded and {_is(unrecorded)} run again")
     if added:

@@ -64,7 +64,7 @@ def run_and_show(target: str, request: Request, shown: Shown) -> int:
         return _all(engines, request, shown, None)
     try:
         return parent.ends(_all(engines, request, shown, parent))
-    except DuologueError as error:
+    except (DuologueError, BrokenPipeError) as error:
         parent.ends(exit_code_for(error))
         raise
 
@@ -177,6 +177,7 @@ class Request:
         out: the folder of the results; None for what the suite says, or a new one.
         overwrite: results of an earlier execution in the folder may be replaced.
         resume: the folder of an execution that is taken up again.
+        retry_errors: with ``resume``, runs that ended in an error are run again.
         failed_in: the folder of an execution whose cases that did not pass are run again.
         formats: reports beside the JSON files.
         record: keep journals.
@@ -190,6 +191,7 @@ class Request:
     out: Path | None = None
     overwrite: bool = False
     resume: Path | None = None
+    retry_errors: bool = False
     failed_in: Path | None = None
     formats: Sequence[str] = ()
     record: bool = True
@@ -329,7 +331,7 @@ def _planned(engine: Engine, request: Request) -> _Planned:
         _refuse_planning(request)
         from duologue.cli.commands.suite_resume import resumed_plan
 
-        resumed = resumed_plan(request.resume, engine, request.settings)
+        resumed = resumed_plan(request.resume, engine, request.settings, retry_errors=request.retry_errors)
         echo(f"Resuming {one_line(request.resume)}: {one_line(resumed.said)}", err=True)
         return _Planned(
             plan=resumed.plan,

@@ -16,9 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from threading import Event
 
-from duologue.config.files import keep_copy
+from duologue.config.files import REPLACED, keep_copy
 from duologue.context import SystemClock
-from duologue.conversation.lifecycle import REPLACED
 from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.artifacts import JOURNALS
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS, encoded, encoded_run, index_of, replace_bytes

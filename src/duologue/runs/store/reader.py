@@ -28,6 +28,7 @@ from duologue.runs.store.encoding import (
     require_version,
 )
 from duologue.runs.store.folder import is_being_written
+from duologue.runs.store.from_journals import UNFINISHED, execution_of, holds_journals
 from duologue.runs.store.ownership import Deaths, LaunchFile, Selection, read_launch
 from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
@@ -35,6 +36,8 @@ from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult, Spent, total_spent
 from duologue.suites.runner.earlier import spent_in_journals
 from duologue.vocabulary import RunStatus, Termination
+
+_NO_END = f"the execution did not come to its end: there is no {INDEX}"
 
 
 @frozen
@@ -53,8 +56,8 @@ class Found:
 
 
 def holds_results(folder: Path) -> bool:
-    """Whether a folder is that of an execution."""
-    return (folder / INDEX).is_file() or (folder / LAUNCH).is_file()
+    """Whether a folder is that of an execution that ``duologue run`` wrote."""
+    return (folder / LAUNCH).is_file() or ((folder / INDEX).is_file() and not any(folder.glob("*.jsonl")))
 
 
 def executions_in(folder: Path) -> list[Path]:
@@ -65,6 +68,9 @@ def executions_in(folder: Path) -> list[Path]:
 def find_execution(path: Path, *, ended: bool = False) -> Found:
     """The execution of a folder, or of a file in it.
 
+    Journals that Python code has recorded into a folder count as one, too; see
+    :mod:`duologue.runs.store.from_journals`.
+
     Args:
         path: of the folder or file.
         ended: the process that ran it is known to have ended, whoever may still hold the folder.
@@ -73,10 +79,13 @@ def find_execution(path: Path, *, ended: bool = False) -> Found:
         ConfigurationError: there is none, or this version cannot read it.
     """
     folder = _folder_of(path)
-    if (folder / INDEX).is_file():
+    if holds_results(folder) and (folder / INDEX).is_file():
         return Found(execution=_whole(folder), folder=folder)
-    if (folder / LAUNCH).is_file():
+    if holds_results(folder):
         return _partial(folder, running=not ended and is_being_written(folder))
+    if holds_journals(folder):
+        execution, problems = execution_of(folder)
+        return Found(execution=execution, folder=folder, problems=problems)
     raise ConfigurationError(f"{folder} holds no results: {_why_not(folder)}")
 
 
@@ -92,7 +101,8 @@ class Unfinished:
         known: runs that are over and need not be run again.
         damaged: ids of runs whose results cannot be read.
         unrecorded: ids of runs that broke because something could not be written or opened on this machine.
-        anew: those of them that start from their beginning.
+        broken: ids of runs that ended in another error and are to be run again.
+        anew: those of all these that start from their beginning.
         started_at, seconds: when the first session began, and how long all of them took.
         spent: by results that others have replaced and that have no journal.
         deaths: of runs during which the process ended, by run id.
@@ -106,6 +116,7 @@ class Unfinished:
     known: tuple[RunResult, ...]
     damaged: tuple[str, ...]
     unrecorded: tuple[str, ...]
+    broken: tuple[str, ...]
     anew: frozenset[str]
     started_at: datetime
     seconds: float
@@ -113,10 +124,14 @@ class Unfinished:
     deaths: Mapping[str, Deaths]
 
 
-def unfinished(folder: Path) -> Unfinished:
+def unfinished(folder: Path, *, retry_errors: bool = False) -> Unfinished:
     """What was run in a folder, and which runs of it are over.
 
     Runs that were cancelled are continued, like those that have no result.
+
+    Args:
+        folder: of the execution.
+        retry_errors: a run that ended in an error is not over.
 
     Raises:
         ConfigurationError: the folder holds no execution.
@@ -125,6 +140,7 @@ def unfinished(folder: Path) -> Unfinished:
     known: list[RunResult] = []
     damaged: list[str] = []
     unrecorded: list[str] = []
+    broken: list[RunResult] = []
     anew: set[str] = set()
     for case, path in _results_in(folder, launch):
         try:
@@ -135,6 +151,9 @@ def unfinished(folder: Path) -> Unfinished:
         if run.unrecorded:
             unrecorded.append(run.run_id)
             anew.update([run.run_id] if run.lacked_files else [])
+        elif retry_errors and run.status is RunStatus.ERROR:
+            broken.append(run)
+            anew.add(run.run_id)
         elif run.status is not RunStatus.CANCELLED:
             known.append(run if run.case == case else replace(run, case=case))
     started_at, seconds = _sessions(folder, launch, known)
@@ -147,11 +166,12 @@ def unfinished(folder: Path) -> Unfinished:
         known=tuple(known),
         damaged=tuple(damaged),
         unrecorded=tuple(unrecorded),
+        broken=tuple(run.run_id for run in broken),
         anew=frozenset(anew),
         started_at=started_at,
         seconds=seconds,
-        spent=_spent_by_replaced(folder),
-        deaths=launch.deaths,
+        spent=total_spent([_spent_by_replaced(folder), *(run.spent for run in broken if run.journal is None)]),
+        deaths={run_id: deaths for run_id, deaths in launch.deaths.items() if run_id not in anew},
     )
 
 
@@ -302,12 +322,10 @@ def _partial(folder: Path, *, running: bool) -> Found:
     if running and (folder / INDEX).is_file():  # it has ended meanwhile
         return Found(execution=_whole(folder), folder=folder)
     launch = read_launch(folder)
+    if not launch.plan.cases:
+        return _of_function(folder, launch, running=running)
     over: dict[str, RunResult] = {}
-    problems = [
-        "the execution is still running: these are the runs that are over so far"
-        if running
-        else f"the execution did not come to its end: there is no {INDEX}"
-    ]
+    problems = ["the execution is still running: these are the runs that are over so far" if running else _NO_END]
     outdated = 0
     for case, path in _results_in(folder, launch):
         try:
@@ -343,6 +361,15 @@ def _partial(folder: Path, *, running: bool) -> Found:
     return Found(execution=execution, folder=folder, problems=problems)
 
 
+def _of_function(folder: Path, launch: LaunchFile, *, running: bool) -> Found:
+    """The runs of a function that has not come to its end."""
+    execution, problems = execution_of(
+        folder, id=launch.id, name=launch.suite, path=launch.path, running=running, interrupted=True
+    )
+    said = "the function is still running: these are its runs so far" if running else _NO_END
+    return Found(execution=execution, folder=folder, problems=(said, *problems))
+
+
 def _begun(folder: Path, launch: LaunchFile, case: TestCase) -> RunResult | None:
     """As much as there is of a run that has no result; None if it was not begun."""
     run_id = case.run_id(launch.id)
@@ -350,13 +377,12 @@ def _begun(folder: Path, launch: LaunchFile, case: TestCase) -> RunResult | None
     if not path.exists():
         return None
     cut_off = {"status": RunStatus.CANCELLED, "verdict": None, "termination": Termination.CANCELLED, "error": None}
-    said = "The run has not come to its end."
     try:
         file = read_journal(path)
     except JournalError:
-        return RunResult(case=case, run_id=run_id, status=RunStatus.CANCELLED, reasoning=said)
+        return RunResult(case=case, run_id=run_id, status=RunStatus.CANCELLED, reasoning=UNFINISHED)
     run = run_result(case, file.entries, file.view, journal=f"{JOURNALS}/{path.name}")
-    return run if file.complete else replace(run, run_id=run_id, reasoning=said, **cut_off)
+    return run if file.complete else replace(run, run_id=run_id, reasoning=UNFINISHED, **cut_off)
 
 
 def _times(runs: Sequence[RunResult], launch: Path) -> tuple[datetime, float]:

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.agents.tools.toolbox import Toolbox
-from duologue.config.files import set_aside
+from duologue.config.files import REPLACED, set_aside
 from duologue.config.problems import nearest
 from duologue.config.tracebacks import describe
 from duologue.context import Clock, Context, RandomIds
 from duologue.conversation.deadlines import was_pressed
 from duologue.conversation.executor import ScenarioExecutor
-from duologue.conversation.lifecycle import REPLACED
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.run import StreamChunk, chunks_of
 from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread

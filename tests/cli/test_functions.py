@@ -1,0 +1,243 @@
+"""``duologue run FILE.py::function``: its results folder, and what is played again of an earlier one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from duologue.cli.app import invoke
+from duologue.runs.store.reader import find_execution, read_execution
+
+AGENTS = '''
+import asyncio
+import os
+import pathlib
+import signal
+
+import duologue
+
+HERE = pathlib.Path(__file__).parent
+
+
+class Clerk(duologue.AgentAdapter):
+    """Counts its calls; breaks on 'boom' and is stopped on 'stop', until somebody has mended it."""
+
+    resumable = True
+
+    async def call(self, input):
+        said = input.last_new_user_message_str()
+        with (HERE / "calls.txt").open("a") as calls:
+            calls.write(said + "\\n")
+        if said == "boom" and not (HERE / "mended").exists():
+            raise ValueError("boom")
+        if said == "stop" and not (HERE / "mended").exists():
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(600)
+        return said
+
+
+def ready(name, said, end):
+    script = [duologue.user(said), duologue.agent(), end]
+    return duologue.prepare(name, "somebody speaks", [Clerk(), duologue.ScriptedUser([])], script=script)
+
+
+def several():
+    return [
+        ready("good", "hello", duologue.succeed()),
+        ready("bad", "hi", duologue.fail("rude")),
+        ready("broken", "boom", duologue.succeed()),
+    ]
+
+
+def all_good():
+    return [ready("good", "hello", duologue.succeed()), ready("good", "hello", duologue.succeed())]
+
+
+async def by_itself():
+    for number in range(2):
+        script = [duologue.user(f"line {number}"), duologue.agent(), duologue.succeed()]
+        await duologue.arun(f"number {number}", "d", [Clerk(), duologue.ScriptedUser([])], script=script)
+'''
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "agents.py").write_text(AGENTS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def calls(here: Path) -> list[str]:
+    path = here / "calls.txt"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def only_folder(here: Path, out: str = "out") -> Path:
+    [folder] = (here / out).iterdir()
+    return folder
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    return {run.case.scenario: run.outcome for run in read_execution(folder).runs}
+
+
+def test_a_function_writes_what_a_suite_writes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["run", "agents.py::several", "--out", "out", "-q", "--format", "junit,md"]) == 1
+    folder = only_folder(here)
+    assert {path.name for path in folder.iterdir()} == {
+        *("launch.json", "index.json", "runs", "journals", "junit.xml", "report.md"),
+    }
+    assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "error"}
+    execution = find_execution(folder).execution
+    assert (execution.suite, execution.path) == ("agents.py::several", "agents.py::several")
+    assert sorted(path.stem for path in (folder / "runs").iterdir()) == sorted(run.run_id for run in execution.runs)
+    assert "3 test cases: 1 passed, 1 failed, 1 error" in capsys.readouterr().out
+    assert invoke(["show", str(folder)]) == 0
+    assert "3 test cases: 1 passed, 1 failed, 1 error" in capsys.readouterr().out
+
+
+def test_resuming_a_function_that_came_to_its_end_asks_nothing_again(here: Path) -> None:
+    invoke(["run", "agents.py::several", "--out", "out", "-q"])
+    folder, before = only_folder(here), calls(here)
+    assert invoke(["run", "agents.py::several", "--resume", str(folder), "-q"]) == 1
+    assert calls(here) == before
+    assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "error"}
+
+
+@pytest.mark.parametrize("function", ["several", "by_itself", "all_good"])
+def test_a_run_without_its_end_goes_on_where_it_was(here: Path, function: str) -> None:
+    invoke(["run", f"agents.py::{function}", "--out", "out", "-q"])
+    folder, before = only_folder(here), calls(here)
+    expected = [(run.case.title, run.outcome) for run in read_execution(folder).runs]
+    (folder / "index.json").unlink()
+    first, *others = sorted((folder / "journals").glob("*.jsonl"))
+    first.write_bytes(b"".join(first.read_bytes().splitlines(keepends=True)[:-1]))
+    others[-1].unlink()
+    assert find_execution(folder).execution.interrupted
+    invoke(["run", f"agents.py::{function}", "--resume", str(folder), "-q"])
+    assert [(run.case.title, run.outcome) for run in read_execution(folder).runs] == expected
+    assert len(calls(here)) == len(before) + 1
+
+
+def test_failed_in_plays_what_did_not_pass(here: Path) -> None:
+    invoke(["run", "agents.py::several", "--out", "out", "-q"])
+    folder = only_folder(here)
+    (here / "mended").touch()
+    assert invoke(["run", "agents.py::several", "--failed-in", str(folder), "--out", "second", "-q"]) == 1
+    assert outcomes(only_folder(here, "second")) == {"bad": "fail", "broken": "pass"}
+    assert calls(here) == ["hello", "hi", "boom", "hi", "boom"]
+    assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "error"}
+
+
+def test_failed_in_a_launch_that_passed_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke(["run", "agents.py::all_good", "--out", "out", "-q"])
+    assert invoke(["run", "agents.py::all_good", "--failed-in", str(only_folder(here)), "--out", "second", "-q"]) == 2
+    assert "every run of agents.py::all_good had passed" in capsys.readouterr().err
+    assert not list((here / "second").iterdir())
+
+
+def test_a_scenario_that_has_changed_is_played_again(here: Path) -> None:
+    invoke(["run", "agents.py::several", "--out", "out", "-q"])
+    folder = only_folder(here)
+    (here / "agents.py").write_text(AGENTS.replace('"somebody speaks"', '"somebody else speaks"'))
+    invoke(["run", "agents.py::several", "--resume", str(folder), "-q"])
+    assert calls(here) == ["hello", "hi", "boom"] * 2
+    assert len(read_execution(folder).runs) == 3
+    assert len(list((folder / "journals").glob("*.jsonl.replaced"))) == 3
+
+
+def test_retry_plays_errors_again_into_the_same_folder(here: Path) -> None:
+    invoke(["run", "agents.py::several", "--out", "out", "-q", "--format", "md"])
+    folder = only_folder(here)
+    (here / "mended").touch()
+    assert invoke(["retry", str(folder), "-q"]) == 1
+    assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "pass"}
+    assert calls(here) == ["hello", "hi", "boom", "boom"]
+    assert "ValueError" not in (folder / "report.md").read_text()
+    assert len(list((folder / "runs").glob("*.json"))) == 3
+
+
+def test_an_interrupted_function_can_be_read_and_resumed(here: Path) -> None:
+    source = AGENTS.replace('ready("bad", "hi"', 'ready("bad", "stop"')
+    (here / "agents.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, "-m", "duologue", "run", "agents.py::several", "--out", "out", "-q"],
+        check=False, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert "--resume" in done.stderr
+    folder = only_folder(here)
+    assert find_execution(folder).execution.interrupted
+    (here / "mended").touch()
+    assert invoke(["run", "agents.py::several", "--resume", str(folder), "-q"]) == 1
+    assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "pass"}
+    assert calls(here).count("hello") == 1
+
+
+SUITE = {
+    "apiVersion": "duologue/v1",
+    "kind": "Suite",
+    "metadata": {"name": "clerk"},
+    "spec": {
+        "agents": [{"name": "clerk", "target": "agents.py:Clerk"}],
+        "scenarios": [
+            {
+                "name": said,
+                "turns": [{"role": "user", "content": said}],
+                "checks": [{"type": "contains", "params": {"patterns": [said]}}],
+            }
+            for said in ("hello", "boom")
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("options", [[], ["--no-journals"]])
+def test_retry_plays_the_errors_of_a_suite_again(here: Path, options: list[str]) -> None:
+    (here / "suite.yaml").write_text(json.dumps(SUITE))
+    assert invoke(["run", "suite.yaml", "--out", "results", "-q", *options]) == 3
+    first = read_execution(here / "results")
+    (here / "mended").touch()
+    assert invoke(["retry", "results", "-q"]) == 0
+    execution = read_execution(here / "results")
+    assert {run.case.scenario: run.outcome for run in execution.runs} == {"hello": "pass", "boom": "pass"}
+    assert execution.id == first.id
+    assert execution.seconds > first.seconds
+    assert calls(here) == ["hello", "boom", "boom"]
+
+
+def test_retry_wants_a_folder_that_can_be_played_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "empty").mkdir()
+    assert invoke(["retry", "empty"]) == 2
+    assert "holds no execution" in capsys.readouterr().err
+    invoke(["run", "agents.py::all_good", "--out", "out", "-q"])
+    recorded = here / "recorded"
+    recorded.mkdir()
+    for path in (only_folder(here) / "journals").iterdir():
+        path.rename(recorded / path.name)
+    assert invoke(["retry", "recorded"]) == 2
+    assert "only it can play them again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["agents.py::all_good", "--resume", "nowhere"], "nowhere does not exist"),
+        (["agents.py::all_good", "--failed-in", "nowhere"], "holds no journals of runs"),
+        (["agents.py::all_good", "--resume", "FOLDER"], "holds results of agents.py::several"),
+        (["agents.py::all_good", "--format", "pdf"], "no report format is called 'pdf'"),
+    ],
+)
+def test_what_cannot_be_taken_up_is_refused_before_anything_is_played(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    invoke(["run", "agents.py::several", "--out", "out", "-q"])
+    before = calls(here)
+    folder = str(only_folder(here))
+    assert invoke(["run", *(folder if item == "FOLDER" else item for item in arguments), "--out", "other"]) == 2
+    assert said in capsys.readouterr().err
+    assert calls(here) == before
