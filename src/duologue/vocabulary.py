@@ -84,3 +84,7 @@ class CassetteMode(StrEnum):
     RECORD = "record"
     REPLAY = "replay"
     AUTO = "auto"
+
+
+HttpPreset = Literal["openai-chat", "openai-responses", "anthropic-messages", "langgraph", "message"]
+"""The formats in which an agent behind a URL can be asked."""

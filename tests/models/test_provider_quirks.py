@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import duologue
-from duologue.agents.http.completions import ContractError, StreamReader, read_answer
+from duologue.agents.http.completions import ContractError, read_answer
+from duologue.agents.http.streams import StreamReader
 from duologue.errors import (
     BudgetExceededError,
     ModelAnswerError,
@@ -141,10 +142,10 @@ def test_the_first_choice_is_the_one_with_the_index_0() -> None:
 
 
 BROKEN: dict[str, Callable[[], object]] = {
-    "finish_reason": lambda: read_answer(json.dumps({"choices": [{**CHOICE, "finish_reason": "error"}]})),
-    "error of the choice": lambda: read_answer(json.dumps({"choices": [{**CHOICE, "error": {"message": "on fire"}}]})),
-    "error": lambda: read_answer(json.dumps({"error": {"message": "on fire"}})),
-    "error as text": lambda: read_answer(json.dumps({"error": "on fire", "choices": []})),
+    "finish_reason": lambda: read_answer({"choices": [{**CHOICE, "finish_reason": "error"}]}),
+    "error of the choice": lambda: read_answer({"choices": [{**CHOICE, "error": {"message": "on fire"}}]}),
+    "error": lambda: read_answer({"error": {"message": "on fire"}}),
+    "error as text": lambda: read_answer({"error": "on fire", "choices": []}),
     "stream": lambda: list(StreamReader().feed(json.dumps({"choices": [{"delta": {}, "finish_reason": "error"}]}))),
     "error in a stream": lambda: list(StreamReader().feed(json.dumps({"error": {"message": "on fire"}}))),
 }
@@ -154,7 +155,7 @@ BROKEN: dict[str, Callable[[], object]] = {
 def test_an_agent_whose_answer_failed_has_not_answered(case: str) -> None:
     with pytest.raises(ContractError, match=r"on fire|finish_reason is 'error'"):
         BROKEN[case]()
-    assert read_answer(json.dumps({"error": None, "choices": [CHOICE]}))
+    assert read_answer({"error": None, "choices": [CHOICE]})
 
 
 @pytest.mark.parametrize("budget", [duologue.Budget(tokens=4000), duologue.Budget(money=0.01)])

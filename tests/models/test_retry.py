@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.models.provider import RetryPolicy, retry_after
+from duologue.http import retry_after
+from duologue.models.provider import RetryPolicy
 
 NOW = 1_700_000_000.0
 

@@ -29,6 +29,7 @@ from duologue.http._errors import (
 )
 from duologue.http._exchange import HttpClients, HttpRequest, HttpResponse
 from duologue.http._loops import PerLoop
+from duologue.http._retry_after import retry_after
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -50,6 +51,7 @@ __all__ = [
     "is_public",
     "parse_url",
     "port_of",
+    "retry_after",
     "shown_url",
     "written_url",
 ]

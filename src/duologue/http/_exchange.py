@@ -17,12 +17,13 @@ from duologue.http._addresses import ForbiddenAddressError, Target, parse_url, p
 from duologue.http._bounded import MAX_BODY_BYTES, Limits, bound, failure_in
 from duologue.http._errors import BrokenResponseError, HttpTimeoutError, NoResponseError
 from duologue.http._loops import PerLoop
-from duologue.http._text import decoded
+from duologue.http._text import decoded, decoder_of
 
 if TYPE_CHECKING:
     import ssl
 
     import httpx
+    from httpx_sse import EventSource
 
 _KEPT_ALIVE = 100
 """Idle connections that a client keeps."""
@@ -126,14 +127,36 @@ class HttpResponse:
         Raises:
             BrokenResponseError, HttpTimeoutError: the stream did not end, or is too large.
         """
-        import httpx
-        from httpx_sse import EventSource
-
-        stream = httpx.Response(200, headers={"content-type": _EVENT_STREAM}, stream=_event_bytes(self._body))
-        async with aclosing(EventSource(stream).aiter_sse()) as events:
+        async with aclosing(_source_of(self._body).aiter_sse()) as events:
             async for event in events:
                 if event.data:
                     yield event.data
+
+    async def named_events(self) -> AsyncGenerator[tuple[str, str]]:
+        """Name and data of each server-sent event, ``message`` where it has no name; else as :meth:`events`."""
+        async with aclosing(_source_of(self._body).aiter_sse()) as events:
+            async for event in events:
+                if event.data:
+                    yield event.event, event.data
+
+    async def pieces(self) -> AsyncGenerator[str]:
+        """The body as text, in pieces as they arrive, for streams of words. Raises as :meth:`read`."""
+        async for chunk in _decoded(self._body, self.headers.get("content-type", "")):
+            yield chunk
+
+    async def lines(self) -> AsyncGenerator[str]:
+        """The lines of the body that are not empty, as they arrive, for streams of JSON. Raises as :meth:`read`."""
+        begun = list[str]()
+        async with aclosing(self.pieces()) as pieces:
+            async for piece in pieces:
+                *ended, rest = piece.split("\n")
+                for line in ended:
+                    if (whole := "".join((*begun, line)).strip()) != "":
+                        yield whole
+                    begun.clear()
+                begun.append(rest)
+        if (whole := "".join(begun).strip()) != "":
+            yield whole
 
 
 class HttpClients:
@@ -258,6 +281,24 @@ def _built(client: httpx.AsyncClient, request: HttpRequest, target: Target) -> h
     headers.update(request.headers)
     extensions: dict[str, Any] = {**target.extensions, **Limits(max_bytes=request.max_bytes).extensions}
     return client.build_request(request.method, target.url, headers=headers, content=content, extensions=extensions)
+
+
+def _source_of(body: _Body) -> EventSource:
+    import httpx
+    from httpx_sse import EventSource
+
+    stream = httpx.Response(200, headers={"content-type": _EVENT_STREAM}, stream=_event_bytes(body))
+    return EventSource(stream)
+
+
+async def _decoded(body: _Body, content_type: str) -> AsyncGenerator[str]:
+    decoder = decoder_of(content_type)
+    async with aclosing(aiter(body)) as chunks:
+        async for chunk in chunks:
+            if text := decoder.decode(chunk):
+                yield text
+    if text := decoder.decode(b"", final=True):
+        yield text
 
 
 def _event_bytes(body: _Body) -> httpx.AsyncByteStream:

@@ -34,6 +34,12 @@ def decoded(data: bytes, content_type: str = "") -> str:
     return data.decode(_charset(content_type), errors="replace")
 
 
+def decoder_of(content_type: str) -> codecs.IncrementalDecoder:
+    """What reads such a text piece by piece."""
+    name = _charset(content_type)
+    return codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)(errors="replace")
+
+
 def _charset(content_type: str) -> str:
     declared = _CHARSET.search(content_type)
     if declared is None:

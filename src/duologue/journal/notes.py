@@ -92,6 +92,29 @@ class ToolCallsReported(Note):
 
 
 @frozen
+class AgentThread(Note):
+    """The id under which an agent said that it keeps the conversation, for the next request."""
+
+    kind: ClassVar[str] = "agent.thread"
+
+    participant: str
+    thread: str
+    index: int | None = None
+    """Of the agent among the participants, of whom several may have that name."""
+
+
+@frozen
+class AgentRetried(Note):
+    """An agent was busy, and was sent the same request again ``seconds`` later."""
+
+    kind: ClassVar[str] = "agent.retried"
+
+    participant: str
+    status: int
+    seconds: float
+
+
+@frozen
 class TurnUnfinished(Note):
     """What a native agent had said and called when its turn failed."""
 

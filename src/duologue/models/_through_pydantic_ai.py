@@ -49,13 +49,13 @@ from duologue.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
-from duologue.http import Limits, PerLoop, ResponseRefusedError, bound, failure_in
+from duologue.http import Limits, PerLoop, ResponseRefusedError, bound, failure_in, retry_after
 from duologue.messages import Message, assistant_message, tool_call
 from duologue.models._chat_format import checked_messages, data_uri, decoded
 from duologue.models.base import ModelRequest
 from duologue.models.names import EXTRAS, ModelName, UnknownProviderError
 from duologue.models.prices import Tokens
-from duologue.models.provider import REQUEST_TIMEOUT, ProviderReply, RequestFailedError, retry_after, shortened
+from duologue.models.provider import REQUEST_TIMEOUT, ProviderReply, RequestFailedError, shortened
 from duologue.settings import ModelConfig
 
 _KEY_NAME = re.compile(r"`([A-Z][A-Z0-9_]*(?:KEY|TOKEN)[A-Z0-9_]*)`")

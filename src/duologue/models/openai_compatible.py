@@ -38,13 +38,14 @@ from duologue.http import (
     NoResponseError,
     ResponseRefusedError,
     parse_url,
+    retry_after,
     written_url,
 )
 from duologue.models._chat_format import Dialect, TokenUsage, chat_body, read_completion
 from duologue.models.base import ModelRequest
 from duologue.models.names import ModelName
 from duologue.models.prices import Tokens
-from duologue.models.provider import REQUEST_TIMEOUT, ProviderReply, RequestFailedError, retry_after, shortened
+from duologue.models.provider import REQUEST_TIMEOUT, ProviderReply, RequestFailedError, shortened
 from duologue.settings import ModelConfig
 
 _SHOWN = 4096

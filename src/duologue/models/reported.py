@@ -23,6 +23,7 @@ def report_usage(
     cost: float | None = None,
     seconds: float = 0.0,
     attempts: int = 1,
+    finish_reason: str | None = None,
 ) -> None:
     """Put one model call of a participant into the journal, and count it against the run's budget.
 
@@ -33,6 +34,7 @@ def report_usage(
         cost: US dollars; None for the price that the packaged list knows for that model, if it knows one.
         seconds: that the call took.
         attempts: how often the model was asked.
+        finish_reason: why its answer ended, such as ``length``.
 
     Raises:
         ConfigurationError: a number is below 0, or is none.
@@ -61,5 +63,6 @@ def report_usage(
         attempts=attempts,
         call=scope.next_call(),
         participant=scope.participant,
+        finish_reason=finish_reason,
     )
     scope.journal.append(event)

@@ -3,34 +3,85 @@
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from duologue.config.json_path import steps_of
 from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Seconds, Spec, Text
 from duologue.specs.scenario import Capability
+from duologue.vocabulary import HttpPreset
 
 Temperature = Annotated[float, Field(ge=0)]
 
 
+def _path(value: str) -> str:
+    steps_of(value)
+    return value
+
+
+AnswerPath = Annotated[str, AfterValidator(_path), Field(examples=["data.reply", "output[0].content"])]
+"""A path in an answer, such as ``data.reply`` or ``output[0].content``."""
+
+
+class Pricing(Spec):
+    """Price of a model in US dollars."""
+
+    input_cost_per_1k: Annotated[float, Field(ge=0)]
+    """Price of 1,000 input tokens."""
+    output_cost_per_1k: Annotated[float, Field(ge=0)]
+    """Price of 1,000 output tokens."""
+
+
 class HttpEndpoint(Spec):
-    """An agent behind an HTTP endpoint in the format of OpenAI's chat completions."""
+    """An agent behind an HTTP endpoint. ``duologue probe URL`` finds out what to write here."""
 
     environment_fields: ClassVar[tuple[str, ...]] = ("url", "headers")
 
     url: Text
-    """URL of the endpoint. ``http://host`` and ``http://host/v1`` are completed to ``…/v1/chat/completions``."""
+    """URL of the endpoint. A preset completes a URL that is only a host, or a host and ``/v1``: with ``openai-chat``,
+    ``http://host`` becomes ``http://host/v1/chat/completions``. ``{{thread_id}}`` stands for the conversation ID."""
+    preset: HttpPreset | None = None
+    """Format of requests and answers. Default: ``message`` if there is a ``body``, ``answer`` or ``thread_from``, else
+    ``openai-chat``. ``openai-responses`` and ``anthropic-messages`` are those APIs, ``langgraph`` is a LangGraph
+    server, ``message`` sends ``body`` and finds the agent's words in any answer."""
     headers: dict[str, str] = EMPTY
     """Headers sent with every request. Keep secrets out of files with ``${NAME}``."""
     model: str | None = None
-    """Value of ``model`` in the request."""
-    send: Literal["history", "new"] = "history"
-    """Messages sent with each request: the whole conversation, or only the new ones for an agent that remembers."""
+    """Value of ``model`` in the request. With ``langgraph``, the assistant; default: ``agent``."""
+    send: Literal["history", "new"] | None = None
+    """Messages sent with each request: the whole conversation, or only the new ones for an agent that remembers (with
+    ``openai-responses`` under ``previous_response_id``). Default: ``new`` with ``langgraph``, else ``history``."""
     thread_header: str | None = "X-Thread-Id"
     """Header that carries the conversation ID."""
+    body: JsonObject | None = None
+    """Request body of an agent with a format of its own. ``{{message}}`` stands for what the user said last,
+    ``{{messages}}`` for the whole conversation as chat messages, ``{{history}}`` for all but what the user said last,
+    ``{{thread_id}}`` for the conversation ID. Default: ``message`` and ``thread_id``."""
     extra_body: JsonObject = EMPTY
     """Additional fields of the request body."""
+    answer: AnswerPath | None = None
+    """Where the agent's words are in its answer, such as ``data.reply`` or ``output[0].content``. Default: they are
+    looked for under usual names such as ``reply``, ``answer``, ``response``, ``output`` and ``text``."""
+    thread_from: AnswerPath | None = None
+    """Where the answer has an ID for the conversation. From then on, ``{{thread_id}}`` stands for it."""
+    stream: bool = False
+    """Whether answers are requested as a stream. Servers that only ever stream are understood without it."""
+    retries: Annotated[int, Field(ge=0, le=20)] = 0
+    """How often a request is repeated that the agent refuses with status 429, 503 or 529, after the time that its
+    ``Retry-After`` says and within the agent's ``timeout``. Leave it at 0 if a refused request may have an effect."""
+    pricing: Pricing | None = None
+    """Price of the tokens that answers report as their usage. Default: the price of the model that the answer names."""
     reports_tool_calls: bool | None = None
     """Whether the agent's answers show every tool call that it makes. Default: known once they have shown one; until
     then checks of tool calls are skipped."""
+
+    @model_validator(mode="after")
+    def _has_one_format(self) -> Self:
+        own = [name for name in ("body", "answer", "thread_from") if getattr(self, name) is not None]
+        if own and self.preset not in {None, "message"}:
+            raise ValueError(f"no {own[0]} with the preset {self.preset}; it is for the preset message")
+        if self.send is not None and (own or self.preset == "message"):
+            raise ValueError("no send with the preset message; write {{message}} or {{messages}} in its body")
+        return self
 
 
 class Agent(Resource):
@@ -82,15 +133,6 @@ class RateLimit(Spec):
     """Requests per second."""
     burst: Count = 1
     """Number of requests that may start at once."""
-
-
-class Pricing(Spec):
-    """Price of a model in US dollars."""
-
-    input_cost_per_1k: Annotated[float, Field(ge=0)]
-    """Price of 1,000 input tokens."""
-    output_cost_per_1k: Annotated[float, Field(ge=0)]
-    """Price of 1,000 output tokens."""
 
 
 class Credential(Spec):

@@ -3,7 +3,7 @@
 Two forms are understood: ``choices[0].message``, and a list ``messages`` with everything that the agent did in its
 turn (tool calls, tool results, the final answer), which wins where both are given. Messages may have any of the shapes
 that ``duologue.message_shapes`` reads, and so may a whole answer: ``output`` of the Responses API, ``candidates`` of
-Gemini, a message of Anthropic. Streams carry chat completions in pieces.
+Gemini, a message of Anthropic. Streams are read in ``duologue.agents.http.streams``.
 Whatever breaks the contract raises :class:`ContractError`, which says what was found and what is expected; nothing is
 guessed.
 """
@@ -19,23 +19,20 @@ from duologue.message_shapes import ShapeError, ShapeReader, can_be_read, items_
 from duologue.messages import Message, assistant_message, tool_call
 
 _A_CALL = "needs an 'id' and a 'function' with a 'name' and 'arguments' as JSON text"
-_LEGACY = -1
-"""Place of the one call that ``function_call`` makes."""
 
 
 class ContractError(ValueError):
     """An answer that is not what the contract says; the text is for the person who wrote the agent."""
 
 
-def read_answer(text: str) -> tuple[list[Message], bool]:
-    """The messages of an answer that came in one piece, and whether it shows the agent's whole turn.
+def read_answer(body: dict[str, Any]) -> list[Message]:
+    """The messages of an answer that came in one piece.
 
     Raises:
-        ContractError: it is not JSON, or holds no message.
+        ContractError: it reports an error, or holds no message.
     """
-    body = _json_object(text, "the body")
-    _check_outcome(body, "the answer")
-    return list(_messages(body)), isinstance(body.get("messages"), list)
+    refuse_error(body, "the answer")
+    return list(_messages(body))
 
 
 def _messages(body: dict[str, Any]) -> Iterator[Message]:
@@ -48,25 +45,25 @@ def _messages(body: dict[str, Any]) -> Iterator[Message]:
     if items is None and not (("role" in body or "parts" in body) and can_be_read(body)):
         raise ContractError("expected 'choices' with at least one choice, or a list 'messages'; found neither")
     where = "choices[0].message" if body.get("choices") else "the answer"
-    messages = _read(items or [body], where)
+    messages = read_items(items or [body], where)
     if not any(message.get("content") is not None or message.get("tool_calls") for message in messages):
         raise ContractError(f"{where} has neither content nor tool calls")
     yield from messages
 
 
-def _check_outcome(body: dict[str, Any], what: str) -> None:
+def refuse_error(body: dict[str, Any], what: str) -> None:
     """An answer that failed is no answer, whatever came before. Raises ContractError in the words of the agent."""
-    choices = body.get("choices")
-    first = cast("list[Any]", choices)[0] if isinstance(choices, list) and choices else None
-    choice = cast("dict[str, Any]", first) if isinstance(first, dict) else {}
+    choices = list_of(body.get("choices"))
+    choice = fields_of(choices[0]) if choices else {}
     if error := choice.get("error") or (body.get("error") if not choice or "messages" not in body else None):
         expected = "" if choice else "; expected 'choices' with at least one choice, or a list 'messages'"
-        raise ContractError(f"{what} reports an error: {_words_of(error)}{expected}")
+        raise ContractError(f"{what} reports an error: {words_of(error)}{expected}")
     if choice.get("finish_reason") == "error":
         raise ContractError(f"{what} broke off: its finish_reason is 'error'")
 
 
-def _words_of(error: object) -> str:
+def words_of(error: object) -> str:
+    """What an error says, in the agent's own words."""
     message = cast("dict[str, Any]", error).get("message") if isinstance(error, dict) else error
     return message if isinstance(message, str) and message else json.dumps(error, ensure_ascii=False)
 
@@ -77,14 +74,14 @@ def read_turn(turn: list[Any], *, complete: bool) -> list[Message]:
     Raises:
         ContractError: one of them is not a message of an agent or a tool, or the answer is missing.
     """
-    messages = _read(turn, "messages", several=True)
+    messages = read_items(turn, "messages", several=True)
     if complete and (not messages or messages[-1]["role"] != "assistant"):
         raise ContractError("the last of 'messages' must be the agent's answer, with the role 'assistant'")
     return messages
 
 
-def _read(items: Sequence[Any], where: str, *, several: bool = False) -> list[Message]:
-    """The chat messages in these items, in whichever of the known shapes they are."""
+def read_items(items: Sequence[Any], where: str, *, several: bool = False) -> list[Message]:
+    """The chat messages in these items, in whichever of the known shapes they are. Raises ContractError for others."""
     reader, found = ShapeReader(), list[Message]()
     for index, item in enumerate(items):
         place = f"{where}[{index}]" if several else where
@@ -93,11 +90,11 @@ def _read(items: Sequence[Any], where: str, *, several: bool = False) -> list[Me
             messages = reader.read(item)
         except ShapeError as error:
             raise ContractError(f"{place}: {error}") from error
-        found.extend(_kept(message, place) for message in messages)
+        found.extend(kept(message, place) for message in messages)
     return found
 
 
-def _kept(message: Message, place: str) -> Message:
+def kept(message: Message, place: str) -> Message:
     """What the conversation keeps of a message; other fields are the server's own."""
     role, content = message["role"], message.get("content")
     if role == "tool":
@@ -110,6 +107,8 @@ def _kept(message: Message, place: str) -> Message:
         tool_call(call["function"]["name"], call["function"]["arguments"], call["id"])
         for call in message.get("tool_calls") or ()
     ]
+    if isinstance(content, list) and len(content) == 1 and content[0].keys() == {"type", "text"}:
+        content = content[0].get("text", "")
     return {**assistant_message(None, calls), "content": content}
 
 
@@ -129,89 +128,8 @@ def _check_fields(item: object, place: str) -> None:
             raise ContractError(f"{place}.tool_calls[{number}] {_A_CALL}")
 
 
-class StreamReader:
-    """Reads the data of server-sent events, one at a time, into pieces: text as it comes, other messages whole."""
-
-    def __init__(self) -> None:
-        self.whole_turn = False
-        """Whether the stream shows everything that the agent does in its turn."""
-        self._calls: dict[int, dict[str, str]] = {}
-        self._said_something = False
-        self._finished = False
-
-    def feed(self, data: str) -> Iterator[str | Message]:
-        """The pieces in one event.
-
-        Raises:
-            ContractError: the event is not a chunk of a completion.
-        """
-        if data == "[DONE]":
-            self._finished = True
-            return
-        chunk = _json_object(data, "an event of the stream")
-        _check_outcome(chunk, "the stream")
-        if isinstance(turn := chunk.get("messages"), list):
-            self._said_something = self.whole_turn = True
-            yield from read_turn(cast("list[Any]", turn), complete=False)
-        choices: object = chunk.get("choices") or []
-        if not isinstance(choices, list):
-            raise ContractError("expected 'choices' of a chunk to be a list")
-        for choice in cast("list[Any]", choices)[:1]:
-            yield from self._choice(cast("dict[str, Any]", choice) if isinstance(choice, dict) else {})
-
-    def end(self) -> Iterator[Message]:
-        """What is left when the stream has ended: the tool calls that came in pieces.
-
-        Raises:
-            ContractError: the stream broke off, or nothing was said in it.
-        """
-        if not self._finished:
-            raise ContractError("the stream broke off: it ended without [DONE] and without a finish_reason")
-        if self._calls:
-            calls = [
-                {"id": call["id"] or None, "name": call["name"], "arguments": call["arguments"]}
-                for _, call in sorted(self._calls.items())
-            ]
-            yield from _read([{"role": "assistant", "tool_calls": calls}], "the stream")
-        elif not self._said_something:
-            raise ContractError("the stream held neither content nor tool calls")
-
-    def _choice(self, choice: dict[str, Any]) -> Iterator[str]:
-        delta = choice.get("delta")
-        delta = cast("dict[str, Any]", delta) if isinstance(delta, dict) else {}
-        for text in _words_in(delta):
-            self._said_something = True
-            yield text
-        if isinstance(legacy := delta.get("function_call"), dict):
-            self._add_to_call({"index": _LEGACY, "function": legacy})
-        calls: object = delta.get("tool_calls") or []
-        for piece in cast("list[Any]", calls) if isinstance(calls, list) else []:
-            self._add_to_call(cast("dict[str, Any]", piece) if isinstance(piece, dict) else {})
-        if choice.get("finish_reason"):
-            self._finished = True
-
-    def _add_to_call(self, piece: dict[str, Any]) -> None:
-        index: object = piece.get("index", 0)
-        function: object = piece.get("function") or {}
-        if not isinstance(index, int) or not isinstance(function, dict):
-            raise ContractError("a tool call in a chunk needs an 'index' and a 'function'")
-        call = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
-        call["id"] += str(piece.get("id") or "")
-        fields = cast("dict[str, Any]", function)
-        call["name"] += str(fields.get("name") or "")
-        call["arguments"] += str(fields.get("arguments") or "")
-
-
-def _words_in(delta: dict[str, Any]) -> Iterator[str]:
-    """New words of the answer: text, text in parts, a refusal, the transcript of what is spoken."""
-    content, audio = delta.get("content"), delta.get("audio")
-    parts = cast("list[Any]", content) if isinstance(content, list) else [content]
-    texts = [cast("dict[str, Any]", part).get("text") if isinstance(part, dict) else part for part in parts]
-    spoken = cast("dict[str, Any]", audio).get("transcript") if isinstance(audio, dict) else None
-    yield from (text for text in (*texts, delta.get("refusal"), spoken) if isinstance(text, str) and text)
-
-
-def _json_object(text: str, what: str) -> dict[str, Any]:
+def json_object(text: str, what: str) -> dict[str, Any]:
+    """The JSON object that a text is. Raises ContractError for anything else; ``what`` names it."""
     try:
         value = json_value(text, constants=True)
     except NoJsonError as error:
@@ -219,3 +137,13 @@ def _json_object(text: str, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ContractError(f"{what} must be a JSON object; found {type(value).__name__}")
     return cast("dict[str, Any]", value)
+
+
+def fields_of(value: object) -> dict[str, Any]:
+    """The fields of a JSON object; none for any other value."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def list_of(value: object) -> list[Any]:
+    """The items of a JSON array; none for any other value."""
+    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -215,14 +215,20 @@ class CaseSetup:
         assert http is not None
         return HttpAgent(
             expand_url(http.url),
+            preset=http.preset,
             headers={key: expand(value, secret=True) for key, value in http.headers.items()},
             model=http.model,
             name=self.agent.name,
             timeout=self.agent.timeout,
             thread_header=http.thread_header,
             send=http.send,
-            stream=self.scenario.streaming,
+            stream=http.stream or self.scenario.streaming,
+            body=http.body,
             extra_body=http.extra_body,
+            answer=http.answer,
+            thread_from=http.thread_from,
+            retries=http.retries,
+            pricing=http.pricing and (http.pricing.input_cost_per_1k, http.pricing.output_cost_per_1k),
             reports_tool_calls=http.reports_tool_calls,
         )
 
