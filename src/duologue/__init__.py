@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from duologue.models.resolve import resolve as resolve
     from duologue.models.scope import Budget as Budget
     from duologue.models.scope import limit_process as limit_process
+    from duologue.reports.rows import results as results
     from duologue.settings import ModelConfig as ModelConfig
     from duologue.settings import ScenarioConfig as ScenarioConfig
     from duologue.tracing.receiver import OtlpReceiver as OtlpReceiver
@@ -160,6 +161,7 @@ _HOMES: dict[str, str] = {
     "read_result": "conversation.result",
     "remove_observer": "conversation.observers",
     "resolve": "models.resolve",
+    "results": "reports.rows",
     "run": "conversation.run",
     "scenario_only": "tracing.setup",
     "setup_scenario_tracing": "tracing.setup",

@@ -20,10 +20,17 @@ def folder(execution, tmp_path):
 
 
 def test_every_format_has_its_file(execution, folder):
-    names = ["json", "junit", "md", "html", "promptkit"]
+    names = ["json", "junit", "md", "csv", "html", "promptkit"]
     assert report_formats() == sorted(names)
     paths = write_reports(execution, folder, names)
-    assert [path.name for path in paths] == ["index.json", "junit.xml", "report.md", "report.html", "promptkit"]
+    assert [path.name for path in paths] == [
+        "index.json",
+        "junit.xml",
+        "report.md",
+        "results.csv",
+        "report.html",
+        "promptkit",
+    ]
     assert all(path.exists() for path in paths)
 
 
@@ -41,7 +48,7 @@ def test_reports_can_go_to_another_folder(execution, folder, tmp_path):
 
 def test_an_unknown_format_is_told_before_anything_is_written(execution, tmp_path):
     with pytest.raises(
-        ConfigurationError, match="no report format is called 'pdf'; expected one of html, json, junit, md"
+        ConfigurationError, match="no report format is called 'pdf'; expected one of csv, html, json, junit, md"
     ):
         write_reports(execution, tmp_path / "new", ["html", "pdf"])
     assert not (tmp_path / "new").exists()

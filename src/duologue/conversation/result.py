@@ -21,7 +21,7 @@ from duologue.frozen import frozen
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, MessageAdded, RawMessage, Usage
 from duologue.journal.journal import Journal, RunView
 from duologue.journal.jsonl import read_journal
-from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, tool_calls_of
+from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, text_of, tool_calls_of
 from duologue.own_model import OwnModel
 from duologue.settings import ScenarioConfig
 from duologue.vocabulary import AgentRole, CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
@@ -117,6 +117,20 @@ class ScenarioResult(OwnModel):
         return f"ScenarioResult(success={self.success}, status={word}, reasoning={self.reasoning!r})"
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: what it came to, and the conversation."""
+        from duologue.notebook import html_table
+
+        word = (self.verdict or self.status).value
+        reason = self.error.message if self.error else self.reasoning
+        title = " · ".join(part for part in (self.scenario, word, reason) if part)
+        return html_table(title, ("who", "said"), ((item["role"], _shown(item)) for item in self.messages))
+
+
+def _shown(message: RawMessage) -> str:
+    calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in tool_calls_of(message)]
+    return " ".join([text_of(message), *calls]).strip()
 
 
 def result_of(view: RunView, journal: Path | None = None) -> ScenarioResult:

@@ -55,7 +55,7 @@ class Output(Spec):
     dir: str = "out"
     """Folder for results, relative to the suite file."""
     formats: Items[str] = ()
-    """Report formats: ``json``, ``junit``, ``markdown``, ``html``."""
+    """Report formats: ``json``, ``junit``, ``md``, ``csv``, ``html``."""
     files: dict[str, str] = EMPTY
     """File name for each format, in the folder of the results, such as ``html: report.html``."""
     recording: str | None = None

@@ -16,13 +16,16 @@ def report(
     folder: Annotated[Path, typer.Argument(help="The folder of an execution, as 'duologue run' wrote it.")],
     format: Annotated[
         list[str],
-        typer.Option("--format", "-f", help="html, junit, md, json or promptkit; separate several with commas."),
+        typer.Option("--format", "-f", help="html, junit, md, csv, json or promptkit; separate several with commas."),
     ] = ["html"],  # noqa: B006 - typer reads the default and never changes it
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the reports. Default: the folder of the execution.")
     ] = None,
     job_summary: Annotated[
         bool, typer.Option("--job-summary", help="Also append to the file named by GITHUB_STEP_SUMMARY.")
+    ] = False,
+    annotate: Annotated[
+        bool, typer.Option("--annotate", help="Also print what did not pass as annotations for GitHub Actions.")
     ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the first report in the browser.")] = False,
 ) -> int:
@@ -45,6 +48,10 @@ def report(
         paths.append(append_job_summary(found.execution))
     for path in paths:
         echo(one_line(path))
+    if annotate:
+        from duologue.reports.annotations import print_annotations
+
+        print_annotations(found.execution)
     if open_ and paths:
         typer.launch(paths[0].resolve().as_uri())
     return ExitCode.PASSED

@@ -21,7 +21,9 @@ def retry(
     jobs: Annotated[int | None, typer.Option("-j", "--jobs", min=1, help="Number of cases to run at once.")] = None,
     format: Annotated[
         list[str],
-        typer.Option("--format", help="Also write json, junit, md, html or promptkit; separate several with commas."),
+        typer.Option(
+            "--format", help="Also write json, junit, md, csv, html or promptkit; separate several with commas."
+        ),
     ] = [],  # noqa: B006 - typer's way
     ci: Annotated[bool, typer.Option("--ci", help="Plain lines without colours.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON and nothing else.")] = False,

@@ -105,7 +105,9 @@ def run(
     format: Annotated[
         list[str],
         _many(
-            "Also write json, junit, md, html or promptkit; separate several with commas.", "--format", panel=_RESULTS
+            "Also write json, junit, md, csv, html or promptkit; separate several with commas.",
+            "--format",
+            panel=_RESULTS,
         ),
     ] = [],  # noqa: B006
     journals: Annotated[bool, typer.Option(help="Keep the journal of every run.", rich_help_panel=_RESULTS)] = True,

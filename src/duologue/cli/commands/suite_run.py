@@ -39,7 +39,8 @@ class Shown:
     """What the command line shows.
 
     Attributes:
-        ci: plain lines; and the report in the summary of the job, where ``GITHUB_STEP_SUMMARY`` names one.
+        ci: plain lines; the report in the summary of the job, where ``GITHUB_STEP_SUMMARY`` names one; and annotations
+            in GitHub Actions.
         tui: a live page.
         as_json: the index as JSON, and nothing else.
         quiet: no progress.
@@ -133,6 +134,10 @@ def _one(path: str, engine: Engine, request: Request, shown: Shown, parent: Supe
         done = _with_job_summary(done)
     if not shown.as_json:
         _print(done, request)
+        if shown.ci and os.environ.get("GITHUB_ACTIONS") == "true":
+            from duologue.reports.annotations import print_annotations
+
+            print_annotations(done.execution)
     return done
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from duologue.frozen import frozen
 from duologue.suites.plan.build import Plan, TestCase
-from duologue.suites.results.run import SPENDERS, RunResult, Spent, total_spent
+from duologue.suites.results.run import SPENDERS, RunResult, Spent, reason_of, total_spent
 from duologue.vocabulary import CheckStatus, RunStatus, Verdict
 
 if TYPE_CHECKING:
@@ -298,6 +298,24 @@ class ExecutionResult:
     def ok(self) -> bool:
         """Whether nothing failed and no more than allowed is open."""
         return self.exit_code == 0
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: a row for each test case."""
+        from duologue.notebook import html_table
+
+        totals = self.totals
+        title = f"{self.suite}: {totals.passed} of {totals.cases} test cases passed, {self.seconds:.1f} s"
+        columns = ("test case", "outcome", "passed", "seconds", "cost in $", "why not")
+        return html_table(title, columns, map(_table_row, self.groups))
+
+
+def _table_row(group: Group) -> tuple[object, ...]:
+    spent = total_spent(run.spent for run in group.runs)
+    reason = next((reason_of(run) for run in group.runs if run.verdict is not Verdict.PASS), "")
+    seconds = sum(run.seconds for run in group.runs)
+    title = group.case.title.rsplit(" #", 1)[0] if group.case.trials > 1 else group.case.title
+    cost = f"{spent.cost:.4f}" if spent.cost else ""
+    return title, group.outcome, f"{group.passed} of {len(group.runs)}", f"{seconds:.1f}", cost, reason
 
 
 def _counted(outcomes: Iterable[str]) -> dict[str, int]:
