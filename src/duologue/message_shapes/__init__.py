@@ -38,7 +38,7 @@ from duologue.message_shapes._fields import (
     unwrapped,
     word,
 )
-from duologue.message_shapes._tools import call_in, calls_in, content_parts, parts_in, result_beside, result_in
+from duologue.message_shapes._tools import call_in, calls_in, content_parts, listed, parts_in, result_beside, result_in
 from duologue.messages import ContentPart, JsonValue, Message, tool_call
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "chat_messages",
     "is_plain",
     "items_of",
+    "listed",
     "written_in",
 ]
 
@@ -66,7 +67,8 @@ _PLAIN_PARTS = frozenset("text image_url input_audio audio_url video_url documen
 
 _NOT_PLAIN = frozenset(
     "function_call refusal audio parts Parts blocks toolInvocations tool_invocations toolCalls ToolCalls "
-    "invalid_tool_calls additional_kwargs transcript is_error isError status error".split()
+    "invalid_tool_calls additional_kwargs transcript is_error isError status error text message utterance body items "
+    "tool_plan tool_results".split()
 )
 
 
@@ -125,6 +127,8 @@ def written_in(item: Fields) -> list[Written]:
             raise ShapeError(f"a chat message needs a 'role': user, assistant, tool or system{found}")
         return speech.finish()
     parts = parts_in(fields)
+    if role == "tool" and (results := mappings(fields.get("tool_results"))):
+        return [result_in(snaked(item)) for item in results]
     if role == "tool" and not any(is_result(mapping(part) or {}) for part in parts):
         return [result_in(fields)]
     speech = _Speech(role, word(fields.get("name")))
@@ -311,7 +315,7 @@ class _Speech:
         audio = fields.get("audio")
         spoken = cast("Fields", audio).get("transcript") if isinstance(audio, Mapping) else None
         said = [part.get("text", "") for part in self._parts]
-        for text in (fields.get("refusal"), spoken, fields.get("transcript")):
+        for text in (fields.get("refusal"), spoken, fields.get("transcript"), fields.get("tool_plan")):
             if isinstance(text, str) and text and text not in said:
                 self._parts.append({"type": "text", "text": text})
                 said.append(text)

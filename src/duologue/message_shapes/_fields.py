@@ -17,9 +17,10 @@ Content = str | list[ContentPart] | None
 
 
 ROLES = {
-    **dict.fromkeys(("user", "human", "customer", "human_message"), "user"),
+    **dict.fromkeys("user human customer human_message caller client visitor end_user prompter".split(), "user"),
     **dict.fromkeys(
-        ("assistant", "agent", "bot", "ai", "model", "chatbot", "aimessage", "aimessage_chunk"), "assistant"
+        "assistant agent bot ai model chatbot ai_agent virtual_agent aimessage aimessage_chunk".split(),
+        "assistant",
     ),
     **dict.fromkeys(("system", "developer", "system_message"), "system"),
     **dict.fromkeys(("tool", "function", "tool_message", "function_message"), "tool"),
@@ -43,8 +44,9 @@ _RESULTS = frozenset(
 
 
 SILENT = frozenset(
-    "step_start reasoning item_reference mcp_list_tools mcp_approval_request compaction agent_handoff "
-    "agent_config_update".split()
+    "step_start reasoning item_reference mcp_list_tools mcp_approval_request mcp_approval_response compaction "
+    "context_compaction agent_handoff agent_config_update remove select_speaker_event memory_query_event "
+    "user_input_requested_event model_client_streaming_chunk_event".split()
 )
 
 
@@ -52,7 +54,8 @@ SILENT = frozenset(
 
 
 _UNTYPED = tuple(
-    "function_call function_response tool_use tool_result tool_call executable_code code_execution_result".split()
+    "function_call function_response tool_use tool_result tool_call tool_call_result executable_code "
+    "code_execution_result".split()
 )
 
 
@@ -130,7 +133,8 @@ def unwrapped(item: Fields) -> dict[str, JsonValue]:
         path = fields.get("id")
         name = str(cast("list[object]", path)[-1]) if isinstance(path, list) and path else ""
         return {"type": name, **inner}
-    if "content" not in fields and kind_of(fields) in ROLES and (inner := mapping(fields.get("data"))) is not None:
+    in_envelope = "content" not in fields and kind_of(fields) in {*ROLES, "chat"}
+    if in_envelope and (inner := mapping(fields.get("data"))) is not None:
         return {"type": fields.get("type"), **inner}
     if (inner := mapping(fields.get("content"))) is not None and "parts" in inner:
         author = fields.get("role") or fields.get("author")
@@ -150,7 +154,7 @@ def role_of(fields: Fields) -> str | None:
     if "parts" in fields:
         return "user" if kind == "request" else "assistant"
     source = fields.get("source")
-    if isinstance(source, str) and isinstance(fields.get("content"), str):
+    if isinstance(source, str) and "content" in fields and kind not in SILENT and not is_event(kind):
         return "user" if source == "user" else "assistant"
     return None
 
@@ -183,7 +187,7 @@ def is_call(fields: Fields) -> bool:
 
 def is_provider_call(kind: str) -> bool:
     """An item for a tool that the provider runs itself, such as ``web_search_call``."""
-    return kind.endswith("call_in") and kind not in _CALLS
+    return kind.endswith("_call") and kind not in _CALLS
 
 
 def name_from_type(fields: Fields) -> str | None:

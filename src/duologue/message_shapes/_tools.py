@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import cast
 
@@ -31,7 +32,19 @@ _TEXTS = frozenset("text input_text output_text refusal text_delta text_content"
 _SOUNDS = frozenset("audio input_audio output_audio audio_content".split())
 
 
+_MEDIA = _SOUNDS | frozenset(
+    "image image_url input_image audio_url video video_url document_url file input_file media".split()
+)
+
+
+_WORDS = ("text", "message", "utterance", "body", "items")
+"""Where the words stand in messages that have no ``content``."""
+
+
 _NO_ARGUMENTS = frozenset("id type status call_id error role name created_by container_id".split()) | {*ANSWERS}
+
+
+_THOUGHTS = re.compile(r"think|thought|reason|summary|plan")
 
 
 _FAILED = frozenset("error failed failure output_error outcome_failed".split())
@@ -49,7 +62,7 @@ def call_in(fields: Fields, name: str | None) -> WrittenCall:
     kind = kind_of(fields)
     arguments = first_of(inner, ARGUMENTS)
     if is_provider_call(kind):
-        name = name or kind.removesuffix("call_in")
+        name = name or kind.removesuffix("_call")
         arguments = {key: value for key, value in fields.items() if key not in _NO_ARGUMENTS}
     elif kind == "executable_code":
         name, arguments = "code_execution", {key: fields[key] for key in ("language", "code") if key in fields}
@@ -74,10 +87,21 @@ def calls_in(fields: Fields, *, found: bool) -> list[WrittenCall]:
 
 
 def _list(fields: Fields, name: str) -> list[object]:
-    value: JsonValue = fields.get(name) or []
+    value: JsonValue = listed(fields.get(name) or [])
     if not isinstance(value, list):
         raise ShapeError(f"its '{name}' are a {type(fields[name]).__name__}; expected a list")
     return cast("list[object]", value)
+
+
+def listed(value: JsonValue) -> JsonValue:
+    """The list in what may be its text as JSON, or its only item, as databases keep them; anything else as it is."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    only = mapping(value)
+    return [value] if only is not None and not {"function", "name"}.isdisjoint(only) else value
 
 
 def _listed_call(item: object) -> WrittenCall:
@@ -101,7 +125,7 @@ def result_beside(fields: Fields, call: WrittenCall) -> WrittenResult | None:
 
 def result_in(fields: Fields) -> WrittenResult:
     """What a tool answered, in these fields."""
-    value = first_of(fields, ("content", *ANSWERS, "parts", "blocks", "text", "value"))
+    value = first_of(fields, ("content", *ANSWERS, "parts", "blocks", "text", "value", "message", "items"))
     typed = mapping(value)
     if typed is not None and isinstance(kind := typed.get("type"), str) and kind in _TYPED_OUTPUTS:
         fields = {**fields, "status": "error" if kind in _FAILED_OUTPUTS else fields.get("status")}
@@ -109,11 +133,12 @@ def result_in(fields: Fields) -> WrittenResult:
     content = _result_content(value)
     failed = _failed(fields)
     told = failed or (content if isinstance(content, str) else "the tool failed") or "the tool failed"
-    more = mapping(fields.get("additional_kwargs")) or {}
+    more = mapping(first_of(fields, ("additional_kwargs", "origin", "call"))) or {}
+    named = first_of(fields, ("name", "tool_name")) or first_of(more, ("name", "tool_name"))
     return WrittenResult(
         id=id_of(fields) or id_of(more),
         content=content or (failed or ""),
-        name=word(fields.get("name")) or word(fields.get("tool_name")) or word(more.get("name")),
+        name=word(named),
         error=None if failed is None else told,
     )
 
@@ -143,14 +168,20 @@ def _result_content(value: JsonValue) -> str | list[ContentPart]:
             elif "json" in item:
                 speech.append({"type": "text", "text": json.dumps(item["json"], ensure_ascii=False, default=str)})
             else:
-                fields = snaked(item)
-                speech.extend(content_parts(item, fields, kind_of(fields)))
+                speech.extend(map(_told_as_data, content_parts(item, fields := snaked(item), kind_of(fields))))
         if all(part["type"] == "text" for part in speech):
             return "\n".join(part.get("text", "") for part in speech)
         return speech
     if (only := mapping(value)) is not None and list(only) == ["result"] and isinstance(only["result"], str):
         return only["result"]
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _told_as_data(part: ContentPart) -> ContentPart:
+    """A part of a result; what is neither text nor media, such as a hit of a search, is data."""
+    if part["type"] == "text" or part["type"] in _MEDIA:
+        return part
+    return {"type": "text", "text": json.dumps(part, ensure_ascii=False, default=str)}
 
 
 def _is_part(item: object) -> bool:
@@ -162,10 +193,14 @@ def _is_part(item: object) -> bool:
 
 def parts_in(fields: Fields) -> list[JsonValue]:
     """What a message consists of; a text is one part."""
-    content = fields.get("content")
+    content: JsonValue = fields.get("content")
     if content is not None and not isinstance(content, (str, list, Mapping)):
         raise ShapeError(f"its 'content' is a {type(content).__name__}; expected text, a list of parts or None")
     parts = fields.get("parts") or fields.get("blocks")
+    if content is None and not parts:
+        content = first_of(fields, (name for name in _WORDS if isinstance(fields.get(name), (str, list))))
+    if isinstance(parts, str) and content is None:
+        content = parts
     if isinstance(parts, list) and parts:
         found = cast("list[JsonValue]", parts)
         speaks = any(isinstance(part, str) or "text" in (mapping(part) or {}) for part in found)
@@ -185,6 +220,8 @@ def content_parts(part: Fields, fields: Fields, kind: str) -> list[ContentPart]:
     if kind in _SOUNDS:
         return _sound_parts(part, fields, kind)
     media = _media_part(fields, kind)
+    if media is None and kind not in _MEDIA and not _THOUGHTS.search(kind) and (text := word(fields.get("text"))):
+        return [{"type": "text", "text": text}]
     named = part.get("type")
     return [media or cast("ContentPart", {**part, "type": named if isinstance(named, str) else kind or "unknown"})]
 

@@ -148,8 +148,8 @@ def replay_parts(
 ) -> ReplayParts:
     """Participants, script and checks with which a recording is judged again; see :func:`prepare_replay`."""
     judges = [judge] if isinstance(judge, AgentAdapter) else list(judge or ())
-    if recording.error is not None:
-        return _refused(recording, recording.error)
+    if (error := recording.not_judged) is not None:
+        return _refused(recording, error)
     participants = with_known_calls(recording, reports_tool_calls).participants
     return ReplayParts(
         agents=(*map(_participant, participants), *map(_checked_judge, judges)),
@@ -312,7 +312,7 @@ class RecordingIndex:
             SuiteError: its file cannot be read.
         """
         found = self._recordings(replay).get(name)
-        error = found.error if isinstance(found, Recording) else found
+        error = found.not_judged if isinstance(found, Recording) else found
         if error is not None:
             raise type(error)(str(error), error.problems)
         if not isinstance(found, Recording):

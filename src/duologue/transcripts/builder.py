@@ -353,8 +353,8 @@ def recordings_of(
     for node in document.entries if entries is None else entries:
         index = len(found)
         try:
-            if node.value is None and node.line in document.broken:
-                raise document.broken[node.line]
+            if wrong := document.wrong_with(node):
+                raise wrong
             found.append(read(node, index))
         except SuiteError as error:
             found.append(unread(document, format, node, index, error))

@@ -40,6 +40,8 @@ _ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """An escape that may be half of a character."""
+_EVENTS = re.compile(r"\s*(?:data|event|id):|:")
+"""How server-sent events begin."""
 _MOST_REMARKS = 20
 """About one recording."""
 
@@ -185,6 +187,16 @@ class Node:
             if isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
         }
 
+    def opened(self) -> Node:
+        """What a text of JSON holds; this itself if it is none."""
+        if not isinstance(self.value, str) or self.value.lstrip()[:1] not in {"[", "{"}:
+            return self
+        try:
+            value: Any = json.loads(self.value)
+        except (ValueError, RecursionError):
+            return self
+        return self.holding(value) if is_shallow(value) else self
+
     def remark(self, message: str) -> None:
         """Say something about this place that the reader of the recording should know."""
         if self.remarks is not None:
@@ -225,7 +237,7 @@ class Document:
         repaired: whether halves of characters were replaced.
         torn: says that the last line breaks off and was left out; None for a file that is whole.
         members: the JSON files in a ZIP archive, by name; ``root`` is empty then.
-        broken: what is wrong with lines that are no JSON, by the number of the line. ``rows`` hold None for them.
+        broken: what is wrong with lines and members that are no JSON, by number and name. Their value is None.
     """
 
     path: Path
@@ -234,7 +246,11 @@ class Document:
     repaired: bool = False
     torn: str | None = None
     members: Mapping[str, Node] = attribute(default_factory=dict[str, Node])
-    broken: Mapping[int, SuiteError] = attribute(default_factory=dict[int, SuiteError])
+    broken: Mapping[int | str, SuiteError] = attribute(default_factory=dict[int | str, SuiteError])
+
+    def wrong_with(self, entry: Node) -> SuiteError | None:
+        """Why an entry could not be read; None for all others."""
+        return self.broken.get(entry.line or entry.field) if entry.value is None else None
 
     @property
     def first(self) -> Node:
@@ -288,13 +304,15 @@ def read_document(path: Path) -> Document:
     text = _text(content, place)
     if path.suffix.lower() in {".yaml", ".yml"}:
         return _yaml(path, text, place)
-    if path.suffix.lower() in {".jsonl", ".ndjson"}:
+    if path.suffix.lower() in {".jsonl", ".ndjson"} or _EVENTS.match(text):
         return _lines(path, text)
     try:
         return _whole(path, place, text)
     except SuiteError:
         raise
     except ValueError as error:
+        if path.suffix.lower() in {".csv", ".tsv"}:
+            raise place.problem("this is a CSV file; write each conversation as a JSON line with {messages}") from error
         if "Extra data" in str(error) and text.lstrip()[:1] == "{":
             return _lines(path, text)
         raise place.problem(f"this is no JSON: {error}; expected a recording in JSON, JSON lines or YAML") from error
@@ -329,6 +347,7 @@ def _text(content: bytes, place: Node) -> str:
 def _archive(path: Path, content: bytes, place: Node) -> Document:
     """The JSON files in a ZIP archive. What it says about their sizes is not trusted."""
     members: dict[str, Node] = {}
+    broken: dict[int | str, SuiteError] = {}
     room = MAX_BYTES
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -341,8 +360,11 @@ def _archive(path: Path, content: bytes, place: Node) -> Document:
                 room -= len(data)
                 if room < 0:
                     raise place.problem(f"it unpacks to more than {MAX_BYTES:,} bytes; split it into several files")
-                inner = Node(None, str(path), item.filename)
-                members[item.filename] = _whole(path, inner, _text(data, inner)).root
+                inner = members[item.filename] = Node(None, str(path), item.filename)
+                try:
+                    members[item.filename] = _whole(path, inner, _text(data, inner)).root
+                except ValueError as error:
+                    broken[item.filename] = error if isinstance(error, SuiteError) else _no_json(inner, error)
     except SuiteError:
         raise
     except NotImplementedError as error:
@@ -351,16 +373,18 @@ def _archive(path: Path, content: bytes, place: Node) -> Document:
         ) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise place.problem(f"this is a broken ZIP archive: {error}") from error
-    except ValueError as error:
-        raise place.problem(f"the archive holds a file that is no JSON: {error}") from error
-    return Document(path=path, root=place, members=members)
+    if broken and len(broken) == len(members):
+        raise next(iter(broken.values()))
+    return Document(path=path, root=place, members=members, broken=broken)
 
 
 def _lines(path: Path, text: str) -> Document:
     rows: list[Node] = []
     lines = text.split("\n")
+    if _EVENTS.match(text):
+        lines = [_data(line) for line in lines]
     repaired, torn = False, None
-    broken: dict[int, SuiteError] = {}
+    broken: dict[int | str, SuiteError] = {}
     for number, line in enumerate(lines, 1):
         place = Node(None, str(path), "", number)
         if not line.strip():
@@ -384,8 +408,21 @@ def _lines(path: Path, text: str) -> Document:
     return Document(path=path, root=root, rows=rows, repaired=repaired, torn=torn, broken=broken)
 
 
+def server_sent(text: str) -> list[Any]:
+    """The JSON values in a text of server-sent events; what is no JSON is left out."""
+    lines = [_data(line) for line in text.split("\n")] if _EVENTS.match(text) else []
+    nodes = (Node(line, "").opened().value for line in lines)
+    return [value for value in nodes if isinstance(value, dict)]
+
+
+def _data(line: str) -> str:
+    """What a line of server-sent events holds; nothing for all but data."""
+    name, _, rest = line.strip().partition(":")
+    return "" if name != "data" or rest.strip() == "[DONE]" else rest.strip()
+
+
 def _no_json(place: Node, error: ValueError) -> SuiteError:
-    return place.problem(f"this line is no JSON: {error}")
+    return place.problem(f"this {'line' if place.line else 'file'} is no JSON: {error}")
 
 
 def _yaml(path: Path, text: str, place: Node) -> Document:

@@ -28,6 +28,9 @@ from duologue.journal.events import (
 from duologue.messages import Message, arguments_of, iter_tool_calls, tool_results
 from duologue.vocabulary import AgentRole
 
+_WHOLE = ("journal", "result")
+"""Formats of our own, in which a run without a word of the agent is one in which it did not speak."""
+
 
 class EmptyConversationError(SuiteError):
     """An entry of a file holds no conversation: nobody answered the call, or the request failed."""
@@ -123,6 +126,14 @@ class Recording:
     def messages(self) -> tuple[RecordedMessage, ...]:
         """The messages of the conversation at its end; what was rolled back is not among them."""
         return tuple(_conversation(self))
+
+    @property
+    def not_judged(self) -> SuiteError | None:
+        """Why nothing here can be judged: the entry is broken or empty, or only the user speaks. None otherwise."""
+        speaks = self.format in _WHOLE or any(item.message["role"] == "assistant" for item in self.messages)
+        if self.error is not None or speaks:
+            return self.error
+        return EmptyConversationError(f"{self.place}: the agent says nothing here, so that there is nothing to judge")
 
     @cached_property
     def tool_calls(self) -> tuple[RecordedCall, ...]:

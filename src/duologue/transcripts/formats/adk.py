@@ -5,6 +5,7 @@ from __future__ import annotations
 from duologue.transcripts.builder import MessageFacts, RecordingBuilder, recordings_of
 from duologue.transcripts.documents import Document, Node, with_remarks
 from duologue.transcripts.formats import chat
+from duologue.transcripts.formats.request_log import talks_of
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -13,7 +14,12 @@ FORMAT = "adk"
 
 def is_adk(document: Document) -> bool:
     """A session with events of authors, ``{eval_cases}``, or a list of ``{name, data: [{query}]}``."""
-    return any(_is_session(node) or _cases(node) or _is_old_case(node) for node in document.samples)
+    return any(_is_session(node) or _cases(node) or _is_old_case(node) or _is_event(node) for node in document.samples)
+
+
+def _is_event(node: Node) -> bool:
+    is_known = node.has("invocation_id") or node.has("invocationId")
+    return isinstance(node.at("author").value, str) and is_known and isinstance(node.at("content").value, dict)
 
 
 def _is_session(node: Node) -> bool:
@@ -30,6 +36,14 @@ def _is_old_case(node: Node) -> bool:
 
 def read_adk(document: Document) -> list[Recording]:
     """One recording for each session or case."""
+    if any(map(_is_event, document.samples)):
+        talks = talks_of(document.entries)
+        return recordings_of(
+            document,
+            FORMAT,
+            lambda node, index: _session(document, node, talks[index], index),
+            [talk[0] for talk in talks],
+        )
     entries = [
         with_remarks(item) if item is not entry else entry
         for entry in document.entries
@@ -40,7 +54,7 @@ def read_adk(document: Document) -> list[Recording]:
 
 def _recording(document: Document, node: Node, index: int) -> Recording:
     if _is_session(node):
-        return _session(document, node, index)
+        return _session(document, node, node.at("events").items, index)
     builder = RecordingBuilder(
         place=node, agent=node.at("session_input", "sessionInput").at("app_name").word() or "agent"
     )
@@ -53,8 +67,11 @@ def _recording(document: Document, node: Node, index: int) -> Recording:
     return builder.finish(document.path, FORMAT, index=index, **({"name": name} if name else {}))
 
 
-def _session(document: Document, node: Node, index: int) -> Recording:
-    events = node.at("events").items
+def _session(document: Document, node: Node, events: list[Node], index: int) -> Recording:
+    whole = {event.at("author").word() for event in events if event.at("partial").value is not True and _says(event)}
+    events = [
+        event for event in events if event.at("partial").value is not True or event.at("author").word() not in whole
+    ]
     authors = [word for event in events if (word := event.at("author").word()) and word != "user"]
     return chat.conversation(
         document,
@@ -69,6 +86,10 @@ def _session(document: Document, node: Node, index: int) -> Recording:
     )
 
 
+def _says(event: Node) -> bool:
+    return any(isinstance(part.at("text").value, str) for part in event.at("content").at("parts").items)
+
+
 def _message(event: Node) -> Node:
     """The content of an event, with the author's side: everybody but the user is the agent."""
     content = event.at("content")
@@ -78,7 +99,8 @@ def _message(event: Node) -> Node:
 
 
 def _shows_calls(turn: Node) -> bool:
-    uses = turn.at("intermediate_data", "intermediateData").at("tool_uses", "toolUses")
+    between = turn.at("intermediate_data", "intermediateData")
+    uses = between.at("tool_uses", "toolUses", "invocation_events", "invocationEvents")
     return isinstance(uses.value, list) or isinstance(turn.at("expected_tool_use").value, list)
 
 
@@ -87,6 +109,9 @@ def _add_turn(builder: RecordingBuilder, turn: Node) -> None:
     asked = turn.at("user_content", "userContent", "query")
     chat.add(builder, asked if asked.fields else asked.holding({"role": "user", "content": asked.value}), at)
     between = turn.at("intermediate_data", "intermediateData")
+    for event in between.at("invocation_events", "invocationEvents").items:
+        if event.at("content").fields:
+            chat.add(builder, _message(event))
     calls = between.at("tool_uses", "toolUses").items or turn.at("expected_tool_use").items
     if calls:
         named = [call.holding({"type": "function", **_call(call)}) for call in calls]

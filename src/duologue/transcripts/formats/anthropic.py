@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
+from duologue.transcripts.formats.input_output import answer_beside
 from duologue.transcripts.formats.openai import spoken_of
-from duologue.transcripts.formats.request_log import Request, RequestLog, conversation_id, no_answer, said, user_id
+from duologue.transcripts.formats.request_log import (
+    Request,
+    RequestLog,
+    conversation_id,
+    no_answer,
+    said,
+    user_id,
+    with_facts,
+)
+from duologue.transcripts.formats.streams import is_piece
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -16,10 +26,18 @@ _BLOCKS = {"tool_use", "tool_result", "thinking", "redacted_thinking", "server_t
 
 def is_anthropic(document: Document) -> bool:
     """Messages with blocks that only Anthropic has, its responses, or requests with ``system`` beside ``messages``."""
-    return any(map(_is_entry, document.samples))
+    return any(_is_entry(node) or _is_logged(node) for node in document.samples)
+
+
+def _is_logged(node: Node) -> bool:
+    """Whether this is a message in a session file of Claude Code, or of a program built with its SDK."""
+    has_id = node.has("uuid") or node.has("session_id") or node.has("sessionId")
+    return node.at("type").value in ("user", "assistant") and node.at("message").has("role", "content") and has_id
 
 
 def _is_entry(node: Node) -> bool:
+    if is_piece(node):
+        return False
     request, response = _bodies(node)
     if _is_response(response) or node.at("result").at("type").value in ("succeeded", "errored", "canceled", "expired"):
         return True
@@ -37,24 +55,32 @@ def _has_blocks(message: Node) -> bool:
 
 
 def _is_response(node: Node) -> bool:
-    return node.at("type").value == "message" and isinstance(node.at("content").value, list) and node.has("stop_reason")
+    said = isinstance(node.at("content").value, (list, str))
+    return node.at("type").value == "message" and said and "stop_reason" in node.fields
 
 
 def read_anthropic(document: Document) -> list[Recording]:
     """The conversations of a log."""
     entries = document.entries
     log = RequestLog(document=document, format=FORMAT)
+    if any(map(_is_logged, document.samples)):
+        return log.read_messages([_logged(entry) for entry in entries if _is_logged(entry) or entry.value is None])
     if any(map(chat.looks_like_message, document.samples)) and not any(map(_is_response, document.samples)):
-        log.add(Request(place=entries[0], messages=said(entries)))
-        return log.recordings()
+        return log.read_messages(entries)
     return log.read(
         entries, lambda entry: Request(place=entry, messages=said(entry.items)) if entry.items else _request(entry)
     )
 
 
+def _logged(entry: Node) -> Node:
+    """The message of a line, with what the line says about it."""
+    about = {name: entry.at(name).value for name in ("timestamp", "sessionId", "session_id")}
+    return entry if entry.value is None else entry.holding({**about, **entry.at("message").fields})
+
+
 def _request(entry: Node) -> Request:
     request, response = _bodies(entry)
-    sent = request.at("messages").each_or_none("a list of messages")
+    sent = request.at("messages").opened().each_or_none("a list of messages")
     answered = _is_response(response) or response.at("role").value == "assistant"
     result = entry.at("result")
     if not answered and (
@@ -66,13 +92,14 @@ def _request(entry: Node) -> Request:
     if not answered and not sent:
         raise entry.wrong("a request with messages, or a response with content")
     answer = (
-        response.holding({"role": "assistant", "content": response.at("content").value}),
-        spoken_of(entry, response),
+        [response.holding({"role": "assistant", "content": response.at("content").value})]
+        if answered
+        else answer_beside(entry, sent)
     )
     return Request(
         place=entry,
-        messages=[*said(sent), *([answer] if answered else [])],
-        answers=int(answered),
+        messages=[*said(sent), *with_facts(answer, len(answer), spoken_of(entry, response))],
+        answers=len(answer),
         id=conversation_id(entry, request),
         user=user_id(entry, request),
         model=response.at("model").word() or request.at("model").word(),
@@ -85,8 +112,9 @@ def _bodies(entry: Node) -> tuple[Node, Node]:
     response = entry.at("response", "response_body", "output", "message", "completion")
     if entry.at("result").at("message").fields:
         response = entry.at("result").at("message")
-    found = [node if node.fields else entry for node in (request, response)]
-    request, response = (node.at("body", "params") if node.at("body", "params").fields else node for node in found)
+    found = [node if node.fields else entry for node in (request.opened(), response.opened())]
+    bodies = [node.at("body", "params").opened() for node in found]
+    request, response = (body if body.fields else node for body, node in zip(bodies, found, strict=True))
     return request, response
 
 

@@ -7,12 +7,21 @@ with what a file says besides: when a message was said, what it took, which guar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from duologue.journal.events import Usage
 from duologue.journal.notes import GuardrailApplied
-from duologue.message_shapes import ROLES, ShapeError, WrittenCall, WrittenMessage, can_be_read, written_in
+from duologue.message_shapes import (
+    ROLES,
+    ShapeError,
+    Written,
+    WrittenCall,
+    WrittenMessage,
+    can_be_read,
+    listed,
+    written_in,
+)
 from duologue.messages import ContentPart
 from duologue.transcripts.builder import Content, MessageFacts, RecordingBuilder
 from duologue.transcripts.documents import Document, Node
@@ -54,6 +63,8 @@ def add(builder: RecordingBuilder, node: Node, spoken: MessageFacts | None = Non
         written = written_in(_with_media(node))
     except ShapeError as error:
         raise node.problem(str(error)) from error
+    if _is_wordless(written) and not _SAYS & node.fields.keys():
+        raise node.at("content").wrong("what was said, as a text or a list of parts")
     for piece in written:
         if not isinstance(piece, WrittenMessage):
             content = piece.content or (f"Error: {piece.error}" if piece.error else "")
@@ -67,6 +78,16 @@ def add(builder: RecordingBuilder, node: Node, spoken: MessageFacts | None = Non
         spoken = MessageFacts(at=spoken.at)  # what the message took is counted once
     if role == "assistant" and "validations" in node.fields:
         _add_guardrails(builder, node)
+
+
+_SAYS = frozenset("content Content parts Parts blocks tool_calls toolCalls ToolCalls function_call refusal".split())
+"""Fields that may be empty in a message without a word."""
+
+
+def _is_wordless(written: Sequence[Written]) -> bool:
+    return bool(written) and all(
+        isinstance(piece, WrittenMessage) and not piece.content and not piece.calls for piece in written
+    )
 
 
 def conversation(
@@ -115,7 +136,8 @@ def _check(node: Node) -> None:
     if content.value is not None and role != "tool" and not isinstance(content.value, (str, list, dict)):
         raise content.wrong("a text or a list of parts")
     if role == "assistant":
-        for call in node.at("tool_calls", "toolCalls", "ToolCalls").each_or_none("tool calls"):
+        written = node.at("tool_calls", "toolCalls", "ToolCalls")
+        for call in written.holding(listed(written.value)).each_or_none("tool calls"):
             call.mapping("a tool call with id and function")
             inner = call.at("function") if call.at("function").fields else call
             refuse_depth(inner.at(*_ARGUMENTS), inner.at(*_ARGUMENTS).value)
@@ -222,6 +244,8 @@ def part_of(node: Node) -> ContentPart:
     """A part of a message. Media of other systems are brought into the form that judges are given."""
     if isinstance(node.value, str):
         return {"type": "text", "text": node.value}
+    if node.at("type").value is None and isinstance(node.at("text").value, str):
+        return {"type": "text", "text": node.at("text").text()}
     kind = node.at("type").text("the type of a part, such as text or image_url")
     if kind in _TEXTS:
         return {"type": "text", "text": node.at("text").text()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.transcripts.builder import recordings_of
+from duologue.transcripts.builder import empty, recordings_of
 from duologue.transcripts.documents import Document, Node, with_remarks
 from duologue.transcripts.formats import chat
 from duologue.transcripts.reader import RecordingFormat
@@ -48,6 +48,8 @@ def _case(document: Document, node: Node, index: int) -> Recording:
         messages = [item for turn in node.at("turns").each("a list of turns") for item in _turn(turn)]
     else:
         asked, answer = node.at("input"), node.at(*_ANSWERS)
+        if answer.value is None:
+            raise empty(node, "there is no answer to judge: actual_output is empty")
         messages = [asked.holding({"role": "user", "content": asked.word() or ""}), *_turn(_answer(node, answer))]
     name = node.at("name").word()
     metadata: dict[str, Any] = node.scalars(*_FACTS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -45,16 +47,49 @@ def read_gemini(document: Document) -> list[Recording]:
     entries = document.entries
     log = RequestLog(document=document, format=FORMAT)
     if any(map(_is_content, document.samples)):
-        log.add(Request(place=entries[0], messages=said([_message(node) for node in entries])))
-        return log.recordings()
+        return log.read_messages([_message(node) for node in entries])
     return log.read(
-        entries,
+        _joined(entries),
         lambda entry: (
             Request(place=entry, messages=said([_message(node) for node in entry.items]))
             if entry.items
             else _request(entry)
         ),
     )
+
+
+def _joined(entries: list[Node]) -> list[Node]:
+    """The entries, with the chunks of a streamed answer as one answer: all of them but the last do not end it."""
+    found: list[Node] = []
+    for entry in entries:
+        last = found[-1] if found else None
+        if last is None or not (_is_chunk(last) and entry.at("candidates").items and not entry.has("contents")):
+            found.append(entry)
+            continue
+        parts = _parts([part for node in (last, entry) for part in _answer(node).at("content").at("parts").items])
+        answer = {**_answer(entry).fields, "content": {"role": "model", "parts": parts}}
+        found[-1] = last.holding({**last.fields, **entry.fields, "candidates": [answer]})
+    return found
+
+
+def _parts(parts: list[Node]) -> list[Any]:
+    """The parts, with pieces of one text put together."""
+    found: list[Any] = []
+    for part in parts:
+        if found and all(list(fields) == ["text"] for fields in (found[-1], part.fields)):
+            found[-1] = {"text": f"{found[-1]['text']}{part.at('text').word() or ''}"}
+        else:
+            found.append(part.value)
+    return found
+
+
+def _answer(entry: Node) -> Node:
+    return entry.at("candidates").at_item(0)
+
+
+def _is_chunk(entry: Node) -> bool:
+    unended = bool(entry.at("candidates").items) and not _answer(entry).has("finishReason")
+    return unended and not entry.has("contents") and not _answer(entry).has("finish_reason")
 
 
 def _message(node: Node) -> Node:
@@ -104,8 +139,9 @@ def _request(entry: Node) -> Request:
 
 def _bodies(entry: Node) -> tuple[Node, Node]:
     request, response = entry.at("request", "request_body"), entry.at("response", "response_body")
-    found = [node if node.fields else entry for node in (request, response)]
-    request, response = (node.at("body") if node.at("body").fields else node for node in found)
+    found = [node if node.fields else entry for node in (request.opened(), response.opened())]
+    bodies = [node.at("body").opened() for node in found]
+    request, response = (body if body.fields else node for body, node in zip(bodies, found, strict=True))
     return request, response
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from duologue.transcripts.documents import Node, is_shallow
+from duologue.message_shapes import ShapeError, WrittenMessage, written_in
+from duologue.transcripts.documents import Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.formats.openai import answer_of
+from duologue.transcripts.formats.streams import answer_in_pieces
 
 _MESSAGES = ("messages", "chat_history", "history", "conversation", "input_messages", "prompt_messages")
 _ASKED = (
     *("input", "question", "query", "prompt", "user_input", "user_message", "message", "text", "content", "request"),
-    *("human_input", "instruction", "goal"),
+    *("human_input", "instruction", "goal", "inputBodyJson"),
 )
 _ANSWERED = (
     *("output", "answer", "response", "completion", "result", "text", "content", "message", "output_text", "reply"),
-    *("final_output", "final_answer", "assistant", "return_value"),
+    *("final_output", "final_answer", "assistant", "return_value", "outputBodyJson"),
 )
 
 _DEEPEST = 4
@@ -42,21 +44,119 @@ def exchange_in(asked: Node, answered: Node) -> tuple[list[Node], int]:
     return [*before, *after], len(after)
 
 
-def _told(node: Node) -> tuple[str | None, str]:
-    return chat.role_of(node) or node.at("type").word(), json.dumps(node.at("content").value, default=str)
+def answer_of(response: Node) -> Node | None:
+    """The message of a response: of the choice with the index 0, wherever it stands in the list."""
+    choices = response.at("choices").each_or_none("a list of choices")
+    choice = next((node for node in choices if node.at("index").value in (0, "0")), choices[0] if choices else None)
+    if choice is None:
+        return None
+    return choice.at("message") if choice.has("message") else _text_choice(choice)
+
+
+def _text_choice(choice: Node) -> Node:
+    """An answer of the old completions API, or a choice without anything."""
+    text = choice.at("text").value
+    return choice.holding({"role": "assistant", "content": text}) if isinstance(text, str) else choice.at("message")
+
+
+_RESPONSES = ("response", "response_body", "responseBody", "res", "output", "completion")
+_REPLIES = (
+    *("answer", "reply", "message", "output_text", "generated_text", "generation", "prediction", "model_output"),
+    *("assistant", "agent_response", "bot_response", "assistant_response", "final_answer"),
+)
+
+
+def answer_beside(entry: Node, sent: Sequence[Node]) -> list[Node]:
+    """The answer to the messages of an entry that stands beside them, in another form than that of an API.
+
+    Conversations that are complete may be labelled with fields of the same names: what they hold is an answer only if
+    the agent has not said it already.
+
+    Raises:
+        SuiteError: something stands there that cannot be read.
+    """
+    complete = bool(sent) and chat.role_of(sent[-1]) == "assistant"
+    for name in _RESPONSES if complete else (*_RESPONSES, *_REPLIES):
+        node = entry.at(name).opened()
+        if not node.value or node.at("messages").value is not None:
+            continue
+        streamed = answer_in_pieces(node)
+        found = answered_in(node) if streamed is None else [node.holding(streamed)]
+        if not found and not complete and name in _RESPONSES:
+            raise node.wrong("the agent's answer: a message, a text, or a response with choices")
+        if found and not (complete and _told(found[-1]) == _told(sent[-1])):
+            return found
+    return []
+
+
+def _told(node: Node) -> list[tuple[str, str]]:
+    """What a message says, in whatever form it stands."""
+    try:
+        pieces = written_in(node.fields)
+    except ShapeError:
+        return [("", json.dumps(node.value, default=str))]
+    return [
+        (
+            piece.role,
+            json.dumps([piece.content or "", [(call.name, call.arguments) for call in piece.calls]], default=str),
+        )
+        if isinstance(piece, WrittenMessage)
+        else ("tool", json.dumps(piece.content, default=str))
+        for piece in pieces
+    ]
+
+
+def words_of(node: Node) -> str:
+    """The words of a message."""
+    try:
+        pieces = written_in(node.fields)
+    except ShapeError:
+        return ""
+    return " ".join(chat.plain_text(piece.content) for piece in pieces if isinstance(piece, WrittenMessage))
+
+
+def tool_use(place: Node, number: int, name: str | None, given: Node, answered: Node) -> list[Node]:
+    """The call of a tool and its answer, as tracing tools record them apart from what was said."""
+    arguments = given.opened()
+    told: Mapping[str, Any] = arguments.fields or {"input": arguments.value}
+    call_id = place.at("id", "spanId", "span_id").word() or f"tool_{number}"
+    function = {"name": name or "unknown", "arguments": told}
+    call = place.holding({"role": "assistant", "content": None, "tool_calls": [{"id": call_id, "function": function}]})
+    if answered.value is None:
+        return [call]
+    return [call, place.holding({"role": "tool", "tool_call_id": call_id, "content": answered.value})]
+
+
+def with_tools(nodes: list[Node], answers: int, tools: list[Node]) -> tuple[list[Node], int]:
+    """The messages of an exchange, with uses of tools that they do not show, before the answer."""
+    shown = {name for node in nodes for name in _called(node)}
+    if not tools or shown & {name for node in tools for name in _called(node)}:
+        return nodes, answers
+    place = len(nodes) - answers
+    return [*nodes[:place], *tools, *nodes[place:]], answers + len(tools)
+
+
+def _called(node: Node) -> list[str]:
+    try:
+        pieces = written_in(node.fields)
+    except ShapeError:
+        return []
+    return [call.name for piece in pieces if isinstance(piece, WrittenMessage) for call in piece.calls]
 
 
 def _messages(node: Node, role: str, names: tuple[str, ...], depth: int) -> list[Node]:
     if depth > _DEEPEST or not node.value:
         return []
     if isinstance(node.value, str):
-        inner = _parsed(node)
-        found = [] if inner is None else _messages(inner, role, names, depth + 1)
+        inner = node.opened()
+        found = [] if inner is node else _messages(inner, role, names, depth + 1)
         return found or ([node.holding({"role": role, "content": node.value})] if node.value.strip() else [])
     if isinstance(node.value, list):
         return _listed(node, role, names, depth)
     if chat.looks_like_item(node) or _is_message(node):
-        return [_with_role(node, role)]
+        words = next((text for name in names if isinstance(text := node.at(name).value, str)), None)
+        said = node if node.has("content") or words is None else node.holding({**node.fields, "content": words})
+        return [_with_role(said, role)]
     ways = (_of_conversation, _of_model, _of_field)
     return next((found for way in ways if (found := way(node, role, names, depth))), list[Node]())
 
@@ -115,15 +215,3 @@ def _is_message(node: Node) -> bool:
 
 def _with_role(node: Node, role: str) -> Node:
     return node if chat.looks_like_item(node) else node.holding({"role": role, **node.fields})
-
-
-def _parsed(node: Node) -> Node | None:
-    """What a text of JSON holds, if it is one."""
-    text = node.value.strip()
-    if text[:1] not in {"[", "{"}:
-        return None
-    try:
-        value: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return node.holding(value) if is_shallow(value) else None

@@ -8,6 +8,7 @@ from typing import Any, cast
 from duologue.transcripts.builder import RecordingBuilder, nothing_said, recordings_of
 from duologue.transcripts.documents import Document, Node, with_remarks
 from duologue.transcripts.formats import chat
+from duologue.transcripts.formats.input_output import answered_in, asked_in
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -49,7 +50,10 @@ def _sample(document: Document, header: Node, sample: Node, index: int) -> Recor
         agent=about.at("solver").word() or about.at("model").word() or "agent",
         model=about.at("model").word(),
     )
-    for node in sample.at("messages").each_or_none("a list of messages"):
+    for node in sample.at("messages").each_or_none("a list of messages") or [
+        *asked_in(sample.at("input")),
+        *_output(sample),
+    ]:
         chat.add(builder, _message(node.holding(_resolved(node.value, attached))))
     if not builder.has_messages:
         raise nothing_said(sample, "sample", sample.at("error").at("message").word())
@@ -72,6 +76,11 @@ def _sample(document: Document, header: Node, sample: Node, index: int) -> Recor
         session_id=sample.at("uuid").word(),
         metadata=facts,
     )
+
+
+def _output(sample: Node) -> list[Node]:
+    """The answer, for logs without messages."""
+    return answered_in(sample.at("output")) if sample.at("output").at("choices").items else []
 
 
 def _message(node: Node) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from duologue.transcripts.builder import recordings_of
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
+from duologue.transcripts.formats.request_log import talks_of
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -23,7 +24,8 @@ def _is_message(node: Node) -> bool:
         return "messages" in [item.value for item in node.at("id").items] or node.at("kwargs").has("content")
     kind = node.at("type").value
     typed = isinstance(kind, str) and kind in _TYPES
-    return typed and not node.has("role") and (node.has("content") or node.at("data").has("content"))
+    in_envelope = node.at("data").has("content") and (typed or (kind == "chat" and node.at("data").has("role")))
+    return in_envelope or (typed and not node.has("role") and node.has("content"))
 
 
 def _messages(node: Node) -> list[Node]:
@@ -35,19 +37,32 @@ def _messages(node: Node) -> list[Node]:
 def read_langchain(document: Document) -> list[Recording]:
     """One recording for a list of messages, or for each state."""
     if any(map(_is_message, document.samples)):
-        entries = document.entries
+        talks = talks_of(document.entries)
         return recordings_of(
             document,
             FORMAT,
-            lambda node, index: chat.conversation(document, FORMAT, node, entries, index=index),
-            entries[:1],
+            lambda node, index: chat.conversation(document, FORMAT, node, talks[index], index=index),
+            [talk[0] for talk in talks],
         )
 
     def read(node: Node, index: int) -> Recording:
-        thread = node.at("thread_id").word() or node.at("config").at("configurable").at("thread_id").word()
-        return chat.conversation(document, FORMAT, node, _messages(node), index=index, session_id=thread)
+        return chat.conversation(document, FORMAT, node, _messages(node), index=index, session_id=_thread(node))
 
-    return recordings_of(document, FORMAT, read)
+    return recordings_of(document, FORMAT, read, _last_states(document.entries))
+
+
+def _thread(node: Node) -> str | None:
+    return node.at("thread_id").word() or node.at("config").at("configurable").at("thread_id").word()
+
+
+def _last_states(entries: list[Node]) -> list[Node]:
+    """The entries, with the fullest state of each thread alone: a history holds a state for each step."""
+    fullest: dict[str, Node] = {}
+    for node in entries:
+        thread = _thread(node)
+        if thread and len(_messages(node)) > len(_messages(fullest.get(thread, node.holding(None)))):
+            fullest[thread] = node
+    return [node for node in entries if (thread := _thread(node)) is None or fullest.get(thread, node) is node]
 
 
 RECORDINGS = RecordingFormat(

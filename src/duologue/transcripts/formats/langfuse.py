@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.formats.input_output import exchange_in
+from duologue.transcripts.formats.input_output import answered_in, exchange_in, tool_use, with_tools, words_of
 from duologue.transcripts.formats.request_log import (
     Request,
     RequestLog,
-    Said,
     conversation_id,
     no_answer,
-    said,
     user_id,
+    with_facts,
 )
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
@@ -59,20 +57,7 @@ def _is_item(node: Node) -> bool:
 
 def read_langfuse(document: Document) -> list[Recording]:
     """One recording for each trace, or for all traces of a session."""
-    return RequestLog(document=document, format=FORMAT).read(_in_order(document.entries), _request)
-
-
-def _in_order(entries: list[Node]) -> list[Node]:
-    """Traces of sessions by time: the API lists the newest first."""
-    if not all(isinstance(node.at("sessionId").value, str) for node in entries if node.value is not None):
-        return entries
-    times = [Node(node.at("timestamp", "startTime", "createdAt").value, "").moment() for node in entries]
-    known = [at for at in times if at is not None]
-    return (
-        [node for _, node in sorted(zip(known, entries, strict=True), key=lambda item: item[0])]
-        if len(known) == len(entries)
-        else entries
-    )
+    return RequestLog(document=document, format=FORMAT).read(document.entries, _request)
 
 
 def _request(entry: Node) -> Request:
@@ -85,6 +70,7 @@ def _request(entry: Node) -> Request:
         if place.at("output").value is None:
             raise no_answer(entry, entry.holding("the output is empty"))
         raise place.at("output").wrong("the agent's answer: a message, a text, or a response with choices")
+    nodes, answers = with_tools(nodes, answers, _tools(entry))
     facts = MessageFacts(
         at=place.at("endTime", "timestamp", "startTime", "created_at").moment(),
         seconds=place.at("latency").amount(),
@@ -105,19 +91,33 @@ def _request(entry: Node) -> Request:
     )
 
 
-def with_facts(nodes: Sequence[Node], answers: int, facts: MessageFacts) -> list[Said]:
-    """The messages, with what is known of the answer put down to its first message."""
-    found = said(nodes)
-    if answers and found[-answers][1] == MessageFacts():
-        found[-answers] = (found[-answers][0], facts)
-    return found
-
-
 def _generation(entry: Node) -> Node | None:
-    """The last call of a model in a trace: its input holds what was said and done before."""
+    """The call of a model that gave the answer of a trace: its input holds what was said and done before.
+
+    Traces hold calls for other purposes too, such as a title. Where none gave that answer, the trace stands for itself.
+    """
     calls = [node for node in entry.at("observations").items if node.at("type").value == "GENERATION"]
     calls = [node for node in calls if exchange_in(node.at("input"), node.at("output"))[1]]
-    return max(calls, key=lambda node: str(node.at("startTime", "start_time").value or ""), default=None)
+    calls.sort(key=lambda node: str(node.at("startTime", "start_time").value or ""))
+    answered = " ".join(map(words_of, answered_in(entry.at("output"))))
+    giving = [node for node in calls if _gives(node, answered)]
+    return giving[-1] if giving else calls[-1] if calls and not answered else None
+
+
+def _gives(call: Node, answered: str) -> bool:
+    said = " ".join(map(words_of, answered_in(call.at("output")))).strip()
+    return bool(said and answered.strip()) and (said in answered or answered in said)
+
+
+def _tools(entry: Node) -> list[Node]:
+    """The uses of tools in a trace."""
+    used = [node for node in entry.at("observations").items if node.at("type").value == "TOOL"]
+    used.sort(key=lambda node: str(node.at("startTime", "start_time").value or ""))
+    return [
+        message
+        for number, node in enumerate(used, 1)
+        for message in tool_use(node, number, node.at("name").word(), node.at("input"), node.at("output"))
+    ]
 
 
 def _facts(entry: Node) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.formats.input_output import exchange_in
-from duologue.transcripts.formats.langfuse import with_facts
-from duologue.transcripts.formats.request_log import Request, RequestLog, conversation_id, no_answer
+from duologue.transcripts.formats.input_output import exchange_in, tool_use, with_tools
+from duologue.transcripts.formats.request_log import Request, RequestLog, conversation_id, no_answer, with_facts
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -26,17 +27,48 @@ def is_langsmith(document: Document) -> bool:
 def read_langsmith(document: Document) -> list[Recording]:
     """One recording for each root run, or for all runs of a thread. What runs within it did is part of it."""
     log = RequestLog(document=document, format=FORMAT)
-    ids = {word for node in document.entries if (word := node.at("id").word())}
-    roots = (entry for entry in document.entries if entry.at("parent_run_id").word() not in ids)
-    return log.read(roots, _request)
+    entries = document.entries
+    parents = {word: node.at("parent_run_id").word() for node in entries if (word := node.at("id").word())}
+    roots = (entry for entry in entries if entry.at("parent_run_id").word() not in parents)
+    tools: dict[str, list[Node]] = {}
+    for entry in entries:
+        if entry.at("run_type").value == "tool" and (root := _root(entry, parents)):
+            tools.setdefault(root, []).append(entry)
+    return log.read(roots, lambda entry: _request(entry, tools.get(entry.at("id").word() or "", [])))
 
 
-def _request(entry: Node) -> Request:
+def _root(entry: Node, parents: Mapping[str, str | None]) -> str | None:
+    """The id of the run within which this one took place."""
+    seen: set[str] = set()
+    found = entry.at("parent_run_id").word()
+    while found is not None and found not in seen and (above := parents.get(found)) in parents:
+        seen.add(found)
+        found = above
+    return found
+
+
+def _tools(used: list[Node]) -> list[Node]:
+    used = sorted(used, key=lambda node: str(node.at("start_time").value or ""))
+    return [
+        message
+        for number, node in enumerate(used, 1)
+        for message in tool_use(node, number, node.at("name").word(), node.at("inputs"), _given(node))
+    ]
+
+
+def _given(tool: Node) -> Node:
+    """What a tool answered; LangChain puts it into a field."""
+    outputs = tool.at("outputs")
+    return outputs.at("output") if list(outputs.fields) == ["output"] else outputs
+
+
+def _request(entry: Node, tools: list[Node]) -> Request:
     nodes, answers = exchange_in(entry.at("inputs"), entry.at("outputs"))
     if not answers:
         if entry.at("error").value or not entry.at("outputs").value:
             raise no_answer(entry, entry.at("error"))
         raise entry.at("outputs").wrong("the agent's answer: messages, a text, choices or generations")
+    nodes, answers = with_tools(nodes, answers, _tools(tools))
     began, ended = entry.at("start_time").moment(), entry.at("end_time").moment()
     about = entry.at("extra").at("metadata")
     model = (

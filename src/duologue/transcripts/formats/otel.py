@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from duologue.transcripts.builder import MessageFacts
+from duologue.transcripts.builder import MessageFacts, empty
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.formats.input_output import answered_in, asked_in
-from duologue.transcripts.formats.langfuse import with_facts
-from duologue.transcripts.formats.request_log import Request, RequestLog, said
+from duologue.transcripts.formats.input_output import answered_in, asked_in, tool_use, with_tools
+from duologue.transcripts.formats.request_log import Request, RequestLog, said, with_facts
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
 FORMAT = "otel"
 
 _TOOL_PARTS = ("tool_call", "tool_call_response")
-_ATTRIBUTES = ("gen_ai.", "llm.input_messages", "llm.output_messages")
+_ATTRIBUTES = (
+    "gen_ai.",
+    "llm.input_messages",
+    "llm.output_messages",
+    "openinference.",
+    "ai.operationId",
+    "pydantic_ai.",
+)
 _SENT = (
     re.compile(r"llm\.input_messages\.(\d+)\.message\.(.+)"),
     re.compile(r"gen_ai\.prompt\.(\d+)\.(.+)"),
@@ -29,6 +35,7 @@ _ANSWERED = (
     re.compile(r"gen_ai\.completion\.(\d+)\.(.+)"),
 )
 _CALL = re.compile(r"(?:message\.)?tool_calls\.(\d+)\.(?:tool_call\.)?(?:function\.)?(id|name|arguments)")
+_CONTENT = re.compile(r"contents\.(\d+)\.message_content\.text")
 _VALUES = ("stringValue", "intValue", "doubleValue", "boolValue", "string_value", "int_value", "double_value")
 
 
@@ -48,11 +55,63 @@ def _is_part(part: Node) -> bool:
 
 
 def _spans(document: Document) -> list[Node]:
-    """The spans of calls of a model, in the order of time."""
-    found = [span for entry in document.entries for span in _within(entry)]
+    """The spans of calls of a model, in the order of time, and the lines that are broken."""
+    entries = document.entries
+    found = [span for entry in entries for span in _within(entry)]
     spans = [node for node in found if any(name.startswith(_ATTRIBUTES) for name in _attributes(node))]
     calls = [node for node in spans if _is_model_call(_attributes(node))]
-    return sorted(calls or spans, key=lambda node: node.at("startTimeUnixNano", "start_time").word() or "")
+    spoken = [node for node in calls if any(_exchange(node))] or [node for node in spans if any(_exchange(node))]
+    chosen = spoken or calls or spans
+    broken = [entry for entry in entries if entry.value is None] if chosen else []
+    return [*sorted(chosen, key=_start), *broken]
+
+
+def _start(span: Node) -> str:
+    """Times of one file are written in one way: all as digits of the same number, or all as text."""
+    return (span.at("startTimeUnixNano", "start_time", "startTime").word() or "").rjust(40)
+
+
+def _tools_of(document: Document) -> dict[str, list[Node]]:
+    """The uses of tools that have spans of their own, by their trace."""
+    found: dict[str, list[Node]] = {}
+    for span in sorted((span for entry in document.entries for span in _within(entry)), key=_start):
+        attributes = _attributes(span)
+        name = next((word for key in _TOOL_NAMES if (word := _word(attributes, key))), None)
+        if name is None or not _is_tool_use(attributes):
+            continue
+        given, answered = (
+            next((attributes[key] for key in keys if attributes.get(key) is not None), None)
+            for keys in (_TOOL_GIVEN, _TOOL_ANSWERED)
+        )
+        used = found.setdefault(_trace(span), [])
+        used += tool_use(span, len(used) + 1, name, span.holding(given), span.holding(answered))
+    return found
+
+
+_TOOL_NAMES = ("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "traceloop.entity.name")
+_TOOL_GIVEN = (
+    "gen_ai.tool.call.arguments",
+    "tool_arguments",
+    "ai.toolCall.args",
+    "input.value",
+    "traceloop.entity.input",
+)
+_TOOL_ANSWERED = (
+    *("gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", "output.value", "traceloop.entity.output"),
+)
+
+
+def _is_tool_use(attributes: Mapping[str, Any]) -> bool:
+    return (
+        attributes.get("gen_ai.operation.name") == "execute_tool"
+        or attributes.get("openinference.span.kind") == "TOOL"
+        or attributes.get("ai.operationId") == "ai.toolCall"
+        or attributes.get("traceloop.span.kind") == "tool"
+    )
+
+
+def _trace(span: Node) -> str:
+    return span.at("traceId", "trace_id").word() or span.at("context").at("trace_id").word() or ""
 
 
 def _within(entry: Node) -> list[Node]:
@@ -69,16 +128,31 @@ def _attributes(span: Node) -> dict[str, Any]:
     if attributes.fields:
         return dict(attributes.fields)
     return {
-        name: next((item.at("value").fields[key] for key in _VALUES if key in item.at("value").fields), None)
-        for item in attributes.items
-        if isinstance(name := item.at("key").value, str)
+        name: _decoded(item.at("value")) for item in attributes.items if isinstance(name := item.at("key").value, str)
     }
+
+
+def _decoded(value: Node) -> Any:
+    """A value of OTLP's JSON, which names its type."""
+    listed = value.at("arrayValue", "array_value")
+    if listed.fields:
+        return [_decoded(item) for item in listed.at("values").items]
+    mapped = value.at("kvlistValue", "kvlist_value")
+    if mapped.fields:
+        pairs = mapped.at("values").items
+        return {name: _decoded(item.at("value")) for item in pairs if isinstance(name := item.at("key").value, str)}
+    return next((value.fields[key] for key in _VALUES if key in value.fields), None)
 
 
 def _is_model_call(attributes: Mapping[str, Any]) -> bool:
     operation = attributes.get("gen_ai.operation.name")
     kind = attributes.get("openinference.span.kind")
-    return operation in ("chat", "generate_content", "text_completion") or kind == "LLM"
+    own = attributes.get("ai.operationId")
+    return (
+        operation in ("chat", "generate_content", "text_completion")
+        or kind == "LLM"
+        or (isinstance(own, str) and own.endswith((".doGenerate", ".doStream")))
+    )
 
 
 def read_otel(document: Document) -> list[Recording]:
@@ -87,31 +161,50 @@ def read_otel(document: Document) -> list[Recording]:
     spans = _spans(document)
     entries = spans or document.entries
     if not spans and any(node.has("role") for node in document.samples):
-        log.add(Request(place=entries[0], messages=said(entries)))
-        return log.recordings()
+        return log.read_messages(entries)
     if spans:
-        return log.read(spans, _request)
+        return log.read(spans, _reader(spans, _tools_of(document)))
     return log.read(
         entries, lambda entry: Request(place=entry, messages=said(entry.items or entry.at("messages").items))
     )
 
 
-def _request(span: Node) -> Request:
+def _reader(spans: list[Node], tools: Mapping[str, list[Node]]) -> Callable[[Node], Request]:
+    """Reads spans; the last one of a trace has the uses of tools that its messages do not show."""
+    last = {_trace(span): span for span in spans if span.value is not None}
+    return lambda span: _request(span, tools.get(_trace(span), []) if last.get(_trace(span)) is span else [])
+
+
+def _exchange(span: Node) -> tuple[list[Node], list[Node]]:
+    """The messages that went in and came out, in whichever convention they are written."""
     attributes = _attributes(span)
+    for event in span.at("events").items:
+        if "gen_ai.input.messages" in (more := _attributes(event)) or "gen_ai.output.messages" in more:
+            attributes = {**more, **attributes}
     names = [f"{event.at('name').value}" for event in span.at("events").items]
-    sent, answer = _new(span, attributes) if not any(map(_is_old, names)) else _of_events(span)
+    ways = (_new, _of_events if any(map(_is_old, names)) else _of_logfire, _of_frameworks, _of_values)
+    found = next((pair for way in ways if any(pair := way(span, attributes))), None)
+    return found or (_flat(span, attributes, _SENT), _flat(span, attributes, _ANSWERED))
+
+
+def _request(span: Node, tools: list[Node]) -> Request:
+    attributes = _attributes(span)
+    sent, answer = _exchange(span)
     if not sent and not answer:
-        sent, answer = _flat(span, attributes, _SENT), _flat(span, attributes, _ANSWERED)
-    if not sent and not answer:
-        raise span.wrong("a span with gen_ai.input.messages and gen_ai.output.messages")
+        raise empty(
+            span,
+            "this span holds no messages; expected gen_ai.input.messages and gen_ai.output.messages. Tell the "
+            "instrumentation to capture content, for example with OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        )
+    nodes, answers = with_tools([*sent, *answer], len(answer), tools)
     told = span.holding({name.rsplit(".", 1)[-1]: value for name, value in attributes.items() if ".usage." in name})
     ended = span.at("endTimeUnixNano", "end_time")
     facts = MessageFacts(at=ended.moment(), usage=chat.usage_of(told), model=_word(attributes, "gen_ai.response.model"))
     told_before = attributes.get("gen_ai.system_instructions")
     return Request(
         place=span,
-        messages=with_facts([*sent, *answer], len(answer), facts),
-        answers=len(answer),
+        messages=with_facts(nodes, answers, facts),
+        answers=answers,
         id=_word(attributes, "gen_ai.conversation.id") or _word(attributes, "session.id"),
         model=_word(attributes, "gen_ai.response.model") or _word(attributes, "gen_ai.request.model"),
         prompts=[] if told_before is None else [_prompt(span.holding(told_before))],
@@ -122,6 +215,41 @@ def _new(span: Node, attributes: Mapping[str, Any]) -> tuple[list[Node], list[No
     return (
         asked_in(span.holding(attributes.get("gen_ai.input.messages"))),
         answered_in(span.holding(attributes.get("gen_ai.output.messages"))),
+    )
+
+
+def _of_logfire(span: Node, attributes: Mapping[str, Any]) -> tuple[list[Node], list[Node]]:
+    """Events that stand in an attribute, as JSON text."""
+    events = span.holding(attributes.get("events") or attributes.get("all_messages_events")).opened().items
+    named = [event.holding({"name": event.at("event.name").value, "body": event.value}) for event in events]
+    sent, answer = _of_events(span.holding({"events": [event.value for event in named]}), {})
+    return (sent, answer) if answer else _apart(sent)
+
+
+def _of_frameworks(span: Node, attributes: Mapping[str, Any]) -> tuple[list[Node], list[Node]]:
+    """The attributes of the Vercel AI SDK, and of runs of pydantic-ai."""
+    if whole := asked_in(span.holding(attributes.get("pydantic_ai.all_messages"))):
+        return _apart(whole)
+    calls = span.holding(attributes.get("ai.response.toolCalls")).opened()
+    words = attributes.get("ai.response.text") or None
+    answer = span.holding({"role": "assistant", "content": words, "tool_calls": calls.value})
+    asked = attributes.get("ai.prompt.messages") or attributes.get("ai.prompt")
+    return asked_in(span.holding(asked)), [answer] if words or calls.items else []
+
+
+def _apart(messages: list[Node]) -> tuple[list[Node], list[Node]]:
+    """Messages, with the agent's last words apart."""
+    answers = 1 if messages and chat.role_of(messages[-1]) == "assistant" else 0
+    return messages[: len(messages) - answers], messages[len(messages) - answers :]
+
+
+def _of_values(span: Node, attributes: Mapping[str, Any]) -> tuple[list[Node], list[Node]]:
+    """What went into an agent and came out, in the conventions of OpenInference."""
+    if attributes.get("openinference.span.kind") not in ("AGENT", "CHAIN") or span.at("parentSpanId").value:
+        return [], []
+    return (
+        asked_in(span.holding(attributes.get("input.value"))),
+        answered_in(span.holding(attributes.get("output.value"))),
     )
 
 
@@ -142,7 +270,7 @@ def _is_old(name: str) -> bool:
     return name.startswith("gen_ai.") and name.endswith((".message", ".choice"))
 
 
-def _of_events(span: Node) -> tuple[list[Node], list[Node]]:
+def _of_events(span: Node, _attributes_of_span: Mapping[str, Any]) -> tuple[list[Node], list[Node]]:
     """The messages in the events of a span, as earlier conventions have it."""
     sent: list[Node] = []
     answer: list[Node] = []
@@ -150,7 +278,8 @@ def _of_events(span: Node) -> tuple[list[Node], list[Node]]:
         name = event.at("name").value
         body = event.holding({**_attributes(event), **event.at("body").fields})
         if name == "gen_ai.choice":
-            answer.extend(answered_in(body.at("message")) if body.has("message") else answered_in(body.at("content")))
+            message = body.at("message").opened()
+            answer.extend(answered_in(message) if message.value is not None else answered_in(body.at("content")))
         elif isinstance(name, str) and _is_old(name):
             role = name.split(".")[1]
             sent.append(body.holding({"role": role, **body.fields}))
@@ -164,14 +293,18 @@ def _flat(span: Node, attributes: Mapping[str, Any], patterns: tuple[re.Pattern[
         match = next((match for pattern in patterns if (match := pattern.fullmatch(name))), None)
         if match is None:
             continue
-        message = found.setdefault(int(match[1]), {"role": "assistant", "calls": {}})
-        if call := _CALL.fullmatch(match[2]):
+        message = found.setdefault(int(match[1]), {"role": "assistant", "calls": {}, "texts": {}})
+        if part := _CONTENT.fullmatch(match[2]):
+            cast("dict[int, Any]", message["texts"])[int(part[1])] = value
+        elif call := _CALL.fullmatch(match[2]):
             cast("dict[int, Any]", message["calls"]).setdefault(int(call[1]), {})[call[2]] = value
         else:
             message[match[2]] = value
     messages: list[Node] = []
     for _, message in sorted(found.items()):
-        calls = message.pop("calls")
+        calls, texts = message.pop("calls"), message.pop("texts")
+        if texts and message.get("content") is None:
+            message["content"] = [{"type": "text", "text": text} for _, text in sorted(texts.items())]
         named = [{"type": "function", **call} for _, call in sorted(calls.items()) if "name" in call]
         messages.append(span.holding({**message, **({"tool_calls": named} if named else {})}))
     return messages

@@ -41,7 +41,9 @@ def _result(document: Document, node: Node, index: int) -> Recording:
         node.at("provider").at("label", "id").word() if node.at("provider").fields else node.at("provider").word()
     )
     builder = RecordingBuilder(place=node, agent=provider or "agent", model=provider)
-    whole = response.at("metadata").at("messages", "transcript").items
+    whole = next(
+        (found for about in (response.at("metadata"), node.at("metadata")) if (found := _whole(about))), list[Node]()
+    )
     answer = answered_in(response.at("output") if response.fields else response)
     if not whole and not answer:
         error = node.at("error").word() or response.at("error").word()
@@ -68,6 +70,18 @@ def _result(document: Document, node: Node, index: int) -> Recording:
         metadata={**metadata, **({"reason": reason} if reason else {})},
         **({"name": name} if name else {}),
     )
+
+
+def _whole(about: Node) -> list[Node]:
+    """A conversation of several turns: its messages, or the rounds of an attack."""
+    if messages := about.at("messages", "transcript").items:
+        return messages
+    return [
+        turn.holding({"role": role, "content": turn.at(name).value})
+        for turn in about.at("redteamHistory", "redteamTreeHistory").items
+        for role, name in (("user", "prompt"), ("assistant", "output"))
+        if isinstance(turn.at(name).value, str)
+    ]
 
 
 def _asked(node: Node) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from duologue.transcripts.builder import recordings_of
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
+from duologue.transcripts.formats.request_log import talks_of
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -28,9 +29,12 @@ def _messages(node: Node) -> list[Node]:
 def read_pydantic_ai(document: Document) -> list[Recording]:
     """One recording for each history."""
     if any(map(_is_message, document.samples)):
-        entries = document.entries
+        talks = talks_of(document.entries)
         return recordings_of(
-            document, FORMAT, lambda node, index: _history(document, node, entries, index), entries[:1]
+            document,
+            FORMAT,
+            lambda node, index: _history(document, node, talks[index], index),
+            [talk[0] for talk in talks],
         )
     return recordings_of(document, FORMAT, lambda node, index: _history(document, node, _messages(node), index))
 

@@ -65,10 +65,29 @@ def said(nodes: Sequence[Node]) -> list[Said]:
     return [(node, chat.spoken_of(node)) for node in nodes]
 
 
+def with_facts(nodes: Sequence[Node], answers: int, facts: MessageFacts) -> list[Said]:
+    """The messages, with what is known of the answer put down to its first message."""
+    found = said(nodes)
+    if answers and found[-answers][1] == MessageFacts():
+        found[-answers] = (found[-answers][0], facts)
+    return found
+
+
 def conversation_id(*nodes: Node) -> str | None:
     """The id of the conversation, in the first of these that has one."""
     places = [place for node in nodes for place in (node, node.at("metadata"), node.at("properties"))]
     return next((word for place in places if (word := place.at(*CONVERSATION_IDS).word())), None)
+
+
+def talks_of(entries: Sequence[Node]) -> list[list[Node]]:
+    """The messages of one list, by the conversation that each says it belongs to; all of them if none says so."""
+    ids = [conversation_id(node) for node in entries]
+    if len({name for name in ids if name is not None}) < 2:
+        return [list(entries)]
+    talks: dict[str | None, list[Node]] = {}
+    for name, node in zip(ids, entries, strict=True):
+        talks.setdefault(name, []).append(node)
+    return list(talks.values())
 
 
 def user_id(*nodes: Node) -> str | None:
@@ -145,15 +164,31 @@ class RequestLog:
         if request.answers:
             self._open.setdefault(talk.digest, []).append(talk)
 
+    def read_messages(self, entries: Sequence[Node]) -> list[Recording]:
+        """The recordings of messages that stand in one list. A conversation that lacks a line is not judged."""
+        for talk in talks_of(entries):
+            lost = [wrong for node in talk if (wrong := self.document.wrong_with(node))]
+            if lost:
+                self.found.append(unread(self.document, self.format, talk[0], len(self.found), lost[0]))
+            else:
+                self.add(Request(place=talk[0], messages=said(talk), id=conversation_id(talk[0])))
+        return self.recordings()
+
     def read(self, entries: Iterable[Node], request_of: Callable[[Node], Request]) -> list[Recording]:
         """The recordings of entries. One that cannot be read has the error, and keeps none of the others back."""
+        made: list[Request | Recording] = []
         for entry in entries:
             try:
-                if entry.value is None and entry.line in self.document.broken:
-                    raise self.document.broken[entry.line]
-                self.add(request_of(entry))
+                if wrong := self.document.wrong_with(entry):
+                    raise wrong
+                made.append(request_of(entry))
             except SuiteError as error:
-                self.found.append(unread(self.document, self.format, entry, len(self.found), error))
+                made.append(unread(self.document, self.format, entry, 0, error))
+        for item in _in_time(made):
+            if isinstance(item, Request):
+                self.add(item)
+            else:
+                self.found.append(replace(item, index=len(self.found), name=item.name))
         return self.recordings()
 
     def recordings(self) -> list[Recording]:
@@ -202,6 +237,26 @@ class RequestLog:
             metadata=dict(request.metadata),
             **facts,
         )
+
+
+_MOMENTS = ("startTime", "start_time", "timestamp", "created_at", "createdAt", "request_created_at", "created")
+
+
+def _in_time(requests: list[Request | Recording]) -> list[Request | Recording]:
+    """The requests of each conversation by time, where all of them have one: many systems list the newest first."""
+    places: dict[str, list[int]] = {}
+    for place, item in enumerate(requests):
+        if isinstance(item, Request) and item.id:
+            places.setdefault(item.id, []).append(place)
+    ordered = [*requests]
+    for found in places.values():
+        same = [item for place in found if isinstance(item := requests[place], Request)]
+        times = [Node(item.place.at(*_MOMENTS).value, "").moment() for item in same]
+        if len(same) > 1 and None not in times:
+            by_time = sorted(range(len(same)), key=lambda number: times[number] or 0.0)
+            for place, number in zip(found, by_time, strict=True):
+                ordered[place] = same[number]
+    return ordered
 
 
 def _whole(request: Request, told: list[Said]) -> _Talk:

@@ -16,6 +16,7 @@ from duologue.transcripts.formats.request_log import (
     said,
     user_id,
 )
+from duologue.transcripts.formats.streams import is_piece
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -44,6 +45,8 @@ def _is_list(node: Node) -> bool:
 
 
 def _is_body(node: Node) -> bool:
+    if is_piece(node):
+        return False
     request, response = _bodies(node)
     if node.has("items") or node.has("messages") or request.has("messages"):
         return False
@@ -55,8 +58,7 @@ def read_responses(document: Document) -> list[Recording]:
     entries = document.entries
     log = RequestLog(document=document, format=FORMAT)
     if any(map(_is_item, document.samples)):
-        log.add(Request(place=entries[0], messages=said(entries)))
-        return log.recordings()
+        return log.read_messages(entries)
     chains = _Chains()
     return log.read(
         entries,
@@ -114,8 +116,9 @@ def _request(entry: Node, chains: _Chains) -> Request:
 
 def _bodies(entry: Node) -> tuple[Node, Node]:
     request, response = entry.at("request", "request_body", "body"), entry.at("response", "response_body")
-    found = [node if node.fields else entry for node in (request, response)]
-    request, response = (node.at("body") if node.at("body").fields else node for node in found)
+    found = [node if node.fields else entry for node in (request.opened(), response.opened())]
+    bodies = [node.at("body").opened() for node in found]
+    request, response = (body if body.fields else node for body, node in zip(bodies, found, strict=True))
     return request, response
 
 

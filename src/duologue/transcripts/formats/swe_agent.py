@@ -49,7 +49,7 @@ def _trajectory(document: Document, node: Node, index: int) -> Recording:
 
 
 def _add_step(builder: RecordingBuilder, step: Node, call_id: str) -> None:
-    action = step.at("action").word() or ""
+    action = "\n".join(_lines(step.at("action")))
     thought = step.at("thought", "response").word()
     spoken = step.at("execution_time").amount()
     calls = [{"id": call_id, "type": "function", "function": {"name": _TOOL, "arguments": {"command": action.strip()}}}]
@@ -57,8 +57,13 @@ def _add_step(builder: RecordingBuilder, step: Node, call_id: str) -> None:
     chat.add(builder, step.holding({**fields, "tool_calls": calls if action.strip() else None}))
     if action.strip():
         seconds = {} if spoken is None else {"latency_ms": spoken * 1000}
-        observed = step.at("observation").word() or ""
+        observed = "\n".join(_lines(step.at("observation")))
         chat.add(builder, step.holding({"role": "tool", "tool_call_id": call_id, "content": observed, **seconds}))
+
+
+def _lines(node: Node) -> list[str]:
+    """A text, or several."""
+    return [word for item in node.items or [node] if (word := item.word())]
 
 
 RECORDINGS = RecordingFormat(

@@ -9,6 +9,7 @@ from typing import Any, cast
 from duologue.transcripts.builder import RecordingBuilder, recordings_of
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
+from duologue.transcripts.formats.request_log import talks_of
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -37,7 +38,8 @@ def is_sharegpt(document: Document) -> bool:
 
 def _turns(node: Node) -> list[Node]:
     found = node.at(*_LISTS).items or node.items
-    return found if any(map(_is_turn, found[:3])) else []
+    with_role = node.at(*_LISTS).items and any(turn.has("role", "content") for turn in found[:3])
+    return found if with_role or any(map(_is_turn, found[:3])) else []
 
 
 def _is_turn(node: Node) -> bool:
@@ -47,9 +49,12 @@ def _is_turn(node: Node) -> bool:
 def read_sharegpt(document: Document) -> list[Recording]:
     """One recording for each entry."""
     if any(map(_is_turn, document.samples)):
-        entries = document.entries
+        talks = talks_of(document.entries)
         return recordings_of(
-            document, SHAREGPT, lambda node, index: _sharegpt(document, node, entries, index), entries[:1]
+            document,
+            SHAREGPT,
+            lambda node, index: _sharegpt(document, node, talks[index], index),
+            [talk[0] for talk in talks],
         )
 
     def read(node: Node, index: int) -> Recording:
@@ -75,6 +80,8 @@ def _facts(place: Node) -> dict[str, Any]:
 
 
 def _message(turn: Node) -> Node:
+    if turn.has("role"):
+        return turn
     who = turn.at("from").text("human, gpt, system, function_call or observation")
     role = _WHO.get(who.lower())
     if role is None:
