@@ -215,6 +215,9 @@ class Scenario(Resource):
     """What the simulated user wants to achieve."""
     tags: Items[str] = ()
     """Labels for selecting scenarios, as with ``duologue run --tag``."""
+    cases: str | None = None
+    """Path of a CSV, JSON or JSONL file, relative to the suite file. Each row is a test case of its own, in which
+    ``{{row.order}}`` in the texts of the scenario is the value of the column ``order``."""
     prompt: str | None = None
     """Task of the prompt for native agents. Not needed for agents that name their own prompt."""
     turns: Items[Turn] = ()
@@ -255,6 +258,8 @@ class Scenario(Resource):
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
+        if self.cases is not None:
+            raise ValueError("'cases' is read from the file of a suite; in Python, make a scenario for each row")
         if not self.turns and not self.personas and not self.goal and not self.description:
             raise ValueError("turns, or a description, goal or persona for a simulated user")
         return self

@@ -22,6 +22,7 @@ from duologue.specs.agents import Simulator
 from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import A2aAgent, McpServer, Replay, Suite
+from duologue.suites.manifests.cases import FIELD, with_cases
 from duologue.suites.manifests.loader import (
     API_VERSION,
     KINDS,
@@ -72,7 +73,8 @@ def _alone(path: Path, kind: str, spec: PlacedDict, problems: Problems) -> Suite
     section = SECTION_OF[kind]
     home = spec.home
     data = PlacedDict(home, {"name": str(spec.get("name", kind))}, {"name": home})
-    data.put(section, PlacedList(home, [spec], [home]), home)
+    made = list(with_cases(spec, path.parent, problems)) if section == "scenarios" else [spec]
+    data.put(section, PlacedList(home, made, [home] * len(made)), home)
     return validated(assembled(data, path.parent, problems), problems, whole=False)
 
 
@@ -104,13 +106,24 @@ class _Reading:
         for index, item in enumerate(items):
             text, mark = self._reference(item, items.mark(index))
             if text is None:
-                made.add(item, items.mark(index))
+                self._add(made, item, items.mark(index), section, folder)
                 continue
             for path in self._matching(text, mark, folder):
                 resource = self._resource(path, section, mark.value())
                 if resource is not None:
-                    made.add(resource, mark)
+                    self._add(made, resource, mark, section, folder)
         return made
+
+    def _add(self, made: PlacedList, item: Any, mark: Mark, section: str, folder: Path) -> None:
+        """Add a resource; a scenario with a table becomes one scenario for each row."""
+        if section != "scenarios" or not isinstance(item, PlacedDict) or FIELD not in item:
+            made.add(item, mark)
+            return
+        before = len(self.problems.errors)
+        for scenario in with_cases(item, folder, self.problems):
+            made.add(scenario, mark)
+        if len(self.problems.errors) > before and isinstance(item.get("name"), str):
+            self.broken.setdefault(section, set()).add(item["name"])
 
     def _reference(self, item: Any, mark: Mark) -> tuple[str | None, Mark]:
         """The path that an item names, if it does: ``file: path``, or only the path."""

@@ -329,11 +329,16 @@ def _replay_cases(suite: Suite, wanted: Filters, recordings: Recordings | None) 
 
 
 def _is_wanted(name: str, tags: Iterable[str], labels: dict[str, str], names: Sequence[str], wanted: Filters) -> bool:
-    if names and name not in names:
+    if names and not any(_is_called(name, wanted_name) for wanted_name in names):
         return False
     if wanted.tags and not set(wanted.tags) & set(tags):
         return False
     return not wanted.labels or any(f"{key}={value}" in wanted.labels for key, value in labels.items())
+
+
+def _is_called(name: str, wanted: str) -> bool:
+    """Whether that is the name, or that of the scenario whose table has the case."""
+    return name == wanted or name.startswith(f"{wanted}/")
 
 
 def _limited(cases: list[TestCase], suite: Suite) -> list[TestCase]:
@@ -367,7 +372,7 @@ def _check_names(suite: Suite, wanted: Filters) -> None:
         if kind == "regions" and not names:
             continue
         for name in getattr(wanted, kind):
-            if name not in names:
+            if not any(_is_called(item, name) for item in names):
                 word = kind.removesuffix("s")
                 there = f"It has {listed(names)}." if names else f"It has no {kind}."
                 raise ConfigurationError(
