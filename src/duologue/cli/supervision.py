@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from duologue.cli.exit_codes import READER_GONE, ExitCode
 from duologue.cli.interruption import discard_output, flush, is_program
-from duologue.config.processes import kill_tree
+from duologue.config.processes import kill_all_groups, kill_group_of, kill_tree, watch_groups
 from duologue.context import SystemClock
 from duologue.frozen import frozen
 
@@ -86,6 +86,10 @@ class Supervised:
         """A run has come to its end."""
         self.tell({"over": run_id})
 
+    def program(self, group: int, running: bool) -> None:
+        """A program with a process group of its own was started, or has ended."""
+        self.tell({"program": group, "running": running})
+
     def ends(self, code: int) -> int:
         """The child comes to its end with this exit code."""
         try:
@@ -126,12 +130,15 @@ def supervised(died: Callable[[Death], None]) -> Supervised | None:
     os.close(heard)
     os.close(lifeline)
     threading.Thread(target=_end_with_parent, args=(alive,), name="duologue-lifeline", daemon=True).start()
-    return Supervised(told)
+    parent = Supervised(told)
+    watch_groups(parent.program)
+    return parent
 
 
 def _end_with_parent(alive: int) -> None:
     """A parent that is killed takes its child along: nobody else would know of it."""
     os.read(alive, 1)
+    kill_all_groups()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -171,6 +178,7 @@ class _Heard:
         self.code: int | None = None
         self.folder = self.path = ""
         self.running: dict[str, None] = {}
+        self.programs: set[int] = set()
         self.asked: int | None = None
         """The first signal other than Ctrl-C that came while the child was at work."""
         self._rest = b""
@@ -184,6 +192,8 @@ class _Heard:
                 self.running.clear()
             elif "begun" in said:
                 self.running[said["begun"]] = None
+            elif "program" in said:
+                (self.programs.add if said["running"] else self.programs.discard)(said["program"])
             elif "over" in said:
                 self.running.pop(said["over"], None)
             else:
@@ -194,6 +204,8 @@ def _wait(child: int, pipe: int, died: Callable[[Death], None]) -> NoReturn:
     """Pass signals on to the child until it ends, then end as it did."""
     said = _Heard()
     status = _follow(child, pipe, said)
+    for program in said.programs:  # nobody else would end them
+        kill_group_of(program)
     if said.code is not None:
         os._exit(said.code if said.asked is None else 128 + said.asked)
     death = Death(status=status, folder=said.folder, path=said.path, running=tuple(said.running), asked=said.asked)

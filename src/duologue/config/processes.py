@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -133,26 +133,44 @@ _groups: set[int] = set()
 """Programs of this process that were not ended yet."""
 
 
+_watchers: list[Callable[[int, bool], None]] = []
+
+
+def watch_groups(watcher: Callable[[int, bool], None]) -> None:
+    """Call this with the id of each process group that begins (True), and that was ended (False)."""
+    _watchers.append(watcher)
+
+
 def track(process: asyncio.subprocess.Process) -> None:
     """Remember a program that leads its own process group, for :func:`kill_all_groups`."""
     _groups.add(process.pid)
+    for watcher in _watchers:
+        watcher(process.pid, True)
 
 
 def kill_all_groups() -> None:
     """Kill all programs of :func:`start_program`, for a process that ends at once."""
     for pid in tuple(_groups):
-        with suppress(OSError):
-            os.kill(pid, signal.SIGTERM) if sys.platform == "win32" else os.killpg(pid, signal.SIGKILL)
+        kill_group_of(pid)
+
+
+def kill_group_of(pid: int) -> None:
+    """Kill the process group that this process leads, or has led."""
+    with suppress(OSError):
+        os.kill(pid, signal.SIGTERM) if sys.platform == "win32" else os.killpg(pid, signal.SIGKILL)
 
 
 def kill_group(process: asyncio.subprocess.Process) -> None:
     """Kill a program of :func:`start_program`, and all that it started where the system knows process groups."""
-    _groups.discard(process.pid)
     with suppress(ProcessLookupError, PermissionError):  # nobody is left
         if sys.platform == "win32":
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
+    if process.pid in _groups:
+        _groups.discard(process.pid)
+        for watcher in _watchers:
+            watcher(process.pid, False)
 
 
 def environment_with(names: Iterable[str] = ()) -> dict[str, str]:

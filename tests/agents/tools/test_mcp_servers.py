@@ -139,15 +139,44 @@ async def test_server_that_does_not_start_costs_all_who_wait_for_it_one_wait(des
     assert starts.read_text() == "xx"
 
 
-async def test_a_line_without_an_end_is_given_up(desk_of: Any, tmp_path: Path) -> None:
+PID = "import os, sys; open({!r}, 'w').write(str(os.getpid()))\n"
+ENDLESS = "while True: sys.stdout.write('x' * 65536)"
+MANY = "print('[' + '1,' * 200_000 + '1]', flush=True); sys.stdin.read()"
+LOUD = "sys.stderr.write('x' * 20_000_000 + ' and no database'); sys.exit(1)"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (ENDLESS, "wrote a line of more than 10485760 bytes"),
+        (MANY, "wrote a message with more than 100000 values"),
+        (LOUD, "it wrote: xxx"),
+    ],
+)
+async def test_a_program_that_writes_too_much_is_ended_and_named(
+    desk_of: Any, tmp_path: Path, code: str, told: str
+) -> None:
     pid = tmp_path / "pid"
-    code = f"import os, sys; open({str(pid)!r}, 'w').write(str(os.getpid()))\nwhile True: sys.stdout.write('x' * 65536)"
-    for seconds in longer_and_longer(1.0):
-        answer = await desk_of(suite=suite(little(args=["-c", code], timeout_ms=round(seconds * 1000))))("add")
-        assert "MCP server 'little' did not start" in answer.error
-        if pid.exists() and pid.read_text():
-            break
+    answer = await desk_of(suite=suite(little(args=["-c", PID.format(str(pid)) + code])))("add")
+    assert answer.error.startswith("MCP server 'little' does not start: ")
+    assert told in answer.error
+    assert len(answer.error) < 500
     assert await gone(int(pid.read_text()))
+
+
+async def test_a_text_full_of_commas_is_one_value(desk_of: Any) -> None:
+    text = ",[\"" * 150_000
+    assert (await desk_of(suite=suite(little()))("greet", {"name": text})).content == f"Hello, {text}!"
+
+
+async def test_an_answer_that_is_too_long_is_named_and_the_server_is_started_again(desk_of: Any) -> None:
+    desk = desk_of(suite=suite(little()))
+    pid = (await desk("environment", {"names": []})).value["pid"]
+    asked = asyncio.gather(desk("greet", {"name": "x" * 11_000_000}), desk("slow"))
+    for answer in await asked:
+        assert answer.error == "MCP server 'little' is gone: wrote a line of more than 10485760 bytes"
+    assert (await desk("environment", {"names": []})).value["pid"] != pid
+    assert await gone(int(pid))
 
 
 async def test_call_that_takes_too_long_is_an_error_and_the_server_goes_on(desk_of: Any) -> None:

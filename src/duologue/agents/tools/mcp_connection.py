@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib import import_module
-from typing import IO, Any, cast
+from typing import Any, cast
 
-from duologue.agents.tools.bounded_lines import bounded_lines
 from duologue.agents.tools.call import OnClose, Result, ToolFault, ToolUnreachable, seconds_of
+from duologue.agents.tools.mcp_stdio import McpProgram
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import headers_of
 from duologue.config.json_text import NoJsonError, json_value
@@ -55,7 +54,7 @@ class McpConnection:
         self._keeper: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
         self._secrets: tuple[str, ...] = ()
-        self._complaints: IO[str] | None = None
+        self._program: McpProgram | None = None
         self._promised = False
 
     async def tools(self) -> dict[str, dict[str, Any]]:
@@ -91,7 +90,6 @@ class McpConnection:
         """End it."""
         self._promised = False
         await self._end()
-        self._forget_complaints()
 
     async def _connected(self) -> Any:
         return await self._starts.get(lambda: self._client, self._start)
@@ -111,7 +109,7 @@ class McpConnection:
         except TimeoutError as error:
             self._keeper.cancel()
             await self._end()
-            raise self._unreachable(f"did not start within {self._seconds:g} s{self._complaint()}") from error
+            raise self._unreachable(f"did not start within {self._seconds:g} s{_complaint(self._program)}") from error
         except asyncio.CancelledError:
             self._keeper.cancel()
             await self._end()
@@ -129,7 +127,7 @@ class McpConnection:
         except DuologueError as error:
             _tell(ready, error)
         except Exception as error:  # noqa: BLE001 - whatever the library and the transport raise
-            _tell(ready, self._unreachable(f"does not start: {_shown(error)}{self._complaint()}"))
+            _tell(ready, self._unreachable(f"does not start: {_cause(self._program, error)}{_complaint(self._program)}"))
         finally:
             ready.cancel()
 
@@ -151,7 +149,7 @@ class McpConnection:
                 "the execution; remove its scope"
             )
         if server.command is not None:
-            return self._program(server)
+            return self._started(server)
         headers, secrets = headers_of(self._server.headers)
         self._secrets = tuple(secrets)
         url = server.url or ""
@@ -162,20 +160,11 @@ class McpConnection:
         client = await stack.enter_async_context(_bounded_client(headers=headers))
         return library.streamable_http_client(url, http_client=client)
 
-    def _program(self, server: McpServer) -> Any:
-        library = _library("mcp.client.stdio")
+    def _started(self, server: McpServer) -> Any:
         folder = self._suite.path(server.working_dir) if server.working_dir else self._suite.folder
-        parameters = library.StdioServerParameters(
-            command=server.command,
-            args=list(server.args),
-            env=dict(server.env),
-            cwd=folder,
-            encoding=bounded_lines(),
-        )
         self._secrets = tuple(value for name, value in server.env.items() if "${" in self._server.env[name])
-        self._forget_complaints()
-        self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - read later
-        return library.stdio_client(parameters, errlog=self._complaints)
+        self._program = McpProgram((server.command or "", *server.args), server.env, folder)
+        return self._program.connected()
 
     async def _listed(self, client: Any) -> dict[str, dict[str, Any]]:
         """Every tool that it has and that the suite lets through."""
@@ -200,11 +189,11 @@ class McpConnection:
 
     async def _gone(self, client: Any, error: Exception) -> ToolFault:
         """The server is gone: the next call starts it again."""
-        told = f"is gone: {_shown(error)}{self._complaint()}"
+        program = self._program
         async with self._starts.lock:
             if self._client is client:
                 await self._end()
-        return self._fault(told)
+        return self._fault(f"is gone: {_cause(program, error)}{_complaint(program)}")
 
     async def _end(self) -> None:
         self._client = None
@@ -215,19 +204,6 @@ class McpConnection:
             if not done:  # such as a server at an address that does not answer the farewell
                 keeper.cancel()
                 await asyncio.wait([keeper], timeout=_PATIENCE)
-
-    def _complaint(self) -> str:
-        """The last that a program has written to its standard error."""
-        if self._complaints is None:
-            return ""
-        self._complaints.seek(0)
-        text = self._complaints.read()[-_SHOWN:].strip()
-        return f"; it wrote: {text}" if text else ""
-
-    def _forget_complaints(self) -> None:
-        complaints, self._complaints = self._complaints, None
-        if complaints is not None:
-            complaints.close()
 
     def _fault(self, what: str) -> ToolFault:
         return ToolFault(self._told(what))
@@ -256,6 +232,17 @@ def _library(module: str) -> Any:
 def _tell(ready: asyncio.Future[Any], error: Exception) -> None:
     if not ready.done():
         ready.set_exception(error)
+
+
+def _cause(program: McpProgram | None, error: Exception) -> str:
+    """Why the connection is closed: what a program did, or else what the library says."""
+    return program.fault if program and program.fault else _shown(error)
+
+
+def _complaint(program: McpProgram | None) -> str:
+    """The last that a program has written to its standard error."""
+    text = program.complaint.strip() if program else ""
+    return f"; it wrote: {text}" if text else ""
 
 
 def _shown(error: BaseException) -> str:
