@@ -254,7 +254,7 @@ def test_kills_and_full_disks_lose_nothing(tmp_path: Path) -> None:
 
 
 FUNCTIONS = """
-import threading
+import asyncio, threading
 from pathlib import Path
 import duologue
 from duologue.testing import ScriptedUserAgent
@@ -277,6 +277,17 @@ def prepared():
 
 async def on_its_own_loop():
     return prepared()
+
+async def at_once():
+    await asyncio.gather(*[item.perform() for item in prepared()])
+
+def in_the_main_thread():
+    Path(__file__).with_name("waiting").touch()
+    while True:
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            pass
 """
 IMPATIENT = """
 import sys
@@ -297,10 +308,29 @@ def test_an_agent_of_a_function_that_blocks_for_ever_is_one_error(tmp_path: Path
     assert [item["verdict"] for item in json.loads(done.stdout)["runs"]] == ["pass", None, "pass"]
 
 
+@pytest.mark.parametrize(("function", "runs"), [("on_its_own_loop", 2), ("at_once", 3)])
+def test_an_agent_of_an_async_function_that_blocks_for_ever_is_an_error(
+    tmp_path: Path, function: str, runs: int
+) -> None:
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    done = subprocess.run(
+        [sys.executable, "-m", "duologue", "run", f"functions.py::{function}", "--json", "--out", "out"],
+        cwd=tmp_path, timeout=LONG, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False)
+    found = {item["scenario"]: item for item in json.loads(done.stdout)["runs"]}
+    assert len(found) == runs
+    assert found["r1"]["termination"] == "timeout"
+    assert "functions.py:" in found["r1"]["reasoning"]
+    others = {item["reasoning"] for name, item in found.items() if name != "r1" and item["verdict"] != "pass"}
+    assert all("another run blocks the thread at" in reason for reason in others)
+    assert "was left there" in done.stderr
+
+
 def test_sigterm_ends_a_process_whose_main_thread_is_blocked(tmp_path: Path) -> None:
     (tmp_path / "functions.py").write_text(FUNCTIONS)
     running = subprocess.Popen(
-        [sys.executable, "-c", IMPATIENT, "run", "functions.py::on_its_own_loop", "-q", "--out", "out"],
+        [sys.executable, "-c", IMPATIENT, "run", "functions.py::in_the_main_thread", "-q", "--out", "out"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -103,9 +103,11 @@ class RunTask:
         given_up: the error that a run was left behind with, if it was.
         blocked: seconds for which this run has blocked its loop.
         began: code of the run has been executed.
+        end: ends the run with this error, or as cancelled, from any thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, end: Callable[[Exception | None], Awaitable[object]] | None = None) -> None:
+        self.end = end
         self.stopping = False
         self.limit_reached = False
         self.given_up: Exception | None = None

@@ -111,7 +111,7 @@ class RunLifecycle:
             journal.restore(resumption.recorded.transitions)
         else:
             journal.append(setup.started(run_id, thread_id, resumption.attempt))
-        self.task = RunTask()
+        self.task = RunTask(self.give_up)
         self.conversation = Conversation(setup, journal, state, self.task, watch, resumption.spent)
 
     async def run(

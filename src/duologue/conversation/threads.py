@@ -71,6 +71,7 @@ class RunHandle(Generic[T]):
         repeatable: whoever waits for it can begin it again.
         alone: no other shares its thread.
         shared: it belongs on the loop that all such runs share.
+        nested: runs are played beneath it, and one that blocks the thread ends all of it.
 
     Attributes:
         began: its code has been executed, so that it can no longer move to another thread.
@@ -84,6 +85,7 @@ class RunHandle(Generic[T]):
         repeatable: bool = False,
         alone: bool = False,
         shared: bool = False,
+        nested: bool = False,
     ) -> None:
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()
@@ -93,6 +95,7 @@ class RunHandle(Generic[T]):
         self.repeatable = repeatable
         self.alone = alone
         self.shared = shared
+        self.nested = nested
         self.began = False
         self._start = start
         self._context = context
@@ -169,13 +172,21 @@ class WorkerPool:
         self._clock = SystemClock()
 
     def submit(
-        self, start: Start[T], *, repeatable: bool = False, alone: bool = False, shared: bool = False
+        self,
+        start: Start[T],
+        *,
+        repeatable: bool = False,
+        alone: bool = False,
+        shared: bool = False,
+        nested: bool = False,
     ) -> RunHandle[T]:
         """Run the coroutine on a free thread's loop, on the least busy one or, ``alone``, on one of its own.
 
         With ``shared``, it is the loop that all such coroutines share.
         """
-        handle = RunHandle(start, contextvars.copy_context(), repeatable=repeatable, alone=alone, shared=shared)
+        handle: RunHandle[T] = RunHandle(
+            start, contextvars.copy_context(), repeatable=repeatable, alone=alone, shared=shared, nested=nested
+        )
         self._assign(handle)
         return handle
 
@@ -281,8 +292,8 @@ class WorkerPool:
                     self._assign(handle)
             elif culprit is None:
                 continue
-            elif run is not None and run is culprit:
-                if (error := run.overdue(now)) is not None:
+            elif handle.nested or run is culprit:
+                if (error := culprit.overdue(now)) is not None:
                     worker.gave_up = worker.gave_up or now
                     handle.lose(ThreadBlocked(error, own=True))
             elif run is not None and not run.began and handle.repeatable:
@@ -439,6 +450,42 @@ async def in_worker_thread(
             await give_up(None)
             outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
         raise
+
+
+async def with_runs_in_worker_thread(start: Start[T]) -> T:
+    """Run a coroutine that plays runs of its own in a thread, and wait for it without blocking this loop.
+
+    Raises:
+        ThreadBlocked: one of its runs blocks the thread past its deadline. All runs that were under way have ended as
+            errors, and the coroutine is left behind.
+    """
+    pool = WorkerPool(1, idle_seconds=None)
+    handle = pool.submit(start, nested=True)
+    outcome = asyncio.wrap_future(handle.future)
+    try:
+        return await asyncio.shield(outcome)
+    except ThreadBlocked as blocked:
+        await _end_runs(handle, blocked.error)
+        raise
+    except asyncio.CancelledError:
+        handle.cancel()
+        await asyncio.wait({outcome}, timeout=CANCEL_GRACE)
+        if not outcome.done():
+            await _end_runs(handle, None)
+        outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise
+    finally:
+        await pool.close()
+
+
+async def _end_runs(handle: RunHandle[Any], error: Exception | None) -> None:
+    """End all runs on its thread: the one that blocks it with this error, the others with what blocks them."""
+    assert handle.worker is not None
+    lane = handle.worker.lane
+    culprit = lane.running
+    for run in tuple(lane.runs):
+        if run.end is not None:
+            await run.end(_blocked_by(culprit) if error is not None and culprit not in {None, run} else error)
 
 
 def _shared_pool() -> WorkerPool:

@@ -127,7 +127,9 @@ class McpConnection:
         except DuologueError as error:
             _tell(ready, error)
         except Exception as error:  # noqa: BLE001 - whatever the library and the transport raise
-            _tell(ready, self._unreachable(f"does not start: {_cause(self._program, error)}{_complaint(self._program)}"))
+            _tell(
+                ready, self._unreachable(f"does not start: {_cause(self._program, error)}{_complaint(self._program)}")
+            )
         finally:
             ready.cancel()
 

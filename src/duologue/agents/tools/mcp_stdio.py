@@ -115,7 +115,9 @@ class McpProgram:
         try:
             async with said:
                 async for item in said:
-                    process.stdin.write(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+                    process.stdin.write(
+                        item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+                    )
                     await process.stdin.drain()
         except OSError:  # it reads no more: nobody would answer
             heard.close()

@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,12 +21,13 @@ from duologue.cli.interruption import exit_code, once_per_press, raise_errors
 from duologue.cli.output import as_json, echo, print_json, totals
 from duologue.cli.supervision import Death, supervised
 from duologue.config.files import REPLACED, make_private_folder, set_aside
+from duologue.config.tracebacks import describe
 from duologue.context import Context, SystemClock
 from duologue.conversation.earlier_runs import EarlierRuns, taking_up
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.observers import add_observer, remove_observer
 from duologue.conversation.result import ScenarioResult, result_of
-from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread
+from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread, with_runs_in_worker_thread
 from duologue.errors import ConfigurationError, DuologueError, TargetError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS
@@ -235,16 +236,36 @@ async def _called(function: Callable[[], object]) -> None:
 async def _call(function: Callable[[], object]) -> None:
     value = function()
     if inspect.isawaitable(value):
-        value = await value
+        try:
+            await with_runs_in_worker_thread(lambda: _awaited(value))
+        except ThreadBlocked as blocked:
+            echo("\nError: a run blocks the event loop of the function, which was left there; see its reason.", err=True)
+            raise blocked.error from None
+        return
+    executors = _executors(value)
+    await _in_thread(executors)
+    _check(executors)
+
+
+async def _awaited(value: Awaitable[object]) -> None:
+    """Await what the function gave, and play what that gives: it may belong to this event loop."""
+    try:
+        executors = _executors(await value)
+    except (SystemExit, KeyboardInterrupt) as error:  # on this thread, nobody has pressed Ctrl-C
+        raise TargetError(f"the function raised {describe(error)}; it must return") from error
+    for executor in executors:
+        await executor.perform()
+    _check(executors)
+
+
+def _executors(value: object) -> list[ScenarioExecutor]:
     prepared = [value] if isinstance(value, ScenarioExecutor) else value
     if not isinstance(prepared, (list, tuple)):
-        return
-    executors = [item for item in cast("Iterable[object]", prepared) if isinstance(item, ScenarioExecutor)]
-    if inspect.iscoroutinefunction(function):  # what it made may belong to this event loop
-        for executor in executors:
-            await executor.perform()
-    else:
-        await _in_thread(executors)
+        return []
+    return [item for item in cast("Iterable[object]", prepared) if isinstance(item, ScenarioExecutor)]
+
+
+def _check(executors: Iterable[ScenarioExecutor]) -> None:
     for executor in executors:
         if isinstance(executor.failure, ConfigurationError):
             raise executor.failure
