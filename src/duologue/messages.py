@@ -137,12 +137,18 @@ def tool_calls_of(message: Message) -> list[ToolCall]:
 
 
 def arguments_of(call: ToolCall) -> dict[str, JsonValue]:
-    """The arguments of a tool call as a dictionary; {} where the model wrote something that is no JSON object."""
+    """The arguments of a tool call as a dictionary; what is no JSON object, such as plain text, stands under ``input``.
+
+    Custom tools of OpenAI take plain text, and models write broken JSON: neither is lost to those who look.
+    """
+    text = call["function"]["arguments"]
     try:
-        value = mended(json.loads(call["function"]["arguments"] or "{}"))
+        value = mended(json.loads(text or "{}"))
     except (ValueError, RecursionError):
+        value = mended(text) if text.strip() else None
+    if value is None:
         return {}
-    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
+    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {"input": value}
 
 
 def mended(value: Any) -> Any:

@@ -10,7 +10,9 @@ import pytest
 from duologue import checks
 from duologue.checks.subject import calls_in, same
 from duologue.journal.events import MessageAdded, ToolCalled
-from duologue.messages import Message
+from duologue.message_shapes import chat_messages
+from duologue.messages import Message, arguments_of, tool_call
+from duologue.vocabulary import CheckStatus
 
 
 def made(name: str, call_id: str = "call_1") -> dict[str, Any]:
@@ -89,3 +91,46 @@ async def test_the_answer_of_each_of_two_calls_with_one_id_is_checked(build: Any
 def test_a_text_equals_the_number_that_it_spells(actual: Any, expected: Any, equal: bool) -> None:
     assert same(actual, expected) is equal
     assert same({"a": [actual]}, {"a": [expected]}) is equal
+
+
+SQL = "SELECT *\nFROM orders"
+PLAIN_INPUTS: dict[str, Any] = {
+    "responses": {"type": "custom_tool_call", "call_id": "c", "name": "sql", "input": SQL},
+    "completions": {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sql", "input": SQL}}],
+    },
+    "function": {"role": "assistant", "content": "", "tool_calls": [tool_call("sql", SQL, "c")]},
+    "text in JSON": {"role": "assistant", "content": "", "tool_calls": [tool_call("sql", json.dumps(SQL), "c")]},
+}
+
+
+@pytest.mark.parametrize("name", PLAIN_INPUTS)
+async def test_plain_text_given_to_a_tool_can_be_checked(name: str, build: Any) -> None:
+    [message] = chat_messages(PLAIN_INPUTS[name])
+    wanted = checks.create("tool_calls_with_args", {"tool": "sql", "expected_args": {"input": SQL}})
+    assert (await wanted.evaluate(build("u: x", message))).status is CheckStatus.PASSED
+    for arguments in ({"input": "SELECT 1"}, {"input": ""}):
+        other = checks.create("tool_calls_with_args", {"tool": "sql", "expected_args": arguments})
+        assert (await other.evaluate(build("u: x", message))).status is CheckStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("", {}),
+        (" ", {}),
+        ("null", {}),
+        ("{}", {}),
+        ('{"a": 1}', {"a": 1}),
+        ('{"a": ', {"input": '{"a": '}),
+        ("[1]", {"input": [1]}),
+        ("5", {"input": 5}),
+        ("ja", {"input": "ja"}),
+        ("half \ud800", {"input": "half \ufffd"}),
+        ("[" * 100_000, {"input": "[" * 100_000}),
+    ],
+)
+def test_arguments_that_are_no_object_are_kept(written: str, read: dict[str, Any]) -> None:
+    assert arguments_of(tool_call("t", written, "c")) == read

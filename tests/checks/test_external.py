@@ -78,6 +78,8 @@ async def test_an_endpoint_is_given_what_was_asked_for(build: Any, endpoint: End
         ({"score": True}, 200, "its score is True"),
         ({"passed": "yes"}, 200, "its passed is 'yes'"),
         ({}, 200, "neither score nor passed"),
+        ({"passed": True, "error": "no credit"}, 200, "its answer has an error: no credit"),
+        ({"score": 1, "error": {"code": 500}}, 200, "its answer has an error: {'code': 500}"),
         ([1], 200, "no JSON object"),
         ("great!", 200, "no JSON"),
         ({"score": 1}, 500, "answered 500"),

@@ -88,7 +88,16 @@ async def test_a_judgement_in_the_conversation_is_no_judgement(build: Any) -> No
         ({"min_score": 0.8}, False, 0.95, CheckStatus.FAILED),
         ({"min_score": 0.8}, None, 0.8, CheckStatus.PASSED),
         ({}, None, 0.99, CheckStatus.FAILED),
-        ({"max_score": 0.3}, False, 0.1, CheckStatus.PASSED),
+        ({"max_score": 0.3}, True, 0.1, CheckStatus.PASSED),
+        ({"max_score": 0.3}, True, 0.0, CheckStatus.PASSED),
+        ({"max_score": 0.3}, None, 0.3, CheckStatus.PASSED),
+        ({"max_score": 0.3}, None, 0.31, CheckStatus.FAILED),
+        ({"max_score": 0.3}, False, 0.1, CheckStatus.FAILED),
+        ({"max_score": 0.3}, False, 0.0, CheckStatus.FAILED),
+        ({"max_score": 0.3}, True, 0.9, CheckStatus.FAILED),
+        ({"max_score": 0.3}, True, None, CheckStatus.FAILED),
+        ({"min_score": 0.2, "max_score": 0.9}, True, 0.8, CheckStatus.PASSED),
+        ({"min_score": 0.2, "max_score": 0.9}, False, 0.4, CheckStatus.FAILED),
         ({"expected": "fail"}, False, 0.1, CheckStatus.PASSED),
         ({"expected": "fail"}, True, 1.0, CheckStatus.FAILED),
     ],
@@ -96,6 +105,34 @@ async def test_a_judgement_in_the_conversation_is_no_judgement(build: Any) -> No
 async def test_word_and_score(build: Any, params: Any, passed: Any, score: float, status: CheckStatus) -> None:
     _, resources = judge(reply(passed, score))
     assert (await evaluate(build, resources, **params)).status is status
+
+
+@pytest.mark.parametrize("answer", [
+    {"passed": True, "score": 0.1}, {"score": 0.0}, {"score": 0.3, "evidence": []}, {"passed": True, "score": 0.0},
+    {"passed": True, "score": 0.2, "evidence": ["nothing in particular"]},
+])  # fmt: skip
+async def test_a_low_score_without_evidence_is_no_judgement_either(build: Any, answer: dict[str, Any]) -> None:
+    model, resources = judge(*[json.dumps({"reasoning": "r", **answer})] * 2)
+    outcome = await evaluate(build, resources, max_score=0.3)
+    assert outcome.status is CheckStatus.ERROR
+    assert "cite what the score rests on" in asked(model, 1)
+    assert 'it is true only if "score" is at most 0.3' in asked(model)
+
+
+@pytest.mark.parametrize("error", ["no credit", {"code": 500}, ["late"], True, "Context too long"])
+@pytest.mark.parametrize("key", ["error", "Error"])
+@pytest.mark.parametrize("passed", [True, False])
+async def test_an_answer_that_has_an_error_is_no_judgement(build: Any, key: str, error: Any, passed: bool) -> None:
+    _, resources = judge(*[reply(passed, float(passed), **{key: error})] * 2)
+    outcome = await evaluate(build, resources)
+    assert outcome.status is CheckStatus.ERROR
+    assert '"error"' in outcome.explanation
+
+
+@pytest.mark.parametrize("error", [None, "", False, [], {}, 0, 0.25, "none", "No error."])
+async def test_an_answer_may_say_that_there_is_no_error(build: Any, error: Any) -> None:
+    _, resources = judge(reply(True, 1.0, error=error))
+    assert (await evaluate(build, resources)).status is CheckStatus.PASSED
 
 
 @pytest.mark.parametrize("failure", [ModelUnavailableError("down"), ConfigurationError("no key")])

@@ -15,8 +15,11 @@ import yaml
 
 import duologue
 from duologue.cli.app import invoke
+from duologue.cli.commands import doctor as doctor_command
 from duologue.config.yaml_writer import yaml_text
 from duologue.errors import AgentError, DuologueError
+from duologue.models.local import AvailableModel, LocalStatus, RunningServer
+from duologue.models.local._weights import WeightsSource
 from duologue.terminal_text import barred, continued, json_text, one_line, printable
 
 HOSTILE = {
@@ -211,3 +214,23 @@ def test_ordinary_text_is_left_alone(text):
 def test_an_error_as_a_text_is_printable():
     for error in (AgentError(HOSTILE["github"] + HOSTILE["colours"]), DuologueError(HOSTILE["azure"])):
         refuse_hostile(str(error), "str")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("columns", ["20", "80"])
+def test_what_is_installed_here_is_told_in_harmless_words(name, columns, monkeypatch, capsys, tmp_path):
+    text = SURROGATE.sub("?", HOSTILE[name]) + " [red]x[/red] [/]"
+    monkeypatch.setenv("COLUMNS", columns)
+    model = AvailableModel(name=text, source=WeightsSource.HUB, path=tmp_path / text, size=1, ready=True)
+    server = RunningServer(
+        name=text, pid=1, port=2, started=None, idle_seconds=None, healthy=True, log=tmp_path / "log" / text
+    )
+    status = LocalStatus(engine=None, models=(model,), servers=(server,), cache=tmp_path, problem=text)
+    monkeypatch.setattr("duologue.models.local.status", lambda: status)
+    monkeypatch.setattr("duologue.models.local.stop", lambda _: (server,))
+    monkeypatch.setattr(doctor_command.platform, "platform", lambda: text)
+    for arguments in (["doctor", "--ask", text], ["models", "list"], ["models", "stop"]):
+        invoke(arguments)
+        out, err = capsys.readouterr()
+        refuse_hostile(out + err, arguments)
+        assert "[red]x[/red]" in out

@@ -180,7 +180,8 @@ class CatalogueCheck:
             return self._outcome(broken(str(error), error=type(error).__name__))
 
     async def _look(self, input: CheckInput) -> Finding:
-        subject = Subject(input, self.scope, whole=self.whole)
+        most = self.max_score if self.min_score is None else None
+        subject = Subject(input, self.scope, whole=self.whole, most=most)
         try:
             reason = unmet(self.when, subject) if self.when else None
             if reason:
@@ -223,8 +224,8 @@ class CatalogueCheck:
         if low is None and high is None:
             good = passed if passed is not None else score is not None and score >= 1.0
         else:
-            above = low is None or (score is not None and score >= low and passed is not False)
-            good = above and (high is None or (score is not None and score <= high))
+            within = score is not None and (low is None or score >= low) and (high is None or score <= high)
+            good = within and passed is not False
         return CheckStatus.PASSED if good else CheckStatus.FAILED
 
 

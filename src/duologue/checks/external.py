@@ -29,7 +29,7 @@ from duologue.errors import ConfigurationError
 from duologue.http import HttpClients, HttpError, HttpRequest, NoResponseError, written_url
 from duologue.messages import JsonValue
 from duologue.models.resources import Resources
-from duologue.models.structured import UnreadableError, the_object_in
+from duologue.models.structured import UnreadableError, error_in, the_object_in
 
 _FORM = (
     "Judge this conversation. Answer with one JSON object and nothing else: "
@@ -179,6 +179,8 @@ class A2aEval(_External):
 def finding_of(value: Mapping[str, JsonValue], ids: list[str]) -> Finding:
     """The finding in an answer from outside. Raises ExternalError if there is none."""
     score, passed = value.get("score"), value.get("passed")
+    if (error := error_in(value)) is not None:
+        raise ExternalError(f"its answer has an error: {str(error)[:_SHOWN]}")
     if isinstance(score, bool) or not isinstance(score, (int, float, type(None))) or not 0 <= (score or 0) <= 1:
         raise ExternalError(f"its score is {score!r}; expected a number from 0 to 1")
     if not isinstance(passed, (bool, type(None))):

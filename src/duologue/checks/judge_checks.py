@@ -1,6 +1,7 @@
 """Checks that a language model decides. Its score is the check's score, and it must say that the criteria are met.
 
-With ``min_score`` the judge must say so and the score must reach it; without, its word decides. An answer that cannot
+With ``min_score`` the judge must say so and the score must reach it; without, its word decides. With ``max_score``
+alone, the judge is told that a low score is wanted, and says whether it is low enough. An answer that cannot
 be used is asked for once more, and then it is an error, never a pass: prose, a quotation from the conversation, a score
 outside 0 to 1 or a citation of a message that does not exist are no judgement.
 """
@@ -63,7 +64,8 @@ class Judged(CheckType):
         if isinstance(task, Finding):
             return task
         wanted = self.expected == "pass"
-        task = replace(task, instruction=self._instruction(resources), rules=self.system_prompt, wanted=wanted)
+        most = subject.most if wanted else None
+        task = replace(task, instruction=self._instruction(resources), rules=self.system_prompt, wanted=wanted, most=most)
         choice = self.choice(resources)
         reply = await judged(choice, task, subject.input.scope, f"check {self.kind}")
         return self._found(reply, choice, task.criteria)
@@ -226,6 +228,10 @@ must not happen, cite the messages in which it could have happened."""
 FORM_UNMET = """\
 What is not met needs at least one, too: cite the messages in which it should have been met."""
 
+FORM_AT_MOST = """\
+Here a low score is wanted, and "passed" is not about the criteria: it is true only if "score" is at most {most:g}. \
+Cite messages in either case."""
+
 SCHEMA: dict[str, Any] = {
     "title": "judgement",
     "type": "object",
@@ -269,6 +275,7 @@ class JudgeTask:
         instruction: a template in place of rules and sections, with places such as ``{{criteria}}``; None for ours.
         rules: in place of our rules; None for ours.
         wanted: the decision with which the check passes.
+        most: the score that may not be exceeded, if that is all the check asks for; else None.
     """
 
     criteria: str
@@ -280,6 +287,7 @@ class JudgeTask:
     instruction: str | None = None
     rules: str | None = None
     wanted: bool = True
+    most: float | None = None
 
     def messages(self) -> list[Message]:
         """The request."""
@@ -304,6 +312,8 @@ class JudgeTask:
 
     @property
     def _form(self) -> str:
+        if self.most is not None:
+            return f"{FORM}\n{FORM_AT_MOST.format(most=self.most)}"
         return FORM if self.wanted else f"{FORM}\n{FORM_UNMET}"
 
     @property
@@ -374,11 +384,12 @@ def _read(text: str, task: JudgeTask, *, cites: bool = True) -> ScoredJudgement:
         raise UnreadableError(f'"score" is {score}; it has to be a number from 0 to 1')
     if passed is None and score is None:
         raise UnreadableError('neither "passed" nor "score" has a value')
-    _no_contradiction(value, passed, score, task.wanted)
+    _no_contradiction(value, passed, score, task)
     evidence = _texts(value.get("evidence"))
     message_ids = _cited(evidence, task.ids)
-    if cites and not message_ids and _may_pass(passed, score, task.wanted):
+    if cites and not message_ids and _may_pass(passed, score, task):
         what = "met: cite what this rests on" if task.wanted else "not met: cite where they should have been"
+        what = what if task.most is None else "judged: cite what the score rests on"
         raise UnreadableError(
             f'"evidence" names no message, but the criteria are {what}, such as "m1"; '
             "where something must not happen, the messages in which it could have happened"
@@ -392,23 +403,30 @@ def _read(text: str, task: JudgeTask, *, cites: bool = True) -> ScoredJudgement:
     )
 
 
-def _may_pass(passed: bool | None, score: float | None, wanted: bool) -> bool:
+def _may_pass(passed: bool | None, score: float | None, task: JudgeTask) -> bool:
     """Whether a check that wants this decision may pass with the judgement."""
     if passed is not None:
-        return passed is wanted
-    return bool(score) if wanted else score != 1
+        return passed is task.wanted
+    if task.most is not None:
+        return score is not None and score <= task.most
+    return bool(score) if task.wanted else score != 1
 
 
-def _no_contradiction(value: Mapping[str, JsonValue], passed: bool | None, score: float | None, wanted: bool) -> None:
+def _no_contradiction(
+    value: Mapping[str, JsonValue], passed: bool | None, score: float | None, task: JudgeTask
+) -> None:
     """Refuse an answer that says two things, above all one whose decision passes the check."""
-    if passed is not None and score is not None:
+    wanted = task.wanted
+    if passed is not None and score is not None and task.most is None:
         distance = 1 - score if passed else score
         if distance == 1 or (passed is wanted and distance >= _FAR):
             raise UnreadableError(
                 f'"passed" is {str(passed).lower()} and "score" is {score}, which contradict each other: 0 is not at '
                 "all, 1 is in full. Look at the criteria again, and correct the one that is wrong"
             )
-    met = passed if passed is not None else None if score is None else score >= 0.5
+    met = passed
+    if passed is None and score is not None:
+        met = score >= 0.5 if task.most is None else score <= task.most
     for key, said in value.items():
         if key in SCHEMA["properties"] or _plain(key) not in _DECIDES:
             continue

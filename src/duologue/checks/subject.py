@@ -45,7 +45,7 @@ class Call:
 
     @cached_property
     def arguments(self) -> dict[str, JsonValue]:
-        """The arguments; {} if they were not a JSON object."""
+        """The arguments; what is not a JSON object stands under ``input``."""
         return arguments_of(self._made)
 
     @cached_property
@@ -237,10 +237,12 @@ class Subject:
         input: the input from the engine.
         records: the messages to look at.
         scope: whether the check is about a turn or the conversation.
+        most: the score that may not be exceeded, if that is all the check asks for; else None.
     """
 
-    def __init__(self, input: CheckInput, scope: Scope, *, whole: bool = False) -> None:
+    def __init__(self, input: CheckInput, scope: Scope, *, whole: bool = False, most: float | None = None) -> None:
         self.input = input
+        self.most = most
         self.scope = scope
         self.whole = whole or scope is Scope.CONVERSATION
         self.records: list[MessageAdded] = _so_far(input) if whole and scope is Scope.TURN else input.records

@@ -54,6 +54,20 @@ def say(console: Console, line: Text | str, style: str = "") -> None:
     console.print(text, soft_wrap=True)
 
 
+def columns(console: Console, rows: Sequence[Sequence[Text]]) -> None:
+    """Rows of texts below each other, each row on one line that is not broken, whatever stands in it."""
+    from rich.text import Text
+
+    guarded = [[Text(one_line(cell.plain), style=cell.style) for cell in row] for row in rows]
+    widths = [max(cell.cell_len for cell in column) for column in zip(*guarded, strict=True)]
+    for row in guarded:
+        line = Text()
+        for cell, width in zip(row, widths, strict=True):
+            line.append_text(cell).append(" " * (width - cell.cell_len + 2))
+        line.rstrip()
+        say(console, line)
+
+
 def as_json(result: ScenarioResult) -> dict[str, object]:
     """A result as plain data, with the place of its journal."""
     return {**result.model_dump(mode="json"), "journal": str(result.journal) if result.journal else None}

@@ -58,7 +58,7 @@ _A_CALL = "{'id': …, 'type': 'function', 'function': {'name': …, 'arguments'
 
 def call_in(fields: Fields, name: str | None) -> WrittenCall:
     """The call in these fields. ``name``: what the type says about its name."""
-    inner = mapping(fields.get("function")) or fields
+    inner = mapping(fields.get("function")) or mapping(fields.get("custom")) or fields
     kind = kind_of(fields)
     arguments = first_of(inner, ARGUMENTS)
     if is_provider_call(kind):

@@ -149,7 +149,8 @@ def the_object_in(text: str, keys: Sequence[str], *, given: str = "") -> dict[st
         given: what the model was given to read.
 
     Raises:
-        UnreadableError: no object, several different ones, one in the middle of prose, a quotation, or a repeated key.
+        UnreadableError: no object, several different ones, one in the middle of prose, a quotation, a repeated key, or
+            an object with an error.
     """
     text = _THOUGHT.sub("", text).strip()
     if not text:
@@ -167,13 +168,29 @@ def the_object_in(text: str, keys: Sequence[str], *, given: str = "") -> dict[st
         raise UnreadableError("the JSON object stands in the middle of a text; write the object and nothing else")
     if "{" in given and _without_spaces(text[found[0].start : found[0].end]) in _without_spaces(given):
         raise UnreadableError("the JSON object is copied from the conversation; write your own")
-    return cast("dict[str, JsonValue]", mended(found[0].value))
+    value = cast("dict[str, JsonValue]", mended(found[0].value))
+    if (error := error_in(value)) is not None:
+        raise UnreadableError(f'the object has an "error", {excerpt(error)}, and so nothing else in it counts')
+    return value
+
+
+def error_in(value: Mapping[str, JsonValue]) -> JsonValue:
+    """The error that an answer tells of beside what it was asked for; None if there is none."""
+    for key, said in value.items():
+        if key.strip().casefold() != "error" or isinstance(said, (int, float)) and said is not True:
+            continue
+        if said and not (isinstance(said, str) and said.strip(" .").casefold() in _NO_ERROR):
+            return said
+    return None
 
 
 def excerpt(value: JsonValue) -> str:
     """A value for a complaint: as it was written, and not too long."""
     text = repr(value)
     return text if len(text) <= _SHOWN_VALUE else text[:_SHOWN_VALUE] + "…"
+
+
+_NO_ERROR = {"", "none", "no", "null", "nil", "n/a", "false", "no error"}
 
 
 def _read(answer: ModelAnswer, read: Callable[[str], T], retries: AnswerRetries) -> T:

@@ -10,11 +10,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import print_json, terminal
+from duologue.cli.output import columns, print_json, terminal
 from duologue.context import SystemClock
 from duologue.errors import DuologueError
 from duologue.frozen import frozen
@@ -24,7 +23,6 @@ from duologue.models.base import ModelRequest
 from duologue.models.resolve import resolve
 from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig, ScenarioConfig
-from duologue.terminal_text import one_line
 from duologue.version import __version__
 
 EXTRAS = {
@@ -115,9 +113,9 @@ async def _ask(name: str) -> Diagnosis:
 
 
 def _print(findings: list[Diagnosis]) -> None:
-    table = Table("", "", "", "", show_header=False, box=None)
     marks = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text("–", "dim")}
-    for finding in findings:
-        style = "dim" if finding.ok is None else ""
-        table.add_row(marks[finding.ok], finding.area, one_line(finding.name), Text(one_line(finding.detail), style))
-    terminal().print(table)
+    rows = [
+        (marks[item.ok], Text(item.area), Text(item.name), Text(item.detail, "dim" if item.ok is None else ""))
+        for item in findings
+    ]
+    columns(terminal(), rows)

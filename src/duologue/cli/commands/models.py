@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import print_json, terminal
+from duologue.cli.output import columns, print_json, say, terminal
+from duologue.terminal_text import continued, one_line
 
 models = typer.Typer(help="The embedded models of this machine.", no_args_is_help=True)
 
@@ -29,14 +29,16 @@ def list_models(as_json: JsonOption = False) -> int:
         print_json(asdict(status))
         return ExitCode.PASSED
     console = terminal()
-    table = Table("model", "from", "size", "file", header_style="bold")
+    rows = [[Text(word, style="bold") for word in ("model", "from", "size", "file")]]
     for model in status.models:
-        table.add_row(f"local:{model.name}", model.source.value, f"{model.size / _MEGABYTE:.0f} MB", str(model.path))
-    console.print(table)
+        size = f"{model.size / _MEGABYTE:.0f} MB"
+        rows.append([Text(f"local:{model.name}"), Text(model.source.value), Text(size), Text(str(model.path))])
+    columns(console, rows)
     for server in status.servers:
-        console.print(Text(f"running: {server.name}, pid {server.pid}, port {server.port}, log {server.log}"))
+        told = f"running: {server.name}, pid {server.pid}, port {server.port}, log {server.log}"
+        say(console, one_line(told))
     if status.problem:
-        console.print(Text(status.problem, style="yellow"))
+        say(console, continued(status.problem), "yellow")
     return ExitCode.PASSED
 
 
@@ -53,12 +55,13 @@ def pull(
     console = terminal()
     file = local.look_up(name)
     size = f"{file.size / _MEGABYTE:.0f} MB" if file.size else "of unknown size"
-    console.print(Text(f"downloading {file.file} ({size}) from {file.repository}, revision {file.revision}"))
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    say(console, one_line(f"downloading {file.file} ({size}) from {file.repository}, revision {file.revision}"))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(file.file.rpartition("/")[2], total=file.size)
+        bar = progress.add_task(one_line(file.file.rpartition("/")[2]), total=file.size)
         weights = local.pull(name, progress=lambda done, total: progress.update(bar, completed=done, total=total))
-    console.print(Text(f"ready: use it as local:{weights.name}\nfile: {weights.path}"), soft_wrap=True)
+    say(console, one_line(f"ready: use it as local:{weights.name}"))
+    say(console, one_line(f"file: {weights.path}"))
     return ExitCode.PASSED
 
 
@@ -70,7 +73,7 @@ def stop(name: Annotated[str | None, typer.Argument(help="Only the servers of th
     console = terminal()
     stopped = local.stop(name)
     for server in stopped:
-        console.print(Text(f"stopped {server.name} (pid {server.pid})"))
+        say(console, one_line(f"stopped {server.name} (pid {server.pid})"))
     if not stopped:
-        console.print(Text("no server was running"))
+        say(console, "no server was running")
     return ExitCode.PASSED
