@@ -108,7 +108,7 @@ PLAIN_INPUTS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", PLAIN_INPUTS)
 async def test_plain_text_given_to_a_tool_can_be_checked(name: str, build: Any) -> None:
-    [message] = chat_messages(PLAIN_INPUTS[name])
+    [message] = chat_messages([PLAIN_INPUTS[name]])
     wanted = checks.create("tool_calls_with_args", {"tool": "sql", "expected_args": {"input": SQL}})
     assert (await wanted.evaluate(build("u: x", message))).status is CheckStatus.PASSED
     for arguments in ({"input": "SELECT 1"}, {"input": ""}):

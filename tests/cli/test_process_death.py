@@ -210,7 +210,7 @@ def test_a_signal_before_anything_was_run_is_one_line(number: int) -> None:
         "from duologue.cli import main\nmain()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, "validate", "x"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()

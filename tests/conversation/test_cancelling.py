@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 
@@ -91,3 +92,60 @@ async def test_an_agent_turn_in_the_background_is_cancelled_with_the_run():
     with pytest.raises(KeyError):
         await duologue.arun("a", "b", [agent], script=script, verbose=False)
     assert agent.cancelled.is_set()
+
+
+class CancelsAll(duologue.AgentAdapter):
+    """An agent that cancels every task of its event loop, the caller's included."""
+
+    def __init__(self, but_itself: bool) -> None:
+        self.but_itself = but_itself
+
+    async def call(self, input: duologue.AgentInput) -> str:
+        for task in asyncio.all_tasks():
+            if not self.but_itself or task is not asyncio.current_task():
+                task.cancel()
+        await asyncio.sleep(0)
+        return "ok"
+
+
+@pytest.mark.parametrize("but_itself", [False, True])
+async def test_an_agent_that_cancels_all_tasks_of_the_callers_loop_ends_its_own_run_only(but_itself: bool) -> None:
+    script = [duologue.user("hi"), duologue.agent(), duologue.succeed()]
+    cast = [duologue.ScriptedUser([]), CancelsAll(but_itself)]
+    executor = duologue.prepare("s", "d", cast, script=script, verbose=False)
+    result = await executor.perform()
+    assert result.status is (duologue.RunStatus.COMPLETED if but_itself else duologue.RunStatus.ERROR)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)
+
+
+class Signals(duologue.AgentAdapter):
+    """An agent in the middle of whose code a signal comes."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    async def call(self, input: duologue.AgentInput) -> str:
+        signal.raise_signal(self.number)
+        await asyncio.sleep(0)
+        return "ok"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_in_the_middle_of_an_agent_cancels_the_run(number: int) -> None:
+    executor = duologue.prepare("s", "d", [duologue.ScriptedUser(["hi"]), Signals(number)], verbose=False)
+
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        before = signal.signal(signal.SIGUSR1, lambda *_: task.cancel())
+        try:
+            await executor.perform()
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else asyncio.CancelledError):
+        asyncio.run(main())
+    assert executor.lifecycle.result.status is duologue.RunStatus.CANCELLED

@@ -65,7 +65,9 @@ class Judged(CheckType):
             return task
         wanted = self.expected == "pass"
         most = subject.most if wanted else None
-        task = replace(task, instruction=self._instruction(resources), rules=self.system_prompt, wanted=wanted, most=most)
+        task = replace(
+            task, instruction=self._instruction(resources), rules=self.system_prompt, wanted=wanted, most=most
+        )
         choice = self.choice(resources)
         reply = await judged(choice, task, subject.input.scope, f"check {self.kind}")
         return self._found(reply, choice, task.criteria)

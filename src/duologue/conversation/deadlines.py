@@ -12,18 +12,18 @@ other:
 from __future__ import annotations
 
 import asyncio
-import dis
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import cached_property
-from types import TracebackType, coroutine
+from types import coroutine
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from duologue.config.tracebacks import place_of_coroutine, place_of_thread
 from duologue.conversation.adapter import AgentAdapter
+from duologue.conversation.cancellation import EndOfRun, was_pressed
 from duologue.conversation.observers import CURRENT_RUN
 
 T = TypeVar("T")
@@ -134,7 +134,7 @@ class RunTask:
         loop, lane = self.loop, self.lane
         self._outer = outer = cast("asyncio.Task[Any]", asyncio.current_task(loop))
         self._cancelling = outer.cancelling()
-        self._over: asyncio.Future[None] = _Over(outer, lane, loop)
+        self._over: asyncio.Future[None] = EndOfRun(outer, lane, loop)
         lane.runs.add(self)
         task = self.start(run)
         task.add_done_callback(self._ended)
@@ -345,26 +345,6 @@ class RunTask:
                 error = thrown
 
 
-class _Over(asyncio.Future[None]):
-    """The end of a run. On a worker's thread, code of a run that cancels whoever waits for it is not heard.
-
-    Whoever may cancel a run there does so from another thread, when no code of a run is being executed. In the main
-    thread a signal may arrive in the middle of such code.
-    """
-
-    def __init__(self, outer: asyncio.Task[Any], lane: Lane, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self._outer = outer
-        self._lane = lane
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel it, unless code of a run asks for that by cancelling the tasks of its event loop."""
-        if self._lane.running is not None and threading.current_thread() is not threading.main_thread():
-            self._outer.uncancel()
-            return True
-        return super().cancel(msg)
-
-
 class Watchdog:
     """Bounds the calls of one run, which mostly come one after the other, at the price of one timer.
 
@@ -479,24 +459,3 @@ def leave(task: asyncio.Task[Any]) -> None:
 @coroutine
 def _give_way() -> Generator[None]:
     yield
-
-
-def was_pressed(error: KeyboardInterrupt) -> bool:
-    """Whether somebody has pressed Ctrl-C: a statement that raises it comes from code that pretends that.
-
-    Signals are handled in the main thread only, and between two instructions, never as part of a ``raise``.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return False
-    innermost: TracebackType | None = error.__traceback__
-    while innermost is not None and innermost.tb_next is not None:
-        innermost = innermost.tb_next
-    if innermost is None:
-        return True
-    if innermost.tb_frame.f_code.co_filename == asyncio.runners.__file__:
-        return True
-    code = innermost.tb_frame.f_code.co_code
-    return code[innermost.tb_lasti] not in _RAISES
-
-
-_RAISES = {dis.opmap[name] for name in ("RAISE_VARARGS", "RERAISE") if name in dis.opmap}

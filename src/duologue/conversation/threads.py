@@ -483,9 +483,10 @@ async def _end_runs(handle: RunHandle[Any], error: Exception | None) -> None:
     assert handle.worker is not None
     lane = handle.worker.lane
     culprit = lane.running
+    beside = error if error is None or culprit is None else _blocked_by(culprit)
     for run in tuple(lane.runs):
         if run.end is not None:
-            await run.end(_blocked_by(culprit) if error is not None and culprit not in {None, run} else error)
+            await run.end(error if run is culprit else beside)
 
 
 def _shared_pool() -> WorkerPool:

@@ -8,7 +8,7 @@ to do when no answer can be used is up to the caller: a judge raises an error, a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
@@ -177,7 +177,7 @@ def the_object_in(text: str, keys: Sequence[str], *, given: str = "") -> dict[st
 def error_in(value: Mapping[str, JsonValue]) -> JsonValue:
     """The error that an answer tells of beside what it was asked for; None if there is none."""
     for key, said in value.items():
-        if key.strip().casefold() != "error" or isinstance(said, (int, float)) and said is not True:
+        if key.strip().casefold() != "error" or (isinstance(said, (int, float)) and said is not True):
             continue
         if said and not (isinstance(said, str) and said.strip(" .").casefold() in _NO_ERROR):
             return said

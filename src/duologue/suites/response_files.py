@@ -284,9 +284,9 @@ def _arguments(call: Data) -> Data | str:
     value, text = arguments_of(cast("Any", call)), str(call["function"]["arguments"])
     try:
         json.dumps(value, allow_nan=False)
-    except ValueError:
-        return text
-    return text if not value and text.strip() not in {"", "{}"} else dict(value)
+        return dict(value) if isinstance(json.loads(text or "{}"), dict) else text
+    except (ValueError, RecursionError):
+        return text if text.strip() else {}
 
 
 def _part(part: Data) -> Data:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -50,7 +50,7 @@ class McpProgram:
         self._folder = folder
 
     @asynccontextmanager
-    async def connected(self) -> AsyncIterator[tuple[Any, Any]]:
+    async def connected(self) -> AsyncGenerator[tuple[Any, Any]]:
         """Start it; within the block, what it says can be read, and what is written is sent to it.
 
         Raises:

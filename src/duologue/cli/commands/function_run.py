@@ -239,7 +239,9 @@ async def _call(function: Callable[[], object]) -> None:
         try:
             await with_runs_in_worker_thread(lambda: _awaited(value))
         except ThreadBlocked as blocked:
-            echo("\nError: a run blocks the event loop of the function, which was left there; see its reason.", err=True)
+            echo(
+                "\nError: a run blocks the event loop of the function, which was left there; see its reason.", err=True
+            )
             raise blocked.error from None
         return
     executors = _executors(value)
