@@ -139,10 +139,25 @@ REFUSED = [
     ("何かお手伝いできることはありますか", AI),
     ("무엇을 도와드릴까요?", AI),
     ("كيف يمكنني مساعدتك؟", AI),
+    ("Dobrý den, jak vám mohu pomoci?", AI),
+    ("Γεια σας, πώς μπορώ να σας βοηθήσω;", AI),
+    ("שלום, איך אוכל לעזור לך?", AI),
+    ("สวัสดีค่ะ มีอะไรให้ช่วยไหมคะ", AI),
+    ("Jó napot, miben segíthetek?", AI),
+    ("Bună ziua, cu ce vă pot ajuta?", AI),
+    # other ways out of the part
+    ("Reasoning: I should push back. No, I want it all.", THOUGHTS),
+    ("*(voice trembling)* I lost everything.", STAGE),
+    ("(The user is frustrated and wants a refund.)", STAGE),
+    ("My order number is [order number].", BLANK),
 ]
 
 ACCEPTED = [
     "hi, where is my parcel?",
+    "The reasoning: it was late, so I want a discount.",
+    "(The customer number is 4417.)",
+    "The field says [date]. What goes there?",
+    "The prompt asks me to type Y or N. Which one?",
     "Hi, I would like to volunteer at the food bank on Saturday. How can I help?",
     "I saw your post about the shelter. How can we help?",
     "I want to donate blankets, how can I help?",

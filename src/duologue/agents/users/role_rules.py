@@ -19,8 +19,8 @@ AGENT = (
     "assistente|assistente virtual|atendente|suporte|operatore|operatrice|supporto|"
     "medewerker|asystent|asystentka|konsultant|konsultantka|asistan|temsilci|avustaja|asiakaspalvelu|kundtjänst|"
     "ассистент|помощник|агент|оператор|поддержка|бот|асистент|помічник|підтримка|"
-    "助手|助理|客服|代理|智能助手|人工智能|系统|アシスタント|エージェント|オペレーター|担当者|ボット|"
-    "어시스턴트|상담원|에이전트|도우미|المساعد|مساعد|الوكيل|الموظف|सहायक|एजेंट"
+    "助手|助理|客服|代理|智能助手|人工智能|系统|アシスタント|エージェント|オペレーター|担当者|ボット|어시스턴트|상담원|"
+    "에이전트|도우미|المساعد|مساعد|الوكيل|الموظف|सहायक|एजेंट"
 )
 USER = (
     "user|customer|caller|client|me|person|human|guest|visitor|buyer|simulated user|"
@@ -48,8 +48,7 @@ DETAIL = re.compile(
 GREETINGS = frozenset(
     "hi hello hey yes no ok okay thanks thank sorry good please hallo guten ja nein danke bonjour salut oui non "
     "merci hola "
-    "buenos buenas sí no gracias olá oi bom boa sim não obrigado obrigada ciao buongiorno salve sì grazie hoi "
-    "nee dank "
+    "buenos buenas sí no gracias olá oi bom boa sim não obrigado obrigada ciao buongiorno salve sì grazie hoi nee dank "
     "cześć tak nie hej nej tack привет здравствуйте да нет спасибо".split()
 )
 SAYS = re.compile(
@@ -71,12 +70,10 @@ _THOUGHTS = (
     r"\[/?think(?:ing)?\]|◁/?think▷",
     (
         r"(?m)^[ \t]{0,8}[*_(\[]{0,3}(?:thoughts?|thinking|inner thoughts?|internal (?:thoughts?|monologue)|"
-        r"private thoughts?|chain of thought|my reasoning|gedanken?|überlegung|pensées?|réflexion|pensamientos?|"
+        r"private thoughts?|chain of thought|(?:my )?reasoning|gedanken?|überlegung|pensées?|réflexion|pensamientos?|"
         r"razonamiento|pensamentos?|raciocínio|pensiero|мысли)[*_]{0,2}[ \t]{0,3}:[ \t]{0,3}(?:(?:i|ich|je|yo|"
-        r"eu|io|я) )?"
-        r"(?:(?:should|must|need to|have to|will|am playing|play|(?:sollte|muss|soll|werde|spiele)|(?:dois|"
-        r"devrais|vais)|"
-        r"(?:debo|debería|voy a|tengo que)|(?:devo|deveria|vou|preciso)|dovrei|должен|должна)\b|"
+        r"eu|io|я) )?(?:(?:should|must|need to|have to|will|am playing|play|(?:sollte|muss|soll|werde|spiele)|(?:dois|"
+        r"devrais|vais)|(?:debo|debería|voy a|tengo que)|(?:devo|deveria|vou|preciso)|dovrei|должен|должна)\b|"
         r"(?:the|my|der|die|le|la|el|o|a|il) (?:agent|assistant|user|customer|goal|persona|nutzer|kunde|ziel|"
         r"utilisateur|"
         r"usuario|usuário|utente|agente|objetivo)\b|(?:they|he|she) (?:ask|want)s?\b|okay,? (?:so )?(?:the|i)\b)"
@@ -87,16 +84,12 @@ _TEMPLATE = (
     r"<\|[^<>|\n]{1,40}\|>",
     (
         r"^\s{0,20}\[INST\]|\[/INST\]|<</?SYS>>|</?(?:bos|eos|pad|unk|start_of_turn|end_of_turn|begin_of_text|"
-        r"end_of_text|"
-        r"eot_id|endoftext)>"
+        r"end_of_text|eot_id|endoftext)>"
     ),
     r"^\s{0,20}<s>(?!\s{0,20}$)|</s>\s{0,20}$",
     r"</(?:user|assistant|system|customer|human|agent)(?:_(?:message|turn|response))?>",
     r"(?m)^[ \t]{0,8}<(?:user|assistant|system|customer|human|agent)(?:_(?:message|turn|response))?>",
-    (
-        r"(?m)^[ \t]{0,8}#{1,4}[ \t]{0,3}(?:instruction|input|response|output|human|user|assistant|"
-        r"system)[ \t]{0,3}:"
-    ),
+    (r"(?m)^[ \t]{0,8}#{1,4}[ \t]{0,3}(?:instruction|input|response|output|human|user|assistant|system)[ \t]{0,3}:"),
 )
 _STOP = (
     r"(?-i:(?<!#)#{2,6}[ ]?[A-Z][A-Z_ -]{1,30}#{2,6})",
@@ -113,8 +106,7 @@ _STOP = (
         r"(?:ends?|ended|over|finished|complete[d]?|terminated)[ ]?[\])*>-]{1,3}"
     ),
     (
-        r"[\[(*]{1,2}(?:end of (?:the )?(?:conversation|chat|call|dialogue|simulation)|ende des gesprächs|"
-        r"fin de la "
+        r"[\[(*]{1,2}(?:end of (?:the )?(?:conversation|chat|call|dialogue|simulation)|ende des gesprächs|fin de la "
         r"conversaci[óo]n|fin de la conversation|fim da conversa|fine della conversazione|对话结束|会話終了|"
         r"대화 종료)[\])*]{1,2}"
     ),
@@ -137,8 +129,7 @@ _DOES = (
 )
 _DOING = (
     r"sighing|pausing|laughing|chuckling|coughing|smiling|frowning|nodding|shrugging|groaning|hesitating|"
-    r"grinning|crying|"
-    r"muttering|whispering|typing|thinking|hanging up|silence|long pause|short pause|brief pause|"
+    r"grinning|crying|muttering|whispering|typing|thinking|hanging up|silence|long pause|short pause|brief pause|"
     r"awkward silence|beat|"
     r"inaudible|crosstalk|background noise|no response|pause|pausa|silencio|silenzio|risas|risos|пауза|stille|rires"
 )
@@ -147,11 +138,15 @@ _STAGE = (
     # On its own, as an actor does it: *sighs and looks at the phone*, (pauses), [laughs nervously].
     rf"[*_]{{1,2}}{_HOW}(?:{_DOES})(?:[ ,][^*_\n]{{0,80}})?[*_]{{1,2}}(?!\w)",
     (
-        rf"[(\[{{【]{_HOW}(?:{_DOES})(?:,? (?:\w{{3,14}}ly|(?:and|"
-        rf"to|for|with|into|"
+        rf"[(\[{{【]{_HOW}(?:{_DOES})(?:,? (?:\w{{3,14}}ly|(?:and|to|for|with|into|"
         rf"at) [^()\[\]\n.!?\d]{{1,30}}))?[)\]}}】]"
     ),
     rf"(?m)(?:^|(?<=[.!?]))[ \t]{{0,5}}[*_(\[]{{1,2}}{_HOW}(?:{_DOING})[*_)\]]{{1,2}}",
+    r"\*[(\[][^\W\d][^\n*()\[\]]{1,60}[)\]]\*",
+    (
+        r"(?m)^[ \t]{0,5}[(\[*]{1,2}(?:the )?(?:user|customer|caller|persona) (?:is|feels|seems|looks|waits|wants|"
+        r"sounds)\b[^\n]{0,200}[)\]*]"
+    ),
 )
 
 _SIMULATED = (
@@ -163,20 +158,18 @@ _SIMULATED = (
         r"\ben tant qu'(?:utilisateur|client) simulé|\b(?:como|come) (?:usuario|usuário|utilizador|cliente|"
         r"utente) simula[dt]o"
     ),
-    r"作为模拟用户|シミュレートされたユーザーとして|시뮬레이션(?:된)? 사용자로서|как симулированн",
+    r"作为模拟用户|シミュレートされたユーザーとして|시뮬레이션(?:된)? 사용자로서|как (?:симулир|имитир)",
 )
 _META = (
     (
         r"\bsimulated (?:user|customer|caller|client|person)\b|\b(?:as|being) (?:a|the) user simulat(?:or|"
-        r"ion)\b|\bsimulating (?:a|"
-        r"the) (?:user|customer)\b"
+        r"ion)\b|\bsimulating (?:a|the) (?:user|customer)\b"
     ),
     (
         r"\b(?:i am|i'm|i will|i'll|i should|i need to|i must|let me)(?: now| be)? "
         r"(?:play(?:ing)?|act(?:ing)? as|simulat(?:e|ing)|role-?play(?:ing)?(?: as)?|pretend(?:ing)? to be)"
         r" (?:the (?:role|part) of (?:the|a|an) (?:[a-z]{2,15} ){0,2}(?:user|customer|caller|client|person|persona)|"
-        r"(?:the (?:user|customer|person|caller)|a (?:user|customer|caller|persona)|as (?:a|the) (?:user|"
-        r"customer)))\b"
+        r"(?:the (?:user|customer|person|caller)|a (?:user|customer|caller|persona)|as (?:a|the) (?:user|customer)))\b"
         r"(?! (?:contact|service|manager|support|representative|'s))"
     ),
     (
@@ -185,8 +178,7 @@ _META = (
     ),
     (
         r"\bin this (?:role-?play|simulated (?:conversation|call|chat)|(?:simulation|test (?:scenario|"
-        r"conversation|case)),? "
-        r"(?:i|the (?:user|customer))\b)"
+        r"conversation|case)),? (?:i|the (?:user|customer))\b)"
     ),
     (
         r"\b(?:stay(?:ing)?|remain(?:ing)?|keep(?:ing)?|be(?:ing)?|break(?:ing)?|"
@@ -204,9 +196,16 @@ _META = (
     ),
     r"\b(?:respond|reply|answer|write|speak|ask)(?:ing)? as (?:the|a) (?:user|customer|caller|person)\b",
     (
+        r"\bas the (?:user|customer|caller) persona\b|\bin my role as [^,.\n]{1,30}, i (?:would|will|should) (?:say|"
+        r"ask|reply)\b"
+    ),
+    (
+        r"\bthe (?:user|(?:system )?prompt|instructions?) (?:wants?|asks?|tells?|instructs?) me to (?:play|act|pretend|"
+        r"respond|simulate)\b"
+    ),
+    (
         r"^\W{0,3}(?:(?:sure|certainly|of course|okay|ok|alright)[,!.:]? )?(?:here(?:'s| is| are)) (?:the|a|"
-        r"my|what the) "
-        r"(?:next |possible )?(?:user|customer|person|caller)(?:'s)? (?:next )?(?:message|response|reply|"
+        r"my|what the) (?:next |possible )?(?:user|customer|person|caller)(?:'s)? (?:next )?(?:message|response|reply|"
         r"line|would)"
     ),
     (
@@ -228,23 +227,27 @@ _META = (
         r"\bgesimuleerde (?:gebruiker|klant)"
         r"|\b(?:estoy interpretando|hago el papel|faço o papel|interpreto il ruolo)\b|\ben este juego de rol\b"
     ),
-    r"\bсимулированн\w{2,4} (?:пользовател|клиент)|\bя играю роль|\bsymulowan\w{1,3} (?:użytkownik|klient)",
+    r"\b(?:симулир|имитир)\w{2,8} (?:пользовател|клиент)|\bя играю роль|\bsymulowan\w{1,3} (?:użytkownik|klient)",
     (
         r"模拟用户|模拟的用户|扮演(?:用户|顾客|客户)|シミュレートされたユーザー|ユーザー役|ロールプレイ|"
         r"시뮬레이션(?:된)? 사용자|역할극"
     ),
 )
 _FORM = (r"\"message\"\s{0,5}:[\s\S]{0,4000}\"done\"\s{0,5}:",)
-_BLANK = (r"\[(?:your|my|insert|customer|user|agent)(?:'s)?[ _][a-z_ ]{2,25}\]",)
+_BLANK = (
+    r"\[(?:your|my|insert|customer|user|agent)(?:'s)?[ _][a-z_ ]{2,25}\]",
+    (
+        r"\b(?:is|at|on|am|called) \[(?:first |last |full )?(?:name|date|address|e-?mail|phone|(?:order|account|"
+        r"phone) \w{2,8})\]"
+    ),
+)
 
 _AI = (
     (
         r"\bas an? (?:(?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant|system|chatbot))?|"
-        r"(?:large )?language model|"
-        r"virtual assistant)(?=\s{0,3}[,.;:!?]| i\b|\s{0,3}$| (?:language )?model)"
+        r"(?:large )?language model|virtual assistant)(?=\s{0,3}[,.;:!?]| i\b|\s{0,3}$| (?:language )?model)"
         r"(?!(?: (?:language )?model)?,? (?:you|can you|could you|do you|are you|will you|would you|"
-        r"have you|what do you|how do you|"
-        r"should you)\b)"
+        r"have you|what do you|how do you|should you)\b)"
     ),
     (
         r"\b(?:i am|i'm) (?:just |only )?(?:an ai(?! \w)|an ai (?:language )?(?:model|assistant|chatbot|"
@@ -268,10 +271,7 @@ _AI = (
         r"\b(?:in quanto|come) (?:ia|intelligenza artificiale|modello linguistico)\b|\bjako (?:ai|"
         r"model językowy|sztuczna inteligencja)\b|\bals (?:ai|taalmodel)\b"
     ),
-    (
-        r"\b(?:как|я|будучи) (?:всего лишь )?(?:ии|языков\w{2} модел\w{1,2}|"
-        r"искусственн\w{2} интеллект\w{0,2})\b"
-    ),
+    (r"\b(?:как|я|будучи) (?:всего лишь )?(?:ии|языков\w{2} модел\w{1,2}|искусственн\w{2} интеллект\w{0,2})\b"),
     (
         r"作为(?:一个|一名|一款)?(?:ai|人工智能|语言模型|大型语言模型)|(?:ai|言語モデル|"
         r"人工知能)(?:アシスタント)?として|(?:ai|인공지능|언어 모델)로서"
@@ -299,10 +299,7 @@ _REFUSES = (
         r"^\W{0,3}(?:es )?tut mir (?:sehr )?leid,? (?:aber )?(?:dabei|damit|da|"
         r"bei dieser anfrage)[^.!?\n]{0,20}nicht (?:weiter)?helfen"
     ),
-    (
-        r"^\W{0,3}(?:je suis )?désolée?,? (?:mais )?je ne peux pas (?:vous |t')?(?:aider|répondre à cette|"
-        r"participer)"
-    ),
+    (r"^\W{0,3}(?:je suis )?désolée?,? (?:mais )?je ne peux pas (?:vous |t')?(?:aider|répondre à cette|participer)"),
     (
         r"^\W{0,3}lo siento,? (?:pero )?no puedo (?:ayudar|asistir|cumplir|participar)|^\W{0,3}(?:desculpe|"
         r"lamento),? (?:mas )?não posso (?:ajudar|auxiliar|participar)"
@@ -316,15 +313,10 @@ _REFUSES = (
         r"простите),? (?:но )?я не могу (?:вам )?(?:с этим |в этом )?помочь"
     ),
     (
-        r"^\W{0,3}(?:很)?抱歉[,, ]{0,2}(?:但)?我(?:无法|不能)(?:协助|帮助|提供|"
-        r"满足|回答)|^\W{0,3}申し訳(?:ありません|"
-        r"ございません)[^。\n]{0,15}(?:お手伝い|対応|お答え)[^。\n]{0,4}(?:でき|"
-        r"いたしかね)"
+        r"^\W{0,3}(?:很)?抱歉[,, ]{0,2}(?:但)?我(?:无法|不能)(?:协助|帮助|提供|满足|回答)|^\W{0,3}申し訳(?:ありません|"
+        r"ございません)[^。\n]{0,15}(?:お手伝い|対応|お答え)[^。\n]{0,4}(?:でき|いたしかね)"
     ),
-    (
-        r"^\W{0,3}죄송(?:하지만|합니다)[^.\n]{0,15}(?:도와|"
-        r"도움)[^.\n]{0,10}(?:없|어렵)"
-    ),
+    (r"^\W{0,3}죄송(?:하지만|합니다)[^.\n]{0,15}(?:도와|도움)[^.\n]{0,10}(?:없|어렵)"),
 )
 OFFERS = (
     (
@@ -346,8 +338,7 @@ OFFERS = (
     (
         r"\b(?:provide|give|tell|share|send|get|have|confirm|need)(?: me)?(?: with)? your (?:order|account|"
         r"booking|customer|reservation|tracking|policy|membership|flight)"
-        r" (?:number|id|reference|code|details)\b(?!,? i (?:said|told)|\W{1,3}(?:he|she|they|was)\b|"
-        r" so (?:that )?i\b)"
+        r" (?:number|id|reference|code|details)\b(?!,? i (?:said|told)|\W{1,3}(?:he|she|they|was)\b| so (?:that )?i\b)"
     ),
     (
         r"\bi (?:can|will|'ll|would be able to) (?:certainly |gladly |happily )?(?:help|assist) you (?:with|"
@@ -387,12 +378,17 @@ OFFERS = (
         r"быть полез|допомогти)|\b(?:чим|як) (?:я )?можу (?:вам )?допомогти"
     ),
     (
-        r"有什么(?:我)?(?:能|可以)(?:帮|为|協)|我(?:能|可以)(?:怎么|如何|为您|幫|"
-        r"帮)(?:帮|您|你)|请问有什么|很高兴为您服务|还有什么可以帮"
+        r"有什么(?:我)?(?:能|可以)(?:帮|为|協)|我(?:能|可以)(?:怎么|如何|为您|幫|帮)(?:帮|您|你)|请问有什么|"
+        r"很高兴为您服务|还有什么可以帮"
     ),
     (
-        r"お手伝い(?:できることは|いたしま|しましょう)|どのようなご用件|いかがなさいました|(?:무엇을|"
-        r"어떻게|무엇이든) 도와 ?드릴|도와 ?드릴까요"
+        r"お手伝い(?:できることは|いたしま|しましょう)|どのようなご用件|いかがなさいました|(?:무엇을|어떻게|"
+        r"무엇이든) 도와 ?드릴|도와 ?드릴까요"
+    ),
+    (
+        r"\b(?:jak|s čím|čím|ako) (?:vám|ti) (?:mohu|můžu|môžem) (?:dnes )?(?:pomoc|pomôcť)|\b(?:cu ce|cum) (?:vă|"
+        r"te) pot ajuta|\b(?:miben|hogyan) (?:segíthetek|tudok segíteni)|πώς μπορώ να (?:σας|σε) (?:βοηθ|εξυπηρετ)|"
+        r"(?:איך|במה|כיצד) (?:אני )?(?:אוכל|יכולה?) לעזור|มีอะไรให้(?:ฉัน|ดิฉัน|ผม|เรา)?ช่วย"
     ),
     (
         r"كيف (?:يمكنني|أستطيع|بإمكاني|أقدر) (?:مساعدت|أن أساعد|خدمت)|आपकी (?:कैसे|क्या) (?:मदद|सहायता)|"
@@ -405,8 +401,7 @@ HELPER = re.compile(
     re.IGNORECASE,
 )
 WANTS = re.compile(
-    r"\bshould i\b|\bdo you need\b|"
-    r"\b(?:i|we)(?:'d| would) like"
+    r"\bshould i\b|\bdo you need\b|\b(?:i|we)(?:'d| would) like"
     r"|\b(?:i|we) (?:want|need|have|ordered|bought|booked|paid|got|am trying|was|can't|cannot)\b"
     r"|\bmy\b|\bi saw\b|\bi heard\b|\bi (?:am|'m) (?:calling|writing|looking|interested)",
     re.IGNORECASE,
