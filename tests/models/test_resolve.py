@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,7 +15,7 @@ from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyErr
 from duologue.messages import user_message
 from duologue.models import Model, ModelRequest, ProviderModel, ScriptedModel, register_mock, resolve
 from duologue.models.limits import limits_of
-from duologue.models.names import EXTRAS, parse_name
+from duologue.models.names import EXTRAS, OLDEST_PYDANTIC_AI, parse_name
 from duologue.models.scripted import echo_model
 from duologue.settings import ModelConfig
 
@@ -130,6 +131,42 @@ def test_without_pydantic_ai_a_provider_is_called_by_its_extra_too(monkeypatch: 
         resolve("google-cloud/gemini-2.5-flash", api_key="k")
     with pytest.raises(UnknownModelError, match="xyzzy"):
         resolve("xyzzy/plugh")
+
+
+@pytest.mark.parametrize("found", ["2.31.1", "2.61.0", "1.99", "0.8.1b3"])
+def test_a_pydantic_ai_that_is_too_old_is_refused_with_the_version_that_is_needed(
+    monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    from pydantic_ai.models.test import TestModel
+
+    monkeypatch.setattr(sys.modules["duologue.models.resolve"], "version", lambda _name: found)
+    for model in ("anthropic/claude-sonnet-4-5", TestModel()):
+        with pytest.raises(ConfigurationError, match=rf"2\.62 or newer, and {found} is installed.*pip install"):
+            resolve(model, extra={})
+    assert isinstance(resolve("openai/gpt-5-mini", api_key="k"), ProviderModel)
+
+
+@pytest.mark.parametrize("found", ["2.62.0", "2.62", "2.100.0", "3.0.0b1", "10.1"])
+def test_a_pydantic_ai_that_is_new_enough_is_taken(monkeypatch: pytest.MonkeyPatch, found: str) -> None:
+    monkeypatch.setattr(sys.modules["duologue.models.resolve"], "version", lambda _name: found)
+    assert isinstance(resolve("anthropic/claude-sonnet-4-5", api_key="k"), ProviderModel)
+
+
+def test_the_oldest_pydantic_ai_is_the_one_that_the_extras_ask_for() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    offered = [entry for extra in tomllib.loads(text)["project"]["optional-dependencies"].values() for entry in extra]
+    wanted = {entry.partition("]")[2] for entry in offered if entry.startswith("pydantic-ai-slim[")}
+    assert wanted == {f">={'.'.join(map(str, OLDEST_PYDANTIC_AI))}"}
+
+
+def test_every_name_that_is_used_of_pydantic_ai_is_there() -> None:
+    # A name that only a rare failure asks for is missed when it is too late.
+    from pydantic_ai import exceptions
+
+    source = (Path(__file__).parents[2] / "src/duologue/models/_through_pydantic_ai.py").read_text(encoding="utf-8")
+    used = set(re.findall(r"\btheirs\.(\w+)", source))
+    assert used
+    assert {name for name in used if not hasattr(exceptions, name)} == set()
 
 
 def test_openai_and_its_like_need_neither_pydantic_ai_nor_openai() -> None:

@@ -32,6 +32,9 @@ PROVIDERS = (
 EXTRAS = frozenset({"anthropic", "bedrock", "cohere", "google", "mistral", "openai"})
 """Extras of this package that bring a provider's own, by the first word of the provider's name."""
 
+OLDEST_PYDANTIC_AI = (2, 62)
+"""The first version of pydantic-ai-slim that has all that is used of it."""
+
 
 class UnknownProviderError(Exception):
     """Nobody knows that provider."""

@@ -18,13 +18,22 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from duologue.config.entry_points import load_registered, registered_names
 from duologue.errors import ConfigurationError, MissingExtraError, UnknownModelError
 from duologue.models.base import Model
-from duologue.models.names import EXTRAS, PROVIDERS, ModelName, UnknownProviderError, nearest, parse_name
+from duologue.models.names import (
+    EXTRAS,
+    OLDEST_PYDANTIC_AI,
+    PROVIDERS,
+    ModelName,
+    UnknownProviderError,
+    nearest,
+    parse_name,
+)
 from duologue.settings import ModelConfig
 
 if TYPE_CHECKING:
@@ -72,6 +81,7 @@ def resolve(
     from duologue.models.provider import ProviderModel
 
     if _is_client(model):
+        _require_pydantic_ai(f"a model object such as {type(model).__name__}")
         from duologue.models._through_pydantic_ai import PydanticAIClient
 
         return ProviderModel(f"{model.system}/{model.model_name}", PydanticAIClient(model), extra=extra)
@@ -153,9 +163,29 @@ def client_for(name: ModelName, config: ModelConfig) -> ProviderClient:
         if extra not in EXTRAS:
             raise UnknownProviderError(name.provider)
         raise MissingExtraError(f"the model '{name}'", extra, "pydantic-ai-slim")
+    _require_pydantic_ai(f"the model '{name}'")
     from duologue.models import _through_pydantic_ai
 
     return _through_pydantic_ai.client_for(name, config)
+
+
+def _require_pydantic_ai(feature: str) -> None:
+    """Refuse a version that is too old, as an environment may hold that was made for something else.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    oldest = ".".join(map(str, OLDEST_PYDANTIC_AI))
+    try:
+        found = version("pydantic-ai-slim")
+    except PackageNotFoundError:  # put there without its metadata
+        return
+    numbers = tuple(int(part) for part in found.split(".")[: len(OLDEST_PYDANTIC_AI)] if part.isdecimal())
+    if numbers < OLDEST_PYDANTIC_AI:
+        raise ConfigurationError(
+            f"{feature} needs pydantic-ai-slim {oldest} or newer, and {found} is installed. "
+            f"Update it with: pip install --upgrade 'pydantic-ai-slim>={oldest}'"
+        )
 
 
 def _unknown(found: str, name: ModelName) -> UnknownModelError:

@@ -4,7 +4,11 @@ import os
 import sys
 from pathlib import Path
 
-from mcp.server.mcpserver import Image, MCPServer
+try:
+    from mcp.server.mcpserver import Image, MCPServer
+except ImportError:  # version 1 of the library
+    from mcp.server.fastmcp import FastMCP as MCPServer
+    from mcp.server.fastmcp import Image
 
 server = MCPServer("little")
 

@@ -72,14 +72,15 @@ class McpConnection:
         """Call a tool. Raises what :meth:`tools` raises, and ToolFault for whatever goes wrong."""
         client = await self._connected()
         seconds = seconds_of(timeout_ms, self._server.timeout_ms)
-        errors = import_module("mcp").MCPError
+        library = import_module("mcp")
+        errors = library.McpError if hasattr(library, "McpError") else library.MCPError
         try:
             async with asyncio.timeout(seconds):
                 answer = await client.call_tool(tool, arguments)
         except TimeoutError as error:
             raise self._fault(f"timed out: '{tool}' did not answer within {seconds:g} s") from error
         except errors as error:
-            if error.code != _CONNECTION_CLOSED:
+            if error.error.code != _CONNECTION_CLOSED:
                 raise self._fault(f"answered with an error: {error}") from error
             raise await self._gone(client, error) from error
         except Exception as error:  # whatever a broken transport raises
@@ -136,8 +137,15 @@ class McpConnection:
     async def _open(self, server: McpServer, stack: AsyncExitStack) -> Any:
         # The library logs what this class tells as an error of the call. Who wants to read it sets up logging.
         logging.getLogger("mcp").addHandler(_SILENCE)
-        client = _library("mcp").Client
-        return await stack.enter_async_context(client(await self._transport(server, stack)))
+        library = _library("mcp")
+        transport = await self._transport(server, stack)
+        if hasattr(library, "Client"):
+            return await stack.enter_async_context(library.Client(transport))
+        # Version 1 of the library leaves it to its callers to take streams and to introduce themselves.
+        read, write, *_ = await stack.enter_async_context(transport)
+        session = await stack.enter_async_context(library.ClientSession(read, write))
+        await session.initialize()
+        return session
 
     async def _transport(self, server: McpServer, stack: AsyncExitStack) -> Any:
         if server.source is not None:
@@ -173,12 +181,12 @@ class McpConnection:
         tools: dict[str, dict[str, Any]] = {}
         cursor = None
         for _ in range(_MOST_PAGES):
-            page = await client.list_tools(cursor=cursor)
+            page = await client.list_tools(**_after(client, cursor))
             for tool in page.tools:
                 data = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
                 if self._let_through(data["name"]):
                     tools[data["name"]] = data
-            cursor = page.next_cursor
+            cursor = page.model_dump(by_alias=True).get("nextCursor")
             if cursor is None:
                 break
         return tools
@@ -216,6 +224,13 @@ class McpConnection:
 
     def _told(self, what: str) -> str:
         return redacted(without_values(f"MCP server '{self.name}' {what}", self._secrets))
+
+
+def _after(client: Any, cursor: str | None) -> dict[str, Any]:
+    """The arguments that ask for the page at a cursor."""
+    if cursor is None or not isinstance(client, import_module("mcp").ClientSession):
+        return {"cursor": cursor} if cursor else {}
+    return {"params": import_module("mcp.types").PaginatedRequestParams(cursor=cursor)}
 
 
 def _bounded_client(**options: Any) -> Any:
