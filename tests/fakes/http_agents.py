@@ -85,6 +85,7 @@ class HttpAgents:
     asked: list[Asked] = field(default_factory=list[Asked])
     heard: dict[str, list[str]] = field(default_factory=lambda: defaultdict[str, list[str]](list))
     more: dict[str, Callable[[Asked], Reply]] = field(default_factory=dict[str, Callable[[Asked], Reply]])
+    only_more: bool = False
     ids: int = 0
 
     def said(self, thread: object, text: str) -> str:
@@ -103,6 +104,8 @@ class HttpAgents:
         try:
             if (own := self.more.get(asked.path)) is not None:
                 return own(asked)
+            if self.only_more:
+                return Reply({"detail": "Not Found"}, 404)
             if asked.path.startswith(("/threads/", "/runs/")):
                 return self.langgraph(asked)
             agent = AGENTS.get(asked.path)
@@ -241,7 +244,13 @@ class HttpAgents:
 
     def nested(self, body: Json) -> Reply:
         given, session = wanted(body, "input", "session")
-        (text,) = wanted(given, "question")
+        for name, inner, needed in (("input", given, "question"), ("session", session, "id")):
+            told = {"type": "model_attributes_type", "loc": ["body", name], "msg": "Input should be a valid dictionary"}
+            if not isinstance(inner, dict):
+                raise Refused(422, {"detail": [told]})
+            if needed not in inner:
+                raise Refused(422, {"detail": [{"type": "missing", "loc": ["body", name, needed]}]})
+        text = given["question"]
         told = {"value": self.said(session["id"], text), "confidence": 0.9}
         return Reply({"code": 0, "message": "success", "payload": {"result": told}})
 

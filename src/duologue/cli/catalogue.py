@@ -49,6 +49,12 @@ def _doctor(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
+def _probe(app: typer.Typer) -> None:
+    from duologue.cli.commands.probe import probe
+
+    app.command()(probe)
+
+
 def _run(app: typer.Typer) -> None:
     from duologue.cli.commands.run import run
 
@@ -127,6 +133,11 @@ COMMANDS: dict[str, Command] = {
     "demo": Command(_START, "Rehearse a small restaurant's assistant in five conversations.", _demo),
     "init": Command(_START, "Write a small test suite for a pizza shop's agent.", _init),
     "doctor": Command(_START, "Report what is installed and which models answer.", _doctor),
+    "probe": Command(
+        _START,
+        "Ask an agent behind a URL two questions, and report how it is called.",
+        _probe,
+    ),
     "run": Command(_SUITES, "Run a suite, or the scenarios of a function, and report the results.", _run),
     "retry": Command(_SUITES, "Play the runs again that ended in an error.", _retry),
     "plan": Command(

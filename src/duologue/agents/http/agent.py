@@ -425,7 +425,9 @@ class HttpAgent(AgentAdapter):
             what += f"; sent {len(call.retried) + 1} times"
         if wait is not None:
             what += f"; not sent again, because {wait:g} s are more than the {max(left, 0.0):.3g} s that are left"
-        return call.failure(what, came_back=await response.excerpt(_ENOUGH_TO_SHOW))
+        came_back = await response.excerpt(_ENOUGH_TO_SHOW)
+        call.refusals.append((response.status, came_back))
+        return call.failure(what, came_back=came_back)
 
     def _outgoing(self, input: AgentInput, *, stream: bool, thread: str | None) -> Outgoing:
         new_only = self._send == "new"

@@ -30,6 +30,8 @@ class HttpCall:
         secrets: texts that must not be shown, even where the other side repeats them.
         began: when, on the run's clock.
         retried: the times that the agent was busy.
+        refusals: the status that was no answer, with the beginning of its body.
+        reasons: what went wrong, without what was sent and came back.
     """
 
     who: str
@@ -38,14 +40,20 @@ class HttpCall:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     began: float = 0.0
     retried: list[AgentRetried] = field(default_factory=list[AgentRetried])
+    refusals: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    reasons: list[str] = field(default_factory=list[str])
 
     def failure(self, what: str, kind: type[AgentError] = AgentError, *, came_back: str | None = None) -> AgentError:
         """The error to raise: what went wrong, what was sent and, if anything, what came back."""
+        self.reasons.append(redacted(without_values(what, self.secrets)))
         parts = [f"[{self.who}] POST {self.url}: {without_values(what, self.secrets)}", f"sent: {self._sent()}"]
         if came_back is not None:
-            shown = _trimmed(without_values(came_back, self.secrets), _SHOWN_BACK) if came_back else "nothing"
-            parts.append(f"came back: {shown}")
+            parts.append(f"came back: {self.shown(came_back)}")
         return kind(redacted("; ".join(parts)), who=self.who)
+
+    def shown(self, came_back: str) -> str:
+        """What came back, as much of it as an error shows."""
+        return _trimmed(without_values(came_back, self.secrets), _SHOWN_BACK) if came_back else "nothing"
 
     def _sent(self) -> str:
         if not self.messages:

@@ -1,0 +1,345 @@
+"""Which formats are tried on an unknown agent, in which order, and what its refusals and its description teach.
+
+A format is what ``http:`` of a suite says: a preset, or a body with placeholders. The order follows the URL. A server
+made with FastAPI, and many others, says in a refusal which fields it misses, and describes itself in ``openapi.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from typing import Any
+
+from duologue.agents.http.completions import fields_of, list_of
+from duologue.config.json_text import NoJsonError, json_value
+from duologue.frozen import frozen
+
+Json = dict[str, Any]
+
+_MESSAGE = frozenset(
+    "message msg input inputs query question prompt text content utterance chatinput userinput usermessage userquery "
+    "inputtext inputvalue q request".split()
+)
+"""Names of the field for what the user says, without case and underscores."""
+_THREAD = frozenset(
+    "threadid sessionid session conversationid conversation chatid dialogid sender senderid userid user thread "
+    "contextid chat uid".split()
+)
+"""Names of the field for the id of the conversation."""
+_HISTORY = frozenset("history chathistory conversationhistory pasthistory previousmessages".split())
+_HANDED_OUT = frozenset("threadid sessionid conversationid conversation chatid dialogid contextid".split())
+"""Names under which an answer gives the id of its conversation."""
+_GUESSES = ("message", "input", "query", "question", "prompt", "text")
+_BY_WORD = {
+    "ask": ("question", "query"),
+    "query": ("query", "question"),
+    "search": ("query",),
+    "generate": ("prompt", "input"),
+    "completion": ("prompt",),
+    "predict": ("input", "prompt"),
+    "invoke": ("input",),
+    "webhook": ("message", "chatInput"),
+}
+_PRESETS_BY_END = (
+    ("/chat/completions", "openai-chat"),
+    ("/responses", "openai-responses"),
+    ("/v1/messages", "anthropic-messages"),
+    ("/runs/wait", "langgraph"),
+    ("/runs/stream", "langgraph"),
+    ("/threads", "langgraph"),
+)
+_REQUIRED = re.compile(
+    r"[\"'`]?\b([A-Za-z_]\w{0,40})\b[\"'`]?(?: field| parameter| property)?s?:? (?:is|are|was) (?:a )?"
+    r"(?:required|missing|mandatory)|(?:missing|required|requires|needs|expected?|provide)[\w ]{0,30}?:? "
+    r"[\"'`]([A-Za-z_]\w{0,40})[\"'`]|must have required property [\"'`](\w+)",
+    re.IGNORECASE,
+)
+_ENDPOINT_WORDS = ("chat", "ask", "message", "agent", "invoke", "query", "assist", "complet", "generate", "run", "talk")
+_MOST_DEPTH = 6
+_MOST_ITEMS = 20
+
+
+@frozen
+class Way:
+    """A way in which an agent may be asked.
+
+    Attributes:
+        options: those of ``http:`` in a suite, without its URL and headers.
+        path: of the endpoint, where it is not that of the URL.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    path: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What the way is called."""
+        preset = str(self.options.get("preset", "message"))
+        body = self.options.get("body")
+        return preset if body is None else json.dumps(body, ensure_ascii=False)
+
+    def but(self, **options: Any) -> Way:
+        """The same way with other options; None removes one."""
+        merged = {**self.options, **options}
+        return Way(options={name: value for name, value in merged.items() if value is not None}, path=self.path)
+
+
+def preset(name: str, **options: Any) -> Way:
+    """The way of a preset."""
+    return Way(options={"preset": name, **options})
+
+
+def body(fields: Mapping[str, Any], path: str | None = None) -> Way:
+    """The way of a body."""
+    return Way(options={"body": dict(fields)}, path=path)
+
+
+def ways_for(path: str) -> list[Way]:
+    """What is tried on a URL with that path, the likeliest first."""
+    path = path.rstrip("/")
+    known = next((name for end, name in _PRESETS_BY_END if path.endswith(end)), None)
+    if known is not None:
+        return [preset(known)]
+    if path in {"", "/v1"}:
+        bare = [preset("openai-chat"), preset("openai-responses"), preset("anthropic-messages")]
+        return [*bare, preset("langgraph")] if not path else bare
+    if path.endswith("/webhooks/rest/webhook"):
+        return [body({"sender": "{{thread_id}}", "message": "{{message}}"})]
+    last = path.rpartition("/")[2].casefold()
+    first = next((names for word, names in _BY_WORD.items() if word in last), ())
+    names = list(dict.fromkeys((*first, *_GUESSES)))
+    plain = [body({name: "{{message}}", "thread_id": "{{thread_id}}"}) for name in names]
+    return [*plain[:1], preset("openai-chat"), *plain[1:]]
+
+
+def threaded(way: Way) -> Iterator[Way]:
+    """Other ways to say which conversation it is, for an agent that has forgotten it."""
+    fields = fields_of(way.options.get("body"))
+    if not fields or "{{messages}}" in json.dumps(fields):
+        return
+    words = {name: value for name, value in fields.items() if value != "{{thread_id}}"}
+    names = ("session_id", "conversation_id", "sessionId", "conversationId", "chat_id", "user_id")
+    yield way.but(body={**words, "session_id": "{{thread_id}}"})
+    yield way.but(body={**fields, **dict.fromkeys(names, "{{thread_id}}")})
+    yield way.but(body={**words, "history": "{{history}}"})
+
+
+# What a refusal says
+
+
+def learned(refusal: str, sent: Way) -> list[Way]:
+    """What the body of a refusal teaches about the request."""
+    try:
+        told: object = json_value(refusal)
+    except NoJsonError:
+        told = None
+    fields = fields_of(sent.options.get("body"))
+    if complaints := list(_complaints(told)):
+        better = _corrected(fields, complaints)
+        return [body(better)] if better != fields and _says_something(better) else []
+    names = [name for found in _REQUIRED.findall(refusal) for name in found if name]
+    names = [name for name in dict.fromkeys(names) if _plain(name) in _MESSAGE | _THREAD | {"messages"}]
+    if not names:
+        return []
+    made = {name: _placeholder(name) for name in names}
+    return [body(made if _says_something(made) else {**fields, **made})]
+
+
+def _complaints(told: object) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Paths of fields that are not as they should be, and what they should be, as pydantic says it."""
+    for item in map(fields_of, list_of(fields_of(told).get("detail") or fields_of(told).get("errors"))):
+        path = tuple(str(step) for step in list_of(item.get("loc")))
+        path = path[1:] if path[:1] == ("body",) else path
+        said = f"{item.get('type', '')} {item.get('msg', '')}".casefold()
+        if path and (kind := next((kind for words, kind in _SAID.items() if any(word in said for word in words)), "")):
+            yield path, kind
+
+
+_SAID: dict[tuple[str, ...], str] = {
+    ("missing", "required"): "there",
+    ("extra", "not permitted"): "gone",
+    ("dict", "model", "object"): "object",
+    ("list", "array"): "list",
+}
+
+
+def _corrected(fields: Json, complaints: list[tuple[tuple[str, ...], str]]) -> Json:
+    """The body without what the agent complains of."""
+    made: Json = json.loads(json.dumps(fields))
+    named = any(_meant(path).startswith("{{message") for path, kind in complaints if kind == "there")
+    if named:
+        _forget_message(made)
+    for path, kind in complaints:
+        inner = made
+        for step in path[:-1]:
+            held = fields_of(inner.get(step))
+            inner[step] = held
+            inner = held
+        if kind == "gone":
+            inner.pop(path[-1], None)
+        elif kind == "there":
+            if _meant(path).startswith("{{message"):
+                _forget_message(inner)
+            # A single field without a usual name can only be what the user says.
+            inner[path[-1]] = _meant(path) or ("" if named or len(complaints) > 1 else "{{message}}")
+        elif kind == "object":
+            inner[path[-1]] = {"id": "{{thread_id}}"} if _meant(path) == "{{thread_id}}" else {"message": "{{message}}"}
+        else:
+            inner[path[-1]] = _meant(path) if _plain(path[-1]) == "messages" else ["{{message}}"]
+    return made
+
+
+def _meant(path: tuple[str, ...]) -> str:
+    """What belongs into the field at that path; '' if its name does not say."""
+    return _placeholder(path[-1]) or (_placeholder("".join(path[-2:])) if _plain(path[-1]) == "id" else "")
+
+
+def _forget_message(fields: Json) -> None:
+    """Take out the names for what the user says that were tried: the agent has another."""
+    for name in [name for name, value in fields.items() if value == "{{message}}"]:
+        del fields[name]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.casefold())
+
+
+def _placeholder(name: str) -> str:
+    """What belongs into a field of that name; '' if the name does not say."""
+    word = _plain(name)
+    if word == "messages":
+        return "{{messages}}"
+    if word in _HISTORY:
+        return "{{history}}"
+    if word in _THREAD:
+        return "{{thread_id}}"
+    return "{{message}}" if word in _MESSAGE else ""
+
+
+def _says_something(fields: Mapping[str, Any]) -> bool:
+    return "{{message" in json.dumps(fields)
+
+
+# What the server says about itself
+
+
+def described(document: object, path: str) -> list[Way]:
+    """The ways that an OpenAPI document describes for that path; with a bare host, for the likeliest endpoint."""
+    paths = fields_of(fields_of(document).get("paths"))
+    bare = path.rstrip("/") in {"", "/v1"}
+    found: list[tuple[int, Way]] = []
+    for name, item in paths.items():
+        content = fields_of(fields_of(fields_of(fields_of(item).get("post")).get("requestBody")).get("content"))
+        schema = fields_of(fields_of(content.get("application/json")).get("schema"))
+        if not schema or not (bare or _same_path(name, path)) or "{" in name:
+            continue
+        example = fields_of(_example(schema, fields_of(document), "", 0))
+        if _says_something(example):
+            words = sum(word in name.casefold() for word in _ENDPOINT_WORDS)
+            found.append((-words, body(example, name if bare else None)))
+    return [way for _, way in sorted(found, key=lambda pair: pair[0])][:2]
+
+
+def _same_path(name: str, path: str) -> bool:
+    return path.rstrip("/").endswith(name.rstrip("/")) and name.rstrip("/") != ""
+
+
+def _example(schema: Json, document: Json, name: str, depth: int) -> object:
+    """A value that the schema allows, with placeholders where its names say what belongs there."""
+    schema = _resolved(schema, document)
+    placeholder = _placeholder(name)
+    kind = schema.get("type")
+    kind = str(schema.get("type"))
+    properties = fields_of(schema.get("properties"))
+    value: object = None
+    if depth > _MOST_DEPTH:
+        return None
+    if kind == "array" or placeholder in {"{{messages}}", "{{history}}"}:
+        value = placeholder if placeholder in {"{{messages}}", "{{history}}"} else []
+    elif kind == "object" or properties:
+        value = _example_object(schema, properties, document, depth)
+    elif placeholder and kind in {"None", "string"}:
+        value = placeholder
+    elif "default" in schema:
+        value = schema["default"]
+    elif choices := list_of(schema.get("enum")):
+        value = choices[0]
+    else:
+        value = {"string": "", "integer": 0, "number": 0, "boolean": False}.get(kind)
+    return value
+
+
+def _example_object(schema: Json, properties: Json, document: Json, depth: int) -> Json:
+    """An object with what is required, and with what says something."""
+    required = set(map(str, list_of(schema.get("required"))))
+    made: Json = {}
+    for name, about in properties.items():
+        value = _example(fields_of(about), document, name, depth + 1)
+        if name in required or _placeholder(name) or _says_something(fields_of(value)):
+            made[name] = value
+    return made
+
+
+def _resolved(schema: Json, document: Json) -> Json:
+    """The schema that a reference, or a choice that may be null, stands for."""
+    for _ in range(_MOST_DEPTH):
+        if isinstance(reference := schema.get("$ref"), str) and reference.startswith("#/"):
+            found: object = document
+            for step in reference[2:].split("/"):
+                found = fields_of(found).get(step)
+            schema = fields_of(found)
+            continue
+        choices = [fields_of(one) for name in ("anyOf", "oneOf", "allOf") for one in list_of(schema.get(name))]
+        choice = next((one for one in choices if one.get("type") != "null"), None)
+        if choice is None:
+            return schema
+        schema = {**{name: schema[name] for name in ("default",) if name in schema}, **choice}
+    return schema
+
+
+# What an answer says besides words
+
+
+def leaves(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
+    """Each value in an answer that holds no others, with its path."""
+    fields, items = fields_of(value), list_of(value)
+    if depth > _MOST_DEPTH * 2 or not (fields or items):
+        yield path, value
+        return
+    for name, item in fields.items():
+        if re.fullmatch(r"[^.\[\]\s]+", name):
+            yield from leaves(item, f"{path}.{name}" if path else name, depth + 1)
+    for place, item in enumerate(items[:_MOST_ITEMS]):
+        yield from leaves(item, f"{path}[{place}]", depth + 1)
+
+
+def words_at(answer: object, words: str) -> str | None:
+    """The path of these words in an answer; None if they stand nowhere by themselves."""
+    return next((path for path, value in leaves(answer) if path and value == words), None)
+
+
+def likely_words(answer: object) -> str | None:
+    """The path of what may be the agent's words in an answer without usual names: its longest text."""
+    texts = [(len(value), path) for path, value in leaves(answer) if isinstance(value, str) and " " in value.strip()]
+    return max(texts)[1] if texts and max(texts)[1] else None
+
+
+def handed_out(answer: object, thread: str) -> tuple[str, str] | None:
+    """Path and value of an id that an answer gives its conversation, if it is not the one that was sent."""
+    for path, value in leaves(answer):
+        *above, name = path.split(".")[-2:]
+        held = _plain("".join((*above, name)) if name == "id" else name)
+        if held in _HANDED_OUT and isinstance(value, str | int) and value not in {"", thread, True, False}:
+            return path, str(value)
+    return None
+
+
+def with_thread(way: Way, path: str) -> Way:
+    """The way with the id that the agent gives at that path in its answer."""
+    name = re.sub(r"\[\d+\]$", "", path).rpartition(".")[2]
+    fields = dict(fields_of(way.options.get("body")))
+    if "{{thread_id}}" not in json.dumps({key: value for key, value in fields.items() if key != "thread_id"}):
+        fields = {key: value for key, value in fields.items() if value != "{{thread_id}}"} | {name: "{{thread_id}}"}
+    return way.but(body=fields, thread_from=path)
