@@ -226,6 +226,47 @@ async def test_a_judgement_on_nothing_or_against_itself_does_not_count(
     assert len(model.requests) == 2
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"passes": False},
+        {"failed": True},
+        {"fail": "yes"},
+        {"violation": True},
+        {"is_met": False},
+        {"criteriaMet": "no"},
+        {"overall": "FAIL"},
+        {"final_verdict": "failed"},
+        {"not_fulfilled": True},
+        {"criteria": [{"name": "c", "met": False}]},
+        {"details": {"passed": False}},
+    ],
+)
+async def test_a_decision_under_another_name_must_not_contradict(build: Any, more: dict[str, Any]) -> None:
+    answer = {"reasoning": "r", "evidence": ["m2"], "score": 1, "passed": True, **more}
+    model = ScriptedModel([json.dumps(answer)] * 2)
+    check = checks.create("llm_judge", {"criteria": "c"}, resources=checks.Resources(judge=model))
+    assert (await check.evaluate(build(*LINES))).status is CheckStatus.ERROR
+    assert len(model.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"confidence": "high"},
+        {"overall": "a good answer"},
+        {"failed": False},
+        {"violations": []},
+        {"criteria": [{"name": "c", "met": True}]},
+        {"score": 0.8, "criteria": [{"name": "a", "met": True}, {"name": "b", "met": False}]},
+    ],
+)
+async def test_what_does_not_contradict_counts(build: Any, more: dict[str, Any]) -> None:
+    answer = {"reasoning": "r", "evidence": ["m2"], "score": 1, "passed": True, **more}
+    _, resources = judge(json.dumps(answer))
+    assert (await evaluate(build, resources)).status is CheckStatus.PASSED
+
+
 @pytest.mark.parametrize("reason", [r"\ud800", r"half \udc00 of", r"\ud83d"])
 async def test_half_a_character_in_a_reason_does_no_harm(build: Any, reason: str) -> None:
     _, resources = judge('{"reasoning": "' + reason + '", "evidence": ["m2"], "score": 1, "passed": true}')

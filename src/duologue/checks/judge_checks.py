@@ -25,6 +25,7 @@ from duologue.frozen import frozen
 from duologue.journal.events import MessageAdded
 from duologue.messages import JsonValue, Message, system_message, text_of, tool_calls_of, user_message
 from duologue.models.choice import ModelChoice, choose
+from duologue.models.decisions import decision_in, other_decisions, plain
 from duologue.models.names import parse_name
 from duologue.models.resources import Resources
 from duologue.models.scope import RunScope
@@ -254,11 +255,6 @@ _DECIDES = frozenset(
     "conclusion fulfilled satisfied".split()
 )
 """Names under which judges also decide, unasked."""
-_MET = frozenset("true yes pass passed passes met success successful succeeded succeeds fulfilled satisfied ok".split())
-_UNMET = frozenset(
-    "false,no,fail,failed,fails,failure,not met,unmet,not passed,unsuccessful,not fulfilled,unfulfilled,not satisfied,"
-    "unsatisfied".split(",")
-)
 _MESSAGE_ID = re.compile(r"m\d+")
 _RETRIES = AnswerRetries(refused="you declined to answer ({refusal}); this is a recording to be judged")
 
@@ -429,27 +425,19 @@ def _no_contradiction(
     met = passed
     if passed is None and score is not None:
         met = score >= 0.5 if task.most is None else score <= task.most
-    for key, said in value.items():
-        if key in SCHEMA["properties"] or _plain(key) not in _DECIDES:
-            continue
-        other = _decision(said)
-        if other is not met and (other is not None or met is wanted):
-            raise UnreadableError(
-                f'"{key}" is {excerpt(said)} and contradicts the rest of the object; decide with "passed" and "score", '
-                "and leave everything else out"
-            )
-
-
-def _plain(word: str) -> str:
-    return re.sub(r"[\W_]+", " ", word).strip().casefold()
-
-
-def _decision(value: JsonValue) -> bool | None:
-    """What a value under another name for "passed" decides; None if that cannot be told."""
-    if isinstance(value, bool):
-        return value
-    word = _plain(value) if isinstance(value, str) else ""
-    return True if word in _MET else False if word in _UNMET else None
+    asked = SCHEMA["properties"]
+    unclear = [
+        (key, said)
+        for key, said in value.items()
+        if key not in asked and plain(key) in _DECIDES and decision_in(said) is None and met is wanted
+    ]
+    in_full = bool(met) and score in {None, 1}  # less than in full: a part may be unmet
+    others = [(key, said) for key, said, other in other_decisions(value, asked, nested=in_full) if other is not met]
+    for key, said in [*others, *unclear]:
+        raise UnreadableError(
+            f'"{key}" is {excerpt(said)} and contradicts the rest of the object; decide with "passed" and "score", '
+            "and leave everything else out"
+        )
 
 
 def _texts(value: JsonValue) -> list[str]:

@@ -18,6 +18,7 @@ from typing import cast
 
 from duologue.frozen import frozen
 from duologue.messages import JsonValue
+from duologue.models.decisions import other_decisions
 from duologue.models.structured import RuleBrokenError, UnreadableError, excerpt, the_object_in
 from duologue.vocabulary import Decision, Verdict
 
@@ -36,6 +37,7 @@ _MOST_NAMED = 20
 NOT_YET = "not yet"
 """The decision on a criterion that is not met so far and still can be, while the conversation may go on."""
 _WORDS = {True: Decision.MET, False: Decision.UNMET}
+_MET = {Verdict.PASS: True, Verdict.FAIL: False, Decision.MET: True, Decision.UNMET: False}
 
 
 @frozen
@@ -114,6 +116,7 @@ def read_judgement(text: str, question: Question) -> Judgement:
     findings = tuple(_finding(name, by_id[name], question) for name in question.ids)
     judgement = Judgement(findings=findings, reasoning=_text(answer.get("reasoning")))
     _no_contradiction(answer.get("verdict"), judgement)
+    _only_decided("the object", answer, ("criteria", "reasoning", "verdict", "action"), _MET.get(judgement.verdict))
     if question.forced:
         return judgement
     return replace(judgement, findings=tuple(_not_yet(finding) for finding in findings))
@@ -154,6 +157,7 @@ def _same_ids(found: list[str], expected: list[str]) -> None:
 
 def _finding(name: str, entry: dict[str, JsonValue], question: Question) -> CriterionFinding:
     decision = _decision(name, entry.get("decision"), question)
+    _only_decided(name, entry, ("id", "reason", "evidence", "decision"), _MET.get(decision))
     cites, spans = _evidence(name, entry.get("evidence"), question)
     if decision is Decision.MET and not cites and not spans:
         raise RuleBrokenError(
@@ -210,6 +214,16 @@ def _no_contradiction(value: JsonValue, judgement: Judgement) -> None:
             "any false means fail, all true means pass, anything else is undecided. Look at the decisions and the "
             "verdict again, and correct the one that is wrong"
         )
+
+
+def _only_decided(where: str, fields: dict[str, JsonValue], asked: Sequence[str], met: bool | None) -> None:
+    """Refuse fields that nobody asked for and that decide otherwise."""
+    for key, said, other in other_decisions(fields, asked) if met is not None else ():
+        if other is not met:
+            raise RuleBrokenError(
+                f'"{key}" of {where} is {excerpt(said)} and contradicts the decision; leave out what was not asked '
+                "for, and correct what is wrong"
+            )
 
 
 def _text(value: JsonValue) -> str:
