@@ -222,7 +222,9 @@ def test_mock_mode_needs_no_key_for_any_model(shop: Path, monkeypatch: pytest.Mo
     )
     (shop / "suite.yaml").write_text(text)
     assert invoke(["run", str(shop), "--mock", str(shop / "mock.yaml"), "--tag", "smoke", "--out", "out", "-q"]) == 0
-    assert invoke(["run", str(shop), "--tag", "smoke", "--out", "real", "-q"]) == 3
+    assert invoke(["run", str(shop), "--tag", "smoke", "--out", "real", "-q"]) == 2
+    assert not Path("real").exists()
+    assert invoke(["run", str(shop), "--tag", "smoke", "--out", "real", "-q", "--no-preflight"]) == 3
     assert "OPENAI_API_KEY" in index(Path("real"))["runs"][0]["reasoning"]
 
 

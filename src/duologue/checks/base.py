@@ -103,6 +103,13 @@ class CheckType(OwnModel):
         """What is wrong with the parameters, given the resources; [] if nothing is."""
         return []
 
+    def require(self, resources: Resources) -> None:
+        """Look for what it needs here beside the conversation, such as the key of a model; nothing is asked.
+
+        Raises:
+            ConfigurationError: something is missing.
+        """
+
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -24,7 +24,7 @@ from duologue.errors import JudgeError
 from duologue.frozen import frozen
 from duologue.journal.events import MessageAdded
 from duologue.messages import JsonValue, Message, system_message, text_of, tool_calls_of, user_message
-from duologue.models.choice import ModelChoice, choose
+from duologue.models.choice import ModelChoice, choose, require_model
 from duologue.models.decisions import decision_in, other_decisions, plain
 from duologue.models.names import parse_name
 from duologue.models.resources import Resources
@@ -83,6 +83,9 @@ class Judged(CheckType):
         return choose(
             source, temperature=self.temperature, max_tokens=self.max_tokens, purpose=f"The check '{self.kind}'"
         )
+
+    def require(self, resources: Resources) -> None:
+        require_model(self.choice(resources))
 
     def problems(self, resources: Resources) -> list[str]:
         problems: list[str] = []

@@ -24,6 +24,10 @@ class _Similarity(CheckType):
     min_similarity: float = Field(ge=-1, le=1)
     """Minimum cosine similarity, -1 to 1. With the packaged model, paraphrases reach about 0.5."""
 
+    def require(self, resources: Resources) -> None:
+        if resources.any_embedder() is None:
+            raise ConfigurationError(NO_EMBEDDER)
+
     async def look(self, subject: Subject, resources: Resources) -> Finding:
         embedder = resources.any_embedder()
         if embedder is None:

@@ -15,9 +15,8 @@ from duologue.cli.overview import answer
 
 def main() -> None:
     """Entry point of the ``duologue`` command."""
-    asked = None if "_DUOLOGUE_COMPLETE" in os.environ else answer(sys.argv[1:])
-    if asked is not None:  # what scripts ask most often, and people first, needs none of the rest
-        sys.exit(asked)
+    if sys.argv[1:] and "_DUOLOGUE_COMPLETE" not in os.environ and answer(sys.argv[1:]) is not None:
+        return  # what scripts ask most often, and people first, needs none of the rest
     from duologue.cli.interruption import exit_code, leave_at_once
 
     leave_at_once()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from typing import Any
@@ -111,6 +111,18 @@ def choose(
     return ModelChoice(
         name=source.name, source=source, temperature=temperature, max_tokens=max_tokens, extra=dict(extra or {})
     )
+
+
+def require_model(choice: ModelChoice) -> None:
+    """Look for what the model needs here, such as a key or a package; it is asked nothing.
+
+    Raises:
+        ConfigurationError: something is missing.
+    """
+    model = choice.model
+    prepare: Callable[[], object] | None = getattr(model, "prepare", None)
+    if prepare is not None:  # it is made when it is first asked
+        prepare()
 
 
 def _base(model: str | ModelConfig | Model | None, purpose: str) -> ModelConfig | Model:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from duologue.config.entry_points import load_registered, own_entry_points, registered_names
+from duologue.config.entry_points import load_registered
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA
@@ -28,10 +28,9 @@ from duologue.runs.store.encoding import (
 )
 from duologue.runs.store.folder import write_execution, write_index
 from duologue.specs.suite import problem_with_report_name
+from duologue.suites.report_names import GROUP, format_named, report_formats
 from duologue.suites.results.execution import ExecutionResult
 
-GROUP = "duologue.reports"
-"""The entry points that formats are registered as, each under the name of its format."""
 _JSON = "json"
 _RESULTS = {INDEX, LAUNCH, RUNS, JOURNALS, MEDIA}
 """What an execution itself leaves in its folder."""
@@ -62,27 +61,6 @@ class ReportFormat:
         if self.known_by is not None:
             return self.known_by(path)
         return self.mark is not None and is_marked(path, self.mark)
-
-
-def report_formats() -> list[str]:
-    """The names of all registered formats in alphabetical order, as the command line and suites write them."""
-    return sorted(registered_names(GROUP))
-
-
-def format_named(name: str) -> str:
-    """The name of a format that may be given by an alias.
-
-    Raises:
-        ConfigurationError: there is no such format.
-    """
-    word = name.strip().lower()
-    if word in own_entry_points(GROUP):  # without a look at other packages
-        return word
-    names = report_formats()
-    found = word if word in names else next((item for item in names if word in _format(item).aliases), None)
-    if found is None:
-        raise ConfigurationError(f"no report format is called '{name}'; expected one of {', '.join(names)}")
-    return found
 
 
 def write_reports(

@@ -19,6 +19,7 @@ from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError
 from duologue.frozen import frozen
 from duologue.models.base import Model, ToolSpec
+from duologue.models.choice import choose, require_model
 from duologue.models.resources import Resources
 from duologue.settings import ModelConfig
 from duologue.vocabulary import CheckStatus, Scope, Verdict
@@ -212,6 +213,11 @@ class GradingSpec(CheckType):
         except ConfigurationError as error:
             return [str(error)]
         return []
+
+    def require(self, resources: Resources) -> None:
+        """Look for the model that grades, if there is anything to grade."""
+        if self.metrics or self.expected_outcomes:
+            require_model(choose(self.model or resources.judge, purpose="Grading"))
 
     def made(self, resources: Resources) -> GradingCheck:
         """The same as a check. Raises ConfigurationError where fields do not go together."""

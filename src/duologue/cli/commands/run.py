@@ -82,6 +82,14 @@ def run(
             min=0, help="Spending limit for the models of all runs together, in US dollars.", rich_help_panel=_HOW
         ),
     ] = None,
+    preflight: Annotated[
+        bool,
+        typer.Option(
+            "--preflight/--no-preflight",
+            help="Look for models, keys, packages, functions and servers before the first case.",
+            rich_help_panel=_HOW,
+        ),
+    ] = True,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Start no further case after a failure.", rich_help_panel=_HOW)
     ] = False,
@@ -183,6 +191,7 @@ def run(
             failed_in=failed_in,
             formats=[name for item in format for name in item.split(",") if name],
             record=journals,
+            preflight=preflight,
         ),
         Shown(ci=ci, tui=tui, as_json=as_json, quiet=quiet),
     )

@@ -33,9 +33,10 @@ def validate(
 
     Exit code 0: the suites can be run. 2: they cannot, or there are warnings and --strict is set.
     """
+    from duologue.suites.execution.preflight import looked_up
     from duologue.suites.manifests.loader import validate as look_at
 
-    reports = [look_at(path) for path in paths]
+    reports = [looked_up(look_at(path), lenient=True) for path in paths]
     fine = all(report.ok and not (strict and report.warnings) for report in reports)
     if as_json:
         print_json({"ok": fine, "suites": [_as_json(report) for report in reports]})

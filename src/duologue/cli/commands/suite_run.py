@@ -20,11 +20,12 @@ from duologue.config.files import make_private_folder
 from duologue.config.processes import kill_all_groups
 from duologue.errors import ConfigurationError, DuologueError, JournalError, ResultsError
 from duologue.frozen import frozen
-from duologue.runs.store.encoding import LAUNCH, index_of
-from duologue.runs.store.folder import ResultFolder, claimed, is_being_written
+from duologue.runs.store.encoding import index_of
+from duologue.runs.store.folder import ResultFolder, claimed
 from duologue.runs.store.ownership import Deaths, Definition, Selection, clear, require_free
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.launch import Observer
+from duologue.suites.manifests.loader import usable, validate
 from duologue.suites.plan.build import Filters, Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import TOO_MANY
@@ -57,7 +58,7 @@ def run_and_show(target: str, request: Request, shown: Shown) -> int:
     paths = suites_in(Path(target))
     if len(paths) > 1 and (request.resume or request.failed_in):
         raise ConfigurationError("--resume and --failed-in need a single suite; name its file")
-    engines = {path: Engine.from_file(path) for path in paths}
+    engines = {path: _engine(path, request) for path in paths}
     parent = None
     if any(engine.suite.runs_python for engine in engines.values()):
         parent = supervised(lambda death: record_death(death, engines, request.settings))
@@ -68,6 +69,16 @@ def run_and_show(target: str, request: Request, shown: Shown) -> int:
     except (DuologueError, BrokenPipeError) as error:
         parent.ends(exit_code_for(error))
         raise
+
+
+def _engine(path: str, request: Request) -> Engine:
+    """The engine of a suite. Where its files are wrong, what else is missing is told at once."""
+    found = validate(path)
+    if not found.ok and request.preflight:
+        from duologue.suites.execution.preflight import looked_up
+
+        found = looked_up(found, mocking=request.mock is not None, dial=True)
+    return Engine(suite=usable(found), path=path)
 
 
 def _all(engines: Mapping[str, Engine], request: Request, shown: Shown, parent: Supervised | None) -> int:
@@ -186,6 +197,7 @@ class Request:
         failed_in: the folder of an execution whose cases that did not pass are run again.
         formats: reports beside the JSON files.
         record: keep journals.
+        preflight: look for what the cases need before the first of them begins.
     """
 
     filters: Filters
@@ -200,6 +212,7 @@ class Request:
     failed_in: Path | None = None
     formats: Sequence[str] = ()
     record: bool = True
+    preflight: bool = True
 
 
 @frozen
@@ -271,7 +284,7 @@ async def _run(
                 held.enter_context(claimed(request.resume, patience=1.0))
             planned = _planned(engine, request)
             plan, settings = planned.plan, planned.settings
-            formats, names = _formats(engine, request)
+            formats, names = await _looked_over(engine, request, planned)
             folder = _folder(engine, request, settings)
             _require_room(folder, formats, names)
             if request.resume is None:
@@ -350,7 +363,9 @@ def _planned(engine: Engine, request: Request) -> _Planned:
     seed = request.seed
     failed: set[str] | None = None
     if request.failed_in is not None:
-        seed, failed = _failed(request.failed_in, request.seed)
+        from duologue.cli.commands.suite_failed import failed_cases
+
+        seed, failed = failed_cases(request.failed_in, request.seed)
     plan = engine.generate_plan(request.filters, trials=request.trials, seed=seed)
     settings = replace(request.settings, execution_id=new_execution_id(engine.clock))
     selection = Selection(
@@ -378,34 +393,6 @@ def _refuse_planning(request: Request) -> None:
         )
 
 
-def _failed(folder: Path, seed: int | None) -> tuple[int, set[str]]:
-    """The seed of an earlier execution, and the test cases that did not pass in it."""
-    earlier = unfinished_or_done(folder)
-    passed = {group.case.group for group in earlier.groups if group.outcome == "pass"}
-    every = {case.group for case in earlier.plan.cases}
-    return earlier.plan.seed if seed is None else seed, every - passed
-
-
-def unfinished_or_done(folder: Path) -> ExecutionResult:
-    """The results of a folder, whether its execution came to its end or not."""
-    from duologue.runs.store.encoding import INDEX
-    from duologue.runs.store.reader import read_execution
-
-    if (folder / INDEX).exists():
-        return read_execution(folder)
-    if not folder.exists():
-        why = "does not exist; expected the folder of an execution, as 'duologue run' wrote it"
-    elif not folder.is_dir():
-        why = "is a file; expected the folder of an execution, as 'duologue run' wrote it"
-    elif is_being_written(folder):
-        why = f"has no {INDEX}: its execution is still running; wait until it is over"
-    elif (folder / LAUNCH).exists():
-        why = f"has no {INDEX}: its execution was not finished; continue it with --resume"
-    else:
-        why = f"has no {INDEX}: it contains no results; expected the folder of an execution"
-    raise ConfigurationError(f"--failed-in: {folder} {why}")
-
-
 def _folder(engine: Engine, request: Request, settings: RunOptions) -> Path:
     if request.resume is not None:
         return request.resume
@@ -415,6 +402,13 @@ def _folder(engine: Engine, request: Request, settings: RunOptions) -> Path:
     output = engine.suite.defaults.output
     base = engine.suite.path(output.dir) if output else Path("duologue-runs")
     return base / (settings.execution_id or "")
+
+
+async def _looked_over(engine: Engine, request: Request, planned: _Planned) -> tuple[list[str], Mapping[str, str]]:
+    """The reports that are wanted, once nothing is missing that the cases need."""
+    if request.preflight:
+        await engine.preflight(planned.plan, planned.settings)
+    return _formats(engine, request)
 
 
 def _formats(engine: Engine, request: Request) -> tuple[list[str], Mapping[str, str]]:

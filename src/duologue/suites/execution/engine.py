@@ -258,6 +258,25 @@ class Engine:
         told.finished(execution)
         return execution
 
+    async def preflight(self, plan: Plan, settings: RunOptions | None = None) -> None:
+        """Look for everything that the cases of a plan need: models, keys, packages, functions, servers.
+
+        No model and no agent is called; see :mod:`duologue.suites.execution.preflight`.
+
+        Raises:
+            SuiteError: something is missing; the error has all of it.
+        """
+        from duologue.suites.execution.preflight import needed_by, preflight
+
+        known = {run.case.identity for run in settings.known} if settings else set[str]()
+        await preflight(
+            needed_by(self.suite, (case for case in plan.cases if case.identity not in known)),
+            SuiteModels(self.suite, mocks=self.mocks, mocking=self.mocking, given=self.parts.models),
+            pool=self._pool,
+            recordings=lambda: self._recordings,
+            given=self.parts.agents,
+        )
+
     async def stream(
         self, case: TestCase, settings: RunOptions | None = None
     ) -> AsyncGenerator[StreamChunk | RunResult]:

@@ -227,17 +227,22 @@ class LateModel:
     @property
     def timeout(self) -> float | None:
         """The model's own patience."""
-        return getattr(self._made(), "timeout", None)
+        return getattr(self.prepare(), "timeout", None)
 
     def cost_of(self, usage: Usage, now: float) -> float | None:
         """US dollars for these tokens; None where no price is known."""
-        return cost_beforehand(self._made(), usage, now)
+        return cost_beforehand(self.prepare(), usage, now)
 
     async def answer(self, request: ModelRequest) -> ModelAnswer:
         """What the model answers."""
-        return await self._made().answer(request)
+        return await self.prepare().answer(request)
 
-    def _made(self) -> Model:
+    def prepare(self) -> Model:
+        """Make the model, if it is not made yet.
+
+        Raises:
+            ConfigurationError: it cannot be made.
+        """
         self._model = self._model or self._make()
         return self._model
 
