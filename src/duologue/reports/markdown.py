@@ -26,7 +26,7 @@ from duologue.reports.display import (
     recorded_facts,
     share,
     skipped_checks,
-    text_of_message,
+    said_and_called,
 )
 from duologue.reports.display import markdown_text as md
 from duologue.reports.formats import ReportFormat
@@ -177,7 +177,7 @@ def _failure(item: Failure) -> str:
 
 def _quotes(run: RunResult, found: Sequence[Failure]) -> Iterator[str]:
     for item in cited(run, {name for failure in found for name in failure.message_ids}):
-        if text := text_of_message(item):
+        if text := said_and_called(item):
             yield f"{md(item.id)} {md(item.message['role'])}:\n\n{markdown_block(text, _QUOTE)}"
 
 
