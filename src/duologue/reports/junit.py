@@ -23,8 +23,8 @@ from duologue.reports.display import (
     errors_allowed,
     excused,
     recorded_facts,
-    skipped_in,
     said_and_called,
+    skipped_in,
     undecided_allowed,
     xml_text,
 )

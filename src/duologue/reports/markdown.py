@@ -24,9 +24,9 @@ from duologue.reports.display import (
     plural,
     recorded_cost,
     recorded_facts,
+    said_and_called,
     share,
     skipped_checks,
-    said_and_called,
 )
 from duologue.reports.display import markdown_text as md
 from duologue.reports.formats import ReportFormat

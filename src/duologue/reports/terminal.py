@@ -30,9 +30,9 @@ from duologue.reports.display import (
     plural,
     recorded_cost,
     recorded_facts,
+    said_and_called,
     share,
     skipped_checks,
-    said_and_called,
     text_of_message,
 )
 from duologue.runs.store.encoding import RUNS
