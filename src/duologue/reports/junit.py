@@ -254,8 +254,7 @@ def output_of(run: RunResult) -> str:
     """The last messages of a run and the checks that were skipped, for the output of its test case."""
     left_out = len(run.messages) - _LAST
     lines = [f"… {left_out} earlier messages"] if left_out > 0 else []
-    for item in run.messages[-_LAST:]:
-        lines.append(_said(item))
+    lines += map(_said, run.messages[-_LAST:])
     lines += [f"skipped check {cut(f'{name}: {reason}', _LONGEST)}" for name, reason in dict.fromkeys(skipped_in(run))]
     return "\n".join(lines)
 

@@ -64,7 +64,8 @@ def _no_events(path: Path) -> str:
     inner = sorted(path.glob(f"{JOURNALS}/*.jsonl")) or sorted(path.glob("*.jsonl")) if path.is_dir() else [beside]
     found = next((item for item in inner if item.is_file()), None)
     named = f", such as {found}" if found else ""
-    return f"--events prints a journal (.jsonl), and {path} is a {'folder' if path.is_dir() else 'result'}; name one{named}"
+    kind = "folder" if path.is_dir() else "result"
+    return f"--events prints a journal (.jsonl), and {path} is a {kind}; name one{named}"
 
 
 def _show_results(folder: Path, as_json_: bool) -> int:
