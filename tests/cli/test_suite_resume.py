@@ -205,9 +205,7 @@ def test_a_filter_that_leads_nowhere_any_more_is_refused(shop: Folder, capsys: p
     assert shop.start("--scenario", "two") == 0
     shop.scenarios[1]["name"] = "second"
     assert shop.resume() == 2
-    assert "cannot be resumed: --scenario: the suite 'three' has no scenario 'two'" in " ".join(
-        capsys.readouterr().err.split()
-    )
+    assert "cannot be resumed: the suite 'three' has no scenario 'two'" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_folder_that_does_not_say_how_its_cases_were_chosen_gets_no_new_ones(shop: Folder) -> None:

@@ -106,23 +106,8 @@ def test_they_stay_apart_in_every_dialect(written: Any, tmp_path: Path) -> None:
     assert _said(_written(_lines(*rows), tmp_path)) == _APART
 
 
-@pytest.mark.parametrize(
-    "name", ["data", "results", "conversations", "sessions", "threads", "items", "samples", "chats"]
-)
-@pytest.mark.parametrize("bare", [False, True])
-def test_conversations_under_a_name(name: str, bare: bool, tmp_path: Path) -> None:
-    talks = [[_user("hi A"), _agent("yes A")], [_user("hi B"), _agent("yes B")]]
-    held = talks if bare else [{"messages": talk} for talk in talks]
-    assert _said(_written({name: held, "total": 2}, tmp_path)) == _APART
-
-
 def test_a_conversation_that_lacks_a_line_is_not_judged(tmp_path: Path) -> None:
     assert _said(_written(_lines(_user("q"), "{broken", _agent("w")), tmp_path)) == [["broken"]]
-
-
-def test_an_id_that_no_two_messages_share_is_none_of_a_conversation(tmp_path: Path) -> None:
-    rows = [{"session_id": f"{place}", **message} for place, message in enumerate([_user("q"), _agent("w")])]
-    assert _said(_written(rows, tmp_path)) == [["q", "w"]]
 
 
 # An answer that stands beside the messages
@@ -170,11 +155,6 @@ def test_labels_of_a_whole_conversation_are_no_answers(tmp_path: Path) -> None:
     assert _said(_written(_lines(*rows), tmp_path)) == [["q", "w"]] * 3
 
 
-def test_a_broken_row_has_its_own_number(tmp_path: Path) -> None:
-    path = _written(_lines({"messages": [_user("q"), _agent("w")]}, "{broken"), tmp_path)
-    assert [(entry.index, entry.name) for entry in read_entries(path)] == [(0, "file"), (1, "file #1")]
-
-
 @pytest.mark.parametrize("response", [{"choices": []}, {"x": {"y": 1}}, 5, [1]])
 def test_an_answer_that_cannot_be_read_is_refused(response: Any, tmp_path: Path) -> None:
     good = {"messages": [_user("q2")], "response": "w2"}
@@ -207,8 +187,6 @@ _WORDS: list[Any] = [
     {"type": "chat", "data": {"role": "assistant", "content": "words"}},
     {"source": "helper", "type": "MultiModalMessage", "content": ["words", {"data": "x"}]},
     {"role": "virtual_agent", "content": "words"},
-    {"role": "assistant", "content": [None, {"type": "text", "text": {"value": "words", "annotations": []}}]},
-    {"role": "assistant", "content": [{"type": "markdown", "markdown": "words"}]},
 ]
 
 

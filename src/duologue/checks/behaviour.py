@@ -1,7 +1,6 @@
 """How the run behaved as a whole: guardrails triggered, values preserved, outcomes that equal earlier ones."""
 
 import hashlib
-from collections import Counter
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,6 +10,7 @@ from duologue.checks.registry import check, is_known, known_types
 from duologue.checks.subject import Subject, ids_of, listed, named, same
 from duologue.checks.text import Texts
 from duologue.checks.workflow_checks import NO_WORKFLOW, WORKFLOW_NOTES, entered_state
+from duologue.config.spec import EMPTY
 from duologue.journal.notes import GuardrailApplied, note_to_data
 from duologue.models.resources import Resources
 
@@ -81,45 +81,65 @@ class OutcomeEquivalent(CheckType):
     metric: Literal["tool_calls", "final_state", "content_hash"]
     """What to compare."""
     expected_tools: list[str] | None = None
-    """For ``tool_calls``: tool names in any order, each as often as it must be called."""
+    """For ``tool_calls``: names of exactly the tools that were called, in any order and however often."""
     expected_state: str | None = None
     """For ``final_state``: name of the state."""
     expected_hash: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
     """For ``content_hash``: SHA-256 of the answer without surrounding whitespace, as 64 hexadecimal digits."""
+    expected_content: str | None = None
+    """For ``content_hash``: the answer itself, instead of its hash."""
 
     @model_validator(mode="after")
     def _has_its_expectation(self) -> Self:
-        wanted = {"tool_calls": "tools", "final_state": "state", "content_hash": "hash"}[self.metric]
-        if getattr(self, f"expected_{wanted}") is None:
-            raise ValueError(f"expected_{wanted}, which the metric {self.metric} needs")
+        wanted = {"tool_calls": ["tools"], "final_state": ["state"], "content_hash": ["content", "hash"]}[self.metric]
+        given = [name for name in wanted if getattr(self, f"expected_{name}") is not None]
+        if not given:
+            names = " or ".join(f"expected_{name}" for name in wanted)
+            raise ValueError(f"{names}, which the metric {self.metric} needs")
+        if len(given) > 1:
+            raise ValueError("either expected_content or expected_hash")
         return self
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         if self.metric == "tool_calls":
             called = [call.name for call in subject.calls]
             told = f"called {listed(called)}, expected {listed(self.expected_tools or [])}"
-            return finding(Counter(called) == Counter(self.expected_tools), told, called=called)
+            return finding(set(called) == set(self.expected_tools or []), told, called=called)
         if self.metric == "final_state":
             notes = subject.notes_so_far(*WORKFLOW_NOTES)
             if not notes:
                 return broken(NO_WORKFLOW)
             state = entered_state(notes[-1])
             return finding(state == self.expected_state, f"the state is '{state}', '{self.expected_state}' expected")
-        digest = hashlib.sha256(subject.answer.text.strip().encode("utf-8", "surrogatepass")).hexdigest()
-        good = digest == (self.expected_hash or "").casefold()
+        digest = _hash_of(subject.answer.text)
+        expected = self.expected_hash if self.expected_content is None else _hash_of(self.expected_content)
+        good = digest == (expected or "").casefold()
         return finding(good, "the same words" if good else f"other words: their hash is {digest}", digest=digest)
+
+
+def _hash_of(text: str) -> str:
+    return hashlib.sha256(text.strip().encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @check("directional", family="Behaviour")
 class Directional(CheckType):
     """The run did the same as a baseline: the same calls, the same outcome, or similar words."""
 
+    renamed: ClassVar = {"threshold": "min_similarity"}
+
     check: Literal["same_tool_calls", "same_outcome", "similar_content"]
     """What to compare."""
-    baseline: Annotated[dict[str, Any], Field(min_length=1)]
+    baseline: Annotated[dict[str, Any], Field(min_length=1)] = EMPTY
     """Recorded baseline: ``tool_calls`` (tool names in order), ``state`` or ``content``."""
-    min_similarity: float = Field(default=0.8, ge=0, le=1)
-    """For ``similar_content``: minimum share of the words of both texts that occur in both, 0 to 1."""
+    baseline_tools: list[str] | None = None
+    """For ``same_tool_calls``: names of exactly the tools that were called, in any order and however often."""
+    baseline_state: str | None = None
+    """For ``same_outcome``: name of the workflow state."""
+    baseline_content: str | None = None
+    """For ``similar_content`` and ``same_outcome``: the recorded answer."""
+    min_similarity: float | None = Field(default=None, ge=0, le=1)
+    """For ``similar_content``: minimum share of the words of both texts that occur in both, 0 to 1. Default: 0.8, and
+    0.5 for a ``baseline_content``."""
 
     @model_validator(mode="after")
     def _has_its_baseline(self) -> Self:
@@ -127,23 +147,30 @@ class Directional(CheckType):
             "same_tool_calls": ["tool_calls"],
             "same_outcome": ["state", "content"],
             "similar_content": ["content"],
-        }
-        if not set(wanted[self.check]) & set(self.baseline):
-            raise ValueError(f"baseline with {' or '.join(wanted[self.check])}, which {self.check} needs")
+        }[self.check]
+        beside = {"tool_calls": self.baseline_tools, "state": self.baseline_state, "content": self.baseline_content}
+        given = [name for name in wanted if name in self.baseline or beside[name] is not None]
+        if not given:
+            raise ValueError(f"baseline with {' or '.join(wanted)}, which {self.check} needs")
+        if any(name in self.baseline and beside[name] is not None for name in wanted):
+            raise ValueError("the baseline once, either within 'baseline' or beside it")
         return self
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         if self.check == "same_tool_calls":
             called = [call.name for call in subject.calls]
-            before: list[str] = self.baseline["tool_calls"]
-            return finding(called == before, f"called {listed(called)}, before {listed(before)}", called=called)
-        if self.check == "same_outcome" and "state" in self.baseline:
-            expected = OutcomeEquivalent(metric="final_state", expected_state=str(self.baseline["state"]))
+            before: list[str] = self.baseline.get("tool_calls", self.baseline_tools or [])
+            same_calls = called == before if self.baseline_tools is None else set(called) == set(before)
+            return finding(same_calls, f"called {listed(called)}, before {listed(before)}", called=called)
+        state = self.baseline.get("state", self.baseline_state)
+        if self.check == "same_outcome" and state is not None:
+            expected = OutcomeEquivalent(metric="final_state", expected_state=str(state))
             return expected.look(subject, resources)
-        answer, earlier = subject.answer.text, str(self.baseline["content"])
+        answer, earlier = subject.answer.text, str(self.baseline.get("content", self.baseline_content))
         if self.check == "same_outcome":
             return finding(answer.strip() == earlier.strip(), "the words are compared", before=earlier, after=answer)
         ours, theirs = set(answer.casefold().split()), set(earlier.casefold().split())
         share = len(ours & theirs) / len(ours | theirs) if ours | theirs else 1.0
-        told = f"{share:.2f} of the words are the same, at least {self.min_similarity:g} expected"
-        return finding(share >= self.min_similarity, told, ids_of([subject.answer]), similarity=share)
+        least = (0.8 if self.baseline_content is None else 0.5) if self.min_similarity is None else self.min_similarity
+        told = f"{share:.2f} of the words are the same, at least {least:g} expected"
+        return finding(share >= least, told, ids_of([subject.answer]), similarity=share)

@@ -387,8 +387,10 @@ def _parameters(
     params: dict[str, Any] = {}
     for key, value in written.items():
         real = model.renamed.get(key, key)
-        if real in params:
-            raise ConfigurationError(f"{label}: '{key}' and another name of '{real}' are both given; keep one")
+        if real in params and params[real] != value:
+            raise ConfigurationError(
+                f"{label}: '{key}' and another name of '{real}' are both given, with different values; keep one"
+            )
         params[real] = value
     implied = dict(alias.given) if alias else {}
     try:

@@ -14,6 +14,7 @@ from duologue.checks.subject import Subject, listed, subsequence_length
 from duologue.checks.text import Texts
 from duologue.journal.events import Noted
 from duologue.journal.notes import WorkflowEntered, WorkflowMoved
+from duologue.journal.workflow_states import workflow_states
 from duologue.models.resources import Resources
 
 WORKFLOW_NOTES = (WorkflowEntered.kind, WorkflowMoved.kind)
@@ -99,8 +100,9 @@ class WorkflowToolAccess(_Workflow):
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
         rules = {rule.state: rule.allowed for rule in self.rules}
         violations: list[dict[str, Any]] = []
+        states = workflow_states(subject.input.state.view.records, notes)
         for call in subject.calls:
-            state = _state_in(notes, call.turn)
+            state = states.get(call.message_id, "")
             if state in rules and call.name not in rules[state] and not call.name.startswith("workflow__"):
                 violations.append({"turn_index": call.turn, "state": state, "tool": call.name})
         told = "; ".join(f"'{item['tool']}' was called in '{item['state']}'" for item in violations)
@@ -114,7 +116,8 @@ class SpokeInState(_State):
     renamed: ClassVar = {"state_name": "state"}
 
     def _read(self, notes: list[Noted], subject: Subject) -> Finding:
-        said = [item for item in subject.said if item.text.strip() and _state_in(notes, item.turn) == self.state]
+        states = workflow_states(subject.input.state.view.records, notes)
+        said = [item for item in subject.said if item.text.strip() and states.get(item.message_id) == self.state]
         told = f"{len(said)} messages in '{self.state}'"
         return finding(bool(said), told, [item.message_id for item in said])
 
@@ -132,13 +135,3 @@ def entered_state(note: Noted) -> str:
 
 def _transitions(notes: list[Noted]) -> list[str]:
     return [entered_state(note) for note in notes if isinstance(note.note, WorkflowMoved)]
-
-
-def _state_in(notes: list[Noted], turn: int) -> str:
-    """The state during a turn: a change is made after the turn that asks for it, and holds from the next one on."""
-    before = [
-        note for note in notes if note.turn < turn or (isinstance(note.note, WorkflowEntered) and note.turn == turn)
-    ]
-    if before:
-        return entered_state(before[-1])
-    return next((note.note.origin for note in notes if isinstance(note.note, WorkflowMoved)), "")

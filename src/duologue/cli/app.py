@@ -24,6 +24,18 @@ _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 """What typer raises for every wrong use of a command; of its kind, typer exports only the child."""
 
 
+_ELSEWHERE = {
+    "--mock-provider": "--mock-all, or --mock FILE with the answers,",
+    "--mock-config": "--mock FILE",
+    "--concurrency": "-j",
+    "--output": "--out",
+    "--eval-types": "--eval-type",
+    "--skip-pack-evals": "--no-pack-evals",
+    "--formats": "--format",
+}
+"""What options of PromptKit's command are called here."""
+
+
 def application(called: str = "", *, completing: bool = False) -> typer.Typer:
     """The command, with the subcommand that is called; with none, it knows all names, to complete and suggest them."""
     app = typer.Typer(
@@ -75,6 +87,9 @@ def invoke(arguments: Sequence[str]) -> int:
         return error.exit_code
     except _UsageError as error:
         error.show()
+        for option in dict.fromkeys(_plain(word) for word in arguments):
+            if option in _ELSEWHERE and option in str(error):
+                typer.echo(f"{option} of PromptKit is {_ELSEWHERE[option]} here.", err=True)
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt, asyncio.CancelledError):
         return ExitCode.INTERRUPTED
@@ -85,6 +100,11 @@ def invoke(arguments: Sequence[str]) -> int:
             _show_error(error)
         return exit_code_for(error)
     return given if isinstance(given, int) else ExitCode.PASSED
+
+
+def _plain(word: str) -> str:
+    """An option without its value."""
+    return word.partition("=")[0]
 
 
 def _words_to_complete() -> list[str]:

@@ -8,7 +8,8 @@ Validation errors of pydantic are told in terms of the file: the place, what was
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import UnionType
@@ -115,6 +116,19 @@ def locate(data: Any, loc: Sequence[str | int]) -> tuple[Mark | None, bool]:
     return mark, whole
 
 
+def _value_at(data: Any, loc: Sequence[str | int]) -> Any:
+    """What a path leads to, where all of it is written; parts that lead nowhere are skipped."""
+    for part in loc:
+        match data, part:
+            case PlacedDict(), str() if part in data:
+                data = data[part]
+            case PlacedList(), int() if part < len(data):
+                data = data[part]
+            case _:
+                pass
+    return data
+
+
 def plain(value: Any) -> Any:
     """The same data as ordinary dictionaries and lists that share nothing with it."""
     if isinstance(value, dict):
@@ -205,6 +219,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{names[matches[0]]}'?" if matches else ""
 
 
+def is_misspelt(name: str, known: Iterable[str]) -> bool:
+    """Whether a name is so similar to a known one that this must be meant, and not something else."""
+    letters = {_letters(item) for item in known}
+    return bool(get_close_matches(_letters(name), list(letters), n=1, cutoff=0.8))
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
 def hint(name: str, known: Iterable[str]) -> str:
     """The same where a sentence follows: ``.`` if no name is similar."""
     return nearest(name, known) or "."
@@ -276,6 +300,7 @@ def checked(
     *,
     names: Mapping[str, str] | None = None,
     unsupported: Advice | None = None,
+    lenient: Mapping[type, Container[str]] | None = None,
 ) -> M | None:
     """The model of placed data; None, with a problem for each mistake, if it is invalid.
 
@@ -285,13 +310,41 @@ def checked(
         problems: takes what is wrong.
         names: names of fields that are written differently in the file, by the model's name.
         unsupported: fields that get advice instead of "unknown field".
+        lenient: models whose unknown fields are taken out of the data with a warning, unless they look misspelt; for
+            each, names that are errors nevertheless.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        for item in error.errors(include_url=False):
-            _report(model, data, cast("Mapping[str, Any]", item), problems, names or {}, unsupported or {})
-        return None
+        found = [cast("Mapping[str, Any]", item) for item in error.errors(include_url=False)]
+    if sum(_dropped(model, data, item, problems, names or {}, lenient or {}) for item in found):
+        return checked(model, data, problems, names=names, unsupported=unsupported, lenient=lenient)
+    for item in found:
+        _report(model, data, item, problems, names or {}, unsupported or {})
+    return None
+
+
+def _dropped(
+    model: type[BaseModel],
+    data: Any,
+    item: Mapping[str, Any],
+    problems: Problems,
+    names: Mapping[str, str],
+    lenient: Mapping[type, Container[str]],
+) -> bool:
+    """Whether this is an unknown field that nothing needs, which is now gone from the data."""
+    loc = [part for part in item["loc"] if isinstance(part, (str, int))]
+    owner = _model_at(model, loc[:-1]) if item["type"] == "extra_forbidden" else None
+    if owner is None or owner not in lenient:
+        return False
+    name, known = str(loc[-1]), [names.get(name, name) for name in _fields_of(owner)]
+    holder = _value_at(data, loc[:-1])
+    if name in lenient[owner] or is_misspelt(name, known) or not isinstance(holder, PlacedDict) or name not in holder:
+        return False
+    told = f"is not known here and has no effect. Fields here: {listed(known)}"
+    problems.warning(holder.mark(name).key(), told)
+    del holder[name]
+    return True
 
 
 def _report(

@@ -145,7 +145,7 @@ class WorkflowEntered(Note):
 
 @frozen
 class WorkflowMoved(Note):
-    """A workflow went from state ``origin`` to state ``target``."""
+    """A workflow went from state ``origin`` to state ``target``, as the tool call ``call_id`` asked for."""
 
     kind: ClassVar[str] = "workflow.transition"
 
@@ -154,6 +154,7 @@ class WorkflowMoved(Note):
     event: str = ""
     terminal: bool = False
     context: str = ""
+    call_id: str = ""
 
 
 @frozen

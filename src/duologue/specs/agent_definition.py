@@ -125,7 +125,7 @@ class AgentDefinition(FolderSpec):
             overrides=SamplingParams.model_construct(temperature=temperature, max_tokens=max_tokens),
             unsupported_params=tuple(model.unsupported_params) if model else (),
             prompts={state: found for state, found in prompts.items() if found is not None},
-            workflow=suite.workflow,
+            workflow=_started(suite.workflow, scenario),
             tools=suite.tools,
             mcp_servers=suite.mcp_servers,
             a2a_agents=suite.a2a_agents,
@@ -177,11 +177,20 @@ def _names_of(agent: Agent, model: Model | None) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _started(workflow: Workflow | None, scenario: Scenario) -> Workflow | None:
+    """The workflow, which begins in the state that the scenario names, if it names one."""
+    if workflow is None or scenario.prompt not in workflow.states or scenario.prompt == workflow.entry:
+        return workflow
+    return workflow.changed(entry=scenario.prompt)
+
+
 def _prompts(
     suite: Suite, scenario: Scenario, prompt: Prompt | None, task: str | None, problems: Problems
 ) -> dict[str, Prompt | None]:
     """The prompt of each state; of '' where there is no workflow."""
-    usual = prompt or (_prompt(suite, scenario, task, problems) if task else None)
+    names_state = suite.workflow is not None and task in suite.workflow.states
+    usual = prompt or (suite.prompt_for(task) if task and names_state else None)
+    usual = usual or (_prompt(suite, scenario, task, problems) if task and not names_state else None)
     if suite.workflow is None:
         return {"": usual}
     return {

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from duologue.config.json_path import steps_of
 from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Seconds, Spec, Text
-from duologue.specs.scenario import Capability
 from duologue.vocabulary import HttpPreset
 
 Temperature = Annotated[float, Field(ge=0)]
@@ -93,8 +92,9 @@ class Agent(Resource):
     """Free-text description for people; not sent to any model."""
     group: Name = "default"
     """Group of the agent. A scenario rehearses the agents of one group."""
-    capabilities: Items[Capability] = ()
-    """What the agent can do. Scenarios may require capabilities; an agent that lists none is assumed to have all."""
+    capabilities: Items[Name] = ()
+    """What the agent can do, such as ``tools`` or ``vision``. Scenarios may require capabilities; an agent that lists
+    none is assumed to have all."""
     model: str | None = None
     """Model of a native agent: the name of a model of the suite, or a full name such as ``openai/gpt-5-mini``."""
     prompt: str | None = None

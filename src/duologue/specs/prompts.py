@@ -72,13 +72,15 @@ class MediaRules(Spec):
     enabled: bool = True
     """Whether the agent accepts media at all."""
     supported_types: Items[str] = ()
-    """Accepted kinds: ``image``, ``audio``, ``video``."""
+    """Accepted kinds: ``image``, ``audio``, ``video``, ``document``."""
     image: MediaLimits | None = None
     """Limits for images."""
     audio: MediaLimits | None = None
     """Limits for audio."""
     video: MediaLimits | None = None
     """Limits for video."""
+    document: MediaLimits | None = None
+    """Limits for documents."""
     examples: Items[JsonObject] = ()
     """Example messages, for people; not sent to the model."""
 
@@ -253,7 +255,8 @@ class Tool(Resource):
     mock_result: Json = None
     """Result of a ``mock`` tool, whatever the arguments are."""
     mock_template: str | None = None
-    """Result of a ``mock`` tool as a template; ``{{.name}}`` stands for an argument of the call."""
+    """Result of a ``mock`` tool as a template; ``{{.name}}`` stands for an argument of the call. ``if``, ``range``,
+    ``with``, variables, pipes and functions are those of Go's ``text/template``."""
     mock_template_file: str | None = None
     """File with such a template, relative to the suite file."""
     mock_parts: Items[JsonObject] = ()

@@ -2,18 +2,31 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from duologue.config.problems import is_misspelt, listed, nearest
 from duologue.config.spec import EMPTY, Amount, Count, Items, JsonObject, Name, Resource, Share, Spec
 from duologue.specs.checks import CheckSpec
 
-Capability = Literal["text", "streaming", "vision", "tools", "json", "audio", "video", "documents"]
+CAPABILITIES = ("text", "streaming", "vision", "tools", "json", "audio", "video", "documents")
+
+
+def _capability(name: str) -> str:
+    if name not in CAPABILITIES and is_misspelt(name, CAPABILITIES):
+        raise ValueError(f"one of {listed(CAPABILITIES)}{nearest(name, CAPABILITIES)}")
+    return name
+
+
+Capability = Annotated[
+    str, Field(min_length=1, json_schema_extra={"examples": list(CAPABILITIES)}), AfterValidator(_capability)
+]
+"""What an agent can do, and a scenario may ask for: one of these words, or any other."""
 DEFAULT_REGION = "default"
 """The region of scenarios and suites that name none."""
 
 
 class Media(Spec):
-    """An image, audio or video. Set exactly one of its sources: a file, a URL, the data or a storage reference."""
+    """An image, audio, video or document. Set exactly one source: a file, a URL, the data or a storage reference."""
 
     path_fields: ClassVar[tuple[str, ...]] = ("file_path",)
 
@@ -42,9 +55,9 @@ class Media(Spec):
 
 
 class Part(Spec):
-    """One part of a message: text, or an image, audio or video."""
+    """One part of a message: text, or an image, audio, video or document."""
 
-    type: Literal["text", "image", "audio", "video"]
+    type: Literal["text", "image", "audio", "video", "document"]
     """Kind of content."""
     text: str | None = None
     """The text. Required if ``type`` is ``text``."""

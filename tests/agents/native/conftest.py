@@ -19,7 +19,7 @@ from duologue.checks.guardrails import guardrail_from_spec
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult, ScenarioState
-from duologue.journal.events import ModelCalled, Noted, ToolCalled
+from duologue.journal.events import MessageAdded, ModelCalled, Noted, ToolCalled
 from duologue.messages import Message
 from duologue.models.base import Model
 from duologue.models.scripted import ScriptedModel
@@ -44,6 +44,10 @@ class Rehearsal:
     @property
     def notes(self) -> list[Noted]:
         return [event for event in self.events if isinstance(event, Noted)]
+
+    @property
+    def records(self) -> list[MessageAdded]:
+        return [event for event in self.events if isinstance(event, MessageAdded)]
 
     @property
     def tools(self) -> list[ToolCalled]:

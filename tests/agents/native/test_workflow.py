@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from duologue.agents.native import PromptAgent
 from duologue.agents.native.workflow import TRANSITION_TOOL, WorkflowFault, WorkflowRun, tools_of
 from duologue.errors import ModelUnavailableError, SuiteError
+from duologue.journal.workflow_states import workflow_states
 from duologue.messages import assistant_message, text_of, tool_call, user_message
 from duologue.models.scripted import ScriptedModel
 from duologue.specs.prompts import Prompt, Tool
@@ -42,12 +43,12 @@ def flowing(stage: Any) -> Any:
     return stage
 
 
-async def test_the_next_turn_has_the_prompt_and_the_tools_of_the_new_state(flowing: Any) -> None:
+async def test_the_next_answer_has_the_prompt_and_the_tools_of_the_new_state(flowing: Any) -> None:
     run = await flowing.play([go("Solve", context="It is broken."), "On it.", "Working."], "a", "b")
     prompts = [text_of(request.messages[0]) for request in run.model.requests]
     offered = [[tool.name for tool in request.tools] for request in run.model.requests]
-    assert prompts == ["Ask.", "Ask.", "Work."]
-    assert offered == [[TRANSITION_TOOL]] * 2 + [["fix", TRANSITION_TOOL, "workflow__set_artifact"]]
+    assert prompts == ["Ask.", "Work.", "Work."]
+    assert offered == [[TRANSITION_TOOL], *[["fix", TRANSITION_TOOL, "workflow__set_artifact"]] * 2]
     assert run.model.requests[0].tools[0].parameters["properties"]["event"]["enum"] == ["Solve", "Close"]
     assert [data["task"] for data in run.noted("prompt")] == ["ask", "work"]
 
@@ -56,6 +57,7 @@ async def test_notes_where_it_stands(flowing: Any) -> None:
     run = await flowing.play(["Hello.", go("Close", context="Done."), "Bye.", "Still bye."], "a", "b", "c")
     assert run.noted("workflow.state") == [{"state": "intake", "terminal": False}]
     moved = {"origin": "intake", "target": "done", "event": "Close", "terminal": True, "context": "Done."}
+    moved["call_id"] = "t"
     assert run.noted("workflow.transition") == [moved]
     assert [note.turn for note in run.notes if note.kind == "workflow.transition"] == [1]
     assert run.model.requests[-1].tools == ()
@@ -74,10 +76,49 @@ async def test_an_unknown_event_is_told_with_those_that_are_valid(flowing: Any) 
     assert run.noted("workflow.transition") == []
 
 
-async def test_one_transition_a_turn(flowing: Any) -> None:
-    run = await flowing.play([go("Solve"), go("Close"), "On it."])
-    assert "scheduled already" in text_of(run.result.messages[4])
-    assert [data["target"] for data in run.noted("workflow.transition")] == ["work"]
+async def test_an_agent_can_walk_through_several_states_in_one_turn(flowing: Any) -> None:
+    fix = assistant_message("Fixing.", [tool_call("fix", {}, "f")])
+    run = await flowing.play([go("Solve"), fix, go("Back"), go("Close"), "Bye."])
+    assert [data["target"] for data in run.noted("workflow.transition")] == ["work", "intake", "done"]
+    assert [text_of(request.messages[0]) for request in run.model.requests] == [
+        "Ask.",
+        "Work.",
+        "Work.",
+        "Ask.",
+        "Say goodbye.",
+    ]
+    assert [tool.error for tool in run.tools] == [None] * 4
+    states = workflow_states(run.records, run.notes)
+    said = [(text_of(item.message), states[item.message_id]) for item in run.records if item.message["role"] != "tool"]
+    assert said[1:] == [
+        ("Moving on.", "intake"),
+        ("Fixing.", "work"),
+        ("Moving on.", "work"),
+        ("Moving on.", "intake"),
+        ("Bye.", "done"),
+    ]
+
+
+async def test_calls_of_one_answer_are_made_one_after_the_other_in_the_states_they_lead_to(flowing: Any) -> None:
+    both = assistant_message(
+        None,
+        [
+            tool_call(TRANSITION_TOOL, {"event": "Solve"}, "a"),
+            tool_call(TRANSITION_TOOL, {"event": "Solve"}, "b"),
+            tool_call(TRANSITION_TOOL, {"event": "Close"}, "c"),
+        ],
+    )
+    run = await flowing.play([both, "Bye."])
+    assert [data["target"] for data in run.noted("workflow.transition")] == ["work", "done"]
+    assert text_of(run.result.messages[3]) == 'Error: unknown event "Solve"; valid events: Back, Close'
+
+
+@pytest.mark.parametrize(("task", "first"), [("work", "Work."), ("intake", "Ask."), ("done", "Say goodbye.")])
+async def test_a_scenario_whose_prompt_names_a_state_begins_there(flowing: Any, task: str, first: str) -> None:
+    flowing.scenario = {"prompt": task}
+    run = await flowing.play(["Hello."])
+    assert text_of(run.model.requests[0].messages[0]) == first
+    assert [data["state"] for data in run.noted("workflow.state")] == [task]
 
 
 async def test_artifacts_are_kept(flowing: Any) -> None:
@@ -89,19 +130,21 @@ async def test_artifacts_are_kept(flowing: Any) -> None:
     assert answers[2] == 'Error: unknown artifact "poem"; valid names: report'
 
 
-async def test_a_turn_that_fails_changes_nothing(flowing: Any) -> None:
+async def test_a_change_stands_also_if_the_turn_then_fails(flowing: Any) -> None:
     run = await flowing.play([go("Solve"), ModelUnavailableError("gone")])
     assert run.result.status is RunStatus.ERROR
-    assert run.noted("workflow.transition") == []
+    assert [data["target"] for data in run.noted("workflow.transition")] == ["work"]
 
 
-async def test_what_a_failed_turn_asked_for_is_forgotten(flowing: Any, given_messages: Any) -> None:
+async def test_after_a_failed_turn_the_agent_goes_on_in_the_state_that_it_has_reached(
+    flowing: Any, given_messages: Any
+) -> None:
     model = ScriptedModel([go("Solve"), ModelUnavailableError("gone"), "Hello.", "Hello."])
     agent = PromptAgent(flowing.blueprint(), model=model)
     with pytest.raises(ModelUnavailableError):
         await agent.call(given_messages([user_message("a")]))
     await agent.call(given_messages([user_message("a")]))
-    assert agent.state == "intake"
+    assert agent.state == "work"
 
 
 def test_a_state_that_ends_the_workflow_has_no_events() -> None:
@@ -137,7 +180,6 @@ def looping(**states: Any) -> WorkflowRun:
 
 def step(run: WorkflowRun, event: str) -> str:
     run.ask(TRANSITION_TOOL, {"event": event}, 0)
-    run.commit()
     return run.state
 
 
@@ -174,13 +216,11 @@ def test_it_is_always_in_a_state_that_its_events_lead_to(events: list[str]) -> N
         before = run.state
         valid = event in run.spec.on_event
         try:
-            target = run.ask(TRANSITION_TOOL, {"event": event}, 0)["target_state"]
+            told, noted = run.ask(TRANSITION_TOOL, {"event": event}, 0)
         except WorkflowFault:
             assert not valid
-            assert run.commit() is None
             assert run.state == before
         else:
-            noted = run.commit()
             assert noted is not None
             assert noted.origin == before
-            assert noted.target == target == run.state
+            assert noted.target == told["target_state"] == run.state

@@ -3,68 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from arena_files import ARENA, PERSONA, PROMPT, PROVIDER, SCENARIO, errors, manifest, warnings
 
 from duologue.suites.manifests.loader import load, validate
-
-API = "promptkit.altairalabs.ai/v1alpha1"
-
-
-def manifest(kind, name, spec):
-    return f"apiVersion: {API}\nkind: {kind}\nmetadata:\n  name: {name}\nspec:\n{spec}"
-
-
-PROVIDER = manifest(
-    "Provider", "m", "  id: m\n  type: mock\n  model: tiny\n  additional_config: {mock_config: answers.yaml, more: 1}\n"
-)
-PROMPT = manifest(
-    "PromptConfig", "support", "  task_type: help\n  version: v1\n  description: d\n  system_template: Hi {{who}}\n"
-)
-SCENARIO = "  id: s\n  task_type: help\n  description: d\n  turns:\n    - {role: user, content: hi}\n"
-PERSONA = manifest("Persona", "anna", "  id: anna\n  description: d\n  system_prompt: You are Anna.\n")
-ARENA = """\
-  prompt_configs:
-    - {id: support, file: prompt.yaml, vars: {who: you}}
-  providers:
-    - {file: m.yaml}
-  scenarios:
-    - {file: s.yaml}
-  self_play:
-    personas: [{file: anna.yaml}]
-    roles: [{id: customer, provider: m}]
-  defaults: {temperature: 0.5}
-"""
-
-
-@pytest.fixture
-def arena(tmp_path, monkeypatch):
-    """Writes an arena, with other texts for some of its files, and reads it."""
-    monkeypatch.chdir(tmp_path)
-
-    def written(read=load, **texts):
-        files = {
-            "config.arena": manifest("Arena", "shop", texts.pop("arena", ARENA)),
-            "m": PROVIDER,
-            "prompt": PROMPT,
-            "anna": PERSONA,
-            "answers": "{}",
-            "s": manifest("Scenario", "s", texts.pop("scenario", SCENARIO)),
-            **texts,
-        }
-        for name, text in files.items():
-            path = tmp_path / f"{name}.yaml"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-        return read(".")
-
-    return written
-
-
-def errors(report):
-    return [str(problem) for problem in report.errors]
-
-
-def warnings(report):
-    return [str(problem) for problem in report.warnings]
 
 
 def test_an_arena_becomes_a_suite(arena):

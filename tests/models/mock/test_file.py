@@ -103,7 +103,7 @@ def test_says_what_is_wrong_and_where(tmp_path: Path, text: str, told: str) -> N
 
 def test_tells_all_mistakes_at_once(tmp_path: Path) -> None:
     problems = refused(tmp_path, "scenarios:\n  s:\n    turns:\n      x: a\n      1: 5\n      2: {oops: 1}\n")
-    assert [problem.split(": ")[0] for problem in problems] == ["mocks.yaml:4:7", "mocks.yaml:5:10", "mocks.yaml:6:11"]
+    assert [problem.split(": ")[0] for problem in problems] == ["mocks.yaml:4:7", "mocks.yaml:5:10", "mocks.yaml:6:10"]
 
 
 def test_a_file_that_is_not_there_is_an_error_with_a_suggestion(tmp_path: Path) -> None:

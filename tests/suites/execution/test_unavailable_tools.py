@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from duologue.cli.app import invoke
+from duologue.errors import SuiteError
 from duologue.suites.execution.engine import Engine
 from duologue.suites.manifests.loader import load
 from duologue.suites.results.run import RunResult
@@ -199,9 +200,8 @@ async def test_a_tool_that_answers_with_an_error_is_a_matter_of_the_agent(tmp_pa
 
 async def test_a_state_that_runs_a_composition_is_refused_by_name(tmp_path: Path) -> None:
     workflow = {"version": 1, "entry": "start", "states": {"start": {"composition": "triage", "prompt_task": "p"}}}
-    run = await played(suite(tmp_path, "find", allowed=[], workflow=workflow))
-    assert (run.status, run.verdict) == (RunStatus.ERROR, None)
-    assert "runs a composition, which this version cannot (it is 'triage')" in (run.error.message if run.error else "")
+    with pytest.raises(SuiteError, match="the state runs the composition 'triage', and Duologue does not run"):
+        await played(suite(tmp_path, "find", allowed=[], workflow=workflow))
 
 
 def test_the_command_exits_with_3_and_says_what_to_do(

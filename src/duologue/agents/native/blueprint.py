@@ -368,7 +368,7 @@ def _within(part: Part, media: Media, data: bytes | None, limits: MediaLimits | 
 
 def _long_enough_known(part: Part, made: ContentPart, limits: MediaLimits | None) -> None:
     """Sounds and films are measured only where the prompt limits them."""
-    if limits is None or part.type == "image" or not (limits.max_duration_sec or limits.require_metadata):
+    if limits is None or part.type in {"image", "document"} or not (limits.max_duration_sec or limits.require_metadata):
         return
     from duologue.transcripts.media_facts import facts_of
 

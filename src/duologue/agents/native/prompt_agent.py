@@ -20,7 +20,7 @@ from duologue.agents.tools.session import ToolSession
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AttributedMessage
 from duologue.errors import AgentError, ToolUnavailableError
 from duologue.journal.events import ToolCalled
-from duologue.journal.notes import PromptUsed, TurnUnfinished
+from duologue.journal.notes import PromptUsed, TurnUnfinished, WorkflowMoved
 from duologue.journal.outcomes import append_outcome, outcome_of
 from duologue.messages import (
     Message,
@@ -53,9 +53,10 @@ class Exchange:
     """One turn.
 
     Attributes:
+        blueprint: prompts, rules and tools, by state of the workflow.
+        state: of the workflow; '' without one. A call of the model may change it.
+        noted: takes the instruction of each state that is entered.
         model: who is asked.
-        instruction: its prompt and rules.
-        sampling: how it writes.
         offered: the tools that it may call.
         tools: runs them; None where there are none.
         workflow: answers its own tools; None without one.
@@ -67,9 +68,10 @@ class Exchange:
         calls: which call of the model wrote which of these messages, by its place.
     """
 
+    blueprint: Blueprint
+    state: str
+    noted: Callable[[Instruction], None]
     model: Model
-    instruction: Instruction
-    sampling: SamplingParams
     offered: tuple[ToolSpec, ...]
     tools: ToolSession | None
     workflow: WorkflowRun | None
@@ -79,6 +81,16 @@ class Exchange:
     history: list[Message]
     written: list[Message] = field(default_factory=list[Message])
     calls: dict[int, str] = field(default_factory=dict[int, str])
+
+    @property
+    def instruction(self) -> Instruction:
+        """Prompt and rules of the state that it is in."""
+        return self.blueprint.instructions[self.state]
+
+    @property
+    def sampling(self) -> SamplingParams:
+        """How it writes in that state."""
+        return self.blueprint.sampling[self.state]
 
     async def run(self) -> None:
         """Answer; everything that is said is in ``written``.
@@ -95,6 +107,7 @@ class Exchange:
         for _ in range(rounds):
             answer = await ask(self.model_now(), await self._request(choice), self.scope)
             cost += answer.cost or 0.0
+            asked = self.instruction
             calls = await self._say(answer)
             if not calls:
                 return
@@ -104,7 +117,7 @@ class Exchange:
                     "max_cost_usd in the tool policy if it is meant to"
                 )
             for call in calls:
-                await self._call(call)
+                await self._call(call, asked)
             choice = "auto"
         raise AgentError(
             f"the model was asked {rounds} times in one turn and still calls tools; raise max_rounds in the tool "
@@ -167,13 +180,18 @@ class Exchange:
             made.append({"id": fresh, "type": "function", "function": call["function"]})
         return made
 
-    async def _call(self, call: ToolCall) -> None:
-        answer = self._own(call) or self._refused(call)
+    async def _call(self, call: ToolCall, asked: Instruction) -> None:
+        """Make a call that the model asked for under an instruction: a call before it may have changed the state."""
+        own, moved = self._own(call)
+        answer = own or self._refused(call, asked)
         if answer is None and self.tools is not None:
-            answer = await self.tools.call(call, scope=self.scope, turn=self.turn, policy=self.instruction.policy)
+            answer = await self.tools.call(call, scope=self.scope, turn=self.turn, policy=asked.policy)
         else:
             answer = answer or _failed(f"tool not found: {call['function']['name']}")
             await self._record(call, answer)
+        if moved is not None:
+            self.scope.note(moved)
+            await self._enter(moved.target)
         if answer.unreachable:
             raise ToolUnavailableError(
                 f"the agent called a tool that cannot be reached: {answer.error}. Start what is to answer there, "
@@ -184,21 +202,28 @@ class Exchange:
         else:
             self.written.append({"role": "tool", "tool_call_id": call["id"], "content": answer.content})
 
-    def _own(self, call: ToolCall) -> ToolAnswer | None:
-        """What the workflow answers to its own tools; None for any other."""
+    def _own(self, call: ToolCall) -> tuple[ToolAnswer | None, WorkflowMoved | None]:
+        """What the workflow answers to its own tools, and what it has changed; None for any other tool."""
         name = call["function"]["name"]
         if self.workflow is None or name not in _OWN_TOOLS:
-            return None
+            return None, None
+        now = self.scope.context.clock.monotonic()
         try:
-            value = self.workflow.ask(name, arguments_of(call), self.scope.context.clock.monotonic())
+            value, moved = self.workflow.ask(name, arguments_of(call), now, call_id=call["id"])
         except WorkflowFault as fault:
-            return _failed(str(fault))
-        return ToolAnswer(content=_PRETTY(value), value=value)
+            return _failed(str(fault)), None
+        return ToolAnswer(content=_PRETTY(value), value=value), moved
 
-    def _refused(self, call: ToolCall) -> ToolAnswer | None:
+    async def _enter(self, state: str) -> None:
+        """From now on, the model is asked as this state says."""
+        self.state = state
+        self.offered = await self.blueprint.offered(state, self.scope.cassette)
+        self.noted(self.instruction)
+
+    def _refused(self, call: ToolCall, asked: Instruction) -> ToolAnswer | None:
         """Why a call is not made: nobody offered that tool, or the workflow has no calls left."""
         name = call["function"]["name"]
-        known = name in self.instruction.tools or name in self.instruction.policy.blocklist
+        known = name in asked.tools or name in asked.policy.blocklist
         if not known:
             if feature := missing_feature(name):
                 raise ToolUnavailableError(
@@ -321,20 +346,19 @@ class PromptAgent(AgentAdapter):
         withheld = await self._withheld(instruction, input)
         if withheld is not None:
             return [assistant_message(withheld)]
-        exchange = await self._exchange(state, instruction, input)
+        exchange = await self._exchange(state, input)
         try:
             await exchange.run()
         except BaseException:
             self._break_off(exchange.written, scope)
             raise
-        self._commit(scope)
         calls = exchange.calls
         return [
             AttributedMessage(message=message, call=calls[place]) if calls.get(place) else message
             for place, message in enumerate(exchange.written)
         ]
 
-    async def _exchange(self, state: str, instruction: Instruction, input: AgentInput) -> Exchange:
+    async def _exchange(self, state: str, input: AgentInput) -> Exchange:
         blueprint, scope = self._blueprint, input.scope
         self._scope = scope
         if blueprint.context and self._window is None:
@@ -345,9 +369,10 @@ class PromptAgent(AgentAdapter):
                 embedder=blueprint.embedder,
             )
         return Exchange(
+            blueprint=blueprint,
+            state=state,
+            noted=lambda entered: self._note_prompt(entered, scope),
             model=self._model,
-            instruction=instruction,
-            sampling=blueprint.sampling[state],
             offered=await blueprint.offered(state, scope.cassette),
             tools=self._tools,
             workflow=self._workflow,
@@ -382,14 +407,7 @@ class PromptAgent(AgentAdapter):
             return None
         return await replacement(instruction.guards, "\n".join(said), "input", input.scope)
 
-    def _commit(self, scope: RunScope) -> None:
-        change = self._workflow.commit() if self._workflow else None
-        if change is not None:
-            scope.note(change)
-
     def _break_off(self, written: Sequence[Message], scope: RunScope) -> None:
-        if self._workflow is not None:
-            self._workflow.forget()
         if written and scope.journal is not None and not scope.journal.finished:
             scope.note(TurnUnfinished(messages=tuple(map(dict, written))))
 

@@ -1,7 +1,8 @@
 """The state of a workflow in one run: which event leads where, how often, and the tools that a model changes it with.
 
-The model asks for a change with a tool; the change is made after its turn, so that an answer always belongs to the
-state in which it was asked. Which prompt a state has is the business of ``blueprint``.
+The model asks for a change with a tool, and the change is made at once: its next answer, in the same turn, is asked for
+in the new state, so that an agent can walk through several states in one turn. Which prompt a state has is the business
+of ``blueprint``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 from collections import Counter
 from typing import Any, cast
 
-from duologue.frozen import frozen
 from duologue.journal.notes import WorkflowEntered, WorkflowMoved
 from duologue.messages import JsonValue
 from duologue.models.base import ToolSpec
@@ -23,13 +23,6 @@ ARTIFACT = "workflow.artifact"
 
 class WorkflowFault(Exception):
     """Something that a model asks for and that the workflow does not allow; says why."""
-
-
-@frozen
-class _Next:
-    event: str
-    state: str
-    context: str
 
 
 class WorkflowRun:
@@ -45,7 +38,6 @@ class WorkflowRun:
         self._began = now
         self._visits = Counter({workflow.entry: 1})
         self._calls = 0
-        self._next: _Next | None = None
         self.state = workflow.entry
         self.artifacts: dict[str, JsonValue] = {}
 
@@ -70,46 +62,34 @@ class WorkflowRun:
         self._calls += 1
         self._within_time(now)
 
-    def ask(self, tool: str, arguments: dict[str, JsonValue], now: float) -> dict[str, Any]:
-        """What the workflow answers to one of its own tools.
+    def ask(
+        self, tool: str, arguments: dict[str, JsonValue], now: float, *, call_id: str = ""
+    ) -> tuple[dict[str, Any], WorkflowMoved | None]:
+        """What the workflow answers to one of its own tools, and the note of the change that it has made.
 
         Raises:
             WorkflowFault: it does not allow that.
         """
         if tool == ARTIFACT_TOOL:
-            return self._set(arguments)
+            return self._set(arguments), None
         event = arguments.get("event")
         known = {} if self.spec.terminal else self.spec.on_event
         if not isinstance(event, str) or event not in known:
             told = ", ".join(known) or f"none, the state '{self.state}' has no events"
             raise WorkflowFault(f"unknown event {json.dumps(event, ensure_ascii=False)}; valid events: {told}")
-        if self._next:
-            raise WorkflowFault(
-                f"a transition is scheduled already in this turn: {self._next.event} to '{self._next.state}'"
-            )
         self._within_time(now)
-        target = self._redirected(known[event])
-        self._next = _Next(event=event, state=target, context=str(arguments.get("context") or ""))
-        return {"event": event, "status": "transition_scheduled", "target_state": target}
-
-    def commit(self) -> WorkflowMoved | None:
-        """Make the change that was asked for in this turn; the note of it, None if there was none."""
-        change, self._next = self._next, None
-        if change is None:
-            return None
-        before, self.state = self.state, change.state
-        self._visits[change.state] += 1
-        return WorkflowMoved(
+        before, self.state = self.state, self._redirected(known[event])
+        self._visits[self.state] += 1
+        moved = WorkflowMoved(
             origin=before,
-            target=change.state,
-            event=change.event,
+            target=self.state,
+            event=event,
             terminal=self.spec.terminal,
-            context=change.context,
+            context=str(arguments.get("context") or ""),
+            call_id=call_id,
         )
-
-    def forget(self) -> None:
-        """The turn failed: what was asked for in it is not done."""
-        self._next = None
+        # PromptKit's word for the status, which its tools and assertions know.
+        return {"event": event, "status": "transition_scheduled", "target_state": self.state}, moved
 
     def _redirected(self, target: str) -> str:
         """The state that is entered: another one where this one was entered often enough.
@@ -162,7 +142,7 @@ def tools_of(state: WorkflowState) -> tuple[ToolSpec, ...]:
 def _transition(state: WorkflowState) -> ToolSpec:
     return _own_tool(
         TRANSITION_TOOL,
-        "Move the conversation on when one of the events has happened. It takes effect after your answer.",
+        "Move the conversation on when one of the events has happened. It takes effect at once.",
         event={"type": "string", "enum": list(state.on_event), "description": "What has happened."},
         context={"type": "string", "description": "What whoever goes on should know, in a few sentences."},
         required=["event"],

@@ -10,7 +10,9 @@ import json
 
 from duologue.agents.tools.call import CallContext, Result, Run, ToolFault, written
 from duologue.agents.tools.media import parts_from
-from duologue.config.templates import Template, as_text, within_json_string
+from duologue.config.go_functions import TemplateValueError
+from duologue.config.go_templates import GoTemplate
+from duologue.config.templates import as_text, within_json_string
 from duologue.errors import ConfigurationError
 from duologue.journal.notes import ConsentGiven
 from duologue.messages import JsonValue
@@ -46,14 +48,17 @@ def mock(tool: Tool, suite: ToolSource) -> Run:
         return say
 
     async def fill(arguments: dict[str, JsonValue], context: CallContext) -> Result:
-        return Result(value=_value(template, arguments), parts=parts)
+        try:
+            return Result(value=_value(template, arguments), parts=parts)
+        except TemplateValueError as error:
+            raise ToolFault(f"tool {tool.name}: its mock_template cannot be filled in: {error}") from error
 
     return fill
 
 
-def _template(tool: Tool, suite: ToolSource) -> Template | None:
+def _template(tool: Tool, suite: ToolSource) -> GoTemplate | None:
     if tool.mock_template is not None:
-        return Template(tool.mock_template, where=f"tool '{tool.name}': mock_template")
+        return GoTemplate(tool.mock_template, where=f"tool '{tool.name}': mock_template")
     if tool.mock_template_file is None:
         return None
     path = suite.path(tool.mock_template_file)
@@ -61,10 +66,10 @@ def _template(tool: Tool, suite: ToolSource) -> Template | None:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"tool '{tool.name}': mock_template_file: {path} cannot be read: {error}") from error
-    return Template(text, where=str(path))
+    return GoTemplate(text, where=str(path))
 
 
-def _value(template: Template, arguments: dict[str, JsonValue]) -> JsonValue:
+def _value(template: GoTemplate, arguments: dict[str, JsonValue]) -> JsonValue:
     """The filled template as JSON if it is some, else as ``{"result": text}``.
 
     Values are escaped at first: a quotation mark in an argument must not end a text of the template.

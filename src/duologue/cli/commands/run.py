@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from duologue.config.durations import parse_duration
 from duologue.errors import ConfigurationError
 
 _CASES = "Which test cases"
@@ -18,20 +16,6 @@ _RESULTS = "What to keep and show"
 
 def _many(help: str, *names: str, panel: str = _CASES) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel)
-
-
-def _seconds(written: str | float) -> float:
-    """The seconds of an option, written as in a suite: ``3``, ``3s``, ``1m30s``."""
-    try:
-        seconds = float(written)
-    except ValueError:
-        try:
-            return parse_duration(str(written).strip())
-        except ValueError as error:
-            raise typer.BadParameter(f"{written!r}; expected seconds or {error}") from None
-    if not 0 < seconds < inf:
-        raise typer.BadParameter(f"{written!r}; expected seconds above 0, or a duration such as 90s or 5m")
-    return seconds
 
 
 _OF_FUNCTIONS = {"target", "out", "as_json", "quiet", "seed", "max_turns", "ci", "format", "resume", "failed_in"}
@@ -90,13 +74,7 @@ def run(
         bool, typer.Option(help="Run the evals of prompt packs in addition to the checks.", rich_help_panel=_HOW)
     ] = True,
     run_timeout: Annotated[
-        float | None,
-        typer.Option(
-            parser=_seconds,
-            metavar="DURATION",
-            help="Time limit of one run: seconds, or a duration such as 90s or 5m.",
-            rich_help_panel=_HOW,
-        ),
+        float | None, typer.Option(min=0.001, help="Time limit of one run, in seconds.", rich_help_panel=_HOW)
     ] = None,
     budget: Annotated[
         float | None,
@@ -120,12 +98,6 @@ def run(
     ] = None,
     allow_errors: Annotated[
         str | None, typer.Option(help="Tolerate this many cases with errors, or 'all'.", rich_help_panel=_HOW)
-    ] = None,
-    pass_rate: Annotated[
-        str | None,
-        typer.Option(
-            help="Tolerate failed cases if this share of all cases passed, such as 0.9 or 90%.", rich_help_panel=_HOW
-        ),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -209,7 +181,6 @@ def run(
                 fail_fast=fail_fast,
                 allow_undecided=_allowed(allow_undecided, "--allow-undecided"),
                 allow_errors=_allowed(allow_errors, "--allow-errors"),
-                pass_rate=_share(pass_rate),
             ),
             mock="" if mock_all and mock is None else mock,
             trials=trials,
@@ -232,18 +203,6 @@ def _allowed(text: str | None, option: str) -> int | str | None:
     if text.isdigit():
         return int(text)
     raise ConfigurationError(f"{option}: found '{text}'; expected a number, or 'all'")
-
-
-def _share(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise ConfigurationError(f"--pass-rate: found '{text}'; expected a share such as 0.9 or 90%")
-    return share
 
 
 def _refuse_options_of_suites(context: typer.Context) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from duologue.compat.promptkit import resources
 from duologue.compat.promptkit.arena import API_VERSION, ArenaReader
-from duologue.compat.promptkit.arena_shapes import KINDS
+from duologue.compat.promptkit.arena_shapes import KINDS, LENIENT
 from duologue.compat.promptkit.unsupported import drop_unsupported
 from duologue.config.problems import PlacedDict, PlacedList, Problems
 from duologue.config.spec import rebased
 from duologue.specs.suite import Suite
-from duologue.suites.manifests.loader import Draft, assembled, checked, opened
+from duologue.suites.manifests.loader import Draft, assembled, checked, only_here, opened
 from duologue.suites.manifests.validate import validated
 
 __all__ = ["API_VERSION", "read_suite"]
@@ -21,6 +21,7 @@ _SECTIONS = ("models", "agents", "scenarios", "personas", "prompts", "tools")
 """What ``config_dir`` applies to; recordings are relative to the files of their evals."""
 
 
+@only_here("Arena", "Provider", "PromptConfig", "Eval")
 def read_suite(path: Path, data: Any, problems: Problems) -> Suite | None:
     """The suite of an arena; a file with only one resource gives a suite of just that.
 
@@ -29,11 +30,11 @@ def read_suite(path: Path, data: Any, problems: Problems) -> Suite | None:
         data: what it holds.
         problems: takes what is wrong.
     """
-    found = opened(data, problems, api=API_VERSION, kinds=list(KINDS))
+    found = opened(data, problems, api=None, kinds=list(KINDS))
     if found is None:
         return None
     kind, spec = found
-    shape = checked(KINDS[kind], spec, problems)
+    shape = checked(KINDS[kind], spec, problems, lenient=LENIENT)
     if shape is None:
         return None
     drop_unsupported(shape, problems)
@@ -57,7 +58,7 @@ def _alone(path: Path, kind: str, spec: PlacedDict, problems: Problems) -> Suite
         "Scenario": ("scenarios", lambda: resources.scenario(spec, problems, None)),
         "Provider": ("models", lambda: resources.model(spec, problems)),
         "Persona": ("personas", lambda: resources.persona(spec, problems)),
-        "PromptConfig": ("prompts", lambda: resources.prompt(spec, spec.get("name", kind))),
+        "PromptConfig": ("prompts", lambda: resources.prompt(spec, problems, spec.get("name", kind))),
         "Tool": ("tools", lambda: resources.tool(spec)),
         "Eval": ("replays", lambda: resources.replay(spec, problems, "")),
     }

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from duologue.compat.promptkit import resources
-from duologue.compat.promptkit.arena_shapes import KINDS
+from duologue.compat.promptkit.arena_shapes import KINDS, LENIENT
+from duologue.compat.promptkit.assertions import adapted
 from duologue.compat.promptkit.field_mapping import Moved, each, given, without
 from duologue.compat.promptkit.unsupported import drop_unsupported
 from duologue.config.files import shown_path
 from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems
 from duologue.config.spec import rebased_path
+from duologue.config.templates import expand
 from duologue.config.yaml_reader import read
+from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.specs.suite import Output
-from duologue.suites.manifests.loader import UNSUPPORTED, checked, is_bare, opened
+from duologue.suites.manifests.loader import UNREAD, UNSUPPORTED, checked, is_bare, opened
 
 API_VERSION = "promptkit.altairalabs.ai/v1alpha1"
 
@@ -36,6 +40,8 @@ _OLD = {
 
 _HOW_ARENAS_RUN = {"stop_on_failed_check": True, "allow_undecided": "all"}
 """A failed assertion of a turn ends the conversation there, and a run without assertions counts as a success."""
+_SEED = 42
+"""Of arenas that name none: their plan is the same every time, until somebody asks for another seed."""
 _PROVIDER_LISTS = ("providers", "tts_providers", "stt_providers", "embedding_providers", "image_providers")
 
 
@@ -69,15 +75,16 @@ class ArenaReader:
         """The suite's fields and sections."""
         spec, problems = self.spec, self.problems
         defaults = spec.get("defaults")
-        self.base = defaults.get("config_dir") or "" if isinstance(defaults, PlacedDict) else ""
-        moved = Moved(spec).same("name", "labels", "annotations", "workflow", "a2a_agents", "pack_evals")
+        self.base = self._config_dir(defaults) if isinstance(defaults, PlacedDict) else ""
+        moved = Moved(spec).same("name", "labels", "annotations", "workflow", "a2a_agents")
+        moved.field("pack_evals", "pack_evals", each(lambda item: adapted(item, problems)))
         moved.field("pack_file", "pack_file", lambda path: self._rebased(path) if path else None)
         moved.field("mcp_servers", "mcp_servers", each(without("transport")))
         written = defaults if isinstance(defaults, PlacedDict) else PlacedDict(spec.mark("defaults"))
         moved.put("defaults", _defaults_of(written, problems), written.home)
         moved.from_within("globals", checks="conversation_assertions")
         if "checks" in moved.made:
-            moved.made["checks"] = each(resources.check)(moved.made["checks"])
+            moved.made["checks"] = resources.checks(problems)(moved.made["checks"])
         self._participants(moved)
         self._rehearsed(moved)
         self._kept(moved)
@@ -107,11 +114,11 @@ class ArenaReader:
     def _rehearsed(self, moved: Moved) -> None:
         spec, problems = self.spec, self.problems
         prompts = [
-            resources.prompt(item.data, item.entry["id"], item.entry.get("vars"))
+            resources.prompt(item.data, problems, item.entry["id"], item.entry.get("vars"))
             for item in self.found("prompt_configs", "PromptConfig", "prompts")
         ]
         inline = self.inline("prompt_specs", "PromptConfig", "prompts")
-        prompts += [resources.prompt(item.data, item.data["name"]) for item in inline]
+        prompts += [resources.prompt(item.data, problems, item.data["name"]) for item in inline]
         self._section(moved, "prompts", prompts)
         tools = self.found("tools", "Tool", "tools") + self.inline("tool_specs", "Tool", "tools")
         self._section(moved, "tools", [resources.tool(item.data) for item in tools])
@@ -138,8 +145,20 @@ class ArenaReader:
     def found(self, key: str, kind: str, section: str, *, of: PlacedDict | None = None) -> list[Found]:
         """The resources of a list of files. Those that are refused are left out."""
         items = (of if of is not None else self.spec).get(key, ())
-        made = [self._read(item, kind, section) for item in items]
+        made = [self._read(item, kind, section) for item in self._each_once(items)]
         return [item for item in made if item is not None]
+
+    def _each_once(self, entries: Iterable[PlacedDict]) -> Iterator[PlacedDict]:
+        """The entries without those whose file stands in the list a second time, with the same in every other field."""
+        seen: dict[str, PlacedDict] = {}
+        for entry in entries:
+            first = seen.setdefault(posixpath.normpath(entry["file"]), entry)
+            if first is entry or first.without("file") != entry.without("file"):
+                yield entry
+                continue
+            place = first.mark("file").value()
+            told = f"'{entry['file']}' is listed twice, first in {place}; it is read once. Remove one"
+            self.problems.warning(entry.mark("file"), told)
 
     def inline(self, key: str, kind: str, section: str, *, of: PlacedDict | None = None) -> list[Found]:
         """The resources that are written in the arena itself, by name."""
@@ -154,39 +173,46 @@ class ArenaReader:
         return made
 
     def _read(self, entry: PlacedDict, kind: str, section: str) -> Found | None:
-        written = self._rebased(entry["file"])
-        path = self.folder / written
         asked_by = entry.mark("file").value()
+        try:
+            written = expand(self._rebased(entry["file"]))
+        except ConfigurationError as error:
+            self.problems.error(asked_by, str(error))
+            self._is_broken(section, entry.get("id", UNREAD))
+            return None
+        path = self.folder / written
         data = read(path, self.problems, shown_as=shown_path(path), asked_by=asked_by)
         if data is None:
-            self.broken.setdefault(section, set()).add(entry.get("id", written))
+            self._is_broken(section, entry.get("id", UNREAD), UNREAD)
             return None
         if is_bare(data):
             data.setdefault("name", data.get("id") or path.name.split(".")[0])
             spec = data
         else:
-            frame = opened(data, self.problems, api=API_VERSION, kinds=[kind])
+            frame = opened(data, self.problems, api=None, kinds=[kind])
             if frame is None:
-                self.broken.setdefault(section, set())
+                self._is_broken(section, UNREAD)
                 return None
             spec = frame[1]
         if not self._checked(spec, kind, section):
-            self.broken.setdefault(section, set()).add(str(entry.get("id", spec.get("name"))))
+            self._is_broken(section, entry.get("id", spec.get("name")))
             return None
         below = os.path.relpath(path.parent, self.folder)
         return Found(data=spec, entry=entry, below=Path(below).as_posix())
 
     def _checked(self, spec: PlacedDict, kind: str, section: str) -> bool:
-        shape = checked(KINDS[kind], spec, self.problems)
+        shape = checked(KINDS[kind], spec, self.problems, lenient=LENIENT)
         if shape is None:
-            names = {str(spec[key]) for key in ("name", "task_type") if key in spec}
-            self.broken.setdefault(section, set()).update(names)
-            if section == "models":
-                self.broken.setdefault("agents", set()).add(str(spec.get("name")))
+            self._is_broken(section, *(spec[key] for key in ("name", "task_type") if key in spec))
             return False
         drop_unsupported(shape, self.problems)
         self._notes_other_id(spec, section)
         return True
+
+    def _is_broken(self, section: str, *names: Any) -> None:
+        """Remember what was refused, so that what refers to it is not called a mistake as well."""
+        for each_section in (section, "agents") if section == "models" else (section,):
+            self.broken.setdefault(each_section, set()).update(map(str, names))
 
     def _notes_other_id(self, spec: PlacedDict, section: str) -> None:
         """``metadata.name`` is the name, whatever ``spec.id`` says; references to the id are understood."""
@@ -232,6 +258,13 @@ class ArenaReader:
             self.problems.warning(value.mark("prompt_registry").key(), told)
         return Moved(value).field("prompt", "prompt", given).made
 
+    def _config_dir(self, defaults: PlacedDict) -> str:
+        try:
+            return expand(defaults.get("config_dir") or "")
+        except ConfigurationError as error:
+            self.problems.error(defaults.mark("config_dir"), str(error))
+            return ""
+
     def _rebased(self, path: str) -> str:
         return rebased_path(path, self.base)
 
@@ -257,6 +290,8 @@ def _defaults_of(source: PlacedDict, problems: Problems) -> PlacedDict:
     moved = Moved(source).same(*_SAME).field("max_tokens", "max_tokens", given)
     for key, value in _HOW_ARENAS_RUN.items():
         moved.put(key, value)
+    if source.get("seed") is None:
+        moved.put("seed", _SEED)
     output = _output(source, problems)
     return moved.put("output", output, source.mark("output")).made if output else moved.made
 

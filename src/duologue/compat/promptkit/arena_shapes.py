@@ -12,7 +12,9 @@ from duologue.compat.promptkit.shapes import (
     Names,
     Object,
     PackEvalShape,
+    PersonaDefaultsShape,
     PersonaShape,
+    PersonaStyleShape,
     PromptShape,
     ProviderShape,
     ScenarioShape,
@@ -131,6 +133,7 @@ class WorkflowStateShape(WorkflowState):
     """A state of a workflow."""
 
     persistence: str | None = None
+    control: str | None = None
 
 
 class WorkflowShape(Workflow):
@@ -164,6 +167,7 @@ class ArenaShape(Shape):
     memory: Any = None
     agents: Any = None
     deploy: Object = EMPTY
+    pack_metadata: Object = EMPTY
     mcp_servers: Items[McpServerShape] = ()
     a2a_agents: Items[A2aAgent] = ()
     state_store: Object = EMPTY
@@ -193,3 +197,8 @@ KINDS: dict[str, type[Shape]] = {
     "Eval": EvalShape,
 }
 """The kinds of manifests that are read."""
+
+LENIENT: dict[type, frozenset[str]] = dict.fromkeys(
+    (PersonaShape, PersonaStyleShape, PersonaDefaultsShape), frozenset()
+)
+"""What PromptKit reads without a schema, and therefore with any other fields: they have no effect."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from duologue.compat.promptkit.field_mapping import Moved, each, given, inner, without
+from duologue.compat.promptkit.assertions import adapted
+from duologue.compat.promptkit.field_mapping import Convert, Moved, each, given, inner, without
 from duologue.config.problems import PlacedDict, PlacedList, Problems, hint, listed, plain
 
 _COMMON = ("name", "labels", "annotations")
@@ -25,9 +26,18 @@ _writing = inner(without("max_tokens"))
 _NO_EFFECT = "has no effect in PromptKit, and none here; remove it"
 
 
-def check(source: PlacedDict) -> PlacedDict:
+def checks(problems: Problems) -> Convert:
+    """A conversion of assertions to checks.
+
+    Args:
+        problems: takes warnings of parameters that have no effect.
+    """
+    return each(lambda source: check(source, problems))
+
+
+def check(source: PlacedDict, problems: Problems) -> PlacedDict:
     """An assertion as a check."""
-    return Moved(source).same("type", "params", "message", "when", "pass_threshold").made
+    return Moved(adapted(source, problems)).same("type", "params", "message", "when", "pass_threshold").made
 
 
 def scenario(source: PlacedDict, problems: Problems, roles: list[str] | None) -> PlacedDict:
@@ -44,9 +54,9 @@ def scenario(source: PlacedDict, problems: Problems, roles: list[str] | None) ->
     moved = Moved(source).same(*_COMMON, "description", "required_capabilities", "variables", "streaming")
     moved.same("context_policy", "seed_memories")
     moved.field("tool_policy", "tool_policy", _policy)
-    moved.field("prompt", "task_type").field("background", "context_metadata").field("trials", "trials", given)
+    moved.field("prompt", "task_type", given).field("background", "context_metadata").field("trials", "trials", given)
     moved.field("agents", "providers").field("agent_group", "provider_group", lambda group: group or None)
-    moved.field("checks", "conversation_assertions", each(check))
+    moved.field("checks", "conversation_assertions", checks(problems))
     moved.field("turns", "turns", each(lambda item: turn(item, problems, roles)))
     if source.get("steps") and not source.get("turns"):
         moved.put("goal", "?")  # reported: nothing of it can be played
@@ -57,7 +67,7 @@ def turn(source: PlacedDict, problems: Problems, roles: list[str] | None) -> Pla
     """A turn. Any role but ``user`` is that of a self-play role."""
     moved = Moved(source).same("content", "parts", "seed", "perturbations", "chaos")
     moved.field("agent_temperature", "assistant_temp").field("user_temperature", "user_temp")
-    moved.field("consent", "consent_overrides").field("checks", "assertions", each(check))
+    moved.field("consent", "consent_overrides").field("checks", "assertions", checks(problems))
     role = source.get("role")
     if role == "user":
         for key in ("persona", "turns", "max_turns"):
@@ -117,18 +127,21 @@ def persona(source: PlacedDict, problems: Problems) -> PlacedDict:
     return moved.from_within("defaults", temperature="temperature", seed="seed").made
 
 
-def prompt(source: PlacedDict, name: str, values: Any = None) -> PlacedDict:
+def prompt(source: PlacedDict, problems: Problems, name: str, values: Any = None) -> PlacedDict:
     """A PromptConfig as a prompt.
 
     Args:
         source: the manifest's spec and metadata.
+        problems: takes warnings of what has no effect.
         name: what the arena calls it.
         values: the arena's values for its variables.
     """
     moved = Moved(source).same("labels", "annotations", "version", "description", "system_template", "variables")
-    moved.same("fragments", "model_overrides", "allowed_tools", "media", "evals")
+    moved.same("fragments", "model_overrides", "allowed_tools", "media")
+    moved.field("evals", "evals", each(lambda item: adapted(item, problems)))
     moved.field("tool_policy", "tool_policy", _policy).field("parameters", "parameters", _writing)
-    moved.put("name", name, source.mark("name")).field("task", "task_type").field("guardrails", "validators")
+    moved.put("name", name, source.mark("name")).field("task", "task_type")
+    moved.field("guardrails", "validators", each(lambda item: guardrail(item, problems)))
     information = {
         key: plain(source[key])
         for key in ("template_engine", "tested_models", "metadata", "compilation")
@@ -139,6 +152,19 @@ def prompt(source: PlacedDict, name: str, values: Any = None) -> PlacedDict:
     if values:
         moved.put("values", values, getattr(values, "home", None))
     return moved.made
+
+
+def guardrail(source: PlacedDict, problems: Problems) -> PlacedDict:
+    """A validator as a guardrail. Whose messages it is for may stand among its parameters."""
+    made = PlacedDict(source.home, source, dict(source.marks))
+    if made.get("direction", "") is None:
+        del made["direction"]
+    params = made.get("params")
+    if isinstance(params, PlacedDict) and "direction" in params:
+        made.put("params", params.without("direction"), source.mark("params"))
+        made.marks.setdefault("direction", params.mark("direction"))
+        made.setdefault("direction", params["direction"])
+    return adapted(made, problems)
 
 
 def tool(source: PlacedDict) -> PlacedDict:
@@ -161,12 +187,12 @@ def replay(source: PlacedDict, problems: Problems, below: str) -> PlacedDict:
     recording = source["recording"]
     path = posixpath.normpath(posixpath.join(below, recording["path"]))
     moved.put("recording", path, recording.mark("path"))
-    moved.field("checks", "conversation_assertions", each(check))
-    checks = PlacedList(source.mark("turns"))
+    moved.field("checks", "conversation_assertions", checks(problems))
+    turn_checks = PlacedList(source.mark("turns"))
     for item in source.get("turns", ()):
         inner = item.get("all_turns")
         found = inner.get("assertions") if isinstance(inner, PlacedDict) else None
         if isinstance(found, PlacedList):
             for index, assertion in enumerate(found):
-                checks.add(check(assertion), found.mark(index))
-    return moved.put("turn_checks", checks, source.mark("turns")).made if checks else moved.made
+                turn_checks.add(check(assertion, problems), found.mark(index))
+    return moved.put("turn_checks", turn_checks, source.mark("turns")).made if turn_checks else moved.made

@@ -238,6 +238,7 @@ class ValidatorShape(Spec):
 
     type: str
     params: Object = EMPTY
+    direction: str | None = None
     enabled: bool = True
     fail_on_violation: bool = True
     message: str | None = None

@@ -40,7 +40,10 @@ _FIELDS: dict[type[Spec], Mapping[str, str]] = {
     RelevanceShape: UNSUPPORTED[Relevance],
     VariableShape: UNSUPPORTED[Variable],
     PackEvalShape: UNSUPPORTED[PackEvalSpec],
-    WorkflowStateShape: UNSUPPORTED[WorkflowState],
+    WorkflowStateShape: {
+        **UNSUPPORTED[WorkflowState],
+        "control": "every transition takes effect at once, as with 'control: agent'",
+    },
     ArenaShape: UNSUPPORTED[Suite],
     DefaultsShape: UNSUPPORTED[Defaults],
 }

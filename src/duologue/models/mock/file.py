@@ -36,6 +36,7 @@ from duologue.journal.events import Usage
 from duologue.messages import Message, text_of
 from duologue.models.base import Model, ModelAnswer, ModelRequest
 from duologue.models.mock.shapes import (
+    LENIENT,
     AnswerShape,
     FileShape,
     LinesShape,
@@ -150,7 +151,7 @@ class ResponseFile:
             if len(problems.errors) == before:
                 problems.error(Position(file, 1, 1), "the file is empty; expected defaultResponse or scenarios")
             return None
-        shape = checked(FileShape, written_out(data, problems), problems)
+        shape = checked(FileShape, written_out(data, problems), problems, lenient=LENIENT)
         if shape is None or len(problems.errors) > before:
             return None
         return cls(path=file, shape=shape, problems=tuple(problem for problem in problems))

@@ -188,6 +188,28 @@ class FileShape(_Default):
     judges: dict[str, JudgeShape] = EMPTY
 
 
+_SHAPES: tuple[type[Spec], ...] = (
+    *(FileShape, ScenarioShape, StateShape, PersonaShape, LinesShape, JudgeShape, VerdictShape),
+    *(AnswerShape, LineShape, PartShape, LinkShape, CallShape),
+)
+_DECIDING = (
+    "scenarios",
+    "selfplay",
+    "judges",
+    "turns",
+    "steps",
+    "states",
+    "tool_calls",
+    "parts",
+    "done",
+    "verdict",
+    "criteria",
+)
+LENIENT = dict.fromkeys(_SHAPES, frozenset(_DECIDING))
+"""Where a field that nothing knows is a warning, as files of other systems carry notes of their own; one of these
+fields in the wrong place is an error."""
+
+
 def written_out(data: Any, problems: Problems) -> Any:
     """The data of a response file with everything that is written short in its one form.
 

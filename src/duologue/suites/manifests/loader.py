@@ -9,7 +9,7 @@ is remembered, so that what refers to it is not called a mistake as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -42,13 +42,13 @@ def is_bare(data: Any) -> bool:
     return isinstance(data, PlacedDict) and not {"apiVersion", "kind", "spec", "metadata"} & data.keys()
 
 
-def opened(data: Any, problems: Problems, *, api: str, kinds: Sequence[str]) -> tuple[str, PlacedDict] | None:
+def opened(data: Any, problems: Problems, *, api: str | None, kinds: Sequence[str]) -> tuple[str, PlacedDict] | None:
     """The kind of a manifest, and its ``spec`` with name, labels and annotations of ``metadata`` put into it.
 
     Args:
         data: what the file holds.
         problems: takes what is wrong with the frame.
-        api: the ``apiVersion`` that is expected.
+        api: the ``apiVersion`` that is expected; None for any text.
         kinds: the kinds that are expected here.
 
     Returns:
@@ -76,11 +76,11 @@ def closed(data: PlacedDict, known: Sequence[str], problems: Problems) -> None:
             problems.error(data.mark(key).key(), told)
 
 
-def _kind(data: PlacedDict, problems: Problems, api: str, kinds: Sequence[str]) -> str | None:
+def _kind(data: PlacedDict, problems: Problems, api: str | None, kinds: Sequence[str]) -> str | None:
     found = data.get("apiVersion")
-    if found != api:
+    if found != api and (api is not None or not isinstance(found, str) or not found):
         told = "is missing" if "apiVersion" not in data else f"is {shown(found)}"
-        problems.error(data.mark("apiVersion"), f"apiVersion {told}; expected {api}")
+        problems.error(data.mark("apiVersion"), f"apiVersion {told}; expected {api or 'a text'}")
     kind = data.get("kind")
     if isinstance(kind, str) and kind in kinds:
         return kind
@@ -155,9 +155,18 @@ UNSUPPORTED: dict[type, dict[str, str]] = {
 """Why a field has no effect, by model and field."""
 
 
-def checked(model: type[M], data: Any, problems: Problems) -> M | None:
-    """The model of placed data; None, with a problem for each mistake, if it is invalid."""
-    return checked_by_pydantic(model, data, problems, unsupported=UNSUPPORTED)
+def checked(
+    model: type[M], data: Any, problems: Problems, *, lenient: Mapping[type, Container[str]] | None = None
+) -> M | None:
+    """The model of placed data; None, with a problem for each mistake, if it is invalid.
+
+    Args:
+        model: what the data should be.
+        data: placed data.
+        problems: takes what is wrong.
+        lenient: models whose unknown fields are a warning, with names that are errors nevertheless.
+    """
+    return checked_by_pydantic(model, data, problems, unsupported=UNSUPPORTED, lenient=lenient)
 
 
 SECTIONS: dict[str, type[Resource]] = {
@@ -174,6 +183,10 @@ SECTIONS: dict[str, type[Resource]] = {
 KINDS: dict[str, type[Resource]] = {"Suite": Suite, **{model.__name__: model for model in SECTIONS.values()}}
 """Every kind of manifest."""
 SECTION_OF = {model.__name__: section for section, model in SECTIONS.items()}
+
+
+UNREAD = "(not read)"
+"""Stands among the names of broken resources for one whose file could not be read: any name may be its."""
 
 
 @dataclass(kw_only=True)
@@ -226,11 +239,12 @@ def _resources(
             problems.error(items.mark(index), f"found {shown(item)}; expected a mapping")
             continue
         resource = checked(model, item, problems)
-        name = item.get("name")
         if resource is not None:
             made.append(resource)
-        elif isinstance(name, str):
-            draft.broken.setdefault(section, set()).add(name)
+            continue
+        names = {item[key] for key in ("name", "task") if isinstance(item.get(key), str)}
+        if names:
+            draft.broken.setdefault(section, set()).update(names)
     return tuple(made)
 
 
@@ -354,6 +368,8 @@ def _read(path: Path, problems: Problems) -> Suite | None:
         return None
     version = data.get("apiVersion") if isinstance(data, PlacedDict) else None
     reader = reader_of(version) if isinstance(version, str) else None
+    if reader is None and isinstance(version, str) and isinstance(data, PlacedDict):
+        reader = _reader_of_any_version(version, data.get("kind"))
     if reader is None:
         problems.error(_place(data), _unknown(data, version))
         return None
@@ -405,6 +421,28 @@ def _main_file(path: Path, problems: Problems) -> Path | None:
 def known_versions() -> list[str]:
     """Every ``apiVersion`` that can be read."""
     return registered_names(GROUP)
+
+
+def only_here(*kinds: str) -> Callable[[Reader], Reader]:
+    """Mark a reader as that of kinds of manifests that no other dialect has: it reads them under any ``apiVersion``."""
+
+    def marked(reader: Reader) -> Reader:
+        vars(reader)["own_kinds"] = frozenset(kinds)
+        return reader
+
+    return marked
+
+
+def _reader_of_any_version(version: str, kind: Any) -> Reader | None:
+    """The reader of manifests that name another version of a system, or another address of it."""
+    for known in known_versions():
+        reader = reader_of(known)
+        own: frozenset[str] = getattr(reader, "own_kinds", frozenset())
+        system, _, address = known.partition(".")
+        same_system = bool(address) and version.partition(".")[0] == system
+        if own and (kind in own or same_system):
+            return reader
+    return None
 
 
 def reader_of(version: str) -> Reader | None:

@@ -262,7 +262,9 @@ def generate_plan(
     _check_names(suite, wanted)
     chosen = suite.defaults.seed if seed is None else seed
     base = fresh_seed() if chosen is None else chosen
-    found = _limited([*_scenario_cases(suite, wanted, trials), *_replay_cases(suite, wanted, recordings)], suite)
+    found = _limited(
+        [*_scenario_cases(suite, wanted, trials), *_replay_cases(suite, wanted, recordings)], suite, wanted
+    )
     cases = tuple(
         changed(case, index=index, seed=derive_seed(base, "case", case.identity)) for index, case in enumerate(found)
     )
@@ -341,11 +343,12 @@ def _is_called(name: str, wanted: str) -> bool:
     return name == wanted or name.startswith(f"{wanted}/")
 
 
-def _limited(cases: list[TestCase], suite: Suite) -> list[TestCase]:
+def _limited(cases: list[TestCase], suite: Suite, wanted: Filters) -> list[TestCase]:
     if not cases:
+        why = "is left by the filters" if wanted != Filters() else "can be made"
         raise ConfigurationError(
-            f"nothing to run: no test case of the suite '{suite.name}' is left by the filters; 'duologue inspect' "
-            "shows what it has"
+            f"nothing to run: no test case of the suite '{suite.name}' {why}; 'duologue inspect' shows what it has: "
+            f"{len(suite.scenarios)} scenarios, {len(suite.agents)} agents, {len(suite.replays)} replays"
         )
     if len(cases) > MOST_CASES:
         raise _too_many(suite)
@@ -375,9 +378,7 @@ def _check_names(suite: Suite, wanted: Filters) -> None:
             if not any(_is_called(item, name) for item in names):
                 word = kind.removesuffix("s")
                 there = f"It has {listed(names)}." if names else f"It has no {kind}."
-                raise ConfigurationError(
-                    f"--{word}: the suite '{suite.name}' has no {word} '{name}'{hint(name, names)} {there}"
-                )
+                raise ConfigurationError(f"the suite '{suite.name}' has no {word} '{name}'{hint(name, names)} {there}")
     for label in wanted.labels:
         if "=" not in label:
-            raise ConfigurationError(f"--label: found '{label}'; expected key=value, such as tier=enterprise")
+            raise ConfigurationError(f"label: found '{label}'; expected key=value, such as tier=enterprise")

@@ -16,10 +16,10 @@ from duologue.journal.events import (
     ModelCalled,
     Noted,
     RunStarted,
-    TurnStarted,
 )
 from duologue.journal.journal import RunView
 from duologue.journal.notes import GuardrailApplied, PromptUsed, SimulatedUser, WorkflowEntered, WorkflowMoved
+from duologue.journal.workflow_states import workflow_states
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.run import (
     GuardrailResult,
@@ -69,6 +69,8 @@ def run_result(
     if recording is not None:
         spent = {AgentRole.JUDGE: spent.get(AgentRole.JUDGE, _NOTHING)}
     result = result or result_of(view)
+    for message, state in workflow_states(view.records, view.notes).items():
+        seen.meta.setdefault(message, {})["workflow_state"] = state
     messages = tuple(_message(record, seen) for record in view.records)
     return RunResult(
         case=case,
@@ -115,9 +117,6 @@ class _Reading:
         self._roles: list[AgentRole] = []
         self._causes = Causes()
         self._models: list[ModelCalled] = []
-        self._state: str | None = None
-        self._next_state: str | None = None
-        """Where a transition leads; what is said in the turn that asks for it is still said in the state before."""
         for entry in entries:
             if (take := self._TAKE.get(type(entry.event))) is not None:
                 take(self, entry.event)
@@ -144,15 +143,7 @@ class _Reading:
         found: object = event.scenario.metadata.get("recording")
         self.recording = cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else None
 
-    def _turn(self, _: TurnStarted) -> None:
-        self._move()
-
-    def _move(self) -> None:
-        if self._next_state is not None:
-            self._state, self._next_state = self._next_state, None
-
     def _model(self, event: ModelCalled) -> None:
-        self._move()
         self._models.append(event)
         self._causes.take(event)
 
@@ -160,28 +151,18 @@ class _Reading:
         self._causes.take(event)
 
     def _note(self, event: Noted) -> None:
-        match event.note:
-            case SimulatedUser() as note:
-                self.personas.append(note.persona)
-            case WorkflowEntered() as note:
-                self._state = note.state
-            case WorkflowMoved() as note:
-                self._next_state = note.target
-            case _:
-                pass
+        if isinstance(event.note, SimulatedUser):
+            self.personas.append(event.note.persona)
 
     def _message(self, event: MessageAdded) -> None:
         if event.author is None:
             return
         self._causes.take(event)
-        if self._state is not None:
-            self.meta[event.message_id] = {"workflow_state": self._state}
         if self.personas and self._roles[event.author] is AgentRole.USER:
             self.meta.setdefault(event.message_id, {})["persona"] = self.personas[-1]
 
     _TAKE: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
         RunStarted: _started,
-        TurnStarted: _turn,
         ModelCalled: _model,
         AgentCalled: _called,
         Noted: _note,

@@ -31,8 +31,8 @@ def _in(message: MessageResult) -> Iterator[MediaResult]:
         if part["type"] == "text":
             continue
         mime = kind_of(part)
-        kind = mime.partition("/")[0]
-        if kind in {"image", "audio", "video"}:
+        kind = "document" if part["type"] == "document_url" else mime.partition("/")[0]
+        if kind in {"image", "audio", "video", "document"}:
             yield _measured(message.id, index, part, kind, mime)
 
 

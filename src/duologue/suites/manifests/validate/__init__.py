@@ -21,7 +21,7 @@ from duologue.specs.agents import READY_MODELS, is_model_name
 from duologue.specs.prompts import ENGINE_TOOLS, Prompt, open_variables, values_for
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Suite, Workflow
-from duologue.suites.manifests.loader import SECTIONS, Draft
+from duologue.suites.manifests.loader import SECTIONS, UNREAD, Draft
 from duologue.suites.manifests.validate.checks import find_broken_checks, find_broken_tools, with_pack
 from duologue.suites.plan.build import agents_of, personas_of, perturbations_of, regions_of, trials_of
 
@@ -70,7 +70,7 @@ class _Looker:
     def look(self, spec: Spec, path: Iterable[str | int], what: str, name: str | None, known: Iterable[str]) -> None:
         """An error if nothing is called that."""
         every = list(dict.fromkeys(known))
-        if name is not None and name not in every:
+        if name is not None and name not in every and UNREAD not in every:
             self.problems.error(spec.place(*path) or Position("?"), unknown(what, name, every))
 
     def look_for_model(self, spec: Spec, field: str, name: str | None) -> None:
@@ -86,8 +86,14 @@ class _Looker:
                 first = seen.setdefault(item.name, item)
                 if first is not item:
                     place = item.place("name") or Position("?")
-                    told = f"two of the {section} are called '{item.name}', the first in {first.place('name')}"
-                    self.problems.error(place, f"{told}; rename one")
+                    told = (
+                        f"two of the {section} are called '{item.name}', the first in {first.place('name')}; rename one"
+                    )
+                    if item.place() is not None and item.place() == first.place():
+                        told = (
+                            f"'{item.name}' is listed twice: the same file is named twice. Remove one of the references"
+                        )
+                    self.problems.error(place, told)
         self._twice(self.suite, "regions")
 
     def participants(self) -> None:
@@ -157,7 +163,8 @@ class _Looker:
 
     def _task(self, scenario: Scenario, agent: str, place: Position) -> None:
         if scenario.prompt is not None:
-            self.look(scenario, ("prompt",), "prompt", scenario.prompt, self.tasks())
+            states = self.suite.workflow.states if self.suite.workflow else ()
+            self.look(scenario, ("prompt",), "prompt", scenario.prompt, [*self.tasks(), *states])
         elif not self.suite.workflow:
             told = f"the agent '{agent}' is made of a model and has no prompt; give the agent or this scenario one"
             self.problems.error(place, f"{told}. Known: {listed(self.tasks())}")
@@ -219,6 +226,12 @@ class _Looker:
             self.look(workflow, ("states", name, "on_max_visits"), "state", state.on_max_visits, states)
             reached |= {*state.on_event.values(), state.on_max_visits or name if state.on_max_visits else ""}
             self.look(workflow, ("states", name, "prompt_task"), "prompt", state.prompt_task, self.tasks())
+        for name, state in states.items():
+            if state.composition or state.orchestration == "composition":
+                place = workflow.place("states", name, "composition") or workflow.place("states", name) or Position("?")
+                which = f" '{state.composition}'" if state.composition else ""
+                told = f"the state runs the composition{which}, and Duologue does not run compositions"
+                self.problems.error(place, f"{told}. Give the state a 'prompt_task' instead")
         for name in states:
             if name not in reached:
                 place = workflow.place("states", name, of_key=True) or Position("?")
