@@ -34,6 +34,7 @@ PROGRAMS = {"duologue.models.local.server"}
 MISSING_ON_PURPOSE = {
     "dialogue", "server", "store", "tools", "understand", "when",  # the demo's agent is a folder of plain scripts
     "pytest",  # whoever loads the plugin has it
+    "agents", "crewai", "google", "langgraph", "llama_index",  # whoever rehearses an agent of a framework has it
     "httpx2",  # what newer versions of huggingface_hub use in the place of httpx
 }  # fmt: skip
 BROUGHT = {"referencing": "jsonschema", "pydantic-core": "pydantic", "protobuf": "opentelemetry-proto"}

@@ -176,6 +176,7 @@ _MODULES = frozenset(
     {
         "checks",
         "errors",
+        "integrations",
         "journal",
         "messages",
         "models",

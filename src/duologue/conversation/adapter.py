@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.message_shapes import ModelUse, uses_of
 from duologue.messages import Message, copy_of
 from duologue.models.reported import report_usage
 from duologue.models.scope import RunScope
@@ -72,6 +73,7 @@ class AgentInput:
         judgment_request: set when a judge has to decide now.
         scenario_state: the run so far.
         scope: clock, chance, ids and journal of the run.
+        streamed: somebody listens to the answer while it comes, or may interrupt it.
     """
 
     thread_id: str
@@ -80,6 +82,8 @@ class AgentInput:
     scenario_state: ScenarioState
     judgment_request: JudgmentRequest | None = None
     scope: RunScope = field(default_factory=RunScope)
+    streamed: bool = False
+    usage_reported: bool = field(default=False, init=False, repr=False, compare=False)
 
     def last_new_user_message(self) -> Message:
         """The newest message of the user that is new to this adapter.
@@ -111,6 +115,7 @@ class AgentInput:
 
     def report_usage(
         self,
+        response: object = None,
         *,
         input_tokens: int = 0,
         output_tokens: int = 0,
@@ -120,9 +125,12 @@ class AgentInput:
     ) -> None:
         """Say what a model call of the adapter's own took, so that usage, cost by role, budgets and reports count it.
 
-        Call it once per model call, or once with the sum.
+        Call it once per model call, or once with the sum. Objects that ``call`` returns and that hold their usage, such
+        as a ``ChatCompletion`` or an ``AIMessage``, are counted by themselves, unless this is called.
 
         Args:
+            response: what the model or framework answered, which says itself what it took: a response of an SDK, a
+                message of LangChain, the result of a run, or a list of those. In place of the two numbers.
             input_tokens, output_tokens: that the model read and wrote.
             model: its name, such as ``gpt-5-mini`` or ``openai/gpt-5-mini``.
             cost: US dollars; None for the price that the packaged list knows for that model. Where it knows none,
@@ -130,11 +138,25 @@ class AgentInput:
             seconds: that the model call took.
 
         Raises:
-            ConfigurationError: a number is below 0, or is none.
+            ConfigurationError: a number is below 0, or is none; or the response does not say what it took.
         """
-        report_usage(
-            self.scope, input_tokens=input_tokens, output_tokens=output_tokens, model=model, cost=cost, seconds=seconds
-        )
+        self.usage_reported = True
+        if response is None:
+            uses = [ModelUse(model=model, input_tokens=input_tokens, output_tokens=output_tokens, cost=cost)]
+        elif not (uses := uses_of(response)):
+            raise ConfigurationError(
+                f"report_usage: a {type(response).__name__} that does not say what it took (usage, usage_metadata); "
+                "pass input_tokens and output_tokens"
+            )
+        for use in uses:
+            report_usage(
+                self.scope,
+                input_tokens=use.input_tokens,
+                output_tokens=use.output_tokens,
+                model=model or use.model,
+                cost=cost if len(uses) == 1 and cost is not None else use.cost,
+                seconds=seconds / len(uses),
+            )
 
 
 class LazyInput(AgentInput):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import NamedTuple, cast
 
-from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from duologue.config.tracebacks import Place, describe_after_name, place_of
@@ -34,7 +33,16 @@ from duologue.errors import (
     RunError,
     SimulatorError,
 )
-from duologue.message_shapes import ShapeError, ShapeReader, items_of
+from duologue.message_shapes import (
+    FRAMEWORKS,
+    ShapeError,
+    ShapeReader,
+    as_fields,
+    framework_of,
+    items_of,
+    parts_of,
+    uses_of,
+)
 from duologue.messages import Message, mended
 from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MODEL_TIMEOUT, ScenarioConfig
 from duologue.vocabulary import AgentRole
@@ -154,7 +162,9 @@ async def answer_of(
         if utterance is None:  # the usual case, without the detour over an iterator
             answering = adapter.call(input) if is_async else _called(adapter, input)
             value = await watchdog.bound(answering, seconds, adapter)
-            return normalise(value, adapter.role, adapter.name, _reader(input))
+            answer = normalise(value, adapter.role, adapter.name, _reader(input))
+            _report_usage(value, input)
+            return answer
         utterance.reader = _reader(input)
         return await watchdog.bound(_streamed(session, input, utterance), seconds, adapter)
     except CallTimeout as late:
@@ -197,7 +207,19 @@ async def _streamed(session: AgentSession, input: AgentInput, utterance: Utteran
     await session.send(input)
     async for piece in session.receive():
         utterance.extend(piece)
+        _report_usage(piece, input)
     return utterance.finish()
+
+
+def _report_usage(value: object, input: AgentInput) -> None:
+    """Count what an answer says that models took for it, unless the adapter counts itself."""
+    if isinstance(value, str) or input.usage_reported:
+        return
+    for use in uses_of(value):
+        input.report_usage(
+            model=use.model, input_tokens=use.input_tokens, output_tokens=use.output_tokens, cost=use.cost
+        )
+    input.usage_reported = False
 
 
 async def _called(adapter: AgentAdapter, input: AgentInput) -> object:
@@ -281,6 +303,8 @@ def _said(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list
 
 def _messages(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list[Message]:
     """The chat messages that one item of an answer comes to: one, unless its shape holds several or none."""
+    if (parts := parts_of(value)) is not None:
+        return [message for part in parts for message in _messages(part, role, who, reader)]
     item = _as_data(value, who)
     try:
         items = items_of(item)
@@ -294,7 +318,7 @@ def _messages(value: object, role: AgentRole, who: str, reader: ShapeReader) -> 
 
 def _as_data(value: object, who: str) -> dict[str, object]:
     """A message or an object of a framework as a mapping of its own."""
-    data = value.model_dump(mode="json", exclude_none=True) if isinstance(value, BaseModel) else value
+    data = as_fields(value)
     if not isinstance(data, dict) and not (is_dataclass(data) and not isinstance(data, type)):
         raise _wrong(value, who, "a list may hold chat messages only" if isinstance(value, (str, list)) else "")
     try:
@@ -333,7 +357,18 @@ def _wrong(value: object, who: str, why: str) -> AgentReturnError:
         shown = f"{shown[:_SHOWN]}…"
     reason = f" ({why})" if why else ""
     return AgentReturnError(
-        f"{who}.call() returned a {type(value).__name__}: {shown}{reason}. Expected text, a chat message such as "
+        f"{who}.call() returned a {type(value).__name__}: {shown}{reason}{_of_framework(value)}. "
+        "Expected text, a chat message such as "
         "{'role': 'assistant', 'content': '…'}, a list of those, or a ScenarioResult.",
         who=who,
     )
+
+
+def _of_framework(value: object) -> str:
+    """What to do about an object of a framework that is no answer: an agent, a state, a request."""
+    if inspect.isawaitable(value):
+        return ", which has to be awaited"
+    if (found := framework_of(value)) is None:
+        return ""
+    name, integration = FRAMEWORKS[found]
+    return f", an object of {name} that holds no messages; duologue.integrations.{integration} calls such agents"

@@ -242,6 +242,7 @@ class Conversation:
             scenario_state=self.state,
             participant_scope=self._scopes[index],
             call=call_id,
+            streamed=on_delta is not None,
         )
         utterance = None
         if self._streams[index]:

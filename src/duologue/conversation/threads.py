@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger("duologue.conversation")
 
+THREAD_NAME = "duologue-run"
+"""Of every thread with an event loop for runs."""
 MAX_THREADS = 128
 """Agents that may block at the same time."""
 IDLE_SECONDS = 10.0
@@ -321,7 +323,7 @@ class _Worker:
         self._lane: Lane | None = None
         self._activity: Activity | None = None
         self.loop.set_task_factory(timed_task)
-        self.thread = threading.Thread(target=self._serve, name="duologue-run", daemon=True)
+        self.thread = threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True)
         self.thread.start()
 
     @property
@@ -426,7 +428,7 @@ async def in_worker_thread(
     Raises:
         ThreadBlocked: another run blocks the thread for ever.
     """
-    handle = (pool or _shared_pool()).submit(start, repeatable=repeatable, alone=alone, shared=shared)
+    handle = (pool or shared_pool()).submit(start, repeatable=repeatable, alone=alone, shared=shared)
     outcome = asyncio.wrap_future(handle.future)
     try:
         return await asyncio.shield(outcome)
@@ -489,7 +491,8 @@ async def _end_runs(handle: RunHandle[Any], error: Exception | None) -> None:
             await run.end(error if run is culprit else beside)
 
 
-def _shared_pool() -> WorkerPool:
+def shared_pool() -> WorkerPool:
+    """The threads of this process."""
     global _pool  # noqa: PLW0603 - threads can only be shared through the process
     with _pool_lock:
         if _pool is None:

@@ -175,6 +175,7 @@ class TurnDriver:
             )
         index = await self._claim(AgentRole.AGENT)
         call = self._begin(index)
+        call.input.streamed = True  # it may be interrupted
         task = self.conversation.run.start(self._complete(call))
         self._background = call, task
 

@@ -38,24 +38,31 @@ from duologue.message_shapes._fields import (
     unwrapped,
     word,
 )
+from duologue.message_shapes._objects import FRAMEWORKS, ModelUse, as_fields, framework_of, parts_of, uses_of
 from duologue.message_shapes._tools import call_in, calls_in, content_parts, listed, parts_in, result_beside, result_in
 from duologue.messages import ContentPart, JsonValue, Message, tool_call
 
 __all__ = [
+    "FRAMEWORKS",
     "ROLES",
     "Content",
     "Fields",
+    "ModelUse",
     "ShapeError",
     "ShapeReader",
     "Written",
     "WrittenCall",
     "WrittenMessage",
     "WrittenResult",
+    "as_fields",
     "can_be_read",
     "chat_messages",
+    "framework_of",
     "is_plain",
     "items_of",
     "listed",
+    "parts_of",
+    "uses_of",
     "written_in",
 ]
 

@@ -129,7 +129,7 @@ def result_in(fields: Fields) -> WrittenResult:
     typed = mapping(value)
     if typed is not None and isinstance(kind := typed.get("type"), str) and kind in _TYPED_OUTPUTS:
         fields = {**fields, "status": "error" if kind in _FAILED_OUTPUTS else fields.get("status")}
-        value = first_of(typed, ("value", "reason"))
+        value = first_of(typed, ("value", "reason", "text"))
     content = _result_content(value)
     failed = _failed(fields)
     told = failed or (content if isinstance(content, str) else "the tool failed") or "the tool failed"

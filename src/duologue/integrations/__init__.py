@@ -1,0 +1,56 @@
+"""Agents that are written in a framework, as participants of a run.
+
+    from duologue.integrations import LangGraph
+
+    agent = LangGraph(graph)
+
+Every class takes the agent of its framework or a factory that makes one for each run, and the same options: see
+:class:`Integration`. The frameworks are no dependencies of Duologue, and none is imported before one of its agents is
+called.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duologue.integrations.base import Integration as Integration
+    from duologue.integrations.crewai import CrewAI as CrewAI
+    from duologue.integrations.google_adk import GoogleADK as GoogleADK
+    from duologue.integrations.langgraph import LangGraph as LangGraph
+    from duologue.integrations.llama_index import LlamaIndex as LlamaIndex
+    from duologue.integrations.mcp import MCP as MCP
+    from duologue.integrations.openai import OpenAIChat as OpenAIChat
+    from duologue.integrations.openai_agents import OpenAIAgents as OpenAIAgents
+    from duologue.integrations.pydantic_ai import PydanticAI as PydanticAI
+
+_HOMES = {
+    "CrewAI": "crewai",
+    "GoogleADK": "google_adk",
+    "Integration": "base",
+    "LangGraph": "langgraph",
+    "LlamaIndex": "llama_index",
+    "MCP": "mcp",
+    "OpenAIAgents": "openai_agents",
+    "OpenAIChat": "openai",
+    "PydanticAI": "pydantic_ai",
+}
+
+__all__ = [  # noqa: RUF022 - checked against the table by a test
+    "CrewAI",
+    "GoogleADK",
+    "Integration",
+    "LangGraph",
+    "LlamaIndex",
+    "MCP",
+    "OpenAIAgents",
+    "OpenAIChat",
+    "PydanticAI",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
