@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import typer
@@ -59,6 +60,10 @@ def _not_imported() -> None:
     """Stands for a subcommand that is not called."""
 
 
+_WITHOUT_SETTINGS = {"demo", "init", "schema", "show", "report", "redteam-report"}
+"""Commands that read neither ``.env`` nor the settings of the project."""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"duologue {__version__}")
@@ -82,7 +87,19 @@ def invoke(arguments: Sequence[str]) -> int:
     if called not in {"run", "retry"}:  # they stop in good order
         raise_errors()
     try:
-        given: object = app(args=list(arguments), standalone_mode=False)
+        if called in COMMANDS and called not in _WITHOUT_SETTINGS and not completing:
+            from duologue.cli.project import defaults_of, take_settings
+
+            settings = take_settings(Path.cwd())
+            command = typer.main.get_command(app)
+            given: object = command.main(
+                args=list(arguments),
+                prog_name=None,
+                standalone_mode=False,
+                default_map=defaults_of(command, called, settings),
+            )
+        else:
+            given = app(args=list(arguments), standalone_mode=False)
     except typer.Exit as error:
         return error.exit_code
     except _UsageError as error:

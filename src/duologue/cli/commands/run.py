@@ -18,7 +18,20 @@ def _many(help: str, *names: str, panel: str = _CASES) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel)
 
 
-_OF_FUNCTIONS = {"target", "out", "as_json", "quiet", "seed", "max_turns", "ci", "format", "resume", "failed_in"}
+_OF_FUNCTIONS = {
+    "target",
+    "out",
+    "as_json",
+    "quiet",
+    "seed",
+    "max_turns",
+    "ci",
+    "format",
+    "resume",
+    "failed_in",
+    "verbose",
+    "log_level",
+}
 """Options that also apply to a function; all others are about suites."""
 
 
@@ -127,6 +140,14 @@ def run(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print no transcript and no progress.", rich_help_panel=_RESULTS)
     ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option("--verbose", "-v", count=True, help="Show logs; -vv shows all of them.", rich_help_panel=_RESULTS),
+    ] = 0,
+    log_level: Annotated[
+        str | None,
+        typer.Option(help="Show logs from this level on: debug, info, warning, error.", rich_help_panel=_RESULTS),
+    ] = None,
 ) -> int:
     """Run a suite, or the scenarios of a function, and report the results.
 
@@ -136,6 +157,10 @@ def run(
     Exit codes: 0 all passed, 1 a case failed, 2 invalid usage, 3 more errors or undecided cases than allowed, 130
     interrupted.
     """
+    if verbose or log_level:
+        from duologue.cli.logs import chosen_level, show_logs
+
+        show_logs(chosen_level(verbose, log_level))
     if "::" in target or target.endswith(".py"):
         from duologue.cli.commands.function_run import DEFAULT_OUT, FunctionRequest, run_function
 
