@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from http_agents import http_agents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import duologue
-from duologue import AgentAdapter, AgentInput, RunStatus
+from duologue import AgentAdapter, AgentInput, HttpAgent, RunStatus
 from duologue.config.files import keep_copy, set_aside
 from duologue.errors import AgentReturnError, ConfigurationError, JournalError, JournalVersionError, ResumeError
 from duologue.journal import read_journal
@@ -679,3 +680,22 @@ def test_a_file_that_is_set_aside_never_takes_the_place_of_another(tmp_path):
     assert sorted(item.name for item in tmp_path.iterdir()) == names
     assert [(tmp_path / name).read_text() for name in names] == list("0123")
     assert (set_aside(path, "replaced"), keep_copy(path, "replaced")) == (None, None)
+
+
+async def test_a_resumed_run_goes_on_under_the_id_that_the_agent_gave_it(tmp_path):
+    path, lines = tmp_path / "run.jsonl", ["My booking code is KX47.", "What is my booking code?"]
+    with http_agents() as server:
+
+        async def play():
+            agent = HttpAgent(server.url, preset="openai-responses", send="new")
+            script = [duologue.user(lines[0]), duologue.agent(), duologue.user(lines[1]), duologue.agent()]
+            agents = [agent, ScriptedUserAgent([])]
+            return await duologue.arun("s", "d", agents, script=script, record=path, resume=True, verbose=False, seed=1)
+
+        await play()
+        cut_after_messages(path, 3)
+        server.asked.clear()
+        result = await play()
+        assert [asked.body["previous_response_id"] for asked in server.asked] == ["resp_1"]
+    assert result.messages[-1]["content"] == "Your booking code is KX47."
+    assert result.usage.input_tokens == 200

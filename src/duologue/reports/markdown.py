@@ -14,6 +14,7 @@ from pathlib import Path
 from duologue.errors import ConfigurationError
 from duologue.reports.display import (
     MARKS,
+    AgentFigures,
     by_agent,
     duration,
     excused,
@@ -216,12 +217,23 @@ def _disagreeing(group: Group) -> str:
     return ", ".join(f"{md(rate.name)} {share(rate.rate)} of {share(rate.threshold)}" for rate in shaky)
 
 
+_NOT_REPORTED = "–"
+
+
+def _cost_of(item: AgentFigures, who: str) -> str:
+    """What this role cost. An agent that was played, and said nothing of model calls, may have made some."""
+    spent = item.spent[who]
+    if who == "agent" and item.agent and not spent.calls:
+        return _NOT_REPORTED
+    return money(spent.cost, spent.unpriced)
+
+
 def _cost(execution: ExecutionResult) -> str:
     rows = [
         (
             md(item.agent or "recordings"),
             f"{item.passed}/{len(item.runs)}",
-            *(money(item.spent[who].cost, item.spent[who].unpriced) for who in SPENDERS),
+            *(_cost_of(item, who) for who in SPENDERS),
             money(item.cost, item.unpriced),
             f"{sum(part.usage.total_tokens for part in item.spent.values()):,}",
             duration(item.seconds / len(item.runs)),
@@ -230,6 +242,8 @@ def _cost(execution: ExecutionResult) -> str:
     ]
     head = ("Agent", "Runs passed", "Agent cost", "User cost", "Judge cost", "Together", "Tokens", "Time per run")
     note = "\n\n`+`: calls without a known price are not counted." if any("+" in row[5] for row in rows) else ""
+    if any(row[2] == _NOT_REPORTED for row in rows):
+        note += f"\n\n`{_NOT_REPORTED}`: the agent has reported no tokens, so its cost is unknown."
     return f"## Cost\n\n{_table(head, rows, right=range(1, 8))}{note}" if rows else ""
 
 

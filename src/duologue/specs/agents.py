@@ -1,11 +1,12 @@
 """Who takes part: agents, the language models behind them, personas, simulators and judges."""
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from duologue.config.json_path import steps_of
+from duologue.config.request_body import placeholders_in
 from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Seconds, Spec, Text
 from duologue.vocabulary import HttpPreset
 
@@ -72,6 +73,13 @@ class HttpEndpoint(Spec):
     reports_tool_calls: bool | None = None
     """Whether the agent's answers show every tool call that it makes. Default: known once they have shown one; until
     then checks of tool calls are skipped."""
+
+    @field_validator("body")
+    @classmethod
+    def _says_something(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            placeholders_in(value)
+        return value
 
     @model_validator(mode="after")
     def _has_one_format(self) -> Self:

@@ -168,8 +168,8 @@ def test_history_and_messages_are_lists_of_messages():
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"body": {"a": "{{mesage}}", "b": "{{message}}"}}, "no placeholder '{{mesage}}'"),
-        ({"body": {"a": "hello"}}, "what the user says is sent nowhere"),
+        ({"body": {"a": "{{mesage}}", "b": "{{message}}"}}, "{{thread_id}}; found '{{mesage}}'"),
+        ({"body": {"a": "hello"}}, "where the user's words belong; found neither"),
         ({"answer": "a..b"}, "answer must be a path"),
         ({"thread_from": "[x]"}, "thread_from must be a path"),
         ({"preset": "openai-chat", "answer": "reply"}, "for the preset 'message', not for 'openai-chat'"),

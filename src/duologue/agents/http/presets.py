@@ -6,7 +6,6 @@ what is new, under an id that the caller chooses or that the agent gave in its l
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
@@ -14,6 +13,7 @@ from typing import Any, Literal, cast
 from urllib.parse import SplitResult, quote
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from duologue.config.request_body import PLACEHOLDER, placeholders_in
 from duologue.config.templates import as_text
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
@@ -21,8 +21,6 @@ from duologue.messages import ContentPart, Message, arguments_of, text_of, tool_
 from duologue.vocabulary import HttpPreset
 
 Body = dict[str, Any]
-_PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
-_NAMES = ("message", "messages", "history", "thread_id")
 _NEW_LANGGRAPH_RUN = re.compile(r"/runs/(wait|stream)$")
 _ANTHROPIC_TOKENS = 4096
 """``max_tokens`` of an Anthropic request, which has to have some; ``extra_body`` can say another number."""
@@ -209,9 +207,7 @@ def _as_uuid(thread: str) -> str:
 
 
 def _filled_url(url: str, out: Outgoing) -> str:
-    return _PLACEHOLDER.sub(
-        lambda found: quote(out.thread or "", safe="") if found[1] == "thread_id" else found[0], url
-    )
+    return PLACEHOLDER.sub(lambda found: quote(out.thread or "", safe="") if found[1] == "thread_id" else found[0], url)
 
 
 # Bodies of one's own
@@ -229,13 +225,10 @@ class BodyTemplate:
     def __init__(self, template: Mapping[str, Any]) -> None:
         """Check the placeholders. Raises ConfigurationError for one that there is not."""
         self._template = template
-        names = set(_PLACEHOLDER.findall(json.dumps(template, ensure_ascii=False, default=str)))
-        if unknown := sorted(names.difference(_NAMES)):
-            known = ", ".join(f"{{{{{name}}}}}" for name in _NAMES)
-            raise ConfigurationError(f"body: there is no placeholder '{{{{{unknown[0]}}}}}'; expected one of {known}")
-        if names.isdisjoint(("message", "messages")):
-            raise ConfigurationError("body: what the user says is sent nowhere; write {{message}} where it belongs")
-        self._takes_media = "messages" in names
+        try:
+            self._takes_media = "messages" in placeholders_in(template)
+        except ValueError as error:
+            raise ConfigurationError(f"body must have {error}") from error
 
     def __call__(self, out: Outgoing) -> Body:
         """The body of one request."""
@@ -278,10 +271,10 @@ def _filled(value: object, values: Mapping[str, object]) -> object:
         return [item for item in items if item is not _UNSET]
     if not isinstance(value, str) or "{{" not in value:
         return value
-    if only := _PLACEHOLDER.fullmatch(value.strip()):
+    if only := PLACEHOLDER.fullmatch(value.strip()):
         found = values.get(only[1])
         return _UNSET if found is None else found
-    return _PLACEHOLDER.sub(lambda found: as_text(values.get(found[1]) or ""), value)
+    return PLACEHOLDER.sub(lambda found: as_text(values.get(found[1]) or ""), value)
 
 
 _UNSET = object()

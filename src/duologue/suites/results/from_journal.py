@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
 from duologue.conversation.result import NOTHING_TO_GO_BY, ScenarioResult, result_of
+from duologue.frozen import changed
 from duologue.journal.causes import Causes
 from duologue.journal.events import (
     AgentCalled,
@@ -18,7 +19,14 @@ from duologue.journal.events import (
     RunStarted,
 )
 from duologue.journal.journal import RunView
-from duologue.journal.notes import GuardrailApplied, PromptUsed, SimulatedUser, WorkflowEntered, WorkflowMoved
+from duologue.journal.notes import (
+    AgentRetried,
+    GuardrailApplied,
+    PromptUsed,
+    SimulatedUser,
+    WorkflowEntered,
+    WorkflowMoved,
+)
 from duologue.journal.workflow_states import workflow_states
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.run import (
@@ -117,6 +125,7 @@ class _Reading:
         self._roles: list[AgentRole] = []
         self._causes = Causes()
         self._models: list[ModelCalled] = []
+        self._retries: list[AgentRetried] = []
         for entry in entries:
             if (take := self._TAKE.get(type(entry.event))) is not None:
                 take(self, entry.event)
@@ -133,9 +142,15 @@ class _Reading:
         """What the model calls behind a message took, and which model it was."""
         models = self._causes.models_of(record)
         if models:
-            return total_spent(map(spent_on, models)), models[-1].model
-        seconds = self._causes.seconds_of(record) if record.message["role"] == "assistant" else None
+            spent = total_spent(map(spent_on, models))
+            # An adapter that reports what its own calls took need not know how long they took.
+            return (spent if spent.seconds else changed(spent, seconds=self._seconds(record) or 0.0)), models[-1].model
+        seconds = self._seconds(record)
         return (None if seconds is None else Spent(seconds=seconds)), None
+
+    def _seconds(self, record: MessageAdded) -> float | None:
+        """How long the participant took that said this."""
+        return self._causes.seconds_of(record) if record.message["role"] == "assistant" else None
 
     def _started(self, event: RunStarted) -> None:
         self.names = [item.name for item in event.participants]
@@ -153,11 +168,17 @@ class _Reading:
     def _note(self, event: Noted) -> None:
         if isinstance(event.note, SimulatedUser):
             self.personas.append(event.note.persona)
+        elif isinstance(event.note, AgentRetried):
+            self._retries.append(event.note)
 
     def _message(self, event: MessageAdded) -> None:
         if event.author is None:
             return
         self._causes.take(event)
+        if self._retries and self._roles[event.author] is AgentRole.AGENT:
+            waits = [f"status {retry.status}, {retry.seconds:g} s" for retry in self._retries]
+            self.meta.setdefault(event.message_id, {})["sent_again_after"] = "; ".join(waits)
+            self._retries = []
         if self.personas and self._roles[event.author] is AgentRole.USER:
             self.meta.setdefault(event.message_id, {})["persona"] = self.personas[-1]
 
