@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from duologue.conversation.result import ScenarioResult
 
 
+_WIDEST = 2_000
+"""Characters of a table that is printed to a file."""
+
+
 def terminal() -> Console:
     """The console that results are printed on."""
     from rich.console import Console
@@ -68,6 +72,17 @@ def columns(console: Console, rows: Sequence[Sequence[Text]]) -> None:
         say(console, line)
 
 
+def print_table(console: Console, table: Table) -> None:
+    """A table. Where no terminal limits its width, nothing in it is broken, so that it can be copied and searched."""
+    width = console.width
+    if not console.is_terminal:
+        console.width = _WIDEST
+    try:
+        console.print(table)
+    finally:
+        console.width = width
+
+
 def as_json(result: ScenarioResult) -> dict[str, object]:
     """A result as plain data, with the place of its journal."""
     return {**result.model_dump(mode="json"), "journal": str(result.journal) if result.journal else None}
@@ -92,7 +107,10 @@ def results_table(results: Sequence[ScenarioResult]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("scenario", "verdict", "ended by", header_style="bold")
+    table = Table(header_style="bold")
+    table.add_column("scenario", overflow="fold")
+    table.add_column("verdict")
+    table.add_column("ended by")
     table.add_column("turns", justify="right")
     table.add_column("time", justify="right")
     for result in results:

@@ -79,7 +79,9 @@ class Transcript:
         if self._level > 1:
             for decision in event.decisions:
                 cited = f" [{', '.join(decision.message_ids)}]" if decision.message_ids else ""
-                self._line("", f"{DECISION_MARKS[decision.decision]} {decision.criterion}{cited}", "magenta")
+                self._line(
+                    "", f"{DECISION_MARKS[decision.decision]} {decision.criterion}: {decision.reason}{cited}", "magenta"
+                )
 
     def _finished(self, event: RunFinished) -> None:
         word = (event.verdict or event.status).value

@@ -12,6 +12,7 @@ from datetime import UTC
 from pathlib import Path
 
 from duologue.errors import ConfigurationError
+from duologue.journal.console import DECISION_MARKS
 from duologue.reports.display import (
     MARKS,
     AgentFigures,
@@ -166,8 +167,17 @@ def _case(run: RunResult) -> str:
     if summary := summary_of(run, found):
         lines.append(md(summary, _REASON))
     lines.append("\n".join(_failure(item) for item in found))
+    lines.append("\n".join(_advisory(run)))
     lines += _quotes(run, found)
     return "\n\n".join(line for line in lines if line)
+
+
+def _advisory(run: RunResult) -> Iterator[str]:
+    """What judges said whose word decides nothing, criterion by criterion."""
+    for judged in run.judgements:
+        for item in judged.decisions if judged.advisory else ():
+            name, reason = md(item.criterion, 200), md(item.reason, _REASON)
+            yield f"- advisory, {md(judged.judge)}: {DECISION_MARKS[item.decision]} **{name}**: {reason}"
 
 
 def _failure(item: Failure) -> str:

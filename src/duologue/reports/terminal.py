@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from duologue.journal.console import DECISION_MARKS, ROLE_NAMES, ROLE_STYLES
 from duologue.journal.console import MARKS as CHECK_MARKS
-from duologue.journal.events import CheckEvaluated
+from duologue.journal.events import CheckEvaluated, CriterionDecision
 from duologue.messages import tool_calls_of
 from duologue.reports.display import (
     MARKS,
@@ -375,11 +375,20 @@ def _grades(check: CheckEvaluated) -> Iterator[Line]:
 
 def _decisions(run: RunResult) -> list[Line]:
     lines = [Line("\njudge", style="dim")] if run.decisions else []
-    for item in run.decisions:
-        ids = f" [{', '.join(map(one_line, item.message_ids))}]" if item.message_ids else ""
-        text = f"{DECISION_MARKS[item.decision]} {one_line(item.criterion)}: {one_line(item.reason)}"
-        lines.append(Line(f"  {text}{ids}", style="" if item.decision == "true" else "red"))
+    lines += [_decision(item, "" if item.decision == "true" else "red") for item in run.decisions]
+    for judged in run.judgements:
+        if judged.advisory:
+            said = f": {one_line(judged.reasoning)}" if judged.reasoning and not judged.decisions else ""
+            told = f"\njudge {one_line(judged.judge)}, advisory: {judged.verdict.value}{said}"
+            lines += [Line(told, style="dim"), *(_decision(item, "dim") for item in judged.decisions)]
     return lines
+
+
+def _decision(item: CriterionDecision, style: str) -> Line:
+    ids = f" [{', '.join(map(one_line, item.message_ids))}]" if item.message_ids else ""
+    return Line(
+        f"  {DECISION_MARKS[item.decision]} {one_line(item.criterion)}: {one_line(item.reason)}{ids}", style=style
+    )
 
 
 def _end(run: RunResult) -> list[Line]:

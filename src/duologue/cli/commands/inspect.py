@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import print_json, say, terminal
+from duologue.cli.output import print_json, print_table, say, terminal
 from duologue.errors import ConfigurationError
 from duologue.terminal_text import continued, one_line, printable
 
@@ -112,7 +112,7 @@ def _show_all(suite: Suite) -> None:
             _cases(found),
         ]
         table.add_row(*(Text(printable(cell)) for cell in row))
-    console.print(table)
+    print_table(console, table)
     total = sum(found["test_cases"] for found in every)
     console.print(Text(f"{total} test cases of scenarios; plus the recordings of replays", "dim"))
 

@@ -70,17 +70,19 @@ def _print(made: Plan, found: Estimate, most: int | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from duologue.cli.output import say, terminal
+    from duologue.cli.output import print_table, say, terminal
     from duologue.terminal_text import one_line
 
     console = terminal()
     columns = ("scenario", "agent", "persona", "region", "perturbation", "recording", "trial")
     rows = [{**case.as_data(), "trial": case.trial if case.trials > 1 else None} for case in made.cases]
     used = [name for name in columns if any(row.get(name) not in {None, "default"} for row in _hashable(rows))]
-    table = Table("#", *used, header_style="bold")
+    table = Table("#", header_style="bold")
+    for name in used:
+        table.add_column(name, overflow="fold")
     for index, row in enumerate(rows[:most]):
         table.add_row(str(index + 1), *(Text(one_line(_cell(row.get(name)))) for name in used))
-    console.print(table)
+    print_table(console, table)
     if most is not None and len(rows) > most:
         console.print(Text(f"… and {len(rows) - most:,} more; --all lists them", style="dim"))
     for line in _lines(made, found):

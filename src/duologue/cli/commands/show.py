@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import as_json, echo, print_json, print_reasons, results_table, say, terminal
+from duologue.cli.output import as_json, echo, print_json, print_reasons, print_table, results_table, say, terminal
 from duologue.conversation.result import result_of
 from duologue.errors import ConfigurationError, JournalError
 from duologue.journal.console import Transcript
@@ -111,7 +111,7 @@ def _show_folder(folder: Path, as_json_: bool) -> int:
         print_json([as_json(result) for result in results])
         return ExitCode.PASSED
     console = terminal()
-    console.print(results_table(results))
+    print_table(console, results_table(results))
     print_reasons(console, results)
     return ExitCode.PASSED
 

@@ -264,6 +264,7 @@ def _rarer(run: RunResult, media: Media) -> dict[str, Any]:
                 "verdict": item.verdict,
                 "reasoning": item.reasoning,
                 "advisory": item.advisory,
+                "decisions": [_decision(decided) for decided in item.decisions] if item.advisory else [],
             }
             for item in run.judgements
         ],

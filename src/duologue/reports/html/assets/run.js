@@ -296,24 +296,26 @@ function checkItem(run, item) {
   );
 }
 
-function decisionsBox(run) {
-  if (!run.decisions?.length && !run.judgements?.length) return null;
-  const items = (run.decisions || []).map((item) =>
+function decisionItem(run, item) {
+  return h(
+    "li",
+    null,
+    mark(item.status, { pass: "met", fail: "not met", undecided: "not decided" }[item.status]),
     h(
-      "li",
+      "div",
       null,
-      mark(item.status, { pass: "met", fail: "not met", undecided: "not decided" }[item.status]),
-      h(
-        "div",
-        null,
-        h("b", { dir: "auto" }, text(item.criterion)),
-        " ",
-        cites(run, item.cites),
-        item.why ? h("div.why", { dir: "auto" }, text(item.why)) : null,
-      ),
+      h("b", { dir: "auto" }, text(item.criterion)),
+      " ",
+      cites(run, item.cites),
+      item.why ? h("div.why", { dir: "auto" }, text(item.why)) : null,
     ),
   );
-  const words = (run.judgements || []).map((item) =>
+}
+
+function decisionsBox(run) {
+  if (!run.decisions?.length && !run.judgements?.length) return null;
+  const items = (run.decisions || []).map((item) => decisionItem(run, item));
+  const words = (run.judgements || []).map((item) => [
     h(
       "p.why",
       { dir: "auto" },
@@ -322,7 +324,8 @@ function decisionsBox(run) {
       text(`${WORDS[item.verdict] || item.verdict}. `),
       text(item.reasoning),
     ),
-  );
+    item.decisions?.length ? h("ul.checks", null, item.decisions.map((decided) => decisionItem(run, decided))) : null,
+  ]);
   return h("section", null, h("h2", null, "Judge"), h("ul.checks", null, items), words);
 }
 
