@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NotRequired, Required, TypedDict, cast
+from typing import Any, Literal, NotRequired, Required, TypedDict, TypeGuard, cast
 
 JsonValue = Any
 """Anything that JSON can hold."""
@@ -173,8 +173,19 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def has_plain_text(message: object) -> TypeGuard[Message]:
+    """Whether this is a role and a text and nothing else, as nearly every message is: a copy of it shares nothing."""
+    if type(message) is not dict or len(cast("dict[str, object]", message)) != 2:
+        return False
+    given = cast("dict[str, object]", message)
+    role, content = given.get("role"), given.get("content")
+    return type(role) is str and type(content) is str and is_unicode(content) and role.isascii()
+
+
 def copy_of(message: Message) -> Message:
     """A copy that shares nothing with the original which could be changed."""
+    if len(message) == 2 and type(message.get("content")) is str:
+        return message.copy()
     for value in message.values():
         if isinstance(value, (list, dict)):
             return cast("Message", json.loads(json.dumps(message)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
@@ -340,6 +340,8 @@ class _Reading:
         self._ends = (records[0], records[-1]) if records else None
         self._counts = (len(records), len(tools))
         self._source = (list(records), list(tools))
+        self.said = list(_texts(records))
+        self.answers = list({item.turn: item for item in self.said}.values())
 
     def is_of(self, records: list[MessageAdded], tools: list[ToolCalled]) -> bool:
         """Whether these are the messages that were read."""
@@ -348,25 +350,18 @@ class _Reading:
         return self._ends is None or (records[0] is self._ends[0] and records[-1] is self._ends[1])
 
     @cached_property
-    def said(self) -> list[AgentText]:
-        found: list[AgentText] = []
-        for record in self._source[0]:
-            message = record.message
-            if message["role"] != "assistant":
-                continue
+    def calls(self) -> list[Call]:
+        return calls_in(*self._source)
+
+
+def _texts(records: list[MessageAdded]) -> Iterator[AgentText]:
+    for record in records:
+        message = record.message
+        if message["role"] == "assistant":
             content = message.get("content")
             text = content if isinstance(content, str) else text_of(message) if content else ""
             if text:
-                found.append(AgentText(text, record.message_id, record.turn))
-        return found
-
-    @cached_property
-    def answers(self) -> list[AgentText]:
-        return list({item.turn: item for item in self.said}.values())
-
-    @cached_property
-    def calls(self) -> list[Call]:
-        return calls_in(*self._source)
+                yield AgentText(text, record.message_id, record.turn)
 
 
 _readings: WeakKeyDictionary[ScenarioState, _Reading] = WeakKeyDictionary()

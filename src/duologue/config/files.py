@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from io import DEFAULT_BUFFER_SIZE
 from pathlib import Path
 from typing import BinaryIO
 
@@ -151,7 +152,7 @@ def atomic_writer(path: Path, *, permissions: int = 0o666, durable: bool = True)
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.{threading.get_ident()}.tmp")  # noqa: PTH118
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), permissions)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb", DEFAULT_BUFFER_SIZE) as file:  # else it asks whether this is a terminal
             yield file
             if durable:
                 file.flush()

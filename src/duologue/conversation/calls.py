@@ -43,7 +43,7 @@ from duologue.message_shapes import (
     parts_of,
     uses_of,
 )
-from duologue.messages import Message, mended
+from duologue.messages import Message, has_plain_text, mended
 from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MODEL_TIMEOUT, ScenarioConfig
 from duologue.vocabulary import AgentRole
 
@@ -56,6 +56,12 @@ FAILURES: dict[AgentRole, type[RunError]] = {
     AgentRole.JUDGE: JudgeError,
 }
 
+_WRITERS = {
+    AgentRole.USER: {"user", "assistant", "system"},
+    AgentRole.AGENT: {"assistant"},
+    AgentRole.JUDGE: {"user", "assistant", "system"},
+}
+"""Roles whose plain texts an answer may hold as they are."""
 _SHOWN = 200
 """Characters of a wrong answer that an error shows."""
 
@@ -303,6 +309,8 @@ def _said(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list
 
 def _messages(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list[Message]:
     """The chat messages that one item of an answer comes to: one, unless its shape holds several or none."""
+    if has_plain_text(value) and value["role"] in _WRITERS[role]:
+        return [value.copy()]
     if (parts := parts_of(value)) is not None:
         return [message for part in parts for message in _messages(part, role, who, reader)]
     item = _as_data(value, who)

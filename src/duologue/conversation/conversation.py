@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from inspect import iscoroutinefunction
 from typing import Literal
 
@@ -97,6 +98,9 @@ class Call:
     started: float = 0.0
 
 
+_is_async = lru_cache(iscoroutinefunction)
+
+
 class Conversation:
     """One conversation in progress.
 
@@ -127,7 +131,7 @@ class Conversation:
         self._watch = watch
         self._sessions: list[AgentSession] = [CallSession(agent) for agent in setup.agents]
         self._streams = [type(agent).stream is not AgentAdapter.stream for agent in setup.agents]
-        self._is_async = [iscoroutinefunction(agent.call) for agent in setup.agents]
+        self._is_async = [_is_async(getattr(agent.call, "__func__", agent.call)) for agent in setup.agents]
         self._to_restore = set(range(len(setup.agents))) if journal.recorded is not None else set[int]()
         self._scope = RunScope(
             context=setup.context,

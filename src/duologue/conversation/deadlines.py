@@ -233,6 +233,12 @@ class RunTask:
             return True
         return self._outer.cancelling() > self._cancelling
 
+    @property
+    def disturbed(self) -> bool:
+        """Whether a cancellation of the task of the moment was asked for, so that there is something to settle."""
+        task = asyncio.current_task(self.loop)
+        return task is not None and task.cancelling() > 0
+
     async def settle(self) -> bool:
         """Take back the cancellations of its own task that code has asked for; whether one was still to come."""
         task = asyncio.current_task()

@@ -163,7 +163,7 @@ class ScenarioExecutor:
         for index, step in enumerate(self.script):
             conversation.journal.append(StepStarted(index=index, name=step_name(step)))
             ended_by = await _step(step, conversation.state)
-            if await conversation.run.settle():
+            if conversation.run.disturbed and await conversation.run.settle():
                 raise ScriptError(f"the script step '{step_name(step)}' cancelled its own task")
             conversation.run.check_going_on()
             if ended_by is not None:

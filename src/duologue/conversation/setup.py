@@ -27,7 +27,7 @@ from duologue.errors import (
     JournalError,
     RunError,
 )
-from duologue.frozen import frozen
+from duologue.frozen import frozen, maker
 from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import CheckEvaluated, MessageAdded, ParticipantSnapshot, RunStarted, ScenarioSnapshot
 from duologue.journal.journal import Journal, JournalSink
@@ -221,10 +221,11 @@ class CheckRunner:
     async def _evaluate(self, check: Check, records: list[MessageAdded]) -> CheckEvaluated:
         call, journal = self._next_call(), self._journal
         turn = journal.view.turn
-        differs = f"call {call} was not the check '{check.name}' when it was recorded"
-        known = await outcome_of(journal, call, CheckEvaluated, lambda was: "" if was.name == check.name else differs)
-        if known is not None:
-            return known
+        if journal.recorded is not None:
+            differs = f"call {call} was not the check '{check.name}' when it was recorded"
+            same = lambda was: "" if was.name == check.name else differs  # noqa: E731
+            if (known := await outcome_of(journal, call, CheckEvaluated, same)) is not None:
+                return known
         given = CheckInput(state=self._state, records=records, turn=turn, scope=self._scope.for_call(call))
         event = _evaluated(check, await self._outcome(check, given), turn, call)
         journal.append(event)
@@ -238,14 +239,14 @@ class CheckRunner:
                 raise
             await self._run.settle()
             raise broken_check(check, error) from error
-        if await self._run.settle():
+        if self._run.disturbed and await self._run.settle():
             raise broken_check(check, asyncio.CancelledError("it cancelled its own task"))
         self._run.check_going_on()
         return outcome
 
 
 def _evaluated(check: Check, outcome: CheckOutcome, turn: int, call: str) -> CheckEvaluated:
-    return CheckEvaluated(
+    return maker(CheckEvaluated)(
         name=check.name,
         kind=check.kind,
         scope=check.scope,
@@ -372,7 +373,7 @@ def checked_agents(agents: Sequence[object]) -> tuple[AgentAdapter, ...]:
                 f"agents[{index}] is a {type(agent).__name__}; expected an AgentAdapter. Subclass "
                 "duologue.AgentAdapter and write 'async def call(self, input)'."
             )
-    return tuple(agent for agent in agents if isinstance(agent, AgentAdapter))
+    return tuple(agents)  # pyright: ignore[reportReturnType]
 
 
 def checked_script(script: Sequence[object] | None) -> tuple[ScriptStep, ...]:
@@ -431,8 +432,8 @@ def step_name(step: ScriptStep) -> str:
 def _settings_snapshot(config: ScenarioConfig) -> dict[str, Any]:
     """The settings as plain data, without keys."""
     snapshot: dict[str, Any] = {}
-    for name, value in config.items().items():
-        if name in _LEFT_OUT:
+    for name, value in vars(config).items():
+        if value is None or name in _LEFT_OUT:
             continue
         if isinstance(value, ModelConfig):
             # Addresses, headers and options of providers may hold keys: they stay out of journals.

@@ -21,7 +21,7 @@ from pydantic import ConfigDict, Field, GetPydanticSchema, PlainSerializer, Plai
 from pydantic_core import core_schema
 
 from duologue.config.tracebacks import cause_of, message_of, place_of, traceback_of, without_known_secrets
-from duologue.frozen import frozen
+from duologue.frozen import frozen, maker
 from duologue.journal.notes import Note, note_from_data, note_to_data
 from duologue.messages import Message
 from duologue.own_model import OwnModel
@@ -72,7 +72,7 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
+        return maker(Usage)(
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
         )

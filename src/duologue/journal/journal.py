@@ -294,7 +294,8 @@ class Journal:
         self._listeners = list(listeners)
         self._pending: list[Transition] = []
         self._lock = threading.Lock()
-        self._writing: Future[None] | None = None
+        self._writing: list[Future[None]] | None = None
+        """Whoever waits for the write that is under way; None where there is none."""
         self._broken: list[JournalSink] = []
         self._failure: JournalError | None = None
         self.divergence: ResumeError | None = None
@@ -318,11 +319,10 @@ class Journal:
         with self._lock:
             if self.view.finished is not None:
                 raise JournalError(f"run {self.run_id} has finished; '{events[0].type}' cannot be added to its journal")
-            at, first = self._clock.now(), len(self.entries)
-            entries, apply, run_id = self.entries, self.view.apply, self.run_id
-            for event in events:
-                entries.append(_new(Entry, (run_id, len(entries), at, event)))
-                apply(event, at)
+            at, first, entries = self._clock.now(), len(self.entries), self.entries
+            for seq, event in enumerate(events, first):
+                entries.append(_new(Entry, (self.run_id, seq, at, event)))
+                self.view.apply(event, at)
             last = entries[-1]
             transition = tuple(entries[first:]) if self._sinks or self._listeners else ()
             if self._sinks and not self._silent:
@@ -332,9 +332,13 @@ class Journal:
         return last
 
     def restore(self, transitions: Iterable[Transition]) -> None:
-        """Take in what was recorded of a run that had come to its end."""
+        """Take in what was recorded before."""
         for transition in transitions:
-            self._take(transition)
+            self.entries.extend(transition)
+            for entry in transition:
+                self.view.apply(entry.event, entry.at)
+            if self._listeners:
+                self._tell(transition)
 
     def stop_repeating(self) -> None:
         """The run ends. If that is before all was repeated that was recorded, the record stays as it is."""
@@ -360,9 +364,8 @@ class Journal:
 
     async def close(self) -> None:
         """Flush, and close the sinks. Also for a run whose own event loop does not answer any more."""
-        if self._writing is not None:
-            await asyncio.wait({asyncio.wrap_future(self._writing)}, timeout=CLOSE_GRACE)
-            self._writing = None  # a write on a loop that is blocked is not waited for
+        await self._written(CLOSE_GRACE)
+        self._writing = None  # a write on a loop that is blocked is not waited for
         try:
             await self.flush()
         finally:
@@ -417,8 +420,7 @@ class Journal:
         await _let_others_begin()
         while recorded.has(call):
             transitions, outcome = recorded.advance(call)
-            for transition in transitions:
-                self._take(transition)
+            self.restore(transitions)
             if outcome is not None:
                 return outcome
             await self._wait(recorded, call)
@@ -446,14 +448,13 @@ class Journal:
 
     async def _write(self) -> None:
         """Write what is pending, or wait for the write that is under way."""
-        writing = Future[None]()
+        waiting: list[Future[None]] = []
         with self._lock:
-            under_way, transitions = self._writing, self._pending
-            if under_way is None:
-                self._writing, self._pending = writing, []
-        if under_way is not None:
-            await asyncio.wait({asyncio.wrap_future(under_way)})
-            return
+            begins, transitions = self._writing is None, self._pending
+            if begins:
+                self._writing, self._pending = waiting, []
+        if not begins:
+            return await self._written()
         try:
             for sink in self._sinks:
                 if sink in self._broken:  # what comes after a gap would make the journal unreadable
@@ -466,8 +467,19 @@ class Journal:
                     if isinstance(error, asyncio.CancelledError):
                         raise
         finally:
-            self._writing = None
-            writing.set_result(None)
+            with self._lock:
+                if self._writing is waiting:
+                    self._writing = None
+            for waiter in waiting:
+                waiter.set_result(None)
+
+    async def _written(self, seconds: float | None = None) -> None:
+        """Wait for the end of the write that is under way, if there is one."""
+        with self._lock:
+            if self._writing is None:
+                return
+            self._writing.append(waiter := Future[None]())
+        await asyncio.wait({asyncio.wrap_future(waiter)}, timeout=seconds)
 
     def _repeated(self, recorded: RecordedRun, events: Sequence[Event]) -> bool:
         """Whether these events are what was recorded; False once all that was recorded is repeated."""
@@ -475,17 +487,8 @@ class Journal:
             transitions, repeated = recorded.repeat(events)
         except ResumeError as error:
             raise self.diverged(error) from None
-        for transition in transitions:
-            self._take(transition)
+        self.restore(transitions)
         return repeated
-
-    def _take(self, transition: Transition) -> None:
-        """What was recorded before and is repeated now."""
-        self.entries.extend(transition)
-        for entry in transition:
-            self.view.apply(entry.event, entry.at)
-        if self._listeners:
-            self._tell(transition)
 
     def _tell(self, transition: Transition) -> None:
         for listener in tuple(self._listeners):

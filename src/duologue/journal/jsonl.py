@@ -38,8 +38,15 @@ def _adapter() -> TypeAdapter[Event]:
     return adapter(Event)
 
 
-_MEDIA = (b";base64,", b'"data":"', b'"file_data":"', b'"b64_json":"')
-"""Without one of these in its JSON an event holds no media, and is not looked into."""
+@cache
+def _serializer(kind: type[Any]) -> Callable[[Event], bytes]:
+    """Writes events of this class: a third of the time that it takes to find out which of all events it is."""
+    return adapter(kind).serializer.to_json
+
+
+def _may_hold_media(events: bytes) -> bool:
+    """Whether events are looked into: without one of these in their JSON they hold no media."""
+    return b";base64," in events or b'"data":"' in events or b'"file_data":"' in events or b'"b64_json":"' in events
 
 
 class JsonlSink:
@@ -56,6 +63,7 @@ class JsonlSink:
         self._after = after
         self._artifacts = artifacts or FolderArtifacts(path.parent / MEDIA)
         self._file: FileIO | None = None
+        self._size = 0
         self._process = os.getpid()
 
     async def write(self, transitions: Sequence[Transition]) -> None:
@@ -72,10 +80,12 @@ class JsonlSink:
             data = b"".join(lines)
             if self._file is None:
                 self._file = self._open()
-            elif os.fstat(self._file.fileno()).st_size != self._file.tell():
+                self._size = self._file.tell()
+            elif os.fstat(self._file.fileno()).st_size != self._size:
                 raise OSError(errno.EBUSY, "another process writes to it")
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, "only a part of the transition could be written")
+            self._size += len(data)
         except (OSError, ValueError, ArtifactError) as error:
             raise JournalError(f"cannot write the journal {self.path}: {error}") from error
 
@@ -85,13 +95,16 @@ class JsonlSink:
             file.truncate(self._after)
             file.seek(self._after)
             return file
-        make_private_folder(self.path.parent)
-        if self.path.exists():
+        try:
+            return FileIO(self.path, "x", opener=open_private)
+        except FileNotFoundError:
+            make_private_folder(self.path.parent)
+            return FileIO(self.path, "x", opener=open_private)
+        except FileExistsError:
             raise JournalError(
                 f"{self.path} exists already; a journal is never overwritten. Continue that run with resume=True, or "
                 "choose another file"
-            )
-        return FileIO(self.path, "x", opener=open_private)
+            ) from None
 
     async def close(self) -> None:
         """Close the file; harmless when it was never opened."""
@@ -107,8 +120,8 @@ def encode_transition(transition: Transition) -> bytes:
 def _encoded(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
     """A line of a journal file, and the media that it names."""
     first = transition[0]
-    events = b",".join(_adapter().dump_json(entry.event) for entry in transition)
-    if not any(mark in events for mark in _MEDIA):
+    events = b",".join([_serializer(type(entry.event))(entry.event) for entry in transition])
+    if not _may_hold_media(events):
         return b'{"seq":%d,"at":%r,"events":[%b]}\n' % (first.seq, first.at, events), ()
     plain = json.loads(b"[%b]" % events)
     media = take_out(plain)

@@ -54,5 +54,6 @@ async def append_outcome(journal: Journal, *events: Event) -> None:
         JournalError: the run has finished.
         ResumeError: what was recorded is not repeated.
     """
-    await journal.caught_up()
+    if journal.recorded is not None:
+        await journal.caught_up()
     journal.append(*events)

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -19,14 +19,14 @@ from pydantic import TypeAdapter
 
 from duologue import errors
 from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError
-from duologue.frozen import changed, frozen
+from duologue.frozen import changed, frozen, maker
 from duologue.journal.events import ModelCalled, Usage
 from duologue.journal.journal import Journal
 from duologue.journal.outcomes import append_outcome, outcome_of
-from duologue.messages import assistant_message, mended
+from duologue.messages import assistant_message, has_plain_text, mended
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
 from duologue.models.prices import cost_beforehand
-from duologue.models.scope import Amount, Reservation, RunScope, call_deadline, estimate_tokens, tokens_at_most
+from duologue.models.scope import CALL_DEADLINE, Amount, Reservation, RunScope, estimate_tokens, tokens_at_most
 
 T = TypeVar("T", ModelAnswer, Completion)
 
@@ -49,7 +49,7 @@ async def ask(model: Model, request: ModelRequest, scope: RunScope) -> ModelAnsw
     question = _Question(
         model=model,
         data=_request_as_data(model.name, request),
-        tokens=tokens_at_most(request),
+        tokens=lambda: tokens_at_most(request),
         live=lambda: _unicode(model.answer(request)),
         to_data=answer_as_data,
         from_data=answer_from_data,
@@ -81,7 +81,7 @@ async def ask_completion(
     question = _Question(
         model=model,
         data={"model": model.name, "prompt": prompt, **options},
-        tokens=(estimate_tokens(prompt, round_up=True), max_tokens),
+        tokens=lambda: (estimate_tokens(prompt, round_up=True), max_tokens),
         live=lambda: model.complete(prompt, **options),
         to_data=_completion_as_data,
         from_data=_completion_from_data,
@@ -94,6 +94,8 @@ async def ask_completion(
 async def _unicode(answering: Awaitable[ModelAnswer]) -> ModelAnswer:
     """The answer as messages can hold it; a model of one's own may give half a character, as of a text that it cut."""
     answer = await answering
+    if answer.refusal is None and has_plain_text(answer.message):
+        return answer
     texts = {"message": answer.message, "refusal": answer.refusal}
     mended_texts = {name: whole for name, text in texts.items() if (whole := mended(text)) != text}
     return replace(answer, **mended_texts) if mended_texts else answer
@@ -116,8 +118,7 @@ def answer_from_data(data: dict[str, Any]) -> ModelAnswer:
 
 def _request_as_data(model: str, request: ModelRequest) -> dict[str, Any]:
     """The request as plain data. Shallow: it is only read, and copying a long conversation would take its time."""
-    data = {field.name: getattr(request, field.name) for field in fields(request)}
-    return {"model": model, **data, "tools": [vars(tool) for tool in request.tools]}
+    return {"model": model, **vars(request), "tools": [vars(tool) for tool in request.tools]}
 
 
 @frozen
@@ -126,7 +127,7 @@ class _Question(Generic[T]):
 
     Attributes:
         data: the question as plain data: what its digest is made of.
-        tokens: that may be read and written at most.
+        tokens: counts those that may be read and written at most, where something is limited.
         live: asks the model.
         to_data, from_data: the answer on a cassette, and back.
         seen_as: the answer as the journal shows it.
@@ -135,7 +136,7 @@ class _Question(Generic[T]):
 
     model: Model
     data: dict[str, Any]
-    tokens: tuple[int, int]
+    tokens: Callable[[], tuple[int, int]]
     live: Callable[[], Awaitable[T]]
     to_data: Callable[[T], dict[str, Any]]
     from_data: Callable[[dict[str, Any]], T]
@@ -213,10 +214,10 @@ async def _answer(question: _Question[T], scope: RunScope) -> T:
 async def _live(question: _Question[T], scope: RunScope) -> T:
     patience: float | None = getattr(question.model, "timeout", None) or scope.model_timeout
     deadline = asyncio.timeout(patience)
+    before = CALL_DEADLINE.set(deadline)
     try:
         async with deadline:
-            with call_deadline(deadline):
-                return await question.live()
+            return await question.live()
     except TimeoutError as error:
         if not deadline.expired():
             raise ModelTimeoutError(
@@ -226,6 +227,8 @@ async def _live(question: _Question[T], scope: RunScope) -> T:
         raise ModelTimeoutError(
             f"{name} did not answer within {patience:g} s; raise model_timeout if it is slow", model=name
         ) from error
+    finally:
+        CALL_DEADLINE.reset(before)
 
 
 def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
@@ -233,7 +236,7 @@ def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
     ledger = scope.ledger
     if ledger is None:
         return None
-    read, written = question.tokens
+    read, written = question.tokens()
     price: float | None = 0.0
     if ledger.limits_money:
         usage = Usage(input_tokens=read, output_tokens=written)
@@ -252,7 +255,7 @@ async def _record(event: ModelCalled, scope: RunScope) -> None:
 
 
 def _answered(question: _Question[Any], call: str, scope: RunScope, seen: ModelAnswer) -> ModelCalled:
-    return ModelCalled(
+    return maker(ModelCalled)(
         asker=scope.who,
         turn=scope.turn,
         model=seen.model or question.model.name,

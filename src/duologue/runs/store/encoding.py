@@ -19,6 +19,7 @@ import stat
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -110,6 +111,7 @@ RUNS = "runs"
 
 _OPTIONS: Any = {"inf_nan_mode": "strings", "bytes_mode": "base64", "serialize_unknown": True}
 _FIELDS = tuple(field.name for field in fields(RunResult) if field.name != "case")
+_values = attrgetter(*_FIELDS)
 
 
 def encoded(value: object) -> bytes:
@@ -149,8 +151,7 @@ def encoded_run(run: RunResult) -> bytes:
         "title": run.case.title,
         "case": run.case.as_data(),
     }
-    for name in _FIELDS:
-        data[name] = getattr(run, name)
+    data.update(zip(_FIELDS, _values(run), strict=True))
     return encoded(data)
 
 

@@ -184,11 +184,10 @@ class ResultFolder(Observer):
         self._results.append(result)
         if not os.path.exists(self._launch_path):  # noqa: PTH110 - once for each run
             self._write_again()
-        path = self.folder / RUNS / f"{run_id}.json"
         if run_id in self._outdated:
-            keep_copy(path, REPLACED)
+            keep_copy(_file_of(result, self.folder), REPLACED)
         elif run_id in self._damaged:
-            keep_copy(path, "unreadable")
+            keep_copy(_file_of(result, self.folder), "unreadable")
         write_run(result, self.folder)
 
     def finished(self, execution: ExecutionResult) -> None:
@@ -256,9 +255,13 @@ def write_run(run: RunResult, folder: Path) -> Path:
     Returns:
         The file: ``folder/runs/<run id>.json``.
     """
-    path = folder / RUNS / f"{run.run_id}.json"
+    path = _file_of(run, folder)
     replace_bytes(path, encoded_run(run))
     return path
+
+
+def _file_of(run: RunResult, folder: Path) -> Path:
+    return folder.joinpath(RUNS, f"{run.run_id}.json")
 
 
 def write_index(execution: ExecutionResult, folder: Path) -> Path:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
 from duologue.conversation.result import NOTHING_TO_GO_BY, ScenarioResult, result_of
-from duologue.frozen import changed
+from duologue.frozen import changed, maker
 from duologue.journal.causes import Causes
 from duologue.journal.events import (
     AgentCalled,
@@ -79,8 +79,8 @@ def run_result(
     result = result or result_of(view)
     for message, state in workflow_states(view.records, view.notes).items():
         seen.meta.setdefault(message, {})["workflow_state"] = state
-    messages = tuple(_message(record, seen) for record in view.records)
-    return RunResult(
+    messages = tuple([_message(record, seen) for record in view.records])
+    return maker(RunResult)(
         case=case,
         run_id=result.run_id or "",
         status=result.status,
@@ -142,7 +142,7 @@ class _Reading:
         """What the model calls behind a message took, and which model it was."""
         models = self._causes.models_of(record)
         if models:
-            spent = total_spent(map(spent_on, models))
+            spent = spent_on(models[0]) if len(models) == 1 else total_spent(map(spent_on, models))
             # An adapter that reports what its own calls took need not know how long they took.
             return (spent if spent.seconds else changed(spent, seconds=self._seconds(record) or 0.0)), models[-1].model
         seconds = self._seconds(record)
@@ -205,12 +205,12 @@ def _recording(seen: _Reading, spent: Mapping[AgentRole, Spent]) -> RecordingRes
 def spent_on(event: ModelCalled) -> Spent:
     """What one model call took."""
     unpriced = int(event.cost is None and event.error is None)
-    return Spent(calls=1, usage=event.usage, cost=event.cost or 0.0, unpriced=unpriced, seconds=event.seconds)
+    return maker(Spent)(calls=1, usage=event.usage, cost=event.cost or 0.0, unpriced=unpriced, seconds=event.seconds)
 
 
 def _message(record: MessageAdded, seen: _Reading) -> MessageResult:
     spent, model = seen.behind(record)
-    return MessageResult(
+    return maker(MessageResult)(
         id=record.message_id,
         message=record.message,
         turn=record.turn,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +65,15 @@ class Execution:
     ledger: Ledger | None = None
     on_event: OnEvent | None = None
 
-    @property
+    @cached_property
     def journals(self) -> Path | None:
         """The folder for journals."""
         return self.folder / JOURNALS if self.folder else None
+
+    @cached_property
+    def artifacts(self) -> FolderArtifacts | None:
+        """Keeps media of all runs."""
+        return FolderArtifacts(self.folder / MEDIA) if self.folder else None
 
 
 class CaseRunner:
@@ -230,8 +235,7 @@ class CaseRunner:
 
     def _continues(self, case: TestCase) -> bool:
         """Whether an interrupted run of the case is there to be continued, defined as it is now."""
-        path = self._journal(case)
-        if path is None or not self.execution.options.resuming or not path.exists():
+        if not self.execution.options.resuming or (path := self._journal(case)) is None or not path.exists():
             return False
         try:
             started = read_journal(path).view.started
@@ -299,7 +303,7 @@ class CaseRunner:
             budget=execution.options.run_budget,
             ledger=execution.ledger,
             resume=resume,
-            artifacts=FolderArtifacts(execution.folder / MEDIA) if execution.folder else None,
+            artifacts=execution.artifacts,
             listeners=(_on_loop(partial(on_event, case), loop),) if on_event else (),
         )
 

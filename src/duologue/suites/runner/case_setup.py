@@ -201,12 +201,8 @@ class CaseSetup:
             return lambda _case: agent
         from duologue.agents.native.prompt_agent import PromptAgent
 
-        model = spec.model or ""
-        return lambda case: PromptAgent(
-            self.blueprint,
-            model=self.models.model(model, scenario=self.scenario.name),
-            tools=self.toolbox.session(),
-        )
+        model = self.models.model(spec.model or "", scenario=self.scenario.name)
+        return lambda case: PromptAgent(self.blueprint, model=model, tools=self.toolbox.session())
 
     def _http(self) -> AgentAdapter:
         from duologue.agents.http.agent import HttpAgent
