@@ -63,6 +63,7 @@ def _names(cls: type[Any]) -> frozenset[str]:
 def _frozen(cls: type[T], *, slots: bool) -> type[T]:
     own = vars(cls)
     methods = {name: method for name, method in _SHARED.items() if own.get(name) is None}
+    cls.__doc__ = cls.__doc__ or cls.__name__  # else a signature is made for it, which takes longer than all the rest
     heir = any(is_dataclass(base) for base in cls.__bases__)  # it must be as frozen as its base: few have one
     made: Any = dataclass(kw_only=True, init=False, repr=False, eq=False, frozen=heir, slots=slots)(cls)
     made.__dataclass_params__.frozen = True  # for dataclasses that inherit from this one

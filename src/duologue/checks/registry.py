@@ -23,7 +23,6 @@ from duologue.config.python_files import load_file
 from duologue.config.redaction import redacted, without_secrets
 from duologue.errors import ConfigurationError, TargetError
 from duologue.frozen import frozen
-from duologue.http import written_url
 from duologue.models.resources import Resources
 from duologue.specs.checks import CheckSpec, When
 from duologue.vocabulary import Scope
@@ -208,7 +207,7 @@ def _in_catalogue(name: str) -> bool:
             "no checks are registered: the installed metadata of Duologue is missing or older than its source; "
             "install it again"
         )
-    for point in points.values():
+    for point in sorted(points.values(), key=lambda point: point.name != "text"):  # most checks look at text
         if name in _names:
             return True
         load_entry_point(point)
@@ -432,4 +431,8 @@ def _made_name(type: str, params: Mapping[str, Any]) -> str:
 
 def _without_query(value: Any) -> Any:
     """A URL without its query, which may hold a key; any other value as it is."""
-    return written_url(value) if isinstance(value, str) and _URL.match(value) else value
+    if not isinstance(value, str) or not _URL.match(value):
+        return value
+    from duologue.http import written_url
+
+    return written_url(value)

@@ -7,14 +7,13 @@ at the conversation so far. Of tool calls, arguments are parsed, results found, 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from duologue.config.json_text import NoJsonError, json_object
-from duologue.config.patterns import found
+from duologue.config.patterns import found, late
 from duologue.conversation.result import ScenarioState
 from duologue.conversation.setup import CheckInput
 from duologue.journal.events import MessageAdded, Noted, ToolCalled
@@ -23,7 +22,7 @@ from duologue.messages import JsonValue, Message, ToolCall, arguments_of, text_o
 from duologue.specs.prompts import missing_feature
 from duologue.vocabulary import AgentRole, Scope
 
-_SPELLS_A_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_SPELLS_A_NUMBER = late(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 class Call:

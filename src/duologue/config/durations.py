@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from duologue.config.patterns import late
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 """The regular expression that every duration matches, for JSON Schemas."""
 DURATION_EXAMPLES = ("500ms", "30s", "5m30s", "1h")
 
-_WHOLE = re.compile(DURATION_PATTERN)
-_STEP = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_WHOLE = late(DURATION_PATTERN)
+_STEP = late(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -11,18 +11,17 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
+from duologue.config.patterns import late
 from duologue.messages import JsonValue
 
-_FENCED = re.compile(r"```[ \t]*([\w+#.-]*)(.*?)```", re.DOTALL)
-_FENCED_WHOLE = re.compile(r"\s*```[a-z]*\s*\n?(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
+_FENCED = late(r"```[ \t]*([\w+#.-]*)(.*?)```", re.DOTALL)
+_FENCED_WHOLE = late(r"\s*```[a-z]*\s*\n?(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
 _JSON_LANGUAGES = frozenset({"", "json", "jsonc", "json5"})
 _MOST_LEVELS = 100
 """Arrays and objects within one another. What recurses over a value later must not run out of stack."""
 _MOST_VALUES = 1_000_000
 """A value takes up to a hundred bytes of memory, and three of text."""
-_ESCAPE = re.compile(
-    r"\\(?:u(?P<code>[dD][89a-fA-F][0-9a-fA-F]{2})(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL
-)
+_ESCAPE = late(r"\\(?:u(?P<code>[dD][89a-fA-F][0-9a-fA-F]{2})(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL)
 _MOST_STARTS = 200
 """Places where reading is attempted, at most, so that a text made of brackets costs nothing."""
 

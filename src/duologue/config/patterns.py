@@ -1,17 +1,19 @@
-"""Regular expressions that cannot hang a run: compiled when a check is built, searched with a time limit.
+"""Regular expressions: those of suites, which cannot hang a run, and our own, which cost nothing until they are used.
 
-The patterns come from whoever wrote the suite, the texts from an agent; together they may need years. The ``regex``
-package can be told to stop, the standard library cannot.
+Those of suites are compiled when a check is built, and searched with a time limit. They come from whoever wrote the
+suite, the texts from an agent; together they may need years. The ``regex`` package can be told to stop, the standard
+library cannot.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib import import_module
 from itertools import accumulate
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from unicodedata import normalize
 
 from pydantic import AfterValidator
@@ -21,6 +23,23 @@ SEARCH_SECONDS = 0.5
 
 _LETTER = r"(?V1:[\w--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]])"
 """Part of a word, in scripts that put spaces between words."""
+
+
+class _Late:
+    """A pattern that is compiled when one of its methods is first used, and is as fast as any other from then on."""
+
+    def __init__(self, pattern: str, flags: int) -> None:
+        self._source = pattern, flags
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(re.compile(*self._source), name)
+        self.__dict__[name] = method
+        return method
+
+
+def late(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """What ``re.compile`` gives, for patterns of modules: compiling all of them takes longer than reading a suite."""
+    return cast("re.Pattern[str]", _Late(pattern, flags))
 
 
 class SlowPatternError(Exception):

@@ -19,6 +19,7 @@ from functools import lru_cache, partial
 from typing import Any, AnyStr, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from duologue.config.patterns import late
 from duologue.messages import JsonValue
 from duologue.secret_values import HIDDEN, hidden, hidden_in, remember
 
@@ -45,8 +46,8 @@ _IN_A_QUERY = frozenset({"key", "sig", "code"})
 _HARMLESS_TOKENS = ("page_token", "next_token")
 _SHORTEST_TOKEN = 12
 """Characters. What is called a token and is shorter, or has spaces, is a word of a text."""
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_SUSPECT = re.compile(
+_CAMEL = late(r"(?<=[a-z0-9])(?=[A-Z])")
+_SUSPECT = late(
     r"key|token|secret|pass|pwd|pin\b|auth|cookie|credential|bearer|basic|jwt|signature|sig=|://|[sprk]k[-_]|a[ks]ia|gh\w_|"
     r"github_|glpat-|xox\w-|aiza|hf_|eyj|kennwort|contrase|senha|parol|пароль|wachtwoord|密码|密碼|パスワード|비밀번호",
     re.IGNORECASE,
@@ -98,10 +99,10 @@ _NO_PASSWORD = frozenset(
 )
 """What a sentence says about a password without giving it away."""
 _HEADER = partial(re.compile, r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
-_TELLING = re.compile(r"auth|key|token|secret|passw|cookie|cred|pwd", re.IGNORECASE)
+_TELLING = late(r"auth|key|token|secret|passw|cookie|cred|pwd", re.IGNORECASE)
 _SHORTEST_VALUE = 4
 """Characters. Values shorter than this are not looked for: taking every '1' out of a text helps nobody."""
-_STEP = re.compile(r"\[['\"]?([^\]'\"]+)['\"]?\]|([^.\[\]]+)")
+_STEP = late(r"\[['\"]?([^\]'\"]+)['\"]?\]|([^.\[\]]+)")
 _USER_INFO = partial(re.compile, r"(?<=://)[^/\s:@\"']+:[^/\s@\"']+(?=@)")
 
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import cast
 
+from duologue.config.patterns import late
 from duologue.config.redaction import names_secret, remember_url
 from duologue.errors import ConfigurationError
 from duologue.messages import JsonValue
@@ -30,10 +31,10 @@ MAX_RENDERED = 20_000_000
 """Characters of a text whose placeholders are filled in."""
 
 _NAME = r"[A-Za-z_][\w.-]*"
-_PLACEHOLDER = re.compile(rf"\{{\{{\s*({_NAME})\s*\}}\}}")
-_WITH_VARIANTS = re.compile(rf"\{{\{{\s*({_NAME})\s*\}}\}}|(?<!\{{)\{{([^{{}}]+)\}}(?!\}})")
-_FIELD = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-_PATH = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
+_PLACEHOLDER = late(rf"\{{\{{\s*({_NAME})\s*\}}\}}")
+_WITH_VARIANTS = late(rf"\{{\{{\s*({_NAME})\s*\}}\}}|(?<!\{{)\{{([^{{}}]+)\}}(?!\}})")
+_FIELD = late(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_PATH = late(r"\.?[\w-]+(\.[\w-]+)*")
 _MISSING = object()
 
 
@@ -197,9 +198,9 @@ def _step(value: object, step: str) -> object:
     return _MISSING
 
 
-_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
+_REFERENCE = late(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 
-_HOST = re.compile(r"[A-Za-z][\w+.-]*://(?:\$\{[^}]*\}|[^/?#])*|(?:\$\{[^}]*\})")
+_HOST = late(r"[A-Za-z][\w+.-]*://(?:\$\{[^}]*\}|[^/?#])*|(?:\$\{[^}]*\})")
 """The beginning of a URL, references included."""
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple, cast
 
+from duologue.config.patterns import late
 from duologue.config.redaction import HIDDEN, is_secret, names_secret, text_without_secrets, without_values
 from duologue.errors import DuologueError
 
@@ -28,7 +29,7 @@ _MAX_GROUPED = 5
 _SHORTEST_SECRET = 8
 """Characters. A shorter value of an environment variable is looked for nowhere."""
 
-_IN_CODE = re.compile(
+_IN_CODE = late(
     r"""(?P<head>\b(?P<name>\w{2,64})['"]?\s*[:=]\s*[bfru]{0,2}(?P<q>['"]))(?P<value>[^'"\n]+)(?P=q)""", re.IGNORECASE
 )
 """A text that stands under a name in Python: ``password="…"``, ``{'api_key': '…'}``."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 
+from duologue.config.patterns import late
+
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -12,8 +14,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:+-]{1,40})", re.IGNORECASE)
-_TEXT = re.compile(
+_CHARSET = late(r";\s*charset\s*=\s*[\"']?([\w.:+-]{1,40})", re.IGNORECASE)
+_TEXT = late(
     r"ascii|utf-?8|utf-?(16|32)(-?[bl]e)?|iso8859-\d+|cp\d+|koi8-\w|gb(2312|k|18030)|big5\w*|hz|shift_jis\w*|euc_\w+|"
     r"iso2022_\w+|mac[-_]\w+|johab|tis-620|viscii",
     re.IGNORECASE,

@@ -12,8 +12,6 @@ participant or a check, ``c3.1`` for the first model or tool that was called on 
 that caused it in ``call``; None means that the script did it. So what caused what is read, never guessed.
 """
 
-from __future__ import annotations
-
 from dataclasses import field
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -71,7 +69,7 @@ class Usage:
         """Both together."""
         return self.input_tokens + self.output_tokens
 
-    def __add__(self, other: Usage) -> Usage:
+    def __add__(self, other: "Usage") -> "Usage":
         return maker(Usage)(
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
@@ -98,7 +96,7 @@ class ErrorInfo(Frozen):
     traceback: str | None = None
 
     @classmethod
-    def of(cls, error: BaseException, turn: int | None = None) -> ErrorInfo:
+    def of(cls, error: BaseException, turn: int | None = None) -> "ErrorInfo":
         """An exception and its causes as data."""
         causes: list[str] = []
         cause = cause_of(error)

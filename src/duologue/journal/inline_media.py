@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from duologue.config.patterns import late
 from duologue.errors import ArtifactError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import UNKNOWN_TYPE, Artifact, artifact_of
 
-_DATA_URL = re.compile(r"data:([^;,]{0,100})(?:;[^;,]{1,200})*;base64,", re.IGNORECASE)
+_DATA_URL = late(r"data:([^;,]{0,100})(?:;[^;,]{1,200})*;base64,", re.IGNORECASE)
 _FIELDS = {"data", "file_data", "b64_json"}
 _TYPE_FIELDS = ("mime_type", "mimeType", "media_type", "mediaType", "format")
 _SHORTEST = 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
@@ -56,6 +55,8 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> Proportion:
         raise ConfigurationError(f"wilson: confidence must be between 0 and 1; found {confidence}")
     if total == 0:
         return Proportion(successes=0, total=0, low=0.0, high=1.0, confidence=confidence)
+    from statistics import NormalDist
+
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share, spread = successes / total, z * z / total
     middle = (share + spread / 2) / (1 + spread)

@@ -9,13 +9,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import field, replace
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from duologue.cli.commands.suite_death import Witness, record_death
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.cli.interruption import Stopping
 from duologue.cli.output import echo, print_json
-from duologue.cli.supervision import Supervised, supervised
 from duologue.config.files import make_private_folder
 from duologue.config.processes import kill_all_groups
 from duologue.errors import ConfigurationError, DuologueError, JournalError, ResultsError
@@ -31,6 +29,9 @@ from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import TOO_MANY
 from duologue.suites.runner.definition import DEFAULT_CONCURRENCY, RunOptions
 from duologue.terminal_text import one_line
+
+if TYPE_CHECKING:
+    from duologue.cli.supervision import Supervised
 
 _WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.UNCERTAIN)
 
@@ -61,6 +62,9 @@ def run_and_show(target: str, request: Request, shown: Shown) -> int:
     engines = {path: _engine(path, request) for path in paths}
     parent = None
     if any(engine.suite.runs_python for engine in engines.values()):
+        from duologue.cli.commands.suite_death import record_death
+        from duologue.cli.supervision import supervised
+
         parent = supervised(lambda death: record_death(death, engines, request.settings))
     if parent is None:
         return _all(engines, request, shown, None)
@@ -307,7 +311,7 @@ async def _run(
                 moved=planned.moved,
                 deaths=planned.deaths,
             )
-            told: list[Observer] = [keeper, *([Witness(parent, folder, path)] if parent else []), *observers]
+            told: list[Observer] = [keeper, *_witnesses(parent, folder, path), *observers]
             stopping = _stopping(engine, observers, f"duologue run {quote(path)} --resume {quote(str(folder))}")
             with stopping.installed():
                 _allow_files(settings.concurrency or engine.suite.defaults.concurrency)
@@ -320,6 +324,15 @@ async def _run(
                 files += renew_reports(execution, folder, names, earlier=earlier, but=files)
                 await engine.close()
             return Done(execution=execution, folder=folder, files=files, signal_code=stopping.exit_code)
+
+
+def _witnesses(parent: Supervised | None, folder: Path, path: str) -> list[Observer]:
+    """Tells the supervising process which runs are under way. Only suites that run Python code have one."""
+    if parent is None:
+        return []
+    from duologue.cli.commands.suite_death import Witness
+
+    return [Witness(parent, folder, path)]
 
 
 def _tell_of_idle_answers(engine: Engine) -> None:

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from duologue.config.patterns import late
 from duologue.messages import text_of
 from duologue.models.base import ModelRequest
 from duologue.models.mock.shapes import VerdictShape, Word
 
-_CRITERION = re.compile(r"^(c\d+): (\".*\")$", re.MULTILINE)
-_OUTCOME = re.compile(r"^(o\d+): (\".*\")$", re.MULTILINE)
-_LINE = re.compile(r"^\[(m\d+)\] (\w+)", re.MULTILINE)
+_CRITERION = late(r"^(c\d+): (\".*\")$", re.MULTILINE)
+_OUTCOME = late(r"^(o\d+): (\".*\")$", re.MULTILINE)
+_LINE = late(r"^\[(m\d+)\] (\w+)", re.MULTILINE)
 _WORDS: dict[Word, str] = {"pass": "true", "fail": "false", "undecided": "inconclusive"}
 _SCORES: dict[Word, float] = {"pass": 1.0, "fail": 0.0, "undecided": 0.5}
 _HIGHEST_GRADE = 5

@@ -20,6 +20,7 @@ from typing import Any, cast
 from pydantic_core import to_json
 
 from duologue.config.files import set_aside
+from duologue.config.patterns import late
 from duologue.errors import ArtifactError, ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA
@@ -221,9 +222,9 @@ def _time(text: object) -> datetime | None:
 PASSED_OVER = frozenset({".gitignore", ".gitkeep", ".keep", ".DS_Store", "Thumbs.db", "lost+found"})
 """What a folder may hold and still count as empty."""
 _SET_ASIDE = r"(\.(replaced|unreadable|partial|attempt-\d+)(\.\d+)?)*"
-_RUN_FILE = re.compile(rf"(?P<run>.+-[0-9a-f]{{16}})\.json{_SET_ASIDE}")
-_JOURNAL_FILE = re.compile(rf"(?P<run>.+-[0-9a-f]{{16}})\.jsonl{_SET_ASIDE}")
-_MEDIA_FILE = re.compile(r"([0-9a-f]{64}|[0-9a-f]{24})\.[a-z0-9]{1,8}")
+_RUN_FILE = late(rf"(?P<run>.+-[0-9a-f]{{16}})\.json{_SET_ASIDE}")
+_JOURNAL_FILE = late(rf"(?P<run>.+-[0-9a-f]{{16}})\.jsonl{_SET_ASIDE}")
+_MEDIA_FILE = late(r"([0-9a-f]{64}|[0-9a-f]{24})\.[a-z0-9]{1,8}")
 _FOLDERS = (RUNS, JOURNALS, MEDIA)
 _NAMED = 5
 """Entries of a folder that an error names."""

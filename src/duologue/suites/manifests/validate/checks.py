@@ -15,6 +15,7 @@ from typing import Any
 
 from duologue.config.entry_points import make_importable
 from duologue.config.files import shown_path
+from duologue.config.patterns import late
 from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, cut, hint, listed, shown
 from duologue.config.spec import Resource, Spec
 from duologue.config.templates import missing_variables
@@ -250,7 +251,7 @@ def _supported(item: PlacedDict, problems: Problems) -> PlacedDict:
     return item.without(*UNSUPPORTED[PackEvalSpec])
 
 
-_WHO = re.compile(r"^(tool|a2a agent) '[^']*'(: | has )")
+_WHO = late(r"^(tool|a2a agent) '[^']*'(: | has )")
 _UNSET = "the environment variable {} is not set. What needs it will end with an error; set it"
 _CANNOT = "is not supported by this version. What needs it will end with an error; {}"
 
