@@ -223,8 +223,10 @@ class CheckRunner:
         turn = journal.view.turn
         if journal.recorded is not None:
             differs = f"call {call} was not the check '{check.name}' when it was recorded"
-            same = lambda was: "" if was.name == check.name else differs  # noqa: E731
-            if (known := await outcome_of(journal, call, CheckEvaluated, same)) is not None:
+            known = await outcome_of(
+                journal, call, CheckEvaluated, lambda was: "" if was.name == check.name else differs
+            )
+            if known is not None:
                 return known
         given = CheckInput(state=self._state, records=records, turn=turn, scope=self._scope.for_call(call))
         event = _evaluated(check, await self._outcome(check, given), turn, call)
