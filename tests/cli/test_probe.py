@@ -189,6 +189,29 @@ def described(server: HttpAgents) -> Callable[[Asked], Reply]:
     return reply
 
 
+def joi(server: HttpAgents) -> Callable[[Asked], Reply]:
+    def reply(asked: Asked) -> Reply:
+        if "userInput" not in asked.body:
+            return Reply({"statusCode": 400, "message": '"userInput" is required'}, 400)
+        if "conversationId" not in asked.body:
+            return Reply({"statusCode": 400, "message": '"conversationId" is required'}, 400)
+        return Reply({"choices": [{"text": server.said(asked.body["conversationId"], asked.body["userInput"])}]})
+
+    return reply
+
+
+def langserve(server: HttpAgents) -> Callable[[Asked], Reply]:
+    def reply(asked: Asked) -> Reply:
+        (given,) = wanted(asked.body, "input")
+        if not isinstance(given, dict):
+            return Reply("Internal Server Error", 500, "text/plain")
+        text = answer(said_by_user(given["messages"]))
+        return Reply({"output": {"messages": [*given["messages"], {"type": "ai", "content": text}]}, "metadata": {}})
+
+    server.more["/agent/invoke"] = reply
+    return reply
+
+
 UNKNOWN: dict[str, Callable[[HttpAgents], Callable[[Asked], Reply]]] = {
     "breaks at what it does not expect": typed("question"),
     "breaks at another name": typed("text"),
@@ -196,6 +219,7 @@ UNKNOWN: dict[str, Callable[[HttpAgents], Callable[[Asked], Reply]]] = {
     "takes no field too many": strict,
     "is given the history": forgetful,
     "gives an id within its answer": other_ids,
+    "names one field after the other": joi,
     "describes itself": described,
 }
 
@@ -207,6 +231,13 @@ def test_agents_of_other_forms_become_suites_that_pass(server: HttpAgents, name:
     assert found["remembers"], found
     assert not found["mixes_conversations"]
     assert len(server.asked) <= MOST
+    assert invoke(["run", "suite.yaml", "--out", "results", "--quiet"]) == 0
+
+
+def test_an_invoke_endpoint_is_given_messages(server: HttpAgents, capsys: Any):
+    langserve(server)
+    found = probed(server.url + "/agent/invoke", capsys=capsys)
+    assert found["remembers"]
     assert invoke(["run", "suite.yaml", "--out", "results", "--quiet"]) == 0
 
 

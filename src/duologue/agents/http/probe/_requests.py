@@ -111,6 +111,9 @@ def ways_for(path: str) -> list[Way]:
     first = next((names for word, names in _BY_WORD.items() if word in last), ())
     names = list(dict.fromkeys((*first, *_GUESSES)))
     plain = [body({name: "{{message}}", "thread_id": "{{thread_id}}"}) for name in names]
+    if last == "invoke":  # LangServe, and what is made like it
+        config = {"configurable": {"thread_id": "{{thread_id}}"}}
+        plain.insert(1, body({"input": {"messages": "{{messages}}"}, "config": config}))
     return [*plain[:1], preset("openai-chat"), *plain[1:]]
 
 
@@ -139,12 +142,17 @@ def learned(refusal: str, sent: Way) -> list[Way]:
     if complaints := list(_complaints(told)):
         better = _corrected(fields, complaints)
         return [body(better)] if better != fields and _says_something(better) else []
-    names = [name for found in _REQUIRED.findall(refusal) for name in found if name]
+    words = refusal if told is None else "\n".join(str(value) for _, value in leaves(told) if isinstance(value, str))
+    names = [name for found in _REQUIRED.findall(words) for name in found if name]
     names = [name for name in dict.fromkeys(names) if _plain(name) in _MESSAGE | _THREAD | {"messages"}]
     if not names:
         return []
     made = {name: _placeholder(name) for name in names}
-    return [body(made if _says_something(made) else {**fields, **made})]
+    if _says_something(made):
+        # Other fields for the user's words were guesses; an id of the conversation may be wanted too.
+        fields = {name: value for name, value in fields.items() if "{{message" not in json.dumps(value)}
+    better = {**fields, **made}
+    return [body(better)] if _says_something(better) else []
 
 
 def _complaints(told: object) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -316,8 +324,8 @@ def leaves(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str,
 
 
 def words_at(answer: object, words: str) -> str | None:
-    """The path of these words in an answer; None if they stand nowhere by themselves."""
-    return next((path for path, value in leaves(answer) if path and value == words), None)
+    """The path of these words in an answer; None if they stand nowhere by themselves, or in a list, which may grow."""
+    return next((path for path, value in leaves(answer) if path and "[" not in path and value == words), None)
 
 
 def likely_words(answer: object) -> str | None:
