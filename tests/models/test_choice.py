@@ -43,6 +43,14 @@ def test_address_key_and_options_do_not_follow_to_another_provider() -> None:
     assert choice.temperature == 0.7
 
 
+def test_a_name_without_a_provider_takes_over_the_settings_of_its_provider() -> None:
+    ScenarioConfig.configure(default_model=ModelConfig(model="openai/a", api_base="http://x", api_key="k"))
+    assert choose("gpt-4o-mini").source == ModelConfig(model="gpt-4o-mini", api_base="http://x", api_key="k")
+    other = choose("claude-haiku-4-5").source
+    assert isinstance(other, ModelConfig)
+    assert (other.api_base, other.api_key) == (None, None)
+
+
 def test_a_configuration_stands_for_itself() -> None:
     ScenarioConfig.configure(default_model=ModelConfig(model="openai/a", temperature=0.7, top_p=0.1))
     choice = choose(ModelConfig(model="openai/b"), max_tokens=5)

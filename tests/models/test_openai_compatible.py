@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.errors import ConfigurationError, MissingKeyError, ModelAnswerError, ModelRejectedError
-from duologue.messages import user_message
+from duologue.messages import assistant_message, tool_call, tool_message, user_message
 from duologue.models import ModelRequest, ToolSpec, resolve
 from duologue.models._chat_format import reasons, strict_schema
 from duologue.models.names import parse_name
@@ -105,6 +106,57 @@ async def test_half_a_surrogate_pair_can_be_sent(server: Any, model: Make) -> No
     assert server.requests[0]["messages"] == [{"role": "user", "content": "\ud83d"}]
 
 
+ADDRESSES = {
+    variable for host in HOSTS.values() for variable in (host.url_variable, *host.more_url_variables) if variable
+}
+
+
+@pytest.mark.parametrize(
+    ("base", "options", "url"),
+    [
+        ("https://a.openai.azure.com/", {}, "https://a.openai.azure.com/openai/v1/chat/completions"),
+        (
+            "https://a.openai.azure.com",
+            {"api_version": "2025-01-01"},
+            "https://a.openai.azure.com/openai/deployments/m/chat/completions?api-version=2025-01-01",
+        ),
+        (
+            "https://a.openai.azure.com/openai",
+            {"api_version": "2025-01-01", "top_p": 0.5},
+            "https://a.openai.azure.com/openai/deployments/m/chat/completions?api-version=2025-01-01",
+        ),
+        ("https://gate.example/openai/v1", {}, "https://gate.example/openai/v1/chat/completions"),
+        ("https://gate.example/v7", {"api_version": "2025-01-01"}, "https://gate.example/v7/chat/completions"),
+    ],
+)
+def test_a_resource_of_azure_may_be_given_as_the_address(
+    base: str, options: dict[str, Any], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("OPENAI_API_VERSION", "AZURE_API_VERSION"):
+        monkeypatch.delenv(variable, raising=False)
+    model = resolve("azure/m", api_base=base, api_key="k", extra=options)
+    assert isinstance(model, ProviderModel)
+    assert model._client._url == url  # type: ignore[attr-defined]
+
+
+async def test_mistral_gets_its_own_words_for_seeds_and_ids(server: Any, model: Make) -> None:
+    call = tool_call("f", {}, "call_1_1")
+    kept = tool_call("f", {}, "abcDEF123")
+    said = [
+        user_message("Hi"),
+        assistant_message(None, [call, kept]),
+        tool_message("call_1_1", "a"),
+        tool_message("abcDEF123", "b"),
+    ]
+    await model("mistral/mistral-small").answer(ModelRequest(messages=tuple(said), seed=4))
+    sent = server.requests[0]
+    assert (sent["random_seed"], "seed" in sent) == (4, False)
+    ids = [call["id"] for call in sent["messages"][1]["tool_calls"]]
+    assert [message["tool_call_id"] for message in sent["messages"][2:]] == ids
+    assert ids[1] == "abcDEF123"
+    assert re.fullmatch("[A-Za-z0-9]{9}", ids[0])
+
+
 @pytest.mark.parametrize("name", sorted(HOSTS))
 def test_every_provider_says_what_it_needs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     host = HOSTS[name]
@@ -134,10 +186,32 @@ def test_every_provider_says_what_it_needs(name: str, monkeypatch: pytest.Monkey
             {"AZURE_OPENAI_ENDPOINT": "http://h", "OPENAI_API_VERSION": "2025-01-01"},
             "http://h/openai/deployments/m/chat/completions?api-version=2025-01-01",
         ),
+        (
+            "azure/m",
+            {"AZURE_API_BASE": "http://h", "AZURE_API_VERSION": "preview"},
+            "http://h/openai/v1/chat/completions?api-version=preview",
+        ),
+        ("azure-responses/m", {"AZURE_OPENAI_ENDPOINT": "http://h"}, "http://h/openai/v1/responses"),
+        (
+            "azure-responses/m",
+            {"AZURE_OPENAI_ENDPOINT": "http://h", "OPENAI_API_VERSION": "2025-04-01-preview"},
+            "http://h/openai/responses?api-version=2025-04-01-preview",
+        ),
+        ("openai-responses/m", {}, "https://api.openai.com/v1/responses"),
+        ("openai-responses/m", {"OPENAI_BASE_URL": "http://h/v1"}, "http://h/v1/responses"),
+        ("openai/m", {"OPENAI_API_BASE": "http://h/v1"}, "http://h/v1/chat/completions"),
+        ("mistral/m", {}, "https://api.mistral.ai/v1/chat/completions"),
+        ("ollama/m", {}, "http://127.0.0.1:11434/v1/chat/completions"),
+        ("ollama/m", {"OLLAMA_API_BASE": "http://h:11434"}, "http://h:11434/v1/chat/completions"),
+        ("ollama/m", {"OLLAMA_BASE_URL": "http://h/v1/"}, "http://h/v1/chat/completions"),
+        ("lm_studio/m", {}, "http://127.0.0.1:1234/v1/chat/completions"),
+        ("openrouter/m", {"OPENROUTER_BASE_URL": "http://h/api/v1"}, "http://h/api/v1/chat/completions"),
+        ("hosted_vllm/m", {"HOSTED_VLLM_API_BASE": "http://h/v1"}, "http://h/v1/chat/completions"),
     ],
 )
 def test_addresses(name: str, variables: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_VERSION", raising=False)
+    for variable in ("OPENAI_API_VERSION", "AZURE_API_VERSION", *ADDRESSES):
+        monkeypatch.delenv(variable, raising=False)
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     client = client_for(parse_name(name), ModelConfig(model=name, api_key="k"))

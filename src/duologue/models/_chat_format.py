@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from duologue.config.json_text import json_value
 from duologue.errors import ModelRejectedError
 from duologue.frozen import frozen
 from duologue.messages import ContentPart, Message, ToolCall, assistant_message, text_of, tool_call, tool_calls_of
+from duologue.models._strict_schema import strict_schema
 from duologue.models.base import ModelRequest, ToolSpec
 
 Json = dict[str, Any]
@@ -34,11 +36,15 @@ class Dialect:
         json_schema: whether the form of an answer can be given as a JSON Schema; otherwise it is asked for in the
             instructions, with the JSON mode switched on.
         strict_tools: whether tools may be marked as strict.
+        seed: the field of the seed.
+        call_ids: what the id of a tool call must look like; others are replaced by one that does. None: like anything.
     """
 
     max_tokens: str = "max_tokens"
     json_schema: bool = True
     strict_tools: bool = True
+    seed: str = "seed"
+    call_ids: re.Pattern[str] | None = None
 
 
 def chat_body(model: str, request: ModelRequest, options: Mapping[str, Any], dialect: Dialect) -> Json:
@@ -56,11 +62,13 @@ def chat_body(model: str, request: ModelRequest, options: Mapping[str, Any], dia
     """
     body = _own_words(options, dialect)
     messages = checked_messages(request.messages)
+    if dialect.call_ids:
+        messages = [_with_ids(message, dialect.call_ids) for message in messages]
     given: Json = {
         "temperature": request.temperature,
         dialect.max_tokens: request.max_tokens,
         "stop": list(request.stop) or None,
-        "seed": request.seed,
+        dialect.seed: request.seed,
     }
     body.update({name: value for name, value in given.items() if value is not None})
     if reasons(model, body.get("reasoning_effort")):
@@ -77,6 +85,19 @@ def chat_body(model: str, request: ModelRequest, options: Mapping[str, Any], dia
             body["response_format"] = {"type": "json_object"}
             messages = _instructed(messages, request.response_schema)
     return {"model": model, "messages": messages, **body}
+
+
+def _with_ids(message: Json, form: re.Pattern[str]) -> Json:
+    """The message with ids of tool calls that look so; the same text always becomes the same id."""
+
+    def fit(text: str) -> str:
+        return text if form.fullmatch(text) else hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:9]
+
+    if message["role"] == "tool":
+        return {**message, "tool_call_id": fit(message["tool_call_id"])}
+    if "tool_calls" not in message:
+        return message
+    return {**message, "tool_calls": [{**call, "id": fit(call["id"])} for call in message["tool_calls"]]}
 
 
 def reasons(model: str, effort: object = None) -> bool:
@@ -259,76 +280,6 @@ def decoded(data: str) -> bytes:
         raise ValueError(f"not base64: {error}") from error
 
 
-# Schemas
-
-_NOT_IN_STRICT_MODE = frozenset(
-    "minLength maxLength patternProperties unevaluatedProperties propertyNames minProperties maxProperties "
-    "unevaluatedItems contains minContains maxContains uniqueItems oneOf allOf not if default dependentRequired "
-    "dependentSchemas".split()
-)
-_FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid".split())
-_DECORATION = frozenset({"title", "$schema", "discriminator", "examples"})
-_TYPES = frozenset({"type", "$ref", "anyOf", "enum", "const"})
-_LOCAL_DEFINITION = re.compile(r"#|#/(\$defs|definitions)/[^/]+")
-_LOOKAROUND = re.compile(r"\(\?(=|!|<=|<!)")
-
-
-class _OpenSchemaError(ValueError):
-    """A schema that strict mode cannot express."""
-
-
-def strict_schema(schema: Json) -> Json | None:
-    """The same schema in the form of OpenAI's strict mode, or None where it cannot be said in it.
-
-    Strict mode wants every object closed and every property required, and knows only some keywords
-    (https://platform.openai.com/docs/guides/structured-outputs). Nothing is left out or made required for its sake: a
-    schema that needs more is sent as it is, and then it is up to the model to keep to it.
-    """
-    try:
-        strict = cast("Json", _strict(schema))
-    except (_OpenSchemaError, AttributeError, TypeError, RecursionError):  # or it is no JSON Schema at all
-        return None
-    return strict if strict.get("type") == "object" and "anyOf" not in strict else None
-
-
-def _strict(schema: Any) -> Any:
-    if not isinstance(schema, dict):
-        raise _OpenSchemaError
-    node = {key: value for key, value in cast("Json", schema).items() if key not in _DECORATION}
-    if _NOT_IN_STRICT_MODE & node.keys() or node.get("format", "date") not in _FORMATS:
-        raise _OpenSchemaError
-    if _LOOKAROUND.search(str(node.get("pattern", ""))):
-        raise _OpenSchemaError
-    if (reference := node.get("$ref")) is not None:
-        if not _LOCAL_DEFINITION.fullmatch(str(reference)):
-            raise _OpenSchemaError
-        if len(node) > 1:  # no siblings are allowed beside a reference
-            del node["$ref"]
-            node["anyOf"] = [{"$ref": reference}]
-    for keyword in ("$defs", "definitions"):
-        if keyword in node:
-            node[keyword] = {name: _strict(value) for name, value in node[keyword].items()}
-    if "anyOf" in node:
-        node["anyOf"] = [_strict(option) for option in node["anyOf"]]
-    kinds = node["type"] if isinstance(node.get("type"), list) else [node.get("type")]
-    if "object" in kinds or "properties" in node:
-        _close(node)
-    if "array" in kinds or "items" in node:
-        if not isinstance(node.get("items"), dict) or not _TYPES & node["items"].keys():
-            raise _OpenSchemaError
-        node["items"] = _strict(node["items"])
-    return node
-
-
-def _close(node: Json) -> None:
-    properties = cast("Json", node.get("properties") or {})
-    if node.get("additionalProperties", False) is not False or set(properties) - set(node.get("required", ())):
-        raise _OpenSchemaError
-    node["properties"] = {name: _strict(value) for name, value in properties.items()}
-    node["required"] = list(properties)
-    node["additionalProperties"] = False
-
-
 # Answers
 
 _FINISH_REASONS = {
@@ -446,7 +397,11 @@ def read_completion(text: str) -> Completion:
         NoJsonError: the body is not JSON.
         ValidationError: it is no answer.
     """
-    value = json_value(text, constants=True)
+    return completion_of(json_value(text, constants=True))
+
+
+def completion_of(value: object) -> Completion:
+    """The answer in a body that has been parsed. Raises ValidationError: it is no answer."""
     if isinstance(value, dict):
         fields = cast("Json", value)
         if isinstance(choices := fields.get("choices"), list):

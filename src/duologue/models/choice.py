@@ -11,7 +11,8 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.messages import Message
 from duologue.models.base import Model, ModelRequest, ToolChoice, ToolSpec
-from duologue.models.names import parse_name
+from duologue.models.names import inferred, parse_name
+from duologue.models.options import understood
 from duologue.models.resolve import resolve
 from duologue.settings import ModelConfig, ScenarioConfig
 
@@ -97,7 +98,7 @@ def choose(
     base = _base(model, purpose)
     if isinstance(base, ModelConfig):
         update = {name: value for name, value in {**given, **(extra or {})}.items() if value is not None}
-        config = base.model_copy(update=update)
+        config = understood(base.model_copy(update=update))
         return ModelChoice(
             name=config.model,
             source=config,
@@ -135,7 +136,8 @@ def _base(model: str | ModelConfig | Model | None, purpose: str) -> ModelConfig 
         return model
     if default is None:
         return ModelConfig(model=model)
-    if parse_name(default.model).provider == parse_name(model).provider:
+    before, now = parse_name(default.model), parse_name(model)
+    if before.provider == now.provider or inferred(before).provider == inferred(now).provider:
         return default.model_copy(update={"model": model})
     return ModelConfig(model=model, temperature=default.temperature, max_tokens=default.max_tokens)
 

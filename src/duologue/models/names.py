@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -9,6 +10,7 @@ from duologue.frozen import frozen
 
 _ALIASES = {
     "azure_ai": "azure",
+    "azure-openai": "azure",
     "fireworks_ai": "fireworks",
     "gemini": "google",
     "github_copilot": "github-copilot",
@@ -16,7 +18,9 @@ _ALIASES = {
     "google-vertex": "google-cloud",
     "hosted_vllm": "vllm",
     "moonshot": "moonshotai",
+    "nvidia_nim": "nvidia",
     "ollama_chat": "ollama",
+    "openai-chat": "openai",
     "together_ai": "together",
     "vercel_ai_gateway": "vercel",
     "vertex_ai": "google-cloud",
@@ -24,12 +28,15 @@ _ALIASES = {
 """Names that LiteLLM and older versions of pydantic-ai use."""
 
 PROVIDERS = (
-    "alibaba anthropic azure bedrock cerebras cohere crusoe deepseek fireworks github google google-cloud groq heroku "
-    "huggingface litellm meta mistral moonshotai nebius ollama openai openai-responses openrouter ovhcloud sambanova "
-    "together vercel vllm xai zai"
+    "alibaba anthropic azure azure-responses bedrock cerebras cohere crusoe deepinfra deepseek fireworks github google "
+    "google-cloud groq heroku huggingface litellm lm_studio meta mistral moonshotai nebius nvidia ollama openai "
+    "openai-responses openrouter ovhcloud perplexity sambanova together vercel vllm xai zai"
 ).split()
 """Providers that are known without asking: to suggest them, and because no other package can take their names."""
-EXTRAS = frozenset({"anthropic", "bedrock", "cohere", "google", "mistral", "openai"})
+_OPENAI = re.compile(r"(chat)?gpt-\d|o[1-9](-|$)|chatgpt-|codex-mini")
+_OWN_NAMES = {"openai": _OPENAI, "anthropic": re.compile(r"claude-"), "google": re.compile(r"gemini-")}
+"""What the names of models begin with that only one provider has. gpt-oss, for one, is anybody's to serve."""
+EXTRAS = frozenset({"anthropic", "bedrock", "cohere", "google"})
 """Extras of this package that bring a provider's own, by the first word of the provider's name."""
 
 OLDEST_PYDANTIC_AI = (2, 62)
@@ -65,6 +72,16 @@ def parse_name(text: str) -> ModelName:
         return ModelName(provider="local", reference="") if text == "local" else ModelName(provider="", reference=text)
     provider = rest[:cut]
     return ModelName(provider=head + _ALIASES.get(provider, provider), reference=rest[cut + 1 :])
+
+
+def inferred(name: ModelName) -> ModelName:
+    """The name with its provider, where it has none and only one provider has models of that name."""
+    if name.provider == "ft" and _OPENAI.match(name.reference):  # a fine-tuned model, ft:gpt-…:…
+        return ModelName(provider="openai", reference=f"ft:{name.reference}")
+    if name.provider:
+        return name
+    provider = next((provider for provider, form in _OWN_NAMES.items() if form.match(name.reference)), "")
+    return ModelName(provider=provider, reference=name.reference)
 
 
 def nearest(name: ModelName, more: Iterable[str] = ()) -> list[str]:

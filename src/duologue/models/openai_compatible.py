@@ -1,4 +1,4 @@
-"""Models behind OpenAI's Chat Completions API: OpenAI itself, and every provider, proxy and server that speaks it.
+"""Models behind OpenAI's APIs: OpenAI itself, and every provider, proxy and server that speaks Chat Completions.
 
 Conversations are in that format already, so little has to be translated. What differs from one provider to another is
 in the table :data:`HOSTS`.
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from pydantic import ValidationError
 
@@ -42,6 +42,7 @@ from duologue.http import (
     written_url,
 )
 from duologue.models._chat_format import Dialect, TokenUsage, chat_body, read_completion
+from duologue.models._responses_format import read_response, responses_body
 from duologue.models.base import ModelRequest
 from duologue.models.names import ModelName
 from duologue.models.prices import Tokens
@@ -58,6 +59,7 @@ _ANY_SERVER = Dialect()
 _OPENAI = Dialect(max_tokens="max_completion_tokens")
 _LOOSE_TOOLS = Dialect(strict_tools=False)
 _JSON_MODE = Dialect(json_schema=False, strict_tools=False)
+_MISTRAL = Dialect(seed="random_seed", call_ids=re.compile(r"[A-Za-z0-9]{9}"))
 
 
 @frozen
@@ -67,40 +69,63 @@ class Host:
     Attributes:
         url: base URL; None where there is no usual one, so that it must be set.
         url_variable: environment variable with a base URL that comes before ``url``.
-        url_suffix: added to the value of that variable.
+        more_url_variables: others that other libraries use for the same.
+        url_suffix: added to the value of such a variable.
         keys: environment variables with the key, the first that is set counts.
         needs_key: whether nothing is answered without one.
         headers: more headers, each with the environment variable that holds its value.
         dialect: how its API differs from OpenAI's.
+        responses: whether it is asked through the Responses API.
     """
 
     url: str | None = None
     url_variable: str | None = None
+    more_url_variables: tuple[str, ...] = ()
     url_suffix: str = ""
     keys: tuple[str, ...] = ()
     needs_key: bool = True
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     dialect: Dialect = _ANY_SERVER
+    responses: bool = False
 
 
 def _hosted(url: str, *keys: str, **more: Any) -> Host:
     return Host(url=url, keys=keys, **more)
 
 
-HOSTS: Mapping[str, Host] = {
-    "openai": _hosted(
+def _openai(**more: Any) -> Host:
+    return _hosted(
         "https://api.openai.com/v1",
         "OPENAI_API_KEY",
         url_variable="OPENAI_BASE_URL",
+        more_url_variables=("OPENAI_API_BASE",),
         headers={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
         dialect=_OPENAI,
-    ),
-    "azure": Host(url_variable="AZURE_OPENAI_ENDPOINT", keys=("AZURE_OPENAI_API_KEY",), dialect=_OPENAI),
+        **more,
+    )
+
+
+def _azure(**more: Any) -> Host:
+    return Host(
+        url_variable="AZURE_OPENAI_ENDPOINT",
+        more_url_variables=("AZURE_API_BASE",),
+        keys=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+        dialect=_OPENAI,
+        **more,
+    )
+
+
+HOSTS: Mapping[str, Host] = {
+    "openai": _openai(),
+    "openai-responses": _openai(responses=True),
+    "azure": _azure(),
+    "azure-responses": _azure(responses=True),
     "alibaba": _hosted(
         "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "ALIBABA_API_KEY", "DASHSCOPE_API_KEY"
     ),
     "cerebras": _hosted("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
     "crusoe": _hosted("https://api.inference.crusoecloud.com/v1", "CRUSOE_API_KEY"),
+    "deepinfra": _hosted("https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
     "deepseek": _hosted("https://api.deepseek.com", "DEEPSEEK_API_KEY", dialect=_JSON_MODE),
     "fireworks": _hosted("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     "github": _hosted("https://models.github.ai/inference", "GITHUB_API_KEY"),
@@ -119,21 +144,57 @@ HOSTS: Mapping[str, Host] = {
         dialect=_LOOSE_TOOLS,
     ),
     "huggingface": _hosted("https://router.huggingface.co/v1", "HF_TOKEN"),
-    "litellm": Host(url_variable="LITELLM_BASE_URL", keys=("LITELLM_API_KEY",), needs_key=False),
+    "litellm": Host(
+        url_variable="LITELLM_BASE_URL",
+        more_url_variables=("LITELLM_PROXY_API_BASE",),
+        keys=("LITELLM_API_KEY", "LITELLM_PROXY_API_KEY"),
+        needs_key=False,
+    ),
+    "lm_studio": _hosted(
+        "http://127.0.0.1:1234/v1",
+        "LM_STUDIO_API_KEY",
+        url_variable="LM_STUDIO_API_BASE",
+        url_suffix="/v1",
+        needs_key=False,
+    ),
     "meta": _hosted("https://api.meta.ai/v1", "META_API_KEY"),
+    "mistral": _hosted(
+        "https://api.mistral.ai/v1",
+        "MISTRAL_API_KEY",
+        url_variable="MISTRAL_BASE_URL",
+        url_suffix="/v1",
+        dialect=_MISTRAL,
+    ),
     "moonshotai": _hosted("https://api.moonshot.ai/v1", "MOONSHOTAI_API_KEY", url_variable="MOONSHOTAI_BASE_URL"),
     "nebius": _hosted("https://api.studio.nebius.com/v1", "NEBIUS_API_KEY"),
-    "ollama": Host(url_variable="OLLAMA_BASE_URL", keys=("OLLAMA_API_KEY",), needs_key=False, dialect=_LOOSE_TOOLS),
+    "nvidia": _hosted("https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
+    "ollama": _hosted(
+        "http://127.0.0.1:11434/v1",
+        "OLLAMA_API_KEY",
+        url_variable="OLLAMA_BASE_URL",
+        more_url_variables=("OLLAMA_API_BASE",),
+        url_suffix="/v1",
+        needs_key=False,
+        dialect=_LOOSE_TOOLS,
+    ),
     "openrouter": _hosted(
         "https://openrouter.ai/api/v1",
         "OPENROUTER_API_KEY",
+        url_variable="OPENROUTER_BASE_URL",
+        more_url_variables=("OPENROUTER_API_BASE",),
         headers={"HTTP-Referer": "OPENROUTER_APP_URL", "X-Title": "OPENROUTER_APP_TITLE"},
     ),
     "ovhcloud": _hosted("https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", "OVHCLOUD_API_KEY"),
+    "perplexity": _hosted("https://api.perplexity.ai", "PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
     "sambanova": _hosted("https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY", url_variable="SAMBANOVA_BASE_URL"),
     "together": _hosted("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "vercel": _hosted("https://ai-gateway.vercel.sh/v1", "VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"),
-    "vllm": Host(url_variable="VLLM_BASE_URL", keys=("VLLM_API_KEY",), needs_key=False),
+    "vllm": Host(
+        url_variable="VLLM_BASE_URL",
+        more_url_variables=("HOSTED_VLLM_API_BASE",),
+        keys=("VLLM_API_KEY", "HOSTED_VLLM_API_KEY"),
+        needs_key=False,
+    ),
     "xai": _hosted("https://api.x.ai/v1", "XAI_API_KEY"),
     "zai": _hosted("https://api.z.ai/api/paas/v4", "ZAI_API_KEY", dialect=_JSON_MODE),
 }
@@ -149,6 +210,7 @@ class OpenAICompatibleClient:
         headers: with every request, the key among them.
         dialect: how the API differs from OpenAI's.
         key: what must not be shown in errors.
+        responses: whether that is the Responses API instead of Chat Completions.
     """
 
     def __init__(
@@ -159,7 +221,9 @@ class OpenAICompatibleClient:
         headers: Mapping[str, str] | None = None,
         dialect: Dialect | None = None,
         key: str | None = None,
+        responses: bool = False,
     ) -> None:
+        self._write, self._parse = (responses_body, read_response) if responses else (chat_body, read_completion)
         self._model = model
         self._url = url
         self._headers = dict(headers or {})
@@ -183,13 +247,14 @@ class OpenAICompatibleClient:
         """
         fields = dict(options)
         timeout = fields.pop("timeout", None)
+        fields.pop("api_version", None)  # part of the address
         more: dict[str, str] = fields.pop("extra_headers", None) or {}
         remember(*self._headers.values())
         remember_headers(more)
         asked = HttpRequest(
             url=self._url,
             headers={**self._headers, **more},
-            json=chat_body(self._model, request, fields, self._dialect),
+            json=self._write(self._model, request, fields, self._dialect),
             timeout=REQUEST_TIMEOUT if timeout is None else float(timeout),
         )
         try:
@@ -213,7 +278,7 @@ class OpenAICompatibleClient:
 
     def _read(self, text: str, position: int) -> ProviderReply:
         try:
-            completion = read_completion(text)
+            completion = self._parse(text)
         except NoJsonError as error:
             raise RequestFailedError(
                 ModelAnswerError, f"the answer cannot be understood: {error}: {self._shown(text)}"
@@ -243,9 +308,9 @@ class OpenAICompatibleClient:
         """An error in the body of an answer whose status is 200."""
         problem = read_problem(text)
         what = f"the provider answered with an error: {self._shown(problem.message or text)}"
-        if problem.code == "429":
+        if problem.code in {"429", "rate_limit_exceeded"}:
             return RequestFailedError(ModelRateLimitError, what, again=True)
-        if problem.code.isdecimal() and int(problem.code) >= 500:
+        if problem.code == "server_error" or (problem.code.isdecimal() and int(problem.code) >= 500):
             return RequestFailedError(ModelUnavailableError, what, again=True)
         return RequestFailedError(ModelAnswerError, what)
 
@@ -317,22 +382,36 @@ def client_for(name: ModelName, config: ModelConfig) -> OpenAICompatibleClient:
             "Without a key, 'local' plays on this machine."
         )
     headers = {header: value for header, variable in host.headers.items() if (value := os.environ.get(variable))}
-    if config.api_base:
-        url = f"{config.api_base.rstrip('/')}/chat/completions"
-    elif name.provider == "azure":
-        url = _azure_url(name)
-    else:
-        url = f"{_base_url(name, host)}/chat/completions"
+    url = _url(name, config, host)
     parse_url(url, f"the address of '{name}'", credentials=True)
     if key is not None:
-        headers.update({"api-key": key} if name.provider == "azure" else {"Authorization": f"Bearer {key}"})
-    return OpenAICompatibleClient(name.reference, url, headers=headers, dialect=host.dialect, key=key)
+        headers.update({"api-key": key} if _on_azure(name) else {"Authorization": f"Bearer {key}"})
+    return OpenAICompatibleClient(
+        name.reference, url, headers=headers, dialect=host.dialect, key=key, responses=host.responses
+    )
+
+
+def _on_azure(name: ModelName) -> bool:
+    return name.provider in {"azure", "azure-responses"}
+
+
+def _url(name: ModelName, config: ModelConfig, host: Host) -> str:
+    path = "responses" if host.responses else "chat/completions"
+    base = config.api_base.rstrip("/") if config.api_base else None
+    if _on_azure(name) and (base is None or _is_endpoint(base)):
+        return _azure_url(name, base or _base_url(name, host), path, config.extra.get("api_version"))
+    return f"{base or _base_url(name, host)}/{path}"
+
+
+def _is_endpoint(base: str) -> bool:
+    """Whether that is an Azure resource, and not yet the address of one of its APIs."""
+    return urlsplit(base).path in {"", "/openai"}
 
 
 def _base_url(name: ModelName, host: Host) -> str:
-    variable = os.environ.get(host.url_variable) if host.url_variable else None
-    if variable:
-        return variable.rstrip("/").removesuffix(host.url_suffix) + host.url_suffix
+    variables = (*filter(None, [host.url_variable]), *host.more_url_variables)
+    if url := _first_set(variables):
+        return url.rstrip("/").removesuffix(host.url_suffix) + host.url_suffix
     if host.url is None:
         raise ConfigurationError(
             f"'{name}' needs an address: set the environment variable {host.url_variable}, or pass api_base"
@@ -340,11 +419,14 @@ def _base_url(name: ModelName, host: Host) -> str:
     return host.url
 
 
-def _azure_url(name: ModelName) -> str:
-    endpoint = _base_url(name, HOSTS["azure"])
-    if not (version := os.environ.get("OPENAI_API_VERSION")):
-        return f"{endpoint.removesuffix('/openai/v1')}/openai/v1/chat/completions"
+def _azure_url(name: ModelName, endpoint: str, path: str, asked: str | None) -> str:
+    version = asked or _first_set(("OPENAI_API_VERSION", "AZURE_API_VERSION"))
+    endpoint = endpoint.removesuffix("/openai/v1").removesuffix("/openai")
+    if not version or version in {"v1", "preview"}:
+        return f"{endpoint}/openai/v1/{path}{f'?api-version={version}' if version else ''}"
     query = urlencode({"api-version": version})
+    if path == "responses":
+        return f"{endpoint}/openai/responses?{query}"
     return f"{endpoint}/openai/deployments/{name.reference}/chat/completions?{query}"
 
 

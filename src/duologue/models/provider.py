@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from typing import Any, Protocol
 
 from duologue.config.redaction import redacted
@@ -163,13 +164,16 @@ class ProviderModel:
         Raises:
             ModelError: the subclass says what happened.
         """
+        options = {**self._extra, **request.extra}
+        again = options.pop("max_retries", None)
+        retry = self._retry if again is None else replace(self._retry, attempts=1 + max(0, int(again)))
         sent = 0
         while True:
             sent += 1
             try:
-                reply, seconds = await self._send(request)
+                reply, seconds = await self._send(request, options)
             except RequestFailedError as failure:
-                wait = self._retry.wait(sent, failure.wait, self._chance) if failure.again else None
+                wait = retry.wait(sent, failure.wait, self._chance) if failure.again else None
                 if wait is None:
                     raise self._final(failure, sent) from failure
             except ModelError as error:
@@ -191,11 +195,11 @@ class ProviderModel:
             text += f" ({sent} requests were sent)"
         return failure.kind(text, model=self._name, retry_after=failure.wait)
 
-    async def _send(self, request: ModelRequest) -> tuple[ProviderReply, float]:
+    async def _send(self, request: ModelRequest, options: Mapping[str, Any]) -> tuple[ProviderReply, float]:
         """One request, and the seconds that it took once it was allowed to be sent."""
         async with self._limits.slot(_estimate(request)) as slot:
             started = self._clock.monotonic()
-            reply = await self._client.send(request, {**self._extra, **request.extra}, self._clock.now())
+            reply = await self._client.send(request, options, self._clock.now())
             seconds = self._clock.monotonic() - started
             slot.used(reply.tokens.input_tokens + reply.tokens.output_tokens)
         return reply, seconds

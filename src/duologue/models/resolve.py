@@ -2,6 +2,7 @@
 
 ========================================  ============================================================================
 ``openai/gpt-5-mini``                     that provider; ``openai:gpt-5-mini`` means the same
+``gpt-…``, ``claude-…``, ``gemini-…``     the provider that alone has models of such a name
 ``anything/name`` with ``api_base``       the OpenAI-compatible server at that address
 ``local``, ``local/REFERENCE``            a language model on this machine
 ``mock/echo``, ``mock/fixed:TEXT``, …     no language model: see ``duologue.models.scripted``
@@ -31,9 +32,11 @@ from duologue.models.names import (
     PROVIDERS,
     ModelName,
     UnknownProviderError,
+    inferred,
     nearest,
     parse_name,
 )
+from duologue.models.options import understood
 from duologue.settings import ModelConfig
 
 if TYPE_CHECKING:
@@ -100,7 +103,10 @@ def forget_models() -> None:
 
 
 def _kept(config: ModelConfig) -> Model:
+    config = understood(config)
     name = parse_name(config.model.strip())
+    if not config.api_base:
+        name = inferred(name)
     options = json.dumps(config.extra, sort_keys=True, default=str)
     key = (str(name), config.api_base, config.api_key, options)
     model = _models.get(key)
@@ -120,7 +126,7 @@ def _build(name: ModelName, config: ModelConfig) -> Model:
     loader: Loader | None = None if known else load_registered(ENTRY_POINTS, name.provider)
     if loader:
         return loader(name.reference, config)
-    if config.extra:
+    if config.extra.keys() - {"api_version"}:
         return _plain(config).with_extra(config.extra)
     return _provider_model(name, config)
 
@@ -128,7 +134,9 @@ def _build(name: ModelName, config: ModelConfig) -> Model:
 def _plain(config: ModelConfig) -> ProviderModel:
     from duologue.models.provider import ProviderModel
 
-    plain = _kept(ModelConfig(model=config.model, api_base=config.api_base, api_key=config.api_key))
+    # The version of an API is part of its address.
+    address = {name: value for name, value in config.extra.items() if name == "api_version"}
+    plain = _kept(ModelConfig(model=config.model, api_base=config.api_base, api_key=config.api_key, **address))
     assert isinstance(plain, ProviderModel)
     return plain
 

@@ -91,7 +91,9 @@ class McpProgram:
     async def _hear(self, process: asyncio.subprocess.Process, heard: Any) -> None:
         """Pass on each line; the connection is closed when no more come, or one that nobody may send."""
         message = import_module("mcp.shared.message").SessionMessage
-        read = import_module("mcp.types").jsonrpc_message_adapter.validate_json
+        types = import_module("mcp.types")
+        adapter = getattr(types, "jsonrpc_message_adapter", None)  # missing in version 1 of the library
+        read = adapter.validate_json if adapter else types.JSONRPCMessage.model_validate_json
         anyio = import_module("anyio")
         assert process.stdout is not None
         try:
