@@ -210,6 +210,11 @@ class FolderSpec(Spec):
         """The file or folder that a path means; environment variables in it are expanded."""
         return self._folder / expand(written)
 
+    def path_or_here(self, written: str) -> Path:
+        """The same, or the path from the working directory where only that exists."""
+        path, here = self.path(written), Path(expand(written))
+        return here if not path.exists() and here.exists() else path
+
     def within(self, folder: Path) -> Self:
         """The same, with its paths relative to that folder."""
         made = self.changed()

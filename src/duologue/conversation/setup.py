@@ -259,6 +259,7 @@ def _evaluated(check: Check, outcome: CheckOutcome, turn: int, call: str) -> Che
         message_ids=outcome.message_ids,
         details=outcome.details,
         call=call,
+        written_as=getattr(check, "written_as", ""),
     )
 
 

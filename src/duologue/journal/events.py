@@ -326,7 +326,10 @@ class ToolCalled:
 
 @frozen(slots=True)
 class CheckEvaluated:
-    """A check gave its outcome. ``details`` is for people and reports; no decision reads it."""
+    """A check gave its outcome. ``details`` is for people and reports; no decision reads it.
+
+    ``written_as`` is the type as its author wrote it, where that is another name of the same; '' where nobody knows.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -341,6 +344,7 @@ class CheckEvaluated:
     message_ids: list[str] = field(default_factory=list[str])
     details: dict[str, Any] = field(default_factory=dict[str, Any])
     call: str = ""
+    written_as: str = ""
 
 
 @frozen(slots=True)

@@ -62,7 +62,10 @@ class GuardrailSpec(Spec):
     """Which messages are checked: the user's (``input``), the agent's (``output``) or both."""
     message: str | None = None
     """Text that replaces a message that fails. Without it, the message is delivered unchanged and the violation is
-    recorded."""
+    recorded, unless ``enforce`` is set."""
+    enforce: bool = False
+    """Replace an answer that fails even without a ``message``: by a standard text, and one that is too long by its
+    beginning."""
     enabled: bool = True
     """Set to false to switch the guardrail off."""
     fail_on_violation: bool = True

@@ -397,3 +397,111 @@ def test_the_option_of_promptkits_mock_mode_is_explained(arena, capsys):
     arena()
     assert invoke(["run", ".", "--mock-provider"]) == 2
     assert "--mock-all" in capsys.readouterr().err
+
+
+# replayed models
+
+TAPE = {
+    "metadata": {"session_id": "s1"},
+    "events": [
+        {"type": "message", "message": {"role": "user", "content": "hi"}},
+        {
+            "type": "message",
+            "message": {
+                "role": "assistant",
+                "content": "Recorded.",
+                "cost_info": {"input_tokens": 12, "output_tokens": 3, "total_cost_usd": 0.25},
+            },
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize("place", ["tapes", "."])
+async def test_a_replayed_recording_is_found_from_the_file_or_the_working_directory_with_its_costs(
+    arena, tmp_path, monkeypatch, place
+):
+    (tmp_path / "tapes").mkdir()
+    provider = manifest(
+        "Provider", "m", "  id: m\n  type: replay\n  model: r\n  additional_config: {recording: tape.recording.json}\n"
+    )
+    arena(validate, m=provider)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    target = elsewhere if place == "tapes" else tmp_path
+    (target / "tape.recording.json").write_text(json.dumps(TAPE))
+    report = validate(tmp_path)
+    assert report.ok, str(report)
+    [run] = (await played(tmp_path)).runs
+    assert run.messages[-1].message["content"] == "Recorded."
+    assert (run.agent.usage.input_tokens, run.agent.usage.output_tokens, run.agent.cost) == (12, 3, 0.25)
+
+
+# guardrails that enforce
+
+
+@pytest.mark.parametrize(
+    ("validator", "said"),
+    [
+        ("{type: banned_words, params: {words: [bad]}}", "A bad word."),
+        ("{type: banned_words, params: {words: [bad]}, message: Withheld.}", "Withheld."),
+        ("{type: length, params: {max_characters: 5}, enforce: true}", "A bad"),
+    ],
+)
+async def test_a_validator_notes_or_replaces_as_it_says(arena, validator, said):
+    arena(prompt=PROMPT + f"  validators:\n    - {validator}\n", answers="defaultResponse: A bad word.\n")
+    [run] = (await played(".")).runs
+    assert run.messages[-1].message["content"] == said
+    assert [item.passed for item in run.guardrails] == [False]
+
+
+async def test_a_validator_that_enforces_has_a_text_of_its_own(arena):
+    rail = "  validators:\n    - {type: banned_words, params: {words: [bad]}, enforce: true}\n"
+    arena(prompt=PROMPT + rail, answers="defaultResponse: A bad word.\n")
+    [run] = (await played(".")).runs
+    assert "withheld" in run.messages[-1].message["content"]
+
+
+# results
+
+
+def test_results_of_an_earlier_execution_do_not_stay_beside_those_of_the_next(arena, tmp_path):
+    arena(answers="defaultResponse: Hello.\n")
+    runs = ["run", ".", "--out", "done", "--format", "promptkit", "--quiet"]
+    assert invoke(runs) == 0
+    mine = tmp_path / "done" / "promptkit" / "notes.json"
+    mine.write_text("{}")
+    assert invoke([*runs, "--overwrite"]) == 0
+    folder = tmp_path / "done" / "promptkit"
+    ids = json.loads((folder / "index.json").read_text("utf-8"))["run_ids"]
+    assert {path.name for path in folder.iterdir()} == {"index.json", "notes.json", *(f"{run}.json" for run in ids)}
+
+
+def test_a_violation_that_was_expected_is_listed_and_the_run_succeeds(arena, tmp_path):
+    rail = "  validators:\n    - {type: banned_words, params: {words: [bad]}}\n"
+    expected = {"type": "guardrail_triggered", "params": {"validator": "banned_words", "should_trigger": True}}
+    arena(prompt=PROMPT + rail, scenario=scenario_of(expected), answers="defaultResponse: A bad word.\n")
+    assert invoke(["run", ".", "--out", "done", "--format", "promptkit", "--quiet"]) == 0
+    [data] = results(tmp_path / "done" / "promptkit")
+    assert [item["type"] for item in data["Violations"]] == ["banned_words"]
+
+
+def test_assertions_are_exported_with_the_type_that_was_written_and_nothing_else_is_counted(arena, tmp_path):
+    checks = (
+        {"type": "content_matches", "params": {"pattern": "Hello"}, "message": "Greets"},
+        {"type": "content_includes", "params": {"patterns": ["Hello"]}, "message": "Greets, too"},
+    )
+    scenario = scenario_of(*checks) + (
+        "  conversation_assertions:\n    - {type: content_not_includes, params: {patterns: [x]}, message: No x}\n"
+    )
+    rail = "  validators:\n    - {type: banned_words, params: {words: [bad]}}\n"
+    rail += "  evals:\n    - {id: brief, type: length, trigger: on_session_complete, params: {max: 100}}\n"
+    arena(prompt=PROMPT + rail, scenario=scenario, answers="defaultResponse: Hello.\n")
+    assert invoke(["run", ".", "--out", "done", "--format", "promptkit", "--quiet"]) == 0
+    [data] = results(tmp_path / "done" / "promptkit")
+    turn = data["Messages"][-1]["meta"]["assertions"]["results"]
+    assert [item["type"] for item in turn] == ["content_matches", "content_includes"]
+    whole = data["conversation_assertions"]["results"]
+    assert [item["type"] for item in whole] == ["content_not_includes", "pack_eval:length"]
+    assert whole[1]["details"]["eval_id"] == "brief"

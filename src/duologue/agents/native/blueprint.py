@@ -175,7 +175,7 @@ class Assembly:
             except ConfigurationError as error:
                 self.problems.error(prompt.place("guardrails", index) or Position("the suite"), str(error))
                 continue
-            made.append(Guard(rail=rail, replaces=bool(item.message or item.params.get("message"))))
+            made.append(Guard(rail=rail, replaces=bool(item.enforce or item.message or item.params.get("message"))))
         return tuple(made)
 
     def _guardrail(self, item: GuardrailSpec) -> GuardrailPort:

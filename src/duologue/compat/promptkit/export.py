@@ -20,9 +20,11 @@ from duologue.errors import ConfigurationError
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.encoding import encoded, replace_bytes
 from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.from_journal import GUARDRAIL
 from duologue.suites.results.run import MediaResult, RunResult, Spent, reason_of
 from duologue.vocabulary import Decision, Scope, Verdict
 
+_OURS = re.compile(r"[a-z0-9-]+-[0-9a-f]{16}")
 REPLAYED = "eval"
 """The name of the provider of a recording."""
 
@@ -43,6 +45,8 @@ def save_promptkit(execution: ExecutionResult, path: Path, folder: Path | None =
             f"{path} was not written by Duologue; nothing was written. Move it elsewhere, or choose another folder"
         )
     make_private_folder(path)
+    for stale in _runs_in(path / "index.json") - {run.run_id for run in execution.runs}:
+        (path / f"{stale}.json").unlink(missing_ok=True)
     for run in execution.runs:
         replace_bytes(path / f"{run.run_id}.json", encoded(exported_run(run, folder)))
     replace_bytes(path / "index.json", encoded(exported_index(execution)))
@@ -53,9 +57,14 @@ def _is_ours(index: Path) -> bool:
     """Whether the results in a folder are of us, and not of PromptKit: ids of our runs end with 16 digits."""
     try:
         ids = json.loads(index.read_bytes())["run_ids"]
-        return all(re.fullmatch(r".+-[0-9a-f]{16}", run_id) for run_id in ids)
+        return all(_OURS.fullmatch(run_id) for run_id in ids)
     except (OSError, ValueError, LookupError, TypeError):
         return False
+
+
+def _runs_in(index: Path) -> set[str]:
+    """The runs that an index of ours names; none if there is no index."""
+    return set(json.loads(index.read_bytes())["run_ids"]) if index.exists() else set()
 
 
 def exported_run(run: RunResult, folder: Path | None = None) -> dict[str, Any]:
@@ -77,7 +86,9 @@ def exported_run(run: RunResult, folder: Path | None = None) -> dict[str, Any]:
         "Commit": {},
         "Cost": _cost(run),
         "ToolStats": _tool_stats(run),
-        "Violations": [{"type": item.type, "tool": "", "detail": item.explanation} for item in run.violations],
+        "Violations": [
+            {"type": item.type, "tool": "", "detail": item.explanation} for item in run.guardrails if not item.passed
+        ],
         "StartTime": _stamp(started),
         "EndTime": _stamp(started + timedelta(seconds=run.seconds) if started else None),
         "Duration": round(run.seconds * 1e9),
@@ -105,7 +116,8 @@ def error_of(run: RunResult) -> str:
 
 def conversation_assertions(run: RunResult) -> dict[str, Any]:
     """Checks of the whole conversation and decisions of a judge, in the form of the assertions of a turn."""
-    results = [assertion(check) for check in run.checks if check.scope is Scope.CONVERSATION]
+    checks = [check for check in run.checks if check.scope is Scope.CONVERSATION and check.kind != GUARDRAIL]
+    results = [assertion(check) for check in checks]
     results += [
         {
             "type": "criterion",

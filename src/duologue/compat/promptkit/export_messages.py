@@ -30,6 +30,8 @@ def exported_messages(run: RunResult) -> list[dict[str, Any]]:
 def assertion(check: CheckEvaluated) -> dict[str, Any]:
     """A check as an assertion. One that was skipped passed, as theirs do; one that broke did not."""
     details: dict[str, Any] = {**check.details, "messages": check.message_ids}
+    if check.kind.startswith("pack_eval:"):
+        details["eval_id"] = check.name
     if check.score is not None:
         details["score"] = check.score
     if check.status is CheckStatus.SKIPPED:
@@ -55,6 +57,8 @@ def written_type(check: CheckEvaluated) -> str:
 
     if check.kind.startswith("pack_eval:"):
         return check.kind
+    if check.written_as:
+        return check.written_as
     found = _WRITTEN.match(check.name)
     if found is None:
         return check.kind

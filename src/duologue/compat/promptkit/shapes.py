@@ -239,6 +239,7 @@ class ValidatorShape(Spec):
     type: str
     params: Object = EMPTY
     direction: str | None = None
+    enforce: bool = False
     enabled: bool = True
     fail_on_violation: bool = True
     message: str | None = None

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from duologue.errors import ConfigurationError, ModelAnswerError
 from duologue.journal.events import Usage
-from duologue.messages import Message, text_of
+from duologue.messages import text_of
 from duologue.models.base import ModelAnswer, ModelRequest
 from duologue.specs.agents import Model
 from duologue.specs.suite import Suite
 from duologue.transcripts import read_recordings
+from duologue.transcripts.recording import RecordedMessage
 
 _MATCHES = ("turn", "content")
 
@@ -20,14 +21,14 @@ class ReplayModel:
 
     Args:
         name: of the suite's model.
-        messages: of the recording.
+        messages: of the recording; the tokens and costs that it knows are those of the answers.
         by_content: answer what was answered to the same words of the user, wherever they stand; otherwise the n-th
             answer is the n-th that was recorded.
     """
 
-    def __init__(self, name: str, messages: Sequence[Message], *, by_content: bool) -> None:
+    def __init__(self, name: str, messages: Sequence[RecordedMessage], *, by_content: bool) -> None:
         self._name = name
-        self._answers = [message for message in messages if message["role"] == "assistant"]
+        self._answers = [item for item in messages if item.message["role"] == "assistant"]
         self._by_words = _by_words(messages) if by_content else None
 
     @property
@@ -42,9 +43,9 @@ class ReplayModel:
             ModelAnswerError: the recording has nothing for this place.
         """
         found = self._by_place(request) if self._by_words is None else self._by_content(request, self._by_words)
-        return ModelAnswer(message=found, usage=Usage(), cost=0.0, model=self.name)
+        return ModelAnswer(message=found.message, usage=found.usage or Usage(), cost=found.cost or 0.0, model=self.name)
 
-    def _by_place(self, request: ModelRequest) -> Message:
+    def _by_place(self, request: ModelRequest) -> RecordedMessage:
         index = sum(message["role"] == "assistant" for message in request.messages)
         if index < len(self._answers):
             return self._answers[index]
@@ -52,7 +53,7 @@ class ReplayModel:
             f"{self.name}: the recording has {len(self._answers)} answers, and one more was asked for", model=self.name
         )
 
-    def _by_content(self, request: ModelRequest, by_words: dict[str, list[Message]]) -> Message:
+    def _by_content(self, request: ModelRequest, by_words: dict[str, list[RecordedMessage]]) -> RecordedMessage:
         places = [place for place, message in enumerate(request.messages) if message["role"] == "user"]
         words = text_of(request.messages[places[-1]]).strip() if places else ""
         answers = by_words.get(words, [])
@@ -73,19 +74,19 @@ def replay_model(spec: Model, suite: Suite) -> ReplayModel:
     match = spec.options.get("match", "turn")
     if match not in _MATCHES:
         raise ConfigurationError(f"the model '{spec.name}': options.match: found {match!r}; expected turn or content")
-    recordings = read_recordings(suite.path(spec.recording_file))
-    messages = [item.message for item in recordings[0].messages]
-    return ReplayModel(spec.name, messages, by_content=match == "content")
+    recordings = read_recordings(suite.path_or_here(spec.recording_file))
+    return ReplayModel(spec.name, recordings[0].messages, by_content=match == "content")
 
 
-def _by_words(messages: Sequence[Message]) -> dict[str, list[Message]]:
+def _by_words(messages: Sequence[RecordedMessage]) -> dict[str, list[RecordedMessage]]:
     """What was answered to each text of the user; for words that were said twice, the first answers."""
-    found: dict[str, list[Message]] = {}
-    open_to: list[Message] | None = None
-    for message in messages:
+    found: dict[str, list[RecordedMessage]] = {}
+    open_to: list[RecordedMessage] | None = None
+    for item in messages:
+        message = item.message
         if message["role"] == "user":
             words = text_of(message).strip()
             open_to = None if words in found else found.setdefault(words, [])
         elif message["role"] == "assistant" and open_to is not None:
-            open_to.append(message)
+            open_to.append(item)
     return found

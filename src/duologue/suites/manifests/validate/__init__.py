@@ -366,7 +366,7 @@ def _find_missing_files(suite: Suite, problems: Problems) -> None:
         if field == "target":
             written = written.rpartition(":")[0]
         place = spec.place(field) or Position("?")
-        path = suite.path(written)
+        path = suite.path_or_here(written) if field == "recording_file" else suite.path(written)
         if PATTERN & set(written) and field == "recording":
             if not matching_files(suite.folder, written):
                 problems.error(place, f"no file matches '{written}'")
