@@ -129,6 +129,12 @@ async def test_a_refusal_is_what_the_agent_said() -> None:
     assert text_of(message) == "I cannot."
 
 
+async def test_an_answer_that_broke_off_is_none() -> None:
+    choice = {"finish_reason": "error", "message": {"role": "assistant", "content": "Your par"}}
+    with pytest.raises(AgentReturnError, match="broke off"):
+        await _answered(Returns({"choices": [choice]}))
+
+
 @pytest.mark.parametrize("role", ["user", "system", "developer", "human"])
 async def test_an_agent_puts_no_words_into_the_mouth_of_others(role: str) -> None:
     with pytest.raises(AgentReturnError, match="return only what is new"):

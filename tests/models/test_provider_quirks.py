@@ -84,6 +84,8 @@ async def test_fields_that_are_not_used_may_hold_anything(created: object) -> No
         ({"prompt_tokens": 0, "completion_tokens": 0}, 0),
         ({"prompt_tokens": "n/a", "completion_tokens": -1}, 0),
         ({"prompt_tokens": True, "completion_tokens": [1]}, 0),
+        ({"total_tokens": 9}, 0),
+        ({"prompt_tokens": 3, "completion_tokens": 0}, 3),
         ({"prompt_tokens": "3", "completion_tokens": 2.0}, 5),
         ({"prompt_tokens": 3.7, "completion_tokens": 2, "prompt_tokens_details": "none"}, 5),
         ({"prompt_tokens": 3, "completion_tokens": 2, "completion_tokens_details": {"audio_tokens": "x"}}, 5),
@@ -95,6 +97,20 @@ async def test_usage_that_is_missing_or_odd_leaves_the_answer_and_makes_the_cost
     found = await answer({"choices": [CHOICE], "usage": usage})
     assert (found.text, found.usage.total_tokens) == ("Hello!", tokens)
     assert (found.cost is None) == (tokens == 0)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": None, "completion_tokens": 5},
+        {"prompt_tokens": 0, "completion_tokens": 5},
+        {"prompt_tokens": 10**30, "completion_tokens": 5},
+        {"prompt_tokens": 3},
+        {"prompt_tokens": 3, "completion_tokens": None},
+    ],
+)
+async def test_tokens_of_one_side_only_make_the_cost_unknown(usage: Any) -> None:
+    assert (await answer({"choices": [CHOICE], "usage": usage})).cost is None
 
 
 ERRORS = {
@@ -159,8 +175,9 @@ def test_an_agent_whose_answer_failed_has_not_answered(case: str) -> None:
 
 
 @pytest.mark.parametrize("budget", [duologue.Budget(tokens=4000), duologue.Budget(money=0.01)])
-async def test_a_budget_counts_what_was_set_aside_where_a_provider_counts_nothing(budget: Any) -> None:
-    said = {"choices": [{"message": {"role": "assistant", "content": "And then?"}}], "usage": None}
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": None, "completion_tokens": 5}])
+async def test_a_budget_counts_what_was_set_aside_where_a_provider_counts_nothing(budget: Any, usage: Any) -> None:
+    said = {"choices": [{"message": {"role": "assistant", "content": "And then?"}}], "usage": usage}
     async with server(said) as url:
         user = duologue.UserSimulatorAgent(
             model=duologue.ModelConfig(model="openai/gpt-4o", api_base=url, api_key="x", max_tokens=50, temperature=0.0)

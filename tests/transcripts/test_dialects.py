@@ -155,7 +155,15 @@ def test_labels_of_a_whole_conversation_are_no_answers(tmp_path: Path) -> None:
     assert _said(_written(_lines(*rows), tmp_path)) == [["q", "w"]] * 3
 
 
-@pytest.mark.parametrize("response", [{"choices": []}, {"x": {"y": 1}}, 5, [1]])
+def test_a_broken_row_has_its_own_number(tmp_path: Path) -> None:
+    path = _written(_lines({"messages": [_user("q"), _agent("w")]}, "{broken"), tmp_path)
+    assert [(entry.index, entry.name) for entry in read_entries(path)] == [(0, "file"), (1, "file #1")]
+
+
+_BROKEN_OFF = {"finish_reason": "error", "message": {"role": "assistant", "content": "Your par"}}
+
+
+@pytest.mark.parametrize("response", [{"choices": []}, {"choices": [_BROKEN_OFF]}, {"x": {"y": 1}}, 5, [1]])
 def test_an_answer_that_cannot_be_read_is_refused(response: Any, tmp_path: Path) -> None:
     good = {"messages": [_user("q2")], "response": "w2"}
     assert _said(_written(_lines({"messages": [_user("q")], "response": response}, good), tmp_path)) == [

@@ -38,6 +38,7 @@ from duologue.message_shapes import (
     ShapeError,
     ShapeReader,
     as_fields,
+    broke_off,
     framework_of,
     items_of,
     parts_of,
@@ -314,6 +315,8 @@ def _messages(value: object, role: AgentRole, who: str, reader: ShapeReader) -> 
     if (parts := parts_of(value)) is not None:
         return [message for part in parts for message in _messages(part, role, who, reader)]
     item = _as_data(value, who)
+    if broke_off(item):
+        raise _wrong(value, who, "the answer broke off: its finish_reason is 'error'")
     try:
         items = items_of(item)
         found = [message for part in items or [item] for message in reader.read(part)]

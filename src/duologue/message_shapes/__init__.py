@@ -55,6 +55,7 @@ __all__ = [
     "WrittenMessage",
     "WrittenResult",
     "as_fields",
+    "broke_off",
     "can_be_read",
     "chat_messages",
     "framework_of",
@@ -114,6 +115,12 @@ def items_of(answer: Fields) -> list[Fields] | None:
         return None if content is None else [{"role": "model", **content}]
     output = mappings(answer.get("output"))
     return output if output and all(map(can_be_read, output)) else None
+
+
+def broke_off(answer: Fields) -> bool:
+    """Whether a provider's answer says that it ends with an error."""
+    choices = mappings(answer.get("choices"))
+    return bool(choices) and min(choices, key=_place).get("finish_reason") == "error"
 
 
 def written_in(item: Fields) -> list[Written]:

@@ -316,8 +316,8 @@ class TokenUsage(_Wire):
 
     @property
     def counts(self) -> bool:
-        """Whether the server has counted anything."""
-        return bool(self.prompt_tokens or self.completion_tokens)
+        """Whether the server has counted both sides: no request is empty, so one of no tokens was not counted."""
+        return bool(self.prompt_tokens) and self.completion_tokens is not None
 
 
 class _Function(_Wire):

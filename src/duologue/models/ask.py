@@ -163,8 +163,8 @@ async def _put(question: _Question[T], scope: RunScope) -> T:
         raise
     seen = question.seen_as(answer)
     if reservation:
-        if seen.cost is None and not seen.usage.total_tokens:
-            reservation.keep()  # nobody knows what it used
+        if seen.cost is None and not (seen.usage.input_tokens and seen.usage.output_tokens):
+            reservation.keep()  # nobody knows what it used, or only one side of it
         else:
             reservation.settle(Amount(money=seen.cost or 0.0, tokens=seen.usage.total_tokens))
     await _record(_answered(question, call, scope, seen), scope)

@@ -60,6 +60,8 @@ def _request(entry: Node) -> Request:
     request, response = _bodies(entry)
     sent = request.at("messages").opened().each_or_none("a list of messages")
     reply = answer_of(response)
+    if any(choice.at("finish_reason").value == "error" for choice in response.at("choices").items[:1]):
+        raise no_answer(entry, response.at("choices").items[0], response, entry.holding("finish_reason is error"))
     if reply is None and _failed(entry, response):
         raise no_answer(entry, response, entry)
     answer = [reply] if reply is not None else answer_beside(entry, sent)
