@@ -106,8 +106,23 @@ def test_they_stay_apart_in_every_dialect(written: Any, tmp_path: Path) -> None:
     assert _said(_written(_lines(*rows), tmp_path)) == _APART
 
 
+@pytest.mark.parametrize(
+    "name", ["data", "results", "conversations", "sessions", "threads", "items", "samples", "chats"]
+)
+@pytest.mark.parametrize("bare", [False, True])
+def test_conversations_under_a_name(name: str, bare: bool, tmp_path: Path) -> None:
+    talks = [[_user("hi A"), _agent("yes A")], [_user("hi B"), _agent("yes B")]]
+    held = talks if bare else [{"messages": talk} for talk in talks]
+    assert _said(_written({name: held, "total": 2}, tmp_path)) == _APART
+
+
 def test_a_conversation_that_lacks_a_line_is_not_judged(tmp_path: Path) -> None:
     assert _said(_written(_lines(_user("q"), "{broken", _agent("w")), tmp_path)) == [["broken"]]
+
+
+def test_an_id_that_no_two_messages_share_is_none_of_a_conversation(tmp_path: Path) -> None:
+    rows = [{"session_id": f"{place}", **message} for place, message in enumerate([_user("q"), _agent("w")])]
+    assert _said(_written(rows, tmp_path)) == [["q", "w"]]
 
 
 # An answer that stands beside the messages
@@ -195,6 +210,8 @@ _WORDS: list[Any] = [
     {"type": "chat", "data": {"role": "assistant", "content": "words"}},
     {"source": "helper", "type": "MultiModalMessage", "content": ["words", {"data": "x"}]},
     {"role": "virtual_agent", "content": "words"},
+    {"role": "assistant", "content": [None, {"type": "text", "text": {"value": "words", "annotations": []}}]},
+    {"role": "assistant", "content": [{"type": "markdown", "markdown": "words"}]},
 ]
 
 

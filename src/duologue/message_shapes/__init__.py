@@ -285,6 +285,8 @@ class _Speech:
 
     def add(self, part: JsonValue) -> None:
         """A part of a message: words, media, a tool call or a result."""
+        if part is None:
+            return
         if isinstance(part, str):
             self._parts.append({"type": "text", "text": part})
             return

@@ -23,7 +23,7 @@ ROLES = {
         "assistant",
     ),
     **dict.fromkeys(("system", "developer", "system_message"), "system"),
-    **dict.fromkeys(("tool", "function", "tool_message", "function_message"), "tool"),
+    **dict.fromkeys(("tool", "function", "tool_message", "function_message", "ipython", "observation"), "tool"),
 }
 
 

@@ -213,14 +213,16 @@ def parts_in(fields: Fields) -> list[JsonValue]:
 def content_parts(part: Fields, fields: Fields, kind: str) -> list[ContentPart]:
     """A part that is neither a call nor a result: text in one form, media of other systems in ours."""
     if kind in _TEXTS or (not kind and isinstance(fields.get("text"), str)):
-        text = word(first_of(fields, ("text", "refusal", "content", "value"))) or ""
+        said = first_of(fields, ("text", "refusal", "content", "value"))
+        text = word(said) or word((mapping(said) or {}).get("value")) or ""
         if fields.get("thought") is True:
             return [cast("ContentPart", {"type": "thinking", "thinking": text})]
         return [{"type": "text", "text": text}]
     if kind in _SOUNDS:
         return _sound_parts(part, fields, kind)
     media = _media_part(fields, kind)
-    if media is None and kind not in _MEDIA and not _THOUGHTS.search(kind) and (text := word(fields.get("text"))):
+    text = word(fields.get("text")) or word(fields.get(kind))
+    if media is None and kind not in _MEDIA and not _THOUGHTS.search(kind) and text:
         return [{"type": "text", "text": text}]
     named = part.get("type")
     return [media or cast("ContentPart", {**part, "type": named if isinstance(named, str) else kind or "unknown"})]

@@ -340,12 +340,18 @@ class RecordingIndex:
         return f"{name}#{index}" if index else name
 
 
+_LONGEST_TITLE = 200
+"""Characters of what a source calls a recording, in lists."""
+
+
 def _title(name: str, found: Recording | SuiteError) -> str | None:
     if not isinstance(found, Recording):
         return None
     stem, _, number = name.rsplit("/", 1)[-1].partition("#")
     plain = stem.split(".")[0]
-    return None if found.name in {plain, f"{plain} #{number}", f"{plain} {number}"} else found.name
+    if found.name in {plain, f"{plain} #{number}", f"{plain} {number}"}:
+        return None
+    return found.name if len(found.name) <= _LONGEST_TITLE else f"{found.name[:_LONGEST_TITLE]}…"
 
 
 RecordingShelf = RecordingIndex

@@ -25,7 +25,7 @@ from duologue.config.yaml_reader import similar_file
 from duologue.errors import Position, Problem, SuiteError
 from duologue.frozen import frozen
 from duologue.messages import mended
-from duologue.transcripts.scalars import is_amount_unknown, number_in, text_in, time_in
+from duologue.transcripts.scalars import event_lines, is_amount_unknown, number_in, text_in, time_in
 
 MAX_BYTES = 64_000_000
 """A recording of more bytes is not read."""
@@ -40,8 +40,6 @@ _ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """An escape that may be half of a character."""
-_EVENTS = re.compile(r"\s*(?:data|event|id):|:")
-"""How server-sent events begin."""
 _MOST_REMARKS = 20
 """About one recording."""
 
@@ -217,6 +215,11 @@ class Node:
 
 
 _PAGES = ("data", "results", "runs", "traces", "calls", "logs", "records", "rows", "entries", "observations")
+_WRAPPERS = (
+    *("conversations", "sessions", "threads", "items", "dialogs", "dialogues", "chats", "samples", "examples"),
+    *("test_cases", "tests", "transcripts"),
+)
+"""Names that only count where conversations stand under them: other formats use them for other things."""
 _PAGE_FIELDS = {
     *("object", "has_more", "hasmore", "first_id", "last_id", "next", "next_page", "next_cursor", "previous", "cursor"),
     *("cursors", "meta", "pagination", "page", "limit", "total", "count", "offset", "size", "pagination_key", "links"),
@@ -265,6 +268,8 @@ class Document:
         fields = self.root.fields
         name = next((key for key in _PAGES if isinstance(fields.get(key), list)), None)
         if name is None or not all(isinstance(item, dict) for item in fields[name]):
+            name = next((key for key in (*_PAGES, *_WRAPPERS) if _are_conversations(self.root.at(key))), None)
+        if name is None:
             return self.root
         about = {key for key, value in fields.items() if value is not None} - {name}
         about = {key for key in about if key.lower() not in _PAGE_FIELDS}
@@ -283,6 +288,12 @@ class Document:
         """The first entries, by which a format is recognised: the very first may be one that failed."""
         entries = self.rows if self.rows is not None else self._listing.items or [self._listing]
         return [node for node in entries[:_SAMPLES] if node.value is not None]
+
+
+def _are_conversations(listed: Node) -> bool:
+    """Whether each item is a list of messages, or holds one."""
+    talks = [item.items or item.at("messages").items for item in listed.items[:_SAMPLES]]
+    return bool(talks) and all(talk and all(message.has("role") for message in talk[:3]) for talk in talks)
 
 
 def with_remarks(node: Node) -> Node:
@@ -304,7 +315,7 @@ def read_document(path: Path) -> Document:
     text = _text(content, place)
     if path.suffix.lower() in {".yaml", ".yml"}:
         return _yaml(path, text, place)
-    if path.suffix.lower() in {".jsonl", ".ndjson"} or _EVENTS.match(text):
+    if path.suffix.lower() in {".jsonl", ".ndjson"} or event_lines(text):
         return _lines(path, text)
     try:
         return _whole(path, place, text)
@@ -380,9 +391,7 @@ def _archive(path: Path, content: bytes, place: Node) -> Document:
 
 def _lines(path: Path, text: str) -> Document:
     rows: list[Node] = []
-    lines = text.split("\n")
-    if _EVENTS.match(text):
-        lines = [_data(line) for line in lines]
+    lines = event_lines(text) or text.split("\n")
     repaired, torn = False, None
     broken: dict[int | str, SuiteError] = {}
     for number, line in enumerate(lines, 1):
@@ -406,19 +415,6 @@ def _lines(path: Path, text: str) -> Document:
         raise next(iter(broken.values()))
     root = Node([row.value for row in rows], str(path), remarks=Remarks())
     return Document(path=path, root=root, rows=rows, repaired=repaired, torn=torn, broken=broken)
-
-
-def server_sent(text: str) -> list[Any]:
-    """The JSON values in a text of server-sent events; what is no JSON is left out."""
-    lines = [_data(line) for line in text.split("\n")] if _EVENTS.match(text) else []
-    nodes = (Node(line, "").opened().value for line in lines)
-    return [value for value in nodes if isinstance(value, dict)]
-
-
-def _data(line: str) -> str:
-    """What a line of server-sent events holds; nothing for all but data."""
-    name, _, rest = line.strip().partition(":")
-    return "" if name != "data" or rest.strip() == "[DONE]" else rest.strip()
 
 
 def _no_json(place: Node, error: ValueError) -> SuiteError:

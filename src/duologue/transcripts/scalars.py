@@ -39,6 +39,20 @@ _CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H:%M:%S.%f")
 _WRAPPED_NUMBERS = ("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal", "integerValue", "doubleValue")
 
 
+_EVENTS = re.compile(r"\s*(?:data|event|id):|:")
+"""How server-sent events begin."""
+
+
+def event_lines(text: str) -> list[str]:
+    """The data of server-sent events, line by line; every other line is empty. Empty for any other text."""
+    return [_data(line) for line in text.split("\n")] if _EVENTS.match(text) else []
+
+
+def _data(line: str) -> str:
+    name, _, rest = line.strip().partition(":")
+    return "" if name != "data" or rest.strip() == "[DONE]" else rest.strip()
+
+
 def text_in(value: object) -> str | None:
     """The text of a text, a number or MongoDB's id; None for anything else."""
     if isinstance(value, str):

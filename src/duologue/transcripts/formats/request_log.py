@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from duologue.errors import SuiteError
 from duologue.frozen import frozen
@@ -28,6 +29,7 @@ CONVERSATION_IDS = (
 """Fields that say which conversation a request belongs to."""
 _USERS = ("user_id", "userId", "user", "end_user", "end_user_id")
 
+T = TypeVar("T")
 Said = tuple[Node, MessageFacts]
 """A message, and what is said about it."""
 
@@ -80,9 +82,13 @@ def conversation_id(*nodes: Node) -> str | None:
 
 
 def talks_of(entries: Sequence[Node]) -> list[list[Node]]:
-    """The messages of one list, by the conversation that each says it belongs to; all of them if none says so."""
+    """The messages of one list, by the conversation that each says it belongs to; all of them if none says so.
+
+    An id that no two messages share is not that of a conversation.
+    """
     ids = [conversation_id(node) for node in entries]
-    if len({name for name in ids if name is not None}) < 2:
+    counted = Counter(name for name in ids if name is not None)
+    if len(counted) < 2 or max(counted.values()) < 2:
         return [list(entries)]
     talks: dict[str | None, list[Node]] = {}
     for name, node in zip(ids, entries, strict=True):
@@ -176,19 +182,19 @@ class RequestLog:
 
     def read(self, entries: Iterable[Node], request_of: Callable[[Node], Request]) -> list[Recording]:
         """The recordings of entries. One that cannot be read has the error, and keeps none of the others back."""
-        made: list[Request | Recording] = []
+        made: list[Request | tuple[Node, SuiteError]] = []
         for entry in entries:
             try:
                 if wrong := self.document.wrong_with(entry):
                     raise wrong
                 made.append(request_of(entry))
             except SuiteError as error:
-                made.append(unread(self.document, self.format, entry, 0, error))
+                made.append((entry, error))
         for item in _in_time(made):
             if isinstance(item, Request):
                 self.add(item)
             else:
-                self.found.append(replace(item, index=len(self.found), name=item.name))
+                self.found.append(unread(self.document, self.format, item[0], len(self.found), item[1]))
         return self.recordings()
 
     def recordings(self) -> list[Recording]:
@@ -242,7 +248,7 @@ class RequestLog:
 _MOMENTS = ("startTime", "start_time", "timestamp", "created_at", "createdAt", "request_created_at", "created")
 
 
-def _in_time(requests: list[Request | Recording]) -> list[Request | Recording]:
+def _in_time(requests: Sequence[Request | T]) -> list[Request | T]:
     """The requests of each conversation by time, where all of them have one: many systems list the newest first."""
     places: dict[str, list[int]] = {}
     for place, item in enumerate(requests):

@@ -11,10 +11,11 @@ from typing import Any
 
 from duologue.errors import SuiteError
 from duologue.transcripts.builder import MessageFacts, unread
-from duologue.transcripts.documents import Document, Node, server_sent
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
 from duologue.transcripts.formats.request_log import Request, RequestLog, no_answer, said
 from duologue.transcripts.recording import Recording
+from duologue.transcripts.scalars import event_lines
 
 FORMAT = "openai_stream"
 
@@ -151,7 +152,7 @@ def answer_in_pieces(response: Node) -> dict[str, Any] | None:
     """The message of a response that was logged piece by piece: as a list of them, or as server-sent events."""
     pieces = response.items
     if isinstance(response.value, str):
-        pieces = [response.holding(value) for value in server_sent(response.value)]
+        pieces = [response.holding(line).opened() for line in event_lines(response.value)]
     pieces = [_piece(node) for node in pieces]
     return joined(pieces) if any(map(is_piece, pieces)) else None
 
