@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from duologue.config.problems import Problems
 from duologue.config.templates import expand, expand_url
-from duologue.conversation.threads import WorkerPool, in_worker_thread
 from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyError, Position, UnknownModelError
 from duologue.frozen import frozen
 from duologue.models.choice import choose, require_model
@@ -32,6 +31,7 @@ from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import Scope
 
 if TYPE_CHECKING:
+    from duologue.conversation.threads import WorkerPool
     from duologue.suites.replay import RecordingIndex
 
 DIAL_SECONDS = 5.0
@@ -254,11 +254,12 @@ def _of_judge(
 def _of_checks(models: SuiteModels, scenario: str, specs: Iterable[CheckSpec], scope: Scope) -> Iterator[Need]:
     from duologue.checks.base import CheckType
     from duologue.checks.registry import registered_type
-    from duologue.suites.manifests.validate.checks import made_check
-    from duologue.suites.runner.case_setup import resources_for
 
     def needs_of(spec: CheckSpec) -> Callable[[], object]:
         def need() -> None:
+            from duologue.suites.manifests.validate.checks import made_check
+            from duologue.suites.runner.case_setup import resources_for
+
             resources = resources_for(models, scenario)
             test: Any = getattr(made_check(spec, scope, resources), "test", None)
             if test is not None:
@@ -296,6 +297,7 @@ async def find_unloadable(
     agents = [agent for agent in mine if agent.isolation != "processes"]
     if not agents:
         return
+    from duologue.conversation.threads import in_worker_thread
     from duologue.suites.runner.python_agents import load_agent
 
     async def load() -> None:
