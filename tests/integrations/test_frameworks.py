@@ -1,6 +1,6 @@
 """Agents of eight frameworks, made once in a module, with the real packages: whichever are installed.
 
-Run it with the Python of an environment that has the framework, pytest, pytest-asyncio and Duologue.
+``scripts/fresh-environments --tests`` runs this module in an environment for each framework.
 """
 
 from __future__ import annotations

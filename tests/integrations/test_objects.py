@@ -14,7 +14,9 @@ from pydantic import BaseModel
 
 import duologue
 from duologue import integrations
-from duologue.errors import AgentReturnError, ConfigurationError
+from duologue.errors import AgentReturnError, ConfigurationError, TargetError
+from duologue.suites import Agent, Engine, Scenario, Suite, Turn
+from duologue.suites.runner.python_agents import agent_maker
 from duologue.testing import ScriptedUserAgent
 
 
@@ -261,8 +263,8 @@ def test_nothing_is_imported_for_the_integrations():
 
 
 def test_the_names_are_those_of_the_table():
-    assert sorted(integrations.__all__) == sorted(integrations._HOMES)
-    for name in integrations.__all__:
+    assert sorted(integrations.__all__) == sorted([*integrations._HOMES, "integration_of"])
+    for name in integrations._HOMES:
         assert (
             getattr(integrations, name).__module__
             == importlib.import_module(f"duologue.integrations.{integrations._HOMES[name]}").__name__
@@ -350,3 +352,48 @@ async def test_a_factory_that_fails_is_an_error_of_the_agent():
         agents = [ScriptedUserAgent([]), integrations.OpenAIChat(factory)]
         with pytest.raises(duologue.errors.AgentError, match=expected):
             await duologue.arun("a", "b", agents, script=script, verbose=False)
+
+
+def test_an_agent_of_a_framework_is_a_target_of_a_suite_as_it_is():
+    graph = of("langgraph.graph.state", "CompiledStateGraph", astream=None)
+    agent = agent_maker(graph, "agent.py:graph", "support")()
+    assert isinstance(agent, integrations.LangGraph)
+    assert integrations.integration_of("text") is None
+    builder = of("langgraph.graph.state", "StateGraph")
+    with pytest.raises(TargetError, match="or an agent of a framework that duologue"):
+        agent_maker(builder, "agent.py:builder", "support")
+
+
+ISOLATED = """
+from pydantic import BaseModel
+import duologue
+
+class AIMessage(BaseModel):
+    content: str
+    type: str = "ai"
+    usage_metadata: dict = {"input_tokens": 5, "output_tokens": 2}
+
+AIMessage.__module__ = "langchain_core.messages"
+
+class Returning(duologue.AgentAdapter):
+    async def call(self, input):
+        return [AIMessage(content="hello")]
+
+class Reporting(duologue.AgentAdapter):
+    async def call(self, input):
+        input.report_usage(model="gpt-5-mini", input_tokens=5, output_tokens=2)
+        return AIMessage(content="hello")
+"""
+
+
+@pytest.mark.parametrize("name", ["Returning", "Reporting"])
+async def test_agents_in_processes_of_their_own_report_usage_and_return_objects(tmp_path, name):
+    (tmp_path / "agent.py").write_text(ISOLATED)
+    agent = Agent(name="bot", target=f"agent.py:{name}", isolation="processes")
+    scenario = Scenario(name="a", turns=[Turn(content="hi")])
+    suite = Suite(name="s", agents=(agent,), scenarios=(scenario,)).within(tmp_path)
+    async with Engine(suite=suite) as engine:
+        execution = await engine.execute()
+    [run] = execution.runs
+    assert [item.message["content"] for item in run.messages] == ["hi", "hello"], run.error
+    assert run.agent.usage.total_tokens == 7

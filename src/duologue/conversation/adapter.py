@@ -149,14 +149,16 @@ class AgentInput:
                 "pass input_tokens and output_tokens"
             )
         for use in uses:
-            report_usage(
-                self.scope,
+            self._report(
                 input_tokens=use.input_tokens,
                 output_tokens=use.output_tokens,
                 model=model or use.model,
                 cost=cost if len(uses) == 1 and cost is not None else use.cost,
                 seconds=seconds / len(uses),
             )
+
+    def _report(self, **use: Any) -> None:
+        report_usage(self.scope, **use)
 
 
 class LazyInput(AgentInput):

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from duologue.conversation.adapter import AgentAdapter
     from duologue.integrations.base import Integration as Integration
     from duologue.integrations.crewai import CrewAI as CrewAI
     from duologue.integrations.google_adk import GoogleADK as GoogleADK
@@ -47,6 +48,7 @@ __all__ = [  # noqa: RUF022 - checked against the table by a test
     "OpenAIAgents",
     "OpenAIChat",
     "PydanticAI",
+    "integration_of",
 ]
 
 
@@ -54,3 +56,14 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def integration_of(value: object) -> AgentAdapter | None:
+    """An agent of a framework as a participant; None for a value that is none, or that needs more to be called."""
+    from duologue.message_shapes import FRAMEWORKS, framework_of
+
+    found = framework_of(value)
+    if found is None or FRAMEWORKS[found][1] in {"OpenAIChat", "MCP"}:
+        return None
+    integration = __getattr__(FRAMEWORKS[found][1])
+    return integration(value) if integration.is_agent(value) else None

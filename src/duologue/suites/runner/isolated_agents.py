@@ -101,6 +101,7 @@ class _Session(AgentSession):
         self._key = key
         self._process: _Process | None = None
         self._asked: dict[str, Any] = {}
+        self._input: AgentInput
 
     async def begin(self) -> None:
         """Take a process and let it make the agent."""
@@ -117,6 +118,7 @@ class _Session(AgentSession):
 
     async def send(self, input: AgentInput) -> None:
         """Keep it for the answer."""
+        self._input = input
         self._asked = {
             "op": "call",
             "thread_id": input.thread_id,
@@ -131,9 +133,13 @@ class _Session(AgentSession):
             await self.begin()
         process, self._process = self._process, None
         assert process is not None
+        self._input.usage_reported = True  # the process counts what its answers say
         try:
             process.tell(self._asked)
             while (said := await process.hear()).get("end") is None:
+                if "usage" in said:
+                    self._input.report_usage(**said["usage"])
+                    continue
                 yield _piece(said, self._key[2])
             self._process = process
         finally:

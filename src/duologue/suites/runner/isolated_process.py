@@ -14,12 +14,17 @@ import os
 import sys
 import threading
 import traceback
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from pydantic_core import to_jsonable_python
 
 from duologue.conversation.adapter import AgentInput, AgentSession, AttributedMessage, CallSession
 from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.errors import TargetError
+from duologue.message_shapes import as_fields, parts_of, uses_of
 from duologue.models.scope import RunScope
 from duologue.suites.runner.python_agents import load_agent
 
@@ -32,6 +37,18 @@ def main() -> None:
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - the agent's own standard input
         os.dup2(nothing.fileno(), 0)
     asyncio.run(_Server(answers, target, Path(folder), name).serve(requests))
+
+
+class _Given(AgentInput):
+    """An input that keeps what is reported: the journal is in the process that asks."""
+
+    @cached_property
+    def uses(self) -> list[dict[str, Any]]:
+        """What models took, as the arguments of ``report_usage``."""
+        return []
+
+    def _report(self, **use: Any) -> None:
+        self.uses.append(use)
 
 
 class _Server:
@@ -78,12 +95,16 @@ class _Server:
         state = ScenarioState(
             description=request["description"], thread_id=request["thread_id"], messages=list(messages)
         )
-        given = AgentInput(
+        given = _Given(
             thread_id=request["thread_id"], messages=messages, new_messages=request["new"], scenario_state=state
         )
         await self._session.send(given)
         async for piece in self._session.receive():
             self._say(_encoded(piece))
+            for use in () if given.usage_reported else uses_of(piece):
+                given.uses.append({**asdict(use), "seconds": 0.0})
+        for use in given.uses:
+            self._say({"usage": use})
         self._say({"end": True})
 
     def _say(self, value: dict[str, Any]) -> None:
@@ -99,11 +120,21 @@ class _Server:
 def _encoded(piece: object) -> dict[str, Any]:
     if isinstance(piece, ScenarioResult):
         return {"result": piece.model_dump(mode="json", exclude_none=True)}
-    if isinstance(piece, AttributedMessage):
-        return {"piece": piece.message}
     if isinstance(piece, list):
-        return {"piece": [item.message if isinstance(item, AttributedMessage) else item for item in piece]}  # pyright: ignore[reportUnknownVariableType]
-    return {"piece": piece}
+        return {"piece": [plain for item in cast("list[object]", piece) for plain in _plain(item)]}
+    found = _plain(piece)
+    return {"piece": found[0] if len(found) == 1 else found}
+
+
+def _plain(item: object) -> list[object]:
+    """A message as data; those that the result of a framework's run holds."""
+    if isinstance(item, AttributedMessage):
+        return [item.message]
+    parts = parts_of(item)
+    if parts is None:
+        fields = as_fields(item)
+        return [fields]
+    return [to_jsonable_python(as_fields(part)) for part in parts]
 
 
 def _in_words(error: BaseException) -> str:

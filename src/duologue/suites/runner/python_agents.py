@@ -22,6 +22,7 @@ from duologue.config.problems import nearest
 from duologue.config.python_files import load_file
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.errors import TargetError
+from duologue.integrations import integration_of
 from duologue.vocabulary import AgentRole
 
 MakeAgent = Callable[[], AgentAdapter]
@@ -59,7 +60,8 @@ def agent_maker(found: Any, target: str, name: str) -> MakeAgent:
     """What makes the agent for a run.
 
     Args:
-        found: an :class:`AgentAdapter`, its class, a function that makes one, or a function of the input that answers.
+        found: an :class:`AgentAdapter`, its class, a function that makes one, a function of the input that answers, or
+            an agent of a framework.
         target: how it is called where it was found.
         name: of the agent, for reports.
 
@@ -70,10 +72,12 @@ def agent_maker(found: Any, target: str, name: str) -> MakeAgent:
         return lambda: found
     if inspect.isclass(found) and issubclass(found, AgentAdapter):
         return lambda: _made(found, target, name)
+    if (integration := integration_of(found)) is not None:
+        return lambda: integration
     if not callable(found):
         raise TargetError(
-            f"the agent '{name}': {target} is a {type(found).__name__}; expected an AgentAdapter, its class or a "
-            "function"
+            f"the agent '{name}': {target} is a {type(found).__name__}; expected an AgentAdapter, its class, a "
+            "function, or an agent of a framework that duologue.integrations knows"
         )
     if _takes_nothing(found):
         return lambda: _made(found, target, name)
