@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.server
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from hypothesis import strategies as st
 import duologue
 from duologue import AgentAdapter, AgentInput, HttpAgent, RunStatus
 from duologue.config.files import keep_copy, set_aside
+from duologue.config.python_files import load_file
 from duologue.errors import AgentReturnError, ConfigurationError, JournalError, JournalVersionError, ResumeError
 from duologue.journal import read_journal
 from duologue.journal.events import Usage
@@ -699,3 +702,75 @@ async def test_a_resumed_run_goes_on_under_the_id_that_the_agent_gave_it(tmp_pat
         assert [asked.body["previous_response_id"] for asked in server.asked] == ["resp_1"]
     assert result.messages[-1]["content"] == "Your booking code is KX47."
     assert result.usage.input_tokens == 200
+
+
+CODE = """
+import functools
+import duologue
+from duologue.testing import ScriptedAgent, ScriptedUserAgent
+
+def says(state):
+    return "yes" in state.messages[-1]["content"]
+
+class Kind:
+    def __call__(self, state):
+        return True
+
+class Judge(duologue.JudgeAgent):
+    MET = True
+    async def call(self, input):
+        return duologue.ScenarioResult(success=self.MET, reasoning="so", verdict="pass" if self.MET else "fail")
+
+def step(state):
+    assert True
+
+def unrelated():
+    return 1
+
+def play(path, **options):
+    script = [duologue.user("hi"), duologue.agent(), step, duologue.judge()]
+    cast = [ScriptedUserAgent([]), ScriptedAgent(["yes"]), Judge(criteria=["c"], model="mock/echo")]
+    checks = [says, functools.partial(lambda a, state: a, True), Kind()]
+    return duologue.prepare("s", "d", cast, script=script, checks=checks, record=path, verbose=False, **options)
+"""
+
+
+_numbers = itertools.count()
+
+
+async def _play_code(folder: Path, code: str, **options: Any) -> Any:
+    path = folder / f"code_{next(_numbers)}.py"
+    path.write_text(code)
+    executor = load_file(path).play(folder / "run.jsonl", **options)
+    return await executor.perform(), executor
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "named"),
+    [
+        ('return "yes" in', 'return "no" in', "says"),
+        ("        return True\n", "        return False\n", "Kind"),
+        ("MET = True", "MET = False", "Judge"),
+        ("assert True", "assert False", "step"),
+        ("lambda a, state: a,", "lambda a, state: not a,", "<lambda>"),
+    ],
+)
+async def test_a_result_under_other_code_is_none_of_now(tmp_path: Path, was: str, now: str, named: str) -> None:
+    result, _ = await _play_code(tmp_path, CODE)
+    assert result.success is True
+    assert (await _play_code(tmp_path, CODE, resume=True))[0].success is True
+    moved = CODE.replace("def unrelated():\n    return 1", "# a comment\n\ndef unrelated():\n    return 2")
+    assert (await _play_code(tmp_path, moved, resume=True))[0].success is True
+    assert CODE.count(was) == 1
+    with pytest.raises(ResumeError, match=f"run_started.code.*{re.escape(named)}"):
+        await _play_code(tmp_path, CODE.replace(was, now), resume=True)
+
+
+async def test_a_journal_that_says_nothing_of_code_is_resumed(tmp_path: Path) -> None:
+    await _play_code(tmp_path, CODE)
+    path = tmp_path / "run.jsonl"
+    text = path.read_text()
+    older = re.sub(r',"code":\{"[^}]*\}', "", text)
+    assert older != text
+    path.write_text(older)
+    assert (await _play_code(tmp_path, CODE, resume=True))[0].success is True

@@ -70,7 +70,7 @@ class EarlierRuns:
             return self._passed(earlier, setup)
         ended = earlier.ended
         again = ended is not None and ended.status is RunStatus.ERROR and self._retry_errors
-        if again or (ended is not None and ended.status is not RunStatus.CANCELLED and not _same(earlier, setup)):
+        if again or not _same(earlier, setup):
             set_aside(earlier.path, REPLACED)
             return None
         return earlier.path

@@ -74,8 +74,8 @@ def prepare(
         record: a ``.jsonl`` file for the journal, or a folder that gets one file per run.
         resume: continue the run that the journal at ``record`` holds: nothing that it has an answer to is asked again,
             and a run that had come to its end is only read. Without such a file, the run starts from its beginning; it
-            also does when an agent cannot continue (see :attr:`AgentAdapter.resumable`). Whether the code of a check,
-            step or judge has changed is not looked at: what it decided then stands.
+            also does when an agent cannot continue (see :attr:`AgentAdapter.resumable`). A run whose own checks,
+            steps or judges have changed since is refused; helpers that they call are not looked at.
         seed: every random choice derives from it; None for a fresh one, which the result names.
         agent_timeout, model_timeout: seconds for one call of the agent (60), of a model (120).
         run_timeout: seconds for the whole run; None for no limit.

@@ -34,7 +34,7 @@ from duologue.journal.journal import Journal, JournalSink
 from duologue.journal.outcomes import outcome_of
 from duologue.models.scope import Budget, Ledger, RunScope
 from duologue.settings import ModelConfig, ScenarioConfig, env
-from duologue.vocabulary import CassetteMode, CheckStatus, Scope
+from duologue.vocabulary import AgentRole, CassetteMode, CheckStatus, Scope
 
 if TYPE_CHECKING:
     from duologue.models.cassette import Cassette
@@ -329,7 +329,14 @@ class RunSetup:
             seed=self.context.seed,
             duologue_version=__version__,
             attempt=attempt,
+            code=self._code() if self.config.record else {},
         )
+
+    def _code(self) -> dict[str, str]:
+        from duologue.conversation.code_digest import code_digests
+
+        judges = [agent for agent in self.agents if agent.role is AgentRole.JUDGE]
+        return code_digests([*self.script, *self.checks, *judges])
 
 
 def _snapshot(agent: AgentAdapter) -> ParticipantSnapshot:

@@ -174,6 +174,8 @@ class RunStarted:
     duologue_version: str
     attempt: int = 1
     """How often this run was started from its beginning, this time included."""
+    code: dict[str, str] = field(default_factory=dict[str, str])
+    """Digests of own functions and classes that decide the result, by name; nothing where that was not looked at."""
 
 
 @frozen(slots=True)
