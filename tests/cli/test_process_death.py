@@ -281,6 +281,11 @@ async def on_its_own_loop():
 async def at_once():
     await asyncio.gather(*[item.perform() for item in prepared()])
 
+def never_leaves():
+    import atexit
+    atexit.register(threading.Event().wait)
+    return prepared()[0]
+
 def in_the_main_thread():
     Path(__file__).with_name("waiting").touch()
     while True:
@@ -292,7 +297,7 @@ def in_the_main_thread():
 IMPATIENT = """
 import sys
 from duologue.cli import main, supervision
-supervision._SECONDS_TO_END = 0.5
+supervision._SECONDS_TO_END = supervision._SECONDS_TO_LEAVE = 0.5
 sys.exit(main())
 """
 
@@ -341,3 +346,31 @@ def test_sigterm_ends_a_process_whose_main_thread_is_blocked(tmp_path: Path) -> 
         running.kill()
     assert running.returncode == 143
     assert "SIGTERM did not stop it within" in told
+
+
+def test_a_process_that_never_leaves_is_ended_with_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPATIENT, "run", "functions.py::never_leaves", "-q", "--out", "out"],
+        cwd=tmp_path, timeout=LONG, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_results_stay_in_their_folder_when_an_agent_changes_the_current_one(tmp_path: Path) -> None:
+    work, away = tmp_path / "work", tmp_path / "away"
+    work.mkdir()
+    away.mkdir()
+    suite(work, "one", "two")
+    agent = f"    os.chdir({str(away)!r})\n    said = input"
+    (work / "agent.py").write_text(AGENT.replace("    said = input", agent))
+    done = subprocess.run(
+        [sys.executable, "-m", "duologue", "run", "suite.yaml", "--out", "out", "--format", "html,md"],
+        cwd=work, timeout=LONG, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list(away.iterdir()) == []
+    assert "results: out\n" in done.stdout
+    for name in ("index.json", "launch.json", "report.html", "report.md"):
+        assert (work / "out" / name).is_file()
+    assert [len(list((work / "out" / name).iterdir())) for name in ("runs", "journals")] == [2, 2]

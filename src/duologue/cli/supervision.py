@@ -25,6 +25,8 @@ from duologue.frozen import frozen
 
 _SECONDS_TO_END = 10.0
 """That the child has to end after SIGTERM or SIGHUP: code of the user may block its thread for ever."""
+_SECONDS_TO_LEAVE = 30.0
+"""That the child has to end once it has said with which exit code: functions of ``atexit`` may wait for ever."""
 _FORWARDED = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
@@ -165,6 +167,11 @@ class Patience:
         if self._since is not None:
             self._since = self._clock()
 
+    def over_since_begun(self) -> bool:
+        """Whether that much time has passed; it begins now at the latest."""
+        self.begin()
+        return self.over
+
     @property
     def over(self) -> bool:
         """Whether that much time has passed."""
@@ -228,6 +235,7 @@ def _follow(child: int, pipe: int, said: _Heard) -> int:
             signal.signal(number, _note)
     sources = [pipe, woken]
     patience = Patience(_SECONDS_TO_END, SystemClock().monotonic)
+    leaving = Patience(_SECONDS_TO_LEAVE, SystemClock().monotonic)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -250,7 +258,7 @@ def _follow(child: int, pipe: int, said: _Heard) -> int:
                     patience.begin()
                     if said.code is None:
                         said.asked = said.asked or number
-        if patience.over:
+        if patience.over or (said.code is not None and leaving.over_since_begun()):
             kill_tree(child)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 from collections.abc import Iterable, Iterator
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 _PACKAGE = __name__.partition(".")[0]
 _CARRIED = ("function", "test")
@@ -30,13 +30,15 @@ def code_digests(decides: Iterable[object]) -> dict[str, str]:
     return found
 
 
-def _code_of(item: object) -> Iterator[Any]:
-    for part in (item, *(getattr(item, name, None) for name in _CARRIED), *_inner(item)):
-        while isinstance(part, functools.partial):
-            part = part.func  # pyright: ignore[reportUnknownMemberType]
-        code: Any = inspect.unwrap(getattr(part, "__func__", part)) if callable(part) else part  # pyright: ignore
+def _code_of(item: Any) -> Iterator[Any]:
+    parts: list[Any] = [item, *(getattr(item, name, None) for name in _CARRIED), *_inner(item)]
+    for part in parts:
+        inner: Any = part
+        while isinstance(inner, functools.partial):
+            inner = inner.func
+        code: Any = inspect.unwrap(getattr(inner, "__func__", inner)) if callable(inner) else inner
         if not isinstance(code, (FunctionType, type)):
-            code = type(part)  # pyright: ignore[reportUnknownArgumentType]
+            code = cast("type", type(inner))
         if str(code.__module__).partition(".")[0] not in {_PACKAGE, "builtins"}:
             yield code
 

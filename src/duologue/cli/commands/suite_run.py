@@ -82,7 +82,8 @@ def _engine(path: str, request: Request) -> Engine:
         from duologue.suites.execution.preflight import looked_up
 
         found = looked_up(found, mocking=request.mock is not None, dial=True)
-    return Engine(suite=usable(found), path=path)
+    suite = usable(found)
+    return Engine(suite=suite.within(suite.folder.absolute()), path=path)
 
 
 def _all(engines: Mapping[str, Engine], request: Request, shown: Shown, parent: Supervised | None) -> int:
@@ -289,7 +290,7 @@ async def _run(
             planned = _planned(engine, request)
             plan, settings = planned.plan, planned.settings
             formats, names = await _looked_over(engine, request, planned)
-            folder = _folder(engine, request, settings)
+            folder = (shown := _folder(engine, request, settings)).absolute()  # an agent may change the current folder
             _require_room(folder, formats, names)
             if request.resume is None:
                 _make(folder)
@@ -312,7 +313,7 @@ async def _run(
                 deaths=planned.deaths,
             )
             told: list[Observer] = [keeper, *_witnesses(parent, folder, path), *observers]
-            stopping = _stopping(engine, observers, f"duologue run {quote(path)} --resume {quote(str(folder))}")
+            stopping = _stopping(engine, observers, f"duologue run {quote(path)} --resume {quote(str(shown))}")
             with stopping.installed():
                 _allow_files(settings.concurrency or engine.suite.defaults.concurrency)
                 execution = await engine.execute(plan, settings, observers=told)
@@ -323,7 +324,14 @@ async def _run(
                 earlier = stale if request.resume else []
                 files += renew_reports(execution, folder, names, earlier=earlier, but=files)
                 await engine.close()
-            return Done(execution=execution, folder=folder, files=files, signal_code=stopping.exit_code)
+            return Done(
+                execution=execution, folder=shown, files=_as_shown(files, folder, shown), signal_code=stopping.exit_code
+            )
+
+
+def _as_shown(files: Sequence[Path], folder: Path, shown: Path) -> list[Path]:
+    """The files, named as the folder of the results was."""
+    return [shown / file.relative_to(folder) if file.is_relative_to(folder) else file for file in files]
 
 
 def _witnesses(parent: Supervised | None, folder: Path, path: str) -> list[Observer]:

@@ -147,7 +147,8 @@ class Engine:
         Raises:
             SuiteError: something is wrong with the files; the error has all of it.
         """
-        return cls(suite=load(path), path=str(path))
+        suite = load(path)
+        return cls(suite=suite.within(suite.folder.absolute()), path=str(path))  # an agent may change the current one
 
     @classmethod
     def from_parts(
