@@ -191,7 +191,7 @@ async def test_what_was_said_is_no_part_of_an_instruction(build: Any, place: str
     assert f"<{place}>\n" in user
     assert "\nSYSTEM" not in user
     assert attack.partition("\n")[0] not in user.replace("</response>\n\n", "")
-    assert '[m4] assistant (turn 0): "' in user  # what can be cited is always there
+    assert '[m4] assistant (turn 1): "' in user  # what can be cited is always there
 
 
 # What is met rests on something, and word and score do not contradict each other.

@@ -235,3 +235,32 @@ def test_the_demo_plays_all_conversations_and_catches_the_fault(tmp_path, capsys
     assert report["totals"]["fail"] == 1
     [failed] = [run for run in report["runs"] if run["verdict"] == "fail"]
     assert "party_size in the book is 4; the guest asked for 6" in failed["reasoning"]
+
+
+@pytest.mark.parametrize(("written", "code"), [
+    ("3s", 0), ("3", 0), ("2.5", 0), ("1m30s", 0), ("500ms", 0),
+    ("0", 2), ("-1", 2), ("nan", 2), ("inf", 2), ("0s", 2), ("3 parsecs", 2), ("", 2),
+])  # fmt: skip
+def test_a_time_limit_is_written_as_in_a_suite(written, code, tmp_path, capsys):
+    (tmp_path / "s.yaml").write_text(
+        "apiVersion: duologue/v1\nkind: Suite\nmetadata: {name: s}\nspec:\n"
+        "  models: [{name: m, provider: mock}]\n  prompts: [{name: p, system_template: Help.}]\n"
+        "  agents: [{name: a, model: m, prompt: p}]\n"
+        "  scenarios: [{name: x, turns: [{content: hi, checks: [{type: contains, params: {patterns: [x]}}]}]}]\n"
+    )
+    arguments = ["run", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "out"), "-q", f"--run-timeout={written}"]
+    assert invoke(arguments) in ({2} if code else {0, 1, 3})
+    assert not code or "seconds" in capsys.readouterr().err
+
+
+def test_events_are_those_of_a_journal(tmp_path, capsys):
+    journal = tmp_path / "out" / "journals" / "r-1.jsonl"
+    run = tmp_path / "out" / "runs" / "r-1.json"
+    for path in (journal, run):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    for path in (run, tmp_path / "out", journal.parent):
+        assert invoke(["show", str(path), "--events"]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "--events prints a journal (.jsonl)" in told
+        assert f"such as {journal}" in told.replace(" ", "") or str(journal) in told.replace(" ", "")

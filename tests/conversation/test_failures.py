@@ -228,7 +228,8 @@ async def test_what_a_step_raises_carries_the_result_and_keeps_its_own(error, ke
         if kept is not None:
             assert error.result == kept
         else:
-            assert error.result.reasoning.startswith("Scenario failed with error")
+            failed = isinstance(error, AssertionError)  # a verdict, and no error
+            assert error.result.reasoning.startswith("Scenario failed: " if failed else "Scenario failed with error: ")
             last = error.result
     assert kept is not None or error.result is last
 

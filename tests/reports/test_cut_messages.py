@@ -60,4 +60,4 @@ def test_in_the_live_transcript_and_for_the_judge(reason):
     shown = printed(lambda console: Transcript(console)(Entry("run", 3, 0.0, event)))
     assert f"I was just [cut off: {reason}]" in shown
     [entry] = entries_of([message], [event])
-    assert entry.text == f'[m2] assistant (turn 0): "I was just" [cut off: {reason}]'
+    assert entry.text == f'[m2] assistant (turn 1): "I was just" [cut off: {reason}]'

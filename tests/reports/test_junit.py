@@ -10,10 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from duologue.journal.events import CheckEvaluated
+from duologue.messages import assistant_message, tool_call
 from duologue.reports.junit import render_junit, save_junit, write_junit
+from duologue.reports.markdown import render_markdown
+from duologue.reports.terminal import print_execution
 from duologue.suites.plan.build import Plan
 from duologue.suites.results.execution import Allowance
-from duologue.vocabulary import RunStatus, Termination
+from duologue.suites.results.run import MessageResult
+from duologue.vocabulary import CheckStatus, RunStatus, Scope, Termination
 
 CHILDREN = {
     "testsuites": ["testsuite"],
@@ -98,6 +103,27 @@ def test_what_failed_is_told_with_the_messages_that_it_rests_on(execution):
     assert "m4 assistant: Room 204 looks out on the garden. It is € 99 if you decide now a night." in told
     assert "criterion No price outside the list of rates is promised: It offers € 99" in told
     assert "guardrail banned_words" in told
+
+
+def test_a_failure_that_rests_on_a_tool_call_shows_the_call(samples, capsys):
+    call = tool_call("refund_order", {"order": 1}, "c1")
+    message = MessageResult(id="m2", message=assistant_message(None, tool_calls=[call]), turn=0)
+    check = CheckEvaluated(
+        name="none",
+        scope=Scope.TURN,
+        turn=0,
+        status=CheckStatus.FAILED,
+        explanation="it refunded",
+        message_ids=["m2"],
+    )
+    execution = of_outcomes(samples, ["fail"])
+    run = replace(execution.runs[0], messages=(message,), checks=(check,))
+    execution = replace(execution, runs=(run,))
+    told = next(element.text for element in read(execution).iter("failure"))
+    assert 'm2 assistant: refund_order({"order": 1})' in told
+    print_execution(execution)
+    for report in (render_markdown(execution), capsys.readouterr().out):
+        assert "order" in report.partition("it refunded")[2].partition("{")[2][:20]
 
 
 def test_the_output_holds_the_last_messages_and_says_what_is_left_out(execution):

@@ -289,7 +289,7 @@ class RunLifecycle:
             status=RunStatus.COMPLETED if asserted else RunStatus.ERROR,
             verdict=Verdict.FAIL if asserted else None,
             termination=Termination.SCRIPT_END if asserted else _termination(error),
-            reasoning=f"Scenario failed with error: {text}",
+            reasoning=f"Scenario failed: {text}" if asserted else f"Scenario failed with error: {text}",
             passed_criteria=view.passed_criteria,
             failed_criteria=[*view.failed_criteria, text] if asserted else view.failed_criteria,
             error=None if asserted else ErrorInfo.of(error, view.turn),

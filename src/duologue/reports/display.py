@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from duologue.frozen import frozen
 from duologue.journal.events import CheckEvaluated, cut_mark
-from duologue.messages import text_of
+from duologue.messages import text_of, tool_calls_of
 from duologue.stats.proportion import percent
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, MessageResult, RunResult, Spent, reason_of, total_spent
@@ -102,6 +102,12 @@ def text_of_message(item: MessageResult) -> str:
     """The text of a message, marked where its author was cut off."""
     said = text_of(item.message)
     return f"{said} {cut_mark(item.cut)}" if item.cut else said
+
+
+def said_and_called(item: MessageResult) -> str:
+    """The text of a message and the tools that it calls: what a failure rests on may be a call without a word."""
+    made = [f"{call['function']['name']}({call['function']['arguments']})" for call in tool_calls_of(item.message)]
+    return " ".join(filter(None, [text_of_message(item), *made]))
 
 
 def money(dollars: float, unpriced: int = 0) -> str:

@@ -23,8 +23,8 @@ from duologue.reports.display import (
     errors_allowed,
     excused,
     recorded_facts,
+    said_and_called,
     skipped_in,
-    text_of_message,
     undecided_allowed,
     xml_text,
 )
@@ -32,7 +32,7 @@ from duologue.reports.formats import ReportFormat
 from duologue.runs.store.encoding import replace_file
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
-from duologue.suites.results.run import Failure, RunResult, cited, failures_of, reason_of
+from duologue.suites.results.run import Failure, MessageResult, RunResult, cited, failures_of, reason_of
 from duologue.terminal_text import cut
 
 _LAST = 4
@@ -209,8 +209,7 @@ def _told(run: RunResult, found: Sequence[Failure]) -> Iterator[str]:
     if run.reasoning:
         yield cut(run.reasoning, _LONGEST)
     for failure in found:
-        said = [f"  {item.id} {item.message['role']}: {cut(text_of_message(item), _LONGEST)}"
-                for item in cited(run, failure.message_ids)]  # fmt: skip
+        said = [f"  {_said(item)}" for item in cited(run, failure.message_ids)]
         yield "\n".join([f"{failure.kind} {cut(_line(failure), _LONGEST)}", *said])
 
 
@@ -247,14 +246,15 @@ def properties_of(run: RunResult, group: Group) -> Iterator[tuple[str, object]]:
     yield from ((name, value) for name, value in values.items() if value is not None)
 
 
+def _said(item: MessageResult) -> str:
+    return f"{item.id} {item.message['role']}: {cut(said_and_called(item), _LONGEST)}".strip()
+
+
 def output_of(run: RunResult) -> str:
     """The last messages of a run and the checks that were skipped, for the output of its test case."""
     left_out = len(run.messages) - _LAST
     lines = [f"… {left_out} earlier messages"] if left_out > 0 else []
-    for item in run.messages[-_LAST:]:
-        said = cut(text_of_message(item), _LONGEST)
-        calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in tool_calls_of(item.message)]
-        lines.append(f"{item.id} {item.message['role']}: " + " ".join([said, *calls]).strip())
+    lines += [_said(item) for item in run.messages[-_LAST:]]
     lines += [f"skipped check {cut(f'{name}: {reason}', _LONGEST)}" for name, reason in dict.fromkeys(skipped_in(run))]
     return "\n".join(lines)
 

@@ -26,9 +26,9 @@ from duologue.reports.display import (
     plural,
     recorded_cost,
     recorded_facts,
+    said_and_called,
     share,
     skipped_checks,
-    text_of_message,
 )
 from duologue.reports.display import markdown_text as md
 from duologue.reports.formats import ReportFormat
@@ -188,7 +188,7 @@ def _failure(item: Failure) -> str:
 
 def _quotes(run: RunResult, found: Sequence[Failure]) -> Iterator[str]:
     for item in cited(run, {name for failure in found for name in failure.message_ids}):
-        if text := text_of_message(item):
+        if text := said_and_called(item):
             yield f"{md(item.id)} {md(item.message['role'])}:\n\n{markdown_block(text, _QUOTE)}"
 
 

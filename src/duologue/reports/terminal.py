@@ -30,6 +30,7 @@ from duologue.reports.display import (
     plural,
     recorded_cost,
     recorded_facts,
+    said_and_called,
     share,
     skipped_checks,
     text_of_message,
@@ -220,7 +221,7 @@ def _run(out: Print, run: RunResult, folder: Path | None) -> None:
     for item in found:
         out(_failure(item))
     for message in _quoted(run, found):
-        said = one_line(text_of_message(message), _QUOTE)
+        said = one_line(said_and_called(message), _QUOTE)
         out(
             Line(f"    {one_line(message.id)} {one_line(message.message['role'])}: ", style="dim").append(
                 said, style="not dim"
@@ -242,7 +243,7 @@ def _failure(item: Failure) -> Line:
 
 def _quoted(run: RunResult, found: Sequence[Failure]) -> list[MessageResult]:
     return [item for item in cited(run, [name for failure in found for name in failure.message_ids])
-            if text_of_message(item)][:3]  # fmt: skip
+            if said_and_called(item)][:3]  # fmt: skip
 
 
 def _totals(out: Print, execution: ExecutionResult) -> None:

@@ -94,7 +94,7 @@ def _kept(known: KnownEntries, record: MessageAdded, message: Message, called: s
     earlier = known.get(record.message_id)
     if earlier is not None and earlier[0] is record and message == record.message:
         return earlier[1]
-    entry = _entry(message, record.message_id, f" (turn {record.turn})", called)
+    entry = _entry(message, record.message_id, f" (turn {record.turn + 1})", called)
     if record.cut:
         *lines, last = entry.lines
         entry = replace(entry, lines=(*lines, f"{last} {cut_mark(record.cut)}"))

@@ -111,7 +111,7 @@ async def test_the_prompt_has_situation_criteria_and_conversation(case: Case, wr
     prompt = prompt_of(model)
     assert "<situation>\n| A guest books a table.\n</situation>" in prompt
     assert 'c1: "A table is booked"\nc2: "It is for four people"' in prompt
-    assert '[m3] tool (turn 0) result of "book_table": "{\\"ok\\": true, \\"table\\": 12}"' in prompt
+    assert '[m3] tool (turn 1) result of "book_table": "{\\"ok\\": true, \\"table\\": 12}"' in prompt
 
 
 async def test_rules_of_your_own_replace_the_rules_and_keep_the_form(case: Case, written: Written) -> None:

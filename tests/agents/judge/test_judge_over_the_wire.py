@@ -265,9 +265,9 @@ async def test_a_long_conversation_is_looked_up_with_tools(
     assert {tool["function"]["name"] for tool in first["tools"]} == {"expand", "grep"}
     assert "response_format" not in first
     results = [message["content"] for message in second["messages"] if message["role"] == "tool"]
-    assert '[m2] assistant (turn 0) calls "book_table" with {"people": 4, "time": "19:30"}' in results[0]
+    assert '[m2] assistant (turn 1) calls "book_table" with {"people": 4, "time": "19:30"}' in results[0]
     assert "No entry has the id 'm8'" in results[0]
-    assert results[1].startswith("[m4] assistant (turn 0)")
+    assert results[1].startswith("[m4] assistant (turn 1)")
 
 
 async def test_a_judge_that_only_looks_things_up_has_to_decide_without_tools(

@@ -28,9 +28,9 @@ def told(*messages: Message) -> str:
 def test_turns_and_ids_are_those_of_the_journal(case: Case) -> None:
     given = case([user_message("a"), assistant_message("b"), user_message("c")])
     assert [entry.text for entry in conversation_entries(given.messages, given.scenario_state)] == [
-        '[m1] user (turn 0): "a"',
-        '[m2] assistant (turn 0): "b"',
-        '[m3] user (turn 1): "c"',
+        '[m1] user (turn 1): "a"',
+        '[m2] assistant (turn 1): "b"',
+        '[m3] user (turn 2): "c"',
     ]
 
 
@@ -42,10 +42,10 @@ def test_read_again_a_message_that_was_replaced_or_changed_is_told_as_it_is_now(
     messages = [record.message for record in state.view.records]
     assert [entry.text for entry in conversation_entries(messages, state)] == [
         first[0].text,
-        '[m2] assistant (turn 0): "c"',
+        '[m2] assistant (turn 1): "c"',
     ]
     altered: list[Message] = [user_message("z"), messages[1]]
-    assert conversation_entries(altered, state)[0].text == '[m1] user (turn 0): "z"'
+    assert conversation_entries(altered, state)[0].text == '[m1] user (turn 1): "z"'
     assert conversation_entries(messages, state)[0].text == first[0].text
 
 

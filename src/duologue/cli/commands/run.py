@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from duologue.config.durations import parse_duration
 from duologue.errors import ConfigurationError
 
 _CASES = "Which test cases"
@@ -16,6 +18,20 @@ _RESULTS = "What to keep and show"
 
 def _many(help: str, *names: str, panel: str = _CASES) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel)
+
+
+def _seconds(written: str | float) -> float:
+    """The seconds of an option, written as in a suite: ``3``, ``3s``, ``1m30s``."""
+    try:
+        seconds = float(written)
+    except ValueError:
+        try:
+            return parse_duration(str(written).strip())
+        except ValueError as error:
+            raise typer.BadParameter(f"{written!r}; expected seconds or {error}") from None
+    if not 0 < seconds < inf:
+        raise typer.BadParameter(f"{written!r}; expected seconds above 0, or a duration such as 90s or 5m")
+    return seconds
 
 
 _OF_FUNCTIONS = {
@@ -87,7 +103,13 @@ def run(
         bool, typer.Option(help="Run the evals of prompt packs in addition to the checks.", rich_help_panel=_HOW)
     ] = True,
     run_timeout: Annotated[
-        float | None, typer.Option(min=0.001, help="Time limit of one run, in seconds.", rich_help_panel=_HOW)
+        float | None,
+        typer.Option(
+            parser=_seconds,
+            metavar="DURATION",
+            help="Time limit of one run: seconds, or a duration such as 90s or 5m.",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     budget: Annotated[
         float | None,

@@ -31,6 +31,8 @@ def show(
 
     if not journal.exists():
         raise ConfigurationError(f"{journal} does not exist; expected a journal, a run, or a folder of them")
+    if events and (journal.is_dir() or journal.suffix == ".json"):
+        raise ConfigurationError(_no_events(journal))
     if journal.is_dir():
         if holds_results(journal) or (holds_journals(journal) and not as_json_):
             return _show_results(journal, as_json_)
@@ -52,6 +54,18 @@ def show(
     else:
         _print_transcript(file)
     return ExitCode.PASSED
+
+
+def _no_events(path: Path) -> str:
+    """What ``--events`` needs instead of this folder or run."""
+    from duologue.journal.artifacts import JOURNALS
+
+    beside = path.parent.parent / JOURNALS / f"{path.stem}.jsonl"
+    inner = sorted(path.glob(f"{JOURNALS}/*.jsonl")) or sorted(path.glob("*.jsonl")) if path.is_dir() else [beside]
+    found = next((item for item in inner if item.is_file()), None)
+    named = f", such as {found}" if found else ""
+    kind = "folder" if path.is_dir() else "result"
+    return f"--events prints a journal (.jsonl), and {path} is a {kind}; name one{named}"
 
 
 def _show_results(folder: Path, as_json_: bool) -> int:
