@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
+import warnings
 from collections.abc import Awaitable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -390,10 +391,14 @@ async def _step(step: ScriptStep, state: ScenarioState) -> ScenarioResult | None
         value = await value
     if value is None or isinstance(value, ScenarioResult):
         return value
-    raise ScriptError(
-        f"the script step '{step_name(step)}' returned a {type(value).__name__}; expected None to continue or a "
-        "ScenarioResult to end the run"
-    )
+    if isinstance(value, bool) or inspect.isroutine(value):
+        forgotten = "an assert" if isinstance(value, bool) else "the call of it"
+        warnings.warn(
+            f"the script step '{step_name(step)}' returned a {type(value).__name__}, which has no effect: was "
+            f"{forgotten} forgotten? A step returns None to continue or a ScenarioResult to end the run",
+            stacklevel=1,
+        )
+    return None
 
 
 def _line(content: str | Message | None, role: str) -> Message | None:

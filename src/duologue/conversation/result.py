@@ -463,17 +463,17 @@ class ScenarioState:
         calls = [call for _, call in iter_tool_calls(self.messages)]
         return [call for call in calls if name is None or call["function"]["name"] == name]
 
-    def last_tool_call(self, name: str) -> ToolCall | None:
+    def last_tool_call(self, tool_name: str) -> ToolCall | None:
         """The first call of that name in the newest message that has one; None if there is none."""
         for message in reversed(self.messages):
             for call in tool_calls_of(message):
-                if call["function"]["name"] == name:
+                if call["function"]["name"] == tool_name:
                     return call
         return None
 
-    def has_tool_call(self, name: str) -> bool:
+    def has_tool_call(self, tool_name: str) -> bool:
         """Whether a tool of that name was called."""
-        return self.last_tool_call(name) is not None
+        return self.last_tool_call(tool_name) is not None
 
     def _last(self, role: str) -> Message:
         for message in reversed(self.view.messages):

@@ -93,7 +93,6 @@ async def test_criteria_of_a_request_replace_the_judges_own_for_that_call_only(c
     result = await judge.call(case())
     assert isinstance(result, ScenarioResult)
     assert result.passed_criteria == CRITERIA
-    judge.criteria.clear()
     assert judge.criteria == CRITERIA
 
 

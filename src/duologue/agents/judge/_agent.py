@@ -104,7 +104,10 @@ class JudgeAgent(AgentAdapter):
             extra=extra,
             purpose=type(self).__name__,
         )
-        self._criteria = _checked(criteria)
+        self.model, self.system_prompt = choice.name, system_prompt
+        self.api_base = api_base
+        self.temperature, self.max_tokens = choice.temperature, choice.max_tokens
+        self._criteria = list(_checked(criteria))
         self._min_turns = min_turns
         self._panel = JudgePanel(
             choice=choice,
@@ -124,8 +127,12 @@ class JudgeAgent(AgentAdapter):
 
     @property
     def criteria(self) -> list[str]:
-        """The statements that have to be true of the conversation."""
-        return list(self._criteria)
+        """The statements that have to be true of the conversation. The list may be changed before a run."""
+        return self._criteria
+
+    @criteria.setter
+    def criteria(self, statements: Sequence[str]) -> None:
+        self._criteria = list(_checked(statements))
 
     @property
     def advisory(self) -> bool:
@@ -140,7 +147,7 @@ class JudgeAgent(AgentAdapter):
             rules["min_turns"] = self._min_turns
         return {
             "model": panel.choice.name,
-            "criteria": self.criteria,
+            "criteria": list(self._criteria),
             "votes": panel.votes,
             "advisory": self._advisory,
             **rules,
@@ -179,7 +186,7 @@ class JudgeAgent(AgentAdapter):
 
     def _asked_for(self, input: AgentInput) -> tuple[str, ...]:
         request = input.judgment_request
-        return self._criteria if request is None or request.criteria is None else _checked(request.criteria)
+        return _checked(self._criteria if request is None or request.criteria is None else request.criteria)
 
     async def _decide(self, criteria: tuple[str, ...], forced: bool, input: AgentInput) -> Tally:
         model = self._panel.choice.model
