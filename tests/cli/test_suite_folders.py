@@ -202,7 +202,7 @@ def test_nothing_of_a_folder_is_run_if_one_of_its_suites_is_broken(
         (["--fail-fast"], "--fail-fast"),
         (["--mock", "m.yaml"], "--mock"),
         (["--tag", "t"], "--tag"),
-        (["--resume", "out"], "--resume"),
+        (["--overwrite"], "--overwrite"),
     ],
 )
 def test_an_option_of_suites_does_not_go_with_a_function(
