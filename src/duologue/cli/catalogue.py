@@ -67,6 +67,18 @@ def _retry(app: typer.Typer) -> None:
     app.command()(retry)
 
 
+def _chat(app: typer.Typer) -> None:
+    from duologue.cli.commands.chat import chat
+
+    app.command()(chat)
+
+
+def _generate(app: typer.Typer) -> None:
+    from duologue.cli.commands.generate import generate
+
+    app.add_typer(generate, name="generate")
+
+
 def _plan(app: typer.Typer) -> None:
     from duologue.cli.commands.plan import plan
 
@@ -140,6 +152,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "run": Command(_SUITES, "Run a suite, or the scenarios of a function, and report the results.", _run),
     "retry": Command(_SUITES, "Play the runs again that ended in an error.", _retry),
+    "chat": Command(_SUITES, "Talk to an agent of a suite, and keep what you said as a scenario.", _chat),
+    "generate": Command(_SUITES, "Scenarios from conversations that took place.", _generate),
     "plan": Command(
         _SUITES,
         "Show the test cases of a suite in the order in which they would run.",

@@ -42,9 +42,11 @@ from duologue.suites.runner.case_run import CaseRunner, Execution
 from duologue.suites.runner.definition import Definitions, Kept, RunOptions, kept_runs_of
 from duologue.suites.runner.earlier import Earlier, spent_in_journals
 from duologue.suites.runner.models import SuiteModels
+from duologue.vocabulary import AgentRole
 
 if TYPE_CHECKING:
     from duologue.agents.tools.toolbox import Toolbox
+    from duologue.conversation.adapter import AgentAdapter
     from duologue.conversation.run import StreamChunk
     from duologue.models.mock.file import ResponseFile
     from duologue.suites.replay import RecordingIndex
@@ -292,6 +294,20 @@ class Engine:
                 if isinstance(happening, RunResult):
                     self.results[happening.run_id] = happening
                 yield happening
+
+    async def agent_of(self, case: TestCase) -> AgentAdapter:
+        """The agent that a case rehearses, as it would take part in a run of its own. It works until :meth:`close`.
+
+        Raises:
+            ConfigurationError: the case is a recording.
+        """
+        options = RunOptions().over(self.suite.defaults)
+        runner = await self._runner(new_execution_id(self.clock), options, Observers(()))
+        agents = runner.setup(case).participants(case).agents
+        found = next((agent for agent in agents if agent.role is AgentRole.AGENT), None)
+        if found is None:
+            raise ConfigurationError(f"{case.title} is a recording, which has no agent to talk with")
+        return found
 
     def stop(self) -> None:
         """Begin no further case; a second call cancels those under way."""

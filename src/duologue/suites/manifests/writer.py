@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from duologue.config.templates import missing_variables
 from duologue.config.yaml_writer import yaml_text
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Suite
 from duologue.suites.manifests.loader import API_VERSION, SECTIONS
 
@@ -84,11 +85,8 @@ def write_suite(suite: Suite, target: Path, *, replace: bool = False) -> Written
     moved, left = _moved(suite, folder, {written for written, _ in copies.values()})
     texts = {target.name: suite_text(moved)} if is_one_file else as_files(moved)
     places = [*(folder / name for name in texts), *copies]
-    there = [str(path) for path in places if os.path.lexists(path)]
-    if there and not replace:
-        more = f" and {len(there) - 5} more" if len(there) > 5 else ""
-        told = f"{', '.join(there[:5])}{more}: there already; nothing was written"
-        raise ConfigurationError(f"{told}. Choose another name, or replace with --force")
+    if not replace:
+        _require_new(places)
     for name, text in texts.items():
         write_atomic(folder / name, text)
     for path, (_, source) in copies.items():
@@ -99,9 +97,39 @@ def write_suite(suite: Suite, target: Path, *, replace: bool = False) -> Written
     return Written(main=places[0], files=tuple(places), copied=tuple(copies), left=tuple(left))
 
 
+def _require_new(places: Sequence[Path]) -> None:
+    there = [str(path) for path in places if os.path.lexists(path)]
+    if there:
+        more = f" and {len(there) - 5} more" if len(there) > 5 else ""
+        told = f"{', '.join(there[:5])}{more}: there already; nothing was written"
+        raise ConfigurationError(f"{told}. Choose another name, or replace with --force")
+
+
 def suite_text(suite: Suite) -> str:
     """All of a suite in the text of one file."""
     return yaml_text(_framed("Suite", suite.written()))
+
+
+def write_scenarios(scenarios: Sequence[Scenario], folder: Path, *, replace: bool = False) -> list[Path]:
+    """Write each scenario to a file of its own, ``folder/NAME.yaml``.
+
+    Raises:
+        ConfigurationError: one of the files exists, and ``replace`` is False. Nothing was written.
+    """
+    parts: dict[str, str] = {}
+    for scenario in scenarios:
+        parts[_free_path("", scenario.name, parts)] = scenario_text(scenario)
+    paths = [folder / name.removeprefix("/") for name in parts]
+    if not replace:
+        _require_new(paths)
+    for path, text in zip(paths, parts.values(), strict=True):
+        write_atomic(path, text)
+    return paths
+
+
+def scenario_text(scenario: Scenario) -> str:
+    """A scenario as the text of its file."""
+    return yaml_text(_framed("Scenario", scenario.written()))
 
 
 def as_files(suite: Suite) -> dict[str, str]:
