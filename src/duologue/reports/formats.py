@@ -48,6 +48,7 @@ class ReportFormat:
         mark: is found in the first 4,096 bytes of each report of this format: a file without it is somebody else's and
             is never replaced. None if ``save`` sees to that itself.
         known_by: says whether a report of this format lies there; None if the mark says it.
+        remove: removes a report that is a folder, and nothing else in it; None for a file.
     """
 
     file: str
@@ -55,6 +56,7 @@ class ReportFormat:
     aliases: tuple[str, ...] = ()
     mark: re.Pattern[bytes] | None = None
     known_by: Callable[[Path], bool] | None = None
+    remove: Callable[[Path], None] | None = None
 
     def is_ours(self, path: Path) -> bool:
         """Whether a report of this format lies there, written by Duologue."""
@@ -147,11 +149,13 @@ def remove_reports(folder: Path, names: Mapping[str, str]) -> list[tuple[str, Pa
         names: file names that are used instead of the usual ones, by format.
 
     Returns:
-        The reports that there were, with their formats. One that is a folder stays.
+        The reports that there were, with their formats.
     """
     reports = reports_in(folder, names)
-    for _, path in reports:
-        if not path.is_dir():
+    for name, path in reports:
+        if (remove := _format(name).remove) is not None:
+            remove(path)
+        elif not path.is_dir():
             path.unlink()
     return reports
 

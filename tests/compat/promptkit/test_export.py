@@ -181,6 +181,42 @@ def test_files_are_written_for_every_run(execution, tmp_path):
     )
 
 
+def written_beside(folder):
+    """Files of somebody else in a folder of ours, whatever they are called."""
+    mine = "mine-0123456789abcdef"
+    (folder / "notes.json").write_text("{}")
+    (folder / f"{mine}.json").write_text('{"RunID":"another"}')
+    (folder.parent / f"{mine}.json").write_text('{"RunID":"x"}')
+    target = folder.parent / "target.json"
+    target.write_text('{"RunID":"linked-0123456789abcdef","PromptPack":""}')
+    (folder / "linked-0123456789abcdef.json").symlink_to(target)
+    index = json.loads((folder / "index.json").read_text())
+    index["run_ids"] += [mine, "linked-0123456789abcdef", f"../{mine}", f"a/../../{mine}", "/tmp-0123456789abcdef"]
+    (folder / "index.json").write_text(json.dumps(index))
+    return [folder / "notes.json", folder / f"{mine}.json", folder.parent / f"{mine}.json", target]
+
+
+@pytest.mark.parametrize("way", ["removed", "written again"])
+def test_files_of_earlier_runs_go_and_no_other(way, tmp_path):
+    folder = ARENAS / "01_variables_demo"
+    out = tmp_path / "out"
+    command = ["run", str(folder), "--mock", str(folder / "mock-config.yaml"), "--out", str(out), "--quiet"]
+    assert invoke([*command, "--format", "promptkit"]) == 0
+    exported = out / "promptkit"
+    old = {path for path in exported.iterdir() if path.name != "index.json"}
+    assert len(old) > 1
+    foreign = written_beside(exported)
+    before = [path.read_bytes() for path in foreign]
+    more = ["--format", "promptkit"] if way == "written again" else []
+    assert invoke([*command, "--overwrite", "--trials", "1", "--seed", "99", *more]) == 0
+    assert [path.read_bytes() for path in foreign] == before
+    assert (exported / "linked-0123456789abcdef.json").is_symlink()
+    index = json.loads((out / "index.json").read_text())
+    left = {path for path in exported.iterdir() if not path.is_symlink()} - set(foreign)
+    new = {exported / "index.json", *(exported / f"{run['run_id']}.json" for run in index["runs"])}
+    assert left == (new if more else set())
+
+
 @pytest.mark.parametrize("number", range(10))
 def test_hostile_text_can_be_exported(samples, tmp_path, number):
     folder = save_promptkit(samples.hostile(samples.HOSTILE[number]), tmp_path)

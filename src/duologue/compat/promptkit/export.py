@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,26 +46,51 @@ def save_promptkit(execution: ExecutionResult, path: Path, folder: Path | None =
             f"{path} was not written by Duologue; nothing was written. Move it elsewhere, or choose another folder"
         )
     make_private_folder(path)
-    for stale in _runs_in(path / "index.json") - {run.run_id for run in execution.runs}:
-        (path / f"{stale}.json").unlink(missing_ok=True)
+    _remove_runs(path, but={run.run_id for run in execution.runs})
     for run in execution.runs:
         replace_bytes(path / f"{run.run_id}.json", encoded(exported_run(run, folder)))
     replace_bytes(path / "index.json", encoded(exported_index(execution)))
     return path
 
 
+def remove_promptkit(path: Path) -> None:
+    """Remove the results that Duologue wrote into a folder, and the folder if nothing else is in it."""
+    if path.is_symlink() or not _ids_in(path / "index.json"):
+        return
+    _remove_runs(path)
+    with suppress(OSError):
+        (path / "index.json").unlink()
+        path.rmdir()
+
+
+def _remove_runs(path: Path, but: Collection[str] = ()) -> None:
+    """Remove files of runs that the index of the folder names, and that begin as ours do."""
+    for run_id in _ids_in(path / "index.json") or ():
+        file = path / f"{run_id}.json"
+        if run_id in but or file.parent != path:
+            continue
+        begin = encoded({"RunID": run_id, "PromptPack": ""})[:-1]
+        with suppress(OSError):
+            if file.is_symlink() or not file.is_file():
+                continue
+            with file.open("rb") as data:
+                ours = data.read(len(begin)) == begin
+            if ours:
+                file.unlink()
+
+
 def _is_ours(index: Path) -> bool:
-    """Whether the results in a folder are of us, and not of PromptKit: ids of our runs end with 16 digits."""
+    """Whether the results in a folder are of us, and not of PromptKit."""
+    return _ids_in(index) is not None
+
+
+def _ids_in(index: Path) -> list[str] | None:
+    """The ids of the runs in an index that we wrote: they end with 16 digits. None for somebody else's."""
     try:
         ids = json.loads(index.read_bytes())["run_ids"]
-        return all(_OURS.fullmatch(run_id) for run_id in ids)
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
-
-
-def _runs_in(index: Path) -> set[str]:
-    """The runs that an index of ours names; none if there is no index."""
-    return set(json.loads(index.read_bytes())["run_ids"]) if index.exists() else set()
+        return ids if all(_OURS.fullmatch(run_id) for run_id in ids) else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def exported_run(run: RunResult, folder: Path | None = None) -> dict[str, Any]:
@@ -237,5 +263,8 @@ def _unique(values: Iterable[str]) -> list[str]:
 
 
 REPORT = ReportFormat(
-    file="promptkit", save=save_promptkit, known_by=lambda path: not path.is_symlink() and _is_ours(path / "index.json")
+    file="promptkit",
+    save=save_promptkit,
+    remove=remove_promptkit,
+    known_by=lambda path: not path.is_symlink() and _is_ours(path / "index.json"),
 )
