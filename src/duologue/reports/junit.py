@@ -160,6 +160,8 @@ class _Writer:
             return f"undecided, which is allowed here: {reason_of(run)}"
         if run.outcome == "error" and self._errors_allowed:
             return f"an error, which is allowed here: {reason_of(run)}"
+        if run.outcome == "fail" and self._execution.failures_allowed:
+            return f"failed, which is allowed here, as enough test cases passed: {reason_of(run)}"
         if excused(run, group):
             trials = f"{group.passed} of {len(group.runs)} trials passed"
             return f"this trial failed, its test case did not ({trials}): {reason_of(run)}"

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
-from duologue.reports.display import CANCELLING, MARKS, STOPPING, plural, run_line
+from duologue.reports.display import CANCELLING, MARKS, STOPPING, duration, plural, run_line
 from duologue.suites.execution.launch import Observer
 from duologue.suites.plan.build import Plan
 from duologue.suites.results.execution import ExecutionResult
@@ -39,6 +39,24 @@ def progress(*, live: bool = False, plain: bool = False, out: TextIO | None = No
     return Bar(stream)
 
 
+class RunLines:
+    """A line for each run; of an error that came before, only which one it is."""
+
+    def __init__(self) -> None:
+        self._errors: dict[tuple[str, str], str] = {}
+
+    def line(self, result: RunResult) -> str:
+        """The line of a run that is over."""
+        if result.error is None:
+            return run_line(result)
+        first = self._errors.setdefault((result.error.type, result.error.message), result.case.title)
+        if first == result.case.title:
+            return run_line(result)
+        name = one_line(result.error.type)
+        same = f"{name}, the same as of {one_line(first)}"
+        return f"{MARKS[result.outcome]} {one_line(result.case.title)}  {duration(result.seconds)}  {same}"
+
+
 class PlainLines(Observer):
     """A line for each run that is over: ``[ 3/12] ✓ booking · gpt-5  1.2 s``."""
 
@@ -48,6 +66,7 @@ class PlainLines(Observer):
         self._done = 0
         self._passed = 0
         self._stopping = False
+        self._lines = RunLines()
 
     def prepared(self, execution: ExecutionResult) -> None:
         """Runs of earlier sessions are done."""
@@ -64,7 +83,7 @@ class PlainLines(Observer):
         self._done += 1
         self._passed += result.outcome == "pass"
         if self._total <= _EVERY or result.outcome != "pass":
-            self._line(f"{self._count()} {run_line(result)}")
+            self._line(f"{self._count()} {self._lines.line(result)}")
         elif self._done * _MILESTONES // self._total > (self._done - 1) * _MILESTONES // self._total:
             self._line(f"{self._count()} {self._passed} passed")
 
@@ -95,6 +114,7 @@ class Bar(Observer):
         self._counts: dict[str, int] = {}
         self._kept = 0
         self._stopping = False
+        self._lines = RunLines()
 
     def prepared(self, execution: ExecutionResult) -> None:
         """Runs of earlier sessions are done."""
@@ -115,7 +135,7 @@ class Bar(Observer):
         word = result.outcome
         self._counts[word] = self._counts.get(word, 0) + 1
         if word != "pass":
-            self._bar.console.print(Text(run_line(result), style=STYLES[word]), soft_wrap=True)
+            self._bar.console.print(Text(self._lines.line(result), style=STYLES[word]), soft_wrap=True)
         said = "  ".join(f"{MARKS[name]} {count}" for name, count in self._counts.items())
         self._bar.update(self._bar.task_ids[0], advance=1, description=said)
 

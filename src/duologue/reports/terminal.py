@@ -117,6 +117,8 @@ _SKIPPED = 10
 _WORST_FIRST = ("fail", "error", "undecided")
 _ENDS = {0: "pass", 1: "fail", 3: "undecided", 130: "cancelled"}
 """The outcome that an exit code stands for."""
+_NAMED = 5
+"""Runs with the same error that are named."""
 _REASON = 400
 _LOW = 2
 """Grades up to this one stand out."""
@@ -192,10 +194,20 @@ def _reasons(out: Print, execution: ExecutionResult, folder: Path | None) -> Non
     groups = {id(run): group for group in execution.groups for run in group.runs}
     runs = [run for word in _WORST_FIRST for run in execution.runs
             if run.outcome == word and not excused(run, groups[id(run)])]  # fmt: skip
-    for run in runs[:_EXPLAINED]:
-        _run(out, run, folder)
-    if len(runs) > _EXPLAINED:
-        out(Line(f"\n… and {plural(len(runs) - _EXPLAINED, 'more run')} that did not pass", style="dim"))
+    alike = list(_alike(runs))
+    for first, *others in alike[:_EXPLAINED]:
+        _run(out, first, folder, others)
+    if len(alike) > _EXPLAINED:
+        left = sum(map(len, alike[_EXPLAINED:]))
+        out(Line(f"\n… and {plural(left, 'more run')} that did not pass", style="dim"))
+
+
+def _alike(runs: Iterable[RunResult]) -> Iterable[list[RunResult]]:
+    """The runs, those with the same error together: it is explained once."""
+    found: dict[object, list[RunResult]] = {}
+    for run in runs:
+        found.setdefault((run.error.type, run.error.message) if run.error else id(run), []).append(run)
+    return found.values()
 
 
 def _skipped(out: Print, execution: ExecutionResult) -> None:
@@ -212,9 +224,13 @@ def _skipped(out: Print, execution: ExecutionResult) -> None:
         out(Line(f"  … and {len(found) - _SKIPPED:,} more", style="dim"))
 
 
-def _run(out: Print, run: RunResult, folder: Path | None) -> None:
+def _run(out: Print, run: RunResult, folder: Path | None, others: Sequence[RunResult] = ()) -> None:
     style = STYLES[run.outcome]
     out(Line("\n").append(f"{run.outcome.upper()} ", style=f"bold {style}").append(one_line(run.case.title)))
+    if others:
+        named = ", ".join(one_line(other.case.title) for other in others[:_NAMED])
+        more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
+        out(Line(f"  and {plural(len(others), 'more run')} with the same error: {named}{more}", style="dim"))
     found = failures_of(run)
     if summary := summary_of(run, found):
         out(Line(f"  {one_line(summary, _REASON)}"))

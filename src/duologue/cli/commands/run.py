@@ -134,6 +134,12 @@ def run(
     allow_errors: Annotated[
         str | None, typer.Option(help="Tolerate this many cases with errors, or 'all'.", rich_help_panel=_HOW)
     ] = None,
+    pass_rate: Annotated[
+        str | None,
+        typer.Option(
+            help="Tolerate failed cases if this share of all cases passed, such as 0.9 or 90%.", rich_help_panel=_HOW
+        ),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -228,6 +234,7 @@ def run(
                 fail_fast=fail_fast,
                 allow_undecided=_allowed(allow_undecided, "--allow-undecided"),
                 allow_errors=_allowed(allow_errors, "--allow-errors"),
+                pass_rate=_share(pass_rate),
             ),
             mock="" if mock_all and mock is None else mock,
             trials=trials,
@@ -250,6 +257,18 @@ def _allowed(text: str | None, option: str) -> int | str | None:
     if text.isdigit():
         return int(text)
     raise ConfigurationError(f"{option}: found '{text}'; expected a number, or 'all'")
+
+
+def _share(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"--pass-rate: found '{text}'; expected a share such as 0.9 or 90%")
+    return share
 
 
 def _refuse_options_of_suites(context: typer.Context) -> None:

@@ -242,7 +242,11 @@ class Engine:
             started_at=earlier.started_at,
             seconds=earlier.seconds,
             earlier=earlier.spent,
-            allowance=Allowance(undecided=_number(options.allow_undecided), errors=_number(options.allow_errors)),
+            allowance=Allowance(
+                undecided=_number(options.allow_undecided),
+                errors=_number(options.allow_errors),
+                pass_rate=options.pass_rate,
+            ),
             environment=self._environment(),
             thresholds=_thresholds(plan, runner),
             metrics_threshold=self.suite.defaults.metrics_threshold,

@@ -158,6 +158,10 @@ def _without(run: RunResult, thresholds: Mapping[str, float]) -> str:
 _WORST_FIRST = ("fail", "error", "cancelled", "undecided", "pass")
 
 
+_ROUNDED = 1e-9
+"""Test cases by which a share may be missed: 0.7 of 10 is a little more than 7."""
+
+
 @frozen
 class Allowance:
     """How much may stay open before an execution that has no failure is more than uncertain.
@@ -165,10 +169,12 @@ class Allowance:
     Attributes:
         undecided: test cases without a verdict either way; None for any number.
         errors: test cases that broke.
+        pass_rate: share of the test cases that must pass, 0 to 1; the others may fail then. None: none may.
     """
 
     undecided: int | None = 0
     errors: int | None = 0
+    pass_rate: float | None = None
 
 
 @frozen
@@ -274,6 +280,12 @@ class ExecutionResult:
         return self.metrics_threshold is not None and bool(self.grading) and self.grading.metrics_passed is False
 
     @property
+    def failures_allowed(self) -> bool:
+        """Whether so many test cases have passed that the others may fail."""
+        asked, totals = self.allowance.pass_rate, self.totals
+        return asked is not None and totals.cases > 0 and totals.passed >= asked * totals.cases - _ROUNDED
+
+    @property
     def unrecorded(self) -> tuple[RunResult, ...]:
         """Runs that have no result because their journals could not be written; a resumed execution plays them."""
         return tuple(run for run in self.runs if run.unrecorded)
@@ -282,17 +294,18 @@ class ExecutionResult:
     def exit_code(self) -> int:
         """What the process exits with.
 
-        0 all passed; 1 a case failed, or metrics are too low over all; 3 more errors or undecided cases than allowed;
-        130 interrupted.
+        0 all passed, or as many as asked for; 1 a case failed, or metrics are too low over all; 3 more errors or
+        undecided cases than allowed; 130 interrupted.
         """
         if self.interrupted:
             return 130
         totals, allowed = self.totals, self.allowance
-        if totals.failed or self.graded_too_low:
+        if (totals.failed and not self.failures_allowed) or self.graded_too_low:
             return 1
         beyond = _beyond(totals.undecided, allowed.undecided) or _beyond(totals.errors, allowed.errors)
         open_ = totals.cancelled or totals.not_run or not totals.cases or self.unrecorded
-        return 3 if beyond or open_ else 0
+        short = allowed.pass_rate is not None and not self.failures_allowed
+        return 3 if beyond or open_ or short else 0
 
     @property
     def ok(self) -> bool:

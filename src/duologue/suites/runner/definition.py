@@ -56,6 +56,7 @@ class RunOptions:
         eval_types: which types of evals of prompt packs run; None for all, empty for none.
         fail_fast: start no further case after one that failed or ended in an error.
         allow_undecided, allow_errors: how many such cases are tolerated; ``all`` for any number.
+        pass_rate: share of the test cases, 0 to 1, that must pass; if it is reached, the others may fail.
         execution_id: its name; None for a new one.
         resuming: an earlier launch of the same execution was cut off; its runs continue from their journals.
         known: results of that launch that still hold, and are not run again.
@@ -75,6 +76,7 @@ class RunOptions:
     fail_fast: bool = False
     allow_undecided: int | str | None = None
     allow_errors: int | str | None = None
+    pass_rate: float | None = None
     execution_id: str | None = None
     resuming: bool = False
     known: Sequence[RunResult] = ()
