@@ -25,7 +25,7 @@ from duologue.suites.results.from_journal import GUARDRAIL
 from duologue.suites.results.run import MediaResult, RunResult, Spent, reason_of
 from duologue.vocabulary import Decision, Scope, Verdict
 
-_OURS = re.compile(r"[a-z0-9-]+-[0-9a-f]{16}")
+_OURS = re.compile(r".+-[0-9a-f]{16}")
 REPLAYED = "eval"
 """The name of the provider of a recording."""
 
