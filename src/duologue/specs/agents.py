@@ -6,8 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from duologue.config.json_path import steps_of
+from duologue.config.problems import listed
 from duologue.config.request_body import placeholders_in
 from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Seconds, Spec, Text
+from duologue.specs.users import Agenda
 from duologue.vocabulary import HttpPreset
 
 Temperature = Annotated[float, Field(ge=0)]
@@ -250,10 +252,22 @@ class Fragment(Spec):
 
 
 class Persona(Resource):
-    """Who the simulated user is."""
+    """Who the simulated user is: somebody whom a model plays, or who needs none, with ``lines`` or an ``agenda``."""
+
+    for_models: ClassVar[tuple[str, ...]] = (
+        *("language", "goals", "constraints", "style", "facts", "system_prompt", "system_template", "required_vars"),
+        *("optional_vars", "fragments", "temperature", "seed"),
+    )
+    """Fields that only a user whom a model plays has."""
 
     description: str = ""
-    """Who the person is, as the simulator is instructed."""
+    """Who the person is, as the simulator is instructed. Free text where no model plays the person."""
+    lines: Annotated[Items[Text], Field(min_length=1)] | None = None
+    """What the user says, in this order; after the last line it is done. No model is needed. Lines that a scenario's
+    turns give are not counted."""
+    agenda: Agenda | None = None
+    """Goal and details of a user that is played by rules. No model is needed, and the same seed gives the same
+    conversation with the same agent."""
     language: str | None = None
     """Language in which the person writes, such as ``German``."""
     goals: Items[str] = ()
@@ -278,6 +292,21 @@ class Persona(Resource):
     """Sampling temperature of the simulator's model."""
     seed: int | None = None
     """Seed sent to the simulator's model if it supports one."""
+
+    @model_validator(mode="after")
+    def _is_played_one_way(self) -> Self:
+        if self.lines and self.agenda:
+            raise ValueError("lines or an agenda, not both")
+        way = self.needs_no_model
+        given = [name for name in self.for_models if getattr(self, name) not in (None, (), {})] if way else []
+        if given:
+            raise ValueError(f"no {listed(given)} with {way}: only a model that plays the user reads it")
+        return self
+
+    @property
+    def needs_no_model(self) -> Literal["lines", "agenda"] | None:
+        """How the user is played without a model; None if a simulator plays it."""
+        return "lines" if self.lines else "agenda" if self.agenda else None
 
 
 class Simulator(Spec):

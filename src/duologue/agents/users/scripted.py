@@ -52,7 +52,7 @@ class ScriptedUser(AgentAdapter):
         Raises:
             SimulatorError: no line is left and ``done_after`` is False.
         """
-        said = lines_said(input)
+        said = self._said(input)
         if said < len(self._lines):
             line = self._lines[said]
             return line(input.scenario_state) if callable(line) else line
@@ -62,6 +62,10 @@ class ScriptedUser(AgentAdapter):
             f"{self.name} was asked for line {said + 1} and has {len(self._lines)}: give it more lines, end the script "
             "earlier, or let done_after=True end the conversation"
         )
+
+    def _said(self, input: AgentInput) -> int:
+        """How many lines are used up."""
+        return lines_said(input)
 
 
 def lines_said(input: AgentInput) -> int:

@@ -106,7 +106,7 @@ def _show_all(suite: Suite) -> None:
     for scenario, found in zip(suite.scenarios, every, strict=True):
         row = [
             scenario.name,
-            _user(scenario, found),
+            _user(suite, scenario, found),
             _agents(found),
             _decided_by(suite, scenario, found),
             _cases(found),
@@ -142,18 +142,22 @@ def _named(section: str, item: Any) -> str:
             return f"{name} ({item.provider}{f'/{item.model}' if item.model else ''})"
         case "simulators" | "judges":
             return f"{name} ({item.model})"
+        case "personas":
+            return f"{name} ({item.needs_no_model})" if item.needs_no_model else name
         case "tools":
             return f"{name} ({item.mode})"
         case _:
             return name
 
 
-def _user(scenario: Scenario, found: dict[str, Any]) -> str:
+def _user(suite: Suite, scenario: Scenario, found: dict[str, Any]) -> str:
     fixed = sum(turn.role == "user" for turn in scenario.turns)
     lines = [f"{fixed} fixed line{'s' if fixed != 1 else ''}"] if fixed else []
     people = [*found["personas"], *(turn.persona or "" for turn in scenario.turns if turn.role == "simulated_user")]
     if scenario.simulates_a_user:
-        lines.append(f"simulated: {', '.join(dict.fromkeys(filter(None, people))) or 'anyone'}")
+        known = {item.name: _named("personas", item) for item in suite.personas}
+        named = [known.get(name, name) for name in people if name]
+        lines.append(f"simulated: {', '.join(dict.fromkeys(named)) or 'anyone'}")
     return "\n".join(lines)
 
 

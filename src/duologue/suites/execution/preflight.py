@@ -26,7 +26,7 @@ from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.manifests.loader import SECTIONS, Report
 from duologue.suites.manifests.validate.outside import find_missing_outside
-from duologue.suites.plan.build import TestCase, agents_of
+from duologue.suites.plan.build import TestCase, agents_of, needs_simulator
 from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import Scope
 
@@ -40,7 +40,7 @@ IMPORT_SECONDS = 120.0
 """That the code of an agent may take to be imported."""
 _NEITHER = "run the suite all the same with --no-preflight"
 
-_SIMULATOR = "simulators, such as [{name: customers, model: local}]"
+_SIMULATOR = "simulators, such as [{name: customers, model: local}], or a persona with lines or an agenda"
 _JUDGE = "judges, such as [{name: referee, model: openai/gpt-5-mini}]"
 
 Need = tuple[Position, Callable[[], object]]
@@ -205,10 +205,14 @@ def _model(models: SuiteModels, name: str, scenario: str, *, judge: Judge | None
 
 
 def _of_simulators(models: SuiteModels, scenario: Scenario) -> Iterator[Need]:
-    turns = [turn for turn in scenario.turns if turn.role == "simulated_user"]
-    if models.mocking or (scenario.turns and not turns):
+    if models.mocking:
         return
-    simulators = models.suite.simulators
+    suite = models.suite
+    simulated = [turn for turn in scenario.turns if turn.role == "simulated_user"]
+    turns = [turn for turn in simulated if needs_simulator(suite, scenario, turn)]
+    if not turns and (scenario.turns or not needs_simulator(suite, scenario, None)):
+        return
+    simulators = suite.simulators
     first = simulators[0].name if simulators else None
     for name in dict.fromkeys(turn.simulator or first for turn in turns) if turns else [first]:
         held = find_named(simulators, name)
@@ -373,7 +377,12 @@ def _addresses(needed: Needed, models: SuiteModels, problems: Problems, given: s
 def _models_of(needed: Needed, suite: Suite) -> set[str]:
     """The models of agents, simulators and judges; of those, all that may be asked."""
     agents = {agent.model for agent in needed.agents if agent.model}
-    simulated = any(scenario.simulates_a_user or not scenario.turns for scenario in needed.scenarios)
+    simulated = any(
+        needs_simulator(suite, scenario, turn)
+        for scenario in needed.scenarios
+        for turn in scenario.turns or (None,)
+        if turn is None or turn.role == "simulated_user"
+    )
     simulators = {item.model for item in suite.simulators if item.model} if simulated else set[str]()
     judged = any(scenario.criteria for scenario in needed.scenarios) or any(item.criteria for item in needed.replays)
     judges = {judge.model for judge in suite.judges} if judged else set[str]()

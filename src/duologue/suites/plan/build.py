@@ -20,9 +20,9 @@ from duologue.config.problems import hint, listed
 from duologue.context import derive_seed, fresh_seed
 from duologue.errors import ConfigurationError
 from duologue.frozen import changed, frozen
-from duologue.specs.agents import Agent
-from duologue.specs.scenario import DEFAULT_REGION, Scenario
-from duologue.specs.suite import Replay, Suite
+from duologue.specs.agents import Agent, Persona
+from duologue.specs.scenario import DEFAULT_REGION, Scenario, Turn
+from duologue.specs.suite import Replay, Suite, find_named
 
 _LONGEST_SLUG = 80
 _DIGITS = 16
@@ -169,6 +169,17 @@ def regions_of(suite: Suite, scenario: Scenario) -> tuple[str, ...]:
 def personas_of(scenario: Scenario) -> tuple[str | None, ...]:
     """The personas of a scenario; one None if the scenario leaves it to its turns."""
     return tuple(dict.fromkeys(scenario.personas)) or (None,)
+
+
+def played_by(suite: Suite, scenario: Scenario, turn: Turn | None) -> list[Persona | None]:
+    """Who may play the user in a simulated turn, or in a free conversation; None for nobody in particular."""
+    names = (turn.persona,) if turn and turn.persona else personas_of(scenario)
+    return [find_named(suite.personas, name) for name in names]
+
+
+def needs_simulator(suite: Suite, scenario: Scenario, turn: Turn | None) -> bool:
+    """Whether a model plays the user there, in at least one test case."""
+    return any(persona is None or not persona.needs_no_model for persona in played_by(suite, scenario, turn))
 
 
 def trials_of(suite: Suite, scenario: Scenario) -> int:

@@ -16,7 +16,7 @@ from duologue.journal.events import Usage
 from duologue.models.prices import estimated_cost
 from duologue.models.scope import estimate_tokens
 from duologue.settings import DEFAULT_MAX_TURNS
-from duologue.specs.agents import Agent, Judge, Simulator
+from duologue.specs.agents import Agent, Judge, Persona, Simulator
 from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Replay, Suite, find_named
@@ -56,9 +56,9 @@ class Workload:
     turns: int = 0
 
 
-def workload_of(suite: Suite, scenario: Scenario, agent: Agent) -> Workload:
+def workload_of(suite: Suite, scenario: Scenario, agent: Agent, persona: str | None = None) -> Workload:
     """What one run of a scenario with an agent asks of models."""
-    lines = _lines(scenario)
+    lines = _lines(suite, scenario, persona)
     spoken = sum(tokens for tokens, _ in lines) + len(lines) * ANSWER_TOKENS
     return Workload(
         agent=_agent(suite, scenario, agent, [tokens for tokens, _ in lines]),
@@ -76,16 +76,22 @@ def workload_of_replay(suite: Suite, replay: Replay) -> Workload:
     return Workload(judge=Load(calls=calls, read=calls * read, written=calls * JUDGE_TOKENS), turns=turns)
 
 
-def _lines(scenario: Scenario) -> list[tuple[int, bool]]:
-    """For each line of the user its tokens, and whether it is simulated."""
+def _lines(suite: Suite, scenario: Scenario, persona: str | None) -> list[tuple[int, bool]]:
+    """For each line of the user its tokens, and whether a model says it."""
     if not scenario.turns:
-        return [(LINE_TOKENS, True)] * (scenario.max_turns or DEFAULT_MAX_TURNS)
-    return [line for turn in scenario.turns for line in _of(turn)]
+        return _said_by(find_named(suite.personas, persona), scenario.max_turns or DEFAULT_MAX_TURNS)
+    return [line for turn in scenario.turns for line in _of(turn, suite, persona)]
 
 
-def _of(turn: Turn) -> list[tuple[int, bool]]:
+def _said_by(persona: Persona | None, most: int) -> list[tuple[int, bool]]:
+    if persona and persona.lines:
+        return [(estimate_tokens(line), False) for line in persona.lines[:most]]
+    return [(LINE_TOKENS, not (persona and persona.agenda))] * most
+
+
+def _of(turn: Turn, suite: Suite, persona: str | None) -> list[tuple[int, bool]]:
     if turn.role == "simulated_user":
-        return [(LINE_TOKENS, True)] * turn.most_exchanges
+        return _said_by(find_named(suite.personas, turn.persona or persona), turn.most_exchanges)
     text = turn.content or "".join(part.text or "" for part in turn.parts)
     return [(estimate_tokens(text), False)]
 
@@ -222,7 +228,7 @@ def estimate(suite: Suite, plan: Plan, *, concurrency: int, now: float, mocking:
 
 
 class _Sum:
-    """Adds up cases. All cases of a scenario with an agent are alike, so each such pair is looked at once."""
+    """Adds up cases. All cases of a scenario with an agent and a persona are alike, so they are looked at once."""
 
     def __init__(self, suite: Suite, now: float, mocking: bool) -> None:
         self._suite = suite
@@ -233,11 +239,11 @@ class _Sum:
         self._seconds = 0.0
         self._longest = 0.0
         self._unpriced: dict[str, None] = {}
-        self._known: dict[tuple[str, str | None], tuple[Workload, float]] = {}
+        self._known: dict[tuple[str, str | None, str | None], tuple[Workload, float]] = {}
 
     def add(self, case: TestCase) -> None:
         """Count one more case."""
-        key = (case.scenario, case.agent)
+        key = (case.scenario, case.agent, case.persona)
         if key not in self._known:
             work = self._work(case)
             self._known[key] = work, self._price(case, work)
@@ -262,7 +268,7 @@ class _Sum:
         if case.kind == "replay":
             return workload_of_replay(self._suite, self._suite.replay(case.scenario))
         scenario, agent = self._suite.scenario(case.scenario), self._suite.agent(case.agent or "")
-        return workload_of(self._suite, scenario, agent)
+        return workload_of(self._suite, scenario, agent, case.persona)
 
     def _price(self, case: TestCase, work: Workload) -> float:
         if self._mocking:

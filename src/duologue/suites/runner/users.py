@@ -1,10 +1,14 @@
-"""The simulated user of a suite: for each turn the persona that the turn names, played by the turn's simulator."""
+"""The simulated user of a suite: for each turn the persona that the turn names, played by the turn's simulator.
+
+A persona with lines or an agenda needs no simulator.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from duologue.agents.users.persona import Level, Persona
+from duologue.agents.users.scripted import ScriptedUser
 from duologue.config.problems import nearest
 from duologue.config.templates import render
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
@@ -16,13 +20,12 @@ from duologue.models.base import ModelRequest
 from duologue.specs.agents import Persona as PersonaSpec
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Suite, find_named
+from duologue.specs.users import Agenda
 from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import AgentRole
 
 if TYPE_CHECKING:
     from duologue.models.mock.file import MockModel
-
-"""Kind of the note that says who spoke for the user: persona, simulator and model."""
 
 
 class SuiteUser(AgentAdapter):
@@ -59,11 +62,12 @@ class SuiteUser(AgentAdapter):
         """What the persona of this turn says next."""
         turn = self.turn_spec
         persona = (turn.persona if turn else None) or self._persona
-        simulator = self._simulator(turn)
+        spec = self._persona_spec(persona)
+        simulator = None if spec and spec.needs_no_model else self._simulator(turn)
         key = (persona, simulator, turn.user_temperature if turn else None, turn.seed if turn else None)
         actor = self._cast.get(key)
         if actor is None:
-            actor = self._cast[key] = self._actor(persona, simulator)
+            actor = self._cast[key] = self._actor(spec, simulator)
         self._note(input, persona, simulator)
         return await actor.call(input)
 
@@ -77,8 +81,12 @@ class SuiteUser(AgentAdapter):
         simulators = self._models.suite.simulators
         return simulators[0].name if simulators else None
 
-    def _actor(self, persona: str | None, simulator: str | None) -> AgentAdapter:
-        spec = self._persona_spec(persona)
+    def _actor(self, spec: PersonaSpec | None, simulator: str | None) -> AgentAdapter:
+        if spec and spec.lines:
+            return PersonaLines(spec)
+        if spec and spec.agenda:
+            return agenda_user(spec.agenda)
+        persona = spec.name if spec else None
         held = find_named(self._models.suite.simulators, simulator)
         model = held.model if held else None
         if self._models.mocking or (model is not None and self._models.is_mock(model)):
@@ -111,6 +119,46 @@ class SuiteUser(AgentAdapter):
             known = [item.name for item in self._models.suite.personas]
             raise ConfigurationError(f"the suite has no persona '{name}'{nearest(name, known)}")
         return found
+
+
+class PersonaLines(ScriptedUser):
+    """Says the lines of a persona. Other personas may speak in other turns of the same run: theirs are not counted."""
+
+    def __init__(self, spec: PersonaSpec) -> None:
+        super().__init__(spec.lines or ())
+        self._persona = spec.name
+
+    def _said(self, input: AgentInput) -> int:
+        journal, author = input.scope.journal, input.scope.participant
+        if journal is None:
+            return super()._said(input)
+        notes = ((noted.call, noted.note) for noted in journal.view.notes)
+        own = {call for call, note in notes if isinstance(note, SimulatedUser) and note.persona == self._persona}
+        return sum(record.author == author and record.call in own for record in journal.view.records)
+
+
+def agenda_user(spec: Agenda) -> AgentAdapter:
+    """The user with that agenda."""
+    from duologue.agents.users.agenda import AgendaUser, Phrases, Slot
+
+    slots = [
+        Slot(item.name, item.value, ask=item.ask, say=item.say, spoken=item.spoken, restated=item.restated)
+        for item in spec.slots
+    ]
+    return AgendaUser(
+        spec.goal,
+        slots,
+        opening=spec.opening,
+        patience=spec.patience,
+        cooperation=spec.cooperation,
+        verbosity=spec.verbosity,
+        confirm=spec.confirm,
+        closing=spec.closing,
+        success_patterns=spec.success_patterns,
+        transfer_patterns=spec.transfer_patterns,
+        question_patterns=spec.question_patterns,
+        phrases=Phrases(**{name: value for name, value in spec.phrases if value is not None}),
+    )
 
 
 class LineReader(AgentAdapter):

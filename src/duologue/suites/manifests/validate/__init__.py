@@ -23,7 +23,15 @@ from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Suite, Workflow
 from duologue.suites.manifests.loader import SECTIONS, UNREAD, Draft
 from duologue.suites.manifests.validate.checks import find_broken_checks, find_broken_tools, with_pack
-from duologue.suites.plan.build import agents_of, personas_of, perturbations_of, regions_of, trials_of
+from duologue.suites.plan.build import (
+    agents_of,
+    needs_simulator,
+    personas_of,
+    perturbations_of,
+    played_by,
+    regions_of,
+    trials_of,
+)
 
 if TYPE_CHECKING:
     from duologue.models.mock.file import ResponseFile
@@ -177,7 +185,14 @@ class _Looker:
         names = [simulator.name for simulator in self.suite.simulators]
         self.look(scenario, (*at, "simulator"), "simulator", turn.simulator, names)
         self.look(scenario, (*at, "persona"), "persona", turn.persona, self.names("personas"))
-        if turn.simulator is None and len(names) > 1:
+        simulated = needs_simulator(self.suite, scenario, turn)
+        for field in ("simulator", "user_temperature"):
+            if not simulated and getattr(turn, field) is not None:
+                personas = [item for item in played_by(self.suite, scenario, turn) if item]
+                told = listed(f"'{item.name}' has {'lines' if item.lines else 'an agenda'}" for item in personas)
+                place = scenario.place(*at, field) or Position("?")
+                self.problems.error(place, f"the persona {told}, so no model plays the user here. Remove '{field}'")
+        if turn.simulator is None and len(names) > 1 and simulated:
             place = scenario.place(*at) or Position("?")
             self.problems.error(place, f"the suite has several simulators; say which one: {listed(names)}")
 
