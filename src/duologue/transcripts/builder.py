@@ -30,7 +30,7 @@ from duologue.journal.events import (
 from duologue.journal.notes import Note, PromptUsed
 from duologue.message_shapes import WrittenCall
 from duologue.messages import ContentPart, Message, tool_call
-from duologue.transcripts.documents import Document, Node, Remarks
+from duologue.transcripts.documents import Document, Node, Remarks, with_remarks
 from duologue.transcripts.recording import EmptyConversationError, Recording
 from duologue.vocabulary import AgentRole
 
@@ -336,6 +336,15 @@ def nothing_said(place: Node, what: str, *reasons: str | None) -> EmptyConversat
     """The error for a call or a run that ended before anything was said, with the reasons that the source gives."""
     given = ", ".join(reason for reason in reasons if reason)
     return empty(place, f"nothing was said in this {what}{f' ({given})' if given else ''}")
+
+
+def entries_within(document: Document, inner: Callable[[Node], Sequence[Node]]) -> list[Node]:
+    """The entries of a file, with those that hold entries of their own replaced by them."""
+    return [
+        with_remarks(item) if item is not entry else entry
+        for entry in document.entries
+        for item in inner(entry) or [entry]
+    ]
 
 
 def recordings_of(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from duologue.transcripts.builder import MessageFacts, RecordingBuilder, recordings_of
-from duologue.transcripts.documents import Document, Node, with_remarks
+from duologue.transcripts.builder import MessageFacts, RecordingBuilder, entries_within, recordings_of
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.formats.request_log import talks_of
+from duologue.transcripts.formats.request_log import recordings_of_messages
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -37,18 +37,8 @@ def _is_old_case(node: Node) -> bool:
 def read_adk(document: Document) -> list[Recording]:
     """One recording for each session or case."""
     if any(map(_is_event, document.samples)):
-        talks = talks_of(document.entries)
-        return recordings_of(
-            document,
-            FORMAT,
-            lambda node, index: _session(document, node, talks[index], index),
-            [talk[0] for talk in talks],
-        )
-    entries = [
-        with_remarks(item) if item is not entry else entry
-        for entry in document.entries
-        for item in _cases(entry) or [entry]
-    ]
+        return recordings_of_messages(document, FORMAT, lambda node, talk, index: _session(document, node, talk, index))
+    entries = entries_within(document, _cases)
     return recordings_of(document, FORMAT, lambda node, index: _recording(document, node, index), entries)
 
 

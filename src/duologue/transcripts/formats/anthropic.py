@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
 from duologue.transcripts.formats.input_output import answer_beside
@@ -9,11 +11,10 @@ from duologue.transcripts.formats.openai import spoken_of
 from duologue.transcripts.formats.request_log import (
     Request,
     RequestLog,
-    conversation_id,
+    answered_request,
+    body_of,
     no_answer,
     said,
-    user_id,
-    with_facts,
 )
 from duologue.transcripts.formats.streams import is_piece
 from duologue.transcripts.reader import RecordingFormat
@@ -96,15 +97,9 @@ def _request(entry: Node) -> Request:
         if answered
         else answer_beside(entry, sent)
     )
-    return Request(
-        place=entry,
-        messages=[*said(sent), *with_facts(answer, len(answer), spoken_of(entry, response))],
-        answers=len(answer),
-        id=conversation_id(entry, request),
-        user=user_id(entry, request),
-        model=response.at("model").word() or request.at("model").word(),
-        prompts=[chat.plain_text(chat.content_of(request.holding({"content": request.at("system").value})))],
-    )
+    made = answered_request(entry, request, response, sent=sent, answer=answer, facts=spoken_of(entry, response))
+    prompt = chat.content_of(request.holding({"content": request.at("system").value}))
+    return replace(made, prompts=[chat.plain_text(prompt)])
 
 
 def _bodies(entry: Node) -> tuple[Node, Node]:
@@ -112,10 +107,7 @@ def _bodies(entry: Node) -> tuple[Node, Node]:
     response = entry.at("response", "response_body", "output", "message", "completion")
     if entry.at("result").at("message").fields:
         response = entry.at("result").at("message")
-    found = [node if node.fields else entry for node in (request.opened(), response.opened())]
-    bodies = [node.at("body", "params").opened() for node in found]
-    request, response = (body if body.fields else node for body, node in zip(bodies, found, strict=True))
-    return request, response
+    return body_of(entry, request, "body", "params"), body_of(entry, response, "body", "params")
 
 
 RECORDINGS = RecordingFormat(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.transcripts.builder import empty, recordings_of
-from duologue.transcripts.documents import Document, Node, with_remarks
+from duologue.transcripts.builder import empty, entries_within, recordings_of
+from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
@@ -35,11 +35,7 @@ def _cases(node: Node) -> list[Node]:
 
 def read_deepeval(document: Document) -> list[Recording]:
     """One recording for each case."""
-    entries = [
-        with_remarks(item) if item is not entry else entry
-        for entry in document.entries
-        for item in _cases(entry) or [entry]
-    ]
+    entries = entries_within(document, _cases)
     return recordings_of(document, FORMAT, lambda node, index: _case(document, node, index), entries)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.formats.request_log import Request, RequestLog, conversation_id, no_answer, said
+from duologue.transcripts.formats.request_log import Request, RequestLog, body_of, conversation_id, no_answer, said
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -139,10 +139,7 @@ def _request(entry: Node) -> Request:
 
 def _bodies(entry: Node) -> tuple[Node, Node]:
     request, response = entry.at("request", "request_body"), entry.at("response", "response_body")
-    found = [node if node.fields else entry for node in (request.opened(), response.opened())]
-    bodies = [node.at("body").opened() for node in found]
-    request, response = (body if body.fields else node for body, node in zip(bodies, found, strict=True))
-    return request, response
+    return body_of(entry, request, "body"), body_of(entry, response, "body")
 
 
 RECORDINGS = RecordingFormat(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from duologue.transcripts.builder import recordings_of
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.formats.request_log import talks_of
+from duologue.transcripts.formats.request_log import recordings_of_messages
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -37,12 +37,8 @@ def _messages(node: Node) -> list[Node]:
 def read_langchain(document: Document) -> list[Recording]:
     """One recording for a list of messages, or for each state."""
     if any(map(_is_message, document.samples)):
-        talks = talks_of(document.entries)
-        return recordings_of(
-            document,
-            FORMAT,
-            lambda node, index: chat.conversation(document, FORMAT, node, talks[index], index=index),
-            [talk[0] for talk in talks],
+        return recordings_of_messages(
+            document, FORMAT, lambda node, talk, index: chat.conversation(document, FORMAT, node, talk, index=index)
         )
 
     def read(node: Node, index: int) -> Recording:

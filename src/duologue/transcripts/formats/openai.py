@@ -5,6 +5,8 @@ Message lists, files for fine-tuning, bodies of requests and responses, batches,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from duologue.transcripts.builder import MessageFacts
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
@@ -12,11 +14,9 @@ from duologue.transcripts.formats.input_output import answer_beside, answer_of
 from duologue.transcripts.formats.request_log import (
     Request,
     RequestLog,
-    conversation_id,
+    answered_request,
     no_answer,
     said,
-    user_id,
-    with_facts,
 )
 from duologue.transcripts.formats.streams import FORMAT as STREAM
 from duologue.transcripts.formats.streams import is_stream, read_stream
@@ -69,13 +69,8 @@ def _request(entry: Node) -> Request:
         raise entry.wrong("a request with messages, or a response with choices")
     if not answer and isinstance(response.at("choices").value, list):
         raise no_answer(entry, response)
-    return Request(
-        place=entry,
-        messages=[*said(sent), *with_facts(answer, len(answer), spoken_of(entry, response))],
-        answers=len(answer),
-        id=conversation_id(entry, request),
-        user=user_id(entry, request),
-        model=response.at("model").word() or request.at("model").word(),
+    return replace(
+        answered_request(entry, request, response, sent=sent, answer=answer, facts=spoken_of(entry, response)),
         metadata=entry.scalars(*_FACTS),
         shows_calls=any(node.at(name).items for node in (entry, request) for name in ("tools", "functions")),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from duologue.transcripts.builder import recordings_of
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.formats.request_log import talks_of
+from duologue.transcripts.formats.request_log import recordings_of_messages
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -29,13 +29,7 @@ def _messages(node: Node) -> list[Node]:
 def read_pydantic_ai(document: Document) -> list[Recording]:
     """One recording for each history."""
     if any(map(_is_message, document.samples)):
-        talks = talks_of(document.entries)
-        return recordings_of(
-            document,
-            FORMAT,
-            lambda node, index: _history(document, node, talks[index], index),
-            [talk[0] for talk in talks],
-        )
+        return recordings_of_messages(document, FORMAT, lambda node, talk, index: _history(document, node, talk, index))
     return recordings_of(document, FORMAT, lambda node, index: _history(document, node, _messages(node), index))
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from duologue.errors import SuiteError
 from duologue.frozen import frozen
-from duologue.transcripts.builder import MessageFacts, RecordingBuilder, empty, unread
+from duologue.transcripts.builder import MessageFacts, RecordingBuilder, empty, recordings_of, unread
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
 from duologue.transcripts.recording import Recording
@@ -94,6 +94,56 @@ def talks_of(entries: Sequence[Node]) -> list[list[Node]]:
     for name, node in zip(ids, entries, strict=True):
         talks.setdefault(name, []).append(node)
     return list(talks.values())
+
+
+def recordings_of_messages(
+    document: Document, format: str, read: Callable[[Node, list[Node], int], Recording]
+) -> list[Recording]:
+    """The recordings of a file that lists messages, not conversations.
+
+    Args:
+        document: the file.
+        format: name of its format.
+        read: makes a recording of the first message, all messages and the number of a conversation.
+    """
+    talks = talks_of(document.entries)
+    first = [talk[0] for talk in talks]
+    return recordings_of(document, format, lambda node, index: read(node, talks[index], index), first)
+
+
+def body_of(entry: Node, found: Node, *names: str) -> Node:
+    """The body of a request or response in a log entry; the entry itself where it keeps none apart.
+
+    Args:
+        entry: the entry of the log.
+        found: what the entry has as its request or response.
+        names: fields of it that may hold the body.
+    """
+    outer = found.opened()
+    outer = outer if outer.fields else entry
+    inner = outer.at(*names).opened()
+    return inner if inner.fields else outer
+
+
+def answered_request(
+    entry: Node, request: Node, response: Node, *, sent: Sequence[Node], answer: Sequence[Node], facts: MessageFacts
+) -> Request:
+    """A request and its answer, with the ids, the user and the model that the log names.
+
+    Args:
+        entry: the entry of the log.
+        request, response: their bodies.
+        sent, answer: the messages of each.
+        facts: what is known about the answer.
+    """
+    return Request(
+        place=entry,
+        messages=[*said(sent), *with_facts(answer, len(answer), facts)],
+        answers=len(answer),
+        id=conversation_id(entry, request),
+        user=user_id(entry, request),
+        model=response.at("model").word() or request.at("model").word(),
+    )
 
 
 def user_id(*nodes: Node) -> str | None:

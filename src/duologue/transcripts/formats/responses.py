@@ -11,6 +11,7 @@ from duologue.transcripts.formats.request_log import (
     Request,
     RequestLog,
     Said,
+    body_of,
     conversation_id,
     no_answer,
     said,
@@ -116,10 +117,7 @@ def _request(entry: Node, chains: _Chains) -> Request:
 
 def _bodies(entry: Node) -> tuple[Node, Node]:
     request, response = entry.at("request", "request_body", "body"), entry.at("response", "response_body")
-    found = [node if node.fields else entry for node in (request.opened(), response.opened())]
-    bodies = [node.at("body").opened() for node in found]
-    request, response = (body if body.fields else node for body, node in zip(bodies, found, strict=True))
-    return request, response
+    return body_of(entry, request, "body"), body_of(entry, response, "body")
 
 
 RECORDINGS = RecordingFormat(

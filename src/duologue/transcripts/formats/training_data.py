@@ -9,7 +9,7 @@ from typing import Any, cast
 from duologue.transcripts.builder import RecordingBuilder, recordings_of
 from duologue.transcripts.documents import Document, Node
 from duologue.transcripts.formats import chat
-from duologue.transcripts.formats.request_log import talks_of
+from duologue.transcripts.formats.request_log import recordings_of_messages
 from duologue.transcripts.reader import RecordingFormat
 from duologue.transcripts.recording import Recording
 
@@ -49,12 +49,8 @@ def _is_turn(node: Node) -> bool:
 def read_sharegpt(document: Document) -> list[Recording]:
     """One recording for each entry."""
     if any(map(_is_turn, document.samples)):
-        talks = talks_of(document.entries)
-        return recordings_of(
-            document,
-            SHAREGPT,
-            lambda node, index: _sharegpt(document, node, talks[index], index),
-            [talk[0] for talk in talks],
+        return recordings_of_messages(
+            document, SHAREGPT, lambda node, talk, index: _sharegpt(document, node, talk, index)
         )
 
     def read(node: Node, index: int) -> Recording:
