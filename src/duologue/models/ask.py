@@ -13,7 +13,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, Unpack
 
 from pydantic import TypeAdapter
 
@@ -24,7 +24,15 @@ from duologue.journal.events import ModelCalled, Usage
 from duologue.journal.journal import Journal
 from duologue.journal.outcomes import append_outcome, outcome_of
 from duologue.messages import assistant_message, has_plain_text, mended
-from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest
+from duologue.models.base import (
+    COMPLETION_DEFAULTS,
+    Completion,
+    CompletionModel,
+    CompletionOptions,
+    Model,
+    ModelAnswer,
+    ModelRequest,
+)
 from duologue.models.prices import cost_beforehand
 from duologue.models.scope import CALL_DEADLINE, Amount, Reservation, RunScope, estimate_tokens, tokens_at_most
 
@@ -63,26 +71,15 @@ async def ask_completion(
     model: CompletionModel,
     prompt: str,
     scope: RunScope,
-    *,
-    stop: tuple[str, ...] = (),
-    max_tokens: int = 64,
-    temperature: float = 0.0,
-    seed: int | None = None,
-    logprobs: int = 0,
+    **options: Unpack[CompletionOptions],
 ) -> Completion:
     """Ask a model to continue a text: takes what ``CompletionModel.complete`` takes, raises what :func:`ask` does."""
-    options: dict[str, Any] = {
-        "stop": stop,
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "seed": seed,
-        "logprobs": logprobs,
-    }
+    given: dict[str, Any] = {**COMPLETION_DEFAULTS, **options}
     question = _Question(
         model=model,
-        data={"model": model.name, "prompt": prompt, **options},
-        tokens=lambda: (estimate_tokens(prompt, round_up=True), max_tokens),
-        live=lambda: model.complete(prompt, **options),
+        data={"model": model.name, "prompt": prompt, **given},
+        tokens=lambda: (estimate_tokens(prompt, round_up=True), given["max_tokens"]),
+        live=lambda: model.complete(prompt, **given),
         to_data=_completion_as_data,
         from_data=_completion_from_data,
         seen_as=lambda completion: _completion_as_answer(model.name, completion),

@@ -5,8 +5,9 @@ A model is stateless. Who asks, in which run, under which timeout and budget is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
-from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypedDict, TypeGuard, Unpack, runtime_checkable
 
 from duologue.frozen import frozen
 from duologue.journal.events import RawMessage, Usage
@@ -122,21 +123,36 @@ class Completion:
     call: str = ""
 
 
+class CompletionOptions(TypedDict, total=False):
+    """How a text is continued."""
+
+    stop: tuple[str, ...]
+    """Texts at which the model stops."""
+    max_tokens: int
+    """Tokens that it writes at most."""
+    temperature: float
+    """Sampling temperature; 0 for the likeliest token each time."""
+    seed: int | None
+    """Seed of the sampling; None for the server's own."""
+    logprobs: int
+    """Candidates for each token whose log probability is returned; 0 for none."""
+
+
+COMPLETION_DEFAULTS: Final[Mapping[str, Any]] = {
+    "stop": (),
+    "max_tokens": 64,
+    "temperature": 0.0,
+    "seed": None,
+    "logprobs": 0,
+}
+
+
 @runtime_checkable
 class CompletionModel(Model, Protocol):
     """A model that can also continue a text: what small models do best (see the local models guide)."""
 
-    async def complete(
-        self,
-        prompt: str,
-        *,
-        stop: tuple[str, ...] = (),
-        max_tokens: int = 64,
-        temperature: float = 0.0,
-        seed: int | None = None,
-        logprobs: int = 0,
-    ) -> Completion:
-        """Continue ``prompt`` until a stop text; with ``logprobs`` candidates per token."""
+    async def complete(self, prompt: str, **options: Unpack[CompletionOptions]) -> Completion:
+        """Continue ``prompt``; options that are not given are those of :data:`COMPLETION_DEFAULTS`."""
         ...
 
 

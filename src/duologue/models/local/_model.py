@@ -7,12 +7,12 @@ writes better continuations than answers: see the local models guide.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from duologue.context import Clock
 from duologue.errors import ConfigurationError, ModelAnswerError
 from duologue.messages import Message, assistant_message
-from duologue.models.base import Completion, ModelAnswer, ModelRequest
+from duologue.models.base import COMPLETION_DEFAULTS, Completion, CompletionOptions, ModelAnswer, ModelRequest
 from duologue.models.local._engine import OPTIONS, Engine
 from duologue.models.local._launcher import STARTUP_TIMEOUT, require_engine
 from duologue.models.local._steps import StepError, answer_schema, plain_messages, read_step, uses_tools
@@ -114,27 +114,19 @@ class LocalModel:
             finish_reason="tool_calls" if message.get("tool_calls") else reply.finish_reason,
         )
 
-    async def complete(
-        self,
-        prompt: str,
-        *,
-        stop: tuple[str, ...] = (),
-        max_tokens: int = 64,
-        temperature: float = 0.0,
-        seed: int | None = None,
-        logprobs: int = 0,
-    ) -> Completion:
+    async def complete(self, prompt: str, **options: Unpack[CompletionOptions]) -> Completion:
         """Continue a text. What two prompts have in common at their beginning is read once (``cache_prompt``).
 
         Raises:
             ModelError: no answer.
         """
+        given: dict[str, Any] = {**COMPLETION_DEFAULTS, **options}
         payload: dict[str, Any] = {
             **self._extra,
             "prompt": prompt,
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            **_if_given(stop=list(stop) or None, seed=seed, logprobs=logprobs or None),
+            "max_tokens": given["max_tokens"],
+            "temperature": given["temperature"],
+            **_if_given(stop=list(given["stop"]) or None, seed=given["seed"], logprobs=given["logprobs"] or None),
         }
         answered = await self._engine.ask("/v1/completions", payload)
         reply = answered.reply

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from duologue.config.durations import parse_duration
 from duologue.config.problems import nearest
@@ -17,7 +17,15 @@ from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import Usage
-from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest, can_complete
+from duologue.models.base import (
+    Completion,
+    CompletionModel,
+    CompletionOptions,
+    Model,
+    ModelAnswer,
+    ModelRequest,
+    can_complete,
+)
 from duologue.models.names import parse_name
 from duologue.models.prices import cost_beforehand
 from duologue.models.resolve import resolve
@@ -324,24 +332,13 @@ class SuiteModel:
 class SuiteCompletionModel(SuiteModel):
     """The same for a model that can also continue a text."""
 
-    async def complete(
-        self,
-        prompt: str,
-        *,
-        stop: tuple[str, ...] = (),
-        max_tokens: int = 64,
-        temperature: float = 0.0,
-        seed: int | None = None,
-        logprobs: int = 0,
-    ) -> Completion:
-        """Wait for the model's turn, and let it go on."""
+    async def complete(self, prompt: str, **options: Unpack[CompletionOptions]) -> Completion:
+        """Wait for the model's turn, and have it continue the text."""
         inner = self.inner
         assert isinstance(inner, CompletionModel)
         if self.pace:
             await self.pace.wait()
-        return await inner.complete(
-            prompt, stop=stop, max_tokens=max_tokens, temperature=temperature, seed=seed, logprobs=logprobs
-        )
+        return await inner.complete(prompt, **options)
 
 
 def price(usage: Usage, pricing: Pricing) -> float:
