@@ -38,13 +38,16 @@ from duologue.message_shapes._fields import (
     unwrapped,
     word,
 )
-from duologue.message_shapes._objects import FRAMEWORKS, ModelUse, as_fields, framework_of, parts_of, uses_of
+from duologue.message_shapes._objects import FRAMEWORKS, as_fields, framework_of, parts_of
 from duologue.message_shapes._tools import call_in, calls_in, content_parts, listed, parts_in, result_beside, result_in
+from duologue.message_shapes._usage import READ_TOKENS, WRITTEN_TOKENS, ModelUse, uses_of
 from duologue.messages import ContentPart, JsonValue, Message, tool_call
 
 __all__ = [
     "FRAMEWORKS",
+    "READ_TOKENS",
     "ROLES",
+    "WRITTEN_TOKENS",
     "Content",
     "Fields",
     "ModelUse",
@@ -69,9 +72,7 @@ __all__ = [
 
 _PLAIN_ROLES = frozenset("user assistant system developer tool".split())
 
-
 _PLAIN_PARTS = frozenset("text image_url input_audio audio_url video_url document_url file".split())
-
 
 _NOT_PLAIN = frozenset(
     "function_call refusal audio parts Parts blocks toolInvocations tool_invocations toolCalls ToolCalls "

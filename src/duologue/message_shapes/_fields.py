@@ -11,10 +11,7 @@ from duologue.frozen import frozen
 from duologue.messages import ContentPart, JsonValue
 
 Fields = Mapping[str, JsonValue]
-
-
 Content = str | list[ContentPart] | None
-
 
 ROLES = {
     **dict.fromkeys("user human customer human_message caller client visitor end_user prompter".split(), "user"),
@@ -25,16 +22,12 @@ ROLES = {
     **dict.fromkeys(("system", "developer", "system_message"), "system"),
     **dict.fromkeys(("tool", "function", "tool_message", "function_message", "ipython", "observation"), "tool"),
 }
-
-
 """What systems call the participants."""
-
 
 _CALLS = frozenset(
     "tool_call tool_use function_call function_tool_call mcp_call custom_tool_call builtin_tool_call server_tool_call "
     "server_tool_use mcp_tool_use dynamic_tool tool_invocation tool_call_request executable_code".split()
 )
-
 
 _RESULTS = frozenset(
     "tool_result tool_return tool_output tool_response tool_error tool_call_response tool_call_result tool_call_output "
@@ -42,31 +35,22 @@ _RESULTS = frozenset(
     "custom_tool_call_output builtin_tool_return server_tool_call_result code_execution_result retry_prompt".split()
 )
 
-
 SILENT = frozenset(
     "step_start reasoning item_reference mcp_list_tools mcp_approval_request mcp_approval_response compaction "
     "context_compaction agent_handoff agent_config_update remove select_speaker_event memory_query_event "
     "user_input_requested_event model_client_streaming_chunk_event".split()
 )
-
-
 """Items that say nothing and do nothing."""
-
 
 _UNTYPED = tuple(
     "function_call function_response tool_use tool_result tool_call tool_call_result executable_code "
     "code_execution_result".split()
 )
-
-
 """Fields that say what a part is where it has no type, as in Gemini and Bedrock."""
-
 
 _IDS = tuple("call_id tool_call_id tool_use_id id".split())
 
-
 ARGUMENTS = tuple("arguments args input tool_kwargs kwargs parameters params".split())
-
 
 ANSWERS = tuple("output result response outputs results".split())
 

@@ -28,27 +28,20 @@ from duologue.messages import ContentPart, JsonValue, media_part
 
 _TEXTS = frozenset("text input_text output_text refusal text_delta text_content".split())
 
-
 _SOUNDS = frozenset("audio input_audio output_audio audio_content".split())
-
 
 _MEDIA = _SOUNDS | frozenset(
     "image image_url input_image audio_url video video_url document_url file input_file media".split()
 )
 
-
 _WORDS = ("text", "message", "utterance", "body", "items")
 """Where the words stand in messages that have no ``content``."""
 
-
 _NO_ARGUMENTS = frozenset("id type status call_id error role name created_by container_id".split()) | {*ANSWERS}
-
 
 _THOUGHTS = re.compile(r"think|thought|reason|summary|plan")
 
-
 _FAILED = frozenset("error failed failure output_error outcome_failed".split())
-
 
 _TYPED_OUTPUTS = frozenset("text json content error-text error-json execution-denied".split())
 """Types of an ``output`` in the Vercel AI SDK."""

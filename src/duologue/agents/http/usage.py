@@ -10,17 +10,10 @@ from collections.abc import Iterable, Mapping
 
 from duologue.agents.http.completions import fields_of
 from duologue.frozen import frozen
+from duologue.message_shapes import READ_TOKENS, WRITTEN_TOKENS
 
 Fields = Mapping[str, object]
 
-_READ = (
-    *("prompt_tokens", "input_tokens", "inputTokens", "promptTokens", "promptTokenCount", "prompt_token_count"),
-    *("prompt_eval_count", "inputTokenCount", "request_tokens"),
-)
-_WRITTEN = (
-    *("completion_tokens", "output_tokens", "outputTokens", "completionTokens", "candidatesTokenCount"),
-    *("candidates_token_count", "eval_count", "outputTokenCount", "response_tokens"),
-)
 _THOUGHTS = ("thoughtsTokenCount", "thoughts_token_count")
 """What Gemini counts beside the tokens of its answer; others count it among them."""
 _CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
@@ -94,7 +87,7 @@ def model_of(body: object) -> str:
 
 
 def _in(fields: Fields, depth: int) -> ReportedUsage | None:
-    read, written = _count(fields, _READ), _count(fields, _WRITTEN)
+    read, written = _count(fields, READ_TOKENS), _count(fields, WRITTEN_TOKENS)
     if read is not None or written is not None:
         more = sum(_count(fields, (name,)) or 0 for name in _CACHED)
         return ReportedUsage(

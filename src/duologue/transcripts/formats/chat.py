@@ -13,7 +13,9 @@ from typing import Any, cast
 from duologue.journal.events import Usage
 from duologue.journal.notes import GuardrailApplied
 from duologue.message_shapes import (
+    READ_TOKENS,
     ROLES,
+    WRITTEN_TOKENS,
     ShapeError,
     Written,
     WrittenCall,
@@ -181,14 +183,8 @@ def spoken_of(node: Node) -> MessageFacts:
     )
 
 
-_READ = (
-    *("prompt_tokens", "input_tokens", "InputTokens", "promptTokens", "inputTokens", "request_tokens"),
-    *("promptTokenCount", "prompt_token_count", "prompt", "input"),
-)
-_WRITTEN = (
-    *("completion_tokens", "output_tokens", "OutputTokens", "completionTokens", "outputTokens", "response_tokens"),
-    *("candidatesTokenCount", "candidates_token_count", "completion", "output"),
-)
+_READ = (*READ_TOKENS, "prompt", "input")
+_WRITTEN = (*WRITTEN_TOKENS, "completion", "output")
 
 
 def usage_of(node: Node) -> Usage | None:
