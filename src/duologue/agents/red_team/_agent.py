@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from duologue.agents.red_team._assessment import Assessor, exchanges
 from duologue.agents.red_team._limits import AttackLimits, checked_limits
-from duologue.agents.red_team._log import AttackLog, Attempt, RunClaim
+from duologue.agents.red_team._log import AttackLog, Attempt, RunClaim, attempt_note
 from duologue.agents.red_team._objectives import Objective
 from duologue.agents.red_team._refusals import RefusalClassifier
 from duologue.agents.red_team._script import AttackCheck, ScriptSteps, attack_script, failed_result
@@ -24,7 +24,7 @@ from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnT
 from duologue.conversation.result import ScenarioState
 from duologue.conversation.setup import ScriptStep
 from duologue.errors import ConfigurationError
-from duologue.journal.notes import AttackAttempted, AttackInjected, AttackNote, AttackPlanned, AttackTakenBack
+from duologue.journal.notes import AttackInjected, AttackNote, AttackPlanned, AttackTakenBack
 from duologue.messages import user_message
 from duologue.models.base import Model
 from duologue.models.choice import choose
@@ -134,49 +134,33 @@ class RedTeamAgent(AgentAdapter):
         )
 
     @classmethod
-    def crescendo(
-        cls,
-        *,
-        target: str | Objective,
-        total_turns: int = 30,
-        success_score: int | None = 9,
-        success_confirm_turns: int = 2,
-        injection_probability: float = 0.0,
-        techniques: Sequence[AttackTechnique] | None = None,
-        **kwargs: Any,
-    ) -> RedTeamAgent:
-        """An attacker that begins harmlessly and goes a little further with every message."""
-        return cls(
-            strategy=CrescendoStrategy(),
-            target=target,
-            total_turns=total_turns,
-            success_score=success_score,
-            success_confirm_turns=success_confirm_turns,
-            injection_probability=injection_probability,
-            techniques=techniques,
-            **kwargs,
-        )
+    def crescendo(cls, *, target: str | Objective, **options: Any) -> RedTeamAgent:
+        """An attacker that begins harmlessly and goes a little further with every message.
+
+        Args:
+            target: what the attack is to achieve.
+            options: those of :class:`RedTeamAgent`, such as ``total_turns`` or ``success_score``.
+        """
+        return cls(strategy=CrescendoStrategy(), target=target, **options)
 
     @classmethod
     def goat(
         cls,
         *,
         target: str | Objective,
-        total_turns: int = 30,
-        success_score: int | None = 9,
-        success_confirm_turns: int = 2,
-        injection_probability: float = 0.0,
         goat_techniques: Sequence[Technique] | None = None,
         encoding_techniques: Sequence[AttackTechnique] | None = None,
         techniques: Sequence[AttackTechnique] | None = None,
-        **kwargs: Any,
+        **options: Any,
     ) -> RedTeamAgent:
         """An attacker that chooses its next move from a list, by what the last reply showed.
 
         Args:
+            target: what the attack is to achieve.
             goat_techniques: moves of conversation.
             encoding_techniques: forms in which a message may be sent.
             techniques: old name of ``encoding_techniques``.
+            options: those of :class:`RedTeamAgent`, such as ``total_turns`` or ``success_score``.
 
         Raises:
             TypeError: both names are given.
@@ -190,12 +174,8 @@ class RedTeamAgent(AgentAdapter):
         return cls(
             strategy=GoatStrategy(goat_techniques),
             target=target,
-            total_turns=total_turns,
-            success_score=success_score,
-            success_confirm_turns=success_confirm_turns,
-            injection_probability=injection_probability,
             techniques=encoding_techniques if techniques is None else techniques,
-            **kwargs,
+            **options,
         )
 
     # --- the attack so far -------------------------------------------------------------------------------------------
@@ -286,7 +266,7 @@ class RedTeamAgent(AgentAdapter):
         await self._make_plan(state.description, scope)
         self._take_back(state)
         attempt = await self._writer.next_attempt(state, self.log, self.attack_plan, scope)
-        self._note(_attempted(attempt))
+        self._note(attempt_note(attempt))
         sent = self._inject(attempt, scope)
         return user_message(sent)
 
@@ -357,17 +337,3 @@ def _refuse_local_scorer(name: str) -> None:
             f"RedTeamAgent: the embedded model '{name}' is too small to score replies. Pass metaprompt_model=…, or "
             "score_responses=False and a judge"
         )
-
-
-def _attempted(attempt: Attempt) -> AttackAttempted:
-    return AttackAttempted(
-        turn=attempt.turn,
-        text=attempt.text,
-        raw=attempt.raw,
-        phase=attempt.phase,
-        observation=attempt.observation,
-        reasoning=attempt.reasoning,
-        techniques=attempt.techniques,
-        parse_failed=attempt.parse_failed,
-        attacker_refused=attempt.attacker_refused,
-    )

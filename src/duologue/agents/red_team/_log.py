@@ -7,7 +7,7 @@ the attacker's model cannot disagree. Turns of an attack are counted from 1.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from duologue.agents.red_team._refusals import Refusal
@@ -143,20 +143,17 @@ class AttackLog:
 _SCORE_FIELDS = ("score", "scored_by", "hint", "problem", "refused")
 
 
+_ATTEMPT_FIELDS = tuple(field.name for field in fields(AttackAttempted) if field.name != "participant")
+"""What the note of an attempt and the attempt have in common; the other fields of an attempt come later."""
+
+
 def _attempt(note: AttackAttempted) -> Attempt:
-    return Attempt(
-        turn=note.turn,
-        text=note.text,
-        sent=note.text,
-        raw=note.raw,
-        scripted=note.scripted,
-        phase=note.phase,
-        observation=note.observation,
-        reasoning=note.reasoning,
-        techniques=note.techniques,
-        parse_failed=note.parse_failed,
-        attacker_refused=note.attacker_refused,
-    )
+    return Attempt(sent=note.text, **{name: getattr(note, name) for name in _ATTEMPT_FIELDS})
+
+
+def attempt_note(attempt: Attempt) -> AttackAttempted:
+    """The note that records a new attempt."""
+    return AttackAttempted(**{name: getattr(attempt, name) for name in _ATTEMPT_FIELDS})
 
 
 def attack_log(notes: Iterable[Noted], participant: int | None = None) -> AttackLog:
