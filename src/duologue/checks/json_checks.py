@@ -124,7 +124,7 @@ class JsonPath(_Json):
     def _wrong(self, result: JsonValue) -> list[str]:
         wrong: list[str] = []
         seen = f"{self.expression} is {_short(result)}"
-        if "expected" in self.model_fields_set and not _equal(result, self.expected):
+        if "expected" in self.model_fields_set and not same(result, self.expected, spelled_alike=False):
             wrong.append(f"{seen}, expected {_short(self.expected)}")
         missing = [item for item in self.contains or [] if not _holds(result, item)]
         if missing:
@@ -159,23 +159,12 @@ class JsonPath(_Json):
         return [f"{self.expression} has {count} items, expected {low} to {'any number' if high is None else high}"]
 
 
-def _equal(result: JsonValue, expected: JsonValue) -> bool:
-    """Like :func:`same`, but a text never equals a number."""
-    if isinstance(result, str) != isinstance(expected, str):
-        return False
-    if isinstance(result, dict) and isinstance(expected, dict):
-        left, right = cast("dict[str, Any]", result), cast("dict[str, Any]", expected)
-        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
-    if isinstance(result, list) and isinstance(expected, list):
-        ours, theirs = cast("list[Any]", result), cast("list[Any]", expected)
-        return len(ours) == len(theirs) and all(map(_equal, ours, theirs))
-    return same(result, expected)
-
-
 def _holds(result: JsonValue, item: JsonValue) -> bool:
     if isinstance(result, str):
         return isinstance(item, str) and item in result
-    return isinstance(result, list) and any(_equal(member, item) for member in cast("Sequence[Any]", result))
+    return isinstance(result, list) and any(
+        same(member, item, spelled_alike=False) for member in cast("Sequence[Any]", result)
+    )
 
 
 def _schema_from(path: str) -> dict[str, Any]:

@@ -87,18 +87,29 @@ def calls_in(records: Sequence[MessageAdded], run: Iterable[ToolCalled] = ()) ->
     ]
 
 
-def same(actual: JsonValue, expected: JsonValue) -> bool:
-    """Whether two JSON values are equal. 5 equals 5.0, and a text equals the number or boolean that it spells."""
+def same(actual: JsonValue, expected: JsonValue, *, spelled_alike: bool = True) -> bool:
+    """Whether two JSON values are equal. 5 equals 5.0.
+
+    Args:
+        actual, expected: the values.
+        spelled_alike: whether a text equals the number or boolean that it spells.
+    """
+    if not spelled_alike and isinstance(actual, str) != isinstance(expected, str):
+        return False
     if _is_number(actual) or _is_number(expected):
         return _number(actual) == _number(expected) is not None
     if _is_scalar(actual) and _is_scalar(expected):
         return _spelled(actual) == _spelled(expected)
     if isinstance(actual, Mapping) and isinstance(expected, Mapping):
         left, right = cast("Mapping[str, Any]", actual), cast("Mapping[str, Any]", expected)
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(
+            same(left[key], right[key], spelled_alike=spelled_alike) for key in left
+        )
     if isinstance(actual, list) and isinstance(expected, list):
         ours, theirs = cast("list[Any]", actual), cast("list[Any]", expected)
-        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+        return len(ours) == len(theirs) and all(
+            same(left, right, spelled_alike=spelled_alike) for left, right in zip(ours, theirs, strict=True)
+        )
     return actual == expected
 
 

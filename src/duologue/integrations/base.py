@@ -48,6 +48,11 @@ class Driver(ABC):
         """The agent's part of a turn. Whole messages come after the pieces of their text."""
 
 
+def value_for_run(option: Any) -> Any:
+    """What an option gives a run: the option itself, or what it makes if it is a function."""
+    return option() if callable(option) else option
+
+
 def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None

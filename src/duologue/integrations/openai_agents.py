@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.bridge import leased
-from duologue.integrations.base import Driver, Integration, Said, spoken
+from duologue.integrations.base import Driver, Integration, Said, spoken, value_for_run
 from duologue.message_shapes import parts_of, uses_of
 from duologue.messages import Message, text_of
 
@@ -24,8 +24,7 @@ class AgentsDriver(Driver):
     async def open(self, stack: AsyncExitStack) -> None:
         """Connect the servers that it uses."""
         self._history = []
-        context = self.options.context
-        self._context = context() if callable(context) else context
+        self._context = value_for_run(self.options.context)
         for server in _servers(self.agent):
             if getattr(server, "session", None) is None or _is_leased(server):
                 await leased(stack, server, _connecting(server))

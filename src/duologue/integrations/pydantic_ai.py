@@ -10,7 +10,7 @@ from typing import Any, cast
 from duologue.conversation.adapter import AgentInput
 from duologue.conversation.bridge import leased
 from duologue.errors import AgentError
-from duologue.integrations.base import Driver, Integration, Said, spoken, url_in
+from duologue.integrations.base import Driver, Integration, Said, spoken, url_in, value_for_run
 from duologue.message_shapes import framework_of, uses_of
 from duologue.messages import Message, text_of
 from duologue.tracing.setup import current_tracing
@@ -26,8 +26,7 @@ class PydanticAIDriver(Driver):
     async def open(self, stack: AsyncExitStack) -> None:
         """Open its toolsets."""
         self._history = []
-        deps = self.options.deps
-        self._deps = deps() if callable(deps) else deps
+        self._deps = value_for_run(self.options.deps)
         instrument: Any = getattr(self.agent, "instrument_all", None)  # a static method
         if current_tracing() is not None and instrument is not None:
             instrument()

@@ -227,12 +227,10 @@ def written_out(data: Any, problems: Problems) -> Any:
 
 
 def _scenario(value: Any, problems: Problems) -> Any:
-    if not isinstance(value, PlacedDict):
-        return value
-    made = _answer_in(value, problems)
-    _turns(made, problems)
-    _each(made, "steps", lambda item, mark: _answer(item, mark, problems))
-    _each(made, "states", lambda item, _mark: _state(item, problems))
+    made = _state(value, problems)
+    if isinstance(made, PlacedDict):
+        _each(made, "steps", lambda item, mark: _answer(item, mark, problems))
+        _each(made, "states", lambda item, _mark: _state(item, problems))
     return made
 
 
