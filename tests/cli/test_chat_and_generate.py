@@ -68,6 +68,10 @@ def test_a_person_talks_to_an_agent_and_keeps_the_lines(
     assert '→ find_order({"id": 7})' in out
     assert "\x1b" not in out
     assert "\n::error" not in out
+    assert "You: Kept as a scenario: kept.yaml" in out
+    typed(monkeypatch, "hello")  # and then the end of the input
+    assert invoke(["chat", "shop.suite.yaml", "--agent", "clerk", "--save", "other.yaml"]) == 0
+    assert "You: \nKept as a scenario: other.yaml" in capsys.readouterr().out
     suite = (here / "shop.suite.yaml").read_text().split("    - name: one")[0] + "    - file: kept.yaml\n"
     (here / "again.suite.yaml").write_text(suite)
     [scenario] = load(here / "again.suite.yaml").scenarios

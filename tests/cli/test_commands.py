@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -172,8 +173,16 @@ def test_doctor_says_what_is_installed_and_asks_the_models_that_are_named(capsys
     assert findings["model", "mock/echo"]["ok"] is True
     assert findings["model", "local"]["ok"] is None
     assert findings["duologue", "version"]["detail"] == duologue.__version__
+    extras = {name for area, name in findings if area == "extra"}
+    assert extras == {extra for extra, packages in _extras().items() if packages and extra != "all"}
     assert invoke(["doctor", "--ask", "nobody/knows"]) == ExitCode.UNCERTAIN
     assert "nobody" in capsys.readouterr().out
+
+
+def _extras():
+    """The extras that the package declares, with what each installs."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
+    return tomllib.loads(text)["project"]["optional-dependencies"]
 
 
 def _no_engine():

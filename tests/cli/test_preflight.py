@@ -82,6 +82,21 @@ BROKEN: dict[str, tuple[dict[str, Any], str, int]] = {
     "no key of a judge": ({"judges": [{"name": "j", "model": "groq/llama"}]}, "GROQ_API_KEY", 0),
     "no extra": ({"simulators": [{"name": "s", "model": "anthropic/claude"}]}, "pip install 'duologue[anthropic]'", 0),
     "dead URL": ({"agents": "dead"}, "connection refused, nothing listens there", 0),
+    "no variable of a header": (
+        {
+            "agents": [
+                {"name": "web", "http": {"url": "http://127.0.0.1:9", "headers": {"X-Key": "k ${NO_SUCH_TOKEN}"}}}
+            ]
+        },
+        "the environment variable NO_SUCH_TOKEN",
+        0,
+    ),
+    "no variable of a URL": ({"agents": http("http://${NO_SUCH_HOST}/")}, "the environment variable NO_SUCH_HOST", 0),
+    "model without its provider": (
+        {"judges": [{"name": "j", "model": "gpt-5-mini"}]},
+        "written as provider/model, such as openai/gpt-5-mini",
+        2,
+    ),
     "URL without scheme": ({"agents": http("localhost:8123")}, "Is 'http://localhost:8123' meant?", 2),
     "missing function": ({"agents": python("agent.py:replyy")}, "did you mean 'reply'?", 2),
     "missing module": ({"agents": python("agnet:reply")}, "there is no module 'agnet'", 2),

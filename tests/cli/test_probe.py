@@ -189,6 +189,26 @@ def described(server: HttpAgents) -> Callable[[Asked], Reply]:
     return reply
 
 
+def short_ids(name: str) -> Callable[[HttpAgents], Callable[[Asked], Reply]]:
+    """An agent that calls the id of the conversation by a short name, and takes only ids that it gave."""
+
+    def make(server: HttpAgents) -> Callable[[Asked], Reply]:
+        known: set[str] = set()
+
+        def reply(asked: Asked) -> Reply:
+            (text,) = wanted(asked.body, "input")
+            thread = asked.body.get(name)
+            if thread is None:
+                known.add(thread := server.new_id("t"))
+            if thread not in known:
+                return Reply({"error": f"unknown {name} {thread}"}, 404)
+            return Reply({name: thread, "data": {"answer": {"text": server.said(thread, text)}}})
+
+        return reply
+
+    return make
+
+
 def joi(server: HttpAgents) -> Callable[[Asked], Reply]:
     def reply(asked: Asked) -> Reply:
         if "userInput" not in asked.body:
@@ -219,6 +239,9 @@ UNKNOWN: dict[str, Callable[[HttpAgents], Callable[[Asked], Reply]]] = {
     "takes no field too many": strict,
     "is given the history": forgetful,
     "gives an id within its answer": other_ids,
+    "gives an id called thread": short_ids("thread"),
+    "gives an id called session": short_ids("session"),
+    "gives an id called conversation": short_ids("conversation"),
     "names one field after the other": joi,
     "describes itself": described,
 }
@@ -274,6 +297,19 @@ def test_an_agent_that_mixes_its_conversations_is_told(server: HttpAgents, capsy
     found = probed(server.url + "/unknown", capsys=capsys)
     assert found["remembers"]
     assert found["mixes_conversations"]
+
+
+def test_an_id_that_only_a_header_has_is_told(server: HttpAgents, capsys: Any):
+    def reply(asked: Asked) -> Reply:
+        if set(asked.body) != {"message"}:
+            extra = [{"type": "extra_forbidden", "loc": ["body", name]} for name in asked.body if name != "message"]
+            raise Refused(422, {"detail": extra})
+        return Reply({"reply": server.said(asked.headers["x-thread-id"], asked.body["message"])})
+
+    server.more["/unknown"] = reply
+    found = probed(server.url + "/unknown", capsys=capsys)
+    assert found["remembers"]
+    assert found["memory"] == "only the new message is sent, with an id of the conversation in the header X-Thread-Id"
 
 
 # Errors

@@ -106,7 +106,9 @@ spec:
   scenarios: [{name: s, turns: [{content: Hello!}]}]
 """)
     assert invoke(["inspect", str(path)]) == 0
-    assert "1 guardrail" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 guardrail" in out
+    assert out.endswith("1 test case of scenarios\n")
     path.write_text(path.read_text().replace("{type: banned_words,", "{type: banned_words, enabled: false,"))
     assert invoke(["inspect", str(path)]) == 0
     assert "nothing" in capsys.readouterr().out
@@ -200,7 +202,9 @@ def test_init_writes_a_suite_of_files_that_is_right_and_passes_on_mocks(tmp_path
     assert "Run it:  duologue run shop --mock shop/mocks.yaml" in said(capsys)
     assert invoke(["validate", "shop", "--strict"]) == 0
     assert invoke(["run", "shop", "--mock", "shop/mocks.yaml", "--ci", "--out", "out"]) == 0
-    assert "3 test cases: 3 passed" in said(capsys)
+    shown = said(capsys)
+    assert "3 test cases: 3 passed" in shown
+    assert "Skipped checks" not in shown
     Path("shop/README.md").write_text("mine")
     assert invoke(["init", "shop", "--template", "suite"]) == ExitCode.USAGE
     assert Path("shop/README.md").read_text() == "mine"

@@ -146,6 +146,15 @@ def test_json_is_whole_where_few_characters_are_known(shop: Path) -> None:
     assert json.loads(done.stdout)["runs"][0]["title"] == "order \N{MIDDLE DOT} bot"
 
 
+@pytest.mark.parametrize("words", [["--mock", "--out", "out"], ["--mock=--quiet"], ["--mock", "-q"]])
+def test_an_option_is_not_taken_for_the_response_file(
+    shop: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["run", str(shop), *words]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "expected a response file. Fixed answers without a file are --mock-all" in told
+
+
 def test_all_passed_is_exit_code_0_and_filters_choose(shop: Path) -> None:
     assert invoke(["run", str(shop), "--tag", "smoke", "--out", "out", "-q"]) == 0
     assert [line["title"] for line in index(Path("out"))["runs"]] == ["order · bot"]

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from duologue.conversation.result import ScenarioResult
 
 
+def response_file(written: str | None) -> str | None:
+    """The value of ``--mock``. An option that follows it at once would be taken for the name of the file."""
+    if written is not None and written.startswith("-"):
+        raise typer.BadParameter(
+            f"found {written!r}; expected a response file. Fixed answers without a file are --mock-all"
+        )
+    return written
+
+
 _WIDEST = 2_000
 """Characters of a table that is printed to a file."""
 

@@ -245,6 +245,8 @@ def _run(out: Print, run: RunResult, folder: Path | None, others: Sequence[RunRe
         )
     if folder is not None:
         path = Path(folder) / RUNS / f"{run.run_id}.json"
+        if run.journal and not path.exists() and (journal := Path(folder) / run.journal).exists():
+            path = journal  # of Python code, which writes journals only
         out(Line(f"    duologue show {_word(path)}", style="dim"))
     elif run.journal:
         out(Line(f"    journal: {one_line(run.journal)}", style="dim"))
@@ -312,8 +314,8 @@ def _places(out: Print, folder: Path | None, files: Sequence[Path]) -> None:
 
 def _next_steps(out: Print, execution: ExecutionResult, folder: Path, mock: str | None) -> None:
     """What somebody would type now; nothing where everything passed, or is still going on."""
-    if execution.exit_code == 0 or execution.running:
-        return
+    if execution.exit_code == 0 or execution.running or not execution.path:
+        return  # without a path, programs wrote the journals, which 'duologue run' cannot repeat
     suite, place = _word(execution.path), _word(folder)
     mocked = "" if execution.environment.get("mock") is not True else " --mock FILE" if mock is None else _mock(mock)
     if execution.interrupted or execution.unrecorded:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import duologue
 from duologue.cli.app import invoke
 from duologue.runs.store.from_journals import execution_of, recorded_runs
@@ -47,6 +49,18 @@ def test_a_folder_of_journals_is_read_like_results(tmp_path: Path) -> None:
     assert execution.exit_code == 1
     assert not execution.interrupted
     assert [message.message.get("content") for message in execution.runs[0].messages] == ["hello", "hello"]
+
+
+def test_what_is_shown_of_journals_names_files_that_are_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play(tmp_path, "greeting", duologue.fail("too short"))
+    capsys.readouterr()
+    assert invoke(["show", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (path,) = [line.split()[-1] for line in lines if "duologue show " in line]
+    assert invoke(["show", path]) == 0
+    assert not any("again:" in line for line in lines)  # no suite and no function is known that could run again
 
 
 def test_every_report_can_be_written_and_written_again_when_there_are_more_runs(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from duologue.cli.exit_codes import ExitCode, exit_code_of
-from duologue.cli.output import echo
+from duologue.cli.output import echo, response_file
 from duologue.errors import ConfigurationError
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.terminal_text import continued, one_line
@@ -33,7 +33,9 @@ def chat(
     scenario: Annotated[
         str | None, typer.Option(help="Scenario whose prompt and variables the agent gets. Default: the first.")
     ] = None,
-    mock: Annotated[str | None, typer.Option(help="Answer for every model from this response file.")] = None,
+    mock: Annotated[
+        str | None, typer.Option(callback=response_file, help="Answer for every model from this response file.")
+    ] = None,
     mock_all: Annotated[bool, typer.Option("--mock-all", help="Answer for every model with fixed text.")] = False,
     save: Annotated[Path | None, typer.Option(help="Keep what you say as a scenario in this file.")] = None,
     record: Annotated[Path | None, typer.Option(help="Keep the journal in this file (.jsonl) or folder.")] = None,
@@ -126,6 +128,8 @@ def _read_line() -> str | None:
     sys.stdout.write(PROMPT)
     sys.stdout.flush()
     line = sys.stdin.readline()
+    if not line:
+        sys.stdout.write("\n")  # what follows begins a line of its own
     if not line or line.strip().lower() in LEAVE:
         return None
     return line.strip()

@@ -28,15 +28,17 @@ from duologue.version import __version__
 EXTRAS = {
     "anthropic": "anthropic",
     "google": "google-genai",
-    "mistral": "mistralai",
     "cohere": "cohere",
     "bedrock": "boto3",
-    "openai": "openai",
     "local": "xllamacpp",
     "hub": "huggingface-hub",
+    "checks": "jsonschema",
+    "similarity": "onnxruntime",
+    "mcp": "mcp",
+    "a2a": "a2a-sdk",
     "otel": "opentelemetry-sdk",
 }
-"""The package that shows that an extra is installed."""
+"""The package that shows that an extra is installed; of extras that install nothing there is none to show."""
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "MISTRAL_API_KEY", "GROQ_API_KEY")
 _TIMEOUT = 60.0

@@ -77,4 +77,7 @@ def _next(template: Template, folder: Path) -> str:
             f"Run it:  duologue run {folder} --mock {folder / 'mocks.yaml'}   (no model: a moment)\n"
             f"   or:   duologue run {folder}   (the embedded model plays the customer: a minute)"
         )
-    return f"Run it:  pytest {folder}\n   or:   duologue run {folder / 'test_pizza.py'}::test_a_whole_order"
+    return (
+        f"Run it:  pytest {folder}   (with the package pytest-asyncio)\n"
+        f"   or:   duologue run {folder / 'test_pizza.py'}::test_a_whole_order"
+    )

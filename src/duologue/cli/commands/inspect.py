@@ -114,7 +114,8 @@ def _show_all(suite: Suite) -> None:
         table.add_row(*(Text(printable(cell)) for cell in row))
     print_table(console, table)
     total = sum(found["test_cases"] for found in every)
-    console.print(Text(f"{total} test cases of scenarios; plus the recordings of replays", "dim"))
+    more = "; plus the recordings of replays" if suite.replays else ""
+    console.print(Text(f"{total} test case{'' if total == 1 else 's'} of scenarios{more}", "dim"))
 
 
 def _held(suite: Suite) -> dict[str, str]:

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from duologue.cli.output import response_file
 from duologue.errors import ConfigurationError
 
 
 def retry(
     folder: Annotated[Path, typer.Argument(help="The folder of an execution, as 'duologue run' wrote it.")],
     mock: Annotated[
-        str | None, typer.Option(help="Answer for every model from this response file, as the execution did.")
+        str | None,
+        typer.Option(
+            callback=response_file, help="Answer for every model from this response file, as the execution did."
+        ),
     ] = None,
     mock_all: Annotated[
         bool, typer.Option("--mock-all", help="Answer for every model with fixed text, as the execution did.")

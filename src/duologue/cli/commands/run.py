@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from duologue.cli.output import response_file
 from duologue.config.durations import parse_duration
 from duologue.errors import ConfigurationError
 
@@ -71,7 +72,11 @@ def run(
     ] = None,
     mock: Annotated[
         str | None,
-        typer.Option(help="Answer for every model from this response file. No keys needed.", rich_help_panel=_HOW),
+        typer.Option(
+            callback=response_file,
+            help="Answer for every model from this response file. No keys needed.",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     mock_all: Annotated[
         bool,

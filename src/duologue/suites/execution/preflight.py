@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.config.problems import Problems
-from duologue.config.templates import expand, expand_url
+from duologue.config.templates import expand, expand_url, missing_variables
 from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyError, Position, UnknownModelError
 from duologue.frozen import frozen
 from duologue.models.choice import choose, require_model
@@ -139,6 +139,7 @@ async def preflight(
     # First, because the code of an agent may set a default model, or the keys of models.
     await find_unloadable(needed, suite.folder, pool, problems, given=given)
     find_missing(needed, models, problems, given=given)
+    find_unset(needed, problems, given=given)
     if needed.replays:
         find_unreadable(needed, recordings(), problems)
     await find_unreachable(needed, models, problems, given=given)
@@ -275,6 +276,17 @@ def _of_checks(models: SuiteModels, scenario: str, specs: Iterable[CheckSpec], s
         kind = registered_type(spec.type, models.suite.folder)
         if isinstance(kind, type) and issubclass(kind, CheckType) and kind.require is not CheckType.require:
             yield spec.place("type") or Position("?"), needs_of(spec)
+
+
+def find_unset(needed: Needed, problems: Problems, *, given: Iterable[str] = ()) -> None:
+    """Report environment variables that the URLs and headers of agents refer to and that are not set."""
+    for agent in needed.agents:
+        if agent.http is None or agent.name in set(given):
+            continue
+        for place, text in agent.http.environment_texts():
+            for name in missing_variables(text):
+                told = f"the agent '{agent.name}' needs the environment variable {name}, which is not set"
+                problems.error(place or Position("?"), f"{told}. Set it, or write ${{{name}:-default}}")
 
 
 def find_unreadable(needed: Needed, recordings: RecordingIndex, problems: Problems) -> None:

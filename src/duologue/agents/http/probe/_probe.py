@@ -290,7 +290,12 @@ class Prober:
             "anthropic-messages",
         }:  # fmt: skip
             return "the whole conversation is sent with each request"
-        return "only the new message is sent, with an id of the conversation"
+        where = (
+            ""
+            if name or "{{thread_id}}" in fields or "{{thread_id}}" in self._parts.geturl()
+            else " in the header X-Thread-Id"
+        )
+        return f"only the new message is sent, with an id of the conversation{where}"
 
     # Streams
 

@@ -29,7 +29,9 @@ _THREAD = frozenset(
 )
 """Names of the field for the id of the conversation."""
 _HISTORY = frozenset("history chathistory conversationhistory pasthistory previousmessages".split())
-_HANDED_OUT = frozenset("threadid sessionid conversationid conversation chatid dialogid contextid".split())
+_HANDED_OUT = frozenset(
+    "threadid sessionid conversationid chatid dialogid contextid thread session conversation".split()
+)
 """Names under which an answer gives the id of its conversation."""
 _GUESSES = ("message", "input", "query", "question", "prompt", "text")
 _BY_WORD = {
@@ -339,9 +341,13 @@ def handed_out(answer: object, thread: str) -> tuple[str, str] | None:
     for path, value in leaves(answer):
         *above, name = path.split(".")[-2:]
         held = _plain("".join((*above, name)) if name == "id" else name)
-        if held in _HANDED_OUT and isinstance(value, str | int) and value not in {"", thread, True, False}:
+        if held in _HANDED_OUT and _is_id(value) and value != thread:
             return path, str(value)
     return None
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int or (isinstance(value, str) and bool(value) and not re.search(r"\s", value))
 
 
 def with_thread(way: Way, path: str) -> Way:

@@ -83,8 +83,14 @@ class _Looker:
 
     def look_for_model(self, spec: Spec, field: str, name: str | None) -> None:
         """An error if that is neither a model of the suite nor the full name of one."""
-        if name is not None and not is_model_name(name):
-            self.look(spec, (field,), "model", name, [*self.names("models"), *READY_MODELS])
+        known = [*self.names("models"), *READY_MODELS]
+        if name is None or is_model_name(name) or name in known or UNREAD in known:
+            return
+        told = unknown("model", name, known)
+        self.problems.error(
+            spec.place(field) or Position("?"),
+            f"{told}. A model of a provider is written as provider/model, such as openai/gpt-5-mini",
+        )
 
     def duplicates(self) -> None:
         """An error for each name that two resources share."""
