@@ -133,7 +133,7 @@ def _validated(given: dict[str, Any]) -> ScenarioConfig:
         raise ConfigurationError(f"invalid settings: {problems}") from error
 
 
-_FIELD_DEFAULTS = ScenarioConfig()
+_FIELD_DEFAULTS = ScenarioConfig.model_construct()
 
 
 def env(name: str) -> str | None:

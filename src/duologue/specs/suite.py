@@ -23,7 +23,6 @@ from duologue.config.spec import (
     Text,
 )
 from duologue.errors import ConfigurationError
-from duologue.models.scope import Budget
 from duologue.specs.agents import Agent, Judge, JudgeDefaults, Model, Persona, Simulator
 from duologue.specs.checks import CheckSpec, PackEvalSpec
 from duologue.specs.prompts import Prompt, Tool
@@ -78,10 +77,6 @@ class Spending(Spec):
     """Limit in US dollars. Every model that is called must have a price. Default: no limit."""
     tokens: Amount | None = None
     """Limit on input and output tokens together. Default: no limit."""
-
-    def as_budget(self, seconds: float | None = None) -> Budget:
-        """The same limits for the engine."""
-        return Budget(money=self.money, tokens=self.tokens, seconds=seconds)
 
 
 class Defaults(Spec):
@@ -335,7 +330,7 @@ class Suite(FolderSpec, Resource):
     """Prompt pack whose evals run in addition to the checks, relative to the suite file."""
     pack_evals: Items[PackEvalSpec] = ()
     """Evals in addition to those of the pack."""
-    defaults: Defaults = Defaults()
+    defaults: Defaults = Defaults.model_construct()
     """Settings that apply where nothing more specific is set."""
     extensions: JsonObject = EMPTY
     """Sections of other tools. They are kept and have no effect."""

@@ -85,7 +85,8 @@ def _show_results(folder: Path, as_json_: bool) -> int:
 
 def _show_executions(folders: Sequence[Path], as_json_: bool) -> int:
     """A line for each execution; one that cannot be read says why, and hides none of the others."""
-    from duologue.reports.terminal import execution_line, printer
+    from duologue.reports.lines import printer
+    from duologue.reports.terminal import execution_line
     from duologue.runs.store.encoding import index_of
     from duologue.runs.store.reader import find_execution
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import print_json, say, terminal
+from duologue.cli.output import print_json
 from duologue.config.files import write_atomic
 from duologue.errors import ConfigurationError
+from duologue.reports.lines import Line, Print, printer
 from duologue.terminal_text import continued, one_line
 
 if TYPE_CHECKING:
@@ -41,9 +40,9 @@ def validate(
     if as_json:
         print_json({"ok": fine, "suites": [_as_json(report) for report in reports]})
     else:
-        console = terminal()
+        tell = printer()
         for report in reports:
-            _print(console, report)
+            _print(tell, report)
     return ExitCode.PASSED if fine else ExitCode.USAGE
 
 
@@ -70,21 +69,21 @@ def _problem_as_json(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _print(console: Console, report: Report) -> None:
-    print_problems(console, report.problems)
-    word = Text("ok", "bold green") if report.ok else Text("refused", "bold red")
+def _print(tell: Print, report: Report) -> None:
+    print_problems(tell, report.problems)
+    word = Line("ok", "bold green") if report.ok else Line("refused", "bold red")
     counts = [_counted(len(report.errors), "error"), _counted(len(report.warnings), "warning")]
     told = ", ".join(filter(None, counts)) or (_held(report) if report.suite else "")
-    say(console, Text(f"{one_line(report.path)}: ").append(word).append(f" ({told})" if told else ""))
+    tell(Line(f"{one_line(report.path)}: ").append(word).append(f" ({told})" if told else ""))
 
 
-def print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
+def print_problems(tell: Print, problems: tuple[Problem, ...]) -> None:
     """A line for each problem, errors in red and warnings in yellow."""
     for problem in problems:
         style = "red" if problem.severity == "error" else "yellow"
         place, word, field = map(one_line, (problem.position, problem.severity, problem.position.field))
-        line = Text(f"{place}: ").append(f"{word}: ", style).append(f"{field}: " if field else "", "bold")
-        say(console, line.append(continued(problem.message)))
+        line = Line(f"{place}: ").append(f"{word}: ", style).append(f"{field}: " if field else "", "bold")
+        tell(line.append(continued(problem.message)))
 
 
 def _counted(count: int, word: str) -> str:
@@ -116,25 +115,25 @@ def convert(
     report = look_at(path)
     suite = usable(report)
     done = write_suite(suite, out, replace=force)
-    console = terminal()
+    tell = printer()
     for file in done.files:
-        say(console, f"{'copied' if file in done.copied else 'wrote'} {one_line(file)}")
+        tell(Line(f"{'copied' if file in done.copied else 'wrote'} {one_line(file)}"))
     if done.left:
-        console.print(Text("\nThese paths still refer to the original location:", "bold"))
+        tell(Line("\nThese paths still refer to the original location:", "bold"))
         for written in done.left:
-            say(console, f"  {one_line(written)}")
+            tell(Line(f"  {one_line(written)}"))
     if report.warnings:
-        console.print(Text("\nWarnings about the original:", "bold"))
-        print_problems(console, report.warnings)
+        tell(Line("\nWarnings about the original:", "bold"))
+        print_problems(tell, report.warnings)
     if suite.extensions:
         kept = ", ".join(suite.extensions)
-        say(console, f"\nKept under 'extensions', with no effect: {one_line(kept)}", "yellow")
+        tell(Line(f"\nKept under 'extensions', with no effect: {one_line(kept)}", "yellow"))
     again = look_at(done.main)
     if not again.ok:
-        console.print(Text("\nThe converted suite still has errors:", "bold red"))
-        print_problems(console, again.errors)
+        tell(Line("\nThe converted suite still has errors:", "bold red"))
+        print_problems(tell, again.errors)
         return ExitCode.USAGE
-    say(console, f"\nRun it:  duologue run {one_line(done.main)}")
+    tell(Line(f"\nRun it:  duologue run {one_line(done.main)}"))
     return ExitCode.PASSED
 
 
@@ -166,10 +165,10 @@ def schema(
             f"{', '.join(foreign)}: there already, and not a schema of Duologue; nothing was written. Choose another "
             "folder"
         )
-    console = terminal()
+    tell = printer()
     for path, text in texts.items():
         write_atomic(path, text)
-        say(console, f"wrote {one_line(path)}")
+        tell(Line(f"wrote {one_line(path)}"))
     return ExitCode.PASSED
 
 

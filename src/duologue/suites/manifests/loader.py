@@ -250,8 +250,9 @@ def _resources(
 
 def _of_checked(data: PlacedDict) -> Suite | None:
     """The suite of resources that were checked one by one; None if one of its own fields is refused."""
+    written = frozenset(name for name in Suite.model_fields if name in data)
     try:
-        made = _own_fields().model_validate(data)
+        made = _own_fields(written).model_validate(data)
     except ValidationError:
         return None
     suite = Suite.model_construct(made.model_fields_set, **vars(made))
@@ -259,10 +260,17 @@ def _of_checked(data: PlacedDict) -> Suite | None:
 
 
 @cache
-def _own_fields() -> type[Suite]:
-    """A suite that takes its resources as they are. The schema of all of them together takes long to build."""
-    resources: dict[str, Any] = dict.fromkeys(SECTIONS, (Any, ()))
-    return create_model("Suite", __base__=Suite, **resources)
+def _own_fields(written: frozenset[str]) -> type[Suite]:
+    """A suite that takes its resources as they are, and knows of other fields only those that are written.
+
+    The schema of all of them together takes long to build.
+    """
+    taken: dict[str, Any] = {
+        name: (Any, field.default)
+        for name, field in Suite.model_fields.items()
+        if not field.is_required() and (name in SECTIONS or name not in written)
+    }
+    return create_model("Suite", __base__=Suite, **taken)
 
 
 def _tolerant(data: PlacedDict) -> Suite | None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from duologue.specs.agents import Agent, Judge
     from duologue.specs.prompts import ProcessBinding, Prompt
     from duologue.specs.scenario import Scenario
-    from duologue.specs.suite import Defaults, McpServer, Replay, Suite
+    from duologue.specs.suite import Defaults, McpServer, Replay, Spending, Suite
     from duologue.suites.results.run import RunResult
 
 
@@ -101,11 +101,16 @@ class RunOptions:
             self,
             concurrency=concurrency,
             run_timeout=run_timeout,
-            budget=self.budget or (defaults.budget.as_budget() if defaults.budget else None),
-            run_budget=self.run_budget or (defaults.run_budget.as_budget() if defaults.run_budget else None),
+            budget=self.budget or _budget(defaults.budget),
+            run_budget=self.run_budget or _budget(defaults.run_budget),
             allow_undecided=defaults.allow_undecided if undecided is None else undecided,
             allow_errors=defaults.allow_errors if errors is None else errors,
         )
+
+
+def _budget(limits: Spending | None) -> Budget | None:
+    """The limits of a suite, for the engine."""
+    return None if limits is None else Budget(money=limits.money, tokens=limits.tokens)
 
 
 Settings = RunOptions
