@@ -523,3 +523,20 @@ def test_a_result_with_a_name_shows_that_its_tool_was_called(
     assert [call["function"]["name"] for call in calls] == ([made_up] if made_up else [])
     assert found[-1]["role"] == "tool"
     assert all(call["id"] == found[-1].get("tool_call_id") for call in calls)
+
+
+def test_results_find_their_calls_in_any_order_and_number():
+    count = 15_000
+    calls: list[dict[str, Any]] = [{"id": f"c{number}", "name": "find", "args": {}} for number in range(count)]
+    results: list[dict[str, Any]] = [
+        {"role": "tool", "tool_call_id": f"c{number}", "content": [], "name": "find"} for number in range(count)
+    ]
+    read = chat_messages([{"type": "ai", "content": "", "tool_calls": calls}, *reversed(results)])
+    assert [message.get("tool_call_id") for message in read[1:]] == [f"c{n}" for n in reversed(range(count))]
+
+
+def test_results_without_ids_take_the_oldest_open_call_of_their_name():
+    calls: list[dict[str, Any]] = [{"id": f"c{number}", "name": name, "args": {}} for number, name in enumerate("abab")]
+    results: list[dict[str, Any]] = [{"role": "tool", "name": name, "content": []} for name in "baba"]
+    read = chat_messages([{"type": "ai", "content": "", "tool_calls": calls}, *results])
+    assert [message.get("tool_call_id") for message in read[1:]] == ["c1", "c0", "c3", "c2"]

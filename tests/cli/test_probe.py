@@ -391,3 +391,32 @@ def test_turns_of_ones_own(server: HttpAgents, capsys: Any):
     found = probed(server.url + "/chat", *lines, capsys=capsys)
     assert found["remembers"]
     assert [turn["said"] for turn in found["turns"]] == ["The code is ZZ11.", "Which code?"]
+
+
+def _schema_that_leads_back(fields: int) -> dict[str, Any]:
+    reference = {"$ref": "#/components/schemas/Node"}
+    node = {
+        "type": "object",
+        "properties": {"message": {"type": "string"}} | {f"n{i}": reference for i in range(fields)},
+    }
+    content = {"application/json": {"schema": reference}}
+    return {
+        "paths": {"/talk": {"post": {"requestBody": {"content": content}}}},
+        "components": {"schemas": {"Node": node}},
+    }
+
+
+def test_a_description_that_leads_back_to_itself_does_not_keep_the_probe(
+    server: HttpAgents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.more["/openapi.json"] = lambda _: Reply(_schema_that_leads_back(60))
+    server.more["/talk"] = lambda _: Reply({"reply": "It is KX47."})
+    assert "body" in probed(server.url + "/talk", capsys=capsys)["http"]
+
+
+@pytest.mark.parametrize("sent", ["[" * 100_000, '{"a":' * 5000, "{" + "9" * 5000, '{"a": ' + "9" * 5000 + "}"])
+def test_json_that_cannot_be_read_is_a_refusal(
+    server: HttpAgents, sent: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.more["/talk"] = lambda _: Reply(sent, media="application/json")
+    assert "JSON" in refused(server.url + "/talk", capsys=capsys)

@@ -81,7 +81,9 @@ def test_lines_of_an_env_file(line: str, value: str, tmp_path: Path) -> None:
     assert read_env_file(path) == {"NAME": value}
 
 
-@pytest.mark.parametrize("line", ["just words", "1NAME=x", "NAME='open", "=x", 'NAME="a" b'])
+@pytest.mark.parametrize(
+    "line", ["just words", "1NAME=x", "NAME='open", "=x", 'NAME="a" b', "NAME=a\0b", 'NAME="a\0b"']
+)
 def test_a_line_that_is_none_is_told_without_what_it_holds(line: str, tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text(f"A=1\n{line}\n")
@@ -166,6 +168,8 @@ def test_options_of_run_are_as_if_they_were_typed(project: Path) -> None:
         ("[tool.duologue.run]\nresume = 'x'", "no option of 'run' is called 'resume'"),
         ("[tool]\nduologue = 3", "expected a table"),
         ("[tool.duologue\n", "is no TOML"),
+        ("[tool.duologue]\nx = " + "[" * 5000, "is no TOML"),
+        ("[tool.duologue]\nx = " + "9" * 5000, "is no TOML"),
         ("[tool.duologue]\nenv-file = 'nosuch'", "there is no file"),
     ],
 )
@@ -175,6 +179,19 @@ def test_what_is_wrong_in_the_file_is_told(
     project.joinpath("pyproject.toml").write_text(table)
     assert invoke(["run", "suite.yaml"]) == 2
     assert told in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
+@pytest.mark.parametrize("name", ["pyproject.toml", ".env"])
+def test_a_file_without_an_end_does_not_keep_the_command(
+    name: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for other in (project / name, Path(name)):
+        other.unlink(missing_ok=True)
+    os.mkfifo(project / name)
+    project.joinpath(".git").mkdir()
+    assert invoke(["validate", "suite.yaml"]) == (0 if name == ".env" else 2)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_the_default_model_of_a_project_plays_and_judges(project: Path) -> None:

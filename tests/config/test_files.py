@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from duologue.config.files import OWNER_ONLY, atomic_writer, keep_copy, write_atomic
+from duologue.config.files import OWNER_ONLY, atomic_writer, keep_copy, read_file, write_atomic
+from duologue.errors import ConfigurationError
 
 
 def test_a_file_is_created_with_its_folders_and_replaced(tmp_path):
@@ -70,3 +72,26 @@ def test_a_folder_in_place_of_a_file_is_set_aside_whole(tmp_path):
     assert keep_copy(path, "unreadable") == tmp_path / "run.json.unreadable"
     write_atomic(path, "new")
     assert (tmp_path / "run.json.unreadable" / "mine").exists()
+
+
+def _unreadable(folder: Path) -> dict[str, Path]:
+    """Files that must not be read, by what they are."""
+    os.mkfifo(folder / "pipe")
+    folder.joinpath("device").symlink_to("/dev/zero")
+    folder.joinpath("loop").symlink_to("loop")
+    folder.joinpath("large").write_bytes(b"x" * 11)
+    names = ("pipe", "device", "loop", "large", "missing", "nul\0")
+    return {"folder": folder} | {name: folder / name for name in names}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
+@pytest.mark.parametrize("what", ["pipe", "device", "loop", "large", "missing", "nul\0", "folder"])
+def test_what_may_have_no_end_or_is_too_large_is_refused_at_once(tmp_path, what):
+    with pytest.raises(ConfigurationError, match="read"):
+        read_file(_unreadable(tmp_path)[what], 10)
+
+
+def test_an_ordinary_file_and_a_link_to_one_are_read(tmp_path):
+    tmp_path.joinpath("a").write_bytes(b"x" * 10)
+    tmp_path.joinpath("b").symlink_to("a")
+    assert read_file(tmp_path / "b", 10) == b"x" * 10

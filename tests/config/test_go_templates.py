@@ -266,3 +266,9 @@ def test_any_text_is_parsed_or_refused(pieces):
 def test_plain_fields_are_filled_in_as_in_other_templates(values):
     text = "{{.a}} {{b}} {{ .a.b }} {{.a.0}} {{.b.c.a}}"
     assert filled(text, values) == Template(text, where="t").render(values)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 100_000, "1." + "0" * 5000])
+def test_a_number_that_no_computer_takes_is_refused(number):
+    with pytest.raises(ConfigurationError, match="a number has"):
+        filled(f"{{{{print {number}}}}}")

@@ -118,6 +118,7 @@ ERRORS = {
     "text": ({"error": "The model is on fire"}, ModelAnswerError),
     "with choices": ({"choices": [], "error": {"message": "The model is on fire"}}, ModelAnswerError),
     "rate": ({"error": {"message": "The model is on fire", "code": 429}}, ModelRateLimitError),
+    "absurd": ({"error": {"message": "The model is on fire", "code": "9" * 5000}}, ModelAnswerError),
     "server": ({"error": {"message": "The model is on fire", "code": 502}}, ModelUnavailableError),
 }
 

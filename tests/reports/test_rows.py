@@ -122,3 +122,18 @@ def test_report_prints_annotations_when_it_is_asked_to(samples, tmp_path, capsys
     assert "::error" not in capsys.readouterr().out
     assert invoke(["report", str(tmp_path), "--format", "csv", "--annotate"]) == 0
     assert "\n::error file=" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_sign_begins_a_formula(samples, sign):
+    run = samples.replace(samples.hotel().runs[0], reasoning=f"{sign}1+1", verdict=duologue.Verdict.FAIL)
+    [row] = csv.DictReader(io.StringIO(render_csv(samples.replace(samples.hotel(), runs=(run,)))))
+    assert row["reason"].startswith(f"'{sign}")
+
+
+def test_what_varies_never_takes_the_place_of_a_column(samples):
+    run = samples.hotel().runs[0]
+    case = samples.replace(run.case, perturbation=(("passed", "yes"), ("tone", "rude")))
+    [row] = rows_of(samples.replace(samples.hotel(), runs=(samples.replace(run, case=case),)))
+    assert row["passed"] != "yes"
+    assert (row["perturbation.passed"], row["tone"]) == ("yes", "rude")

@@ -22,6 +22,8 @@ ENV_FILE = "DUOLOGUE_ENV_FILE"
 _TABLE = "tool.duologue"
 _TYPED_ONLY = {"help", "target", "resume", "failed_in", "overwrite"}
 """Options of ``run`` that belong to one execution."""
+_LARGEST = 5_000_000
+"""Bytes of a file of settings."""
 _FIELDS = {"env-file": str, "default-model": str, "log-level": str, "run": dict}
 _ASSIGNMENT = re.compile(
     r"""^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*  # the name
@@ -104,25 +106,28 @@ def project_settings(project: Path) -> dict[str, Any]:
         ConfigurationError: the file cannot be read, or has a field that is unknown or of another type.
     """
     path = project / "pyproject.toml"
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    text = _content(path)
     if b"duologue" not in text:
         return {}
     import tomllib
 
     try:
         found = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib sets no limit to nesting and digits itself
         raise ConfigurationError(f"{path} is no TOML: {error}") from error
     tool: object = found.get("tool", {})
     table: object = cast("dict[str, object]", tool).get("duologue", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise ConfigurationError(f"{path}: {_TABLE}: expected a table")
     return _checked(path, cast("dict[str, Any]", table))
+
+
+def _content(path: Path) -> bytes:
+    from duologue.config.files import read_file
+
+    return read_file(path, _LARGEST)
 
 
 def _checked(path: Path, table: dict[str, Any]) -> dict[str, Any]:
@@ -184,15 +189,15 @@ def read_env_file(path: Path) -> dict[str, str]:
         ConfigurationError: a line is something else. Its value is not shown: it may be secret.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+        lines = _content(path).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
     values: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         found = _ASSIGNMENT.match(line)
-        if found is None:
+        if found is None or "\0" in line:
             raise ConfigurationError(f"{path}:{number}: expected NAME=value, perhaps in quotes on one line")
         name, single, double, plain = found.groups()
         if double is not None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from io import DEFAULT_BUFFER_SIZE
 from pathlib import Path
 from typing import BinaryIO
+
+from duologue.errors import ConfigurationError
 
 PATTERN = frozenset("*?[")
 """Characters that make a path a pattern."""
@@ -24,6 +27,32 @@ def matching_files(folder: Path, pattern: str) -> list[Path]:
 def shown_path(path: Path) -> str:
     """A path as errors show it: as short as it can be without leaving the way it was given."""
     return os.path.normpath(path)
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The content of an ordinary file. A pipe or a device, which may have no end, is never read.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+
+    Raises:
+        ConfigurationError: it does not exist, is no ordinary file, cannot be read or is larger.
+    """
+    shown = shown_path(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            ordinary = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            data = file.read(most + 1) if ordinary else b""
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigurationError(f"{shown} cannot be read: {reason}") from error
+    if not ordinary:
+        raise ConfigurationError(f"{shown} is no ordinary file, so it is not read")
+    if len(data) > most:
+        raise ConfigurationError(f"{shown} has more than {most:,} bytes, so it is not read")
+    return data
 
 
 OWNER_ONLY = 0o600

@@ -14,6 +14,8 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.messages import JsonValue
 
+_LONGEST_NUMBER = 300
+"""Characters of a number."""
 MAX_DEPTH = 50
 """Blocks and brackets within each other."""
 
@@ -278,6 +280,8 @@ class _Expression:
                 return Constant(value=_text(word))
             case "char":
                 return Constant(value=ord(_text(word)[:1] or "\0"))
+            case "number" if len(word) > _LONGEST_NUMBER:
+                raise self._wrong(f"a number has {len(word):,} characters")
             case "number":
                 return Constant(value=_number(word))
             case "path":

@@ -11,6 +11,7 @@ it gives ids to calls that have none, and finds the call of a result that has no
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import cast
@@ -173,7 +174,8 @@ class ShapeReader:
         self.earlier: Callable[[], Iterable[Message]] | None = None
         self._used: set[str] = set()
         self._called: set[tuple[str, str]] = set()
-        self._open: list[tuple[str, str]] = []
+        self._made: Counter[str] = Counter()
+        self._open = _OpenCalls()
 
     def read(self, item: Fields) -> list[Message]:
         """The chat messages in one item. One that is plain already is returned as it is.
@@ -220,7 +222,7 @@ class ShapeReader:
         """The call that a result with a name shows, if it is nowhere: neither here nor in the messages before."""
         if not name or (call_id is not None and (call_id, name) in self._called):
             return []
-        if any(open_id == call_id if call_id else open_name == name for open_id, open_name in self._open):
+        if self._open.oldest(call_id, name) is not None:
             return []
         if call_id is not None and self._was_called(call_id, name):
             return []
@@ -242,25 +244,48 @@ class ShapeReader:
 
     def _made_id(self, call: WrittenCall) -> str:
         digest = blake2b(repr((call.name, call.arguments)).encode("utf-8", "replace"), digest_size=4).hexdigest()
-        made, number = f"call_{digest}", 1
-        while made in self._used:
-            number += 1
-            made = f"call_{digest}_{number}"
-        self._used.add(made)
-        return made
+        while True:
+            number = self._made[digest] = self._made[digest] + 1
+            made = f"call_{digest}_{number}" if number > 1 else f"call_{digest}"
+            if made not in self._used:
+                self._used.add(made)
+                return made
 
     def _remember(self, call_id: str, name: str) -> None:
         self._used.add(call_id)
         self._called.add((call_id, name))
-        self._open.append((call_id, name))
+        self._open.add(call_id, name)
 
     def _claim(self, call_id: str | None, name: str | None) -> str | None:
         """The id of the open call that this answers; the given one if there is none."""
-        for number, (open_id, open_name) in enumerate(self._open):
-            if open_id == call_id if call_id else name in {None, open_name}:
-                del self._open[number]
-                return open_id
-        return call_id
+        place = self._open.oldest(call_id, name)
+        return call_id if place is None else self._open.close(place)
+
+
+class _OpenCalls:
+    """Calls that wait for their results, found by id and by name without a search: a server may write thousands."""
+
+    def __init__(self) -> None:
+        self._ids: dict[int, str] = {}
+        self._places: dict[tuple[str, str | None], deque[int]] = {}
+        self._count = 0
+
+    def add(self, call_id: str, name: str) -> None:
+        self._count += 1
+        self._ids[self._count] = call_id
+        for key in (("id", call_id), ("name", name), ("name", None)):
+            self._places.setdefault(key, deque()).append(self._count)
+
+    def oldest(self, call_id: str | None, name: str | None) -> int | None:
+        """The place of the oldest call with that id; without an id, of that name; without a name, of any."""
+        places = self._places.get(("id", call_id) if call_id else ("name", name), deque[int]())
+        while places and places[0] not in self._ids:
+            places.popleft()
+        return places[0] if places else None
+
+    def close(self, place: int) -> str:
+        """Take a call out. Returns its id."""
+        return self._ids.pop(place)
 
 
 def chat_messages(items: Iterable[Fields]) -> list[Message]:

@@ -310,7 +310,7 @@ class OpenAICompatibleClient:
         what = f"the provider answered with an error: {self._shown(problem.message or text)}"
         if problem.code in {"429", "rate_limit_exceeded"}:
             return RequestFailedError(ModelRateLimitError, what, again=True)
-        if problem.code == "server_error" or (problem.code.isdecimal() and int(problem.code) >= 500):
+        if problem.code == "server_error" or (re.fullmatch("[0-9]{1,9}", problem.code) and int(problem.code) >= 500):
             return RequestFailedError(ModelUnavailableError, what, again=True)
         return RequestFailedError(ModelAnswerError, what)
 

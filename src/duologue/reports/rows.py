@@ -33,9 +33,10 @@ COLUMNS = (
     *("input_tokens", "output_tokens", "cost", "agent_cost", "user_cost", "judge_cost", "unpriced_calls"),
     *("checks_passed", "checks_failed", "criteria_met", "criteria", "journal"),
 )
-"""The columns that every table has, in this order. Values of perturbations follow, each in a column of its name."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet may take for the beginning of a formula."""
+"""The columns that every table has, in this order. Values of perturbations follow, each in a column of its name, or of
+``perturbation.NAME`` where that name is taken."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet may take for the beginning of a formula, the wide forms of Asian keyboards among them."""
 
 
 def results(path: str | Path) -> list[dict[str, Any]]:
@@ -84,7 +85,8 @@ def _row(execution: ExecutionResult, run: RunResult) -> dict[str, Any]:
         *(sum(item.decision is Decision.MET for item in run.decisions), len(run.decisions)),
         run.journal,
     )
-    return {**dict(zip(COLUMNS, values, strict=True)), **dict(case.perturbation)}
+    varied = {f"perturbation.{name}" if name in COLUMNS else name: value for name, value in case.perturbation}
+    return {**dict(zip(COLUMNS, values, strict=True)), **varied}
 
 
 def _passed(run: RunResult) -> bool | None:

@@ -12,11 +12,12 @@ from patient_clock import PatientClock
 
 import duologue
 from duologue.agents.http import HttpAgent
+from duologue.agents.http.streams import StreamReader
 from duologue.agents.http.usage import usage_of
 from duologue.errors import AgentError, ConfigurationError
 from duologue.journal.events import Usage
 from duologue.journal.notes import AgentRetried
-from duologue.messages import Message
+from duologue.messages import Message, tool_calls_of
 
 LINES = ["Hello! My name is Robin and my booking code is KX47.", "What is my booking code?"]
 KNOWN = "Your booking code is KX47."
@@ -421,6 +422,9 @@ async def test_streams_of_words_are_read(server: HttpAgents, sent: list[str], te
         ({"usage": {"total_tokens": 110}}, (110, 0)),
         ({"usage": {"prompt_tokens": None, "completion_tokens": None}}, None),
         ({"usage": {"prompt_tokens": -1}}, None),
+        ({"usage": {"prompt_tokens": 10**400}}, None),
+        ({"usage": {"prompt_tokens": 10**12, "cache_read_input_tokens": 10**12}}, (10**12, 0)),
+        ({"candidatesTokenCount": 10**12, "thoughtsTokenCount": 10**12}, (0, 10**12)),
         ({"usage": {"prompt_tokens": True}}, None),
         ({"usage": {"prompt_tokens": float("nan")}}, None),
         ({"usage": []}, None),
@@ -434,3 +438,22 @@ def test_usage_is_read_in_every_dialect(body: object, tokens: tuple[int, int] | 
     found = usage_of(body)
     assert (found and (found.input_tokens, found.output_tokens)) == tokens
     assert json.dumps(body)
+
+
+async def test_usage_of_messages_that_is_absurd_together_is_no_error(server: HttpAgents):
+    said = {"role": "assistant", "content": "Yes.", "usage_metadata": {"input_tokens": 10**12, "output_tokens": 1}}
+    server.more["/any"] = lambda _: Reply({"messages": [said, said, said]})
+    async with HttpAgent(server.url + "/any", preset="message") as agent:
+        result = await played(agent, ["Hi."])
+    assert result.error is None
+    assert result.usage.input_tokens == 10**12
+
+
+def test_thousands_of_calls_in_a_stream_are_read_without_a_search_for_each():
+    reader, calls = StreamReader(), 15_000
+    for index in range(calls):
+        piece = {"index": index, "function": {"name": "f", "arguments": "{}"}}
+        assert not list(reader.feed(json.dumps({"choices": [{"delta": {"tool_calls": [piece]}}]})))
+    assert not list(reader.feed("[DONE]"))
+    [message] = reader.end()
+    assert len({call["id"] for call in tool_calls_of(message)}) == calls

@@ -134,6 +134,10 @@ def test_a_scenario_file_names_its_table_too(tmp_path: Path) -> None:
         ("cases.jsonl", '{"order": "1", "who": "x"}\n["2"]\n', "expected an object"),
         ("cases.jsonl", '{"order": "1"\n', "line 1: not JSON"),
         ("cases.json", '{"order": "1"}', "expected a list of objects"),
+        ("cases.csv", '"id,order,who\na,1,x\n', "line 1: unexpected end of data"),
+        ("cases.json", "[" * 100_000, "nested deeper"),
+        ("cases.jsonl", '{"order": NaN, "who": "x"}\n', "NaN is not JSON"),
+        ("cases.jsonl", '{"order": ' + "9" * 5000 + ', "who": "x"}\n', "line 1: not JSON"),
         ("cases.txt", "order\n1\n", "ends in .csv, .tsv, .json or .jsonl"),
     ],
 )
@@ -167,3 +171,16 @@ def test_a_table_that_would_make_too_much_is_refused(tmp_path: Path) -> None:
 def test_python_makes_scenarios_of_rows_itself() -> None:
     with pytest.raises(ValueError, match="in Python, make a scenario for each row"):
         Scenario(name="refund", cases="cases.csv", description="x")
+
+
+def test_a_table_without_an_end_is_refused_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, CSV)
+    (tmp_path / "cases.csv").unlink()
+    (tmp_path / "cases.csv").symlink_to("/dev/zero")
+    assert "no ordinary file" in str(validate(path))
+
+
+def test_long_values_that_are_used_often_do_not_fill_the_memory(tmp_path: Path) -> None:
+    suite = SUITE.replace("wants money back", "{{row.who}}" * 200)
+    path = written(tmp_path, json.dumps({"order": "1", "who": "x" * 1_000_000}), "cases.jsonl", suite)
+    assert "more than 100 MB" in str(validate(path))

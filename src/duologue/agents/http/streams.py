@@ -416,7 +416,7 @@ class StreamReader:
         else:
             delta = next((chunk[name] for name in _DELTAS if chunk.get(name)), chunk)
             words = "".join(texts_in(delta))
-        if not (ends and self.text):  # the last event says the whole answer again
+        if not (ends and self._said):  # the last event says the whole answer again
             yield words
 
     def _words(self, words: str, event: str) -> Pieces:

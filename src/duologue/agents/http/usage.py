@@ -50,8 +50,8 @@ class ReportedUsage:
     def __add__(self, other: ReportedUsage) -> ReportedUsage:
         costs = [cost for cost in (self.cost, other.cost) if cost is not None]
         return ReportedUsage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
+            input_tokens=min(self.input_tokens + other.input_tokens, _MOST),
+            output_tokens=min(self.output_tokens + other.output_tokens, _MOST),
             model=other.model or self.model,
             cost=sum(costs) if costs else None,
             split=self.split and other.split,
@@ -91,8 +91,8 @@ def _in(fields: Fields, depth: int) -> ReportedUsage | None:
     if read is not None or written is not None:
         more = sum(_count(fields, (name,)) or 0 for name in _CACHED)
         return ReportedUsage(
-            input_tokens=(read or 0) + more,
-            output_tokens=(written or 0) + (_count(fields, _THOUGHTS) or 0),
+            input_tokens=min((read or 0) + more, _MOST),
+            output_tokens=min((written or 0) + (_count(fields, _THOUGHTS) or 0), _MOST),
             model=model_of(fields),
             cost=_amount(fields, _COST),
         )

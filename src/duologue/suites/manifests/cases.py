@@ -10,12 +10,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
-from duologue.config.files import shown_path
+from duologue.config.files import read_file, shown_path
+from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, hint, listed, shown
 from duologue.config.templates import expand
 from duologue.errors import ConfigurationError, Position
@@ -101,7 +103,9 @@ def _fits(
         problems.error(mark, f"{shown_path(path)} has no rows; expected at least one")
     elif not used:
         problems.error(mark, "no field of the scenario uses a column, as in {{row.order}}: all cases would be the same")
-    size = len(json.dumps(template, default=str)) * len(rows) + (path.stat().st_size if rows else 0)
+    written = json.dumps(template, default=str)
+    uses = Counter(_TEMPLATE.findall(written))
+    size = len(written) * len(rows) + sum(uses[name] * _length(row.values[name]) for row in rows for name in row.values)
     if size > _MOST:
         problems.error(mark, f"the {len(rows):,} rows make scenarios of more than {_MOST // 1_000_000} MB; split them")
     return bool(rows) and bool(used) and not unknown and size <= _MOST
@@ -142,6 +146,10 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str) else len(json.dumps(value))
+
+
 def _name(row: Row, number: int) -> str:
     given = next((row.values[column] for column in NAMES if row.values.get(column) not in (None, "")), number)
     return _UNFIT.sub("-", _text(given)).strip("-")[:_LONGEST_NAME] or str(number)
@@ -172,12 +180,7 @@ def _rows(path: Path) -> Iterator[Row]:
 
 def _read(path: Path) -> str:
     try:
-        size = path.stat().st_size
-        if size > _LARGEST:
-            raise ConfigurationError(f"{shown_path(path)} has {size:,} bytes; at most {_LARGEST:,} are read")
-        return path.read_text("utf-8-sig")
-    except OSError as error:
-        raise ConfigurationError(f"{shown_path(path)} cannot be read: {error.strerror or error}") from error
+        return read_file(path, _LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{shown_path(path)} is not UTF-8 text: {error}") from error
 
@@ -186,7 +189,10 @@ def _rows_of_csv(path: Path, text: str) -> Iterator[Row]:
     first = text.split("\n", 1)[0]
     separator = _SEPARATORS.get(path.suffix.lower()) or max(",;\t", key=first.count)
     reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator, strict=True)
-    columns = [name.strip() for name in reader.fieldnames or ()]
+    try:
+        columns = [name.strip() for name in reader.fieldnames or ()]
+    except csv.Error as error:
+        raise ConfigurationError(f"{shown_path(path)}, line 1: {error}") from error
     if len(set(columns)) < len(columns) or "" in columns:
         raise ConfigurationError(f"{shown_path(path)}, line 1: expected the name of each column once; found {first!r}")
     reader.fieldnames = columns
@@ -204,8 +210,8 @@ def _rows_of_csv(path: Path, text: str) -> Iterator[Row]:
 
 def _parsed(path: Path, text: str, line: int) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return json_value(text)
+    except NoJsonError as error:
         raise ConfigurationError(f"{shown_path(path)}, line {line}: not JSON: {error}") from error
 
 

@@ -60,6 +60,8 @@ _REQUIRED = re.compile(
 )
 _ENDPOINT_WORDS = ("chat", "ask", "message", "agent", "invoke", "query", "assist", "complet", "generate", "run", "talk")
 _MOST_DEPTH = 6
+_MOST_FIELDS = 2000
+"""Fields of one schema that are looked at."""
 _MOST_ITEMS = 20
 
 
@@ -245,7 +247,7 @@ def described(document: object, path: str) -> list[Way]:
         schema = fields_of(fields_of(content.get("application/json")).get("schema"))
         if not schema or not (bare or _same_path(name, path)) or "{" in name:
             continue
-        example = fields_of(_example(schema, fields_of(document), "", 0))
+        example = fields_of(_Example(fields_of(document)).of(schema, "", 0))
         if _says_something(example):
             words = sum(word in name.casefold() for word in _ENDPOINT_WORDS)
             found.append((-words, body(example, name if bare else None)))
@@ -256,40 +258,46 @@ def _same_path(name: str, path: str) -> bool:
     return path.rstrip("/").endswith(name.rstrip("/")) and name.rstrip("/") != ""
 
 
-def _example(schema: Json, document: Json, name: str, depth: int) -> object:
-    """A value that the schema allows, with placeholders where its names say what belongs there."""
-    schema = _resolved(schema, document)
-    placeholder = _placeholder(name)
-    kind = schema.get("type")
-    kind = str(schema.get("type"))
-    properties = fields_of(schema.get("properties"))
-    value: object = None
-    if depth > _MOST_DEPTH:
-        return None
-    if kind == "array" or placeholder in {"{{messages}}", "{{history}}"}:
-        value = placeholder if placeholder in {"{{messages}}", "{{history}}"} else []
-    elif kind == "object" or properties:
-        value = _example_object(schema, properties, document, depth)
-    elif placeholder and kind in {"None", "string"}:
-        value = placeholder
-    elif "default" in schema:
-        value = schema["default"]
-    elif choices := list_of(schema.get("enum")):
-        value = choices[0]
-    else:
-        value = {"string": "", "integer": 0, "number": 0, "boolean": False}.get(kind)
-    return value
+class _Example:
+    """Makes a value that a schema allows, of a bounded number of fields: schemas may lead back to themselves."""
 
+    def __init__(self, document: Json) -> None:
+        self._document = document
+        self._left = _MOST_FIELDS
 
-def _example_object(schema: Json, properties: Json, document: Json, depth: int) -> Json:
-    """An object with what is required, and with what says something."""
-    required = set(map(str, list_of(schema.get("required"))))
-    made: Json = {}
-    for name, about in properties.items():
-        value = _example(fields_of(about), document, name, depth + 1)
-        if name in required or _placeholder(name) or _says_something(fields_of(value)):
-            made[name] = value
-    return made
+    def of(self, schema: Json, name: str, depth: int) -> object:
+        """A value that the schema allows, with placeholders where its names say what belongs there."""
+        self._left -= 1
+        if depth > _MOST_DEPTH or self._left < 0:
+            return None
+        schema = _resolved(schema, self._document)
+        placeholder = _placeholder(name)
+        kind = str(schema.get("type"))
+        properties = fields_of(schema.get("properties"))
+        value: object = None
+        if kind == "array" or placeholder in {"{{messages}}", "{{history}}"}:
+            value = placeholder if placeholder in {"{{messages}}", "{{history}}"} else []
+        elif kind == "object" or properties:
+            value = self._object(schema, properties, depth)
+        elif placeholder and kind in {"None", "string"}:
+            value = placeholder
+        elif "default" in schema:
+            value = schema["default"]
+        elif choices := list_of(schema.get("enum")):
+            value = choices[0]
+        else:
+            value = {"string": "", "integer": 0, "number": 0, "boolean": False}.get(kind)
+        return value
+
+    def _object(self, schema: Json, properties: Json, depth: int) -> Json:
+        """An object with what is required, and with what says something."""
+        required = set(map(str, list_of(schema.get("required"))))
+        made: Json = {}
+        for name, about in properties.items():
+            value = self.of(fields_of(about), name, depth + 1)
+            if name in required or _placeholder(name) or _says_something(fields_of(value)):
+                made[name] = value
+        return made
 
 
 def _resolved(schema: Json, document: Json) -> Json:

@@ -139,8 +139,10 @@ def saved(way: Way, agent: Watched, error: AgentError) -> tuple[Way, list[Messag
     except ContractError as unread:
         if "reports an error" in str(unread):
             raise Failed(error, reason, teaches=learned(agent.text, way)) from error
-    answer = json_value(agent.text, constants=True)
-    path = likely_words(answer)
+    try:
+        path = likely_words(json_value(agent.text, constants=True))
+    except NoJsonError:
+        path = None
     if path is None or way.options.get("preset"):
         raise Failed(error, reason, teaches=learned(agent.text, way)) from error
     return Way(options={**asked, "answer": path}, path=way.path), read_plain(agent.text, agent.media_type, path)[1]
