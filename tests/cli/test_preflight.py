@@ -97,6 +97,12 @@ BROKEN: dict[str, tuple[dict[str, Any], str, int]] = {
         "written as provider/model, such as openai/gpt-5-mini",
         2,
     ),
+    "dead server of one's own": ({"judges": [{"name": "j", "model": "ollama/x"}]}, "the model 'ollama/x': no conn", 0),
+    "dead server of one's own, described": (
+        {"models": [{"name": "m", "provider": "ollama", "model": "x"}], "judges": [{"name": "j", "model": "m"}]},
+        "the model 'm': no connection to http://127.0.0.1:",
+        0,
+    ),
     "URL without scheme": ({"agents": http("localhost:8123")}, "Is 'http://localhost:8123' meant?", 2),
     "missing function": ({"agents": python("agent.py:replyy")}, "did you mean 'reply'?", 2),
     "missing module": ({"agents": python("agnet:reply")}, "there is no module 'agnet'", 2),
@@ -123,6 +129,7 @@ def test_what_is_missing_is_one_refusal_and_nobody_was_called(
     spec, words, of_validate = BROKEN[kind]
     if kind == "no extra":
         monkeypatch.setattr(import_module("duologue.models.resolve"), "client_for", _lacks_the_extra)
+    monkeypatch.setenv("OLLAMA_BASE_URL", f"http://127.0.0.1:{free_port()}")
     if spec.get("agents") == "dead":
         spec = {"agents": http(f"http://127.0.0.1:{free_port()}")}
     folder.joinpath("suite.yaml").write_text(json.dumps(suite(**spec), indent=1))
@@ -137,7 +144,7 @@ def test_what_is_missing_is_one_refusal_and_nobody_was_called(
     assert not folder.joinpath("CALLED").exists()
     assert not folder.joinpath("out").exists()
     assert invoke(["validate", "suite.yaml"]) == of_validate
-    if kind not in {"dead URL", "code that needs a package"}:  # only running it would tell
+    if not kind.startswith("dead ") and kind != "code that needs a package":  # only running it would tell
         assert words in " ".join(capsys.readouterr().out.split())
 
 
@@ -178,7 +185,7 @@ def test_what_no_case_needs_is_not_missed(folder: Path) -> None:
         "agents": [*python("agent.py:reply"), *http("http://127.0.0.1:9")],
         "models": [{"name": "unused", "provider": "openai", "model": "x"}],
         "simulators": [],
-        "judges": [],
+        "judges": [{"name": "of nobody", "model": "vllm/x"}],
         "scenarios": [
             {
                 "name": "hello",

@@ -408,6 +408,17 @@ def _is_endpoint(base: str) -> bool:
     return urlsplit(base).path in {"", "/openai"}
 
 
+def own_server(name: ModelName) -> str | None:
+    """The address of a server that people run themselves, such as Ollama; None for that of a provider."""
+    host = HOSTS.get(name.provider)
+    if host is None or host.needs_key:
+        return None
+    try:
+        return _base_url(name, host)
+    except ConfigurationError:
+        return None
+
+
 def _base_url(name: ModelName, host: Host) -> str:
     variables = (*filter(None, [host.url_variable]), *host.more_url_variables)
     if url := _first_set(variables):

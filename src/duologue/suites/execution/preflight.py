@@ -20,7 +20,7 @@ from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyErr
 from duologue.frozen import frozen
 from duologue.models.choice import choose, require_model
 from duologue.settings import ScenarioConfig
-from duologue.specs.agents import Agent, Judge
+from duologue.specs.agents import Agent, Judge, Simulator
 from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Replay, Suite, find_named
@@ -380,25 +380,42 @@ def _addresses(needed: Needed, models: SuiteModels, problems: Problems, given: s
             _add(found, agent.http.place("url"), f"the agent '{agent.name}'", agent.http.url, problems)
     if models.mocking:
         return found
-    for spec in models.suite.models:
-        if spec.base_url and not models.is_mock(spec.name) and spec.name in _models_of(needed, models.suite):
-            _add(found, spec.place("base_url"), f"the model '{spec.name}'", spec.base_url, problems)
+    named = {name: place for name, place in _models_of(needed, models.suite, given).items() if not models.is_mock(name)}
+    if not named:
+        return found
+    from duologue.models.names import parse_name
+    from duologue.models.openai_compatible import own_server
+
+    for name, place in named.items():
+        spec = models.spec(name)
+        if spec is not None and spec.base_url:
+            _add(found, spec.place("base_url"), f"the model '{name}'", spec.base_url, problems)
+        elif url := own_server(parse_name(f"{spec.provider}/{spec.model}" if spec else name)):
+            _add(found, spec.place("provider") if spec else place, f"the model '{name}'", url, problems)
     return found
 
 
-def _models_of(needed: Needed, suite: Suite) -> set[str]:
-    """The models of agents, simulators and judges; of those, all that may be asked."""
-    agents = {agent.model for agent in needed.agents if agent.model}
-    simulated = any(
-        needs_simulator(suite, scenario, turn)
+def _models_of(needed: Needed, suite: Suite, given: set[str]) -> dict[str, Position | None]:
+    """The models of agents, simulators and judges that are asked, with where they are named."""
+    users = (agent for agent in needed.agents if agent.name not in given)
+    simulators = (
+        find_named(suite.simulators, (turn and turn.simulator) or _first(suite.simulators))
         for scenario in needed.scenarios
         for turn in scenario.turns or (None,)
-        if turn is None or turn.role == "simulated_user"
+        if (turn is None or turn.role == "simulated_user") and needs_simulator(suite, scenario, turn)
     )
-    simulators = {item.model for item in suite.simulators if item.model} if simulated else set[str]()
-    judged = any(scenario.criteria for scenario in needed.scenarios) or any(item.criteria for item in needed.replays)
-    judges = {judge.model for judge in suite.judges} if judged else set[str]()
-    return agents | simulators | judges
+    default = suite.judge_defaults.judge if suite.judge_defaults else None
+    judges = (
+        find_named(suite.judges, owner.judge or default or _first(suite.judges))
+        for owner in (*needed.scenarios, *needed.replays)
+        if owner.criteria
+    )
+    asked = (*users, *simulators, *judges)
+    return {item.model: item.place("model") for item in asked if item is not None and item.model}
+
+
+def _first(named: Sequence[Simulator] | Sequence[Judge]) -> str | None:
+    return named[0].name if named else None
 
 
 def _add(found: list[Address], place: Position | None, who: str, written: str, problems: Problems) -> None:
