@@ -7,7 +7,6 @@ in their place (see :mod:`duologue.testing`). This is the one module that may to
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
 import time
@@ -51,6 +50,8 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the running event loop."""
+        import asyncio  # takes long to load, and few who ask for the time wait
+
         await asyncio.sleep(seconds)
 
 

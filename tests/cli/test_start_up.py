@@ -45,6 +45,40 @@ main()
     assert done.stdout.startswith(begins)
 
 
+SUITE = """\
+apiVersion: duologue/v1
+kind: Suite
+metadata: {name: small}
+spec:
+  agents: [{name: echo, target: "agent.py:reply"}]
+  scenarios:
+    - name: hello
+      turns: [{role: user, content: hello}]
+      checks: [{type: contains, params: {patterns: [hello]}}]
+"""
+
+
+def test_validate_imports_nothing_that_only_runs_need(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    (tmp_path / "agent.py").write_text("def reply(input):\n    return 'hello'\n")
+    script = """
+import atexit, sys
+HEAVY = {"rich", "asyncio", "ssl", "logging", "duologue.journal.journal", "duologue.conversation", "duologue.agents"}
+atexit.register(lambda: print("imported", sorted(HEAVY & sys.modules.keys()), file=sys.stderr))
+from duologue.cli import main
+sys.argv = ["duologue", "validate", "suite.yaml"]
+main()
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR", "TTY_COMPATIBLE"}}
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+    )
+
+    assert (done.returncode, done.stdout) == (0, "suite.yaml: ok (1 agent, 1 scenario)\n")
+    assert done.stderr == "imported []\n"
+
+
 def test_without_a_command_the_help_page_is_shown_and_the_exit_code_is_2(capsys) -> None:
     assert invoke([]) == 2
     assert capsys.readouterr().out.startswith("Usage: duologue COMMAND")

@@ -12,14 +12,13 @@ import json
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cached_property
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from duologue.checks.subject import CallsUnknownError, Subject, unsupported_tool
 from duologue.config.patterns import SlowPatternError, found
 from duologue.config.spec import Spec
-from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.frozen import frozen
 from duologue.models.resources import Resources
@@ -27,6 +26,9 @@ from duologue.own_model import OwnModel
 from duologue.specs.checks import When
 from duologue.specs.prompts import missing_feature
 from duologue.vocabulary import CheckStatus, Scope
+
+if TYPE_CHECKING:
+    from duologue.conversation.setup import CheckInput, CheckOutcome
 
 
 @frozen
@@ -217,6 +219,8 @@ class CatalogueCheck:
                 explanation = f"{explanation or 'found'}: score {seen.score:.3g} is above {self.max_score:g}"
             if self.message and self.message != self.name:
                 explanation = f"{self.message} ({explanation})" if explanation else self.message
+        from duologue.conversation.setup import CheckOutcome
+
         return CheckOutcome(
             status=status,
             score=seen.score,

@@ -17,7 +17,6 @@ from typing import Any, TypeVar, cast
 from pydantic import ValidationError
 
 from duologue.checks.base import CatalogueCheck, CheckType, refused, shown, unknown_type, validated
-from duologue.checks.functions import as_type
 from duologue.config.entry_points import load_entry_point, other_entry_points, own_entry_points
 from duologue.config.python_files import load_file
 from duologue.config.redaction import redacted, without_secrets
@@ -124,7 +123,7 @@ def check(
         info = CheckInfo(
             kind=kind,
             family=family,
-            parameters=as_type(target, kind),
+            parameters=_as_type(target, kind),
             aliases=tuple(Alias(item) if isinstance(item, str) else item for item in aliases),
             scopes=tuple(scopes),
             whole=whole,
@@ -250,7 +249,7 @@ def _referenced(name: str, folder: Path | None = None) -> CheckInfo:
         if info.parameters is target or getattr(info.parameters, "function", None) is target:
             return info
     summary = (inspect.getdoc(target) or "").split("\n")[0]
-    parameters = as_type(target, name)
+    parameters = _as_type(target, name)
     return CheckInfo(
         kind=name, family="own", parameters=parameters, aliases=(), scopes=BOTH, whole=False, summary=summary
     )
@@ -436,3 +435,12 @@ def _without_query(value: Any) -> Any:
     from duologue.http import written_url
 
     return written_url(value)
+
+
+def _as_type(target: Any, kind: str) -> type[CheckType]:
+    """The type of check that a class or a function stands for; functions know what the engine hands to them."""
+    if inspect.isclass(target) and issubclass(target, CheckType):
+        return target
+    from duologue.checks.functions import as_type
+
+    return as_type(target, kind)

@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from duologue.config.json_text import NoJsonError, json_object
 from duologue.config.patterns import found, late
-from duologue.conversation.result import ScenarioState
-from duologue.conversation.setup import CheckInput
 from duologue.journal.events import MessageAdded, Noted, ToolCalled
 from duologue.journal.notes import ToolCallsReported
 from duologue.messages import JsonValue, Message, ToolCall, arguments_of, text_of
 from duologue.specs.prompts import missing_feature
 from duologue.vocabulary import AgentRole, Scope
+
+if TYPE_CHECKING:
+    from duologue.conversation.result import ScenarioState
+    from duologue.conversation.setup import CheckInput
 
 _SPELLS_A_NUMBER = late(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 

@@ -5,7 +5,6 @@ A subcommand is imported when it is called, so that none pays for what another n
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,7 +107,7 @@ def invoke(arguments: Sequence[str]) -> int:
             if option in _ELSEWHERE and option in str(error):
                 typer.echo(f"{option} of PromptKit is {_ELSEWHERE[option]} here.", err=True)
         return ExitCode.USAGE
-    except (typer.Abort, KeyboardInterrupt, asyncio.CancelledError):
+    except _interruptions():
         return ExitCode.INTERRUPTED
     except (DuologueError, BrokenPipeError) as error:
         if isinstance(error, BrokenPipeError):
@@ -117,6 +116,13 @@ def invoke(arguments: Sequence[str]) -> int:
             _show_error(error)
         return exit_code_for(error)
     return given if isinstance(given, int) else ExitCode.PASSED
+
+
+def _interruptions() -> tuple[type[BaseException], ...]:
+    """What ends a command that is stopped; looked at only when something was raised."""
+    from asyncio import CancelledError
+
+    return (typer.Abort, KeyboardInterrupt, CancelledError)
 
 
 def _plain(word: str) -> str:

@@ -1,10 +1,15 @@
 """A run is its journal: an append-only list of typed events. Everything else is a fold over it or listens to it."""
 
-from duologue.journal.artifacts import Artifact, ArtifactStore, ArtifactWriter, FolderArtifacts, MemoryArtifacts
-from duologue.journal.events import SCHEMA_VERSION, Entry, Event, Transition
-from duologue.journal.journal import Journal, JournalSink, Listener, MemorySink, RunView, fold
-from duologue.journal.jsonl import JournalFile, JsonlSink, read_journal
-from duologue.journal.notes import Note
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duologue.journal.artifacts import Artifact, ArtifactStore, ArtifactWriter, FolderArtifacts, MemoryArtifacts
+    from duologue.journal.events import SCHEMA_VERSION, Entry, Event, Transition
+    from duologue.journal.journal import Journal, JournalSink, Listener, MemorySink, RunView, fold
+    from duologue.journal.jsonl import JournalFile, JsonlSink, read_journal
+    from duologue.journal.notes import Note
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -27,3 +32,20 @@ __all__ = [
     "fold",
     "read_journal",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: who only looks at events needs no journal."""
+    if name in {"Artifact", "ArtifactStore", "ArtifactWriter", "FolderArtifacts", "MemoryArtifacts"}:
+        from duologue.journal import artifacts as home
+    elif name in {"SCHEMA_VERSION", "Entry", "Event", "Transition"}:
+        from duologue.journal import events as home
+    elif name in {"Journal", "JournalSink", "Listener", "MemorySink", "RunView", "fold"}:
+        from duologue.journal import journal as home
+    elif name in {"JournalFile", "JsonlSink", "read_journal"}:
+        from duologue.journal import jsonl as home
+    elif name == "Note":
+        from duologue.journal import notes as home
+    else:
+        raise AttributeError(f"module 'duologue.journal' has no attribute '{name}'")
+    return getattr(home, name)

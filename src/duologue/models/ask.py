@@ -7,13 +7,12 @@ A run that is resumed is answered from its own journal as far as that goes.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from functools import lru_cache
-from typing import Any, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from pydantic import TypeAdapter
 
@@ -21,8 +20,6 @@ from duologue import errors
 from duologue.errors import ConfigurationError, ModelError, ModelTimeoutError
 from duologue.frozen import changed, frozen, maker
 from duologue.journal.events import ModelCalled, Usage
-from duologue.journal.journal import Journal
-from duologue.journal.outcomes import append_outcome, outcome_of
 from duologue.messages import assistant_message, has_plain_text, mended
 from duologue.models.base import (
     COMPLETION_DEFAULTS,
@@ -35,6 +32,9 @@ from duologue.models.base import (
 )
 from duologue.models.prices import cost_beforehand
 from duologue.models.scope import CALL_DEADLINE, Amount, Reservation, RunScope, estimate_tokens, tokens_at_most
+
+if TYPE_CHECKING:
+    from duologue.journal.journal import Journal
 
 T = TypeVar("T", ModelAnswer, Completion)
 
@@ -175,6 +175,8 @@ async def _recorded(journal: Journal, call: str, question: _Question[T], scope: 
         ModelError: the model failed then.
         ResumeError: something else was asked then.
     """
+    from duologue.journal.outcomes import outcome_of
+
     differs = (
         f"call {call} of {scope.who} does not ask {question.model.name} what it asked before the run was interrupted"
     )
@@ -210,7 +212,9 @@ async def _answer(question: _Question[T], scope: RunScope) -> T:
 
 async def _live(question: _Question[T], scope: RunScope) -> T:
     patience: float | None = getattr(question.model, "timeout", None) or scope.model_timeout
-    deadline = asyncio.timeout(patience)
+    from asyncio import timeout
+
+    deadline = timeout(patience)
     before = CALL_DEADLINE.set(deadline)
     try:
         async with deadline:
@@ -248,6 +252,8 @@ def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
 
 async def _record(event: ModelCalled, scope: RunScope) -> None:
     if scope.journal is not None:
+        from duologue.journal.outcomes import append_outcome
+
         await append_outcome(scope.journal, event)
 
 

@@ -8,16 +8,19 @@ timeout of a call: see :func:`~duologue.models.scope.stopped_clock`.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.models.scope import stopped_clock
+
+if TYPE_CHECKING:
+    import asyncio
 
 DEFAULT_CONCURRENCY = 64
 """Calls of one provider that may be under way at the same time."""
@@ -259,11 +262,13 @@ class CrossLoopSemaphore:
 
     async def acquire(self) -> None:
         """Wait for a place. Whoever returns from here must call :meth:`release` once."""
+        from asyncio import get_running_loop
+
         with self._lock:
             if self._has_room() and not self._waiting:
                 self._inside += 1
                 return
-            loop = asyncio.get_running_loop()
+            loop = get_running_loop()
             waiter = _Waiter(loop, loop.create_future())
             self._waiting.append(waiter)
         try:

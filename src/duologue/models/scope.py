@@ -11,7 +11,6 @@ overspend together; what it did not use is given back. A spent budget ends a run
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Generator, Iterable
@@ -24,15 +23,17 @@ from typing import TYPE_CHECKING, overload
 from duologue.context import Clock, Context, SystemClock
 from duologue.errors import BudgetExceededError, ConfigurationError
 from duologue.frozen import frozen
-from duologue.journal.artifacts import ArtifactStore, MemoryArtifacts
 from duologue.journal.events import Noted
-from duologue.journal.journal import Journal
-from duologue.journal.notes import Note
 from duologue.messages import text_of
 from duologue.models.base import ModelRequest
 from duologue.settings import DEFAULT_MODEL_TIMEOUT
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from duologue.journal.artifacts import ArtifactStore
+    from duologue.journal.journal import Journal
+    from duologue.journal.notes import Note
     from duologue.models.cassette import Cassette
 
 
@@ -320,6 +321,8 @@ class RunScope:
         """Keeps bytes that belong to the run, such as a recording; beside its journal, if it is recorded in a file."""
         if self.journal is not None:
             return self.journal.artifacts
+        from duologue.journal.artifacts import MemoryArtifacts
+
         own: ArtifactStore = self.__dict__.setdefault("_artifacts", MemoryArtifacts())
         return own
 
@@ -343,7 +346,9 @@ def stopped_clock() -> Generator[None]:
     if deadline is None or due is None or deadline.expired():
         yield
         return
-    loop = asyncio.get_running_loop()
+    from asyncio import get_running_loop
+
+    loop = get_running_loop()
     left = due - loop.time()
     deadline.reschedule(None)
     try:

@@ -7,7 +7,6 @@ nothing is sent, so that the agent is not called.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -110,6 +109,8 @@ def looked_up(found: Report, *, mocking: bool = False, dial: bool = False, lenie
     find_missing_outside(suite, suite.agents, problems)
     find_missing(needed, models, problems, lenient=lenient)
     if dial:
+        import asyncio
+
         asyncio.run(find_unreachable(needed, models, problems))
     return replace(found, problems=problems.in_order())
 
@@ -313,6 +314,8 @@ async def find_unloadable(
     agents = [agent for agent in mine if agent.isolation != "processes"]
     if not agents:
         return
+    import asyncio
+
     from duologue.conversation.threads import in_worker_thread
     from duologue.suites.runner.python_agents import load_agent
 
@@ -362,6 +365,8 @@ async def find_unreachable(
 
     Addresses that are reached through a proxy are left out.
     """
+    import asyncio
+
     addresses = _addresses(needed, models, problems, set(given))
     servers = list(dict.fromkeys((item.host, item.port) for item in addresses))
     reasons = await asyncio.gather(*(_dial(host, port) for host, port in servers))
@@ -443,6 +448,8 @@ def _behind_proxy(scheme: str, host: str) -> bool:
 
 async def _dial(host: str, port: int) -> str | None:
     """Why no connection can be opened; None if one can."""
+    import asyncio
+
     try:
         async with asyncio.timeout(DIAL_SECONDS):
             _, writer = await asyncio.open_connection(host, port)
