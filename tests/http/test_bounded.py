@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from duologue.http import BrokenResponseError, Limits, ResponseRefusedError, ResponseTooLargeError, bound, failure_in
 from duologue.http._bounded import BoundedBody
-from duologue.http._text import decoded
+from duologue.http._exchange import decoded
 
 TEXT = random.Random(1).randbytes(50_000) + bytes(200_000) + b"the end"
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from duologue.agents.native.guardrails import Guard, GuardrailPort, MakeGuardrail
+from duologue.agents.native.guardrail_port import Guard, GuardrailPort, MakeGuardrail
 from duologue.agents.native.workflow import tools_of
 from duologue.agents.tools.toolbox import Toolbox
 from duologue.config.problems import Problems, listed

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from duologue.agents.native.blueprint import Blueprint, Instruction
 from duologue.agents.native.context import Window
-from duologue.agents.native.guardrails import replacement
+from duologue.agents.native.guardrail_port import replacement
 from duologue.agents.native.workflow import ARTIFACT_TOOL, TRANSITION_TOOL, WorkflowFault, WorkflowRun
 from duologue.agents.tools.call import ToolAnswer
 from duologue.agents.tools.session import ToolSession

@@ -59,7 +59,7 @@ class Guard:
 
 
 async def replacement(guards: Iterable[Guard], text: str, direction: Direction, scope: RunScope) -> str | None:
-    """What stands in the place of a message; None if the message goes on.
+    """What replaces a message; None if the message is kept.
 
     Every guardrail is asked and noted, also after one that does not let the message through.
 
