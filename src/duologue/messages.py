@@ -137,7 +137,7 @@ def tool_calls_of(message: Message) -> list[ToolCall]:
 
 
 def arguments_of(call: ToolCall) -> dict[str, JsonValue]:
-    """The arguments of a tool call as a dictionary; what is no JSON object, such as plain text, stands under ``input``.
+    """The arguments of a tool call as a dictionary; plain text or any other JSON value becomes ``input``.
 
     Custom tools of OpenAI take plain text, and models write broken JSON: neither is lost to those who look.
     """

@@ -16,9 +16,9 @@ from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
-"""What stands in the place of a secret."""
+"""What replaces a secret."""
 _SHORTEST = 8
-"""Characters. What is shorter, or nothing but letters, is a word that stands in many texts."""
+"""Characters. What is shorter, or nothing but letters, is a word that occurs in many texts."""
 _SHORTEST_PLACED = 6
 """Characters of a value that was filled in where secrets stand."""
 _PLAIN = frozenset(
@@ -28,7 +28,7 @@ _PLAIN = frozenset(
     "public release sandbox secret service session stable staging status stream support system tenant testing "
     "text/plain user-agent v1/chat webhook".split()
 )
-"""What stands in such places and is no secret; hidden, it would make reports unreadable."""
+"""Values that occur in such places and are not secret; hiding them would make reports unreadable."""
 _SHORTEST_ENCODED = 8
 _MOST = 1000
 """Secrets that are known at the same time; the oldest are forgotten."""

@@ -19,10 +19,10 @@ FunctionResult = bool | float | None | Finding | CheckOutcome
 
 
 def as_type(target: Any, kind: str) -> type[CheckType]:
-    """The type of check that a class or a function stands for.
+    """The type of check that a class or a function defines.
 
     Raises:
-        ConfigurationError: it stands for none.
+        ConfigurationError: it defines none.
     """
     if inspect.isclass(target):
         if not issubclass(target, CheckType):

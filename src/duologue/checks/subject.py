@@ -46,7 +46,7 @@ class Call:
 
     @cached_property
     def arguments(self) -> dict[str, JsonValue]:
-        """The arguments; what is not a JSON object stands under ``input``."""
+        """The arguments; anything but a JSON object becomes the value of ``input``."""
         return arguments_of(self._made)
 
     @cached_property
@@ -144,7 +144,7 @@ def named(calls: Iterable[Call], tool: str | None) -> list[Call]:
 
 
 def subsequence_length(wanted: Sequence[str], names: Iterable[str]) -> int:
-    """How many of ``wanted``, from the first on, stand in ``names`` in this order, other names in between allowed."""
+    """How many of ``wanted``, from the first on, are in ``names`` in this order, other names in between allowed."""
     place = 0
     for name in names:
         if place < len(wanted) and name == wanted[place]:
@@ -442,7 +442,7 @@ def _unknown(name: str) -> str:
 
 
 def ids_of(items: Iterable[AgentText | Call]) -> list[str]:
-    """The ids of the messages that these stand in, each once, in order."""
+    """The ids of the messages that hold these, each once, in order."""
     return list(dict.fromkeys(item.message_id for item in items if item.message_id))
 
 

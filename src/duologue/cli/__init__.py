@@ -16,7 +16,7 @@ from duologue.cli.overview import answer
 def main() -> None:
     """Entry point of the ``duologue`` command."""
     if sys.argv[1:] and "_DUOLOGUE_COMPLETE" not in os.environ and answer(sys.argv[1:]) is not None:
-        return  # what scripts ask most often, and people first, needs none of the rest
+        return  # the first thing users ask, and scripts most often, needs none of the rest
     from duologue.cli.interruption import exit_code, leave_at_once
 
     leave_at_once()

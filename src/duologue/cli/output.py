@@ -68,7 +68,7 @@ def say(console: Console, line: Text | str, style: str = "") -> None:
 
 
 def columns(console: Console, rows: Sequence[Sequence[Text]]) -> None:
-    """Rows of texts below each other, each row on one line that is not broken, whatever stands in it."""
+    """Rows of texts below each other, each row on one line that is never wrapped, whatever it holds."""
     from rich.text import Text
 
     guarded = [[Text(one_line(cell.plain), style=cell.style) for cell in row] for row in rows]

@@ -52,7 +52,7 @@ class Constant:
 
 @frozen
 class Path:
-    """A value that is there: the dot, a variable, or what stands in brackets, and the names behind it."""
+    """A value that is there: the dot, a variable, or an expression in brackets, and the names after it."""
 
     start: Any
     """None for the dot, the name of a variable, or a pipeline."""
@@ -202,7 +202,7 @@ class _Parser:
 
 
 class _Expression:
-    """What stands in one action."""
+    """The content of one action."""
 
     def __init__(self, text: str, variables: list[str], wrong: Callable[[str], ConfigurationError]) -> None:
         self._variables = variables
@@ -272,7 +272,7 @@ class _Expression:
             raise self._wrong("only a function takes values")
         return head
 
-    def _operand(self, *, leading: bool) -> Any:  # noqa: PLR0911 - one a kind of word
+    def _operand(self, *, leading: bool) -> Any:  # noqa: PLR0911 - one return for each kind of token
         kind, word = self._tokens[self._place]
         self._place += 1
         match kind:
@@ -329,7 +329,7 @@ class _Expression:
 
 
 def _text(word: str) -> str:
-    """A quoted text as what it stands for."""
+    """The text that a quoted literal means."""
     if word.startswith("`"):
         return word[1:-1]
     return _ESCAPE.sub(_unescaped, word[1:-1])

@@ -1,4 +1,4 @@
-"""Where a value stands in JSON: plain paths such as ``data.items[0].price``, and JMESPath expressions.
+"""Paths to a value in JSON: plain ones such as ``data.items[0].price``, and JMESPath expressions.
 
 Expressions are compiled once and kept, and need the extra ``checks``. Paths need nothing.
 """

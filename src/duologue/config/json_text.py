@@ -35,7 +35,7 @@ class RepeatedKeyError(NoJsonError):
 
 
 class JsonSpan(NamedTuple):
-    """A JSON value and where it stands in its text."""
+    """A JSON value and its place in the text."""
 
     value: JsonValue
     start: int

@@ -13,7 +13,7 @@ from duologue.errors import TargetError
 
 
 def load_file(path: Path) -> ModuleType:
-    """The module of a file, which can import what stands beside it.
+    """The module of a file, which can import the files next to it.
 
     Raises:
         TargetError: there is no such file. What the file itself raises is passed on.

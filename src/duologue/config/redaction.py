@@ -3,7 +3,7 @@
 A secret is recognised in one of three ways:
 
 * by its value, where the program knows it: :func:`without_values`, and :func:`redacted` for all that the process knows;
-* by the name that it stands under: :func:`without_secrets`; in texts that hold JSON, URLs or headers, or say what a
+* by the name of its field: :func:`without_secrets`; in texts that hold JSON, URLs or headers, or say what a
   password is, :func:`text_without_secrets`, which also knows the forms of the keys of common services. What an agent
   answered is only searched by name: a word that it gives away has to reach the checks that look for it;
 * by its path, where a suite says so: :func:`without_fields`.
@@ -155,7 +155,7 @@ def without_values(text: AnyStr, secrets: Iterable[str]) -> AnyStr:
 
 
 def redacted(text: str) -> str:
-    """A text for people, such as an error or a traceback, without what is secret by its value or by its name."""
+    """A human-readable text, such as an error or a traceback, without what is secret by its value or by its name."""
     return text_without_secrets(hidden(text))
 
 

@@ -32,7 +32,7 @@ _SHORTEST_SECRET = 8
 _IN_CODE = late(
     r"""(?P<head>\b(?P<name>\w{2,64})['"]?\s*[:=]\s*[bfru]{0,2}(?P<q>['"]))(?P<value>[^'"\n]+)(?P=q)""", re.IGNORECASE
 )
-"""A text that stands under a name in Python: ``password="…"``, ``{'api_key': '…'}``."""
+"""A text that has a name in Python: ``password="…"``, ``{'api_key': '…'}``."""
 
 
 class Place(NamedTuple):

@@ -1,4 +1,4 @@
-"""Plain data to YAML text for people, which reading gives back as it was: the counterpart of ``parsing``.
+"""Plain data to human-readable YAML text, which is read back unchanged: the counterpart of ``parsing``.
 
 Texts that a reader of YAML 1.1 or 1.2 could take for something else get quotes. Long texts with line breaks stand as
 blocks, short lists on one line, everything else on lines of its own.
@@ -64,7 +64,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 class _QuotingDumper(_Dumper):
-    """Texts that a terminal or a CI service could take for something else stand in double quotes."""
+    """Texts that a terminal or a CI service could take for something else are written in double quotes."""
 
 
 def _quoted(dumper: Any, text: str) -> yaml.ScalarNode:

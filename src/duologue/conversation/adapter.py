@@ -274,7 +274,7 @@ class AgentAdapter(ABC):
     """
 
     reports_tool_calls: bool | None = None
-    """Whether every tool call of this agent stands in the messages that it returns.
+    """Whether the messages that this agent returns hold every tool call that it made.
 
     Set it to True where that is so. With None, the default, checks of tool calls are skipped in a conversation in which
     the agent has shown none: an agent that returns text only may have called any tool.

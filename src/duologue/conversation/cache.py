@@ -115,7 +115,7 @@ def _digest(value: object) -> str | None:
 
 
 def _plain(value: object) -> object:
-    """What stands for an argument in the key: its content, without anything that differs from run to run."""
+    """An argument in the key: its content, without anything that differs from run to run."""
     if isinstance(value, AgentInput):
         request = value.judgment_request
         return {

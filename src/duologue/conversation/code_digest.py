@@ -1,4 +1,4 @@
-"""What the user's own code decides in a run, as digests: a result that was recorded under other code is none of now.
+"""Digests of the user's own code that decides a run: a result recorded under other code is no longer valid.
 
 Each function or class counts with its own source, without what it calls. Where there is no source, as of a function
 that was typed into an interpreter, nothing is known.

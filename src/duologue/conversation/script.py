@@ -14,7 +14,7 @@ from duologue.conversation.turns import Callback
 from duologue.messages import Message
 
 _SHOWN = 40
-"""Characters of a fixed line that stand in the name of its step."""
+"""Characters of a fixed line that the name of its step shows."""
 
 
 class Step(Protocol):

@@ -64,7 +64,7 @@ class Integration(AgentAdapter):
     """An agent of a framework as the agent under test. Several runs may have the same object."""
 
     framework: ClassVar[str]
-    """What people call it."""
+    """The name in reports and errors."""
     package: ClassVar[str]
     """The module that has to be installed."""
     driver: ClassVar[type[Driver]]
@@ -78,7 +78,7 @@ class Integration(AgentAdapter):
         stream: bool | None = None,
         reports_tool_calls: bool | None = True,
     ) -> None:
-        """Say who answers.
+        """Wrap the agent.
 
         Args:
             agent: the framework's agent, or a factory: a function without parameters that makes one for each run. It

@@ -53,7 +53,7 @@ class CrewAI(Integration):
     driver = CrewAIDriver
 
     def __init__(self, agent: Any, *, inputs: Mapping[str, Any] | None = None, **options: Any) -> None:
-        """Say who answers.
+        """Wrap the agent.
 
         Args:
             agent: the agent or crew, or a factory: see :class:`Integration`.

@@ -81,7 +81,7 @@ class GoogleADK(Integration):
         state: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        """Say who answers.
+        """Wrap the agent.
 
         Args:
             agent: the agent, app or runner, or a factory: see :class:`Integration`.

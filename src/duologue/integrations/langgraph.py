@@ -79,7 +79,7 @@ class LangGraph(Integration):
         input_key: str = "messages",
         **options: Any,
     ) -> None:
-        """Say who answers.
+        """Wrap the agent.
 
         Args:
             agent: the graph, or a factory: see :class:`Integration`.

@@ -77,7 +77,7 @@ class LlamaIndex(Integration):
     driver = LlamaIndexDriver
 
     def __init__(self, agent: Any, *, memory: Any = None, **options: Any) -> None:
-        """Say who answers.
+        """Wrap the agent.
 
         Args:
             agent: the agent, or a factory: see :class:`Integration`.

@@ -48,7 +48,7 @@ class MCP(OpenAIChat):
     driver = MCPDriver
 
     def __init__(self, agent: Any, *, servers: Sequence[Any], **options: Any) -> None:
-        """Say who answers.
+        """Wrap the agent.
 
         Args:
             agent: the client, a function of the messages and the sessions, or a factory: see :class:`Integration`.

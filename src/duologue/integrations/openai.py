@@ -1,4 +1,4 @@
-"""Agents without a framework: a client of the OpenAI SDK with tools, or a loop of one's own."""
+"""Agents without a framework: a client of the OpenAI SDK with tools, or a loop that you write yourself."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class OpenAIChat(Integration):
         max_rounds: int = MAX_ROUNDS,
         **options: Any,
     ) -> None:
-        """Say who answers.
+        """Wrap the agent.
 
         Args:
             agent: the client (``OpenAI``, ``AsyncOpenAI`` or one of their kin), a function of the messages, or a
@@ -192,7 +192,7 @@ def _takes(value: object) -> bool:
 
 
 async def answer_of(function: Callable[..., Any], arguments: Iterable[Any]) -> AsyncGenerator[Said]:
-    """What a function of one's own answers, and what its answers say that models took."""
+    """What your own function answers, and the usage that its answers report."""
     if inspect.isasyncgenfunction(function):
         async for said in function(*arguments):
             yield said

@@ -69,7 +69,7 @@ class OpenAIAgents(Integration):
     def __init__(
         self, agent: Any, *, context: Any = None, run_config: Any = None, max_rounds: int | None = None, **options: Any
     ) -> None:
-        """Say who answers.
+        """Wrap the agent.
 
         Args:
             agent: the agent, or a factory: see :class:`Integration`.

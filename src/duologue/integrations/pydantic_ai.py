@@ -71,7 +71,7 @@ class PydanticAI(Integration):
     def __init__(
         self, agent: Any, *, deps: Any = None, arguments: dict[str, Any] | None = None, **options: Any
     ) -> None:
-        """Say who answers.
+        """Wrap the agent.
 
         Args:
             agent: the agent, or a factory: see :class:`Integration`.

@@ -5,7 +5,7 @@ that took part. They are made by this package, from typed values; pydantic valid
 file. Ten thousand conversations hold millions of them, so each is small: it has slots, and sequences that never change
 are tuples, which the garbage collector stops looking at.
 
-``SCHEMA_VERSION`` stands in the first event; see ``upgrade.py`` for reading older files.
+``SCHEMA_VERSION`` is in the first event; see ``upgrade.py`` for reading older files.
 
 Every call that leaves the engine has a *call id* that is unique in its run: ``c3`` for the third call of a
 participant or a check, ``c3.1`` for the first model or tool that was called on its behalf. Every event names the call

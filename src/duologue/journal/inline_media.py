@@ -1,4 +1,4 @@
-"""Media that stand in events as base64: taken out where events are written to a file, and put back where they are read.
+"""Media in events as base64: taken out where events are written to a file, and put back where they are read.
 
 A line of a file says beside its events what was taken out, and of which place. Nothing that an agent says can look like
 such an entry, because what agents say is inside the events.

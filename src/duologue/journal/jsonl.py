@@ -139,7 +139,7 @@ class JournalFile:
         transitions: what happened at once, in order.
         ends: for each transition, how many bytes of the file there are up to its end.
         torn: why the last line was left out, or None when the file is whole.
-        missing: media that could not be read, a sentence each; another sentence stands in their place in the events.
+        missing: media that could not be read, a sentence each; a sentence takes their place in the events.
     """
 
     path: Path

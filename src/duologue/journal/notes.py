@@ -30,7 +30,7 @@ class Note:
     __slots__ = ()
 
     kind: ClassVar[str] = ""
-    """The literal that tells this kind from the others; it stands in journals."""
+    """The literal that tells this kind from the others in journals."""
 
     def __init_subclass__(cls) -> None:
         if not cls.kind:

@@ -353,7 +353,7 @@ class _Speech:
                 self.known.add(call.id or "")
 
     def add_words_beside(self, fields: Fields) -> None:
-        """A refusal, or the transcript of a spoken answer, that stands beside the content."""
+        """A refusal, or the transcript of a spoken answer, next to the content."""
         audio = fields.get("audio")
         spoken = cast("Fields", audio).get("transcript") if isinstance(audio, Mapping) else None
         said = [part.get("text", "") for part in self._parts]

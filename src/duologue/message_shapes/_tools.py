@@ -35,7 +35,7 @@ _MEDIA = _SOUNDS | frozenset(
 )
 
 _WORDS = ("text", "message", "utterance", "body", "items")
-"""Where the words stand in messages that have no ``content``."""
+"""Fields for the words in messages that have no ``content``."""
 
 _NO_ARGUMENTS = frozenset("id type status call_id error role name created_by container_id".split()) | {*ANSWERS}
 
@@ -108,7 +108,7 @@ def _listed_call(item: object) -> WrittenCall:
 
 
 def result_beside(fields: Fields, call: WrittenCall) -> WrittenResult | None:
-    """The result that stands in the call itself."""
+    """The result that the call itself holds."""
     if first_of(fields, ANSWERS) is None and not (fields.get("error") or fields.get("error_text")):
         return None
     answer = {key: value for key, value in fields.items() if key not in {"name", "content", "type"}}

@@ -71,7 +71,7 @@ def _uses_of_object(value: Any) -> list[ModelUse]:
 
 
 def uses_in(value: object, model: str | None = None) -> list[ModelUse]:
-    """The usage that stands in one object, for the model of that name if the object names none."""
+    """The usage that one object reports, under the given model name if the object names none."""
     for name in _USAGES:
         usage = _field(value, name)
         read, written = _first(usage, READ_TOKENS), _first(usage, WRITTEN_TOKENS)

@@ -89,7 +89,7 @@ async def ask_completion(
 
 
 async def _unicode(answering: Awaitable[ModelAnswer]) -> ModelAnswer:
-    """The answer as messages can hold it; a model of one's own may give half a character, as of a text that it cut."""
+    """The answer as messages can hold it; a custom model may return half a character where it cuts a text."""
     answer = await answering
     if answer.refusal is None and has_plain_text(answer.message):
         return answer

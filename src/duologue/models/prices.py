@@ -43,7 +43,7 @@ def cost_of(provider: str, model: str, tokens: Tokens, now: float) -> float | No
 
     Args:
         provider: the first part of the model's name. It decides the price even when the model is reached through a
-            gateway of one's own.
+            your own gateway.
         model: the rest of the name.
         tokens: that were read and written.
         now: when the call was made, in seconds since 1970: prices change.

@@ -147,7 +147,7 @@ _TECHNICAL = {"source", "format", "index", "agent", "model", "tags", "seed", "ru
 
 
 def recorded_facts(run: RunResult) -> list[tuple[str, str]]:
-    """What the source says about a recording, for people: ``(reward, 1.0)``, ``(task_id, 3)``, ``(score match, I)``.
+    """Facts about a recording, as shown in reports: ``(reward, 1.0)``, ``(task_id, 3)``, ``(score match, I)``.
 
     What was left out of it is among them, as ``warning``.
     """
@@ -234,7 +234,7 @@ def by_agent(execution: ExecutionResult) -> list[AgentFigures]:
 
 
 def row_of(group: Group) -> tuple[str, str]:
-    """What a line of the matrix stands for: a scenario, and what varies besides the agent."""
+    """What a line of the matrix shows: a scenario, and what varies besides the agent."""
     case = group.case
     varied = [case.persona or "", "" if case.region == "default" else case.region]
     varied += [f"{key}={value}" for key, value in case.perturbation]

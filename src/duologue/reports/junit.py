@@ -52,7 +52,7 @@ _MARK = "<!-- Duologue -->"
 
 
 class Outcome(NamedTuple):
-    """What stands in a test case that did not pass.
+    """The content of a test case that did not pass.
 
     Attributes:
         element: ``failure``, ``error`` or ``skipped``.
@@ -220,7 +220,7 @@ def _line(failure: Failure) -> str:
 
 
 def properties_of(run: RunResult, group: Group) -> Iterator[tuple[str, object]]:
-    """Names and values that stand beside a test case; only what is there."""
+    """Names and values of the properties of a test case; only those that it has."""
     spent = run.spent
     values: dict[str, object] = {
         "outcome": run.outcome,

@@ -50,7 +50,7 @@ _SKIPPED = 10
 """Skipped checks that are listed."""
 _WORST_FIRST = ("fail", "error", "undecided")
 _ENDS = {0: "pass", 1: "fail", 3: "undecided", 130: "cancelled"}
-"""The outcome that an exit code stands for."""
+"""The outcome that an exit code means."""
 _NAMED = 5
 """Runs with the same error that are named."""
 _REASON = 400
@@ -68,7 +68,7 @@ def print_execution(
     console: Console | None = None,
     mock: str | None = None,
 ) -> None:
-    """Print what came of an execution.
+    """Print the result of an execution.
 
     Args:
         execution: what to print.

@@ -160,7 +160,7 @@ def replay_parts(
 
 
 def _refused(recording: Recording, error: SuiteError) -> ReplayParts:
-    """What stands for an entry that cannot be judged: a run that ends with its error."""
+    """The parts of a run for an entry that cannot be judged: the run ends with the entry's error."""
 
     async def refuse(_: ScenarioState) -> None:
         raise ScriptError(str(error)) from error
@@ -204,7 +204,7 @@ async def replay(
 
 @frozen
 class Replayed:
-    """A recording and what came of judging it again."""
+    """A recording and the result of judging it again."""
 
     recording: Recording
     result: ScenarioResult

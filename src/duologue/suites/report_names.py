@@ -1,4 +1,4 @@
-"""The names of report formats, which suites and the command line write. Formats themselves stand in ``reports``."""
+"""The names of report formats, which suites and the command line write. The formats themselves are in ``reports``."""
 
 from __future__ import annotations
 

@@ -375,7 +375,7 @@ _REASONS = ("call_status", "disconnection_reason", "endedReason", "status", "err
 
 
 def unread(document: Document, format: str, node: Node, index: int, error: SuiteError) -> Recording:
-    """What stands for an entry of a file that cannot be read."""
+    """The recording of an entry of a file that cannot be read."""
     name = next(
         (word for key in _IDS if isinstance(node.at(key).value, (str, int)) and (word := node.at(key).word())), ""
     )

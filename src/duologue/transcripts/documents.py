@@ -74,7 +74,7 @@ class Node:
         value: JSON data; None for a field that is not there.
         file: as errors show it.
         field: its path in the file, such as ``events[3].message``.
-        line: the line that it stands in, in a file of lines; 0 in others.
+        line: its line, in a file of lines; 0 in others.
         remarks: where to say what was left out; None to say nothing.
     """
 
@@ -186,7 +186,7 @@ class Node:
         }
 
     def opened(self) -> Node:
-        """What a text of JSON holds; this itself if it is none."""
+        """The value in a text of JSON; the node itself if it is not such a text."""
         if not isinstance(self.value, str) or self.value.lstrip()[:1] not in {"[", "{"}:
             return self
         try:
@@ -219,7 +219,7 @@ _WRAPPERS = (
     *("conversations", "sessions", "threads", "items", "dialogs", "dialogues", "chats", "samples", "examples"),
     *("test_cases", "tests", "transcripts"),
 )
-"""Names that only count where conversations stand under them: other formats use them for other things."""
+"""Names that only count where they hold conversations: other formats use them for other things."""
 _PAGE_FIELDS = {
     *("object", "has_more", "hasmore", "first_id", "last_id", "next", "next_page", "next_cursor", "previous", "cursor"),
     *("cursors", "meta", "pagination", "page", "limit", "total", "count", "offset", "size", "pagination_key", "links"),

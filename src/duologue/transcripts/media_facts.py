@@ -1,6 +1,6 @@
 """What is known of a picture, a sound or a film in a message: its type, its size, how long it is.
 
-Numbers that stand in the part itself (``metadata``) come first; otherwise the bytes in the part are measured. Nothing
+Numbers in the part itself (``metadata``) come first; otherwise the bytes in the part are measured. Nothing
 is fetched: what is only linked has the facts that are written beside the link.
 """
 
@@ -73,7 +73,7 @@ def kind_of(part: Part) -> str:
 
 
 def form_of(mime: str) -> str:
-    """The format that a MIME type stands for, in its usual short name: ``audio/mpeg`` is ``mp3``."""
+    """The format of a MIME type, by its usual short name: ``audio/mpeg`` is ``mp3``."""
     form = mime.partition("/")[2].casefold()
     return _FORMAT_NAMES.get(form, form)
 

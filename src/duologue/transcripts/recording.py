@@ -1,7 +1,7 @@
 """A conversation that took place, as it was written down: a journal without the decisions.
 
 Whatever format a recording had, its content is kept as events of a journal (messages, turns, tool calls, model calls,
-notes), because those are what checks and judges look at. Messages and tool calls for people are a fold over them.
+notes), because those are what checks and judges look at. The messages and tool calls in reports are a fold over them.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Recording:
 
     @cached_property
     def tool_calls(self) -> tuple[RecordedCall, ...]:
-        """The tool calls in those messages, with what came of them."""
+        """The tool calls in those messages, with their results."""
         messages = [item.message for item in self.messages]
         turns = {id(item.message): item.turn for item in self.messages}
         results = tool_results(messages)

@@ -129,7 +129,7 @@ def without_media(text: str) -> str:
 
 
 def _shortened(data: str) -> str:
-    """A long run of base64 with its ends, so that it hides nothing that stands beside it."""
+    """A long run of base64 with its ends, so that it hides nothing next to it."""
     if set(data) <= {"A", "="}:  # silence, or an empty picture
         return marker("data", "base64", data)
     if len(set(data)) < _LEAST_VARIETY:

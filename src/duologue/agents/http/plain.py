@@ -164,7 +164,7 @@ def _likeliest(fields: dict[str, Any]) -> object:
 
 
 def shown_calls(body: object) -> Iterator[Message]:
-    """Tool calls that stand beside the words, with their results where these are given."""
+    """Tool calls next to the words, with their results where the answer gives them."""
     fields = fields_of(body)
     listed = next((list_of(fields[name]) for name in _CALLS if list_of(fields.get(name))), list[Any]())
     reader = ShapeReader()

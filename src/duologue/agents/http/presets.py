@@ -210,7 +210,7 @@ def _filled_url(url: str, out: Outgoing) -> str:
     return PLACEHOLDER.sub(lambda found: quote(out.thread or "", safe="") if found[1] == "thread_id" else found[0], url)
 
 
-# Bodies of one's own
+# Custom bodies
 
 
 class BodyTemplate:

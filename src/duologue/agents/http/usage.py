@@ -1,4 +1,4 @@
-"""The tokens that an agent's answer says it took, in the dialects of providers and frameworks.
+"""The tokens that an agent's answer reports, in the dialects of providers and frameworks.
 
 Chat completions, Responses, Anthropic, Bedrock, Gemini, Cohere, Ollama, the Vercel AI SDK, LangChain's messages and
 Dify write them in places and under names of their own. An answer that says nothing has no usage: nothing is estimated.
@@ -32,7 +32,7 @@ _MOST = 10**12
 
 @frozen
 class ReportedUsage:
-    """What an answer says that it took.
+    """The usage that an answer reports.
 
     Attributes:
         input_tokens, output_tokens: as far as they are known.
@@ -59,7 +59,7 @@ class ReportedUsage:
 
 
 def usage_of(body: object, messages: Iterable[object] = ()) -> ReportedUsage | None:
-    """What a whole answer took; None if it does not say.
+    """The usage that a whole answer reports; None if it reports none.
 
     Args:
         body: of the answer.

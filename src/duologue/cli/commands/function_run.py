@@ -194,7 +194,7 @@ def _nothing_to_show(target: str, folder: Path, failure: Exception | None, earli
 
 
 def _keep(target: str, folder: Path) -> ExecutionResult:
-    """Write what came of the runs beside their journals, as for a suite."""
+    """Write the results of the runs next to their journals, as for a suite."""
     execution, _ = execution_of(folder, name=_name(target), path=target)
     execution = replace(execution, runs=tuple(with_media_files(run, folder) for run in execution.runs))
     ids = {run.run_id for run in execution.runs}

@@ -35,7 +35,7 @@ class ResumedPlan:
         damaged: ids of results that cannot be read.
         moved: ids of results whose place in the plan is another now.
         deaths: of runs during which the process ended, by run id.
-        said: what is kept and what is not, for people.
+        said: what is kept and what is not, as a sentence.
     """
 
     plan: Plan

@@ -149,7 +149,7 @@ class ArenaReader:
         return [item for item in made if item is not None]
 
     def _each_once(self, entries: Iterable[PlacedDict]) -> Iterator[PlacedDict]:
-        """The entries without those whose file stands in the list a second time, with the same in every other field."""
+        """The entries without those whose file is in the list a second time, with the same in every other field."""
         seen: dict[str, PlacedDict] = {}
         for entry in entries:
             first = seen.setdefault(posixpath.normpath(entry["file"]), entry)

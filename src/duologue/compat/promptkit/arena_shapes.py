@@ -124,7 +124,7 @@ class VoiceShape(Spec):
 
 
 class McpServerShape(McpServer):
-    """A server of tools; an empty text stands for what follows from the rest."""
+    """A server of tools; an empty text means that the value follows from the rest."""
 
     transport: Literal["", "stdio", "sse", "streamable_http"] | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 

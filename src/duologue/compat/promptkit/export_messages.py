@@ -77,7 +77,7 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _message(item: MessageResult, calls: Mapping[str, str], run: RunResult, ends: Mapping[int, str]) -> dict[str, Any]:
     message = item.message
-    said = "" if message["role"] == "tool" else text_of(message)  # it stands in its result
+    said = "" if message["role"] == "tool" else text_of(message)  # its result has it
     data: dict[str, Any] = {"role": message["role"], "content": said}
     if isinstance(message.get("content"), list):
         data["parts"] = [_part(part) for part in cast("Iterable[Mapping[str, Any]]", message.get("content"))]

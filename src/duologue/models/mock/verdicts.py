@@ -134,13 +134,13 @@ def _whole(words: Sequence[Word]) -> Word:
 
 
 def _named(criteria: Iterable[str], asked: str) -> list[str]:
-    """Those that stand in the request, without those that are only a part of another."""
+    """Those that are in the request, without those that are only a part of another."""
     found = [text for text in criteria if _mentions(asked, text)]
     return [text for text in found if not any(text != other and text in other for other in found)]
 
 
 def _mentions(asked: str, criterion: str) -> bool:
-    """Whether that criterion stands in the request, with or without the bars that lines of a section begin with."""
+    """Whether that criterion is in the request, with or without the bars that lines of a section begin with."""
     return criterion.strip() in asked or criterion.strip() in asked.replace("\n| ", "\n")
 
 

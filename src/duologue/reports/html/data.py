@@ -1,6 +1,6 @@
 """What the page knows of an execution, as plain data: everything that is shown, and nothing that is only stored.
 
-Names are short where a value stands in every message; texts that many runs share, such as system prompts, are there
+Names are short where every message has the value; texts that many runs share, such as system prompts, are there
 once. Small pictures and sounds are part of the page, larger ones are linked to where they lie beside it. What is
 shown comes from agents and users, so only data of a few harmless types is ever put into the page, and a link leads to
 a file of the results or nowhere.

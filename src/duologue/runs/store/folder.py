@@ -265,7 +265,7 @@ def _file_of(run: RunResult, folder: Path) -> Path:
 
 
 def write_index(execution: ExecutionResult, folder: Path) -> Path:
-    """Write the index of an execution; the files of its runs stand beside it already."""
+    """Write the index of an execution; the files of its runs are already there."""
     path = folder / INDEX
     replace_bytes(path, encoded(index_of(execution)))
     return path

@@ -45,7 +45,7 @@ class Found:
     """What a folder holds.
 
     Attributes:
-        execution: what came of it.
+        execution: its result.
         folder: where it lies.
         problems: what could not be read, one sentence each; empty for a whole execution.
     """

@@ -79,7 +79,7 @@ def parts_of(agents: Mapping[str, Any], models: Mapping[str, Model]) -> Parts:
         models: by name.
 
     Raises:
-        TargetError: something else stands for an agent.
+        TargetError: the target of an agent is something else.
     """
     from duologue.suites.runner.python_agents import agent_maker
 
@@ -166,7 +166,7 @@ class Engine:
 
         Raises:
             SuiteError: something in the suite leads nowhere.
-            TargetError: what stands for an agent is none.
+            TargetError: the target of an agent is not an agent.
         """
         parts = parts_of(agents or {}, models or {})
         return cls(suite=joined(suite, parts), parts=parts)

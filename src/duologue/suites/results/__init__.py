@@ -1,1 +1,1 @@
-"""What came of an execution: runs, their groups, and the one verdict that every report and exit code is made from."""
+"""The result of an execution: runs, their groups, and the one verdict that every report and exit code is made from."""

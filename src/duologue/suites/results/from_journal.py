@@ -60,7 +60,7 @@ def run_result(
     tolerated: frozenset[str] = frozenset(),
     result: ScenarioResult | None = None,
 ) -> RunResult:
-    """What came of a run.
+    """The result of a run.
 
     Args:
         case: what was run.

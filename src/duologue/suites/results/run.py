@@ -1,4 +1,4 @@
-"""What came of one test case, as frozen values that every report reads, and why it did not pass.
+"""The result of one test case, as frozen values that every report reads, and why it did not pass.
 
 A :class:`RunResult` is a fold over the journal of its run. The reasons are read from it, the same list for results on
 disk and for every report. Nothing is decided here.
@@ -338,7 +338,7 @@ def reason_of(run: RunResult) -> str:
 
 
 def summary_of(run: RunResult, found: Iterable[Failure]) -> str:
-    """The reasoning of a run; '' where it only says again what stands in the failures, or in the error."""
+    """The reasoning of a run; '' where it only repeats the failures or the error."""
     said = run.reasoning or ""
     if run.error is not None or any((item.text and item.text in said) or item.text == said for item in found):
         return ""

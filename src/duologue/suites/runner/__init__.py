@@ -1,1 +1,1 @@
-"""One test case: who takes part, what the script does, which checks are asked, and what came of it."""
+"""One test case: who takes part, what the script does, which checks are evaluated, and the result."""

@@ -415,7 +415,7 @@ class SilentUser(AgentAdapter):
         return "user"
 
     async def call(self, input: AgentInput) -> NoReturn:
-        """Refuse: what the user says stands in the script."""
+        """Refuse: the script holds what the user says."""
         raise ScriptError("every line of the user is written in the scenario; none is left to be made up", who="user")
 
 

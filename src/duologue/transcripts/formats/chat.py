@@ -104,7 +104,7 @@ def conversation(
     reports_tool_calls: bool | None = None,
     **facts: Any,
 ) -> Recording:
-    """A recording of messages and items that stand in one list.
+    """A recording of messages and items in one list.
 
     Args:
         document, format: what is read.
@@ -146,7 +146,7 @@ def _check(node: Node) -> None:
 
 
 def _with_media(node: Node) -> dict[str, Any]:
-    """The fields, with media that stand in a field ``media`` in the form that judges are given."""
+    """The fields, with media of a field ``media`` in the form that judges get."""
     fields = dict(node.fields)
     for name in ("parts", "Parts", "content", "Content"):
         if isinstance(fields.get(name), list) and any(item.at("media").fields for item in node.at(name).items):

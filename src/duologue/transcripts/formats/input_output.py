@@ -45,7 +45,7 @@ def exchange_in(asked: Node, answered: Node) -> tuple[list[Node], int]:
 
 
 def answer_of(response: Node) -> Node | None:
-    """The message of a response: of the choice with the index 0, wherever it stands in the list."""
+    """The message of a response: of the choice with index 0, wherever it is in the list."""
     choices = response.at("choices").each_or_none("a list of choices")
     choice = next((node for node in choices if node.at("index").value in (0, "0")), choices[0] if choices else None)
     if choice is None:
@@ -67,7 +67,7 @@ _REPLIES = (
 
 
 def answer_beside(entry: Node, sent: Sequence[Node]) -> list[Node]:
-    """The answer to the messages of an entry that stands beside them, in another form than that of an API.
+    """The answer that an entry holds next to its messages, in a form that no API uses.
 
     Conversations that are complete may be labelled with fields of the same names: what they hold is an answer only if
     the agent has not said it already.
@@ -90,7 +90,7 @@ def answer_beside(entry: Node, sent: Sequence[Node]) -> list[Node]:
 
 
 def _told(node: Node) -> list[tuple[str, str]]:
-    """What a message says, in whatever form it stands."""
+    """What a message says, in whatever form it is written."""
     try:
         pieces = written_in(node.fields)
     except ShapeError:
@@ -185,7 +185,7 @@ def _of_model(node: Node, role: str, names: tuple[str, ...], depth: int) -> list
 
 
 def _of_field(node: Node, role: str, names: tuple[str, ...], depth: int) -> list[Node]:
-    """What stands in a field of a usual name, in the arguments of a function, or in the only field."""
+    """The value of a field with a usual name, in the arguments of a function, or in the only field."""
     if node.at("args").items or node.at("kwargs").fields:
         return _messages(node.at("kwargs"), role, names, depth + 1) or _listed(node.at("args"), role, names, depth)
     for name in names:

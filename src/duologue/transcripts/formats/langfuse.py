@@ -94,7 +94,7 @@ def _request(entry: Node) -> Request:
 def _generation(entry: Node) -> Node | None:
     """The call of a model that gave the answer of a trace: its input holds what was said and done before.
 
-    Traces hold calls for other purposes too, such as a title. Where none gave that answer, the trace stands for itself.
+    Traces hold calls for other purposes too, such as a title. Where none gave that answer, the trace itself is used.
     """
     calls = [node for node in entry.at("observations").items if node.at("type").value == "GENERATION"]
     calls = [node for node in calls if exchange_in(node.at("input"), node.at("output"))[1]]

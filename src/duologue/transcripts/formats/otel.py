@@ -219,7 +219,7 @@ def _new(span: Node, attributes: Mapping[str, Any]) -> tuple[list[Node], list[No
 
 
 def _of_logfire(span: Node, attributes: Mapping[str, Any]) -> tuple[list[Node], list[Node]]:
-    """Events that stand in an attribute, as JSON text."""
+    """Events in an attribute, as JSON text."""
     events = span.holding(attributes.get("events") or attributes.get("all_messages_events")).opened().items
     named = [event.holding({"name": event.at("event.name").value, "body": event.value}) for event in events]
     sent, answer = _of_events(span.holding({"events": [event.value for event in named]}), {})

@@ -185,7 +185,7 @@ class RequestLog:
     found: list[_Talk | Recording] = field(default_factory=list[_Talk | Recording])
     _by_id: dict[str, list[_Talk]] = field(default_factory=dict[str, list[_Talk]])
     _open: dict[str, list[_Talk]] = field(default_factory=dict[str, list[_Talk]])
-    """Those that end with an answer, by what stands for everything that was said."""
+    """Those that end with an answer, by a digest of everything that was said."""
 
     def add(self, request: Request) -> None:
         """One more request: the next step of a known conversation, or a new one."""
@@ -221,7 +221,7 @@ class RequestLog:
             self._open.setdefault(talk.digest, []).append(talk)
 
     def read_messages(self, entries: Sequence[Node]) -> list[Recording]:
-        """The recordings of messages that stand in one list. A conversation that lacks a line is not judged."""
+        """The recordings of messages in one list. A conversation that lacks a line is not judged."""
         for talk in talks_of(entries):
             lost = [wrong for node in talk if (wrong := self.document.wrong_with(node))]
             if lost:
@@ -364,7 +364,7 @@ def _timeless(text: str) -> str:
 
 
 def _key(node: Node) -> str:
-    """What stands for what a message says, however a client writes it."""
+    """A digest of what a message says, the same however a client writes it."""
     role = str(node.at("role", "Role", "type").value or "").lower()
     if not node.at("role", "Role").value:  # an item, such as a tool call
         items = {name: node.at(name).value for name in ("type", "name", "arguments", "output", "call_id", "content")}
@@ -402,7 +402,7 @@ def _data(arguments: Any) -> Any:
 
 
 def _digests(user: str | None, keys: Sequence[str]) -> Iterator[str]:
-    """What stands for the conversation of a user before the first message, and up to each of them."""
+    """Digests of the conversation of a user: before the first message, and up to each of them."""
     so_far = user or ""
     yield so_far
     for key in keys:
