@@ -179,6 +179,17 @@ def test_doctor_says_what_is_installed_and_asks_the_models_that_are_named(capsys
     assert "nobody" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["run", "demo", "probe", "chat", "show"])
+def test_help_breaks_lines_where_the_terminal_ends_and_not_where_the_source_does(command, capsys):
+    app = application(command)
+    (only,) = app.registered_commands
+    assert only.help
+    assert not any("\n" in paragraph for paragraph in only.help.split("\n\n"))
+    assert invoke([command, "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert " ".join(only.help.split()) in told
+
+
 def _extras():
     """The extras that the package declares, with what each installs."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")

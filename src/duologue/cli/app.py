@@ -6,7 +6,7 @@ A subcommand is imported when it is called, so that none pays for what another n
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -49,10 +49,18 @@ def application(called: str = "", *, completing: bool = False) -> typer.Typer:
     app.callback()(_options)
     if called:
         COMMANDS[called].add(app)
+        for command in app.registered_commands:
+            command.help = command.help or _paragraphs(command.callback)
         return app
     for name, command in COMMANDS.items():
         app.command(name, help=command.line)(_not_imported)
     return app
+
+
+def _paragraphs(command: Callable[..., object] | None) -> str:
+    """What a docstring says, without the ends of its lines: the terminal may be narrower than the source."""
+    written = (command.__doc__ or "").strip()
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in written.split("\n\n"))
 
 
 def _not_imported() -> None:
