@@ -167,3 +167,26 @@ def test_what_cannot_be_read_is_told(here: Path, capsys: pytest.CaptureFixture[s
     (here / "none").mkdir()
     assert invoke(["generate", "scenarios", "--from", "none"]) == 2
     assert "none holds no recordings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line", ["{{region}}", "a {{ domain }} b {{said_1}}", "${HOME} {x}", "{{row.order}}", "- a: {{region}} # b", "{{"]
+)
+@pytest.mark.parametrize("how", ["chat", "generate"])
+def test_what_was_said_is_said_again_to_the_letter(
+    here: Path, monkeypatch: pytest.MonkeyPatch, line: str, how: str
+) -> None:
+    if how == "chat":
+        typed(monkeypatch, line, "bye {{region}}", "/quit")
+        assert invoke(["chat", "shop.suite.yaml", "--agent", "clerk", "--save", "made/kept.yaml"]) == 0
+    else:
+        said = [{"role": "user", "content": text} for text in (line, "bye {{region}}")]
+        messages = [message for item in said for message in (item, {"role": "assistant", "content": "ok"})]
+        (here / "recorded.json").write_text(json.dumps({"messages": messages}))
+        assert invoke(["generate", "scenarios", "--from", "recorded.json", "--out", "made"]) == 0
+    suite = SUITE[: SUITE.index("    - name: one")] + "    - made/*.yaml\n"
+    (here / "again.suite.yaml").write_text(suite)
+    invoke(["run", "again.suite.yaml", "--agent", "clerk", "--out", "again", "-q"])
+    [run] = read_execution(here / "again").runs
+    heard = [item.message.get("content") for item in run.messages if item.message.get("role") == "user"]
+    assert heard == [line, "bye {{region}}"]

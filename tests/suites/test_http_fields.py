@@ -94,3 +94,17 @@ def test_a_mistake_is_found_by_validate(tmp_path: Path, http: dict[str, Any], co
     report = validate(suite(tmp_path, url="http://127.0.0.1:1/x", **http))
     assert not report.ok
     assert complaint in str(report)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://[zz]/x", "http://a:99999/x", "http://", "[", "http://a]b/"])
+def test_a_url_that_is_none_is_one_refusal(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "a.suite.yaml"
+    agent = json.dumps({"name": "a", "http": {"url": url}})
+    path.write_text(
+        f"apiVersion: duologue/v1\nkind: Suite\nmetadata: {{name: a}}\nspec:\n  agents: [{agent}]\n"
+        "  scenarios: [{name: s, turns: [{role: user, content: hi}], criteria: [polite]}]\n"
+    )
+    assert invoke(["validate", str(path)]) == 2
+    told = str(capsys.readouterr())
+    assert "http.url" in told
+    assert "Traceback" not in told

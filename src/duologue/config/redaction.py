@@ -166,7 +166,10 @@ def remember_headers(headers: Mapping[str, str]) -> None:
 
 def remember_url(url: str) -> None:
     """What a URL gives away is secret: a password, and values of the query whose names tell so."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # not a URL; whoever uses it says so
+        return
     remember(parts.password)
     remember(*(value for name, value in query_values(parts.query) if names_secret(name) or is_secret(name, value)))
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
@@ -405,7 +405,7 @@ def _url(name: ModelName, config: ModelConfig, host: Host) -> str:
 
 def _is_endpoint(base: str) -> bool:
     """Whether that is an Azure resource, and not yet the address of one of its APIs."""
-    return urlsplit(base).path in {"", "/openai"}
+    return parse_url(base, "the address of Azure").path in {"", "/openai"}
 
 
 def own_server(name: ModelName) -> str | None:

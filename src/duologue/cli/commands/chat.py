@@ -149,8 +149,10 @@ def _print(message: Message) -> None:
 def _save(path: Path, lines: list[str]) -> None:
     from duologue.config.files import write_atomic
     from duologue.specs.scenario import Scenario, Turn
+    from duologue.suites.manifests.from_recordings import literal_turns
     from duologue.suites.manifests.writer import scenario_text
 
-    turns = tuple(Turn(content=line) for line in lines)
+    turns, variables = literal_turns(Turn(content=line) for line in lines)
     name = path.name.split(".")[0] or "chat"
-    write_atomic(path, scenario_text(Scenario(name=name, description="What a person asked the agent.", turns=turns)))
+    told = "What a person asked the agent."
+    write_atomic(path, scenario_text(Scenario(name=name, description=told, turns=turns, variables=variables)))

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from duologue.config.templates import placeholders
 from duologue.messages import Message, text_of
+from duologue.specs.agent_definition import background_of
 from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Part, Scenario, Turn
 from duologue.transcripts.recording import Recording
@@ -18,6 +20,10 @@ TAG = "recorded"
 """Of every scenario that is made."""
 _LONGEST_NAME = 200
 _SOURCE = "duologue/source"
+_SAID = "said_"
+"""Begins the names of the variables that hold what was said."""
+_FILLED = {"region", *background_of(Scenario(name="any", description="any", turns=(Turn(content="any"),)))}
+"""What is filled in in every scenario."""
 
 
 def scenarios_from(
@@ -34,7 +40,7 @@ def scenarios_from(
     made: list[Scenario] = []
     for recording in recordings:
         turns = tuple(_turn(item.message) for item in recording.messages if item.message["role"] == "user")
-        said = tuple(turn for turn in turns if turn is not None)
+        said, variables = literal_turns(turn for turn in turns if turn is not None)
         if not said:
             continue
         name = _free(recording.name or recording.path.stem, taken)
@@ -48,6 +54,7 @@ def scenarios_from(
                 tags=(TAG, *(tag for tag in recording.tags if tag != TAG)),
                 annotations={_SOURCE: recording.place},
                 turns=said,
+                variables=variables,
                 criteria=tuple(criteria),
                 checks=checks,
             )
@@ -63,6 +70,24 @@ def _turn(message: Message) -> Turn | None:
         return Turn(content=text) if text.strip() else None
     said = [Part(type="text", text=text)] if text.strip() else []
     return Turn(parts=(*said, *pictures))
+
+
+def literal_turns(turns: Iterable[Turn]) -> tuple[tuple[Turn, ...], dict[str, str]]:
+    """The turns, where words that would be filled in stand in variables: what was said is said again to the letter."""
+    variables: dict[str, str] = {}
+
+    def kept(text: str | None) -> str | None:
+        if text is None or not any(name in _FILLED or name.startswith(_SAID) for name in placeholders(text)):
+            return text
+        name = f"{_SAID}{len(variables) + 1}"
+        variables[name] = text
+        return f"{{{{{name}}}}}"
+
+    made: list[Turn] = []
+    for turn in turns:
+        parts = tuple(part.changed(text=kept(part.text)) for part in turn.parts)
+        made.append(turn.changed(parts=parts) if parts else turn.changed(content=kept(turn.content)))
+    return tuple(made), variables
 
 
 def _pictures(message: Message) -> Iterator[str]:
