@@ -9,7 +9,7 @@ from duologue.config.json_path import steps_of
 from duologue.config.problems import listed
 from duologue.config.request_body import placeholders_in
 from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Seconds, Spec, Text
-from duologue.specs.users import Agenda
+from duologue.specs.users import Agenda, Attack
 from duologue.vocabulary import HttpPreset
 
 Temperature = Annotated[float, Field(ge=0)]
@@ -252,22 +252,24 @@ class Fragment(Spec):
 
 
 class Persona(Resource):
-    """Who the simulated user is: somebody whom a model plays, or who needs none, with ``lines`` or an ``agenda``."""
+    """Who the simulated user is: played by a simulator, or by ``lines``, an ``agenda`` or an ``attack``."""
 
     for_models: ClassVar[tuple[str, ...]] = (
         *("language", "goals", "constraints", "style", "facts", "system_prompt", "system_template", "required_vars"),
         *("optional_vars", "fragments", "temperature", "seed"),
     )
-    """Fields that only a user whom a model plays has."""
+    """Fields that only a user whom a simulator plays has."""
 
     description: str = ""
-    """Who the person is, as the simulator is instructed. Free text where no model plays the person."""
+    """Who the person is, as the simulator is instructed. Free text where no simulator plays the person."""
     lines: Annotated[Items[Text], Field(min_length=1)] | None = None
     """What the user says, in this order; after the last line it is done. No model is needed. Lines that a scenario's
     turns give are not counted."""
     agenda: Agenda | None = None
     """Goal and details of a user that is played by rules. No model is needed, and the same seed gives the same
     conversation with the same agent."""
+    attack: Attack | None = None
+    """Attack on the agent, as by a red team. A successful attack fails the run."""
     language: str | None = None
     """Language in which the person writes, such as ``German``."""
     goals: Items[str] = ()
@@ -295,18 +297,24 @@ class Persona(Resource):
 
     @model_validator(mode="after")
     def _is_played_one_way(self) -> Self:
-        if self.lines and self.agenda:
-            raise ValueError("lines or an agenda, not both")
-        way = self.needs_no_model
+        ways = [name for name in ("lines", "agenda", "attack") if getattr(self, name)]
+        if len(ways) > 1:
+            raise ValueError(f"only one of lines, agenda and attack; it has {' and '.join(ways)}")
+        way = self.way
         given = [name for name in self.for_models if getattr(self, name) not in (None, (), {})] if way else []
         if given:
-            raise ValueError(f"no {listed(given)} with {way}: only a model that plays the user reads it")
+            raise ValueError(f"no {listed(given)} with {way}: only a simulator reads it")
         return self
 
     @property
-    def needs_no_model(self) -> Literal["lines", "agenda"] | None:
-        """How the user is played without a model; None if a simulator plays it."""
-        return "lines" if self.lines else "agenda" if self.agenda else None
+    def way(self) -> Literal["lines", "agenda", "attack"] | None:
+        """How the user is played without a simulator; None if a simulator plays it."""
+        return "lines" if self.lines else "agenda" if self.agenda else "attack" if self.attack else None
+
+
+def metaprompt_of(persona: Persona) -> str:
+    """The name in response files of what plans a persona's attack and scores the answers."""
+    return f"{persona.name} metaprompt"
 
 
 class Simulator(Spec):

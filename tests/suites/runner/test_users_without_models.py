@@ -85,7 +85,11 @@ async def test_more_exchanges_than_lines_end_the_turn_and_the_next_goes_on(play:
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
-    ({"lines": ["x"], "agenda": {"goal": "y"}}, "personas[0]", "lines or an agenda, not both"),
+    (
+        {"lines": ["x"], "agenda": {"goal": "y"}},
+        "personas[0]",
+        "only one of lines, agenda and attack; it has lines and agenda",
+    ),
     ({"lines": ["x"], "facts": {"a": "b"}}, "personas[0]", "no facts with lines"),
     (
         {"agenda": {"goal": "y"}, "system_prompt": "z", "goals": ["g"]},
@@ -144,7 +148,7 @@ def test_a_simulator_beside_a_persona_that_needs_none_is_refused(put: Put) -> No
     turns = [{"role": "simulated_user", "simulator": "actor", "user_temperature": 0.5}]
     made = {**suite(READER, turns=turns), "simulators": [{"name": "actor", "model": "mock"}]}
     told = str(validate(written(put, made)))
-    assert "turns[0].simulator: the persona 'reader' has lines, so no model plays the user here" in told
+    assert "turns[0].simulator: the persona 'reader' has lines, so no simulator plays the user here" in told
     assert "turns[0].user_temperature: the persona 'reader' has lines" in told
 
 

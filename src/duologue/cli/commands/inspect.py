@@ -144,7 +144,7 @@ def _named(section: str, item: Any) -> str:
         case "simulators" | "judges":
             return f"{name} ({item.model})"
         case "personas":
-            return f"{name} ({item.needs_no_model})" if item.needs_no_model else name
+            return f"{name} ({item.way})" if item.way else name
         case "tools":
             return f"{name} ({item.mode})"
         case _:

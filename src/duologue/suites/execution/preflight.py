@@ -19,13 +19,13 @@ from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyErr
 from duologue.frozen import frozen
 from duologue.models.choice import choose, require_model
 from duologue.settings import ScenarioConfig
-from duologue.specs.agents import Agent, Judge, Simulator
+from duologue.specs.agents import Agent, Judge, Persona, Simulator
 from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.manifests.loader import SECTIONS, Report
 from duologue.suites.manifests.validate.outside import find_missing_outside
-from duologue.suites.plan.build import TestCase, agents_of, needs_simulator
+from duologue.suites.plan.build import TestCase, agents_of, attackers_of, needs_simulator
 from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import Scope
 
@@ -181,6 +181,7 @@ def _needs(needed: Needed, models: SuiteModels, given: set[str]) -> Iterator[Nee
             yield _place(models, agent, agent.model, "model"), _model(models, agent.model, scenario.name)
     for scenario in needed.scenarios:
         yield from _of_simulators(models, scenario)
+        yield from _of_attackers(models, scenario)
         yield from _of_judge(models, scenario, scenario.criteria, scenario.judge)
         for turn in scenario.turns:
             yield from _of_checks(models, scenario.name, turn.checks, Scope.TURN)
@@ -227,6 +228,19 @@ def _of_simulators(models: SuiteModels, scenario: Scenario) -> Iterator[Need]:
             spec = models.spec(held.model)
             place = (spec.place("name") if spec else None) or held.place("model") or Position("?")
             yield place, _model(models, held.model, scenario.name)
+
+
+def _of_attackers(models: SuiteModels, scenario: Scenario) -> Iterator[Need]:
+    def needs_of(persona: Persona) -> Callable[[], object]:
+        def need() -> object:
+            from duologue.suites.runner.users import attacker_for
+
+            return attacker_for(models, scenario.name, persona)
+
+        return need
+
+    for persona in attackers_of(models.suite, scenario):
+        yield persona.place("attack") or Position("?"), needs_of(persona)
 
 
 def _default(who: str, instead: str) -> Callable[[], object]:
@@ -416,7 +430,9 @@ def _models_of(needed: Needed, suite: Suite, given: set[str]) -> dict[str, Posit
         if owner.criteria
     )
     asked = (*users, *simulators, *judges)
-    return {item.model: item.place("model") for item in asked if item is not None and item.model}
+    found = {item.model: item.place("model") for item in asked if item is not None and item.model}
+    attackers = [item.attack for scenario in needed.scenarios for item in attackers_of(suite, scenario) if item.attack]
+    return {**{name: attack.place("model") for attack in attackers for name in attack.models}, **found}
 
 
 def _first(named: Sequence[Simulator] | Sequence[Judge]) -> str | None:

@@ -178,8 +178,15 @@ def played_by(suite: Suite, scenario: Scenario, turn: Turn | None) -> list[Perso
 
 
 def needs_simulator(suite: Suite, scenario: Scenario, turn: Turn | None) -> bool:
-    """Whether a model plays the user there, in at least one test case."""
-    return any(persona is None or not persona.needs_no_model for persona in played_by(suite, scenario, turn))
+    """Whether a simulator plays the user there, in at least one test case."""
+    return any(persona is None or not persona.way for persona in played_by(suite, scenario, turn))
+
+
+def attackers_of(suite: Suite, scenario: Scenario) -> list[Persona]:
+    """The personas that attack the agent in a scenario."""
+    turns = [turn for turn in scenario.turns if turn.role == "simulated_user"] if scenario.turns else [None]
+    every = [persona for turn in turns for persona in played_by(suite, scenario, turn) if persona and persona.attack]
+    return list({persona.name: persona for persona in every}.values())
 
 
 def trials_of(suite: Suite, scenario: Scenario) -> int:

@@ -20,7 +20,7 @@ from duologue.specs.agents import Agent, Judge, Persona, Simulator
 from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Replay, Suite, find_named
-from duologue.suites.plan.build import Plan, TestCase
+from duologue.suites.plan.build import Plan, TestCase, attackers_of, needs_simulator
 
 ANSWER_TOKENS = 150
 """Of an answer of the agent."""
@@ -30,6 +30,8 @@ JUDGE_TOKENS = 200
 """Of what a judge writes."""
 RULES_TOKENS = 500
 """Of what a judge or a simulated user is told beside the conversation."""
+ATTACK_CALLS = 2
+"""For one message of an attacker: it is written, and the answer is scored."""
 TOOL_ROUNDS = 2
 """Calls for one answer of an agent that has tools."""
 
@@ -76,24 +78,27 @@ def workload_of_replay(suite: Suite, replay: Replay) -> Workload:
     return Workload(judge=Load(calls=calls, read=calls * read, written=calls * JUDGE_TOKENS), turns=turns)
 
 
-def _lines(suite: Suite, scenario: Scenario, persona: str | None) -> list[tuple[int, bool]]:
-    """For each line of the user its tokens, and whether a model says it."""
+def _lines(suite: Suite, scenario: Scenario, persona: str | None) -> list[tuple[int, int]]:
+    """For each line of the user its tokens, and the calls of models for it."""
     if not scenario.turns:
-        return _said_by(find_named(suite.personas, persona), scenario.max_turns or DEFAULT_MAX_TURNS)
+        found = find_named(suite.personas, persona)
+        attack = found.attack if found else None
+        return _said_by(found, attack.turns if attack else scenario.max_turns or DEFAULT_MAX_TURNS)
     return [line for turn in scenario.turns for line in _of(turn, suite, persona)]
 
 
-def _said_by(persona: Persona | None, most: int) -> list[tuple[int, bool]]:
+def _said_by(persona: Persona | None, most: int) -> list[tuple[int, int]]:
     if persona and persona.lines:
-        return [(estimate_tokens(line), False) for line in persona.lines[:most]]
-    return [(LINE_TOKENS, not (persona and persona.agenda))] * most
+        return [(estimate_tokens(line), 0) for line in persona.lines[:most]]
+    calls = 0 if persona and persona.agenda else ATTACK_CALLS if persona and persona.attack else 1
+    return [(LINE_TOKENS, calls)] * most
 
 
-def _of(turn: Turn, suite: Suite, persona: str | None) -> list[tuple[int, bool]]:
+def _of(turn: Turn, suite: Suite, persona: str | None) -> list[tuple[int, int]]:
     if turn.role == "simulated_user":
         return _said_by(find_named(suite.personas, turn.persona or persona), turn.most_exchanges)
     text = turn.content or "".join(part.text or "" for part in turn.parts)
-    return [(estimate_tokens(text), False)]
+    return [(estimate_tokens(text), 0)]
 
 
 def _agent(suite: Suite, scenario: Scenario, agent: Agent, lines: list[int]) -> Load:
@@ -111,11 +116,10 @@ def _agent(suite: Suite, scenario: Scenario, agent: Agent, lines: list[int]) -> 
     return Load(calls=rounds * len(lines), read=read, written=rounds * len(lines) * ANSWER_TOKENS)
 
 
-def _users(lines: list[tuple[int, bool]]) -> Load:
+def _users(lines: list[tuple[int, int]]) -> Load:
     total, history = Load(), 0
-    for tokens, simulated in lines:
-        if simulated:
-            total += Load(calls=1, read=RULES_TOKENS + history, written=LINE_TOKENS)
+    for tokens, calls in lines:
+        total += Load(calls=calls, read=calls * (RULES_TOKENS + history), written=calls * LINE_TOKENS)
         history += tokens + ANSWER_TOKENS
     return total
 
@@ -146,8 +150,11 @@ def _asks_a_judge(check: CheckSpec) -> bool:
 def simulating_models(suite: Suite, scenario: Scenario) -> list[str | None]:
     """The models that play users, each once; None for the configured default."""
     first = suite.simulators[0].name if suite.simulators else None
-    simulated = [turn.simulator or first for turn in scenario.turns if turn.role == "simulated_user"]
-    return _models(suite.simulators, simulated or [first])
+    turns = [turn for turn in scenario.turns if turn.role == "simulated_user"] if scenario.turns else [None]
+    simulated = [turn.simulator if turn else None for turn in turns if needs_simulator(suite, scenario, turn)]
+    attacks = [persona.attack.models for persona in attackers_of(suite, scenario) if persona.attack]
+    found = _models(suite.simulators, [name or first for name in simulated])
+    return list(dict.fromkeys([*found, *(name for models in attacks for name in models)]))
 
 
 def judging_models(suite: Suite, case: TestCase) -> list[str | None]:

@@ -111,12 +111,17 @@ class CaseSetup:
         agent = self._make_agent(case)
         agents: list[AgentAdapter] = [agent]
         listeners: list[Any] = [agent] if hasattr(agent, "turn_spec") else []
-        if self.scenario.simulates_a_user or not self.scenario.turns:
+        script, checks = None, self.run_checks
+        if self.scenario.simulates_a_user:
             from duologue.suites.runner.users import SuiteUser
 
             user = SuiteUser(self.models, self.scenario, persona=case.persona, region=case.region)
             agents.append(user)
             listeners.append(user)
+            if user.attacker and not self.scenario.turns:
+                script = tuple(user.attacker.marathon_script())
+            elif user.attacker:
+                checks = (*checks, user.attacker.held_check())
         else:
             agents.append(_SILENT_USER)
         if self.scenario.criteria:
@@ -125,8 +130,8 @@ class CaseSetup:
             name=self.scenario.name,
             description=self.scenario.description,
             agents=tuple(agents),
-            script=self._script(case, listeners),
-            checks=self.run_checks,
+            script=self._script(case, listeners) if script is None else script,
+            checks=checks,
             metadata={"case": case.as_data(), "labels": self.scenario.labels},
         )
 

@@ -247,7 +247,10 @@ class Definitions:
         suite = self._suite
         named = {case.persona, *(turn.persona for turn in scenario.turns)}
         personas = [self._written(item, _RESOURCE - {"description"}) for item in suite.personas if item.name in named]
-        return [personas, [[item.name, self._model(item.model)] for item in suite.simulators]]
+        attacks = [item.attack for item in suite.personas if item.name in named and item.attack]
+        models = [self._model(name) for attack in attacks for name in attack.models]
+        simulators = [[item.name, self._model(item.model)] for item in suite.simulators]
+        return [personas, simulators, *([models] if models else [])]
 
     def _tools(self) -> Any:
         suite = self._suite

@@ -5,6 +5,7 @@ A persona with lines or an agenda needs no simulator.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from duologue.agents.users.persona import Level, Persona
@@ -16,8 +17,9 @@ from duologue.errors import ConfigurationError, ModelError, SimulatorError
 from duologue.journal.notes import SimulatedUser
 from duologue.messages import Message
 from duologue.models.ask import ask
-from duologue.models.base import ModelRequest
+from duologue.models.base import Model, ModelRequest
 from duologue.specs.agents import Persona as PersonaSpec
+from duologue.specs.agents import metaprompt_of
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Suite, find_named
 from duologue.specs.users import Agenda
@@ -25,6 +27,7 @@ from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import AgentRole
 
 if TYPE_CHECKING:
+    from duologue.agents.red_team import RedTeamAgent
     from duologue.models.mock.file import MockModel
 
 
@@ -54,16 +57,26 @@ class SuiteUser(AgentAdapter):
         """What reports call it."""
         return "user"
 
+    @cached_property
+    def attacker(self) -> RedTeamAgent | None:
+        """The attacker of this run, if the persona of the case or of a turn is one."""
+        simulated = [turn for turn in self._scenario.turns if turn.role == "simulated_user"]
+        names = [turn.persona or self._persona for turn in simulated] if self._scenario.turns else [self._persona]
+        specs = [self._persona_spec(name) for name in dict.fromkeys(names)]
+        found = next((spec for spec in specs if spec and spec.attack), None)
+        return attacker_for(self._models, self._scenario.name, found) if found else None
+
     def describe(self) -> dict[str, Any]:
         """The persona of the test case."""
-        return {"persona": self._persona} if self._persona else {}
+        who = {"persona": self._persona} if self._persona else {}
+        return {**who, **self.attacker.describe()} if self.attacker else who
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """What the persona of this turn says next."""
         turn = self.turn_spec
         persona = (turn.persona if turn else None) or self._persona
         spec = self._persona_spec(persona)
-        simulator = None if spec and spec.needs_no_model else self._simulator(turn)
+        simulator = None if spec and spec.way else self._simulator(turn)
         key = (persona, simulator, turn.user_temperature if turn else None, turn.seed if turn else None)
         actor = self._cast.get(key)
         if actor is None:
@@ -86,6 +99,9 @@ class SuiteUser(AgentAdapter):
             return PersonaLines(spec)
         if spec and spec.agenda:
             return agenda_user(spec.agenda)
+        if spec and spec.attack:
+            assert self.attacker is not None, "a run has the attacker that its persona or a turn names"
+            return self.attacker
         persona = spec.name if spec else None
         held = find_named(self._models.suite.simulators, simulator)
         model = held.model if held else None
@@ -159,6 +175,45 @@ def agenda_user(spec: Agenda) -> AgentAdapter:
         question_patterns=spec.question_patterns,
         phrases=Phrases(**{name: value for name, value in spec.phrases if value is not None}),
     )
+
+
+def attacker_for(models: SuiteModels, scenario: str, persona: PersonaSpec) -> RedTeamAgent:
+    """The attacker that a persona is.
+
+    Raises:
+        ConfigurationError: a model is missing, or cannot do what it is to do.
+    """
+    from duologue.agents.red_team import DEFAULT_GOAT_TECHNIQUES, DEFAULT_TECHNIQUES, RedTeamAgent, objective
+
+    spec = persona.attack
+    assert spec is not None
+
+    def model(name: str, lines_of: str) -> Model:
+        if models.mocking or models.is_mock(name):
+            return models.lines(name, scenario=scenario, persona=lines_of)
+        return models.model(name, scenario=scenario)
+
+    options: dict[str, Any] = {
+        "target": objective(spec.objective) if spec.objective else spec.target,
+        "total_turns": spec.turns,
+        "model": model(spec.model, persona.name),
+        "metaprompt_model": model(spec.metaprompt_model or spec.model, metaprompt_of(persona)),
+        "attack_plan": spec.plan,
+        "injection_probability": spec.injection_probability,
+        "score_responses": spec.score_responses,
+        "success_score": spec.success_score,
+        "success_confirm_turns": spec.success_confirm_turns,
+        "max_backtracks": spec.max_backtracks,
+        "temperature": spec.temperature,
+        "metaprompt_temperature": spec.metaprompt_temperature,
+        "max_tokens": spec.max_tokens,
+    }
+    encodings, ids = spec.encodings, spec.techniques
+    forms = [item for item in DEFAULT_TECHNIQUES if item.name in encodings] if encodings else None
+    if spec.strategy == "crescendo":
+        return RedTeamAgent.crescendo(techniques=forms, **options)
+    moves = [item for item in DEFAULT_GOAT_TECHNIQUES if item.id in ids] if ids else None
+    return RedTeamAgent.goat(goat_techniques=moves, encoding_techniques=forms, **options)
 
 
 class LineReader(AgentAdapter):

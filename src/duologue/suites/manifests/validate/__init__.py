@@ -17,14 +17,16 @@ from duologue.config.spec import Spec, written_paths
 from duologue.config.templates import missing_variables, placeholders
 from duologue.config.yaml_reader import similar_file
 from duologue.errors import Position, Problem
-from duologue.specs.agents import READY_MODELS, is_model_name
+from duologue.specs.agents import READY_MODELS, is_model_name, metaprompt_of
 from duologue.specs.prompts import ENGINE_TOOLS, Prompt, open_variables, values_for
 from duologue.specs.scenario import Scenario, Turn
 from duologue.specs.suite import Suite, Workflow
+from duologue.specs.users import Attack
 from duologue.suites.manifests.loader import SECTIONS, UNREAD, Draft
 from duologue.suites.manifests.validate.checks import find_broken_checks, find_broken_tools, with_pack
 from duologue.suites.plan.build import (
     agents_of,
+    attackers_of,
     needs_simulator,
     personas_of,
     perturbations_of,
@@ -118,6 +120,9 @@ class _Looker:
             self.look(agent, ("prompt",), "prompt", agent.prompt, self.tasks())
         for simulator in suite.simulators:
             self.look_for_model(simulator, "model", simulator.model)
+        for persona in suite.personas:
+            if persona.attack:
+                self._attack(persona.attack)
         for judge in suite.judges:
             self.look_for_model(judge, "model", judge.model)
             self.look(judge, ("prompt",), "prompt", judge.prompt, self.tasks())
@@ -126,6 +131,14 @@ class _Looker:
             self.look(suite.judge_defaults, ("prompt",), "prompt", suite.judge_defaults.prompt, self.tasks())
         for replay in suite.replays:
             self.look(replay, ("judge",), "judge", replay.judge, self.names("judges"))
+
+    def _attack(self, attack: Attack) -> None:
+        self.look_for_model(attack, "model", attack.model)
+        self.look_for_model(attack, "metaprompt_model", attack.metaprompt_model)
+        if attack.objective is not None:
+            from duologue.agents.red_team import objectives
+
+            self.look(attack, ("objective",), "objective", attack.objective, [item.id for item in objectives()])
 
     def prompt(self, prompt: Prompt) -> None:
         """The tools that a prompt offers, unless servers bring some that only they know."""
@@ -148,6 +161,11 @@ class _Looker:
         for index, turn in enumerate(scenario.turns):
             self._turn(scenario, index, turn)
         self._perturbations(scenario)
+        attackers = attackers_of(self.suite, scenario)
+        at = [turn for turn in scenario.turns if turn.persona in {item.name for item in attackers}]
+        if at and len(attackers) > 1:
+            place = scenario.place("turns", scenario.turns.index(at[-1]), "persona") or Position("?")
+            self.problems.error(place, "the turns of a scenario have one attacker at most; use scenarios of their own")
 
     def _twice(self, spec: Scenario | Suite, field: str) -> None:
         names: tuple[str, ...] = getattr(spec, field)
@@ -195,9 +213,9 @@ class _Looker:
         for field in ("simulator", "user_temperature"):
             if not simulated and getattr(turn, field) is not None:
                 personas = [item for item in played_by(self.suite, scenario, turn) if item]
-                told = listed(f"'{item.name}' has {'lines' if item.lines else 'an agenda'}" for item in personas)
+                told = listed(f"'{item.name}' has {'lines' if item.lines else f'an {item.way}'}" for item in personas)
                 place = scenario.place(*at, field) or Position("?")
-                self.problems.error(place, f"the persona {told}, so no model plays the user here. Remove '{field}'")
+                self.problems.error(place, f"the persona {told}, so no simulator plays the user here. Remove '{field}'")
         if turn.simulator is None and len(names) > 1 and simulated:
             place = scenario.place(*at) or Position("?")
             self.problems.error(place, f"the suite has several simulators; say which one: {listed(names)}")
@@ -420,7 +438,9 @@ def unused_answers(file: ResponseFile, suite: Suite) -> tuple[Problem, ...]:
     """Warnings about answers in a response file that no part of the suite will ask for."""
     return file.unused(
         scenarios=[item.name for item in (*suite.scenarios, *suite.replays)],
-        personas=[item.name for item in suite.personas],
+        personas=[
+            name for item in suite.personas for name in (item.name, *([metaprompt_of(item)] if item.attack else ()))
+        ],
         judges=[item.name for item in suite.judges],
         states=list(suite.workflow.states) if suite.workflow else [],
     )
