@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, cast
 
 from pydantic_ai import exceptions as theirs
@@ -343,15 +344,8 @@ def from_provider(response: ModelResponse) -> Message:
 
 
 def _tokens(usage: RequestUsage) -> Tokens:
-    return Tokens(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        input_audio_tokens=usage.input_audio_tokens,
-        cache_audio_read_tokens=usage.cache_audio_read_tokens,
-        output_audio_tokens=usage.output_audio_tokens,
-    )
+    # The library uses the same names: a price list of its own reads both.
+    return Tokens(**{field.name: getattr(usage, field.name) for field in fields(Tokens)})
 
 
 # Failures

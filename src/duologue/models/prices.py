@@ -42,7 +42,7 @@ def cost_of(provider: str, model: str, tokens: Tokens, now: float) -> float | No
     """US dollars for that usage, or None where no price is known.
 
     Args:
-        provider: the first part of the model's name. It decides the price even when the model is reached through a
+        provider: the first part of the model's name. It decides the price even when the model is reached through
             your own gateway.
         model: the rest of the name.
         tokens: that were read and written.
