@@ -18,6 +18,7 @@ from duologue.reports.display import (
     AgentFigures,
     by_agent,
     duration,
+    embedded_models,
     excused,
     graded,
     markdown_block,
@@ -126,6 +127,7 @@ def _overview(execution: ExecutionResult) -> str:
     head = f"# {md(execution.suite)}: {word}"
     started = execution.started_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     about = f"{md(execution.path)} · {started} · {md(execution.id)}"
+    about = "\n\n".join([about, *(md(told) for told in embedded_models(execution.runs))])
     return f"{head}\n\n{about}\n\n{_table(('', ''), [row for row in rows if row[1]], right=(1,))}"
 
 

@@ -20,6 +20,7 @@ from duologue.reports.display import (
     OUTCOMES,
     STYLES,
     duration,
+    embedded_models,
     excused,
     graded,
     grades_of,
@@ -214,6 +215,8 @@ def _totals(out: Print, execution: ExecutionResult) -> None:
     out(Line("  " + " · ".join(facts), style="dim"))
     if told := graded(execution):
         out(Line(f"  metrics: {one_line(told, _REASON)}", style="red" if execution.graded_too_low else "dim"))
+    for told in embedded_models(execution.runs):
+        out(Line(f"  {one_line(told, _REASON)}", style="dim"))
     if execution.running:
         out(Line("  still running", style="yellow"))
     elif execution.interrupted:

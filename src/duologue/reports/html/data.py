@@ -19,7 +19,15 @@ from urllib.parse import quote
 from duologue.journal.artifacts import is_harmless
 from duologue.journal.events import CheckEvaluated, CriterionDecision, cut_mark
 from duologue.messages import tool_calls_of
-from duologue.reports.display import by_agent, excused, grades_of, matrix, recorded_cost, recorded_facts
+from duologue.reports.display import (
+    by_agent,
+    embedded_models,
+    excused,
+    grades_of,
+    matrix,
+    recorded_cost,
+    recorded_facts,
+)
 from duologue.runs.store.encoding import group_data, line_of, spent_data
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
@@ -278,9 +286,9 @@ def _rarer(run: RunResult, media: Media) -> dict[str, Any]:
 
 
 def _recorded(run: RunResult) -> list[tuple[str, str]]:
-    """What the source says about a recording, as rows of names and values."""
+    """What the source says about a recording, or what to know of embedded models, as rows of names and values."""
     if run.recording is None:
-        return []
+        return [("embedded model", told) for told in embedded_models([run])]
     cost = recorded_cost(run.recording.spent)
     return [("recorded as", run.recording.name), *recorded_facts(run), *([("recorded cost", cost)] if cost else [])]
 
