@@ -57,7 +57,11 @@ class PackEval:
         reason = self._not_due(input)
         if reason:
             return CheckOutcome(status=CheckStatus.SKIPPED, explanation=reason)
+        clock = input.scope.context.clock
+        began = clock.monotonic()
         outcome = await self.check.evaluate(input)
+        took = round((clock.monotonic() - began) * 1000)
+        outcome = replace(outcome, details={**outcome.details, "duration_ms": took})
         threshold = self.definition.threshold
         if threshold and threshold.passed is False:
             return replace(outcome, status=_OPPOSITE.get(outcome.status, outcome.status))

@@ -32,10 +32,17 @@ class JudgmentRequest:
     Attributes:
         criteria: decide exactly these; None for the judge's own.
         context: more for the judge to know, such as the final state of a database.
+        additional_context: another name for it; of two, it counts.
     """
 
     criteria: list[str] | None = None
     context: str | None = None
+    additional_context: str | None = None
+
+    def __post_init__(self) -> None:
+        given = self.context if self.additional_context is None else self.additional_context
+        object.__setattr__(self, "context", given)
+        object.__setattr__(self, "additional_context", given)
 
 
 @frozen

@@ -1,7 +1,8 @@
 """``@duologue.cache()``: remember on disk what a function answered, for runs that have a ``cache_key``.
 
-Meant for calls that cost time or money while a test is being written. The key is made of the cache key, the scenario,
-the arguments and the function's own source, so that a changed function, scenario or key is called anew. Arguments that
+Meant for calls that cost time or money while a test is being written. The key is made of the cache key, the
+arguments and the function's own source, so that a changed function or key is called anew, and scenarios that share a
+key share the answers. Arguments that
 show nothing of their content make a call that is not remembered.
 """
 
@@ -54,7 +55,7 @@ def cache(ignore: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, 
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = {name: value for name, value in bound.arguments.items() if name not in {"self", *ignore}}
-            digest = _digest([state.config.cache_key, _scenario(state), identity, given])
+            digest = _digest([state.config.cache_key, identity, given])
             return cache_folder() / f"{digest}.pickle" if digest else None
 
         if inspect.iscoroutinefunction(function):
@@ -99,12 +100,6 @@ def _identity(function: Callable[..., Any]) -> list[str]:
     return [function.__module__, function.__qualname__, source]
 
 
-def _scenario(state: ScenarioState) -> list[Any]:
-    started = state.view.started
-    config = {name: value for name, value in state.config.items().items() if name not in {"record", "verbose", "debug"}}
-    return [started.scenario.name if started else "", state.description, config]
-
-
 def _digest(value: object) -> str | None:
     """The key; None where something in it has no content that could be told from another's."""
     try:
@@ -119,13 +114,14 @@ def _plain(value: object) -> object:
     if isinstance(value, AgentInput):
         request = value.judgment_request
         return {
+            "description": value.scenario_state.description,
             "messages": value.messages,
             "new_messages": value.new_messages,
             "request": [request.criteria, request.context] if request else None,
             "turn": value.scenario_state.current_turn,
         }
     if isinstance(value, ScenarioState):
-        return {"messages": value.messages, "turn": value.current_turn}
+        return {"description": value.description, "messages": value.messages, "turn": value.current_turn}
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, (set, frozenset)):

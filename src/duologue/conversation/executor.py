@@ -18,9 +18,10 @@ from typing import Any
 from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter, JudgmentRequest
 from duologue.conversation.calls import messages_of
+from duologue.conversation.conclusion import Conclusion, conclude
 from duologue.conversation.conversation import Conversation
 from duologue.conversation.lifecycle import RunLifecycle
-from duologue.conversation.result import Conclusion, ScenarioResult, ScenarioState, conclude
+from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.conversation.setup import (
     DEFAULT_SET,
     CheckLike,
@@ -250,6 +251,16 @@ class ScenarioExecutor:
         """The set that the run belongs to."""
         return self.setup.set_id
 
+    @property
+    def batch_run_id(self) -> str | None:
+        """The batch that the run belongs to, if it does to one."""
+        return self.setup.batch_run_id
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What was given to find the run by."""
+        return self.setup.metadata
+
     # --- messages ----------------------------------------------------------------------------------------------------
 
     def add_message(self, message: Message, from_agent_idx: int | None = None) -> None:
@@ -300,14 +311,22 @@ class ScenarioExecutor:
         return await self.user(content)
 
     async def judge(
-        self, criteria: Sequence[str] | None = None, *, context: str | None = None
+        self,
+        criteria: Sequence[str] | None = None,
+        *,
+        context: str | None = None,
+        additional_context: str | None = None,
     ) -> ScenarioResult | None:
         """Ask the judge to decide: these criteria as a checkpoint, or its own for the final verdict.
 
         Returns:
             None if the script continues: a checkpoint that passed, or a judge that decides nothing.
         """
-        request = JudgmentRequest(criteria=None if criteria is None else list(criteria), context=context)
+        request = JudgmentRequest(
+            criteria=None if criteria is None else list(criteria),
+            context=context,
+            additional_context=additional_context,
+        )
         result = await self.driver.judge(request)
         if result is None or criteria is None:
             return result

@@ -1,38 +1,36 @@
-"""What a run came to and what it looks like on the way: two readings of its journal, and the one place of the verdict.
+"""What a run came to and what it looks like on the way: two readings of its journal.
 
-Rules of the verdict, in order: a failed check or criterion fails the run; otherwise the judge's verdict stands;
-otherwise checkpoints and checks that all passed pass it; with nothing to decide on, the run is undecided. A check can
-veto a judge's pass and never rescue a fail.
-
-:class:`ScenarioState` is what steps, checks and adapters may ask about the run so far.
+What the verdict is, is decided in ``conclusion``. :class:`ScenarioState` is what steps, checks and adapters may ask
+about the run so far.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
+from duologue.conversation.observers import collected_spans
+from duologue.conversation.shown_messages import ShownMessages
+from duologue.conversation.views import (
+    CriterionResult,
+    TurnView,
+    criteria_of,
+    said,
+    transcript_of,
+    turns_of,
+)
 from duologue.errors import ConfigurationError
-from duologue.frozen import frozen
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, MessageAdded, RawMessage, Usage
 from duologue.journal.journal import Journal, RunView
 from duologue.journal.jsonl import read_journal
-from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, text_of, tool_calls_of
+from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, tool_calls_of
 from duologue.own_model import OwnModel
 from duologue.settings import ScenarioConfig
-from duologue.vocabulary import AgentRole, CheckStatus, Decision, RunStatus, Scope, Termination, Verdict
-
-NOTHING_TO_GO_BY = (
-    "Reached end of script without conclusion. Add one of the following: duologue.judge() or a checkpoint "
-    "duologue.judge(criteria=[…]) to the script, a JudgeAgent to the agents, checks=[…] to the run, "
-    "duologue.succeed() or duologue.fail() at the end of the script."
-)
-ALL_CHECKPOINTS_PASSED = "All inline criteria checkpoints passed"
-ALL_CHECKS_PASSED = "All checks passed"
+from duologue.vocabulary import AgentRole, Decision, RunStatus, Termination, Verdict
 
 
 class ScenarioResult(OwnModel):
@@ -111,6 +109,11 @@ class ScenarioResult(OwnModel):
         """Whether the run completed without enough to decide on."""
         return self.verdict is Verdict.UNDECIDED
 
+    @property
+    def criteria(self) -> list[CriterionResult]:
+        """What was decided on each criterion, as ``passed``, ``failed`` or ``inconclusive``, with the reason."""
+        return criteria_of(decisions_from(self))
+
     def __repr__(self) -> str:
         status = {Verdict.PASS: "PASSED", Verdict.FAIL: "FAILED", Verdict.UNDECIDED: "UNDECIDED"}
         word = status[self.verdict] if self.verdict else self.status.value.upper()
@@ -125,12 +128,7 @@ class ScenarioResult(OwnModel):
         word = (self.verdict or self.status).value
         reason = self.error.message if self.error else self.reasoning
         title = " · ".join(part for part in (self.scenario, word, reason) if part)
-        return html_table(title, ("who", "said"), ((item["role"], _shown(item)) for item in self.messages))
-
-
-def _shown(message: RawMessage) -> str:
-    calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in tool_calls_of(message)]
-    return " ".join([text_of(message), *calls]).strip()
+        return html_table(title, ("who", "said"), ((item["role"], said(item)) for item in self.messages))
 
 
 def result_of(view: RunView, journal: Path | None = None) -> ScenarioResult:
@@ -195,100 +193,6 @@ def decisions_from(result: ScenarioResult) -> list[CriterionDecision]:
     return passed + failed
 
 
-@frozen
-class Conclusion:
-    """What a run comes to."""
-
-    verdict: Verdict
-    termination: Termination
-    reasoning: str | None
-    passed_criteria: list[str]
-    failed_criteria: list[str]
-
-
-def conclude(view: RunView, ended_by: ScenarioResult | None, termination: Termination | None) -> Conclusion:
-    """The verdict of a conversation that ran to its end.
-
-    Args:
-        view: the run so far, all checks evaluated.
-        ended_by: the result that a judge, a step or an agent ended the run with, if one did.
-        termination: why the conversation ended, where ``ended_by`` does not say.
-    """
-    failed_checks = _by_name(view.checks_with(CheckStatus.FAILED))
-    passed_checks = [name for name in _by_name(view.checks_with(CheckStatus.PASSED)) if name not in failed_checks]
-    verdict, reasoning = _before_checks(view, ended_by, bool(passed_checks))
-    if failed_checks:
-        verdict = Verdict.FAIL
-        found = "; ".join(_told(name, failures) for name, failures in failed_checks.items())
-        reasoning = f"Failed checks: {found}" + (f" ({reasoning})" if reasoning and ended_by else "")
-    own_passed = ended_by.passed_criteria if ended_by else []
-    own_failed = ended_by.failed_criteria if ended_by else view.failed_criteria
-    compiled = view.passed_criteria
-    return Conclusion(
-        verdict=verdict,
-        termination=(ended_by.termination if ended_by else None) or termination or Termination.SCRIPT_END,
-        reasoning=reasoning,
-        passed_criteria=[*compiled, *(text for text in own_passed if text not in compiled), *passed_checks],
-        failed_criteria=[*own_failed, *failed_checks],
-    )
-
-
-def _by_name(checks: Iterable[CheckEvaluated]) -> dict[str, list[CheckEvaluated]]:
-    """Outcomes by check: one that is evaluated in each turn is still one check."""
-    found: dict[str, list[CheckEvaluated]] = {}
-    for check in checks:
-        found.setdefault(check.name, []).append(check)
-    return found
-
-
-def _told(name: str, outcomes: Sequence[CheckEvaluated]) -> str:
-    """A check and what it found, each finding once, with the turns if it looked at turns."""
-    turns: dict[str, list[int]] = {}
-    for outcome in outcomes:
-        turns.setdefault(outcome.explanation, [])
-        if outcome.scope is Scope.TURN:
-            turns[outcome.explanation].append(outcome.turn + 1)
-    findings = [
-        explanation + (f" (turn{'s' if len(found) > 1 else ''} {', '.join(map(str, found))})" if found else "")
-        for explanation, found in turns.items()
-    ]
-    told = "; ".join(text.strip() for text in findings if text)
-    return f"{name}: {told}" if told else name
-
-
-def _before_checks(view: RunView, ended_by: ScenarioResult | None, checks_passed: bool) -> tuple[Verdict, str | None]:
-    """The verdict without a veto of checks, and its reason."""
-    if ended_by is not None:
-        limit_only = ended_by.termination is Termination.MAX_TURNS and not ended_by.decisions
-        if not (limit_only and checks_passed and ended_by.undecided):
-            reasoning = ended_by.reasoning
-            if limit_only and ended_by.undecided and (skipped := _all_skipped(view)):
-                reasoning = f"{reasoning}. {skipped}" if reasoning else skipped
-            return ended_by.verdict or Verdict.UNDECIDED, reasoning
-    if view.checkpoints:
-        if view.failed_criteria:
-            return Verdict.FAIL, "A checkpoint found criteria that are not met"
-        return Verdict.PASS, ALL_CHECKPOINTS_PASSED
-    if checks_passed:
-        return Verdict.PASS, ALL_CHECKS_PASSED + _some_skipped(view)
-    return Verdict.UNDECIDED, _all_skipped(view) or NOTHING_TO_GO_BY
-
-
-def _some_skipped(view: RunView) -> str:
-    """Which checks decided nothing in any turn, beside those that passed."""
-    skipped = _by_name(view.checks_with(CheckStatus.SKIPPED))
-    names = skipped.keys() - {check.name for check in view.checks_with(CheckStatus.PASSED)} if skipped else set[str]()
-    return f", except for skipped ones: {', '.join(name for name in skipped if name in names)}" if names else ""
-
-
-def _all_skipped(view: RunView) -> str:
-    """What was skipped and why, where no check decided anything; '' without checks."""
-    skipped = _by_name(view.checks_with(CheckStatus.SKIPPED))
-    if not skipped:
-        return ""
-    return f"Every check was skipped: {'; '.join(_told(name, outcomes) for name, outcomes in skipped.items())}"
-
-
 class Participant(Protocol):
     """Somebody who takes part in a run."""
 
@@ -345,7 +249,11 @@ class RunControl(Protocol):
         ...
 
     async def judge(
-        self, criteria: Sequence[str] | None = None, *, context: str | None = None
+        self,
+        criteria: Sequence[str] | None = None,
+        *,
+        context: str | None = None,
+        additional_context: str | None = None,
     ) -> ScenarioResult | None:
         """See :func:`duologue.judge`."""
         ...
@@ -415,8 +323,8 @@ class ScenarioState:
 
     @property
     def messages(self) -> list[Message]:
-        """The conversation so far: a copy; changing it changes nothing."""
-        return [copy_of(message) for message in self.view.messages]
+        """The conversation so far, to read. To change it, use :meth:`add_message` and :meth:`rollback_messages_to`."""
+        return ShownMessages(copy_of(message) for message in self.view.messages)
 
     @property
     def current_turn(self) -> int:
@@ -427,6 +335,26 @@ class ScenarioState:
     def message_ids(self) -> list[str]:
         """The id of each message, such as ``m3``."""
         return [record.message_id for record in self.view.records]
+
+    @property
+    def turns(self) -> list[TurnView]:
+        """The turns so far, each with the messages that were added in it."""
+        return turns_of(self.view.records)
+
+    @property
+    def criteria(self) -> list[str]:
+        """The criteria of the judges that take part, in their order."""
+        judges = [agent for agent in self.executor.agents if agent.role is AgentRole.JUDGE]
+        return [text for judge in judges for text in getattr(judge, "criteria", ())]
+
+    @property
+    def spans(self) -> list[Any]:
+        """What the agent has traced so far; [] while tracing is off. See ``duologue.spans_of``."""
+        return collected_spans(self.thread_id)
+
+    def transcript(self) -> str:
+        """The conversation so far as text, a line for each message."""
+        return transcript_of(self.view.messages)
 
     @property
     def executor(self) -> RunControl:

@@ -9,6 +9,7 @@ import asyncio
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, ParamSpec
 
@@ -137,17 +138,45 @@ _RETURNS = """
 
 
 def _playing(
-    preparation: Callable[P, ScenarioExecutor], play: Callable[[ScenarioExecutor], Awaitable[ScenarioResult]], doc: str
+    preparation: Callable[P, ScenarioExecutor],
+    play: Callable[[ScenarioExecutor], Awaitable[ScenarioResult]],
+    name: str,
+    doc: str,
 ) -> Callable[P, Coroutine[Any, Any, ScenarioResult]]:
     """A coroutine function with the parameters of ``preparation``."""
 
     @functools.wraps(preparation)
     async def played(*args: P.args, **kwargs: P.kwargs) -> ScenarioResult:
-        return await play(preparation(*args, **kwargs))
+        return await play(_prepared(preparation, name, args, kwargs))
 
-    played.__doc__ = doc + _RETURNS
-    played.__annotations__ = {**preparation.__annotations__, "return": ScenarioResult}
+    _presented(played, name, doc + _RETURNS, "ScenarioResult")
     return played
+
+
+def _prepared(
+    preparation: Callable[..., ScenarioExecutor], name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> ScenarioExecutor:
+    """What the preparation makes of these arguments; arguments that it does not take are errors of ``name``."""
+    try:
+        return preparation(*args, **kwargs)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise  # it was called, and something in it is wrong
+        from difflib import get_close_matches
+
+        known = signature(preparation).parameters
+        unknown = next((given for given in kwargs if given not in known), "")
+        meant = get_close_matches(unknown, known, 1)
+        hint = f". Did you mean {meant[0]!r}?" if meant else ""
+        raise TypeError(str(error).replace(f"{preparation.__name__}()", f"{name}()") + hint) from None
+
+
+def _presented(function: Callable[..., object], name: str, doc: str, returns: str) -> None:
+    """Have it seen as a function of that name, with the parameters of :func:`prepare` and what it returns itself."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    function.__annotations__ = {**prepare.__annotations__, "return": returns}
+    vars(function)["__signature__"] = signature(prepare).replace(return_annotation=returns)
 
 
 async def _in_thread(executor: ScenarioExecutor) -> ScenarioResult:
@@ -171,20 +200,20 @@ async def _in_thread(executor: ScenarioExecutor) -> ScenarioResult:
 arun = _playing(
     prepare,
     ScenarioExecutor.run,
+    "arun",
     "Rehearse a scenario on the caller's event loop: thousands at once, without a thread for any of them.",
 )
-arun.__name__ = arun.__qualname__ = "arun"
 
 run = _playing(
     prepare,
     _in_thread,
+    "run",
     """Rehearse a scenario in a worker thread, so that agents that block do not hold up other runs.
 
     Agents whose code awaits are called on one event loop of the process, so that a client that is made once in a module
     works in every run; others get a thread for each run. Objects that belong to the caller's own loop, such as a client
     that a fixture has opened, need :func:`arun`. Cancelling the wait cancels the run.""",
 )
-run.__name__ = run.__qualname__ = "run"
 
 
 @frozen
@@ -285,9 +314,9 @@ def _message_chunk(executor: ScenarioExecutor, seq: int, event: MessageAdded) ->
 def _streaming(preparation: Callable[P, ScenarioExecutor]) -> Callable[P, AsyncIterator[StreamChunk]]:
     @functools.wraps(preparation)
     def streamed(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[StreamChunk]:
-        return chunks_of(preparation(*args, **kwargs))
+        return chunks_of(_prepared(preparation, "stream", args, kwargs))
 
-    streamed.__doc__ = """Rehearse a scenario and hand the conversation out while it happens.
+    doc = """Rehearse a scenario and hand the conversation out while it happens.
 
     Takes what :func:`prepare` takes. Runs on the caller's event loop; leaving the iteration early cancels the run.
 
@@ -297,9 +326,8 @@ def _streaming(preparation: Callable[P, ScenarioExecutor]) -> Callable[P, AsyncI
     Raises:
         What :func:`arun` raises, after the chunks until then.
     """
-    streamed.__annotations__ = {**preparation.__annotations__, "return": AsyncIterator[StreamChunk]}
+    _presented(streamed, "stream", doc, "AsyncIterator[StreamChunk]")
     return streamed
 
 
 stream = _streaming(prepare)
-stream.__name__ = stream.__qualname__ = "stream"

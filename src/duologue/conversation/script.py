@@ -64,13 +64,18 @@ def interrupt(content: str | Message | None = None, *, after_words: int | None =
     )
 
 
-def judge(criteria: Sequence[str] | None = None, *, context: str | None = None) -> Step:
+def judge(
+    criteria: Sequence[str] | None = None, *, context: str | None = None, additional_context: str | None = None
+) -> Step:
     """With criteria: a checkpoint that decides just those. Without: the judge's final verdict.
 
-    ``context`` is more for the judge to know, such as the final state of a database.
+    ``context`` is more for the judge to know, such as the final state of a database; ``additional_context`` is another
+    name for it.
     """
     name = "judge" if criteria is None else f"judge({len(criteria)} criteria)"
-    return _step(name, lambda executor: executor.judge(criteria, context=context))
+    return _step(
+        name, lambda executor: executor.judge(criteria, context=context, additional_context=additional_context)
+    )
 
 
 def check(*checks: CheckLike) -> Step:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from duologue.journal.events import (
+    AgentCalled,
     CheckEvaluated,
     Entry,
+    Event,
     JudgeDecided,
     MessageAdded,
     MessagesRolledBack,
+    ModelCalled,
     RunFinished,
     RunStarted,
+    ToolCalled,
+    TurnStarted,
     cut_mark,
 )
 from duologue.messages import text_of, tool_calls_of
@@ -31,7 +36,7 @@ DECISION_MARKS = {Decision.MET: "✓", Decision.UNMET: "✗", Decision.INCONCLUS
 
 
 class Transcript:
-    """Prints a run while it happens. Level 2 also prints passed checks and every judge decision."""
+    """Prints a run while it happens. Level 2 also prints turns, passed checks, judge decisions, and times of calls."""
 
     def __init__(self, console: Console | None = None, level: int = 1) -> None:
         if console is None:
@@ -41,12 +46,14 @@ class Transcript:
         self._console = console
         self._level = level
         self._name = ""
+        self._participants: tuple[str, ...] = ()
 
     def __call__(self, entry: Entry) -> None:
         """One more event."""
         match entry.event:
             case RunStarted() as event:
                 self._name = event.scenario.name
+                self._participants = tuple(one_line(who.name) for who in event.participants)
                 self._line("", f"── {one_line(event.scenario.name)} ──", "bold")
             case MessageAdded() as event:
                 self._message(event)
@@ -60,6 +67,8 @@ class Transcript:
                 self._judged(event)
             case RunFinished() as event:
                 self._finished(event)
+            case event if self._level > 1:
+                self._detailed(event)
             case _:
                 pass
 
@@ -82,6 +91,23 @@ class Transcript:
                 self._line(
                     "", f"{DECISION_MARKS[decision.decision]} {decision.criterion}: {decision.reason}{cited}", "magenta"
                 )
+
+    def _detailed(self, event: Event) -> None:
+        match event:
+            case TurnStarted():
+                self._line("", f"turn {event.turn + 1}", "dim")
+            case ModelCalled():
+                used = f"{event.usage.input_tokens} + {event.usage.output_tokens} tokens"
+                found = f" · {event.error}" if event.error else ""
+                asked = f"{one_line(event.model)} for {one_line(event.asker)}"
+                self._line("Model", f"{asked}: {event.seconds:.2f} s · {used}{found}", "dim")
+            case ToolCalled():
+                found = f" · {event.error}" if event.error else ""
+                self._line("Tool", f"{one_line(event.name)}: {event.seconds:.2f} s{found}", "dim")
+            case AgentCalled():
+                self._line("Call", f"{self._participants[event.participant]}: {event.seconds:.2f} s", "dim")
+            case _:
+                pass
 
     def _finished(self, event: RunFinished) -> None:
         word = (event.verdict or event.status).value

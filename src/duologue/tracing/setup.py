@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from duologue.conversation.observers import install, installed
 from duologue.errors import ConfigurationError, MissingExtraError
+from duologue.settings import ScenarioConfig
 from duologue.tracing.attributes import SCOPE
 from duologue.tracing.collector import SpanCollector, SpanRecord
 
@@ -137,6 +138,12 @@ def current_tracing() -> Tracing | None:
     return _current
 
 
+def tracing_is_asked_for() -> bool:
+    """Whether tracing is on, or the configuration turns it on with the first run."""
+    config = ScenarioConfig.default_config
+    return _current is not None or (config is not None and config.observability is not None)
+
+
 class ProcessSpans:
     """The spans that are collected in this process, for ``JudgeAgent(span_collector=…)``; none while tracing is off."""
 
@@ -175,7 +182,7 @@ def _set_up(options: dict[str, Any]) -> Tracing:
     for instrumentor in options.get("instrumentors", ()):
         instrumentor.instrument(tracer_provider=provider)
     provider.add_span_processor(processor)
-    install(partial(RunTrace, provider.get_tracer(SCOPE), collector))
+    install(partial(RunTrace, provider.get_tracer(SCOPE), collector), collector.spans)
     return Tracing(provider, collector, processor, options)
 
 

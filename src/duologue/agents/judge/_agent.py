@@ -22,6 +22,7 @@ from duologue.models.base import CompletionModel, Model, can_complete
 from duologue.models.choice import choose
 from duologue.models.names import parse_name
 from duologue.settings import ModelConfig
+from duologue.tracing.setup import judge_span_collector, tracing_is_asked_for
 from duologue.vocabulary import AgentRole, Decision, Verdict
 
 NO_CRITERIA = (
@@ -77,8 +78,8 @@ class JudgeAgent(AgentAdapter):
                 its being asked, unless the script or the turn limit asks for a decision.
             advisory: report the decision beside the verdict without deciding anything. None: only for a local model.
                 An advisory judge is asked at the end only.
-            span_collector: source of the agent's traces.
-            include_traces: whether the judge reads them; None for yes if there is a ``span_collector``.
+            span_collector: source of the agent's traces; None for what tracing collects in this process, if it is on.
+            include_traces: False keeps traces from the judge; True refuses a judge without a source of them.
             include_audio, include_timeline: for spoken conversations, which this release does not support.
             name: the judge's name in reports, if there are several.
             extra: provider options.
@@ -93,8 +94,11 @@ class JudgeAgent(AgentAdapter):
             max_discovery_steps=(max_discovery_steps, 0),
         )
         _refuse_voice(include_audio=include_audio, include_timeline=include_timeline)
-        if include_traces and span_collector is None:
-            raise ConfigurationError("JudgeAgent: include_traces needs a span_collector to take them from")
+        if include_traces and span_collector is None and not tracing_is_asked_for():
+            raise ConfigurationError(
+                "JudgeAgent: include_traces needs a source of traces: turn tracing on with "
+                "duologue.setup_scenario_tracing(), or pass span_collector=…"
+            )
         choice = choose(
             model,
             api_base=api_base,
@@ -117,7 +121,7 @@ class JudgeAgent(AgentAdapter):
             max_steps=max_discovery_steps,
         )
         self._advisory = parse_name(choice.name).provider == "local" if advisory is None else advisory
-        self._traces = None if include_traces is False else span_collector
+        self._traces = None if include_traces is False else span_collector or judge_span_collector
         self._name = name
 
     @property

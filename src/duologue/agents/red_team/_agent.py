@@ -112,6 +112,7 @@ class RedTeamAgent(AgentAdapter):
         self._techniques = checked_techniques(techniques, injection_probability)
         self._template = _template(metaprompt_template, strategy, total_turns)
         self._given_plan = (attack_plan or "").strip()
+        self.fast_refusal_detection = fast_refusal_detection
         chosen = partial(choose, api_base=api_base, api_key=api_key, extra=extra, purpose=type(self).__name__)
         plan_temperature = temperature if metaprompt_temperature is None else metaprompt_temperature
         self._metaprompt = chosen(metaprompt_model or model, temperature=plan_temperature)
@@ -201,6 +202,31 @@ class RedTeamAgent(AgentAdapter):
         return self.log.succeeded is not None
 
     @property
+    def total_turns(self) -> int:
+        """Number of messages that the attacker may send."""
+        return self.limits.total_turns
+
+    @property
+    def success_score(self) -> int | None:
+        """Score at which a reply counts as a success."""
+        return self.limits.success_score
+
+    @property
+    def success_confirm_turns(self) -> int:
+        """Consecutive replies that have to reach it."""
+        return self.limits.confirm
+
+    @property
+    def model(self) -> str:
+        """Name of the model that writes the messages."""
+        return self._writer.choice.name
+
+    @property
+    def metaprompt_model(self) -> str:
+        """Name of the model that plans the attack and scores replies."""
+        return self._metaprompt.name
+
+    @property
     def models(self) -> dict[str, str]:
         """Names of the models: ``attacker``, and ``metaprompt`` for plan and scores."""
         return {"attacker": self._writer.choice.name, "metaprompt": self._metaprompt.name}
@@ -228,6 +254,11 @@ class RedTeamAgent(AgentAdapter):
     def scores_responses(self) -> bool:
         """Whether replies are scored."""
         return self._assessor.choice is not None
+
+    @property
+    def score_responses(self) -> bool:
+        """Whether replies are scored: the name of the argument."""
+        return self.scores_responses
 
     def check_early_exit(self) -> bool:
         """Whether the last ``success_confirm_turns`` replies have all reached ``success_score``."""

@@ -44,9 +44,10 @@ class Attacker(Protocol):
 def attack_script(
     attacker: Attacker, checks: Sequence[ScriptStep], final_checks: Sequence[ScriptStep]
 ) -> list[ScriptStep]:
-    """The script of :meth:`RedTeamAgent.marathon_script`."""
+    """The script of :meth:`RedTeamAgent.marathon_script`. Without a score of success nothing ends it early."""
     assess = _named("assess the reply", lambda state: _assessed(attacker, state, final_checks))
-    turn: list[ScriptStep] = [user(), agent(), assess, *checks]
+    early = [] if attacker.limits.success_score is None else [assess]
+    turn: list[ScriptStep] = [user(), agent(), *early, *checks]
     decide = _named("decide whether the agent held", lambda state: _decided(attacker, state))
     return [*turn * attacker.limits.total_turns, *final_checks, decide]
 

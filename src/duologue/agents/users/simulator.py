@@ -161,7 +161,7 @@ class UserSimulatorAgent(AgentAdapter):
         self._temperature = _set_temperature(temperature, self._choice)
         self.model, self.system_prompt = self._choice.name, system_prompt
         self.api_base = api_base
-        self.temperature, self.max_tokens = temperature, max_tokens
+        self.temperature, self.max_tokens = self._choice.temperature, self._choice.max_tokens
         self._system_prompt = system_prompt
         self._persona = as_persona(persona)
         self._goal = (goal or "").strip()

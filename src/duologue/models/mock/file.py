@@ -425,9 +425,12 @@ def model_from(path: str) -> Model:
 
 
 def _tokens_read(messages: Sequence[Message]) -> int:
+    """An estimate, as PromptKit makes it: from the second turn on the system prompt counts, as part of the history."""
+    roles = [message["role"] for message in messages]
+    first_turn = "user" not in roles[roles.index("assistant") :] if "assistant" in roles else True
     total = 0
     for message in messages:
-        if message["role"] != "system":
+        if message["role"] != "system" or not first_turn:
             content = message.get("content")
             total += estimate_tokens(content if isinstance(content, str) else text_of(message))
     return total or _DEFAULT_INPUT_TOKENS

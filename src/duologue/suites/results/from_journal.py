@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
-from duologue.conversation.result import NOTHING_TO_GO_BY, ScenarioResult, result_of
+from duologue.conversation.conclusion import NOTHING_TO_GO_BY
+from duologue.conversation.result import ScenarioResult, result_of
 from duologue.frozen import changed, maker
 from duologue.journal.causes import Causes
 from duologue.journal.events import (
