@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from duologue.cli.commands.planned_execution import PlannedExecution
 from duologue.errors import ConfigurationError
-from duologue.frozen import frozen
 from duologue.journal.events import ErrorInfo
 from duologue.runs.store.encoding import RUNS
-from duologue.runs.store.ownership import Deaths, Definition, Selection
+from duologue.runs.store.ownership import Deaths
 from duologue.runs.store.reader import Unfinished, unfinished
 from duologue.suites.execution.engine import Engine
 from duologue.suites.plan.build import Plan, TestCase
@@ -23,32 +23,7 @@ MOST_DEATHS = 3
 """A case during which the process ended so often is not run again, unless it has changed."""
 
 
-@frozen
-class ResumedPlan:
-    """What a resumed execution runs.
-
-    Attributes:
-        plan: as the suite has it now.
-        settings: with the results that hold, and what earlier sessions took.
-        selection: how the plan was chosen.
-        outdated: definitions of results that are replaced, by run id.
-        damaged: ids of results that cannot be read.
-        moved: ids of results whose place in the plan is another now.
-        deaths: of runs during which the process ended, by run id.
-        said: what is kept and what is not, as a sentence.
-    """
-
-    plan: Plan
-    settings: RunOptions
-    selection: Selection | None
-    outdated: Mapping[str, Definition]
-    damaged: Sequence[str]
-    moved: Sequence[str]
-    deaths: Mapping[str, Deaths]
-    said: str
-
-
-def resumed_plan(folder: Path, engine: Engine, settings: RunOptions, *, retry_errors: bool = False) -> ResumedPlan:
+def resumed_plan(folder: Path, engine: Engine, settings: RunOptions, *, retry_errors: bool = False) -> PlannedExecution:
     """What is run if the execution in a folder is resumed.
 
     Args:
@@ -79,7 +54,7 @@ def resumed_plan(folder: Path, engine: Engine, settings: RunOptions, *, retry_er
              and (found := _deaths(engine, settings, earlier, case))]  # fmt: skip
     given_up = [_given_up(engine, settings, earlier, case, found) for case, found in fatal if _hopeless(found)]
     last = sorted((item for item in fatal if not _hopeless(item[1])), key=lambda item: item[1].count)
-    return ResumedPlan(
+    return PlannedExecution(
         plan=plan,
         settings=replace(
             settings,
@@ -99,7 +74,7 @@ def resumed_plan(folder: Path, engine: Engine, settings: RunOptions, *, retry_er
         damaged=earlier.damaged,
         moved=[*moved, *(run.run_id for run in given_up)],
         deaths=earlier.deaths,
-        said=_said(folder, kept, earlier, added=sum(key not in before for key in now), now=now),
+        summary=_said(folder, kept, earlier, added=sum(key not in before for key in now), now=now),
     )
 
 

@@ -6,11 +6,12 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import field, replace
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from duologue.cli.commands.planned_execution import PlannedExecution
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.cli.interruption import Stopping
 from duologue.cli.output import echo, print_json
@@ -20,11 +21,11 @@ from duologue.errors import ConfigurationError, DuologueError, JournalError, Res
 from duologue.frozen import frozen
 from duologue.runs.store.encoding import index_of
 from duologue.runs.store.folder import ResultFolder, claimed
-from duologue.runs.store.ownership import Deaths, Definition, Selection, clear, require_free
+from duologue.runs.store.ownership import Selection, clear, require_free
 from duologue.suites.execution.engine import Engine, new_execution_id
 from duologue.suites.execution.launch import Observer
 from duologue.suites.manifests.loader import usable, validate
-from duologue.suites.plan.build import Filters, Plan
+from duologue.suites.plan.build import Filters
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import TOO_MANY
 from duologue.suites.runner.definition import DEFAULT_CONCURRENCY, RunOptions
@@ -352,35 +353,14 @@ def _tell_of_idle_answers(engine: Engine) -> None:
         echo(one_line(problem), err=True)
 
 
-@frozen
-class _Planned:
-    """What is run, and what :class:`ResultFolder` has to know of it."""
-
-    plan: Plan
-    settings: RunOptions
-    selection: Selection | None
-    outdated: Mapping[str, Definition] = field(default_factory=dict[str, Definition])
-    damaged: Sequence[str] = ()
-    moved: Sequence[str] = ()
-    deaths: Mapping[str, Deaths] = field(default_factory=dict[str, Deaths])
-
-
-def _planned(engine: Engine, request: Request) -> _Planned:
+def _planned(engine: Engine, request: Request) -> PlannedExecution:
     if request.resume is not None:
         _refuse_planning(request)
         from duologue.cli.commands.suite_resume import resumed_plan
 
         resumed = resumed_plan(request.resume, engine, request.settings, retry_errors=request.retry_errors)
-        echo(f"Resuming {one_line(request.resume)}: {one_line(resumed.said)}", err=True)
-        return _Planned(
-            plan=resumed.plan,
-            settings=resumed.settings,
-            selection=resumed.selection,
-            outdated=resumed.outdated,
-            damaged=resumed.damaged,
-            moved=resumed.moved,
-            deaths=resumed.deaths,
-        )
+        echo(f"Resuming {one_line(request.resume)}: {one_line(resumed.summary)}", err=True)
+        return resumed
     seed = request.seed
     failed: set[str] | None = None
     if request.failed_in is not None:
@@ -393,14 +373,14 @@ def _planned(engine: Engine, request: Request) -> _Planned:
         filters=request.filters, trials=request.trials, groups=None if failed is None else tuple(sorted(failed))
     )
     if failed is None:
-        return _Planned(plan=plan, settings=settings, selection=selection)
+        return PlannedExecution(plan=plan, settings=settings, selection=selection)
     cases = [case for case in plan.cases if case.group in failed]
     if not cases:
         raise ConfigurationError(
             f"every test case of {request.failed_in} passed, or the suite no longer has any of the others"
         )
     plan = replace(plan, cases=tuple(replace(case, index=index) for index, case in enumerate(cases)))
-    return _Planned(plan=plan, settings=settings, selection=selection)
+    return PlannedExecution(plan=plan, settings=settings, selection=selection)
 
 
 def _refuse_planning(request: Request) -> None:
@@ -425,7 +405,9 @@ def _folder(engine: Engine, request: Request, settings: RunOptions) -> Path:
     return base / (settings.execution_id or "")
 
 
-async def _looked_over(engine: Engine, request: Request, planned: _Planned) -> tuple[list[str], Mapping[str, str]]:
+async def _looked_over(
+    engine: Engine, request: Request, planned: PlannedExecution
+) -> tuple[list[str], Mapping[str, str]]:
     """The reports that are wanted, once nothing is missing that the cases need."""
     if request.preflight:
         await engine.preflight(planned.plan, planned.settings)
