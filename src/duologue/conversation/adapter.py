@@ -200,7 +200,8 @@ class LazyInput(AgentInput):
         """Clock, chance, ids and journal of the run, for this call."""
         held = self.__dict__
         if "scope" not in held:
-            held["scope"] = held["participant_scope"].for_call(held["call"])
+            run, agent, index, call = held["made_for"]
+            held["scope"] = run.of(agent.name, index, call)
         return held["scope"]
 
     @scope.setter

@@ -144,7 +144,7 @@ class Utterance:
 
 async def answer_of(
     adapter: AgentAdapter,
-    session: AgentSession,
+    session: AgentSession | None,
     input: AgentInput,
     config: ScenarioConfig,
     watchdog: Watchdog,
@@ -155,7 +155,7 @@ async def answer_of(
     """Call the adapter and wait for its answer.
 
     Args:
-        adapter, session, input: who is called, and with what.
+        adapter, session, input: who is called, and with what; None for an adapter that answers all at once.
         config: what the run obeys.
         watchdog: keeps the deadline.
         utterance: what is said bit by bit; None for an adapter that answers all at once.
@@ -166,7 +166,7 @@ async def answer_of(
     """
     seconds = timeout_of(adapter, config)
     try:
-        if utterance is None:  # the usual case, without the detour over an iterator
+        if utterance is None or session is None:  # the usual case, without the detour over an iterator
             answering = adapter.call(input) if is_async else _called(adapter, input)
             value = await watchdog.bound(answering, seconds, adapter)
             answer = normalise(value, adapter.role, adapter.name, _reader(input))

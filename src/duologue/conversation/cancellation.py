@@ -1,4 +1,7 @@
-"""Who cancels: somebody outside of a run, such as a person who presses Ctrl-C, or the code of the run itself."""
+"""Who cancels: somebody outside of a run, such as a person who presses Ctrl-C, or the code of the run itself.
+
+And who goes on next when a run begins and ends.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import functools
 import signal
 import sys
 import threading
+from collections import deque
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Protocol
 
@@ -40,6 +44,16 @@ class EndOfRun(asyncio.Future[None]):
             self._outer.uncancel()
             return True
         return super().cancel(msg)
+
+
+def do_next(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop do next what it was asked to do last, so that a run that waits for nothing ends before others begin.
+
+    Loops that are not asyncio's own keep their order.
+    """
+    ready: object = getattr(loop, "_ready", None)
+    if isinstance(ready, deque):
+        ready.rotate(1)
 
 
 def in_signal_handler() -> bool:

@@ -39,7 +39,7 @@ from duologue.conversation.deadlines import CallTimeout, RunTask, Watchdog
 from duologue.conversation.observers import RunWatch
 from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from
 from duologue.conversation.resume import recorded_answer, repeated_content
-from duologue.conversation.setup import CheckRunner, RunSetup, cassette_for
+from duologue.conversation.setup import CallIds, CheckRunner, RunSetup, cassette_for
 from duologue.errors import ConfigurationError, JournalError, ResumeError, RunError
 from duologue.frozen import maker
 from duologue.journal.events import (
@@ -125,14 +125,16 @@ class Conversation:
         self.journal = journal
         self.view = journal.view
         self.state = state
-        self._calls = 0
+        self._next_call = CallIds(journal).next
         self._watchdog = Watchdog(run, timed_out)
         self._in_flight: dict[str, Call] = {}
         self._watch = watch
-        self._sessions: list[AgentSession] = [CallSession(agent) for agent in setup.agents]
-        self._streams = [type(agent).stream is not AgentAdapter.stream for agent in setup.agents]
+        self._sessions: dict[int, AgentSession] = {}  # of those that answer bit by bit
+        for index, agent in enumerate(setup.agents):
+            if type(agent).stream is not AgentAdapter.stream:
+                self._sessions[index] = CallSession(agent)
         self._is_async = [_is_async(getattr(agent.call, "__func__", agent.call)) for agent in setup.agents]
-        self._to_restore = set(range(len(setup.agents))) if journal.recorded is not None else set[int]()
+        self._to_restore = set(range(len(setup.agents))) if journal.recorded is not None else None
         self._scope = RunScope(
             context=setup.context,
             journal=journal,
@@ -146,7 +148,6 @@ class Conversation:
         )
         if setup.budget is not None and self._scope.ledger is not None:
             self._scope.ledger.count_earlier(spent, above=False)  # an execution counts all of its runs itself
-        self._scopes = [self._scope.of(agent.name, index) for index, agent in enumerate(setup.agents)]
 
     # --- beginning and end -------------------------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ class Conversation:
                 continue
             seconds = timeout_of(agent, self.setup.config)
             try:
-                session = await self._watchdog.bound(agent.open(self._scopes[index]), seconds, agent)
+                session = await self._watchdog.bound(agent.open(self._scope.of(agent.name, index)), seconds, agent)
             except CallTimeout as error:
                 text = f"{agent.name} could not be opened within {seconds:g} s"
                 raise FAILURES[agent.role](text, who=agent.name) from error
@@ -173,18 +174,18 @@ class Conversation:
                 raise failure(agent, error) from error
             self.run.check_going_on()
             if session is not None:
-                self._sessions[index], self._streams[index] = session, True
+                self._sessions[index] = session
 
     @property
     def connected(self) -> bool:
         """Whether a participant holds a connection."""
-        return any(not isinstance(session, CallSession) for session in self._sessions)
+        return any(not isinstance(session, CallSession) for session in self._sessions.values())
 
     async def close(self) -> None:
         """The run is over: close all sessions, whatever happens."""
         self._watchdog.close()
-        sessions, self._sessions = self._sessions, []
-        for session in reversed(sessions):
+        sessions, self._sessions = self._sessions, {}
+        for _, session in sorted(sessions.items(), reverse=True):
             if not isinstance(session, CallSession):
                 await _bounded(session.close())
 
@@ -244,12 +245,11 @@ class Conversation:
             new_messages=[record.message for record in box],
             judgment_request=request,
             scenario_state=self.state,
-            participant_scope=self._scopes[index],
-            call=call_id,
+            made_for=(self._scope, agent, index, call_id),
             streamed=on_delta is not None,
         )
         utterance = None
-        if self._streams[index]:
+        if index in self._sessions:
             utterance = Utterance(who=agent.name, role=agent.role, on_delta=on_delta)
         return Call(call_id, index, tuple([record.message_id for record in box]), input, utterance, kind)
 
@@ -276,7 +276,7 @@ class Conversation:
                 await journal.flush()
             answering = answer_of(
                 agent,
-                self._sessions[call.index],
+                self._sessions.get(call.index),
                 call.input,
                 self.setup.config,
                 self._watchdog,
@@ -304,7 +304,8 @@ class Conversation:
         if task.done():
             return
         call.interrupted = True
-        await _bounded(self._sessions[call.index].interrupt())
+        if (session := self._sessions.get(call.index)) is not None:
+            await _bounded(session.interrupt())
         task.cancel()
 
     def note_if_complete(self, call: Call, after_words: int) -> None:
@@ -437,7 +438,7 @@ class Conversation:
     # --- what was recorded before the run was interrupted ------------------------------------------------------------
 
     def _restore(self, index: int) -> None:
-        if index in self._to_restore:
+        if self._to_restore and index in self._to_restore:
             self._to_restore.remove(index)
             try:
                 self.agents[index].restore(self.state)
@@ -457,13 +458,6 @@ class Conversation:
                 "answered when the call was recorded"
             )
         return self._recorded_answer(call, outcome)
-
-    def _next_call(self) -> str:
-        self._calls += 1
-        call = f"c{self._calls}"
-        if self.journal.recorded is not None:
-            self.journal.recorded.begin(call)
-        return call
 
 
 def _is_call(event: Event, call: str) -> bool:

@@ -15,7 +15,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import cached_property
 from types import coroutine
 from typing import Any, TypeVar, cast
@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 from duologue.config.tracebacks import place_of_coroutine, place_of_thread
 from duologue.conversation.adapter import AgentAdapter
-from duologue.conversation.cancellation import EndOfRun, was_pressed
+from duologue.conversation.cancellation import EndOfRun, do_next, was_pressed
 from duologue.conversation.observers import CURRENT_RUN
 
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class Lane:
         running: the run whose code is being executed; None while the loop itself is.
         since: when that began.
         thread: the thread of the loop.
+        context: of callbacks, in place of a copy of that of a run, which would hold the run.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class Lane:
         self.running: RunTask | None = None
         self.since = 0.0
         self.thread = threading.get_ident()
+        self.context = Context()
 
 
 _lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, Lane] = WeakKeyDictionary()
@@ -136,8 +138,9 @@ class RunTask:
         self._cancelling = outer.cancelling()
         self._over: asyncio.Future[None] = EndOfRun(outer, lane, loop)
         lane.runs.add(self)
-        task = self.start(run)
-        task.add_done_callback(self._ended)
+        task = self._task(run)
+        task.add_done_callback(self._ended, context=lane.context)
+        do_next(loop)
         try:
             await self._over
         except asyncio.CancelledError:
@@ -145,6 +148,7 @@ class RunTask:
             raise
         finally:
             self.stopping = True
+            self.end = None  # there is nothing more to end, and whatever would do it need not stay
             lane.runs.discard(self)
             self._drop_timer()
             for left, _ in self._tasks:
@@ -156,6 +160,7 @@ class RunTask:
             raise error
 
     def _ended(self, _: asyncio.Task[None]) -> None:
+        self._tasks[0][1].close()  # if it was cancelled before it began
         if not self._over.done():
             self._over.set_result(None)
 
@@ -169,10 +174,26 @@ class RunTask:
 
     def start(self, run: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task of this run."""
-        task = self.loop.create_task(self.timed(run))
-        self._tasks.append((task, run))
+        task = self._task(run)
         task.add_done_callback(lambda _: run.close())  # of one that was cancelled before it began
         return task
+
+    def _task(self, run: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = self.loop.create_task(self.timed(run))
+        self._tasks.append((task, run))
+        return task
+
+    def over(self) -> None:
+        """The last that the run does: whoever waits for it goes on at once.
+
+        A finished task stays, with its context, until the loop comes to those who want to know of its end. Where
+        thousands of runs end in one round of the loop, what they hold would stay until the last of them has ended.
+        """
+        OWNER.set(None)
+        CURRENT_RUN.set(None)
+        if not self._over.done():
+            self._over.set_result(None)
+            do_next(self.loop)
 
     def time(self) -> float:
         """The time of the loop, without what other runs have blocked it for."""
@@ -192,7 +213,7 @@ class RunTask:
         """Cancel the run after so many seconds, and leave it behind if it does not end then."""
         self._limit, self._limit_error = self.time() + seconds, error
         self._drop_timer()
-        self._timer = self.loop.call_later(max(0.0, seconds), self._ring)
+        self._timer = self._ring_in(max(0.0, seconds))
 
     @property
     def late(self) -> bool:
@@ -271,11 +292,14 @@ class RunTask:
         places = [place_of_coroutine(run) for task, run in reversed(self._tasks) if not task.done()]
         return str(next((place for place in places if place), ""))
 
+    def _ring_in(self, seconds: float) -> asyncio.TimerHandle:
+        return self.loop.call_later(seconds, self._ring, context=self.lane.context)
+
     def _ring(self) -> None:
         self._timer = None
         left = self._limit - self.time()
         if left > 0:
-            self._timer = self.loop.call_later(left, self._ring)
+            self._timer = self._ring_in(left)
             return
         assert self._limit_error is not None
         if self.limit_reached:
@@ -283,7 +307,7 @@ class RunTask:
             return
         self.limit_reached = True
         self._limit += GRACE
-        self._timer = self.loop.call_later(GRACE, self._ring)
+        self._timer = self._ring_in(GRACE)
         self._tasks[0][0].cancel()
 
     def _drop_timer(self) -> None:
@@ -434,7 +458,7 @@ class Watchdog:
     def _set_timer(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._run.loop.call_later(seconds, self._ring)
+        self._timer = self._run.loop.call_later(seconds, self._ring, context=self._run.lane.context)
 
     def _ring(self) -> None:
         self._timer = None

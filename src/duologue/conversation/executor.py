@@ -164,7 +164,8 @@ class ScenarioExecutor:
         ended_by: ScenarioResult | None = None
         for index, step in enumerate(self.script):
             conversation.journal.append(StepStarted(index=index, name=step_name(step)))
-            ended_by = await _step(step, conversation.state)
+            value = step(conversation.state)
+            ended_by = _ending(step, await value if inspect.isawaitable(value) else value)
             if conversation.run.disturbed and await conversation.run.settle():
                 raise ScriptError(f"the script step '{step_name(step)}' cancelled its own task")
             conversation.run.check_going_on()
@@ -404,10 +405,8 @@ def _proceed(state: ScenarioState) -> Awaitable[ScenarioResult | None]:
 _proceed.__name__ = "proceed"
 
 
-async def _step(step: ScriptStep, state: ScenarioState) -> ScenarioResult | None:
-    value = step(state)
-    if inspect.isawaitable(value):
-        value = await value
+def _ending(step: ScriptStep, value: object) -> ScenarioResult | None:
+    """The result that a step ends the run with, if it does."""
     if value is None or isinstance(value, ScenarioResult):
         return value
     if isinstance(value, bool) or inspect.isroutine(value):

@@ -187,6 +187,7 @@ class RunLifecycle:
         finally:
             await self._close()
             self._announce()
+            self.task.over()
 
     async def _failed_with(self, error: BaseException) -> None:
         """The script has ended with this."""

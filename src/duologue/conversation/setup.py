@@ -159,6 +159,22 @@ def broken_check(check: Check, error: BaseException) -> CheckError:
     return CheckError(f"the check '{check.name}' broke: {describe(error)}", who=check.name)
 
 
+class CallIds:
+    """Gives the calls of a run their ids. It does not know the conversation, which is free once its run is over."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._given = 0
+
+    def next(self) -> str:
+        """The id of a call that is about to be made, such as ``c3``."""
+        self._given += 1
+        call = f"c{self._given}"
+        if self._journal.recorded is not None:
+            self._journal.recorded.begin(call)
+        return call
+
+
 class CheckRunner:
     """Evaluates the checks of one run, and records what they find.
 

@@ -487,8 +487,8 @@ async def _end_runs(handle: RunHandle[Any], error: Exception | None) -> None:
     culprit = lane.running
     beside = error if error is None or culprit is None else _blocked_by(culprit)
     for run in tuple(lane.runs):
-        if run.end is not None:
-            await run.end(error if run is culprit else beside)
+        if (end := run.end) is not None:
+            await end(error if run is culprit else beside)
 
 
 def shared_pool() -> WorkerPool:

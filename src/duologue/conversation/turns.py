@@ -25,6 +25,7 @@ from duologue.vocabulary import AgentRole, Termination, Verdict
 logger = logging.getLogger("duologue.conversation")
 
 ROLE_ORDER = (AgentRole.USER, AgentRole.AGENT, AgentRole.JUDGE)
+_PLACES = {role: place for place, role in enumerate(ROLE_ORDER)}
 
 TERMINATIONS = {
     AgentRole.JUDGE: Termination.JUDGED,
@@ -44,7 +45,6 @@ class TurnOrder:
         self._roles = tuple(roles)
         everyone = range(len(self._roles))
         self._everyone = [index for role in ROLE_ORDER for index in everyone if self._roles[index] is role]
-        self._places = {role: place for place, role in enumerate(ROLE_ORDER)}
         self.open()
 
     def open(self) -> None:
@@ -55,7 +55,7 @@ class TurnOrder:
     def next(self) -> int | None:
         """The participant to ask next; None when the turn is over."""
         for index in self._waiting:  # in the order of roles
-            place = self._places[self._roles[index]]
+            place = _PLACES[self._roles[index]]
             if place >= self._position:
                 self._position = place
                 return index

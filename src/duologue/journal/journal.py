@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -79,7 +78,7 @@ class RunView:
     turns: int = 0
     records: list[MessageAdded] = field(default_factory=list[MessageAdded])
     messages: list[Message] = field(default_factory=list[Message])
-    mailboxes: list[deque[MessageAdded]] = field(default_factory=list[deque[MessageAdded]])
+    mailboxes: list[list[MessageAdded]] = field(default_factory=list[list[MessageAdded]])
     agent_seconds: list[float] = field(default_factory=list[float])
     user_finished: UserFinished | None = None
     checkpoints: list[JudgeDecided] = field(default_factory=list[JudgeDecided])
@@ -124,7 +123,7 @@ class RunView:
                 self.user_finished = event
             case RunStarted():
                 self.started, self.started_at = event, at
-                self.mailboxes = [deque() for _ in event.participants]
+                self.mailboxes = [[] for _ in event.participants]
                 self.agent_seconds = [0.0] * len(event.participants)
             case RunFinished():
                 self.finished = event
@@ -171,17 +170,18 @@ class RunView:
 
     def _empty(self, event: AgentCalled) -> None:
         """Take what was delivered out of the mailbox; what was rolled back meanwhile is gone from it already."""
-        box = self.mailboxes[event.participant]
+        box, taken = self.mailboxes[event.participant], 0
         for message_id in event.delivered:
-            if box and box[0].message_id == message_id:
-                box.popleft()
+            if taken < len(box) and box[taken].message_id == message_id:
+                taken += 1
+        del box[:taken]
 
     def _roll_back(self, event: MessagesRolledBack) -> None:
         del self.records[event.index :]
         del self.messages[event.index :]
         gone = set(event.message_ids)
         for index, box in enumerate(self.mailboxes):
-            self.mailboxes[index] = deque(item for item in box if item.message_id not in gone)
+            self.mailboxes[index] = [item for item in box if item.message_id not in gone]
 
     def _count(self, event: ModelCalled) -> None:
         self.model_calls += 1

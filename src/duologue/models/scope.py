@@ -294,9 +294,9 @@ class RunScope:
     call: str = ""
     _numbers: count[int] = field(default_factory=lambda: count(1), repr=False, compare=False)
 
-    def of(self, who: str, participant: int) -> RunScope:
-        """The same scope for a participant."""
-        scope = self.for_call("")
+    def of(self, who: str, participant: int, call: str = "") -> RunScope:
+        """The same scope for a participant, during one of its calls or outside of them."""
+        scope = self.for_call(call)
         scope.__dict__.update(who=who, participant=participant)
         return scope
 

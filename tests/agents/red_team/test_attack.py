@@ -325,7 +325,7 @@ async def test_a_changed_thread_within_a_run_is_called_that(attack):
     await changed.run(script=[duologue.user(), duologue.agent(), duologue.succeed()])
     given = changed.agent.inputs[0]
     given.thread_id = "another"
-    given.scope = changed.executor.conversation._scopes[0]
+    given.scope = changed.executor.conversation._scope.of("user", 0)
     with pytest.raises(SimulatorError, match="mid-run"):
         await changed.attacker.call(given)
 
