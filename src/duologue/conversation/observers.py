@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     # The pytest plugin registers itself here at every start of pytest: this module must cost nothing to import.
@@ -73,18 +73,12 @@ Instrument = Callable[["Clock"], RunWatch]
 """Makes the watch of a run that is about to begin, which takes its time from that clock."""
 
 _instrument: Instrument | None = None
-_spans: Callable[[str], list[Any]] | None = None
 
 
-def install(instrument: Instrument | None, spans: Callable[[str], list[Any]] | None = None) -> None:
-    """Watch every run that begins from now on; None to stop. ``spans`` gives what a run's agent has traced, by id."""
-    global _instrument, _spans
-    _instrument, _spans = instrument, spans
-
-
-def collected_spans(run: str) -> list[Any]:
-    """What the agent has traced so far in the run of that run id or thread id; [] while nothing is watched."""
-    return _spans(run) if _spans else []
+def install(instrument: Instrument | None) -> None:
+    """Watch every run that begins from now on; None to stop."""
+    global _instrument  # noqa: PLW0603 - the default configuration of the process
+    _instrument = instrument
 
 
 def installed() -> bool:

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Protocol, Self, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
-from duologue.conversation.observers import collected_spans
 from duologue.conversation.shown_messages import ShownMessages
+from duologue.conversation.traced import collected_spans
 from duologue.conversation.views import (
     CriterionResult,
     TurnView,

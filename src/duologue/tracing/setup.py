@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from duologue.conversation.observers import install, installed
+from duologue.conversation.traced import trace_source
 from duologue.errors import ConfigurationError, MissingExtraError
 from duologue.settings import ScenarioConfig
 from duologue.tracing.attributes import SCOPE
@@ -62,6 +63,7 @@ class Tracing:
             if _current is self:
                 _current = None
                 install(None)
+                trace_source(None)
         self._processor.shutdown()
 
     def has(self, options: dict[str, Any]) -> bool:
@@ -182,7 +184,8 @@ def _set_up(options: dict[str, Any]) -> Tracing:
     for instrumentor in options.get("instrumentors", ()):
         instrumentor.instrument(tracer_provider=provider)
     provider.add_span_processor(processor)
-    install(partial(RunTrace, provider.get_tracer(SCOPE), collector), collector.spans)
+    install(partial(RunTrace, provider.get_tracer(SCOPE), collector))
+    trace_source(collector.spans)
     return Tracing(provider, collector, processor, options)
 
 
