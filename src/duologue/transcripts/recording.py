@@ -157,7 +157,7 @@ class Recording:
     @property
     def turns(self) -> int:
         """How many turns there were in which something was said."""
-        return self.messages[-1].turn + 1 if self.messages else 0
+        return max(1, self.messages[-1].turn + 1) if self.messages else 0  # a damaged file may count from below 0
 
     @property
     def cost(self) -> float:

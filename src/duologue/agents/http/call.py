@@ -40,7 +40,7 @@ class HttpCall:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     began: float = 0.0
     retried: list[AgentRetried] = field(default_factory=list[AgentRetried])
-    refusals: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    refusals: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]], repr=False)
     reasons: list[str] = field(default_factory=list[str])
 
     def failure(self, what: str, kind: type[AgentError] = AgentError, *, came_back: str | None = None) -> AgentError:

@@ -88,6 +88,8 @@ def _held(path: Path | None) -> dict[str, Any] | None:
     from duologue.config.yaml_reader import read
     from duologue.models.mock.file import ResponseFile
 
-    ResponseFile.read(path)
+    problems = ResponseFile.read(path).problems
+    if problems:  # what is not understood could not be kept
+        raise ConfigurationError("; ".join(map(str, problems)))
     held: Any = read(path, Problems())
     return held

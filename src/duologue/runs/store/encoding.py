@@ -31,7 +31,7 @@ from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.events import Usage
 from duologue.own_model import adapter
 from duologue.suites.plan.build import Plan, TestCase
-from duologue.suites.results.execution import ExecutionResult, Group
+from duologue.suites.results.execution import Allowance, ExecutionResult, Group
 from duologue.suites.results.run import RunResult, Spent, reason_of, total_spent
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "totals": asdict(execution.totals),
         "spent": {who: spent_data(part) for who, part in _spent_of(execution).items()},
         **({"recorded": spent_data(execution.recorded)} if execution.recorded.calls else {}),
-        "allowance": asdict(execution.allowance),
+        "allowance": allowance_data(execution.allowance),
         "thresholds": execution.thresholds,
         "metrics_threshold": execution.metrics_threshold,
         "grading": execution.grading and execution.grading.model_dump(mode="json"),
@@ -203,6 +203,11 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "runs": [line_of(run) for run in execution.runs],
         "plan": plan_data(execution.plan),
     }
+
+
+def allowance_data(allowance: Allowance) -> dict[str, Any]:
+    """What is tolerated, as plain data; without the pass rate where none is asked for."""
+    return {name: value for name, value in asdict(allowance).items() if name != "pass_rate" or value is not None}
 
 
 def _spent_of(execution: ExecutionResult) -> dict[str, Spent]:
