@@ -111,7 +111,8 @@ async def test_messages_of_tools_do_not_count() -> None:
     ]
     judge = CriteriaJudge(model=ScriptedModel([found(False)], repeat=True), success_criteria="A refund", max_messages=4)
     state = ScenarioState(messages=[user_message("Refund!"), *calls])
-    given = AgentInput(thread_id="", messages=state.messages, new_messages=[], scenario_state=state, scope=SCOPE)
+    said = list(state.messages)
+    given = AgentInput(thread_id="", messages=said, new_messages=[], scenario_state=state, scope=SCOPE)
     assert await judge.call(given) == []
     given.messages.append(user_message("Well?"))
     assert isinstance(await judge.call(given), ScenarioResult)

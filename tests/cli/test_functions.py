@@ -66,8 +66,9 @@ async def by_itself():
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "agents.py").write_text(AGENTS)
+    (tmp_path / "clerks.py").write_text(AGENTS)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     return tmp_path
 
 
@@ -86,14 +87,14 @@ def outcomes(folder: Path) -> dict[str, str]:
 
 
 def test_a_function_writes_what_a_suite_writes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke(["run", "agents.py::several", "--out", "out", "-q", "--format", "junit,md"]) == 1
+    assert invoke(["run", "clerks.py::several", "--out", "out", "-q", "--format", "junit,md"]) == 1
     folder = only_folder(here)
     assert {path.name for path in folder.iterdir()} == {
         *("launch.json", "index.json", "runs", "journals", "junit.xml", "report.md"),
     }
     assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "error"}
     execution = find_execution(folder).execution
-    assert (execution.suite, execution.path) == ("agents.py::several", "agents.py::several")
+    assert (execution.suite, execution.path) == ("clerks.py::several", "clerks.py::several")
     assert sorted(path.stem for path in (folder / "runs").iterdir()) == sorted(run.run_id for run in execution.runs)
     assert "3 test cases: 1 passed, 1 failed, 1 error" in capsys.readouterr().out
     assert invoke(["show", str(folder)]) == 0
@@ -101,16 +102,16 @@ def test_a_function_writes_what_a_suite_writes(here: Path, capsys: pytest.Captur
 
 
 def test_resuming_a_function_that_came_to_its_end_asks_nothing_again(here: Path) -> None:
-    invoke(["run", "agents.py::several", "--out", "out", "-q"])
+    invoke(["run", "clerks.py::several", "--out", "out", "-q"])
     folder, before = only_folder(here), calls(here)
-    assert invoke(["run", "agents.py::several", "--resume", str(folder), "-q"]) == 1
+    assert invoke(["run", "clerks.py::several", "--resume", str(folder), "-q"]) == 1
     assert calls(here) == before
     assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "error"}
 
 
 @pytest.mark.parametrize("function", ["several", "by_itself", "all_good"])
 def test_a_run_without_its_end_goes_on_where_it_was(here: Path, function: str) -> None:
-    invoke(["run", f"agents.py::{function}", "--out", "out", "-q"])
+    invoke(["run", f"clerks.py::{function}", "--out", "out", "-q"])
     folder, before = only_folder(here), calls(here)
     expected = [(run.case.title, run.outcome) for run in read_execution(folder).runs]
     (folder / "index.json").unlink()
@@ -118,40 +119,40 @@ def test_a_run_without_its_end_goes_on_where_it_was(here: Path, function: str) -
     first.write_bytes(b"".join(first.read_bytes().splitlines(keepends=True)[:-1]))
     others[-1].unlink()
     assert find_execution(folder).execution.interrupted
-    invoke(["run", f"agents.py::{function}", "--resume", str(folder), "-q"])
+    invoke(["run", f"clerks.py::{function}", "--resume", str(folder), "-q"])
     assert [(run.case.title, run.outcome) for run in read_execution(folder).runs] == expected
     assert len(calls(here)) == len(before) + 1
 
 
 def test_failed_in_plays_what_did_not_pass(here: Path) -> None:
-    invoke(["run", "agents.py::several", "--out", "out", "-q"])
+    invoke(["run", "clerks.py::several", "--out", "out", "-q"])
     folder = only_folder(here)
     (here / "mended").touch()
-    assert invoke(["run", "agents.py::several", "--failed-in", str(folder), "--out", "second", "-q"]) == 1
+    assert invoke(["run", "clerks.py::several", "--failed-in", str(folder), "--out", "second", "-q"]) == 1
     assert outcomes(only_folder(here, "second")) == {"bad": "fail", "broken": "pass"}
     assert calls(here) == ["hello", "hi", "boom", "hi", "boom"]
     assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "error"}
 
 
 def test_failed_in_a_launch_that_passed_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    invoke(["run", "agents.py::all_good", "--out", "out", "-q"])
-    assert invoke(["run", "agents.py::all_good", "--failed-in", str(only_folder(here)), "--out", "second", "-q"]) == 2
-    assert "every run of agents.py::all_good had passed" in capsys.readouterr().err
+    invoke(["run", "clerks.py::all_good", "--out", "out", "-q"])
+    assert invoke(["run", "clerks.py::all_good", "--failed-in", str(only_folder(here)), "--out", "second", "-q"]) == 2
+    assert "every run of clerks.py::all_good had passed" in capsys.readouterr().err
     assert not list((here / "second").iterdir())
 
 
 def test_a_scenario_that_has_changed_is_played_again(here: Path) -> None:
-    invoke(["run", "agents.py::several", "--out", "out", "-q"])
+    invoke(["run", "clerks.py::several", "--out", "out", "-q"])
     folder = only_folder(here)
-    (here / "agents.py").write_text(AGENTS.replace('"somebody speaks"', '"somebody else speaks"'))
-    invoke(["run", "agents.py::several", "--resume", str(folder), "-q"])
+    (here / "clerks.py").write_text(AGENTS.replace('"somebody speaks"', '"somebody else speaks"'))
+    invoke(["run", "clerks.py::several", "--resume", str(folder), "-q"])
     assert calls(here) == ["hello", "hi", "boom"] * 2
     assert len(read_execution(folder).runs) == 3
     assert len(list((folder / "journals").glob("*.jsonl.replaced"))) == 3
 
 
 def test_retry_plays_errors_again_into_the_same_folder(here: Path) -> None:
-    invoke(["run", "agents.py::several", "--out", "out", "-q", "--format", "md"])
+    invoke(["run", "clerks.py::several", "--out", "out", "-q", "--format", "md"])
     folder = only_folder(here)
     (here / "mended").touch()
     assert invoke(["retry", str(folder), "-q"]) == 1
@@ -163,9 +164,9 @@ def test_retry_plays_errors_again_into_the_same_folder(here: Path) -> None:
 
 def test_an_interrupted_function_can_be_read_and_resumed(here: Path) -> None:
     source = AGENTS.replace('ready("bad", "hi"', 'ready("bad", "stop"')
-    (here / "agents.py").write_text(source)
+    (here / "clerks.py").write_text(source)
     done = subprocess.run(
-        [sys.executable, "-m", "duologue", "run", "agents.py::several", "--out", "out", "-q"],
+        [sys.executable, "-m", "duologue", "run", "clerks.py::several", "--out", "out", "-q"],
         check=False, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 130
@@ -173,7 +174,7 @@ def test_an_interrupted_function_can_be_read_and_resumed(here: Path) -> None:
     folder = only_folder(here)
     assert find_execution(folder).execution.interrupted
     (here / "mended").touch()
-    assert invoke(["run", "agents.py::several", "--resume", str(folder), "-q"]) == 1
+    assert invoke(["run", "clerks.py::several", "--resume", str(folder), "-q"]) == 1
     assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "pass"}
     assert calls(here).count("hello") == 1
 
@@ -183,7 +184,7 @@ SUITE = {
     "kind": "Suite",
     "metadata": {"name": "clerk"},
     "spec": {
-        "agents": [{"name": "clerk", "target": "agents.py:Clerk"}],
+        "agents": [{"name": "clerk", "target": "clerks.py:Clerk"}],
         "scenarios": [
             {
                 "name": said,
@@ -214,7 +215,7 @@ def test_retry_wants_a_folder_that_can_be_played_again(here: Path, capsys: pytes
     (here / "empty").mkdir()
     assert invoke(["retry", "empty"]) == 2
     assert "holds no execution" in capsys.readouterr().err
-    invoke(["run", "agents.py::all_good", "--out", "out", "-q"])
+    invoke(["run", "clerks.py::all_good", "--out", "out", "-q"])
     recorded = here / "recorded"
     recorded.mkdir()
     for path in (only_folder(here) / "journals").iterdir():
@@ -226,16 +227,16 @@ def test_retry_wants_a_folder_that_can_be_played_again(here: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["agents.py::all_good", "--resume", "nowhere"], "nowhere does not exist"),
-        (["agents.py::all_good", "--failed-in", "nowhere"], "holds no journals of runs"),
-        (["agents.py::all_good", "--resume", "FOLDER"], "holds results of agents.py::several"),
-        (["agents.py::all_good", "--format", "pdf"], "no report format is called 'pdf'"),
+        (["clerks.py::all_good", "--resume", "nowhere"], "nowhere does not exist"),
+        (["clerks.py::all_good", "--failed-in", "nowhere"], "holds no journals of runs"),
+        (["clerks.py::all_good", "--resume", "FOLDER"], "holds results of clerks.py::several"),
+        (["clerks.py::all_good", "--format", "pdf"], "no report format is called 'pdf'"),
     ],
 )
 def test_what_cannot_be_taken_up_is_refused_before_anything_is_played(
     here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
-    invoke(["run", "agents.py::several", "--out", "out", "-q"])
+    invoke(["run", "clerks.py::several", "--out", "out", "-q"])
     before = calls(here)
     folder = str(only_folder(here))
     assert invoke(["run", *(folder if item == "FOLDER" else item for item in arguments), "--out", "other"]) == 2

@@ -313,7 +313,7 @@ def test_an_agent_of_a_function_that_blocks_for_ever_is_one_error(tmp_path: Path
     assert [item["verdict"] for item in json.loads(done.stdout)["runs"]] == ["pass", None, "pass"]
 
 
-@pytest.mark.parametrize(("function", "runs"), [("on_its_own_loop", 2), ("at_once", 3)])
+@pytest.mark.parametrize(("function", "runs"), [("on_its_own_loop", 2), ("at_once", 2)])
 def test_an_agent_of_an_async_function_that_blocks_for_ever_is_an_error(
     tmp_path: Path, function: str, runs: int
 ) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import importlib.util
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -132,9 +132,8 @@ def _run(target: str, request: FunctionRequest, folder: Path) -> int:
     earlier = _earlier(request)
     verbose = False if request.quiet or request.as_json else 1
     journals = folder / JOURNALS
-    ScenarioConfig.configure(record=journals, verbose=verbose, seed=request.seed, max_turns=request.max_turns)
     make_private_folder(folder)
-    with claimed(folder, patience=0.2):
+    with claimed(folder, patience=0.2), _configured(journals, verbose, request):
         stale = remove_reports(folder, {}) if request.resume else []
         (folder / INDEX).unlink(missing_ok=True)
         _write_launch(target, request, folder)
@@ -154,6 +153,17 @@ def _run(target: str, request: FunctionRequest, folder: Path) -> int:
     if isinstance(failure, ConfigurationError):
         return ExitCode.USAGE
     return ExitCode.FAILED if isinstance(failure, AssertionError) else exit_code_of(results)
+
+
+@contextmanager
+def _configured(journals: Path, verbose: bool | int, request: FunctionRequest) -> Generator[None]:
+    """Put what was asked for over the process-wide defaults, and take it back."""
+    before = ScenarioConfig.default_config
+    ScenarioConfig.configure(record=journals, verbose=verbose, seed=request.seed, max_turns=request.max_turns)
+    try:
+        yield
+    finally:
+        ScenarioConfig.default_config = before
 
 
 def _earlier(request: FunctionRequest) -> EarlierRuns | None:
