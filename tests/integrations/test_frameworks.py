@@ -75,8 +75,10 @@ def subject(framework: str) -> ModuleType:
 
 
 def _installed(package: str) -> bool:
+    """Whether there is such a package; a module of another test that is called ``agents`` is none."""
     try:
-        return importlib.util.find_spec(package) is not None
+        spec = importlib.util.find_spec(package)
+        return spec is not None and spec.submodule_search_locations is not None
     except ModuleNotFoundError:
         return False
 
