@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -303,6 +304,9 @@ async def test_cancelling_gives_the_slot_back(server: Any, model: Make) -> None:
 
 
 async def test_every_loop_gets_a_client_that_is_closed_with_it(server: Any, model: Make) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # what tests before have left open is not of this one
     one = model()
     clients = one._client._http._clients  # type: ignore[attr-defined]
     opened: list[Any] = []
