@@ -52,6 +52,11 @@ def print_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
+def listed_names(options: Sequence[str]) -> list[str]:
+    """The names that a repeatable option was given, each time one or several with commas between them."""
+    return [name for item in options for name in item.split(",") if name]
+
+
 def echo(text: object, *, err: bool = False) -> None:
     """A line of plain text, on standard output or standard error."""
     typer.echo(printable(text), err=err)

@@ -18,7 +18,7 @@ from duologue.config.files import REPLACED, set_aside
 from duologue.conversation.setup import RunSetup
 from duologue.errors import JournalError, JournalVersionError, ResumeError
 from duologue.frozen import frozen
-from duologue.journal.events import RunFinished, RunStarted
+from duologue.journal.events import RunFinished, RunStarted, Transition
 from duologue.journal.jsonl import JournalFile, read_journal
 from duologue.journal.recorded import RecordedRun
 from duologue.vocabulary import AgentRole, RunStatus, Verdict
@@ -32,6 +32,7 @@ def agent_of(started: RunStarted) -> str | None:
 @frozen
 class _Earlier:
     path: Path
+    beginning: Transition
     started: RunStarted
     ended: RunFinished | None
 
@@ -92,7 +93,7 @@ def _read(folder: Path) -> Iterator[tuple[float, _Earlier]]:
             continue
         first = file.transitions[0][0]
         if isinstance(first.event, RunStarted):
-            yield first.at, _Earlier(path=path, started=first.event, ended=_end_of(file))
+            yield first.at, _Earlier(path=path, beginning=file.transitions[0], started=first.event, ended=_end_of(file))
 
 
 def _end_of(file: JournalFile) -> RunFinished | None:
@@ -105,9 +106,7 @@ def _same(earlier: _Earlier, setup: RunSetup) -> bool:
     was = earlier.started
     now = replace(setup, context=setup.context.with_seed(was.seed))
     try:
-        RecordedRun(read_journal(earlier.path).transitions).compare_beginning(
-            now.started(was.run_id, was.thread_id, was.attempt)
-        )
+        RecordedRun([earlier.beginning]).compare_beginning(now.started(was.run_id, was.thread_id, was.attempt))
     except ResumeError:
         return False
     return True

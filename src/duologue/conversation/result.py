@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Protocol, Self, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
-from duologue.conversation.shown_messages import ShownMessages
 from duologue.conversation.traced import collected_spans
 from duologue.conversation.views import (
     CriterionResult,
+    ShownMessages,
     TurnView,
     criteria_of,
     said,

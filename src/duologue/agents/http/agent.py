@@ -12,11 +12,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, ClassVar, Literal, Self, cast
 
-from duologue.agents.http.call import HttpCall, pieces_of
+from duologue.agents.http.call import BUSY, OK, HttpCall, pieces_of, refusal, unreachable
 from duologue.agents.http.completions import ContractError, fields_of, json_object, read_answer
 from duologue.agents.http.plain import at_path, read_plain, refuse_page
 from duologue.agents.http.presets import PRESETS, BodyTemplate, Outgoing, Preset
-from duologue.agents.http.refusals import BUSY, OK, refusal, unreachable
 from duologue.agents.http.streams import StreamReader
 from duologue.agents.http.usage import ReportedUsage, usage_of
 from duologue.agents.http.whole import JOINED, as_data, finish_reason, is_joined, joined

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duologue.cli.output import response_file
+from duologue.cli.output import listed_names, response_file
 from duologue.errors import ConfigurationError
 
 
@@ -47,7 +47,7 @@ def retry(
             "folder that 'duologue run' wrote"
         )
     launch = read_launch(folder)
-    formats = [name for item in format for name in item.split(",") if name]
+    formats = listed_names(format)
     if not launch.plan.cases:
         from duologue.cli.commands.function_run import FunctionRequest, run_function
 

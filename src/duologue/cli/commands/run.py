@@ -194,6 +194,8 @@ def run(
         from duologue.cli.logs import chosen_level, show_logs
 
         show_logs(chosen_level(verbose, log_level))
+    from duologue.cli.output import listed_names
+
     if "::" in target or target.endswith(".py"):
         from duologue.cli.commands.function_run import DEFAULT_OUT, FunctionRequest, run_function
 
@@ -206,7 +208,7 @@ def run(
                 quiet=quiet,
                 seed=seed,
                 max_turns=max_turns,
-                formats=[name for item in format for name in item.split(",") if name],
+                formats=listed_names(format),
                 resume=resume,
                 failed_in=failed_in,
             ),
@@ -248,7 +250,7 @@ def run(
             overwrite=overwrite,
             resume=resume,
             failed_in=failed_in,
-            formats=[name for item in format for name in item.split(",") if name],
+            formats=listed_names(format),
             record=journals,
             preflight=preflight,
         ),

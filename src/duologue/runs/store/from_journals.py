@@ -143,7 +143,7 @@ def _claims_to_be_journal(path: Path) -> bool:
 
 def _cases(started: Sequence[RunStarted]) -> list[TestCase]:
     """What was played, in this order; a case of a suite says itself which it is."""
-    given = [_case_of_suite(item) for item in started]
+    given = [case_of_suite(item) for item in started]
     keys = [(item.scenario.name, agent_of(item)) for item in started]
     total = Counter(key for key, case in zip(keys, given, strict=True) if case is None)
     seen: dict[tuple[str, str | None], int] = defaultdict(int)
@@ -159,7 +159,8 @@ def _cases(started: Sequence[RunStarted]) -> list[TestCase]:
     return cases
 
 
-def _case_of_suite(started: RunStarted) -> TestCase | None:
+def case_of_suite(started: RunStarted) -> TestCase | None:
+    """The test case that a journal of a suite names; None for a run of other code."""
     data: object = started.scenario.metadata.get("case")
     try:
         return decoded_case(cast("dict[str, Any]", data)) if isinstance(data, dict) else None
@@ -171,10 +172,18 @@ def _run(case: TestCase, file: JournalFile, view: RunView, folder: Path) -> RunR
     said = view.started.scenario.description if view.started else ""
     where = file.path.relative_to(folder).as_posix()
     run = run_result(case, file.entries, view, journal=where, description=said)
-    if file.complete:
-        return run
+    return run if file.complete else cut_off(run)
+
+
+def cut_off(run: RunResult) -> RunResult:
+    """What there is of a run whose journal has no end: it counts as cancelled."""
     return replace(
-        run, status=RunStatus.CANCELLED, verdict=None, termination=Termination.CANCELLED, reasoning=UNFINISHED
+        run,
+        status=RunStatus.CANCELLED,
+        verdict=None,
+        termination=Termination.CANCELLED,
+        error=None,
+        reasoning=UNFINISHED,
     )
 
 

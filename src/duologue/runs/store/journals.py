@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 from duologue.errors import ConfigurationError
 from duologue.journal.artifacts import JOURNALS
@@ -18,7 +17,8 @@ from duologue.journal.events import Entry, MessageAdded, UserFinished
 from duologue.journal.journal import RunView
 from duologue.journal.jsonl import read_journal
 from duologue.messages import Message
-from duologue.runs.store.encoding import RUNS, decoded_case
+from duologue.runs.store.encoding import RUNS
+from duologue.runs.store.from_journals import case_of_suite
 from duologue.runs.store.reader import read_run_file
 from duologue.suites.plan.build import TestCase
 from duologue.suites.response_files import DONE
@@ -61,20 +61,16 @@ def _of_file(path: Path) -> RunResult:
 
 def _of_journal(path: Path) -> RunResult:
     file = read_journal(path)
-    run = run_result(_case(file.view), file.entries, file.view)
+    view = file.view
+    run = run_result(_case(view), file.entries, view)
     return replace(run, messages=tuple(_as_said(run.messages, file.entries)))
 
 
 def _case(view: RunView) -> TestCase:
     """What was played; the scenario alone where no suite was."""
-    scenario = view.started.scenario if view.started else None
-    if scenario is None:
+    if view.started is None:
         return TestCase(index=0, scenario="")
-    case = scenario.metadata.get("case")
-    try:
-        return decoded_case(cast("dict[str, Any]", case)) if case else TestCase(index=0, scenario=scenario.name)
-    except TypeError:
-        return TestCase(index=0, scenario=scenario.name)
+    return case_of_suite(view.started) or TestCase(index=0, scenario=view.started.scenario.name)
 
 
 def _as_said(messages: Sequence[MessageResult], entries: Sequence[Entry]) -> Iterator[MessageResult]:

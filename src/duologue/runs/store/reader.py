@@ -28,14 +28,14 @@ from duologue.runs.store.encoding import (
     require_version,
 )
 from duologue.runs.store.folder import is_being_written
-from duologue.runs.store.from_journals import UNFINISHED, execution_of, holds_journals
+from duologue.runs.store.from_journals import UNFINISHED, cut_off, execution_of, holds_journals
 from duologue.runs.store.ownership import Deaths, LaunchFile, Selection, read_launch
 from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult, Spent, total_spent
 from duologue.suites.runner.earlier import spent_in_journals
-from duologue.vocabulary import RunStatus, Termination
+from duologue.vocabulary import RunStatus
 
 _NO_END = f"the execution did not come to its end: there is no {INDEX}"
 
@@ -376,13 +376,12 @@ def _begun(folder: Path, launch: LaunchFile, case: TestCase) -> RunResult | None
     path = folder / JOURNALS / f"{run_id}.jsonl"
     if not path.exists():
         return None
-    cut_off = {"status": RunStatus.CANCELLED, "verdict": None, "termination": Termination.CANCELLED, "error": None}
     try:
         file = read_journal(path)
     except JournalError:
         return RunResult(case=case, run_id=run_id, status=RunStatus.CANCELLED, reasoning=UNFINISHED)
     run = run_result(case, file.entries, file.view, journal=f"{JOURNALS}/{path.name}")
-    return run if file.complete else replace(run, run_id=run_id, reasoning=UNFINISHED, **cut_off)
+    return run if file.complete else cut_off(replace(run, run_id=run_id))
 
 
 def _times(runs: Sequence[RunResult], launch: Path) -> tuple[datetime, float]:
