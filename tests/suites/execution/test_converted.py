@@ -36,6 +36,10 @@ def pathless(text: str) -> str:
     return re.sub(r"\S*/|\S*:\d+:\d+: \S+: ", "", text)
 
 
+def timeless(details: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in details.items() if name != "duration_ms"}
+
+
 def told(execution: ExecutionResult) -> list[Any]:
     """What came of every run, in plan order, without times and ids."""
     return [
@@ -46,7 +50,10 @@ def told(execution: ExecutionResult) -> list[Any]:
             run.error and pathless(run.error.message),
             run.system_prompts,
             [item.message for item in run.messages],
-            [replace(item, message_ids=[], explanation=pathless(item.explanation)) for item in run.checks],
+            [
+                replace(item, message_ids=[], explanation=pathless(item.explanation), details=timeless(item.details))
+                for item in run.checks
+            ],
         )
         for run in execution.runs
     ]
