@@ -1,0 +1,320 @@
+"""The tables of the store.
+
+A run's row is its place in the queue, so there is nothing beside it that has to be kept in step. Instants are seconds
+since 1970 as the server of the database counts them, or the machine for SQLite; leases are the exception, see
+:data:`runs`. Large payloads are in tables of their own (``results``, ``events``) or in the artifact store, so that
+listing runs never reads them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.schema import SchemaItem
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_JSON = JSON().with_variant(JSONB(), "postgresql")
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+"""Counts up by itself as a primary key; SQLite does that for INTEGER only."""
+
+
+def _id() -> Column[str]:
+    return Column("id", Text, primary_key=True)
+
+
+def _project() -> Column[str]:
+    return Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False)
+
+
+def _times() -> tuple[Column[float], Column[float]]:
+    return Column("created_at", Double, nullable=False), Column("updated_at", Double, nullable=False)
+
+
+def _run(*, primary_key: bool = False) -> Column[int]:
+    """The number of a run, which is shorter than its id."""
+    return Column(
+        "run",
+        BigInteger,
+        ForeignKey("runs.number", ondelete="CASCADE"),
+        primary_key=primary_key,
+        nullable=False,
+        autoincrement=False,
+    )
+
+
+projects = Table(
+    "projects",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("settings", _JSON, nullable=False),
+    Column("max_concurrency", Integer),  # runs at once, over all workers; NULL for no limit
+    *_times(),
+)
+
+
+def _definitions(name: str, *columns: SchemaItem) -> Table:
+    """Something that people define and edit: a name that is unique in its project, and its fields as JSON."""
+    return Table(
+        name,
+        metadata,
+        _id(),
+        _project(),
+        Column("name", Text, nullable=False),
+        Column("data", _JSON, nullable=False),
+        *_times(),
+        *columns,
+        UniqueConstraint("project_id", "name"),
+    )
+
+
+personas = _definitions("personas")
+scenarios = _definitions("scenarios")
+connectors = _definitions("connectors")
+agents = _definitions("agents")
+evals = _definitions("evals", Column("connector_id", Text, ForeignKey("connectors.id", ondelete="RESTRICT")))
+
+eval_scenarios = Table(
+    "eval_scenarios",
+    metadata,
+    Column("eval_id", Text, ForeignKey("evals.id", ondelete="CASCADE"), primary_key=True),
+    Column("scenario_id", Text, ForeignKey("scenarios.id", ondelete="RESTRICT"), primary_key=True),
+    Column("position", Integer, nullable=False),
+)
+
+scenario_personas = Table(
+    "scenario_personas",
+    metadata,
+    Column("scenario_id", Text, ForeignKey("scenarios.id", ondelete="CASCADE"), primary_key=True),
+    Column("persona_id", Text, ForeignKey("personas.id", ondelete="RESTRICT"), primary_key=True),
+    Column("position", Integer, nullable=False),
+)
+
+agent_versions = Table(
+    "agent_versions",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True),  # from 1; a published version is never changed
+    Column("data", _JSON, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("published_at", Double, nullable=False),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    # What was run, complete and never changed: a suite as it was written, under the digest of its content.
+    Column("digest", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    _project(),
+    Column("name", Text, nullable=False),  # that of its results folder
+    Column("eval_id", Text, ForeignKey("evals.id", ondelete="SET NULL")),
+    Column("data", _JSON, nullable=False),  # suite, path, plan seed, allowance, thresholds, environment
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    Index(None, "eval_id"),
+    sqlite_autoincrement=True,  # an id is never given twice, also after the newest execution was deleted
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),  # order of creation; lists page by it
+    Column("id", Text, nullable=False, unique=True),
+    _project(),
+    Column("execution_id", _NUMBER, ForeignKey("executions.id", ondelete="CASCADE")),
+    Column("eval_id", Text),  # what a run was made from may be deleted; what it was is in its snapshot
+    Column("scenario_id", Text),
+    Column("persona_id", Text),
+    Column("connector_id", Text),
+    Column("agent_id", Text),
+    Column("agent_version", Integer),
+    Column("snapshot", Text, ForeignKey("snapshots.digest", ondelete="RESTRICT"), nullable=False),
+    Column("identity", Text, nullable=False),  # of its test case, which is in ``test_case``
+    Column("trial", Integer, nullable=False),
+    Column("test_case", _JSON, nullable=False),
+    Column("provider", Text),  # whose rate limit it takes part in; NULL for none
+    Column("thread_id", Text),
+    # The queue.
+    Column("status", Text, nullable=False),
+    Column("priority", Integer, nullable=False, server_default="0"),  # higher first
+    Column("not_before", Double),  # it is not claimed earlier
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("max_attempts", Integer, nullable=False, server_default="3"),
+    Column("cancelling", Boolean, nullable=False, server_default=text("false")),
+    # Who runs it. The token goes up with each claim: what an earlier owner writes is refused.
+    # Lease: seconds on the clock of the database server; on SQLite, which is one machine, on the clock that counts from
+    # its boot, so that setting the time expires nothing.
+    Column("owner", Text),
+    Column("token", BigInteger, nullable=False, server_default="0"),
+    Column("lease_until", Double),
+    Column("boot", Text),  # SQLite: which boot of the machine the lease counts from
+    # What came of it.
+    Column("outcome", Text),  # pass, fail, undecided, error, cancelled
+    Column("score", Double),
+    Column("reason", Text),
+    Column("error", Text),
+    Column("output", _JSON),
+    Column("details", _JSON),  # latency, token usage and whatever else callers keep
+    Column("cost", Double),
+    Column("tokens", BigInteger),
+    Column("started_at", Double),
+    Column("completed_at", Double),
+    *_times(),
+    UniqueConstraint("execution_id", "identity", "trial"),
+    CheckConstraint(
+        "status IN ('queued', 'pending', 'running', 'completed', 'error', 'cancelled')", name="status_is_known"
+    ),
+    Index(
+        "ix_runs_queue",
+        "project_id",
+        text("priority DESC"),
+        "number",
+        sqlite_where=text("status = 'queued'"),
+        postgresql_where=text("status = 'queued'"),
+    ),
+    Index(
+        "ix_runs_leases",
+        "lease_until",
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+    Index("ix_runs_project_id_number", "project_id", "number"),
+    Index("ix_runs_project_id_status_number", "project_id", "status", "number"),
+    Index("ix_runs_execution_id_number", "execution_id", "number"),
+    Index("ix_runs_eval_id_number", "eval_id", "number"),
+    Index("ix_runs_scenario_id_number", "scenario_id", "number"),
+    Index("ix_runs_persona_id_number", "persona_id", "number"),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    # The journal: a row is a transition, as a line of a journal file. Earlier attempts are kept.
+    _run(primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("seq", Integer, primary_key=True),  # of the first event in it
+    Column("line", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+results = Table(
+    "results",
+    metadata,
+    _run(primary_key=True),
+    Column("messages", _JSON, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # as the file of a run in a results folder
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    # A line for each check and criterion of a run, so that they can be counted over many runs.
+    _run(primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("score", Double),
+    Column("explanation", Text),
+    Index(None, "name"),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    # What people say of a run, or of one criterion of it.
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    _run(),
+    Column("criterion", Text, nullable=False, server_default=""),  # '' for the run as a whole
+    Column("rater", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("run", "criterion", "rater"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    # Which bytes a run has in the artifact store.
+    _run(primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("mime_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Index(None, "sha256"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    _id(),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("capacity", Integer, nullable=False),
+    Column("active", Integer, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False),  # running, stopping, stopped
+    Column("started_at", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    # A token bucket for each provider, which all workers draw from: claiming a run of that provider takes one.
+    Column("provider", Text, primary_key=True),
+    Column("per_second", Double, nullable=False),
+    Column("burst", Double, nullable=False),
+    Column("available", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("max_concurrency", Integer),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    _id(),
+    _project(),
+    Column("eval_id", Text, ForeignKey("evals.id", ondelete="CASCADE"), nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("timezone", Text, nullable=False, server_default="UTC"),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("next_at", Double),
+    Column("last_at", Double),
+    Column("last_execution", _NUMBER),
+    *_times(),
+)
