@@ -169,7 +169,11 @@ async def answer_of(
         if utterance is None or session is None:  # the usual case, without the detour over an iterator
             answering = adapter.call(input) if is_async else _called(adapter, input)
             value = await watchdog.bound(answering, seconds, adapter)
-            answer = normalise(value, adapter.role, adapter.name, _reader(input))
+            answer = _as_it_is(value, adapter.role, adapter.name)
+            if answer is None:
+                answer = _read(value, adapter.role, adapter.name, _reader(input))
+            elif not isinstance(answer, ScenarioResult) or not answer.usage.total_tokens:
+                return answer
             _report_usage(value, input)
             return answer
         utterance.reader = _reader(input)
@@ -281,6 +285,12 @@ def normalise(value: object, role: AgentRole, who: str, reader: ShapeReader | No
     Raises:
         AgentReturnError: it is none of the things that ``call`` may return.
     """
+    answer = _as_it_is(value, role, who)
+    return _read(value, role, who, reader or ShapeReader()) if answer is None else answer
+
+
+def _as_it_is(value: object, role: AgentRole, who: str) -> Answer | None:
+    """The answer where it says all in our own words, as nearly every one does; None where its shape has to be read."""
     if isinstance(value, str):
         return [Said({"role": "user" if role is AgentRole.USER else "assistant", "content": mended(value)})]
     if isinstance(value, ScenarioResult):
@@ -289,7 +299,16 @@ def normalise(value: object, role: AgentRole, who: str, reader: ShapeReader | No
         if role is not AgentRole.USER:
             raise _wrong(value, who, "UserDone is for simulated users; an agent ends a run with a ScenarioResult")
         return value
-    reader = reader or ShapeReader()
+    said: list[Said] = []
+    for item in cast("list[object]", value) if isinstance(value, list) else [value]:
+        message, call = (item.message, item.call) if isinstance(item, AttributedMessage) else (item, "")
+        if not has_plain_text(message) or message["role"] not in _WRITERS[role]:
+            return None
+        said.append(Said(message.copy(), call))
+    return said
+
+
+def _read(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list[Said]:
     items = cast("list[object]", value) if isinstance(value, list) else [value]
     return [said for item in items for said in _said(item, role, who, reader)]
 

@@ -1,16 +1,15 @@
 """Runs of an earlier launch of the same Python code: what of them still holds, and which of them go on.
 
 A plan says of each test case of a suite which run it is. Code has none: its runs are told apart by the scenario and the
-agent, and those that are alike by their order. Whoever launches the code again installs an :class:`EarlierRuns`, like
-an observer, and every run that begins then asks it.
+agent, and those that are alike by their order. Whoever launches the code again lets every run that begins then ask an
+:class:`EarlierRuns` (``taking_up``).
 """
 
 from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,22 +109,3 @@ def _same(earlier: _Earlier, setup: RunSetup) -> bool:
     except ResumeError:
         return False
     return True
-
-
-_installed: EarlierRuns | None = None
-
-
-@contextmanager
-def taking_up(earlier: EarlierRuns | None) -> Generator[None]:
-    """Within, every run of the process that begins asks for its earlier self."""
-    global _installed  # noqa: PLW0603 - the default configuration of the process, as observers are
-    before, _installed = _installed, earlier
-    try:
-        yield
-    finally:
-        _installed = before
-
-
-def earlier_journal(setup: RunSetup) -> Path | None:
-    """The journal of the run that this one was in an earlier launch; None if nobody continues one."""
-    return None if _installed is None or setup.resume else _installed.journal_for(setup)

@@ -18,11 +18,10 @@ from duologue.config.tracebacks import describe, message_of
 from duologue.conversation.conclusion import Conclusion
 from duologue.conversation.conversation import CLOSE_GRACE, Conversation
 from duologue.conversation.deadlines import RunTask
-from duologue.conversation.earlier_runs import earlier_journal
 from duologue.conversation.observers import CURRENT_RUN, notify_observers, observed, watch_for
 from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState, result_of
 from duologue.conversation.resume import Resumption, resume
-from duologue.conversation.setup import RunSetup, journal_path
+from duologue.conversation.setup import RunSetup, earlier_journal, journal_path
 from duologue.errors import (
     AgentTimeoutError,
     BudgetExceededError,

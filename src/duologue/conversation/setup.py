@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
@@ -426,6 +427,25 @@ def journal_path(record: str | Path | None, run_id: str) -> Path | None:
         return None
     path = Path(record)
     return path if path.suffix == ".jsonl" else path / f"{run_id}.jsonl"
+
+
+_earlier: Callable[[RunSetup], Path | None] | None = None
+
+
+@contextmanager
+def taking_up(journal_for: Callable[[RunSetup], Path | None] | None) -> Generator[None]:
+    """Within, every run of the process that begins asks for the journal of the run that it was in an earlier launch."""
+    global _earlier  # noqa: PLW0603 - the default configuration of the process, as observers are
+    before, _earlier = _earlier, journal_for
+    try:
+        yield
+    finally:
+        _earlier = before
+
+
+def earlier_journal(setup: RunSetup) -> Path | None:
+    """The journal of the run that this one was in an earlier launch; None if nobody continues one."""
+    return None if _earlier is None or setup.resume else _earlier(setup)
 
 
 def cassette_for(setup: RunSetup) -> Cassette | None:

@@ -114,14 +114,16 @@ def report_paths(folder: Path, formats: Iterable[str], *, names: Mapping[str, st
     return paths
 
 
-def reports_in(folder: Path, names: Mapping[str, str]) -> list[tuple[str, Path]]:
+def reports_in(folder: Path, names: Mapping[str, str], but: Iterable[Path] = ()) -> list[tuple[str, Path]]:
     """The reports of ours that lie in a folder of results, with their formats. The index is none of them.
 
     Args:
         folder: of the results.
         names: file names that are used instead of the usual ones, by format.
+        but: reports that are left out.
     """
-    if not _more_than_results(folder, names):
+    left_out = set(but)
+    if not _more_than_results(folder, names, left_out):
         return []
     given = {format_named(name): file for name, file in names.items()}
     found = [(name, _format(name)) for name in report_formats() if name != _JSON]
@@ -129,16 +131,19 @@ def reports_in(folder: Path, names: Mapping[str, str]) -> list[tuple[str, Path]]
         (name, item, file) for name, item in found for file in dict.fromkeys((item.file, given.get(name, item.file)))
     ]
     paths = [(name, item, report_path(folder, file)) for name, item, file in places]
-    return [(name, path) for name, item, path in paths if item.is_ours(path)]
+    return [(name, path) for name, item, path in paths if path not in left_out and item.is_ours(path)]
 
 
-def _more_than_results(folder: Path, names: Mapping[str, str]) -> bool:
-    """Whether a folder may hold reports; where it holds results only, no format has to be imported to look at it."""
+def _more_than_results(folder: Path, names: Mapping[str, str], but: set[Path]) -> bool:
+    """Whether a folder may hold other reports; where it does not, no format has to be imported to look at it."""
     try:
         found = set(os.listdir(folder))  # noqa: PTH208 - names only
     except OSError:
         return False
-    return bool(found - _RESULTS) or any((folder / file).exists() for file in names.values())
+    found -= {path.name for path in but if path.parent == folder}
+    return bool(found - _RESULTS) or any(
+        (folder / file).exists() for file in names.values() if folder / file not in but
+    )
 
 
 def remove_reports(folder: Path, names: Mapping[str, str]) -> list[tuple[str, Path]]:
@@ -177,7 +182,7 @@ def renew_reports(
         but: files that are up to date.
     """
     fresh = set(but)
-    reports = dict.fromkeys([*earlier, *reports_in(folder, names)])
+    reports = dict.fromkeys([*earlier, *reports_in(folder, names, fresh)])
     return [_format(name).save(execution, path, folder) for name, path in reports if path not in fresh]
 
 

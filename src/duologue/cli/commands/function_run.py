@@ -23,10 +23,11 @@ from duologue.cli.supervision import Death, supervised
 from duologue.config.files import REPLACED, make_private_folder, set_aside
 from duologue.config.tracebacks import describe
 from duologue.context import Context, SystemClock
-from duologue.conversation.earlier_runs import EarlierRuns, taking_up
+from duologue.conversation.earlier_runs import EarlierRuns
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.observers import add_observer, remove_observer
 from duologue.conversation.result import ScenarioResult, result_of
+from duologue.conversation.setup import taking_up
 from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread, with_runs_in_worker_thread
 from duologue.errors import ConfigurationError, DuologueError, TargetError
 from duologue.frozen import frozen
@@ -137,7 +138,7 @@ def _run(target: str, request: FunctionRequest, folder: Path) -> int:
         stale = remove_reports(folder, {}) if request.resume else []
         (folder / INDEX).unlink(missing_ok=True)
         _write_launch(target, request, folder)
-        with taking_up(earlier):
+        with taking_up(earlier.journal_for if earlier else None):
             results, failure = _play(function)
         results = [*_repeated(journals, results), *results]
         if not results:
