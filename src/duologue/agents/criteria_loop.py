@@ -28,10 +28,9 @@ from duologue.models.choice import ModelChoice, choose
 from duologue.models.scope import RunScope
 from duologue.models.structured import RuleBrokenError, UnreadableError, excerpt, the_object_in
 from duologue.settings import ModelConfig
+from duologue.specs.scenario import DEFAULT_MAX_MESSAGES
 from duologue.transcripts.rendering import indented, quoted, transcript_of
 from duologue.vocabulary import AgentRole, Decision, DoneReason, Verdict
-
-DEFAULT_MAX_MESSAGES = 10
 
 _FORM = """\
 There are up to two criteria: "success" and "failure". "met" is true if the transcript shows that what the criterion \
@@ -96,6 +95,7 @@ class CriteriaJudge(AgentAdapter):
         max_messages: int = DEFAULT_MAX_MESSAGES,
         model: str | ModelConfig | Model | None = None,
         temperature: float | None = 0.0,
+        name: str | None = None,
         **options: Any,
     ) -> None:
         """Choose the criteria that end the run.
@@ -107,6 +107,7 @@ class CriteriaJudge(AgentAdapter):
                 run's own ``max_turns`` has to allow for as many.
             model: name, configuration or model object; None for the configured default.
             temperature: sampling temperature.
+            name: what reports call the judge; None for ``CriteriaJudge``.
             options: ``api_base``, ``api_key``, ``max_tokens``, and ``extra`` for provider options.
 
         Raises:
@@ -120,6 +121,12 @@ class CriteriaJudge(AgentAdapter):
         self._every_turn = _mode(failure_criteria_mode) is FailureCriteriaMode.EVERY_TURN
         self._max_messages = max_messages
         self._choice = choose(model, temperature=temperature, **options, purpose=type(self).__name__)
+        self._name = name or type(self).__name__
+
+    @property
+    def name(self) -> str:
+        """What reports call the judge."""
+        return self._name
 
     def describe(self) -> dict[str, Any]:
         """Model, criteria, and when they are evaluated."""
@@ -369,7 +376,13 @@ def _result(
         decisions=decisions,
         passed_criteria=[item.criterion for item in decisions if item.decision is Decision.MET],
         failed_criteria=[item.criterion for item in decisions if item.decision is Decision.UNMET],
-        details={"confidence": found.confidence, "max_messages_reached": full},
+        details={
+            "success_met": found.success_met,
+            "failure_met": found.failure_met,
+            "confidence": found.confidence,
+            "reasoning": found.reasoning,
+            "max_messages_reached": full,
+        },
     )
 
 

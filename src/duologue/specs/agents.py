@@ -1,6 +1,7 @@
 """Who takes part: agents, the language models behind them, personas, simulators and judges."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -254,6 +255,8 @@ class Fragment(Spec):
 class Persona(Resource):
     """Who the simulated user is: played by a simulator, or by ``lines``, an ``agenda`` or an ``attack``."""
 
+    environment_fields: ClassVar[tuple[str, ...]] = ("headers",)
+
     for_models: ClassVar[tuple[str, ...]] = (
         *("language", "goals", "constraints", "style", "facts", "system_prompt", "system_template", "required_vars"),
         *("optional_vars", "fragments", "temperature", "seed"),
@@ -270,6 +273,9 @@ class Persona(Resource):
     conversation with the same agent."""
     attack: Attack | None = None
     """Attack on the agent, as by a red team. A successful attack fails the run."""
+    headers: dict[str, str] = EMPTY
+    """Headers sent to an HTTP agent while this person is the user, over those of the agent: who is logged in, for
+    example. Keep secrets out of files with ``${NAME}``."""
     language: str | None = None
     """Language in which the person writes, such as ``German``."""
     goals: Items[str] = ()
@@ -310,6 +316,12 @@ class Persona(Resource):
     def way(self) -> Literal["lines", "agenda", "attack"] | None:
         """How the user is played without a simulator; None if a simulator plays it."""
         return "lines" if self.lines else "agenda" if self.agenda else "attack" if self.attack else None
+
+
+def merged_headers(headers: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
+    """Headers of which some are replaced or added. Names that differ in case only are the same header."""
+    replaced = {name.lower() for name in over}
+    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **over}
 
 
 def metaprompt_of(persona: Persona) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from duologue.config.problems import is_misspelt, listed, nearest
-from duologue.config.spec import EMPTY, Amount, Count, Items, JsonObject, Name, Resource, Share, Spec
+from duologue.config.spec import EMPTY, Amount, Count, Items, JsonObject, Name, Resource, Share, Spec, Text
 from duologue.specs.checks import CheckSpec
 
 CAPABILITIES = ("text", "streaming", "vision", "tools", "json", "audio", "video", "documents")
@@ -219,6 +219,39 @@ class Turn(Spec):
         return max(self.exchanges, self.max_exchanges or 0)
 
 
+class SeedMessage(Spec):
+    """A message with which a conversation begins, as if it had been said before."""
+
+    role: Literal["user", "assistant", "tool"]
+    """Who says it: ``user``, ``assistant`` for the agent, ``tool`` for the result of a tool call."""
+    content: str | None = None
+    """The text. ``{{name}}`` stands for a variable of the scenario or prompt."""
+    parts: Items[Part] = ()
+    """The message as parts, instead of ``content``: text, images, audio, video."""
+    tool_calls: Items[JsonObject] = ()
+    """Tool calls of the agent, each as ``{id, type: function, function: {name, arguments}}``."""
+    tool_call_id: str | None = None
+    """Tool call that the result of a tool belongs to."""
+    name: str | None = None
+    """Name of the speaker or tool."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.content is None and not self.parts and not self.tool_calls:
+            raise ValueError("a message to have the field 'content', 'parts' or 'tool_calls'")
+        if self.content is not None and self.parts:
+            raise ValueError("only one of content and parts")
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError("tool_calls with 'role: assistant' only")
+        if (self.tool_call_id is None) == (self.role == "tool"):
+            raise ValueError("tool_call_id with 'role: tool', and only there")
+        return self
+
+
+DEFAULT_MAX_MESSAGES = 10
+"""Messages after which a conversation with success or failure criteria ends, unless the scenario says otherwise."""
+
+
 class Scenario(Resource):
     """A situation to rehearse: who the user is, what they want, and what must be true at the end."""
 
@@ -233,11 +266,21 @@ class Scenario(Resource):
     ``{{row.order}}`` in the texts of the scenario is the value of the column ``order``."""
     prompt: str | None = None
     """Task of the prompt for native agents. Not needed for agents that name their own prompt."""
+    messages: Items[SeedMessage] = ()
+    """Messages with which the conversation begins. If the last one is the user's, the agent answers it."""
     turns: Items[Turn] = ()
-    """What the user does, in order. Without turns, a simulated user talks until its goal is reached or ``max_turns``
-    is over."""
+    """What the user does, in order, after ``messages``. Without turns, a simulated user talks until its goal is reached
+    or ``max_turns`` is over."""
     criteria: Items[str] = ()
     """Statements that must be true at the end, such as ``The agent offers a refund``. A judge decides each one."""
+    success_criteria: Text | None = None
+    """What makes the conversation pass and end as soon as it is true; a judge decides after each answer. Instead of
+    ``criteria``."""
+    failure_criteria: Text | None = None
+    """What makes the conversation fail if it is true. Takes precedence over ``success_criteria``."""
+    failure_criteria_mode: Literal["every_turn", "on_max_messages"] = "on_max_messages"
+    """When ``failure_criteria`` is evaluated: after each answer, or only when ``max_messages`` is reached without
+    success, so that the agent may recover from mistakes."""
     judge: str | None = None
     """Judge that decides the criteria. Default: the suite's default judge."""
     checks: Items[CheckSpec] = ()
@@ -256,6 +299,10 @@ class Scenario(Resource):
     """How often each test case is repeated. Default: what the suite says."""
     max_turns: Count | None = None
     """Turns after which a conversation without fixed turns ends. Default: 10."""
+    max_messages: Count | None = None
+    """Messages of user and agent after which a conversation without fixed turns ends, ``messages`` included; tool
+    results do not count. The evaluation after the last answer decides. Default with ``success_criteria`` or
+    ``failure_criteria``: 10."""
     variables: dict[str, str] = EMPTY
     """Values for variables of the prompt; they take precedence over those of the prompt itself."""
     background: Background | None = None
@@ -273,11 +320,43 @@ class Scenario(Resource):
     def _can_be_played(self) -> Self:
         if self.cases is not None:
             raise ValueError("'cases' is read from the file of a suite; in Python, make a scenario for each row")
-        if not self.turns and not self.personas and not self.goal and not self.description:
-            raise ValueError("turns, or a description, goal or persona for a simulated user")
+        if not self.turns and not self.personas and not self.goal and not self.description and not self.messages:
+            raise ValueError("turns, or a description, goal or persona for a simulated user, or messages")
+        if self.criteria and self.ends_on_criteria:
+            raise ValueError("only one of criteria and success_criteria or failure_criteria")
+        if self.failure_criteria_mode != "on_max_messages" and self.failure_criteria is None:
+            raise ValueError("failure_criteria_mode with failure_criteria only")
+        if self.turns and self.max_messages is not None:
+            raise ValueError("max_messages in scenarios without turns only; a scenario with turns ends after the last")
         return self
+
+    @property
+    def ends_on_criteria(self) -> bool:
+        """Whether a success or failure criterion ends the conversation."""
+        return self.success_criteria is not None or self.failure_criteria is not None
+
+    @property
+    def judged(self) -> bool:
+        """Whether a judge decides about the conversation."""
+        return bool(self.criteria) or self.ends_on_criteria
+
+    @property
+    def message_limit(self) -> int | None:
+        """Messages of user and agent after which the conversation ends; None for no limit."""
+        if self.turns:
+            return None
+        return self.max_messages or (DEFAULT_MAX_MESSAGES if self.ends_on_criteria else None)
 
     @property
     def simulates_a_user(self) -> bool:
         """Whether a simulator writes some or all of the user's lines."""
-        return not self.turns or any(turn.role == "simulated_user" for turn in self.turns)
+        if self.turns:
+            return any(turn.role == "simulated_user" for turn in self.turns)
+        return not self._ends_with_first_answer
+
+    @property
+    def _ends_with_first_answer(self) -> bool:
+        """Whether the agent answers ``messages`` and nobody says more."""
+        said = sum(message.role != "tool" for message in self.messages)
+        limit = self.message_limit
+        return bool(self.messages) and self.messages[-1].role == "user" and limit is not None and said + 1 >= limit

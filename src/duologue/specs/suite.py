@@ -170,6 +170,11 @@ class Replay(Resource):
     tags: Items[str] = ()
     """Labels for selecting replays, as with ``duologue run --tag``."""
 
+    @property
+    def judged(self) -> bool:
+        """Whether a judge decides about the conversation."""
+        return bool(self.criteria)
+
 
 class WorkflowState(Spec):
     """A state of a workflow."""

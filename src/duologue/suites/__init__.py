@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from duologue.specs.prompts import Prompt as Prompt
     from duologue.specs.prompts import Tool as Tool
     from duologue.specs.scenario import Scenario as Scenario
+    from duologue.specs.scenario import SeedMessage as SeedMessage
     from duologue.specs.scenario import Turn as Turn
     from duologue.specs.suite import Defaults as Defaults
     from duologue.specs.suite import Replay as Replay
@@ -70,6 +71,7 @@ _HOMES = {
     "RunOptions": "duologue.suites.runner.definition",
     "RunResult": "duologue.suites.results.run",
     "Scenario": "duologue.specs.scenario",
+    "SeedMessage": "duologue.specs.scenario",
     "Settings": "duologue.suites.runner.definition",
     "Simulator": "duologue.specs.agents",
     "Suite": "duologue.specs.suite",

@@ -41,7 +41,7 @@ from duologue.specs.prompts import (
     missing_feature,
     values_for,
 )
-from duologue.specs.scenario import DEFAULT_REGION, Media, Memory, Part, ToolPolicy, Turn
+from duologue.specs.scenario import DEFAULT_REGION, Media, Memory, Part, SeedMessage, ToolPolicy, Turn
 from duologue.specs.suite import Workflow
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class HasFiles(Protocol):
 
 
 def content_of(
-    turn: Turn,
+    turn: Turn | SeedMessage,
     values: Mapping[str, str],
     perturbation: Mapping[str, str],
     files: HasFiles,
@@ -439,7 +439,7 @@ class Blueprint:
         """A line of the script with ``{{variables}}`` and what the test case varies; unknown names stay."""
         return render(text, self.first.values, variants=dict(perturbation))
 
-    def content_of(self, turn: Turn, perturbation: Variables = ()) -> str | list[ContentPart]:
+    def content_of(self, turn: Turn | SeedMessage, perturbation: Variables = ()) -> str | list[ContentPart]:
         """The content of the user's message in a turn of the script.
 
         Raises:

@@ -52,7 +52,7 @@ def scenarios(
     paths = write_scenarios(made, out, replace=force)
     echo(f"{len(paths)} {'scenario' if len(paths) == 1 else 'scenarios'}: {one_line(out)}/*.yaml")
     echo(f"Name them in a suite: scenarios: [{one_line(out.name)}/*.yaml]")
-    if not all(item.checks or item.criteria for item in made):
+    if not all(item.checks or item.judged for item in made):
         echo("Some decide nothing yet: give them checks or criteria, here with --criterion or --expect-tools.")
     return ExitCode.PASSED
 

@@ -173,7 +173,8 @@ def _decided_by(suite: Suite, scenario: Scenario, found: dict[str, Any]) -> str:
     prompts = [suite.prompt_for(agent.prompt or scenario.prompt) for agent in agents if agent and agent.model]
     guardrails = max((sum(item.enabled for item in prompt.guardrails) for prompt in prompts if prompt), default=0)
     checks = len(suite.checks) + len(scenario.checks) + sum(len(turn.checks) for turn in scenario.turns)
-    parts = [(checks, "check"), (len(scenario.criteria), "criterion"), (guardrails, "guardrail")]
+    criteria = len(scenario.criteria) + bool(scenario.success_criteria) + bool(scenario.failure_criteria)
+    parts = [(checks, "check"), (criteria, "criterion"), (guardrails, "guardrail")]
     words = {"check": "checks", "criterion": "criteria", "guardrail": "guardrails"}
     return ", ".join(f"{count} {word if count == 1 else words[word]}" for count, word in parts if count) or "nothing"
 

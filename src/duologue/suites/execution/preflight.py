@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.config.problems import Problems
+from duologue.config.spec import Spec
 from duologue.config.templates import expand, expand_url, missing_variables
 from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyError, Position, UnknownModelError
 from duologue.frozen import frozen
@@ -25,7 +26,7 @@ from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.manifests.loader import SECTIONS, Report
 from duologue.suites.manifests.validate.outside import find_missing_outside
-from duologue.suites.plan.build import TestCase, agents_of, attackers_of, needs_simulator
+from duologue.suites.plan.build import TestCase, agents_of, attackers_of, needs_simulator, personas_of
 from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import Scope
 
@@ -140,7 +141,7 @@ async def preflight(
     # First, because the code of an agent may set a default model, or the keys of models.
     await find_unloadable(needed, suite.folder, pool, problems, given=given)
     find_missing(needed, models, problems, given=given)
-    find_unset(needed, problems, given=given)
+    find_unset(needed, suite, problems, given=given)
     if needed.replays:
         find_unreadable(needed, recordings(), problems)
     await find_unreachable(needed, models, problems, given=given)
@@ -182,12 +183,12 @@ def _needs(needed: Needed, models: SuiteModels, given: set[str]) -> Iterator[Nee
     for scenario in needed.scenarios:
         yield from _of_simulators(models, scenario)
         yield from _of_attackers(models, scenario)
-        yield from _of_judge(models, scenario, scenario.criteria, scenario.judge)
+        yield from _of_judge(models, scenario)
         for turn in scenario.turns:
             yield from _of_checks(models, scenario.name, turn.checks, Scope.TURN)
         yield from _of_checks(models, scenario.name, (*scenario.checks, *models.suite.checks), Scope.CONVERSATION)
     for replay in needed.replays:
-        yield from _of_judge(models, replay, replay.criteria, replay.judge)
+        yield from _of_judge(models, replay)
         yield from _of_checks(models, replay.name, replay.turn_checks, Scope.TURN)
         yield from _of_checks(models, replay.name, (*replay.checks, *models.suite.checks), Scope.CONVERSATION)
 
@@ -255,20 +256,23 @@ def _default(who: str, instead: str) -> Callable[[], object]:
     return need
 
 
-def _of_judge(
-    models: SuiteModels, owner: Scenario | Replay, criteria: Sequence[str], asked: str | None
-) -> Iterator[Need]:
-    """The judge of criteria, as ``case_setup.judge_for`` chooses it."""
-    if not criteria:
+def _of_judge(models: SuiteModels, owner: Scenario | Replay) -> Iterator[Need]:
+    """The judge of criteria, as ``judges.judge_for`` chooses it."""
+    if not owner.judged:
         return
     suite = models.suite
     defaults = suite.judge_defaults
     first = suite.judges[0].name if suite.judges else None
-    judge = find_named(suite.judges, asked or (defaults.judge if defaults else None) or first)
+    judge = find_named(suite.judges, owner.judge or (defaults.judge if defaults else None) or first)
     if judge is not None:
         yield _place(models, judge, judge.model, "model"), _model(models, judge.model, owner.name, judge=judge)
     elif not models.mocking:
-        yield owner.place("criteria") or Position("?"), _default("The judge", _JUDGE)
+        yield _place_of_criteria(owner), _default("The judge", _JUDGE)
+
+
+def _place_of_criteria(owner: Scenario | Replay) -> Position:
+    fields = ("criteria", "success_criteria", "failure_criteria")
+    return next((place for name in fields if (place := owner.place(name))), Position("?"))
 
 
 def _of_checks(models: SuiteModels, scenario: str, specs: Iterable[CheckSpec], scope: Scope) -> Iterator[Need]:
@@ -293,14 +297,16 @@ def _of_checks(models: SuiteModels, scenario: str, specs: Iterable[CheckSpec], s
             yield spec.place("type") or Position("?"), needs_of(spec)
 
 
-def find_unset(needed: Needed, problems: Problems, *, given: Iterable[str] = ()) -> None:
-    """Report environment variables that the URLs and headers of agents refer to and that are not set."""
-    for agent in needed.agents:
-        if agent.http is None or agent.name in set(given):
-            continue
-        for place, text in agent.http.environment_texts():
+def find_unset(needed: Needed, suite: Suite, problems: Problems, *, given: Iterable[str] = ()) -> None:
+    """Report environment variables that URLs and headers refer to and that are not set."""
+    agents = [agent for agent in needed.agents if agent.http is not None and agent.name not in set(given)]
+    users = {name for scenario, agent in needed.pairs if agent in agents for name in personas_of(scenario)}
+    headed: list[tuple[str, str, Spec | None]] = [("agent", agent.name, agent.http) for agent in agents]
+    headed += [("persona", persona.name, persona) for persona in suite.personas if persona.name in users]
+    for what, who, spec in headed:
+        for place, text in spec.environment_texts() if spec else ():
             for name in missing_variables(text):
-                told = f"the agent '{agent.name}' needs the environment variable {name}, which is not set"
+                told = f"the {what} '{who}' needs the environment variable {name}, which is not set"
                 problems.error(place or Position("?"), f"{told}. Set it, or write ${{{name}:-default}}")
 
 
@@ -427,7 +433,7 @@ def _models_of(needed: Needed, suite: Suite, given: set[str]) -> dict[str, Posit
     judges = (
         find_named(suite.judges, owner.judge or default or _first(suite.judges))
         for owner in (*needed.scenarios, *needed.replays)
-        if owner.criteria
+        if owner.judged
     )
     asked = (*users, *simulators, *judges)
     found = {item.model: item.place("model") for item in asked if item is not None and item.model}

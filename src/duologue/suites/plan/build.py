@@ -179,6 +179,8 @@ def played_by(suite: Suite, scenario: Scenario, turn: Turn | None) -> list[Perso
 
 def needs_simulator(suite: Suite, scenario: Scenario, turn: Turn | None) -> bool:
     """Whether a simulator plays the user there, in at least one test case."""
+    if turn is None and not scenario.simulates_a_user:
+        return False
     return any(persona is None or not persona.way for persona in played_by(suite, scenario, turn))
 
 

@@ -83,8 +83,16 @@ def _lines(suite: Suite, scenario: Scenario, persona: str | None) -> list[tuple[
     if not scenario.turns:
         found = find_named(suite.personas, persona)
         attack = found.attack if found else None
-        return _said_by(found, attack.turns if attack else scenario.max_turns or DEFAULT_MAX_TURNS)
+        return _said_by(found, attack.turns if attack else _most_turns(scenario))
     return [line for turn in scenario.turns for line in _of(turn, suite, persona)]
+
+
+def _most_turns(scenario: Scenario) -> int:
+    turns, limit = scenario.max_turns or DEFAULT_MAX_TURNS, scenario.message_limit
+    if limit is None:
+        return turns
+    said = sum(message.role != "tool" for message in scenario.messages)
+    return max(1, min(turns, (limit - said + 1) // 2))
 
 
 def _said_by(persona: Persona | None, most: int) -> list[tuple[int, int]]:
@@ -129,7 +137,7 @@ def _judges(suite: Suite, scenario: Scenario, turns: int, spoken: int) -> Load:
         _judged(turn.checks) * (turn.most_exchanges if turn.role != "user" else 1) for turn in scenario.turns
     )
     at_end = _judged([*scenario.checks, *suite.checks])
-    criteria = (1 if scenario.turns else turns) if scenario.criteria else 0
+    criteria = (1 if scenario.turns else turns) if scenario.judged else 0
     calls = per_turn + at_end + criteria
     return Load(calls=calls, read=calls * (RULES_TOKENS + spoken), written=calls * JUDGE_TOKENS)
 
@@ -160,7 +168,7 @@ def simulating_models(suite: Suite, scenario: Scenario) -> list[str | None]:
 def judging_models(suite: Suite, case: TestCase) -> list[str | None]:
     """The models that judge a scenario or a replay, each once; None for the configured default."""
     judged = suite.replay(case.scenario) if case.kind == "replay" else suite.scenario(case.scenario)
-    asked = [judged.judge] if judged.criteria else []
+    asked = [judged.judge] if judged.judged else []
     named = (check.params.get("judge") for check in _checks(suite, judged))
     asked += [name for name in named if isinstance(name, str)]
     defaults = suite.judge_defaults

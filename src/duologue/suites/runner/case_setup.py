@@ -12,23 +12,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from duologue.config.templates import expand, expand_url
 from duologue.conversation.adapter import AgentAdapter, AgentInput
+from duologue.conversation.script import message as message_step
 from duologue.conversation.setup import Check, CheckInput, CheckOutcome, ScriptStep
 from duologue.errors import ConfigurationError, ScriptError
 from duologue.frozen import frozen
-from duologue.messages import Message, text_of
-from duologue.models.base import Model
+from duologue.messages import ContentPart, Message, text_of
 from duologue.specs.agent_definition import AgentDefinition, background_of
-from duologue.specs.agents import Agent, Judge
+from duologue.specs.agents import Agent, merged_headers
 from duologue.specs.checks import GuardrailSpec
 from duologue.specs.prompts import Prompt
-from duologue.specs.scenario import Scenario, Turn
+from duologue.specs.scenario import Scenario, SeedMessage, Turn
 from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.manifests.validate.checks import made_check, made_eval, resources_of
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.from_journal import GUARDRAIL, guardrail_results
 from duologue.suites.runner.definition import prompts_of
+from duologue.suites.runner.judges import criteria_judge_for, judge_for
 from duologue.suites.runner.models import JudgeModels, SuiteModels
-from duologue.suites.runner.script import TurnListener, TurnStep, final_judgement
+from duologue.suites.runner.script import TurnListener, TurnStep, final_judgement, opening_steps, seed_message
 from duologue.vocabulary import AgentRole, CheckStatus, Scope
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class CaseSetup:
     temperature: float | None = None
     max_tokens: int | None = None
     _turn_checks: dict[int, tuple[Check, ...]] = field(default_factory=dict[int, "tuple[Check, ...]"])
+    _http_agents: dict[str | None, AgentAdapter] = field(default_factory=dict[str | None, AgentAdapter])
 
     @property
     def description(self) -> str:
@@ -99,7 +101,7 @@ class CaseSetup:
     @property
     def max_turns(self) -> int | None:
         """Turns after which a free conversation ends; None for the default."""
-        return self.scenario.max_turns
+        return self.scenario.max_turns or self.scenario.message_limit
 
     @property
     def agent_timeout(self) -> float | None:
@@ -119,12 +121,13 @@ class CaseSetup:
             agents.append(user)
             listeners.append(user)
             if user.attacker and not self.scenario.turns:
-                script = tuple(user.attacker.marathon_script())
+                opening = [message_step(self._line(message, case)) for message in self.scenario.messages]
+                script = (*opening, *user.attacker.marathon_script())
             elif user.attacker:
                 checks = (*checks, user.attacker.held_check())
         else:
             agents.append(_SILENT_USER)
-        if self.scenario.criteria:
+        if self.scenario.judged:
             agents.append(self._judge)
         return Participants(
             name=self.scenario.name,
@@ -185,7 +188,10 @@ class CaseSetup:
 
     @cached_property
     def _judge(self) -> AgentAdapter:
-        return judge_for(self.models, self.scenario.name, self.scenario.criteria, self.scenario.judge)
+        scenario = self.scenario
+        if scenario.ends_on_criteria:
+            return criteria_judge_for(self.models, scenario)
+        return judge_for(self.models, scenario.name, scenario.criteria, scenario.judge)
 
     @cached_property
     def _make_agent(self) -> MakeAgent:
@@ -202,14 +208,21 @@ class CaseSetup:
             make = load_agent(expand(spec.target), self.suite.folder, spec.name)
             return lambda _case: make()
         if spec.http:
-            agent = self._http()
-            return lambda _case: agent
+            return lambda case: self._http(case.persona)
         from duologue.agents.native.prompt_agent import PromptAgent
 
         model = self.models.model(spec.model or "", scenario=self.scenario.name)
         return lambda case: PromptAgent(self.blueprint, model=model, tools=self.toolbox.session())
 
-    def _http(self) -> AgentAdapter:
+    def _http(self, persona: str | None) -> AgentAdapter:
+        """The agent as this persona talks to it: with its headers, if it has any."""
+        who = find_named(self.suite.personas, persona)
+        held = self._http_agents.get(key := who.name if who and who.headers else None)
+        if held is None:
+            held = self._http_agents[key] = self._made_http(who.headers if who else {})
+        return held
+
+    def _made_http(self, headers: Mapping[str, str]) -> AgentAdapter:
         from duologue.agents.http.agent import HttpAgent
 
         http = self.agent.http
@@ -217,7 +230,7 @@ class CaseSetup:
         return HttpAgent(
             expand_url(http.url),
             preset=http.preset,
-            headers={key: expand(value, secret=True) for key, value in http.headers.items()},
+            headers={key: expand(value, secret=True) for key, value in merged_headers(http.headers, headers).items()},
             model=http.model,
             name=self.agent.name,
             timeout=self.agent.timeout,
@@ -256,9 +269,11 @@ class CaseSetup:
 
     def _script(self, case: TestCase, listeners: Sequence[TurnListener]) -> tuple[ScriptStep, ...]:
         stop = self.suite.defaults.stop_on_failed_check
-        steps: list[ScriptStep] = []
-        said = 0
-        for index, turn in enumerate(self.scenario.turns):
+        scenario = self.scenario
+        opening = [self._line(message, case) for message in scenario.messages]
+        steps = opening_steps(opening, scenario)
+        said = sum(len(text_of(message)) for message in opening)
+        for index, turn in enumerate(scenario.turns):
             line = self._line(turn, case) if turn.role == "user" else None
             said += len(text_of(line)) if line else 0
             if said > MAX_SAID:
@@ -269,7 +284,7 @@ class CaseSetup:
             steps.append(
                 TurnStep(index=index, turn=turn, line=line, checks=self._of(index), listeners=listeners, stop=stop)
             )
-        if steps and self.scenario.criteria:
+        if scenario.turns and scenario.judged:
             steps.append(final_judgement)
         return tuple(steps)
 
@@ -281,12 +296,17 @@ class CaseSetup:
             held = self._turn_checks[index] = tuple(made_check(spec, Scope.TURN, self.resources) for spec in written)
         return held
 
-    def _line(self, turn: Turn, case: TestCase) -> Message:
+    def _line(self, turn: Turn | SeedMessage, case: TestCase) -> Message:
+        if isinstance(turn, SeedMessage):
+            return seed_message(turn, self._content(turn, case))
+        return {"role": "user", "content": self._content(turn, case)}
+
+    def _content(self, turn: Turn | SeedMessage, case: TestCase) -> str | list[ContentPart]:
         if self.agent.model:
-            return {"role": "user", "content": self.blueprint.content_of(turn, case.perturbation)}
+            return self.blueprint.content_of(turn, case.perturbation)
         from duologue.agents.native import content_of
 
-        return {"role": "user", "content": content_of(turn, self._values, dict(case.perturbation), self.suite)}
+        return content_of(turn, self._values, dict(case.perturbation), self.suite)
 
     @cached_property
     def _values(self) -> dict[str, str]:
@@ -372,41 +392,6 @@ def resources_for(models: SuiteModels, scenario: str) -> Resources:
     if models.mocking:
         return replace(held, judge=models.model("judge", scenario=scenario, judge="default"))
     return held
-
-
-def judge_for(models: SuiteModels, scenario: str, criteria: Sequence[str], asked: str | None) -> AgentAdapter:
-    """The judge that decides about criteria.
-
-    Args:
-        models: has its model.
-        scenario: of the runs.
-        criteria: what must be true.
-        asked: the name of one of the suite's judges; None for the default one, or the first.
-    """
-    from duologue.agents.judge import JudgeAgent
-
-    suite = models.suite
-    defaults = suite.judge_defaults
-    first = suite.judges[0].name if suite.judges else None
-    name = asked or (defaults.judge if defaults else None) or first
-    spec = find_named(suite.judges, name)
-    prompt = (spec.prompt if spec else None) or (defaults.prompt if defaults else None)
-    instructed_by = suite.prompt_for(prompt) if prompt else None
-    return JudgeAgent(
-        criteria=criteria,
-        model=_model(models, scenario, spec),
-        votes=spec.votes if spec else 1,
-        min_turns=spec.min_turns if spec else 0,
-        system_prompt=instructed_by.system_template if instructed_by else None,
-        name=name or "judge",
-    )
-
-
-def _model(models: SuiteModels, scenario: str, judge: Judge | None) -> Model | None:
-    """The judge's own; in mock mode one that answers from the file; None for the configured default."""
-    if judge is not None:
-        return models.model(judge.model, scenario=scenario, judge=judge.name, instead=judge.model_name)
-    return models.model("judge", scenario=scenario, judge="default") if models.mocking else None
 
 
 class SilentUser(AgentAdapter):

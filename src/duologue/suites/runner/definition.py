@@ -23,6 +23,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.models.scope import Budget
 from duologue.settings import ScenarioConfig, effective_config
+from duologue.specs.scenario import Scenario
 from duologue.specs.suite import find_named
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.run import RunResult
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from duologue.models.mock.file import ResponseFile
     from duologue.specs.agents import Agent, Judge
     from duologue.specs.prompts import ProcessBinding, Prompt
-    from duologue.specs.scenario import Scenario
     from duologue.specs.suite import Defaults, McpServer, Replay, Spending, Suite
     from duologue.suites.results.run import RunResult
 
@@ -127,9 +127,11 @@ _RESOURCE = {"labels", "annotations", "description"}
 _SCENARIO = {
     *_RESOURCE - {"description"},
     *("tags", "trials", "agents", "agent_group", "personas", "regions", "required_capabilities"),
-    *("turns", "checks", "criteria", "judge", "max_turns"),
+    *("turns", "checks", "criteria", "judge", "max_turns", "max_messages"),
+    *("success_criteria", "failure_criteria", "failure_criteria_mode"),
 }
 _AGENT = {*_RESOURCE, "group", "capabilities", "timeout"}
+_PERSONA = {"labels", "annotations", "headers"}
 _MODEL = {*_RESOURCE, "credential", "pricing", "rate_limit", "request_timeout"}
 
 
@@ -185,7 +187,7 @@ class Definitions:
                 turns,
                 self._files(scenario),
             ],
-            "agent": self._written(agent, _AGENT),
+            "agent": self._agent(agent, case),
             "agent prompt": [
                 [self._written(item, {*_RESOURCE, "evals"}) for item in prompts],
                 suite.workflow,
@@ -200,11 +202,18 @@ class Definitions:
             "simulated user": self._user(scenario, case) if scenario.simulates_a_user or not scenario.turns else None,
             "settings": {
                 "max_turns": options.max_turns or scenario.max_turns,
+                **({"max_messages": scenario.message_limit} if scenario.message_limit else {}),
                 "agent_timeout": agent.timeout,
                 "stop_on_failed_check": suite.defaults.stop_on_failed_check,
                 **self._settings(),
             },
         }
+
+    def _agent(self, agent: Agent, case: TestCase) -> Any:
+        """The agent, and the headers that the persona of the case sends it."""
+        written = self._written(agent, _AGENT)
+        persona = find_named(self._suite.personas, case.persona) if agent.http else None
+        return [written, persona.headers] if persona and persona.headers else written
 
     def _replay(self, case: TestCase) -> dict[str, Any]:
         suite = self._suite
@@ -234,9 +243,10 @@ class Definitions:
         """Criteria and everybody who may be asked about them or by a check."""
         suite = self._suite
         judges = [self._judge(judge) for judge in suite.judges]
-        return (
-            [judged.criteria, judged.judge, suite.judge_defaults, judges, self._mocking] if judges else judged.criteria
-        )
+        criteria: Any = judged.criteria
+        if isinstance(judged, Scenario) and judged.ends_on_criteria:
+            criteria = [judged.success_criteria, judged.failure_criteria, judged.failure_criteria_mode]
+        return [criteria, judged.judge, suite.judge_defaults, judges, self._mocking] if judges else criteria
 
     def _judge(self, judge: Judge) -> Any:
         prompt = self._suite.prompt_for(judge.prompt) if judge.prompt else None
@@ -246,7 +256,7 @@ class Definitions:
     def _user(self, scenario: Scenario, case: TestCase) -> Any:
         suite = self._suite
         named = {case.persona, *(turn.persona for turn in scenario.turns)}
-        personas = [self._written(item, _RESOURCE - {"description"}) for item in suite.personas if item.name in named]
+        personas = [self._written(item, _PERSONA) for item in suite.personas if item.name in named]
         attacks = [item.attack for item in suite.personas if item.name in named and item.attack]
         models = [self._model(name) for attack in attacks for name in attack.models]
         simulators = [[item.name, self._model(item.model)] for item in suite.simulators]

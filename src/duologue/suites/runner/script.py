@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState
-from duologue.conversation.setup import Check
+from duologue.conversation.script import agent as agent_step
+from duologue.conversation.script import message as message_step
+from duologue.conversation.script import proceed
+from duologue.conversation.setup import Check, ScriptStep
 from duologue.frozen import frozen
-from duologue.messages import Message
-from duologue.specs.scenario import Turn
+from duologue.messages import ContentPart, Message, ToolCall
+from duologue.specs.scenario import Scenario, SeedMessage, Turn
 from duologue.vocabulary import CheckStatus, Termination, Verdict
 
 STOPPED = "The conversation was ended because the answer failed a check of its turn."
@@ -85,3 +88,65 @@ class TurnStep:
 async def final_judgement(state: ScenarioState) -> ScenarioResult | None:
     """The last step of a scripted scenario with criteria: the judge decides."""
     return await state.executor.judge()
+
+
+def opening_steps(messages: Sequence[Message], scenario: Scenario) -> list[ScriptStep]:
+    """The steps up to the turns of a scenario; all of them if it has none. An empty list is a free conversation.
+
+    Args:
+        messages: those that the conversation begins with.
+        scenario: what is rehearsed.
+    """
+    steps: list[ScriptStep] = [message_step(message) for message in messages]
+    if scenario.turns:
+        return [*steps, agent_step()] if messages and messages[-1]["role"] == "user" else steps
+    limit = scenario.message_limit
+    if limit is not None and not scenario.ends_on_criteria:
+        return [*steps, UntilMessages(limit=limit, judged=scenario.judged)]
+    return [*steps, proceed()] if steps else steps
+
+
+def seed_message(spec: SeedMessage, content: str | list[ContentPart]) -> Message:
+    """A message that a conversation begins with, as a chat message.
+
+    Args:
+        spec: as it was written.
+        content: its content, with everything filled in.
+    """
+    message: Message = {"role": spec.role, "content": None if spec.content is None and not spec.parts else content}
+    if spec.tool_calls:
+        message["tool_calls"] = cast("list[ToolCall]", list(spec.tool_calls))
+    if spec.tool_call_id is not None:
+        message["tool_call_id"] = spec.tool_call_id
+    if spec.name is not None:
+        message["name"] = spec.name
+    return message
+
+
+@frozen
+class UntilMessages:
+    """Lets the conversation continue until user and agent have written so many messages.
+
+    Attributes:
+        limit: how many.
+        judged: whether a judge decides at the end.
+    """
+
+    limit: int
+    judged: bool = False
+
+    @property
+    def __name__(self) -> str:  # what the journal calls the step
+        return f"until {self.limit} messages"
+
+    async def __call__(self, state: ScenarioState) -> ScenarioResult | None:
+        """Play turn after turn; a result if something ends the run earlier."""
+        executor = state.executor
+        view = executor.journal.view
+        while sum(message["role"] in {"user", "assistant"} for message in view.messages) < self.limit:
+            before = len(view.records)
+            if ended := await executor.proceed(1):
+                return ended
+            if len(view.records) == before:  # the user is done
+                break
+        return await executor.judge() if self.judged else None

@@ -20,7 +20,7 @@ from duologue.errors import Position, Problem
 from duologue.specs.agents import READY_MODELS, is_model_name, metaprompt_of
 from duologue.specs.prompts import ENGINE_TOOLS, Prompt, open_variables, values_for
 from duologue.specs.scenario import Scenario, Turn
-from duologue.specs.suite import Suite, Workflow
+from duologue.specs.suite import Suite, Workflow, find_named
 from duologue.specs.users import Attack
 from duologue.suites.manifests.loader import SECTIONS, UNREAD, Draft
 from duologue.suites.manifests.validate.checks import find_broken_checks, find_broken_tools, with_pack
@@ -158,6 +158,7 @@ class _Looker:
         for field in ("agents", "personas", "regions"):
             self._twice(scenario, field)
         self._agents(scenario)
+        self._criteria(scenario)
         for index, turn in enumerate(scenario.turns):
             self._turn(scenario, index, turn)
         self._perturbations(scenario)
@@ -166,6 +167,19 @@ class _Looker:
         if at and len(attackers) > 1:
             place = scenario.place("turns", scenario.turns.index(at[-1]), "persona") or Position("?")
             self.problems.error(place, "the turns of a scenario have one attacker at most; use scenarios of their own")
+
+    def _criteria(self, scenario: Scenario) -> None:
+        """What the judge of a success or failure criterion does not do."""
+        if not scenario.ends_on_criteria:
+            return
+        defaults = self.suite.judge_defaults
+        name = scenario.judge or (defaults.judge if defaults else None)
+        judge = find_named(self.suite.judges, name) or next(iter(self.suite.judges), None)
+        given = [field for field in ("votes", "min_turns", "prompt") if judge and field in judge.written()]
+        if judge and given:
+            place = judge.place(given[0]) or scenario.place("success_criteria") or Position("?")
+            told = f"has no effect on the success_criteria and failure_criteria of the scenario '{scenario.name}'"
+            self.problems.warning(place, f"{given[0]} of the judge '{judge.name}' {told}")
 
     def _twice(self, spec: Scenario | Suite, field: str) -> None:
         names: tuple[str, ...] = getattr(spec, field)
