@@ -42,6 +42,7 @@ from duologue.errors import ConfigurationError, MissingRoleError, ScriptError
 from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import CheckEvaluated, MessageAdded, StepStarted
 from duologue.journal.journal import Journal, JournalSink, Listener
+from duologue.journal.run_journal import RunJournal
 from duologue.messages import Message
 from duologue.models.scope import Budget, Ledger
 from duologue.settings import ScenarioConfig, effective_config
@@ -68,7 +69,8 @@ class ScenarioExecutor:
         context: clock, ids and seed.
         budget, cassette, cassette_mode: see :func:`duologue.prepare`.
         ledger: what this run spends from together with others.
-        resume: continue the run whose journal is kept at ``record``, if it was interrupted.
+        recorded_in: where the journal of the run is kept, in place of ``record``.
+        resume: continue the run that its journal holds, if it was interrupted.
         sinks: keep the journal as well.
         artifacts: keeps media and other bytes of the run; None for the folder ``media`` beside the journal.
         listeners: told of every event.
@@ -96,6 +98,7 @@ class ScenarioExecutor:
         ledger: Ledger | None = None,
         cassette: str | Path | None = None,
         cassette_mode: CassetteMode | str = CassetteMode.AUTO,
+        recorded_in: RunJournal | None = None,
         resume: bool = False,
         sinks: Sequence[JournalSink] = (),
         artifacts: ArtifactStore | None = None,
@@ -118,6 +121,7 @@ class ScenarioExecutor:
             budget=budget,
             ledger=ledger,
             cassette=(cassette, CassetteMode(cassette_mode)) if cassette else None,
+            recorded_in=recorded_in,
             resume=resume,
             sinks=tuple(sinks),
             artifacts=artifacts,

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from duologue.config.files import REPLACED, set_aside
+from duologue.config.files import REPLACED
 from duologue.config.tracebacks import describe, message_of
 from duologue.conversation.conclusion import Conclusion
 from duologue.conversation.conversation import CLOSE_GRACE, Conversation
@@ -21,7 +22,7 @@ from duologue.conversation.deadlines import RunTask
 from duologue.conversation.observers import CURRENT_RUN, notify_observers, observed, watch_for
 from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState, result_of
 from duologue.conversation.resume import Resumption, resume
-from duologue.conversation.setup import RunSetup, earlier_journal, journal_path
+from duologue.conversation.setup import RunSetup, earlier_journal, journal_for
 from duologue.errors import (
     AgentTimeoutError,
     BudgetExceededError,
@@ -31,10 +32,9 @@ from duologue.errors import (
     RunTimeoutError,
     ScriptError,
 )
-from duologue.journal.artifacts import MEDIA, FolderArtifacts
 from duologue.journal.events import ErrorInfo, RunFinished
 from duologue.journal.journal import Journal, JournalSink, Listener
-from duologue.journal.jsonl import JsonlSink
+from duologue.journal.jsonl import JsonlJournal
 from duologue.terminal_text import one_line
 from duologue.vocabulary import RunStatus, Termination, Verdict
 
@@ -60,7 +60,6 @@ class RunLifecycle:
     Attributes:
         conversation: what is said in it.
         task: the run, seen from outside.
-        path: the file of its journal, if it is recorded in one.
         failure: the exception that the run ended with, if it did.
     """
 
@@ -72,10 +71,10 @@ class RunLifecycle:
             ResumeError: the run is to be resumed, and is not the one that was recorded.
         """
         run_id = setup.context.ids.new("run")
-        self.path = journal_path(setup.config.record, run_id)
+        self._kept_in = journal_for(setup, run_id)
         if (earlier := earlier_journal(setup)) is not None:
-            self.path, setup = earlier, replace(setup, resume=True)
-        resumption = resume(setup, self.path) if setup.resume else Resumption()
+            self._kept_in, setup = JsonlJournal(earlier), replace(setup, resume=True)
+        resumption = resume(setup, self._kept_in) if setup.resume else Resumption()
         if resumption.seed is not None:  # every random choice comes out as before
             setup = replace(setup, context=setup.context.with_seed(resumption.seed))
         clock = setup.context.clock
@@ -88,9 +87,9 @@ class RunLifecycle:
         self._announced = False
         watch = watch_for(setup.config, clock)
         sinks: list[JournalSink] = [*setup.sinks]
-        artifacts = setup.artifacts or (FolderArtifacts(self.path.parent / MEDIA) if self.path else None)
-        if self.path and not resumption.complete:
-            sinks.append(JsonlSink(self.path, after=resumption.size, artifacts=artifacts))
+        artifacts = setup.artifacts or (self._kept_in.artifacts if self._kept_in else None)
+        if self._kept_in and not resumption.complete:
+            sinks.append(self._kept_in.sink(kept=resumption.kept, artifacts=artifacts))
         journal = Journal(
             run_id,
             clock=clock,
@@ -113,6 +112,11 @@ class RunLifecycle:
             journal.append(setup.started(run_id, thread_id, resumption.attempt))
         self.task = RunTask(self.give_up)
         self.conversation = Conversation(setup, journal, state, self.task, watch, resumption.spent)
+
+    @property
+    def path(self) -> Path | None:
+        """The file of its journal, if it is recorded in one."""
+        return self._kept_in.path if self._kept_in else None
 
     async def run(
         self, play: Callable[[], Awaitable[Conclusion]], abandon: Callable[[], Awaitable[None]]
@@ -161,8 +165,8 @@ class RunLifecycle:
         """End a run that is going to be played again in another thread: nobody is told of it. Safe from any thread."""
         self._announced = True
         await self.give_up(error)
-        if self.path is not None:
-            set_aside(self.path, REPLACED)
+        if self._kept_in is not None:
+            self._kept_in.set_aside(REPLACED)
 
     def _outcome(self) -> ScenarioResult:
         result = self.result

@@ -1,7 +1,7 @@
 """Continue an interrupted run from its journal.
 
 The script is executed again from its beginning, and what the journal holds is answered from it instead of being asked
-again; where the journal ends, the run goes live and is appended to the same file. A run with a participant that cannot
+again; where the journal ends, the run goes live and is appended to the same one. A run with a participant that cannot
 continue (see :attr:`AgentAdapter.resumable`) is started again as its next attempt, and the journal of the attempt
 before is kept beside it.
 """
@@ -11,10 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
-from pathlib import Path
 
 from duologue import errors
-from duologue.config.files import set_aside
 from duologue.conversation.adapter import AgentAdapter, UserDone
 from duologue.conversation.calls import FAILURES, Answer, Said
 from duologue.conversation.result import ScenarioResult
@@ -43,9 +41,9 @@ from duologue.journal.events import (
     UserFinished,
 )
 from duologue.journal.journal import Journal
-from duologue.journal.jsonl import JournalFile, model_calls_in, read_journal
 from duologue.journal.outcomes import same_call
 from duologue.journal.recorded import RecordedRun
+from duologue.journal.run_journal import RunJournal
 from duologue.models.scope import Amount
 from duologue.vocabulary import AgentRole, Decision, RunStatus, Verdict
 
@@ -66,7 +64,7 @@ class Resumption:
         attempt: how often the run was started from its beginning, this time included.
         seconds: that the run had taken before.
         spent: what the run and its earlier attempts have taken from the run's own budget.
-        size: bytes of the journal file that are kept; None to begin a new file.
+        kept: how many transitions of the journal stay; None to begin a new one.
     """
 
     recorded: RecordedRun | None = None
@@ -77,44 +75,44 @@ class Resumption:
     attempt: int = 1
     seconds: float = 0.0
     spent: Amount = field(default_factory=Amount)
-    size: int | None = None
+    kept: int | None = None
 
 
-def resume(setup: RunSetup, path: Path | None) -> Resumption:
-    """How the run that is recorded at ``path`` continues.
+def resume(setup: RunSetup, journal: RunJournal | None) -> Resumption:
+    """How the run that ``journal`` holds continues.
 
-    A journal that holds nothing that can be read costs its run a fresh start: it is moved aside.
+    A journal that holds nothing that can be read costs its run a fresh start: it is set aside.
 
     Raises:
-        ConfigurationError: there is no file to resume from.
+        ConfigurationError: there is no journal to resume from.
         ResumeError: media of its messages are missing or damaged.
     """
-    if path is None:
+    if journal is None:
         raise ConfigurationError("resume=True needs the journal file of the run: record='….jsonl'; found none")
-    if not path.exists():
+    if not journal.exists:
         return Resumption()
     try:
-        file = read_journal(path)
+        found = journal.read()
     except JournalVersionError:
         raise
     except JournalError as error:
         if isinstance(error.__cause__, OSError):
             raise
-        set_aside(path, "unreadable")
+        journal.set_aside("unreadable")
         logger.warning("%s; it is kept beside the new journal, and the run starts over", error)
-        return Resumption(spent=_spent_by_attempts(setup, path))
-    if file.missing:  # what was said is not known: it can neither be repeated nor be shown to anybody
-        raise ResumeError(f"{path} cannot be continued: {'; '.join(file.missing)}")
-    started = file.transitions[0][0].event
+        return Resumption(spent=_spent_by_attempts(setup, journal))
+    if found.missing:  # what was said is not known: it can neither be repeated nor be shown to anybody
+        raise ResumeError(f"{found.name} cannot be continued: {'; '.join(found.missing)}")
+    started = found.transitions[0][0].event
     assert isinstance(started, RunStarted)
-    kept = _without_cancellation(file.transitions)
+    kept = _without_cancellation(found.transitions)
     if kept and kept[-1][-1].event.type == "run_finished":
-        return _continued(setup, file, started, kept, complete=True)
+        return _continued(setup, journal, started, kept, complete=True)
     if not all(map(resumable, setup.agents)):
-        set_aside(path, f"attempt-{started.attempt}")
-        spent = _spent_by_attempts(setup, path)
+        journal.set_aside(f"attempt-{started.attempt}")
+        spent = _spent_by_attempts(setup, journal)
         return Resumption(run_id=started.run_id, seed=started.seed, attempt=started.attempt + 1, spent=spent)
-    return _continued(setup, file, started, kept)
+    return _continued(setup, journal, started, kept)
 
 
 def _without_cancellation(transitions: Sequence[Transition]) -> Sequence[Transition]:
@@ -142,7 +140,7 @@ def _cancels(event: Event) -> bool:
 
 
 def _continued(
-    setup: RunSetup, file: JournalFile, started: RunStarted, kept: Sequence[Transition], complete: bool = False
+    setup: RunSetup, journal: RunJournal, started: RunStarted, kept: Sequence[Transition], complete: bool = False
 ) -> Resumption:
     recorded = RecordedRun(kept)
     return Resumption(
@@ -153,8 +151,8 @@ def _continued(
         seed=started.seed,
         attempt=started.attempt,
         seconds=recorded.seconds,
-        spent=_spent_by(recorded.model_calls) + _spent_by_attempts(setup, file.path),
-        size=file.ends[len(kept) - 1],
+        spent=_spent_by(recorded.model_calls) + _spent_by_attempts(setup, journal),
+        kept=len(kept),
     )
 
 
@@ -174,13 +172,9 @@ def _spent_by(calls: Iterable[ModelCalled]) -> Amount:
     return Amount(money=money, tokens=tokens)
 
 
-def _spent_by_attempts(setup: RunSetup, path: Path) -> Amount:
-    """What earlier attempts of the run have spent, whose journals lie beside that of this one."""
-    if setup.budget is None:  # nobody counts it
-        return Amount()
-    names = (f"{path.name}.attempt-", f"{path.name}.unreadable")
-    earlier = [item for item in path.parent.iterdir() if item.name.startswith(names)]
-    return _spent_by(call for item in earlier for call in model_calls_in(item))
+def _spent_by_attempts(setup: RunSetup, journal: RunJournal) -> Amount:
+    """What earlier attempts of the run have spent, which are kept with the journal of this one."""
+    return Amount() if setup.budget is None else _spent_by(journal.earlier_calls())  # else nobody counts it
 
 
 def result_of_decision(event: JudgeDecided) -> ScenarioResult:

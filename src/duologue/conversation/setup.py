@@ -32,7 +32,9 @@ from duologue.frozen import frozen, maker
 from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import CheckEvaluated, MessageAdded, ParticipantSnapshot, RunStarted, ScenarioSnapshot
 from duologue.journal.journal import Journal, JournalSink
+from duologue.journal.jsonl import JsonlJournal
 from duologue.journal.outcomes import outcome_of
+from duologue.journal.run_journal import RunJournal
 from duologue.models.scope import Budget, Ledger, RunScope
 from duologue.settings import ModelConfig, ScenarioConfig, env
 from duologue.vocabulary import AgentRole, CassetteMode, CheckStatus, Scope
@@ -302,7 +304,8 @@ class RunSetup:
         ledger: what it spends from together with other runs; None for what the process may spend. What a resumed run
             has spent earlier is counted by whoever made it.
         cassette: where answers of the outside world are recorded or replayed, and how.
-        resume: continue the run that the journal at ``config.record`` holds, if it holds one.
+        recorded_in: where the journal of the run is kept; None for what ``config.record`` says.
+        resume: continue the run that its journal holds, if it holds one.
         sinks: keep the journal as well, beside the file.
         artifacts: keeps media and other bytes of the run; None for the folder ``media`` beside the journal.
     """
@@ -320,6 +323,7 @@ class RunSetup:
     budget: Budget | None = None
     ledger: Ledger | None = None
     cassette: tuple[str | Path, CassetteMode] | None = None
+    recorded_in: RunJournal | None = None
     resume: bool = False
     sinks: tuple[JournalSink, ...] = ()
     artifacts: ArtifactStore | None = None
@@ -346,7 +350,7 @@ class RunSetup:
             seed=self.context.seed,
             duologue_version=__version__,
             attempt=attempt,
-            code=self._code() if self.config.record else {},
+            code=self._code() if self.config.record or self.recorded_in else {},
         )
 
     def _code(self) -> dict[str, str]:
@@ -421,12 +425,12 @@ def context_for(config: ScenarioConfig, context: Context | None) -> Context:
     return context if config.seed is None else context.with_seed(config.seed)
 
 
-def journal_path(record: str | Path | None, run_id: str) -> Path | None:
+def journal_for(setup: RunSetup, run_id: str) -> RunJournal | None:
     """Where the journal of this run is kept: the ``.jsonl`` file itself, or a file of its own in a folder."""
-    if record is None:
-        return None
-    path = Path(record)
-    return path if path.suffix == ".jsonl" else path / f"{run_id}.jsonl"
+    if setup.recorded_in is not None or setup.config.record is None:
+        return setup.recorded_in
+    path = Path(setup.config.record)
+    return JsonlJournal(path if path.suffix == ".jsonl" else path / f"{run_id}.jsonl")
 
 
 _earlier: Callable[[RunSetup], Path | None] | None = None

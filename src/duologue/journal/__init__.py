@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from duologue.journal.artifacts import Artifact, ArtifactStore, ArtifactWriter, FolderArtifacts, MemoryArtifacts
     from duologue.journal.events import SCHEMA_VERSION, Entry, Event, Transition
     from duologue.journal.journal import Journal, JournalSink, Listener, MemorySink, RunView, fold
-    from duologue.journal.jsonl import JournalFile, JsonlSink, read_journal
+    from duologue.journal.jsonl import JournalFile, JsonlJournal, JsonlSink, read_journal
     from duologue.journal.notes import Note
+    from duologue.journal.run_journal import RecordedJournal, RunJournal
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -22,11 +23,14 @@ __all__ = [
     "Journal",
     "JournalFile",
     "JournalSink",
+    "JsonlJournal",
     "JsonlSink",
     "Listener",
     "MemoryArtifacts",
     "MemorySink",
     "Note",
+    "RecordedJournal",
+    "RunJournal",
     "RunView",
     "Transition",
     "fold",
@@ -42,8 +46,10 @@ def __getattr__(name: str) -> Any:
         from duologue.journal import events as home
     elif name in {"Journal", "JournalSink", "Listener", "MemorySink", "RunView", "fold"}:
         from duologue.journal import journal as home
-    elif name in {"JournalFile", "JsonlSink", "read_journal"}:
+    elif name in {"JournalFile", "JsonlJournal", "JsonlSink", "read_journal"}:
         from duologue.journal import jsonl as home
+    elif name in {"RecordedJournal", "RunJournal"}:
+        from duologue.journal import run_journal as home
     elif name == "Note":
         from duologue.journal import notes as home
     else:

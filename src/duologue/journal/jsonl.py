@@ -21,13 +21,13 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from duologue.config.files import make_private_folder, open_private
+from duologue.config.files import make_private_folder, open_private, set_aside
 from duologue.errors import ArtifactError, JournalError, JournalVersionError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
 from duologue.journal.events import Entry, Event, ModelCalled, RunStarted, Transition
 from duologue.journal.inline_media import Inline, entries_of, put_back, take_out
-from duologue.journal.journal import RunView
+from duologue.journal.run_journal import RecordedJournal
 from duologue.journal.upgrade import Upgrade
 from duologue.own_model import adapter
 
@@ -132,39 +132,57 @@ def _encoded(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
 
 
 @frozen
-class JournalFile:
-    """A journal that was read.
+class JournalFile(RecordedJournal):
+    """A journal that was read from a file.
 
     Attributes:
-        transitions: what happened at once, in order.
         ends: for each transition, how many bytes of the file there are up to its end.
-        torn: why the last line was left out, or None when the file is whole.
-        missing: media that could not be read, a sentence each; a sentence takes their place in the events.
     """
 
     path: Path
-    transitions: list[Transition]
     ends: list[int]
-    torn: str | None = None
-    missing: Sequence[str] = ()
+
+
+class JsonlJournal:
+    """The journal of one run in a file; see :class:`~duologue.journal.run_journal.RunJournal`.
+
+    Attempts that were set aside lie beside it: ``NAME.jsonl.attempt-1``, ``NAME.jsonl.replaced`` and so on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read: JournalFile | None = None
 
     @property
-    def entries(self) -> list[Entry]:
-        """All events in order."""
-        return [entry for transition in self.transitions for entry in transition]
+    def artifacts(self) -> ArtifactStore:
+        """The folder ``media`` beside the file."""
+        return FolderArtifacts(self.path.parent / MEDIA)
 
     @property
-    def view(self) -> RunView:
-        """The fold of all entries."""
-        view = RunView()
-        for entry in self.entries:
-            view.apply(entry.event, entry.at)
-        return view
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self.path.exists()
 
-    @property
-    def complete(self) -> bool:
-        """Whether the run came to its end."""
-        return bool(self.transitions) and self.transitions[-1][-1].event.type == "run_finished"
+    def read(self) -> JournalFile:
+        """What the file holds."""
+        self._read = read_journal(self.path)
+        return self._read
+
+    def set_aside(self, why: str) -> None:
+        """Rename the file."""
+        set_aside(self.path, why)
+
+    def earlier_calls(self) -> Iterator[ModelCalled]:
+        """Of the files beside it that were not replaced."""
+        names = (f"{self.path.name}.attempt-", f"{self.path.name}.unreadable")
+        for item in self.path.parent.iterdir():
+            if item.name.startswith(names):
+                yield from model_calls_in(item)
+
+    def sink(self, *, kept: int | None = None, artifacts: ArtifactStore | None = None) -> JsonlSink:
+        """Writes to the file."""
+        after = None if kept is None else (self._read or self.read()).ends[kept - 1]
+        return JsonlSink(self.path, after=after, artifacts=artifacts)
 
 
 def read_journal(path: str | Path, *, artifacts: Callable[[Artifact], bytes] | None = None) -> JournalFile:
@@ -190,7 +208,9 @@ def read_journal(path: str | Path, *, artifacts: Callable[[Artifact], bytes] | N
     if not transitions:
         raise JournalError(f"{path} holds no event" + (f"; {torn}" if torn else ""))
     ends = list(accumulate(len(line) + 1 for line in lines))
-    return JournalFile(path=path, transitions=transitions, ends=ends, torn=torn, missing=list(dict.fromkeys(missing)))
+    return JournalFile(
+        name=str(path), path=path, transitions=transitions, ends=ends, torn=torn, missing=list(dict.fromkeys(missing))
+    )
 
 
 def model_calls_in(path: Path) -> Iterator[ModelCalled]:

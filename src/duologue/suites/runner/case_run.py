@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duologue.agents.tools.toolbox import Toolbox
-from duologue.config.files import REPLACED, set_aside
+from duologue.config.files import REPLACED
 from duologue.config.problems import nearest
 from duologue.config.tracebacks import describe
 from duologue.context import Clock, Context, RandomIds
@@ -25,7 +25,8 @@ from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA, FolderArtifacts
 from duologue.journal.events import Entry, ErrorInfo
 from duologue.journal.journal import Listener
-from duologue.journal.jsonl import read_journal
+from duologue.journal.jsonl import JsonlJournal
+from duologue.journal.run_journal import RunJournal
 from duologue.models.scope import Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Suite, find_named
@@ -53,6 +54,7 @@ class Execution:
         id: the ids of runs derive from it.
         options: how it is run, the suite's defaults included.
         folder: of the results: journals and media are kept in it; None to keep none.
+        journal_for: where the journal of each case is kept, if not in the folder; None for a case that has none.
         ledger: what all runs spend from together.
         clock: of all runs.
         on_event: is told of every event of every run.
@@ -62,6 +64,7 @@ class Execution:
     options: RunOptions
     clock: Clock
     folder: Path | None = None
+    journal_for: Callable[[TestCase], RunJournal | None] | None = None
     ledger: Ledger | None = None
     on_event: OnEvent | None = None
 
@@ -69,6 +72,12 @@ class Execution:
     def journals(self) -> Path | None:
         """The folder for journals."""
         return self.folder / JOURNALS if self.folder else None
+
+    def journal_of(self, case: TestCase) -> RunJournal | None:
+        """Where the journal of a case is kept."""
+        if self.journal_for is not None:
+            return self.journal_for(case)
+        return JsonlJournal(self.journals / f"{case.run_id(self.id)}.jsonl") if self.journals else None
 
     @cached_property
     def artifacts(self) -> FolderArtifacts | None:
@@ -235,27 +244,24 @@ class CaseRunner:
 
     def _continues(self, case: TestCase) -> bool:
         """Whether an interrupted run of the case is there to be continued, defined as it is now."""
-        if not self.execution.options.resuming or (path := self._journal(case)) is None or not path.exists():
+        journal = self.execution.journal_of(case) if self.execution.options.resuming else None
+        if journal is None or not journal.exists:
             return False
         try:
-            started = read_journal(path).view.started
+            started = journal.read().view.started
         except JournalError:
             started = None
         recorded = started.scenario.metadata.get("definition") if started else None
         anew = case.run_id(self.execution.id) in self.execution.options.anew
         if recorded == self._definitions.of(case) and not anew:
             return True
-        self._set_aside(case)
+        journal.set_aside(REPLACED)
         return False
 
-    def _journal(self, case: TestCase) -> Path | None:
-        journals = self.execution.journals
-        return journals / f"{case.run_id(self.execution.id)}.jsonl" if journals else None
-
     def _set_aside(self, case: TestCase) -> None:
-        path = self._journal(case)
-        if path is not None:
-            set_aside(path, REPLACED)
+        journal = self.execution.journal_of(case)
+        if journal is not None:
+            journal.set_aside(REPLACED)
 
     async def stream(self, case: TestCase) -> AsyncGenerator[StreamChunk | RunResult]:
         """Run one case and yield what happens: pieces of text, messages, and at the end the result.
@@ -302,6 +308,7 @@ class CaseRunner:
             context=Context(clock=execution.clock, ids=CaseIds(run_id, execution.clock), seed=case.seed),
             budget=execution.options.run_budget,
             ledger=execution.ledger,
+            recorded_in=execution.journal_of(case),
             resume=resume,
             artifacts=execution.artifacts,
             listeners=(_on_loop(partial(on_event, case), loop),) if on_event else (),
@@ -314,7 +321,7 @@ class CaseRunner:
             run_timeout=options.run_timeout,
             agent_timeout=setup.agent_timeout,
         )
-        changes = {"verbose": False, "record": self.execution.journals, "seed": None, "headless": True}
+        changes = {"verbose": False, "record": None, "seed": None, "headless": True}
         return base.model_copy(update=changes)
 
     def _result(
