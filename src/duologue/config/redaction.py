@@ -99,6 +99,8 @@ _NO_PASSWORD = frozenset(
 )
 """What a sentence says about a password without giving it away."""
 _HEADER = partial(re.compile, r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
+_REFERENCE = partial(re.compile, r"\$\{\w+(?::-(?P<default>[^}]*))?\}")
+_SCHEME = partial(re.compile, r"\b(?:Bearer|Basic|Token|ApiKey)\b|[:\s]", re.IGNORECASE)
 _TELLING = late(r"auth|key|token|secret|passw|cookie|cred|pwd", re.IGNORECASE)
 _SHORTEST_VALUE = 4
 """Characters. Values shorter than this are not looked for: taking every '1' out of a text helps nobody."""
@@ -203,6 +205,16 @@ def without_fields(value: JsonValue, paths: Iterable[str]) -> JsonValue:
 def names_secret(name: str) -> bool:
     """Whether a header or an environment variable of that name holds a secret: rather one too many."""
     return bool(_TELLING.search(name))
+
+
+def is_written_out(name: str, value: str) -> bool:
+    """Whether a header or setting of that name holds a secret itself, and not ``${NAME}`` in its place."""
+    rest = _REFERENCE().sub(lambda found: found["default"] or "", value)
+    if rest != value:
+        rest = _SCHEME().sub("", rest)
+    if not rest.strip():
+        return False
+    return names_secret(name) or is_secret(name, rest) or text_without_secrets(rest) != rest
 
 
 def is_secret(name: str, value: str) -> bool:
