@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -242,3 +243,76 @@ def test_what_cannot_be_taken_up_is_refused_before_anything_is_played(
     assert invoke(["run", *(folder if item == "FOLDER" else item for item in arguments), "--out", "other"]) == 2
     assert said in capsys.readouterr().err
     assert calls(here) == before
+
+
+AWAY = """
+import asyncio
+import os
+
+import duologue
+
+
+class Mover(duologue.AgentAdapter):
+    async def call(self, input):
+        os.chdir(os.environ["AWAY"])
+        return "hello"
+
+
+class Canceller(duologue.AgentAdapter):
+    async def call(self, input):
+        for task in asyncio.all_tasks():
+            task.cancel()
+        return "hello"
+
+
+def run(name, agent, end, play=duologue.arun, **more):
+    script = [duologue.user("hi"), duologue.agent(), end]
+    return play(name, "d", [agent, duologue.ScriptedUser([])], script=script, **more)
+
+
+async def moves():
+    for name in ("one", "two"):
+        await run(name, Mover(), duologue.fail("no") if name == "one" else duologue.succeed())
+
+
+def prepared():
+    return [run(name, Mover(), duologue.succeed(), duologue.prepare) for name in ("one", "two")]
+
+
+async def elsewhere():
+    await run("one", Mover(), duologue.fail("no"), record="kept")
+    await run("two", Mover(), duologue.succeed(), record="second.jsonl")
+
+
+async def cancels():
+    await asyncio.gather(*[run(name, Canceller(), duologue.succeed()) for name in ("one", "two")])
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "expected"),
+    [
+        ("moves", 1, {"one": "fail", "two": "pass"}),
+        ("prepared", 0, {"one": "pass", "two": "pass"}),
+        ("elsewhere", 1, {"one": "fail", "two": "pass"}),
+        ("cancels", 3, {"one": "error"}),
+    ],
+)
+def test_results_are_where_the_command_began_and_all_there(
+    tmp_path: Path, function: str, code: int, expected: dict[str, str]
+) -> None:
+    (here := tmp_path / "here").mkdir()
+    (away := tmp_path / "away").mkdir()
+    (here / "away.py").write_text(AWAY)
+    done = subprocess.run(
+        [sys.executable, "-m", "duologue", "run", f"away.py::{function}", "--out", "out", "--format", "md", "-q"],
+        check=False, capture_output=True, text=True, timeout=300, cwd=here, env={**os.environ, "AWAY": str(away)},
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    folder = only_folder(here)
+    assert outcomes(folder) == expected
+    assert f"results: out/{folder.name}\n" in done.stdout
+    assert f"out/{folder.name}/report.md" in done.stdout
+    assert ("Runs that had not begun by then have no result." in done.stderr) is (function == "cancels")
+    if function != "elsewhere":
+        assert not list(away.iterdir())

@@ -28,6 +28,7 @@ WAYS = {
     "exec": lambda: os.execv("/bin/true", ["true"]),
     "segv": lambda: ctypes.string_at(0),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "close": lambda: os.closerange(3, 4096),
 }
 
 def answer(input):
@@ -82,6 +83,7 @@ def outcomes(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(("way", "code", "how"), [
     ("exit", 3, "exit code 0"), ("exec", 3, "exit code 0"), ("segv", 128 + 11, "signal SIGSEGV"),
+    ("close", 3, "code that it ran closed all files of the process, as os.closerange does"),
 ])  # fmt: skip
 def test_an_agent_that_ends_the_process_never_looks_like_success(tmp_path: Path, way: str, code: int, how: str) -> None:
     suite(tmp_path, "one", way, "two")

@@ -28,6 +28,9 @@ for line in sys.stdin:
     info = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}
     tools = {"tools": [{"name": "look", "inputSchema": {"type": "object"}}]}
     results = {"initialize": info, "tools/list": tools, "tools/call": {"content": [{"type": "text", "text": "seen"}]}}
+    if asked["method"] == "execute" and Path(name).with_name("slow").exists():
+        Path(name).with_name("there").touch()
+        time.sleep(600)
     if asked["method"] == "execute" or "id" in asked:
         result = results.get(asked["method"], "done")
         print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
@@ -106,10 +109,13 @@ def test_a_process_that_ends_without_a_word_takes_its_programs_along(tmp_path: P
     wait_until(lambda: not any(map(alive, programs(tmp_path))))
 
 
+@pytest.mark.parametrize("python", [True, False])
 @pytest.mark.parametrize("numbers", [[signal.SIGINT] * 3, [signal.SIGKILL]])
-def test_a_forced_end_takes_the_programs_along(tmp_path: Path, numbers: list[int]) -> None:
+def test_a_forced_end_takes_the_programs_along(tmp_path: Path, numbers: list[int], python: bool) -> None:
     pytest.importorskip("mcp", reason="needs the extra 'mcp'")
-    suite(tmp_path, python=True)
+    suite(tmp_path, python=python)
+    if not python:
+        (tmp_path / "slow").touch()
     with started(tmp_path) as process:
         wait_until((tmp_path / "there").exists)
         found = programs(tmp_path)

@@ -6,10 +6,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from duologue.config.files import short_path
 from duologue.terminal_text import BAR, continued, json_text, one_line, printable
 from duologue.vocabulary import RunStatus
 
@@ -97,9 +99,14 @@ def print_table(console: Console, table: Table) -> None:
         console.width = width
 
 
+def as_shown(files: Sequence[Path], folder: Path, shown: Path) -> list[Path]:
+    """The files, named as the folder of the results was."""
+    return [shown / file.relative_to(folder) if file.is_relative_to(folder) else file for file in files]
+
+
 def as_json(result: ScenarioResult) -> dict[str, object]:
     """A result as plain data, with the place of its journal."""
-    return {**result.model_dump(mode="json"), "journal": str(result.journal) if result.journal else None}
+    return {**result.model_dump(mode="json"), "journal": short_path(result.journal) if result.journal else None}
 
 
 def word_for(result: ScenarioResult) -> str:
@@ -144,7 +151,7 @@ def print_reasons(console: Console, results: Sequence[ScenarioResult]) -> None:
         reason = continued(result.error.message if result.error else result.reasoning or "")
         say(console, Text(f"{one_line(result.scenario or '')}: ", style="bold").append(Text(reason)))
         if result.journal:
-            say(console, f"  duologue show {one_line(result.journal)}", "dim")
+            say(console, f"  duologue show {one_line(short_path(result.journal))}", "dim")
 
 
 def seconds_of(result: ScenarioResult) -> str:

@@ -27,6 +27,8 @@ _SECONDS_TO_END = 10.0
 """That the child has to end after SIGTERM or SIGHUP: code of the user may block its thread for ever."""
 _SECONDS_TO_LEAVE = 30.0
 """That the child has to end once it has said with which exit code: functions of ``atexit`` may wait for ever."""
+_SECONDS_WITHOUT_PIPE = 2.0
+"""That the child may be there after its end of the pipe: code of the user has closed the files of the process."""
 _FORWARDED = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
@@ -40,6 +42,7 @@ class Death:
         path: the file of the suite or function that it was running.
         running: ids of the runs that were under way.
         asked: the signal that it was to end by, and did not.
+        closed: it closed its files, those of its event loops among them, and was ended because it could not go on.
     """
 
     status: int
@@ -47,17 +50,20 @@ class Death:
     path: str = ""
     running: tuple[str, ...] = field(default=())
     asked: int | None = None
+    closed: bool = False
 
     @property
     def signal(self) -> int | None:
-        """The signal that ended it, if one did."""
-        return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
+        """The signal that ended it, if one did, and it was not ours."""
+        return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) and not self.closed else None
 
     @property
     def how(self) -> str:
         """In words."""
         if self.asked is not None:
             return f"{signal.Signals(self.asked).name} did not stop it within {_SECONDS_TO_END:g} s"
+        if self.closed:
+            return "code that it ran closed all files of the process, as os.closerange does"
         if self.signal is not None:
             return f"signal {signal.Signals(self.signal).name}"
         return f"exit code {os.waitstatus_to_exitcode(self.status)}"
@@ -188,6 +194,8 @@ class _Heard:
         self.programs: set[int] = set()
         self.asked: int | None = None
         """The first signal other than Ctrl-C that came while the child was at work."""
+        self.closed = False
+        """The child was ended because its files were closed."""
         self._rest = b""
 
     def take(self, data: bytes) -> None:
@@ -215,7 +223,14 @@ def _wait(child: int, pipe: int, died: Callable[[Death], None]) -> NoReturn:
         kill_group_of(program)
     if said.code is not None:
         os._exit(said.code if said.asked is None else 128 + said.asked)
-    death = Death(status=status, folder=said.folder, path=said.path, running=tuple(said.running), asked=said.asked)
+    death = Death(
+        status=status,
+        folder=said.folder,
+        path=said.path,
+        running=tuple(said.running),
+        asked=said.asked,
+        closed=said.closed,
+    )
     code = death.exit_code
     try:
         died(death)
@@ -236,6 +251,7 @@ def _follow(child: int, pipe: int, said: _Heard) -> int:
     sources = [pipe, woken]
     patience = Patience(_SECONDS_TO_END, SystemClock().monotonic)
     leaving = Patience(_SECONDS_TO_LEAVE, SystemClock().monotonic)
+    silent = Patience(_SECONDS_WITHOUT_PIPE, SystemClock().monotonic)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -250,6 +266,7 @@ def _follow(child: int, pipe: int, said: _Heard) -> int:
                 patience.renew()
             elif data == b"":
                 sources.remove(pipe)
+                silent.begin()
         if woken in ready:
             for number in _read(woken) or b"":
                 if number in _FORWARDED:
@@ -258,7 +275,8 @@ def _follow(child: int, pipe: int, said: _Heard) -> int:
                     patience.begin()
                     if said.code is None:
                         said.asked = said.asked or number
-        if patience.over or (said.code is not None and leaving.over_since_begun()):
+        said.closed = said.closed or (silent.over and said.code is None and said.asked is None)
+        if patience.over or said.closed or (said.code is not None and leaving.over_since_begun()):
             kill_tree(child)
 
 

@@ -29,6 +29,14 @@ def shown_path(path: Path) -> str:
     return os.path.normpath(path)
 
 
+def short_path(path: str | Path) -> str:
+    """A path, relative to the current folder if it lies in it."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
+
+
 def read_file(path: Path, most: int) -> bytes:
     """The content of an ordinary file. A pipe or a device, which may have no end, is never read.
 

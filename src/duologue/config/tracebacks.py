@@ -16,6 +16,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple, cast
 
+from duologue.config.files import short_path
 from duologue.config.patterns import late
 from duologue.config.redaction import HIDDEN, is_secret, names_secret, text_without_secrets, without_values
 from duologue.errors import DuologueError
@@ -191,7 +192,7 @@ def _innermost(steps: Iterable[tuple[CodeType, int]]) -> Place | None:
     for code, line in steps:
         if _is_users(code.co_filename):
             found = code, line
-    return None if found is None else Place(_relative(found[0].co_filename), found[1], found[0].co_qualname)
+    return None if found is None else Place(short_path(found[0].co_filename), found[1], found[0].co_qualname)
 
 
 @cache
@@ -207,10 +208,3 @@ def _foreign() -> tuple[str, ...]:
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     own = str(Path(__file__).resolve().parent.parent)
     return tuple(f"{folder}{os.sep}" for folder in (*folders, own))
-
-
-def _relative(file: str) -> str:
-    try:
-        return str(Path(file).relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return file

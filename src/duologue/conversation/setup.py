@@ -429,7 +429,7 @@ def journal_for(setup: RunSetup, run_id: str) -> RunJournal | None:
     """Where the journal of this run is kept: the ``.jsonl`` file itself, or a file of its own in a folder."""
     if setup.recorded_in is not None or setup.config.record is None:
         return setup.recorded_in
-    path = Path(setup.config.record)
+    path = Path(setup.config.record).absolute()  # code of the run may change the current folder
     return JsonlJournal(path if path.suffix == ".jsonl" else path / f"{run_id}.jsonl")
 
 
@@ -461,7 +461,7 @@ def cassette_for(setup: RunSetup) -> Cassette | None:
 
     if setup.cassette is not None:
         place, mode = setup.cassette
-        path = cassette_path(place, setup.name)
+        path = cassette_path(Path(place).absolute(), setup.name)
         if setup.resume and mode is CassetteMode.RECORD and path.exists():
             mode = CassetteMode.AUTO  # the tape that the interrupted run began is recorded to its end
         return Cassette(path, mode)

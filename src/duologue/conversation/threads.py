@@ -248,9 +248,7 @@ class WorkerPool:
         """A worker has no run any more."""
         if worker.alone:
             worker.loop.call_soon(self._retire, worker)
-        elif worker is self._shared:
-            return
-        elif self._idle_seconds is not None:
+        elif worker is not self._shared and self._idle_seconds is not None:
             worker.loop.call_later(self._idle_seconds, self._retire, worker)
 
     def _retire(self, worker: _Worker) -> None:
@@ -259,8 +257,6 @@ class WorkerPool:
                 return
             self._workers.remove(worker)
         worker.end()
-
-    # --- blocked threads ---------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Look at all workers now and then, as long as any of them has a run."""
@@ -368,11 +364,10 @@ class _Worker:
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
         self._lane = lane_of(self.loop)
-        try:
+        with suppress(OSError):  # code of a run closed all files of the process; who supervises it ends it
             while not self._ended:  # whoever stops the loop stops all others
                 with suppress(SystemExit, KeyboardInterrupt):  # raised in a task that code of a run has started
                     self.loop.run_forever()
-        finally:
             self.loop.run_until_complete(self._close())
             self.loop.close()
 
@@ -437,21 +432,23 @@ async def in_worker_thread(
             raise
         return await give_up(blocked.error)
     except asyncio.CancelledError:
-        if outcome.done():
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise
-            error = RunError("code of a run cancelled the tasks of its event loop, and this run with them")
+        if (error := _by_a_run(outcome)) is not None:
             if repeatable and not alone:
                 raise ThreadBlocked(error, own=False) from None
             return await give_up(error)
         handle.cancel()
         await asyncio.wait({outcome}, timeout=CANCEL_GRACE)
-        if outcome.done():
-            outcome.exception()
-        else:
+        if not outcome.done():
             await give_up(None)
-            outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
+        outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
         raise
+
+
+def _by_a_run(outcome: asyncio.Future[Any]) -> RunError | None:
+    """The error of a coroutine that was cancelled, though nobody cancels the task that waits for it."""
+    if not outcome.done() or ((task := asyncio.current_task()) is not None and task.cancelling()):
+        return None
+    return RunError("code of a run cancelled all tasks of its event loop, and what waited for them")
 
 
 async def with_runs_in_worker_thread(start: Start[T]) -> T:
@@ -459,7 +456,7 @@ async def with_runs_in_worker_thread(start: Start[T]) -> T:
 
     Raises:
         ThreadBlocked: one of its runs blocks the thread past its deadline. All runs that were under way have ended as
-            errors, and the coroutine is left behind.
+            errors, and the coroutine is left behind. Or one has cancelled the coroutine, which is no fault of its own.
     """
     pool = WorkerPool(1, idle_seconds=None)
     handle = pool.submit(start, nested=True)
@@ -470,6 +467,8 @@ async def with_runs_in_worker_thread(start: Start[T]) -> T:
         await _end_runs(handle, blocked.error)
         raise
     except asyncio.CancelledError:
+        if (error := _by_a_run(outcome)) is not None:
+            raise ThreadBlocked(error, own=False) from None
         handle.cancel()
         await asyncio.wait({outcome}, timeout=CANCEL_GRACE)
         if not outcome.done():

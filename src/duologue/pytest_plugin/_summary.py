@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from duologue.config.files import short_path
 from duologue.frozen import frozen
 from duologue.terminal_text import one_line, visible
 
@@ -66,7 +67,7 @@ class RunRow:
             passed=list(map(visible, result.passed_criteria)),
             failed=list(map(visible, result.failed_criteria)),
             reason=None if reason is None else visible(reason),  # another process could not be sent half a surrogate
-            journal=str(result.journal) if result.journal else None,
+            journal=short_path(result.journal) if result.journal else None,
             skipped=list(map(visible, _skipped(result))),
         )
 

@@ -349,6 +349,12 @@ class Suite(FolderSpec, Resource):
         turns = [check for scenario in self.scenarios for turn in scenario.turns for check in turn.checks]
         return any(":" in check.type for check in (*self.checks, *scenarios, *turns))
 
+    @property
+    def starts_programs(self) -> bool:
+        """Whether programs of the user run beside this process: tools, MCP servers and isolated agents."""
+        isolated = any(agent.target and agent.isolation == "processes" for agent in self.agents)
+        return isolated or any(tool.exec for tool in self.tools) or any(item.command for item in self.mcp_servers)
+
     def agent(self, name: str) -> Agent:
         """The agent with that name. Raises ConfigurationError, listing the names, if there is none."""
         return _get(self, "agent", self.agents, name)

@@ -18,7 +18,7 @@ from typing import NoReturn, cast
 
 from duologue.cli.exit_codes import ExitCode, exit_code_for, exit_code_of
 from duologue.cli.interruption import exit_code, once_per_press, raise_errors
-from duologue.cli.output import as_json, echo, print_json, totals
+from duologue.cli.output import as_json, as_shown, echo, print_json, totals
 from duologue.cli.supervision import Death, supervised
 from duologue.config.files import REPLACED, make_private_folder, set_aside
 from duologue.config.tracebacks import describe
@@ -38,7 +38,7 @@ from duologue.reports.formats import format_named, remove_reports, renew_reports
 from duologue.reports.terminal import print_execution
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS
 from duologue.runs.store.folder import claimed, write_execution
-from duologue.runs.store.from_journals import execution_of, holds_journals, recorded_runs
+from duologue.runs.store.from_journals import execution_of, holds_journals, recorded_runs, take_in
 from duologue.runs.store.ownership import LaunchFile, read_launch, write_launch
 from duologue.settings import ScenarioConfig
 from duologue.suites.plan.build import Plan
@@ -128,9 +128,10 @@ def _say_death(death: Death) -> None:
 
 
 def _run(target: str, request: FunctionRequest, folder: Path) -> int:
+    shown, folder = folder, folder.absolute()  # code of the function may change the current folder
+    earlier = _earlier(request)
     function = load_target(target)
     formats = [format_named(name) for name in request.formats]
-    earlier = _earlier(request)
     verbose = False if request.quiet or request.as_json else 1
     journals = folder / JOURNALS
     make_private_folder(folder)
@@ -143,14 +144,18 @@ def _run(target: str, request: FunctionRequest, folder: Path) -> int:
         results = [*_repeated(journals, results), *results]
         if not results:
             _nothing_to_show(target, folder, failure, earlier)
+        for result in results:  # the function may record elsewhere
+            if result.journal and result.run_id and not (earlier and result.run_id in earlier.kept):
+                take_in(result.journal, folder, result.run_id)
         execution = _keep(target, folder)
         files = write_reports(execution, folder, formats)
         files += renew_reports(execution, folder, {}, earlier=stale, but=files)
     if request.as_json:
         runs = [as_json(item) for item in results]
-        print_json({"totals": totals(results), "journals": str(journals), "folder": str(folder), "runs": runs})
+        journals = shown / JOURNALS
+        print_json({"totals": totals(results), "journals": str(journals), "folder": str(shown), "runs": runs})
     else:
-        print_execution(execution, folder=folder, files=files)
+        print_execution(execution, folder=shown, files=as_shown(files, folder, shown))
     if isinstance(failure, ConfigurationError):
         return ExitCode.USAGE
     return ExitCode.FAILED if isinstance(failure, AssertionError) else exit_code_of(results)
@@ -170,12 +175,12 @@ def _configured(journals: Path, verbose: bool | int, request: FunctionRequest) -
 def _earlier(request: FunctionRequest) -> EarlierRuns | None:
     """The runs of an earlier launch that this one takes up."""
     if request.resume is not None:
-        return EarlierRuns(request.resume / JOURNALS, retry_errors=request.retry_errors)
+        return EarlierRuns((request.resume / JOURNALS).absolute(), retry_errors=request.retry_errors)
     if request.failed_in is None:
         return None
     if not holds_journals(request.failed_in):
         raise ConfigurationError(f"--failed-in: {request.failed_in} holds no journals of runs")
-    return EarlierRuns(recorded_runs(request.failed_in).journals, only_problems=True)
+    return EarlierRuns(recorded_runs(request.failed_in.absolute()).journals, only_problems=True)
 
 
 def _write_launch(target: str, request: FunctionRequest, folder: Path) -> None:
@@ -250,9 +255,8 @@ async def _call(function: Callable[[], object]) -> None:
         try:
             await with_runs_in_worker_thread(lambda: _awaited(value))
         except ThreadBlocked as blocked:
-            echo(
-                "\nError: a run blocks the event loop of the function, which was left there; see its reason.", err=True
-            )
+            did = "blocks the event loop" if blocked.own else "cancelled all tasks of the event loop"
+            echo(f"\nError: a run {did} of the function, which was left there; see its reason. {_UNBEGUN}", err=True)
             raise blocked.error from None
         return
     executors = _executors(value)
@@ -269,6 +273,9 @@ async def _awaited(value: Awaitable[object]) -> None:
     for executor in executors:
         await executor.perform()
     _check(executors)
+
+
+_UNBEGUN = "Runs that had not begun by then have no result."
 
 
 def _executors(value: object) -> list[ScenarioExecutor]:

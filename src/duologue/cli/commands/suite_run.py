@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from duologue.cli.commands.planned_execution import PlannedExecution
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.cli.interruption import Stopping
-from duologue.cli.output import echo, print_json
+from duologue.cli.output import as_shown, echo, print_json
 from duologue.config.files import make_private_folder
 from duologue.config.processes import kill_all_groups
 from duologue.errors import ConfigurationError, DuologueError, JournalError, ResultsError
@@ -62,7 +62,7 @@ def run_and_show(target: str, request: Request, shown: Shown) -> int:
         raise ConfigurationError("--resume and --failed-in need a single suite; name its file")
     engines = {path: _engine(path, request) for path in paths}
     parent = None
-    if any(engine.suite.runs_python for engine in engines.values()):
+    if any(engine.suite.runs_python or engine.suite.starts_programs for engine in engines.values()):
         from duologue.cli.commands.suite_death import record_death
         from duologue.cli.supervision import supervised
 
@@ -326,13 +326,8 @@ async def _run(
                 files += renew_reports(execution, folder, names, earlier=earlier, but=files)
                 await engine.close()
             return Done(
-                execution=execution, folder=shown, files=_as_shown(files, folder, shown), signal_code=stopping.exit_code
+                execution=execution, folder=shown, files=as_shown(files, folder, shown), signal_code=stopping.exit_code
             )
-
-
-def _as_shown(files: Sequence[Path], folder: Path, shown: Path) -> list[Path]:
-    """The files, named as the folder of the results was."""
-    return [shown / file.relative_to(folder) if file.is_relative_to(folder) else file for file in files]
 
 
 def _witnesses(parent: Supervised | None, folder: Path, path: str) -> list[Observer]:

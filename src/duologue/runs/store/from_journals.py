@@ -15,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from duologue.config.files import make_private_folder, write_atomic
 from duologue.conversation.earlier_runs import agent_of
-from duologue.errors import ConfigurationError, JournalError
+from duologue.errors import ConfigurationError, JournalError, ResultsError
 from duologue.frozen import frozen
-from duologue.journal.artifacts import JOURNALS
+from duologue.journal.artifacts import JOURNALS, MEDIA, folders_beside
 from duologue.journal.events import RunStarted
 from duologue.journal.journal import RunView
 from duologue.journal.jsonl import JournalFile, read_journal
@@ -124,6 +125,29 @@ def execution_of(
         earlier=spent_in_journals(found.journals, {_name(run) for run in runs}),
     )
     return execution, found.problems
+
+
+def take_in(journal: Path, folder: Path, run_id: str) -> None:
+    """Copy a journal that lies elsewhere, with the pictures and sound that it names, to the others of a folder.
+
+    Raises:
+        ResultsError: it cannot be copied.
+    """
+    target = folder / JOURNALS / f"{run_id}.jsonl"
+    try:
+        if target.exists() or not journal.exists():
+            return
+        make_private_folder(target.parent)
+        data = journal.read_bytes()
+        media = next((found for found in folders_beside(journal) if found.is_dir()), None)
+        for file in media.iterdir() if media else ():
+            copy = folder / MEDIA / file.name
+            if file.is_file() and file.stem.encode() in data and not copy.exists():
+                make_private_folder(copy.parent)
+                write_atomic(copy, file.read_bytes(), permissions=0o600)
+        write_atomic(target, data, permissions=0o600)
+    except OSError as error:
+        raise ResultsError(f"cannot copy {journal} into {folder}: {error.strerror or error}") from error
 
 
 def _journals_in(folder: Path) -> Iterator[Path]:
