@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib import import_module
 from itertools import accumulate
@@ -47,7 +47,7 @@ class SlowPatternError(Exception):
 
 
 @lru_cache(maxsize=1024)
-def compiled(pattern: str) -> Any:
+def compiled(pattern: str, *, ignore_case: bool = False) -> Any:
     """The compiled pattern.
 
     Raises:
@@ -55,7 +55,7 @@ def compiled(pattern: str) -> Any:
     """
     regex: Any = import_module("regex")
     try:
-        return regex.compile(pattern)
+        return regex.compile(pattern, regex.IGNORECASE if ignore_case else 0)
     except (regex.error, OverflowError, RecursionError) as error:
         raise ValueError(f"a regular expression: {error}") from error
 
@@ -68,14 +68,41 @@ def found(pattern: str, text: str) -> str | None:
     """
     if _is_plain(pattern):
         return pattern if pattern in text else None
+    match = _searched(pattern, text, compiled(pattern).search)
+    return None if match is None else str(match[0])
+
+
+def stands_in(pattern: str, text: str) -> bool:
+    """Whether the pattern is found in the text, ignoring case.
+
+    Raises:
+        SlowPatternError: it took too long.
+    """
+    return _searched(pattern, text, compiled(pattern, ignore_case=True).search) is not None
+
+
+def captured(pattern: str, text: str) -> list[str]:
+    """What the first group of the pattern holds wherever it is found, ignoring case; not where it takes no part.
+
+    Raises:
+        SlowPatternError: it took too long.
+    """
+
+    def search(text: str, timeout: float) -> list[str]:
+        matches = compiled(pattern, ignore_case=True).finditer(text, timeout=timeout)
+        return [match[1] for match in matches if match[1] is not None]
+
+    return _searched(pattern, text, search)
+
+
+def _searched(pattern: str, text: str, search: Callable[..., Any]) -> Any:
     try:
-        match = compiled(pattern).search(text, timeout=SEARCH_SECONDS)
+        return search(text, timeout=SEARCH_SECONDS)
     except TimeoutError as error:
         raise SlowPatternError(
             f"the pattern {pattern!r} took longer than {SEARCH_SECONDS:g} s on a text of {len(text)} characters; "
             "write it without nested repetition"
         ) from error
-    return None if match is None else str(match[0])
 
 
 @lru_cache(maxsize=1024)

@@ -1,24 +1,16 @@
 """Simulated users of their own kind: those who follow an agenda instead of a model, and attackers."""
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
+from duologue.config.patterns import Pattern, compiled
 from duologue.config.problems import listed
 from duologue.config.spec import Amount, Count, Items, Name, Share, Spec, Text
 
 
-def _pattern(written: str) -> str:
-    try:
-        re.compile(written)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"a regular expression: {error}") from error
-    return written
-
-
 def _pattern_with_group(written: str) -> str:
-    if re.compile(_pattern(written)).groups == 0:
+    if compiled(written).groups == 0:
         raise ValueError("a regular expression with a group around the value, such as 'gate (\\w+)'")
     return written
 
@@ -32,7 +24,7 @@ def _template(written: str) -> str:
     return written
 
 
-SpeechPattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+SpeechPattern = Annotated[Pattern, Field(min_length=1)]
 """A regular expression that is searched in what the agent says; case is ignored."""
 _Template = Annotated[str, Field(min_length=1), AfterValidator(_template)]
 

@@ -240,6 +240,8 @@ async def test_phrases_for_another_language():
         (lambda: user(success_patterns="booked"), "expected a list of regular expressions"),
         (lambda: Slot("", "x"), "needs a name and a value"),
         (lambda: Slot("a", "x", ask=["["]), "slot 'a': "),
+        (lambda: Slot("a", "x", restated=["gate"]), "slot 'a': 'gate' has no group around the value"),
+        (lambda: Slot("a", "x", restated=["(?:gate) x"]), "has no group around the value"),
         (lambda: Slot("a", "x", say="{valu}"), "cannot be filled in"),
         (lambda: AgendaUser("x", [Slot("a", "1"), Slot("a", "2")]), "a given more than once"),
     ],
@@ -394,3 +396,24 @@ async def test_one_object_serves_many_runs_at_once():
         said = [message["content"] for message in result.messages if message["role"] == "user"]
         shift = index % 4
         assert said[1:] == [*values[shift:], *values[:shift], "Thank you, bye."]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"slots": [Slot("gate", "B7", ask=["(a|aa)+$"])]},
+        {"slots": [Slot("gate", "B7", restated=["(a|aa)+$"])]},
+        {"success_patterns": ["(a|aa)+$"]},
+        {"transfer_patterns": ["(a|aa)+$"]},
+        {"question_patterns": ["(a|aa)+$"]},
+    ],
+)
+async def test_a_pattern_that_needs_years_on_the_agents_words_ends_the_run_with_its_name(given):
+    endless = f"So that is {'a' * 60}! And {'a' * 60}! What is {'a' * 60}, sir?"
+    with pytest.raises(ConfigurationError, match=r"pattern '\(a\|aa\)\+\$' took longer than"):
+        await reply(AgendaUser("fly", **{"slots": {}, **given}), "Hello?", endless)
+
+
+async def test_a_group_that_takes_no_part_finds_nothing():
+    slot = Slot("gate", "B7", restated=[r"gate (?:none|(\w\d))"])
+    assert "no" not in (await reply(AgendaUser("fly", [slot]), "Hello?", "So that is gate none, right?")).lower()

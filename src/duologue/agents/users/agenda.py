@@ -16,14 +16,20 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from duologue.agents.users.agenda_parser import (
-    QUESTION_PATTERNS,
     AgentTurnParser,
     ParsedTurn,
     Slot,
     check_patterns,
     plain,
 )
-from duologue.agents.users.utterances import SUCCESS_PATTERNS, TRANSFER_PATTERNS, Speaker, SpokenTurn, spoken_turns
+from duologue.agents.users.utterances import (
+    QUESTION_PATTERNS,
+    SUCCESS_PATTERNS,
+    TRANSFER_PATTERNS,
+    Speaker,
+    SpokenTurn,
+    spoken_turns,
+)
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen

@@ -14,13 +14,18 @@ from enum import StrEnum
 
 from duologue.agents.users.utterances import (
     MORE_PATTERNS,
+    OWN_PATTERNS,
+    QUESTION_PATTERNS,
     SUCCESS_PATTERNS,
     TRANSFER_PATTERNS,
+    all_captured,
     announces,
+    any_given_match,
     any_match,
     denies,
     sentences,
 )
+from duologue.config.patterns import compiled
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 
@@ -37,13 +42,6 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-QUESTION_PATTERNS = (
-    r"\?[\"')]*$",
-    r"^(?:and |please |so )?(?:what|which|when|where|who|how|could you|can you|may i|would you)\b",
-    r"\b(?:tell|give|send|provide|let) (?:me|us)\b",
-    r"\b(?:i|we)(?:'ll| will| would| also| still)? need\b",
-    r"\bplease (?:provide|confirm|enter|say|specify|share)\b",
-)
 _RESTATES = (
     r"\b(?:so|then) (?:that|this|it)(?:'s| is| will be| would be)\b",
     r"\bthat(?:'s| is|'d be| would be) (?:a|an|for)\b",
@@ -93,7 +91,8 @@ class Slot:
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.value.strip():
             raise ConfigurationError(f"a slot needs a name and a value; found name={self.name!r}, value={self.value!r}")
-        check_patterns(f"slot '{self.name}'", [*self.ask, *self.restated])
+        check_patterns(f"slot '{self.name}'", self.ask)
+        check_patterns(f"slot '{self.name}'", self.restated, groups=1)
         _try_template(self)
 
     @property
@@ -111,7 +110,7 @@ class Slot:
 
     def asked_in(self, sentence: str) -> bool:
         """Whether this question asks for this detail."""
-        if any_match(self.ask, sentence):
+        if any_given_match(self.ask, sentence):
             return True
         name = plain_name(self.name)
         known = [pattern for named, patterns in _ASKS if re.search(named, name) for pattern in patterns]
@@ -119,7 +118,7 @@ class Slot:
 
     def wrong_in(self, sentence: str) -> bool:
         """Whether the sentence gives this detail another value, and the right one nowhere."""
-        own = [match[1] for pattern in self.restated for match in re.finditer(pattern, sentence, re.IGNORECASE)]
+        own = [mention for pattern in self.restated for mention in all_captured(pattern, sentence)]
         if own and not any(says(mention, Kind.OTHER, wording) for mention in own for wording in self.wordings()):
             return True
         mentions = found(self.kind, sentence)
@@ -166,7 +165,7 @@ class AgentTurnParser:
     def parse(self, text: str) -> ParsedTurn:
         """The meaning of everything that the agent said in one turn."""
         parts = sentences(text)
-        questions = [part for part in parts if any_match(self.questions, part)]
+        questions = [part for part in parts if any_given_match(self.questions, part)]
         confirming = any(any_match(_CONFIRMS, part) for part in questions)
         restated = [part for part in parts if not denies(part) and (confirming or any_match(_RESTATES, part))]
         asked = tuple(slot for slot in self.slots if any(slot.asked_in(part) for part in questions))
@@ -182,8 +181,8 @@ class AgentTurnParser:
         )
 
 
-def check_patterns(where: str, patterns: Sequence[str]) -> None:
-    """Check that each is a regular expression.
+def check_patterns(where: str, patterns: Sequence[str], *, groups: int = 0) -> None:
+    """Check that each is a regular expression with so many groups at least.
 
     Raises:
         ConfigurationError: one is not.
@@ -192,9 +191,13 @@ def check_patterns(where: str, patterns: Sequence[str]) -> None:
         raise ConfigurationError(f"{where}: expected a list of regular expressions, got the string {patterns!r}")
     for pattern in patterns:
         try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ConfigurationError(f"{where}: {pattern!r} is not a regular expression: {error}") from error
+            found = 0 if pattern in OWN_PATTERNS else compiled(pattern).groups
+        except ValueError as error:
+            raise ConfigurationError(f"{where}: {pattern!r} is not {error}") from error
+        if found < groups:
+            raise ConfigurationError(
+                f"{where}: {pattern!r} has no group around the value; write one, such as 'gate (\\w+)'"
+            )
 
 
 def _wrong(slot: Slot, restated: Sequence[str]) -> bool:

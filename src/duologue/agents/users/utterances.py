@@ -7,12 +7,16 @@ bytes reach none of them. The patterns are English; every list can be replaced.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
+from duologue.config.patterns import SlowPatternError, captured, stands_in
+from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.messages import ContentPart, Message
+
+T = TypeVar("T")
 
 LeavingReason = Literal["goal_reached", "gave_up", "transferred"]
 """Why a simulated user has nothing more to say."""
@@ -42,7 +46,16 @@ FAILURE_PATTERNS = (
     r"\b(?:cannot|can't|could not|couldn't|did not|didn't|do not|don't|is not|isn't|are not|aren't|won't|will not)\b",
     r"\bsorry\b",
 )
+QUESTION_PATTERNS = (
+    r"\?[\"')]*$",
+    r"^(?:and |please |so )?(?:what|which|when|where|who|how|could you|can you|may i|would you)\b",
+    r"\b(?:tell|give|send|provide|let) (?:me|us)\b",
+    r"\b(?:i|we)(?:'ll| will| would| also| still)? need\b",
+    r"\bplease (?:provide|confirm|enter|say|specify|share)\b",
+)
 MORE_PATTERNS = (r"\banything else\b", r"\bsomething else\b", r"\belse (?:i|we) can\b", r"\bwhat else\b")
+OWN_PATTERNS = frozenset((*SUCCESS_PATTERNS, *TRANSFER_PATTERNS, *QUESTION_PATTERNS))
+"""Those that can be given otherwise. They are searched without a time limit, which they do not need."""
 _HYPOTHETICAL = re.compile(r"^(?:if|once|when|as soon as|after|before|until|unless)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+|\n+")
 
@@ -99,14 +112,35 @@ def sentences(text: str) -> list[str]:
 
 
 def any_match(patterns: Sequence[str], text: str) -> bool:
-    """Whether one of the patterns is found, ignoring case."""
+    """Whether one of our own patterns is found, ignoring case."""
     return any(re.search(pattern, text, re.IGNORECASE) for pattern in patterns)
+
+
+def any_given_match(patterns: Sequence[str], text: str) -> bool:
+    """The same for patterns that may be the user's, each with a time limit: what is searched comes from an agent.
+
+    Raises:
+        ConfigurationError: one takes too long.
+    """
+    given = (pattern for pattern in patterns if pattern not in OWN_PATTERNS)
+    return any_match([pattern for pattern in patterns if pattern in OWN_PATTERNS], text) or any(
+        _limited(stands_in, pattern, text) for pattern in given
+    )
+
+
+def all_captured(pattern: str, text: str) -> list[str]:
+    """What the group of a given pattern holds wherever it is found, ignoring case.
+
+    Raises:
+        ConfigurationError: it takes too long.
+    """
+    return _limited(captured, pattern, text)
 
 
 def announces(text: str, patterns: Sequence[str]) -> bool:
     """Whether a sentence states it: neither a question, nor a denial, nor a condition."""
     return any(
-        any_match(patterns, sentence)
+        any_given_match(patterns, sentence)
         for sentence in sentences(text)
         if not sentence.endswith("?") and not denies(sentence) and not _HYPOTHETICAL.match(sentence)
     )
@@ -123,6 +157,13 @@ def reason_for_leaving(agent_said: str) -> LeavingReason:
         return "transferred"
     refused = denies(agent_said) and not announces(agent_said, SUCCESS_PATTERNS)
     return "gave_up" if refused else "goal_reached"
+
+
+def _limited(search: Callable[[str, str], T], pattern: str, text: str) -> T:
+    try:
+        return search(pattern, text)
+    except SlowPatternError as error:
+        raise ConfigurationError(f"simulated user: {error}") from error
 
 
 def _placeholder(part: ContentPart) -> str:
