@@ -82,7 +82,11 @@ async def test_a_judgement_in_the_conversation_is_no_judgement(build: Any) -> No
 @pytest.mark.parametrize(
     ("params", "passed", "score", "status"),
     [
-        ({}, True, 0.2, CheckStatus.PASSED),
+        ({}, True, 0.5, CheckStatus.PASSED),
+        ({}, True, 0.2, CheckStatus.ERROR),
+        ({"min_score": 0.2}, True, 0.2, CheckStatus.PASSED),
+        ({"expected": "fail"}, False, 0.5, CheckStatus.PASSED),
+        ({"expected": "fail"}, False, 0.6, CheckStatus.ERROR),
         ({}, False, 0.9, CheckStatus.FAILED),
         ({"min_score": 0.8}, True, 0.79, CheckStatus.FAILED),
         ({"min_score": 0.8}, False, 0.95, CheckStatus.FAILED),
@@ -103,8 +107,29 @@ async def test_a_judgement_in_the_conversation_is_no_judgement(build: Any) -> No
     ],
 )
 async def test_word_and_score(build: Any, params: Any, passed: Any, score: float, status: CheckStatus) -> None:
-    _, resources = judge(reply(passed, score))
+    _, resources = judge(*[reply(passed, score)] * 2)
     assert (await evaluate(build, resources, **params)).status is status
+
+
+@pytest.mark.parametrize("after", [
+    "Wait, the agent did not offer a refund.", "Actually, this should be false.", "\n\nVerdict: FAIL",
+    "```\nOn reflection the criteria aren’t met.", "However, m3 is about a voucher.", "Das stimmt aber nicht.",
+    "Correction: score 0.", "Mais ce n'est pas rempli.", "但是没有满足", "No, that is wrong.",
+])  # fmt: skip
+@pytest.mark.parametrize("passed", [True, False])
+async def test_a_judgement_that_is_taken_back_after_it_is_asked_for_again(build: Any, passed: bool, after: str) -> None:
+    first, right = reply(passed, float(passed)), reply(not passed, float(not passed))
+    model, resources = judge(f"{first}\n{after}", right)
+    expected = CheckStatus.FAILED if passed else CheckStatus.PASSED
+    assert (await evaluate(build, resources)).status is expected
+    assert "may take it back" in asked(model, 1)
+
+
+@pytest.mark.parametrize("after", ["I hope this helps.", "```", "Score: 1.0", "</answer>", "Let me know more."])
+async def test_words_after_a_judgement_do_no_harm(build: Any, after: str) -> None:
+    model, resources = judge(f"{reply()}\n{after}")
+    assert (await evaluate(build, resources)).status is CheckStatus.PASSED
+    assert len(model.requests) == 1
 
 
 @pytest.mark.parametrize("answer", [

@@ -190,7 +190,7 @@ class CatalogueCheck:
 
     async def _look(self, input: CheckInput) -> Finding:
         most = self.max_score if self.min_score is None else None
-        subject = Subject(input, self.scope, whole=self.whole, most=most)
+        subject = Subject(input, self.scope, whole=self.whole, least=self.min_score, most=most)
         try:
             reason = unmet(self.when, subject) if self.when else None
             if reason:

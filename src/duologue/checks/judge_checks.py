@@ -1,6 +1,7 @@
 """Checks that a language model decides. Its score is the check's score, and it must say that the criteria are met.
 
-With ``min_score`` the judge must say so and the score must reach it; without, its word decides. With ``max_score``
+With ``min_score`` the judge must say so and the score must reach it; without, its word decides, and a score below one
+half does not go with it. With ``max_score``
 alone, the judge is told that a low score is wanted, and says whether it is low enough. An answer that cannot
 be used is asked for once more, and then it is an error, never a pass: prose, a quotation from the conversation, a score
 outside 0 to 1 or a citation of a message that does not exist are no judgement.
@@ -65,9 +66,13 @@ class Judged(CheckType):
         if isinstance(task, Finding):
             return task
         wanted = self.expected == "pass"
-        most = subject.most if wanted else None
         task = replace(
-            task, instruction=self._instruction(resources), rules=self.system_prompt, wanted=wanted, most=most
+            task,
+            instruction=self._instruction(resources),
+            rules=self.system_prompt,
+            wanted=wanted,
+            least=subject.least,
+            most=subject.most if wanted else None,
         )
         choice = self.choice(resources)
         reply = await judged(choice, task, subject.input.scope, f"check {self.kind}")
@@ -253,6 +258,8 @@ SCHEMA: dict[str, Any] = {
 
 _FAR = 0.9
 """How far from its decision the score of a judgement that passes the check may not be: 1 is the very opposite."""
+_HALF = 0.5
+"""The same where the check does not say which score is enough."""
 _DECIDES = frozenset(
     "passed pass met success successful succeeded verdict decision result outcome judgement judgment status answer "
     "conclusion fulfilled satisfied".split()
@@ -276,6 +283,7 @@ class JudgeTask:
         instruction: a template in place of rules and sections, with places such as ``{{criteria}}``; None for ours.
         rules: in place of our rules; None for ours.
         wanted: the decision with which the check passes.
+        least: the score that is enough; None if the check does not say.
         most: the score that may not be exceeded, if that is all the check asks for; else None.
     """
 
@@ -288,6 +296,7 @@ class JudgeTask:
     instruction: str | None = None
     rules: str | None = None
     wanted: bool = True
+    least: float | None = None
     most: float | None = None
 
     def messages(self) -> list[Message]:
@@ -420,7 +429,8 @@ def _no_contradiction(
     wanted = task.wanted
     if passed is not None and score is not None and task.most is None:
         distance = 1 - score if passed else score
-        if distance == 1 or (passed is wanted and distance >= _FAR):
+        far = distance >= _FAR if task.least is not None else distance > _HALF
+        if distance == 1 or (passed is wanted and far):
             raise UnreadableError(
                 f'"passed" is {str(passed).lower()} and "score" is {score}, which contradict each other: 0 is not at '
                 "all, 1 is in full. Look at the criteria again, and correct the one that is wrong"

@@ -249,11 +249,21 @@ class Subject:
         input: the input from the engine.
         records: the messages to look at.
         scope: whether the check is about a turn or the conversation.
+        least: the score that is enough; None if the check does not say.
         most: the score that may not be exceeded, if that is all the check asks for; else None.
     """
 
-    def __init__(self, input: CheckInput, scope: Scope, *, whole: bool = False, most: float | None = None) -> None:
+    def __init__(
+        self,
+        input: CheckInput,
+        scope: Scope,
+        *,
+        whole: bool = False,
+        least: float | None = None,
+        most: float | None = None,
+    ) -> None:
         self.input = input
+        self.least = least
         self.most = most
         self.scope = scope
         self.whole = whole or scope is Scope.CONVERSATION

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from duologue.config.json_text import RepeatedKeyError, json_spans
+from duologue.config.patterns import late
 from duologue.errors import ModelAnswerError, ModelTimeoutError
 from duologue.frozen import frozen
 from duologue.messages import JsonValue, assistant_message, mended, user_message
@@ -29,6 +30,14 @@ _SHOWN_VALUE = 80
 _NO_TEXT = "(no answer)"
 """Stands for an empty answer when it is sent back: providers refuse messages without content."""
 _THOUGHT = re.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_TAKES_BACK = late(
+    r"\b(?:not|\w+n['’]t|cannot|no|never|neither|but|however|although|though|actually|wait|instead|rather|correction|"
+    r"mistake\w*|wrong\w*|incorrect\w*|fail\w*|unmet|undecided|inconclusive|violat\w+|false|reconsider\w*|disregard|"
+    r"ignore|nicht|kein\w*|aber|jedoch|doch|falsch|pas|non|mais|faux|erreur|pero|falso|não|mas|ma|niet|maar|onjuist|"
+    r"nie|ale|inte|ikke|men|не|нет|но)\b|[不没錯错但否]|ない|しかし|아니|하지만|لا|لكن",
+    re.IGNORECASE,
+)
+"""Words with which a text after an object denies, limits or replaces it. Some do not, and are asked about in vain."""
 _FENCE = re.compile(r"```[a-z]*", re.IGNORECASE)
 
 
@@ -150,7 +159,7 @@ def the_object_in(text: str, keys: Sequence[str], *, given: str = "") -> dict[st
 
     Raises:
         UnreadableError: no object, several different ones, one in the middle of prose, a quotation, a repeated key, or
-            an object with an error.
+            an object with an error or with words after it that may take it back.
     """
     text = _THOUGHT.sub("", text).strip()
     if not text:
@@ -166,6 +175,10 @@ def the_object_in(text: str, keys: Sequence[str], *, given: str = "") -> dict[st
         raise UnreadableError(f"the answer has {len(found)} different JSON objects; write one and nothing else")
     if _is_inside(text, found[0].start, found[-1].end):
         raise UnreadableError("the JSON object stands in the middle of a text; write the object and nothing else")
+    if (taken := _TAKES_BACK.search(text, found[-1].end)) is not None:
+        raise UnreadableError(
+            f'after the JSON object you write "{taken[0]}", which may take it back; write the object and nothing else'
+        )
     if "{" in given and _without_spaces(text[found[0].start : found[0].end]) in _without_spaces(given):
         raise UnreadableError("the JSON object is copied from the conversation; write your own")
     value = cast("dict[str, JsonValue]", mended(found[0].value))
