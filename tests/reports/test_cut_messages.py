@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -49,8 +50,12 @@ def test_in_reports(cut, execution):
 
 def test_on_the_page(cut, execution):
     marked, _ = cut
-    assert all(item["cut"] == MARK for run in page_data(marked, Media())["runs"] for item in run["messages"])
-    assert not any("cut" in item for run in page_data(execution, Media())["runs"] for item in run["messages"])
+    assert all(
+        item["cut"] == MARK for run in json.loads(page_data(marked, Media()))["runs"] for item in run["messages"]
+    )
+    assert not any(
+        "cut" in item for run in json.loads(page_data(execution, Media()))["runs"] for item in run["messages"]
+    )
 
 
 @pytest.mark.parametrize("reason", CutReason.__args__)

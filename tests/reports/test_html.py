@@ -235,7 +235,8 @@ def test_what_is_no_grading_does_not_break_the_page(samples, details):
     broken = samples.replace(samples.check("metrics", False, kind="pack_eval:metrics"), details=details)
     whole = samples.graded()
     run = samples.replace(whole.runs[0], checks=(broken,))
-    [found] = page_data(samples.replace(whole, runs=(run,), metrics_threshold=None), Media())["runs"][0]["checks"]
+    data = json.loads(page_data(samples.replace(whole, runs=(run,), metrics_threshold=None), Media()))
+    [found] = data["runs"][0]["checks"]
     if isinstance(details["metrics"], str):
         assert found["details"] == details
     else:

@@ -28,7 +28,7 @@ from duologue.reports.display import (
     recorded_cost,
     recorded_facts,
 )
-from duologue.runs.store.encoding import group_data, line_of, spent_data
+from duologue.runs.store.encoding import encoded, group_data, line_of, spent_data
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, MediaResult, MessageResult, RunResult, Spent, failures_of
@@ -161,11 +161,15 @@ class Prompts:
         return self.texts.setdefault(text, len(self.texts))
 
 
-def page_data(execution: ExecutionResult, media: Media) -> dict[str, Any]:
-    """The whole content of the page."""
+def page_data(execution: ExecutionResult, media: Media) -> bytes:
+    """The whole content of the page as JSON. Each run is encoded by itself, so that there is never more than one."""
     prompts = Prompts()
     groups = {id(run): (number, group) for number, group in enumerate(execution.groups) for run in group.runs}
-    runs = [run_data(run, *groups[id(run)], prompts, media) for run in execution.runs]
+    runs = b",".join(encoded(run_data(run, *groups[id(run)], prompts, media)) for run in execution.runs)
+    return encoded(_without_runs(execution, prompts))[:-1] + b',"runs":[' + runs + b"]}"
+
+
+def _without_runs(execution: ExecutionResult, prompts: Prompts) -> dict[str, Any]:
     agents, rows = matrix(execution)
     places = {id(group): number for number, group in enumerate(execution.groups)}
     done = {run.case for run in execution.runs}
@@ -204,7 +208,6 @@ def page_data(execution: ExecutionResult, media: Media) -> dict[str, Any]:
             for item in by_agent(execution)
         ],
         "prompts": list(prompts.texts),
-        "runs": runs,
     }
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from duologue.reports.display import MARKS, duration, html_text, matrix, money, plural
 from duologue.reports.formats import ReportFormat
 from duologue.reports.html.data import Media, page_data
-from duologue.runs.store.encoding import encoded, replace_bytes
+from duologue.runs.store.encoding import replace_bytes
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import failures_of
 from duologue.terminal_text import cut
@@ -52,7 +52,7 @@ def _page(execution: ExecutionResult, media: Media) -> bytes:
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "
         "media-src data:; base-uri 'none'; form-action 'none'"
     )
-    data = encoded(page_data(execution, media))
+    data = page_data(execution, media)
     for found, safe in _IN_SCRIPT.items():
         data = data.replace(found, safe)
     values = {
