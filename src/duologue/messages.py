@@ -3,8 +3,6 @@
 A message is a plain dictionary, because that is what agents and providers exchange. Everything else is a typed value.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,6 @@
 what is not set there from the field defaults below.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any, ClassVar
@@ -44,7 +42,7 @@ class ScenarioConfig(OwnModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", defer_build=True)
 
-    default_config: ClassVar[ScenarioConfig | None] = None
+    default_config: "ClassVar[ScenarioConfig | None]" = None
     """The process-wide default; the only global state of the library."""
 
     default_model: str | ModelConfig | None = None
@@ -93,7 +91,7 @@ class ScenarioConfig(OwnModel):
         base = cls.default_config or cls()
         cls.default_config = base.merge(_validated(given))
 
-    def merge(self, other: ScenarioConfig) -> ScenarioConfig:
+    def merge(self, other: "ScenarioConfig") -> "ScenarioConfig":
         """This configuration with everything that was set on ``other`` put over it."""
         given = {name: getattr(other, name) for name in other.model_fields_set}
         return self.model_copy(update={name: value for name, value in given.items() if value is not None})

@@ -5,8 +5,6 @@ and lives here: when a check applies, which score passes, that a tool that fails
 is said of parameters that are wrong.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
@@ -178,7 +176,7 @@ class CatalogueCheck:
     when: When | None = None
     resources: Resources = field(default_factory=Resources)
 
-    async def evaluate(self, input: CheckInput) -> CheckOutcome:
+    async def evaluate(self, input: "CheckInput") -> "CheckOutcome":
         """Look at the conversation, apply the thresholds and return the outcome.
 
         If a model, server or configuration fails, or a judge's answer cannot be read, the status is ``error``.
@@ -188,7 +186,7 @@ class CatalogueCheck:
         except (ModelError, JudgeError, ConfigurationError, SlowPatternError) as error:
             return self._outcome(broken(str(error), error=type(error).__name__))
 
-    async def _look(self, input: CheckInput) -> Finding:
+    async def _look(self, input: "CheckInput") -> Finding:
         most = self.max_score if self.min_score is None else None
         subject = Subject(input, self.scope, whole=self.whole, least=self.min_score, most=most)
         try:
@@ -211,7 +209,7 @@ class CatalogueCheck:
         named = [self.test.looks_for, *_texts(self.test)]
         return tuple(dict.fromkeys(name for name in named if name and missing_feature(name)))
 
-    def _outcome(self, seen: Finding) -> CheckOutcome:
+    def _outcome(self, seen: Finding) -> "CheckOutcome":
         status = seen.status or self._judged(seen)
         explanation = seen.explanation
         if status is CheckStatus.FAILED:

@@ -4,8 +4,6 @@ Where something is written is no part of what it is: two specs are equal if thei
 to the suite file, wherever they are written.
 """
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path

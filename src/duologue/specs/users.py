@@ -127,7 +127,7 @@ class Agenda(Spec):
     """The same for an agent that hands the user over."""
     question_patterns: Items[SpeechPattern] = ()
     """Regular expressions for questions, in addition to the built-in ones."""
-    phrases: AgendaPhrases = AgendaPhrases()
+    phrases: AgendaPhrases = AgendaPhrases.model_construct()
     """The user's words, for other manners and languages."""
 
     @field_validator("goal")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from duologue.agents.tools.bound_tool import BoundTool, schema_of
 from duologue.agents.tools.call import CallContext, Close, Result, Run, ToolFault
-from duologue.agents.tools.mocks import mock, with_consent
 from duologue.agents.tools.session import ToolSession
 from duologue.config.problems import nearest
 from duologue.errors import ConfigurationError
@@ -159,6 +158,8 @@ class Toolbox:
             return program(tool, self._suite, self._on_close)
         if tool.mode == "mcp":
             return (self._servers or self._mcp_servers()).tool(tool.name, tool.timeout_ms)
+        from duologue.agents.tools.mocks import mock, with_consent
+
         return with_consent(tool, mock(tool, self._suite)) if tool.mode == "client" else mock(tool, self._suite)
 
     def _network(self) -> Web:

@@ -1,7 +1,5 @@
 """``duologue run``: a suite, a folder of suites, or a function. Only the options are defined here."""
 
-from __future__ import annotations
-
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any

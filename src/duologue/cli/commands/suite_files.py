@@ -1,7 +1,5 @@
 """``duologue validate``, ``convert`` and ``schema``: the files of suites, without running anything."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path
@@ -46,7 +44,7 @@ def validate(
     return ExitCode.PASSED if fine else ExitCode.USAGE
 
 
-def _as_json(report: Report) -> dict[str, Any]:
+def _as_json(report: "Report") -> dict[str, Any]:
     return {
         "path": str(report.path),
         "ok": report.ok,
@@ -57,7 +55,7 @@ def _as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _problem_as_json(problem: Problem) -> dict[str, Any]:
+def _problem_as_json(problem: "Problem") -> dict[str, Any]:
     place = problem.position
     return {
         "severity": problem.severity,
@@ -69,7 +67,7 @@ def _problem_as_json(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _print(tell: Print, report: Report) -> None:
+def _print(tell: Print, report: "Report") -> None:
     print_problems(tell, report.problems)
     word = Line("ok", "bold green") if report.ok else Line("refused", "bold red")
     counts = [_counted(len(report.errors), "error"), _counted(len(report.warnings), "warning")]
@@ -77,7 +75,7 @@ def _print(tell: Print, report: Report) -> None:
     tell(Line(f"{one_line(report.path)}: ").append(word).append(f" ({told})" if told else ""))
 
 
-def print_problems(tell: Print, problems: tuple[Problem, ...]) -> None:
+def print_problems(tell: Print, problems: "tuple[Problem, ...]") -> None:
     """A line for each problem, errors in red and warnings in yellow."""
     for problem in problems:
         style = "red" if problem.severity == "error" else "yellow"
@@ -90,7 +88,7 @@ def _counted(count: int, word: str) -> str:
     return f"{count} {word}{'s' if count != 1 else ''}" if count else ""
 
 
-def _held(report: Report) -> str:
+def _held(report: "Report") -> str:
     suite = report.suite
     assert suite is not None
     sections = ("agents", "scenarios", "replays", "personas", "judges", "models", "prompts", "tools")

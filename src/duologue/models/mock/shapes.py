@@ -5,8 +5,6 @@ so that what is checked has one form. A checked answer is made ready once: the c
 tokens that it counts.
 """
 
-from __future__ import annotations
-
 import mimetypes
 from collections.abc import Callable
 from typing import Any, Literal, Self, cast
