@@ -33,7 +33,12 @@
     │   ├── ResumeError               a resumed run diverged from its recording
     │   └── JournalVersionError       written by a version of Duologue that this one cannot read
     ├── ArtifactError                 bytes of a run (a picture, a recording) that cannot be kept or read
-    └── ResultsError                  results or a report that cannot be written
+    ├── ResultsError                  results or a report that cannot be written
+    └── StoreError                    the database of runs cannot do what it was asked
+        ├── StoreUnavailableError     it cannot be reached, or did not answer in time
+        ├── StoreVersionError         its tables are missing, or those of another version of Duologue
+        ├── StoreConflictError        a name or an id that is taken, or something that is still used
+        └── LeaseLostError            the run belongs to another worker by now, so nothing more is written for it
 
 ``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
 that raise those keeps working. An error that leaves :func:`duologue.run` carries ``result``: everything that was said
@@ -290,3 +295,23 @@ class ArtifactError(DuologueError):
 
 class ResultsError(DuologueError):
     """Results or a report that cannot be written: which file, and why."""
+
+
+class StoreError(DuologueError):
+    """The database of runs cannot do what it was asked: which database, what was tried, and why not."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database cannot be reached, or did not answer in time. What was being written may be written again."""
+
+
+class StoreVersionError(StoreError):
+    """The tables are missing, or were made by another version of Duologue: which, and what to do."""
+
+
+class StoreConflictError(StoreError):
+    """A name or an id that is taken, something that does not exist, or something that is still used by others."""
+
+
+class LeaseLostError(StoreError):
+    """The run is not this worker's any more: it was cancelled, or given to another worker. Nothing was written."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from duologue.config.files import project_folder, read_file
 from duologue.errors import ConfigurationError
 
 LOG_LEVEL = "DUOLOGUE_LOG_LEVEL"
@@ -91,14 +92,6 @@ def defaults_of(command: Any, called: str, settings: Mapping[str, Any]) -> dict[
     return {called: values}
 
 
-def project_folder(start: Path) -> Path:
-    """The project that a folder belongs to; the folder itself if it belongs to none."""
-    for folder in (start, *start.parents):
-        if (folder / "pyproject.toml").is_file() or (folder / ".git").exists():
-            return folder
-    return start
-
-
 def project_settings(project: Path) -> dict[str, Any]:
     """The table ``[tool.duologue]`` of a project; empty if it has none.
 
@@ -125,8 +118,6 @@ def project_settings(project: Path) -> dict[str, Any]:
 
 
 def _content(path: Path) -> bytes:
-    from duologue.config.files import read_file
-
     return read_file(path, _LARGEST)
 
 

@@ -24,6 +24,14 @@ def matching_files(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder / name for name in found if (folder / name).is_file())
 
 
+def project_folder(start: Path) -> Path:
+    """The project that a folder belongs to; the folder itself if it belongs to none."""
+    for folder in (start, *start.parents):
+        if (folder / "pyproject.toml").is_file() or (folder / ".git").exists():
+            return folder
+    return start
+
+
 def shown_path(path: Path) -> str:
     """A path as errors show it: as short as it can be without leaving the way it was given."""
     return os.path.normpath(path)

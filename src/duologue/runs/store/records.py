@@ -79,7 +79,9 @@ class ClaimedRun:
         number: of its row; its events and results are kept under it.
         token: goes up with each claim. Whatever is written for the run names it, and is refused once it is not the
             newest any more.
-        attempts: how often the run was claimed, this time included.
+        attempts: how often the run was claimed since it was put into the queue, this time included.
+        execution: the name of its execution, which ids derive from; '' for none.
+        journal_from: the first attempt whose journal may be continued; older ones are those before a retry.
     """
 
     id: str
@@ -89,10 +91,10 @@ class ClaimedRun:
     project_id: str
     execution_id: int | None
     execution: str
-    """The name of its execution, which ids derive from; '' for none."""
     snapshot: str
     case: TestCase
     thread_id: str | None = None
+    journal_from: int = 1
 
 
 @frozen
@@ -132,17 +134,119 @@ class Beat:
 
 @frozen(slots=True)
 class WorkerRecord:
-    """A worker, as others see it. Instants are seconds since 1970."""
+    """A worker, as others see it.
+
+    Attributes:
+        state: ``running``, ``stopping``, ``stopped``, or ``lost`` once its lease is over and its runs were given to
+            others.
+        started_at, last_seen: seconds since 1970. The store sets them.
+    """
 
     id: str
     host: str
     pid: int
     version: str
     capacity: int
-    active: int
-    state: str
-    started_at: float
-    last_seen: float
+    active: int = 0
+    state: str = "running"
+    started_at: float = 0.0
+    last_seen: float = 0.0
+
+
+@frozen
+class NewExecution:
+    """An execution that is begun.
+
+    Attributes:
+        name: that of its results folder; None for a new one.
+        data: whatever else is known of it, as JSON data.
+    """
+
+    name: str | None = None
+    eval_id: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@frozen
+class StoredExecution:
+    """An execution as it is stored."""
+
+    id: int
+    project_id: str
+    name: str
+    eval_id: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    created_at: float = 0.0
+
+
+@frozen
+class Enqueued:
+    """What was put into the queue.
+
+    Attributes:
+        execution: that the runs belong to; None for none.
+        ids: of the runs, in their order.
+    """
+
+    execution: StoredExecution | None
+    ids: tuple[str, ...]
+
+
+@frozen
+class Cancelled:
+    """What became of runs that somebody cancelled.
+
+    Attributes:
+        cancelled: ids of those that waited, and are over.
+        stopping: ids of those that a worker has, which stops them.
+    """
+
+    cancelled: tuple[str, ...] = ()
+    stopping: tuple[str, ...] = ()
+
+
+@frozen
+class Recovered:
+    """What became of runs whose worker is gone.
+
+    Attributes:
+        requeued: ids of those that are in the queue again.
+        set_aside: ids of those that have used up their attempts: errors now.
+        cancelled: ids of those that somebody had cancelled.
+    """
+
+    requeued: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
+
+
+@frozen
+class ProviderLimit:
+    """What all workers together may take of a provider.
+
+    Attributes:
+        per_second: runs that may begin in a second; None for any number.
+        burst: how many of them may begin at once after a pause.
+        max_concurrency: runs at the same time; None for any number.
+    """
+
+    provider: str
+    per_second: float | None = None
+    burst: float | None = None
+    max_concurrency: int | None = None
+
+
+@frozen(slots=True)
+class ArtifactRow:
+    """Bytes of a run that are in the artifact store.
+
+    Attributes:
+        size: bytes.
+    """
+
+    sha256: str
+    mime_type: str
+    size: int
 
 
 @frozen

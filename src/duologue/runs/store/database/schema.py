@@ -2,7 +2,7 @@
 
 A run's row is its place in the queue, so there is nothing beside it that has to be kept in step. Instants are seconds
 since 1970 as the server of the database counts them, or the machine for SQLite; leases are the exception, see
-:data:`runs`. Large payloads are in tables of their own (``results``, ``events``) or in the artifact store, so that
+:data:`workers`. Large payloads are in tables of their own (``results``, ``events``) or in the artifact store, so that
 listing runs never reads them.
 """
 
@@ -26,6 +26,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.schema import SchemaItem
 
 metadata = MetaData(
@@ -65,6 +66,11 @@ def _run(*, primary_key: bool = False) -> Column[int]:
         nullable=False,
         autoincrement=False,
     )
+
+
+def _partial(name: str, *columns: str | TextClause, where: str) -> Index:
+    """An index of the few rows that are in some state, which stays small however many runs are stored."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 projects = Table(
@@ -164,23 +170,21 @@ runs = Table(
     Column("snapshot", Text, ForeignKey("snapshots.digest", ondelete="RESTRICT"), nullable=False),
     Column("identity", Text, nullable=False),  # of its test case, which is in ``test_case``
     Column("trial", Integer, nullable=False),
-    Column("test_case", _JSON, nullable=False),
-    Column("provider", Text),  # whose rate limit it takes part in; NULL for none
+    Column("test_case", LargeBinary, nullable=False),  # JSON
+    Column("provider", Text, nullable=False, server_default=""),  # whose limits it takes part in; '' for none
     Column("thread_id", Text),
     # The queue.
     Column("status", Text, nullable=False),
     Column("priority", Integer, nullable=False, server_default="0"),  # higher first
-    Column("not_before", Double),  # it is not claimed earlier
+    Column("not_before", Double),  # it is not claimed earlier; NULL from then on, so that the queue never skips rows
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("max_attempts", Integer, nullable=False, server_default="3"),
+    Column("journal_from", Integer, nullable=False, server_default="1"),  # older attempts are those before a retry
     Column("cancelling", Boolean, nullable=False, server_default=text("false")),
-    # Who runs it. The token goes up with each claim: what an earlier owner writes is refused.
-    # Lease: seconds on the clock of the database server; on SQLite, which is one machine, on the clock that counts from
-    # its boot, so that setting the time expires nothing.
+    # Who runs it: a worker, as long as its lease lasts. The token goes up with each claim: what an earlier owner writes
+    # is refused.
     Column("owner", Text),
     Column("token", BigInteger, nullable=False, server_default="0"),
-    Column("lease_until", Double),
-    Column("boot", Text),  # SQLite: which boot of the machine the lease counts from
     # What came of it.
     Column("outcome", Text),  # pass, fail, undecided, error, cancelled
     Column("score", Double),
@@ -197,20 +201,19 @@ runs = Table(
     CheckConstraint(
         "status IN ('queued', 'pending', 'running', 'completed', 'error', 'cancelled')", name="status_is_known"
     ),
-    Index(
+    # What can be claimed, by project and provider: the first of each is found without passing others.
+    _partial(
         "ix_runs_queue",
         "project_id",
+        "provider",
         text("priority DESC"),
         "number",
-        sqlite_where=text("status = 'queued'"),
-        postgresql_where=text("status = 'queued'"),
+        where="status = 'queued' AND not_before IS NULL",
     ),
-    Index(
-        "ix_runs_leases",
-        "lease_until",
-        sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
-    ),
+    _partial("ix_runs_later", "not_before", where="status = 'queued' AND not_before IS NOT NULL"),
+    _partial("ix_runs_owner", "owner", where="status = 'running'"),
+    _partial("ix_runs_cancelling", "owner", where="status = 'running' AND cancelling"),
+    _partial("ix_runs_running", "provider", "project_id", where="status = 'running'"),
     Index("ix_runs_project_id_number", "project_id", "number"),
     Index("ix_runs_project_id_status_number", "project_id", "status", "number"),
     Index("ix_runs_execution_id_number", "execution_id", "number"),
@@ -235,7 +238,7 @@ results = Table(
     "results",
     metadata,
     _run(primary_key=True),
-    Column("messages", _JSON, nullable=False),
+    Column("messages", LargeBinary, nullable=False),  # JSON; bytes keep texts that JSONB refuses
     Column("data", LargeBinary, nullable=False),  # as the file of a run in a results folder
 )
 
@@ -290,17 +293,24 @@ workers = Table(
     Column("state", Text, nullable=False),  # running, stopping, stopped
     Column("started_at", Double, nullable=False),
     Column("last_seen", Double, nullable=False),
+    # Its runs are its own until then, and each heartbeat moves it. Seconds on the clock of the database server; on
+    # SQLite, which is one machine, on the clock that counts from the machine's boot, so that setting the time expires
+    # nothing, and a new boot ends every lease.
+    Column("lease_until", Double, nullable=False),
+    Column("boot", Text, nullable=False, server_default=""),
 )
 
 limits = Table(
     "limits",
     metadata,
-    # A token bucket for each provider, which all workers draw from: claiming a run of that provider takes one.
+    # What all workers together may take of a provider: claiming a run takes one from its bucket.
+    # Time is that of leases.
     Column("provider", Text, primary_key=True),
-    Column("per_second", Double, nullable=False),
-    Column("burst", Double, nullable=False),
-    Column("available", Double, nullable=False),
-    Column("updated_at", Double, nullable=False),
+    Column("per_second", Double),  # NULL: as many as one likes
+    Column("burst", Double),
+    Column("available", Double),
+    Column("counted_at", Double),
+    Column("boot", Text, nullable=False, server_default=""),
     Column("max_concurrency", Integer),
 )
 
