@@ -121,14 +121,56 @@ def test_show_prints_transcript_checks_and_verdict(targets, tmp_path, capsys):
     capsys.readouterr()
     assert invoke(["show", str(journal)]) == 0
     out = capsys.readouterr().out
-    assert "User:   hi" in out
+    assert "User m1\n│ hi" in out
     assert "FAIL" in out
+    assert f"seed {json.loads(journal.read_text().splitlines()[0])['events'][0]['seed']}" in out
     assert invoke(["show", str(journal), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == "fail"
     assert invoke(["show", str(journal), "--events"]) == 0
     assert capsys.readouterr().out == journal.read_text()
     assert invoke(["show", str(tmp_path / "out")]) == 0
     assert "fails" in capsys.readouterr().out
+
+
+def test_show_prints_a_journal_as_it_prints_the_run(targets, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "agent.py").write_text("def answer(input):\n    return 'yes'\n")
+    turns = [{"content": "really?", "checks": [{"type": "contains", "params": {"patterns": ["no"]}}]}]
+    spec = {"agents": [{"name": "a", "target": "agent.py:answer"}], "scenarios": [{"name": "s", "turns": turns}]}
+    suite = {"apiVersion": "duologue/v1", "kind": "Suite", "metadata": {"name": "shop"}, "spec": spec}
+    (tmp_path / "suite.yaml").write_text(json.dumps(suite))
+    assert invoke(["run", "suite.yaml", "--out", "out", "-q"]) == 1
+    shown = []
+    for path in [*(tmp_path / "out").rglob("runs/*.json"), *(tmp_path / "out").rglob("*.jsonl")]:
+        capsys.readouterr()
+        assert invoke(["show", str(path)]) == 0
+        shown.append(capsys.readouterr().out)
+    assert len(shown) == 2
+    assert shown[0] == shown[1]
+    assert "FAIL" in shown[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "resluts"], "did you mean 'results'?"),
+        (["report", "resluts"], "did you mean 'results'?"),
+        (["retry", "resluts"], "did you mean 'results'?"),
+        (["validate", "agnet.py"], "did you mean 'agent.py'?"),
+        (["run", "agnet.py::x"], "did you mean 'agent.py'?"),
+        (["run", "siute.yml"], "did you mean 'suite.yaml'?"),
+        (["validate", "agent.py"], "this is Python; expected a suite in YAML"),
+        (["show"], "Missing argument 'PATH'"),
+    ],
+)
+def test_a_name_that_is_misspelt_is_suggested(tmp_path, capsys, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    for name in ("agent.py", "suite.yaml", "other.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "results").mkdir()
+    assert invoke(arguments) == ExitCode.USAGE
+    shown = capsys.readouterr()
+    assert said in " ".join((shown.err + shown.out).split())
 
 
 def test_show_reports_a_torn_journal(targets, tmp_path, capsys):

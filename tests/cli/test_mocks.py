@@ -238,7 +238,7 @@ def test_runs_are_chosen_and_a_file_is_gone_on_with(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "nowhere is not there; expected the folder of an execution, or a journal"),
+        (["nowhere"], "nowhere does not exist; expected the folder of an execution, or a journal"),
         (["empty"], "empty holds no runs"),
         (["done", "-o", "there.yaml"], "there.yaml already exists; choose another name, or overwrite it with --force"),
         (["done", "--scenario", "ordr"], "--scenario: there is no run of 'ordr'; did you mean 'order'?"),

@@ -232,6 +232,36 @@ def langserve(server: HttpAgents) -> Callable[[Asked], Reply]:
     return reply
 
 
+def prosaic(server: HttpAgents) -> Callable[[Asked], Reply]:
+    def reply(asked: Asked) -> Reply:
+        if set(asked.body) != {"utterance", "dialog"}:
+            told = "field 'utterance' (string) is required; field 'dialog' (string) is required; no other fields"
+            return Reply(told, 422, "text/plain")
+        return Reply({"say": server.said(asked.body["dialog"], asked.body["utterance"])})
+
+    return reply
+
+
+def nested_prose(server: HttpAgents) -> Callable[[Asked], Reply]:
+    def reply(asked: Asked) -> Reply:
+        if set(asked.body) != {"inquiry", "conv"}:
+            return Reply("inquiry.text and conv.key are required strings", 400, "text/plain")
+        said = server.said(asked.body["conv"]["key"], asked.body["inquiry"]["text"])
+        return Reply({"result": {"blocks": [{"kind": "say", "value": said}]}})
+
+    return reply
+
+
+def streams_words_of_its_own(server: HttpAgents) -> Callable[[Asked], Reply]:
+    def reply(asked: Asked) -> Reply:
+        (text,) = wanted(asked.body, "prompt")
+        said = server.said(asked.body.get("session_id"), text)
+        events = [{"w": f"{word} "} for word in said.split()]
+        return Reply([f"event: piece\ndata: {json.dumps(event)}\n\n" for event in events], 200, "text/event-stream")
+
+    return reply
+
+
 UNKNOWN: dict[str, Callable[[HttpAgents], Callable[[Asked], Reply]]] = {
     "breaks at what it does not expect": typed("question"),
     "breaks at another name": typed("text"),
@@ -244,6 +274,9 @@ UNKNOWN: dict[str, Callable[[HttpAgents], Callable[[Asked], Reply]]] = {
     "gives an id called conversation": short_ids("conversation"),
     "names one field after the other": joi,
     "describes itself": described,
+    "says in prose which fields it takes, and no others": prosaic,
+    "says in prose which fields it takes within others": nested_prose,
+    "streams words under a name of its own": streams_words_of_its_own,
 }
 
 
@@ -327,6 +360,7 @@ def test_an_id_that_only_a_header_has_is_told(server: HttpAgents, capsys: Any):
         (Reply(None, 204), "HTTP 204, no content", 2),
         (Reply("boom", 500, "text/plain"), "none of them worked", MOST),
         (Reply({"error": "no such field"}, 400), "none of them worked", MOST),
+        (Reply("no tenant was chosen", 422, "text/plain"), "it said: 'no tenant was chosen'", MOST),
     ],
 )
 def test_a_refusal_is_one_clear_text(server: HttpAgents, reply: Reply, complaint: str, requests: int, capsys: Any):
@@ -349,6 +383,9 @@ def test_a_server_without_tls_is_said(server: HttpAgents, capsys: Any):
     ("arguments", "complaint"),
     [
         (["localhost:1"], "must look like http"),
+        (["localhost:1"], "did you mean 'http://localhost:1'?"),
+        (["127.0.0.1:8000/chat"], "did you mean 'http://127.0.0.1:8000/chat'?"),
+        (["agents.example.com/v1/chat"], "did you mean 'https://agents.example.com/v1/chat'?"),
         (["http://127.0.0.1:1", "-H", "nonsense"], "must look like 'Name: value'"),
         (["http://127.0.0.1:1", "--preset", "soap"], "preset must be one of"),
         (["http://127.0.0.1:1", "--say", "Hi."], "need --expect"),

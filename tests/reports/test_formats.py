@@ -84,7 +84,7 @@ def test_the_command_says_what_is_wrong(tmp_path, folder, capsys):
     for place, said in (
         (tmp_path, f"{tmp_path} holds no results: they lie in folders below; name one of them, such as {folder}"),
         (folder / "runs", f"they lie in {folder}"),
-        (tmp_path / "nowhere", "is not there; expected a folder that 'duologue run' wrote"),
+        (tmp_path / "nowhere", "does not exist; expected a folder that 'duologue run' wrote"),
     ):
         assert invoke(["report", str(place)]) == 2
         assert said in " ".join(capsys.readouterr().err.split())

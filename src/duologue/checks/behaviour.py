@@ -70,7 +70,7 @@ class InvariantFieldsPreserved(CheckType):
             for name in self.fields_
             if name in first and not (name in call.arguments and same(call.arguments[name], first[name]))
         ]
-        told = "; ".join([*(f"{name} is not there" for name in lost), *changed])
+        told = "; ".join([*(f"the first call has no {name}" for name in lost), *changed])
         return finding(not told, told or f"the same in {len(calls)} calls", ids_of(calls), calls=len(calls))
 
 

@@ -8,10 +8,12 @@ Validation errors of pydantic are told in terms of the file: the place, what was
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
@@ -217,6 +219,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = {str(item).lower(): str(item) for item in known}
     matches = get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.6)
     return f"; did you mean '{names[matches[0]]}'?" if matches else ""
+
+
+def similar_file(path: Path) -> str:
+    """A suggestion of a file with a similar name in the same folder; what a file is called counts, not its suffix."""
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for _, entry in zip(range(1000), entries, strict=False)]
+    except (OSError, ValueError):
+        return ""
+    stem = _letters(path.stem)
+    for alike, cutoff in ((True, 0.6), (False, 0.75)):
+        stems = {name: _letters(Path(name).stem) for name in names if (Path(name).suffix == path.suffix) is alike}
+        near = get_close_matches(stem, stems.values(), n=1, cutoff=cutoff) if stem else []
+        if found := next((name for name, held in stems.items() if held in near), None):
+            return f"; did you mean '{found}'?"
+    return ""
 
 
 def is_misspelt(name: str, known: Iterable[str]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from duologue.config.entry_points import make_importable
+from duologue.config.problems import similar_file
 from duologue.errors import TargetError
 
 
@@ -19,7 +20,7 @@ def load_file(path: Path) -> ModuleType:
         TargetError: there is no such file. What the file itself raises is passed on.
     """
     if not path.is_file():
-        raise TargetError(f"there is no file {path}")
+        raise TargetError(f"there is no file {path}{similar_file(path)}")
     key = f"duologue_agent_{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     if key in sys.modules:
         return sys.modules[key]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-from duologue.config.problems import nearest
+from duologue.config.problems import nearest, similar_file
 
 _DYNAMIC = (b"globals(", b"__getattr__", b"exec(", b"setattr(", b"sys.modules", b"__path__")
 """Code that has one of these may define names that its source does not show."""
@@ -25,7 +25,9 @@ def problem_with_target(target: str, folder: Path) -> str | None:
     written = written.rstrip(":")
     if written.endswith(".py"):
         path = folder / written
-        return _problem_in(path, written, name) if path.is_file() else f"there is no file '{written}'"
+        return (
+            _problem_in(path, written, name) if path.is_file() else f"there is no file '{written}'{similar_file(path)}"
+        )
     return _problem_in_module(written, folder, name)
 
 

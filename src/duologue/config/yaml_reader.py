@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import stat
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import Any, cast
 
 import yaml
 
-from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, cut, join, nearest, shown
+from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, cut, join, shown, similar_file
 from duologue.errors import Position
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
@@ -208,16 +207,6 @@ def _decoded(data: bytes, file: str, problems: Problems) -> str | None:
 
 def _line_of(before: str) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-
-
-def similar_file(path: Path) -> str:
-    """A suggestion of a file with a similar name in the same folder."""
-    try:
-        with os.scandir(path.parent) as entries:
-            names = [entry.name for _, entry in zip(range(1000), entries, strict=False)]
-    except OSError:
-        return ""
-    return nearest(path.name, names)
 
 
 def _json(text: str, file: str) -> Any:

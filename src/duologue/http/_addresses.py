@@ -17,6 +17,10 @@ from duologue.secret_values import hidden
 
 _PORTS = {"http": 80, "https": 443}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOST_AND_PORT = re.compile(
+    r"(?P<host>localhost|[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.)+[A-Za-z0-9-]{1,63}|[A-Za-z][A-Za-z0-9-]{0,62}(?=:))"
+    r"(?::(?P<port>\d{1,5}))?(?P<path>(?:/[A-Za-z0-9._~/-]*)?)"
+)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -52,7 +56,7 @@ def parse_url(url: str, what: str = "the URL of an agent", *, credentials: bool 
         parts = SplitResult("", "", "", "", "")
     if not usable:
         raise ConfigurationError(
-            f"{what} must look like http://host:port/path or https://…; found '{shown_url(parts)}'"
+            f"{what} must look like http://host:port/path or https://…; found '{shown_url(parts)}'{_with_scheme(url)}"
         )
     if parts.username is not None and not credentials:
         raise ConfigurationError(
@@ -60,6 +64,15 @@ def parse_url(url: str, what: str = "the URL of an agent", *, credentials: bool 
             "pass them as the header 'Authorization'"
         )
     return parts
+
+
+def _with_scheme(url: str) -> str:
+    """A suggestion for a host and port that somebody typed without a scheme."""
+    found = _HOST_AND_PORT.fullmatch(url.strip())
+    if found is None:
+        return ""
+    scheme = "http" if found["port"] not in {None, "443"} or found["host"] == "localhost" else "https"
+    return f"; did you mean '{scheme}://{found['host']}{':' + found['port'] if found['port'] else ''}{found['path']}'?"
 
 
 def port_of(url: SplitResult) -> int:

@@ -363,4 +363,5 @@ def _end(run: RunResult) -> list[Line]:
     lines += [
         Line(f"  {item.kind} {one_line(item.name)}: {one_line(item.text)}", style="dim") for item in failures_of(run)
     ]
-    return lines
+    calls = f"{plural(spent.calls, 'model call')}; " if spent.calls else ""
+    return [*lines, Line(f"  {calls}seed {run.case.seed}", style="dim")]

@@ -20,8 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from duologue.config.problems import Problems, join, report, shown
-from duologue.config.yaml_reader import similar_file
+from duologue.config.problems import Problems, join, report, shown, similar_file
 from duologue.errors import Position, Problem, SuiteError
 from duologue.frozen import frozen
 from duologue.messages import mended

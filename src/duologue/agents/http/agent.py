@@ -347,7 +347,7 @@ class HttpAgent(AgentAdapter):
             async for event, data in events:
                 for piece in pieces_of(reader.feed(without_values(data, self._keys), event), call, data):
                     yield piece
-        for piece in pieces_of(reader.end(), call, reader.text or None):
+        for piece in pieces_of(reader.end(), call, reader.shown or None):
             yield piece
 
     async def _events(self, response: HttpResponse, call: HttpCall) -> AsyncGenerator[tuple[str, str]]:

@@ -29,6 +29,8 @@ from duologue.messages import Message, text_of
 Json = dict[str, Any]
 Pieces = Iterator[str | Message]
 
+_SHOWN = 500
+"""Characters of events without words that an error shows."""
 _LEGACY = -1
 """Place of the one call that ``function_call`` makes."""
 _DELTAS = ("delta", "textDelta", "text_delta", "token", "chunk")
@@ -75,6 +77,7 @@ class StreamReader:
         self._calls: dict[int, dict[str, str]] = {}
         self._said: list[str] = []
         self._said_something = False
+        self._unread = ""
         self._finished = False
         self._has_an_end = not plain
         self._usage: ReportedUsage | None = None
@@ -96,6 +99,11 @@ class StreamReader:
         """The words so far."""
         return "".join(self._said)
 
+    @property
+    def shown(self) -> str:
+        """What an error shows of the stream: the words so far, or the first events where none were found."""
+        return self.text or self._unread
+
     def feed(self, data: str, event: str = "") -> Pieces:
         """The pieces in one event.
 
@@ -109,6 +117,8 @@ class StreamReader:
         if data.strip() == "[DONE]":
             self._finished = True
             return
+        if not self._said_something and len(self._unread) < _SHOWN:
+            self._unread += f"{event}: {data}\n" if event else f"{data}\n"
         for piece in self._pieces(data, event):
             if piece:
                 self._said_something = True
@@ -129,7 +139,10 @@ class StreamReader:
         elif not self._said_something and self._state:
             yield from last_turn(list_of(self._state.get("messages")))[0]
         elif not self._said_something:
-            raise ContractError("the stream held neither content nor tool calls")
+            raise ContractError(
+                "the stream held neither content nor tool calls"
+                + ("; set 'answer' to the path of the words in an event" if self._plain and self._unread else "")
+            )
 
     def _pieces(self, data: str, event: str) -> Pieces:
         name = event.partition("|")[0]

@@ -21,6 +21,7 @@ from duologue.cli.interruption import exit_code, once_per_press, raise_errors
 from duologue.cli.output import as_json, as_shown, echo, print_json, totals
 from duologue.cli.supervision import Death, supervised
 from duologue.config.files import REPLACED, make_private_folder, set_aside
+from duologue.config.problems import similar_file
 from duologue.config.tracebacks import describe
 from duologue.context import Context, SystemClock
 from duologue.conversation.earlier_runs import EarlierRuns
@@ -344,7 +345,7 @@ def load_target(target: str) -> Callable[[], object]:
 
 def _module(path: Path) -> ModuleType:
     if not path.is_file():
-        raise TargetError(f"{path} does not exist; expected FILE.py::function")
+        raise TargetError(f"{path} does not exist; expected FILE.py::function{similar_file(path)}")
     name = f"duologue_target_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

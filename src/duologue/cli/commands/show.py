@@ -10,15 +10,17 @@ import typer
 
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import as_json, echo, print_json, print_reasons, print_table, results_table, say, terminal
+from duologue.config.problems import similar_file
 from duologue.conversation.result import result_of
 from duologue.errors import ConfigurationError, JournalError
-from duologue.journal.console import Transcript
 from duologue.journal.jsonl import JournalFile, read_journal
 from duologue.terminal_text import json_text, one_line
 
 
 def show(
-    journal: Annotated[Path, typer.Argument(help="A journal (.jsonl), a run (.json), or a folder of them.")],
+    journal: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A journal (.jsonl), a run (.json), or a folder of them.")
+    ],
     as_json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Print every event, one JSON object a line.")] = False,
 ) -> int:
@@ -30,7 +32,9 @@ def show(
     from duologue.runs.store.reader import executions_in, holds_results
 
     if not journal.exists():
-        raise ConfigurationError(f"{journal} does not exist; expected a journal, a run, or a folder of them")
+        raise ConfigurationError(
+            f"{journal} does not exist; expected a journal, a run, or a folder of them{similar_file(journal)}"
+        )
     if events and (journal.is_dir() or journal.suffix == ".json"):
         raise ConfigurationError(_no_events(journal))
     if journal.is_dir():
@@ -52,7 +56,7 @@ def show(
     elif as_json_:
         print_json({**as_json(result_of(file.view, journal)), "torn": file.torn, "missing": list(file.missing)})
     else:
-        _print_transcript(file)
+        _print_journal(file)
     return ExitCode.PASSED
 
 
@@ -138,19 +142,25 @@ def _print_lines(path: Path) -> None:
             echo(json_text(line.removesuffix("\n")))
 
 
-def _print_transcript(file: JournalFile) -> None:
+def _print_journal(file: JournalFile) -> None:
+    """The run of a journal, as its result is shown, and what the journal says besides."""
+    from duologue.journal.events import MessagesRolledBack
+    from duologue.reports.terminal import print_run
+    from duologue.runs.store.from_journals import run_of
+
+    print_run(run_of(file))
     console = terminal()
-    transcript = Transcript(console, level=2)
-    for entry in file.entries:
-        transcript(entry)
+    taken = [
+        name
+        for entry in file.entries
+        if isinstance(entry.event, MessagesRolledBack)
+        for name in entry.event.message_ids
+    ]
+    if taken:
+        say(console, f"taken back: {', '.join(map(one_line, taken))}", "dim")
     for problem in file.missing:
         say(console, one_line(problem), "yellow")
     if file.torn:
         say(console, f"The journal is incomplete: {one_line(file.torn)}.", "yellow")
     elif not file.complete:
         say(console, "The journal is incomplete: the run did not finish.", "yellow")
-    view = file.view
-    cost = f", ${view.cost:.4f}" if view.cost else ""
-    tokens = f"{view.usage.total_tokens} tokens{cost}"
-    seed = view.started.seed if view.started else "?"
-    say(console, f"{view.model_calls} model calls, {tokens}; seed {seed}", "dim")

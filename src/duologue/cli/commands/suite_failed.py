@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from duologue.config.problems import similar_file
 from duologue.errors import ConfigurationError
 from duologue.runs.store.encoding import INDEX, LAUNCH
 from duologue.runs.store.folder import is_being_written
@@ -24,7 +25,7 @@ def _unfinished_or_done(folder: Path) -> ExecutionResult:
     if (folder / INDEX).exists():
         return read_execution(folder)
     if not folder.exists():
-        why = "does not exist; expected the folder of an execution, as 'duologue run' wrote it"
+        why = f"does not exist; expected the folder of an execution, as 'duologue run' wrote it{similar_file(folder)}"
     elif not folder.is_dir():
         why = "is a file; expected the folder of an execution, as 'duologue run' wrote it"
     elif is_being_written(folder):

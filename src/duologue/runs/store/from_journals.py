@@ -199,6 +199,19 @@ def _run(case: TestCase, file: JournalFile, view: RunView, folder: Path) -> RunR
     return run if file.complete else cut_off(run)
 
 
+def run_of(file: JournalFile) -> RunResult:
+    """The run that a single journal holds.
+
+    Raises:
+        JournalError: it holds no beginning of a run.
+    """
+    view = file.view
+    if view.started is None:
+        raise JournalError(f"{file.path} does not say which scenario was played; expected it in the first line")
+    [case] = _cases([view.started])
+    return _run(case, file, view, file.path.parent)
+
+
 def cut_off(run: RunResult) -> RunResult:
     """What there is of a run whose journal has no end: it counts as cancelled."""
     return replace(

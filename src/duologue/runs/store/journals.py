@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from duologue.config.problems import similar_file
 from duologue.errors import ConfigurationError
 from duologue.journal.artifacts import JOURNALS
 from duologue.journal.causes import Causes, outer_call
@@ -38,7 +39,8 @@ def kept_runs(path: Path) -> list[RunResult]:
         JournalError: a journal cannot be read.
     """
     if not path.exists():
-        raise ConfigurationError(f"{path} is not there; expected the folder of an execution, or a journal")
+        similar = similar_file(path)
+        raise ConfigurationError(f"{path} does not exist; expected the folder of an execution, or a journal{similar}")
     runs = list(_in_folder(path)) if path.is_dir() else [_of_file(path)]
     if not runs:
         raise ConfigurationError(f"{path} holds no runs; expected a folder with {JOURNALS}/ or {RUNS}/, or journals")

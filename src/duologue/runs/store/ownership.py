@@ -21,6 +21,7 @@ from pydantic_core import to_json
 
 from duologue.config.files import set_aside
 from duologue.config.patterns import late
+from duologue.config.problems import similar_file
 from duologue.errors import ArtifactError, ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA
@@ -195,7 +196,8 @@ def _deaths(data: dict[str, dict[str, Any]] | None) -> dict[str, Deaths]:
 
 def _absent(folder: Path) -> str:
     if not folder.is_dir():
-        return f"{folder} does not exist; expected the folder of an execution, as 'duologue run' wrote it"
+        similar = similar_file(folder)
+        return f"{folder} does not exist; expected the folder of an execution, as 'duologue run' wrote it{similar}"
     if any(folder.iterdir()) and not (folder / "journals").is_dir():
         return f"{folder} holds no execution: there is no {LAUNCH} in it"
     return (

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from duologue.config.problems import similar_file
 from duologue.errors import ConfigurationError, JournalError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS
@@ -289,7 +290,8 @@ def _folder_of(path: Path) -> Path:
     if path.is_dir():
         return path
     if not path.exists():
-        raise ConfigurationError(f"{path} is not there; expected a folder that 'duologue run' wrote")
+        similar = similar_file(path)
+        raise ConfigurationError(f"{path} does not exist; expected a folder that 'duologue run' wrote{similar}")
     if holds_results(path.parent):
         return path.parent
     whole = next((folder for folder in path.resolve().parents[:2] if holds_results(folder)), None)

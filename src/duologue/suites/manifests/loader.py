@@ -371,6 +371,10 @@ def usable(found: Report) -> Suite:
 
 
 def _read(path: Path, problems: Problems) -> Suite | None:
+    if path.suffix == ".py" and path.is_file():
+        told = "this is Python; expected a suite in YAML. A function of it is run with"
+        problems.error(Position(shown_path(path)), f"{told} 'duologue run {path}::NAME'")
+        return None
     data = read(path, problems, shown_as=shown_path(path))
     if data is None:
         return None

@@ -119,6 +119,7 @@ class Prober:
         self._context = context or Context()
         self._sent = 0
         self._tried: list[tuple[str, str]] = []
+        self._said: dict[tuple[str, str], list[str]] = {}
 
     async def probe(self) -> Probe:
         """Send the turns, in one way after the other.
@@ -166,6 +167,7 @@ class Prober:
                 return await self._turn(way, [], self._questions.first)
             except Failed as failed:
                 self._tried.append((way.label, failed.reason))
+                self._said.setdefault((failed.reason, failed.said), []).append(way.label)
                 if failed.final:
                     raise self._failure(failed) from failed.error
                 if self._preset in {None, "message"}:
@@ -335,7 +337,10 @@ class Prober:
     def _failure(self, failed: Failed) -> ProbeError:
         text = failed.reason
         if not failed.final:
-            told = "\n".join(f"  {label}: {reason}" for label, reason in self._tried)
+            told = "\n".join(
+                "\n".join([*(f"  {label}" for label in labels), f"    {reason}{f'; it said: {said}' if said else ''}"])
+                for (reason, said), labels in self._said.items()
+            )
             text = (
                 f"{shown_url(self._parts)}: the agent was asked in {len(self._tried)} ways ({self._sent} requests), "
                 f"and none of them worked:\n{told}\nIf you know its format, name it with --preset, or write it as "

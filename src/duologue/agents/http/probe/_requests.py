@@ -1,34 +1,34 @@
-"""Which formats are tried on an unknown agent, in which order, and what its refusals and its description teach.
+"""Which formats are tried on an unknown agent, in which order, and what its description and its answers teach.
 
 A format is what ``http:`` of a suite says: a preset, or a body with placeholders. The order follows the URL. A server
-made with FastAPI, and many others, says in a refusal which fields it misses, and describes itself in ``openapi.json``.
+made with FastAPI, and many others, describes itself in ``openapi.json``.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
 from duologue.agents.http.completions import fields_of, list_of
-from duologue.config.json_text import NoJsonError, json_value
 from duologue.frozen import frozen
 
 Json = dict[str, Any]
 
-_MESSAGE = frozenset(
+MESSAGE_NAMES = frozenset(
     "message msg input inputs query question prompt text content utterance chatinput userinput usermessage userquery "
-    "inputtext inputvalue q request".split()
+    "inputtext inputvalue q request utter userutterance say said mensaje pregunta nachricht frage "
+    "requete domanda pergunta".split()
 )
 """Names of the field for what the user says, without case and underscores."""
-_THREAD = frozenset(
+THREAD_NAMES = frozenset(
     "threadid sessionid session conversationid conversation chatid dialogid sender senderid userid user thread "
-    "contextid chat uid".split()
+    "contextid chat uid dialog dialogue dialogueid conv convid threadkey sessionkey sessiontoken".split()
 )
 """Names of the field for the id of the conversation."""
-_HISTORY = frozenset("history chathistory conversationhistory pasthistory previousmessages".split())
+HISTORY_NAMES = frozenset("history chathistory conversationhistory pasthistory previousmessages".split())
 _HANDED_OUT = frozenset(
     "threadid sessionid conversationid chatid dialogid contextid thread session conversation".split()
 )
@@ -52,17 +52,13 @@ _PRESETS_BY_END = (
     ("/runs/stream", "langgraph"),
     ("/threads", "langgraph"),
 )
-_REQUIRED = re.compile(
-    r"[\"'`]?\b([A-Za-z_]\w{0,40})\b[\"'`]?(?: field| parameter| property)?s?:? (?:is|are|was) (?:a )?"
-    r"(?:required|missing|mandatory)|(?:missing|required|requires|needs|expected?|provide)[\w ]{0,30}?:? "
-    r"[\"'`]([A-Za-z_]\w{0,40})[\"'`]|must have required property [\"'`](\w+)",
-    re.IGNORECASE,
-)
 _ENDPOINT_WORDS = ("chat", "ask", "message", "agent", "invoke", "query", "assist", "complet", "generate", "run", "talk")
 _MOST_DEPTH = 6
 _MOST_FIELDS = 2000
 """Fields of one schema that are looked at."""
 _MOST_ITEMS = 20
+_MOST_EVENTS = 500
+"""Events of a stream that are looked at."""
 
 
 @frozen
@@ -133,104 +129,28 @@ def threaded(way: Way) -> Iterator[Way]:
     yield way.but(body={**words, "history": "{{history}}"})
 
 
-# What a refusal says
+# Names of fields
 
 
-def learned(refusal: str, sent: Way) -> list[Way]:
-    """What the body of a refusal teaches about the request."""
-    try:
-        told: object = json_value(refusal)
-    except NoJsonError:
-        told = None
-    fields = fields_of(sent.options.get("body"))
-    if complaints := list(_complaints(told)):
-        better = _corrected(fields, complaints)
-        return [body(better)] if better != fields and _says_something(better) else []
-    words = refusal if told is None else "\n".join(str(value) for _, value in leaves(told) if isinstance(value, str))
-    names = [name for found in _REQUIRED.findall(words) for name in found if name]
-    names = [name for name in dict.fromkeys(names) if _plain(name) in _MESSAGE | _THREAD | {"messages"}]
-    if not names:
-        return []
-    made = {name: _placeholder(name) for name in names}
-    if _says_something(made):
-        # Other fields for the user's words were guesses; an id of the conversation may be wanted too.
-        fields = {name: value for name, value in fields.items() if "{{message" not in json.dumps(value)}
-    better = {**fields, **made}
-    return [body(better)] if _says_something(better) else []
-
-
-def _complaints(told: object) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Paths of fields that are not as they should be, and what they should be, as pydantic says it."""
-    for item in map(fields_of, list_of(fields_of(told).get("detail") or fields_of(told).get("errors"))):
-        path = tuple(str(step) for step in list_of(item.get("loc")))
-        path = path[1:] if path[:1] == ("body",) else path
-        said = f"{item.get('type', '')} {item.get('msg', '')}".casefold()
-        if path and (kind := next((kind for words, kind in _SAID.items() if any(word in said for word in words)), "")):
-            yield path, kind
-
-
-_SAID: dict[tuple[str, ...], str] = {
-    ("missing", "required"): "there",
-    ("extra", "not permitted"): "gone",
-    ("dict", "model", "object"): "object",
-    ("list", "array"): "list",
-}
-
-
-def _corrected(fields: Json, complaints: list[tuple[tuple[str, ...], str]]) -> Json:
-    """The body without what the agent complains of."""
-    made: Json = json.loads(json.dumps(fields))
-    named = any(_meant(path).startswith("{{message") for path, kind in complaints if kind == "there")
-    if named:
-        _forget_message(made)
-    for path, kind in complaints:
-        inner = made
-        for step in path[:-1]:
-            held = fields_of(inner.get(step))
-            inner[step] = held
-            inner = held
-        if kind == "gone":
-            inner.pop(path[-1], None)
-        elif kind == "there":
-            if _meant(path).startswith("{{message"):
-                _forget_message(inner)
-            # A single field without a usual name can only be what the user says.
-            inner[path[-1]] = _meant(path) or ("" if named or len(complaints) > 1 else "{{message}}")
-        elif kind == "object":
-            inner[path[-1]] = {"id": "{{thread_id}}"} if _meant(path) == "{{thread_id}}" else {"message": "{{message}}"}
-        else:
-            inner[path[-1]] = _meant(path) if _plain(path[-1]) == "messages" else ["{{message}}"]
-    return made
-
-
-def _meant(path: tuple[str, ...]) -> str:
-    """What belongs into the field at that path; '' if its name does not say."""
-    return _placeholder(path[-1]) or (_placeholder("".join(path[-2:])) if _plain(path[-1]) == "id" else "")
-
-
-def _forget_message(fields: Json) -> None:
-    """Take out the names for what the user says that were tried: the agent has another."""
-    for name in [name for name, value in fields.items() if value == "{{message}}"]:
-        del fields[name]
-
-
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A name without case, digits and underscores, as the lists of names have it."""
     return re.sub(r"[^a-z]", "", name.casefold())
 
 
-def _placeholder(name: str) -> str:
+def placeholder_for(name: str) -> str:
     """What belongs into a field of that name; '' if the name does not say."""
-    word = _plain(name)
+    word = plain_name(name)
     if word == "messages":
         return "{{messages}}"
-    if word in _HISTORY:
+    if word in HISTORY_NAMES:
         return "{{history}}"
-    if word in _THREAD:
+    if word in THREAD_NAMES:
         return "{{thread_id}}"
-    return "{{message}}" if word in _MESSAGE else ""
+    return "{{message}}" if word in MESSAGE_NAMES else ""
 
 
-def _says_something(fields: Mapping[str, Any]) -> bool:
+def says_something(fields: Mapping[str, Any]) -> bool:
+    """Whether a body has a place for what the user says."""
     return "{{message" in json.dumps(fields)
 
 
@@ -248,7 +168,7 @@ def described(document: object, path: str) -> list[Way]:
         if not schema or not (bare or _same_path(name, path)) or "{" in name:
             continue
         example = fields_of(_Example(fields_of(document)).of(schema, "", 0))
-        if _says_something(example):
+        if says_something(example):
             words = sum(word in name.casefold() for word in _ENDPOINT_WORDS)
             found.append((-words, body(example, name if bare else None)))
     return [way for _, way in sorted(found, key=lambda pair: pair[0])][:2]
@@ -271,7 +191,7 @@ class _Example:
         if depth > _MOST_DEPTH or self._left < 0:
             return None
         schema = _resolved(schema, self._document)
-        placeholder = _placeholder(name)
+        placeholder = placeholder_for(name)
         kind = str(schema.get("type"))
         properties = fields_of(schema.get("properties"))
         value: object = None
@@ -295,7 +215,7 @@ class _Example:
         made: Json = {}
         for name, about in properties.items():
             value = self.of(fields_of(about), name, depth + 1)
-            if name in required or _placeholder(name) or _says_something(fields_of(value)):
+            if name in required or placeholder_for(name) or says_something(fields_of(value)):
                 made[name] = value
         return made
 
@@ -344,11 +264,23 @@ def likely_words(answer: object) -> str | None:
     return max(texts)[1] if texts and max(texts)[1] else None
 
 
+def streamed_words(events: Sequence[object]) -> tuple[str, str] | None:
+    """Path and text of what may be the agent's words in the events of a stream: the text that most of them carry."""
+    found: dict[str, list[str]] = {}
+    for path, value in (leaf for event in events[:_MOST_EVENTS] for leaf in leaves(event)):
+        if path and isinstance(value, str):
+            found.setdefault(path, []).append(value)
+    texts = {path: "".join(said) for path, said in found.items() if len(set(said)) > 1 or len(said) == 1}
+    sizes = [(len(found[path]), len(text), path) for path, text in texts.items() if " " in text.strip()]
+    path = max(sizes)[2] if sizes else None
+    return (path, texts[path]) if path else None
+
+
 def handed_out(answer: object, thread: str) -> tuple[str, str] | None:
     """Path and value of an id that an answer gives its conversation, if it is not the one that was sent."""
     for path, value in leaves(answer):
         *above, name = path.split(".")[-2:]
-        held = _plain("".join((*above, name)) if name == "id" else name)
+        held = plain_name("".join((*above, name)) if name == "id" else name)
         if held in _HANDED_OUT and _is_id(value) and value != thread:
             return path, str(value)
     return None

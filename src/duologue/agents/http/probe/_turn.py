@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
 from duologue.agents.http.agent import HttpAgent
 from duologue.agents.http.call import HttpCall
 from duologue.agents.http.completions import ContractError
 from duologue.agents.http.plain import read_plain, refuse_page
-from duologue.agents.http.probe._requests import Way, handed_out, learned, likely_words, with_thread, words_at
+from duologue.agents.http.probe._refusals import learned
+from duologue.agents.http.probe._requests import Way, handed_out, likely_words, streamed_words, with_thread, words_at
 from duologue.agents.http.usage import ReportedUsage
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import redacted
 from duologue.conversation.adapter import AgentInput
 from duologue.errors import AgentError
 from duologue.frozen import frozen
-from duologue.http import HttpError
+from duologue.http import HttpError, HttpResponse
 from duologue.messages import Message, assistant_message, text_of
 
 _NO_FORM_HELPS = frozenset((202, 204, 401, 403, 405, 407, 429, 503, 529, *range(300, 400)))
@@ -48,6 +50,7 @@ class Watched(HttpAgent):
         super().__init__(url, **options)
         self.text = ""
         self.media_type = ""
+        self.events: list[object] = []
         self.usage: ReportedUsage | None = None
         self.whole_turn = False
         self.made: HttpCall | None = None
@@ -68,6 +71,14 @@ class Watched(HttpAgent):
     async def _ask(self, input: AgentInput, call: HttpCall) -> tuple[str, str]:
         self.text, self.media_type = await super()._ask(input, call)
         return self.text, self.media_type
+
+    async def _events(self, response: HttpResponse, call: HttpCall) -> AsyncGenerator[tuple[str, str]]:
+        self.events.clear()
+        async with aclosing(super()._events(response, call)) as events:
+            async for event, data in events:
+                with suppress(NoJsonError):
+                    self.events.append(json_value(data))
+                yield event, data
 
     def _note(self, input: AgentInput, call: HttpCall, *, whole_turn: bool) -> None:
         self.whole_turn = self.whole_turn or whole_turn
@@ -96,14 +107,18 @@ class Failed(Exception):
 
     Attributes:
         reason: in one line.
+        said: by the agent, as much of it as errors show; '' if it said nothing.
         final: whether no other way would help.
         teaches: the ways that the refusal suggests.
     """
 
-    def __init__(self, error: AgentError, reason: str, *, final: bool = False, teaches: Sequence[Way] = ()) -> None:
+    def __init__(
+        self, error: AgentError, reason: str, *, said: str = "", final: bool = False, teaches: Sequence[Way] = ()
+    ) -> None:
         super().__init__(reason)
         self.error = error
         self.reason = reason
+        self.said = said
         self.final = final
         self.teaches = teaches
 
@@ -121,7 +136,10 @@ def saved(way: Way, agent: Watched, error: AgentError) -> tuple[Way, list[Messag
         status, told = call.refusals[-1]
         if status in _NO_FORM_HELPS or (status == 404 and not _is_completed(way)):
             raise Failed(error, f"{whole}; came back: {redacted(call.shown(told))}", final=True) from error
-        raise Failed(error, reason, teaches=learned(told, way)) from error
+        said = redacted(call.shown(told)) if told.strip() else ""
+        raise Failed(error, reason, said=said, teaches=learned(told, way)) from error
+    if not agent.text and agent.events and (found := streamed_words(agent.events)) and "body" in way.options:
+        return way.but(answer=found[0]), [assistant_message(found[1])]
     if not agent.text:
         final = isinstance(error.__cause__, HttpError)
         raise Failed(error, whole if final else reason, final=final) from error
@@ -165,7 +183,8 @@ def settled(way: Way, agent: Watched, answer: list[Message], thread: str) -> tup
     if len(answer) == 1 and answer == [assistant_message(words[0])] and (path := words_at(data, words[0])):
         way = way.but(answer=path)
     given = dict(agent.given)
-    if "thread_from" not in way.options and (found := handed_out(data, thread)) is not None:
+    found = next((found for one in (data, *agent.events) if (found := handed_out(one, thread)) is not None), None)
+    if "thread_from" not in way.options and found is not None:
         way = with_thread(way, found[0])
         given[thread] = found[1]
     return way, given

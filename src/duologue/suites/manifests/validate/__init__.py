@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from duologue.config.files import PATTERN, matching_files
-from duologue.config.problems import Problems, listed, unknown
+from duologue.config.problems import Problems, listed, similar_file, unknown
 from duologue.config.spec import Spec, written_paths
 from duologue.config.templates import missing_variables, placeholders
-from duologue.config.yaml_reader import similar_file
 from duologue.errors import Position, Problem
 from duologue.specs.agents import READY_MODELS, is_model_name, metaprompt_of
 from duologue.specs.prompts import ENGINE_TOOLS, Prompt, open_variables, values_for
