@@ -248,8 +248,11 @@ async def test_a_judge_reads_the_spans_of_the_process_without_being_given_a_coll
             await scenario.arun("n", "d", [scenario.ScriptedUser(["hi"]), Agent(), judge], max_turns=1, verbose=False)
         return str(model.requests[0].messages)
 
-    assert "find_table" not in await asked()
+    assert "find_table" not in await asked(include_traces=False)
     assert not found
+    assert "find_table" in await asked()
+    assert [span.name for span in found] == ["find_table"]
+    found.clear()
     tracing = scenario.setup_scenario_tracing()
     try:
         assert "find_table" in await asked()

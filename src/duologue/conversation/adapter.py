@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from duologue.conversation.observers import Instrument
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
@@ -314,6 +315,10 @@ class AgentAdapter(ABC):
 
         Raising ends the run as an error of this participant.
         """
+        return None
+
+    def run_watch(self) -> Instrument | None:
+        """What has to watch a run for this adapter where tracing is off, such as for a judge that reads traces."""
         return None
 
     def restore(self, state: ScenarioState) -> None:

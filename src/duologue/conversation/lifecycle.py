@@ -85,7 +85,7 @@ class RunLifecycle:
         self._earlier = resumption.seconds
         self._complete = resumption.complete
         self._announced = False
-        watch = watch_for(setup.config, clock)
+        watch = watch_for(setup.config, clock, setup.agents)
         sinks: list[JournalSink] = [*setup.sinks]
         artifacts = setup.artifacts or (self._kept_in.artifacts if self._kept_in else None)
         if self._kept_in and not resumption.complete:

@@ -6,7 +6,7 @@ Both are part of the explicit default configuration, like ``ScenarioConfig.defau
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -72,6 +72,15 @@ class RunWatch(Protocol):
 Instrument = Callable[["Clock"], RunWatch]
 """Makes the watch of a run that is about to begin, which takes its time from that clock."""
 
+
+class Instrumented(Protocol):
+    """A participant that may want its runs to be watched."""
+
+    def run_watch(self) -> Instrument | None:
+        """What watches a run for it where nothing else does."""
+        ...
+
+
 _instrument: Instrument | None = None
 
 
@@ -86,11 +95,20 @@ def installed() -> bool:
     return _instrument is not None
 
 
-def watch_for(config: ScenarioConfig, clock: Clock) -> RunWatch | None:
-    """The watch of a run that is about to begin; None unless tracing is on or this configuration asks for it."""
+def watch_for(config: ScenarioConfig, clock: Clock, agents: Iterable[Instrumented] = ()) -> RunWatch | None:
+    """The watch of a run that is about to begin.
+
+    Returns:
+        None unless tracing is on, this configuration asks for it, or one of the agents wants to know what is traced.
+    """
     if config.observability is not None:
         _set_up_tracing(config.observability)
-    return _instrument(clock) if _instrument else None
+    if _instrument is not None:
+        return _instrument(clock)
+    for agent in agents:
+        if (instrument := agent.run_watch()) is not None:
+            return instrument(clock)
+    return None
 
 
 def _set_up_tracing(options: object) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from duologue.conversation.observers import install, installed
+from duologue.conversation.observers import Instrument, install, installed
 from duologue.conversation.traced import trace_source
 from duologue.errors import ConfigurationError, MissingExtraError
 from duologue.settings import ScenarioConfig
@@ -71,7 +72,20 @@ class Tracing:
         return not options or options == self._options
 
 
+class _ForJudges:
+    """Collects what agents trace in runs whose judge reads it, where nobody has set tracing up."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        from duologue.tracing.processors import Collecting, Switched
+        from duologue.tracing.run_trace import RunTrace
+
+        self.provider, self.collector = provider, SpanCollector()
+        provider.add_span_processor(Switched([Collecting(self.collector)]))
+        self.instrument = partial(RunTrace, provider.get_tracer(SCOPE), self.collector)
+
+
 _current: Tracing | None = None
+_for_judges: _ForJudges | None = None
 _lock = threading.Lock()
 
 
@@ -147,11 +161,12 @@ def tracing_is_asked_for() -> bool:
 
 
 class ProcessSpans:
-    """The spans that are collected in this process, for ``JudgeAgent(span_collector=…)``; none while tracing is off."""
+    """The spans that are collected in this process, for ``JudgeAgent(span_collector=…)``."""
 
     def spans(self, thread_id: str) -> list[SpanRecord]:
         """What the agent under test has done so far in the run with that thread id or run id."""
-        return _current.collector.spans(thread_id) if _current else []
+        found = _current.collector.spans(thread_id) if _current else []
+        return found or (_for_judges.collector.spans(thread_id) if _for_judges else [])
 
 
 judge_span_collector = ProcessSpans()
@@ -161,6 +176,29 @@ judge_span_collector = ProcessSpans()
 def spans_of(run: str) -> list[SpanRecord]:
     """What the agent under test has done so far in a run that is going on, by its run id or thread id."""
     return judge_span_collector.spans(run)
+
+
+def instrument_for_judges() -> Instrument | None:
+    """Watches a run whose judge reads what the agent traces; None where nothing in this process can trace.
+
+    That is so until something has imported OpenTelemetry, and without its SDK. A provider that the process has already
+    is used; otherwise one is made. Nothing leaves the process through it.
+    """
+    if "opentelemetry.trace" not in sys.modules:
+        return None
+    from opentelemetry import trace
+
+    global _for_judges  # noqa: PLW0603 - one collector per process
+    with _lock:
+        if _for_judges is None or trace.get_tracer_provider() is not _for_judges.provider:
+            try:
+                _require_sdk()
+                _for_judges = _ForJudges(_provider())
+            except ConfigurationError:
+                return None
+        if _current is None:
+            trace_source(_for_judges.collector.spans)
+        return _for_judges.instrument
 
 
 def outgoing_headers() -> dict[str, str]:

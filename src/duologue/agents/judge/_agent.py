@@ -14,6 +14,7 @@ from duologue.agents.judge._judgement import CriterionFinding, Judgement, Questi
 from duologue.agents.judge._panel import JudgeInput, JudgePanel, Tally, tally
 from duologue.agents.judge.local import judge_by_probability
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
+from duologue.conversation.observers import Instrument
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.journal.events import CriterionDecision
@@ -22,7 +23,7 @@ from duologue.models.base import CompletionModel, Model, can_complete
 from duologue.models.choice import choose
 from duologue.models.names import parse_name
 from duologue.settings import ModelConfig
-from duologue.tracing.setup import judge_span_collector, tracing_is_asked_for
+from duologue.tracing.setup import instrument_for_judges, judge_span_collector, tracing_is_asked_for
 from duologue.vocabulary import AgentRole, Decision, Verdict
 
 NO_CRITERIA = (
@@ -78,7 +79,7 @@ class JudgeAgent(AgentAdapter):
                 its being asked, unless the script or the turn limit asks for a decision.
             advisory: report the decision beside the verdict without deciding anything. None: only for a local model.
                 An advisory judge is asked at the end only.
-            span_collector: source of the agent's traces; None for what tracing collects in this process, if it is on.
+            span_collector: source of the agent's traces; None for what it traces in this process with OpenTelemetry.
             include_traces: False keeps traces from the judge; True refuses a judge without a source of them.
             include_audio, include_timeline: for spoken conversations, which this release does not support.
             name: the judge's name in reports, if there are several.
@@ -128,6 +129,10 @@ class JudgeAgent(AgentAdapter):
     def name(self) -> str:
         """The given name, or the name of the class."""
         return self._name or type(self).__name__
+
+    def run_watch(self) -> Instrument | None:
+        """Collects what the agent traces in this process, unless the judge must not see it or has a source of its own."""
+        return instrument_for_judges() if self._traces is judge_span_collector else None
 
     @property
     def criteria(self) -> list[str]:

@@ -100,7 +100,7 @@ def _names_in(words: str, fields: Json) -> tuple[list[tuple[str, ...]], set[str]
                 if plain_name(name) in _KNOWN and not any(name in path for path in wanted):
                     wanted[name,] = None
     paths = list(wanted)[:_MOST_NAMES]
-    special = [path for path in paths if len(path) > 1 or path[0] not in _ORDINARY]
+    special = [path for path in paths if "".join(path) not in _ORDINARY]
     if any(_meant(path).startswith("{{message") for path in special):  # 'The request is missing: query is required'
         paths = special
     return [path for path in paths if not any(_begins(other, path) for other in paths)], unwanted
