@@ -27,13 +27,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write(folder: Path, *lines: str) -> None:
+def write(folder: Path, *lines: str, **defaults: object) -> None:
     check = {"type": "contains", "params": {"patterns": ["good"]}}
     scenarios: list[dict[str, Any]] = [
         {"name": f"case {number}", "turns": [{"content": line}], "checks": [check]}
         for number, line in enumerate(lines, 1)
     ]
-    spec = {"agents": [{"name": "bot", "target": "agent.py:answer"}], "scenarios": scenarios}
+    spec = {
+        "agents": [{"name": "bot", "target": "agent.py:answer"}],
+        "scenarios": scenarios,
+        **({"defaults": defaults} if defaults else {}),
+    }
     whole = {"apiVersion": "duologue/v1", "kind": "Suite", "metadata": {"name": "shop"}, "spec": spec}
     folder.joinpath("suite.yaml").write_text(json.dumps(whole))
 
@@ -64,6 +68,31 @@ def test_so_many_cases_may_fail(folder: Path, lines: list[str], options: list[st
         assert index["exit_code"] == code
         root = ElementTree.parse(folder / "out/junit.xml").getroot()
         assert (root.get("failures"), root.get("errors")) == ("0", "0") if code == 0 else True
+
+
+@pytest.mark.parametrize(
+    ("written", "options", "code"),
+    [
+        (0.9, [], 0),
+        ("90%", [], 0),
+        ("89.5%", [], 0),
+        (1, [], 1),
+        ("95%", [], 1),
+        (0, [], 0),
+        (None, [], 1),
+        (0.5, ["--pass-rate", "1"], 1),
+        ("100%", ["--pass-rate", "0.5"], 0),
+        (90, [], 2),
+        ("ninety", [], 2),
+        ("101%", [], 2),
+        (-0.1, [], 2),
+        ([0.9], [], 2),
+    ],
+)
+def test_a_suite_says_how_many_must_pass(folder: Path, written: object, options: list[str], code: int) -> None:
+    write(folder, *["good"] * 9, "bad", pass_rate=written)
+    assert invoke(["run", "suite.yaml", "--out", "out", "-q", *options]) == code
+    assert invoke(["validate", "suite.yaml"]) == (2 if code == 2 else 0)
 
 
 def test_an_error_of_many_cases_is_explained_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from duologue.config.spec import (
     JsonObject,
     Name,
     Resource,
+    Share,
     Spec,
     Text,
 )
@@ -103,6 +104,9 @@ class Defaults(Spec):
     """How many test cases may end without a verdict before the execution fails; ``all`` for any number."""
     allow_errors: Amount | Literal["all"] = 0
     """How many test cases may end in an error before the execution fails; ``all`` for any number."""
+    pass_rate: Share | Annotated[str, Field(pattern=r"^(100|\d{1,2}(\.\d{1,6})?)%$")] | None = None
+    """Share of the test cases that must pass, such as ``0.9`` or ``90%``; if it is reached, the others may fail.
+    Default: all must pass."""
     metrics_threshold: Annotated[float, Field(ge=0, le=100)] | None = None
     """Lowest overall metrics score, 0 to 100, with which the execution passes. Default: any score."""
     output: Output | None = None

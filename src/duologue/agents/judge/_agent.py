@@ -131,7 +131,7 @@ class JudgeAgent(AgentAdapter):
         return self._name or type(self).__name__
 
     def run_watch(self) -> Instrument | None:
-        """Collects what the agent traces in this process, unless the judge must not see it or has a source of its own."""
+        """Collects what the agent traces here, unless the judge must not see it or has a source of its own."""
         return instrument_for_judges() if self._traces is judge_span_collector else None
 
     @property

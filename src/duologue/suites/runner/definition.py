@@ -105,7 +105,13 @@ class RunOptions:
             run_budget=self.run_budget or _budget(defaults.run_budget),
             allow_undecided=defaults.allow_undecided if undecided is None else undecided,
             allow_errors=defaults.allow_errors if errors is None else errors,
+            pass_rate=_share(defaults.pass_rate) if self.pass_rate is None else self.pass_rate,
         )
+
+
+def _share(written: float | str | None) -> float | None:
+    """A share as a number from 0 to 1, which a suite may write as ``90%``."""
+    return float(written.removesuffix("%")) / 100 if isinstance(written, str) else written
 
 
 def _budget(limits: Spending | None) -> Budget | None:
