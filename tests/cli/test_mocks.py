@@ -268,3 +268,46 @@ def test_answers_that_nobody_will_ask_for_are_told(shop: Path, capsys: pytest.Ca
     (shop / "slip.yaml").write_text("scenarios: {order: {turns: {0: x}}}\n")
     assert invoke(["run", "own.yaml"]) == 2
     assert "slip.yaml:1:29: scenarios.order.turns.0: found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("answers", "personas", "turns", "warned"),
+    [
+        ("selfplay: {default: {turns: {1: hi}}}", "calm", True, ""),
+        ("selfplay: {calm: {turns: {1: hi}}}", "calm", True, ""),
+        ("selfplay: {calm: {default: hi}}", "calm", True, "did you mean 'defaultResponse'?"),
+        ("selfplay: {default: {turns: {1: hi}}}", "calm", False, "the suite has no simulated users"),
+        ("selfplay: {default: {turns: {1: hi}}}", "lines", True, "each has lines or an agenda of its own"),
+        ("selfplay: {lines: {turns: {1: hi}}}", "lines, calm", True, "no model plays the persona 'lines'"),
+        ("selfplay: {default: {turns: {1: hi}}}", "lines, calm", True, ""),
+        ("selfplay: {clam: {turns: {1: hi}}}", "calm", True, "did you mean 'calm'?"),
+    ],
+)
+def test_validate_says_which_answers_of_a_response_file_are_never_given(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answers: str,
+    personas: str,
+    turns: bool,
+    warned: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    turn = "{role: simulated_user, exchanges: 1}" if turns else "{content: hi}"
+    Path("answers.yaml").write_text(answers)
+    Path("suite.yaml").write_text(f"""
+apiVersion: duologue/v1
+kind: Suite
+metadata: {{name: shop}}
+spec:
+  agents: [{{name: bot, http: {{url: "http://127.0.0.1:1"}}}}]
+  simulators: [{{name: sim, model: openai/gpt-5-mini}}]
+  personas: [{{name: calm, description: Calm.}}, {{name: lines, description: Says lines., lines: [hello]}}]
+  scenarios:
+    - {{name: one, description: A talk., personas: [{personas}], turns: [{turn}],
+       checks: [{{type: min_length, params: {{min_chars: 1}}}}]}}
+""")
+    assert invoke(["validate", "suite.yaml", "--mock", "answers.yaml"]) == 0
+    shown = capsys.readouterr().out
+    assert warned in shown
+    assert ("never given" in shown or "no effect" in shown) is bool(warned)

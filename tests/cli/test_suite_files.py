@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from waiting import LONG
 
 from duologue.cli.app import invoke
 from duologue.cli.exit_codes import ExitCode
@@ -196,15 +199,25 @@ def test_schema_prints_one_or_writes_all(tmp_path, monkeypatch, capsys):
     assert "no kind is called 'scenaro'; did you mean 'scenario'?" in capsys.readouterr().err
 
 
-def test_init_writes_a_suite_of_files_that_is_right_and_passes_on_mocks(tmp_path, monkeypatch, capsys):
+def test_init_writes_a_suite_of_files_that_is_right_and_passes_without_any_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert invoke(["init", "shop", "--template", "suite"]) == 0
-    assert "Run it:  duologue run shop --mock shop/mocks.yaml" in said(capsys)
+    assert "Run it:  duologue run shop " in said(capsys)
     assert invoke(["validate", "shop", "--strict"]) == 0
-    assert invoke(["run", "shop", "--mock", "shop/mocks.yaml", "--ci", "--out", "out"]) == 0
+    assert invoke(["run", "shop", "--ci", "--out", "out"]) == 0
     shown = said(capsys)
     assert "3 test cases: 3 passed" in shown
     assert "Skipped checks" not in shown
+    agent = Path("shop/pizza_agent.py")
+    text = agent.read_text()
+    for number, (right, wrong) in enumerate(
+        [('m["role"] == "tool"', "False"), ('"pizza": pizza', '"pizza": "diavola"'), ("address is None", "False")]
+    ):
+        assert right in text
+        agent.write_text(text.replace(right, wrong))
+        command = [sys.executable, "-m", "duologue", "run", "shop", "--out", f"out{number}", "-q"]
+        assert subprocess.run(command, capture_output=True, check=False, timeout=LONG).returncode != 0, wrong
+    agent.write_text(text)
     Path("shop/README.md").write_text("mine")
     assert invoke(["init", "shop", "--template", "suite"]) == ExitCode.USAGE
     assert Path("shop/README.md").read_text() == "mine"

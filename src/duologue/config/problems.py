@@ -359,7 +359,7 @@ def _dropped(
     holder = _value_at(data, loc[:-1])
     if name in lenient[owner] or is_misspelt(name, known) or not isinstance(holder, PlacedDict) or name not in holder:
         return False
-    told = f"is not known here and has no effect. Fields here: {listed(known)}"
+    told = f"is not known here and has no effect{nearest(name, known) or '.'} Fields here: {listed(known)}"
     problems.warning(holder.mark(name).key(), told)
     del holder[name]
     return True

@@ -73,10 +73,7 @@ def _within(folder: Traversable, path: str = "") -> Iterator[tuple[str, Traversa
 
 def _next(template: Template, folder: Path) -> str:
     if template is Template.SUITE:
-        return (
-            f"Run it:  duologue run {folder} --mock {folder / 'mocks.yaml'}   (no model: a moment)\n"
-            f"   or:   duologue run {folder}   (the embedded model plays the customer: a minute)"
-        )
+        return f"Run it:  duologue run {folder}   (no model and no key: a moment)"
     return (
         f"Run it:  pytest {folder}   (with the package pytest-asyncio)\n"
         f"   or:   duologue run {folder / 'test_pizza.py'}::test_a_whole_order"

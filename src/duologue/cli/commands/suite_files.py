@@ -2,13 +2,14 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from duologue.cli.exit_codes import ExitCode
-from duologue.cli.output import print_json
+from duologue.cli.output import print_json, response_file
 from duologue.config.files import write_atomic
 from duologue.errors import ConfigurationError
 from duologue.reports.lines import Line, Print, printer
@@ -23,6 +24,10 @@ def validate(
     paths: Annotated[
         list[Path], typer.Argument(help="Suites, their folders, or files of single resources.", metavar="PATH...")
     ],
+    mock: Annotated[
+        str | None,
+        typer.Option(callback=response_file, help="Also look at this response file, as 'duologue run --mock' would."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
 ) -> int:
@@ -33,7 +38,9 @@ def validate(
     from duologue.suites.execution.preflight import looked_up
     from duologue.suites.manifests.loader import validate as look_at
 
-    reports = [looked_up(look_at(path), lenient=True) for path in paths]
+    reports = [looked_up(look_at(path), mocking=mock is not None, lenient=True) for path in paths]
+    if mock is not None:
+        reports = [_with_response_file(report, mock) for report in reports]
     fine = all(report.ok and not (strict and report.warnings) for report in reports)
     if as_json:
         print_json({"ok": fine, "suites": [_as_json(report) for report in reports]})
@@ -42,6 +49,18 @@ def validate(
         for report in reports:
             _print(tell, report)
     return ExitCode.PASSED if fine else ExitCode.USAGE
+
+
+def _with_response_file(report: "Report", path: str) -> "Report":
+    """The report with what is wrong with a response file, and with its answers that the suite never asks for."""
+    from duologue.config.problems import Problems
+    from duologue.models.mock.file import ResponseFile
+    from duologue.suites.manifests.validate import unused_answers
+
+    problems = Problems()
+    file = ResponseFile.looked_at(path, problems)
+    unused = unused_answers(file, report.suite) if file is not None and report.suite is not None else ()
+    return replace(report, problems=(*report.problems, *problems.in_order(), *unused))
 
 
 def _as_json(report: "Report") -> dict[str, Any]:

@@ -204,6 +204,7 @@ class ResponseFile:
         personas: Sequence[str] = (),
         judges: Sequence[str] = (),
         states: Sequence[str] = (),
+        without_model: Mapping[str, str] | None = None,
     ) -> tuple[Problem, ...]:
         """Warnings about answers that nobody will ask for, each with the nearest name.
 
@@ -212,8 +213,13 @@ class ResponseFile:
             personas: names of the personas that simulated users have.
             judges: names of the judges that are asked.
             states: names of the states of the workflow.
+            without_model: personas that no model plays, with the reason of each.
         """
         problems = Problems()
+        for name, why in (without_model or {}).items():
+            if name in self.shape.selfplay:
+                place = self.shape.place("selfplay", name, of_key=True) or Position(self.path)
+                problems.warning(place, f"{why}. These answers are never given")
         known = {
             "scenarios": ("scenario", scenarios),
             "selfplay": ("persona", [ANY_PERSONA, *personas]),

@@ -449,7 +449,26 @@ def _find_broken_answers(suite: Suite, problems: Problems) -> None:
 
 def unused_answers(file: ResponseFile, suite: Suite) -> tuple[Problem, ...]:
     """Warnings about answers in a response file that no part of the suite will ask for."""
+    from duologue.models.mock.file import ANY_PERSONA
+
+    alone = ("lines", "agenda")
+    played = [
+        persona
+        for scenario in suite.scenarios
+        for turn in ([item for item in scenario.turns if item.role == "simulated_user"] if scenario.turns else [None])
+        if turn is not None or scenario.simulates_a_user
+        for persona in played_by(suite, scenario, turn)
+    ]
+    without_model = {
+        item.name: f"no model plays the persona '{item.name}': it has {item.way} of its own"
+        for item in suite.personas
+        if item.way in alone
+    }
+    if suite.scenarios and all(persona is not None and persona.way in alone for persona in played):
+        who = "each has lines or an agenda of its own" if played else "the suite has no simulated users"
+        without_model[ANY_PERSONA] = f"no model plays a user: {who}"
     return file.unused(
+        without_model=without_model,
         scenarios=[item.name for item in (*suite.scenarios, *suite.replays)],
         personas=[
             name for item in suite.personas for name in (item.name, *([metaprompt_of(item)] if item.attack else ()))
