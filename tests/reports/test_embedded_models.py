@@ -11,11 +11,12 @@ import pytest
 from rich.console import Console
 
 from duologue.agents.judge.local import DEFAULT, described
-from duologue.reports.display import embedded_models
 from duologue.reports.html.page import render_html
 from duologue.reports.markdown import render_markdown
 from duologue.reports.terminal import print_execution
+from duologue.runs.store.encoding import index_of
 from duologue.suites import Engine, Scenario, Suite
+from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RecordingResult, RunResult
 
@@ -63,6 +64,9 @@ def test_every_report_says_so(played: ExecutionResult) -> None:
         words = text.replace("\\", "")
         assert PLAYED in words
         assert "sometimes strays from its part" in words
+    (told,) = index_of(execution)["embedded_models"]
+    assert told.startswith(PLAYED)
+    assert "embedded_models" not in index_of(played)
     plain = io.StringIO()
     print_execution(played, console=Console(file=plain, width=1000))
     assert "embedded" not in plain.getvalue()

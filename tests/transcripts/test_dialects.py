@@ -172,7 +172,7 @@ def test_labels_of_a_whole_conversation_are_no_answers(tmp_path: Path) -> None:
 
 def test_a_broken_row_has_its_own_number(tmp_path: Path) -> None:
     path = _written(_lines({"messages": [_user("q"), _agent("w")]}, "{broken"), tmp_path)
-    assert [(entry.index, entry.name) for entry in read_entries(path)] == [(0, "file"), (1, "file #1")]
+    assert [(entry.index, entry.name) for entry in read_entries(path)] == [(0, "file #1"), (1, "file #2")]
 
 
 _BROKEN_OFF = {"finish_reason": "error", "message": {"role": "assistant", "content": "Your par"}}

@@ -202,7 +202,7 @@ def test_requests_that_go_on_from_one_another_are_one_conversation_each() -> Non
 
 def test_conversations_for_training_stay_apart_even_if_they_begin_alike() -> None:
     assert [len(item.messages) for item in read("training.jsonl")] == [2, 4]
-    assert [item.name for item in read("training.jsonl")] == ["training", "training #1"]
+    assert [item.name for item in read("training.jsonl")] == ["training #1", "training #2"]
 
 
 def test_answers_of_a_batch_are_found_without_their_requests() -> None:

@@ -45,6 +45,7 @@ from duologue.message_shapes import (
     uses_of,
 )
 from duologue.messages import Message, has_plain_text, mended
+from duologue.models.prices import load_prices
 from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MODEL_TIMEOUT, ScenarioConfig
 from duologue.vocabulary import AgentRole
 
@@ -174,7 +175,7 @@ async def answer_of(
                 answer = _read(value, adapter.role, adapter.name, _reader(input))
             elif not isinstance(answer, ScenarioResult) or not answer.usage.total_tokens:
                 return answer
-            _report_usage(value, input)
+            await _report_usage(value, input)
             return answer
         utterance.reader = _reader(input)
         return await watchdog.bound(_streamed(session, input, utterance), seconds, adapter)
@@ -218,15 +219,18 @@ async def _streamed(session: AgentSession, input: AgentInput, utterance: Utteran
     await session.send(input)
     async for piece in session.receive():
         utterance.extend(piece)
-        _report_usage(piece, input)
+        await _report_usage(piece, input)
     return utterance.finish()
 
 
-def _report_usage(value: object, input: AgentInput) -> None:
+async def _report_usage(value: object, input: AgentInput) -> None:
     """Count what an answer says that models took for it, unless the adapter counts itself."""
     if isinstance(value, str) or input.usage_reported:
         return
-    for use in uses_of(value):
+    uses = uses_of(value)
+    if any(use.cost is None and use.model for use in uses):
+        await load_prices(input.scope.context.clock)
+    for use in uses:
         input.report_usage(
             model=use.model, input_tokens=use.input_tokens, output_tokens=use.output_tokens, cost=use.cost
         )

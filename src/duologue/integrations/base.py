@@ -20,6 +20,7 @@ from duologue.conversation.calls import normalise
 from duologue.errors import ConfigurationError
 from duologue.message_shapes import ModelUse, ShapeReader, framework_of
 from duologue.messages import Message, assistant_message, text_of, tool_calls_of
+from duologue.models.prices import load_prices
 from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole
 
@@ -197,6 +198,8 @@ class IntegrationSession(AgentSession):
         async with aclosing(on_shared_loop(lambda: driver.answer(input))) as answer:
             async for said in answer:
                 if isinstance(said, ModelUse):
+                    if said.cost is None and said.model:
+                        await load_prices(input.scope.context.clock)
                     input.report_usage(
                         model=said.model,
                         input_tokens=said.input_tokens,

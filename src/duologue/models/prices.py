@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from duologue.context import Clock, SystemClock
 from duologue.frozen import frozen
 from duologue.journal.events import Usage
 from duologue.models.base import Model
@@ -36,6 +37,28 @@ class Tokens:
     input_audio_tokens: int = 0
     cache_audio_read_tokens: int = 0
     output_audio_tokens: int = 0
+
+
+_loaded = False
+
+
+def _load() -> None:
+    global _loaded  # noqa: PLW0603 - one list of prices per process
+    import genai_prices  # noqa: F401 # pyright: ignore[reportUnusedImport]
+
+    _loaded = True
+
+
+async def load_prices(clock: Clock) -> None:
+    """Import the list of prices beside the event loop: it takes up to seconds, in which no conversation would go on.
+
+    Args:
+        clock: of the run. One that does not follow the real time does not wait for threads.
+    """
+    if not _loaded and isinstance(clock, SystemClock):
+        import asyncio
+
+        await asyncio.to_thread(_load)
 
 
 def cost_of(provider: str, model: str, tokens: Tokens, now: float) -> float | None:

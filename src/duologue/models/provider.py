@@ -20,7 +20,7 @@ from duologue.journal.events import Usage
 from duologue.messages import Message, text_of
 from duologue.models.base import ModelAnswer, ModelRequest
 from duologue.models.limits import ProviderLimits, limits_of
-from duologue.models.prices import Tokens, cost_of
+from duologue.models.prices import Tokens, cost_of, load_prices
 from duologue.models.scope import estimate_tokens
 
 REQUEST_TIMEOUT = 600.0
@@ -184,6 +184,8 @@ class ProviderModel:
                 text = f"{self._name}: {type(error).__name__}: {shortened(str(error))}"
                 raise ModelError(text, model=self._name) from error
             else:
+                if reply.counted:
+                    await load_prices(self._clock)
                 return self._answer(reply, seconds, sent)
             await self._clock.sleep(wait)
 

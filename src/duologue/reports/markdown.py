@@ -18,7 +18,6 @@ from duologue.reports.display import (
     AgentFigures,
     by_agent,
     duration,
-    embedded_models,
     excused,
     graded,
     markdown_block,
@@ -34,6 +33,7 @@ from duologue.reports.display import (
 from duologue.reports.display import markdown_text as md
 from duologue.reports.formats import ReportFormat
 from duologue.runs.store.encoding import replace_file
+from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, Failure, RunResult, cited, failures_of, summary_of
 from duologue.terminal_text import one_line

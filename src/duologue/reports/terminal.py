@@ -20,7 +20,6 @@ from duologue.reports.display import (
     OUTCOMES,
     STYLES,
     duration,
-    embedded_models,
     excused,
     graded,
     grades_of,
@@ -35,6 +34,7 @@ from duologue.reports.display import (
 )
 from duologue.reports.lines import Line, Print, printer
 from duologue.runs.store.encoding import RUNS
+from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, Failure, MessageResult, RunResult, cited, failures_of, summary_of
 from duologue.terminal_text import barred, one_line
@@ -258,7 +258,10 @@ def _next_steps(out: Print, execution: ExecutionResult, folder: Path, mock: str 
     if execution.interrupted or execution.unrecorded:
         out(Line(f"  go on:   duologue run {suite} --resume {place}{mocked}", style="dim"))
         return
-    out(Line(f"  again:   duologue run {suite} --failed-in {place}{mocked}", style="dim"))
+    if execution.totals.errors:
+        out(Line(f"  retry:   duologue retry {place}{mocked}", style="dim"))
+    if execution.totals.failed or execution.totals.undecided or not execution.totals.errors:
+        out(Line(f"  again:   duologue run {suite} --failed-in {place}{mocked}", style="dim"))
 
 
 def _mock(mock: str) -> str:

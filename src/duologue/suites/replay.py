@@ -329,15 +329,16 @@ class RecordingIndex:
     def _in_file(self, file: Path, format: str | None) -> Iterator[tuple[str, Recording | SuiteError]]:
         """What a file holds. One that is broken is the trouble of its own test case, and of no other."""
         try:
-            for recording in read_entries(file, format):
-                yield self._name(recording.path, recording.index), recording
+            entries = read_entries(file, format)
+            for recording in entries:
+                yield self._name(recording.path, recording.index + 1 if len(entries) > 1 else 0), recording
         except SuiteError as error:
             yield self._name(file), error
 
-    def _name(self, path: Path, index: int = 0) -> str:
+    def _name(self, path: Path, number: int = 0) -> str:
         folder = self._suite.folder
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
-        return f"{name}#{index}" if index else name
+        return f"{name}#{number}" if number else name
 
 
 _LONGEST_TITLE = 200

@@ -24,6 +24,7 @@ from duologue.config.problems import Problems, join, report, shown, similar_file
 from duologue.errors import Position, Problem, SuiteError
 from duologue.frozen import frozen
 from duologue.messages import mended
+from duologue.transcripts.packed import GZIP, PackedError, unpacked
 from duologue.transcripts.scalars import event_lines, is_amount_unknown, number_in, text_in, time_in
 
 MAX_BYTES = 64_000_000
@@ -34,7 +35,7 @@ MAX_DEPTH = 100
 """Levels of nesting."""
 _MAX_MEMBERS = 20_000
 """Files in an archive."""
-_ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
+_ZIP, _PARQUET = b"PK\x03\x04", b"PAR1"
 """How files of these kinds begin."""
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -308,20 +309,25 @@ def read_document(path: Path) -> Document:
         SuiteError: it cannot be read, is too large or nested too deep, or is in none of these forms.
     """
     place = Node(None, str(path))
-    content = _bytes(path, place)
+    content, suffix = _bytes(path, place), path.suffix.lower()
+    if content.startswith(GZIP):
+        try:
+            content, suffix = unpacked(content, MAX_BYTES), Path(path.stem).suffix.lower() or suffix
+        except PackedError as error:
+            raise place.problem(f"this is {error}") from error
     if content.startswith(_ZIP):
         return _archive(path, content, place)
     text = _text(content, place)
-    if path.suffix.lower() in {".yaml", ".yml"}:
+    if suffix in {".yaml", ".yml"}:
         return _yaml(path, text, place)
-    if path.suffix.lower() in {".jsonl", ".ndjson"} or event_lines(text):
+    if suffix in {".jsonl", ".ndjson"} or event_lines(text):
         return _lines(path, text)
     try:
         return _whole(path, place, text)
     except SuiteError:
         raise
     except ValueError as error:
-        if path.suffix.lower() in {".csv", ".tsv"}:
+        if suffix in {".csv", ".tsv"}:
             raise place.problem("this is a CSV file; write each conversation as a JSON line with {messages}") from error
         if "Extra data" in str(error) and text.lstrip()[:1] == "{":
             return _lines(path, text)
@@ -344,7 +350,7 @@ def _bytes(path: Path, place: Node) -> bytes:
 
 
 def _text(content: bytes, place: Node) -> str:
-    if content.startswith(_GZIP):
+    if content.startswith(GZIP):
         raise place.problem("this is a gzip file; unpack it (gunzip) and give the file that was in it")
     if content.startswith(_PARQUET):
         raise place.problem("this is a Parquet file, which Duologue does not read; save its rows as JSON lines")

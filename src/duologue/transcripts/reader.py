@@ -109,12 +109,22 @@ def read_entries(path: str | Path, format: str | None = None) -> list[Recording]
     recordings = found[0].read(document)
     if not recordings:
         raise Node(None, str(path)).problem(f"no conversation was found in this {found[0].name} file")
+    if len(recordings) > 1:
+        recordings = [_numbered(recording) for recording in recordings]
     if document.torn:
         last = recordings[-1]
         recordings = [*recordings[:-1], replace(last, metadata={"torn": document.torn, **last.metadata})]
     if found[0].reports_tool_calls:
         return [with_known_calls(recording, True, keep=True) for recording in recordings]
     return recordings
+
+
+def _numbered(recording: Recording) -> Recording:
+    """One of several recordings of a file. Those that are called like the file are counted from 1."""
+    stem = recording.path.name.split(".")[0]
+    if recording.name not in {stem, f"{stem} #{recording.index}"}:
+        return recording
+    return replace(recording, name=f"{stem} #{recording.index + 1}")
 
 
 def formats_of(document: Document, formats: Sequence[RecordingFormat]) -> list[RecordingFormat]:

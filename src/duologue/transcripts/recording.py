@@ -166,8 +166,8 @@ class Recording:
 
     @property
     def place(self) -> str:
-        """For people: the file, and the number of the recording in it unless it is the first."""
-        return f"{self.path}#{self.index}" if self.index else str(self.path)
+        """For people: the file, and the number of the recording in it, from 1, unless it is the first."""
+        return f"{self.path}#{self.index + 1}" if self.index else str(self.path)
 
 
 def with_known_calls(recording: Recording, known: bool | None, *, keep: bool = False) -> Recording:

@@ -81,9 +81,9 @@ def test_a_run_without_messages_is_one_error_and_the_others_are_judged(execution
 
 def test_cases_are_called_as_in_the_source(execution: ExecutionResult) -> None:
     titles = [run.case.title for run in execution.runs]
-    assert titles[0] == "airline · runs.json (task 7, trial 0)"
-    assert titles[1] == "airline · runs.json#1 (task 7, trial 1)"
-    assert titles[2] == "airline · runs.json#2 (task 8, trial 0)"
+    assert titles[0] == "airline · runs.json#1 (task 7, trial 0)"
+    assert titles[1] == "airline · runs.json#2 (task 7, trial 1)"
+    assert titles[2] == "airline · runs.json#3 (task 8, trial 0)"
 
 
 def test_results_hold_what_the_source_says_and_read_back_equal(execution: ExecutionResult) -> None:

@@ -49,6 +49,7 @@ from duologue.http import (
 )
 from duologue.journal.notes import AgentRetried, AgentThread, ToolCallsReported
 from duologue.messages import Message
+from duologue.models.prices import load_prices
 from duologue.models.reported import report_usage
 from duologue.models.scope import Amount
 from duologue.settings import DEFAULT_AGENT_TIMEOUT
@@ -194,7 +195,7 @@ class HttpAgent(AgentAdapter):
             raise call.failure(f"HTTP 200, but {error}", came_back=text) from error
         fields = fields_of(body)
         self._note(input, call, whole_turn=self._preset.name == "langgraph" or isinstance(fields.get("messages"), list))
-        self._report(input, call, usage_of(body, written), finish_reason(fields))
+        await self._report(input, call, usage_of(body, written), finish_reason(fields))
         if thread:
             self._remember(input, thread)
         return messages
@@ -228,7 +229,7 @@ class HttpAgent(AgentAdapter):
         if not any(item.note == note for item in input.scenario_state.view.notes):
             input.scope.note(note)
 
-    def _report(
+    async def _report(
         self, input: AgentInput, call: HttpCall, usage: ReportedUsage | None, finish_reason: str | None
     ) -> None:
         """Count what the agent says that it took."""
@@ -238,6 +239,8 @@ class HttpAgent(AgentAdapter):
         if cost is None and self._pricing is not None and usage.split:
             cost = (usage.input_tokens * self._pricing[0] + usage.output_tokens * self._pricing[1]) / 1000
         scope = input.scope
+        if cost is None and usage.split and (usage.model or self._model):
+            await load_prices(scope.context.clock)
         report_usage(
             scope,
             input_tokens=usage.input_tokens,
@@ -334,7 +337,7 @@ class HttpAgent(AgentAdapter):
             async for piece in pieces:
                 yield piece
         self._note(input, call, whole_turn=reader.whole_turn)
-        self._report(input, call, reader.usage, reader.finish_reason)
+        await self._report(input, call, reader.usage, reader.finish_reason)
         if reader.thread and self._thread_from is not None:
             self._remember(input, reader.thread)
 

@@ -85,11 +85,12 @@ async def _talk(engine: Engine, case: TestCase, record: Path | None) -> Scenario
 
     async with engine:
         agent: AgentAdapter = await engine.agent_of(case)
-        echo(f"Talking to {one_line(agent.name)}. /quit ends the conversation.")
+        name = case.agent or agent.name
+        echo(f"Talking to {one_line(name)}. /quit ends the conversation.")
         person = ScriptedUser([], name="person")
         config = effective_config(record=record).model_copy(update={"verbose": False, "headless": True})
         executor = ScenarioExecutor(
-            f"chat with {agent.name}", "A person talks to the agent.", [agent, person], [_lines], config=config
+            f"chat with {name}", "A person talks to the agent.", [agent, person], [_lines], config=config
         )
         return await executor.perform()
 

@@ -168,14 +168,16 @@ def _agents(found: dict[str, Any]) -> str:
 
 def _decided_by(suite: Suite, scenario: Scenario, found: dict[str, Any]) -> str:
     from duologue.specs.suite import find_named
+    from duologue.suites.plan.build import attackers_of
 
     agents = [find_named(suite.agents, name) for name in found["agents"]]
     prompts = [suite.prompt_for(agent.prompt or scenario.prompt) for agent in agents if agent and agent.model]
     guardrails = max((sum(item.enabled for item in prompt.guardrails) for prompt in prompts if prompt), default=0)
     checks = len(suite.checks) + len(scenario.checks) + sum(len(turn.checks) for turn in scenario.turns)
     criteria = len(scenario.criteria) + bool(scenario.success_criteria) + bool(scenario.failure_criteria)
-    parts = [(checks, "check"), (criteria, "criterion"), (guardrails, "guardrail")]
-    words = {"check": "checks", "criterion": "criteria", "guardrail": "guardrails"}
+    attacks = len(attackers_of(suite, scenario))
+    parts = [(checks, "check"), (criteria, "criterion"), (guardrails, "guardrail"), (attacks, "attack")]
+    words = {"check": "checks", "criterion": "criteria", "guardrail": "guardrails", "attack": "attacks"}
     return ", ".join(f"{count} {word if count == 1 else words[word]}" for count, word in parts if count) or "nothing"
 
 

@@ -21,7 +21,6 @@ from duologue.journal.events import CheckEvaluated, CriterionDecision, cut_mark
 from duologue.messages import tool_calls_of
 from duologue.reports.display import (
     by_agent,
-    embedded_models,
     excused,
     grades_of,
     matrix,
@@ -30,6 +29,7 @@ from duologue.reports.display import (
 )
 from duologue.runs.store.encoding import encoded, group_data, line_of, spent_data
 from duologue.suites.plan.build import TestCase
+from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, MediaResult, MessageResult, RunResult, Spent, failures_of
 from duologue.vocabulary import CheckStatus, Decision

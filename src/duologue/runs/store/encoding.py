@@ -31,6 +31,7 @@ from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.events import Usage
 from duologue.own_model import adapter
 from duologue.suites.plan.build import Plan, TestCase
+from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import Allowance, ExecutionResult, Group
 from duologue.suites.results.run import RunResult, Spent, reason_of, total_spent
 
@@ -199,6 +200,7 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "metrics_threshold": execution.metrics_threshold,
         "grading": execution.grading and execution.grading.model_dump(mode="json"),
         "environment": execution.environment,
+        **({"embedded_models": told} if (told := embedded_models(execution.runs)) else {}),
         "groups": [group_data(group) for group in execution.groups],
         "runs": [line_of(run) for run in execution.runs],
         "plan": plan_data(execution.plan),

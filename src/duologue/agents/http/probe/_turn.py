@@ -83,7 +83,7 @@ class Watched(HttpAgent):
     def _note(self, input: AgentInput, call: HttpCall, *, whole_turn: bool) -> None:
         self.whole_turn = self.whole_turn or whole_turn
 
-    def _report(
+    async def _report(
         self, input: AgentInput, call: HttpCall, usage: ReportedUsage | None, finish_reason: str | None
     ) -> None:
         self.usage = usage
