@@ -23,7 +23,8 @@ from duologue.settings import ScenarioConfig
 from duologue.specs.agents import Agent, Judge, Persona, Simulator
 from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Scenario
-from duologue.specs.suite import Replay, Suite, find_named
+from duologue.specs.suite import McpServer, Replay, Suite, find_named
+from duologue.suites.execution.tool_servers import Need, needed_servers, server_needs
 from duologue.suites.manifests.loader import SECTIONS, Report
 from duologue.suites.manifests.validate.outside import find_missing_outside
 from duologue.suites.plan.build import TestCase, agents_of, attackers_of, needs_simulator, personas_of
@@ -42,9 +43,6 @@ _NEITHER = "run the suite all the same with --no-preflight"
 
 _SIMULATOR = "simulators, such as [{name: customers, model: local}], or a persona with lines or an agenda"
 _JUDGE = "judges, such as [{name: referee, model: openai/gpt-5-mini}]"
-
-Need = tuple[Position, Callable[[], object]]
-"""Where something is written that test cases need, and what raises ConfigurationError where it is missing."""
 
 
 @frozen
@@ -187,6 +185,7 @@ def _needs(needed: Needed, models: SuiteModels, given: set[str]) -> Iterator[Nee
         for turn in scenario.turns:
             yield from _of_checks(models, scenario.name, turn.checks, Scope.TURN)
         yield from _of_checks(models, scenario.name, (*scenario.checks, *models.suite.checks), Scope.CONVERSATION)
+    yield from server_needs(models.suite, needed.pairs, given)
     for replay in needed.replays:
         yield from _of_judge(models, replay)
         yield from _of_checks(models, replay.name, replay.turn_checks, Scope.TURN)
@@ -403,6 +402,10 @@ def _addresses(needed: Needed, models: SuiteModels, problems: Problems, given: s
     for agent in needed.agents:
         if agent.http and agent.name not in given:
             _add(found, agent.http.place("url"), f"the agent '{agent.name}'", agent.http.url, problems)
+    for server in needed_servers(models.suite, needed.pairs, given):
+        if server.url:
+            who = f"the {'MCP server' if isinstance(server, McpServer) else 'A2A agent'} '{server.name}'"
+            _add(found, server.place("url"), who, server.url, problems)
     if models.mocking:
         return found
     named = {name: place for name, place in _models_of(needed, models.suite, given).items() if not models.is_mock(name)}
