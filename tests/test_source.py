@@ -37,7 +37,12 @@ MISSING_ON_PURPOSE = {
     "agents", "crewai", "google", "langgraph", "llama_index",  # whoever rehearses an agent of a framework has it
     "httpx2",  # what newer versions of huggingface_hub use in the place of httpx
 }  # fmt: skip
-BROUGHT = {"referencing": "jsonschema", "pydantic-core": "pydantic", "protobuf": "opentelemetry-proto"}
+BROUGHT = {
+    "referencing": "jsonschema",
+    "pydantic-core": "pydantic",
+    "protobuf": "opentelemetry-proto",
+    "dask": "distributed",
+}
 """Part of the interface of a declared dependency, which pins it."""
 ERRORS_KNOW_RESULTS = ("duologue.errors", "duologue.conversation.result")
 """The one import against the order, for types only: an error carries the result of the run that it ended."""

@@ -34,6 +34,7 @@
     │   └── JournalVersionError       written by a version of Duologue that this one cannot read
     ├── ArtifactError                 bytes of a run (a picture, a recording) that cannot be kept or read
     ├── ResultsError                  results or a report that cannot be written
+    ├── ExecutorError                 workers that cannot be started or reached, or that are all lost
     └── StoreError                    the database of runs cannot do what it was asked
         ├── StoreUnavailableError     it cannot be reached, or did not answer in time
         ├── StoreVersionError         its tables are missing, or those of another version of Duologue
@@ -295,6 +296,10 @@ class ArtifactError(DuologueError):
 
 class ResultsError(DuologueError):
     """Results or a report that cannot be written: which file, and why."""
+
+
+class ExecutorError(DuologueError):
+    """Workers cannot be started or reached, or all of them are lost. What was recorded until then stays."""
 
 
 class StoreError(DuologueError):

@@ -143,9 +143,22 @@ def watch_groups(watcher: Callable[[int, bool], None]) -> None:
 
 def track(process: asyncio.subprocess.Process) -> None:
     """Remember a program that leads its own process group, for :func:`kill_all_groups`."""
-    _groups.add(process.pid)
+    group_begins(process.pid)
+
+
+def group_begins(pid: int) -> None:
+    """Remember a process group, which another process of ours may have started."""
+    _groups.add(pid)
     for watcher in _watchers:
-        watcher(process.pid, True)
+        watcher(pid, True)
+
+
+def group_ended(pid: int) -> None:
+    """Forget a process group; harmless when that was done before."""
+    if pid in _groups:
+        _groups.discard(pid)
+        for watcher in _watchers:
+            watcher(pid, False)
 
 
 def kill_all_groups() -> None:
@@ -167,10 +180,7 @@ def kill_group(process: asyncio.subprocess.Process) -> None:
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
-    if process.pid in _groups:
-        _groups.discard(process.pid)
-        for watcher in _watchers:
-            watcher(process.pid, False)
+    group_ended(process.pid)
 
 
 def environment_with(names: Iterable[str] = ()) -> dict[str, str]:

@@ -1,0 +1,144 @@
+"""What runs in a worker of a Dask cluster. A worker needs ``duologue`` installed, in the same version."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import distributed
+from distributed.protocol import pickle as dask_pickle
+
+from duologue.errors import ExecutorError
+from duologue.journal.events import ErrorInfo
+from duologue.runs.distributed.carrier import Carrier
+from duologue.runs.distributed.ports import WorkResult, WorkUnit
+from duologue.runs.distributed.worker_scope import WorkerScope
+
+_pickle: Any = dask_pickle
+SECONDS_TO_WAIT = 10.0
+"""For results, until a call is answered without any."""
+
+
+def dumped(value: object) -> bytes:
+    """A value as Dask sends it: functions and classes that no module has are sent whole."""
+    return _pickle.dumps(value)
+
+
+def loaded(data: bytes) -> Any:
+    """What :func:`dumped` was given."""
+    return _pickle.loads(data)
+
+
+class SessionPlugin(distributed.WorkerPlugin):
+    """Has the session of an executor on a worker, from its first unit until the executor leaves, and its results.
+
+    Args:
+        session: opens it, as :func:`dumped` made it.
+    """
+
+    def __init__(self, session: bytes) -> None:
+        self._session = session
+
+    def setup(self, worker: Any) -> None:
+        """Called by Dask when the worker begins to have it."""
+        self._worker = worker
+        self._opening: asyncio.Task[Carrier] | None = None
+        self._outbox: list[tuple[int, bytes]] = []
+        self._sent = 0
+        self._arrived = asyncio.Event()
+
+    async def teardown(self, worker: Any) -> None:
+        """Called by Dask when the worker ends, or the executor has left."""
+        carrier, self._opening = self._opened, None
+        if carrier is not None:
+            await carrier.scope.close()
+
+    async def carrier(self) -> Carrier:
+        """Does units in the session, which is opened for the first of them."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(self._opening)
+
+    @property
+    def _opened(self) -> Carrier | None:
+        task = self._opening
+        return task.result() if task and task.done() and not task.cancelled() and not task.exception() else None
+
+    def cancel(self, unit_ids: Sequence[str]) -> None:
+        """Cancel units that are being done here."""
+        carrier = self._opened
+        if carrier is not None:
+            for unit_id in unit_ids:
+                carrier.cancel(unit_id)
+
+    def put(self, unit_id: str, message: object) -> None:
+        """Keep a result, or what a unit tells, until the executor has it."""
+        self._sent += 1
+        self._outbox.append((self._sent, dumped((unit_id, message))))
+        self._arrived.set()
+
+    async def collected(self, taken: int) -> list[tuple[int, bytes]]:
+        """What there is after the number that the executor has taken; waits a moment if there is nothing."""
+        self._outbox = [item for item in self._outbox if item[0] > taken]
+        if not self._outbox:
+            self._arrived.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SECONDS_TO_WAIT):
+                    await self._arrived.wait()
+        return list(self._outbox)
+
+    async def _open(self) -> Carrier:
+        loop = asyncio.get_running_loop()
+
+        def tell(unit_id: str, message: object) -> None:
+            loop.call_soon_threadsafe(self.put, unit_id, message)
+
+        scope = WorkerScope(self._worker.address, loaded(self._session), tell)
+        await scope.open()
+        return Carrier(scope)
+
+
+async def perform(name: str, data: bytes) -> None:
+    """Do units on the event loop of this worker. Each result can be collected as soon as it is there.
+
+    Args:
+        name: of the plugin that has their session.
+        data: the units.
+
+    Raises:
+        ExecutorError: the session cannot be opened, so that no unit can be done here.
+    """
+    worker: Any = distributed.get_worker()
+    plugin: SessionPlugin = worker.plugins[name]
+    try:
+        carrier = await plugin.carrier()
+    except Exception as error:  # noqa: BLE001 - whatever opening a session raises
+        found = ErrorInfo.of(error)
+        raise ExecutorError(f"the worker {worker.address} could not begin: {found.type}: {found.message}") from None
+    units: list[WorkUnit] = loaded(data)
+    await asyncio.gather(*(_one(plugin, carrier, unit) for unit in units))
+
+
+async def _one(plugin: SessionPlugin, carrier: Carrier, unit: WorkUnit) -> None:
+    result = await carrier.run(unit)
+    try:
+        plugin.put(unit.id, result)
+    except Exception as error:  # noqa: BLE001 - whatever its classes raise when they are to be sent
+        found = ErrorInfo.of(error)
+        told = found.model_copy(update={"message": f"the result cannot be sent to another process: {found.message}"})
+        plugin.put(unit.id, WorkResult(work_unit_id=unit.id, success=False, error=told))
+
+
+async def collect(name: str, taken: int, dask_worker: Any = None) -> list[tuple[int, bytes]]:
+    """What units on this worker have come to, with numbers."""
+    plugin = dask_worker.plugins.get(name)
+    return [] if plugin is None else await plugin.collected(taken)
+
+
+def cancel_units(name: str, unit_ids: Sequence[str], dask_worker: Any = None) -> None:
+    """Cancel units on this worker."""
+    plugin = dask_worker.plugins.get(name)
+    if plugin is not None:
+        plugin.cancel(unit_ids)
