@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from io import FileIO
 from itertools import accumulate
@@ -73,7 +73,7 @@ class JsonlSink:
         try:
             lines: list[bytes] = []
             for transition in transitions:
-                line, media = _encoded(transition)
+                line, media = encode_with_media(transition)
                 for item in media:
                     await self._artifacts.put(item.data, mime_type=item.artifact.mime_type)
                 lines.append(line)
@@ -113,12 +113,12 @@ class JsonlSink:
 
 
 def encode_transition(transition: Transition) -> bytes:
-    """A line of a journal file."""
-    return _encoded(transition)[0]
+    """A line of a journal."""
+    return encode_with_media(transition)[0]
 
 
-def _encoded(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
-    """A line of a journal file, and the media that it names."""
+def encode_with_media(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
+    """A line of a journal, and the media that it names."""
     first = transition[0]
     events = b",".join([_serializer(type(entry.event))(entry.event) for entry in transition])
     if not _may_hold_media(events):
@@ -203,13 +203,13 @@ def read_journal(path: str | Path, *, artifacts: Callable[[Artifact], bytes] | N
     lines = data.split(b"\n")
     tail = lines.pop()
     torn = f"line {len(lines) + 1} is cut off after {len(tail)} bytes" if tail else None
-    missing: list[str] = []
-    transitions = list(_transitions(path, lines, artifacts or partial(load_beside, path), missing))
+    reader = JournalLines(str(path), artifacts or partial(load_beside, path))
+    transitions = [reader.read(line) for line in lines]
     if not transitions:
         raise JournalError(f"{path} holds no event" + (f"; {torn}" if torn else ""))
     ends = list(accumulate(len(line) + 1 for line in lines))
     return JournalFile(
-        name=str(path), path=path, transitions=transitions, ends=ends, torn=torn, missing=list(dict.fromkeys(missing))
+        name=str(path), path=path, transitions=transitions, ends=ends, torn=torn, missing=reader.missing
     )
 
 
@@ -219,11 +219,16 @@ def model_calls_in(path: Path) -> Iterator[ModelCalled]:
         lines = path.read_bytes().split(b"\n")
     except OSError:
         return
+    yield from model_calls_of(lines)
+
+
+def model_calls_of(lines: Iterable[bytes]) -> Iterator[ModelCalled]:
+    """All model calls in lines of a journal. Lines that cannot be read are passed over."""
     for number, line in enumerate(lines, 1):
         if b'"model_called"' not in line:
             continue
         try:
-            raw = _parse(path, number, line)
+            raw = _parse("", number, line)
             events = [item for item in raw.get("events", [raw]) if item.get("type") == "model_called"]
             found = [_adapter().validate_python(item) for item in events]
         except (JournalError, ValidationError, TypeError, AttributeError):
@@ -231,66 +236,91 @@ def model_calls_in(path: Path) -> Iterator[ModelCalled]:
         yield from (event for event in found if isinstance(event, ModelCalled))
 
 
-def _transitions(
-    path: Path, lines: list[bytes], load: Callable[[Artifact], bytes], missing: list[str]
-) -> Iterator[Transition]:
-    run_id = ""
-    upgrade: Upgrade | None = None
-    seen = 0
-    for number, line in enumerate(lines, 1):
-        raw = _parse(path, number, line)
+class JournalLines:
+    """Reads the lines of one journal in their order, wherever they are kept and whatever version wrote them.
+
+    Args:
+        name: of the journal, for errors.
+        load: gives media of messages.
+    """
+
+    def __init__(self, name: str, load: Callable[[Artifact], bytes]) -> None:
+        self._name = name
+        self._load = load
+        self._missing: dict[str, None] = {}
+        self._run_id = ""
+        self._upgrade: Upgrade | None = None
+        self._number = 0
+        self._seen = 0
+
+    @property
+    def missing(self) -> list[str]:
+        """Media that could not be had, a sentence each."""
+        return list(self._missing)
+
+    def read(self, line: bytes) -> Transition:
+        """The transition in the next line.
+
+        Raises:
+            JournalError: the line is damaged, or is not the one that comes next.
+        """
+        self._number += 1
+        raw = _parse(self._name, self._number, line)
         seq, at = raw.pop("seq", None), raw.pop("at", 0.0)
         events = raw.get("events", [raw])
         if "events" in raw and "artifacts" in raw:
             try:
-                missing += put_back(events, entries_of(raw["artifacts"]), load)
+                self._missing |= dict.fromkeys(put_back(events, entries_of(raw["artifacts"]), self._load))
             except ValueError as error:
-                raise JournalError(f"{path}, line {number}, field 'artifacts': {error}") from error
-        if upgrade is None:
-            upgrade = _upgrade(path, _version(path, events))
+                raise self._broken(f", field 'artifacts': {error}") from error
+        if self._upgrade is None:
+            self._upgrade = _upgrade(self._name, _version(self._name, events))
         if isinstance(at, bool) or not isinstance(at, (int, float)):
-            raise JournalError(f"{path}, line {number}, field 'at': found {at!r}, expected seconds since 1970")
-        if seq != seen:
-            raise JournalError(f"{path}, line {number}: found event number {seq!r}, expected {seen}")
+            raise self._broken(f", field 'at': found {at!r}, expected seconds since 1970")
+        if seq != self._seen:
+            raise self._broken(f": found event number {seq!r}, expected {self._seen}")
         try:
-            made = [_adapter().validate_python(upgrade(item)) for item in events]
+            made = [_adapter().validate_python(self._upgrade(item)) for item in events]
         except (AttributeError, TypeError) as error:
-            raise JournalError(f"{path}, line {number}: not an event of its version ({error})") from error
+            raise self._broken(f": not an event of its version ({error})") from error
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            raise JournalError(f"{path}, line {number}, field '{field}': {first['msg']}") from error
+            raise self._broken(f", field '{field}': {first['msg']}") from error
         if isinstance(made[0], RunStarted):
-            run_id = made[0].run_id
-        yield tuple(Entry(run_id, seen + place, at, event) for place, event in enumerate(made))
-        seen += len(made)
+            self._run_id = made[0].run_id
+        first, self._seen = self._seen, self._seen + len(made)
+        return tuple(Entry(self._run_id, seq, at, event) for seq, event in enumerate(made, first))
+
+    def _broken(self, why: str) -> JournalError:
+        return JournalError(f"{self._name}, line {self._number}{why}")
 
 
-def _upgrade(path: Path, version: int) -> Upgrade:
+def _upgrade(name: str, version: int) -> Upgrade:
     try:
         return Upgrade(version)
     except JournalVersionError as error:
-        raise JournalVersionError(f"{path}: {error}") from None
+        raise JournalVersionError(f"{name}: {error}") from None
 
 
-def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def _parse(name: str, number: int, line: bytes) -> dict[str, Any]:
     try:
         raw: object = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise JournalError(f"{path}, line {number}: not JSON ({error})") from error
+        raise JournalError(f"{name}, line {number}: not JSON ({error})") from error
     if not isinstance(raw, dict):
-        raise JournalError(f"{path}, line {number}: found a {type(raw).__name__}, expected an object with events")
+        raise JournalError(f"{name}, line {number}: found a {type(raw).__name__}, expected an object with events")
     found = cast("dict[str, Any]", raw)
     events: object = found.get("events", [])
     if not isinstance(events, list) or not all(isinstance(item, dict) for item in cast("list[object]", events)):
-        raise JournalError(f"{path}, line {number}, field 'events': expected a list of event objects")
+        raise JournalError(f"{name}, line {number}, field 'events': expected a list of event objects")
     if "events" in found and not events:
-        raise JournalError(f"{path}, line {number}, field 'events': the list is empty")
+        raise JournalError(f"{name}, line {number}, field 'events': the list is empty")
     return found
 
 
-def _version(path: Path, events: list[dict[str, Any]]) -> int:
+def _version(name: str, events: list[dict[str, Any]]) -> int:
     version = events[0].get("schema_version")
     if events[0].get("type") != "run_started" or not isinstance(version, int):
-        raise JournalError(f"{path}, line 1: found no 'run_started' event with a schema_version; is this a journal?")
+        raise JournalError(f"{name}, line 1: found no 'run_started' event with a schema_version; is this a journal?")
     return version
