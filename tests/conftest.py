@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from postgres_server import postgres  # noqa: F401 -- a fixture
 
 # How fast examples are made says nothing on a machine that is busy with other things.
 settings.register_profile("duologue", deadline=None, suppress_health_check=[HealthCheck.too_slow])

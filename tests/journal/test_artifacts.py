@@ -18,6 +18,7 @@ from duologue.journal.artifacts import CHUNK, is_harmless, suffix_of
 from duologue.journal.inline_media import entries_of, put_back, take_out
 from duologue.messages import media_part
 from duologue.models.scope import RunScope
+from duologue.runs.store.database.artifacts import ArtifactFolder, FsspecArtifacts
 from duologue.testing import ScriptedAgent, ScriptedUserAgent, context
 
 PNG = base64.b64decode(
@@ -25,9 +26,18 @@ PNG = base64.b64decode(
 )
 
 
-@pytest.fixture(params=["memory", "folder"])
+STORES = {
+    "memory": lambda folder: MemoryArtifacts(),
+    "folder": FolderArtifacts,
+    "folder of a database": ArtifactFolder,
+    "fsspec": lambda folder: FsspecArtifacts(f"file://{folder}"),
+    "fsspec in memory": lambda folder: FsspecArtifacts(f"memory://{folder}"),
+}
+
+
+@pytest.fixture(params=STORES)
 def store(request, tmp_path):
-    return MemoryArtifacts() if request.param == "memory" else FolderArtifacts(tmp_path / "a" / "media")
+    return STORES[request.param](tmp_path / "a" / "media")
 
 
 async def pieces(store, artifact):

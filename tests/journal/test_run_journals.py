@@ -5,16 +5,19 @@ from __future__ import annotations
 import signal
 
 import pytest
+from stored_runs import claimed, claimed_again
 
 import duologue
 from duologue import AgentAdapter, AgentInput
 from duologue.errors import JournalError
-from duologue.journal import JsonlJournal
+from duologue.journal import FolderArtifacts, JsonlJournal
 from duologue.journal.events import AgentCalled, MessageAdded, ModelCalled, Usage
 from duologue.models import ModelRequest, ask
 from duologue.models.base import ModelAnswer
 from duologue.models.scope import Budget
 from duologue.models.scripted import ScriptedModel
+from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.journals import Journals
 from duologue.testing import ScriptedUserAgent, context
 
 
@@ -29,9 +32,32 @@ class InFile:
         return JsonlJournal(self.path)
 
 
-@pytest.fixture(params=[InFile])
-def place(request, tmp_path):
-    return request.param(tmp_path)
+class InDatabase:
+    """The journal of a run as rows; whoever opens it claims the run anew."""
+
+    def __init__(self, database, folder):
+        self.database = database
+        self.journals = Journals(database, FolderArtifacts(folder / "artifacts"))
+        self.run = None
+
+    async def open(self):
+        """As another worker finds it."""
+        if self.run is None:
+            [self.run] = await claimed(self.database)
+        else:
+            self.run = await claimed_again(self.database, self.run)
+        return await self.journals.open(self.run)
+
+
+@pytest.fixture(params=["file", "sqlite", "postgresql"])
+async def place(request, tmp_path):
+    if request.param == "file":
+        yield InFile(tmp_path)
+        return
+    sqlite = request.param == "sqlite"
+    where = tmp_path / "runs.db" if sqlite else request.getfixturevalue("postgres").new_database()
+    async with Database.open(where, create=True) as database:
+        yield InDatabase(database, tmp_path)
 
 
 class Agent(AgentAdapter):

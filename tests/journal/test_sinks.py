@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 
 import pytest
+from stored_runs import claimed, rows_of
 
 import duologue
 from duologue.errors import JournalError
-from duologue.journal import Journal, JsonlSink, MemorySink, read_journal
+from duologue.journal import FolderArtifacts, Journal, JsonlSink, MemorySink, read_journal
 from duologue.journal.events import (
     AgentCalled,
     MessageAdded,
@@ -21,6 +22,8 @@ from duologue.journal.events import (
     TurnStarted,
 )
 from duologue.journal.jsonl import encode_transition
+from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.journals import DatabaseSink, JournalRow, parsed
 from duologue.testing import ScriptedAgent, ScriptedJudge, ScriptedUserAgent, context
 from duologue.vocabulary import RunStatus, Termination
 
@@ -46,9 +49,29 @@ class InFile:
         return read_journal(self.path).transitions if self.path.exists() else []
 
 
-@pytest.fixture(params=[InMemory, InFile])
-def place(request, tmp_path):
-    return request.param(tmp_path)
+class InDatabase:
+    """A sink in a database, and what it holds."""
+
+    def __init__(self, database, run, folder):
+        self.database, self.run = database, run
+        self.artifacts = FolderArtifacts(folder / "artifacts")
+        self.sink = DatabaseSink(database.writer, run, 1, artifacts=self.artifacts)
+
+    def kept(self):
+        rows = [JournalRow(*row) for row in rows_of(self.database, self.run)]
+        return parsed("journal", rows, self.artifacts.load).transitions if rows else []
+
+
+@pytest.fixture(params=["memory", "file", "sqlite", "postgresql"])
+async def place(request, tmp_path):
+    if request.param in {"memory", "file"}:
+        yield (InMemory if request.param == "memory" else InFile)(tmp_path)
+        return
+    sqlite = request.param == "sqlite"
+    where = tmp_path / "runs.db" if sqlite else request.getfixturevalue("postgres").new_database()
+    async with Database.open(where, create=True) as database:
+        [run] = await claimed(database)
+        yield InDatabase(database, run, tmp_path)
 
 
 async def recorded(place, **options):

@@ -208,9 +208,7 @@ def read_journal(path: str | Path, *, artifacts: Callable[[Artifact], bytes] | N
     if not transitions:
         raise JournalError(f"{path} holds no event" + (f"; {torn}" if torn else ""))
     ends = list(accumulate(len(line) + 1 for line in lines))
-    return JournalFile(
-        name=str(path), path=path, transitions=transitions, ends=ends, torn=torn, missing=reader.missing
-    )
+    return JournalFile(name=str(path), path=path, transitions=transitions, ends=ends, torn=torn, missing=reader.missing)
 
 
 def model_calls_in(path: Path) -> Iterator[ModelCalled]:

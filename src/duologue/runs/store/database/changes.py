@@ -42,6 +42,7 @@ class Change:
 
     Attributes:
         token: of its claim. Once it is not the newest, nothing is written.
+        cut: an attempt, and the number of an event: from it on, what is recorded is removed first.
         events: attempt, number of the first event and line of each transition.
         end: None as long as it goes on.
         back: it goes back into the queue; its attempt is not counted.
@@ -52,6 +53,7 @@ class Change:
     number: int
     token: int
     events: Sequence[tuple[int, int, bytes]] = ()
+    cut: tuple[int, int] | None = None
     artifacts: Sequence[ArtifactRow] = ()
     end: End | None = None
     back: bool = False

@@ -56,6 +56,10 @@ _EVENTS = (
     "INSERT INTO events (run, attempt, seq, line) "
     "SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bytea[]) ON CONFLICT DO NOTHING"
 )
+_CUT = (
+    "DELETE FROM events USING unnest($1::bigint[], $2::int[], $3::int[]) AS c(run, attempt, seq) "
+    "WHERE events.run = c.run AND events.attempt = c.attempt AND events.seq >= c.seq"
+)
 _ARTIFACTS = (
     "INSERT INTO artifacts (run, sha256, mime_type, size) "
     "SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) ON CONFLICT DO NOTHING"
@@ -244,6 +248,9 @@ class PostgresDriver:
             await connection.execute(_BACK, *_columns(back))
 
     async def _write_events(self, connection: RawConnection, changes: Sequence[Change]) -> None:
+        cuts = [(change.number, *change.cut) for change in changes if change.cut is not None]
+        if cuts:
+            await connection.execute(_CUT, *_columns(cuts))
         events = [(change.number, *event) for change in changes for event in change.events]
         if events:
             await connection.execute(_EVENTS, *_columns(events))

@@ -222,6 +222,9 @@ class SqliteDriver:
         return written
 
     def _write_good(self, connection: sqlite3.Connection, changes: Sequence[Change], now: float) -> None:
+        cuts = [(change.number, *change.cut) for change in changes if change.cut is not None]
+        if cuts:
+            connection.executemany("DELETE FROM events WHERE run = ? AND attempt = ? AND seq >= ?", cuts)
         events = [(change.number, *event) for change in changes for event in change.events]
         if events:
             connection.executemany(

@@ -58,20 +58,25 @@ class Writer:
         self.batches = 0
         """Transactions so far."""
 
-    async def append(self, run: ClaimedRun, attempt: int, lines: Sequence[tuple[int, bytes]]) -> None:
+    async def append(
+        self, run: ClaimedRun, attempt: int, lines: Sequence[tuple[int, bytes]], *, cut: int | None = None
+    ) -> None:
         """Add transitions to the journal of a run.
 
         Args:
             run: that this process has.
             attempt: which of its journals.
             lines: of each transition, the number of its first event and its line.
+            cut: from the event of that number on, what is recorded of the attempt is removed first.
 
         Raises:
             LeaseLostError: the run is another worker's by now.
             StoreError: they could not be written.
         """
-        events = [(attempt, seq, line) for seq, line in lines]
-        await self._do(_change(run, events=events), sum(len(line) for _, line in lines))
+        change = _change(run, events=[(attempt, seq, line) for seq, line in lines])
+        if cut is not None:
+            change.cut = (attempt, cut)
+        await self._do(change, sum(len(line) for _, line in lines))
 
     async def artifacts(self, run: ClaimedRun, items: Sequence[ArtifactRow]) -> None:
         """Record which bytes a run has in the artifact store; raises as :meth:`append`."""
