@@ -316,3 +316,60 @@ def test_results_are_where_the_command_began_and_all_there(
     assert ("Runs that had not begun by then have no result." in done.stderr) is (function == "cancels")
     if function != "elsewhere":
         assert not list(away.iterdir())
+
+
+ENDS = """
+import sys
+
+import duologue
+
+
+class Clerk(duologue.AgentAdapter):
+    async def call(self, input):
+        return "hello"
+
+
+async def passes():
+    script = [duologue.user("hi"), duologue.agent(), duologue.succeed()]
+    return await duologue.run("x", "d", [Clerk(), duologue.ScriptedUser([])], script=script)
+
+
+async def asserts():
+    result = await passes()
+    assert result.turns > 3, "too short"
+
+
+async def breaks():
+    await passes()
+    raise KeyError("boom")
+
+
+async def refuses():
+    await passes()
+    raise duologue.errors.AgentError("no kitchen")
+
+
+async def leaves():
+    await passes()
+    sys.exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "told"),
+    [
+        ("asserts", 1, "Error: the function ended with AssertionError: too short, at ends.py:19 in asserts"),
+        ("breaks", 2, "Error: the function raised KeyError: 'boom'"),
+        ("refuses", 3, "Error: the function ended with AgentError: no kitchen, at ends.py:29 in refuses"),
+        ("leaves", 2, "Error: the function raised SystemExit: sys.exit(0) was called, at ends.py:34 in leaves"),
+    ],
+)
+def test_a_function_that_breaks_after_its_runs_keeps_their_results_and_is_no_success(
+    here: Path, capsys: pytest.CaptureFixture[str], function: str, code: int, told: str
+) -> None:
+    (here / "ends.py").write_text(ENDS)
+    assert invoke(["run", f"ends.py::{function}", "--out", "out", "-q"]) == code
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert "1 test case: 1 passed" in shown.out
+    assert outcomes(only_folder(here)) == {"x": "pass"}

@@ -385,6 +385,23 @@ async def test_a_run_that_was_cancelled_continues(tmp_path):
     ]
 
 
+async def test_a_run_that_was_cancelled_again_before_anything_new_happened_continues(tmp_path):
+    path = tmp_path / "run.jsonl"
+
+    class Cancels(Restoring):
+        name = "Restoring"
+
+        async def call(self, input: AgentInput) -> str:
+            signal.default_int_handler(signal.SIGINT, None)
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            await run_of(Cancels(), path)
+    assert path.read_text().count("run_resumed") == 1
+    assert (await run_of(Restoring(), path)).success
+    assert duologue.read_journal(path).complete
+
+
 async def test_time_that_was_used_counts_towards_the_limit():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.jsonl"

@@ -36,6 +36,7 @@ from duologue.journal.events import (
     ModelCalled,
     Noted,
     RunFinished,
+    RunResumed,
     RunStarted,
     Transition,
     UserFinished,
@@ -116,14 +117,19 @@ def resume(setup: RunSetup, journal: RunJournal | None) -> Resumption:
 
 
 def _without_cancellation(transitions: Sequence[Transition]) -> Sequence[Transition]:
-    """What was recorded before somebody cancelled the run: that is where it continues."""
+    """What was recorded before somebody cancelled the run: that is where it continues.
+
+    That it was resumed before says nothing if nothing has happened since.
+    """
     last = len(transitions)
     cancelled: set[str | None] = set()
     while last:
         event = transitions[last - 1][0].event
         if _cancels(event):
             cancelled.add(getattr(event, "call", None))
-        elif not (isinstance(event, Noted) and event.call and event.call in cancelled):
+        elif not isinstance(event, RunResumed) and not (
+            isinstance(event, Noted) and event.call and event.call in cancelled
+        ):
             break
         last -= 1
     return transitions[:last]

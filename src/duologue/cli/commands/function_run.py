@@ -45,6 +45,7 @@ from duologue.settings import ScenarioConfig
 from duologue.suites.plan.build import Plan
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.media import with_media_files
+from duologue.vocabulary import RunStatus
 
 DEFAULT_OUT = Path("duologue-runs")
 
@@ -157,9 +158,17 @@ def _run(target: str, request: FunctionRequest, folder: Path) -> int:
         print_json({"totals": totals(results), "journals": str(journals), "folder": str(shown), "runs": runs})
     else:
         print_execution(execution, folder=shown, files=as_shown(files, folder, shown))
+    if failure is None:
+        return exit_code_of(results)
+    ended = getattr(failure, "result", None)
+    if ended is None or ended.status is RunStatus.CANCELLED:  # no run says why
+        told = str(failure) if isinstance(failure, TargetError) else f"the function ended with {describe(failure)}"
+        echo(f"\nError: {told}", err=True)
     if isinstance(failure, ConfigurationError):
         return ExitCode.USAGE
-    return ExitCode.FAILED if isinstance(failure, AssertionError) else exit_code_of(results)
+    if isinstance(failure, AssertionError):
+        return ExitCode.FAILED
+    return exit_code_of(results) or ExitCode.UNCERTAIN
 
 
 @contextmanager
@@ -236,13 +245,19 @@ def _play(function: Callable[[], object]) -> tuple[list[ScenarioResult], Excepti
         return results, error
     except Exception as error:
         if getattr(error, "result", None) is None:
-            raise TargetError(f"the function raised {type(error).__name__}: {error}") from error
+            return results, _of_target(f"the function raised {type(error).__name__}: {error}", error)
         return results, error
     except SystemExit as error:
-        raise TargetError(f"the function called sys.exit({error.code!r}); it must return") from error
+        return results, _of_target(f"the function called sys.exit({error.code!r}); it must return", error)
     finally:
         remove_observer(observe)
     return results, None
+
+
+def _of_target(message: str, cause: BaseException) -> TargetError:
+    error = TargetError(message)
+    error.__cause__ = cause
+    return error
 
 
 async def _called(function: Callable[[], object]) -> None:
