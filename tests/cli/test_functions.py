@@ -373,3 +373,17 @@ def test_a_function_that_breaks_after_its_runs_keeps_their_results_and_is_no_suc
     assert told in shown.err
     assert "1 test case: 1 passed" in shown.out
     assert outcomes(only_folder(here)) == {"x": "pass"}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"seq":0,"at":1.0,"events":[{"type":"run_started","sch', b"\0" * 40])
+def test_a_journal_that_holds_nothing_costs_its_run_only(here: Path, content: bytes) -> None:
+    invoke(["run", "clerks.py::several", "--out", "out", "-q"])
+    folder = only_folder(here)
+    first = min((folder / "journals").glob("*.jsonl"))
+    first.write_bytes(content)
+    (folder / "journals" / "tape.jsonl").write_text('{"cassette": 1}\n')
+    assert invoke(["run", "clerks.py::several", "--resume", str(folder), "-q"]) == 1
+    assert outcomes(folder) == {"good": "pass", "bad": "fail", "broken": "error"}
+    assert len(calls(here)) == 4
+    assert len(read_execution(folder).runs) == 3
+    assert (folder / "journals" / "tape.jsonl").exists()

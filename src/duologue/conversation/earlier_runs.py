@@ -46,15 +46,17 @@ class EarlierRuns:
 
     Attributes:
         kept: ids of runs that were not played again because they had passed.
+        unread: files in which nothing can be read: cassettes, and journals that were cut off before their first event.
     """
 
     def __init__(self, folder: Path, *, retry_errors: bool = False, only_problems: bool = False) -> None:
         self.kept: set[str] = set()
+        self.unread: list[Path] = []
         self._retry_errors = retry_errors
         self._only_problems = only_problems
         self._lock = threading.Lock()
         self._waiting: dict[tuple[str, str | None], deque[_Earlier]] = defaultdict(deque)
-        for item in sorted(_read(folder), key=lambda found: found[0]):
+        for item in sorted(self._read(folder), key=lambda found: found[0]):
             started = item[1].started
             self._waiting[started.scenario.name, agent_of(started)].append(item[1])
 
@@ -81,18 +83,18 @@ class EarlierRuns:
         self.kept.add(earlier.started.run_id)
         return earlier.path
 
-
-def _read(folder: Path) -> Iterator[tuple[float, _Earlier]]:
-    for path in sorted(folder.glob("*.jsonl")):
-        try:
-            file = read_journal(path)
-        except JournalVersionError:
-            raise
-        except JournalError:  # a cassette, or a journal that was cut off before its first event
-            continue
-        first = file.transitions[0][0]
-        if isinstance(first.event, RunStarted):
-            yield first.at, _Earlier(path=path, beginning=file.transitions[0], started=first.event, ended=_end_of(file))
+    def _read(self, folder: Path) -> Iterator[tuple[float, _Earlier]]:
+        for path in sorted(folder.glob("*.jsonl")):
+            try:
+                file = read_journal(path)
+            except JournalVersionError:
+                raise
+            except JournalError:
+                self.unread.append(path)
+                continue
+            begins, first = file.transitions[0], file.transitions[0][0]
+            if isinstance(first.event, RunStarted):
+                yield first.at, _Earlier(path=path, beginning=begins, started=first.event, ended=_end_of(file))
 
 
 def _end_of(file: JournalFile) -> RunFinished | None:

@@ -30,7 +30,7 @@ from duologue.conversation.observers import add_observer, remove_observer
 from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.setup import taking_up
 from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread, with_runs_in_worker_thread
-from duologue.errors import ConfigurationError, DuologueError, TargetError
+from duologue.errors import ConfigurationError, DuologueError, JournalError, TargetError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS
 from duologue.journal.journal import Journal
@@ -39,7 +39,7 @@ from duologue.reports.formats import format_named, remove_reports, renew_reports
 from duologue.reports.terminal import print_execution
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS
 from duologue.runs.store.folder import claimed, write_execution
-from duologue.runs.store.from_journals import execution_of, holds_journals, recorded_runs, take_in
+from duologue.runs.store.from_journals import claims_to_be_journal, execution_of, holds_journals, recorded_runs, take_in
 from duologue.runs.store.ownership import LaunchFile, read_launch, write_launch
 from duologue.settings import ScenarioConfig
 from duologue.suites.plan.build import Plan
@@ -185,7 +185,10 @@ def _configured(journals: Path, verbose: bool | int, request: FunctionRequest) -
 def _earlier(request: FunctionRequest) -> EarlierRuns | None:
     """The runs of an earlier launch that this one takes up."""
     if request.resume is not None:
-        return EarlierRuns((request.resume / JOURNALS).absolute(), retry_errors=request.retry_errors)
+        earlier = EarlierRuns((request.resume / JOURNALS).absolute(), retry_errors=request.retry_errors)
+        for path in filter(claims_to_be_journal, earlier.unread):  # its run is played from its beginning
+            set_aside(path, "unreadable")
+        return earlier
     if request.failed_in is None:
         return None
     if not holds_journals(request.failed_in):
@@ -204,7 +207,11 @@ def _repeated(journals: Path, played: Sequence[ScenarioResult]) -> list[Scenario
     """The results of runs that had come to their end before, and so were only read."""
     seen = {result.run_id for result in played}
     paths = sorted(journals.glob("*.jsonl"))
-    found = [result_of(read_journal(path).view, path) for path in paths if path.stem not in seen]
+    found: list[ScenarioResult] = []
+    for path in paths:
+        with suppress(JournalError):  # there is no run in it
+            if path.stem not in seen:
+                found.append(result_of(read_journal(path).view, path))
     return [result for result in found if result.run_id not in seen]
 
 
@@ -243,7 +250,7 @@ def _play(function: Callable[[], object]) -> tuple[list[ScenarioResult], Excepti
         asyncio.run(_called(function))
     except (AssertionError, DuologueError) as error:
         return results, error
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the function raised, its runs have results
         if getattr(error, "result", None) is None:
             return results, _of_target(f"the function raised {type(error).__name__}: {error}", error)
         return results, error

@@ -69,7 +69,7 @@ def recorded_runs(folder: Path) -> RecordedRuns:
         try:
             file = read_journal(path)
         except JournalError as error:
-            if _claims_to_be_journal(path):
+            if claims_to_be_journal(path):
                 problems.append(f"left out: {error}")
             continue
         view = file.view
@@ -155,7 +155,7 @@ def _journals_in(folder: Path) -> Iterator[Path]:
     yield from sorted(inner.glob("*.jsonl") if inner.is_dir() else folder.glob("*.jsonl"))
 
 
-def _claims_to_be_journal(path: Path) -> bool:
+def claims_to_be_journal(path: Path) -> bool:
     """Whether a file that cannot be read begins as a journal does, or is empty: no other file of ours is."""
     try:
         with path.open("rb") as file:
