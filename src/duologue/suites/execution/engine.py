@@ -299,14 +299,18 @@ class Engine:
                     self.results[happening.run_id] = happening
                 yield happening
 
+    async def case_runner(self, settings: RunOptions | None = None) -> CaseRunner:
+        """What runs single test cases, for whoever decides which of them are run when. It works until :meth:`close`."""
+        options = (settings or RunOptions()).over(self.suite.defaults)
+        return await self._runner(options.execution_id or new_execution_id(self.clock), options, Observers(()))
+
     async def agent_of(self, case: TestCase) -> AgentAdapter:
         """The agent that a case rehearses, as it would take part in a run of its own. It works until :meth:`close`.
 
         Raises:
             ConfigurationError: the case is a recording.
         """
-        options = RunOptions().over(self.suite.defaults)
-        runner = await self._runner(new_execution_id(self.clock), options, Observers(()))
+        runner = await self.case_runner()
         agents = runner.setup(case).participants(case).agents
         found = next((agent for agent in agents if agent.role is AgentRole.AGENT), None)
         if found is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -58,6 +59,7 @@ class Execution:
         ledger: what all runs spend from together.
         clock: of all runs.
         on_event: is told of every event of every run.
+        run_id, thread_id: of the one run that there is; None for ids that derive from ``id``, and a new thread.
     """
 
     id: str
@@ -67,6 +69,12 @@ class Execution:
     journal_for: Callable[[TestCase], RunJournal | None] | None = None
     ledger: Ledger | None = None
     on_event: OnEvent | None = None
+    run_id: str | None = None
+    thread_id: str | None = None
+
+    def run_id_of(self, case: TestCase) -> str:
+        """The id of the run of a case."""
+        return self.run_id or case.run_id(self.id)
 
     @cached_property
     def journals(self) -> Path | None:
@@ -77,7 +85,7 @@ class Execution:
         """Where the journal of a case is kept."""
         if self.journal_for is not None:
             return self.journal_for(case)
-        return JsonlJournal(self.journals / f"{case.run_id(self.id)}.jsonl") if self.journals else None
+        return JsonlJournal(self.journals / f"{self.run_id_of(case)}.jsonl") if self.journals else None
 
     @cached_property
     def artifacts(self) -> FolderArtifacts | None:
@@ -121,6 +129,12 @@ class CaseRunner:
         self._given = given or {}
         self._threads = threads
         self._setups: dict[tuple[str, str, str | None, str], tuple[Setup, ScenarioConfig]] = {}
+
+    def within(self, execution: Execution) -> CaseRunner:
+        """The same runner for runs of another execution: what runs share stays prepared, options included."""
+        other = copy(self)
+        other.execution = execution
+        return other
 
     def setup(self, case: TestCase) -> Setup:
         """What the case shares with others of the same scenario, agent and region, or of the same replay."""
@@ -252,7 +266,7 @@ class CaseRunner:
         except JournalError:
             started = None
         recorded = started.scenario.metadata.get("definition") if started else None
-        anew = case.run_id(self.execution.id) in self.execution.options.anew
+        anew = self.execution.run_id_of(case) in self.execution.options.anew
         if recorded == self._definitions.of(case) and not anew:
             return True
         journal.set_aside(REPLACED)
@@ -294,7 +308,7 @@ class CaseRunner:
         execution = self.execution
         setup, config = self._prepared(case)
         parts = setup.participants(case)
-        run_id, on_event = case.run_id(execution.id), execution.on_event
+        run_id, on_event = execution.run_id_of(case), execution.on_event
         return setup, ScenarioExecutor(
             parts.name,
             parts.description,
@@ -305,7 +319,9 @@ class CaseRunner:
             checks=parts.checks,
             batch_run_id=execution.id,
             config=config,
-            context=Context(clock=execution.clock, ids=CaseIds(run_id, execution.clock), seed=case.seed),
+            context=Context(
+                clock=execution.clock, ids=CaseIds(run_id, execution.clock, execution.thread_id), seed=case.seed
+            ),
             budget=execution.options.run_budget,
             ledger=execution.ledger,
             recorded_in=execution.journal_of(case),
@@ -350,7 +366,7 @@ class CaseRunner:
         """The result of a case that could not be prepared, or of which nothing is left."""
         return RunResult(
             case=case,
-            run_id=case.run_id(self.execution.id),
+            run_id=self.execution.run_id_of(case),
             status=RunStatus.ERROR,
             termination=Termination.ERROR,
             reasoning=f"{what}: {str(error) if isinstance(error, DuologueError) else describe(error)}",
@@ -403,12 +419,12 @@ class CaseCancelled(asyncio.CancelledError):
 
 
 class CaseIds:
-    """Ids of one run: the run's own is known beforehand, all others are random."""
+    """Ids of one run: the run's own is known beforehand, and perhaps its thread; all others are random."""
 
-    def __init__(self, run_id: str, clock: Clock) -> None:
-        self._run_id = run_id
+    def __init__(self, run_id: str, clock: Clock, thread_id: str | None = None) -> None:
+        self._known = {"run": run_id, "thread": thread_id}
         self._others = RandomIds(clock)
 
     def new(self, prefix: str) -> str:
-        """The run's id, or another."""
-        return self._run_id if prefix == "run" else self._others.new(prefix)
+        """An id that is known, or another."""
+        return self._known.get(prefix) or self._others.new(prefix)

@@ -105,12 +105,18 @@ class Claim:
         lease: seconds.
         known: numbers and tokens of runs that it has; given when an earlier claim may have succeeded without an answer,
             so that its runs are taken up.
+        projects: ids of those whose runs are taken; empty for all.
     """
 
     worker: WorkerRecord
     slots: int
     lease: float
     known: Mapping[int, int] | None = None
+    projects: frozenset[str] = frozenset()
+
+    def wants(self, group: tuple[str, str]) -> bool:
+        """Whether runs of a project and provider are taken."""
+        return not self.projects or group[0] in self.projects
 
 
 @dataclass(slots=True)

@@ -284,7 +284,7 @@ class PostgresDriver:
         if due is not None and due <= now:
             await connection.execute(_DUE, now)
             now, due = await self._due(connection)
-        rows = await connection.fetch(_GROUPS)
+        rows = [row for row in await connection.fetch(_GROUPS) if claim.wants((row[0], row[1]))]
         groups: list[Group] = [(row[0], row[1]) for row in rows]
         if groups and slots > 0:
             limits: dict[str, int | None] = {row[0]: row[2] for row in rows}

@@ -161,19 +161,20 @@ class Queue:
 
     # Taking out.
 
-    async def claim(self, worker: str, slots: int) -> list[ClaimedRun]:
+    async def claim(self, worker: str, slots: int, *, projects: Collection[str] = ()) -> list[ClaimedRun]:
         """Take runs from the queue. ``wait`` says afterwards when it may be worth while to ask again.
 
         Args:
             worker: the id of who takes them. Its lease begins anew.
             slots: how many at most.
+            projects: ids of those whose runs are taken; empty for all.
 
         Raises:
             StoreError: they could not be taken.
         """
         if slots <= 0:
             return []
-        claiming = self._database.loop.submit(self._claim(self._record(worker, slots), slots))
+        claiming = self._database.loop.submit(self._claim(self._record(worker, slots), slots, frozenset(projects)))
         try:
             claimed = await asyncio.shield(asyncio.wrap_future(claiming))
         except asyncio.CancelledError:  # what it takes in spite of that goes back
@@ -308,12 +309,13 @@ class Queue:
 
         return await self._database.read(work)
 
-    async def _claim(self, worker: WorkerRecord, slots: int) -> Claimed:
+    async def _claim(self, worker: WorkerRecord, slots: int, projects: frozenset[str]) -> Claimed:
         database, held = self._database, self._writer.held
 
         async def attempt(again: bool) -> Claimed:
             async with database.hot:
-                claim = Claim(worker, slots, self.lease, dict(held) if again or self._doubt else None)
+                known = dict(held) if again or self._doubt else None
+                claim = Claim(worker, slots, self.lease, known, projects)
                 self._doubt = True  # until there is an answer
                 claimed = await database.driver.claim(claim)
                 self._doubt = False

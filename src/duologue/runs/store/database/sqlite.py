@@ -276,7 +276,7 @@ class SqliteDriver:
         if due is not None and due <= now:
             connection.execute(_DUE, (now,))
             due = self._next_due(connection)
-        groups = self._groups(connection)
+        groups = [group for group in self._groups(connection) if claim.wants(group)]
         if groups and slots > 0:
             limits, buckets = self._limits(connection, groups, ticks)
             allotment = Allotment(

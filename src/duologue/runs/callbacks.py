@@ -1,0 +1,78 @@
+"""What a program wants to hear of its runs. What a callback raises is logged, and hurts no run."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+
+from duologue.frozen import frozen
+from duologue.runs.store.records import QueueStatus, StoredRun
+from duologue.suites.results.run import RunResult
+
+logger = logging.getLogger("duologue.runs")
+
+OnStatusChange = Callable[[str, QueueStatus, StoredRun], Awaitable[object] | object]
+OnRunStart = Callable[[StoredRun], Awaitable[object] | object]
+OnRunComplete = Callable[[StoredRun, RunResult], Awaitable[object] | object]
+OnRunError = Callable[[StoredRun, Exception], Awaitable[object] | object]
+
+
+@frozen
+class Callbacks:
+    """Who is told of what; None for nobody. Each may be a coroutine function.
+
+    Attributes:
+        on_status_change: with the id of a run, its new status and the run.
+        on_run_start: with a run that begins.
+        on_run_complete: with a run and its result, once there is a verdict.
+        on_run_error: with a run that ended without a verdict, and why.
+    """
+
+    on_status_change: OnStatusChange | None = None
+    on_run_start: OnRunStart | None = None
+    on_run_complete: OnRunComplete | None = None
+    on_run_error: OnRunError | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anybody is told; reading a run for nobody would cost time."""
+        return any((self.on_status_change, self.on_run_start, self.on_run_complete, self.on_run_error))
+
+    async def started(self, run: StoredRun) -> None:
+        """A run begins."""
+        await self._status(run)
+        if self.on_run_start is not None:
+            await _told(self.on_run_start, run)
+
+    async def released(self, run: StoredRun) -> None:
+        """A run was given back to the queue."""
+        await self._status(run)
+
+    async def finished(self, run: StoredRun, result: RunResult | None, error: Exception | None) -> None:
+        """A run is over.
+
+        Args:
+            run: as it is stored now.
+            result: None for one that never began.
+            error: why there is no verdict; None if there is one, or if it was cancelled.
+        """
+        await self._status(run)
+        if error is not None:
+            if self.on_run_error is not None:
+                await _told(self.on_run_error, run, error)
+        elif result is not None and run.status is QueueStatus.COMPLETED and self.on_run_complete is not None:
+            await _told(self.on_run_complete, run, result)
+
+    async def _status(self, run: StoredRun) -> None:
+        if self.on_status_change is not None:
+            await _told(self.on_status_change, run.id, run.status, run)
+
+
+async def _told(callback: Callable[..., Awaitable[object] | object], *args: object) -> None:
+    try:
+        answer = callback(*args)
+        if inspect.isawaitable(answer):
+            await answer
+    except Exception:
+        logger.exception("a callback of the run processor failed: %s", getattr(callback, "__name__", callback))

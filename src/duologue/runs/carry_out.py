@@ -1,0 +1,174 @@
+"""Carries out a claimed run: from its snapshot to its result.
+
+What the runs of a snapshot share (models, tools, agents that are loaded) is prepared once in a process, and kept for
+the runs that come next. A run whose journal holds events continues from there. Whatever goes wrong with what a run
+needs is an error of the run, and never a verdict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from duologue.context import Clock
+from duologue.errors import RunError
+from duologue.models.base import Model
+from duologue.runs.budgets import ExecutionBudgets
+from duologue.runs.outcome import finished_run
+from duologue.runs.snapshots import StoredSuite, read_snapshot
+from duologue.runs.store.database.artifacts import artifacts_of, keep_media
+from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.journals import DatabaseJournal, Journals, artifact_row
+from duologue.runs.store.database.schema import snapshots
+from duologue.runs.store.records import ClaimedRun, FinishedRun, Snapshot
+from duologue.suites.execution.engine import Engine, parts_of
+from duologue.suites.plan.build import TestCase
+from duologue.suites.runner.case_run import CaseCancelled, CaseRunner
+
+MOST_SNAPSHOTS = 16
+"""Snapshots that are kept prepared although no run of theirs is under way."""
+
+
+@dataclass(kw_only=True, eq=False)
+class _Prepared:
+    """A snapshot that is ready for its runs.
+
+    Attributes:
+        users: runs of it that are under way.
+    """
+
+    stored: StoredSuite
+    engine: Engine
+    runner: CaseRunner
+    users: int = 0
+
+
+class RunCarrier:
+    """Carries out claimed runs.
+
+    Args:
+        database: has their snapshots and journals.
+        agents, models: that the program hands over, by the names that suites use.
+        clock: of all runs.
+    """
+
+    def __init__(
+        self, database: Database, *, agents: Mapping[str, Any], models: Mapping[str, Model], clock: Clock
+    ) -> None:
+        self._database = database
+        self._agents, self._models = agents, models
+        self._clock = clock
+        self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
+        self._preparing: dict[str, asyncio.Lock] = {}
+        self._artifacts = artifacts_of(database.address)
+        self._journals = Journals(database, self._artifacts)
+        self._budgets = ExecutionBudgets(database, clock)
+        self._folder: Path | None = None
+
+    async def carry_out(self, run: ClaimedRun) -> FinishedRun:
+        """Carry out a run. If it is cancelled once it has begun, its end says so, and nothing is raised.
+
+        Raises:
+            DuologueError: it cannot be carried out here.
+            asyncio.CancelledError: it was cancelled before it began.
+        """
+        prepared = self._prepared.get(run.snapshot) or await self._prepare(run.snapshot)
+        self._prepared.move_to_end(run.snapshot)
+        prepared.users += 1
+        try:
+            return await self._within(prepared, run)
+        finally:
+            prepared.users -= 1
+
+    def recorded(self, run: ClaimedRun, finished: FinishedRun) -> None:
+        """The end of a run is in the database."""
+        self._budgets.recorded(run, finished.result)
+
+    async def close(self) -> None:
+        """End the programs and servers of tools, close connections, and remove the files of snapshots."""
+        prepared, self._prepared = list(self._prepared.values()), OrderedDict()
+        for item in prepared:
+            await item.engine.close()
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+            self._folder = None
+
+    async def _within(self, prepared: _Prepared, run: ClaimedRun) -> FinishedRun:
+        stored, case = prepared.stored, run.case
+        if case.scenario in stored.refused:
+            raise RunError(stored.refused[case.scenario])
+        base = prepared.runner.execution
+        journal = await self._journals.open(run)
+        execution = replace(
+            base,
+            id=run.execution or run.id,
+            run_id=run.id,
+            thread_id=run.thread_id,
+            journal_for=partial(_always, journal),
+            ledger=await self._budgets.ledger(run, base.options.budget),
+        )
+        try:
+            result = await prepared.runner.within(execution).run(case)
+        except CaseCancelled as cancelled:
+            result = cancelled.result
+        if result.media:
+            result, kept = await keep_media(result, self._artifacts)
+            await self._database.writer.artifacts(run, [artifact_row(item) for item in kept])
+        return finished_run(result, instruction=stored.instruction(case.scenario, case.persona))
+
+    async def _prepare(self, digest: str) -> _Prepared:
+        """Prepare a snapshot, once for all runs that ask for it together."""
+        lock = self._preparing.setdefault(digest, asyncio.Lock())
+        async with lock:
+            if (held := self._prepared.get(digest)) is not None:
+                return held
+            await self._make_room()
+            stored = await asyncio.to_thread(read_snapshot, await self._snapshot(digest))
+            suite = await asyncio.to_thread(stored.opened, self._files())
+            given = {agent.name: self._agents[agent.name] for agent in suite.agents if agent.name in self._agents}
+            models = {model.name: self._models[model.name] for model in suite.models if model.name in self._models}
+            engine = Engine(
+                suite=suite,
+                mocks=stored.mocks,
+                mocking=stored.mocking,
+                parts=parts_of(given, models),
+                clock=self._clock,
+            )
+            runner = await engine.case_runner(replace(stored.options, resuming=True))
+            prepared = self._prepared[digest] = _Prepared(stored=stored, engine=engine, runner=runner)
+            return prepared
+
+    async def _make_room(self) -> None:
+        """Close the snapshots that were not used for longest, if there are many."""
+        idle = [digest for digest, item in self._prepared.items() if not item.users]
+        for digest in idle[: max(0, len(idle) - MOST_SNAPSHOTS + 1)]:
+            await self._prepared.pop(digest).engine.close()
+
+    async def _snapshot(self, digest: str) -> Snapshot:
+        def work(connection: Connection) -> bytes | None:
+            return connection.execute(select(snapshots.c.data).where(snapshots.c.digest == digest)).scalar()
+
+        data = await self._database.read(work)
+        if data is None:
+            raise RunError(f"the database has no snapshot {digest[:12]}, which the run was made from")
+        return Snapshot(digest=digest, data=data)
+
+    def _files(self) -> Path:
+        """Where the files of snapshots are written."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="duologue-"))
+        return self._folder
+
+
+def _always(journal: DatabaseJournal, _: TestCase) -> DatabaseJournal:
+    """The journal of the only case that there is."""
+    return journal

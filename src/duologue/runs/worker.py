@@ -1,0 +1,378 @@
+"""A worker at the store: it holds a lease, claims runs, carries them out and records what they come to.
+
+:class:`~duologue.runs.processor.RunProcessor` is its public face. A worker writes for a run only as long as its lease
+lasts. Once another worker has the run, the store refuses what this one writes, and the run is ended here at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+
+from sqlalchemy import Connection, select
+
+from duologue.config.tracebacks import describe
+from duologue.context import Clock
+from duologue.errors import DuologueError, JournalError, LeaseLostError, RunError, StoreError, StoreUnavailableError
+from duologue.runs.callbacks import Callbacks
+from duologue.runs.carry_out import RunCarrier
+from duologue.runs.heartbeat import Heartbeat
+from duologue.runs.metrics import RunMetrics
+from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.rows import get_run
+from duologue.runs.store.database.schema import runs
+from duologue.runs.store.database.wakeup import CANCELLED, QUEUED
+from duologue.runs.store.records import (
+    Beat,
+    ClaimedRun,
+    FinishedRun,
+    QueueStatus,
+    StoredRun,
+    WorkerRecord,
+)
+from duologue.suites.results.run import reason_of
+
+logger = logging.getLogger("duologue.runs")
+
+END_TIMEOUT = 10.0
+"""Seconds that a run may take to end once it is cancelled; the worker does not wait longer."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+"""Seconds before a store that has failed is asked again, at first and at most."""
+_LONG = 3600.0
+BEATS = 3
+"""Heartbeats in the time that a lease lasts."""
+
+
+class End(Enum):
+    """Why a run is ended from outside."""
+
+    CANCELLED = "somebody has cancelled it"
+    RELEASED = "this worker stops, and another one continues it"
+    LOST = "it belongs to another worker"
+
+
+@dataclass(kw_only=True, eq=False)
+class ActiveRun:
+    """A run that is under way."""
+
+    run: ClaimedRun
+    task: asyncio.Task[None] | None = None
+    ended_by: End | None = None
+    over: bool = False
+    """Its end is being recorded; nobody can change it any more."""
+
+    def end(self, reason: End) -> None:
+        """End it. It is cancelled once; that the lease is lost outweighs every other reason."""
+        first = self.ended_by is None
+        if first or reason is End.LOST:
+            self.ended_by = reason
+        if first and not self.over and self.task is not None:
+            self.task.cancel()
+
+
+class Worker:
+    """Carries out runs, so many at once.
+
+    Args:
+        database: whose runs they are.
+        record: who it is.
+        projects: ids of those whose runs it claims; empty for all.
+        carrier: carries out single runs.
+        callbacks: who is told.
+        outcomes: counts how many runs have come to which outcome.
+        clock: for pauses and measures.
+
+    Attributes:
+        active: runs that are under way, by number.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        record: WorkerRecord,
+        *,
+        projects: Sequence[str],
+        carrier: RunCarrier,
+        callbacks: Callbacks,
+        outcomes: Counter[str],
+        clock: Clock,
+    ) -> None:
+        self.active: dict[int, ActiveRun] = {}
+        self._database, self._queue = database, database.queue
+        self._record = record
+        self._projects = tuple(projects)
+        self._carrier = carrier
+        self._callbacks = callbacks
+        self._outcomes = outcomes
+        self._clock = clock
+        self._claiming = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._stopping = False
+        self._unwritable: Exception | None = None
+        self._left: list[ClaimedRun] = []
+        self._recovered_at = clock.monotonic()
+        self._listening: asyncio.Task[None] | None = None
+        self._metrics = RunMetrics(record.id, lambda: len(self.active))
+        self._heartbeat = Heartbeat(
+            database,
+            send=lambda held: self._queue.heartbeat(record.id, held),
+            held=lambda: [active.run for active in tuple(self.active.values())],
+            take=self._take,
+            interval=self._queue.lease / BEATS,
+        )
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Register, and give back the runs of workers that are dead."""
+        await self._queue.register(self._record)
+        self._heartbeat.start()
+        self._listening = asyncio.create_task(self._listen(), name="duologue-processor-signals")
+        await self._queue.recover()
+
+    async def serve(self, poll_interval: float, *, drain: bool = False) -> None:
+        """Carry out runs until the worker is stopped or, with ``drain``, until none is left.
+
+        Raises:
+            StoreError: with ``drain``, the database has failed.
+        """
+        pause = FIRST_PAUSE
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                await self._recover()
+                begun = await self.fill()
+                if drain and not begun and not self.active and not await self._waiting():
+                    return
+            except Exception as error:
+                self._metrics.failures.add(1)
+                if drain:
+                    raise
+                self._say(error, pause)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._hurry.wait()
+                pause = min(2 * pause, LONGEST_PAUSE)
+                continue
+            pause = FIRST_PAUSE
+            wait = poll_interval if self._queue.wait is None else min(poll_interval, self._queue.wait)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._woken.wait()
+
+    async def fill(self) -> list[ActiveRun]:
+        """Claim runs for all free slots, and begin them."""
+        async with self._claiming:
+            while self._left:  # as long as this worker has them, nobody else can take them
+                with suppress(LeaseLostError):
+                    await self._release(self._left[-1])
+                self._left.pop()
+            if (error := self._unwritable) is not None:
+                self._unwritable = None
+                raise error
+            begun: list[ActiveRun] = []
+            while not self._stopping and (slots := self._record.capacity - len(self.active)) > 0:
+                claimed = await self._queue.claim(self._record.id, slots, projects=self._projects)
+                if self._hurry.is_set():  # that took too long
+                    for run in claimed:
+                        await self._release(run)
+                    break
+                begun += [self._begin(run) for run in claimed]
+                if len(claimed) < slots:
+                    break
+            return begun
+
+    async def stop(self) -> None:
+        """Claim nothing more, wait for the runs that are under way until :meth:`hurry`, and give back the others."""
+        self._stopping = True
+        self._woken.set()
+        over, hurry = asyncio.create_task(self._over()), asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({over, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        self._hurry.set()
+        for active in tuple(self.active.values()):
+            active.end(End.RELEASED)
+        if tasks := self._tasks():
+            await asyncio.wait(tasks, timeout=END_TIMEOUT)
+        for active in tuple(self.active.values()):  # they do not end: whatever they still write is refused
+            with suppress(StoreError):
+                await self._release(active.run)
+
+    async def _over(self) -> None:
+        """Wait for the runs that are under way, and for those that are being claimed."""
+        async with self._claiming:
+            tasks = self._tasks()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def hurry(self) -> None:
+        """Wait no longer for runs that are under way."""
+        self._hurry.set()
+
+    async def close(self) -> None:
+        """Renew the lease no more, and sign off."""
+        if self._listening is not None:
+            self._listening.cancel()
+        await self._heartbeat.end()
+        with suppress(StoreError):  # the lease ends by itself
+            await self._queue.unregister(self._record.id)
+        self._metrics.close()
+
+    async def _listen(self) -> None:
+        with self._database.wakeup.listen() as listener:
+            while True:
+                topics = await listener.wait(_LONG)
+                if QUEUED in topics:
+                    self._woken.set()
+                if CANCELLED in topics and self.active:
+                    self._heartbeat.now()
+
+    async def _recover(self) -> None:
+        """Now and then, give back the runs of workers that have died meanwhile."""
+        if self._clock.monotonic() - self._recovered_at >= self._queue.lease / 2:
+            await self._queue.recover()
+            self._recovered_at = self._clock.monotonic()
+
+    async def _waiting(self) -> bool:
+        """Whether there are runs that can be claimed, perhaps once a limit allows it."""
+
+        def work(connection: Connection) -> bool:
+            asked = select(runs.c.number).where(runs.c.status == QueueStatus.QUEUED.value, runs.c.not_before.is_(None))
+            if self._projects:
+                asked = asked.where(runs.c.project_id.in_(self._projects))
+            return connection.execute(asked.limit(1)).first() is not None
+
+        return await self._database.read(work)
+
+    def _say(self, error: Exception, pause: float) -> None:
+        if isinstance(error, DuologueError):
+            logger.warning("runs cannot be claimed, and are tried again in %.1f s: %s", pause, error)
+        else:
+            logger.error("runs cannot be claimed, and are tried again in %.1f s", pause, exc_info=error)
+
+    # --- a run -------------------------------------------------------------------------------------------------------
+
+    def _begin(self, run: ClaimedRun) -> ActiveRun:
+        if (earlier := self.active.get(run.number)) is not None:  # its lease was lost, and this worker has claimed it
+            earlier.end(End.LOST)
+        active = self.active[run.number] = ActiveRun(run=run)
+        self._metrics.claimed.add(1)
+        active.task = asyncio.create_task(self._carry_out(active), name=f"run {run.id}")
+        return active
+
+    async def _carry_out(self, active: ActiveRun) -> None:
+        run, began = active.run, self._clock.monotonic()
+        finished: FinishedRun | None = None
+        try:
+            if self._callbacks.any:
+                await self._callbacks.started(await self._stored(run))
+            finished = await self._carrier.carry_out(run)
+        except asyncio.CancelledError:
+            active.ended_by = active.ended_by or End.RELEASED  # the event loop is being closed
+        except LeaseLostError:
+            active.ended_by = End.LOST
+        except StoreError as error:  # which says nothing about the run
+            self._unwritable = error
+        except Exception as error:  # noqa: BLE001 - one broken run never stops the others
+            finished = broken(error)
+        active.over = True
+        if (task := active.task) is not None:
+            while task.cancelling():
+                task.uncancel()
+        try:
+            await self._settle(active, finished, self._clock.monotonic() - began)
+        except LeaseLostError as error:
+            self._metrics.lost.add(1)
+            logger.info("%s", error)
+        except Exception:
+            logger.exception("the end of run %s could not be recorded; it goes back into the queue", run.id)
+            self._left.append(run)
+        finally:
+            if self.active.get(run.number) is active:
+                del self.active[run.number]
+            self._woken.set()
+
+    async def _settle(self, active: ActiveRun, finished: FinishedRun | None, seconds: float) -> None:
+        """Record how a run ended, or give it back.
+
+        Raises:
+            LeaseLostError: it belongs to another worker.
+        """
+        run, reason = active.run, active.ended_by
+        if reason is End.LOST:
+            raise LeaseLostError(f"run {run.id}: {reason.value}")
+        if reason is End.CANCELLED and finished is None:
+            finished = FinishedRun(status=QueueStatus.CANCELLED, outcome=QueueStatus.CANCELLED.value)
+        if finished is None or (reason is End.RELEASED and finished.status is QueueStatus.CANCELLED):
+            await self._release(run)
+            return
+        result = finished.result
+        if result is not None and result.unrecorded:  # which says nothing about the run
+            await self._release(run)
+            self._unwritable = JournalError(reason_of(result))
+            return
+        await self._record_end(run, finished)
+        self._carrier.recorded(run, finished)
+        self._outcomes[finished.outcome] += 1
+        self._metrics.finished.add(1, {"outcome": finished.outcome})
+        self._metrics.duration.record(seconds, {"outcome": finished.outcome})
+        if self._callbacks.any:
+            error = RunError(finished.error or "") if finished.status is QueueStatus.ERROR else None
+            await self._callbacks.finished(await self._stored(run), result, error)
+
+    async def _record_end(self, run: ClaimedRun, finished: FinishedRun) -> None:
+        """Record the end of a run, however long the store is away, as long as nobody else has the run."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._queue.finish(run, finished)
+            except StoreUnavailableError as error:
+                self._metrics.failures.add(1)
+                if self._hurry.is_set():
+                    raise
+                logger.warning("the end of run %s is recorded later: %s", run.id, error)
+            except LeaseLostError:
+                raise
+            except StoreError as error:  # what the run has to say is the trouble
+                logger.warning("the result of run %s cannot be recorded: %s", run.id, error)
+                return await self._queue.finish(run, broken(error))
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _release(self, run: ClaimedRun) -> None:
+        await self._queue.release(run)
+        self._metrics.released.add(1)
+        if self._callbacks.any:
+            await self._callbacks.released(await self._stored(run))
+
+    async def _stored(self, run: ClaimedRun) -> StoredRun:
+        found = await get_run(self._database, run.id)
+        if found is None:
+            raise LeaseLostError(f"run {run.id} was deleted")
+        return found
+
+    def _take(self, beat: Beat, about: Sequence[ClaimedRun]) -> None:
+        """What a heartbeat about some runs has found."""
+        for run in about:
+            active = self.active.get(run.number)
+            if active is None or active.run.token != run.token:
+                continue
+            if run.id in beat.lost:
+                active.end(End.LOST)
+            elif run.id in beat.cancelling:
+                active.end(End.CANCELLED)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [active.task for active in self.active.values() if active.task is not None]
+
+
+def broken(error: Exception) -> FinishedRun:
+    """The end of a run that could not be carried out."""
+    text = str(error) if isinstance(error, DuologueError) else describe(error)
+    return FinishedRun(status=QueueStatus.ERROR, outcome=QueueStatus.ERROR.value, error=text, reason=text)
