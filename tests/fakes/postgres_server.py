@@ -19,7 +19,6 @@ _SETTINGS = """
 listen_addresses = '127.0.0.1'
 max_connections = 100
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 shared_buffers = 32MB
 """

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from postgres_server import PostgresServer
-from sqlalchemy import insert
+from queued_runs import add_projects
 
 from duologue.runs.store.database.engine import Database
-from duologue.runs.store.database.schema import projects
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -28,22 +27,3 @@ async def database(where: str) -> AsyncIterator[Database]:
     async with Database.open(where, create=True) as opened:
         await add_projects(opened, "p", "q")
         yield opened
-
-
-async def add_projects(database: Database, *names: str, max_concurrency: int | None = None) -> None:
-    await database.write(
-        lambda connection: connection.execute(
-            insert(projects),
-            [
-                {
-                    "id": name,
-                    "name": name,
-                    "settings": {},
-                    "max_concurrency": max_concurrency,
-                    "created_at": 0.0,
-                    "updated_at": 0.0,
-                }
-                for name in names
-            ],
-        )
-    )

@@ -139,7 +139,13 @@ def _mocks(app: typer.Typer) -> None:
     app.add_typer(mocks, name="mocks")
 
 
-_START, _SUITES, _RESULTS, _MODELS = "Start", "Suites", "Results", "Models"
+def _db(app: typer.Typer) -> None:
+    from duologue.cli.commands.db import db
+
+    app.add_typer(db, name="db")
+
+
+_START, _SUITES, _RESULTS, _DURABLE, _MODELS = "Start", "Suites", "Results", "Durable runs", "Models"
 
 COMMANDS: dict[str, Command] = {
     "demo": Command(_START, "Rehearse a small restaurant's assistant in five conversations.", _demo),
@@ -176,6 +182,7 @@ COMMANDS: dict[str, Command] = {
     "redteam-report": Command(
         _RESULTS, "Collect recorded attacks in one report, as JSON and as a web page.", _redteam_report
     ),
+    "db": Command(_DURABLE, "The database of runs.", _db),
     "models": Command(_MODELS, "The embedded models of this machine.", _models),
     "mocks": Command(_MODELS, "Response files, which let a suite run without models.", _mocks),
 }

@@ -25,7 +25,7 @@ _TYPED_ONLY = {"help", "target", "resume", "failed_in", "overwrite"}
 """Options of ``run`` that belong to one execution."""
 _LARGEST = 5_000_000
 """Bytes of a file of settings."""
-_FIELDS = {"env-file": str, "default-model": str, "log-level": str, "run": dict}
+_FIELDS = {"env-file": str, "default-model": str, "log-level": str, "database": str, "run": dict}
 _ASSIGNMENT = re.compile(
     r"""^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*  # the name
     (?:'([^']*)'|"((?:[^"\\]|\\.)*)"|((?:[^'"\s\#]\S*(?:\s+(?!\#)\S+)*)?))  # the value
@@ -37,7 +37,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def take_settings(folder: Path) -> dict[str, Any]:
-    """Take over the environment, the log level and the default model of the project that a folder belongs to.
+    """Take over the environment, the log level, the database and the default model of a folder's project.
 
     Returns:
         The table of its ``pyproject.toml``.
@@ -53,6 +53,9 @@ def take_settings(folder: Path) -> dict[str, Any]:
         from duologue.cli.logs import show_logs
 
         show_logs(level)
+    if "database" in settings:  # of this process and of those that it starts
+        named: str = settings["database"]
+        os.environ.setdefault("DUOLOGUE_DATABASE_URL", named if "://" in named else str(project / named))
     if "default-model" in settings:
         from duologue.settings import ScenarioConfig
 

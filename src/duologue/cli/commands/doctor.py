@@ -37,6 +37,9 @@ EXTRAS = {
     "mcp": "mcp",
     "a2a": "a2a-sdk",
     "otel": "opentelemetry-sdk",
+    "runs": "sqlalchemy",
+    "postgres": "asyncpg",
+    "dask": "distributed",
 }
 """The package that shows that an extra is installed; of extras that install nothing there is none to show."""
 

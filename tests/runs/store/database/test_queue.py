@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
+from queued_runs import PASSED, SNAPSHOT, claimed, end_lease, new_runs, put
 
 from duologue.errors import LeaseLostError, StoreConflictError
 from duologue.runs.store.database.engine import Database
@@ -18,37 +19,8 @@ from duologue.runs.store.records import (
     NewRun,
     ProviderLimit,
     QueueStatus,
-    Snapshot,
 )
 from duologue.suites.plan.build import TestCase
-
-SNAPSHOT = Snapshot(digest="of the suite", data=b"{}")
-PASSED = FinishedRun(status=QueueStatus.COMPLETED, outcome="pass", score=1.0)
-
-
-def new_runs(*ids: str, **given: object) -> list[NewRun]:
-    return [
-        NewRun(id=name, snapshot=SNAPSHOT.digest, case=TestCase(index=index, scenario=name), **given)  # pyright: ignore[reportArgumentType]
-        for index, name in enumerate(ids)
-    ]
-
-
-async def put(database: Database, *ids: str, project: str = "p", **given: object) -> None:
-    await database.queue.enqueue(project, new_runs(*ids, **given), snapshots=[SNAPSHOT])
-
-
-async def claimed(database: Database, slots: int = 1, worker: str = "w") -> list[str]:
-    return [run.id for run in await database.queue.claim(worker, slots)]
-
-
-async def end_lease(database: Database, worker: str) -> None:
-    """As if the worker had been silent for long."""
-    from sqlalchemy import update
-
-    from duologue.runs.store.database.schema import workers
-
-    ended = update(workers).where(workers.c.id == worker).values(lease_until=0.0)
-    await database.write(lambda connection: connection.execute(ended))
 
 
 async def test_a_run_is_taken_once_by_many_who_want_it(database: Database) -> None:

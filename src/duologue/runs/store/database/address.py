@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from duologue.config.files import project_folder
 from duologue.config.redaction import remember_url
+from duologue.config.templates import expand, expand_url
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.secret_values import HIDDEN
@@ -52,8 +53,8 @@ def address_of(where: str | Path | None = None, environment: Mapping[str, str] =
 
     Args:
         where: a URL (``postgresql://user@host/name``, ``sqlite:///runs.db``), a folder, which holds or will hold
-            ``duologue.db``, or a file that ends in ``.db``, ``.sqlite`` or ``.sqlite3``. None for what
-            ``DUOLOGUE_DATABASE_URL`` names, else the folder ``.duologue`` of the project.
+            ``duologue.db``, or a file that ends in ``.db``, ``.sqlite`` or ``.sqlite3``. ``${NAME}`` stands for a
+            variable. None for what ``DUOLOGUE_DATABASE_URL`` names, else the folder ``.duologue`` of the project.
         environment: variables.
 
     Raises:
@@ -62,6 +63,8 @@ def address_of(where: str | Path | None = None, environment: Mapping[str, str] =
     if where is None:
         where = environment.get(DATABASE_URL) or project_folder(Path.cwd()) / FOLDER
     text = str(where)
+    if "${" in text:
+        text = (expand_url if "://" in text else expand)(text, environment)
     scheme, colon, rest = text.partition("://")
     if isinstance(where, str) and colon:
         if scheme in _POSTGRES:
@@ -86,15 +89,15 @@ def _absolute(path: Path) -> Path:
 
 def _postgres(text: str) -> DatabaseAddress:
     remember_url(text)
+    if "#" in text:
+        raise ConfigurationError(
+            f"the database {_without_secrets(text)}: '#' begins the fragment of a URL; in a password write %23"
+        )
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError as error:
         raise ConfigurationError(f"the database {_without_secrets(text)} is no URL: {error}") from None
-    if parts.fragment:
-        raise ConfigurationError(
-            f"the database {_without_secrets(text)}: '#' begins the fragment of a URL; in a password write %23"
-        )
     if not parts.path.strip("/"):
         raise ConfigurationError(f"the database {_without_secrets(text)} has no name: expected postgresql://host/name")
     return DatabaseAddress(url=urlunsplit(("postgresql", parts.netloc, parts.path, parts.query, "")))

@@ -134,6 +134,24 @@ class Connections:
         """
         return await self.loop.call(self._transact(work, writing=True, timeout=timeout))
 
+    async def outside_transaction(self, statement: str, *, timeout: float | None = None) -> None:
+        """Execute a statement that cannot be part of a transaction, such as ``VACUUM``.
+
+        Raises:
+            StoreError: it failed.
+        """
+
+        async def work() -> None:
+            async with self._writing, self._engine.connect() as plain:
+                connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+                async with self._bounded(connection, timeout):
+                    if timeout is not None and self.dialect == "postgresql":
+                        await connection.execute(text(f"SET statement_timeout = {int(timeout * 1000)}"))
+                    await connection.exec_driver_sql(statement)
+                    await connection.invalidate()  # with whatever was set
+
+        await self.loop.call(self.patiently(lambda again: work(), statement.split("(", maxsplit=1)[0].lower()))
+
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """:meth:`read` for a thread without an event loop."""
         return self.loop.submit(self._transact(work, writing=False, timeout=None)).result()
@@ -309,5 +327,7 @@ def _configure(connection: Any, _: object) -> None:
 
 def _begin(connection: Connection) -> None:
     """A transaction that writes has the lock from its beginning: it cannot fail in the middle for want of it."""
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return
     writes = connection.get_execution_options().get("duologue_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -51,6 +51,8 @@ DRIVER_ERRORS: tuple[type[Exception], ...] = (
 """Of asyncpg: what the server says, and what the library says about its use."""
 CONNECT_TIMEOUT = 10.0
 """Seconds."""
+_IDLE = 10.0
+"""Seconds between two statements of a transaction, after which the server takes its process for stopped or cut off."""
 _LOCK = "SELECT number, token, status FROM runs WHERE number = ANY($1::bigint[]) ORDER BY number FOR NO KEY UPDATE"
 _EVENTS = (
     "INSERT INTO events (run, attempt, seq, line) "
@@ -153,7 +155,7 @@ def session_settings(timeout: float) -> dict[str, str]:
     return {
         "application_name": "duologue",
         "statement_timeout": str(int(timeout * 1000)),
-        "idle_in_transaction_session_timeout": str(int(timeout * 1000)),
+        "idle_in_transaction_session_timeout": str(int(min(timeout, _IDLE) * 1000)),
         "tcp_keepalives_idle": "10",
         "tcp_keepalives_interval": "5",
         "tcp_keepalives_count": "3",
