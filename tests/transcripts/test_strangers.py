@@ -237,3 +237,45 @@ def test_halves_of_characters_are_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[{"role": "user", "content": "a\\ud83d and \\ud83d\\ude00"}]', "utf-8")
     [recording] = read_recordings(tmp_path / "a.json")
     assert recording.messages[0].message["content"] == "a\ufffd and \U0001f600"
+
+
+NAMED = {
+    "Intercom": {"type": "conversation", "id": "1", "source": {"body": "hi"}, "conversation_parts": {}},
+    "Zendesk": {"comments": [{"id": 1, "author_id": 5, "body": "Where?"}], "ticket": {"id": 3}},
+    "Botpress": [{"conversationId": "c", "direction": "incoming", "payload": {"type": "text", "text": "Where?"}}],
+    "Voiceflow": [{"type": "request", "payload": {"type": "text", "payload": "Where?"}}],
+    "Chainlit": {"steps": [{"type": "user_message", "output": "Where?"}], "id": "t"},
+    "Bland": {"call_id": "x", "transcripts": [{"id": 1, "user": "user", "text": "Where?"}]},
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_exports_of_other_systems_are_named(name: str, tmp_path: Path) -> None:
+    told = refused(tmp_path, json.dumps(NAMED[name]))
+    assert name in told
+    assert "JSON lines of {messages" in told
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "kind"),
+    [
+        (".txt", "User: Hi\nAgent: Hello", "plain text"),
+        (".vtt", "WEBVTT\n\n00:00.000 --> 00:02.000\nHi", "subtitles"),
+        (".csv", "request,response\nhi,hello\n", "a CSV file"),
+    ],
+)
+def test_texts_are_named(suffix: str, text: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"call{suffix}"
+    path.write_text(text)
+    with pytest.raises(SuiteError, match=f"this is {kind}; write each conversation"):
+        read_recordings(path)
+
+
+def test_the_folder_that_a_shell_is_in_is_not_hidden_as_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from duologue.config.tracebacks import without_known_secrets
+
+    monkeypatch.setenv("PWD", str(tmp_path))
+    monkeypatch.setenv("DB_PWD", "correct-horse")
+    assert without_known_secrets(f"{tmp_path}/a.json: correct-horse") == f"{tmp_path}/a.json: ***"

@@ -27,6 +27,8 @@ _MAX_MESSAGE = 2_000
 """Characters of an exception's own text that a one-line description shows."""
 _MAX_GROUPED = 5
 """Exceptions of a group that a text shows."""
+_FOLDERS = frozenset(("PWD", "OLDPWD"))
+"""Environment variables whose names look like those of passwords: a shell keeps its folders in them."""
 _SHORTEST_SECRET = 8
 """Characters. A shorter value of an environment variable is looked for nowhere."""
 
@@ -112,7 +114,11 @@ def traceback_of(error: BaseException) -> str | None:
 
 def without_known_secrets(text: str) -> str:
     """A text without what stands in it under the name of a secret, or is the value of a secret in the environment."""
-    values = [value for name, value in os.environ.items() if names_secret(name) and len(value) >= _SHORTEST_SECRET]
+    values = [
+        value
+        for name, value in os.environ.items()
+        if names_secret(name) and name not in _FOLDERS and len(value) >= _SHORTEST_SECRET
+    ]
     return text_without_secrets(_IN_CODE.sub(_hidden, without_values(text, values)))
 
 

@@ -35,6 +35,7 @@ MAX_DEPTH = 100
 """Levels of nesting."""
 _MAX_MEMBERS = 20_000
 """Files in an archive."""
+_TEXTS = {".csv": "a CSV file", ".tsv": "a CSV file", ".vtt": "subtitles", ".srt": "subtitles", ".txt": "plain text"}
 _ZIP, _PARQUET = b"PK\x03\x04", b"PAR1"
 """How files of these kinds begin."""
 
@@ -327,8 +328,9 @@ def read_document(path: Path) -> Document:
     except SuiteError:
         raise
     except ValueError as error:
-        if suffix in {".csv", ".tsv"}:
-            raise place.problem("this is a CSV file; write each conversation as a JSON line with {messages}") from error
+        if kind := _TEXTS.get(suffix):
+            told = f"this is {kind}; write each conversation as a JSON line of {{messages: [{{role, content}}]}}"
+            raise place.problem(told) from error
         if "Extra data" in str(error) and text.lstrip()[:1] == "{":
             return _lines(path, text)
         raise place.problem(f"this is no JSON: {error}; expected a recording in JSON, JSON lines or YAML") from error

@@ -47,6 +47,31 @@ def _is_slack(node: Node) -> bool:
     return node.has("ts", "text") and (node.has("user") or node.has("bot_id"))
 
 
+def _is_zendesk(node: Node) -> bool:
+    return node.has("ticket", "comments") or any(
+        item.has("author_id", "body") for item in node.at("comments").items[:10]
+    )
+
+
+def _is_botpress(node: Node) -> bool:
+    return node.has("conversationId", "direction", "payload")
+
+
+def _is_voiceflow(node: Node) -> bool:
+    return node.at("type").value == "request" and node.at("payload").has("type", "payload")
+
+
+def _is_chainlit(node: Node) -> bool:
+    return any(item.at("type").value in ("user_message", "assistant_message") for item in node.at("steps").items[:10])
+
+
+def _is_twilio(node: Node) -> bool:
+    return any(
+        item.has("author", "body") and str(item.at("sid").value or "").startswith("IM")
+        for item in [node, *node.at("messages").items[:10]]
+    )
+
+
 def _is_elevenlabs(node: Node) -> bool:
     return any(item.has("role") and item.has("time_in_call_secs") for item in node.at("transcript").items[:10])
 
@@ -135,6 +160,13 @@ _KNOWN: tuple[tuple[Callable[[Node], bool], str], ...] = (
     (_is_dialogflow, f"a log of Dialogflow, which Duologue does not read; {_CONVERT}"),
     (_is_bot_framework, f"a transcript of the Bot Framework, which Duologue does not read; {_CONVERT}"),
     (_is_elevenlabs, f"a conversation of ElevenLabs, which Duologue does not read; {_CONVERT}"),
+    (_has("conversation_parts"), f"a conversation of Intercom, which Duologue does not read; {_CONVERT}"),
+    (_is_zendesk, f"a ticket of Zendesk, which Duologue does not read; {_CONVERT}"),
+    (_is_botpress, f"messages of Botpress, which Duologue does not read; {_CONVERT}"),
+    (_is_voiceflow, f"a transcript of Voiceflow, which Duologue does not read; {_CONVERT}"),
+    (_is_chainlit, f"a thread of Chainlit, which Duologue does not read; {_CONVERT}"),
+    (_is_twilio, f"messages of Twilio, which Duologue does not read; {_CONVERT}"),
+    (_has("call_id", "transcripts"), f"a call of Bland, which Duologue does not read; {_CONVERT}"),
     (_is_slack, f"an export of Slack, which Duologue does not read; {_CONVERT}"),
     (_is_realtime, "a log of events of a Realtime API, which Duologue does not read; write its conversation items"),
     (_is_open_hands, f"a trajectory of OpenHands, which Duologue does not read; {_CONVERT}"),
