@@ -24,7 +24,7 @@ async def project_in(database, name: str = "tests") -> str:
     def work(connection):
         found = connection.execute(select(projects.c.id).where(projects.c.name == name)).scalar()
         if found is None:
-            found = f"project_{name}"
+            found = name
             values = {"settings": {}, "created_at": 0.0, "updated_at": 0.0}
             connection.execute(insert(projects).values(id=found, name=name, **values))
         return found

@@ -420,6 +420,27 @@ def attempt_of_line(line: bytes) -> int | None:
         return None
 
 
+def lines_of_file(data: bytes | None) -> list[tuple[int, bytes]]:
+    """The lines of a journal file with the number of their first event; none if they are not in order.
+
+    The rest of a line that was cut off is the last row.
+    """
+    *whole, rest = (data or b"").split(b"\n")
+    rows: list[tuple[int, bytes]] = []
+    seen = 0
+    for line in whole:
+        try:
+            raw: dict[str, Any] = json.loads(line)
+            seq, count = raw["seq"], len(raw.get("events", (raw,)))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return []
+        if seq != seen or not count:
+            return []
+        rows.append((seen, line + b"\n"))
+        seen += count
+    return [*rows, (seen, rest)] if rows and rest else rows
+
+
 def _counted(attempts: Sequence[Sequence[JournalRow]]) -> list[Sequence[JournalRow]]:
     """Earlier attempts whose model calls still count: those that were not replaced by a run from the beginning."""
     told = [attempt_of_line(rows[0].line) for rows in attempts]
