@@ -1,5 +1,7 @@
 """Checks of tool calls are skipped where calls may have happened that nobody saw: no verdict rests on silence."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 import duologue
 from duologue import checks
 from duologue.checks.registry import registered
+from duologue.cli.app import invoke
 from duologue.journal.notes import ToolCallsReported
 from duologue.messages import Message, assistant_message, tool_call, tool_message
 from duologue.vocabulary import CheckStatus, Scope, Verdict
@@ -211,3 +214,34 @@ async def test_agents_of_one_name_that_all_show_whole_turns_are_known(names: tup
         verbose=False,
     )
     assert result.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '<tool_call>\n{"name": "refund", "arguments": {"id": 1}}\n</tool_call>',
+        'Action: refund\nAction Input: {"id": 1}',
+        '[TOOL_CALLS] [{"name": "refund", "arguments": {"id": 1}}]',
+        '<function=refund>{"id": 1}</function>',
+    ],
+)
+@pytest.mark.parametrize(
+    "answer", [{"role": "tool", "content": "ok"}, {"role": "tool", "tool_call_id": "x1", "content": "ok"}]
+)
+def test_an_answer_to_a_call_that_only_a_text_shows_makes_no_calls_known(
+    tmp_path: Path, said: str, answer: dict[str, Any]
+) -> None:
+    messages = [
+        {"role": "user", "content": "Refund it."},
+        {"role": "assistant", "content": said},
+        answer,
+        {"role": "assistant", "content": "Done."},
+    ]
+    (tmp_path / "one.json").write_text(json.dumps({"messages": messages}))
+    check = {"type": "tools_not_called", "params": {"tools": ["refund"]}}
+    spec = {"replays": [{"name": "r", "recording": "one.json", "checks": [check]}]}
+    suite = {"apiVersion": "duologue/v1", "kind": "Suite", "metadata": {"name": "s"}, "spec": spec}
+    (tmp_path / "suite.yaml").write_text(json.dumps(suite))
+    assert invoke(["run", str(tmp_path / "suite.yaml"), "-q", "--out", str(tmp_path / "out")]) == 3
+    [run] = json.loads((tmp_path / "out/index.json").read_text())["runs"]
+    assert run["outcome"] == "undecided"

@@ -16,7 +16,7 @@ from duologue.config.json_text import NoJsonError, json_object
 from duologue.config.patterns import found, late
 from duologue.journal.events import MessageAdded, Noted, ToolCalled
 from duologue.journal.notes import ToolCallsReported
-from duologue.messages import JsonValue, Message, ToolCall, arguments_of, text_of
+from duologue.messages import JsonValue, Message, ToolCall, arguments_of, text_of, tool_calls_of
 from duologue.specs.prompts import missing_feature
 from duologue.vocabulary import AgentRole, Scope
 
@@ -411,8 +411,12 @@ def calls_unknown(state: ScenarioState) -> str | None:
         silent = {index: name for index, name in silent.items() if index not in places and name not in alone}
     if not silent:
         return None
+    ids = set[str]()
     for record in view.records:
-        if record.message["role"] == "tool" or record.message.get("tool_calls"):
+        calls = tool_calls_of(record.message)
+        ids.update(call["id"] for call in calls)
+        # What a tool answered to a call that nobody saw, such as one in the agent's text, shows that calls are unseen.
+        if calls or record.message.get("tool_call_id") in ids:
             shown = list(silent) if record.author is None else [record.author]
             for index in shown:
                 silent.pop(index, None)
