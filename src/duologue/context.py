@@ -68,6 +68,13 @@ class RandomIds:
         return f"{prefix}_{''.join(digits)}"
 
 
+def random_uuid() -> str:
+    """A UUID of version 4, for what the store names."""
+    from uuid import UUID  # few processes need it
+
+    return str(UUID(int=random.SystemRandom().getrandbits(128), version=4))
+
+
 _SYSTEM_CLOCK = SystemClock()
 _RANDOM_IDS = RandomIds(_SYSTEM_CLOCK)
 

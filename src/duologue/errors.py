@@ -39,6 +39,7 @@
         ├── StoreUnavailableError     it cannot be reached, or did not answer in time
         ├── StoreVersionError         its tables are missing, or those of another version of Duologue
         ├── StoreConflictError        a name or an id that is taken, or something that is still used
+        │   └── NotFoundError         something that does not exist
         └── LeaseLostError            the run belongs to another worker by now, so nothing more is written for it
 
 ``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
@@ -316,6 +317,10 @@ class StoreVersionError(StoreError):
 
 class StoreConflictError(StoreError):
     """A name or an id that is taken, something that does not exist, or something that is still used by others."""
+
+
+class NotFoundError(StoreConflictError):
+    """Something that does not exist: what it was to be, and its id or name."""
 
 
 class LeaseLostError(StoreError):

@@ -17,9 +17,9 @@ from duologue.runs.snapshots import (
     SnapshotError,
     private_headers,
     read_snapshot,
-    shown_headers,
     take_snapshot,
 )
+from duologue.runs.store.definitions import shown_headers
 from duologue.runs.store.records import Snapshot
 from duologue.suites import Engine, Suite, load
 from duologue.suites.runner.definition import RunOptions

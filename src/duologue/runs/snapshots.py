@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from duologue.config.files import PATTERN, matching_files, read_file, write_atomic
 from duologue.config.problems import listed
-from duologue.config.redaction import is_written_out, text_without_secrets
+from duologue.config.redaction import is_written_out
 from duologue.config.spec import Spec, written_paths
 from duologue.errors import ConfigurationError, DuologueError
 from duologue.frozen import frozen
@@ -30,7 +30,6 @@ from duologue.models.mock.file import ResponseFile
 from duologue.models.mock.shapes import FileShape
 from duologue.models.scope import Budget
 from duologue.runs.store.records import Snapshot
-from duologue.secret_values import HIDDEN
 from duologue.specs.agents import merged_headers
 from duologue.specs.suite import Suite
 from duologue.suites.runner.code_files import check_types_in, module_file, program_files
@@ -197,7 +196,7 @@ def take_snapshot(
     Raises:
         SnapshotError: something of the suite cannot travel, or a credential is written out. The error has all of it.
     """
-    problems = [*_written_out(suite)]
+    problems = [*written_out(suite)]
     files: dict[str, bytes] = {}
     if in_place:
         code = [path for _, path in _machine_files(suite) if path is not None]
@@ -314,9 +313,9 @@ def is_private_url(url: str) -> bool:
     return is_written_out("url", url)
 
 
-def _written_out(suite: Suite) -> Iterator[str]:
-    """Where a credential is written out, in words."""
-    for spec, path in _specs_in(suite, ""):
+def written_out(whole: Spec) -> Iterator[str]:
+    """Where in a suite, or a part of one, a credential is written out, in words."""
+    for spec, path in _specs_in(whole, ""):
         for name in (*spec.environment_fields, *(("auth",) if "auth" in type(spec).model_fields else ())):
             for where, value in _credentials(name, getattr(spec, name)):
                 if value:
@@ -426,13 +425,3 @@ def _digest_of(path: Path) -> str:
         return sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
-
-
-def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers as they may be shown: a credential that is written out is replaced."""
-    return {name: HIDDEN if is_written_out(name, value) else value for name, value in headers.items()}
-
-
-def shown_address(url: str) -> str:
-    """A URL as it may be shown."""
-    return text_without_secrets(url) if is_private_url(url) else url

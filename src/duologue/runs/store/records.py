@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -250,12 +251,27 @@ class ArtifactRow:
 
 
 @frozen
+class StoredResult:
+    """What a completed run came to.
+
+    Attributes:
+        success: whether it passed. An undecided run has not.
+        score: from 0 to 1; None if nobody gave one.
+        reason: in words.
+    """
+
+    success: bool
+    score: float | None = None
+    reason: str | None = None
+
+
+@frozen
 class StoredRun:
     """A run as it is now.
 
     Attributes:
-        messages: the conversation so far.
-        result: ``success``, ``score`` and ``reason``, once it is completed.
+        messages: the conversation so far; first, as a system message, what the simulated user was told.
+        outcome: ``pass``, ``fail``, ``undecided``, ``error`` or ``cancelled``, once it is over.
         metadata: ``latency_ms``, ``token_usage`` and whatever callers keep.
         created_at, updated_at, started_at, completed_at: seconds since 1970.
         number: order of creation, for paging.
@@ -289,3 +305,28 @@ class StoredRun:
     completed_at: float | None = None
     created_at: float
     updated_at: float
+
+    @property
+    def result(self) -> StoredResult | None:
+        """What it came to, once it is completed; None for one that has no verdict."""
+        if self.outcome not in {"pass", "fail", "undecided"}:
+            return None
+        return StoredResult(success=self.outcome == "pass", score=self.score, reason=self.reason)
+
+    def as_data(self) -> dict[str, Any]:
+        """The run as plain JSON data: instants in ISO 8601, and no field that has no value."""
+        names = (
+            *("id", "eval_id", "persona_id", "scenario_id", "connector_id", "agent_id", "agent_version"),
+            *("execution_id", "status", "outcome", "output", "error", "thread_id", "priority", "attempts"),
+        )
+        data: dict[str, Any] = {name: value for name in names if (value := getattr(self, name)) is not None}
+        data["status"], data["messages"] = self.status.value, [dict(message) for message in self.messages]
+        if (result := self.result) is not None:
+            given = {"success": result.success, "score": result.score, "reason": result.reason}
+            data["result"] = {name: value for name, value in given.items() if value is not None}
+        if self.metadata:
+            data["metadata"] = dict(self.metadata)
+        for name in ("started_at", "completed_at", "created_at", "updated_at"):
+            if (at := getattr(self, name)) is not None:
+                data[name] = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return data

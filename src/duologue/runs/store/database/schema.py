@@ -40,6 +40,8 @@ metadata = MetaData(
 )
 
 _JSON = JSON().with_variant(JSONB(), "postgresql")
+_WRITTEN = JSON()
+"""Definitions, whose fields stay in the order in which somebody has written them."""
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 """Counts up by itself as a primary key; SQLite does that for INTEGER only."""
 
@@ -78,7 +80,7 @@ projects = Table(
     metadata,
     _id(),
     Column("name", Text, nullable=False, unique=True),
-    Column("settings", _JSON, nullable=False),
+    Column("settings", _WRITTEN, nullable=False),
     Column("max_concurrency", Integer),  # runs at once, over all workers; NULL for no limit
     *_times(),
 )
@@ -92,7 +94,7 @@ def _definitions(name: str, *columns: SchemaItem) -> Table:
         _id(),
         _project(),
         Column("name", Text, nullable=False),
-        Column("data", _JSON, nullable=False),
+        Column("data", _WRITTEN, nullable=False),
         *_times(),
         *columns,
         UniqueConstraint("project_id", "name"),
@@ -126,7 +128,7 @@ agent_versions = Table(
     metadata,
     Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
     Column("version", Integer, primary_key=True),  # from 1; a published version is never changed
-    Column("data", _JSON, nullable=False),
+    Column("data", _WRITTEN, nullable=False),
     Column("note", Text, nullable=False, server_default=""),
     Column("published_at", Double, nullable=False),
 )

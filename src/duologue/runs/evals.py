@@ -1,0 +1,279 @@
+"""A saved eval, or a scenario that is tried out against a connector, as a suite with its test cases.
+
+What runs is decided here and frozen: the models of the project, the single turn where there is no model, and what a run
+refuses to do. Nothing is read from the store later but credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from duologue.agents.users.persona import Persona as PersonaInPlay
+from duologue.agents.users.prompt import Brief, system_prompt
+from duologue.config.spec import Resource
+from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
+from duologue.runs.outcome import SINGLE_TURN
+from duologue.runs.snapshots import Private, is_private_url, pair, private_headers, take_snapshot
+from duologue.runs.store.definitions import (
+    AgentDraft,
+    AgentVersion,
+    Connector,
+    Project,
+    ProjectSettings,
+    SavedPersona,
+    SavedScenario,
+)
+from duologue.runs.store.records import Snapshot
+from duologue.settings import effective_config
+from duologue.specs.agents import Agent, Judge, Persona, Simulator
+from duologue.specs.scenario import Scenario, SeedMessage
+from duologue.specs.suite import Suite, find_named
+from duologue.suites.plan.build import TestCase, generate_plan
+from duologue.suites.runner.users import persona_of
+
+NO_CRITERIA = "Scenario must have success or failure criteria defined"
+ONE_TURN = "No model is configured, so the agent was asked once and no criteria were evaluated"
+UNEVALUATED = "No model is configured, so no criteria were evaluated"
+_NOBODY_BEGINS = (
+    "the scenario '{name}' has no user message to begin with, and no model is configured that could write one: end its "
+    "messages with one of the user, or set the evaluation_model or persona_model of the project"
+)
+_JUDGE, _USER = "evaluation", "persona"
+
+R = TypeVar("R", bound=Resource)
+
+
+@frozen
+class Definition:
+    """What runs are made from.
+
+    Attributes:
+        name: of the suite.
+        scenarios: in order, each with its personas.
+        connector, version: what they are run against: one of the two.
+        speakers: personas that only turns of the scenarios name.
+        input: messages that follow those of each scenario.
+        trials: how often each is run.
+    """
+
+    name: str
+    project: Project
+    scenarios: Sequence[tuple[SavedScenario, Sequence[SavedPersona]]]
+    connector: Connector | None = None
+    version: AgentVersion | None = None
+    speakers: Sequence[SavedPersona] = ()
+    input: Sequence[SeedMessage] = ()
+    trials: int = 1
+
+    @property
+    def personas(self) -> list[SavedPersona]:
+        """All personas, each once."""
+        every = (*(persona for _, found in self.scenarios for persona in found), *self.speakers)
+        return list({persona.id: persona for persona in every}.values())
+
+
+@frozen
+class CompiledRun:
+    """A run that can be put into the queue."""
+
+    case: TestCase
+    scenario_id: str
+    persona_id: str | None
+
+
+@frozen
+class Compiled:
+    """What a definition compiles to.
+
+    Attributes:
+        seed: of the plan.
+        provider: whose rate limit the runs take part in: the provider of the model that decides; None for none.
+    """
+
+    snapshot: Snapshot
+    runs: tuple[CompiledRun, ...]
+    seed: int
+    provider: str | None = None
+
+
+def compiled(definition: Definition, *, seed: int | None = None) -> Compiled:
+    """The snapshot and the runs of a definition: one for each scenario, persona and trial, in this order.
+
+    Args:
+        definition: what they are made from.
+        seed: of the plan; None for a new one.
+
+    Raises:
+        ConfigurationError: something cannot be run as it is defined.
+    """
+    models = _Models(definition.project.settings)
+    suite, refused = _suite(definition, models)
+    snapshot = take_snapshot(
+        suite,
+        private=_private(definition),
+        refused=refused,
+        instructions={
+            pair(scenario.name, persona): instruction_of(suite, scenario, persona)
+            for scenario in suite.scenarios
+            for persona in scenario.personas or (None,)
+        },
+    )
+    plan = generate_plan(suite, seed=seed)
+    scenarios = {scenario.name: scenario.id for scenario, _ in definition.scenarios}
+    personas = {persona.name: persona.id for persona in definition.personas}
+    runs = tuple(
+        CompiledRun(
+            case=case,
+            scenario_id=scenarios[case.scenario],
+            persona_id=personas[case.persona] if case.persona is not None else None,
+        )
+        for case in plan.cases
+    )
+    return Compiled(snapshot=snapshot, runs=runs, seed=plan.seed, provider=models.provider)
+
+
+def instruction_of(suite: Suite, scenario: Scenario, persona: str | None) -> str:
+    """What a simulated user of a scenario is told; the first message of a stored conversation."""
+    spec = find_named(suite.personas, persona)
+    who = persona_of(spec) if spec else PersonaInPlay()
+    if spec is not None:
+        who = who.model_copy(update={"name": spec.name})
+    part = spec.system_prompt if spec else None
+    return system_prompt(Brief(situation=scenario.description, persona=who, goal=scenario.goal or ""), part)
+
+
+class _Models:
+    """The models of a project's runs."""
+
+    def __init__(self, settings: ProjectSettings) -> None:
+        self.settings = settings
+        usual = settings.evaluation_model or _default_model()
+        self.judge = usual
+        self.user = settings.persona_model or usual
+
+    @property
+    def provider(self) -> str | None:
+        """The provider of the model that decides."""
+        if self.judge is None:
+            return None
+        spec = find_named(self.settings.models, self.judge)
+        return spec.provider if spec else self.judge.partition("/")[0].partition(":")[0]
+
+
+def _default_model() -> str | None:
+    model = effective_config().default_model
+    return model if isinstance(model, str) or model is None else model.model
+
+
+def _suite(definition: Definition, models: _Models) -> tuple[Suite, dict[str, str]]:
+    settings = definition.project.settings
+    draft = definition.version.draft if definition.version else None
+    agent = draft.agent if draft else _agent(definition)
+    refused: dict[str, str] = {}
+    scenarios: list[Scenario] = []
+    for saved, found in definition.scenarios:
+        scenario = saved.spec.changed(
+            personas=tuple(persona.name for persona in found),
+            messages=(*saved.spec.messages, *definition.input),
+            agents=(agent.name,),
+            agent_group=None,
+            judge=None,
+            trials=None,
+        )
+        without = scenario if models.judge else _unevaluated(scenario)
+        made = without if models.user else _single_turn(without, [persona.spec for persona in found])
+        if (why := _refusal(scenario, made, models)) is not None:
+            refused[scenario.name] = why
+        scenarios.append(made)
+    suite = Suite(
+        name=definition.name,
+        agents=(agent,),
+        models=_merged("models", settings.models, draft.models if draft else ()),
+        personas=tuple(_without_private(persona.spec) for persona in definition.personas),
+        judges=(Judge(name=_JUDGE, model=models.judge),) if models.judge else (),
+        simulators=(Simulator(name=_USER, model=models.user),) if models.user else (),
+        scenarios=tuple(scenarios),
+        trials=definition.trials,
+        defaults=settings.defaults,
+        **_parts(draft),
+    )
+    return suite, refused
+
+
+def _agent(definition: Definition) -> Agent:
+    connector = definition.connector
+    if connector is None:
+        raise ConfigurationError(f"the eval '{definition.name}' has no connector and no agent")
+    agent = connector.agent()
+    assert agent.http is not None
+    hidden = private_headers(agent.http.headers)
+    headers = {name: value for name, value in agent.http.headers.items() if name not in hidden}
+    http = agent.http.changed(headers=headers)
+    if is_private_url(http.url):
+        http = http.changed(url="http://private.invalid")
+    return agent.changed(http=http)
+
+
+def _without_private(persona: Persona) -> Persona:
+    hidden = private_headers(persona.headers)
+    return persona.changed(headers={name: text for name, text in persona.headers.items() if name not in hidden})
+
+
+def _private(definition: Definition) -> list[Private]:
+    found: list[Private] = []
+    if (connector := definition.connector) is not None:
+        headers, url = private_headers(connector.headers), is_private_url(connector.base_url)
+        if headers or url:
+            found.append(Private(section="agents", name=connector.name, id=connector.id, headers=headers, url=url))
+    found += [
+        Private(section="personas", name=persona.name, id=persona.id, headers=headers)
+        for persona in definition.personas
+        if (headers := private_headers(persona.spec.headers))
+    ]
+    return found
+
+
+def _parts(draft: AgentDraft | None) -> dict[str, Any]:
+    names = ("prompts", "tools", "mcp_servers", "a2a_agents", "workflow")
+    return {name: getattr(draft, name) for name in names} if draft else {}
+
+
+def _merged(what: str, usual: Iterable[R], own: Iterable[R]) -> tuple[R, ...]:
+    """Both; an agent's own come first, and replace those of the project that are called alike."""
+    found = {item.name: item for item in usual}
+    found.update({item.name: item for item in own})
+    return tuple(found.values())
+
+
+def _unevaluated(scenario: Scenario) -> Scenario:
+    """The scenario without criteria, which no model can decide; checks stay."""
+    if not scenario.judged:
+        return scenario
+    return scenario.changed(
+        success_criteria=None,
+        failure_criteria=None,
+        failure_criteria_mode="on_max_messages",
+        criteria=(),
+        max_messages=scenario.message_limit,
+        labels={**scenario.labels, SINGLE_TURN: UNEVALUATED},
+    )
+
+
+def _single_turn(scenario: Scenario, personas: Sequence[Persona]) -> Scenario:
+    """The scenario with one answer of the agent, where a model would have to play the user."""
+    if scenario.turns or not scenario.simulates_a_user or (personas and all(persona.way for persona in personas)):
+        return scenario
+    said = sum(message.role != "tool" for message in scenario.messages)
+    return scenario.changed(max_messages=said + 1, labels={**scenario.labels, SINGLE_TURN: ONE_TURN})
+
+
+def _refusal(scenario: Scenario, made: Scenario, models: _Models) -> str | None:
+    """Why the runs of a scenario end in an error before they begin; None if they do not."""
+    checked = bool(scenario.checks) or any(turn.checks for turn in scenario.turns)
+    if models.judge and not scenario.judged and not checked:
+        return NO_CRITERIA
+    if made.labels.get(SINGLE_TURN) == ONE_TURN and made.simulates_a_user:
+        return _NOBODY_BEGINS.format(name=scenario.name)
+    return None

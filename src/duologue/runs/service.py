@@ -1,0 +1,434 @@
+"""The runs of a project: created from evals or scenarios, read, changed, retried, deleted.
+
+::
+
+    async with RunService.open(project="shop") as service:
+        runs = await service.create_runs(eval_id)
+
+A run is put into the queue together with the snapshot of everything that it is made from, so that a later change of the
+eval, a scenario or a connector changes nothing about it. ``RunProcessor`` carries runs out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, Connection, delete, select
+
+from duologue.config.problems import listed
+from duologue.context import random_uuid
+from duologue.errors import ConfigurationError, NotFoundError
+from duologue.frozen import changed
+from duologue.runs.evals import Compiled, CompiledRun, Definition, compiled
+from duologue.runs.project_definitions import ProjectDefinitions
+from duologue.runs.run_changes import change_run
+from duologue.runs.store.database.agents import find_version
+from duologue.runs.store.database.definition_rows import (
+    find_project,
+    require,
+    saved_connector,
+    saved_evals,
+    saved_persona,
+    saved_scenarios,
+    speakers_of,
+)
+from duologue.runs.store.database.definitions import Definitions
+from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.rows import MOST, RunFilter, get_run, list_runs
+from duologue.runs.store.database.schema import connectors, executions, personas, runs, scenarios
+from duologue.runs.store.database.wakeup import QUEUED
+from duologue.runs.store.definitions import Connector, Eval, Project, SavedPersona
+from duologue.runs.store.records import Cancelled, NewExecution, NewRun, QueueStatus, StoredExecution, StoredRun
+from duologue.runs.stored_messages import with_messages, with_messages_so_far
+
+DEFAULT_PROJECT = "default"
+"""The name of the project that is made where a store has none."""
+
+
+class RunService(ProjectDefinitions):
+    """The definitions and runs of one project.
+
+    Args:
+        database: an open one.
+        project: in it.
+    """
+
+    def __init__(self, database: Database, project: Project) -> None:
+        super().__init__(database, project)
+        self.database = database
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        where: str | Path | None = None,
+        *,
+        project: str | None = None,
+        create: bool | None = None,
+        new_project: bool = False,
+    ) -> AsyncGenerator[Self]:
+        """Open a store and a project in it.
+
+        Args:
+            where: URL, folder or file of the store; None for what ``DUOLOGUE_DATABASE_URL`` names, else for that of the
+                project in the current folder.
+            project: its name, its id or the beginning of its id. None for the only one; where there is none, the
+                project ``default`` is made.
+            create: whether to make the tables of a store that has none. None: of a file that does not exist.
+            new_project: make the project if there is none of that name.
+
+        Raises:
+            ConfigurationError: ``where`` names no store, or there are several projects and none is named.
+            NotFoundError: there is no such project.
+            StoreError: the store cannot be used.
+        """
+        async with Database.open(where, create=create) as database:
+            yield cls(database, await open_project(database, project, create=new_project))
+
+    # Creating
+
+    async def create_runs(
+        self,
+        eval_id: str,
+        *,
+        priority: int = 0,
+        not_before: float | None = None,
+        max_attempts: int = 3,
+        seed: int | None = None,
+    ) -> list[StoredRun]:
+        """Put one run for each scenario and persona of an eval into the queue, all of one execution.
+
+        Args:
+            eval_id: of the eval.
+            priority: higher ones are claimed first.
+            not_before: seconds since 1970; they are not claimed earlier. None for at once.
+            max_attempts: after so many workers have died with a run, it is set aside as an error.
+            seed: from which all random choices derive; None for a new one.
+
+        Returns:
+            The runs in order: scenarios as the eval has them, and for each its personas.
+
+        Raises:
+            NotFoundError: the eval, a scenario, a persona, the connector or the agent does not exist.
+            ConfigurationError: the eval cannot be run as it is.
+        """
+        eval_, definition = await self.database.read(lambda connection: self._of_eval(connection, eval_id))
+        made = compiled(definition, seed=seed)
+        version = definition.version
+        base = NewRun(
+            id="",
+            snapshot=made.snapshot.digest,
+            case=made.runs[0].case,
+            eval_id=eval_id,
+            agent_id=version.agent_id if version else None,
+            agent_version=version.version if version else None,
+            provider=made.provider,
+            priority=priority,
+            not_before=not_before,
+            max_attempts=max_attempts,
+        )
+        data = {"eval": eval_.name, "seed": made.seed}
+        return await self._enqueue(base, made, made.runs, NewExecution(eval_id=eval_id, data=data))
+
+    async def create_run(self, eval_id: str, **options: Any) -> StoredRun:
+        """The first of the runs that :meth:`create_runs` creates."""
+        return (await self.create_runs(eval_id, **options))[0]
+
+    async def create_playground_run(
+        self,
+        scenario_id: str,
+        connector_id: str,
+        persona_id: str | None = None,
+        *,
+        priority: int = 0,
+        seed: int | None = None,
+    ) -> StoredRun:
+        """Put one run of a scenario into the queue, without an eval and without an execution.
+
+        Args:
+            scenario_id: of the scenario.
+            connector_id: whose agent is called.
+            persona_id: who the user is; None for nobody in particular.
+            priority: higher ones are claimed first.
+            seed: from which all random choices derive; None for a new one.
+
+        Raises:
+            NotFoundError: the scenario, the connector or the persona does not exist.
+            ConfigurationError: the scenario cannot be run as it is.
+        """
+
+        def work(connection: Connection) -> Definition:
+            require(connection, scenarios, "Scenario", [scenario_id], self.project.id)
+            scenario = saved_scenarios(connection, [scenario_id])[0]
+            connector = self._connector(connection, connector_id)
+            chosen = self._personas(connection, [persona_id] if persona_id is not None else [])
+            return Definition(
+                name=f"playground: {scenario.name}"[:200],
+                project=self.project,
+                scenarios=[(scenario, list(chosen.values()))],
+                connector=connector,
+                speakers=speakers_of(connection, self.project.id, [scenario.spec]),
+            )
+
+        made = compiled(await self.database.read(work), seed=seed)
+        base = NewRun(
+            id="",
+            snapshot=made.snapshot.digest,
+            case=made.runs[0].case,
+            connector_id=connector_id,
+            provider=made.provider,
+            priority=priority,
+        )
+        return (await self._enqueue(base, made, made.runs[:1], None))[0]
+
+    async def _enqueue(
+        self, base: NewRun, made: Compiled, new: Sequence[CompiledRun], execution: NewExecution | None
+    ) -> list[StoredRun]:
+        rows = [
+            changed(base, id=random_uuid(), case=run.case, scenario_id=run.scenario_id, persona_id=run.persona_id)
+            for run in new
+        ]
+        done = await self.database.queue.enqueue(self.project.id, rows, snapshots=[made.snapshot], execution=execution)
+        wanted = RunFilter(execution_id=done.execution.id) if done.execution else RunFilter(ids=done.ids)
+        found = {run.id: run for run in await self._all(wanted)}
+        return [found[id_] for id_ in done.ids if id_ in found]
+
+    def _of_eval(self, connection: Connection, eval_id: str) -> tuple[Eval, Definition]:
+        found = next((item for item in saved_evals(connection, [eval_id]) if item.project_id == self.project.id), None)
+        if found is None:
+            raise NotFoundError(f'Eval with id "{eval_id}" not found')
+        project = find_project(connection, self.project.id)
+        saved = {item.id: item for item in saved_scenarios(connection, found.scenario_ids)}
+        for scenario_id in found.scenario_ids:
+            if scenario_id not in saved:
+                raise NotFoundError(f'Scenario with id "{scenario_id}" not found')
+        ids = [persona for scenario in saved.values() for persona in scenario.persona_ids]
+        people = self._personas(connection, ids)
+        version = None
+        if (agent_id := found.spec.agent_id) is not None:
+            version = find_version(connection, agent_id, found.spec.agent_version)
+            if version is None:
+                number = found.spec.agent_version
+                told = f"has no version {number}" if number else "was never published"
+                raise NotFoundError(f'Agent with id "{agent_id}" {told}')
+        return found, Definition(
+            name=found.name,
+            project=project or self.project,
+            scenarios=[
+                (saved[id_], [people[persona] for persona in saved[id_].persona_ids]) for id_ in found.scenario_ids
+            ],
+            connector=self._connector(connection, found.connector_id) if found.connector_id is not None else None,
+            version=version,
+            speakers=speakers_of(connection, self.project.id, [item.spec for item in saved.values()]),
+            input=found.spec.input,
+            trials=found.spec.trials,
+        )
+
+    def _personas(self, connection: Connection, ids: Sequence[str]) -> dict[str, SavedPersona]:
+        rows = require(connection, personas, "Persona", ids, self.project.id)
+        return {id_: saved_persona(rows[id_]) for id_ in ids}
+
+    def _connector(self, connection: Connection, connector_id: str) -> Connector:
+        rows = require(connection, connectors, "Connector", [connector_id], self.project.id)
+        return saved_connector(rows[connector_id])
+
+    # Reading
+
+    async def get_run(self, run_id: str) -> StoredRun | None:
+        """A run with its conversation, which is that so far if it is under way; None if there is none."""
+        found = await get_run(self.database, run_id)
+        if found is None or found.project_id != self.project.id:
+            return None
+        return await with_messages_so_far(self.database, found)
+
+    async def list_runs(
+        self,
+        *,
+        eval_id: str | None = None,
+        status: QueueStatus | str | None = None,
+        limit: int | None = None,
+        scenario_id: str | None = None,
+        persona_id: str | None = None,
+        execution_id: int | None = None,
+        after: int | None = None,
+        descending: bool = False,
+        messages: bool = True,
+    ) -> list[StoredRun]:
+        """Runs in the order in which they were created.
+
+        Args:
+            eval_id, status, scenario_id, persona_id, execution_id: only those; None for all.
+            limit: at most so many; None for all.
+            after: the ``number`` of the last run of the page before.
+            descending: the newest first.
+            messages: with the conversations of those that are over. Without, a list of many runs is much smaller.
+
+        Raises:
+            ConfigurationError: the limit is below 1, or there is no such status.
+        """
+        wanted = RunFilter(
+            project_id=self.project.id,
+            eval_id=eval_id,
+            status=_status(status),
+            scenario_id=scenario_id,
+            persona_id=persona_id,
+            execution_id=execution_id,
+        )
+        return await self._all(wanted, limit=limit, after=after, descending=descending, messages=messages)
+
+    async def list_runs_by_eval(self, eval_id: str, **options: Any) -> list[StoredRun]:
+        """The runs of an eval, the newest first; options as for :meth:`list_runs`."""
+        return await self.list_runs(eval_id=eval_id, descending=True, **options)
+
+    async def list_runs_by_scenario(self, scenario_id: str, **options: Any) -> list[StoredRun]:
+        """The runs of a scenario, the newest first; options as for :meth:`list_runs`."""
+        return await self.list_runs(scenario_id=scenario_id, descending=True, **options)
+
+    async def list_runs_by_persona(self, persona_id: str, **options: Any) -> list[StoredRun]:
+        """The runs of a persona, the newest first; options as for :meth:`list_runs`."""
+        return await self.list_runs(persona_id=persona_id, descending=True, **options)
+
+    async def _all(
+        self,
+        wanted: RunFilter,
+        *,
+        limit: int | None = None,
+        after: int | None = None,
+        descending: bool = False,
+        messages: bool = False,
+    ) -> list[StoredRun]:
+        if limit is not None and limit < 1:
+            raise ConfigurationError(f"limit is {limit}; expected at least 1, or None for all")
+        found: list[StoredRun] = []
+        while True:
+            most = MOST if limit is None else min(MOST, limit - len(found))
+            page = await list_runs(self.database, wanted, limit=most, after=after, descending=descending)
+            found += await with_messages(self.database, page.runs) if messages else page.runs
+            after = page.next
+            if after is None or (limit is not None and len(found) >= limit):
+                return found
+
+    # Changing
+
+    async def update_run(self, run_id: str, **changes: Any) -> StoredRun | None:
+        """Change the fields of a run that are named, and no others; None clears a field.
+
+        Args:
+            run_id: of the run.
+            changes: ``status``, ``started_at`` and ``completed_at`` (seconds since 1970, datetimes or texts of ISO
+                8601), ``messages``, ``output``, ``result`` (``success``, ``score``, ``reason``), ``error``,
+                ``metadata``, ``thread_id``, ``priority``. Whoever changes the status of a run that a worker carries out
+                takes it away from that worker.
+
+        Returns:
+            The run as it is then; None if there is none.
+
+        Raises:
+            ConfigurationError: there is no such field, or it cannot have that value.
+        """
+        queued = _status(changes.get("status")) is QueueStatus.QUEUED
+
+        def work(connection: Connection) -> bool:
+            now = self.database.now(connection)
+            if queued:
+                self.database.wakeup.notify(connection, QUEUED)
+            return change_run(connection, run_id, self.project.id, changes, now)
+
+        if not await self.database.write(work):
+            return None
+        if queued:
+            self.database.wakeup.signal(QUEUED)
+        return await self.get_run(run_id)
+
+    async def retry_run(self, run_id: str) -> StoredRun | None:
+        """Put a run that ended in an error into the queue again, with a new thread id; None if there is none.
+
+        What came of it is cleared. The journals of what was tried are kept.
+
+        Raises:
+            StoreConflictError: it did not end in an error.
+        """
+        found = await get_run(self.database, run_id)
+        if found is None or found.project_id != self.project.id:
+            return None
+        await self.database.queue.retry(run_id, thread_id=random_uuid())
+        return await self.get_run(run_id)
+
+    async def cancel_runs(self, *run_ids: str) -> Cancelled:
+        """Cancel runs: those that wait are over at once, those under way are stopped by their workers."""
+        own = await self._all(RunFilter(project_id=self.project.id, ids=run_ids))
+        return await self.database.queue.cancel(run.id for run in own)
+
+    async def delete_run(self, run_id: str) -> bool:
+        """Delete a run with all that is kept of it. False if there is none."""
+        return await self._delete(runs.c.id == run_id) > 0
+
+    async def delete_runs_by_eval(self, eval_id: str) -> int:
+        """Delete all runs of an eval; returns how many there were."""
+        return await self._delete(runs.c.eval_id == eval_id)
+
+    async def _delete(self, condition: ColumnElement[bool]) -> int:
+        asked = delete(runs).where(condition, runs.c.project_id == self.project.id)
+        return await self.database.write(lambda connection: connection.execute(asked).rowcount)
+
+    # Executions
+
+    async def get_execution(self, execution_id: int) -> StoredExecution | None:
+        """An execution; None if there is none."""
+        return next(iter(await self._executions(executions.c.id == execution_id)), None)
+
+    async def list_executions(
+        self, *, eval_id: str | None = None, limit: int | None = None, before: int | None = None
+    ) -> list[StoredExecution]:
+        """The executions, the newest first.
+
+        Args:
+            eval_id: only those of this eval.
+            limit: at most so many; None for all.
+            before: the id of the last one of the page before.
+        """
+        conditions = [executions.c.eval_id == eval_id] if eval_id is not None else []
+        conditions += [executions.c.id < before] if before is not None else []
+        return await self._executions(*conditions, limit=limit)
+
+    async def _executions(self, *conditions: ColumnElement[bool], limit: int | None = None) -> list[StoredExecution]:
+        asked = (
+            select(executions)
+            .where(executions.c.project_id == self.project.id, *conditions)
+            .order_by(executions.c.id.desc())
+            .limit(limit)
+        )
+        return await self.database.read(
+            lambda connection: [StoredExecution(**row) for row in connection.execute(asked).mappings()]
+        )
+
+
+async def open_project(database: Database, project: str | None, *, create: bool = False) -> Project:
+    """A project of a store; see :meth:`RunService.open`."""
+    definitions = Definitions(database)
+    if project is not None:
+        found = await definitions.get_project(project)
+        if found is None and create:
+            return await definitions.create_project(project)
+        if found is None:
+            known = listed(f"'{item.name}'" for item in await definitions.list_projects(limit=20)) or "none"
+            raise NotFoundError(f'Project "{project}" not found in {database.address}; known: {known}')
+        return found
+    every = await definitions.list_projects(limit=2)
+    if len(every) > 1:
+        known = listed(f"'{item.name}'" for item in await definitions.list_projects(limit=20))
+        raise ConfigurationError(f"{database.address} has several projects; name one of them: {known}")
+    return every[0] if every else await definitions.create_project(DEFAULT_PROJECT)
+
+
+def _status(status: QueueStatus | str | None) -> QueueStatus | None:
+    if status is None:
+        return None
+    try:
+        return QueueStatus(status)
+    except ValueError:
+        known = listed(item.value for item in QueueStatus)
+        raise ConfigurationError(f"status is {status!r}; expected one of {known}") from None

@@ -1,0 +1,173 @@
+"""Evals in the database, and how all definitions are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Table, delete, insert, update
+
+from duologue.context import random_uuid
+from duologue.errors import NotFoundError
+from duologue.frozen import changed
+from duologue.runs.store.database.connections import Connections
+from duologue.runs.store.database.definition_rows import (
+    Changes,
+    eval_of,
+    get,
+    link,
+    merged,
+    page,
+    remove,
+    require_free,
+    require_unused,
+    saved_evals,
+)
+from duologue.runs.store.database.schema import eval_scenarios, evals, executions, projects, runs
+from duologue.runs.store.definitions import Eval
+
+T = TypeVar("T")
+
+
+class DefinitionWriter:
+    """Writes rows of definitions.
+
+    Args:
+        database: an open one.
+    """
+
+    def __init__(self, database: Connections) -> None:
+        self._database = database
+
+    async def _create(
+        self, table: Table, what: str, project_id: str, name: str, data: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return await self._write(lambda connection: self._insert(connection, table, what, project_id, name, data))
+
+    def _insert(
+        self,
+        connection: Connection,
+        table: Table,
+        what: str,
+        project_id: str,
+        name: str,
+        data: Mapping[str, Any],
+        columns: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Insert a row; its id, project and times."""
+        if get(connection, projects, project_id) is None:
+            raise NotFoundError(f'Project with id "{project_id}" not found')
+        require_free(connection, table, what, name, project_id=project_id)
+        now = self._database.now(connection)
+        row = {"id": random_uuid(), "project_id": project_id, "created_at": now, "updated_at": now}
+        connection.execute(insert(table).values(name=name, data=dict(data), **row, **(columns or {})))
+        return row
+
+    def _store(
+        self, connection: Connection, table: Table, what: str, row: Row[Any], name: str, data: Mapping[str, Any]
+    ) -> None:
+        """Store the fields of a definition that was changed, perhaps under another name."""
+        if name != row.name:
+            require_free(connection, table, what, name, project_id=row.project_id, but=row.id)
+        self._change(connection, table, row.id, {"name": name, "data": dict(data)})
+
+    def _change(self, connection: Connection, table: Table, id_: str, values: Mapping[str, Any]) -> None:
+        now = self._database.now(connection)
+        connection.execute(update(table).where(table.c.id == id_).values(**values, updated_at=now))
+
+    def _require_unused(self, connection: Connection, table: Table, what: str, id_: str, used: Any, by: str) -> None:
+        row = get(connection, table, id_)
+        if row is not None:
+            require_unused(connection, what, row.name, used, by)
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        return await self._database.read(work)
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._database.write(work)
+
+
+class SavedEvals(DefinitionWriter):
+    """The evals of a database."""
+
+    async def create_eval(
+        self,
+        project_id: str,
+        *,
+        name: str,
+        scenario_ids: Sequence[str],
+        connector_id: str | None = None,
+        **spec: Any,
+    ) -> Eval:
+        """Create an eval.
+
+        Args:
+            project_id: of the project.
+            name: that no other eval of the project has.
+            scenario_ids: at least one, in order.
+            connector_id: what they are run against; None with ``agent_id``.
+            spec: see :class:`EvalSpec`.
+
+        Raises:
+            StoreConflictError: another eval of the project has the name.
+            NotFoundError: there is no such project, scenario, connector or agent.
+            ConfigurationError: a field cannot be used.
+        """
+        data = {"name": name, "scenario_ids": scenario_ids, "connector_id": connector_id, **spec}
+
+        def work(connection: Connection) -> Eval:
+            made = eval_of(connection, project_id, data)
+            columns = {"connector_id": made.connector_id}
+            row = self._insert(connection, evals, "Eval", project_id, made.name, made.spec.written(), columns)
+            link(connection, eval_scenarios, ("eval_id", row["id"]), ("scenario_id", made.scenario_ids))
+            return changed(made, **row)
+
+        return await self._write(work)
+
+    async def get_eval(self, eval_id: str) -> Eval | None:
+        """The eval with that id; None if there is none."""
+        found = await self._read(lambda connection: saved_evals(connection, [eval_id]))
+        return next(iter(found), None)
+
+    async def list_evals(
+        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> list[Eval]:
+        """The evals of a project; see :meth:`list_personas`."""
+
+        def work(connection: Connection) -> list[Eval]:
+            rows = page(connection, evals, project_id, limit, after, name)
+            return saved_evals(connection, [row.id for row in rows])
+
+        return await self._read(work)
+
+    async def update_eval(self, eval_id: str, changes: Changes) -> Eval | None:
+        """Change fields of an eval; None if it is missing. Runs that exist stay as they are."""
+
+        def work(connection: Connection) -> Eval | None:
+            row = get(connection, evals, eval_id)
+            if row is None:
+                return None
+            before = saved_evals(connection, [eval_id])[0]
+            whole = {
+                "name": before.name,
+                "scenario_ids": before.scenario_ids,
+                "connector_id": before.connector_id,
+                **before.spec.written(),
+            }
+            made = eval_of(connection, row.project_id, merged(whole, changes))
+            self._store(connection, evals, "Eval", row, made.name, made.spec.written())
+            self._change(connection, evals, eval_id, {"connector_id": made.connector_id})
+            link(connection, eval_scenarios, ("eval_id", eval_id), ("scenario_id", made.scenario_ids))
+            return saved_evals(connection, [eval_id])[0]
+
+        return await self._write(work)
+
+    async def delete_eval(self, eval_id: str) -> bool:
+        """Delete an eval and all its runs. False if it is missing."""
+
+        def work(connection: Connection) -> bool:
+            connection.execute(delete(runs).where(runs.c.eval_id == eval_id))
+            connection.execute(delete(executions).where(executions.c.eval_id == eval_id))
+            return remove(connection, evals, eval_id)
+
+        return await self._write(work)

@@ -1,0 +1,139 @@
+"""The runs API for programs without an event loop; also for notebooks, whose loop runs already.
+
+::
+
+    with SyncRunService.open(project="shop") as service:
+        runs = service.create_runs(eval_id)
+
+Every method is that of :class:`~duologue.runs.service.RunService`, and returns when it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+
+from duologue.runs.service import RunService
+from duologue.runs.store.database.connections import StoreLoop
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _blocking(
+    method: Callable[Concatenate[RunService, P], Awaitable[T]],
+) -> Callable[Concatenate[SyncRunService, P], T]:
+    @wraps(method)
+    def call(self: SyncRunService, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.wait(method(self.service, *args, **kwargs))
+
+    return call
+
+
+class SyncRunService:
+    """The definitions and runs of one project. May be used from any thread.
+
+    Args:
+        service: what does the work.
+        loop: that it does it on.
+    """
+
+    def __init__(self, service: RunService, loop: StoreLoop) -> None:
+        self.service = service
+        self._loop = loop
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        where: str | Path | None = None,
+        *,
+        project: str | None = None,
+        create: bool | None = None,
+        new_project: bool = False,
+    ) -> Generator[Self]:
+        """Open a store and a project in it; see :meth:`RunService.open`."""
+        loop = StoreLoop()
+        opening = RunService.open(where, project=project, create=create, new_project=new_project)
+        try:
+            service = loop.submit(_entered(opening)).result()
+            try:
+                yield cls(service, loop)
+            finally:
+                loop.submit(_left(opening)).result()
+        finally:
+            loop.stop()
+
+    def wait(self, work: Awaitable[T]) -> T:
+        """Do something on the loop of this service and wait for it."""
+        return self._loop.submit(cast("Coroutine[Any, Any, T]", work)).result()
+
+    update_project = _blocking(RunService.update_project)
+
+    create_persona = _blocking(RunService.create_persona)
+    get_persona = _blocking(RunService.get_persona)
+    get_persona_by_name = _blocking(RunService.get_persona_by_name)
+    list_personas = _blocking(RunService.list_personas)
+    update_persona = _blocking(RunService.update_persona)
+    delete_persona = _blocking(RunService.delete_persona)
+
+    create_scenario = _blocking(RunService.create_scenario)
+    get_scenario = _blocking(RunService.get_scenario)
+    get_scenario_by_name = _blocking(RunService.get_scenario_by_name)
+    list_scenarios = _blocking(RunService.list_scenarios)
+    update_scenario = _blocking(RunService.update_scenario)
+    delete_scenario = _blocking(RunService.delete_scenario)
+
+    create_connector = _blocking(RunService.create_connector)
+    get_connector = _blocking(RunService.get_connector)
+    get_connector_by_name = _blocking(RunService.get_connector_by_name)
+    list_connectors = _blocking(RunService.list_connectors)
+    update_connector = _blocking(RunService.update_connector)
+    delete_connector = _blocking(RunService.delete_connector)
+    test_connector = _blocking(RunService.test_connector)
+    invoke_connector = _blocking(RunService.invoke_connector)
+
+    create_agent = _blocking(RunService.create_agent)
+    get_agent = _blocking(RunService.get_agent)
+    list_agents = _blocking(RunService.list_agents)
+    update_agent = _blocking(RunService.update_agent)
+    delete_agent = _blocking(RunService.delete_agent)
+    publish_agent = _blocking(RunService.publish_agent)
+    get_agent_version = _blocking(RunService.get_agent_version)
+    list_agent_versions = _blocking(RunService.list_agent_versions)
+    roll_back_agent = _blocking(RunService.roll_back_agent)
+    diff_agent_versions = _blocking(RunService.diff_agent_versions)
+
+    create_eval = _blocking(RunService.create_eval)
+    get_eval = _blocking(RunService.get_eval)
+    get_eval_by_name = _blocking(RunService.get_eval_by_name)
+    list_evals = _blocking(RunService.list_evals)
+    update_eval = _blocking(RunService.update_eval)
+    delete_eval = _blocking(RunService.delete_eval)
+
+    create_runs = _blocking(RunService.create_runs)
+    create_run = _blocking(RunService.create_run)
+    create_playground_run = _blocking(RunService.create_playground_run)
+    get_run = _blocking(RunService.get_run)
+    list_runs = _blocking(RunService.list_runs)
+    list_runs_by_eval = _blocking(RunService.list_runs_by_eval)
+    list_runs_by_scenario = _blocking(RunService.list_runs_by_scenario)
+    list_runs_by_persona = _blocking(RunService.list_runs_by_persona)
+    update_run = _blocking(RunService.update_run)
+    retry_run = _blocking(RunService.retry_run)
+    cancel_runs = _blocking(RunService.cancel_runs)
+    delete_run = _blocking(RunService.delete_run)
+    delete_runs_by_eval = _blocking(RunService.delete_runs_by_eval)
+    get_execution = _blocking(RunService.get_execution)
+    list_executions = _blocking(RunService.list_executions)
+
+
+async def _entered(opening: Any) -> RunService:
+    return cast("RunService", await opening.__aenter__())
+
+
+async def _left(opening: Any) -> None:
+    await opening.__aexit__(None, None, None)
