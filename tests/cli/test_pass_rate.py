@@ -95,6 +95,19 @@ def test_a_suite_says_how_many_must_pass(folder: Path, written: object, options:
     assert invoke(["validate", "suite.yaml"]) == (2 if code == 2 else 0)
 
 
+@pytest.mark.parametrize(("rate", "level"), [("50%", "warning"), ("60%", "error")])
+def test_failures_that_are_tolerated_are_said_to_be(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, rate: str, level: str
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    write(folder, "good", "bad", pass_rate=rate)
+    assert invoke(["run", "suite.yaml", "--out", "out", "--ci"]) == (0 if level == "warning" else 1)
+    shown = capsys.readouterr().out
+    assert ("failed cases are tolerated: 50% had to pass" in shown) is (level == "warning")
+    assert f"::{level} file=suite.yaml" in shown
+    assert shown.count("::error") == (level == "error")
+
+
 def test_an_error_of_many_cases_is_explained_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(folder, *["break"] * 7, "good", "bad")
 

@@ -32,7 +32,8 @@ def annotations_of(execution: ExecutionResult) -> Iterator[str]:
     found.sort(key=lambda group: list(_LEVELS).index(group.outcome))
     for group in found[:_MOST]:
         run = next((item for item in group.runs if item.outcome == group.outcome), group.runs[0])
-        yield _annotation(execution, run, _LEVELS[group.outcome])
+        tolerated = group.outcome == "fail" and execution.failures_allowed
+        yield _annotation(execution, run, "warning" if tolerated else _LEVELS[group.outcome])
     if len(found) > _MOST:
         yield f"::notice title=Duologue::{plural(len(found) - _MOST, 'more test case')} did not pass"
 

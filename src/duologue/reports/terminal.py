@@ -213,6 +213,8 @@ def _totals(out: Print, execution: ExecutionResult) -> None:
     rate = totals.passed / totals.cases if totals.cases else None
     facts = [f"{share(rate)} passed", plural(totals.runs, "run"), duration(execution.seconds), *_cost(execution)]
     out(Line("  " + " · ".join(facts), style="dim"))
+    if totals.failed and execution.failures_allowed:
+        out(Line(f"  failed cases are tolerated: {share(execution.allowance.pass_rate)} had to pass", style="dim"))
     if told := graded(execution):
         out(Line(f"  metrics: {one_line(told, _REASON)}", style="red" if execution.graded_too_low else "dim"))
     for told in embedded_models(execution.runs):
