@@ -61,6 +61,10 @@ def read_and_judge(path: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             executor = prepare_replay(recording, checks=[lambda state: bool(state.messages)], record=folder)
             result = asyncio.run(executor.perform())
+            if (nothing := recording.not_judged) is not None:
+                assert str(executor.failure).startswith(str(nothing))
+                assert result.verdict is None
+                continue
             assert executor.failure is None
             assert result.success
             [again] = read_recordings(next(Path(folder).glob("*.jsonl")))
