@@ -63,7 +63,7 @@ class ConnectorReply:
     thread_id: str | None = None
 
 
-async def test_connector(connector: Connector | None, connector_id: str) -> ConnectorTest:
+async def probe_connector(connector: Connector | None, connector_id: str) -> ConnectorTest:
     """Ask the agent something harmless: ``GET /info`` of LangGraph, else one message that says hello.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from duologue.errors import NotFoundError
 from duologue.messages import Message
-from duologue.runs.connectors import ConnectorReply, ConnectorTest, invoke_connector, test_connector
+from duologue.runs.connectors import ConnectorReply, ConnectorTest, invoke_connector, probe_connector
 from duologue.runs.store.database.agents import Agents
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.definitions import Definitions
@@ -157,7 +157,7 @@ class ProjectDefinitions:
 
     async def test_connector(self, connector_id: str) -> ConnectorTest:
         """Ask the agent behind a connector something, to see whether it can be reached."""
-        return await test_connector(await self._whole_connector(connector_id), connector_id)
+        return await probe_connector(await self._whole_connector(connector_id), connector_id)
 
     async def invoke_connector(
         self, connector_id: str, messages: Sequence[Message], *, thread_id: str | None = None

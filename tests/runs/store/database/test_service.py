@@ -18,16 +18,13 @@ from duologue.journal import FolderArtifacts
 from duologue.models.base import Model
 from duologue.runs import SyncRunService
 from duologue.runs.evals import NO_CRITERIA, ONE_TURN
-from duologue.runs.outcome import finished_run
+from duologue.runs.processor import RunProcessor
 from duologue.runs.service import RunService
-from duologue.runs.snapshots import read_snapshot
 from duologue.runs.store.database.definitions import Definitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.journals import Journals
 from duologue.runs.store.database.schema import snapshots
-from duologue.runs.store.records import ClaimedRun, FinishedRun, QueueStatus, Snapshot, StoredRun
-from duologue.suites import Engine
-from duologue.suites.plan.build import Plan
+from duologue.runs.store.records import QueueStatus, StoredRun
 from duologue.testing import ScriptedModel
 
 SECRET = "Bearer sk-live-4f9a8b7c6d5e4f3a"
@@ -83,29 +80,9 @@ def evaluation(success: bool) -> str:
     return json.dumps({"success": entry, "confidence": 0.9, "reasoning": "in short"})
 
 
-async def carry_out(
-    service: RunService, folder: Path, models: Mapping[str, Model] | None = None, count: int = 100
-) -> list[ClaimedRun]:
-    """Carry out what is queued, as a worker does."""
-    database = service.database
-    await database.queue.register(worker_record())
-    claimed = await database.queue.claim("worker", count)
-    for run in claimed:
-        await database.queue.finish(run, await ended(service, run, folder, models or {}))
-    return claimed
-
-
-async def ended(service: RunService, run: ClaimedRun, folder: Path, models: Mapping[str, Model]) -> FinishedRun:
-    asked = snapshots.select().where(snapshots.c.digest == run.snapshot)
-    row = await service.database.read(lambda connection: connection.execute(asked).one())
-    stored = read_snapshot(Snapshot(digest=row.digest, data=row.data))
-    if (told := stored.refused.get(run.case.scenario)) is not None:
-        return FinishedRun(status=QueueStatus.ERROR, outcome="error", error=told)
-    values = await Definitions(service.database).private_values(stored.private)
-    async with Engine.from_parts(stored.opened(folder, values), models=models) as engine:
-        plan = Plan(suite=engine.suite.name, cases=(run.case,), seed=1)
-        [result] = (await engine.execute(plan)).runs
-    return finished_run(result, instruction=stored.instruction(run.case.scenario, run.case.persona))
+async def carry_out(service: RunService, models: Mapping[str, Model] | None = None) -> None:
+    """Carry out all that is queued."""
+    await RunProcessor(service.database, models=models, max_concurrent=10).drain()
 
 
 async def test_one_run_for_each_scenario_and_persona_with_one_execution(made: Made) -> None:
@@ -162,10 +139,10 @@ async def test_a_playground_run_has_a_connector_and_no_eval(made: Made) -> None:
     assert without.persona_id is None
 
 
-async def test_a_run_from_its_creation_to_its_result(made: Made, agent: HttpAgents, tmp_path: Path) -> None:
+async def test_a_run_from_its_creation_to_its_result(made: Made, agent: HttpAgents) -> None:
     service = (await made.make()).service
     await service.create_runs(made.eval.id)
-    await carry_out(service, tmp_path, {"law": ScriptedModel([evaluation(True)] * 3)})
+    await carry_out(service, {"law": ScriptedModel([evaluation(True)] * 3)})
     runs = await service.list_runs()
     for run in runs:
         assert run.status == "completed"
@@ -196,10 +173,10 @@ async def test_a_run_from_its_creation_to_its_result(made: Made, agent: HttpAgen
     assert json.loads(json.dumps(data)) == data
 
 
-async def test_no_credential_is_in_the_database_but_with_its_connector(made: Made, tmp_path: Path) -> None:
+async def test_no_credential_is_in_the_database_but_with_its_connector(made: Made) -> None:
     service = (await made.make()).service
     await service.create_runs(made.eval.id)
-    await carry_out(service, tmp_path, {"law": ScriptedModel([evaluation(True)] * 3)})
+    await carry_out(service, {"law": ScriptedModel([evaluation(True)] * 3)})
     tables = [name for name in snapshots.metadata.tables if name not in {"connectors", "personas"}]
 
     def everything(connection: Any) -> str:
@@ -211,10 +188,10 @@ async def test_no_credential_is_in_the_database_but_with_its_connector(made: Mad
     assert SECRET.rpartition(" ")[2] not in kept
 
 
-async def test_without_a_model_the_agent_is_asked_once(made: Made, agent: HttpAgents, tmp_path: Path) -> None:
+async def test_without_a_model_the_agent_is_asked_once(made: Made, agent: HttpAgents) -> None:
     service = (await made.make(model=None)).service
     await service.create_runs(made.eval.id)
-    await carry_out(service, tmp_path)
+    await carry_out(service)
     runs = await service.list_runs()
     assert [run.status for run in runs] == ["completed"] * 3
     assert {run.outcome for run in runs} == {"undecided"}
@@ -224,11 +201,11 @@ async def test_without_a_model_the_agent_is_asked_once(made: Made, agent: HttpAg
     assert [message["role"] for message in runs[0].messages] == ["system", "user", "assistant"]
 
 
-async def test_without_a_model_checks_still_decide(made: Made, tmp_path: Path) -> None:
+async def test_without_a_model_checks_still_decide(made: Made) -> None:
     check = {"type": "contains", "params": {"patterns": ["Of course"]}}
     service = (await made.make(model=None, checks=[check])).service
     await service.create_runs(made.eval.id)
-    await carry_out(service, tmp_path)
+    await carry_out(service)
     assert {run.outcome for run in await service.list_runs()} == {"pass"}
 
 
@@ -240,22 +217,20 @@ async def test_without_a_model_checks_still_decide(made: Made, tmp_path: Path) -
     ],
 )
 async def test_what_cannot_be_carried_out_ends_as_an_error(
-    made: Made, tmp_path: Path, model: str | None, scenario: Mapping[str, Any], told: str
+    made: Made, model: str | None, scenario: Mapping[str, Any], told: str
 ) -> None:
     fields = {name: value for name, value in scenario.items() if value is not None}
     service = (await made.make(model=model)).service
     for id_ in (made.refund.id, made.greeting.id):
         await service.update_scenario(id_, **dict.fromkeys(scenario), **fields)
     await service.create_runs(made.eval.id)
-    await carry_out(service, tmp_path)
+    await carry_out(service)
     for run in await service.list_runs():
         assert (run.status, run.outcome, run.result) == ("error", "error", None)
         assert told in (run.error or "")
 
 
-async def test_an_agent_that_fails_is_an_error_and_only_that_can_be_retried(
-    made: Made, agent: HttpAgents, tmp_path: Path
-) -> None:
+async def test_an_agent_that_fails_is_an_error_and_only_that_can_be_retried(made: Made, agent: HttpAgents) -> None:
     service = (await made.make()).service
     run = await service.create_playground_run(made.greeting.id, made.connector.id)
     told = 'Cannot retry run with status "queued". Only runs with system errors can be retried.'
@@ -264,7 +239,7 @@ async def test_an_agent_that_fails_is_an_error_and_only_that_can_be_retried(
     assert str(caught.value) == told
     good = agent.more["/chat"]
     agent.more["/chat"] = lambda asked: Reply({"detail": "boom"}, 500)
-    await carry_out(service, tmp_path, {"law": ScriptedModel([])})
+    await carry_out(service, {"law": ScriptedModel([])})
     failed = await service.get_run(run.id)
     assert failed is not None
     assert (failed.status, failed.outcome, failed.result) == ("error", "error", None)
@@ -276,7 +251,7 @@ async def test_an_agent_that_fails_is_an_error_and_only_that_can_be_retried(
     assert (again.started_at, again.completed_at) == (None, None)
     assert again.thread_id not in {None, failed.thread_id}
     agent.more["/chat"] = good
-    await carry_out(service, tmp_path, {"law": ScriptedModel([evaluation(True)])})
+    await carry_out(service, {"law": ScriptedModel([evaluation(True)])})
     passed = await service.get_run(run.id)
     assert passed is not None
     assert passed.outcome == "pass"
@@ -441,21 +416,19 @@ async def test_cancelling_a_run_that_waits(made: Made, service: RunService) -> N
     assert [run.status for run in await service.list_runs()] == ["cancelled", "queued", "queued"]
 
 
-async def test_a_change_of_what_a_run_was_made_from_changes_nothing_about_it(
-    made: Made, agent: HttpAgents, tmp_path: Path
-) -> None:
+async def test_a_change_of_what_a_run_was_made_from_changes_nothing_about_it(made: Made, agent: HttpAgents) -> None:
     service = (await made.make()).service
     await service.create_runs(made.eval.id)
     await service.update_scenario(made.refund.id, messages=[{"role": "user", "content": "Something else."}])
     await service.update_connector(made.connector.id, config={"path": "/nowhere"})
     await service.update_eval(made.eval.id, scenario_ids=[made.greeting.id])
     await service.update_project(settings={"evaluation_model": "openai/another"})
-    await carry_out(service, tmp_path, {"law": ScriptedModel([evaluation(True)] * 3)})
+    await carry_out(service, {"law": ScriptedModel([evaluation(True)] * 3)})
     assert {run.outcome for run in await service.list_runs()} == {"pass"}
     assert [asked.body["messages"][0]["content"] for asked in agent.asked] == ["I want a refund."] * 3
 
 
-async def test_an_eval_of_an_agent_runs_the_version_that_was_published(service: RunService, tmp_path: Path) -> None:
+async def test_an_eval_of_an_agent_runs_the_version_that_was_published(service: RunService) -> None:
     prompt = {"name": "p", "task": "help", "system_template": "Be kind."}
     draft = {"agent": {"name": "bot", "model": "brain", "prompt": "help"}, "prompts": [prompt]}
     agent = await service.create_agent({**draft, "models": [{"name": "brain", "provider": "mock"}]})
@@ -469,19 +442,19 @@ async def test_an_eval_of_an_agent_runs_the_version_that_was_published(service: 
     await service.update_agent(agent.id, prompts=[{**prompt, "system_template": "Be rude."}])
     [run] = await service.create_runs(made.id)
     assert (run.agent_id, run.agent_version) == (agent.id, 1)
-    await carry_out(service, tmp_path)
+    await carry_out(service)
     found = await service.get_run(run.id)
     assert found is not None
     assert found.status == "completed"
 
 
-async def test_input_messages_and_trials_of_an_eval(made: Made, agent: HttpAgents, tmp_path: Path) -> None:
+async def test_input_messages_and_trials_of_an_eval(made: Made, agent: HttpAgents) -> None:
     service = (await made.make()).service
     more = [{"role": "assistant", "content": "Why?"}, {"role": "user", "content": "It is broken."}]
     await service.update_eval(made.eval.id, scenario_ids=[made.greeting.id], input=more, trials=2)
     runs = await service.create_runs(made.eval.id)
     assert [run.case.trial for run in runs] == [1, 2]
-    await carry_out(service, tmp_path, {"law": ScriptedModel([evaluation(True)] * 2)})
+    await carry_out(service, {"law": ScriptedModel([evaluation(True)] * 2)})
     sent = [[message["content"] for message in asked.body["messages"]] for asked in agent.asked]
     assert sent == [["I want a refund.", "Why?", "It is broken."]] * 2
 
