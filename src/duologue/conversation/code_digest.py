@@ -33,6 +33,8 @@ def code_digests(decides: Iterable[object]) -> dict[str, str]:
 def _code_of(item: Any) -> Iterator[Any]:
     parts: list[Any] = [item, *(getattr(item, name, None) for name in _CARRIED), *_inner(item)]
     for part in parts:
+        if part is None:  # most items carry nothing
+            continue
         inner: Any = part
         while isinstance(inner, functools.partial):
             inner = inner.func

@@ -46,7 +46,7 @@ def _serializer(kind: type[Any]) -> Callable[[Event], bytes]:
 
 def _may_hold_media(events: bytes) -> bool:
     """Whether events are looked into: without one of these in their JSON they hold no media."""
-    return b";base64," in events or b'"data":"' in events or b'"file_data":"' in events or b'"b64_json":"' in events
+    return b";base64," in events or b'data":"' in events or b'"b64_json":"' in events  # also "file_data"
 
 
 class JsonlSink:
