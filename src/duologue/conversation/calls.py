@@ -173,7 +173,9 @@ async def answer_of(
             answer = _as_it_is(value, adapter.role, adapter.name)
             if answer is None:
                 answer = _read(value, adapter.role, adapter.name, _reader(input))
-            elif not isinstance(answer, ScenarioResult) or not answer.usage.total_tokens:
+            elif not isinstance(answer, ScenarioResult) or not (
+                answer.usage.input_tokens or answer.usage.output_tokens
+            ):
                 return answer
             await _report_usage(value, input)
             return answer
