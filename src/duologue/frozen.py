@@ -198,13 +198,18 @@ def _refuse(self: Any, name: str, what: str) -> None:
         raise FrozenInstanceError(f"cannot {what} field {name!r}")
 
 
+@cache
+def _slots(cls: type[Any]) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(cls))
+
+
 def _getstate(self: Any) -> list[Any]:
-    return [getattr(self, item.name) for item in fields(self)]
+    return [getattr(self, name) for name in _slots(cast("type[Any]", type(self)))]
 
 
 def _setstate(self: Any, state: list[Any]) -> None:
-    for item, value in zip(fields(self), state, strict=True):
-        object.__setattr__(self, item.name, value)
+    for name, value in zip(_slots(cast("type[Any]", type(self))), state, strict=True):
+        object.__setattr__(self, name, value)
 
 
 _SHARED = {

@@ -143,6 +143,34 @@ def run(
             help="Tolerate failed cases if this share of all cases passed, such as 0.9 or 90%.", rich_help_panel=_HOW
         ),
     ] = None,
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="Who runs the cases: local (this process), processes (more cores), or dask (a cluster).",
+            metavar="[local|processes|dask]",
+            rich_help_panel=_HOW,
+        ),
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "-w", "--workers", min=1, help="Number of worker processes; one per core by default.", rich_help_panel=_HOW
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Dask scheduler, tcp://HOST:PORT or tls://HOST:PORT, instead of a cluster on this machine.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Certificate of the authority for tls://, in PEM format.", rich_help_panel=_HOW)
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate of this machine for tls://.", rich_help_panel=_HOW)
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Key of that certificate.", rich_help_panel=_HOW)] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -211,6 +239,7 @@ def run(
                 failed_in=failed_in,
             ),
         )
+    from duologue.cli.commands.suite_executor import ExecutorRequest
     from duologue.cli.commands.suite_run import Request, Shown, run_and_show
     from duologue.models.scope import Budget
     from duologue.suites.plan.build import Filters
@@ -251,6 +280,9 @@ def run(
             formats=listed_names(format),
             record=journals,
             preflight=preflight,
+            executor=ExecutorRequest(
+                name=executor, workers=workers, address=address, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key
+            ),
         ),
         Shown(ci=ci, tui=tui, as_json=as_json, quiet=quiet),
     )

@@ -27,10 +27,11 @@ _NAMED = 5
 
 
 class Witness(Observer):
-    """Tells the supervising process which runs are under way."""
+    """Tells the supervising process which runs are under way, unless others run them, whose code cannot end it."""
 
-    def __init__(self, parent: Supervised, folder: Path, path: str) -> None:
+    def __init__(self, parent: Supervised, folder: Path, path: str, *, runs_here: bool = True) -> None:
         self._parent = parent
+        self._runs_here = runs_here
         self._id = ""
         parent.runs(str(folder), path)
 
@@ -40,11 +41,13 @@ class Witness(Observer):
 
     def run_started(self, case: TestCase) -> None:
         """One is under way."""
-        self._parent.begun(case.run_id(self._id))
+        if self._runs_here:
+            self._parent.begun(case.run_id(self._id))
 
     def run_finished(self, result: RunResult) -> None:
         """One is over."""
-        self._parent.over(result.run_id)
+        if self._runs_here:
+            self._parent.over(result.run_id)
 
 
 def record_death(death: Death, engines: Mapping[str, Engine], settings: RunOptions) -> None:

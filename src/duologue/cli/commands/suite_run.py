@@ -6,18 +6,19 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import field, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from duologue.cli.commands.planned_execution import PlannedExecution
+from duologue.cli.commands.suite_executor import ExecutorRequest, use_workers
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.cli.interruption import Stopping
 from duologue.cli.output import as_shown, echo, print_json
 from duologue.config.files import make_private_folder
 from duologue.config.processes import kill_all_groups
-from duologue.errors import ConfigurationError, DuologueError, JournalError, ResultsError
+from duologue.errors import ConfigurationError, DuologueError, ExecutorError, JournalError, ResultsError
 from duologue.frozen import frozen
 from duologue.runs.store.encoding import index_of
 from duologue.runs.store.folder import ResultFolder, claimed
@@ -57,6 +58,7 @@ class Shown:
 
 def run_and_show(target: str, request: Request, shown: Shown) -> int:
     """Run a suite, or all suites of a folder one after the other; the worst of their exit codes."""
+    request.executor.require_possible()
     paths = suites_in(Path(target))
     if len(paths) > 1 and (request.resume or request.failed_in):
         raise ConfigurationError("--resume and --failed-in need a single suite; name its file")
@@ -204,6 +206,7 @@ class Request:
         formats: reports beside the JSON files.
         record: keep journals.
         preflight: look for what the cases need before the first of them begins.
+        executor: who runs the cases.
     """
 
     filters: Filters
@@ -219,6 +222,7 @@ class Request:
     formats: Sequence[str] = ()
     record: bool = True
     preflight: bool = True
+    executor: ExecutorRequest = field(default_factory=ExecutorRequest)
 
 
 @frozen
@@ -261,7 +265,7 @@ def run_suite(
     """
     try:
         return asyncio.run(_run(path, request, observers, engine or Engine.from_file(path), parent))
-    except (ResultsError, JournalError) as error:
+    except (ResultsError, JournalError, ExecutorError) as error:
         error.add_note(_advice(error))
         raise
     finally:
@@ -273,6 +277,8 @@ def _advice(error: DuologueError) -> str:
     """What to do about results that cannot be written."""
     if TOO_MANY in str(error):
         return f"Too many files are open. {_FEWER}, and continue with --resume."
+    if isinstance(error, ExecutorError):
+        return "Results that were written stay. Continue with --resume."
     return "Results that were written stay. Make room or mend the folder, and continue with --resume."
 
 
@@ -293,6 +299,7 @@ async def _run(
             formats, names = await _looked_over(engine, request, planned)
             folder = (shown := _folder(engine, request, settings)).absolute()  # an agent may change the current folder
             _require_room(folder, formats, names)
+            use_workers(engine, request.executor, settings, folder, request.resume or request.failed_in)
             if request.resume is None:
                 _make(folder)
                 held.enter_context(claimed(folder, patience=0.2))  # somebody may be looking whether it is held
@@ -313,7 +320,7 @@ async def _run(
                 moved=planned.moved,
                 deaths=planned.deaths,
             )
-            told: list[Observer] = [keeper, *_witnesses(parent, folder, path), *observers]
+            told: list[Observer] = [keeper, *_witnesses(parent, folder, path, request), *observers]
             stopping = _stopping(engine, observers, f"duologue run {quote(path)} --resume {quote(str(shown))}")
             with stopping.installed():
                 _allow_files(settings.concurrency or engine.suite.defaults.concurrency)
@@ -330,13 +337,13 @@ async def _run(
             )
 
 
-def _witnesses(parent: Supervised | None, folder: Path, path: str) -> list[Observer]:
+def _witnesses(parent: Supervised | None, folder: Path, path: str, request: Request) -> list[Observer]:
     """Tells the supervising process which runs are under way. Only suites that run Python code have one."""
     if parent is None:
         return []
     from duologue.cli.commands.suite_death import Witness
 
-    return [Witness(parent, folder, path)]
+    return [Witness(parent, folder, path, runs_here=request.executor.is_local)]
 
 
 def _tell_of_idle_answers(engine: Engine) -> None:

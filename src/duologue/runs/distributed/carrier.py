@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import replace
 
 from duologue.context import Clock, SystemClock
@@ -18,10 +19,12 @@ class Carrier:
     Args:
         scope: what the units may use.
         clock: measures them.
+        capacity: units at once; others wait for their turn. None for as many as there are.
     """
 
-    def __init__(self, scope: WorkerScope, clock: Clock | None = None) -> None:
+    def __init__(self, scope: WorkerScope, clock: Clock | None = None, *, capacity: int | None = None) -> None:
         self.scope = scope
+        self._room = nullcontext() if capacity is None else asyncio.Semaphore(capacity)
         self._clock = clock or SystemClock()
         self._tasks: dict[str, asyncio.Task[WorkResult]] = {}
 
@@ -46,6 +49,10 @@ class Carrier:
             task.cancel()
 
     async def _perform(self, unit: WorkUnit) -> WorkResult:
+        async with self._room:
+            return await self._done(unit)
+
+    async def _done(self, unit: WorkUnit) -> WorkResult:
         began = self._clock.monotonic()
         try:
             result = _required(unit, await unit.execute(self.scope))

@@ -17,8 +17,8 @@ from typing import Any, Self
 from duologue.config.tracebacks import describe
 from duologue.context import RandomIds
 from duologue.errors import ConfigurationError, ExecutorError, MissingExtraError
-from duologue.frozen import frozen
 from duologue.runs.distributed.coordinator import Coordinator, ExecutorOptions, WorkerLost
+from duologue.runs.distributed.dask_address import Tls, require_address
 from duologue.runs.distributed.local import require_workers
 from duologue.runs.distributed.ports import WorkerInfo, WorkResult, WorkUnit
 
@@ -29,32 +29,27 @@ except ImportError as error:
     raise MissingExtraError("The executor 'dask'", "dask", "distributed") from error
 
 from duologue.runs.distributed.dask_cluster import OwnCluster
-from duologue.runs.distributed.dask_worker import SessionPlugin, cancel_units, collect, dumped, loaded, perform
+from duologue.runs.distributed.dask_worker import (
+    TOGETHER,
+    SessionPlugin,
+    cancel_units,
+    collect,
+    dumped,
+    loaded,
+    perform,
+)
 
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_WITHOUT_WORKERS = 60.0
 """That a cluster may have no worker until the execution ends."""
 _LOOK_AGAIN = 0.5
 """Seconds between two looks at the workers."""
-_TOGETHER = 0.005
-"""Seconds within which units that begin on the same worker become one task."""
+_SHORT = 1.0
+"""Seconds: of units that take less on average, a worker gets a quarter more than it does at once, so that it need not
+wait for the next."""
 _SECONDS_TO_ARRIVE = 10.0
 """That results have to arrive in once Dask says that their task is done."""
 _LOGGERS = ("distributed", "distributed.client", "distributed.core", "distributed.scheduler", "distributed.worker")
-
-
-@frozen
-class Tls:
-    """Files for an encrypted connection, in PEM format. Both ends show a certificate.
-
-    Attributes:
-        ca_file: of the authority that has signed the certificates.
-        cert_file, key_file: of this end.
-    """
-
-    ca_file: str
-    cert_file: str
-    key_file: str
 
 
 class DaskExecutor(Coordinator[str]):
@@ -100,6 +95,7 @@ class DaskExecutor(Coordinator[str]):
         self._outgoing: dict[str, list[WorkUnit]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._tasks_given = 0
+        self._done, self._seconds_done = 0, 0.0
         self._looking = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -231,12 +227,13 @@ class DaskExecutor(Coordinator[str]):
         self._changes()
 
     def _slot(self) -> str | None:
+        ahead = 0.25 if self._done and self._seconds_done / self._done < _SHORT else 0.0
         free = [
-            (len(self._current.get(address, ())), address)
+            (held / found["nthreads"], address)
             for address, found in self._workers.items()
             if found["status"] == "running"
             and address not in self._leaving
-            and len(self._current.get(address, ())) < found["nthreads"]
+            and (held := len(self._current.get(address, ()))) < int(found["nthreads"] * (1 + ahead))
         ]
         return min(free)[1] if free else None
 
@@ -252,13 +249,17 @@ class DaskExecutor(Coordinator[str]):
             self._later(self._send())
         self._outgoing.setdefault(slot, []).append(unit)
         try:
-            return await answer
+            result = await answer
         finally:
             del self._answers[unit.id]
+        seconds = result.metadata.get("seconds")
+        self._done += 1
+        self._seconds_done += seconds if isinstance(seconds, float) else 0.0
+        return result
 
     async def _send(self) -> None:
         """Give Dask what has come together: one task for all units that begin on a worker at about the same time."""
-        await self._clock.sleep(_TOGETHER)
+        await self._clock.sleep(TOGETHER)
         outgoing, self._outgoing = self._outgoing, {}
         for slot, units in outgoing.items():
             self._tasks_given += 1
@@ -277,23 +278,28 @@ class DaskExecutor(Coordinator[str]):
     async def _watch(self, future: Any, slot: str, unit_ids: Sequence[str]) -> None:
         """Wait for the end of a task; units that have no result then were lost with it."""
         try:
-            try:
-                await future
+            lost = await self._outcome(future, slot)
+            if lost is None and any(unit_id in self._answers for unit_id in unit_ids):
                 await self._clock.sleep(_SECONDS_TO_ARRIVE)
-                lost: Exception = WorkerLost(f"the worker {slot} was lost")
-            except distributed.KilledWorker:
-                self._workers.pop(slot, None)
-                lost = WorkerLost(f"the worker {slot} was lost")
-            except FutureCancelledError:
-                lost = self._lost()
-            except Exception as error:  # noqa: BLE001 - the session could not be opened there
-                lost = error
             for unit_id in unit_ids:
                 answer = self._answers.get(unit_id)
                 if answer is not None and not answer.done():
-                    answer.set_exception(lost)
+                    answer.set_exception(lost or WorkerLost(f"the worker {slot} was lost"))
         finally:
             future.release()
+
+    async def _outcome(self, future: Any, slot: str) -> Exception | None:
+        """Wait for the end of a task; why it has no result, or None if it has."""
+        try:
+            error = await future.exception()
+        except FutureCancelledError:
+            return self._lost()
+        if isinstance(error, distributed.KilledWorker):
+            self._workers.pop(slot, None)
+            return WorkerLost(f"the worker {slot} was lost")
+        if error is None or isinstance(error, ExecutorError):
+            return error
+        return ExecutorError(f"the Dask cluster at {self._where()} failed: {describe(error)}")
 
     async def _collect(self, address: str) -> None:
         """Take the results of a worker, and what its units tell, as long as it is there."""
@@ -333,21 +339,6 @@ class DaskExecutor(Coordinator[str]):
 
     def _where(self) -> str:
         return self._address or "127.0.0.1"
-
-
-def require_address(address: str | None, tls: Tls | None) -> None:
-    """Raise ConfigurationError if there can be no scheduler at that address."""
-    if address is None:
-        return
-    protocol, found, place = address.partition("://")
-    if not found or protocol not in {"tcp", "tls"} or not place:
-        raise ConfigurationError(
-            f"found '{address}' as the address of a Dask scheduler; expected tcp://HOST:PORT or tls://HOST:PORT"
-        )
-    if protocol == "tls" and tls is None:
-        raise ConfigurationError(f"{address} needs --tls-ca, --tls-cert and --tls-key")
-    if protocol == "tcp" and tls is not None:
-        raise ConfigurationError(f"{address} is not encrypted; use tls:// with TLS files, or leave them out")
 
 
 def _security(tls: Tls | None) -> Any:

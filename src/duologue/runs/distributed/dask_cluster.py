@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Collection
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any
 
 import distributed
@@ -21,8 +21,6 @@ from duologue.errors import ExecutorError
 from duologue.runs.distributed import dask_process
 from duologue.runs.distributed.children import Child
 
-_SECONDS_TO_CLOSE = 10.0
-"""That a worker has to end its session in; then it is killed."""
 _MOST_FALSE_STARTS = 3
 """Workers in a row that may end before the scheduler has seen them."""
 
@@ -83,20 +81,13 @@ class OwnCluster:
         await self._scheduler.retire_workers(names=list(names), close_workers=True)
 
     async def close(self) -> None:
-        """End everything."""
+        """End everything. Sessions on the workers have been closed before."""
         self._closed = True
-        try:
-            if self._scheduler is not None:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_SECONDS_TO_CLOSE):
-                        await self._scheduler.retire_workers(list(self._scheduler.workers), close_workers=True)
-                        await asyncio.gather(*(child.process.wait() for child in self._children.values()))
-        finally:
-            await asyncio.gather(*(child.end() for child in self._children.values()))
-            await asyncio.gather(*self._watching, return_exceptions=True)
-            if self._scheduler is not None:
-                await self._scheduler.close()
-            self._kept.close()
+        await asyncio.gather(*(child.end() for child in self._children.values()))
+        await asyncio.gather(*self._watching, return_exceptions=True)
+        if self._scheduler is not None:
+            await self._scheduler.close()
+        self._kept.close()
 
     async def _start(self) -> None:
         self._numbers += 1

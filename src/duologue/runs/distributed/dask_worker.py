@@ -10,6 +10,7 @@ from typing import Any
 import distributed
 from distributed.protocol import pickle as dask_pickle
 
+from duologue.context import SystemClock
 from duologue.errors import ExecutorError
 from duologue.journal.events import ErrorInfo
 from duologue.runs.distributed.carrier import Carrier
@@ -19,6 +20,8 @@ from duologue.runs.distributed.worker_scope import WorkerScope
 _pickle: Any = dask_pickle
 SECONDS_TO_WAIT = 10.0
 """For results, until a call is answered without any."""
+TOGETHER = 0.02
+"""Seconds within which units and results travel together."""
 
 
 def dumped(value: object) -> bytes:
@@ -44,6 +47,7 @@ class SessionPlugin(distributed.WorkerPlugin):
     def setup(self, worker: Any) -> None:
         """Called by Dask when the worker begins to have it."""
         self._worker = worker
+        self._capacity: int = worker.state.nthreads
         self._opening: asyncio.Task[Carrier] | None = None
         self._outbox: list[tuple[int, bytes]] = []
         self._sent = 0
@@ -87,6 +91,7 @@ class SessionPlugin(distributed.WorkerPlugin):
             with suppress(TimeoutError):
                 async with asyncio.timeout(SECONDS_TO_WAIT):
                     await self._arrived.wait()
+        await SystemClock().sleep(TOGETHER)  # others may come in the meantime: a call costs more than its content
         return list(self._outbox)
 
     async def _open(self) -> Carrier:
@@ -97,7 +102,7 @@ class SessionPlugin(distributed.WorkerPlugin):
 
         scope = WorkerScope(self._worker.address, loaded(self._session), tell)
         await scope.open()
-        return Carrier(scope)
+        return Carrier(scope, capacity=self._capacity)
 
 
 async def perform(name: str, data: bytes) -> None:

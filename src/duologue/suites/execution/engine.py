@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ from duologue.suites.manifests.validate import validated
 from duologue.suites.plan.build import Filters, Plan, TestCase, generate_plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult, Spent, total_spent
-from duologue.suites.runner.case_run import CaseRunner, Execution
+from duologue.suites.runner.case_run import CaseRunner, Execution, OnEvent
 from duologue.suites.runner.definition import Definitions, Kept, RunOptions, kept_runs_of
 from duologue.suites.runner.earlier import Earlier, spent_in_journals
 from duologue.suites.runner.models import SuiteModels
@@ -119,6 +119,7 @@ class Engine:
         recordings: the folder in which journals and media are kept; None for none.
         parts: agents and models that the program hands over; see :meth:`from_parts`.
         clock: time, for tests.
+        launcher: makes what runs a plan, such as one that has other processes run its cases.
     """
 
     suite: Suite
@@ -128,6 +129,7 @@ class Engine:
     recordings: Path | None = None
     parts: Parts = field(default_factory=Parts)
     clock: Clock = field(default_factory=SystemClock)
+    launcher: Callable[..., Launch] = Launch
     results: dict[str, RunResult] = field(default_factory=dict[str, RunResult])
     """Of all executions of this engine, by run id."""
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -223,8 +225,9 @@ class Engine:
         told = Observers(observers)
         execution_id = options.execution_id or new_execution_id(self.clock)
         began, started_at = self.clock.monotonic(), datetime.fromtimestamp(self.clock.now(), UTC)
-        runner = await self._runner(execution_id, options, told)
-        self._launch = launch = Launch(
+        on_event = told.event if told.wants_events else None
+        runner = await self._runner(execution_id, options, on_event, self._ledger(options))
+        self._launch = launch = self.launcher(
             runner=runner,
             observers=told,
             concurrency=min(options.concurrency or 1, max(len(plan), 1)),
@@ -291,18 +294,26 @@ class Engine:
 
         Leaving the iteration early cancels the run.
         """
-        options = (settings or RunOptions()).over(self.suite.defaults)
-        runner = await self._runner(options.execution_id or new_execution_id(self.clock), options, Observers(()))
+        runner = await self.case_runner(settings)
         async with aclosing(runner.stream(case)) as happenings:
             async for happening in happenings:
                 if isinstance(happening, RunResult):
                     self.results[happening.run_id] = happening
                 yield happening
 
-    async def case_runner(self, settings: RunOptions | None = None) -> CaseRunner:
-        """What runs single test cases, for whoever decides which of them are run when. It works until :meth:`close`."""
+    async def case_runner(
+        self, settings: RunOptions | None = None, *, on_event: OnEvent | None = None, ledger: Ledger | None = None
+    ) -> CaseRunner:
+        """What runs single test cases, for whoever decides which of them are run when. It works until :meth:`close`.
+
+        Args:
+            settings: how they are run.
+            on_event: is told of every event of every run.
+            ledger: what all runs spend from; None for one of the budget in the settings.
+        """
         options = (settings or RunOptions()).over(self.suite.defaults)
-        return await self._runner(options.execution_id or new_execution_id(self.clock), options, Observers(()))
+        execution_id = options.execution_id or new_execution_id(self.clock)
+        return await self._runner(execution_id, options, on_event, ledger or self._ledger(options))
 
     async def agent_of(self, case: TestCase) -> AgentAdapter:
         """The agent that a case rehearses, as it would take part in a run of its own. It works until :meth:`close`.
@@ -339,7 +350,9 @@ class Engine:
             self._threads = WorkerPool(1, idle_seconds=None)
         return self._threads
 
-    async def _runner(self, execution_id: str, options: RunOptions, observers: Observers) -> CaseRunner:
+    async def _runner(
+        self, execution_id: str, options: RunOptions, on_event: OnEvent | None, ledger: Ledger | None
+    ) -> CaseRunner:
         if self._toolbox is None:
             from duologue.agents.tools.toolbox import Toolbox
 
@@ -350,9 +363,9 @@ class Engine:
                 id=execution_id,
                 options=options,
                 folder=self.recordings,
-                ledger=self._ledger(options),
+                ledger=ledger,
                 clock=self.clock,
-                on_event=observers.event if observers.wants_events else None,
+                on_event=on_event,
             ),
             models=SuiteModels(self.suite, mocks=self.mocks, mocking=self.mocking, given=self.parts.models),
             toolbox=self._toolbox,

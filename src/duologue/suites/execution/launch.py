@@ -155,12 +155,16 @@ class Launch:
         self._stopping = self.interrupted = True
 
     async def _all_done(self, cases: Iterable[TestCase], concurrency: int) -> None:
-        waiting = iter(cases)
-        self._tasks = [asyncio.create_task(self._work(waiting)) for _ in range(concurrency)]
+        self._tasks = self._start(cases, concurrency)
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             if not task.cancelled() and (error := task.exception()):
                 raise error
+
+    def _start(self, cases: Iterable[TestCase], concurrency: int) -> list[asyncio.Task[None]]:
+        """Begin to run cases: the tasks are done when all of them are, and cancelling them cancels the runs."""
+        waiting = iter(cases)
+        return [asyncio.create_task(self._work(waiting)) for _ in range(concurrency)]
 
     async def _cancel(self) -> None:
         for task in self._tasks:
@@ -183,8 +187,13 @@ class Launch:
             self._keep(cancelled.result)
             raise
         self._keep(result)
-        if result.unrecorded or (self.fail_fast and result.outcome in _BAD):
-            self._stopping = True  # the disk that has no room for one journal has none for the next
+        if self._ends(result):
+            self._stopping = True
+
+    def _ends(self, result: RunResult) -> bool:
+        """Whether no further case begins after this result."""
+        # The disk that has no room for one journal has none for the next.
+        return result.unrecorded or (self.fail_fast and result.outcome in _BAD)
 
     def _keep(self, result: RunResult) -> None:
         self.results[result.case.index] = result

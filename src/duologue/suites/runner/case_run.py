@@ -188,6 +188,10 @@ class CaseRunner:
         except Exception:  # noqa: BLE001 - a case that cannot be prepared says so in its result
             return {}
 
+    def definition(self, case: TestCase) -> Mapping[str, str]:
+        """Digests of what decides the result of a case, by part."""
+        return self._definitions.of(case)
+
     async def run(self, case: TestCase) -> RunResult:
         """Run one case. Whatever goes wrong is part of the result; only cancellation is raised."""
         if self._continues(case):
