@@ -354,12 +354,12 @@ async def test_an_end_that_cannot_be_recorded_is_recorded_later(
 ) -> None:
     finish, failures = database.queue.finish, 2
 
-    async def away(run: Any, end: FinishedRun) -> None:
+    async def away(run: Any, end: FinishedRun, last: Any) -> None:
         nonlocal failures
         if failures:
             failures -= 1
             raise StoreUnavailableError("the database is away")
-        await finish(run, end)
+        await finish(run, end, last)
 
     monkeypatch.setattr(database.queue, "finish", away)
     bot = Bot()

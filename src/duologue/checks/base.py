@@ -10,6 +10,7 @@ import json
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cached_property
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -115,6 +116,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+_CATALOGUE = f"{__package__}."
 _ABOUT_CALLS = ("Tools", "Agents and skills")
 
 
@@ -175,6 +177,12 @@ class CatalogueCheck:
     pass_threshold: float | None = None
     when: When | None = None
     resources: Resources = field(default_factory=Resources)
+
+    @cached_property
+    def asks_nobody(self) -> bool:
+        """Whether nothing outside is asked, so that nothing has to be kept before the check is evaluated."""
+        look = type(self.test).look
+        return look.__module__.startswith(_CATALOGUE) and not iscoroutinefunction(look)
 
     async def evaluate(self, input: "CheckInput") -> "CheckOutcome":
         """Look at the conversation, apply the thresholds and return the outcome.

@@ -231,7 +231,8 @@ class RunLifecycle:
         try:
             await self.conversation.open()
             concluded = await play()
-            await self.conversation.journal.flush()
+            if self.conversation.connected:  # closing their connections is heard outside
+                await self.conversation.journal.flush()
             self.task.check_going_on()
             if limit and self.task.late:
                 raise limit.error

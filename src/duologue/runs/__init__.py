@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from duologue.runs.functions import list_runs_by_scenario as list_runs_by_scenario
     from duologue.runs.functions import retry_run as retry_run
     from duologue.runs.functions import update_run as update_run
+    from duologue.runs.processor import RunProcessor as RunProcessor
+    from duologue.runs.schedules import Schedule as Schedule
+    from duologue.runs.schedules import Schedules as Schedules
     from duologue.runs.service import RunService as RunService
     from duologue.runs.store.definitions import AgentDraft as AgentDraft
     from duologue.runs.store.definitions import AgentVersion as AgentVersion
@@ -60,10 +63,13 @@ _HOMES = {
     "Project": "duologue.runs.store.definitions",
     "ProjectSettings": "duologue.runs.store.definitions",
     "QueueStatus": "duologue.runs.store.records",
+    "RunProcessor": "duologue.runs.processor",
     "RunService": "duologue.runs.service",
     "SavedAgent": "duologue.runs.store.definitions",
     "SavedPersona": "duologue.runs.store.definitions",
     "SavedScenario": "duologue.runs.store.definitions",
+    "Schedule": "duologue.runs.schedules",
+    "Schedules": "duologue.runs.schedules",
     "StoredExecution": "duologue.runs.store.records",
     "StoredResult": "duologue.runs.store.records",
     "StoredRun": "duologue.runs.store.records",

@@ -30,6 +30,7 @@ from duologue.runs.store.database.definitions import Definitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.journals import DatabaseJournal, Journals, artifact_row
 from duologue.runs.store.database.schema import snapshots
+from duologue.runs.store.database.writer import LastLines
 from duologue.runs.store.records import ClaimedRun, FinishedRun, Snapshot
 from duologue.suites.execution.engine import Engine, parts_of
 from duologue.suites.plan.build import TestCase
@@ -75,8 +76,11 @@ class RunCarrier:
         self._budgets = ExecutionBudgets(database, clock)
         self._folder: Path | None = None
 
-    async def carry_out(self, run: ClaimedRun) -> FinishedRun:
+    async def carry_out(self, run: ClaimedRun) -> tuple[FinishedRun, LastLines | None]:
         """Carry out a run. If it is cancelled once it has begun, its end says so, and nothing is raised.
+
+        Returns:
+            The end of the run, and that of its journal, which are to be recorded together.
 
         Raises:
             DuologueError: it cannot be carried out here.
@@ -103,12 +107,12 @@ class RunCarrier:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
             self._folder = None
 
-    async def _within(self, prepared: _Prepared, run: ClaimedRun) -> FinishedRun:
+    async def _within(self, prepared: _Prepared, run: ClaimedRun) -> tuple[FinishedRun, LastLines | None]:
         stored, case = prepared.stored, run.case
         if case.scenario in stored.refused:
             raise RunError(stored.refused[case.scenario])
         base = prepared.runner.execution
-        journal = await self._journals.open(run)
+        journal = await self._journals.open(run, keep_end=True)
         execution = replace(
             base,
             id=run.execution or run.id,
@@ -124,7 +128,7 @@ class RunCarrier:
         if result.media:
             result, kept = await keep_media(result, self._artifacts)
             await self._database.writer.artifacts(run, [artifact_row(item) for item in kept])
-        return finished_run(result, instruction=stored.instruction(case.scenario, case.persona))
+        return finished_run(result, instruction=stored.instruction(case.scenario, case.persona)), journal.end
 
     async def _prepare(self, digest: str) -> _Prepared:
         """Prepare a snapshot, once for all runs that ask for it together."""

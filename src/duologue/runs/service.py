@@ -98,6 +98,7 @@ class RunService(ProjectDefinitions):
         not_before: float | None = None,
         max_attempts: int = 3,
         seed: int | None = None,
+        execution_name: str | None = None,
     ) -> list[StoredRun]:
         """Put one run for each scenario and persona of an eval into the queue, all of one execution.
 
@@ -107,6 +108,7 @@ class RunService(ProjectDefinitions):
             not_before: seconds since 1970; they are not claimed earlier. None for at once.
             max_attempts: after so many workers have died with a run, it is set aside as an error.
             seed: from which all random choices derive; None for a new one.
+            execution_name: of the execution, which no other of the project has; None for a new one.
 
         Returns:
             The runs in order: scenarios as the eval has them, and for each its personas.
@@ -114,6 +116,7 @@ class RunService(ProjectDefinitions):
         Raises:
             NotFoundError: the eval, a scenario, a persona, the connector or the agent does not exist.
             ConfigurationError: the eval cannot be run as it is.
+            StoreConflictError: there is an execution of that name.
         """
         eval_, definition = await self.database.read(lambda connection: self._of_eval(connection, eval_id))
         made = compiled(definition, seed=seed)
@@ -131,7 +134,7 @@ class RunService(ProjectDefinitions):
             max_attempts=max_attempts,
         )
         data = {"eval": eval_.name, "seed": made.seed}
-        return await self._enqueue(base, made, made.runs, NewExecution(eval_id=eval_id, data=data))
+        return await self._enqueue(base, made, made.runs, NewExecution(name=execution_name, eval_id=eval_id, data=data))
 
     async def create_run(self, eval_id: str, **options: Any) -> StoredRun:
         """The first of the runs that :meth:`create_runs` creates."""

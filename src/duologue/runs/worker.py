@@ -23,10 +23,12 @@ from duologue.runs.callbacks import Callbacks
 from duologue.runs.carry_out import RunCarrier
 from duologue.runs.heartbeat import Heartbeat
 from duologue.runs.metrics import RunMetrics
+from duologue.runs.schedules import Schedules
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.rows import get_run
 from duologue.runs.store.database.schema import runs
 from duologue.runs.store.database.wakeup import CANCELLED, QUEUED
+from duologue.runs.store.database.writer import LastLines
 from duologue.runs.store.records import (
     Beat,
     ClaimedRun,
@@ -43,7 +45,7 @@ END_TIMEOUT = 10.0
 """Seconds that a run may take to end once it is cancelled; the worker does not wait longer."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds before a store that has failed is asked again, at first and at most."""
-_LONG = 3600.0
+_LONG, _SOON = 3600.0, 0.05
 BEATS = 3
 """Heartbeats in the time that a lease lasts."""
 
@@ -117,6 +119,8 @@ class Worker:
         self._unwritable: Exception | None = None
         self._left: list[ClaimedRun] = []
         self._recovered_at = clock.monotonic()
+        self._scheduled_at = self._recovered_at
+        self._schedules = Schedules(database)
         self._listening: asyncio.Task[None] | None = None
         self._metrics = RunMetrics(record.id, lambda: len(self.active))
         self._heartbeat = Heartbeat(
@@ -147,6 +151,7 @@ class Worker:
             self._woken.clear()
             try:
                 await self._recover()
+                scheduled = None if drain else await self._launch_due(poll_interval)
                 begun = await self.fill()
                 if drain and not begun and not self.active and not await self._waiting():
                     return
@@ -161,9 +166,9 @@ class Worker:
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE
-            wait = poll_interval if self._queue.wait is None else min(poll_interval, self._queue.wait)
+            waits = [item for item in (poll_interval, self._queue.wait, scheduled) if item is not None]
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(min(waits)):
                     await self._woken.wait()
 
     async def fill(self) -> list[ActiveRun]:
@@ -225,7 +230,7 @@ class Worker:
         self._metrics.close()
 
     async def _listen(self) -> None:
-        with self._database.wakeup.listen() as listener:
+        with self._database.wakeup.listen(QUEUED, CANCELLED) as listener:
             while True:
                 topics = await listener.wait(_LONG)
                 if QUEUED in topics:
@@ -238,6 +243,18 @@ class Worker:
         if self._clock.monotonic() - self._recovered_at >= self._queue.lease / 2:
             await self._queue.recover()
             self._recovered_at = self._clock.monotonic()
+
+    async def _launch_due(self, poll_interval: float) -> float:
+        """Launch what is due by a schedule, now and then; returns in how many seconds to look again."""
+        now = self._clock.monotonic()
+        if now >= self._scheduled_at:
+            wait = None
+            try:
+                wait = (await self._schedules.launch_due(self._projects)).wait
+            except Exception:
+                logger.exception("schedules cannot be looked at, and are tried again in %.1f s", poll_interval)
+            self._scheduled_at = now + (poll_interval if wait is None else min(poll_interval, max(wait, _SOON)))
+        return self._scheduled_at - now
 
     async def _waiting(self) -> bool:
         """Whether there are runs that can be claimed, perhaps once a limit allows it."""
@@ -269,10 +286,11 @@ class Worker:
     async def _carry_out(self, active: ActiveRun) -> None:
         run, began = active.run, self._clock.monotonic()
         finished: FinishedRun | None = None
+        last: LastLines | None = None
         try:
             if self._callbacks.any:
                 await self._callbacks.started(await self._stored(run))
-            finished = await self._carrier.carry_out(run)
+            finished, last = await self._carrier.carry_out(run)
         except asyncio.CancelledError:
             active.ended_by = active.ended_by or End.RELEASED  # the event loop is being closed
         except LeaseLostError:
@@ -286,7 +304,7 @@ class Worker:
             while task.cancelling():
                 task.uncancel()
         try:
-            await self._settle(active, finished, self._clock.monotonic() - began)
+            await self._settle(active, finished, last, self._clock.monotonic() - began)
         except LeaseLostError as error:
             self._metrics.lost.add(1)
             logger.info("%s", error)
@@ -298,7 +316,9 @@ class Worker:
                 del self.active[run.number]
             self._woken.set()
 
-    async def _settle(self, active: ActiveRun, finished: FinishedRun | None, seconds: float) -> None:
+    async def _settle(
+        self, active: ActiveRun, finished: FinishedRun | None, last: LastLines | None, seconds: float
+    ) -> None:
         """Record how a run ended, or give it back.
 
         Raises:
@@ -317,7 +337,7 @@ class Worker:
             await self._release(run)
             self._unwritable = JournalError(reason_of(result))
             return
-        await self._record_end(run, finished)
+        await self._record_end(run, finished, last)
         self._carrier.recorded(run, finished)
         self._outcomes[finished.outcome] += 1
         self._metrics.finished.add(1, {"outcome": finished.outcome})
@@ -326,12 +346,12 @@ class Worker:
             error = RunError(finished.error or "") if finished.status is QueueStatus.ERROR else None
             await self._callbacks.finished(await self._stored(run), result, error)
 
-    async def _record_end(self, run: ClaimedRun, finished: FinishedRun) -> None:
+    async def _record_end(self, run: ClaimedRun, finished: FinishedRun, last: LastLines | None) -> None:
         """Record the end of a run, however long the store is away, as long as nobody else has the run."""
         pause = FIRST_PAUSE
         while True:
             try:
-                return await self._queue.finish(run, finished)
+                return await self._queue.finish(run, finished, last)
             except StoreUnavailableError as error:
                 self._metrics.failures.add(1)
                 if self._hurry.is_set():

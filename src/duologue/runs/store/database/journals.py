@@ -26,7 +26,7 @@ from duologue.journal.jsonl import JournalLines, encode_with_media, model_calls_
 from duologue.journal.run_journal import RecordedJournal
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.schema import events, runs
-from duologue.runs.store.database.writer import Writer
+from duologue.runs.store.database.writer import LastLines, Writer
 from duologue.runs.store.records import ArtifactRow, ClaimedRun, QueueStatus
 
 POLL = 0.25
@@ -54,6 +54,7 @@ class DatabaseSink:
         artifacts: keeps media of messages.
         cut: rows from the event of that number on are removed with the first write; None for none.
         refused: why nothing may be written; '' if it may.
+        keep_end: keep what ends the run in :attr:`end`, for whoever records the end of the run together with it.
     """
 
     def __init__(
@@ -65,9 +66,13 @@ class DatabaseSink:
         artifacts: ArtifactStore,
         cut: int | None = None,
         refused: str = "",
+        keep_end: bool = False,
     ) -> None:
         self.begun = False
         """Whether anything was written."""
+        self.end: LastLines | None = None
+        """The end of the journal, which was not written."""
+        self._keep_end = keep_end
         self._writer, self._run, self._attempt = writer, run, attempt
         self._artifacts, self._cut, self._refused = artifacts, cut, refused
         self._process = os.getpid()
@@ -87,7 +92,10 @@ class DatabaseSink:
         try:
             if media:
                 await self._keep(media)
-            await self._writer.append(self._run, self._attempt, lines, cut=self._cut)
+            if self._keep_end and transitions[-1][-1].event.type == "run_finished":
+                self.end = LastLines(self._attempt, lines, self._cut)
+            else:
+                await self._writer.append(self._run, self._attempt, lines, cut=self._cut)
         except (StoreError, ArtifactError) as error:
             raise JournalError(f"cannot write the journal of run {self._run.id}: {error}") from error
         self._cut, self.begun = None, True
@@ -134,8 +142,11 @@ class DatabaseJournal:
     Made by :meth:`Journals.open`, which has loaded what is recorded.
     """
 
-    def __init__(self, writer: Writer, run: ClaimedRun, recorded: Recorded, *, artifacts: ArtifactStore) -> None:
+    def __init__(
+        self, writer: Writer, run: ClaimedRun, recorded: Recorded, *, artifacts: ArtifactStore, keep_end: bool = False
+    ) -> None:
         self._writer, self._run, self._artifacts = writer, run, artifacts
+        self._keep_end = keep_end
         self._attempt, self._rows = recorded.attempt, recorded.rows
         self._earlier: list[Sequence[JournalRow]] = list(recorded.counted)
         self._recorded = recorded
@@ -156,6 +167,11 @@ class DatabaseJournal:
     def exists(self) -> bool:
         """Whether the current attempt has recorded anything."""
         return bool(self._rows) or any(sink.begun for sink in self._sinks)
+
+    @property
+    def end(self) -> LastLines | None:
+        """What ends the current attempt, if it was kept back; see :meth:`Journals.open`."""
+        return next((sink.end for sink in self._sinks if sink.end is not None), None)
 
     def read(self) -> RecordedJournal:
         """What was recorded when this was opened."""
@@ -198,6 +214,7 @@ class DatabaseJournal:
             artifacts=artifacts or self._artifacts,
             cut=cut,
             refused=refused,
+            keep_end=self._keep_end,
         )
         self._sinks.append(sink)
         return sink
@@ -229,8 +246,13 @@ class Journals:
     def __init__(self, database: Database, artifacts: ArtifactStore) -> None:
         self._database, self._artifacts = database, artifacts
 
-    async def open(self, run: ClaimedRun) -> DatabaseJournal:
+    async def open(self, run: ClaimedRun, *, keep_end: bool = False) -> DatabaseJournal:
         """The journal of a run that this process has claimed, to be continued or begun.
+
+        Args:
+            run: that this process has.
+            keep_end: do not write the end of the journal. Whoever records the end of the run writes it with it, in one
+                transaction, and the journal of a run that is given back has no end.
 
         Raises:
             StoreError: the database cannot be read.
@@ -238,7 +260,7 @@ class Journals:
         recorded = Recorded(name=self._name(run.id), attempt=run.journal_from)
         if run.token > 1:  # the first claim of a run finds nothing, and need not look
             recorded = await self._recorded(run)
-        return DatabaseJournal(self._database.writer, run, recorded, artifacts=self._artifacts)
+        return DatabaseJournal(self._database.writer, run, recorded, artifacts=self._artifacts, keep_end=keep_end)
 
     async def read(self, run_id: str, *, attempt: int | None = None) -> RecordedJournal:
         """The journal of a run.

@@ -24,7 +24,7 @@ from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.database.recovery import MANY, cancelled_values, parts_of, recover_runs
 from duologue.runs.store.database.schema import checks, executions, limits, projects, results, runs, snapshots, workers
 from duologue.runs.store.database.wakeup import CANCELLED, FINISHED, QUEUED, WakeUp
-from duologue.runs.store.database.writer import Writer
+from duologue.runs.store.database.writer import LastLines, Writer
 from duologue.runs.store.records import (
     Beat,
     Cancelled,
@@ -198,9 +198,9 @@ class Queue:
         self._records[worker] = record
         return await self._database.loop.call(self._heartbeat(record, tuple(claimed)))
 
-    async def finish(self, run: ClaimedRun, end: FinishedRun) -> None:
+    async def finish(self, run: ClaimedRun, end: FinishedRun, last: LastLines | None = None) -> None:
         """Record the end of a run; see :meth:`Writer.finish`."""
-        await self._writer.finish(run, end)
+        await self._writer.finish(run, end, last)
         self._wakeup.signal(FINISHED)
 
     async def release(self, run: ClaimedRun, *, not_before: float | None = None) -> None:

@@ -31,9 +31,14 @@ _CHECK = 10.0
 
 
 class Listener:
-    """Waits for signals, and keeps those that come between two waits. Belongs to one event loop."""
+    """Waits for signals, and keeps those that come between two waits. Belongs to one event loop.
 
-    def __init__(self) -> None:
+    Args:
+        wanted: the topics that it waits for.
+    """
+
+    def __init__(self, wanted: frozenset[str] = ALL) -> None:
+        self._wanted = wanted
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
         self._topics: set[str] = set()
@@ -58,8 +63,11 @@ class Listener:
 
     def signal(self, topics: Iterable[str]) -> None:
         """Wake up whoever waits; from any thread."""
+        heard = self._wanted.intersection(topics)
+        if not heard:
+            return
         with suppress(RuntimeError):  # its loop is gone
-            self._loop.call_soon_threadsafe(self._signal, frozenset(topics))
+            self._loop.call_soon_threadsafe(self._signal, heard)
 
     def _signal(self, topics: frozenset[str]) -> None:
         self._topics |= topics
@@ -81,9 +89,9 @@ class WakeUp:
         self._closed = False
 
     @contextmanager
-    def listen(self) -> Generator[Listener]:
-        """Listen, from now on. On the event loop of whoever waits."""
-        listener = Listener()
+    def listen(self, *topics: str) -> Generator[Listener]:
+        """Listen for these topics, or for all, from now on. On the event loop of whoever waits."""
+        listener = Listener(frozenset(topics) or ALL)
         with self._lock:
             self._listeners.add(listener)
         self._database.loop.loop.call_soon_threadsafe(self._start)

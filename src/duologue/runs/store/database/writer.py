@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from duologue.errors import LeaseLostError, StoreError, StoreUnavailableError
 from duologue.runs.store.database.changes import BatchResult, Change, End, Held, Pulse
@@ -36,6 +36,20 @@ class _Waiting:
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
     size: int = 0
+
+
+class LastLines(NamedTuple):
+    """The end of a journal, which is recorded in one transaction with the end of its run.
+
+    Attributes:
+        attempt: which of the journals of the run.
+        lines: of each transition, the number of its first event and its line.
+        cut: from the event of that number on, what is recorded of the attempt is removed first; None for nothing.
+    """
+
+    attempt: int
+    lines: Sequence[tuple[int, bytes]]
+    cut: int | None = None
 
 
 class Writer:
@@ -73,19 +87,26 @@ class Writer:
             LeaseLostError: the run is another worker's by now.
             StoreError: they could not be written.
         """
-        change = _change(run, events=[(attempt, seq, line) for seq, line in lines])
-        if cut is not None:
-            change.cut = (attempt, cut)
-        await self._do(change, sum(len(line) for _, line in lines))
+        await self._do(*_with_lines(_change(run), LastLines(attempt, lines, cut)))
 
     async def artifacts(self, run: ClaimedRun, items: Sequence[ArtifactRow]) -> None:
         """Record which bytes a run has in the artifact store; raises as :meth:`append`."""
         await self._do(_change(run, artifacts=items))
 
-    async def finish(self, run: ClaimedRun, end: FinishedRun) -> None:
-        """Record the end of a run with its result; raises as :meth:`append`."""
+    async def finish(self, run: ClaimedRun, end: FinishedRun, last: LastLines | None = None) -> None:
+        """Record the end of a run with its result; raises as :meth:`append`.
+
+        Args:
+            run: that this process has.
+            end: what came of it.
+            last: the end of its journal, if that is not recorded yet.
+        """
         rows = end_rows(end)
-        await self._do(_change(run, end=rows), len(rows.data or b"") + len(rows.messages or b""))
+        change, size = _change(run, end=rows), len(rows.data or b"") + len(rows.messages or b"")
+        if last is not None:
+            change, more = _with_lines(change, last)
+            size += more
+        await self._do(change, size)
 
     async def release(self, run: ClaimedRun, *, not_before: float | None = None) -> None:
         """Put a run back into the queue, as if it had not been claimed; raises as :meth:`append`.
@@ -218,6 +239,15 @@ def _checks(result: RunResult) -> list[tuple[int, str, str, str, float | None, s
 
 def _change(run: ClaimedRun, **given: Any) -> Change:
     return Change(run.id, run.number, run.token, **given)
+
+
+def _with_lines(change: Change, last: LastLines) -> tuple[Change, int]:
+    """The change with lines of the journal in it, and how many bytes they have."""
+    attempt = last.attempt
+    change.events = [(attempt, seq, line) for seq, line in last.lines]
+    if last.cut is not None:
+        change.cut = (attempt, last.cut)
+    return change, sum(len(line) for _, line in last.lines)
 
 
 def _lost(change: Change) -> LeaseLostError:
