@@ -145,6 +145,12 @@ def _db(app: typer.Typer) -> None:
     app.add_typer(db, name="db")
 
 
+def _runs(app: typer.Typer) -> None:
+    from duologue.cli.commands.runs import runs
+
+    app.add_typer(runs, name="runs")
+
+
 _START, _SUITES, _RESULTS, _DURABLE, _MODELS = "Start", "Suites", "Results", "Durable runs", "Models"
 
 COMMANDS: dict[str, Command] = {
@@ -182,6 +188,7 @@ COMMANDS: dict[str, Command] = {
     "redteam-report": Command(
         _RESULTS, "Collect recorded attacks in one report, as JSON and as a web page.", _redteam_report
     ),
+    "runs": Command(_DURABLE, "The runs of a database.", _runs),
     "db": Command(_DURABLE, "The database of runs.", _db),
     "models": Command(_MODELS, "The embedded models of this machine.", _models),
     "mocks": Command(_MODELS, "Response files, which let a suite run without models.", _mocks),

@@ -23,6 +23,15 @@ DatabaseOption = Annotated[
         "Default: DUOLOGUE_DATABASE_URL, else .duologue/duologue.db in the project.",
     ),
 ]
+ArtifactsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--artifacts",
+        metavar="URL",
+        help="Folder, or URL such as s3://bucket/folder, with the media of runs. "
+        "Default: DUOLOGUE_ARTIFACTS, else beside the database.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -69,14 +78,20 @@ def status(database: DatabaseOption = None, as_json: JsonOption = False) -> int:
 
 
 @db.command()
-def vacuum(database: DatabaseOption = None) -> int:
-    """Give the space of deleted runs back to the system, after a look for damage. Stop all workers first."""
+def vacuum(database: DatabaseOption = None, artifacts: ArtifactsOption = None) -> int:
+    """Give the space of deleted runs back to the system, after a look for damage. Stop all workers first.
+
+    Suites and media that no run has any more are removed, if they are older than an hour.
+    """
+    from duologue.runs.store.database.artifacts import artifacts_of, remove_unused
     from duologue.runs.store.database.engine import Database
-    from duologue.runs.store.database.upkeep import vacuumed
+    from duologue.runs.store.database.upkeep import remove_unused_snapshots, vacuumed
 
     async def work() -> None:
         async with Database.open(database, create=False) as opened:
-            freed = await vacuumed(opened)
+            await remove_unused_snapshots(opened)
+            freed = (await remove_unused(opened, artifacts_of(opened.address, artifacts))).size
+            freed += await vacuumed(opened)
             say(terminal(), one_line(f"{opened.address}: {freed / 1_000_000:.1f} MB freed"))
 
     return _run(work)

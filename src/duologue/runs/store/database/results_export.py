@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.config.patterns import late
@@ -40,6 +40,8 @@ from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult
 
+_DIGITS = 18
+"""Of the largest number that a database has."""
 _PAGE = 50
 """Runs that are read at once."""
 _PLACE = late(r"(launch\.json|index\.json|(runs|journals|media)/[^/\\\0]+)")
@@ -197,6 +199,27 @@ class _Target:
             write_atomic(path, data, permissions=OWNER_ONLY, durable=False)
         except OSError as error:
             raise ResultsError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+async def execution_named(database: Database, project_id: str, name: str) -> int:
+    """The number of an execution of a project.
+
+    Args:
+        database: that it is in.
+        project_id: of the project.
+        name: its number, or its name.
+
+    Raises:
+        StoreConflictError: the project has none.
+    """
+    called = executions.c.name == name
+    if name.isdecimal() and len(name) <= _DIGITS:
+        called = or_(called, executions.c.id == int(name))
+    asked = select(executions.c.id).where(executions.c.project_id == project_id, called)
+    found = await database.read(lambda connection: connection.execute(asked).scalar())
+    if found is None:
+        raise StoreConflictError(f"there is no execution '{name}' in project '{project_id}' of {database.address}")
+    return found
 
 
 @frozen

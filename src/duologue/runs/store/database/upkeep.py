@@ -7,15 +7,16 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, delete, func, select, text
 
 from duologue.errors import StoreError
 from duologue.frozen import frozen
 from duologue.runs.store.database.address import address_of
+from duologue.runs.store.database.artifacts import GRACE
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.migrations import Version, version
-from duologue.runs.store.database.schema import runs, workers
+from duologue.runs.store.database.schema import runs, snapshots, workers
 
 _LONG = 24 * 3600.0
 """Seconds that vacuuming may take."""
@@ -93,6 +94,22 @@ async def status_of(where: str | Path | None = None) -> Status:
         return await database.read(lambda connection: _status(database, connection, found))
     finally:
         await database.close()
+
+
+async def remove_unused_snapshots(database: Connections, *, grace: float = GRACE) -> int:
+    """Remove suites that no run was made from any more; how many.
+
+    Args:
+        database: that they are in.
+        grace: seconds that they are kept in any case, because runs of them may be on their way.
+    """
+
+    def work(connection: Connection) -> int:
+        used = select(runs.c.number).where(runs.c.snapshot == snapshots.c.digest).exists()
+        old = snapshots.c.created_at < database.now(connection) - grace
+        return connection.execute(delete(snapshots).where(old, ~used)).rowcount
+
+    return await database.write(work, timeout=_LONG)
 
 
 async def vacuumed(database: Connections) -> int:

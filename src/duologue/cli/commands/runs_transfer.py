@@ -1,0 +1,183 @@
+"""``duologue runs import`` and ``duologue runs export``: results folders and files of JSON lines, in and out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from duologue.cli.commands.db import ArtifactsOption, DatabaseOption, JsonOption
+from duologue.cli.exit_codes import ExitCode
+from duologue.cli.output import echo, print_json, say, terminal
+from duologue.errors import ConfigurationError
+from duologue.terminal_text import one_line
+
+if TYPE_CHECKING:
+    from duologue.runs.store.database.engine import Database
+
+
+def import_(
+    source: Annotated[
+        Path, typer.Argument(help="A folder that 'duologue run' wrote, or a file that 'duologue runs export' wrote.")
+    ],
+    project: Annotated[
+        str | None, typer.Option("--project", help="Project of the runs; created if need be. Default: the only one.")
+    ] = None,
+    queue: Annotated[
+        bool,
+        typer.Option(
+            "--queue", help="Put runs of a file that were not over into the queue, and leave its schedules on."
+        ),
+    ] = False,
+    database: DatabaseOption = None,
+    artifacts: ArtifactsOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Import the results of 'duologue run', or a file with a project or executions.
+
+    The source stays as it is, and nothing in the database is overwritten.
+    """
+    from duologue.runs.store.database.engine import Database
+
+    async def work() -> dict[str, Any]:
+        async with Database.open(database) as opened:
+            if source.is_dir():
+                return await _import_results(opened, source, project, artifacts)
+            return await _import_file(opened, source, project, artifacts, queue=queue)
+
+    told = asyncio.run(work())
+    if as_json:
+        print_json(told)
+        return ExitCode.PASSED
+    _notes(told["problems"])
+    console = terminal()
+    numbers = ", ".join(map(str, told["executions"])) or "none"
+    say(console, one_line(f"imported {told['runs']} runs into project {told['project']}; executions: {numbers}"))
+    if told["unfinished"]:
+        say(console, f"{told['unfinished']} of them were not over{_what_of_them(source, queue=queue)}")
+    if told["schedules"] and not queue:
+        say(console, f"{told['schedules']} schedules are switched off")
+    return ExitCode.PASSED
+
+
+def export(
+    execution: Annotated[
+        str | None, typer.Argument(help="Number or name of an execution. Default, with --jsonl: the whole project.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="New folder, as 'duologue run' writes one.")] = None,
+    jsonl: Annotated[Path | None, typer.Option("--jsonl", help="New file of JSON lines, for another database.")] = None,
+    project: Annotated[
+        str | None, typer.Option("--project", help="Name of the project. Default: the only one.")
+    ] = None,
+    credentials: Annotated[
+        bool, typer.Option("--credentials", help="With --jsonl: also write the credentials of connectors and personas.")
+    ] = False,
+    database: DatabaseOption = None,
+    artifacts: ArtifactsOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Export an execution as a results folder, or a project or execution as one file."""
+    from duologue.runs.store.database.engine import Database
+
+    if (out is None) == (jsonl is None):
+        raise ConfigurationError("choose one of --out DIR (a results folder) and --jsonl FILE (for another database)")
+    if out is not None and execution is None:
+        raise ConfigurationError("--out needs an execution: a results folder holds one")
+
+    async def work() -> dict[str, Any]:
+        async with Database.open(database, create=False) as opened:
+            return await _export(opened, execution, project, artifacts, out=out, jsonl=jsonl, credentials=credentials)
+
+    told = asyncio.run(work())
+    if as_json:
+        print_json(told)
+        return ExitCode.PASSED
+    _notes(told["problems"])
+    console = terminal()
+    say(console, one_line(f"exported {told['runs']} runs to {told['path']}"))
+    if told["credentials"]:
+        say(console, f"the credentials of {told['credentials']} definitions were left out; --credentials writes them")
+    return ExitCode.PASSED
+
+
+async def _import_results(opened: Database, source: Path, project: str | None, artifacts: str | None) -> dict[str, Any]:
+    from duologue.runs.service import open_project
+    from duologue.runs.store.database.artifacts import artifacts_of
+    from duologue.runs.store.database.results_import import import_results
+
+    found = await open_project(opened, project, create=True)
+    imported = await import_results(opened, artifacts_of(opened.address, artifacts), source, found.id)
+    return {
+        "project": found.name,
+        "executions": [imported.execution.id],
+        "runs": imported.runs,
+        "unfinished": imported.unfinished,
+        "schedules": 0,
+        "problems": list(imported.problems),
+    }
+
+
+async def _import_file(
+    opened: Database, source: Path, project: str | None, artifacts: str | None, *, queue: bool
+) -> dict[str, Any]:
+    from duologue.runs.service import open_project
+    from duologue.runs.store.database.artifacts import artifacts_of
+    from duologue.runs.store.database.project_import import import_project
+
+    target = None if project is None else (await open_project(opened, project, create=True)).id
+    store = artifacts_of(opened.address, artifacts)
+    imported = await import_project(opened, store, source, project_id=target, going_on=queue)
+    return {
+        "project": project or imported.project_id,
+        "executions": list(imported.executions),
+        "runs": imported.runs,
+        "unfinished": imported.unfinished,
+        "schedules": imported.schedules,
+        "problems": [],
+    }
+
+
+async def _export(
+    opened: Database,
+    execution: str | None,
+    project: str | None,
+    artifacts: str | None,
+    *,
+    out: Path | None,
+    jsonl: Path | None,
+    credentials: bool,
+) -> dict[str, Any]:
+    from duologue.runs.service import open_project
+    from duologue.runs.store.database.artifacts import artifacts_of
+    from duologue.runs.store.database.project_export import export_project
+    from duologue.runs.store.database.results_export import execution_named, export_results
+
+    found = await open_project(opened, project)
+    store = artifacts_of(opened.address, artifacts)
+    number = None if execution is None else await execution_named(opened, found.id, execution)
+    if out is not None and number is not None:
+        exported = await export_results(opened, store, number, out)
+        return {"path": out, "runs": exported.runs, "credentials": 0, "problems": list(exported.problems)}
+    assert jsonl is not None
+    wanted = None if number is None else [number]
+    written = await export_project(opened, store, found.id, jsonl, executions=wanted, credentials=credentials)
+    return {
+        "path": jsonl,
+        "runs": written.runs,
+        "credentials": written.credentials,
+        "problems": list(written.problems),
+    }
+
+
+def _notes(problems: Iterable[str]) -> None:
+    for problem in problems:
+        echo(f"Note: {one_line(problem)}", err=True)
+
+
+def _what_of_them(source: Path, *, queue: bool) -> str:
+    if source.is_dir():
+        return ": export the execution and resume it where its suite is, with 'duologue run --resume'"
+    return " and are in the queue" if queue else ": they are errors now, and can be retried"
