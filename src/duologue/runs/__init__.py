@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from duologue.agents.criteria_loop import generate_persona_message as generate_persona_message
     from duologue.runs.connectors import ConnectorReply as ConnectorReply
     from duologue.runs.connectors import ConnectorTest as ConnectorTest
+    from duologue.runs.evalstudio import ImportedProject as ImportedProject
+    from duologue.runs.evalstudio import import_evalstudio as import_evalstudio
+    from duologue.runs.evalstudio import is_evalstudio as is_evalstudio
     from duologue.runs.functions import create_playground_run as create_playground_run
     from duologue.runs.functions import create_run as create_run
     from duologue.runs.functions import create_runs as create_runs
@@ -59,6 +62,7 @@ _HOMES = {
     "ConnectorTest": "duologue.runs.connectors",
     "CriteriaEvaluation": "duologue.agents.criteria_loop",
     "Eval": "duologue.runs.store.definitions",
+    "ImportedProject": "duologue.runs.evalstudio",
     "PersonaMessage": "duologue.agents.criteria_loop",
     "Project": "duologue.runs.store.definitions",
     "ProjectSettings": "duologue.runs.store.definitions",
@@ -82,6 +86,8 @@ _HOMES = {
     "evaluate_criteria": "duologue.agents.criteria_loop",
     "generate_persona_message": "duologue.agents.criteria_loop",
     "get_run": "duologue.runs.functions",
+    "import_evalstudio": "duologue.runs.evalstudio",
+    "is_evalstudio": "duologue.runs.evalstudio",
     "list_runs": "duologue.runs.functions",
     "list_runs_by_eval": "duologue.runs.functions",
     "list_runs_by_persona": "duologue.runs.functions",

@@ -174,6 +174,18 @@ class RunProcessor:
                 await asyncio.wait(tasks)
             return len(tasks)
 
+    async def process_run(self, run_id: str) -> bool:
+        """Carry out this run now, whatever waits before it, and wait until it is over.
+
+        Returns:
+            Whether it was carried out; False if it does not wait in the queue.
+        """
+        async with self._in_use() as worker:
+            active = await worker.take(run_id)
+            if active is not None and active.task is not None:
+                await asyncio.wait([active.task])
+            return active is not None
+
     async def drain(self) -> None:
         """Carry out runs until none is left in the queue, with no slot idle meanwhile.
 

@@ -193,6 +193,11 @@ class Worker:
                     break
             return begun
 
+    async def take(self, run_id: str) -> ActiveRun | None:
+        """Claim this run, whether a slot is free or not, and begin it; None if it does not wait."""
+        claimed = await self._queue.claim_run(self._record.id, run_id)
+        return None if claimed is None else self._begin(claimed)
+
     async def stop(self) -> None:
         """Claim nothing more, wait for the runs that are under way until :meth:`hurry`, and give back the others."""
         self._stopping = True

@@ -260,6 +260,21 @@ async def test_an_agent_that_fails_is_an_error_and_only_that_can_be_retried(made
     assert await service.retry_run("nowhere") is None
 
 
+async def test_processing_one_run_takes_that_one_and_not_the_oldest(made: Made, agent: HttpAgents) -> None:
+    service = (await made.make()).service
+    waiting = await service.create_runs(made.eval.id, priority=9)
+    run = await service.create_playground_run(made.greeting.id, made.connector.id)
+    processor = RunProcessor(service.database, models={"law": ScriptedModel([evaluation(True)])}, max_concurrent=1)
+    assert await processor.process_run(run.id) is True
+    assert await processor.process_run(run.id) is False
+    done = await service.get_run(run.id)
+    assert done is not None
+    assert (done.status, done.outcome, done.attempts) == ("completed", "pass", 1)
+    assert {item.status for item in await service.list_runs(eval_id=made.eval.id)} == {"queued"}
+    assert len(waiting) == 3
+    assert len(agent.asked) == 1
+
+
 async def test_lists_and_their_orders(made: Made) -> None:
     service = (await made.make()).service
     first = await service.create_runs(made.eval.id)

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from duologue.errors import StoreConflictError
 from duologue.frozen import changed
-from duologue.runs.store.database.changes import Claim, Claimed, Pulse
+from duologue.runs.store.database.changes import Claim, Claimed, Pulse, claimed_run
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.database.recovery import MANY, cancelled_values, parts_of, recover_runs
@@ -183,6 +183,18 @@ class Queue:
         self.wait = claimed.wait
         return claimed.runs
 
+    async def claim_run(self, worker: str, run_id: str) -> ClaimedRun | None:
+        """Take one run from the queue, whatever waits before it: somebody asks for this one.
+
+        Args:
+            worker: the id of who takes it; it is registered.
+            run_id: of the run.
+
+        Returns:
+            The run; None if it does not wait.
+        """
+        return await self._database.loop.call(self._claim_run(worker, run_id))
+
     async def heartbeat(self, worker: str, claimed: Collection[ClaimedRun], *, active: int | None = None) -> Beat:
         """Renew the lease of a worker, and learn which of its runs it has lost or must stop.
 
@@ -323,6 +335,27 @@ class Queue:
             return claimed
 
         return await database.patiently(attempt, "claiming runs")
+
+    async def _claim_run(self, worker: str, run_id: str) -> ClaimedRun | None:
+        def work(connection: Connection) -> ClaimedRun | None:
+            now = self._database.now(connection)
+            values = {"status": "running", "owner": worker, "not_before": None, "started_at": now, "updated_at": now}
+            claiming = (
+                update(runs)
+                .where(runs.c.id == run_id, runs.c.status == QueueStatus.QUEUED.value)
+                .values(**values, token=runs.c.token + 1, attempts=runs.c.attempts + 1)
+            )
+            if not connection.execute(claiming).rowcount:
+                return None
+            before = [runs.c[name] for name in ("id", "number", "token", "attempts", "project_id", "execution_id")]
+            after = [runs.c[name] for name in ("snapshot", "test_case", "thread_id", "journal_from")]
+            asked = select(*before, executions.c.name, *after).join_from(runs, executions, isouter=True)
+            return claimed_run(connection.execute(asked.where(runs.c.id == run_id)).one())
+
+        claimed = await self._database.write(work)
+        if claimed is not None:
+            self._writer.held[claimed.number] = claimed.token
+        return claimed
 
     def _give_back(self, claiming: Any) -> None:
         if claiming.cancelled() or claiming.exception() is not None:
