@@ -16,7 +16,6 @@ import pytest
 
 _PROGRAMS = "/usr/lib/postgresql/*/bin"
 _SETTINGS = """
-listen_addresses = '127.0.0.1'
 max_connections = 100
 fsync = off
 full_page_writes = off
@@ -30,7 +29,7 @@ class PostgresServer:
     As root, which a server refuses to be, it belongs to the user ``postgres``, or else to nobody.
     """
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, settings: str = _SETTINGS) -> None:
         self.folder, self.programs, self.databases = folder, programs, 0
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -40,7 +39,9 @@ class PostgresServer:
             self.user = next(name for name in ("postgres", "nobody") if _is_user(name))
             shutil.chown(folder, self.user)
         self.run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "tester", "--no-sync", "-E", "UTF8")
-        settings = f"{_SETTINGS}\nport = {self.port}\nunix_socket_directories = '{folder}'\n"
+        settings = (
+            f"{settings}\nlisten_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = '{folder}'\n"
+        )
         with (folder / "data" / "postgresql.conf").open("a") as file:
             file.write(settings)
         self.start()
@@ -79,12 +80,17 @@ def _is_user(name: str) -> bool:
     return False
 
 
-def _programs() -> Path:
-    """Where PostgreSQL is. Where it is not, the test is skipped, or fails in continuous integration."""
+def find_programs() -> Path | None:
+    """The folder with the programs of PostgreSQL; None if it is not installed."""
     found = shutil.which("initdb")
     places = [Path(found).resolve().parent] if found else sorted(Path("/").glob(_PROGRAMS[1:]), reverse=True)
-    if places and (places[0] / "createdb").exists():
-        return places[0]
+    return places[0] if places and (places[0] / "createdb").exists() else None
+
+
+def _programs() -> Path:
+    """Where PostgreSQL is. Where it is not, the test is skipped, or fails in continuous integration."""
+    if (found := find_programs()) is not None:
+        return found
     reason = "needs PostgreSQL. On Debian and Ubuntu: apt-get install postgresql; on macOS: brew install postgresql"
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(reason)

@@ -39,6 +39,7 @@ EXTRAS = {
     "otel": "opentelemetry-sdk",
     "runs": "sqlalchemy",
     "postgres": "asyncpg",
+    "artifacts": "fsspec",
     "dask": "distributed",
 }
 """The package that shows that an extra is installed; of extras that install nothing there is none to show."""

@@ -92,17 +92,19 @@ async def test_a_transaction_whose_end_nobody_told_happens_once(postgres: Postgr
         assert put_in.execution is not None
         assert await count_runs(database) == 2
 
-        proxy.cut_at = b"COMMIT"
-        runs = await database.queue.claim("w", 5)
+        proxy.cut_at = b"worker whose answer is lost"
+        runs = await database.queue.claim("worker whose answer is lost", 5)
         assert [(run.id, run.attempts) for run in runs] == [("a", 1), ("b", 1)]
 
-        proxy.cut_at = b"COMMIT"
+        proxy.cut_at = b"the first line"
+        await database.writer.append(runs[0], 1, [(0, b"the first line")])
+        proxy.cut_at = b"the second line"
         await asyncio.gather(
-            database.writer.append(runs[0], 1, [(0, b"line")]),
-            database.queue.finish(runs[0], PASSED),
-            database.queue.release(runs[1]),
+            database.writer.append(runs[0], 1, [(1, b"the second line")]), database.queue.finish(runs[0], PASSED)
         )
-        assert proxy.cuts == 3
+        proxy.cut_at = b"COMMIT"
+        await database.queue.release(runs[1])
+        assert proxy.cuts == 5
         assert dict(await database.queue.counts()) == {QueueStatus.COMPLETED: 1, QueueStatus.QUEUED: 1}
         (again,) = await database.queue.claim("w", 5)
         assert (again.id, again.attempts) == ("b", 1)

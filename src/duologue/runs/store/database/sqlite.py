@@ -48,19 +48,24 @@ BUSY = 0.25
 STEPS = 4_000
 """Of SQLite's machine, after which it is asked whether a statement has taken too long: some 50 microseconds."""
 
+# Which index is named: statistics of a time when there were few runs would make SQLite read all of them.
 _FIRST_GROUP = (
-    "SELECT project_id, provider FROM runs WHERE status = 'queued' AND not_before IS NULL "
+    "SELECT project_id, provider FROM runs INDEXED BY ix_runs_queue WHERE status = 'queued' AND not_before IS NULL "
     "ORDER BY project_id, provider LIMIT 1"
 )
-_NEXT_GROUP = (
-    "SELECT project_id, provider FROM runs WHERE status = 'queued' AND not_before IS NULL "
-    "AND (project_id, provider) > (?, ?) ORDER BY project_id, provider LIMIT 1"
+_NEXT_GROUP = (  # in two steps, each of which SQLite finds without passing the rows of the group before
+    "SELECT * FROM (SELECT project_id, provider FROM runs INDEXED BY ix_runs_queue WHERE status = 'queued' "
+    "AND not_before IS NULL AND project_id = ?1 AND provider > ?2 ORDER BY provider LIMIT 1) UNION ALL "
+    "SELECT * FROM (SELECT project_id, provider FROM runs INDEXED BY ix_runs_queue WHERE status = 'queued' "
+    "AND not_before IS NULL AND project_id > ?1 ORDER BY project_id, provider LIMIT 1) LIMIT 1"
 )
 _DUE = "UPDATE runs SET not_before = NULL WHERE status = 'queued' AND not_before IS NOT NULL AND not_before <= ?"
-_NEXT_DUE = "SELECT min(not_before) FROM runs WHERE status = 'queued' AND not_before IS NOT NULL"
+_NEXT_DUE = (
+    "SELECT min(not_before) FROM runs INDEXED BY ix_runs_later WHERE status = 'queued' AND not_before IS NOT NULL"
+)
 _CANDIDATES = (
-    "SELECT number, project_id, provider, priority FROM runs WHERE status = 'queued' AND not_before IS NULL "
-    "AND project_id = ? AND provider = ? ORDER BY priority DESC, number LIMIT ?"
+    "SELECT number, project_id, provider, priority FROM runs INDEXED BY ix_runs_queue WHERE status = 'queued' "
+    "AND not_before IS NULL AND project_id = ? AND provider = ? ORDER BY priority DESC, number LIMIT ?"
 )
 _TAKE = (
     "UPDATE runs SET status = 'running', owner = ?, token = token + 1, attempts = attempts + 1, started_at = ?, "
@@ -71,8 +76,8 @@ _TAKEN = (
     "r.thread_id, r.journal_from FROM runs r LEFT JOIN executions e ON e.id = r.execution_id WHERE r.number = ?"
 )
 _TOPICS = (
-    "SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'queued' AND not_before IS NULL), "
-    "EXISTS (SELECT 1 FROM runs WHERE status = 'running' AND cancelling)"
+    "SELECT EXISTS (SELECT 1 FROM runs INDEXED BY ix_runs_queue WHERE status = 'queued' AND not_before IS NULL), "
+    "EXISTS (SELECT 1 FROM runs INDEXED BY ix_runs_cancelling WHERE status = 'running' AND cancelling)"
 )
 _WORKER = (
     "INSERT INTO workers (id, host, pid, version, capacity, active, state, started_at, last_seen, lease_until, boot) "
@@ -80,6 +85,10 @@ _WORKER = (
     "active = excluded.active, state = excluded.state, last_seen = excluded.last_seen, "
     "lease_until = excluded.lease_until, boot = excluded.boot"
 )
+_OWNED = "SELECT token, status FROM runs WHERE number = ?"
+_HELD = "SELECT id, number, token, cancelling FROM runs INDEXED BY ix_runs_owner WHERE owner = ? AND status = 'running'"
+_EVENTS = "INSERT INTO events (run, attempt, seq, line) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_RESULTS = "INSERT OR REPLACE INTO results (run, messages, data) VALUES (?, ?, ?)"
 _END = (
     "UPDATE runs SET status = ?, outcome = ?, score = ?, reason = ?, error = ?, output = ?, details = ?, cost = ?, "
     "tokens = ?, completed_at = ?, updated_at = ?, owner = NULL, cancelling = 0 WHERE number = ?"
@@ -205,7 +214,7 @@ class SqliteDriver:
         good: list[Change] = []
         owned = {change.number: (-1, "") for change in changes}
         for number in owned:
-            found = connection.execute("SELECT token, status FROM runs WHERE number = ?", (number,)).fetchone()
+            found = connection.execute(_OWNED, (number,)).fetchone()
             owned[number] = found or (-1, "")
         for place, change in enumerate(changes):
             token, status = owned[change.number]
@@ -227,9 +236,7 @@ class SqliteDriver:
             connection.executemany("DELETE FROM events WHERE run = ? AND attempt = ? AND seq >= ?", cuts)
         events = [(change.number, *event) for change in changes for event in change.events]
         if events:
-            connection.executemany(
-                "INSERT INTO events (run, attempt, seq, line) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", events
-            )
+            connection.executemany(_EVENTS, events)
         artifacts = [
             (change.number, item.sha256, item.mime_type, item.size) for change in changes for item in change.artifacts
         ]
@@ -242,7 +249,7 @@ class SqliteDriver:
         if ends:
             connection.executemany(_END, [(*end_values(end), now, now, number) for number, end in ends])
             connection.executemany(
-                "INSERT OR REPLACE INTO results (run, messages, data) VALUES (?, ?, ?)",
+                _RESULTS,
                 [(number, end.messages, end.data) for number, end in ends if end.data is not None],
             )
             connection.executemany(
@@ -259,9 +266,7 @@ class SqliteDriver:
         connection.execute(_WORKER, (*told, now, now, since_boot() + lease, boot()))
 
     def _held(self, connection: sqlite3.Connection, worker: str) -> list[Held]:
-        rows = connection.execute(
-            "SELECT id, number, token, cancelling FROM runs WHERE owner = ? AND status = 'running'", (worker,)
-        )
+        rows = connection.execute(_HELD, (worker,))
         return [Held(run_id, number, token, bool(cancelling)) for run_id, number, token, cancelling in rows]
 
     def _claim(self, connection: sqlite3.Connection, claim: Claim) -> Claimed:
@@ -333,7 +338,8 @@ class SqliteDriver:
         if not must_count(groups, limits, buckets):
             return {}
         rows = connection.execute(
-            "SELECT project_id, provider, count(*) FROM runs WHERE status = 'running' GROUP BY provider, project_id"
+            "SELECT project_id, provider, count(*) FROM runs INDEXED BY ix_runs_running "
+            "WHERE status = 'running' GROUP BY provider, project_id"
         )
         return {(project, provider): count for project, provider, count in rows}
 

@@ -129,8 +129,9 @@ async def vacuumed(database: Connections) -> int:
         if found != "ok":
             raise StoreError(f"{database.address} is damaged: {found}. Restore it from a backup")
     await database.outside_transaction("VACUUM", timeout=_LONG)
-    await database.outside_transaction("ANALYZE", timeout=_LONG)
-    if database.dialect == "sqlite":
+    if database.dialect == "postgresql":
+        await database.outside_transaction("ANALYZE", timeout=_LONG)
+    else:  # no statistics: as the tables grow they would mislead, and every query has its index
         await database.outside_transaction("PRAGMA wal_checkpoint(TRUNCATE)", timeout=_LONG)
     return max(0, before - await database.read(lambda connection: _size(database, connection)))
 
