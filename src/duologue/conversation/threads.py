@@ -138,10 +138,9 @@ class RunHandle(Generic[T]):
             self.worker.loop.call_soon_threadsafe(lambda: self.task and self.task.cancel())
 
     def lose(self, blocked: ThreadBlocked) -> None:
-        """The run cannot end by itself: whoever waits for it ends it."""
+        """The run cannot end by itself: whoever waits for it ends it, with an error, and cancels it only then."""
         if not self.future.done():
             self.future.set_exception(blocked)
-        self.cancel()
 
     def _settle(self, worker: _Worker, task: asyncio.Task[T]) -> None:
         worker.release(self)
@@ -216,8 +215,7 @@ class WorkerPool:
             worker = self._worker_for(handle)
             handle.worker, handle.submitted = worker, now
             worker.handles.add(handle)
-            watch = not self._watching
-            self._watching = True
+            watch, self._watching = not self._watching, True
         worker.loop.call_soon_threadsafe(handle.begin, worker)
         if watch:
             threading.Thread(target=self._watch, name="duologue-watch", daemon=True).start()
@@ -428,9 +426,12 @@ async def in_worker_thread(
     try:
         return await asyncio.shield(outcome)
     except ThreadBlocked as blocked:
-        if not blocked.own:
-            raise
-        return await give_up(blocked.error)
+        try:
+            if not blocked.own:
+                raise
+            return await give_up(blocked.error)
+        finally:
+            handle.cancel()
     except asyncio.CancelledError:
         if (error := _by_a_run(outcome)) is not None:
             if repeatable and not alone:
