@@ -6,7 +6,8 @@ refuses to do. Nothing is read from the store later but credentials.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from duologue.agents.users.persona import Persona as PersonaInPlay
@@ -98,6 +99,34 @@ class Compiled:
     provider: str | None = None
 
 
+@frozen
+class Prepared:
+    """A definition that runs can be made of again and again."""
+
+    suite: Suite
+    snapshot: Snapshot
+    scenarios: Mapping[str, str]
+    personas: Mapping[str, str]
+    provider: str | None = None
+
+    def runs(self, seed: int | None = None) -> Compiled:
+        """The runs of a new plan.
+
+        Args:
+            seed: of the plan; None for a new one.
+        """
+        plan = generate_plan(self.suite, seed=seed)
+        runs = tuple(
+            CompiledRun(
+                case=case,
+                scenario_id=self.scenarios[case.scenario],
+                persona_id=self.personas[case.persona] if case.persona is not None else None,
+            )
+            for case in plan.cases
+        )
+        return Compiled(snapshot=self.snapshot, runs=runs, seed=plan.seed, provider=self.provider)
+
+
 def compiled(definition: Definition, *, seed: int | None = None) -> Compiled:
     """The snapshot and the runs of a definition: one for each scenario, persona and trial, in this order.
 
@@ -108,6 +137,11 @@ def compiled(definition: Definition, *, seed: int | None = None) -> Compiled:
     Raises:
         ConfigurationError: something cannot be run as it is defined.
     """
+    return prepared(definition).runs(seed)
+
+
+def prepared(definition: Definition) -> Prepared:
+    """A definition, frozen. Raises ConfigurationError if something cannot be run as it is defined."""
     models = _Models(definition.project.settings)
     suite, refused = _suite(definition, models)
     snapshot = take_snapshot(
@@ -120,18 +154,49 @@ def compiled(definition: Definition, *, seed: int | None = None) -> Compiled:
             for persona in scenario.personas or (None,)
         },
     )
-    plan = generate_plan(suite, seed=seed)
-    scenarios = {scenario.name: scenario.id for scenario, _ in definition.scenarios}
-    personas = {persona.name: persona.id for persona in definition.personas}
-    runs = tuple(
-        CompiledRun(
-            case=case,
-            scenario_id=scenarios[case.scenario],
-            persona_id=personas[case.persona] if case.persona is not None else None,
-        )
-        for case in plan.cases
+    return Prepared(
+        suite=suite,
+        snapshot=snapshot,
+        scenarios={scenario.name: scenario.id for scenario, _ in definition.scenarios},
+        personas={persona.name: persona.id for persona in definition.personas},
+        provider=models.provider,
     )
-    return Compiled(snapshot=snapshot, runs=runs, seed=plan.seed, provider=models.provider)
+
+
+class PreparedDefinitions:
+    """Keeps what was prepared last, for evals that are launched again as they are.
+
+    Args:
+        most: how many are kept.
+    """
+
+    def __init__(self, most: int = 32) -> None:
+        self._most = most
+        self._kept: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
+
+    def __call__(self, definition: Definition) -> Prepared:
+        """:func:`prepared`, or what came of it before."""
+        found = (definition.project, definition.connector, definition.version, *definition.personas)
+        parts = [
+            (item.id, item.updated_at) for item in found if item is not None and not isinstance(item, AgentVersion)
+        ]
+        version = definition.version
+        scenarios = [(item.id, item.updated_at) for item, _ in definition.scenarios]
+        key = (
+            definition.name,
+            *parts,
+            *scenarios,
+            (version.agent_id, version.version) if version else None,
+            tuple(repr(message) for message in definition.input),
+            definition.trials,
+            _default_model(),
+        )
+        held = self._kept.get(key)
+        if held is None:
+            held = self._kept[key] = prepared(definition)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return held
 
 
 def instruction_of(suite: Suite, scenario: Scenario, persona: str | None) -> str:

@@ -20,9 +20,9 @@ from sqlalchemy import ColumnElement, Connection, delete, select
 
 from duologue.config.problems import listed
 from duologue.context import random_uuid
-from duologue.errors import ConfigurationError, NotFoundError
+from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.frozen import changed
-from duologue.runs.evals import Compiled, CompiledRun, Definition, compiled
+from duologue.runs.evals import Compiled, CompiledRun, Definition, PreparedDefinitions
 from duologue.runs.project_definitions import ProjectDefinitions
 from duologue.runs.run_changes import change_run
 from duologue.runs.store.database.agents import find_version
@@ -42,7 +42,7 @@ from duologue.runs.store.database.schema import connectors, executions, personas
 from duologue.runs.store.database.wakeup import QUEUED
 from duologue.runs.store.definitions import Connector, Eval, Project, SavedPersona
 from duologue.runs.store.records import Cancelled, NewExecution, NewRun, QueueStatus, StoredExecution, StoredRun
-from duologue.runs.stored_messages import with_messages, with_messages_so_far
+from duologue.runs.stored_messages import Instructions, with_messages, with_messages_so_far
 
 DEFAULT_PROJECT = "default"
 """The name of the project that is made where a store has none."""
@@ -59,6 +59,8 @@ class RunService(ProjectDefinitions):
     def __init__(self, database: Database, project: Project) -> None:
         super().__init__(database, project)
         self.database = database
+        self._prepared = PreparedDefinitions()
+        self._instructions = Instructions(database)
 
     @classmethod
     @asynccontextmanager
@@ -119,7 +121,7 @@ class RunService(ProjectDefinitions):
             StoreConflictError: there is an execution of that name.
         """
         eval_, definition = await self.database.read(lambda connection: self._of_eval(connection, eval_id))
-        made = compiled(definition, seed=seed)
+        made = self._prepared(definition).runs(seed)
         version = definition.version
         base = NewRun(
             id="",
@@ -170,13 +172,13 @@ class RunService(ProjectDefinitions):
             chosen = self._personas(connection, [persona_id] if persona_id is not None else [])
             return Definition(
                 name=f"playground: {scenario.name}"[:200],
-                project=self.project,
+                project=find_project(connection, self.project.id) or self.project,
                 scenarios=[(scenario, list(chosen.values()))],
                 connector=connector,
                 speakers=speakers_of(connection, self.project.id, [scenario.spec]),
             )
 
-        made = compiled(await self.database.read(work), seed=seed)
+        made = self._prepared(await self.database.read(work)).runs(seed)
         base = NewRun(
             id="",
             snapshot=made.snapshot.digest,
@@ -245,7 +247,7 @@ class RunService(ProjectDefinitions):
         found = await get_run(self.database, run_id)
         if found is None or found.project_id != self.project.id:
             return None
-        return await with_messages_so_far(self.database, found)
+        return await with_messages_so_far(self.database, found, self._instructions)
 
     async def list_runs(
         self,
@@ -424,7 +426,12 @@ async def open_project(database: Database, project: str | None, *, create: bool 
     if len(every) > 1:
         known = listed(f"'{item.name}'" for item in await definitions.list_projects(limit=20))
         raise ConfigurationError(f"{database.address} has several projects; name one of them: {known}")
-    return every[0] if every else await definitions.create_project(DEFAULT_PROJECT)
+    if every:
+        return every[0]
+    try:
+        return await definitions.create_project(DEFAULT_PROJECT)
+    except StoreConflictError:  # another process has made it meanwhile
+        return await open_project(database, DEFAULT_PROJECT)
 
 
 def _status(status: QueueStatus | str | None) -> QueueStatus | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -24,7 +25,7 @@ _KEPT = 64
 """Snapshots whose instructions are remembered."""
 
 
-async def with_messages_so_far(database: Connections, run: StoredRun) -> StoredRun:
+async def with_messages_so_far(database: Connections, run: StoredRun, told: Instructions) -> StoredRun:
     """The run with its conversation as it is now, if it has begun and has no result yet."""
     if run.messages or run.started_at is None:
         return run
@@ -47,7 +48,7 @@ async def with_messages_so_far(database: Connections, run: StoredRun) -> StoredR
             said = parsed(f"the journal of run {run.id}", rows, absent).view.messages
     if not said and run.status is not QueueStatus.RUNNING:
         return run
-    instruction = (await _instructions(database, digest)).get(pair(run.case.scenario, run.case.persona))
+    instruction = (await told.of(digest)).get(pair(run.case.scenario, run.case.persona))
     return changed(run, messages=stored_messages(said, instruction))
 
 
@@ -63,19 +64,27 @@ async def with_messages(database: Connections, found: Sequence[StoredRun]) -> li
     return [changed(run, messages=messages.get(run.number, ())) for run in found]
 
 
-_remembered: dict[str, dict[str, str]] = {}
+class Instructions:
+    """What simulated users were told, by snapshot; those that were asked for last are remembered.
 
+    Args:
+        database: has the snapshots.
+    """
 
-async def _instructions(database: Connections, digest: str) -> dict[str, str]:
-    held = _remembered.get(digest)
-    if held is None:
-        asked = select(snapshots.c.data).where(snapshots.c.digest == digest)
-        data = await database.read(lambda connection: connection.execute(asked).scalar())
-        held = _strings(json.loads(data).get("instructions", {})) if data else dict[str, str]()
-        while len(_remembered) >= _KEPT:
-            _remembered.pop(next(iter(_remembered)), None)
-        _remembered[digest] = held
-    return held
+    def __init__(self, database: Connections) -> None:
+        self._database = database
+        self._kept: OrderedDict[str, dict[str, str]] = OrderedDict()
+
+    async def of(self, digest: str) -> dict[str, str]:
+        """Those of a snapshot, by :func:`~duologue.runs.snapshots.pair`."""
+        held = self._kept.get(digest)
+        if held is None:
+            asked = select(snapshots.c.data).where(snapshots.c.digest == digest)
+            data = await self._database.read(lambda connection: connection.execute(asked).scalar())
+            held = self._kept[digest] = _strings(json.loads(data).get("instructions", {})) if data else {}
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return held
 
 
 def _strings(data: dict[str, Any]) -> dict[str, str]:

@@ -320,3 +320,31 @@ async def test_any_name_comes_back_as_it_was(service: RunService, name: str) -> 
     made = await service.create_persona(name=name, description=name)
     found = await service.get_persona_by_name(name)
     assert found == made
+
+
+@pytest.mark.parametrize("what", MAKE)
+@pytest.mark.parametrize("name", ["", " ", "a\0b", "\ud800", "x" * 201])
+async def test_names_that_cannot_be_used(service: RunService, what: str, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="name"):
+        await MAKE[what](service, name)
+    made = await MAKE[what](service, "one")
+    with pytest.raises(ConfigurationError, match="name"):
+        await getattr(service, f"update_{what}")(made.id, name=name)
+    assert await getattr(service, f"get_{what}")(made.id) == made
+
+
+async def test_texts_that_databases_refuse_are_stored_without_what_they_refuse(service: RunService) -> None:
+    made = await service.create_persona(name="pat", description="a\0b \ud800 ☂")
+    found = await service.get_persona(made.id)
+    assert found is not None
+    assert "☂" in found.spec.description
+    scenario = await service.create_scenario(
+        name="s", description="\0", messages=[{"role": "user", "content": "\ud800 ☂"}], success_criteria="x"
+    )
+    connector = await service.create_connector(name="c", **CONNECTOR)
+    run = await service.create_playground_run(scenario.id, connector.id, made.id)
+    again = await service.update_run(
+        run.id, error="\0 ☂", metadata={"a": "\0"}, result={"success": True, "reason": "\0"}
+    )
+    assert again is not None
+    assert "☂" in (again.error or "")

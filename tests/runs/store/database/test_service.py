@@ -275,6 +275,25 @@ async def test_processing_one_run_takes_that_one_and_not_the_oldest(made: Made, 
     assert len(agent.asked) == 1
 
 
+async def test_langgraph_has_a_thread_for_each_run_and_a_new_one_for_a_retry(made: Made, agent: HttpAgents) -> None:
+    service = (await made.make(model=None)).service
+    threads: list[str] = []
+
+    def graph(asked: Any) -> Reply:
+        threads.append(asked.path.split("/")[2])
+        return Reply({"detail": "boom"}, 500)
+
+    connector = await service.create_connector(name="graph", type="langgraph", base_url=agent.url)
+    run = await service.create_playground_run(made.greeting.id, connector.id)
+    agent.more[f"/threads/{run.id}/runs/wait"] = graph
+    await carry_out(service)
+    again = await service.retry_run(run.id)
+    assert again is not None
+    agent.more[f"/threads/{again.thread_id}/runs/wait"] = graph
+    await carry_out(service)
+    assert threads == [run.id, again.thread_id]
+
+
 async def test_lists_and_their_orders(made: Made) -> None:
     service = (await made.make()).service
     first = await service.create_runs(made.eval.id)

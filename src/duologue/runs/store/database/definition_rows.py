@@ -12,6 +12,7 @@ from duologue.config.problems import Problems, listed, unknown
 from duologue.config.spec import Spec
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.runs.snapshots import written_out
+from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.database.schema import (
     agents,
     connectors,
@@ -63,6 +64,8 @@ def require(
         NotFoundError: one of them is not in the project.
     """
     wanted = list(dict.fromkeys(ids))
+    if not wanted:
+        return {}
     found = connection.execute(select(table).where(table.c.id.in_(wanted), table.c.project_id == project_id))
     rows = {row.id: row for row in found}
     for id_ in wanted:
@@ -229,6 +232,8 @@ def named(name: object, what: str) -> str:
     """
     if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST_NAME:
         raise ConfigurationError(f"the name of a {what} is {name!r}; expected 1 to {_LONGEST_NAME} characters")
+    if to_text(name) != name:
+        raise ConfigurationError(f"the name of a {what} is {name!r}; expected a text without NUL and half characters")
     return name
 
 

@@ -17,6 +17,7 @@ from duologue.runs.store.database.definition_rows import (
     get,
     link,
     merged,
+    named,
     page,
     remove,
     require_free,
@@ -57,7 +58,7 @@ class DefinitionWriter:
         """Insert a row; its id, project and times."""
         if get(connection, projects, project_id) is None:
             raise NotFoundError(f'Project with id "{project_id}" not found')
-        require_free(connection, table, what, name, project_id=project_id)
+        require_free(connection, table, what, named(name, what.lower()), project_id=project_id)
         now = self._database.now(connection)
         row = {"id": random_uuid(), "project_id": project_id, "created_at": now, "updated_at": now}
         connection.execute(insert(table).values(name=name, data=dict(data), **row, **(columns or {})))
@@ -68,7 +69,7 @@ class DefinitionWriter:
     ) -> None:
         """Store the fields of a definition that was changed, perhaps under another name."""
         if name != row.name:
-            require_free(connection, table, what, name, project_id=row.project_id, but=row.id)
+            require_free(connection, table, what, named(name, what.lower()), project_id=row.project_id, but=row.id)
         self._change(connection, table, row.id, {"name": name, "data": dict(data)})
 
     def _change(self, connection: Connection, table: Table, id_: str, values: Mapping[str, Any]) -> None:
