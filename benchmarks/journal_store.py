@@ -4,7 +4,8 @@
 
 The transitions of one conversation of three turns with a judge are written again and again, flush by flush as the
 engine does it, by so many runs at once: into a file for each run, and into a database. What is compared is the time for
-all of them. A conversation waits for its agent most of the time, so this is what journals cost a process that is busy.
+all of them, and the processor time of this process: a conversation waits for its agent most of the time, so that is
+what journals cost a busy worker. One run alone (``--concurrency 1``) waits for a transaction with each flush.
 
 Then whole conversations are played, with a scripted user, agent and judge that answer at once.
 """
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import duologue
 from duologue.journal import FolderArtifacts, JsonlJournal, JsonlSink
@@ -48,6 +50,13 @@ def conversation(journal: RunJournal | None = None, sinks: Sequence[JournalSink]
     return duologue.ScenarioExecutor("s", "d", agents, recorded_in=journal, sinks=sinks, verbose=False)
 
 
+class Took(NamedTuple):
+    """Seconds: how long something took, and how much of a processor this process used for it."""
+
+    time: float
+    processor: float
+
+
 class Flushes:
     """A sink that remembers what each flush wrote."""
 
@@ -62,17 +71,17 @@ class Flushes:
         """Nothing."""
 
 
-async def at_once(works: Sequence[Callable[[], Awaitable[object]]], concurrency: int) -> float:
-    """Seconds for all of them."""
+async def at_once(works: Sequence[Callable[[], Awaitable[object]]], concurrency: int) -> Took:
+    """What it takes to do all of them."""
     waiting = iter(works)
 
     async def work() -> None:
         for item in waiting:
             await item()
 
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     await asyncio.gather(*(work() for _ in range(concurrency)))
-    return time.perf_counter() - began
+    return Took(time.perf_counter() - began, time.process_time() - used)
 
 
 async def claimed(database: Database, count: int) -> list[ClaimedRun]:
@@ -95,15 +104,15 @@ async def written(sink: JournalSink, flushes: Sequence[Sequence[Transition]]) ->
     await sink.close()
 
 
-async def measured(where: str, runs: int, concurrency: int) -> dict[str, float]:
-    """Seconds of one round."""
+async def measured(where: str, runs: int, concurrency: int) -> tuple[dict[str, Took], int]:
+    """What one round took, and how many transactions wrote the journals."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = FolderArtifacts(folder / "artifacts")
         remembered = Flushes()
         await conversation(sinks=[remembered]).run()
         flushes = remembered.flushes
-        found: dict[str, float] = {}
+        found: dict[str, Took] = {}
         async with Database.open(where or folder / "runs.db", create=True, upgrade=True) as database:
             journals = Journals(database, store)
             claims = await claimed(database, runs)
@@ -112,7 +121,7 @@ async def measured(where: str, runs: int, concurrency: int) -> dict[str, float]:
             rows = [DatabaseSink(database.writer, run, 1, artifacts=store) for run in claims]
             before = database.writer.batches
             found["sinks: database"] = await at_once([lambda s=s: written(s, flushes) for s in rows], concurrency)
-            found["transactions"] = database.writer.batches - before
+            transactions = database.writer.batches - before
             claims = await claimed(database, runs)
 
             async def in_file(run: ClaimedRun) -> None:
@@ -127,28 +136,31 @@ async def measured(where: str, runs: int, concurrency: int) -> dict[str, float]:
             for title, play in (("nowhere", nowhere), ("files", in_file), ("database", in_database)):
                 works = [lambda run=run, play=play: play(run) for run in claims]
                 found[f"runs: {title}"] = await at_once(works, concurrency)
-        return found
+        return found, transactions
 
 
 async def main() -> None:
     """Print the medians."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--store", default="", help="URL of a database; default: a new SQLite file")
-    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--concurrency", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     rounds = [await measured(given.store, given.runs, given.concurrency) for _ in range(given.rounds)]
-    median = {name: statistics.median(item[name] for item in rounds) for name in rounds[0]}
-    for name, value in median.items():
-        shown = f"{value:8.0f}" if name == "transactions" else f"{value / given.runs * 1e6:8.0f} µs a run"
-        print(f"{name:18} {shown}")
-    ratios = {
-        "journals": statistics.median(item["sinks: database"] / item["sinks: files"] for item in rounds),
-        "runs": statistics.median(item["runs: database"] / item["runs: files"] for item in rounds),
-    }
-    print(f"database / files: {ratios['journals']:.2f} for journals alone, {ratios['runs']:.2f} for whole runs")
-    print(json.dumps({"benchmark": "journal_store", "store": given.store or "sqlite", **median, **ratios}))
+    best = {name: Took(*(min(found[name][place] for found, _ in rounds) for place in (0, 1))) for name in rounds[0][0]}
+    print(f"{given.runs} runs, {given.concurrency} at once, best of {given.rounds} rounds; microseconds a run")
+    print(f"{'':16} {'time':>10} {'processor':>10}")
+    for name, took in best.items():
+        print(f"{name:16} {took.time / given.runs * 1e6:10.0f} {took.processor / given.runs * 1e6:10.0f}")
+    print(f"transactions for all journals of a round: {statistics.median(count for _, count in rounds):.0f}")
+    told: dict[str, float] = {}
+    for what in ("sinks", "runs"):
+        database, files = best[f"{what}: database"], best[f"{what}: files"]
+        told |= {f"{what}_time": database.time / files.time, f"{what}_processor": database.processor / files.processor}
+        print(f"database / files, {what}: {told[f'{what}_time']:.2f} time, {told[f'{what}_processor']:.2f} processor")
+    kind = given.store.partition(":")[0] or "sqlite"
+    print(json.dumps({"benchmark": "journal_store", "store": kind, "concurrency": given.concurrency, **told}))
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ _WORKER = (
     "active = excluded.active, state = excluded.state, last_seen = excluded.last_seen, "
     "lease_until = excluded.lease_until, boot = excluded.boot"
 )
-_OWNED = "SELECT token, status FROM runs WHERE number = ?"
+_OWNED = "SELECT number, token, status FROM runs WHERE number IN (SELECT value FROM json_each(?))"
 _HELD = "SELECT id, number, token, cancelling FROM runs INDEXED BY ix_runs_owner WHERE owner = ? AND status = 'running'"
 _EVENTS = "INSERT INTO events (run, attempt, seq, line) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _RESULTS = "INSERT OR REPLACE INTO results (run, messages, data) VALUES (?, ?, ?)"
@@ -213,9 +213,8 @@ class SqliteDriver:
         written, now = BatchResult(), self._clock.now()
         good: list[Change] = []
         owned = {change.number: (-1, "") for change in changes}
-        for number in owned:
-            found = connection.execute(_OWNED, (number,)).fetchone()
-            owned[number] = found or (-1, "")
+        for number, token, status in connection.execute(_OWNED, (str(list(owned)),)):
+            owned[number] = token, status
         for place, change in enumerate(changes):
             token, status = owned[change.number]
             if token == change.token and status == "running":

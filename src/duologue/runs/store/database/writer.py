@@ -87,7 +87,11 @@ class Writer:
             LeaseLostError: the run is another worker's by now.
             StoreError: they could not be written.
         """
-        await self._do(*_with_lines(_change(run), LastLines(attempt, lines, cut)))
+        size, rows = 0, list[tuple[int, int, bytes]]()
+        for seq, line in lines:  # on the path of every call of every run
+            rows.append((attempt, seq, line))
+            size += len(line)
+        await self._do(Change(run.id, run.number, run.token, rows, None if cut is None else (attempt, cut)), size)
 
     async def artifacts(self, run: ClaimedRun, items: Sequence[ArtifactRow]) -> None:
         """Record which bytes a run has in the artifact store; raises as :meth:`append`."""
