@@ -15,6 +15,7 @@ from queued_runs import PASSED, SNAPSHOT, add_projects, claimed, new_runs, put
 
 from duologue.context import Context, SystemClock
 from duologue.errors import StoreError, StoreUnavailableError
+from duologue.runs.store.database.clocks import ClockWatch, since_boot
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.rows import count_runs, get_run
 from duologue.runs.store.records import NewExecution, QueueStatus
@@ -259,3 +260,35 @@ async def test_a_clock_that_is_set_ends_no_lease_and_keeps_none(where: str, seco
         assert (await database.queue.heartbeat("w", [run])).lost == frozenset()
         assert await claimed(database, 5) == ["b"]
         await database.queue.finish(run, PASSED)
+
+
+async def test_a_servers_clock_that_is_set_ahead_ends_no_lease(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Database.open(postgres.new_database(), create=True, lease=30.0) as database:
+        await add_projects(database, "p")
+        await put(database, "a")
+        await database.queue.claim("w", 1)
+        assert (await database.queue.recover()).requeued == ()
+
+        server = database.now
+        monkeypatch.setattr(database, "now", lambda connection: server(connection) + 3600)
+        assert (await database.queue.recover()).requeued == ()
+
+        passed = since_boot
+        monkeypatch.setattr("duologue.runs.store.database.recovery.since_boot", lambda: passed() + 31)
+        assert (await database.queue.recover()).requeued == ("a",)  # nobody has renewed it since
+
+
+@pytest.mark.parametrize(
+    ("now", "trusted"),
+    [
+        ([0, 10, 20, 30], [True, True, True, True]),
+        ([0, 1000, 1010, 1020, 1030, 1040], [True, False, False, False, True, True]),
+        ([0, -1000, -990], [True, True, True]),
+        ([0, 12, 24], [True, True, True]),
+    ],
+)
+def test_a_jump_of_a_clock_is_noticed(now: list[float], trusted: list[bool]) -> None:
+    watch = ClockWatch(lease=30.0)
+    assert [watch.trusts(time, 10.0 * place) for place, time in enumerate(now)] == trusted

@@ -1,4 +1,4 @@
-"""The clock that leases on this machine are measured on: it counts from the machine's boot, and nobody can set it."""
+"""Clocks of leases: on one machine the one that counts from its boot, which nobody can set; else the server's."""
 
 from __future__ import annotations
 
@@ -18,6 +18,31 @@ def since_boot() -> float:
     if _CLOCK is None:  # Windows, whose own counts from its boot
         return SystemClock.monotonic()
     return time.clock_gettime(_CLOCK)
+
+
+class ClockWatch:
+    """Notices that a server's clock was set ahead, so that its workers get the time to renew their leases.
+
+    Args:
+        lease: seconds.
+    """
+
+    def __init__(self, lease: float) -> None:
+        self._lease = lease
+        self._seen: tuple[float, float] | None = None
+        self._until = 0.0
+
+    def trusts(self, now: float, ticks: float) -> bool:
+        """Whether leases that are over by the server's clock are over.
+
+        Args:
+            now: on the server's clock.
+            ticks: seconds on a clock that nobody sets.
+        """
+        if self._seen is not None and (now - self._seen[0]) - (ticks - self._seen[1]) > self._lease / 4:
+            self._until = ticks + self._lease
+        self._seen = now, ticks
+        return ticks >= self._until
 
 
 @cache

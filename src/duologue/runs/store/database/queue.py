@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from duologue.errors import StoreConflictError
 from duologue.frozen import changed
 from duologue.runs.store.database.changes import Claim, Claimed, Pulse, claimed_run
+from duologue.runs.store.database.clocks import ClockWatch
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.database.recovery import MANY, cancelled_values, parts_of, recover_runs
@@ -74,6 +75,7 @@ class Queue:
         """After a claim: seconds until there may be more to claim although nothing happens; None if never."""
         self._database, self._writer, self._wakeup = database, writer, wakeup
         self._records: dict[str, WorkerRecord] = {}
+        self._watch = ClockWatch(lease)
         self._doubt = False
 
     # Putting in.
@@ -254,7 +256,7 @@ class Queue:
     async def recover(self) -> Recovered:
         """Give back the runs of workers whose lease is over, and set aside those that have used up their attempts."""
         recovered = await self._database.write(
-            lambda connection: recover_runs(self._database, self._wakeup, connection)
+            lambda connection: recover_runs(self._database, self._wakeup, self._watch, connection)
         )
         if recovered.requeued:
             self._wakeup.signal(QUEUED)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
-from duologue.runs.store.database.clocks import boot, since_boot
+from duologue.runs.store.database.clocks import ClockWatch, boot, since_boot
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.schema import runs, workers
 from duologue.runs.store.database.wakeup import QUEUED, WakeUp
@@ -19,9 +19,11 @@ MANY = 500
 """Rows that one statement is about."""
 
 
-def recover_runs(database: Connections, wakeup: WakeUp, connection: Connection) -> Recovered:
+def recover_runs(database: Connections, wakeup: WakeUp, watch: ClockWatch, connection: Connection) -> Recovered:
     """Give back the runs of workers whose lease is over; in a transaction."""
     now = database.now(connection)
+    if database.dialect == "postgresql" and not watch.trusts(now, since_boot()):
+        return Recovered()
     dead = _dead_workers(database, connection, now)
     gone = select(runs.c.owner).where(runs.c.status == "running").distinct()
     known = select(workers.c.id)

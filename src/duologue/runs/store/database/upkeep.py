@@ -18,6 +18,8 @@ from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.migrations import Version, version
 from duologue.runs.store.database.schema import runs, snapshots, workers
 
+_FORGOTTEN = 30 * 24 * 3600.0
+"""Seconds after which a worker that has ended is no longer listed."""
 _LONG = 24 * 3600.0
 """Seconds that vacuuming may take."""
 
@@ -122,6 +124,7 @@ async def vacuumed(database: Connections) -> int:
         StoreError: it is in use, it is damaged, or there is not enough space for a copy.
     """
     before = await database.read(lambda connection: _size(database, connection))
+    await database.write(lambda connection: _forget_workers(database, connection))
     if database.dialect == "sqlite":
         found = await database.read(
             lambda connection: connection.execute(text("PRAGMA quick_check")).scalar(), timeout=_LONG
@@ -134,6 +137,13 @@ async def vacuumed(database: Connections) -> int:
     else:  # no statistics: as the tables grow they would mislead, and every query has its index
         await database.outside_transaction("PRAGMA wal_checkpoint(TRUNCATE)", timeout=_LONG)
     return max(0, before - await database.read(lambda connection: _size(database, connection)))
+
+
+def _forget_workers(database: Connections, connection: Connection) -> None:
+    """Take workers off the list that were not seen for long and have no runs."""
+    busy = select(runs.c.number).where(runs.c.owner == workers.c.id, runs.c.status == "running").exists()
+    long_ago = workers.c.last_seen < database.now(connection) - _FORGOTTEN
+    connection.execute(delete(workers).where(long_ago, ~busy))
 
 
 def _status(database: Connections, connection: Connection, found: Version) -> Status:
