@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from waiting import LONG
 
 import duologue
+import duologue.runs
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -238,7 +239,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     named = re.findall(r"^::: (\S+)", pages, re.MULTILINE)
     # A page may show a module, or only the names of it that are public.
     described = {*named, *(name.rpartition(".")[0] for name in named)}
-    homes = {f"duologue.{home}" for home in duologue._HOMES.values()}
+    homes = {*(f"duologue.{home}" for home in duologue._HOMES.values()), *duologue.runs._HOMES.values()}
     assert sorted(home for home in homes - described if importlib.util.find_spec(home)) == [], "add a line '::: module'"
 
 

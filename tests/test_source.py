@@ -27,7 +27,7 @@ LISTS = Path(__file__).with_name("source")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LONGEST = 500
 """Lines of a source file."""
-TABLES = {"duologue", "duologue.suites"}
+TABLES = {"duologue", "duologue.runs", "duologue.suites"}
 """Packages whose public names are loaded when they are first used: the only places that name own modules in strings."""
 PROGRAMS = {"duologue.models.local.server"}
 """Modules that are started as ``python -m``, in a process of their own."""

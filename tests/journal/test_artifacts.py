@@ -30,7 +30,7 @@ STORES = {
     "memory": lambda folder: MemoryArtifacts(),
     "folder": FolderArtifacts,
     "folder of a database": ArtifactFolder,
-    "fsspec": lambda folder: FsspecArtifacts(f"file://{folder}"),
+    "fsspec": lambda folder: FsspecArtifacts(f"local://{folder}"),
     "fsspec in memory": lambda folder: FsspecArtifacts(f"memory://{folder}"),
 }
 

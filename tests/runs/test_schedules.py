@@ -15,7 +15,7 @@ from duologue.errors import ConfigurationError, NotFoundError
 from duologue.runs.processor import RunProcessor
 from duologue.runs.schedules import Schedule, Schedules, next_instant
 from duologue.runs.service import RunService
-from duologue.runs.store.database.definitions import Definitions
+from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.schema import schedules
 from duologue.runs.store.records import QueueStatus
@@ -81,7 +81,7 @@ async def due(database: Database, schedule: Schedule, at: float) -> None:
 
 
 async def service_of(database: Database) -> RunService:
-    project = await Definitions(database).get_project("p")
+    project = await SavedDefinitions(database).get_project("p")
     assert project is not None
     return RunService(database, project)
 

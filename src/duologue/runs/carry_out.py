@@ -26,7 +26,7 @@ from duologue.runs.budgets import ExecutionBudgets
 from duologue.runs.outcome import finished_run
 from duologue.runs.snapshots import StoredSuite, read_snapshot
 from duologue.runs.store.database.artifacts import artifacts_of, keep_media
-from duologue.runs.store.database.definitions import Definitions
+from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.journals import DatabaseJournal, Journals, artifact_row
 from duologue.runs.store.database.schema import snapshots
@@ -138,7 +138,7 @@ class RunCarrier:
                 return held
             await self._make_room()
             stored = await asyncio.to_thread(read_snapshot, await self._snapshot(digest))
-            values = await Definitions(self._database).private_values(stored.private)
+            values = await SavedDefinitions(self._database).private_values(stored.private)
             suite = await asyncio.to_thread(stored.opened, self._files(), values)
             given = {agent.name: self._agents[agent.name] for agent in suite.agents if agent.name in self._agents}
             models = {model.name: self._models[model.name] for model in suite.models if model.name in self._models}

@@ -100,7 +100,7 @@ class Compiled:
 
 
 @frozen
-class Prepared:
+class PreparedDefinition:
     """A definition that runs can be made of again and again."""
 
     suite: Suite
@@ -140,7 +140,7 @@ def compiled(definition: Definition, *, seed: int | None = None) -> Compiled:
     return prepared(definition).runs(seed)
 
 
-def prepared(definition: Definition) -> Prepared:
+def prepared(definition: Definition) -> PreparedDefinition:
     """A definition, frozen. Raises ConfigurationError if something cannot be run as it is defined."""
     models = _Models(definition.project.settings)
     suite, refused = _suite(definition, models)
@@ -154,7 +154,7 @@ def prepared(definition: Definition) -> Prepared:
             for persona in scenario.personas or (None,)
         },
     )
-    return Prepared(
+    return PreparedDefinition(
         suite=suite,
         snapshot=snapshot,
         scenarios={scenario.name: scenario.id for scenario, _ in definition.scenarios},
@@ -172,9 +172,9 @@ class PreparedDefinitions:
 
     def __init__(self, most: int = 32) -> None:
         self._most = most
-        self._kept: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], PreparedDefinition] = OrderedDict()
 
-    def __call__(self, definition: Definition) -> Prepared:
+    def __call__(self, definition: Definition) -> PreparedDefinition:
         """:func:`prepared`, or what came of it before."""
         found = (definition.project, definition.connector, definition.version, *definition.personas)
         parts = [

@@ -8,7 +8,7 @@
 ``duologue.runs.released``                counter    runs that were given back
 ``duologue.runs.leases.lost``             counter    runs that others took over
 ``duologue.runs.duration``                histogram  seconds from claim to result, by ``outcome``
-``duologue.runs.store.failures``          counter    what the store refused or could not do
+``duologue.runs.database.failures``        counter    what the database refused or could not do
 ========================================  =========  ===================================================
 """
 
@@ -40,7 +40,9 @@ class RunMetrics:
         self.finished = meter.create_counter("duologue.runs.finished", "{run}", "Runs that are over.")
         self.released = meter.create_counter("duologue.runs.released", "{run}", "Runs that were given back.")
         self.lost = meter.create_counter("duologue.runs.leases.lost", "{run}", "Runs that other workers took over.")
-        self.failures = meter.create_counter("duologue.runs.store.failures", "{failure}", "Failures of the store.")
+        self.failures = meter.create_counter(
+            "duologue.runs.database.failures", "{failure}", "Failures of the database."
+        )
         self.duration = meter.create_histogram("duologue.runs.duration", "s", "From claim to result.")
         meter.create_observable_gauge("duologue.runs.queued", [self._queued], "{run}", "Runs that wait.")
         meter.create_observable_gauge("duologue.runs.active", [self._running], "{run}", "Runs under way.")

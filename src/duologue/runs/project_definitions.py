@@ -10,14 +10,14 @@ from duologue.messages import Message
 from duologue.runs.connectors import ConnectorReply, ConnectorTest, invoke_connector, probe_connector
 from duologue.runs.store.database.agents import Agents
 from duologue.runs.store.database.connections import Connections
-from duologue.runs.store.database.definitions import Definitions
+from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.definitions import (
     CONNECTOR_TYPES,
     AgentDraft,
     AgentVersion,
-    Change,
     Connector,
     Eval,
+    FieldChange,
     Project,
     SavedAgent,
     SavedPersona,
@@ -49,7 +49,7 @@ class ProjectDefinitions:
 
     def __init__(self, database: Connections, project: Project) -> None:
         self.project = project
-        self._definitions, self._agents = Definitions(database), Agents(database)
+        self._definitions, self._agents = SavedDefinitions(database), Agents(database)
 
     async def update_project(self, **changes: Any) -> Project:
         """Change ``name``, ``settings`` or ``max_concurrency`` of the project."""
@@ -217,7 +217,7 @@ class ProjectDefinitions:
         await self._require_agent(agent_id)
         return await self._agents.roll_back_agent(agent_id, version)
 
-    async def diff_agent_versions(self, agent_id: str, before: int, after: int | None = None) -> list[Change]:
+    async def diff_agent_versions(self, agent_id: str, before: int, after: int | None = None) -> list[FieldChange]:
         """The fields that differ between two versions, or a version and the draft."""
         await self._require_agent(agent_id)
         return await self._agents.diff_agent_versions(agent_id, before, after)

@@ -35,7 +35,7 @@ from duologue.runs.store.database.definition_rows import (
     saved_scenarios,
     speakers_of,
 )
-from duologue.runs.store.database.definitions import Definitions
+from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.rows import MOST, RunFilter, get_run, list_runs
 from duologue.runs.store.database.schema import connectors, executions, personas, runs, scenarios
@@ -413,7 +413,7 @@ class RunService(ProjectDefinitions):
 
 async def open_project(database: Database, project: str | None, *, create: bool = False) -> Project:
     """A project of a store; see :meth:`RunService.open`."""
-    definitions = Definitions(database)
+    definitions = SavedDefinitions(database)
     if project is not None:
         found = await definitions.get_project(project)
         if found is None and create:

@@ -261,7 +261,7 @@ class AgentVersion:
 
 
 @frozen
-class Change:
+class FieldChange:
     """A field that differs between two versions.
 
     Attributes:
@@ -320,12 +320,12 @@ def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: HIDDEN if is_written_out(name, value) else value for name, value in headers.items()}
 
 
-def differences(before: AgentDraft, after: AgentDraft) -> list[Change]:
+def differences(before: AgentDraft, after: AgentDraft) -> list[FieldChange]:
     """The fields that differ between two versions of an agent, by path."""
     old, new = _flat(before.written(), ""), _flat(after.written(), "")
     paths = [*old, *(path for path in new if path not in old)]
     return [
-        Change(path=path, before=old.get(path), after=new.get(path))
+        FieldChange(path=path, before=old.get(path), after=new.get(path))
         for path in paths
         if old.get(path) != new.get(path) or (path in old) is not (path in new)
     ]

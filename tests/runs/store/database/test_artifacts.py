@@ -32,7 +32,7 @@ LATER = 4e9
 @pytest.fixture(params=["folder", "fsspec"])
 def store(request, tmp_path):
     folder = tmp_path / "artifacts"
-    return ArtifactFolder(folder) if request.param == "folder" else FsspecArtifacts(f"file://{folder}")
+    return ArtifactFolder(folder) if request.param == "folder" else FsspecArtifacts(f"local://{folder}")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def store(request, tmp_path):
         (None, {}, "DB/artifacts"),
         (None, {"DUOLOGUE_ARTIFACTS": "/shared/media"}, "/shared/media"),
         (None, {"DUOLOGUE_ARTIFACTS": ""}, "DB/artifacts"),
-        ("file:///shared/media", {"DUOLOGUE_ARTIFACTS": "/other"}, "/shared/media"),
+        (Path("/shared/media").as_uri(), {"DUOLOGUE_ARTIFACTS": "/other"}, "/shared/media"),
         (Path("/shared/media"), {}, "/shared/media"),
     ],
 )

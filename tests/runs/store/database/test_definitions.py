@@ -11,7 +11,7 @@ from sqlalchemy import text
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.runs.service import RunService
 from duologue.runs.snapshots import Private
-from duologue.runs.store.database.definitions import Definitions
+from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.specs.agents import Persona
 from duologue.specs.scenario import Scenario
@@ -23,7 +23,7 @@ Make = Callable[[RunService, str], Awaitable[Any]]
 
 @pytest.fixture
 async def service(database: Database) -> RunService:
-    project = await Definitions(database).get_project("p")
+    project = await SavedDefinitions(database).get_project("p")
     assert project is not None
     return RunService(database, project)
 
@@ -84,7 +84,7 @@ async def test_pages_and_names(service: RunService, what: str) -> None:
 @pytest.mark.parametrize("what", MAKE)
 async def test_another_project_sees_and_changes_nothing(service: RunService, database: Database, what: str) -> None:
     made = await MAKE[what](service, "one")
-    project = await Definitions(database).get_project("q")
+    project = await SavedDefinitions(database).get_project("q")
     assert project is not None
     other = RunService(database, project)
     assert await getattr(other, f"get_{what}")(made.id) is None
@@ -216,11 +216,11 @@ async def test_credentials_of_connectors_are_kept_and_never_shown(service: RunSe
     )
     assert again is not None
     private = Private(section="agents", name="robot", id=made.id, headers=("Authorization",), url=True)
-    values = (await Definitions(database).private_values([private]))[made.id]
+    values = (await SavedDefinitions(database).private_values([private]))[made.id]
     assert values.headers == {**headers, "X-New": "1"}
     assert values.url == "http://h/?api_key=abcdef123456"
     await service.update_connector(made.id, headers={"Authorization": "Bearer new-token-123456"})
-    values = (await Definitions(database).private_values([private]))[made.id]
+    values = (await SavedDefinitions(database).private_values([private]))[made.id]
     assert values.headers == {"Authorization": "Bearer new-token-123456"}
 
 
@@ -231,7 +231,9 @@ async def test_credentials_of_personas_are_kept_and_never_shown(service: RunServ
     assert found.spec.headers == made.spec.headers == {"Authorization": "***", "X-User": "7"}
     kept = await service.update_persona(made.id, headers={"Authorization": "***", "X-User": "8"})
     assert kept is not None
-    values = await Definitions(service.database).private_values([Private(section="personas", name="pat", id=made.id)])
+    values = await SavedDefinitions(service.database).private_values(
+        [Private(section="personas", name="pat", id=made.id)]
+    )
     assert values[made.id].headers == {"Authorization": SECRET, "X-User": "8"}
 
 
@@ -287,7 +289,7 @@ async def test_agents_are_published_rolled_back_and_compared(service: RunService
 
 
 async def test_projects(database: Database) -> None:
-    definitions = Definitions(database)
+    definitions = SavedDefinitions(database)
     made = await definitions.create_project("shop", {"evaluation_model": "openai/gpt-5-mini"}, max_concurrency=4)
     assert await definitions.get_project("shop") == made
     assert await definitions.get_project(made.id[:8]) == made
@@ -312,7 +314,7 @@ async def test_projects(database: Database) -> None:
 
 async def test_nothing_is_created_in_a_project_that_is_not_there(database: Database) -> None:
     with pytest.raises(NotFoundError, match='Project with id "nowhere" not found'):
-        await Definitions(database).create_persona("nowhere", {"name": "pat"})
+        await SavedDefinitions(database).create_persona("nowhere", {"name": "pat"})
 
 
 @pytest.mark.parametrize("name", ["naïve ☂", "a\\u0000b", "'; DROP TABLE runs; --", "%", "x" * 200])

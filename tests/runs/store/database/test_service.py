@@ -20,7 +20,7 @@ from duologue.runs import SyncRunService
 from duologue.runs.evals import NO_CRITERIA, ONE_TURN
 from duologue.runs.processor import RunProcessor
 from duologue.runs.service import RunService
-from duologue.runs.store.database.definitions import Definitions
+from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.journals import Journals
 from duologue.runs.store.database.schema import snapshots
@@ -40,7 +40,7 @@ def agent() -> Iterator[HttpAgents]:
 
 @pytest.fixture
 async def service(database: Database) -> RunService:
-    project = await Definitions(database).get_project("p")
+    project = await SavedDefinitions(database).get_project("p")
     assert project is not None
     return RunService(database, project)
 

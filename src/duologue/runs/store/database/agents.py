@@ -28,7 +28,7 @@ from duologue.runs.store.database.definition_rows import (
     require_unused,
 )
 from duologue.runs.store.database.schema import agent_versions, agents, evals, projects
-from duologue.runs.store.definitions import AgentDraft, AgentVersion, Change, SavedAgent, differences
+from duologue.runs.store.definitions import AgentDraft, AgentVersion, FieldChange, SavedAgent, differences
 
 T = TypeVar("T")
 
@@ -182,7 +182,7 @@ class Agents:
 
         return await self._write(work)
 
-    async def diff_agent_versions(self, agent_id: str, before: int, after: int | None = None) -> list[Change]:
+    async def diff_agent_versions(self, agent_id: str, before: int, after: int | None = None) -> list[FieldChange]:
         """The fields that differ between two versions.
 
         Args:
@@ -194,7 +194,7 @@ class Agents:
             NotFoundError: there is no such agent or version.
         """
 
-        def work(connection: Connection) -> list[Change]:
+        def work(connection: Connection) -> list[FieldChange]:
             row = _required(connection, agent_id)
             old = _required_version(connection, row, before).draft
             new = AgentDraft.model_validate(row.data)

@@ -13,7 +13,7 @@ from duologue.runs.store.records import ArtifactRow, ClaimedRun, QueueStatus, Wo
 
 
 @dataclass(slots=True)
-class End:
+class RunEnd:
     """The end of a run as its rows: one in ``runs`` and ``results``, many in ``checks``.
 
     Attributes:
@@ -55,7 +55,7 @@ class Change:
     events: Sequence[tuple[int, int, bytes]] = ()
     cut: tuple[int, int] | None = None
     artifacts: Sequence[ArtifactRow] = ()
-    end: End | None = None
+    end: RunEnd | None = None
     back: bool = False
     not_before: float | None = None
 
@@ -159,7 +159,7 @@ def recorded(change: Change, token: int, status: str) -> bool:
     return token == change.token and status in {QueueStatus.COMPLETED, QueueStatus.ERROR, QueueStatus.CANCELLED}
 
 
-def end_values(end: End) -> tuple[Any, ...]:
+def end_values(end: RunEnd) -> tuple[Any, ...]:
     """The columns of ``runs`` that say how a run ended, in the order of the statements."""
     return (
         end.status.value,

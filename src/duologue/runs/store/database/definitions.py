@@ -60,7 +60,7 @@ from duologue.specs.scenario import Scenario
 T = TypeVar("T")
 
 
-class Definitions(SavedEvals):
+class SavedDefinitions(SavedEvals):
     """What people define, in a database.
 
     Args:

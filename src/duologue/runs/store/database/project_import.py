@@ -37,7 +37,7 @@ _OPEN = {QueueStatus.QUEUED, QueueStatus.PENDING, QueueStatus.RUNNING}
 
 
 @frozen
-class ImportedProject:
+class ProjectImport:
     """What was read.
 
     Attributes:
@@ -56,7 +56,7 @@ class ImportedProject:
 
 async def import_project(
     database: Database, store: ArtifactStore, path: Path, *, project_id: str | None = None, going_on: bool = False
-) -> ImportedProject:
+) -> ProjectImport:
     """Read a file that :func:`~duologue.runs.store.database.project_export.export_project` wrote.
 
     Args:
@@ -82,7 +82,7 @@ async def import_project(
     except BaseException:
         await work.abandon()
         raise
-    return ImportedProject(
+    return ProjectImport(
         project_id=work.project_id,
         runs=work.counted,
         executions=tuple(work.executions.values()),

@@ -26,7 +26,7 @@ from duologue.journal.jsonl import read_journal
 from duologue.runs.outcome import finished_run
 from duologue.runs.snapshots import take_snapshot
 from duologue.runs.store.database.artifacts import FILES
-from duologue.runs.store.database.changes import End
+from duologue.runs.store.database.changes import RunEnd
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.journals import attempt_of_line, lines_of_file, media_of_line
 from duologue.runs.store.database.json_columns import to_text
@@ -453,7 +453,7 @@ def _insert(
 
 
 def _row(
-    run: _Run, finished: FinishedRun, end: End, execution: StoredExecution, snapshot: str, now: float
+    run: _Run, finished: FinishedRun, end: RunEnd, execution: StoredExecution, snapshot: str, now: float
 ) -> dict[str, Any]:
     began = None if run.result.started_at is None else run.result.started_at.timestamp()
     return {

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from duologue.errors import LeaseLostError, StoreError, StoreUnavailableError
-from duologue.runs.store.database.changes import BatchResult, Change, End, Held, Pulse
+from duologue.runs.store.database.changes import BatchResult, Change, Held, Pulse, RunEnd
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.json_columns import to_column, to_text
 from duologue.runs.store.encoding import encoded, encoded_run
@@ -207,11 +207,11 @@ class Writer:
             del self.held[change.number]
 
 
-def end_rows(end: FinishedRun) -> End:
+def end_rows(end: FinishedRun) -> RunEnd:
     """The end of a run as its rows."""
     result = end.result
     spent = None if result is None else total_spent((result.agent, result.user, result.judge))
-    return End(
+    return RunEnd(
         status=end.status,
         outcome=end.outcome,
         score=end.score,
