@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, cast
 from pydantic import AliasChoices, Field, ValidationError, model_validator
 
 from duologue.agents.http.presets import MESSAGE_BODY
-from duologue.config.redaction import is_written_out, text_without_secrets
+from duologue.config.redaction import is_written_out, text_without_secrets, without_secrets
 from duologue.config.spec import EMPTY, Items, JsonObject, Name, Seconds, Spec, Text
 from duologue.errors import ConfigurationError
 from duologue.frozen import changed, frozen
@@ -149,8 +149,7 @@ class Connector:
     def shown(self) -> Connector:
         """The connector without the credentials that it keeps."""
         headers = shown_headers(self.headers)
-        url = text_without_secrets(self.base_url) if is_written_out("url", self.base_url) else self.base_url
-        return changed(self, headers=headers, base_url=url)
+        return changed(self, headers=headers, base_url=shown_base_url(self.base_url))
 
     def agent(self) -> Agent:
         """The agent behind it, as a suite says it.
@@ -318,6 +317,24 @@ class Eval:
 def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers without credentials that are written out; ``${NAME}`` is shown."""
     return {name: HIDDEN if is_written_out(name, value) else value for name, value in headers.items()}
+
+
+def without_credentials(data: Any) -> Any:
+    """The fields of a connector, persona or agent without credentials that are written out, as reads show them."""
+    if not isinstance(data, dict):
+        return data
+    fields = cast("dict[str, Any]", data)
+    cleaned = cast("dict[str, Any]", without_secrets(fields, keep_references=True))
+    if isinstance(headers := fields.get("headers"), dict):
+        cleaned["headers"] = shown_headers(cast("dict[str, str]", headers))
+    if isinstance(url := fields.get("base_url"), str):
+        cleaned["base_url"] = shown_base_url(url)
+    return cleaned
+
+
+def shown_base_url(url: str) -> str:
+    """A URL without a credential that is written out."""
+    return text_without_secrets(url) if is_written_out("url", url) else url
 
 
 def differences(before: AgentDraft, after: AgentDraft) -> list[FieldChange]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
+from duologue.journal import FolderArtifacts
 from duologue.runs.service import RunService
 from duologue.runs.snapshots import Private
 from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.project_export import export_project
 from duologue.specs.agents import Persona
 from duologue.specs.scenario import Scenario
 
@@ -222,6 +225,18 @@ async def test_credentials_of_connectors_are_kept_and_never_shown(service: RunSe
     await service.update_connector(made.id, headers={"Authorization": "Bearer new-token-123456"})
     values = (await SavedDefinitions(database).private_values([private]))[made.id]
     assert values.headers == {"Authorization": "Bearer new-token-123456"}
+
+
+async def test_an_exported_project_has_no_credential(service: RunService, tmp_path: Path) -> None:
+    headers = {"Authorization": SECRET, "X-User-Key": "k-12345678", "X-Api-Key": "${KEY:-literal-default-1}"}
+    await service.create_connector(name="bot", type="http", base_url="http://h/?api_key=abcdef123456", headers=headers)
+    await service.create_persona(name="pat", headers={"Cookie": "session=s3cr3t-value"})
+    path = tmp_path / "project.jsonl"
+    await export_project(service.database, FolderArtifacts(tmp_path / "bytes"), service.project.id, path)
+    written = path.read_text()
+    assert '"bot"' in written
+    for secret in ("4f9a8b7c6d5e4f3a", "k-12345678", "literal-default-1", "abcdef123456", "s3cr3t-value"):
+        assert secret not in written
 
 
 async def test_credentials_of_personas_are_kept_and_never_shown(service: RunService) -> None:

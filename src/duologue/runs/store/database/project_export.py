@@ -20,7 +20,6 @@ from typing import IO, Any
 from sqlalchemy import Connection, Select, Table, func, select
 
 from duologue.config.files import open_private
-from duologue.config.redaction import without_secrets
 from duologue.errors import ArtifactError, ConfigurationError, ResultsError, StoreConflictError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import Artifact, ArtifactStore
@@ -47,6 +46,7 @@ from duologue.runs.store.database.schema import (
     schedules,
     snapshots,
 )
+from duologue.runs.store.definitions import without_credentials
 from duologue.version import __version__
 
 VERSION = 1
@@ -211,7 +211,7 @@ class _Export:
     def _row(self, table: Table, row: Mapping[str, Any]) -> None:
         values = {name: _plain(value) for name, value in row.items() if value is not None}
         if table.name in _WITH_CREDENTIALS and not self._with_credentials:
-            cleaned = without_secrets(values.get("data"), keep_references=True)
+            cleaned = without_credentials(values.get("data"))
             self._hidden += cleaned != values.get("data")
             values["data"] = cleaned
         self._line({"table": table.name, "row": values})
