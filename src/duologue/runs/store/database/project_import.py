@@ -251,33 +251,35 @@ class _Import:
         self.schedules += written.schedules
 
     def _write(self, connection: Connection, batch: _Batch) -> _Written:
-        """Write rows. What it learns is kept only once they are committed."""
-        written = _Written(run=self._run, executions=dict(self.executions))
-        waiting: list[dict[str, Any]] = []
-        last: tuple[Table, tuple[str, ...]] | None = None
-
-        def write_waiting() -> None:
-            if last is not None and waiting:
-                connection.execute(insert(last[0]), waiting)
-                waiting.clear()
-
-        for table, row, place in batch.rows:
-            values = self._here(connection, table, row, place, written)
-            if values is None:
+        """Write rows, one table after another. What it learns is kept only once they are committed."""
+        written = _Written(run=self._run, here=dict([self._run]), executions=dict(self.executions))
+        for table in TABLES.values():
+            rows = [(row, place) for found, row, place in batch.rows if found is table]
+            if not rows:
                 continue
-            if (kind := (table, tuple(values))) != last or table in {runs, executions}:
-                write_waiting()
-                last = kind
+            made = [(row, self._here(connection, table, row, place, written)) for row, place in rows]
+            values = [here for _, here in made if here is not None]
             if table is runs:
-                here = connection.execute(insert(runs).values(values).returning(runs.c.number)).scalar_one()
-                written.run = row["number"], here
+                self._write_runs(connection, [row["number"] for row, _ in rows], values, written)
             elif table is executions:
-                here = connection.execute(insert(executions).values(values).returning(executions.c.id)).scalar_one()
-                written.executions[row["id"]] = here
-            else:
-                waiting.append(values)
-        write_waiting()
+                for row, here in made:
+                    asked = insert(executions).values(here or {}).returning(executions.c.id)
+                    written.executions[row["id"]] = connection.execute(asked).scalar_one()
+            elif values:
+                connection.execute(insert(table), _alike(values))
         return written
+
+    def _write_runs(
+        self, connection: Connection, numbers: Sequence[int], rows: Sequence[dict[str, Any]], written: _Written
+    ) -> None:
+        ids = [row.get("id") for row in rows]
+        taken = connection.execute(select(runs.c.id).where(runs.c.id.in_(ids))).scalars().first()
+        if taken is not None:
+            raise StoreConflictError(f"the database has the run {taken} already: nothing was imported")
+        asked = insert(runs).returning(runs.c.number, sort_by_parameter_order=True)
+        here = connection.execute(asked, _alike(rows)).scalars().all()
+        written.here |= dict(zip(numbers, here, strict=True))
+        written.run = numbers[-1], here[-1]
 
     def _here(
         self, connection: Connection, table: Table, row: dict[str, Any], place: str, written: _Written
@@ -292,16 +294,17 @@ class _Import:
         if table is executions:
             return self._execution_here(connection, values)
         if table is runs:
-            return self._run_here(connection, values, place, written)
+            return self._run_here(values, place, written)
         if table is schedules:
             written.schedules += 1
             return {**values, "enabled": self._going_on and bool(row.get("enabled")), "last_execution": None}
         if table is labels:
             del values["id"]
         if table in OF_RUNS:
-            if row.get("run") != written.run[0]:
+            number = written.here.get(row.get("run", -1))
+            if number is None:
                 raise ConfigurationError(f"{place}: a row of run {row.get('run')} does not follow its run")
-            values["run"] = written.run[1]
+            values["run"] = number
         return values
 
     def _project_here(self, connection: Connection, row: dict[str, Any], written: _Written) -> dict[str, Any]:
@@ -328,10 +331,8 @@ class _Import:
         known = connection.execute(select(evals.c.id).where(evals.c.id == row.get("eval_id"))).first()
         return {**row, "eval_id": known and known.id, "data": {**(row.get("data") or {}), IMPORTING: True}}
 
-    def _run_here(self, connection: Connection, row: dict[str, Any], place: str, written: _Written) -> dict[str, Any]:
+    def _run_here(self, row: dict[str, Any], place: str, written: _Written) -> dict[str, Any]:
         del row["number"]
-        if connection.execute(select(runs.c.number).where(runs.c.id == row.get("id"))).first() is not None:
-            raise StoreConflictError(f"the database has the run {row.get('id')} already: nothing was imported")
         if (execution := row.get("execution_id")) is not None:
             if execution not in written.executions:
                 raise ConfigurationError(f"{place}: the run belongs to execution {execution}, which is not in the file")
@@ -366,14 +367,26 @@ class _Import:
 
 @dataclass
 class _Written:
-    """What a transaction has written: it counts once that is committed."""
+    """What a transaction has written: it counts once that is committed.
+
+    Attributes:
+        run: the number of the last run in the file, and here.
+        here: the numbers of runs here, by those in the file.
+    """
 
     run: tuple[int, int]
+    here: dict[int, int]
     executions: dict[int, int]
     project: dict[str, Any] | None = None
     runs: int = 0
     unfinished: int = 0
     schedules: int = 0
+
+
+def _alike(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that all have the same columns."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [{name: row.get(name) for name in names} for row in rows]
 
 
 def _values(table: Table, row: dict[str, Any], place: str) -> dict[str, Any]:
