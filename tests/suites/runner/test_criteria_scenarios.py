@@ -14,7 +14,19 @@ from duologue import AgentAdapter, AgentInput
 from duologue.cli.app import invoke
 from duologue.errors import SuiteError
 from duologue.runs.outcome import finished_run
-from duologue.suites import Agent, CheckSpec, Engine, Judge, Persona, RunResult, Scenario, SeedMessage, Simulator, Suite
+from duologue.suites import (
+    Agent,
+    CheckSpec,
+    Engine,
+    Judge,
+    Persona,
+    Prompt,
+    RunResult,
+    Scenario,
+    SeedMessage,
+    Simulator,
+    Suite,
+)
 from duologue.suites.manifests.loader import validate
 from duologue.suites.runner.definition import Definitions, RunOptions
 from duologue.testing import ScriptedModel
@@ -275,3 +287,35 @@ def test_messages_with_a_file_are_told_if_it_is_not_there(tmp_path: Path) -> Non
     scenario = {"name": "s", "messages": [{"role": "user", "parts": [part]}], "max_messages": 2}
     with pytest.raises(SuiteError, match=r"no\.png"):
         Engine.from_file(written(tmp_path, scenario))
+
+
+@pytest.mark.parametrize(
+    ("judge", "outcome", "messages"),
+    [
+        ("pass", "pass", 2),
+        ("fail", "fail", 4),
+        ("undecided", "fail", 4),
+        ({"criteria": {"A refund": "pass"}}, "pass", 2),
+        ({"criteria": {"A refund": "fail", "The agent is rude": "fail"}}, "fail", 4),
+        ({"criteria": {"A refund": "fail", "The agent is rude": "pass"}}, "fail", 4),
+        ({"criteria": {"A refund": "pass", "Does not happen: The agent is rude": "pass"}}, "pass", 2),
+        ({"verdict": "pass", "score": 0.7}, "pass", 2),
+    ],
+)
+async def test_mock_mode_says_what_the_judge_says(tmp_path: Path, judge: Any, outcome: str, messages: int) -> None:
+    file = {"judges": {"referee": judge}, "selfplay": {"pat": {"default": "And now?"}}, "defaultResponse": "Well."}
+    (tmp_path / "mocks.yaml").write_text(json.dumps(file))
+    suite = Suite(
+        name="made",
+        agents=(Agent(name="bot", model="openai/gpt-5-mini", prompt="help"),),
+        prompts=(Prompt(name="p", task="help", system_template="Be kind."),),
+        personas=(Persona(name="pat"),),
+        judges=(Judge(name="referee", model="openai/gpt-5-mini"),),
+        simulators=(Simulator(name="people", model="openai/gpt-5-mini"),),
+        scenarios=(Scenario(name="s", description="d", personas=("pat",), max_messages=4, **REFUND),),
+    )
+    async with Engine(suite=suite) as engine:
+        engine.enable_mock_mode(tmp_path / "mocks.yaml")
+        [run] = (await engine.execute()).runs
+    assert (run.outcome, len(run.messages), run.error) == (outcome, messages, None)
+    assert finished_run(run).score == (0.7 if isinstance(judge, dict) and "score" in judge else 1.0)

@@ -17,6 +17,7 @@ from duologue.models.base import ModelRequest
 from duologue.models.mock.shapes import VerdictShape, Word
 
 _CRITERION = late(r"^(c\d+): (\".*\")$", re.MULTILINE)
+_END = late(r"^(success|failure): (\".*\")$", re.MULTILINE)
 _OUTCOME = late(r"^(o\d+): (\".*\")$", re.MULTILINE)
 _LINE = late(r"^\[(m\d+)\] (\w+)", re.MULTILINE)
 _WORDS: dict[Word, str] = {"pass": "true", "fail": "false", "undecided": "inconclusive"}
@@ -44,6 +45,8 @@ def judgement(entry: VerdictShape, request: ModelRequest) -> str:
     fields = cast("dict[str, Any]", (request.response_schema or {}).get("properties") or {})
     if "criteria" in fields and "verdict" in fields:
         return json.dumps(_by_criteria(entry, request, fields), ensure_ascii=False)
+    if "confidence" in fields and fields.keys() & {"success", "failure"}:
+        return json.dumps(_success_and_failure(entry, request, fields), ensure_ascii=False)
     if fields and fields.keys() <= {"metrics", "outcomes"}:
         return json.dumps(_grades(entry, request, fields), ensure_ascii=False)
     if "passed" in fields or not fields:
@@ -65,6 +68,28 @@ def _by_criteria(entry: VerdictShape, request: ModelRequest, fields: dict[str, A
         {"id": name, "reason": reason, "evidence": evidence, "decision": _WORDS[word]} for name, word in words.items()
     ]
     return {"criteria": criteria, "reasoning": reason, "verdict": _whole(list(words.values()))}
+
+
+def _success_and_failure(entry: VerdictShape, request: ModelRequest, fields: dict[str, Any]) -> dict[str, Any]:
+    """Whether the success and the failure criterion are met. A verdict is about both: what fails meets the latter."""
+    asked, reason = _last_user_text(request), entry.reasoning or _REASON
+    texts = {name: str(json.loads(text)) for name, text in _END.findall(asked)}
+    found: dict[str, Any] = {}
+    for name in ("success", "failure"):
+        if name in fields:
+            text = texts.get(name, "")
+            met = _word(entry, text) == "pass" if name == "success" else _happens(entry, text)
+            found[name] = {"reason": reason, "evidence": _evidence(asked) if met else [], "met": met}
+    return {**found, "confidence": 1.0 if entry.score is None else entry.score, "reasoning": reason}
+
+
+def _happens(entry: VerdictShape, criterion: str) -> bool:
+    """Whether a failure criterion is met: by its own word, which says that it is true, else if everything fails."""
+    if (word := entry.criteria.get(f"Does not happen: {criterion}")) is not None:  # as results and recorded runs say it
+        return word == "fail"
+    if any(criterion.startswith(text) for text in entry.criteria):
+        return _word(entry, criterion) == "pass"
+    return (entry.verdict or _whole(list(entry.criteria.values()))) == "fail"
 
 
 def _grades(entry: VerdictShape, request: ModelRequest, fields: dict[str, Any]) -> dict[str, Any]:
