@@ -19,7 +19,7 @@ class Do:
 
     Attributes:
         what: ``answer``, ``fail``, ``exit``, ``wrong``, ``unsendable``, ``tell``, ``hold`` (until a file ``go`` is
-            there), ``die`` (kill its process), ``die once`` (the first time only) or ``session``.
+            there), ``die`` (kill its process) or ``session``.
     """
 
     id: str
@@ -49,10 +49,6 @@ class Do:
                     await asyncio.sleep(0.01)
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
-            case "die once":
-                if not (folder / f"died-{self.id}").exists():
-                    (folder / f"died-{self.id}").touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
         return WorkResult(work_unit_id=self.id, success=True, data=data, metadata={"pid": os.getpid()})
 
 

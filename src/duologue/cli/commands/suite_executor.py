@@ -14,7 +14,7 @@ from duologue.suites.runner.definition import RunOptions
 
 if TYPE_CHECKING:
     from duologue.runs.distributed.coordinator import Coordinator, ExecutorOptions
-    from duologue.runs.distributed.dask_address import Tls
+    from duologue.runs.distributed.dask_settings import Tls
 
 LOCAL, PROCESSES, DASK = "local", "processes", "dask"
 EXECUTORS = (LOCAL, PROCESSES, DASK)
@@ -63,7 +63,7 @@ class ExecutorRequest:
         if any(files) and not all(files):
             raise ConfigurationError("an encrypted connection needs all of --tls-ca, --tls-cert and --tls-key")
         if self.address is not None:
-            from duologue.runs.distributed.dask_address import require_address
+            from duologue.runs.distributed.dask_settings import require_address
 
             require_address(self.address, self.tls)
 
@@ -72,7 +72,7 @@ class ExecutorRequest:
         """The files for an encrypted connection; None for one that is not."""
         if not (self.tls_ca and self.tls_cert and self.tls_key):
             return None
-        from duologue.runs.distributed.dask_address import Tls
+        from duologue.runs.distributed.dask_settings import Tls
 
         return Tls(ca_file=str(self.tls_ca), cert_file=str(self.tls_cert), key_file=str(self.tls_key))
 

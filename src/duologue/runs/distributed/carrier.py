@@ -48,6 +48,11 @@ class Carrier:
         if task is not None:
             task.cancel()
 
+    def cancel_all(self) -> None:
+        """Cancel all units that are being done."""
+        for task in self._tasks.values():
+            task.cancel()
+
     async def _perform(self, unit: WorkUnit) -> WorkResult:
         async with self._room:
             return await self._done(unit)

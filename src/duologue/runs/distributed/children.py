@@ -25,13 +25,16 @@ class Child:
         self._lifeline = lifeline
 
     @classmethod
-    async def start(cls, module: str, arguments: Sequence[str], *, keep_open: Sequence[int] = ()) -> Self:
+    async def start(
+        cls, module: str, arguments: Sequence[str] = (), *, keep_open: Sequence[int] = (), listens: bool = False
+    ) -> Self:
         """Start a module as a program. What it prints appears on standard error.
 
         Args:
             module: its name; its ``main`` calls :func:`end_with_parent` with its first argument.
             arguments: the others.
             keep_open: descriptors that it gets.
+            listens: its standard input is a pipe; else there is none.
 
         Raises:
             OSError: it cannot be started.
@@ -40,7 +43,7 @@ class Child:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", module, str(lifeline), *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if listens else asyncio.subprocess.DEVNULL,
                 stdout=2,
                 pass_fds=(lifeline, *keep_open),
                 start_new_session=True,

@@ -11,33 +11,19 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import Any, Self
 
 from duologue.config.tracebacks import describe
 from duologue.context import RandomIds
 from duologue.errors import ConfigurationError, ExecutorError, MissingExtraError
 from duologue.runs.distributed.coordinator import Coordinator, ExecutorOptions, WorkerLost
-from duologue.runs.distributed.dask_address import Tls, require_address
+from duologue.runs.distributed.dask_cluster import OwnCluster
+from duologue.runs.distributed.dask_settings import TOGETHER, Tls, require_address
 from duologue.runs.distributed.local import require_workers
 from duologue.runs.distributed.ports import WorkerInfo, WorkResult, WorkUnit
-
-try:
-    import distributed
-    from distributed.client import FutureCancelledError
-except ImportError as error:
-    raise MissingExtraError("The executor 'dask'", "dask", "distributed") from error
-
-from duologue.runs.distributed.dask_cluster import OwnCluster
-from duologue.runs.distributed.dask_worker import (
-    TOGETHER,
-    SessionPlugin,
-    cancel_units,
-    collect,
-    dumped,
-    loaded,
-    perform,
-)
 
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_WITHOUT_WORKERS = 60.0
@@ -78,6 +64,11 @@ class DaskExecutor(Coordinator[str]):
     ) -> None:
         require_workers(workers)
         require_address(address, tls)
+        if find_spec("distributed") is None:
+            raise MissingExtraError("The executor 'dask'", "dask", "distributed")
+        options = options or ExecutorOptions()
+        if address is not None or cluster is not None:  # such a cluster does lost tasks again by itself
+            options = replace(options, attempts=min(options.attempts, 2))
         super().__init__(options)
         self._count, self._capacity = workers, capacity
         self._address = address
@@ -113,7 +104,13 @@ class DaskExecutor(Coordinator[str]):
         if self._cluster is None and self._address is None:
             self._own = own = OwnCluster(self._count, self._capacity, changed=self._looking.set, failed=self._fail)
             self._open.push_async_callback(own.close)
-            target = await own.start()
+            await own.begin()
+        import distributed
+
+        from duologue.runs.distributed.dask_worker import SessionPlugin, dumped
+
+        if self._own is not None:
+            target = await self._own.start()
         try:
             self._client = await self._open.enter_async_context(
                 distributed.Client(
@@ -260,6 +257,8 @@ class DaskExecutor(Coordinator[str]):
     async def _send(self) -> None:
         """Give Dask what has come together: one task for all units that begin on a worker at about the same time."""
         await self._clock.sleep(TOGETHER)
+        from duologue.runs.distributed.dask_worker import dumped, perform
+
         outgoing, self._outgoing = self._outgoing, {}
         for slot, units in outgoing.items():
             self._tasks_given += 1
@@ -290,6 +289,9 @@ class DaskExecutor(Coordinator[str]):
 
     async def _outcome(self, future: Any, slot: str) -> Exception | None:
         """Wait for the end of a task; why it has no result, or None if it has."""
+        import distributed
+        from distributed.client import FutureCancelledError
+
         try:
             error = await future.exception()
         except FutureCancelledError:
@@ -303,6 +305,8 @@ class DaskExecutor(Coordinator[str]):
 
     async def _collect(self, address: str) -> None:
         """Take the results of a worker, and what its units tell, as long as it is there."""
+        from duologue.runs.distributed.dask_worker import collect, loaded
+
         taken = 0
         while address in self._workers and self._client.status == "running":
             try:
@@ -331,6 +335,8 @@ class DaskExecutor(Coordinator[str]):
 
     async def _cancel_on(self, slot: str, unit_ids: Sequence[str]) -> None:
         """Dask cannot end what has begun; the workers do."""
+        from duologue.runs.distributed.dask_worker import cancel_units
+
         if self._client.status == "running":
             await self._client.run(cancel_units, self._name, list(unit_ids), on_error="ignore")
 
@@ -342,6 +348,8 @@ class DaskExecutor(Coordinator[str]):
 
 
 def _security(tls: Tls | None) -> Any:
+    import distributed
+
     if tls is None:
         return distributed.Security()
     return distributed.Security(

@@ -11,15 +11,13 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
-
-import distributed
-from dask import config
 
 from duologue.errors import ExecutorError
 from duologue.runs.distributed import dask_process
 from duologue.runs.distributed.children import Child
+from duologue.runs.distributed.dask_settings import QUIET
 
 _MOST_FALSE_STARTS = 3
 """Workers in a row that may end before the scheduler has seen them."""
@@ -45,7 +43,8 @@ class OwnCluster:
     ) -> None:
         self._count, self._capacity = workers, capacity
         self._failed = failed
-        self._seen = _Workers(changed)
+        self._changed = changed
+        self._seen: set[str] = set()
         self._children: dict[str, Child] = {}
         self._watching: set[asyncio.Task[None]] = set()
         self._leaving: set[str] = set()
@@ -56,16 +55,26 @@ class OwnCluster:
         self._folder = ""
         self._scheduler: Any = None
 
-    async def start(self) -> str:
-        """Start the scheduler and the workers; the address of the scheduler."""
+    async def begin(self) -> None:
+        """Start the workers, which need not wait for the scheduler to load what they need."""
         scratch = tempfile.TemporaryDirectory(prefix="duologue-dask-", ignore_cleanup_errors=True)
         self._folder = self._kept.enter_context(scratch)
-        with config.set(dask_process.QUIET):
+        await self.scale(self._count)
+
+    async def start(self) -> str:
+        """Start the scheduler; its address."""
+        import distributed
+        from dask import config
+
+        from duologue.runs.distributed.dask_worker import WorkersSeen
+
+        with config.set(QUIET):
             self._scheduler = await distributed.Scheduler(
                 host="127.0.0.1", port=0, protocol="tcp://", dashboard=False, dashboard_address="127.0.0.1:0"
             )
-        self._scheduler.add_plugin(self._seen)
-        await self.scale(self._count)
+        self._scheduler.add_plugin(WorkersSeen(self._seen, self._changed))
+        for name, child in self._children.items():
+            self._instruct(name, child)
         return self._scheduler.address
 
     async def scale(self, workers: int) -> None:
@@ -92,6 +101,18 @@ class OwnCluster:
     async def _start(self) -> None:
         self._numbers += 1
         name = f"worker-{self._numbers}"
+        child = await Child.start(dask_process.__name__, listens=True)
+        self._children[name] = child
+        watching = asyncio.create_task(self._watch(name, child))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+        if self._scheduler is not None:
+            self._instruct(name, child)
+        if self._closed:
+            await child.end()
+
+    def _instruct(self, name: str, child: Child) -> None:
+        """Tell a worker what it is."""
         options = {
             "address": self._scheduler.address,
             "name": name,
@@ -100,13 +121,9 @@ class OwnCluster:
             "path": sys.path,
             "share": 1 / max(self._count, 1),
         }
-        child = await Child.start(dask_process.__name__, [json.dumps(options)])
-        self._children[name] = child
-        watching = asyncio.create_task(self._watch(name, child))
-        self._watching.add(watching)
-        watching.add_done_callback(self._watching.discard)
-        if self._closed:
-            await child.end()
+        assert child.process.stdin is not None
+        with suppress(OSError):  # it has ended already, which is seen elsewhere
+            child.process.stdin.write(json.dumps(options).encode() + b"\n")
 
     async def _watch(self, name: str, child: Child) -> None:
         await child.process.wait()
@@ -115,7 +132,7 @@ class OwnCluster:
         if self._closed or name in self._leaving:
             self._leaving.discard(name)
             return
-        self._false_starts = 0 if name in self._seen.names else self._false_starts + 1
+        self._false_starts = 0 if name in self._seen else self._false_starts + 1
         if self._false_starts >= _MOST_FALSE_STARTS:
             self._failed(
                 ExecutorError(f"{self._false_starts} worker processes ended before they were ready ({child.how})")
@@ -125,22 +142,3 @@ class OwnCluster:
             await self._start()
         except OSError as error:
             self._failed(ExecutorError(f"a worker process cannot be started: {error.strerror or error}"))
-
-
-class _Workers(distributed.SchedulerPlugin):
-    """Hears of workers that come and go."""
-
-    name = "duologue-workers"
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self.names: set[str] = set()
-        self._changed = changed
-
-    def add_worker(self, scheduler: distributed.Scheduler, worker: str) -> None:
-        """One has come."""
-        self.names.add(str(scheduler.workers[worker].name))
-        self._changed()
-
-    def remove_worker(self, scheduler: distributed.Scheduler, worker: str, *, stimulus_id: str, **_: object) -> None:
-        """One has gone."""
-        self._changed()

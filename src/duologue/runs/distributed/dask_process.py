@@ -1,4 +1,7 @@
-"""A worker of a Dask cluster of this machine: ``python -m … LIFELINE OPTIONS``, with options as JSON."""
+"""A worker of a Dask cluster of this machine: ``python -m … LIFELINE``, with options as a line of JSON on its input.
+
+The line may come late: what takes long is to load Dask, and that can be done while the scheduler does the same.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +9,30 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import distributed
-from dask import config
-
 from duologue.runs.distributed.children import end_with_parent
-
-QUIET: Mapping[str, object] = {
-    "distributed.scheduler.http.routes": [],
-    "distributed.worker.http.routes": [],
-    "distributed.scheduler.allowed-failures": 0,  # the coordinator says what is done again
-    "distributed.scheduler.work-stealing": False,
-    "distributed.scheduler.active-memory-manager.start": False,
-    "distributed.worker.profile.enabled": False,
-    "distributed.comm.timeouts.connect": "30s",
-}
-"""Settings of a cluster that is ours."""
+from duologue.runs.distributed.dask_settings import QUIET
 
 
 def main() -> None:
     """Be a worker until the scheduler lets it go."""
     end_with_parent(int(sys.argv[1]))
-    options = json.loads(sys.argv[2])
+    import distributed
+
+    options = json.loads(sys.stdin.readline())
     sys.path[:] = options["path"]
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    asyncio.run(_work(options))
+    asyncio.run(_work(options, distributed.Worker))
 
 
-async def _work(options: Mapping[str, Any]) -> None:
+async def _work(options: Mapping[str, Any], make: Callable[..., Awaitable[Any]]) -> None:
+    from dask import config
     from distributed.system import MEMORY_LIMIT
 
     with config.set(QUIET):
-        worker = await distributed.Worker(
+        worker = await make(
             options["address"],
             name=options["name"],
             nthreads=options["nthreads"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,14 +14,15 @@ from duologue.context import SystemClock
 from duologue.errors import ExecutorError
 from duologue.journal.events import ErrorInfo
 from duologue.runs.distributed.carrier import Carrier
+from duologue.runs.distributed.dask_settings import TOGETHER
 from duologue.runs.distributed.ports import WorkResult, WorkUnit
 from duologue.runs.distributed.worker_scope import WorkerScope
 
 _pickle: Any = dask_pickle
 SECONDS_TO_WAIT = 10.0
 """For results, until a call is answered without any."""
-TOGETHER = 0.02
-"""Seconds within which units and results travel together."""
+SECONDS_UNASKED = 120.0
+"""After which the session of an executor that does not ask for results any more is closed."""
 
 
 def dumped(value: object) -> bytes:
@@ -35,7 +36,7 @@ def loaded(data: bytes) -> Any:
 
 
 class SessionPlugin(distributed.WorkerPlugin):
-    """Has the session of an executor on a worker, from its first unit until the executor leaves, and its results.
+    """Has the session of an executor on a worker until the executor leaves, and results until it has them.
 
     Args:
         session: opens it, as :func:`dumped` made it.
@@ -48,27 +49,50 @@ class SessionPlugin(distributed.WorkerPlugin):
         """Called by Dask when the worker begins to have it."""
         self._worker = worker
         self._capacity: int = worker.state.nthreads
-        self._opening: asyncio.Task[Carrier] | None = None
         self._outbox: list[tuple[int, bytes]] = []
         self._sent = 0
         self._arrived = asyncio.Event()
+        self._begin()
 
     async def teardown(self, worker: Any) -> None:
         """Called by Dask when the worker ends, or the executor has left."""
-        carrier, self._opening = self._opened, None
-        if carrier is not None:
-            await carrier.scope.close()
+        self._expiring.cancel()
+        await self._end()
 
     async def carrier(self) -> Carrier:
-        """Does units in the session, which is opened for the first of them."""
+        """Does units in the session."""
         if self._opening is None:
-            self._opening = asyncio.create_task(self._open())
+            self._begin()
+        assert self._opening is not None
         return await asyncio.shield(self._opening)
+
+    def _begin(self) -> None:
+        self._asked = SystemClock().monotonic()
+        self._opening: asyncio.Task[Carrier] | None = asyncio.create_task(self._open())
+        self._expiring = asyncio.create_task(self._expire())
+
+    async def _end(self) -> None:
+        carrier, opening = self._opened, self._opening
+        self._opening = None
+        if carrier is not None:
+            carrier.cancel_all()
+            await carrier.scope.close()
+        elif opening is not None:
+            opening.cancel()
+
+    async def _expire(self) -> None:
+        """Nobody has asked for results for long: the executor has ended without taking its leave."""
+        while SystemClock().monotonic() - self._asked < SECONDS_UNASKED:
+            await SystemClock().sleep(SECONDS_UNASKED / 4)
+        self._outbox.clear()
+        await self._end()
 
     @property
     def _opened(self) -> Carrier | None:
         task = self._opening
-        return task.result() if task and task.done() and not task.cancelled() and not task.exception() else None
+        if task is None:
+            return None
+        return task.result() if task.done() and not task.cancelled() and not task.exception() else None
 
     def cancel(self, unit_ids: Sequence[str]) -> None:
         """Cancel units that are being done here."""
@@ -85,6 +109,7 @@ class SessionPlugin(distributed.WorkerPlugin):
 
     async def collected(self, taken: int) -> list[tuple[int, bytes]]:
         """What there is after the number that the executor has taken; waits a moment if there is nothing."""
+        self._asked = SystemClock().monotonic()
         self._outbox = [item for item in self._outbox if item[0] > taken]
         if not self._outbox:
             self._arrived.clear()
@@ -100,7 +125,7 @@ class SessionPlugin(distributed.WorkerPlugin):
         def tell(unit_id: str, message: object) -> None:
             loop.call_soon_threadsafe(self.put, unit_id, message)
 
-        scope = WorkerScope(self._worker.address, loaded(self._session), tell)
+        scope = WorkerScope(self._worker.address, loaded(self._session), tell, self._worker.local_directory)
         await scope.open()
         return Carrier(scope, capacity=self._capacity)
 
@@ -147,3 +172,27 @@ def cancel_units(name: str, unit_ids: Sequence[str], dask_worker: Any = None) ->
     plugin = dask_worker.plugins.get(name)
     if plugin is not None:
         plugin.cancel(unit_ids)
+
+
+class WorkersSeen(distributed.SchedulerPlugin):
+    """Hears of the workers of a scheduler in this process.
+
+    Args:
+        names: gets the names of those that have come.
+        changed: called when one has come or gone.
+    """
+
+    name = "duologue-workers"
+
+    def __init__(self, names: set[str], changed: Callable[[], None]) -> None:
+        self._names = names
+        self._changed = changed
+
+    def add_worker(self, scheduler: distributed.Scheduler, worker: str) -> None:
+        """One has come."""
+        self._names.add(str(scheduler.workers[worker].name))
+        self._changed()
+
+    def remove_worker(self, scheduler: distributed.Scheduler, worker: str, *, stimulus_id: str, **_: object) -> None:
+        """One has gone."""
+        self._changed()

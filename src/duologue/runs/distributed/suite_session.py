@@ -108,7 +108,11 @@ class SuiteSession:
                 f"there is no folder {folder} here; a worker needs the files of the suite '{self.suite.name}' at the "
                 "same path as the machine that gives out its cases"
             )
-        own = None if self.in_place or self.results is None else Path(tempfile.mkdtemp(prefix="duologue-worker-"))
+        own = (
+            None
+            if self.in_place or self.results is None
+            else Path(tempfile.mkdtemp(prefix="duologue-worker-", dir=scope.folder))
+        )
         results = own or (Path(self.results) if self.results is not None else None)
         try:
             engine = Engine(

@@ -16,12 +16,18 @@ class WorkerScope:
         worker_id: of the worker.
         session: opens what they share; None for nothing.
         send: takes a message about a unit to whoever gives out the work.
+        folder: for files that are of no use once the worker has ended; None for the system's.
     """
 
     def __init__(
-        self, worker_id: str, session: OpenSession | None = None, send: Callable[[str, object], None] | None = None
+        self,
+        worker_id: str,
+        session: OpenSession | None = None,
+        send: Callable[[str, object], None] | None = None,
+        folder: str | None = None,
     ) -> None:
         self.worker_id = worker_id
+        self.folder = folder
         self._open = session
         self._send = send
         self._entered: AbstractAsyncContextManager[object] | None = None

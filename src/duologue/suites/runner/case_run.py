@@ -223,13 +223,18 @@ class CaseRunner:
             result = await begun.executor.give_up(error)
             return self._result(case, begun.setup, begun.executor, result), begun.executor.failure
 
-        threads, loop = self._threads(), asyncio.get_running_loop()
+        threads, loop, attempt = self._threads(), asyncio.get_running_loop(), begun.attempt
         try:
             return await in_worker_thread(
-                lambda: self._play(case, begun, resume, loop), give_up, threads, repeatable=True, alone=begun.again
+                lambda: self._play(case, begun, resume, loop, attempt),
+                give_up,
+                threads,
+                repeatable=True,
+                alone=begun.again,
             )
         except ThreadBlocked as blocked:  # by another run, for ever: this one starts again on another thread
             lost = blocked
+            begun.attempt += 1
             if begun.executor is not None and begun.setup is not None:
                 await give_up(lost.error)
         self._set_aside(case)
@@ -237,8 +242,15 @@ class CaseRunner:
         return await self._in_thread(case, begun, False)
 
     async def _play(
-        self, case: TestCase, begun: _Begun, resume: bool, loop: asyncio.AbstractEventLoop | None = None
+        self,
+        case: TestCase,
+        begun: _Begun,
+        resume: bool,
+        loop: asyncio.AbstractEventLoop | None = None,
+        attempt: int = 0,
     ) -> _Attempted:
+        if attempt != begun.attempt:  # its thread was blocked until now, and another has taken the run over
+            raise asyncio.CancelledError
         try:
             setup, executor = begun.setup, begun.executor = self._begin(case, resume=resume, loop=loop)
         except BaseException as error:
@@ -388,11 +400,13 @@ class _Begun:
 
     Attributes:
         setup, executor: of the run; None until it has begun.
+        attempt: how often the run was taken from a blocked thread before it began.
         again: this is the second time, because another run has blocked the thread; it gets one to itself.
     """
 
     setup: Setup | None = None
     executor: ScenarioExecutor | None = None
+    attempt: int = 0
     again: bool = False
 
 

@@ -1,9 +1,28 @@
-"""Where the scheduler of a Dask cluster is, and how the connection to it is encrypted."""
+"""Where the scheduler of a Dask cluster is, how the connection to it is encrypted, and how a cluster of ours is set up.
+
+Dask takes a second to load; what is here is needed before that.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+
+QUIET: Mapping[str, object] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    "distributed.scheduler.allowed-failures": 0,  # the coordinator says what is done again
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.comm.timeouts.connect": "30s",
+}
+"""Settings of a cluster that is ours."""
+
+TOGETHER = 0.02
+"""Seconds within which units and results travel together."""
 
 
 @frozen
