@@ -17,7 +17,7 @@ from duologue.config.problems import listed
 from duologue.errors import ConfigurationError
 from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.database.schema import results, runs
-from duologue.runs.store.records import QueueStatus
+from duologue.runs.store.records import QueueStatus, instant, whole_number
 
 FIELDS = (
     *("status", "started_at", "completed_at", "messages", "output", "result", "error", "metadata", "thread_id"),
@@ -59,7 +59,7 @@ def change_run(connection: Connection, run_id: str, project_id: str, changes: Ma
         elif name == "output":
             values[name] = _mapping(name, value)
         elif name == "priority":
-            values[name] = _whole_number(name, value)
+            values[name] = whole_number(name, value)
         elif name != "messages":
             values[name] = to_text(_text(name, value))
     connection.execute(update(runs).where(runs.c.number == row.number).values(**values))
@@ -103,8 +103,10 @@ def _result(value: object) -> dict[str, Any]:
 
 def _instant(name: str, value: object) -> float | None:
     """Seconds since 1970, from a number, a datetime or a text of ISO 8601."""
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return None if value is None else float(value)
+    if value is None:
+        return None
+    if isinstance(value, int | float):
+        return instant(name, value)
     try:
         at = value if isinstance(value, datetime) else datetime.fromisoformat(cast("str", value))
     except (TypeError, ValueError):
@@ -124,12 +126,6 @@ def _mapping(name: str, value: object) -> dict[str, Any] | None:
 def _text(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ConfigurationError(f"{name} is {value!r}; expected a text")
-    return value
-
-
-def _whole_number(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigurationError(f"{name} is {value!r}; expected a whole number")
     return value
 
 

@@ -28,6 +28,7 @@ from duologue.runs.run_changes import change_run
 from duologue.runs.store.database.agents import find_version
 from duologue.runs.store.database.definition_rows import (
     find_project,
+    named,
     require,
     saved_connector,
     saved_evals,
@@ -117,9 +118,11 @@ class RunService(ProjectDefinitions):
 
         Raises:
             NotFoundError: the eval, a scenario, a persona, the connector or the agent does not exist.
-            ConfigurationError: the eval cannot be run as it is.
+            ConfigurationError: the eval cannot be run as it is, or a value cannot be used.
             StoreConflictError: there is an execution of that name.
         """
+        if execution_name is not None:
+            named(execution_name, "execution")
         eval_, definition = await self.database.read(lambda connection: self._of_eval(connection, eval_id))
         made = self._prepared(definition).runs(seed)
         version = definition.version

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.messages import Message
 from duologue.suites.plan.build import TestCase
@@ -57,6 +58,44 @@ class NewRun:
     priority: int = 0
     not_before: float | None = None
     max_attempts: int = 3
+
+    def check(self) -> None:
+        """Refuse what no queue can go by.
+
+        Raises:
+            ConfigurationError: a number is too large, or makes no sense.
+        """
+        whole_number("priority", self.priority)
+        if self.not_before is not None:
+            instant("not_before", self.not_before)
+        whole_number("max_attempts", self.max_attempts, least=1)
+
+
+_MOST = 2**31 - 1
+_LAST = 253402300799.0
+"""The last second of the year 9999."""
+
+
+def whole_number(name: str, value: object, *, least: int = -_MOST) -> int:
+    """A number that a column of the database takes.
+
+    Raises:
+        ConfigurationError: it is no whole number, too small or too large.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST:
+        raise ConfigurationError(f"{name} is {value!r}; expected a whole number from {least} to {_MOST}")
+    return value
+
+
+def instant(name: str, value: object) -> float:
+    """Seconds since 1970.
+
+    Raises:
+        ConfigurationError: it is no number, or nothing that a calendar has.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST:
+        raise ConfigurationError(f"{name} is {value!r}; expected seconds since 1970")
+    return float(value)
 
 
 @frozen

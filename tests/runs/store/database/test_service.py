@@ -24,7 +24,7 @@ from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.journals import Journals
 from duologue.runs.store.database.schema import snapshots
-from duologue.runs.store.records import QueueStatus, StoredRun
+from duologue.runs.store.records import Cancelled, QueueStatus, StoredRun
 from duologue.testing import ScriptedModel
 
 SECRET = "Bearer sk-live-4f9a8b7c6d5e4f3a"
@@ -128,6 +128,40 @@ async def test_what_is_missing_is_told_and_nothing_is_created(made: Made) -> Non
             await service.create_playground_run(*arguments)
     assert await service.list_runs() == []
     assert await service.list_executions() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"priority": 2**31},
+        {"priority": True},
+        {"not_before": float("nan")},
+        {"not_before": float("inf")},
+        {"not_before": "tomorrow"},
+        {"max_attempts": 0},
+        {"max_attempts": 2**31},
+        {"execution_name": ""},
+        {"execution_name": "a\0b"},
+        {"execution_name": "\ud800"},
+    ],
+)
+async def test_options_that_no_queue_can_go_by_are_refused(made: Made, options: dict[str, Any]) -> None:
+    service = (await made.make()).service
+    with pytest.raises(ConfigurationError, match=next(iter(options)).removesuffix("_name")):
+        await service.create_runs(made.eval.id, **options)
+    assert await service.list_runs() == []
+    assert await service.list_executions() == []
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "' OR 1=1 --", "x" * 100_000])
+async def test_ids_that_no_database_has_name_nothing(service: RunService, text: str) -> None:
+    for ask in (service.get_run, service.get_eval, service.get_scenario_by_name, service.retry_run):
+        assert await ask(text) is None
+    assert await service.delete_run(text) is False
+    assert await service.cancel_runs(text) == Cancelled()
+    assert await service.list_runs(eval_id=text) == []
+    with pytest.raises(NotFoundError):
+        await service.create_runs(text)
 
 
 async def test_a_playground_run_has_a_connector_and_no_eval(made: Made) -> None:
@@ -376,6 +410,9 @@ async def test_a_change_changes_the_field_that_it_names(
         {"metadata": [1]},
         {"error": 3},
         {"priority": "high"},
+        {"priority": 2**31},
+        {"started_at": float("nan")},
+        {"completed_at": 1e300},
     ],
 )
 async def test_a_change_that_makes_no_sense_changes_nothing(made: Made, changes: dict[str, Any]) -> None:
@@ -440,6 +477,16 @@ async def test_deleting(made: Made, service: RunService) -> None:
     await service.create_runs(made.eval.id)
     assert await service.delete_eval(made.eval.id) is True
     assert [run.id for run in await service.list_runs()] == [playground.id]
+
+
+async def test_cancelling_a_run_that_no_worker_has(made: Made) -> None:
+    service = (await made.make()).service
+    run = await service.create_playground_run(made.greeting.id, made.connector.id)
+    await service.update_run(run.id, status="running")
+    assert await service.cancel_runs(run.id) == Cancelled(cancelled=(run.id,))
+    found = await service.get_run(run.id)
+    assert found is not None
+    assert found.status == "cancelled"
 
 
 async def test_cancelling_a_run_that_waits(made: Made, service: RunService) -> None:

@@ -108,8 +108,11 @@ class Queue:
             execution: that they belong to: one that is begun with them, the id of one, or none.
 
         Raises:
+            ConfigurationError: a number of a run cannot be used.
             StoreConflictError: something that they name does not exist, or an id is taken.
         """
+        for run in new:
+            run.check()
         kept = {item.digest: item.data for item in snapshots}
         name = self._database.context.ids.new("execution")
 
@@ -223,7 +226,7 @@ class Queue:
         self._wakeup.signal(QUEUED)
 
     async def cancel(self, ids: Iterable[str]) -> Cancelled:
-        """Cancel runs. Those that wait are over at once; those that a worker has are stopped by it."""
+        """Cancel runs. Those that no worker has are over at once; the others are stopped by theirs."""
         wanted = sorted(set(ids))
 
         def work(connection: Connection) -> Cancelled:
@@ -232,19 +235,20 @@ class Queue:
             stopping: list[str] = []
             for part in parts_of(wanted):
                 found = connection.execute(
-                    select(runs.c.id, runs.c.number, runs.c.status)
+                    select(runs.c.id, runs.c.number, runs.c.status, runs.c.owner)
                     .where(runs.c.id.in_(part))
                     .order_by(runs.c.number)
                     .with_for_update()
                 ).all()
-                queued = [row.number for row in found if row.status == QueueStatus.QUEUED]
-                running = [row.number for row in found if row.status == QueueStatus.RUNNING]
-                over += [row.id for row in found if row.status == QueueStatus.QUEUED]
-                stopping += [row.id for row in found if row.status == QueueStatus.RUNNING]
-                connection.execute(update(runs).where(runs.c.number.in_(queued)).values(**cancelled_values(now)))
-                connection.execute(
-                    update(runs).where(runs.c.number.in_(running)).values(cancelling=True, updated_at=now)
-                )
+                under_way = [row for row in found if row.status in {QueueStatus.PENDING, QueueStatus.RUNNING}]
+                idle = [row for row in found if row.status == QueueStatus.QUEUED]
+                idle += [row for row in under_way if row.owner is None]  # somebody has called it running
+                owned = [row for row in under_way if row.owner is not None]
+                over += [row.id for row in idle]
+                stopping += [row.id for row in owned]
+                ended, marked = (runs.c.number.in_([row.number for row in rows]) for rows in (idle, owned))
+                connection.execute(update(runs).where(ended).values(**cancelled_values(now)))
+                connection.execute(update(runs).where(marked).values(cancelling=True, updated_at=now))
             if stopping:
                 self._wakeup.notify(connection, CANCELLED)
             return Cancelled(cancelled=tuple(over), stopping=tuple(stopping))

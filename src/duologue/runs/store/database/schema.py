@@ -21,13 +21,17 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
-    Text,
+    TypeDecorator,
     UniqueConstraint,
     text,
 )
+from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.schema import SchemaItem
+
+from duologue.runs.store.database.json_columns import to_text
 
 metadata = MetaData(
     naming_convention={
@@ -38,6 +42,18 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+class Text(TypeDecorator[str]):
+    """A text. What no database takes is left out on the way there, also of ids that somebody asks for."""
+
+    impl = SqlText
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """See the base class."""
+        return to_text(value)
+
 
 _JSON = JSON().with_variant(JSONB(), "postgresql")
 _WRITTEN = JSON()
