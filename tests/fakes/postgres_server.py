@@ -65,11 +65,12 @@ class PostgresServer:
         )
         assert done.returncode == 0, f"{program}: {done.stdout.decode(errors='replace')}"
 
-    def new_database(self) -> str:
-        """A database without tables; returns its URL."""
+    def new_database(self, template: str = "") -> str:
+        """A database without tables, or the copy of another one; returns its URL."""
         self.databases += 1
         name = f"test_{self.databases}"
-        self.run("createdb", "-h", str(self.folder), "-p", str(self.port), "-U", "tester", name)
+        copied = ["-T", template] if template else []
+        self.run("createdb", "-h", str(self.folder), "-p", str(self.port), "-U", "tester", *copied, name)
         return f"postgresql://tester@127.0.0.1:{self.port}/{name}"
 
 
