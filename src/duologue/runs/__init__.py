@@ -108,7 +108,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         from duologue.errors import MissingExtraError
 
-        if error.name not in {"sqlalchemy", "aiosqlite", "alembic"}:
+        if error.name not in {"sqlalchemy", "alembic"}:
             raise
         raise MissingExtraError(f"duologue.runs.{name}", "runs", error.name) from error
     globals()[name] = value

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from duologue.errors import StoreVersionError
 from duologue.frozen import frozen
@@ -49,7 +48,7 @@ class Version:
 
 async def version(database: Connections) -> Version:
     """Which tables a database has."""
-    return Version(current=await database.first_connection(_current, "opening it"))
+    return Version(current=await database.first_read(_current, "opening it"))
 
 
 async def require_current(database: Connections, *, create: bool, upgrade: bool) -> None:
@@ -84,7 +83,7 @@ async def migrate(database: Connections, target: str = HEAD) -> Version:
     def work(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        found = Version(current=_current_now(connection))
+        found = Version(current=_current(connection))
         if found.state == "newer":
             raise StoreVersionError(f"{database.address}: {_advice(found)}")
         if found.current != target:
@@ -110,11 +109,7 @@ def _advice(found: Version) -> str:
             )
 
 
-async def _current(connection: AsyncConnection) -> str | None:
-    return await connection.run_sync(_current_now)
-
-
-def _current_now(connection: Connection) -> str | None:
+def _current(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 -- a constant
