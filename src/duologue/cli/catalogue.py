@@ -139,16 +139,34 @@ def _mocks(app: typer.Typer) -> None:
     app.add_typer(mocks, name="mocks")
 
 
-def _db(app: typer.Typer) -> None:
-    from duologue.cli.commands.db import db
-
-    app.add_typer(db, name="db")
-
-
 def _runs(app: typer.Typer) -> None:
     from duologue.cli.commands.runs import runs
 
     app.add_typer(runs, name="runs")
+
+
+def _worker(app: typer.Typer) -> None:
+    from duologue.cli.commands.worker import worker
+
+    app.command()(worker)
+
+
+def _workers(app: typer.Typer) -> None:
+    from duologue.cli.commands.worker import workers
+
+    app.command()(workers)
+
+
+def _schedules(app: typer.Typer) -> None:
+    from duologue.cli.commands.schedules import schedules
+
+    app.add_typer(schedules, name="schedules")
+
+
+def _db(app: typer.Typer) -> None:
+    from duologue.cli.commands.db import db
+
+    app.add_typer(db, name="db")
 
 
 _START, _SUITES, _RESULTS, _DURABLE, _MODELS = "Start", "Suites", "Results", "Durable runs", "Models"
@@ -188,7 +206,10 @@ COMMANDS: dict[str, Command] = {
     "redteam-report": Command(
         _RESULTS, "Collect recorded attacks in one report, as JSON and as a web page.", _redteam_report
     ),
-    "runs": Command(_DURABLE, "The runs of a database.", _runs),
+    "runs": Command(_DURABLE, "Durable runs: stored, queued, and carried out by workers.", _runs),
+    "worker": Command(_DURABLE, "Carry out queued runs until stopped.", _worker),
+    "workers": Command(_DURABLE, "Show the workers of a database, and how many runs each has.", _workers),
+    "schedules": Command(_DURABLE, "Launch saved evals at set times; any worker does it.", _schedules),
     "db": Command(_DURABLE, "The database of runs.", _db),
     "models": Command(_MODELS, "The embedded models of this machine.", _models),
     "mocks": Command(_MODELS, "Response files, which let a suite run without models.", _mocks),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from duologue.errors import ConfigurationError, DuologueError, JournalError
+from duologue.errors import ConfigurationError, DuologueError, JournalError, StoreConflictError
 from duologue.vocabulary import RunStatus, Verdict
 
 if TYPE_CHECKING:
@@ -43,5 +43,5 @@ def exit_code_for(error: DuologueError | BrokenPipeError) -> int:
     """Invalid usage, an error while running, or nobody to print it for."""
     if isinstance(error, BrokenPipeError):
         return READER_GONE
-    usage = isinstance(error, (ConfigurationError, JournalError))
+    usage = isinstance(error, (ConfigurationError, JournalError, StoreConflictError))
     return ExitCode.USAGE if usage else ExitCode.UNCERTAIN

@@ -110,16 +110,24 @@ class Stopping:
         clock: seconds from any beginning.
         hint: what to do next, shown if somebody insists.
         leave: called before the process ends at once.
+        patient: SIGTERM and SIGHUP are like Ctrl-C: the first of them lets the runs that are under way finish.
     """
 
     def __init__(
-        self, stop: Callable[[], object], *, clock: Callable[[], float], hint: str, leave: Callable[[], None]
+        self,
+        stop: Callable[[], object],
+        *,
+        clock: Callable[[], float],
+        hint: str,
+        leave: Callable[[], None],
+        patient: bool = False,
     ) -> None:
         self.received: int | None = None
         self._stop = stop
         self._clock = clock
         self._hint = hint
         self._leave = leave
+        self._patient = patient
         self._steps = 0
         self._last = float("-inf")
         self.over = False
@@ -144,10 +152,12 @@ class Stopping:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         now = self._clock()
-        if now - self._last < _SAME_PRESS and number == self.received:
+        terminal = number == signal.SIGINT or not self._patient  # which sends it to parent and child
+        if terminal and now - self._last < _SAME_PRESS and number == self.received:
             return
         self._last, self.received = now, self.received or number
-        wanted = 2 if number != signal.SIGINT and self._steps < 2 else self._steps + 1
+        at_once = number != signal.SIGINT and not self._patient
+        wanted = 2 if at_once and self._steps < 2 else self._steps + 1
         if wanted > 2 or self.over:
             self._leave()
             os.write(2, f"{self._hint}\n".encode("utf-8", "replace"))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from duologue.frozen import frozen
-from duologue.runs.store.records import QueueStatus, StoredRun
+from duologue.runs.store.records import ClaimedRun, FinishedRun, QueueStatus, StoredRun
 from duologue.suites.results.run import RunResult
 
 logger = logging.getLogger("duologue.runs")
@@ -16,6 +16,7 @@ OnStatusChange = Callable[[str, QueueStatus, StoredRun], Awaitable[object] | obj
 OnRunStart = Callable[[StoredRun], Awaitable[object] | object]
 OnRunComplete = Callable[[StoredRun, RunResult], Awaitable[object] | object]
 OnRunError = Callable[[StoredRun, Exception], Awaitable[object] | object]
+OnRunEnd = Callable[[ClaimedRun, FinishedRun], Awaitable[object] | object]
 
 
 @frozen
@@ -27,16 +28,18 @@ class Callbacks:
         on_run_start: with a run that begins.
         on_run_complete: with a run and its result, once there is a verdict.
         on_run_error: with a run that ended without a verdict, and why.
+        on_run_end: with a run as it was claimed, and its end, whatever that is. For it alone nothing is read.
     """
 
     on_status_change: OnStatusChange | None = None
     on_run_start: OnRunStart | None = None
     on_run_complete: OnRunComplete | None = None
     on_run_error: OnRunError | None = None
+    on_run_end: OnRunEnd | None = None
 
     @property
     def any(self) -> bool:
-        """Whether anybody is told; reading a run for nobody would cost time."""
+        """Whether anybody is told of stored runs; reading one for nobody would cost time."""
         return any((self.on_status_change, self.on_run_start, self.on_run_complete, self.on_run_error))
 
     async def started(self, run: StoredRun) -> None:
@@ -48,6 +51,11 @@ class Callbacks:
     async def released(self, run: StoredRun) -> None:
         """A run was given back to the queue."""
         await self._status(run)
+
+    async def ended(self, run: ClaimedRun, end: FinishedRun) -> None:
+        """The end of a run is recorded."""
+        if self.on_run_end is not None:
+            await _told(self.on_run_end, run, end)
 
     async def finished(self, run: StoredRun, result: RunResult | None, error: Exception | None) -> None:
         """A run is over.

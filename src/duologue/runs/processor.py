@@ -29,7 +29,7 @@ from duologue.context import Clock, RandomIds, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.models.base import Model
-from duologue.runs.callbacks import Callbacks, OnRunComplete, OnRunError, OnRunStart, OnStatusChange
+from duologue.runs.callbacks import Callbacks, OnRunComplete, OnRunEnd, OnRunError, OnRunStart, OnStatusChange
 from duologue.runs.carry_out import RunCarrier
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.schema import projects
@@ -59,6 +59,8 @@ class RunProcessor:
         on_run_start: called with a run that begins.
         on_run_complete: called with a run and its result, once there is a verdict.
         on_run_error: called with a run that ended without a verdict, and why.
+        on_run_end: called with a run as it was claimed, and its end, whatever that is. It costs nothing: no run is read
+            from the database for it.
         stop_timeout: seconds that runs under way may take to finish when the processor is stopped. What is not over by
             then is given back to the queue, and continued by others.
         clock: time, for tests.
@@ -82,6 +84,7 @@ class RunProcessor:
         on_run_start: OnRunStart | None = None,
         on_run_complete: OnRunComplete | None = None,
         on_run_error: OnRunError | None = None,
+        on_run_end: OnRunEnd | None = None,
         stop_timeout: float = STOP_TIMEOUT,
         clock: Clock | None = None,
     ) -> None:
@@ -104,6 +107,7 @@ class RunProcessor:
             on_run_start=on_run_start,
             on_run_complete=on_run_complete,
             on_run_error=on_run_error,
+            on_run_end=on_run_end,
         )
         self._clock = clock or SystemClock()
         self._worker: Worker | None = None
@@ -127,6 +131,11 @@ class RunProcessor:
     def is_running(self) -> bool:
         """Whether it was started, and not stopped since."""
         return self._serving is not None
+
+    @property
+    def record(self) -> WorkerRecord | None:
+        """Who it is, as others see it in the list of workers; None as long as it does nothing."""
+        return self._worker.record if self._worker else None
 
     def get_active_run_count(self) -> int:
         """How many runs it is carrying out now."""

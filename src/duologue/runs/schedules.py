@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
 from duologue.context import random_uuid
 from duologue.errors import ConfigurationError, MissingExtraError, NotFoundError, StoreConflictError
@@ -126,7 +126,11 @@ class Schedules:
         """Enable a schedule, from the next instant on, or disable it; None if there is none."""
 
         def work(connection: Connection) -> Schedule | None:
-            row = connection.execute(select(schedules).where(schedules.c.id == schedule_id).with_for_update()).first()
+            row = (
+                connection.execute(select(schedules).where(schedules.c.id == schedule_id).with_for_update())
+                .mappings()
+                .first()
+            )
             if row is None:
                 return None
             now, found = self._database.now(connection), _schedule(row)
@@ -153,7 +157,9 @@ class Schedules:
 
         def work(connection: Connection) -> tuple[float, list[Schedule], float | None]:
             now = self._database.now(connection)
-            due = [_schedule(row) for row in connection.execute(_of(projects).where(schedules.c.next_at <= now))]
+            due = [
+                _schedule(row) for row in connection.execute(_of(projects).where(schedules.c.next_at <= now)).mappings()
+            ]
             later = _of(projects).where(schedules.c.next_at > now).with_only_columns(func.min(schedules.c.next_at))
             return now, due, connection.execute(later).scalar()
 
@@ -204,7 +210,9 @@ class Schedules:
         return runs[0].execution_id
 
     async def _all(self, asked: Select[Any]) -> Sequence[Schedule]:
-        return await self._database.read(lambda connection: [_schedule(row) for row in connection.execute(asked)])
+        return await self._database.read(
+            lambda connection: [_schedule(row) for row in connection.execute(asked).mappings()]
+        )
 
 
 def _of(projects: Collection[str]) -> Select[Any]:
@@ -212,8 +220,8 @@ def _of(projects: Collection[str]) -> Select[Any]:
     return asked.where(schedules.c.project_id.in_(projects)) if projects else asked
 
 
-def _schedule(row: Row[Any]) -> Schedule:
-    return Schedule(**row._asdict())
+def _schedule(row: RowMapping) -> Schedule:
+    return Schedule(**row)
 
 
 def _next_or_none(schedule: Schedule, now: float) -> float | None:

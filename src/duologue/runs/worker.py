@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select
 from duologue.config.tracebacks import describe
 from duologue.context import Clock
 from duologue.errors import DuologueError, JournalError, LeaseLostError, RunError, StoreError, StoreUnavailableError
+from duologue.frozen import changed
 from duologue.runs.callbacks import Callbacks
 from duologue.runs.carry_out import RunCarrier
 from duologue.runs.heartbeat import Heartbeat
@@ -91,6 +92,7 @@ class Worker:
 
     Attributes:
         active: runs that are under way, by number.
+        record: who it is.
     """
 
     def __init__(
@@ -105,8 +107,8 @@ class Worker:
         clock: Clock,
     ) -> None:
         self.active: dict[int, ActiveRun] = {}
+        self.record = record
         self._database, self._queue = database, database.queue
-        self._record = record
         self._projects = tuple(projects)
         self._carrier = carrier
         self._callbacks = callbacks
@@ -135,7 +137,7 @@ class Worker:
 
     async def open(self) -> None:
         """Register, and give back the runs of workers that are dead."""
-        await self._queue.register(self._record)
+        await self._queue.register(self.record)
         self._heartbeat.start()
         self._listening = asyncio.create_task(self._listen(), name="duologue-processor-signals")
         await self._queue.recover()
@@ -182,8 +184,8 @@ class Worker:
                 self._unwritable = None
                 raise error
             begun: list[ActiveRun] = []
-            while not self._stopping and (slots := self._record.capacity - len(self.active)) > 0:
-                claimed = await self._queue.claim(self._record.id, slots, projects=self._projects)
+            while not self._stopping and (slots := self.record.capacity - len(self.active)) > 0:
+                claimed = await self._queue.claim(self.record.id, slots, projects=self._projects)
                 if self._hurry.is_set():  # that took too long
                     for run in claimed:
                         await self._release(run)
@@ -195,16 +197,19 @@ class Worker:
 
     async def take(self, run_id: str) -> ActiveRun | None:
         """Claim this run, whether a slot is free or not, and begin it; None if it does not wait."""
-        claimed = await self._queue.claim_run(self._record.id, run_id)
+        claimed = await self._queue.claim_run(self.record.id, run_id)
         return None if claimed is None else self._begin(claimed)
 
     async def stop(self) -> None:
         """Claim nothing more, wait for the runs that are under way until :meth:`hurry`, and give back the others."""
         self._stopping = True
         self._woken.set()
+        self.record = changed(self.record, state="stopping")
+        telling = asyncio.create_task(self._tell())
         over, hurry = asyncio.create_task(self._over()), asyncio.create_task(self._hurry.wait())
         await asyncio.wait({over, hurry}, return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
+        telling.cancel()
         self._hurry.set()
         for active in tuple(self.active.values()):
             active.end(End.RELEASED)
@@ -213,6 +218,11 @@ class Worker:
         for active in tuple(self.active.values()):  # they do not end: whatever they still write is refused
             with suppress(StoreError):
                 await self._release(active.run)
+
+    async def _tell(self) -> None:
+        """Let others see that it stops."""
+        with suppress(StoreError):
+            await self._queue.register(changed(self.record, active=len(self.active)))
 
     async def _over(self) -> None:
         """Wait for the runs that are under way, and for those that are being claimed."""
@@ -231,7 +241,7 @@ class Worker:
             self._listening.cancel()
         await self._heartbeat.end()
         with suppress(StoreError):  # the lease ends by itself
-            await self._queue.unregister(self._record.id)
+            await self._queue.unregister(self.record.id)
         self._metrics.close()
 
     async def _listen(self) -> None:
@@ -347,6 +357,7 @@ class Worker:
         self._outcomes[finished.outcome] += 1
         self._metrics.finished.add(1, {"outcome": finished.outcome})
         self._metrics.duration.record(seconds, {"outcome": finished.outcome})
+        await self._callbacks.ended(run, finished)
         if self._callbacks.any:
             error = RunError(finished.error or "") if finished.status is QueueStatus.ERROR else None
             await self._callbacks.finished(await self._stored(run), result, error)

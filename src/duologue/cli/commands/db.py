@@ -18,6 +18,7 @@ DatabaseOption = Annotated[
     str | None,
     typer.Option(
         "--database",
+        "--store",
         metavar="URL",
         help="postgresql://user@host/name, or the folder or file of an SQLite database. "
         "Default: DUOLOGUE_DATABASE_URL, else .duologue/duologue.db in the project.",

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 def import_(
     source: Annotated[
-        Path, typer.Argument(help="A folder that 'duologue run' wrote, or a file that 'duologue runs export' wrote.")
+        Path,
+        typer.Argument(
+            help="A folder of 'duologue run', a file of 'duologue runs export', or the folder of an EvalStudio project."
+        ),
     ],
     project: Annotated[
         str | None, typer.Option("--project", help="Project of the runs; created if need be. Default: the only one.")
@@ -36,14 +39,17 @@ def import_(
     artifacts: ArtifactsOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Import the results of 'duologue run', or a file with a project or executions.
+    """Import the results of 'duologue run', a file with a project or executions, or a project of EvalStudio.
 
     The source stays as it is, and nothing in the database is overwritten.
     """
+    from duologue.runs.evalstudio import is_evalstudio
     from duologue.runs.store.database.engine import Database
 
     async def work() -> dict[str, Any]:
         async with Database.open(database) as opened:
+            if is_evalstudio(source):
+                return await _import_evalstudio(opened, source, project)
             if source.is_dir():
                 return await _import_results(opened, source, project, artifacts)
             return await _import_file(opened, source, project, artifacts, queue=queue)
@@ -101,6 +107,20 @@ def export(
     if told["credentials"]:
         say(console, f"the credentials of {told['credentials']} definitions were left out; --credentials writes them")
     return ExitCode.PASSED
+
+
+async def _import_evalstudio(opened: Database, source: Path, project: str | None) -> dict[str, Any]:
+    from duologue.runs.evalstudio import import_evalstudio
+
+    found = await import_evalstudio(opened, source, project=project)
+    return {
+        "project": ", ".join(item.project.name for item in found),
+        "executions": [],
+        "runs": sum(item.runs for item in found),
+        "unfinished": 0,
+        "schedules": 0,
+        "problems": [note for item in found for note in item.notes],
+    }
 
 
 async def _import_results(opened: Database, source: Path, project: str | None, artifacts: str | None) -> dict[str, Any]:
