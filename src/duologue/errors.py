@@ -19,7 +19,8 @@
     │   ├── JudgeError                the judge failed, or could not be understood
     │   ├── CheckError                a check raised something other than an AssertionError
     │   ├── ScriptError               the script asks for something that cannot be done
-    │   └── RunTimeoutError           the whole run took too long
+    │   ├── RunTimeoutError           the whole run took too long
+    │   └── RunCancelledError         it was cancelled
     ├── ModelError                    a model did not answer
     │   ├── ModelTimeoutError
     │   ├── ModelRateLimitError
@@ -231,6 +232,10 @@ class ScriptError(RunError):
 
 class RunTimeoutError(RunError):
     """The whole run took longer than ``run_timeout``."""
+
+
+class RunCancelledError(RunError):
+    """The run was cancelled before it had come to its end."""
 
 
 class ModelError(DuologueError):

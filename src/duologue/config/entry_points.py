@@ -59,7 +59,7 @@ def own_entry_points(group: str) -> dict[str, EntryPoint]:
 def other_entry_points(group: str) -> list[EntryPoint]:
     """The entry points of other packages in a group. Reads the metadata of every installed package."""
     own = own_entry_points(group)
-    return [point for point in entry_points(group=group) if own.get(point.name) != point]
+    return [point for point in entry_points(group=group) if point.name not in own or own[point.name] != point]
 
 
 def make_importable(folder: Path) -> None:

@@ -1,0 +1,196 @@
+"""Which runtimes there are: our own in a stable order, then those that other packages register.
+
+A package registers a runtime as an entry point of the group ``duologue.runtimes``, whose value is the class. One that
+cannot be loaded is left out and logged, so that it does not keep the others from being used.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from collections.abc import Mapping
+from functools import lru_cache, reduce
+from operator import or_
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
+from pydantic_core import PydanticUndefined
+
+from duologue.config.entry_points import load_entry_point, other_entry_points
+from duologue.config.problems import nearest
+from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
+from duologue.own_model import adapter
+from duologue.runtimes.base import AgentPlatform, EvalRuntime, RunMode, TextRuntimeKind
+from duologue.runtimes.config import RuntimeConfig
+
+logger = logging.getLogger("duologue.runtimes")
+GROUP = "duologue.runtimes"
+DEFAULT_KIND = TextRuntimeKind.NATIVE
+"""The runtime of text test cases that name none."""
+_NEEDED = ("MODE", "KIND", "LABEL", "DESCRIPTION")
+
+
+@frozen
+class _Registry:
+    """All runtimes.
+
+    Attributes:
+        runtimes: by mode and kind, in order.
+        broken: why an entry point is left out, by its name.
+    """
+
+    runtimes: Mapping[tuple[RunMode, str], EvalRuntime]
+    broken: Mapping[str, str]
+
+
+def get_runtime(mode: RunMode | str, kind: str) -> EvalRuntime:
+    """The one runtime of that mode and kind.
+
+    Raises:
+        KeyError: there is none; says which there are.
+    """
+    registry = _registry()
+    found = registry.runtimes.get((RunMode(mode), str(kind))) if mode in set(RunMode) else None
+    if found is None:
+        raise KeyError(_unknown(registry, mode, str(kind)))
+    return found
+
+
+def runtimes_for_platform(platform: AgentPlatform | str | None, mode: RunMode | str | None = None) -> list[EvalRuntime]:
+    """The runtimes that can run agents of a platform, always in the same order.
+
+    Args:
+        platform: None for agents that no platform hosts.
+        mode: only those of this mode; None for all.
+    """
+    return [
+        runtime
+        for runtime in _registry().runtimes.values()
+        if (mode is None or mode == runtime.MODE) and runtime.supported_for_platform(platform)
+    ]
+
+
+def default_runtime_for_platform(
+    platform: AgentPlatform | str | None, mode: RunMode | str = RunMode.TEXT
+) -> EvalRuntime:
+    """The runtime of test cases that name none: for text ``native``, else the first that supports the platform.
+
+    Raises:
+        KeyError: none does.
+    """
+    found = runtimes_for_platform(platform, mode)
+    for runtime in found:
+        if runtime.KIND == DEFAULT_KIND:
+            return runtime
+    if not found:
+        raise KeyError(f"no {mode} runtime runs agents of the platform {platform or 'none'}; install one that does")
+    return found[0]
+
+
+def read_runtime_config(data: Mapping[str, Any] | BaseModel | None, mode: RunMode | str = RunMode.TEXT) -> BaseModel:
+    """The configuration of a runtime, as an object of the class that its ``kind`` stands for.
+
+    Args:
+        data: with the field ``kind``; None for the default runtime.
+        mode: of the execution.
+
+    Raises:
+        ConfigurationError: it is not valid; names each field.
+    """
+    if isinstance(data, BaseModel):
+        return data
+    if data is None:
+        data = {"kind": str(DEFAULT_KIND)}
+    kinds = [kind for found, kind in _registry().runtimes if found == mode]
+    if data.get("kind") not in kinds:
+        found = f"found {data['kind']!r}{nearest(str(data['kind']), kinds)}" if "kind" in data else "it is missing"
+        raise ConfigurationError(f"runtime.kind: expected one of {', '.join(kinds) or 'none (install one)'}; {found}")
+    try:
+        return runtime_config_adapter(mode).validate_python(dict(data))
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_located(item, data) for item in error.errors())) from error
+
+
+@lru_cache
+def runtime_config_adapter(mode: RunMode | str = RunMode.TEXT) -> TypeAdapter[Any]:
+    """The union of the configurations of all runtimes of a mode, discriminated by ``kind``; for schemas as well."""
+    models = [config_of(runtime) for (found, _), runtime in _registry().runtimes.items() if found == mode]
+    if len(models) < 2:
+        return adapter(models[0] if models else RuntimeConfig)
+    union: Any = reduce(or_, cast("list[Any]", models))
+    annotated: Any = Annotated
+    return adapter(annotated[union, Field(discriminator="kind")])
+
+
+@lru_cache
+def config_of(runtime: EvalRuntime) -> type[BaseModel]:
+    """The model of a runtime's configuration."""
+    if runtime.CONFIG is not None:
+        return runtime.CONFIG
+    for model in vars(sys.modules[type(runtime).__module__]).values():
+        if inspect.isclass(model) and issubclass(model, BaseModel) and _kind_of(model) == str(runtime.KIND):
+            return model
+    kind: Any = Literal[str(runtime.KIND)]  # pyright: ignore[reportInvalidTypeForm]
+    return create_model(f"{type(runtime).__name__}Config", __base__=RuntimeConfig, kind=(kind, str(runtime.KIND)))
+
+
+def _kind_of(model: type[BaseModel]) -> str | None:
+    item = model.model_fields.get("kind")
+    return None if item is None or item.default is PydanticUndefined else str(item.default)
+
+
+@lru_cache
+def _registry() -> _Registry:
+    runtimes: dict[tuple[RunMode, str], EvalRuntime] = {}
+    broken: dict[str, str] = {}
+    for own in _own():
+        runtime = own()
+        runtimes[runtime.MODE, str(runtime.KIND)] = runtime
+    for point in sorted(other_entry_points(GROUP), key=lambda point: point.name):
+        try:
+            runtime = _made(load_entry_point(point))
+            key = (RunMode(runtime.MODE), str(runtime.KIND))
+            if key in runtimes:
+                raise ConfigurationError(f"there is a {key[0]} runtime '{key[1]}' already")
+        except Exception as error:  # noqa: BLE001 - code of other packages
+            broken[point.name] = f"{type(error).__name__}: {error}"
+            logger.warning("the runtime '%s' (%s) is left out: %s", point.name, point.value, broken[point.name])
+        else:
+            runtimes[key] = runtime
+    return _Registry(runtimes=runtimes, broken=broken)
+
+
+def _made(loaded: object) -> EvalRuntime:
+    if not (inspect.isclass(loaded) and issubclass(loaded, EvalRuntime)):
+        raise ConfigurationError(f"expected a class that extends EvalRuntime; found {loaded!r}")
+    missing = [name for name in _NEEDED if not hasattr(loaded, name)]
+    if missing:
+        raise ConfigurationError(f"the class {loaded.__name__} lacks {', '.join(missing)}")
+    return loaded()
+
+
+def _own() -> tuple[type[EvalRuntime], ...]:
+    """Our own runtimes, in the order in which people are shown them. Imported when they are first looked for."""
+    from duologue.runtimes.custom_endpoint import CustomEndpointRuntime
+    from duologue.runtimes.http import HttpRuntime
+    from duologue.runtimes.openai_chat import OpenAIChatRuntime
+
+    return (CustomEndpointRuntime, OpenAIChatRuntime, HttpRuntime)
+
+
+def _unknown(registry: _Registry, mode: RunMode | str, kind: str) -> str:
+    known = [f"{found}/{name}" for found, name in registry.runtimes]
+    text = f"no runtime {mode}/{kind}{nearest(f'{mode}/{kind}', known)}; there are {', '.join(known)}"
+    if kind in registry.broken:
+        text += f". One of that name is installed and cannot be loaded: {registry.broken[kind]}"
+    return text
+
+
+def _located(item: Any, data: Mapping[str, Any]) -> str:
+    """A problem of a configuration: the field, what was found, what is expected."""
+    path = [part for part in item["loc"] if part != data.get("kind")]
+    reason = str(item["msg"]).removeprefix("Value error, ")
+    found = "" if item["type"] in {"missing", "value_error"} else f"; found {type(item['input']).__name__}"
+    return f"runtime{''.join(f'.{part}' for part in path)}: {reason}{found}"
