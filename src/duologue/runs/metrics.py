@@ -8,7 +8,9 @@
 ``duologue.runs.released``                counter    runs that were given back
 ``duologue.runs.leases.lost``             counter    runs that others took over
 ``duologue.runs.duration``                histogram  seconds from claim to result, by ``outcome``
-``duologue.runs.database.failures``        counter    what the database refused or could not do
+``duologue.runs.database.failures``       counter    what the database refused or could not do
+``duologue.runs.flush.duration``          histogram  seconds of a transaction with events, heartbeats and ends
+``duologue.runs.flush.size``              histogram  how many of these it has
 ========================================  =========  ===================================================
 """
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from opentelemetry.metrics import CallbackOptions, Observation, get_meter
+from opentelemetry.metrics import CallbackOptions, Observation, get_meter, get_meter_provider
 
 from duologue.version import __version__
 
@@ -43,9 +45,21 @@ class RunMetrics:
         self.failures = meter.create_counter(
             "duologue.runs.database.failures", "{failure}", "Failures of the database."
         )
+        self._flushes = meter.create_histogram("duologue.runs.flush.duration", "s", "One transaction of the writer.")
+        self._sizes = meter.create_histogram("duologue.runs.flush.size", "{change}", "Changes in one transaction.")
         self.duration = meter.create_histogram("duologue.runs.duration", "s", "From claim to result.")
         meter.create_observable_gauge("duologue.runs.queued", [self._queued], "{run}", "Runs that wait.")
         meter.create_observable_gauge("duologue.runs.active", [self._running], "{run}", "Runs under way.")
+
+    @property
+    def observed(self) -> bool:
+        """Whether an SDK is set up, so that it is worth while to ask the database how long its queue is."""
+        return not type(get_meter_provider()).__name__.startswith(("_Proxy", "NoOp"))
+
+    def flushed(self, changes: int, seconds: float) -> None:
+        """A transaction of the writer is committed."""
+        self._flushes.record(seconds)
+        self._sizes.record(changes)
 
     def close(self) -> None:
         """The worker has stopped: nothing of it is observed any more."""

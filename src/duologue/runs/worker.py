@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from duologue.config.tracebacks import describe
 from duologue.context import Clock
@@ -138,6 +138,8 @@ class Worker:
     async def open(self) -> None:
         """Register, and give back the runs of workers that are dead."""
         await self._queue.register(self.record)
+        if self._metrics.observed:
+            self._database.writer.on_batch = self._metrics.flushed
         self._heartbeat.start()
         self._listening = asyncio.create_task(self._listen(), name="duologue-processor-signals")
         await self._queue.recover()
@@ -257,6 +259,8 @@ class Worker:
         """Now and then, give back the runs of workers that have died meanwhile."""
         if self._clock.monotonic() - self._recovered_at >= self._queue.lease / 2:
             await self._queue.recover()
+            if self._metrics.observed:
+                self._metrics.queued = await self._database.read(self._queued)
             self._recovered_at = self._clock.monotonic()
 
     async def _launch_due(self, poll_interval: float) -> float:
@@ -270,6 +274,11 @@ class Worker:
                 logger.exception("schedules cannot be looked at, and are tried again in %.1f s", poll_interval)
             self._scheduled_at = now + (poll_interval if wait is None else min(poll_interval, max(wait, _SOON)))
         return self._scheduled_at - now
+
+    def _queued(self, connection: Connection) -> int:
+        """How many runs can be claimed."""
+        asked = select(func.count()).where(runs.c.status == QueueStatus.QUEUED.value, runs.c.not_before.is_(None))
+        return connection.execute(asked.select_from(runs)).scalar_one()
 
     async def _waiting(self) -> bool:
         """Whether there are runs that can be claimed, perhaps once a limit allows it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -71,6 +71,8 @@ class Writer:
         """Tokens of the runs that this process has, by number. Only used on the store's own loop."""
         self.batches = 0
         """Transactions so far."""
+        self.on_batch: Callable[[int, float], None] | None = None
+        """Called with the size of a batch and the seconds that it took, on the store's own loop; for measurements."""
 
     async def append(
         self, run: ClaimedRun, attempt: int, lines: Sequence[tuple[int, bytes]], *, cut: int | None = None
@@ -184,8 +186,11 @@ class Writer:
             async with database.hot:
                 return await database.driver.write(changes, pulses, again=again)
 
+        began = database.context.clock.monotonic()
         written = await database.patiently(attempt, "recording runs")
         self.batches += 1
+        if self.on_batch is not None:
+            self.on_batch(len(batch), database.context.clock.monotonic() - began)
         return written
 
     def _settle(self, batch: Sequence[_Waiting], written: BatchResult) -> None:
