@@ -156,8 +156,10 @@ class RunCarrier:
     async def _make_room(self) -> None:
         """Close the snapshots that were not used for longest, if there are many."""
         idle = [digest for digest, item in self._prepared.items() if not item.users]
-        for digest in idle[: max(0, len(idle) - MOST_SNAPSHOTS + 1)]:
-            await self._prepared.pop(digest).engine.close()
+        # None may be taken up by a run while another one is being closed.
+        closing = [self._prepared.pop(digest) for digest in idle[: max(0, len(idle) - MOST_SNAPSHOTS + 1)]]
+        for item in closing:
+            await item.engine.close()
 
     async def _snapshot(self, digest: str) -> Snapshot:
         def work(connection: Connection) -> bytes | None:

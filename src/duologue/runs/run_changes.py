@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from duologue.config.problems import listed
 from duologue.errors import ConfigurationError
 from duologue.runs.store.database.json_columns import to_text
+from duologue.runs.store.database.queue import next_attempt
 from duologue.runs.store.database.schema import results, runs
 from duologue.runs.store.records import QueueStatus, instant, whole_number
 
@@ -49,7 +50,7 @@ def change_run(connection: Connection, run_id: str, project_id: str, changes: Ma
     values: dict[str, Any] = {"updated_at": now}
     for name, value in changes.items():
         if name == "status":
-            values |= _status(row, value)
+            values |= _status(connection, row, value)
         elif name == "result":
             values |= _result(value)
         elif name in {"started_at", "completed_at"}:
@@ -68,7 +69,7 @@ def change_run(connection: Connection, run_id: str, project_id: str, changes: Ma
     return True
 
 
-def _status(row: Row[Any], value: object) -> dict[str, Any]:
+def _status(connection: Connection, row: Row[Any], value: object) -> dict[str, Any]:
     try:
         status = QueueStatus(cast("str", value))
     except ValueError:
@@ -83,6 +84,8 @@ def _status(row: Row[Any], value: object) -> dict[str, Any]:
         values["outcome"] = status.value
     elif status not in _OVER:
         values["outcome"] = None
+        if row.status in {QueueStatus.COMPLETED, QueueStatus.ERROR}:  # its journal has an end, and would repeat it
+            values["journal_from"] = next_attempt(connection, row.number)
     return values
 
 

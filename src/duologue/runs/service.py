@@ -38,6 +38,7 @@ from duologue.runs.store.database.definition_rows import (
 )
 from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.recovery import parts_of
 from duologue.runs.store.database.rows import MOST, RunFilter, get_run, list_runs
 from duologue.runs.store.database.schema import connectors, executions, personas, runs, scenarios
 from duologue.runs.store.database.wakeup import QUEUED
@@ -367,8 +368,12 @@ class RunService(ProjectDefinitions):
 
     async def cancel_runs(self, *run_ids: str) -> Cancelled:
         """Cancel runs: those that wait are over at once, those under way are stopped by their workers."""
-        own = await self._all(RunFilter(project_id=self.project.id, ids=run_ids))
-        return await self.database.queue.cancel(run.id for run in own)
+        own = [
+            run.id
+            for part in parts_of(run_ids)
+            for run in await self._all(RunFilter(project_id=self.project.id, ids=part))
+        ]
+        return await self.database.queue.cancel(own)
 
     async def delete_run(self, run_id: str) -> bool:
         """Delete a run with all that is kept of it. False if there is none."""

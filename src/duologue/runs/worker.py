@@ -179,9 +179,10 @@ class Worker:
         """Claim runs for all free slots, and begin them."""
         async with self._claiming:
             while self._left:  # as long as this worker has them, nobody else can take them
+                run = self._left[0]
                 with suppress(LeaseLostError):
-                    await self._release(self._left[-1])
-                self._left.pop()
+                    await self._release(run)
+                self._left.remove(run)
             if (error := self._unwritable) is not None:
                 self._unwritable = None
                 raise error

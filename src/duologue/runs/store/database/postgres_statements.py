@@ -64,9 +64,14 @@ CHECKS = (
     "ON CONFLICT (run, number) DO UPDATE SET name = excluded.name, kind = excluded.kind, status = excluded.status, "
     "score = excluded.score, explanation = excluded.explanation"
 )
-BACK = (
-    "UPDATE runs SET status = 'queued', owner = NULL, token = token + 1, attempts = attempts - 1, started_at = NULL, "
-    "not_before = b.not_before, updated_at = extract(epoch FROM clock_timestamp()) "
+BACK = (  # a run that was cancelled meanwhile is over: nobody else would stop it before its agent is asked again
+    "UPDATE runs SET owner = NULL, token = token + 1, attempts = attempts - 1, "
+    "status = CASE WHEN cancelling THEN 'cancelled' ELSE 'queued' END, "
+    "outcome = CASE WHEN cancelling THEN 'cancelled' END, "
+    "completed_at = CASE WHEN cancelling THEN extract(epoch FROM clock_timestamp()) END, "
+    "started_at = CASE WHEN cancelling THEN started_at END, "
+    "not_before = CASE WHEN cancelling THEN NULL ELSE b.not_before END, "
+    "cancelling = false, updated_at = extract(epoch FROM clock_timestamp()) "
     "FROM unnest($1::bigint[], $2::float8[]) AS b(number, not_before) "
     "WHERE runs.number = b.number"
 )

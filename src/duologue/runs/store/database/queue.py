@@ -23,7 +23,17 @@ from duologue.runs.store.database.clocks import ClockWatch
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.database.recovery import MANY, cancelled_values, parts_of, recover_runs
-from duologue.runs.store.database.schema import checks, executions, limits, projects, results, runs, snapshots, workers
+from duologue.runs.store.database.schema import (
+    checks,
+    events,
+    executions,
+    limits,
+    projects,
+    results,
+    runs,
+    snapshots,
+    workers,
+)
 from duologue.runs.store.database.wakeup import CANCELLED, FINISHED, QUEUED, WakeUp
 from duologue.runs.store.database.writer import LastLines, Writer
 from duologue.runs.store.records import (
@@ -152,10 +162,9 @@ class Queue:
                 raise StoreConflictError(
                     f'Cannot retry run with status "{row.status}". Only runs with system errors can be retried.'
                 )
-            newest = select(func.coalesce(func.max(_event.c.attempt), 0)).where(_event.c.run == row.number)
-            journals = connection.execute(newest).scalar_one()
             values = {**_CLEARED, "status": "queued", "attempts": 0, "not_before": None, "updated_at": now}
-            values |= {"journal_from": journals + 1} | ({} if thread_id is None else {"thread_id": thread_id})
+            values |= {"journal_from": next_attempt(connection, row.number)}
+            values |= {} if thread_id is None else {"thread_id": thread_id}
             connection.execute(update(runs).where(runs.c.number == row.number).values(token=runs.c.token + 1, **values))
             for table in (results, checks):
                 connection.execute(table.delete().where(table.c.run == row.number))
@@ -442,7 +451,12 @@ class Queue:
         return changed(made, id=number)
 
 
-_event = runs.metadata.tables["events"]
+def next_attempt(connection: Connection, number: int) -> int:
+    """The attempt of a run after all those that have a journal."""
+    newest = select(func.coalesce(func.max(events.c.attempt), 0)).where(events.c.run == number)
+    return connection.execute(newest).scalar_one() + 1
+
+
 _WORKER_FIELDS = ("id", "host", "pid", "version", "capacity", "active", "state", "started_at", "last_seen")
 
 

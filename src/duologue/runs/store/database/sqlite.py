@@ -93,9 +93,12 @@ _END = (
     "UPDATE runs SET status = ?, outcome = ?, score = ?, reason = ?, error = ?, output = ?, details = ?, cost = ?, "
     "tokens = ?, completed_at = ?, updated_at = ?, owner = NULL, cancelling = 0 WHERE number = ?"
 )
-_BACK = (
-    "UPDATE runs SET status = 'queued', owner = NULL, token = token + 1, attempts = attempts - 1, started_at = NULL, "
-    "not_before = ?, updated_at = ? WHERE number = ?"
+_BACK = (  # a run that was cancelled meanwhile is over: nobody else would stop it before its agent is asked again
+    "UPDATE runs SET owner = NULL, token = token + 1, attempts = attempts - 1, "
+    "status = CASE WHEN cancelling THEN 'cancelled' ELSE 'queued' END, "
+    "outcome = CASE WHEN cancelling THEN 'cancelled' END, completed_at = CASE WHEN cancelling THEN ?2 END, "
+    "started_at = CASE WHEN cancelling THEN started_at END, not_before = CASE WHEN cancelling THEN NULL ELSE ?1 END, "
+    "cancelling = 0, updated_at = ?2 WHERE number = ?3"
 )
 
 

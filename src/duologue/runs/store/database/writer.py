@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 from duologue.errors import LeaseLostError, StoreError, StoreUnavailableError
 from duologue.runs.store.database.changes import BatchResult, Change, Held, Pulse, RunEnd
 from duologue.runs.store.database.connections import Connections
+from duologue.runs.store.database.failures import store_error
 from duologue.runs.store.database.json_columns import to_column, to_text
 from duologue.runs.store.encoding import encoded, encoded_run
 from duologue.runs.store.records import ArtifactRow, ClaimedRun, FinishedRun
@@ -26,6 +27,7 @@ _MOST = 2_000
 """Changes in one transaction."""
 _MOST_BYTES = 16 * 1024 * 1024
 """Of events and results in one transaction; a single change may have more."""
+_DOING = "recording runs"
 
 
 @dataclass(slots=True, eq=False)
@@ -133,6 +135,7 @@ class Writer:
             self._closed = True
         if self._task is not None:
             await self._task
+        await self._write_all()  # what came in at the last moment
 
     async def _do(self, work: Change | Pulse, size: int = 0) -> object:
         loop = asyncio.get_running_loop()
@@ -151,7 +154,11 @@ class Writer:
 
     async def _write_all(self) -> None:
         while batch := self._next_batch():
-            await self._write(batch)
+            try:
+                await self._write(batch)
+            except Exception as error:  # noqa: BLE001 - whoever waits would wait for ever
+                failed = store_error(error, self._database.address, _DOING)
+                _tell((waiting, failed) for waiting in batch)
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -187,7 +194,7 @@ class Writer:
                 return await database.driver.write(changes, pulses, again=again)
 
         began = database.context.clock.monotonic()
-        written = await database.patiently(attempt, "recording runs")
+        written = await database.patiently(attempt, _DOING)
         self.batches += 1
         if self.on_batch is not None:
             self.on_batch(len(batch), database.context.clock.monotonic() - began)
