@@ -150,7 +150,7 @@ class Worker:
         Raises:
             StoreError: with ``drain``, the database has failed.
         """
-        pause = FIRST_PAUSE
+        pause, recorded = FIRST_PAUSE, 0
         while not self._stopping:
             self._woken.clear()
             try:
@@ -169,7 +169,8 @@ class Worker:
                         await self._hurry.wait()
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
-            pause = FIRST_PAUSE
+            if (total := self._outcomes.total()) > recorded:  # until then, a run may be claimed and fail again at once
+                pause, recorded = FIRST_PAUSE, total
             waits = [item for item in (poll_interval, self._queue.wait, scheduled) if item is not None]
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(waits)):

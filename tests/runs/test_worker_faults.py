@@ -1,0 +1,75 @@
+"""A worker whose database or disk refuses what its runs have to record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from queued_suites import enqueue
+from waiting import until
+
+from duologue import AgentAdapter, AgentInput
+from duologue.errors import StoreError
+from duologue.runs.processor import RunProcessor
+from duologue.runs.store.database.engine import Database
+from duologue.runs.store.records import ClaimedRun, QueueStatus
+
+
+class Bot(AgentAdapter):
+    """Answers ``ok``."""
+
+    resumable = True
+
+    async def call(self, input: AgentInput) -> str:
+        return "ok"
+
+
+async def test_runs_that_are_left_over_while_others_are_given_back_are_given_back_as_well(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enqueue(database, tmp_path, 2)
+    async with RunProcessor(database, agents={"bot": Bot}, max_concurrent=2) as processor:
+        worker = processor._worker
+        assert worker is not None
+        first, second = await database.queue.claim(worker.record.id, 2)
+        release = database.queue.release
+
+        async def release_while_another_fails(run: ClaimedRun, **options: object) -> None:
+            if run == first and second not in worker._left:
+                worker._left.append(second)
+            await release(run)
+
+        monkeypatch.setattr(database.queue, "release", release_while_another_fails)
+        worker._left.append(first)
+
+        async with asyncio.timeout(30):
+            await processor.process_once()
+
+    assert dict(await database.queue.counts()) == {QueueStatus.COMPLETED: 2}
+
+
+async def test_a_run_that_cannot_be_recorded_is_tried_again_less_and_less_often(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    def pauses() -> list[float]:
+        return [float(item) for item in re.findall(r"tried again in ([\d.]+) s: .*the disk is full", caplog.text)]
+
+    await enqueue(database, tmp_path)
+    caplog.set_level(logging.WARNING)
+    with monkeypatch.context() as patched:
+        patched.setattr(database.writer, "append", refuse)
+        processor = RunProcessor(database, agents={"bot": Bot}, poll_interval=600)
+        await processor.start()
+        async with asyncio.timeout(60):
+            await until(lambda: len(pauses()) >= 3)
+    assert pauses()[:3] == [0.1, 0.2, 0.4]
+    async with asyncio.timeout(60):
+        while dict(await database.queue.counts()) != {QueueStatus.COMPLETED: 1}:
+            await asyncio.sleep(0.01)
+    await processor.stop()
