@@ -23,6 +23,10 @@ from duologue.runs.store.encoding import encoded, encoded_run
 from duologue.runs.store.records import ArtifactRow, ClaimedRun, FinishedRun
 from duologue.suites.results.run import RunResult, total_spent
 
+_CROWD = 64
+"""Runs of this process, from which on a batch waits for others: each transaction costs as much as ten events in it."""
+_GATHER = 0.003
+"""Seconds that it waits: next to nothing for a conversation, and a tenth of the transactions for the process."""
 _MOST = 2_000
 """Changes in one transaction."""
 _MOST_BYTES = 16 * 1024 * 1024
@@ -153,7 +157,11 @@ class Writer:
         self._task = asyncio.get_running_loop().create_task(self._write_all())
 
     async def _write_all(self) -> None:
-        while batch := self._next_batch():
+        while True:
+            if len(self.held) >= _CROWD:
+                await asyncio.sleep(_GATHER)  # noqa: TID251 -- real time, in which others come
+            if not (batch := self._next_batch()):
+                return
             try:
                 await self._write(batch)
             except Exception as error:  # noqa: BLE001 - whoever waits would wait for ever
