@@ -8,9 +8,8 @@ the loopback interface, and there is no dashboard.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Coroutine, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -35,7 +34,6 @@ _SHORT = 1.0
 wait for the next."""
 _SECONDS_TO_ARRIVE = 10.0
 """That results have to arrive in once Dask says that their task is done."""
-_LOGGERS = ("distributed", "distributed.client", "distributed.core", "distributed.scheduler", "distributed.worker")
 
 
 class DaskExecutor(Coordinator[str]):
@@ -98,19 +96,18 @@ class DaskExecutor(Coordinator[str]):
         return self
 
     async def _connect(self) -> None:
-        self._open.enter_context(_quiet())
         target: object = self._cluster or self._address
-        security = _security(self._tls) if self._cluster is None else self._cluster.security
-        if self._cluster is None and self._address is None:
-            self._own = own = OwnCluster(self._count, self._capacity, changed=self._looking.set, failed=self._fail)
-            self._open.push_async_callback(own.close)
-            await own.begin()
+        if target is None:
+            self._own = await self._begun_cluster()
         import distributed
 
-        from duologue.runs.distributed.dask_worker import SessionPlugin, dumped
+        from duologue.runs.distributed.dask_worker import SessionPlugin, dumped, quiet
 
+        self._open.enter_context(quiet())
         if self._own is not None:
+            self._open.push_async_callback(self._own.close)
             target = await self._own.start()
+        security = _security(self._tls) if self._cluster is None else self._cluster.security
         try:
             self._client = await self._open.enter_async_context(
                 distributed.Client(
@@ -133,6 +130,16 @@ class DaskExecutor(Coordinator[str]):
         self._open.push_async_callback(self._take_leave)
         self._open.push_async_callback(self._end_background)
         self._later(self._keep_looking())
+
+    async def _begun_cluster(self) -> OwnCluster:
+        """A cluster whose workers load Dask while this process does the same."""
+        own = OwnCluster(self._count, self._capacity, changed=self._looking.set, failed=self._fail)
+        try:
+            await own.begin()
+        except BaseException:
+            await own.close()
+            raise
+        return own
 
     async def _take_leave(self) -> None:
         """The session on the workers is not needed any more."""
@@ -358,16 +365,3 @@ def _security(tls: Tls | None) -> Any:
         tls_client_key=tls.key_file,
         require_encryption=True,
     )
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Dask logs every connection that comes and goes; what matters of it is told by the executor."""
-    before = {name: logging.getLogger(name).level for name in _LOGGERS}
-    for name in _LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)

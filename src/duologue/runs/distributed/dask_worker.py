@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import distributed
@@ -19,6 +20,7 @@ from duologue.runs.distributed.ports import WorkResult, WorkUnit
 from duologue.runs.distributed.worker_scope import WorkerScope
 
 _pickle: Any = dask_pickle
+_LOGGERS = ("distributed", "distributed.client", "distributed.core", "distributed.scheduler", "distributed.worker")
 SECONDS_TO_WAIT = 10.0
 """For results, until a call is answered without any."""
 SECONDS_UNASKED = 120.0
@@ -196,3 +198,16 @@ class WorkersSeen(distributed.SchedulerPlugin):
     def remove_worker(self, scheduler: distributed.Scheduler, worker: str, *, stimulus_id: str, **_: object) -> None:
         """One has gone."""
         self._changed()
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Dask logs every connection that comes and goes; what matters of it is told by the executor."""
+    before = {name: logging.getLogger(name).level for name in _LOGGERS}
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

@@ -257,6 +257,8 @@ class CaseRunner:
             if isinstance(error, KeyboardInterrupt) and was_pressed(error):
                 raise
             return self._not_begun(case, error), error  # one broken case never stops the others
+        if attempt != begun.attempt:  # as before: that may have taken long
+            raise asyncio.CancelledError
         try:
             result = await executor.perform()
         except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
