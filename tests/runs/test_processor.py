@@ -389,6 +389,30 @@ async def test_a_store_that_fails_is_asked_again(
     await worker.stop()
 
 
+async def test_runs_that_may_kill_their_worker_are_carried_out_one_at_a_time(database: Database, tmp_path: Path) -> None:
+    """Otherwise one of them takes those along that happen to be carried out beside it."""
+    suspects = await enqueue(database, tmp_path / "suspects", 3)
+    for _ in range(2):
+        assert len(await database.queue.claim("one that dies", 3)) == 3
+        await end_leases(database)
+        await database.queue.recover()
+    fresh = await enqueue(database, tmp_path / "fresh", 2)
+    bot = Bot(waits_for="1")
+    draining = asyncio.create_task(processor(database, bot, max_concurrent=10).drain())
+    for number in range(len(suspects)):
+        asked = number + 1 + len(fresh)
+        await until(lambda: bot.asked.total() == asked)  # noqa: B023
+        found = Counter([await status(database, run) for run in suspects])
+        assert found[QueueStatus.RUNNING] == 1
+        assert found[QueueStatus.COMPLETED] == number
+        gate, bot.gate = bot.gate, asyncio.Event()
+        gate.set()
+    await draining
+    assert await statuses(database) == {QueueStatus.COMPLETED: 5}
+    assert [(await stored(database, run)).attempts for run in suspects] == [3, 3, 3]
+    assert [(await stored(database, run)).attempts for run in fresh] == [1, 1]
+
+
 async def test_only_runs_of_the_projects_that_are_named(database: Database, tmp_path: Path) -> None:
     bot = Bot()
     await enqueue(database, tmp_path, 2, project="p")

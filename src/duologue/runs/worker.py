@@ -61,9 +61,14 @@ class End(Enum):
 
 @dataclass(kw_only=True, eq=False)
 class ActiveRun:
-    """A run that is under way."""
+    """A run that is under way.
+
+    Attributes:
+        last: it has killed its workers so far, or was beside one that did, and this is its last attempt.
+    """
 
     run: ClaimedRun
+    last: bool = False
     task: asyncio.Task[None] | None = None
     ended_by: End | None = None
     over: bool = False
@@ -120,6 +125,7 @@ class Worker:
         self._stopping = False
         self._unwritable: Exception | None = None
         self._left: list[ClaimedRun] = []
+        self._last_due = True
         self._recovered_at = clock.monotonic()
         self._scheduled_at = self._recovered_at
         self._schedules = Schedules(database)
@@ -187,17 +193,33 @@ class Worker:
             if (error := self._unwritable) is not None:
                 self._unwritable = None
                 raise error
-            begun: list[ActiveRun] = []
+            begun = await self._fill_last() if self._last_due else []  # also where there is always something else
+            self._last_due = False
             while not self._stopping and (slots := self.record.capacity - len(self.active)) > 0:
-                claimed = await self._queue.claim(self.record.id, slots, projects=self._projects)
-                if self._hurry.is_set():  # that took too long
-                    for run in claimed:
-                        await self._release(run)
-                    break
-                begun += [self._begin(run) for run in claimed]
+                claimed = await self._claim(slots, last=False)
+                begun += claimed
                 if len(claimed) < slots:
+                    begun += await self._fill_last() if self._queue.waiting else []
                     break
             return begun
+
+    async def _fill_last(self) -> list[ActiveRun]:
+        """Claim a run whose last attempt it is, unless this worker has one.
+
+        If it kills this worker too, it is set aside, and no other is that was only beside it.
+        """
+        full = len(self.active) >= self.record.capacity
+        if full or self._stopping or any(active.last for active in self.active.values()):
+            return []
+        return await self._claim(1, last=True)
+
+    async def _claim(self, slots: int, *, last: bool) -> list[ActiveRun]:
+        claimed = await self._queue.claim(self.record.id, slots, projects=self._projects, last=last)
+        if not self._hurry.is_set():
+            return [self._begin(run, last=last) for run in claimed]
+        for run in claimed:  # that took too long
+            await self._release(run)
+        return []
 
     async def take(self, run_id: str) -> ActiveRun | None:
         """Claim this run, whether a slot is free or not, and begin it; None if it does not wait."""
@@ -264,6 +286,7 @@ class Worker:
             if self._metrics.observed:
                 self._metrics.queued = await self._database.read(self._queued)
             self._recovered_at = self._clock.monotonic()
+            self._last_due = True
 
     async def _launch_due(self, poll_interval: float) -> float:
         """Launch what is due by a schedule, now and then; returns in how many seconds to look again."""
@@ -301,10 +324,10 @@ class Worker:
 
     # --- a run -------------------------------------------------------------------------------------------------------
 
-    def _begin(self, run: ClaimedRun) -> ActiveRun:
+    def _begin(self, run: ClaimedRun, *, last: bool = False) -> ActiveRun:
         if (earlier := self.active.get(run.number)) is not None:  # its lease was lost, and this worker has claimed it
             earlier.end(End.LOST)
-        active = self.active[run.number] = ActiveRun(run=run)
+        active = self.active[run.number] = ActiveRun(run=run, last=last)
         self._metrics.claimed.add(1)
         active.task = asyncio.create_task(self._carry_out(active), name=f"run {run.id}")
         return active

@@ -106,6 +106,8 @@ class Claim:
         known: numbers and tokens of runs that it has; given when an earlier claim may have succeeded without an answer,
             so that its runs are taken up.
         projects: ids of those whose runs are taken; empty for all.
+        last: True for runs whose last attempt it is after workers have died with them, False for all others, None for
+            both.
     """
 
     worker: WorkerRecord
@@ -113,6 +115,7 @@ class Claim:
     lease: float
     known: Mapping[int, int] | None = None
     projects: frozenset[str] = frozenset()
+    last: bool | None = None
 
     def wants(self, group: tuple[str, str]) -> bool:
         """Whether runs of a project and provider are taken."""
@@ -126,10 +129,12 @@ class Claimed:
     Attributes:
         wait: seconds until more may be had although nothing happens: a limit that refills, a run that is due. None
             where only an event can change anything.
+        waiting: whether any run was in the queue.
     """
 
     runs: list[ClaimedRun] = field(default_factory=list[ClaimedRun])
     wait: float | None = None
+    waiting: bool = False
 
 
 class StoreDriver(Protocol):

@@ -231,8 +231,8 @@ class PostgresDriver:
         simple = all(row[4] is None and not row[5] for row in rows) and len({row[2] for row in rows}) == len(rows)
         if claim.known is not None or not simple or (due is not None and due <= now):
             return None
-        claimed = Claimed(wait=None if due is None else due - now)
         groups: list[Group] = [(row[2], row[3]) for row in rows]
+        claimed = Claimed(wait=None if due is None else due - now, waiting=bool(groups))
         if not groups:
             return claimed
         running: dict[Group, int] = {}
@@ -241,7 +241,7 @@ class PostgresDriver:
         allotment = Allotment(claim.slots, groups, running, {}, {}, now)
         while wanted := allotment.wanted():
             asked = _columns([(*group, count) for group, count in wanted.items()], 3)
-            taken = await connection.fetch(sql.TAKE_FIRST, *asked, *_told(claim.worker), claim.lease)
+            taken = await connection.fetch(sql.TAKE_FIRST, *asked, *_told(claim.worker), claim.lease, claim.last)
             found = [Candidate(number=row[1], project=row[4], provider=row[11], priority=row[12]) for row in taken]
             allotment.choose(found, wanted)
             claimed.runs += [claimed_run(tuple(row)[:11]) for row in taken]
@@ -263,6 +263,7 @@ class PostgresDriver:
             now, due = state[0][0], state[0][1]
         rows = _groups_of(claim, state)
         groups: list[Group] = [(row[2], row[3]) for row in rows]
+        claimed.waiting = bool(groups)
         if groups and slots > 0:
             limits: dict[str, int | None] = {row[2]: row[4] for row in rows}
             buckets = await self._buckets(connection, {row[3] for row in rows if row[5]}, now)
@@ -271,7 +272,7 @@ class PostgresDriver:
             if must_count(groups, limits, buckets):
                 running = {(row[0], row[1]): row[2] for row in await connection.fetch(sql.RUNNING)}
             allotment = Allotment(slots, groups, running, limits, buckets, now)
-            await self._take(connection, claim.worker.id, allotment, claimed)
+            await self._take(connection, claim, allotment, claimed)
             left = drawn(buckets, allotment, now)
             if left:
                 await connection.execute(sql.DRAW, *_columns(left), now)
@@ -293,17 +294,19 @@ class PostgresDriver:
         if limited:
             await connection.fetch(sql.LOCK_PROJECTS, limited)
 
-    async def _take(self, connection: RawConnection, worker: str, allotment: Allotment, claimed: Claimed) -> None:
+    async def _take(
+        self, connection: RawConnection, claim: Claim, allotment: Allotment, claimed: Claimed
+    ) -> None:
         while wanted := allotment.wanted():
             asked = [(*group, count) for group, count in wanted.items()]
             found = [
                 Candidate(number=row[0], project=row[1], provider=row[2], priority=row[3])
-                for row in await connection.fetch(sql.CANDIDATES, *_columns(asked))
+                for row in await connection.fetch(sql.CANDIDATES, *_columns(asked), claim.last)
             ]
             chosen = [item.number for item in allotment.choose(found, wanted)]
             if not chosen:
                 break
-            claimed.runs += _runs(await connection.fetch(sql.TAKE, chosen, worker))
+            claimed.runs += _runs(await connection.fetch(sql.TAKE, chosen, claim.worker.id))
 
 
 async def _touch(connection: RawConnection, worker: WorkerRecord, lease: float) -> None:

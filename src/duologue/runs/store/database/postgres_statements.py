@@ -101,8 +101,9 @@ STATE = (
 TAKE_FIRST = (
     "WITH first AS (SELECT c.number FROM unnest($1::text[], $2::text[], $3::int[]) AS g(project_id, provider, most) "
     "CROSS JOIN LATERAL (SELECT number FROM runs WHERE status = 'queued' AND not_before IS NULL "
-    "AND project_id = g.project_id AND provider = g.provider ORDER BY priority DESC, number LIMIT g.most "
-    "FOR NO KEY UPDATE SKIP LOCKED) AS c), "
+    "AND project_id = g.project_id AND provider = g.provider "
+    "AND ($12::bool IS NULL OR $12 = (attempts > 0 AND attempts + 1 >= max_attempts)) "
+    "ORDER BY priority DESC, number LIMIT g.most FOR NO KEY UPDATE SKIP LOCKED) AS c), "
     "taken AS (UPDATE runs SET status = 'running', owner = $4, token = token + 1, attempts = attempts + 1, "
     "started_at = extract(epoch FROM clock_timestamp()), updated_at = extract(epoch FROM clock_timestamp()) "
     "WHERE number = ANY(ARRAY(SELECT number FROM first)) RETURNING runs.*), "
@@ -125,6 +126,7 @@ CANDIDATES = (
     "SELECT c.number, c.project_id, c.provider, c.priority FROM unnest($1::text[], $2::text[], $3::int[]) "
     "AS g(project_id, provider, most) CROSS JOIN LATERAL (SELECT number, project_id, provider, priority FROM runs "
     "WHERE status = 'queued' AND not_before IS NULL AND project_id = g.project_id AND provider = g.provider "
+    "AND ($4::bool IS NULL OR $4 = (attempts > 0 AND attempts + 1 >= max_attempts)) "
     "ORDER BY priority DESC, number LIMIT g.most FOR NO KEY UPDATE SKIP LOCKED) AS c"
 )
 TAKE = (

@@ -83,6 +83,8 @@ class Queue:
         self.lease = lease
         self.wait: float | None = None
         """After a claim: seconds until there may be more to claim although nothing happens; None if never."""
+        self.waiting = False
+        """After a claim: whether any run was in the queue."""
         self._database, self._writer, self._wakeup = database, writer, wakeup
         self._records: dict[str, WorkerRecord] = {}
         self._watch = ClockWatch(lease)
@@ -175,26 +177,31 @@ class Queue:
 
     # Taking out.
 
-    async def claim(self, worker: str, slots: int, *, projects: Collection[str] = ()) -> list[ClaimedRun]:
+    async def claim(
+        self, worker: str, slots: int, *, projects: Collection[str] = (), last: bool | None = None
+    ) -> list[ClaimedRun]:
         """Take runs from the queue. ``wait`` says afterwards when it may be worth while to ask again.
 
         Args:
             worker: the id of who takes them. Its lease begins anew.
             slots: how many at most.
             projects: ids of those whose runs are taken; empty for all.
+            last: True for runs whose last attempt it is after workers have died with them, False for all others, None
+                for both.
 
         Raises:
             StoreError: they could not be taken.
         """
         if slots <= 0:
             return []
-        claiming = self._database.loop.submit(self._claim(self._record(worker, slots), slots, frozenset(projects)))
+        record = self._record(worker, slots)
+        claiming = self._database.loop.submit(self._claim(record, slots, frozenset(projects), last))
         try:
             claimed = await asyncio.shield(asyncio.wrap_future(claiming))
         except asyncio.CancelledError:  # what it takes in spite of that goes back
             claiming.add_done_callback(self._give_back)
             raise
-        self.wait = claimed.wait
+        self.wait, self.waiting = claimed.wait, claimed.waiting
         return claimed.runs
 
     async def claim_run(self, worker: str, run_id: str) -> ClaimedRun | None:
@@ -336,13 +343,15 @@ class Queue:
 
         return await self._database.read(work)
 
-    async def _claim(self, worker: WorkerRecord, slots: int, projects: frozenset[str]) -> Claimed:
+    async def _claim(
+        self, worker: WorkerRecord, slots: int, projects: frozenset[str], last: bool | None
+    ) -> Claimed:
         database, held = self._database, self._writer.held
 
         async def attempt(again: bool) -> Claimed:
             async with database.hot:
                 known = dict(held) if again or self._doubt else None
-                claim = Claim(worker, slots, self.lease, known, projects)
+                claim = Claim(worker, slots, self.lease, known, projects, last)
                 self._doubt = True  # until there is an answer
                 claimed = await database.driver.claim(claim)
                 self._doubt = False

@@ -65,7 +65,8 @@ _NEXT_DUE = (
 )
 _CANDIDATES = (
     "SELECT number, project_id, provider, priority FROM runs INDEXED BY ix_runs_queue WHERE status = 'queued' "
-    "AND not_before IS NULL AND project_id = ? AND provider = ? ORDER BY priority DESC, number LIMIT ?"
+    "AND not_before IS NULL AND project_id = ?1 AND provider = ?2 "
+    "AND (?4 IS NULL OR ?4 = (attempts > 0 AND attempts + 1 >= max_attempts)) ORDER BY priority DESC, number LIMIT ?3"
 )
 _TAKE = (
     "UPDATE runs SET status = 'running', owner = ?, token = token + 1, attempts = attempts + 1, started_at = ?, "
@@ -284,6 +285,7 @@ class SqliteDriver:
             connection.execute(_DUE, (now,))
             due = self._next_due(connection)
         groups = [group for group in self._groups(connection) if claim.wants(group)]
+        claimed.waiting = bool(groups)
         if groups and slots > 0:
             limits, buckets = self._limits(connection, groups, ticks)
             allotment = Allotment(
@@ -293,7 +295,7 @@ class SqliteDriver:
                 found = [
                     Candidate(number=number, project=project, provider=provider, priority=priority)
                     for group, count in wanted.items()
-                    for number, project, provider, priority in connection.execute(_CANDIDATES, (*group, count))
+                    for number, project, provider, priority in connection.execute(_CANDIDATES, (*group, count, claim.last))
                 ]
                 chosen = [item.number for item in allotment.choose(found, wanted)]
                 if not chosen:
