@@ -389,7 +389,9 @@ async def test_a_store_that_fails_is_asked_again(
     await worker.stop()
 
 
-async def test_runs_that_may_kill_their_worker_are_carried_out_one_at_a_time(database: Database, tmp_path: Path) -> None:
+async def test_runs_that_may_kill_their_worker_are_carried_out_one_at_a_time(
+    database: Database, tmp_path: Path
+) -> None:
     """Otherwise one of them takes those along that happen to be carried out beside it."""
     suspects = await enqueue(database, tmp_path / "suspects", 3)
     for _ in range(2):

@@ -294,9 +294,7 @@ class PostgresDriver:
         if limited:
             await connection.fetch(sql.LOCK_PROJECTS, limited)
 
-    async def _take(
-        self, connection: RawConnection, claim: Claim, allotment: Allotment, claimed: Claimed
-    ) -> None:
+    async def _take(self, connection: RawConnection, claim: Claim, allotment: Allotment, claimed: Claimed) -> None:
         while wanted := allotment.wanted():
             asked = [(*group, count) for group, count in wanted.items()]
             found = [

@@ -343,9 +343,7 @@ class Queue:
 
         return await self._database.read(work)
 
-    async def _claim(
-        self, worker: WorkerRecord, slots: int, projects: frozenset[str], last: bool | None
-    ) -> Claimed:
+    async def _claim(self, worker: WorkerRecord, slots: int, projects: frozenset[str], last: bool | None) -> Claimed:
         database, held = self._database, self._writer.held
 
         async def attempt(again: bool) -> Claimed:

@@ -295,7 +295,9 @@ class SqliteDriver:
                 found = [
                     Candidate(number=number, project=project, provider=provider, priority=priority)
                     for group, count in wanted.items()
-                    for number, project, provider, priority in connection.execute(_CANDIDATES, (*group, count, claim.last))
+                    for number, project, provider, priority in connection.execute(
+                        _CANDIDATES, (*group, count, claim.last)
+                    )
                 ]
                 chosen = [item.number for item in allotment.choose(found, wanted)]
                 if not chosen:
