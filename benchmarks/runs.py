@@ -276,8 +276,7 @@ def raw_sqlite(where: str, count: int) -> dict[str, float]:  # noqa: PLR0915 -- 
         for seq in range(EVENTS):
             with stopwatch(times, "events"):
                 db.execute("BEGIN IMMEDIATE")
-                for row in taken:
-                    db.execute(statements._OWNED, (row[1],)).fetchone()
+                db.execute(statements._OWNED, (str([row[1] for row in taken]),)).fetchall()
                 db.executemany(statements._EVENTS, [(row[1], 1, seq, LINE) for row in taken])
                 db.execute("COMMIT")
         with stopwatch(times, "heartbeat"):
@@ -288,8 +287,7 @@ def raw_sqlite(where: str, count: int) -> dict[str, float]:  # noqa: PLR0915 -- 
         with stopwatch(times, "finish"):
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
-            for row in taken:
-                db.execute(statements._OWNED, (row[1],)).fetchone()
+            db.execute(statements._OWNED, (str([row[1] for row in taken]),)).fetchall()
             db.executemany(statements._END, [(*end, row[1]) for row in taken])
             db.executemany(statements._RESULTS, [(row[1], messages, b"") for row in taken])
             db.execute("COMMIT")
