@@ -27,10 +27,12 @@ from duologue.runs.distributed.ports import WorkerInfo, WorkResult, WorkUnit
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_WITHOUT_WORKERS = 60.0
 """That a cluster may have no worker until the execution ends."""
+_FEW = 4
+"""A worker that does fewer units at once gets no more than these."""
 _LOOK_AGAIN = 0.5
 """Seconds between two looks at the workers."""
 _SHORT = 1.0
-"""Seconds: of units that take less on average, a worker gets a quarter more than it does at once, so that it need not
+"""Seconds: of units that take less on average, a worker gets half as many more as it does at once, so that it need not
 wait for the next."""
 _SECONDS_TO_ARRIVE = 10.0
 """That results have to arrive in once Dask says that their task is done."""
@@ -231,13 +233,13 @@ class DaskExecutor(Coordinator[str]):
         self._changes()
 
     def _slot(self) -> str | None:
-        ahead = 0.25 if self._done and self._seconds_done / self._done < _SHORT else 0.0
+        short = bool(self._done) and self._seconds_done / self._done < _SHORT
         free = [
             (held / found["nthreads"], address)
             for address, found in self._workers.items()
             if found["status"] == "running"
             and address not in self._leaving
-            and (held := len(self._current.get(address, ()))) < int(found["nthreads"] * (1 + ahead))
+            and (held := len(self._current.get(address, ()))) < _most(found["nthreads"], short=short)
         ]
         return min(free)[1] if free else None
 
@@ -352,6 +354,11 @@ class DaskExecutor(Coordinator[str]):
 
     def _where(self) -> str:
         return self._address or "127.0.0.1"
+
+
+def _most(capacity: int, *, short: bool) -> int:
+    """Units that a worker is given, some of which wait there for their turn."""
+    return capacity + capacity // 2 if short and capacity >= _FEW else capacity
 
 
 def _security(tls: Tls | None) -> Any:

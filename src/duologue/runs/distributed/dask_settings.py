@@ -21,7 +21,7 @@ QUIET: Mapping[str, object] = {
 }
 """Settings of a cluster that is ours."""
 
-TOGETHER = 0.02
+TOGETHER = 0.05
 """Seconds within which units and results travel together."""
 
 
