@@ -29,6 +29,8 @@ _GATHER = 0.003
 """Seconds that it waits: next to nothing for a conversation, and a tenth of the transactions for the process."""
 _MOST = 2_000
 """Changes in one transaction."""
+_ENOUGH = 32
+"""Changes for which the other thread is woken at once."""
 _MOST_BYTES = 16 * 1024 * 1024
 """Of events and results in one transaction; a single change may have more."""
 _DOING = "recording runs"
@@ -148,10 +150,19 @@ class Writer:
             if self._closed:
                 raise StoreError(f"{self._database.address}: the database is closed")
             self._waiting.append(waiting)
-            wake, self._woken = not self._woken, True
+            wake, many = not self._woken, len(self._waiting) >= _ENOUGH
+        if wake and many:
+            self._wake()
+        elif wake:  # when all that this loop has to do now is done, so that it goes into one batch
+            loop.call_soon(self._wake)
+        return await waiting.done
+
+    def _wake(self) -> None:
+        with self._lock:
+            wake = bool(self._waiting) and not self._woken
+            self._woken = self._woken or wake
         if wake:
             self._database.loop.loop.call_soon_threadsafe(self._start)
-        return await waiting.done
 
     def _start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._write_all())
