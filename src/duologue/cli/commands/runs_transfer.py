@@ -27,7 +27,10 @@ def import_(
         ),
     ],
     project: Annotated[
-        str | None, typer.Option("--project", help="Project of the runs; created if need be. Default: the only one.")
+        str | None,
+        typer.Option(
+            "--project", help="Project of the runs; created if need be. Default: the only one, or the name in the file."
+        ),
     ] = None,
     queue: Annotated[
         bool,
@@ -145,11 +148,12 @@ async def _import_file(
 ) -> dict[str, Any]:
     from duologue.runs.service import open_project
     from duologue.runs.store.database.artifacts import artifacts_of
-    from duologue.runs.store.database.project_import import import_project
+    from duologue.runs.store.database.project_import import holds_project, import_project
 
-    target = None if project is None else (await open_project(opened, project, create=True)).id
+    name = project if holds_project(source) else None
+    target = None if project is None or name is not None else (await open_project(opened, project, create=True)).id
     store = artifacts_of(opened.address, artifacts)
-    imported = await import_project(opened, store, source, project_id=target, going_on=queue)
+    imported = await import_project(opened, store, source, project_id=target, name=name, going_on=queue)
     return {
         "project": project or imported.project_id,
         "executions": list(imported.executions),

@@ -18,7 +18,7 @@ from duologue.runs.store.database import project_export, project_import
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.journals import Journals
 from duologue.runs.store.database.project_export import export_project
-from duologue.runs.store.database.project_import import import_project
+from duologue.runs.store.database.project_import import holds_project, import_project
 from duologue.runs.store.database.results_export import export_results
 from duologue.runs.store.database.results_import import IMPORTING, import_results
 from duologue.runs.store.database.schema import (
@@ -217,9 +217,15 @@ async def test_a_name_that_another_project_has_is_an_error(home, other, samples,
     await filled(home, samples, tmp_path)
     await export_project(home.database, home.store, "tests", tmp_path / "p.jsonl")
     await other.execute(projects, {"id": "else", "name": "tests", "settings": {}, **TIMES})
-    with pytest.raises(StoreConflictError, match="another project called 'tests'"):
+    with pytest.raises(StoreConflictError, match=r"another project called 'tests'.*--project NAME"):
         await import_project(other.database, other.store, tmp_path / "p.jsonl")
     assert [row["name"] for row in await other.rows(projects)] == ["tests"]
+    assert holds_project(tmp_path / "p.jsonl")
+    moved = await import_project(other.database, other.store, tmp_path / "p.jsonl", name="moved")
+    assert {row["id"]: row["name"] for row in await other.rows(projects)} == {
+        "else": "tests",
+        moved.project_id: "moved",
+    }
 
 
 async def test_an_unknown_project_or_execution_is_an_error_and_leaves_no_file(home, tmp_path):

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, LargeBinary, Table, delete, insert, select, u
 from duologue.errors import ConfigurationError, StoreConflictError, StoreError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import ArtifactStore, ArtifactWriter
+from duologue.runs.store.database.definition_rows import named
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.project_export import EXECUTIONS, OF_RUNS, PROJECT, TABLES, VERSION
 from duologue.runs.store.database.results_import import IMPORTING
@@ -54,8 +55,23 @@ class ProjectImport:
     schedules: int
 
 
+def holds_project(path: Path) -> bool:
+    """Whether a file holds a whole project, and not only executions.
+
+    Raises:
+        ConfigurationError: it is none of ours, or of a newer version.
+    """
+    return _Lines(path).header().kind == PROJECT
+
+
 async def import_project(
-    database: Database, store: ArtifactStore, path: Path, *, project_id: str | None = None, going_on: bool = False
+    database: Database,
+    store: ArtifactStore,
+    path: Path,
+    *,
+    project_id: str | None = None,
+    name: str | None = None,
+    going_on: bool = False,
 ) -> ProjectImport:
     """Read a file that :func:`~duologue.runs.store.database.project_export.export_project` wrote.
 
@@ -64,6 +80,7 @@ async def import_project(
         store: of its artifacts.
         path: of the file.
         project_id: whose executions they become, for a file of executions; None for the project that they came from.
+        name: of a whole project in this database; None for the one that it had.
         going_on: runs that were waiting or under way are queued, and schedules stay on.
 
     Raises:
@@ -73,7 +90,8 @@ async def import_project(
     """
     lines = _Lines(path)
     head = lines.header()
-    work = _Import(database, store, head, project_id or head.project, going_on=going_on)
+    name = None if name is None else named(name, "project")
+    work = _Import(database, store, head, project_id or head.project, name=name, going_on=going_on)
     await database.write(work.begin)
     try:
         for number, data, size in lines:
@@ -148,13 +166,21 @@ class _Batch:
 
 class _Import:
     def __init__(
-        self, database: Database, store: ArtifactStore, head: _Header, project_id: str, *, going_on: bool
+        self,
+        database: Database,
+        store: ArtifactStore,
+        head: _Header,
+        project_id: str,
+        *,
+        name: str | None,
+        going_on: bool,
     ) -> None:
         self.project_id = project_id if head.kind == EXECUTIONS else head.project
         self.executions: dict[int, int] = {}
         self.counted = self.unfinished = self.schedules = 0
         self._whole = head.kind == PROJECT
         self._database, self._store, self._going_on = database, store, going_on
+        self._name = name
         self._run: tuple[int, int] = (0, 0)
         """The number of the last run in the file, and here."""
         self._rows = 0
@@ -310,8 +336,12 @@ class _Import:
     def _project_here(self, connection: Connection, row: dict[str, Any], written: _Written) -> dict[str, Any]:
         if row.get("id") != self.project_id or not self._whole or self._project:
             raise ConfigurationError(f"the file has a row of another project, {row.get('id')!r}")
+        row = row if self._name is None else {**row, "name": self._name}
         if connection.execute(select(projects.c.id).where(projects.c.name == row.get("name"))).first() is not None:
-            raise StoreConflictError(f"the database has another project called '{row.get('name')}'")
+            raise StoreConflictError(
+                f"the database has another project called '{row.get('name')}': nothing was imported. Import it under "
+                "another name: duologue runs import --project NAME"
+            )
         written.project = row
         return {**row, "settings": {**(row.get("settings") or {}), IMPORTING: True}}
 
