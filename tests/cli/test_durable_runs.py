@@ -153,6 +153,9 @@ def test_runs_are_retried_cancelled_deleted_and_exported(folder: Path) -> None:
     assert [run[0] for run in runs_of(folder)] == ["cancelled", "queued"]
     assert duologue(folder, "runs", "export", "1", "--out", "out").returncode == 0
     assert duologue(folder, "runs", "delete").returncode == 2
+    with sqlite3.connect(folder / "runs.db") as database:  # as if somebody had put it back by hand
+        database.execute("UPDATE runs SET completed_at = 1 WHERE id = ?", [second])
+    assert duologue(folder, "runs", "delete", "--older-than", "1d", "--yes").stdout == "deleted 0\n"
     assert duologue(folder, "runs", "delete", "--execution", "1", "--yes").stdout == "deleted 1\n"
     assert rows(folder, "SELECT id FROM runs") == [(second,)]
     imported = duologue(folder, "runs", "import", "out", "--project", "other")

@@ -15,6 +15,7 @@ from duologue import AgentAdapter, AgentInput
 from duologue.errors import StoreError
 from duologue.runs.processor import RunProcessor
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.rows import list_runs
 from duologue.runs.store.records import ClaimedRun, QueueStatus
 
 
@@ -73,3 +74,16 @@ async def test_a_run_that_cannot_be_recorded_is_tried_again_less_and_less_often(
         while dict(await database.queue.counts()) != {QueueStatus.COMPLETED: 1}:
             await asyncio.sleep(0.01)
     await processor.stop()
+
+
+async def test_an_agent_that_this_worker_was_not_given_is_an_error_that_says_what_to_do(
+    database: Database, tmp_path: Path
+) -> None:
+    await enqueue(database, tmp_path)
+    async with RunProcessor(database) as processor:
+        await processor.process_once()
+    (run,) = (await list_runs(database)).runs
+    assert run.status is QueueStatus.ERROR
+    assert "the agent 'bot' is one that a program hands over, and this program has not: pass agents=" in (
+        run.error or ""
+    )

@@ -18,14 +18,13 @@ from duologue.errors import ConfigurationError
 from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.database.queue import next_attempt
 from duologue.runs.store.database.schema import results, runs
-from duologue.runs.store.records import QueueStatus, instant, whole_number
+from duologue.runs.store.records import OVER, QueueStatus, instant, whole_number
 
 FIELDS = (
     *("status", "started_at", "completed_at", "messages", "output", "result", "error", "metadata", "thread_id"),
     "priority",
 )
 """What can be changed."""
-_OVER = {QueueStatus.COMPLETED, QueueStatus.ERROR, QueueStatus.CANCELLED}
 
 
 def change_run(connection: Connection, run_id: str, project_id: str, changes: Mapping[str, Any], now: float) -> bool:
@@ -82,7 +81,7 @@ def _status(connection: Connection, row: Row[Any], value: object) -> dict[str, A
         values |= {"owner": None, "token": row.token + 1, "cancelling": False}
     if status in {QueueStatus.ERROR, QueueStatus.CANCELLED}:
         values["outcome"] = status.value
-    elif status not in _OVER:
+    elif status not in OVER:
         values["outcome"] = None
         if row.status in {QueueStatus.COMPLETED, QueueStatus.ERROR}:  # its journal has an end, and would repeat it
             values["journal_from"] = next_attempt(connection, row.number)

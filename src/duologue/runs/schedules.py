@@ -5,8 +5,9 @@ of processors, an instant is launched once: the execution is named after its sch
 executions of a project have one name. Instants that nobody was there for are made up for by one launch.
 
 Cron expressions have five fields (minute, hour, day of month, month, day of week) as Debian's cron takes them, or six
-with seconds first. Times are those of the schedule's time zone: an hour that a change to summer time leaves out is made
-up for right after it, and an hour that comes twice is not launched twice.
+with seconds first. Times are those of the schedule's time zone: a time that a change to summer time leaves out is made
+up for right after it, and one that comes twice is not launched twice. Where minutes or hours begin with ``*``, only
+elapsed time counts.
 """
 
 from __future__ import annotations

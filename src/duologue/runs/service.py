@@ -43,7 +43,7 @@ from duologue.runs.store.database.rows import MOST, RunFilter, get_run, list_run
 from duologue.runs.store.database.schema import connectors, executions, personas, runs, scenarios
 from duologue.runs.store.database.wakeup import QUEUED
 from duologue.runs.store.definitions import Connector, Eval, Project, SavedPersona
-from duologue.runs.store.records import Cancelled, NewExecution, NewRun, QueueStatus, StoredExecution, StoredRun
+from duologue.runs.store.records import OVER, Cancelled, NewExecution, NewRun, QueueStatus, StoredExecution, StoredRun
 from duologue.runs.stored_messages import Instructions, with_messages, with_messages_so_far
 
 DEFAULT_PROJECT = "default"
@@ -379,12 +379,22 @@ class RunService(ProjectDefinitions):
         """Delete a run with all that is kept of it. False if there is none."""
         return await self._delete(runs.c.id == run_id) > 0
 
+    async def delete_runs(self, *run_ids: str, only_over: bool = False) -> int:
+        """Delete runs with all that is kept of them; returns how many there were.
+
+        Args:
+            run_ids: of the runs.
+            only_over: leave those that wait or are under way by now.
+        """
+        chosen = [runs.c.status.in_(map(str, OVER))] if only_over else []
+        return sum([await self._delete(runs.c.id.in_(part), *chosen) for part in parts_of(run_ids)])
+
     async def delete_runs_by_eval(self, eval_id: str) -> int:
         """Delete all runs of an eval; returns how many there were."""
         return await self._delete(runs.c.eval_id == eval_id)
 
-    async def _delete(self, condition: ColumnElement[bool]) -> int:
-        asked = delete(runs).where(condition, runs.c.project_id == self.project.id)
+    async def _delete(self, *conditions: ColumnElement[bool]) -> int:
+        asked = delete(runs).where(*conditions, runs.c.project_id == self.project.id)
         return await self.database.write(lambda connection: connection.execute(asked).rowcount)
 
     # Executions

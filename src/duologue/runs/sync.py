@@ -126,6 +126,7 @@ class SyncRunService:
     retry_run = _blocking(RunService.retry_run)
     cancel_runs = _blocking(RunService.cancel_runs)
     delete_run = _blocking(RunService.delete_run)
+    delete_runs = _blocking(RunService.delete_runs)
     delete_runs_by_eval = _blocking(RunService.delete_runs_by_eval)
     get_execution = _blocking(RunService.get_execution)
     list_executions = _blocking(RunService.list_executions)

@@ -352,7 +352,7 @@ def delete(
         wanted = list(run_ids) or await _over(service, eval_, execution, age)
         if wanted and not yes:
             typer.confirm(f"Delete {len(wanted):,} runs of the project '{service.project.name}'?", abort=True)
-        return sum([await service.delete_run(run_id) for run_id in wanted])
+        return await service.delete_runs(*wanted, only_over=not run_ids)
 
     echo(f"deleted {_with(store, project, work):,}")
     return ExitCode.PASSED
@@ -363,8 +363,14 @@ async def _over(service: RunService, eval_: str | None, execution: int | None, a
     found = await service.list_runs(
         eval_id=await _eval_id(service, eval_) if eval_ else None, execution_id=execution, messages=False
     )
+    from duologue.runs.store.records import OVER
+
     now = await service.database.read(service.database.now)
-    return [run.id for run in found if run.completed_at is not None and (age is None or run.completed_at <= now - age)]
+    return [
+        run.id
+        for run in found
+        if run.status in OVER and (age is None or (run.completed_at or run.updated_at) <= now - age)
+    ]
 
 
 def _age(written: str) -> float:

@@ -20,13 +20,17 @@ class QueueStatus(StrEnum):
 
     QUEUED = "queued"
     PENDING = "pending"
-    """Reserved; no run has it."""
+    """Only where somebody has said so; no run gets it by itself."""
     RUNNING = "running"
     COMPLETED = "completed"
     """There is a result: pass, fail or undecided."""
     ERROR = "error"
     """It could not be carried out."""
     CANCELLED = "cancelled"
+
+
+OVER = frozenset({QueueStatus.COMPLETED, QueueStatus.ERROR, QueueStatus.CANCELLED})
+"""Statuses of runs that nothing more happens to by itself."""
 
 
 @frozen

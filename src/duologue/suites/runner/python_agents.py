@@ -124,6 +124,11 @@ class FunctionAgent(AgentAdapter):
 
 
 def _module(written: str, folder: Path, name: str) -> ModuleType:
+    if written == "given":
+        raise TargetError(
+            f"the agent '{name}' is one that a program hands over, and this program has not: "
+            f"pass agents={{'{name}': …}}"
+        )
     try:
         if written.endswith(".py"):
             return load_file(folder / written)

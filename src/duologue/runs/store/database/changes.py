@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pydantic_core import from_json
 
 from duologue.runs.store.encoding import decoded_case
-from duologue.runs.store.records import ArtifactRow, ClaimedRun, QueueStatus, WorkerRecord
+from duologue.runs.store.records import OVER, ArtifactRow, ClaimedRun, QueueStatus, WorkerRecord
 
 
 @dataclass(slots=True)
@@ -161,7 +161,7 @@ def recorded(change: Change, token: int, status: str) -> bool:
     """Whether a change that may have been committed before was: the run has not been claimed since, and is over."""
     if change.back:
         return token == change.token + 1
-    return token == change.token and status in {QueueStatus.COMPLETED, QueueStatus.ERROR, QueueStatus.CANCELLED}
+    return token == change.token and status in OVER
 
 
 def end_values(end: RunEnd) -> tuple[Any, ...]:

@@ -27,13 +27,12 @@ from duologue.journal.run_journal import RecordedJournal
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.schema import events, runs
 from duologue.runs.store.database.writer import LastLines, Writer
-from duologue.runs.store.records import ArtifactRow, ClaimedRun, QueueStatus
+from duologue.runs.store.records import OVER, ArtifactRow, ClaimedRun
 
 POLL = 0.25
 """Seconds between two looks at a run that is followed."""
 _UNREADABLE = ("unreadable", "attempt-")
 """Why an attempt was set aside whose model calls still count."""
-_OPEN = {QueueStatus.QUEUED, QueueStatus.PENDING, QueueStatus.RUNNING}
 
 
 class JournalRow(NamedTuple):
@@ -487,7 +486,7 @@ def _since(connection: Connection, *, run_id: str, place: tuple[int, int]) -> tu
         .order_by(events.c.attempt, events.c.seq)
     )
     rows = [row for row in _fetched(connection, asked) if row.line.endswith(b"\n")]
-    return found.status not in _OPEN, rows
+    return found.status in OVER, rows
 
 
 def _by_attempt(rows: Sequence[JournalRow]) -> list[list[JournalRow]]:

@@ -28,13 +28,12 @@ from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.project_export import EXECUTIONS, OF_RUNS, PROJECT, TABLES, VERSION
 from duologue.runs.store.database.results_import import IMPORTING
 from duologue.runs.store.database.schema import evals, executions, labels, projects, runs, schedules, snapshots
-from duologue.runs.store.records import QueueStatus
+from duologue.runs.store.records import OVER, QueueStatus
 
 _ROWS = 500
 _BYTES = 4 * 1024 * 1024
 """Of lines that are written in one transaction."""
 _WAITING = "the run was imported before it was over; retry it to carry it out here"
-_OPEN = {QueueStatus.QUEUED, QueueStatus.PENDING, QueueStatus.RUNNING}
 
 
 @frozen
@@ -368,7 +367,7 @@ class _Import:
                 raise ConfigurationError(f"{place}: the run belongs to execution {execution}, which is not in the file")
             row["execution_id"] = written.executions[execution]
         written.runs += 1
-        if row.get("status") not in _OPEN:
+        if row.get("status") in OVER:
             return row
         written.unfinished += 1
         row["owner"] = None
