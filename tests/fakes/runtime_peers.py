@@ -87,6 +87,9 @@ class HttpPeer:
                 await self._send(writer, b"")
             case "endless" | "50 MB":
                 await self._flood(writer, None if self.fault == "endless" else 50_000_000)
+            case "429":
+                self.fault = ""
+                await self._send(writer, {"status": "error"}, "429 Too Many Requests", "Retry-After: 0")
             case "redirect":
                 await self._send(writer, {}, "302 Found", f"Location: {METADATA}")
             case _:
@@ -104,7 +107,8 @@ class HttpPeer:
 
     async def _send(self, writer: asyncio.StreamWriter, body: object, status: str = "200 OK", *more: str) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        head = [f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(data)}", *more]
+        kind = "text/plain" if isinstance(body, bytes) and not self.fault else "application/json"
+        head = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(data)}", *more]
         writer.write("\r\n".join([*head, "", ""]).encode() + data)
         await writer.drain()
         self.sent += len(data)
@@ -168,6 +172,31 @@ def plain_answer(request: Received) -> Json:
     return {"response": f"You said {said(request)[-1]}."}
 
 
+def langgraph_answer(request: Received) -> Json:
+    """The state of a thread, with all that was said in it, after a run of the graph."""
+    said = [item["content"] for item in request.body["input"]["messages"]]
+    usage = {"input_tokens": 10, "output_tokens": 4, "total_tokens": 14}
+    message = {"type": "ai", "content": f"You said {said[-1]}.", "id": "m2", "usage_metadata": usage}
+    return {"messages": [{"type": "human", "content": said[-1], "id": "m1"}, message]}
+
+
+def retell_answer(request: Received) -> Json:
+    """New messages of a Retell agent, which calls a tool on the way."""
+    said = [item["content"] for item in request.body["messages"] if item["role"] == "user"]
+    id = f"call_{len(request.body['messages'])}"
+    return {
+        "messages": [
+            {"role": "node_transition", "new_node_name": "start"},
+            {"role": "tool_call_invocation", "tool_call_id": id, "name": "look_up", "arguments": '{"key": "x"}'},
+            {"role": "tool_call_result", "tool_call_id": id, "content": "found", "successful": True},
+            {"role": "agent", "content": f"You said {said[-1]}.", "message_id": "m", "created_timestamp": 1},
+        ],
+        "current_state": f"state_{len(said)}",
+        "dynamic_variables": {"seen": str(len(said))},
+        "call_ended": said[-1] == "bye",
+    }
+
+
 def peer_of(kind: str) -> HttpPeer:
     """An agent that speaks the protocol of a runtime over HTTP."""
     return HTTP_PEERS[kind]()
@@ -180,5 +209,10 @@ HTTP_PEERS: dict[str, Callable[[], HttpPeer]] = {
     "openai_chat": lambda: HttpPeer(
         chat_answer, {"choices": [{"message": {"role": "assistant", "content": ""}}]}, {"choices": []}
     ),
+    "native": lambda: HttpPeer(
+        chat_answer, {"choices": [{"message": {"role": "assistant", "content": ""}}]}, {"choices": []}
+    ),
+    "langgraph": lambda: HttpPeer(langgraph_answer, {"messages": []}, {"status": {"code": 1}}),
+    "retell": lambda: HttpPeer(retell_answer, {"messages": []}, {"messages": [{"role": "robot", "content": "x"}]}),
     "http": lambda: HttpPeer(plain_answer, {"response": ""}, {"status": {"code": 1}}),
 }

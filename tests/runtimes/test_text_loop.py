@@ -165,7 +165,7 @@ async def test_simulated_user_that_fails_is_not_the_agents_failure() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("", "the answer is empty; sent: 1 messages, the last from the user: 'one'; came back: nothing"),
+        ("", "the answer is empty; sent: 1 message, the last from the user: 'one'; came back: nothing"),
         (" \n", "the answer is empty"),
         ([], "the answer is empty"),
         (None, "found NoneType"),

@@ -90,9 +90,17 @@ class HttpRuntimeBase(TextRuntimeBase[HttpAgent]):
         self, runtime_config: BaseModel, args: RuntimeRunArgs, session: RuntimeSession | None
     ) -> HttpAgent:
         """The agent, with its own connections."""
-        config = self._own(runtime_config)
         await load_prices(SystemClock())  # takes a while the first time, which is no time of the agent's
-        reached = Reached(
+        return self.http_agent(self._own(runtime_config), args, self.reached(runtime_config, args))
+
+    def reached(self, runtime_config: BaseModel, args: RuntimeRunArgs) -> Reached:
+        """Where the agent of a test case is and how it is reached.
+
+        Raises:
+            ConfigurationError: a variable is not set, or a value cannot be used.
+        """
+        config = self._own(runtime_config)
+        return Reached(
             url=_expanded(self._url(config, args.agent_snapshot)),
             headers=_checked_headers({name: _secret(name, value) for name, value in config.headers.items()}),
             seconds=args.run_snapshot.run_config.agent_timeout or DEFAULT_AGENT_TIMEOUT,
@@ -100,7 +108,6 @@ class HttpRuntimeBase(TextRuntimeBase[HttpAgent]):
             max_answer_bytes=config.max_answer_bytes,
             retries=config.retries,
         )
-        return self.http_agent(config, args, reached)
 
     async def do_agent_turn(self, agent_config: HttpAgent, turn: AgentTurn) -> Said | AgentReply:
         """Send the conversation and read the agent's turn."""

@@ -11,7 +11,6 @@ import logging
 import sys
 from collections.abc import Mapping
 from functools import lru_cache, reduce
-from operator import or_
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
@@ -119,7 +118,7 @@ def runtime_config_adapter(mode: RunMode | str = RunMode.TEXT) -> TypeAdapter[An
     models = [config_of(runtime) for (found, _), runtime in _registry().runtimes.items() if found == mode]
     if len(models) < 2:
         return adapter(models[0] if models else RuntimeConfig)
-    union: Any = reduce(or_, cast("list[Any]", models))
+    union: Any = reduce(lambda one, other: one | other, cast("list[Any]", models))
     annotated: Any = Annotated
     return adapter(annotated[union, Field(discriminator="kind")])
 
@@ -173,11 +172,23 @@ def _made(loaded: object) -> EvalRuntime:
 
 def _own() -> tuple[type[EvalRuntime], ...]:
     """Our own runtimes, in the order in which people are shown them. Imported when they are first looked for."""
+    from duologue.runtimes.command import CommandRuntime
     from duologue.runtimes.custom_endpoint import CustomEndpointRuntime
     from duologue.runtimes.http import HttpRuntime
+    from duologue.runtimes.langgraph import LangGraphRuntime
+    from duologue.runtimes.native import NativeRuntime
     from duologue.runtimes.openai_chat import OpenAIChatRuntime
+    from duologue.runtimes.retell import RetellRuntime
 
-    return (CustomEndpointRuntime, OpenAIChatRuntime, HttpRuntime)
+    return (
+        NativeRuntime,
+        RetellRuntime,
+        CustomEndpointRuntime,
+        OpenAIChatRuntime,
+        HttpRuntime,
+        LangGraphRuntime,
+        CommandRuntime,
+    )
 
 
 def _unknown(registry: _Registry, mode: RunMode | str, kind: str) -> str:
@@ -190,7 +201,7 @@ def _unknown(registry: _Registry, mode: RunMode | str, kind: str) -> str:
 
 def _located(item: Any, data: Mapping[str, Any]) -> str:
     """A problem of a configuration: the field, what was found, what is expected."""
-    path = [part for part in item["loc"] if part != data.get("kind")]
+    path = item["loc"][1:] if len(item["loc"]) > 1 and item["loc"][0] == data.get("kind") else item["loc"]
     reason = str(item["msg"]).removeprefix("Value error, ")
     found = "" if item["type"] in {"missing", "value_error"} else f"; found {type(item['input']).__name__}"
     return f"runtime{''.join(f'.{part}' for part in path)}: {reason}{found}"

@@ -26,8 +26,11 @@ from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.errors import (
     AgentError,
     AgentTimeoutError,
+    BudgetExceededError,
     DuologueError,
+    JournalError,
     RunCancelledError,
+    RunError,
     RunTimeoutError,
 )
 from duologue.frozen import frozen
@@ -78,9 +81,11 @@ class AgentTurn:
     def failure(self, what: str, came_back: str | None = None, kind: type[AgentError] = AgentError) -> AgentError:
         """The error to raise when the agent fails: what went wrong, what was sent, and what came back, if anything."""
         messages = self.input.messages
-        sent = f"{messages[-1]['role']}: {_excerpt(text_of(messages[-1]))}" if messages else "no messages"
-        told = f"[{self.who}] {what}; sent: {len(messages)} messages, the last from the {sent}" if messages else None
-        told = told or f"[{self.who}] {what}; sent: no messages"
+        sent = "no messages"
+        if messages:
+            count = f"{len(messages)} message{'s' if len(messages) > 1 else ''}"
+            sent = f"{count}, the last from the {messages[-1]['role']}: {_excerpt(text_of(messages[-1]))}"
+        told = f"[{self.who}] {what}; sent: {sent}"
         if came_back is not None:
             told += f"; came back: {_excerpt(came_back) if came_back else 'nothing'}"
         return kind(redacted(told), who=self.who)
@@ -276,10 +281,11 @@ class _TextAgent(AgentAdapter):
                 reply = await self._runtime.do_agent_turn(self._agent_config, turn)
         except TimeoutError as error:
             raise turn.failure(f"no answer within {self._seconds:g} s", kind=AgentTimeoutError) from error
-        except DuologueError:
+        except (RunError, BudgetExceededError, JournalError):
             raise
         except Exception as error:
-            raise turn.failure(describe(error)) from error
+            told = message_of(error) if isinstance(error, DuologueError) else describe(error)
+            raise turn.failure(told) from error
         self._turns += 1
         self.asked = None
         if not isinstance(reply, AgentReply):
