@@ -25,8 +25,10 @@ from duologue.suites.results.run import RunResult, total_spent
 
 _CROWD = 64
 """Runs of this process, from which on a batch waits for others: each transaction costs as much as ten events in it."""
-_GATHER = 0.003
-"""Seconds that it waits: next to nothing for a conversation, and a tenth of the transactions for the process."""
+_SHARE = 8
+"""A batch of a greater part of them than one in so many waits for nobody."""
+_GATHER = 0.001
+"""Seconds that it waits: next to nothing for a conversation, and a fifth of the transactions for the process."""
 _MOST = 2_000
 """Changes in one transaction."""
 _ENOUGH = 32
@@ -169,7 +171,7 @@ class Writer:
 
     async def _write_all(self) -> None:
         while True:
-            if len(self.held) >= _CROWD:
+            if self._is_lonely():
                 await asyncio.sleep(_GATHER)  # noqa: TID251 -- real time, in which others come
             if not (batch := self._next_batch()):
                 return
@@ -178,6 +180,12 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - whoever waits would wait for ever
                 failed = store_error(error, self._database.address, _DOING)
                 _tell((waiting, failed) for waiting in batch)
+
+    def _is_lonely(self) -> bool:
+        """Whether few of many runs have something to write, so that others are likely to come at any moment."""
+        with self._lock:
+            few = 0 < len(self._waiting) * _SHARE < len(self.held) and len(self.held) >= _CROWD
+            return few and isinstance(self._waiting[0].work, Change)
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
