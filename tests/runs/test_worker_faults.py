@@ -13,10 +13,12 @@ from waiting import until
 
 from duologue import AgentAdapter, AgentInput
 from duologue.errors import StoreError
+from duologue.runs import carry_out
+from duologue.runs.carry_out import RunCarrier
 from duologue.runs.processor import RunProcessor
 from duologue.runs.store.database.engine import Database
-from duologue.runs.store.database.rows import list_runs
-from duologue.runs.store.records import ClaimedRun, QueueStatus
+from duologue.runs.store.database.rows import get_run, list_runs
+from duologue.runs.store.records import ClaimedRun, QueueStatus, StoredRun
 
 
 class Bot(AgentAdapter):
@@ -87,3 +89,43 @@ async def test_an_agent_that_this_worker_was_not_given_is_an_error_that_says_wha
     assert "the agent 'bot' is one that a program hands over, and this program has not: pass agents=" in (
         run.error or ""
     )
+
+
+async def test_a_run_that_cannot_be_read_for_callbacks_is_over_all_the_same(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def read_once(read_from: Database, run_id: str) -> StoredRun | None:
+        if (await get_run(read_from, run_id)).status is QueueStatus.COMPLETED:  # pyright: ignore[reportOptionalMemberAccess]
+            raise StoreError("away")
+        return await get_run(read_from, run_id)
+
+    monkeypatch.setattr("duologue.runs.worker.get_run", read_once)
+    await enqueue(database, tmp_path)
+    async with RunProcessor(database, agents={"bot": Bot}, on_run_complete=lambda *_: None) as processor:
+        await processor.process_once()
+        assert processor._worker is not None
+        assert processor._worker._left == []
+    assert dict(await database.queue.counts()) == {QueueStatus.COMPLETED: 1}
+    assert "is over, and no callback hears of it: away" in caplog.text
+    assert "could not be recorded" not in caplog.text
+
+
+async def test_a_snapshot_that_a_run_takes_up_is_not_closed_to_make_room(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carry_out, "MOST_SNAPSHOTS", 1)
+    carrier = RunCarrier(database, agents={}, models={}, clock=database.context.clock)
+
+    class Engine:
+        async def close(self) -> None:
+            taken_up.extend(carrier._prepared)
+            await asyncio.sleep(0)
+
+    class Snapshot:
+        users = 0
+        engine = Engine()
+
+    taken_up: list[str] = []
+    carrier._prepared.update({"a": Snapshot(), "b": Snapshot()})  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await carrier._make_room()
+    assert taken_up == []

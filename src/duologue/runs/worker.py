@@ -51,7 +51,7 @@ BEATS = 3
 """Heartbeats in the time that a lease lasts."""
 
 
-class End(Enum):
+class EndReason(Enum):
     """Why a run is ended from outside."""
 
     CANCELLED = "somebody has cancelled it"
@@ -70,14 +70,14 @@ class ActiveRun:
     run: ClaimedRun
     last: bool = False
     task: asyncio.Task[None] | None = None
-    ended_by: End | None = None
+    ended_by: EndReason | None = None
     over: bool = False
     """Its end is being recorded; nobody can change it any more."""
 
-    def end(self, reason: End) -> None:
+    def end(self, reason: EndReason) -> None:
         """End it. It is cancelled once; that the lease is lost outweighs every other reason."""
         first = self.ended_by is None
-        if first or reason is End.LOST:
+        if first or reason is EndReason.LOST:
             self.ended_by = reason
         if first and not self.over and self.task is not None:
             self.task.cancel()
@@ -238,7 +238,7 @@ class Worker:
         telling.cancel()
         self._hurry.set()
         for active in tuple(self.active.values()):
-            active.end(End.RELEASED)
+            active.end(EndReason.RELEASED)
         if tasks := self._tasks():
             await asyncio.wait(tasks, timeout=END_TIMEOUT)
         for active in tuple(self.active.values()):  # they do not end: whatever they still write is refused
@@ -326,7 +326,7 @@ class Worker:
 
     def _begin(self, run: ClaimedRun, *, last: bool = False) -> ActiveRun:
         if (earlier := self.active.get(run.number)) is not None:  # its lease was lost, and this worker has claimed it
-            earlier.end(End.LOST)
+            earlier.end(EndReason.LOST)
         active = self.active[run.number] = ActiveRun(run=run, last=last)
         self._metrics.claimed.add(1)
         active.task = asyncio.create_task(self._carry_out(active), name=f"run {run.id}")
@@ -341,9 +341,9 @@ class Worker:
                 await self._callbacks.started(await self._stored(run))
             finished, last = await self._carrier.carry_out(run)
         except asyncio.CancelledError:
-            active.ended_by = active.ended_by or End.RELEASED  # the event loop is being closed
+            active.ended_by = active.ended_by or EndReason.RELEASED  # the event loop is being closed
         except LeaseLostError:
-            active.ended_by = End.LOST
+            active.ended_by = EndReason.LOST
         except StoreError as error:  # which says nothing about the run
             self._unwritable = error
         except Exception as error:  # noqa: BLE001 - one broken run never stops the others
@@ -374,11 +374,11 @@ class Worker:
             LeaseLostError: it belongs to another worker.
         """
         run, reason = active.run, active.ended_by
-        if reason is End.LOST:
+        if reason is EndReason.LOST:
             raise LeaseLostError(f"run {run.id}: {reason.value}")
-        if reason is End.CANCELLED and finished is None:
+        if reason is EndReason.CANCELLED and finished is None:
             finished = FinishedRun(status=QueueStatus.CANCELLED, outcome=QueueStatus.CANCELLED.value)
-        if finished is None or (reason is End.RELEASED and finished.status is QueueStatus.CANCELLED):
+        if finished is None or (reason is EndReason.RELEASED and finished.status is QueueStatus.CANCELLED):
             await self._release(run)
             return
         result = finished.result
@@ -394,7 +394,12 @@ class Worker:
         await self._callbacks.ended(run, finished)
         if self._callbacks.any:
             error = RunError(finished.error or "") if finished.status is QueueStatus.ERROR else None
-            await self._callbacks.finished(await self._stored(run), result, error)
+            try:
+                stored = await self._stored(run)
+            except StoreError as failure:  # the run is over all the same
+                logger.warning("run %s is over, and no callback hears of it: %s", run.id, failure)
+                return
+            await self._callbacks.finished(stored, result, error)
 
     async def _record_end(self, run: ClaimedRun, finished: FinishedRun, last: LastLines | None) -> None:
         """Record the end of a run, however long the store is away, as long as nobody else has the run."""
@@ -434,9 +439,9 @@ class Worker:
             if active is None or active.run.token != run.token:
                 continue
             if run.id in beat.lost:
-                active.end(End.LOST)
+                active.end(EndReason.LOST)
             elif run.id in beat.cancelling:
-                active.end(End.CANCELLED)
+                active.end(EndReason.CANCELLED)
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [active.task for active in self.active.values() if active.task is not None]
