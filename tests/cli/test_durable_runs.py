@@ -148,7 +148,7 @@ def test_runs_are_retried_cancelled_deleted_and_exported(folder: Path) -> None:
     duologue(folder, "runs", "process", "--quiet")
     assert duologue(folder, "runs", "retry", "--execution", "1").stdout == "queued 2 again\n"
     first, second = (str(run[0]) for run in rows(folder, "SELECT id FROM runs ORDER BY number"))
-    assert duologue(folder, "runs", "cancel", first).stdout.startswith("cancelled 1 that waited")
+    assert duologue(folder, "runs", "cancel", first).stdout.startswith("cancelled: 1 waiting")
     assert duologue(folder, "runs", "retry", first).returncode == 2
     assert [run[0] for run in runs_of(folder)] == ["cancelled", "queued"]
     assert duologue(folder, "runs", "export", "1", "--out", "out").returncode == 0

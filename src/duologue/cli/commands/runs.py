@@ -306,7 +306,7 @@ def cancel(
         return len(done.cancelled), len(done.stopping)
 
     waited, running = _with(store, project, work)
-    echo(f"cancelled {waited:,} that waited, and {running:,} that are under way")
+    echo(f"cancelled: {waited:,} waiting, {running:,} running (their workers stop them)")
     return ExitCode.PASSED
 
 
