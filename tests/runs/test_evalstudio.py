@@ -260,6 +260,23 @@ async def test_nothing_comes_in_twice_or_by_half(database: Database, tmp_path: P
         await import_evalstudio(database, folder, project="another")
 
 
+async def test_projects_of_one_name_and_runs_of_one_id(database: Database, tmp_path: Path) -> None:
+    entries = [{"id": "w1", "name": "shop"}, {"id": "w2", "name": "shop"}]
+    run = {"id": "r1", "status": "error", "messages": [], **TIMES}
+    newer = {**run, "createdAt": "2026-02-01T00:00:00Z", "error": "newer"}
+    files: dict[str, dict[str, Any]] = {"projects/w1/data": {"runs": [newer, run]}, "projects/w2/data": {}}
+    folder = write(tmp_path / "all", {"version": 3, "name": "all", "projects": entries}, files)
+    first, second = await import_evalstudio(database, folder)
+    assert [item.project.name for item in (first, second)] == ["shop", "shop (w2)"]
+    assert first.runs == 1
+    assert "1 runs have the id of another, of which the newest was imported" in first.notes
+    [kept] = await RunService(database, first.project).list_runs()
+    assert kept.error == "newer"
+    again = write(tmp_path / "again", {"version": 2, "name": "again"}, {"data": {"runs": [run]}})
+    with pytest.raises(StoreConflictError, match="the run r1 is in the store already"):
+        await import_evalstudio(database, again)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "told"),
     [

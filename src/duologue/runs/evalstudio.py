@@ -154,13 +154,16 @@ def _sources(folder: Path, project: str | None) -> Iterator[_Source]:
         known = ", ".join(str(item.get("name")) for item in every)
         raise ConfigurationError(f"{folder} has no project '{project}'; it has: {known}")
     inherited = {name: whole[name] for name in ("llmSettings", "maxConcurrency") if name in whole}
+    seen: Counter[str] = Counter()
     for entry in chosen:
         id_ = text_in(entry, "id") or ""
         if _ID.fullmatch(id_) is None:
             raise ConfigurationError(f"{folder / CONFIG}: a project has the id {id_!r}, which is no name of a folder")
         given = {name: value for name, value in entry.items() if value is not None}
+        name = text_in(entry, "name") or id_
+        seen[name] += 1
         yield _Source(
-            name=text_in(entry, "name") or id_,
+            name=name if seen[name] == 1 else f"{name} ({id_})",
             config={**inherited, **given},
             data=_data(folder / "projects" / id_ / "data"),
         )
@@ -230,7 +233,12 @@ class _Reading:
         )
         self._add("eval", found.evals, make_eval)
         ordered = sorted(self._source.data["runs"], key=lambda record: str(record.get("createdAt", "")))
-        self._runs = [run_from(record, self._notes) for record in ordered]
+        read = {run.id: run for run in (run_from(record, self._notes) for record in ordered)}
+        if len(read) < len(ordered):
+            self._notes.append(
+                f"{len(ordered) - len(read)} runs have the id of another, of which the newest was imported"
+            )
+        self._runs = list(read.values())
 
     def _named(self, one: str) -> list[Record]:
         """The records, each with an id and a name of its own."""
@@ -260,10 +268,11 @@ class _Reading:
         project, found = self._project, self._found
         if find_project(connection, project.name) is not None:
             raise StoreConflictError(
-                f'Project with name "{project.name}" already exists; import under another name, or delete it first'
+                f'Project with name "{project.name}" already exists: nothing was imported. Import the project under '
+                f"another name (--project NAME; one of a workspace gets its name in {CONFIG})"
             )
         tables = ((personas, found.personas), (scenarios, found.scenarios), (connectors, found.connectors))
-        for table, items in (*tables, (evals, found.evals)):
+        for table, items in (*tables, (evals, found.evals), (runs, {run.id: run for run in self._runs})):
             _require_new(connection, table, items)
         _require_new(connection, projects, {project.id: project})
         times = {"created_at": now, "updated_at": now}
