@@ -68,6 +68,7 @@ def tar() -> bytes:
         (gzip.compress(gzip.compress(LINES)), "a gzip file within a gzip file"),
         (gzip.compress(b""), "empty"),
     ],
+    ids=["cut off", "damaged", "only the mark", "tar", "twice", "nothing"],
 )
 def test_what_cannot_be_unpacked_says_why(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "calls.jsonl.gz").write_bytes(content)
