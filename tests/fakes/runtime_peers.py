@@ -71,7 +71,8 @@ class HttpPeer:
         return True
 
     async def _reply(self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        match self.fault:
+        fault = "" if request.method == "GET" and request.path.endswith(".json") else self.fault  # a card is there
+        match fault:
             case "http 500":
                 await self._send(writer, {"error": "boom: the kitchen is on fire"}, "500 Internal Server Error")
             case "timeout" | "cancelled":
@@ -82,7 +83,7 @@ class HttpPeer:
             case "not json":
                 await self._send(writer, b"\x00\xff<oops")
             case "empty":
-                await self._send(writer, self.empty)
+                await self._send(writer, self.empty(request) if callable(self.empty) else self.empty)
             case "no body":
                 await self._send(writer, b"")
             case "endless" | "50 MB":
@@ -197,6 +198,29 @@ def retell_answer(request: Received) -> Json:
     }
 
 
+def a2a_answer(request: Received) -> Json:
+    """The card of an A2A agent, or its answer over JSON-RPC in the conversation of the message."""
+    if request.method == "GET":
+        return {"name": "Helper", "description": "Helps.", "version": "1", "protocolVersion": "0.3.0", "skills": []}
+    sent = request.body["params"]["message"]
+    said = f"You said {sent['parts'][0]['text']}."
+    context = sent.get("contextId") or "context-1"
+    if "ticket" in said and "taskId" not in sent:
+        asks = {"kind": "message", "role": "agent", "messageId": "a", "parts": [{"kind": "text", "text": "Which one?"}]}
+        status = {"state": "input-required", "message": asks}
+        result: Json = {"kind": "task", "id": "task-1", "contextId": context, "status": status}
+    else:
+        parts = [{"kind": "text", "text": said}]
+        result = {"kind": "message", "role": "agent", "messageId": "a", "contextId": context, "parts": parts}
+    return {"jsonrpc": "2.0", "id": request.body["id"], "result": result}
+
+
+def a2a_empty(request: Received) -> Json:
+    """An answer of an A2A agent that says nothing."""
+    answer = a2a_answer(request)
+    return {**answer, "result": {**answer["result"], "parts": []}} if request.method == "POST" else answer
+
+
 def peer_of(kind: str) -> HttpPeer:
     """An agent that speaks the protocol of a runtime over HTTP."""
     return HTTP_PEERS[kind]()
@@ -212,6 +236,7 @@ HTTP_PEERS: dict[str, Callable[[], HttpPeer]] = {
     "native": lambda: HttpPeer(
         chat_answer, {"choices": [{"message": {"role": "assistant", "content": ""}}]}, {"choices": []}
     ),
+    "a2a": lambda: HttpPeer(a2a_answer, a2a_empty, {"jsonrpc": "2.0", "id": 1}),
     "langgraph": lambda: HttpPeer(langgraph_answer, {"messages": []}, {"status": {"code": 1}}),
     "retell": lambda: HttpPeer(retell_answer, {"messages": []}, {"messages": [{"role": "robot", "content": "x"}]}),
     "http": lambda: HttpPeer(plain_answer, {"response": ""}, {"status": {"code": 1}}),

@@ -22,7 +22,7 @@ TOLD = {
     "no body": "",
     "endless": "longer than",
     "50 MB": "longer than",
-    "redirect": "redirect",
+    "redirect": "redirect|HTTP 302",
 }
 PATIENT_BYTES = MAX_BODY_BYTES + 8_000_000  # what sockets hold on top of what is read
 
@@ -57,7 +57,7 @@ async def test_agent_that_fails_over_http_is_an_error(kind: str, fault: str) -> 
         assert "first" in told
         if fault == "timeout":
             assert isinstance(caught.value, AgentTimeoutError)
-        if fault in {"http 500", "contract"} and kind != "native":
+        if fault in {"http 500", "contract"} and kind not in {"native", "a2a"}:
             assert "came back: " in told
         assert len(told) < 3000
         assert peer.sent <= PATIENT_BYTES
@@ -71,13 +71,15 @@ async def test_agent_that_fails_in_a_later_turn_is_an_error(kind: str, fault: st
         good = peer.answer
 
         def once(request: Any) -> object:
-            peer.fault = fault
+            if request.method == "POST":
+                peer.fault = fault
             return good(request)
 
         peer.answer = once
         with pytest.raises(AgentError, match="second"):
             await run(config_of(kind, peer), case_for(kind, peer, "first", "second"))
-        assert len(peer.received) == 2 if kind != "native" else 2 <= len(peer.received) <= 10  # models are asked again
+        sent = [item for item in peer.received if item.method == "POST"]
+        assert len(sent) == 2 if kind != "native" else 2 <= len(sent) <= 10  # models are asked again
 
 
 @pytest.mark.parametrize("kind", HTTP_PEERS)

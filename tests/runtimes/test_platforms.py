@@ -176,6 +176,26 @@ async def test_langgraph_server_is_probed_at_its_info(ok: bool) -> None:
     assert (found.ok, peer.received[0].method, peer.received[0].path) == (ok, "GET", "/info")
 
 
+async def test_a2a_agent_is_talked_to_in_one_conversation_and_its_task_goes_on() -> None:
+    async with served(peer_of("a2a")) as peer:
+        config = {"kind": "a2a", "url": peer.url, "headers": {"X-Key": "k"}, "allow_private_addresses": True}
+        result = await run(config, args_for("one", "a ticket", "the first"))
+    assert texts(result, "assistant") == ["You said one.", "Which one?", "You said the first."]
+    assert [item.method for item in peer.received] == ["GET", "POST", "POST", "POST"]
+    assert {item.headers["x-key"] for item in peer.received} == {"k"}
+    sent = [item.body["params"]["message"] for item in peer.received[1:]]
+    assert [(item.get("contextId"), item.get("taskId")) for item in sent] == [
+        (None, None), ("context-1", None), ("context-1", "task-1"),
+    ]  # fmt: skip
+
+
+async def test_a2a_agent_cannot_begin() -> None:
+    async with served(peer_of("a2a")) as peer:
+        config = {"kind": "a2a", "url": peer.url, "allow_private_addresses": True}
+        with pytest.raises(AgentError, match="begins with the user"):
+            await run(config, args_for("one", case={"first_turn": "agent"}))
+
+
 class Keys:
     async def integration_key(self, integration_id: str) -> str | None:
         return {"i-1": "key-of-the-project"}.get(integration_id)

@@ -22,7 +22,7 @@ from duologue.http import MAX_BODY_BYTES, ForbiddenAddressError, check_headers, 
 from duologue.models.prices import load_prices
 from duologue.runtimes.base import AgentPlatform, AgentSnapshot, RuntimeRunArgs, RuntimeSession
 from duologue.runtimes.config import RuntimeConfig
-from duologue.runtimes.text import AgentReply, AgentTurn, Said, TextRuntimeBase
+from duologue.runtimes.text import Agent, AgentReply, AgentTurn, Said, TextRuntimeBase
 from duologue.settings import DEFAULT_AGENT_TIMEOUT
 
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
@@ -61,12 +61,8 @@ class Reached:
     retries: int
 
 
-class HttpRuntimeBase(TextRuntimeBase[HttpAgent]):
-    """Base of runtimes over HTTP: a heir makes the ``HttpAgent`` that speaks its format."""
-
-    @abstractmethod
-    def http_agent(self, runtime_config: HttpRuntimeConfig, args: RuntimeRunArgs, reached: Reached) -> HttpAgent:
-        """What asks the agent in one test case."""
+class UrlRuntimeBase(TextRuntimeBase[Agent]):
+    """Base of runtimes whose agent has a URL: which URLs and headers can be used."""
 
     def supported_for_platform(self, platform: AgentPlatform | str | None) -> bool:
         """For every agent that has an address of its own, which those of Retell have not."""
@@ -86,13 +82,6 @@ class HttpRuntimeBase(TextRuntimeBase[HttpAgent]):
             )
         _checked_headers({name: value for name, value in config.headers.items() if "${" not in value})
 
-    async def build_text_agent_config(
-        self, runtime_config: BaseModel, args: RuntimeRunArgs, session: RuntimeSession | None
-    ) -> HttpAgent:
-        """The agent, with its own connections."""
-        await load_prices(SystemClock())  # takes a while the first time, which is no time of the agent's
-        return self.http_agent(self._own(runtime_config), args, self.reached(runtime_config, args))
-
     def reached(self, runtime_config: BaseModel, args: RuntimeRunArgs) -> Reached:
         """Where the agent of a test case is and how it is reached.
 
@@ -108,20 +97,6 @@ class HttpRuntimeBase(TextRuntimeBase[HttpAgent]):
             max_answer_bytes=config.max_answer_bytes,
             retries=config.retries,
         )
-
-    async def do_agent_turn(self, agent_config: HttpAgent, turn: AgentTurn) -> Said | AgentReply:
-        """Send the conversation and read the agent's turn."""
-        try:
-            return await agent_config.call(turn.input)
-        except AgentError as error:
-            if isinstance(error.__cause__, ForbiddenAddressError):
-                what = f"not called: {error.__cause__}; set allow_private_addresses to true if it is meant to be"
-                raise turn.failure(what) from error
-            raise
-
-    async def close_text_agent(self, agent_config: HttpAgent) -> None:
-        """Close the connections."""
-        await agent_config.aclose()
 
     def _own(self, runtime_config: BaseModel) -> HttpRuntimeConfig:
         expected = self.CONFIG
@@ -139,6 +114,35 @@ class HttpRuntimeBase(TextRuntimeBase[HttpAgent]):
                 "endpoint_url"
             )
         return url
+
+
+class HttpRuntimeBase(UrlRuntimeBase[HttpAgent]):
+    """Base of runtimes over HTTP: a heir makes the ``HttpAgent`` that speaks its format."""
+
+    @abstractmethod
+    def http_agent(self, runtime_config: HttpRuntimeConfig, args: RuntimeRunArgs, reached: Reached) -> HttpAgent:
+        """What asks the agent in one test case."""
+
+    async def build_text_agent_config(
+        self, runtime_config: BaseModel, args: RuntimeRunArgs, session: RuntimeSession | None
+    ) -> HttpAgent:
+        """The agent, with its own connections."""
+        await load_prices(SystemClock())  # takes a while the first time, which is no time of the agent's
+        return self.http_agent(self._own(runtime_config), args, self.reached(runtime_config, args))
+
+    async def do_agent_turn(self, agent_config: HttpAgent, turn: AgentTurn) -> Said | AgentReply:
+        """Send the conversation and read the agent's turn."""
+        try:
+            return await agent_config.call(turn.input)
+        except AgentError as error:
+            if isinstance(error.__cause__, ForbiddenAddressError):
+                what = f"not called: {error.__cause__}; set allow_private_addresses to true if it is meant to be"
+                raise turn.failure(what) from error
+            raise
+
+    async def close_text_agent(self, agent_config: HttpAgent) -> None:
+        """Close the connections."""
+        await agent_config.aclose()
 
 
 def _expanded(url: str) -> str:

@@ -172,6 +172,7 @@ def _made(loaded: object) -> EvalRuntime:
 
 def _own() -> tuple[type[EvalRuntime], ...]:
     """Our own runtimes, in the order in which people are shown them. Imported when they are first looked for."""
+    from duologue.runtimes.a2a import A2aRuntime
     from duologue.runtimes.command import CommandRuntime
     from duologue.runtimes.custom_endpoint import CustomEndpointRuntime
     from duologue.runtimes.http import HttpRuntime
@@ -187,6 +188,7 @@ def _own() -> tuple[type[EvalRuntime], ...]:
         OpenAIChatRuntime,
         HttpRuntime,
         LangGraphRuntime,
+        A2aRuntime,
         CommandRuntime,
     )
 

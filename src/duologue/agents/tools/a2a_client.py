@@ -25,6 +25,7 @@ from duologue.agents.tools.web import Request, Web, headers_of
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.templates import expand, expand_url
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
+from duologue.frozen import frozen
 from duologue.messages import ContentPart, JsonValue, media_part
 from duologue.specs.suite import A2aAgent
 
@@ -42,6 +43,21 @@ _SHOWN = 300
 
 Headers = Callable[[], tuple[dict[str, str], list[str]]]
 """Makes the headers of a request and lists the secrets in them."""
+
+
+@frozen
+class A2aAnswer:
+    """What an agent answers.
+
+    Attributes:
+        parts: of the answering message, or of the artifacts of the finished task.
+        context_id: of the conversation; '' where the agent gives it none.
+        task_id: of the task, if it waits for the next message; '' otherwise.
+    """
+
+    parts: Sequence[Part]
+    context_id: str = ""
+    task_id: str = ""
 
 
 class A2aClient:
@@ -101,6 +117,23 @@ class A2aClient:
             ToolFault: there is no answer, or the agent's task failed or is not finished.
             MissingExtraError: the extra ``a2a`` is not installed.
         """
+        return list((await self.say(text, metadata=metadata)).parts)
+
+    async def prepare(self) -> None:
+        """Import the SDK, which takes a while. Raises MissingExtraError: the extra ``a2a`` is not installed."""
+        _sdk("a2a.client")
+
+    async def say(
+        self, text: str, *, metadata: Mapping[str, str] | None = None, context_id: str = "", task_id: str = ""
+    ) -> A2aAnswer:
+        """As :meth:`send`, in a conversation.
+
+        Args:
+            text: of the message.
+            metadata: of the message.
+            context_id: of the conversation, as its last answer has it; '' for a new one.
+            task_id: of the task that waits for this message; '' for none.
+        """
         card = await self.card()
         types = _sdk("a2a.types")
         if self._client is None:
@@ -111,6 +144,8 @@ class A2aClient:
             role=types.Role.ROLE_USER,
             parts=[types.Part(text=text.encode("utf-8", "replace").decode())],  # half a surrogate cannot be sent
             metadata=dict(metadata or {}),
+            context_id=context_id,
+            task_id=task_id,
         )
         request = types.SendMessageRequest(message=message)
         try:
@@ -121,7 +156,13 @@ class A2aClient:
         except Exception as error:
             raise self._fault(_explained(error)) from error
         answer = answers[-1]
-        return list(answer.message.parts) if answer.HasField("message") else self._parts_of(answer.task)
+        if answer.HasField("message"):
+            said = answer.message
+            return A2aAnswer(parts=tuple(said.parts), context_id=said.context_id)
+        task = answer.task
+        parts = tuple(self._parts_of(task))
+        waits = _state_of(task) == "input-required"
+        return A2aAnswer(parts=parts, context_id=task.context_id, task_id=task.id if waits else "")
 
     def _connected(self, card: AgentCard) -> Client:
         sdk = _sdk("a2a.client")
@@ -134,8 +175,7 @@ class A2aClient:
     def _parts_of(self, task: Task) -> list[Part]:
         made = [part for artifact in task.artifacts for part in artifact.parts]
         said = list(task.status.message.parts)
-        state = _sdk("a2a.types").TaskState.Name(task.status.state)
-        state = state.removeprefix("TASK_STATE_").lower().replace("_", "-")
+        state = _state_of(task)
         if state in _FAILED or (state in _UNFINISHED and not made and not said):
             words = " ".join(part.text for part in said if part.text)
             raise self._fault(f"the task is {state}: {words or 'the agent does not say why'}")
@@ -245,6 +285,11 @@ class RemoteAgent:
         texts = [part.text for part in parts if part.HasField("text")]
         media = [_media(part) for part in parts if part.HasField("raw") or part.HasField("url")]
         return result_of(texts, data_in(parts), media)
+
+
+def _state_of(task: Task) -> str:
+    state = _sdk("a2a.types").TaskState.Name(task.status.state)
+    return state.removeprefix("TASK_STATE_").lower().replace("_", "-")
 
 
 def _media(part: Part) -> ContentPart:

@@ -22,6 +22,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.http import (
     MAX_BODY_BYTES,
+    ForbiddenAddressError,
     HttpClients,
     HttpError,
     HttpRequest,
@@ -85,10 +86,14 @@ class Request:
 
 
 class Web:
-    """Sends requests of tools over one pool of connections."""
+    """Sends requests of tools over one pool of connections.
 
-    def __init__(self) -> None:
-        self._clients = HttpClients()
+    Args:
+        trust_private: whether they may go to loopback and private addresses.
+    """
+
+    def __init__(self, *, trust_private: bool = True) -> None:
+        self._clients = HttpClients(trust_private=trust_private)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -113,6 +118,8 @@ class Web:
         try:
             async with self._clients.send(asked) as response:
                 body = await response.read()
+        except ForbiddenAddressError as error:
+            raise request.unreachable(f"not called: {error}") from error
         except HttpTimeoutError as error:
             raise request.fault(f"timed out: {error}") from error
         except NoResponseError as error:
