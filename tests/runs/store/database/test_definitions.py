@@ -260,6 +260,9 @@ async def test_credentials_of_personas_are_kept_and_never_shown(service: RunServ
         ({"config": {"method": "GET"}}, "method"),
         ({"config": {"colour": "red"}}, "colour"),
         ({"type": "langgraph", "config": {"assistant": "x"}}, "assistant"),
+        ({"config": {"body": {"m": "{{messages}}", "token": SECRET}}}, "a credential in config.body.token"),
+        ({"config": {"path": "/chat?api_key=4f9a8b7c6d5e4f3a2b1c"}}, "a credential in config.path"),
+        ({"type": "langgraph", "config": {"configurable": {"keys": [{"api_key": SECRET}]}}}, r"keys\[0\].api_key"),
         ({"name": " "}, "expected 1 to 200 characters"),
     ],
 )
@@ -267,6 +270,12 @@ async def test_connectors_that_cannot_be_used(service: RunService, fields: dict[
     with pytest.raises(ConfigurationError, match=told):
         await service.create_connector(**{"name": "c", **CONNECTOR, **fields})
     assert await service.list_connectors() == []
+
+
+async def test_what_only_looks_like_a_credential_may_be_configured(service: RunService) -> None:
+    body = {"messages": "{{messages}}", "session_token": "{{thread_id}}", "max_tokens": 400}
+    made = await service.create_connector(**{"name": "c", **CONNECTOR, "config": {"path": "/v1/chat", "body": body}})
+    assert made.config["body"] == body
 
 
 async def test_agents_are_published_rolled_back_and_compared(service: RunService) -> None:

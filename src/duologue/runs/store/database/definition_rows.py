@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Row, Select, Table, and_, delete, insert, or_, select
 
 from duologue.config.problems import Problems, listed, unknown
+from duologue.config.redaction import is_written_out
 from duologue.config.spec import Spec
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.runs.snapshots import written_out
@@ -45,6 +47,7 @@ from duologue.suites.manifests.validate import validated
 Changes = Mapping[str, Any]
 """New values of fields by name; None gives a field its default again."""
 _LONGEST_NAME = 200
+_PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 
 
 # Reading
@@ -383,8 +386,23 @@ def connector_of(data: Mapping[str, Any]) -> Connector:
         headers=dict(headers),
         config=dict(data.get("config", {})),
     )
+    if found := list(_credentials_in(made.config, "config")):
+        told = "is shown, exported and kept with runs as it is: put the credential into headers, which are not"
+        raise ConfigurationError(f"the connector '{name}': a credential in {listed(found)}, which {told}")
     made.agent()
     return made
+
+
+def _credentials_in(value: object, path: str) -> Iterator[str]:
+    """Where in the configuration of a connector, which is shown and goes into runs as it is, a credential stands."""
+    if isinstance(value, Mapping):
+        for key, item in cast("Mapping[object, object]", value).items():
+            yield from _credentials_in(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(cast("Sequence[object]", value)):
+            yield from _credentials_in(item, f"{path}[{index}]")
+    elif isinstance(value, str) and is_written_out(path.rpartition(".")[2], _PLACEHOLDER.sub("", value)):
+        yield path
 
 
 def connector_data(connector: Connector) -> dict[str, Any]:
