@@ -177,6 +177,7 @@ def _own() -> tuple[type[EvalRuntime], ...]:
     from duologue.runtimes.custom_endpoint import CustomEndpointRuntime
     from duologue.runtimes.http import HttpRuntime
     from duologue.runtimes.langgraph import LangGraphRuntime
+    from duologue.runtimes.mcp import McpRuntime
     from duologue.runtimes.native import NativeRuntime
     from duologue.runtimes.openai_chat import OpenAIChatRuntime
     from duologue.runtimes.retell import RetellRuntime
@@ -189,6 +190,7 @@ def _own() -> tuple[type[EvalRuntime], ...]:
         HttpRuntime,
         LangGraphRuntime,
         A2aRuntime,
+        McpRuntime,
         CommandRuntime,
     )
 
