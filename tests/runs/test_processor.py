@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -254,6 +255,32 @@ async def test_callbacks_are_called_in_order_and_their_failures_hurt_nobody(
         ("complete", run, "pass", 2),
     ]
     assert "of the callback" in caplog.text
+
+
+async def cancels_its_task(*given: object) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+async def is_cancelled(*given: object) -> None:
+    raise asyncio.CancelledError
+
+
+def exits(*given: object) -> None:
+    sys.exit(2)
+
+
+@pytest.mark.parametrize("hook", ["on_status_change", "on_run_start", "on_run_complete"])
+@pytest.mark.parametrize("callback", [cancels_its_task, is_cancelled, exits])
+async def test_a_callback_that_cancels_or_exits_hurts_no_run(
+    database: Database, tmp_path: Path, callback: Any, hook: str
+) -> None:
+    runs = await enqueue(database, tmp_path, 2)
+    await processor(database, Bot(), **{hook: callback}).drain()
+    assert [(await stored(database, run)).attempts for run in runs] == [1, 1]
+    assert await statuses(database) == {QueueStatus.COMPLETED: 2}
 
 
 async def test_a_broken_agent_is_an_error_and_never_a_verdict(database: Database, tmp_path: Path) -> None:

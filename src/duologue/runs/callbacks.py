@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
@@ -78,9 +79,24 @@ class Callbacks:
 
 
 async def _told(callback: Callable[..., Awaitable[object] | object], *args: object) -> None:
+    """Call it in a task of its own, so that one that cancels its task does not cancel the run."""
+    told = asyncio.create_task(_called(callback, *args))
+    try:
+        await told
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is None or task.cancelling():
+            raise
+        logger.error("a callback of the run processor cancelled itself: %s", _name(callback))
+
+
+async def _called(callback: Callable[..., Awaitable[object] | object], *args: object) -> None:
     try:
         answer = callback(*args)
         if inspect.isawaitable(answer):
             await answer
-    except Exception:
-        logger.exception("a callback of the run processor failed: %s", getattr(callback, "__name__", callback))
+    except (Exception, SystemExit):
+        logger.exception("a callback of the run processor failed: %s", _name(callback))
+
+
+def _name(callback: Callable[..., object]) -> object:
+    return getattr(callback, "__name__", callback)
