@@ -24,7 +24,7 @@ TOLD = {
     "50 MB": "longer than",
     "redirect": "redirect|HTTP 302",
 }
-PATIENT_BYTES = MAX_BODY_BYTES + 8_000_000  # what sockets hold on top of what is read
+PATIENT_BYTES = MAX_BODY_BYTES + 30_000_000  # what sockets hold on top of what is read
 
 
 BY_URL = [kind for kind in HTTP_PEERS if kind != "native"]

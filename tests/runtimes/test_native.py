@@ -14,6 +14,7 @@ from openai_server import text as model_says
 from runtime_cases import args_for, run, texts
 from runtime_peers import HttpPeer, served
 
+from duologue.errors import ToolUnavailableError
 from duologue.runtimes import (
     AgentSimulatorConfig,
     AgentSnapshot,
@@ -113,9 +114,25 @@ async def test_live_tool_is_called_over_http(server: OpenAIServer) -> None:
     server.script(calls(("weather", {"city": "Rome"})), model_says("Sunny."))
     async with served(HttpPeer(lambda request: {"sky": f"over {request.body['city']}"}, {})) as peer:
         webhook = {"implementation": {"type": "http_webhook", "url": f"{peer.url}/weather", "headers": {"X-Key": "k"}}}
-        result = await played(server, agent(tool("weather", platform_config=webhook)), "hi", tool_mode="live")
+        who, config = agent(tool("weather", platform_config=webhook)), {**NATIVE, "allow_private_addresses": True}
+        result = await played(server, who, "hi", tool_mode="live", config=config)
         assert results(result) == [{"sky": "over Rome"}]
         assert peer.received[0].headers["x-key"] == "k"
+
+
+async def test_live_tool_at_a_private_address_is_not_called_unless_allowed(server: OpenAIServer) -> None:
+    server.script(calls(("weather", {"city": "Rome"})), model_says("Sunny."))
+    async with served(HttpPeer(lambda _: {}, {})) as peer:
+        webhook = {"implementation": {"type": "http_webhook", "url": f"{peer.url}/weather"}}
+        with pytest.raises(ToolUnavailableError, match="not a public address"):
+            await played(server, agent(tool("weather", platform_config=webhook)), "hi", tool_mode="live")
+        assert peer.received == []
+
+
+def test_mcp_server_at_a_url_has_to_be_allowed() -> None:
+    config = read_runtime_config({"kind": "native", "mcp_servers": [{"name": "n", "url": "http://10.0.0.1/mcp"}]})
+    with pytest.raises(ValueError, match=r"runtime\.mcp_servers\[0\]\.url"):
+        get_runtime("text", "native").validate_config(config, agent(), None)
 
 
 async def test_live_tool_comes_from_an_mcp_server(server: OpenAIServer) -> None:

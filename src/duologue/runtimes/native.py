@@ -49,6 +49,9 @@ class NativeRuntimeConfig(RuntimeConfig):
     """Values for ``{{name}}`` in the agent's prompt."""
     mcp_servers: Items[McpServer] = ()
     """MCP servers with tools of the agent, which are used if tools are live."""
+    allow_private_addresses: bool = False
+    """Whether live tools may be at loopback and private addresses. MCP servers with a ``url`` need it, because where
+    those lead is not looked at."""
     max_tool_rounds: Annotated[int, Field(ge=1, le=100)] = 16
     """How often the model is asked in one turn."""
 
@@ -78,6 +81,12 @@ class NativeRuntime(TextRuntimeBase[_Native]):
     def validate_config(self, runtime_config: BaseModel, agent: AgentSnapshot, session: RuntimeSession | None) -> None:
         """The agent has a prompt that is complete, and its tools can be read."""
         config = _own(runtime_config)
+        for index, server in enumerate(config.mcp_servers):
+            if server.url and not config.allow_private_addresses:
+                raise ConfigurationError(
+                    f"runtime.mcp_servers[{index}].url: where an MCP server's URL leads is not looked at; set "
+                    "runtime.allow_private_addresses to true if that is all right, or start the server with a command"
+                )
         definition = _definition(config, agent, RunConfig(), "agent", live=False)
         Blueprint(definition)
 
@@ -96,11 +105,12 @@ class NativeRuntime(TextRuntimeBase[_Native]):
         self, runtime_config: BaseModel, args: RuntimeRunArgs, session: RuntimeSession | None
     ) -> _Native:
         """The agent with its tools; servers start when they are first needed."""
+        self.validate_config(runtime_config, args.agent_snapshot, session)
         config, agent, run = _own(runtime_config), args.agent_snapshot, args.run_snapshot.run_config
         live = run.tool_mode == "live"
         model = _model(agent, run.agent_simulator)
         definition = _definition(config, agent, run, model.name, live=live)
-        toolbox = Toolbox(definition)
+        toolbox = Toolbox(definition, trust_private=config.allow_private_addresses)
         await toolbox.__aenter__()
         try:
             own = _mocked(definition.tools, agent) if live else definition.tools

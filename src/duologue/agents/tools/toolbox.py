@@ -37,10 +37,12 @@ class Toolbox:
 
     Args:
         suite: whose tools, MCP servers and A2A agents these are. Nothing is started, read or compiled here.
+        trust_private: whether HTTP tools and A2A agents may be at loopback and private addresses.
     """
 
-    def __init__(self, suite: ToolSource) -> None:
+    def __init__(self, suite: ToolSource, *, trust_private: bool = True) -> None:
         self._suite = suite
+        self._trust_private = trust_private
         self._declared = {tool.name: tool for tool in suite.tools}
         self._prepared: dict[str, BoundTool] = {}
         self._stack: AsyncExitStack | None = None
@@ -167,7 +169,7 @@ class Toolbox:
         if self._web is None:
             from duologue.agents.tools.web import Web
 
-            self._web = Web()
+            self._web = Web(trust_private=self._trust_private)
         return self._web
 
     def _elsewhere(self, name: str) -> BoundTool | None:
