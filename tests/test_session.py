@@ -13,6 +13,7 @@ import pytest
 from waiting import LONG
 
 CONFTEST = Path(__file__).with_name("conftest.py")
+FAKES = CONFTEST.with_name("fakes")
 BROWSES = "def test_page(chromium): assert chromium.endswith('chromium')\n"
 LEAVES = """
 import subprocess, sys
@@ -27,7 +28,7 @@ def test_it():
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs a test in a session of its own, with the same conftest; returns its exit code and what it said."""
     shutil.copy(CONFTEST, tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    live: needs a real server\n")
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {FAKES}\nmarkers =\n    live: needs a real server\n")
     monkeypatch.delenv("CI", raising=False)
 
     def run(code: str, **environment: str) -> tuple[int, str]:

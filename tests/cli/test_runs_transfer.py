@@ -63,7 +63,7 @@ def test_results_go_in_and_come_out_again(duologue, played, tmp_path):
     code, told = duologue("runs", "import", played)
     assert (code, told) == (ExitCode.PASSED, "imported 1 runs into project default; executions: 1")
     code, told = duologue("runs", "import", played)
-    assert code == ExitCode.UNCERTAIN
+    assert code == ExitCode.USAGE
     assert "already, as number 1: nothing was imported" in told
     code, told = duologue("runs", "export", "1", "--out", "again")
     assert (code, told) == (ExitCode.PASSED, "exported 1 runs to again")

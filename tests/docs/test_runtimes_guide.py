@@ -23,7 +23,7 @@ SHARED = {"kind", "retries", "max_answer_bytes", "allow_private_addresses"}
 
 
 def blocks(kind: str) -> list[str]:
-    return re.findall(rf"```{kind}[^\n]*\n(.*?)```", TEXT, re.DOTALL)
+    return re.findall(rf"```(?:{kind}|{{\.{kind} )[^\n]*\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_table_names_all_runtimes_and_their_fields() -> None:

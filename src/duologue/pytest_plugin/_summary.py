@@ -67,7 +67,7 @@ class RunRow:
             passed=list(map(visible, result.passed_criteria)),
             failed=list(map(visible, result.failed_criteria)),
             reason=None if reason is None else visible(reason),  # another process could not be sent half a surrogate
-            journal=short_path(result.journal) if result.journal else None,
+            journal=str(result.journal) if result.journal else None,
             skipped=list(map(visible, _skipped(result))),
         )
 
@@ -161,7 +161,7 @@ def lines_of(row: RunRow, test_failed: Mapping[str, bool] | None = None) -> Iter
     for check in row.skipped if row.outcome in {"pass", "fail"} else ():
         yield f"    skipped: {_plain(check)}", {"yellow": True}
     if row.journal:
-        yield f"    journal: {one_line(row.journal)}", {}
+        yield f"    journal: {one_line(short_path(row.journal))}", {}
 
 
 def totals_of(rows: Iterable[RunRow]) -> str:

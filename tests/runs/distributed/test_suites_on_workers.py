@@ -55,7 +55,7 @@ def test_the_folder_is_the_same_as_with_one_process(tmp_path: Path, executor: st
 def test_a_killed_worker_costs_no_call_that_was_answered(tmp_path: Path):
     suite(tmp_path, ("one", "wait", "three"), ("two",))
     process = start(tmp_path, "--executor", "processes", "-w", "2", "--out", str(tmp_path / "out"))
-    wait_until(lambda: "wait" in calls(tmp_path))
+    wait_until(lambda: "wait" in calls(tmp_path) and any((tmp_path / "out" / "runs").glob("two*")))
     held = next(int(line.split()[1]) for line in (tmp_path / "calls").read_text().splitlines() if "wait" in line)
     os.kill(held, signal.SIGKILL)
     wait_until(lambda: calls(tmp_path).count("wait") == 2)

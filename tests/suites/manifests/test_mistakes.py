@@ -150,9 +150,9 @@ MISTAKES = [
     ("  tools:\n", "  include: other.yaml\n  tools:\n", 20, 'found "other.yaml"; expected a list of paths'),
     (
         "  tools:\n",
-        "  include: [other.yaml]\n  tools:\n",
+        "  include: [suites.yaml]\n  tools:\n",
         20,
-        "there is no file 'other.yaml'; did you mean 'suite.yaml'",
+        "there is no file 'suites.yaml'; did you mean 'suite.yaml'",
     ),
     ("  tools:\n", "  pack_file: my.pack.json\n  tools:\n", 20, "there is no file 'my.pack.json'"),
     ("  tools:\n", "  mcp_servers: [{name: files}]\n  tools:\n", 20, "exactly one of command, url and source"),
