@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from queued_suites import SUITE
 from waiting import wait_until
 
 AGENT = """\
@@ -32,20 +33,6 @@ async def answer(input):
         raise OSError("no route")
     return "ok " + line
 """
-SUITE = """\
-apiVersion: duologue/v1
-kind: Suite
-metadata: {{name: orders}}
-spec:
-  agents:
-    - {{name: bot, target: "agent.py:answer"}}
-  scenarios:
-    - name: order
-      description: Somebody orders a pizza.
-      turns:
-{turns}
-  defaults: {{seed: 7}}
-"""
 
 
 @pytest.fixture
@@ -59,7 +46,7 @@ def suite(folder: Path, *lines: str, pattern: str = "ok") -> str:
         f"        - {{content: {line}, checks: [{{type: contains, params: {{patterns: [{pattern}]}}}}]}}"
         for line in lines
     )
-    (folder / "suite.yaml").write_text(SUITE.format(turns=turns))
+    (folder / "suite.yaml").write_text(SUITE.format(target="agent.py:answer", turns=turns))
     return "suite.yaml"
 
 
