@@ -167,6 +167,16 @@ async def test_a_line_of_a_file_is_a_transition(tmp_path):
     assert executor.journal.entries[-1].seq == sum(len(json.loads(line)["events"]) for line in lines) - 1
 
 
+async def test_a_file_that_was_closed_is_not_written_by_a_thread_that_comes_late(tmp_path):
+    journal, path = Journal("r"), tmp_path / "run.jsonl"
+    journal.append(started())
+    sink = JsonlSink(path)
+    await sink.close()
+    with pytest.raises(JournalError, match="its run was given up"):
+        await sink.write([tuple(journal.entries)])
+    assert not path.exists()  # it may be another attempt's by now
+
+
 def started() -> RunStarted:
     scenario = ScenarioSnapshot(name="a", description="b", max_turns=10)
     return RunStarted(run_id="r", thread_id="t", scenario=scenario, participants=(), seed=1, duologue_version="0")

@@ -63,6 +63,7 @@ class JsonlSink:
         self._after = after
         self._artifacts = artifacts or FolderArtifacts(path.parent / MEDIA)
         self._file: FileIO | None = None
+        self._closed = False
         self._size = 0
         self._process = os.getpid()
 
@@ -90,6 +91,8 @@ class JsonlSink:
             raise JournalError(f"cannot write the journal {self.path}: {error}") from error
 
     def _open(self) -> FileIO:
+        if self._closed:  # the thread was held up for so long that the run was given up, and may begin anew elsewhere
+            raise JournalError(f"cannot write the journal {self.path}: its run was given up")
         if self._after is not None:
             file = FileIO(self.path, "r+")
             file.truncate(self._after)
@@ -107,7 +110,8 @@ class JsonlSink:
             ) from None
 
     async def close(self) -> None:
-        """Close the file; harmless when it was never opened."""
+        """Close the file; harmless when it was never opened. Nothing is written any more."""
+        self._closed = True
         if self._file is not None:
             self._file.close()
 
