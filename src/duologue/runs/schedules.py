@@ -176,15 +176,21 @@ class Schedules:
     async def _launch(self, schedule: Schedule, now: float) -> tuple[int | None, float | None]:
         """Launch a schedule that is due; returns the execution that this made, if it did, and the next instant."""
         assert schedule.next_at is not None
+        name = f"schedule-{schedule.id}-{schedule.next_at:.0f}"
         try:
             next_at = next_instant(schedule.cron, schedule.timezone, now)
-            execution = await self._create_runs(schedule, f"schedule-{schedule.id}-{schedule.next_at:.0f}")
+            execution = await self._create_runs(schedule, name)
         except (ConfigurationError, NotFoundError) as error:
             logger.warning("the schedule %s of the eval %s is left out: %s", schedule.id, schedule.eval_id, error)
             execution, next_at = None, _next_or_none(schedule, now)
-        values: dict[str, Any] = {"last_at": schedule.next_at, "next_at": next_at, "updated_at": now}
-        if execution is not None:
-            values["last_execution"] = execution
+        # Whoever is first to say that it was launched need not be the one that did.
+        known = func.coalesce(_execution(schedule, name).scalar_subquery(), schedules.c.last_execution)
+        values: dict[str, Any] = {
+            "last_at": schedule.next_at,
+            "next_at": next_at,
+            "last_execution": known,
+            "updated_at": now,
+        }
         asked = (
             update(schedules)
             .where(schedules.c.id == schedule.id, schedules.c.next_at == schedule.next_at, schedules.c.enabled)
@@ -201,9 +207,7 @@ class Schedules:
         try:
             runs = await RunService(self._database, project).create_runs(schedule.eval_id, execution_name=name)
         except StoreConflictError:
-            asked = select(executions.c.id).where(
-                executions.c.project_id == schedule.project_id, executions.c.name == name
-            )
+            asked = _execution(schedule, name)
             known = await self._database.read(lambda connection: connection.execute(asked).scalar())
             if known is None:  # it is something else that there is already
                 raise
@@ -214,6 +218,11 @@ class Schedules:
         return await self._database.read(
             lambda connection: [_schedule(row) for row in connection.execute(asked).mappings()]
         )
+
+
+def _execution(schedule: Schedule, name: str) -> Select[tuple[int]]:
+    """The id of the execution of that name."""
+    return select(executions.c.id).where(executions.c.project_id == schedule.project_id, executions.c.name == name)
 
 
 def _of(projects: Collection[str]) -> Select[Any]:
