@@ -19,6 +19,13 @@ from duologue.runs.store.database.schema import metadata
 OLDER = Path(__file__).parent / "fixtures"
 """Databases of older versions, as those wrote them: ``0001.db`` and so on."""
 
+_OF_0002 = {
+    *("metrics", "environments", "baselines", "deployments", "call_sources", "calls"),
+    *("tokens", "secrets", "idempotency", "execution_events"),
+}
+LATER = {"0001": _OF_0002, "0002": set[str]()}
+"""Tables that a version does not have yet."""
+
 
 def tables(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names()) - {VERSION_TABLE}
@@ -49,7 +56,8 @@ async def test_tables_go_down_to_nothing_and_up_again(database: Database) -> Non
         await database.loop.call(migrate(database, target))
         found = await database.loop.call(version(database))
         assert found.current == (None if target == "base" else target)
-        assert await database.read(tables) == (set() if target == "base" else set(metadata.tables))
+        made = await database.read(tables)
+        assert made == (set() if target == "base" else set(metadata.tables) - LATER[target])
 
 
 async def test_tables_of_a_newer_version_are_left_alone(where: str, database: Database) -> None:

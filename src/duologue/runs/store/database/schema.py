@@ -346,3 +346,133 @@ schedules = Table(
     Column("last_execution", _NUMBER),
     *_times(),
 )
+
+metrics = _definitions("metrics")
+environments = _definitions("environments")
+
+baselines = Table(
+    "baselines",
+    metadata,
+    # Executions that others are compared with, by name.
+    _id(),
+    _project(),
+    Column("name", Text, nullable=False),
+    Column("eval_id", Text, ForeignKey("evals.id", ondelete="CASCADE"), nullable=False),
+    Column("agent_id", Text, nullable=False, server_default=""),  # '' for an eval with a connector
+    Column("agent_version", Integer),
+    Column("execution_id", _NUMBER, ForeignKey("executions.id", ondelete="CASCADE"), nullable=False),
+    *_times(),
+    UniqueConstraint("project_id", "eval_id", "agent_id", "name"),
+    Index(None, "execution_id"),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    # What a gate has decided of a version of an agent, and whether its environment was told.
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    _project(),
+    Column("environment_id", Text, ForeignKey("environments.id", ondelete="CASCADE"), nullable=False),
+    Column("agent_id", Text, nullable=False),
+    Column("agent_version", Integer, nullable=False),
+    Column("execution_id", _NUMBER),
+    Column("status", Text, nullable=False),  # pending, deployed, failed, refused
+    Column("message", Text, nullable=False, server_default=""),
+    *_times(),
+    Index(None, "environment_id", "id"),
+)
+
+call_sources = Table(
+    "call_sources",
+    metadata,
+    # How far the calls of an agent of a platform have been fetched.
+    _id(),
+    _project(),
+    Column("platform", Text, nullable=False),
+    Column("platform_agent_id", Text, nullable=False),
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE")),
+    Column("data", _WRITTEN, nullable=False),
+    Column("watermark", Double),  # start of the newest call of which all older ones are here
+    Column("synced_at", Double),
+    *_times(),
+    UniqueConstraint("project_id", "platform", "platform_agent_id"),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    # Conversations that an agent had with real people.
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    _project(),
+    Column("source_id", Text, ForeignKey("call_sources.id", ondelete="CASCADE")),
+    Column("agent_id", Text),
+    Column("platform", Text, nullable=False),
+    Column("platform_call_id", Text, nullable=False),
+    Column("started_at", Double),
+    Column("seconds", Double),
+    Column("data", LargeBinary, nullable=False),  # JSON, as the platform says it
+    Column("label", Text),  # good, bad
+    Column("seen_at", Double),
+    Column("deleted_at", Double),  # it is not fetched again
+    *_times(),
+    UniqueConstraint("project_id", "platform", "platform_call_id"),
+    Index(None, "project_id", "number"),
+    Index(None, "agent_id", "number"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    # Who may use the API. Of a token itself nothing is kept but its digest.
+    _id(),
+    Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE")),  # NULL for all projects
+    Column("name", Text, nullable=False),
+    Column("scope", Text, nullable=False),  # read, run, admin: each includes those before
+    Column("digest", Text, nullable=False, unique=True),
+    Column("hint", Text, nullable=False),  # its first characters, for people
+    Column("expires_at", Double),
+    Column("last_used_at", Double),
+    *_times(),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    # Keys of platforms and models, encrypted with a key that is not in the database.
+    _id(),
+    _project(),
+    Column("name", Text, nullable=False),
+    Column("provider", Text, nullable=False, server_default=""),
+    Column("value", LargeBinary, nullable=False),
+    *_times(),
+    UniqueConstraint("project_id", "name"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    # Answers to requests that make something, so that one that is sent again makes nothing twice.
+    Column("caller", Text, primary_key=True),  # the token, '' without one
+    Column("key", Text, primary_key=True),
+    Column("request", Text, nullable=False),  # digest of method, path and body
+    Column("status", Integer),  # NULL as long as the first one is at work
+    Column("headers", _JSON),
+    Column("body", LargeBinary),
+    Column("created_at", Double, nullable=False),
+    Index(None, "created_at"),
+)
+
+execution_events = Table(
+    "execution_events",
+    metadata,
+    # What listeners of an execution are told, in an order that stays. Written where somebody listens: runs say the
+    # same, without an order.
+    Column("execution_id", _NUMBER, ForeignKey("executions.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),  # from 1, without gaps
+    Column("type", Text, nullable=False),
+    Column("run", BigInteger),
+    Column("data", LargeBinary, nullable=False),  # JSON
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
