@@ -417,8 +417,9 @@ calls = Table(
     Column("deleted_at", Double),  # it is not fetched again
     *_times(),
     UniqueConstraint("project_id", "platform", "platform_call_id"),
-    Index(None, "project_id", "number"),
-    Index(None, "agent_id", "number"),
+    # Lists are in the order of the calls, which is not that in which they were fetched.
+    _partial("ix_calls_of_project", "project_id", "started_at", "number", where="deleted_at IS NULL"),
+    _partial("ix_calls_of_agent", "agent_id", "started_at", "number", where="deleted_at IS NULL"),
 )
 
 tokens = Table(

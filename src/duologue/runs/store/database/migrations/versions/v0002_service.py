@@ -164,8 +164,15 @@ def upgrade() -> None:
             "project_id", "platform", "platform_call_id", name=op.f("uq_calls_project_id_platform_platform_call_id")
         ),
     )
-    op.create_index(op.f("ix_calls_agent_id_number"), "calls", ["agent_id", "number"], unique=False)
-    op.create_index(op.f("ix_calls_project_id_number"), "calls", ["project_id", "number"], unique=False)
+    for name, column in (("ix_calls_of_agent", "agent_id"), ("ix_calls_of_project", "project_id")):
+        op.create_index(
+            name,
+            "calls",
+            [column, "started_at", "number"],
+            unique=False,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
     op.create_table(
         "baselines",
         sa.Column("id", sa.Text(), nullable=False),
