@@ -235,6 +235,8 @@ runs = Table(
     Index("ix_runs_project_id_number", "project_id", "number"),
     Index("ix_runs_project_id_status_number", "project_id", "status", "number"),
     Index("ix_runs_execution_id_number", "execution_id", "number"),
+    # What has changed in an execution, and how its runs stand: read without the rows.
+    Index("ix_runs_execution_id_updated_at", "execution_id", "updated_at", "status", "outcome"),
     Index("ix_runs_eval_id_number", "eval_id", "number"),
     Index("ix_runs_scenario_id_number", "scenario_id", "number"),
     Index("ix_runs_persona_id_number", "persona_id", "number"),

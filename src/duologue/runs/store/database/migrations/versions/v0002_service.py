@@ -211,10 +211,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("execution_id", "seq", name=op.f("pk_execution_events")),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "ix_runs_execution_id_updated_at", "runs", ["execution_id", "updated_at", "status", "outcome"], unique=False
+    )
 
 
 def downgrade() -> None:
     """Remove them, with what is in them."""
+    op.drop_index("ix_runs_execution_id_updated_at", "runs")
     op.drop_table("execution_events")
     op.drop_table("baselines")
     op.drop_table("calls")
