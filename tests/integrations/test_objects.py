@@ -267,7 +267,7 @@ def test_the_names_are_those_of_the_table():
     for name in integrations._HOMES:
         assert (
             getattr(integrations, name).__module__
-            == importlib.import_module(f"duologue.integrations.{integrations._HOMES[name]}").__name__
+            == importlib.import_module(f"duologue.integrations.{integrations._HOMES[name][1:]}").__name__
         )
 
 

@@ -11,17 +11,27 @@ Importing this package registers nothing; the catalogue is loaded when the first
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from duologue.checks.base import CatalogueCheck, CheckType, Finding, broken, finding, skipped
 from duologue.checks.registry import Alias, CheckInfo, check, create, from_spec, is_known, known_types, registered
 from duologue.checks.subject import Subject
+from duologue.lazy_names import lazy_names
 from duologue.models.resources import Classifier, Embedder, Media, Resources
 from duologue.specs.checks import When
 
 if TYPE_CHECKING:
     from duologue.checks.guardrails import Guardrail, Violation, guardrail, guardrail_from_spec
     from duologue.checks.pack_evals import PackEval, pack_eval
+
+_HOMES = {
+    "Guardrail": ".guardrails",
+    "PackEval": ".pack_evals",
+    "Violation": ".guardrails",
+    "guardrail": ".guardrails",
+    "guardrail_from_spec": ".guardrails",
+    "pack_eval": ".pack_evals",
+}
 
 __all__ = [
     "Alias",
@@ -52,13 +62,4 @@ __all__ = [
     "skipped",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import what not everybody needs when it is asked for."""
-    if name in {"Guardrail", "Violation", "guardrail", "guardrail_from_spec"}:
-        from duologue.checks import guardrails as home
-    elif name in {"PackEval", "pack_eval"}:
-        from duologue.checks import pack_evals as home
-    else:
-        raise AttributeError(f"module 'duologue.checks' has no attribute '{name}'")
-    return getattr(home, name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

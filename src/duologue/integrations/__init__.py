@@ -11,8 +11,9 @@ called.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from duologue.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from duologue.conversation.adapter import AgentAdapter
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
     from duologue.integrations.pydantic_ai import PydanticAI as PydanticAI
 
 _HOMES = {
-    "CrewAI": "crewai",
-    "GoogleADK": "google_adk",
-    "Integration": "base",
-    "LangGraph": "langgraph",
-    "LlamaIndex": "llama_index",
-    "MCP": "mcp",
-    "OpenAIAgents": "openai_agents",
-    "OpenAIChat": "openai",
-    "PydanticAI": "pydantic_ai",
+    "CrewAI": ".crewai",
+    "GoogleADK": ".google_adk",
+    "Integration": ".base",
+    "LangGraph": ".langgraph",
+    "LlamaIndex": ".llama_index",
+    "MCP": ".mcp",
+    "OpenAIAgents": ".openai_agents",
+    "OpenAIChat": ".openai",
+    "PydanticAI": ".pydantic_ai",
 }
 
 __all__ = [  # noqa: RUF022 - checked against the table by a test
@@ -51,11 +52,7 @@ __all__ = [  # noqa: RUF022 - checked against the table by a test
     "integration_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 
 def integration_of(value: object) -> AgentAdapter | None:

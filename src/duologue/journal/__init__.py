@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from duologue.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from duologue.journal.artifacts import Artifact, ArtifactStore, ArtifactWriter, FolderArtifacts, MemoryArtifacts
@@ -11,6 +13,31 @@ if TYPE_CHECKING:
     from duologue.journal.jsonl import JournalFile, JsonlJournal, JsonlSink, read_journal
     from duologue.journal.notes import Note
     from duologue.journal.run_journal import RecordedJournal, RunJournal
+
+_HOMES = {
+    "Artifact": ".artifacts",
+    "ArtifactStore": ".artifacts",
+    "ArtifactWriter": ".artifacts",
+    "Entry": ".events",
+    "Event": ".events",
+    "FolderArtifacts": ".artifacts",
+    "Journal": ".journal",
+    "JournalFile": ".jsonl",
+    "JournalSink": ".journal",
+    "JsonlJournal": ".jsonl",
+    "JsonlSink": ".jsonl",
+    "Listener": ".journal",
+    "MemoryArtifacts": ".artifacts",
+    "MemorySink": ".journal",
+    "Note": ".notes",
+    "RecordedJournal": ".run_journal",
+    "RunJournal": ".run_journal",
+    "RunView": ".journal",
+    "SCHEMA_VERSION": ".events",
+    "Transition": ".events",
+    "fold": ".journal",
+    "read_journal": ".jsonl",
+}
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -37,21 +64,4 @@ __all__ = [
     "read_journal",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: who only looks at events needs no journal."""
-    if name in {"Artifact", "ArtifactStore", "ArtifactWriter", "FolderArtifacts", "MemoryArtifacts"}:
-        from duologue.journal import artifacts as home
-    elif name in {"SCHEMA_VERSION", "Entry", "Event", "Transition"}:
-        from duologue.journal import events as home
-    elif name in {"Journal", "JournalSink", "Listener", "MemorySink", "RunView", "fold"}:
-        from duologue.journal import journal as home
-    elif name in {"JournalFile", "JsonlJournal", "JsonlSink", "read_journal"}:
-        from duologue.journal import jsonl as home
-    elif name in {"RecordedJournal", "RunJournal"}:
-        from duologue.journal import run_journal as home
-    elif name == "Note":
-        from duologue.journal import notes as home
-    else:
-        raise AttributeError(f"module 'duologue.journal' has no attribute '{name}'")
-    return getattr(home, name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

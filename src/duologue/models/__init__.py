@@ -5,8 +5,9 @@ Importing this package loads no provider and no HTTP client; resolving a name do
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from duologue.lazy_names import lazy_names
 from duologue.models.ask import ask, ask_completion
 from duologue.models.base import Completion, CompletionModel, Model, ModelAnswer, ModelRequest, ToolSpec
 from duologue.models.limits import configure_limits
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from duologue.models.choice import ModelChoice, choose
     from duologue.models.provider import ProviderModel, RetryPolicy
     from duologue.models.scripted import ScriptedModel, register_mock
+
+_HOMES = {
+    "ModelChoice": ".choice",
+    "ProviderModel": ".provider",
+    "RetryPolicy": ".provider",
+    "ScriptedModel": ".scripted",
+    "choose": ".choice",
+    "register_mock": ".scripted",
+}
 
 __all__ = [
     "Completion",
@@ -39,15 +49,4 @@ __all__ = [
     "resolve",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import what not everybody needs when it is asked for."""
-    if name in {"ModelChoice", "choose"}:
-        from duologue.models import choice as home
-    elif name in {"ProviderModel", "RetryPolicy"}:
-        from duologue.models import provider as home
-    elif name in {"ScriptedModel", "register_mock"}:
-        from duologue.models import scripted as home
-    else:
-        raise AttributeError(f"module 'duologue.models' has no attribute '{name}'")
-    return getattr(home, name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

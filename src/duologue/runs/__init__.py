@@ -10,8 +10,9 @@ Names are loaded when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from duologue.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from duologue.agents.criteria_loop import CriteriaEvaluation as CriteriaEvaluation
@@ -98,22 +99,15 @@ _HOMES = {
 
 __all__ = [*sorted(_HOMES)]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
+_get, __dir__ = lazy_names(__name__, _HOMES)
+
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        value = getattr(import_module(home), name)
+        return _get(name)
     except ModuleNotFoundError as error:
         from duologue.errors import MissingExtraError
 
         if error.name not in {"sqlalchemy", "alembic"}:
             raise
         raise MissingExtraError(f"duologue.runs.{name}", "runs", error.name) from error
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]

@@ -5,8 +5,9 @@ Readers of recordings are only loaded when they are used: judges need the render
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from duologue.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from duologue.transcripts.reader import find_recordings, read_recordings
@@ -15,16 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["RecordedCall", "RecordedMessage", "Recording", "find_recordings", "read_recordings"]
 
 _HOMES = {
-    "RecordedCall": "recording",
-    "RecordedMessage": "recording",
-    "Recording": "recording",
-    "find_recordings": "reader",
-    "read_recordings": "reader",
+    "RecordedCall": ".recording",
+    "RecordedMessage": ".recording",
+    "Recording": ".recording",
+    "find_recordings": ".reader",
+    "read_recordings": ".reader",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
