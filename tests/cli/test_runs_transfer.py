@@ -99,6 +99,27 @@ def test_an_interrupted_execution_says_how_it_goes_on(duologue, played, tmp_path
     assert "1 of them were not over: export the execution and resume it" in told
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_project_of_evalstudio_says_what_came_in(duologue, tmp_path, count):
+    connector = {"id": "c1", "name": "bot", "type": "http", "baseUrl": "http://127.0.0.1:9", "config": {}}
+    run = {"scenarioId": "s1", "evalId": "e1", "status": "completed", "result": {"success": True}, "messages": []}
+    data = {
+        "personas": [{"id": "p1", "name": "pat"}],
+        "scenarios": [{"id": "s1", "name": "refund", "successCriteria": "It is polite"}],
+        "connectors": [connector],
+        "evals": [{"id": "e1", "name": "nightly", "scenarioIds": ["s1"], "connectorId": "c1"}],
+        "runs": [{**run, "id": f"r{number}", "executionId": 7 + number} for number in range(count)],
+    }
+    (tmp_path / "shop" / "data").mkdir(parents=True)
+    (tmp_path / "shop" / "evalstudio.config.json").write_text(json.dumps({"version": 2, "name": "shop"}))
+    for name, records in data.items():
+        (tmp_path / "shop" / "data" / f"{name}.json").write_text(json.dumps(records))
+    code, told = duologue("runs", "import", "shop")
+    assert code == ExitCode.PASSED
+    of_runs = "executions: 1, 2, runs: 2" if count else "no runs"
+    assert told.endswith(f"imported into project shop: personas: 1, scenarios: 1, connectors: 1, evals: 1, {of_runs}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

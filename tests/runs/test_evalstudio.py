@@ -161,6 +161,7 @@ async def test_a_project_comes_in_whole(database: Database, tmp_path: Path) -> N
         4,
     )
     service = RunService(database, done.project)
+    assert [item.id for item in await service.list_executions()] == sorted(done.execution_ids, reverse=True)
     assert (done.project.name, done.project.max_concurrency) == ("shop", 4)
     settings = done.project.settings
     assert (settings.evaluation_model, settings.persona_model) == ("openai/gpt-4o", "openai/gpt-4o-mini")

@@ -23,6 +23,15 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+_WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.UNCERTAIN)
+
+
+def worst_of(codes: Iterable[int]) -> ExitCode:
+    """The exit code of several executions together."""
+    given = set(codes)
+    return next((code for code in _WORST_FIRST if code in given), ExitCode.PASSED)
+
+
 READER_GONE = 141
 """The reader of the output, such as ``head``, has closed the pipe: 128 and the number of SIGPIPE, as in a shell."""
 

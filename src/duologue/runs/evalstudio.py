@@ -80,6 +80,7 @@ class ImportedProject:
     Attributes:
         project: that it is now.
         personas, scenarios, connectors, evals, executions, runs: how many there were of each.
+        execution_ids: under which ids the executions are now.
         notes: what is not as it was, a sentence each.
     """
 
@@ -90,6 +91,7 @@ class ImportedProject:
     evals: int = 0
     executions: int = 0
     runs: int = 0
+    execution_ids: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -286,15 +288,16 @@ class _Reading:
             )
         )
         self._definitions(connection, now)
-        count = self._executions_and_runs(connection, now)
+        ids = self._executions_and_runs(connection, now)
         return ImportedProject(
             project=project,
             personas=len(found.personas),
             scenarios=len(found.scenarios),
             connectors=len(found.connectors),
             evals=len(found.evals),
-            executions=count,
+            executions=len(ids),
             runs=len(self._runs),
+            execution_ids=ids,
             notes=tuple(self._notes),
         )
 
@@ -319,7 +322,7 @@ class _Reading:
 
     # Runs
 
-    def _executions_and_runs(self, connection: Connection, now: float) -> int:
+    def _executions_and_runs(self, connection: Connection, now: float) -> tuple[int, ...]:
         given = {run.execution: run.eval_id for run in self._runs if run.execution is not None}
         told = {record.get("id"): record for record in self._source.data["executions"]}
         ids: dict[int, int] = {}
@@ -351,7 +354,7 @@ class _Reading:
         for first in range(0, len(rows), _MANY):
             connection.execute(insert(runs), rows[first : first + _MANY])
         self._results(connection)
-        return len(ids)
+        return tuple(ids.values())
 
     def _results(self, connection: Connection) -> None:
         with_messages = {run.id: run for run in self._runs if run.messages}

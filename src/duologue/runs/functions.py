@@ -1,5 +1,7 @@
 """The runs API as functions, each on the store of the project in the current folder unless another is named.
 
+A store that does not exist is refused: nothing can be created, read or changed there before it has definitions.
+
 They are coroutine functions. Every call opens the store; a program that makes many calls opens it once, with
 :class:`~duologue.runs.service.RunService`, whose methods have the same names.
 """
@@ -20,7 +22,7 @@ async def _service(store: RunService | str | Path | None, project: str | None) -
     if isinstance(store, RunService):
         yield store
     else:
-        async with RunService.open(store, project=project) as service:
+        async with RunService.open(store, project=project, create=False) as service:
             yield service
 
 

@@ -49,7 +49,8 @@ class RunProcessor:
     """Carries out the runs of a store.
 
     Args:
-        store: the database, its URL, its file or folder; None for that of the project in the current folder.
+        store: the database, its URL, its file or folder; None for that of the project in the current folder. One that
+            does not exist is refused: it has no runs, and its name is rather a wrong one.
         poll_interval: seconds between two looks at the queue. New runs wake the processor at once, so it matters only
             where the news of them is lost.
         max_concurrent: runs at once; None for what the project says, or 3.
@@ -147,8 +148,8 @@ class RunProcessor:
         Runs of workers that are dead are taken up again. Those of workers that live are theirs.
 
         Raises:
-            ConfigurationError: there is no such database or project.
-            StoreError: the database cannot be used.
+            ConfigurationError: there is no such project, or the store names no database.
+            StoreError: there is no such database, or it cannot be used.
         """
         await self._stopped()
         async with self._changing:
@@ -244,7 +245,7 @@ class RunProcessor:
             if isinstance(self._store, Database):
                 database = self._store
             else:
-                database = await held.enter_async_context(Database.open(self._store))
+                database = await held.enter_async_context(Database.open(self._store, create=False))
             found = await _projects_named(database, self._projects)
             carrier = RunCarrier(database, agents=self._agents, models=self._models, clock=self._clock)
             held.push_async_callback(carrier.close)

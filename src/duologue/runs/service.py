@@ -367,13 +367,19 @@ class RunService(ProjectDefinitions):
         return await self.get_run(run_id)
 
     async def cancel_runs(self, *run_ids: str) -> Cancelled:
-        """Cancel runs: those that wait are over at once, those under way are stopped by their workers."""
-        own = [
+        """Cancel runs: those that wait are over at once, those under way are stopped by their workers.
+
+        Returns:
+            What became of each; ids that the project does not have are ``unknown``.
+        """
+        own = {
             run.id
             for part in parts_of(run_ids)
             for run in await self._all(RunFilter(project_id=self.project.id, ids=part))
-        ]
-        return await self.database.queue.cancel(own)
+        }
+        done = await self.database.queue.cancel(run_id for run_id in run_ids if run_id in own)
+        elsewhere = [run_id for run_id in dict.fromkeys(run_ids) if run_id not in own]
+        return changed(done, unknown=(*elsewhere, *done.unknown))
 
     async def delete_run(self, run_id: str) -> bool:
         """Delete a run with all that is kept of it. False if there is none."""

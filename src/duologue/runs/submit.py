@@ -49,7 +49,10 @@ async def submit_suite(
         NewRun(id=case.run_id(name), snapshot=snapshot.digest, case=case, priority=priority, max_attempts=max_attempts)
         for case in plan.cases
     ]
-    execution = NewExecution(name=name, data=_facts(engine, plan, chosen.over(suite.defaults)))
+    facts = _facts(engine, plan, chosen.over(suite.defaults))
+    if b'"pass_threshold"' in snapshot.data:
+        facts["thresholds"] = await engine.thresholds(plan, chosen)
+    execution = NewExecution(name=name, data=facts)
     return await database.queue.enqueue(project_id, runs, snapshots=[snapshot], execution=execution)
 
 

@@ -16,12 +16,12 @@ from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import echo, print_json, print_table, say, terminal
 from duologue.cli.store_options import ConcurrencyOption, ProjectOption, ProjectsOption
 from duologue.config.durations import parse_duration
-from duologue.errors import ConfigurationError, NotFoundError
+from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.terminal_text import continued, one_line
 
 if TYPE_CHECKING:
     from duologue.runs.service import RunService
-    from duologue.runs.store.records import StoredRun
+    from duologue.runs.store.records import Cancelled, StoredRun
 
 T = TypeVar("T")
 
@@ -65,6 +65,26 @@ async def _eval_id(service: RunService, name: str) -> str:
     return found.id
 
 
+async def _known_execution(service: RunService, number: int | None) -> int | None:
+    """The number of an execution, once it is known to be in the project."""
+    if number is not None and await service.get_execution(number) is None:
+        raise NotFoundError(f"the project '{service.project.name}' has no execution {number}")
+    return number
+
+
+def _no_run(service: RunService, run_id: str) -> str:
+    return f"the project '{service.project.name}' has no run '{run_id}'"
+
+
+def _told(done: str, problems: Sequence[str]) -> int:
+    """Say what was done and what could not be, one line for each run; returns the exit code."""
+    if done:
+        echo(done)
+    for problem in problems:
+        echo(f"Error: {one_line(problem)}", err=True)
+    return ExitCode.USAGE if problems else ExitCode.PASSED
+
+
 # Looking
 
 
@@ -86,7 +106,7 @@ def list_(
     async def work(service: RunService) -> list[StoredRun]:
         return await service.list_runs(
             eval_id=await _eval_id(service, eval_) if eval_ else None,
-            execution_id=execution,
+            execution_id=await _known_execution(service, execution),
             status=status,
             limit=limit,
             after=after,
@@ -136,7 +156,7 @@ def show(
     async def work(service: RunService) -> StoredRun:
         found = await service.get_run(run_id)
         if found is None:
-            raise NotFoundError(f"the project '{service.project.name}' has no run '{run_id}'")
+            raise NotFoundError(_no_run(service, run_id))
         return found
 
     run = _with(store, project, work)
@@ -270,22 +290,27 @@ def retry(
     project: ProjectOption = None,
     execution: Annotated[int | None, typer.Option("--execution", help="All runs of it that ended in an error.")] = None,
 ) -> int:
-    """Queue runs again that ended in an error. What came of them is cleared; their journals are kept."""
+    """Queue runs again that ended in an error. What came of them is cleared; their journals are kept.
+
+    Those that cannot be retried are named, and the exit code is 2; the others are queued all the same.
+    """
     _require_choice(run_ids, execution)
 
-    async def work(service: RunService) -> int:
-        wanted = list(run_ids)
-        if execution is not None:
-            wanted += [
-                run.id for run in await service.list_runs(execution_id=execution, status="error", messages=False)
-            ]
+    async def work(service: RunService) -> tuple[int, list[str]]:
+        wanted, problems = list(run_ids), list[str]()
+        if (number := await _known_execution(service, execution)) is not None:
+            wanted += [run.id for run in await service.list_runs(execution_id=number, status="error", messages=False)]
+        wanted = list(dict.fromkeys(wanted))
         for run_id in wanted:
-            if await service.retry_run(run_id) is None:
-                raise NotFoundError(f"the project '{service.project.name}' has no run '{run_id}'")
-        return len(wanted)
+            try:
+                if await service.retry_run(run_id) is None:
+                    problems.append(_no_run(service, run_id))
+            except StoreConflictError as error:
+                problems.append(f"run '{run_id}': {error}")
+        return len(wanted) - len(problems), problems
 
-    echo(f"queued {_with(store, project, work):,} again")
-    return ExitCode.PASSED
+    queued, problems = _with(store, project, work)
+    return _told(f"queued {queued:,} again" if queued or not problems else "", problems)
 
 
 @runs.command()
@@ -295,19 +320,26 @@ def cancel(
     project: ProjectOption = None,
     execution: Annotated[int | None, typer.Option("--execution", help="All runs of it that are not over.")] = None,
 ) -> int:
-    """Cancel runs: those that wait are over at once, those under way are stopped by their workers."""
+    """Cancel runs: those that wait are over at once, those under way are stopped by their workers.
+
+    Those that there are not, or that were over before, are named, and the exit code is 2; the others are cancelled all
+    the same.
+    """
     _require_choice(run_ids, execution)
 
-    async def work(service: RunService) -> tuple[int, int]:
+    async def work(service: RunService) -> tuple[Cancelled, list[str]]:
         wanted = list(run_ids)
-        if execution is not None:
-            wanted += [run.id for run in await service.list_runs(execution_id=execution, messages=False)]
+        if (number := await _known_execution(service, execution)) is not None:
+            wanted += [run.id for run in await service.list_runs(execution_id=number, messages=False)]
         done = await service.cancel_runs(*wanted)
-        return len(done.cancelled), len(done.stopping)
+        problems = [_no_run(service, run_id) for run_id in done.unknown]
+        over = {run_id: status for run_id, status in done.over.items() if run_id in run_ids}
+        return done, [*problems, *(f"run '{run_id}' was over before: {status}" for run_id, status in over.items())]
 
-    waited, running = _with(store, project, work)
-    echo(f"cancelled: {waited:,} waiting, {running:,} running (their workers stop them)")
-    return ExitCode.PASSED
+    done, problems = _with(store, project, work)
+    waited, running = len(done.cancelled), len(done.stopping)
+    told = f"cancelled: {waited:,} waiting, {running:,} running (their workers stop them)"
+    return _told(told if waited or running or not problems else "", problems)
 
 
 @runs.command()
@@ -321,7 +353,9 @@ def process(
     """Carry out all queued runs, and end when none is left.
 
     Exit code 0: all passed, or nothing was queued. 1: a run failed. 3: runs ended in an error, undecided or cancelled.
-    130: interrupted; what was under way goes back into the queue.
+    130: interrupted; what was under way goes back into the queue. Runs of an execution are judged together with the
+    others of it that are over, by the thresholds of its suite (pass_rate, allow_undecided, allow_errors), as 'duologue
+    run' does.
     """
     from duologue.cli.commands.worker import process_queue
 
@@ -342,26 +376,32 @@ def delete(
 ) -> int:
     """Delete runs with their results and journals. Runs that wait or are under way stay, unless their ids are given.
 
-    Nothing is ever deleted without this command. 'duologue db vacuum' then gives the space back.
+    Nothing is ever deleted without this command. 'duologue db vacuum' then gives the space back. Ids that there are not
+    are named, and the exit code is 2; the others are deleted all the same.
     """
     if not run_ids and eval_ is None and execution is None and older_than is None:
         raise ConfigurationError("name the runs: ids, --eval, --execution or --older-than")
     age = None if older_than is None else _age(older_than)
 
-    async def work(service: RunService) -> int:
-        wanted = list(run_ids) or await _over(service, eval_, execution, age)
+    async def work(service: RunService) -> tuple[int, list[str]]:
+        wanted = list(dict.fromkeys(run_ids)) or await _over(service, eval_, execution, age)
         if wanted and not yes:
             typer.confirm(f"Delete {len(wanted):,} runs of the project '{service.project.name}'?", abort=True)
-        return await service.delete_runs(*wanted, only_over=not run_ids)
+        if not run_ids:
+            return await service.delete_runs(*wanted, only_over=True), []
+        problems = [_no_run(service, run_id) for run_id in wanted if not await service.delete_run(run_id)]
+        return len(wanted) - len(problems), problems
 
-    echo(f"deleted {_with(store, project, work):,}")
-    return ExitCode.PASSED
+    deleted, problems = _with(store, project, work)
+    return _told(f"deleted {deleted:,}" if deleted or not problems else "", problems)
 
 
 async def _over(service: RunService, eval_: str | None, execution: int | None, age: float | None) -> list[str]:
     """Ids of runs that are over, and have been for so many seconds."""
     found = await service.list_runs(
-        eval_id=await _eval_id(service, eval_) if eval_ else None, execution_id=execution, messages=False
+        eval_id=await _eval_id(service, eval_) if eval_ else None,
+        execution_id=await _known_execution(service, execution),
+        messages=False,
     )
     from duologue.runs.store.records import OVER
 

@@ -49,6 +49,9 @@ def import_(
     from duologue.runs.evalstudio import is_evalstudio
     from duologue.runs.store.database.engine import Database
 
+    if not source.exists():
+        raise ConfigurationError(f"{source} cannot be read: there is no such file or folder")
+
     async def work() -> dict[str, Any]:
         async with Database.open(database) as opened:
             if is_evalstudio(source):
@@ -64,7 +67,12 @@ def import_(
     _notes(told["problems"])
     console = terminal()
     numbers = ", ".join(map(str, told["executions"])) or "none"
-    say(console, one_line(f"imported {told['runs']} runs into project {told['project']}; executions: {numbers}"))
+    if "definitions" in told:
+        counts = ", ".join(f"{name}: {count}" for name, count in told["definitions"].items())
+        of_runs = f"executions: {numbers}, runs: {told['runs']}" if told["runs"] else "no runs"
+        say(console, one_line(f"imported into project {told['project']}: {counts}, {of_runs}"))
+    else:
+        say(console, one_line(f"imported {told['runs']} runs into project {told['project']}; executions: {numbers}"))
     if told["unfinished"]:
         say(console, f"{told['unfinished']} of them were not over{_what_of_them(source, queue=queue)}")
     if told["schedules"] and not queue:
@@ -112,13 +120,17 @@ def export(
     return ExitCode.PASSED
 
 
+_DEFINITIONS = ("personas", "scenarios", "connectors", "evals")
+
+
 async def _import_evalstudio(opened: Database, source: Path, project: str | None) -> dict[str, Any]:
     from duologue.runs.evalstudio import import_evalstudio
 
     found = await import_evalstudio(opened, source, project=project)
     return {
         "project": ", ".join(item.project.name for item in found),
-        "executions": [],
+        "executions": [number for item in found for number in item.execution_ids],
+        "definitions": {name: sum(getattr(item, name) for item in found) for name in _DEFINITIONS},
         "runs": sum(item.runs for item in found),
         "unfinished": 0,
         "schedules": 0,

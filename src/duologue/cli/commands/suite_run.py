@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from duologue.cli.commands.planned_execution import PlannedExecution
 from duologue.cli.commands.suite_executor import ExecutorRequest, use_workers
-from duologue.cli.exit_codes import ExitCode, exit_code_for
+from duologue.cli.exit_codes import exit_code_for, worst_of
 from duologue.cli.interruption import Stopping
 from duologue.cli.output import as_shown, echo, print_json
 from duologue.config.files import make_private_folder
@@ -34,8 +34,6 @@ from duologue.terminal_text import one_line
 
 if TYPE_CHECKING:
     from duologue.cli.supervision import Supervised
-
-_WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.FAILED, ExitCode.UNCERTAIN)
 
 
 @frozen
@@ -130,8 +128,7 @@ def _several(engines: Mapping[str, Engine], request: Request, shown: Shown, pare
         print_json([_as_json(done) for done in every])
     if every[-1].execution.interrupted:
         return every[-1].exit_code
-    codes = [done.exit_code for done in every]
-    return next((code for code in _WORST_FIRST if code in codes), ExitCode.PASSED)
+    return worst_of(done.exit_code for done in every)
 
 
 def _names_of(paths: Sequence[str]) -> list[str]:

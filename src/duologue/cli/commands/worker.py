@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from duologue.cli.commands.db import DatabaseOption, JsonOption
-from duologue.cli.exit_codes import ExitCode
+from duologue.cli.exit_codes import ExitCode, worst_of
 from duologue.cli.interruption import Stopping
 from duologue.cli.output import echo, print_json, print_table, terminal
 from duologue.cli.store_options import ConcurrencyOption, ProjectsOption
@@ -20,7 +21,9 @@ from duologue.terminal_text import one_line
 
 if TYPE_CHECKING:
     from duologue.runs.processor import RunProcessor
+    from duologue.runs.store.database.engine import Database
     from duologue.runs.store.records import ClaimedRun, FinishedRun, WorkerRecord
+    from duologue.suites.results.execution import ExecutionResult
 
 _OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
 
@@ -77,16 +80,81 @@ def process_queue(
 ) -> int:
     """Carry out what is queued, and end when nothing is left."""
     from duologue.runs.processor import RunProcessor
+    from duologue.runs.store.database.engine import Database
 
-    printer = None if quiet or as_json else _run_printer()
-    processor = RunProcessor(store, max_concurrent=concurrency, projects=projects, on_run_end=printer)
-    stopped_by = asyncio.run(_drain(processor))
+    told = _Ended(None if quiet or as_json else _run_printer())
+
+    async def work() -> tuple[RunProcessor, int | None, dict[int, ExecutionResult]]:
+        async with Database.open(store, create=False) as database:
+            processor = RunProcessor(database, max_concurrent=concurrency, projects=projects, on_run_end=told)
+            stopped_by = await _drain(processor)
+            return processor, stopped_by, await _judged(database, told.executions)
+
+    processor, stopped_by, executions = asyncio.run(work())
     outcomes = processor.outcomes
     if as_json:
-        print_json({"runs": outcomes.total(), **{word: outcomes[word] for word in _OUTCOMES}})
+        codes = {str(number): execution.exit_code for number, execution in executions.items()}
+        counts = {word: outcomes[word] for word in _OUTCOMES}
+        print_json({"runs": outcomes.total(), **counts, "executions": codes})
     else:
+        for number, execution in executions.items():
+            if line := _by_thresholds(number, execution):
+                echo(line)
         echo(totals_of(outcomes))
-    return _exit_code(outcomes) if stopped_by is None else stopped_by
+    if stopped_by is not None:
+        return stopped_by
+    return worst_of([_exit_code(told.alone), *(execution.exit_code for execution in executions.values())])
+
+
+class _Ended:
+    """Knows which executions had runs here, and what the runs came to that belong to none.
+
+    Args:
+        printer: is told of each run; None for nobody.
+    """
+
+    def __init__(self, printer: Callable[[ClaimedRun, FinishedRun], None] | None) -> None:
+        self.executions: set[int] = set()
+        self.alone: Counter[str] = Counter()
+        self._printer = printer
+
+    def __call__(self, run: ClaimedRun, end: FinishedRun) -> None:
+        if run.execution_id is None:
+            self.alone[end.outcome] += 1
+        else:
+            self.executions.add(run.execution_id)
+        if self._printer is not None:
+            self._printer(run, end)
+
+
+async def _judged(database: Database, numbers: Iterable[int]) -> dict[int, ExecutionResult]:
+    """Executions by number, as far as their runs are over, whoever has carried them out."""
+    from duologue.runs.store.database.execution_result import execution_so_far
+
+    found = {number: await execution_so_far(database, number) for number in sorted(numbers)}
+    return {number: execution for number, execution in found.items() if execution is not None}
+
+
+def _by_thresholds(number: int, execution: ExecutionResult) -> str:
+    """What an execution comes to; '' where it has no thresholds, so that the outcomes of its runs say it all."""
+    allowed, totals = execution.allowance, execution.totals
+    asked = [
+        "" if allowed.pass_rate is None else f"{allowed.pass_rate:.0%} have to pass",
+        "" if allowed.undecided == 0 else f"{_allowed(allowed.undecided)} may be undecided",
+        "" if allowed.errors == 0 else f"{_allowed(allowed.errors)} may be errors",
+        "checks have shares of their own" if execution.thresholds else "",
+        "" if execution.metrics_threshold is None else f"metrics have to reach {execution.metrics_threshold:g}",
+    ]
+    if not any(asked):
+        return ""
+    word = "enough" if execution.ok else "not enough"
+    return (
+        f"execution {number}: {totals.passed:,} of {totals.cases:,} passed, {word} ({', '.join(filter(None, asked))})"
+    )
+
+
+def _allowed(number: int | None) -> str:
+    return "all" if number is None else f"{number:,}"
 
 
 async def _drain(processor: RunProcessor) -> int | None:

@@ -243,10 +243,14 @@ class Cancelled:
     Attributes:
         cancelled: ids of those that waited, and are over.
         stopping: ids of those that a worker has, which stops them.
+        over: ids of those that were over before, with their status; those that had been cancelled are left out.
+        unknown: ids of no run.
     """
 
     cancelled: tuple[str, ...] = ()
     stopping: tuple[str, ...] = ()
+    over: Mapping[str, QueueStatus] = field(default_factory=dict[str, "QueueStatus"])
+    unknown: tuple[str, ...] = ()
 
 
 @frozen

@@ -315,6 +315,10 @@ class Engine:
         execution_id = options.execution_id or new_execution_id(self.clock)
         return await self._runner(execution_id, options, on_event, ledger or self._ledger(options))
 
+    async def thresholds(self, plan: Plan, settings: RunOptions | None = None) -> dict[str, dict[str, float]]:
+        """By group of a plan's cases, the share of trials that checks need, by name, where it is not all of them."""
+        return _thresholds(plan, await self.case_runner(settings))
+
     async def agent_of(self, case: TestCase) -> AgentAdapter:
         """The agent that a case rehearses, as it would take part in a run of its own. It works until :meth:`close`.
 

@@ -158,7 +158,7 @@ async def test_ids_that_no_database_has_name_nothing(service: RunService, text: 
     for ask in (service.get_run, service.get_eval, service.get_scenario_by_name, service.retry_run):
         assert await ask(text) is None
     assert await service.delete_run(text) is False
-    assert await service.cancel_runs(text) == Cancelled()
+    assert await service.cancel_runs(text) == Cancelled(unknown=(text,))
     assert await service.list_runs(eval_id=text) == []
     with pytest.raises(NotFoundError):
         await service.create_runs(text)

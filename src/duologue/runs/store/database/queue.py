@@ -22,7 +22,7 @@ from duologue.runs.store.database.changes import Claim, Claimed, Pulse, claimed_
 from duologue.runs.store.database.clocks import ClockWatch
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.json_columns import to_text
-from duologue.runs.store.database.recovery import MANY, cancelled_values, parts_of, recover_runs
+from duologue.runs.store.database.recovery import MANY, cancel_runs, recover_runs
 from duologue.runs.store.database.schema import (
     checks,
     events,
@@ -243,33 +243,10 @@ class Queue:
 
     async def cancel(self, ids: Iterable[str]) -> Cancelled:
         """Cancel runs. Those that no worker has are over at once; the others are stopped by theirs."""
-        wanted = sorted(set(ids))
-
-        def work(connection: Connection) -> Cancelled:
-            now = self._database.now(connection)
-            over: list[str] = []
-            stopping: list[str] = []
-            for part in parts_of(wanted):
-                found = connection.execute(
-                    select(runs.c.id, runs.c.number, runs.c.status, runs.c.owner)
-                    .where(runs.c.id.in_(part))
-                    .order_by(runs.c.number)
-                    .with_for_update()
-                ).all()
-                under_way = [row for row in found if row.status in {QueueStatus.PENDING, QueueStatus.RUNNING}]
-                idle = [row for row in found if row.status == QueueStatus.QUEUED]
-                idle += [row for row in under_way if row.owner is None]  # somebody has called it running
-                owned = [row for row in under_way if row.owner is not None]
-                over += [row.id for row in idle]
-                stopping += [row.id for row in owned]
-                ended, marked = (runs.c.number.in_([row.number for row in rows]) for rows in (idle, owned))
-                connection.execute(update(runs).where(ended).values(**cancelled_values(now)))
-                connection.execute(update(runs).where(marked).values(cancelling=True, updated_at=now))
-            if stopping:
-                self._wakeup.notify(connection, CANCELLED)
-            return Cancelled(cancelled=tuple(over), stopping=tuple(stopping))
-
-        cancelled = await self._database.write(work)
+        wanted = list(dict.fromkeys(ids))
+        cancelled = await self._database.write(
+            lambda connection: cancel_runs(self._database, self._wakeup, wanted, connection)
+        )
         self._wakeup.signal(CANCELLED)
         return cancelled
 

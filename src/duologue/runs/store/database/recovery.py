@@ -1,4 +1,7 @@
-"""What becomes of runs whose worker is gone: back into the queue, or set aside with their attempts used up."""
+"""What becomes of runs that somebody cancels, and of those whose worker is gone.
+
+The latter go back into the queue, or are set aside with their attempts used up.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,46 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 from duologue.runs.store.database.clocks import ClockWatch, boot, since_boot
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.schema import runs, workers
-from duologue.runs.store.database.wakeup import QUEUED, WakeUp
-from duologue.runs.store.records import QueueStatus, Recovered
+from duologue.runs.store.database.wakeup import CANCELLED, QUEUED, WakeUp
+from duologue.runs.store.records import Cancelled, QueueStatus, Recovered
 
 T = TypeVar("T")
 
 MANY = 500
 """Rows that one statement is about."""
+
+
+def cancel_runs(database: Connections, wakeup: WakeUp, ids: Sequence[str], connection: Connection) -> Cancelled:
+    """Cancel runs; in a transaction. Those that no worker has are over at once; the others are stopped by theirs."""
+    now = database.now(connection)
+    found = [
+        row
+        for part in parts_of(sorted(ids))  # two that cancel the same lock it in one order
+        for row in connection.execute(
+            select(runs.c.id, runs.c.number, runs.c.status, runs.c.owner)
+            .where(runs.c.id.in_(part))
+            .order_by(runs.c.number)
+            .with_for_update()
+        )
+    ]
+    under_way = [row for row in found if row.status in {QueueStatus.PENDING, QueueStatus.RUNNING}]
+    idle = [row for row in found if row.status == QueueStatus.QUEUED]
+    idle += [row for row in under_way if row.owner is None]  # somebody has called it running
+    owned = [row for row in under_way if row.owner is not None]
+    for part in parts_of([row.number for row in idle]):
+        connection.execute(update(runs).where(runs.c.number.in_(part)).values(**cancelled_values(now)))
+    for part in parts_of([row.number for row in owned]):
+        connection.execute(update(runs).where(runs.c.number.in_(part)).values(cancelling=True, updated_at=now))
+    if owned:
+        wakeup.notify(connection, CANCELLED)
+    ended = [row for row in found if row.status in {QueueStatus.COMPLETED, QueueStatus.ERROR}]
+    known = {row.id for row in found}
+    return Cancelled(
+        cancelled=tuple(row.id for row in idle),
+        stopping=tuple(row.id for row in owned),
+        over={row.id: QueueStatus(row.status) for row in ended},
+        unknown=tuple(run_id for run_id in ids if run_id not in known),
+    )
 
 
 def recover_runs(database: Connections, wakeup: WakeUp, watch: ClockWatch, connection: Connection) -> Recovered:

@@ -22,6 +22,7 @@ from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA, Artifact, ArtifactStore
 from duologue.runs.store.database.artifacts import FILES
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.execution_result import allowance_of, thresholds_of
 from duologue.runs.store.database.journals import attempt_of_line
 from duologue.runs.store.database.results_import import IMPORTING
 from duologue.runs.store.database.schema import (
@@ -37,7 +38,7 @@ from duologue.runs.store.ownership import LaunchFile, read_launch, require_free,
 from duologue.runs.store.reader import read_index
 from duologue.runs.store.records import QueueStatus, StoredExecution
 from duologue.suites.plan.build import Plan, TestCase
-from duologue.suites.results.execution import Allowance, ExecutionResult
+from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult
 
 _DIGITS = 18
@@ -164,8 +165,8 @@ class _Target:
             plan=self._plan(data, execution),
             started_at=began,
             session_at=began,
-            allowance=Allowance(**cast("dict[str, Any]", data.get("allowance") or {})),
-            thresholds=data.get("thresholds") or {},
+            allowance=allowance_of(data),
+            thresholds=thresholds_of(data),
         )
 
     def result(self, execution: StoredExecution) -> ExecutionResult:

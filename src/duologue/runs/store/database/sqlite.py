@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sqlite3
 import stat
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -112,7 +113,10 @@ def prepare_file(path: Path, *, create: bool) -> None:
     try:
         if not path.exists():
             if not create:
-                raise StoreError(f"{path}: there is no database. Make one with: duologue db init")
+                raise StoreError(
+                    f"{path}: there is no database. Make one with: duologue db init --store {shlex.quote(str(path))}; "
+                    "'duologue runs submit' and 'duologue runs import' also do. Or correct the path"
+                )
             if not path.parent.exists():
                 make_private_folder(path.parent)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))

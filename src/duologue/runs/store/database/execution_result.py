@@ -1,0 +1,103 @@
+"""What an execution of the database comes to: its runs that are over, judged by the thresholds that it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from pydantic_core import from_json
+from sqlalchemy import Connection, select
+
+from duologue.frozen import changed
+from duologue.journal.events import ErrorInfo
+from duologue.runs.store.database.connections import Connections
+from duologue.runs.store.database.schema import executions, results, runs
+from duologue.runs.store.encoding import decoded_case, decoded_run
+from duologue.runs.store.records import OVER, QueueStatus
+from duologue.suites.plan.build import Plan, TestCase
+from duologue.suites.results.execution import Allowance, ExecutionResult
+from duologue.suites.results.run import RunResult
+from duologue.vocabulary import RunStatus, Verdict
+
+_PAGE = 200
+"""Runs that are read at once."""
+_STATUS = {QueueStatus.COMPLETED: RunStatus.COMPLETED, QueueStatus.CANCELLED: RunStatus.CANCELLED}
+
+
+def allowance_of(data: Mapping[str, Any]) -> Allowance:
+    """How much may stay open, as the facts of an execution say."""
+    return Allowance(**cast("dict[str, Any]", data.get("allowance") or {}))
+
+
+def thresholds_of(data: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """By group of test cases, the share of trials that checks need, as the facts of an execution say."""
+    written = cast("Mapping[str, Mapping[str, float]]", data.get("thresholds") or {})
+    return {group: dict(shares) for group, shares in written.items()}
+
+
+async def execution_so_far(database: Connections, execution_id: int) -> ExecutionResult | None:
+    """An execution with those of its runs that are over, as the database has them; None if there is none.
+
+    Where neither checks nor metrics have thresholds of their own, the outcome of each run is all that decides, and no
+    result is read.
+
+    Args:
+        database: that it is in.
+        execution_id: its number.
+    """
+    asked = select(executions.c.name, executions.c.data, executions.c.created_at).where(executions.c.id == execution_id)
+    row = await database.read(lambda connection: connection.execute(asked).first())
+    if row is None:
+        return None
+    data = cast("Mapping[str, Any]", row.data)
+    thresholds, metrics = thresholds_of(data), data.get("metrics_threshold")
+    whole = bool(thresholds) or metrics is not None
+    found: list[RunResult] = []
+    last = 0
+    while page := await database.read(lambda connection, last=last: _page(connection, execution_id, last, whole=whole)):
+        found += [run for _, run in page]
+        last = page[-1][0]
+    found.sort(key=lambda run: run.case.index)
+    suite = str(data.get("suite") or row.name)
+    return ExecutionResult(
+        id=row.name,
+        suite=suite,
+        path=str(data.get("path") or ""),
+        plan=Plan(suite=suite, cases=tuple(run.case for run in found), seed=0),
+        runs=tuple(found),
+        started_at=datetime.fromtimestamp(row.created_at, UTC),
+        seconds=0.0,
+        allowance=allowance_of(data),
+        thresholds=thresholds,
+        metrics_threshold=metrics,
+    )
+
+
+def _page(connection: Connection, execution_id: int, after: int, *, whole: bool) -> list[tuple[int, RunResult]]:
+    columns = [runs.c[name] for name in ("number", "id", "test_case", "status", "outcome", "error")]
+    asked = select(*columns, results.c.data) if whole else select(*columns)
+    if whole:
+        asked = asked.join_from(runs, results, results.c.run == runs.c.number, isouter=True)
+    asked = (
+        asked.where(runs.c.execution_id == execution_id, runs.c.number > after, runs.c.status.in_(map(str, OVER)))
+        .order_by(runs.c.number)
+        .limit(_PAGE)
+    )
+    made: list[tuple[int, RunResult]] = []
+    for row in connection.execute(asked):
+        told = _told(decoded_case(from_json(row.test_case)), row.id, QueueStatus(row.status), row.outcome, row.error)
+        if whole and row.data:  # somebody may have changed the outcome by hand, which counts then
+            told = changed(decoded_run(from_json(row.data), f"run {row.id}"), status=told.status, verdict=told.verdict)
+        made.append((row.number, told))
+    return made
+
+
+def _told(case: TestCase, run_id: str, status: QueueStatus, outcome: str | None, error: str | None) -> RunResult:
+    """A run as its row says, without what was said in it."""
+    verdict = Verdict(outcome) if status is QueueStatus.COMPLETED and outcome in set(Verdict) else None
+    ended = _STATUS.get(status, RunStatus.ERROR)
+    if ended is RunStatus.COMPLETED and verdict is None:  # somebody has called it so, and said no result
+        verdict = Verdict.UNDECIDED
+    told = ErrorInfo(type="RunError", message=error or "") if ended is RunStatus.ERROR else None
+    return RunResult(case=case, run_id=run_id, status=ended, verdict=verdict, error=told)
