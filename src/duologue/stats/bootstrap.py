@@ -54,9 +54,10 @@ class Interval:
 def clustered_share(clusters: Sequence[tuple[float, float]], *, confidence: float = 0.95, seed: int = 0) -> Interval:
     """A share of successes over all clusters, with an interval for clusters like these.
 
-    Where fewer than ten clusters, or about nine effective successes or failures, leave the bootstrap too little to draw
-    from, the interval is Wilson's for the effective number of trials (E. Korn, B. Graubard, Survey Methodology 24
-    (1998), 193-201, with Wilson's interval in place of the exact one). It covers at least as often as it says.
+    Where fewer than ten clusters, about nine effective successes or failures, or clusters that are all alike leave the
+    bootstrap too little to draw from, the interval is Wilson's for the effective number of trials (E. Korn,
+    B. Graubard, Survey Methodology 24 (1998), 193-201, with Wilson's interval in place of the exact one). It
+    covers at least as often as it says.
 
     Args:
         clusters: of each what has succeeded, and out of how much. Clusters out of nothing are left out.
@@ -75,7 +76,8 @@ def clustered_share(clusters: Sequence[tuple[float, float]], *, confidence: floa
         return Interval(value=None, low=0.0, high=1.0, confidence=confidence, clusters=0, method="none")
     share = sum(done for done, _ in found) / total
     effective = _effective(found, share, total)
-    if len(found) >= _FEW_CLUSTERS and effective * min(share, 1 - share) >= _FEW_CASES:
+    alike = all(math.isclose(done, share * size) for done, size in found)
+    if not alike and len(found) >= _FEW_CLUSTERS and effective * min(share, 1 - share) >= _FEW_CASES:
         ends, method = _ends(found, share, confidence, seed)
         low, high = max(0.0, ends[0]), min(1.0, ends[1])
         return Interval(value=share, low=low, high=high, confidence=confidence, clusters=len(found), method=method)
@@ -110,6 +112,8 @@ def clustered_mean(clusters: Sequence[tuple[float, float]], *, confidence: float
 def _ends(
     clusters: list[tuple[float, float]], mean: float, confidence: float, seed: int
 ) -> tuple[tuple[float, float], Method]:
+    if all(math.isclose(done, mean * size) for done, size in clusters):
+        return (mean, mean), "bootstrap"  # whatever is drawn
     tail = (1 + confidence) / 2
     quantile = student_quantile(tail, len(clusters) - 1)
     if len(clusters) >= MANY:
