@@ -127,6 +127,24 @@ def _redteam_report(app: typer.Typer) -> None:
     app.command("redteam-report")(redteam_report)
 
 
+def _fork(app: typer.Typer) -> None:
+    from duologue.cli.commands.fork import fork
+
+    app.command()(fork)
+
+
+def _localise(app: typer.Typer) -> None:
+    from duologue.cli.commands.fork import localise
+
+    app.command()(localise)
+
+
+def _shrink(app: typer.Typer) -> None:
+    from duologue.cli.commands.shrink import shrink
+
+    app.command()(shrink)
+
+
 def _models(app: typer.Typer) -> None:
     from duologue.cli.commands.models import models
 
@@ -169,7 +187,8 @@ def _db(app: typer.Typer) -> None:
     app.add_typer(db, name="db")
 
 
-_START, _SUITES, _RESULTS, _DURABLE, _MODELS = "Start", "Suites", "Results", "Durable runs", "Models"
+_START, _SUITES, _RESULTS, _FAILURES = "Start", "Suites", "Results", "Failures"
+_DURABLE, _MODELS = "Durable runs", "Models"
 
 COMMANDS: dict[str, Command] = {
     "demo": Command(_START, "Rehearse a small restaurant's assistant in five conversations.", _demo),
@@ -205,6 +224,17 @@ COMMANDS: dict[str, Command] = {
     "report": Command(_RESULTS, "Write reports on a kept execution.", _report),
     "redteam-report": Command(
         _RESULTS, "Collect recorded attacks in one report, as JSON and as a web page.", _redteam_report
+    ),
+    "fork": Command(
+        _FAILURES,
+        "Continue a recorded run from the end of a turn, several times, and report how often it passes.",
+        _fork,
+    ),
+    "localise": Command(_FAILURES, "Find the turn of a recorded run after which success is less probable.", _localise),
+    "shrink": Command(
+        _FAILURES,
+        "Reduce a run that failed to the shortest script that still fails, and keep it as a regression case.",
+        _shrink,
     ),
     "runs": Command(_DURABLE, "Durable runs: stored, queued, and carried out by workers.", _runs),
     "worker": Command(_DURABLE, "Carry out queued runs until stopped.", _worker),

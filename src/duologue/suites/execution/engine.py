@@ -38,7 +38,7 @@ from duologue.suites.manifests.validate import validated
 from duologue.suites.plan.build import Filters, Plan, TestCase, generate_plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult, Spent, total_spent
-from duologue.suites.runner.case_run import CaseRunner, Execution, OnEvent
+from duologue.suites.runner.case_run import Adapt, CaseRunner, Execution, OnEvent
 from duologue.suites.runner.definition import Definitions, Kept, RunOptions, kept_runs_of
 from duologue.suites.runner.earlier import Earlier, spent_in_journals
 from duologue.suites.runner.models import SuiteModels
@@ -120,6 +120,7 @@ class Engine:
         parts: agents and models that the program hands over; see :meth:`from_parts`.
         clock: time, for tests.
         launcher: makes what runs a plan, such as one that has other processes run its cases.
+        adapt: changes the participants and the script of each run; None to play what the suite says.
     """
 
     suite: Suite
@@ -130,6 +131,7 @@ class Engine:
     parts: Parts = field(default_factory=Parts)
     clock: Clock = field(default_factory=SystemClock)
     launcher: Callable[..., Launch] = Launch
+    adapt: Adapt | None = None
     results: dict[str, RunResult] = field(default_factory=dict[str, RunResult])
     """Of all executions of this engine, by run id."""
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -178,6 +180,11 @@ class Engine:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def with_suite(self, suite: Suite) -> Self:
+        """An engine for a changed suite that has the same agents, models and tools; only this one closes them."""
+        await self.case_runner()
+        return replace(self, suite=suite.within(self.suite.folder), recordings=None, results={})
 
     def enable_mock_mode(self, path: str | Path | None = None) -> None:
         """Let every model of the suite answer from a file, or with a fixed sentence.
@@ -370,6 +377,7 @@ class Engine:
                 ledger=ledger,
                 clock=self.clock,
                 on_event=on_event,
+                adapt=self.adapt,
             ),
             models=SuiteModels(self.suite, mocks=self.mocks, mocking=self.mocking, given=self.parts.models),
             toolbox=self._toolbox,

@@ -34,7 +34,7 @@ from duologue.specs.suite import Suite, find_named
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult
-from duologue.suites.runner.case_setup import CaseSetup, ReplaySetup, Setup
+from duologue.suites.runner.case_setup import CaseSetup, Participants, ReplaySetup, Setup
 from duologue.suites.runner.definition import Definitions, RunOptions
 from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import RunStatus, Termination
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from duologue.suites.runner.python_agents import MakeAgent
 
 OnEvent = Callable[[TestCase, Entry], None]
+Adapt = Callable[[TestCase, Participants], Participants]
+"""Changes who takes part in the run of a case, or what happens in it."""
 
 
 @frozen
@@ -60,6 +62,7 @@ class Execution:
         clock: of all runs.
         on_event: is told of every event of every run.
         run_id, thread_id: of the one run that there is; None for ids that derive from ``id``, and a new thread.
+        adapt: changes the participants and the script of each run, as for a run that begins in the middle of another.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Execution:
     on_event: OnEvent | None = None
     run_id: str | None = None
     thread_id: str | None = None
+    adapt: Adapt | None = None
 
     def run_id_of(self, case: TestCase) -> str:
         """The id of the run of a case."""
@@ -326,6 +330,8 @@ class CaseRunner:
         execution = self.execution
         setup, config = self._prepared(case)
         parts = setup.participants(case)
+        if execution.adapt is not None:
+            parts = execution.adapt(case, parts)
         run_id, on_event = execution.run_id_of(case), execution.on_event
         return setup, ScenarioExecutor(
             parts.name,
