@@ -102,6 +102,17 @@ def instant(name: str, value: object) -> float:
     return float(value)
 
 
+def iso_instant(at: float | None) -> str | None:
+    """An instant as texts have it: ISO 8601 in UTC with milliseconds, such as ``2026-01-31T12:00:00.000Z``.
+
+    Args:
+        at: seconds since 1970; None for an instant that is not known.
+    """
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 @frozen
 class Snapshot:
     """What was run, complete: a suite as it was written. It is never changed.
@@ -375,5 +386,5 @@ class StoredRun:
             data["metadata"] = dict(self.metadata)
         for name in ("started_at", "completed_at", "created_at", "updated_at"):
             if (at := getattr(self, name)) is not None:
-                data[name] = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                data[name] = iso_instant(at)
         return data
