@@ -29,6 +29,7 @@ from duologue.context import Clock, RandomIds, SystemClock
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.models.base import Model
+from duologue.runs.arguments import require
 from duologue.runs.callbacks import Callbacks, OnRunComplete, OnRunEnd, OnRunError, OnRunStart, OnStatusChange
 from duologue.runs.carry_out import RunCarrier
 from duologue.runs.store.database.engine import Database
@@ -89,6 +90,10 @@ class RunProcessor:
         stop_timeout: float = STOP_TIMEOUT,
         clock: Clock | None = None,
     ) -> None:
+        for name, number in (("poll_interval", poll_interval), ("stop_timeout", stop_timeout)):
+            require(name, number, float)
+        require("max_concurrent", max_concurrent, int | None)
+        require("projects", projects, Sequence[str])
         if not poll_interval > 0:
             raise ConfigurationError(f"poll_interval is {poll_interval}; expected seconds above 0")
         if max_concurrent is not None and max_concurrent < 1:

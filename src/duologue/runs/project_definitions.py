@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from duologue.errors import NotFoundError
 from duologue.messages import Message
+from duologue.runs.arguments import checked
 from duologue.runs.connectors import ConnectorReply, ConnectorTest, invoke_connector, probe_connector
 from duologue.runs.store.database.agents import Agents
 from duologue.runs.store.database.connections import Connections
@@ -35,6 +36,7 @@ class _InProject(Protocol):
 D = TypeVar("D", bound=_InProject)
 
 
+@checked
 class ProjectDefinitions:
     """What is defined in a project.
 

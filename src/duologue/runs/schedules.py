@@ -23,6 +23,7 @@ from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, sel
 from duologue.context import random_uuid
 from duologue.errors import ConfigurationError, MissingExtraError, NotFoundError, StoreConflictError
 from duologue.frozen import changed, frozen
+from duologue.runs.arguments import checked
 from duologue.runs.service import RunService
 from duologue.runs.store.database.definition_rows import find_project
 from duologue.runs.store.database.engine import Database
@@ -69,6 +70,7 @@ class Launched:
     wait: float | None = None
 
 
+@checked
 class Schedules:
     """The schedules of a database.
 

@@ -22,6 +22,7 @@ from duologue.config.problems import listed
 from duologue.context import random_uuid
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.frozen import changed
+from duologue.runs.arguments import checked
 from duologue.runs.evals import Compiled, CompiledRun, Definition, PreparedDefinitions
 from duologue.runs.project_definitions import ProjectDefinitions
 from duologue.runs.run_changes import change_run
@@ -50,6 +51,7 @@ DEFAULT_PROJECT = "default"
 """The name of the project that is made where a store has none."""
 
 
+@checked
 class RunService(ProjectDefinitions):
     """The definitions and runs of one project.
 
@@ -309,8 +311,7 @@ class RunService(ProjectDefinitions):
         descending: bool = False,
         messages: bool = False,
     ) -> list[StoredRun]:
-        if limit is not None and limit < 1:
-            raise ConfigurationError(f"limit is {limit}; expected at least 1, or None for all")
+        _require_page(limit)
         found: list[StoredRun] = []
         while True:
             most = MOST if limit is None else min(MOST, limit - len(found))
@@ -418,7 +419,11 @@ class RunService(ProjectDefinitions):
             eval_id: only those of this eval.
             limit: at most so many; None for all.
             before: the id of the last one of the page before.
+
+        Raises:
+            ConfigurationError: the limit is below 1.
         """
+        _require_page(limit)
         conditions = [executions.c.eval_id == eval_id] if eval_id is not None else []
         conditions += [executions.c.id < before] if before is not None else []
         return await self._executions(*conditions, limit=limit)
@@ -456,6 +461,11 @@ async def open_project(database: Database, project: str | None, *, create: bool 
         return await definitions.create_project(DEFAULT_PROJECT)
     except StoreConflictError:  # another process has made it meanwhile
         return await open_project(database, DEFAULT_PROJECT)
+
+
+def _require_page(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise ConfigurationError(f"limit is {limit}; expected at least 1, or None for all")
 
 
 def _status(status: QueueStatus | str | None) -> QueueStatus | None:
