@@ -40,7 +40,8 @@
         ├── StoreUnavailableError     it cannot be reached, or did not answer in time
         ├── StoreVersionError         its tables are missing, or those of another version of Duologue
         ├── StoreConflictError        a name or an id that is taken, or something that is still used
-        │   └── NotFoundError         something that does not exist
+        │   ├── NotFoundError         something that does not exist
+        │   └── PreconditionError     it is not any more what the caller has seen
         └── LeaseLostError            the run belongs to another worker by now, so nothing more is written for it
 
 ``ConfigurationError`` also is a ``ValueError``, ``RunError`` also is a ``RuntimeError``: code written for libraries
@@ -326,6 +327,10 @@ class StoreConflictError(StoreError):
 
 class NotFoundError(StoreConflictError):
     """Something that does not exist: what it was to be, and its id or name."""
+
+
+class PreconditionError(StoreConflictError):
+    """Something was changed by somebody else after the caller has read it. Nothing was changed now."""
 
 
 class LeaseLostError(StoreError):

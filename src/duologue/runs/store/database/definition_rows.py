@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
 from sqlalchemy import Connection, Row, Select, Table, and_, delete, insert, or_, select
 
-from duologue.config.problems import Problems, listed, unknown
+from duologue.config.placed_json import placed
+from duologue.config.problems import PlacedDict, Problems, checked, listed, report, unknown
 from duologue.config.redaction import is_written_out
 from duologue.config.spec import Spec
-from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
+from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError, SuiteError
 from duologue.runs.snapshots import written_out
 from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.database.schema import (
@@ -35,7 +35,6 @@ from duologue.runs.store.definitions import (
     ProjectSettings,
     SavedPersona,
     SavedScenario,
-    in_words,
 )
 from duologue.secret_values import HIDDEN
 from duologue.specs.agents import Agent, Persona, is_model_name
@@ -46,6 +45,11 @@ from duologue.suites.manifests.validate import validated
 
 Changes = Mapping[str, Any]
 """New values of fields by name; None gives a field its default again."""
+After = str | tuple[float, str] | None
+"""The last item of the page before: its id, or when it was created and its id; None for the first page."""
+S = TypeVar("S")
+Expected = Callable[[S], None]
+"""Gets what is stored, in the transaction that changes it, and raises where the caller has seen something else."""
 _LONGEST_NAME = 200
 _PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 
@@ -82,7 +86,7 @@ def page(
     table: Table,
     project_id: str | None,
     limit: int | None,
-    after: str | None,
+    after: After,
     name: str | None = None,
 ) -> Sequence[Row[Any]]:
     """Rows in the order in which they were created.
@@ -92,7 +96,7 @@ def page(
         table: with ``created_at`` and ``id``.
         project_id: only those of this project; None for all.
         limit: at most so many; None for all.
-        after: the id of the last one of the page before.
+        after: the last one of the page before. With the time when it was created, it may be gone by now.
         name: only the one of that name.
 
     Raises:
@@ -106,12 +110,14 @@ def page(
         asked = asked.where(table.c.project_id == project_id)
     if name is not None:
         asked = asked.where(table.c.name == name)
-    if after is not None:
+    if isinstance(after, str):
         last = get(connection, table, after)
         if last is None:
             raise NotFoundError(f'nothing with id "{after}" to continue after; ask for the first page again')
+        after = last.created_at, after
+    if after is not None:
         at, id_ = table.c.created_at, table.c.id
-        asked = asked.where(or_(at > last.created_at, and_(at == last.created_at, id_ > after)))
+        asked = asked.where(or_(at > after[0], and_(at == after[0], id_ > after[1])))
     return connection.execute(asked.limit(limit)).all()
 
 
@@ -325,11 +331,17 @@ def persona_of(persona: Persona | Changes) -> Persona:
 
 
 def read(spec: type[Any], data: Mapping[str, Any], what: str) -> Any:
-    """Data as a spec. Raises ConfigurationError with what is wrong."""
-    try:
-        return spec.model_validate({name: _plain(value) for name, value in data.items()})
-    except ValidationError as error:
-        raise ConfigurationError(f"{what} cannot be used: {in_words(error)}") from error
+    """Data as a spec.
+
+    Raises:
+        SuiteError: with each field that is wrong, in the words in which a suite's are told.
+    """
+    problems = Problems()
+    whole = data if isinstance(data, PlacedDict) else placed({name: _plain(value) for name, value in data.items()})
+    made = checked(spec, whole, problems)
+    if made is None:
+        raise SuiteError(f"{what} cannot be used: {report(problems.errors)}", problems.errors)
+    return made
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,9 @@ from duologue.context import random_uuid
 from duologue.frozen import changed
 from duologue.runs.snapshots import Private, PrivateValues
 from duologue.runs.store.database.definition_rows import (
+    After,
     Changes,
+    Expected,
     connector_data,
     connector_of,
     find_project,
@@ -63,6 +65,8 @@ T = TypeVar("T")
 class SavedDefinitions(SavedEvals):
     """What people define, in a database.
 
+    Changes may be given what the caller expects to change, see :data:`Expected`.
+
     Args:
         database: an open one.
     """
@@ -98,19 +102,23 @@ class SavedDefinitions(SavedEvals):
         """The project with that id, that name, or the only one whose id begins so; None if there is none."""
         return await self._read(lambda connection: find_project(connection, project))
 
-    async def list_projects(self, *, limit: int | None = None, after: str | None = None) -> list[Project]:
+    async def list_projects(self, *, limit: int | None = None, after: After = None) -> list[Project]:
         """The projects in the order in which they were created; see :meth:`list_personas` for pages."""
         return await self._read(
             lambda connection: [saved_project(row) for row in page(connection, projects, None, limit, after)]
         )
 
-    async def update_project(self, project_id: str, changes: Changes) -> Project | None:
+    async def update_project(
+        self, project_id: str, changes: Changes, *, expected: Expected[Project] | None = None
+    ) -> Project | None:
         """Change ``name``, ``settings`` or ``max_concurrency``; of settings, all are given. None if it is missing."""
 
         def work(connection: Connection) -> Project | None:
             row = get(connection, projects, project_id)
             if row is None:
                 return None
+            if expected is not None:
+                expected(saved_project(row))
             values: dict[str, Any] = {}
             for name, value in only(changes, ("name", "settings", "max_concurrency"), "a project").items():
                 if name == "name":
@@ -126,10 +134,13 @@ class SavedDefinitions(SavedEvals):
 
         return await self._write(work)
 
-    async def delete_project(self, project_id: str) -> bool:
+    async def delete_project(self, project_id: str, *, expected: Expected[Project] | None = None) -> bool:
         """Delete a project with everything in it, its runs included. False if it is missing."""
 
         def work(connection: Connection) -> bool:
+            row = get(connection, projects, project_id)
+            if row is not None and expected is not None:
+                expected(saved_project(row))
             for table in (runs, executions, evals, scenarios, personas, connectors):
                 connection.execute(delete(table).where(table.c.project_id == project_id))
             return connection.execute(delete(projects).where(projects.c.id == project_id)).rowcount > 0
@@ -157,7 +168,7 @@ class SavedDefinitions(SavedEvals):
         return saved_persona(found).shown() if found is not None else None
 
     async def list_personas(
-        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: str | None = None
+        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: After = None
     ) -> list[SavedPersona]:
         """The personas of a project in the order in which they were created.
 
@@ -165,18 +176,22 @@ class SavedDefinitions(SavedEvals):
             project_id: of the project.
             name: only the one of that name.
             limit: at most so many; None for all.
-            after: the id of the last one of the page before.
+            after: the last one of the page before.
         """
         rows = await self._read(lambda connection: page(connection, personas, project_id, limit, after, name))
         return [saved_persona(row).shown() for row in rows]
 
-    async def update_persona(self, persona_id: str, changes: Changes) -> SavedPersona | None:
+    async def update_persona(
+        self, persona_id: str, changes: Changes, *, expected: Expected[SavedPersona] | None = None
+    ) -> SavedPersona | None:
         """Change fields of a persona; None if it is missing."""
 
         def work(connection: Connection) -> SavedPersona | None:
             row = get(connection, personas, persona_id)
             if row is None:
                 return None
+            if expected is not None:
+                expected(saved_persona(row).shown())
             spec = persona_of(merged(whole(row), with_kept_headers(changes, row.data.get("headers", {}))))
             require_valid(personas=(spec,))
             self._store(connection, personas, "Persona", row, spec.name, unnamed(spec.written()))
@@ -185,7 +200,7 @@ class SavedDefinitions(SavedEvals):
 
         return await self._write(work)
 
-    async def delete_persona(self, persona_id: str) -> bool:
+    async def delete_persona(self, persona_id: str, *, expected: Expected[SavedPersona] | None = None) -> bool:
         """Delete a persona. False if it is missing.
 
         Raises:
@@ -193,6 +208,9 @@ class SavedDefinitions(SavedEvals):
         """
 
         def work(connection: Connection) -> bool:
+            row = get(connection, personas, persona_id)
+            if row is not None and expected is not None:
+                expected(saved_persona(row).shown())
             used = select(scenarios.c.name).join(scenario_personas).where(scenario_personas.c.persona_id == persona_id)
             self._require_unused(connection, personas, "persona", persona_id, used, "scenario")
             return remove(connection, personas, persona_id)
@@ -232,7 +250,7 @@ class SavedDefinitions(SavedEvals):
         return next(iter(found), None)
 
     async def list_scenarios(
-        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: str | None = None
+        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: After = None
     ) -> list[SavedScenario]:
         """The scenarios of a project; see :meth:`list_personas`."""
 
@@ -242,7 +260,9 @@ class SavedDefinitions(SavedEvals):
 
         return await self._read(work)
 
-    async def update_scenario(self, scenario_id: str, changes: Changes) -> SavedScenario | None:
+    async def update_scenario(
+        self, scenario_id: str, changes: Changes, *, expected: Expected[SavedScenario] | None = None
+    ) -> SavedScenario | None:
         """Change fields of a scenario, or ``persona_ids``; None if it is missing. Runs that exist stay as they are."""
 
         def work(connection: Connection) -> SavedScenario | None:
@@ -250,6 +270,8 @@ class SavedDefinitions(SavedEvals):
             if row is None:
                 return None
             before = saved_scenarios(connection, [scenario_id])[0]
+            if expected is not None:
+                expected(before)
             fields = dict(changes)
             ids = fields.pop("persona_ids", before.persona_ids if "personas" not in fields else None)
             data = merged(before.spec.written(), fields)
@@ -260,7 +282,7 @@ class SavedDefinitions(SavedEvals):
 
         return await self._write(work)
 
-    async def delete_scenario(self, scenario_id: str) -> bool:
+    async def delete_scenario(self, scenario_id: str, *, expected: Expected[SavedScenario] | None = None) -> bool:
         """Delete a scenario. False if it is missing.
 
         Raises:
@@ -268,6 +290,9 @@ class SavedDefinitions(SavedEvals):
         """
 
         def work(connection: Connection) -> bool:
+            if expected is not None:
+                for found in saved_scenarios(connection, [scenario_id]):
+                    expected(found)
             used = select(evals.c.name).join(eval_scenarios).where(eval_scenarios.c.scenario_id == scenario_id)
             self._require_unused(connection, scenarios, "scenario", scenario_id, used, "eval")
             return remove(connection, scenarios, scenario_id)
@@ -318,13 +343,15 @@ class SavedDefinitions(SavedEvals):
         return saved_connector(found) if found is not None else None
 
     async def list_connectors(
-        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: str | None = None
+        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: After = None
     ) -> list[Connector]:
         """The connectors of a project, without their credentials; see :meth:`list_personas`."""
         rows = await self._read(lambda connection: page(connection, connectors, project_id, limit, after, name))
         return [saved_connector(row).shown() for row in rows]
 
-    async def update_connector(self, connector_id: str, changes: Changes) -> Connector | None:
+    async def update_connector(
+        self, connector_id: str, changes: Changes, *, expected: Expected[Connector] | None = None
+    ) -> Connector | None:
         """Change fields of a connector; None if it is missing. A header with the value ``***`` keeps its value."""
 
         def work(connection: Connection) -> Connector | None:
@@ -332,6 +359,8 @@ class SavedDefinitions(SavedEvals):
             if row is None:
                 return None
             before = saved_connector(row)
+            if expected is not None:
+                expected(before.shown())
             known = ("name", "type", "base_url", "headers", "config")
             fields = with_kept_headers(only(changes, known, "a connector"), before.headers)
             if fields.get("base_url") == before.shown().base_url:
@@ -344,7 +373,7 @@ class SavedDefinitions(SavedEvals):
 
         return await self._write(work)
 
-    async def delete_connector(self, connector_id: str) -> bool:
+    async def delete_connector(self, connector_id: str, *, expected: Expected[Connector] | None = None) -> bool:
         """Delete a connector. False if it is missing.
 
         Raises:
@@ -352,6 +381,9 @@ class SavedDefinitions(SavedEvals):
         """
 
         def work(connection: Connection) -> bool:
+            row = get(connection, connectors, connector_id)
+            if row is not None and expected is not None:
+                expected(saved_connector(row).shown())
             used = select(evals.c.name).where(evals.c.connector_id == connector_id)
             self._require_unused(connection, connectors, "connector", connector_id, used, "eval")
             return remove(connection, connectors, connector_id)

@@ -1,0 +1,81 @@
+"""JSON that came over a wire, or values of a program, as data that knows its fields: for the same problems as a file.
+
+A file's problems have lines; those of JSON have the path of a field, such as ``turns[0].role``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from pydantic_core import from_json
+
+from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, join
+from duologue.errors import NOWHERE, ConfigurationError, Position
+
+
+def read_json_object(content: bytes | str, what: str = "the body") -> PlacedDict:
+    """A JSON object.
+
+    Args:
+        content: UTF-8.
+        what: it is, for errors.
+
+    Raises:
+        ConfigurationError: it is no JSON, or no object.
+    """
+    try:
+        data = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
+        raise ConfigurationError(f"{what} is no JSON: {error}") from error
+    made = placed(data)
+    if not isinstance(made, PlacedDict):
+        raise ConfigurationError(f"{what} is {_named(data)}; expected a JSON object")
+    return made
+
+
+def placed(value: Any, path: str = "") -> Any:
+    """The same data, in which each mapping and list knows the path of its fields. What is placed stays as it is."""
+    if isinstance(value, (PlacedDict, PlacedList)):
+        return value
+    home = Mark(NOWHERE, path, 0, 0, 0, 0)
+    if isinstance(value, Mapping):
+        made = PlacedDict(home)
+        for key, item in cast("Mapping[str, Any]", value).items():
+            inner = join(path, str(key))
+            made.put(key, placed(item, inner), home._replace(field=inner))
+        return made
+    if isinstance(value, list | tuple):
+        items = PlacedList(home)
+        for index, item in enumerate(cast("Sequence[Any]", value)):
+            inner = join(path, index)
+            items.add(placed(item, inner), home._replace(field=inner))
+        return items
+    return value
+
+
+def require_fields(data: PlacedDict, known: Sequence[str]) -> None:
+    """Refuse fields that there are not.
+
+    Raises:
+        SuiteError: with each of them.
+    """
+    from duologue.config.problems import hint, listed
+
+    problems = Problems()
+    for name in data:
+        if name not in known:
+            problems.error(
+                data.mark(name).key(), f"unknown field '{name}'{hint(name, known)} Fields here: {listed(known)}"
+            )
+    problems.raise_errors()
+
+
+def at(path: str) -> Position:
+    """The place of a field in JSON."""
+    return Position(NOWHERE, field=path)
+
+
+def _named(value: object) -> str:
+    names: dict[type, str] = {list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
+    return "null" if value is None else names.get(type(value), "something else")

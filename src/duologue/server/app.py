@@ -1,0 +1,57 @@
+"""The application: its routes, the layer around them, and what is opened and closed with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+
+from duologue.runs.store.database.engine import Database
+from duologue.runs.tokens import ApiTokens
+from duologue.server.limits import RequestGuard
+from duologue.server.openapi import document
+from duologue.server.problems import answer_errors
+from duologue.server.routes import ROUTERS
+from duologue.server.settings import ServerSettings
+from duologue.server.state import ServerState
+from duologue.version import __version__
+
+
+def create_app(settings: ServerSettings | None = None) -> FastAPI:
+    """The application, for any ASGI server that supports lifespans.
+
+    Args:
+        settings: how it is run.
+    """
+    chosen = settings or ServerSettings()
+    app = FastAPI(
+        title="Duologue",
+        version=__version__,
+        lifespan=partial(_opened, settings=chosen),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in ROUTERS:
+        app.router.routes.extend(router.routes)
+    app.openapi = partial(document, app)
+    answer_errors(app)
+    app.add_middleware(RequestGuard, settings=chosen)
+    return app
+
+
+@asynccontextmanager
+async def _opened(app: FastAPI, *, settings: ServerSettings) -> AsyncGenerator[None]:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database.open(settings.store, create=settings.create))
+        required = settings.token_required
+        if required is None:
+            required = await ApiTokens(database).any_token()
+        state = ServerState(database=database, settings=settings, token_required=required, stack=stack)
+        stack.push_async_callback(state.settled)
+        stack.callback(state.stopping.set)
+        app.state.shared = state
+        yield

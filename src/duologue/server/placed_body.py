@@ -1,0 +1,84 @@
+"""Bodies of requests: JSON objects whose problems are told with the path of the field, in the words of ``validate``.
+
+A route says what a body is made of, and gets it as it was sent, so that there is one check of it: the service's own.
+
+::
+
+    async def create_persona(
+        caller: Runner, body: Annotated[PlacedDict, JSON_BODY, BodyOf(model=Persona)]
+    ) -> Response: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, TypeVar
+
+from fastapi import Depends, HTTPException, Request
+from pydantic import BaseModel
+
+from duologue.config.placed_json import at, read_json_object
+from duologue.config.problems import PlacedDict, Problems, checked
+from duologue.errors import ConfigurationError, Problem, SuiteError
+from duologue.frozen import frozen
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@frozen
+class BodyOf:
+    """What the body of a request is made of, for the OpenAPI document.
+
+    Attributes:
+        model: with its fields.
+        partial: whether every field may be left out, or be null for its default.
+        example: a body.
+        needed: whether there has to be a body.
+    """
+
+    model: type[BaseModel]
+    partial: bool = False
+    example: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    needed: bool = True
+
+
+async def json_body(request: Request) -> PlacedDict:
+    """The body of a request as placed data.
+
+    Raises:
+        HTTPException: it is no JSON by its own account.
+        ConfigurationError: it is no JSON object.
+    """
+    content = await request.body()
+    if not content:
+        return read_json_object(b"{}")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise HTTPException(415, f"the body is {kind or 'of no type'}; expected application/json")
+    try:
+        return read_json_object(content)
+    except ConfigurationError as error:
+        raise HTTPException(400, str(error)) from error
+
+
+JSON_BODY = Depends(json_body)
+"""Reads the body of a request."""
+
+
+def read_body(model: type[M], body: PlacedDict) -> M:
+    """The body as a model.
+
+    Raises:
+        SuiteError: with everything that is wrong.
+    """
+    problems = Problems()
+    made = checked(model, body, problems)
+    problems.raise_errors()
+    assert made is not None, "there are no problems"
+    return made
+
+
+def refused(path: str, message: str) -> SuiteError:
+    """The error for one field or parameter."""
+    return SuiteError(f"{path}: {message}", [Problem(at(path), message)])

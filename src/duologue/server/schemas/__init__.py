@@ -1,0 +1,1 @@
+"""What is answered: the fields of a definition, with its id, project and times."""

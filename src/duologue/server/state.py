@@ -1,0 +1,81 @@
+"""What all requests of an application share. It is opened with the application, and closed with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+
+from duologue.runs.service import RunService
+from duologue.runs.store.database.agents import Agents
+from duologue.runs.store.database.definitions import SavedDefinitions
+from duologue.runs.store.database.engine import Database
+from duologue.runs.store.definitions import Project
+from duologue.runs.tokens import ApiTokens
+from duologue.server.settings import ServerSettings
+
+MOST_SERVICES = 256
+"""Projects whose services are kept."""
+
+
+@dataclass(kw_only=True, eq=False)
+class ServerState:
+    """What all requests share.
+
+    Attributes:
+        database: an open one.
+        settings: how the service is run.
+        token_required: whether a request without a token is refused.
+        stack: closes what was opened with the application, in the opposite order.
+        stopping: set once the service is to end: whatever streams ends its answer.
+    """
+
+    database: Database
+    settings: ServerSettings
+    token_required: bool
+    stack: AsyncExitStack
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    definitions: SavedDefinitions = field(init=False)
+    agents: Agents = field(init=False)
+    tokens: ApiTokens = field(init=False)
+    noted: dict[str, float] = field(default_factory=dict[str, float])
+    """When the use of a token was noted, by its id."""
+    _services: OrderedDict[str, RunService] = field(default_factory=OrderedDict[str, RunService])
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    def __post_init__(self) -> None:
+        self.definitions = SavedDefinitions(self.database)
+        self.agents = Agents(self.database)
+        self.tokens = ApiTokens(self.database)
+
+    def service(self, project: Project) -> RunService:
+        """The runs API of a project. It is kept, because it keeps what it has prepared."""
+        found = self._services.pop(project.id, None)
+        if found is None:
+            found = RunService(self.database, project)
+            if len(self._services) >= MOST_SERVICES:
+                self._services.popitem(last=False)
+        found.project = project
+        self._services[project.id] = found
+        return found
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that no request waits for; :meth:`settled` does."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settled(self) -> None:
+        """Wait for everything that no request has waited for."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
+
+def state_of(request: Request) -> ServerState:
+    """What all requests share."""
+    return cast("ServerState", cast("FastAPI", request.app).state.shared)

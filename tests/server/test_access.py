@@ -1,0 +1,118 @@
+"""Every operation, one by one: who may use it, and that nobody reaches another project.
+
+An operation that declares no scope fails here, as does one with an id that :func:`world` does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from api_service import Service
+from sqlalchemy import select
+
+from duologue.runs.store.database.schema import metadata
+from duologue.server import create_app
+from duologue.server.openapi import document, routes_of, scope_of
+
+APP = create_app()
+PUBLIC = {"get_health", "get_version"}
+"""Operations for which no token is needed: nothing of a project is in their answers."""
+OPERATIONS = {
+    operation["operationId"]: (method.upper(), path, operation)
+    for path, methods in document(APP)["paths"].items()
+    for method, operation in methods.items()
+}
+GUARDED = sorted(OPERATIONS.keys() - PUBLIC)
+NOT_COMPARED = {"idempotency"}
+"""Tables that say who has asked, and not what there is."""
+
+
+async def world(service: Service) -> dict[str, str]:
+    """Something of each kind in the project ``shop``, by the names of the ids in paths."""
+    definitions, shop = service.state.definitions, service.shop.id
+    persona = await definitions.create_persona(shop, {"name": "somebody"})
+    return {"project_id": shop, "persona_id": persona.id}
+
+
+def path_of(operation: str, ids: dict[str, str]) -> str:
+    path = OPERATIONS[operation][1].removeprefix("/api/v1")
+    missing = set(re.findall(r"\{(\w+)\}", path)) - ids.keys()
+    assert not missing, f"{operation}: add {missing} to the world of this test"
+    return path.format(**ids)
+
+
+def body_of(operation: str) -> Any:
+    content = OPERATIONS[operation][2].get("requestBody", {}).get("content", {}).get("application/json")
+    return None if content is None else content.get("example", {})
+
+
+async def everything(service: Service) -> str:
+    """All that is stored, as text."""
+    await service.state.settled()
+
+    def work(connection: Any) -> str:
+        tables = [table for table in metadata.sorted_tables if table.name not in NOT_COMPARED]
+        rows = {table.name: [list(row) for row in connection.execute(select(table))] for table in tables}
+        for row in rows["tokens"]:
+            row[-3:] = []  # when it was used
+        return json.dumps(rows, default=str)
+
+    return await service.database.read(work)
+
+
+def test_every_operation_declares_a_scope_or_is_public() -> None:
+    undeclared = [route.operation_id for route in routes_of(APP) if scope_of(route) is None]
+    assert set(undeclared) == PUBLIC
+
+
+def test_operation_ids_are_unique_and_chosen() -> None:
+    ids = [route.operation_id for route in routes_of(APP)]
+    assert len(set(ids)) == len(ids)
+    assert all(id_ and re.fullmatch(r"[a-z]+(_[a-z]+)*", id_) for id_ in ids)
+
+
+def test_every_body_and_every_operation_is_described() -> None:
+    for id_, (method, _, operation) in OPERATIONS.items():
+        assert operation.get("summary"), id_
+        assert operation.get("description"), id_
+        if method in {"POST", "PATCH", "PUT"} and "requestBody" in operation:
+            assert body_of(id_), f"{id_} has no example of a body"
+
+
+async def test_without_a_token_nothing_is_answered(service: Service) -> None:
+    ids = await world(service)
+    before = await everything(service)
+    for operation in GUARDED:
+        method = OPERATIONS[operation][0]
+        answer = await service.client("").request(method, path_of(operation, ids), json=body_of(operation))
+        assert answer.status_code == 401, (operation, answer.text)
+        assert answer.headers["www-authenticate"].startswith("Bearer"), operation
+    assert before == await everything(service)
+
+
+async def test_the_token_of_another_project_reaches_nothing(service: Service) -> None:
+    ids = await world(service)
+    before = await everything(service)
+    client = service.client("admin", "bank")
+    for operation in GUARDED:
+        method, path, _ = OPERATIONS[operation]
+        about_shop = {} if "{" in path else {"project": "shop"}
+        answer = await client.request(method, path_of(operation, ids), json=body_of(operation), params=about_shop)
+        if method == "GET" and answer.status_code == 200:  # what is no project's own
+            assert not any(id_ in answer.text for id_ in ids.values()), operation
+        else:
+            assert answer.status_code in {403, 404}, (operation, answer.text)
+    assert before == await everything(service)
+
+
+async def test_too_small_a_scope_is_refused(service: Service) -> None:
+    ids = await world(service)
+    before = await everything(service)
+    for operation in GUARDED:
+        method, needed = OPERATIONS[operation][0], OPERATIONS[operation][2]["x-scope"]
+        for scope in {"read": [], "run": ["read"], "admin": ["read", "run"]}[needed]:
+            answer = await service.client(scope).request(method, path_of(operation, ids), json=body_of(operation))
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), (operation, answer.text)
+    assert before == await everything(service)
