@@ -41,7 +41,8 @@ class Schedule:
         timezone: that the expression is meant in, such as ``Europe/Berlin``.
         next_at: when it is due; None while it is disabled.
         last_at: the instant that it was launched for last.
-        last_execution: the execution that this made.
+        last_execution: the execution that was made last.
+        last_error: why nothing was launched the last time; None if something was.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Schedule:
     next_at: float | None = None
     last_at: float | None = None
     last_execution: int | None = None
+    last_error: str | None = None
     created_at: float = 0.0
     updated_at: float = 0.0
 

@@ -346,6 +346,7 @@ schedules = Table(
     Column("next_at", Double),
     Column("last_at", Double),
     Column("last_execution", _NUMBER),
+    Column("last_error", Text),  # why nothing was launched the last time; NULL if something was
     *_times(),
 )
 

@@ -214,10 +214,12 @@ def upgrade() -> None:
     op.create_index(
         "ix_runs_execution_id_updated_at", "runs", ["execution_id", "updated_at", "status", "outcome"], unique=False
     )
+    op.add_column("schedules", sa.Column("last_error", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
     """Remove them, with what is in them."""
+    op.drop_column("schedules", "last_error")
     op.drop_index("ix_runs_execution_id_updated_at", "runs")
     op.drop_table("execution_events")
     op.drop_table("baselines")
