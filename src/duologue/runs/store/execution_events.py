@@ -78,7 +78,7 @@ class RunNow(NamedTuple):
 
 
 @frozen(slots=True)
-class Subject:
+class ExecutionFacts:
     """The execution that events are about."""
 
     id: int
@@ -227,7 +227,7 @@ def _outcome(state: RunState | RunNow) -> str:
 
 def news(
     told: Told,
-    subject: Subject,
+    subject: ExecutionFacts,
     found: Sequence[RunNow],
     *,
     total: int,
@@ -327,7 +327,7 @@ def _short(text: str | None) -> str | None:
     return text if text is None or len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _of_execution(kind: EventType, subject: Subject, counts: Mapping[str, int], at: float) -> NewEvent:
+def _of_execution(kind: EventType, subject: ExecutionFacts, counts: Mapping[str, int], at: float) -> NewEvent:
     data: dict[str, Any] = {"execution_id": subject.id, "name": subject.name, "eval_id": subject.eval_id}
     if kind == "execution_completed":
         data["status"] = "cancelled" if counts["cancelled"] else "completed"

@@ -22,7 +22,7 @@ class Fact(NamedTuple):
     key: str
 
 
-class Told(TypedDict):
+class Situation(TypedDict):
     """A scenario and the persona that plays its user."""
 
     scenario: Scenario
@@ -47,7 +47,7 @@ def facts_of(scenario: Scenario, persona: Persona | None) -> list[Fact]:
     return found + [Fact("style", text) for text in (persona.style.friction_tags if persona.style else ())]
 
 
-def with_facts(scenario: Scenario, persona: Persona | None, kept: Sequence[Fact]) -> Told:
+def with_facts(scenario: Scenario, persona: Persona | None, kept: Sequence[Fact]) -> Situation:
     """The scenario and the persona with these facts only."""
     have = set(kept)
     sentences = [text for text in _sentences(scenario.description) if Fact("description", text) in have]
@@ -55,16 +55,16 @@ def with_facts(scenario: Scenario, persona: Persona | None, kept: Sequence[Fact]
         sentences = _sentences(scenario.description)[:1]  # a scenario without anything cannot be played
     scenario = scenario.changed(description=" ".join(sentences))
     if persona is None:
-        return Told(scenario=scenario, persona=None)
+        return Situation(scenario=scenario, persona=None)
     if persona.agenda is not None:
         slots = tuple(slot for slot in persona.agenda.slots if Fact("agenda.slots", slot.name) in have)
-        return Told(scenario=scenario, persona=persona.changed(agenda=persona.agenda.changed(slots=slots)))
+        return Situation(scenario=scenario, persona=persona.changed(agenda=persona.agenda.changed(slots=slots)))
     about = [text for text in _sentences(persona.description) if Fact("persona.description", text) in have]
     style = persona.style
     if style is not None:
         style = style.changed(friction_tags=tuple(tag for tag in style.friction_tags if Fact("style", tag) in have))
     lines = tuple(line for place, line in enumerate(persona.lines or ()) if Fact("lines", str(place)) in have)
-    return Told(
+    return Situation(
         scenario=scenario,
         persona=persona.changed(
             description=" ".join(about),

@@ -20,7 +20,7 @@ from duologue.runs.store.database import execution_events as stored
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.execution_events import ExecutionTeller, StoredEvent, stored_events
 from duologue.runs.store.database.schema import execution_events, executions, runs
-from duologue.runs.store.execution_events import NewEvent, RunNow, RunState, Subject, Told, changed_runs, news
+from duologue.runs.store.execution_events import ExecutionFacts, NewEvent, RunNow, RunState, Told, changed_runs, news
 from duologue.runs.store.records import FinishedRun, NewExecution, QueueStatus
 
 RUNS = 30
@@ -288,7 +288,7 @@ async def test_what_does_not_exist_is_told(database: Database) -> None:
 
 # --- the function, by itself ------------------------------------------------------------------------------------------
 
-SUBJECT = Subject(id=1, name="e", eval_id=None, created_at=0.0)
+SUBJECT = ExecutionFacts(id=1, name="e", eval_id=None, created_at=0.0)
 ENDS = {"pass": "completed", "fail": "completed", "undecided": "completed", "error": "error", "cancelled": "cancelled"}
 
 

@@ -21,7 +21,7 @@ from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.recovery import parts_of
 from duologue.runs.store.database.schema import execution_events, executions, runs
 from duologue.runs.store.encoding import decoded_case
-from duologue.runs.store.execution_events import NewEvent, RunNow, RunState, Subject, Told, changed_runs, news
+from duologue.runs.store.execution_events import ExecutionFacts, NewEvent, RunNow, RunState, Told, changed_runs, news
 from duologue.runs.store.records import OVER
 
 PAGE = 1_000
@@ -61,7 +61,7 @@ class _Found(NamedTuple):
         gone: numbers of runs that do not exist any more.
     """
 
-    subject: Subject
+    subject: ExecutionFacts
     now: float
     others: Sequence[tuple[StoredEvent, NewEvent]] = ()
     whole: bool = False
@@ -152,7 +152,7 @@ class ExecutionTeller:
         row = connection.execute(select(executions).where(executions.c.id == self._id)).mappings().first()
         if row is None:
             raise NotFoundError(f"there is no execution {self._id}")
-        subject = Subject(id=row["id"], name=row["name"], eval_id=row["eval_id"], created_at=row["created_at"])
+        subject = ExecutionFacts(id=row["id"], name=row["name"], eval_id=row["eval_id"], created_at=row["created_at"])
         others = _stored(connection, self._id, self.told.seq)
         found = _Found(subject, self._database.now(connection), others)
         if others:
