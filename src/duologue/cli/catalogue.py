@@ -181,6 +181,24 @@ def _schedules(app: typer.Typer) -> None:
     app.add_typer(schedules, name="schedules")
 
 
+def _gate(app: typer.Typer) -> None:
+    from duologue.cli.commands.releases import gate
+
+    app.command()(gate)
+
+
+def _baselines(app: typer.Typer) -> None:
+    from duologue.cli.commands.releases import baselines
+
+    app.add_typer(baselines, name="baselines")
+
+
+def _environments(app: typer.Typer) -> None:
+    from duologue.cli.commands.releases import environments
+
+    app.add_typer(environments, name="environments")
+
+
 def _db(app: typer.Typer) -> None:
     from duologue.cli.commands.db import db
 
@@ -202,7 +220,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command(_SUITES, "Run a suite, or the scenarios of a function, and report the results.", _run),
     "retry": Command(_SUITES, "Play the runs again that ended in an error.", _retry),
     "chat": Command(_SUITES, "Talk to an agent of a suite, and keep what you said as a scenario.", _chat),
-    "generate": Command(_SUITES, "Scenarios from conversations that took place.", _generate),
+    "generate": Command(_SUITES, "Scenarios from conversations, prompts and instructions.", _generate),
     "plan": Command(
         _SUITES,
         "Show the test cases of a suite in the order in which they would run.",
@@ -240,6 +258,11 @@ COMMANDS: dict[str, Command] = {
     "worker": Command(_DURABLE, "Carry out queued runs until stopped.", _worker),
     "workers": Command(_DURABLE, "Show the workers of a database, and how many runs each has.", _workers),
     "schedules": Command(_DURABLE, "Launch saved evals at set times; any worker does it.", _schedules),
+    "gate": Command(
+        _DURABLE, "Say whether exactly this version of an agent passed an eval: exit 0 if it did, 1 if not.", _gate
+    ),
+    "baselines": Command(_DURABLE, "Executions that others are compared with, by name.", _baselines),
+    "environments": Command(_DURABLE, "Where agents are deployed to, and what was deployed.", _environments),
     "db": Command(_DURABLE, "The database of runs.", _db),
     "models": Command(_MODELS, "The embedded models of this machine.", _models),
     "mocks": Command(_MODELS, "Response files, which let a suite run without models.", _mocks),

@@ -41,6 +41,7 @@ class HttpRequest:
     Attributes:
         method, url, headers: of the request.
         json: the body, as plain JSON data; None for no body.
+        content: the body as bytes, in place of ``json``.
         timeout: seconds for the whole exchange, from connecting to the last byte; None for no limit.
         max_bytes: size of the response's body, as it arrives and once it is unpacked, that is read at most.
     """
@@ -49,6 +50,7 @@ class HttpRequest:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     json: object = None
+    content: bytes | None = None
     timeout: float | None = None
     max_bytes: int = MAX_BODY_BYTES
 
@@ -276,9 +278,11 @@ def _built(client: httpx.AsyncClient, request: HttpRequest, target: Target) -> h
     import httpx
 
     # As ASCII: an agent may say half a surrogate pair, which has no UTF-8.
-    content = None if request.json is None else json.dumps(request.json, allow_nan=False).encode()
+    content = request.content
+    if content is None and request.json is not None:
+        content = json.dumps(request.json, allow_nan=False).encode()
     headers = httpx.Headers({"Accept-Encoding": "identity", **target.headers})
-    if content is not None:
+    if request.json is not None:
         headers["Content-Type"] = "application/json"
     headers.update(request.headers)
     extensions: dict[str, Any] = {**target.extensions, **Limits(max_bytes=request.max_bytes).extensions}

@@ -10,8 +10,8 @@ from duologue.messages import Message
 from duologue.runs.arguments import checked
 from duologue.runs.connectors import ConnectorReply, ConnectorTest, invoke_connector, probe_connector
 from duologue.runs.store.database.agents import Agents
-from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.definitions import SavedDefinitions
+from duologue.runs.store.database.engine import Database
 from duologue.runs.store.definitions import (
     CONNECTOR_TYPES,
     AgentDraft,
@@ -49,7 +49,8 @@ class ProjectDefinitions:
         project: in it.
     """
 
-    def __init__(self, database: Connections, project: Project) -> None:
+    def __init__(self, database: Database, project: Project) -> None:
+        self.database = database
         self.project = project
         self._definitions, self._agents = SavedDefinitions(database), Agents(database)
 
@@ -185,6 +186,10 @@ class ProjectDefinitions:
     async def get_agent(self, agent_id: str) -> SavedAgent | None:
         """The agent with that id."""
         return await self._own(self._agents.get_agent(agent_id))
+
+    async def get_agent_by_name(self, name: str) -> SavedAgent | None:
+        """The agent of that name."""
+        return _first(await self._agents.list_agents(self.project.id, name=name))
 
     async def list_agents(self, *, limit: int | None = None, after: str | None = None) -> list[SavedAgent]:
         """The agents."""

@@ -24,7 +24,8 @@ from duologue.errors import ConfigurationError, NotFoundError, StoreConflictErro
 from duologue.frozen import changed
 from duologue.runs.arguments import checked
 from duologue.runs.evals import Compiled, CompiledRun, Definition, PreparedDefinitions
-from duologue.runs.project_definitions import ProjectDefinitions
+from duologue.runs.project_cases import ProjectCases
+from duologue.runs.project_releases import ProjectReleases
 from duologue.runs.run_changes import change_run
 from duologue.runs.store.database.agents import find_version
 from duologue.runs.store.database.definition_rows import (
@@ -52,7 +53,7 @@ DEFAULT_PROJECT = "default"
 
 
 @checked
-class RunService(ProjectDefinitions):
+class RunService(ProjectCases, ProjectReleases):
     """The definitions and runs of one project.
 
     Args:
@@ -62,7 +63,6 @@ class RunService(ProjectDefinitions):
 
     def __init__(self, database: Database, project: Project) -> None:
         super().__init__(database, project)
-        self.database = database
         self._prepared = PreparedDefinitions()
         self._instructions = Instructions(database)
 

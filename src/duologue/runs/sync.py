@@ -98,6 +98,7 @@ class SyncRunService:
 
     create_agent = _blocking(RunService.create_agent)
     get_agent = _blocking(RunService.get_agent)
+    get_agent_by_name = _blocking(RunService.get_agent_by_name)
     list_agents = _blocking(RunService.list_agents)
     update_agent = _blocking(RunService.update_agent)
     delete_agent = _blocking(RunService.delete_agent)
@@ -113,6 +114,27 @@ class SyncRunService:
     list_evals = _blocking(RunService.list_evals)
     update_eval = _blocking(RunService.update_eval)
     delete_eval = _blocking(RunService.delete_eval)
+
+    generate_test_cases = _blocking(RunService.generate_test_cases)
+    create_test_case_from_conversation = _blocking(RunService.create_test_case_from_conversation)
+    edit_test_case = _blocking(RunService.edit_test_case)
+
+    set_baseline = _blocking(RunService.set_baseline)
+    get_baseline = _blocking(RunService.get_baseline)
+    find_baseline = _blocking(RunService.find_baseline)
+    list_baselines = _blocking(RunService.list_baselines)
+    delete_baseline = _blocking(RunService.delete_baseline)
+
+    create_environment = _blocking(RunService.create_environment)
+    get_environment = _blocking(RunService.get_environment)
+    get_environment_by_name = _blocking(RunService.get_environment_by_name)
+    list_environments = _blocking(RunService.list_environments)
+    update_environment = _blocking(RunService.update_environment)
+    delete_environment = _blocking(RunService.delete_environment)
+    check_gate = _blocking(RunService.check_gate)
+    deploy = _blocking(RunService.deploy)
+    preview_deployment = _blocking(RunService.preview_deployment)
+    list_deployments = _blocking(RunService.list_deployments)
 
     create_runs = _blocking(RunService.create_runs)
     create_run = _blocking(RunService.create_run)

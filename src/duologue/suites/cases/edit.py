@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from duologue.config.templates import placeholders
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.messages import JsonValue, system_message, user_message
@@ -151,6 +152,7 @@ def _applied(
     others: Collection[str],
     personas_taken: Collection[str],
 ) -> EditedCase:
+    _refuse_new_placeholders(scenario, changes)
     fields: dict[str, Any] = dict(scenario.written())
     if changes.name is not None and changes.name != scenario.name:
         fields["name"] = free_name(changes.name, others)
@@ -183,6 +185,17 @@ def _applied(
     if not different:
         raise UnreadableError("nothing would change; every value is the one that the case has")
     return EditedCase(scenario=made, persona=new, changed=tuple(different))
+
+
+def _refuse_new_placeholders(scenario: Scenario, changes: WrittenChanges) -> None:
+    """What is filled in has to have a value; lines of the user are said to the letter anyway."""
+    before = (scenario.description, scenario.goal or "", *(message.content or "" for message in scenario.messages))
+    known = {name for text in (*before, *scenario.criteria) for name in placeholders(text)} | set(scenario.variables)
+    given = (changes.situation, changes.goal, changes.first_message, changes.success_criteria, changes.failure_criteria)
+    for text in (*given, *(changes.criteria or ())):
+        for name in placeholders(text or ""):
+            if name not in known:
+                raise UnreadableError(f"{{{{{name}}}}} is a placeholder without a value; write the value itself")
 
 
 def _set_criteria(fields: dict[str, Any], changes: WrittenChanges) -> None:

@@ -111,14 +111,19 @@ def suite_text(suite: Suite) -> str:
 
 
 def write_scenarios(scenarios: Sequence[Scenario], folder: Path, *, replace: bool = False) -> list[Path]:
-    """Write each scenario to a file of its own, ``folder/NAME.yaml``.
+    """Write each scenario to a file of its own, ``folder/NAME.yaml``; see :func:`write_resources`."""
+    return write_resources(scenarios, folder, replace=replace)
+
+
+def write_resources(resources: Sequence[Resource], folder: Path, *, replace: bool = False) -> list[Path]:
+    """Write each resource to a file of its own, ``folder/NAME.yaml``.
 
     Raises:
         ConfigurationError: one of the files exists, and ``replace`` is False. Nothing was written.
     """
     parts: dict[str, str] = {}
-    for scenario in scenarios:
-        parts[_free_path("", scenario.name, parts)] = scenario_text(scenario)
+    for resource in resources:
+        parts[_free_path("", resource.name, parts)] = resource_text(resource)
     paths = [folder / name.removeprefix("/") for name in parts]
     if not replace:
         _require_new(paths)
