@@ -30,6 +30,8 @@ _PLAIN = frozenset(
 )
 """Values that occur in such places and are not secret; hiding them would make reports unreadable."""
 _SHORTEST_ENCODED = 8
+_LONG = 2_000
+"""Characters of a text in which it is looked for each form by itself first."""
 _MOST = 1000
 """Secrets that are known at the same time; the oldest are forgotten."""
 
@@ -56,19 +58,39 @@ def remember(*values: str | None, placed: bool = False) -> None:
 
 def hidden(text: str) -> str:
     """The text without the secrets that are known, in whatever form they stand there."""
-    return _pattern(tuple(_known)).sub(HIDDEN, text) if _known and text else text
+    return _without(text, tuple(_known)) if _known and text else text
 
 
 def hidden_in(text: str, secrets: Iterable[str]) -> str:
     """The text without these secrets, in whatever form they stand there."""
     words = tuple(sorted({secret for secret in secrets if secret}))
-    return _pattern(words).sub(HIDDEN, text) if words and text else text
+    return _without(text, words) if words and text else text
+
+
+def _without(text: str, secrets: tuple[str, ...]) -> str:
+    if len(text) < _LONG:
+        return _pattern(_all_forms(secrets)).sub(HIDDEN, text)
+    # At each place, a pattern tries one form after another. Nearly always none of them is anywhere in the text.
+    folded = text.casefold()
+    found = tuple(form for form, wanted in zip(*_folded_forms(secrets), strict=True) if wanted in folded)
+    return _pattern(found).sub(HIDDEN, text) if found else text
 
 
 @lru_cache(maxsize=64)
-def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
-    forms = {form for secret in secrets for form in _forms(secret)}
-    return re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))), re.IGNORECASE)
+def _pattern(forms: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, forms)), re.IGNORECASE)
+
+
+@lru_cache(maxsize=64)
+def _folded_forms(secrets: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    forms = _all_forms(secrets)
+    return forms, tuple(form.casefold() for form in forms)
+
+
+@lru_cache(maxsize=64)
+def _all_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    """How the secrets may stand in a text, the longest first, because one may begin with another."""
+    return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))
 
 
 def _forms(secret: str) -> set[str]:

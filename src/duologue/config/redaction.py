@@ -14,7 +14,7 @@ Redact before you shorten: half a secret is a secret too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Any, AnyStr, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -102,6 +102,10 @@ _HEADER = partial(re.compile, r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{
 _REFERENCE = partial(re.compile, r"\$\{\w+(?::-(?P<default>[^}]*))?\}")
 _SCHEME = partial(re.compile, r"\b(?:Bearer|Basic|Token|ApiKey)\b|[:\s]", re.IGNORECASE)
 _TELLING = late(r"auth|key|token|secret|passw|cookie|cred|pwd", re.IGNORECASE)
+MAX_ERROR = 32_000
+"""Characters of an error that are kept: its beginning and its end."""
+_MARGIN = 8_000
+"""Characters beyond these that are searched as well. No secret is longer."""
 _SHORTEST_VALUE = 4
 """Characters. Values shorter than this are not looked for: taking every '1' out of a text helps nobody."""
 _STEP = late(r"\[['\"]?([^\]'\"]+)['\"]?\]|([^.\[\]]+)")
@@ -157,8 +161,35 @@ def without_values(text: AnyStr, secrets: Iterable[str]) -> AnyStr:
 
 
 def redacted(text: str) -> str:
-    """A human-readable text, such as an error or a traceback, without what is secret by its value or by its name."""
-    return text_without_secrets(hidden(text))
+    """A human-readable text, such as an error or a traceback, without what is secret by its value or by its name.
+
+    Of one that is longer than anybody reads, the beginning and the end; see :func:`excerpt`.
+    """
+    return excerpt(text, lambda part: text_without_secrets(hidden(part)))
+
+
+def excerpt(text: str, without: Callable[[str], str], most: int = MAX_ERROR) -> str:
+    """A text without secrets; of a long one, its beginning and its end, and how much was left out.
+
+    Only what is kept is searched, and a little more, so that half a secret is never shown.
+
+    Args:
+        text: of any length.
+        without: takes the secrets out of a text.
+        most: characters that are kept, half of them of the end.
+    """
+    half = most // 2
+    if len(text) <= most + 2 * _MARGIN:
+        whole = without(text)
+        return whole if len(whole) <= most else f"{whole[:half]}{_left_out(len(whole) - 2 * half)}{whole[-half:]}"
+    # A secret may have been cut at the ends of what is searched, where as much is taken off again.
+    head = without(text[: half + _MARGIN])[:-_MARGIN][:half]
+    tail = without(text[-half - _MARGIN :])[_MARGIN:][-half:]
+    return f"{head}{_left_out(len(text) - 2 * half)}{tail}"
+
+
+def _left_out(count: int) -> str:
+    return f"\n… {count:,} characters left out …\n"
 
 
 def remember_headers(headers: Mapping[str, str]) -> None:

@@ -18,7 +18,16 @@ from typing import NamedTuple, cast
 
 from duologue.config.files import short_path
 from duologue.config.patterns import late
-from duologue.config.redaction import HIDDEN, is_secret, names_secret, text_without_secrets, without_values
+from duologue.config.redaction import (
+    HIDDEN,
+    MAX_ERROR,
+    excerpt,
+    is_secret,
+    names_secret,
+    redacted,
+    text_without_secrets,
+    without_values,
+)
 from duologue.errors import DuologueError
 
 MAX_TRACEBACK = 16_000
@@ -81,6 +90,14 @@ def place_of_coroutine(run: object) -> Place | None:
     return _innermost(steps)
 
 
+def error_text(error: BaseException) -> str:
+    """What is kept of an exception outside of a run: its text, if it is one of this package, else its description.
+
+    Without secrets, and no longer than errors that are kept.
+    """
+    return redacted(message_of(error, whole=True)) if isinstance(error, DuologueError) else redacted(describe(error))
+
+
 def describe(error: BaseException) -> str:
     """An exception in one line: its type, its text and where it was raised."""
     return f"{_typed(ungrouped(error))}{_at(place_of(error))}"
@@ -104,12 +121,7 @@ def traceback_of(error: BaseException) -> str | None:
     """The traceback of an exception and of what caused it, without secrets; None if no code of the user is in it."""
     if place_of(error) is None:
         return None
-    lines = "".join(traceback.format_exception(error))
-    text = without_known_secrets(lines)
-    if len(text) <= MAX_TRACEBACK:
-        return text
-    half = MAX_TRACEBACK // 2
-    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+    return excerpt("".join(traceback.format_exception(error)), without_known_secrets, MAX_TRACEBACK)
 
 
 def without_known_secrets(text: str) -> str:
@@ -132,14 +144,21 @@ def _typed(error: BaseException) -> str:
 
 
 def message_of(error: BaseException, *, whole: bool = False) -> str:
-    """What an exception says itself. One of the user may break, or end the process, while it makes its text."""
+    """What an exception says itself. One of the user may break, or end the process, while it makes its text.
+
+    Args:
+        error: that was raised.
+        whole: up to the length of errors that are kept, and not only as much as fits in one line.
+    """
     if isinstance(error, SystemExit):
         return f"sys.exit({error.code!r}) was called"
     try:
         text = _text_of_group(held) if (held := held_by(error)) else str(error)
     except BaseException:  # noqa: BLE001 - an exception of the user that cannot be printed
         return "(its text cannot be read)"
-    return text if whole or len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
+    if whole:
+        return text if len(text) <= MAX_ERROR else excerpt(text, without_known_secrets)
+    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
 
 
 def ungrouped(error: BaseException) -> BaseException:
