@@ -144,9 +144,7 @@ class Spec(OwnModel):
 
     def _expanded_field(self, name: str, value: Any, environment: Mapping[str, str] | None) -> Any:
         try:
-            if isinstance(value, dict):
-                return {key: expand(text, environment) for key, text in cast("dict[str, str]", value).items()}
-            return expand(value, environment) if isinstance(value, str) else value
+            return _expanded(value, environment)
         except ConfigurationError as error:
             place = self.place(name)
             raise ConfigurationError(f"{f'{place}: ' if place else ''}{name}: {error}") from error
@@ -174,13 +172,23 @@ class Spec(OwnModel):
     __hash__ = None  # pyright: ignore[reportAssignmentType] -- parameters are dictionaries
 
 
-def _texts(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+def _expanded(value: Any, environment: Mapping[str, str] | None) -> Any:
+    if isinstance(value, dict):
+        return {key: _expanded(item, environment) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_expanded(item, environment) for item in cast("list[Any]", value)]
+    return expand(value, environment) if isinstance(value, str) else value
+
+
+def _texts(value: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(value, str):
         yield (), value
     elif isinstance(value, dict):
-        for key, text in cast("dict[str, Any]", value).items():
-            if isinstance(text, str):
-                yield (key,), text
+        for key, item in cast("dict[str, Any]", value).items():
+            yield from (((key, *path), text) for path, text in _texts(item))
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[Any]", value)):
+            yield from (((index, *path), text) for path, text in _texts(item))
 
 
 class Resource(Spec):

@@ -8,7 +8,7 @@ connection for the length of a run (a WebSocket, a child process, a call) return
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -63,7 +63,46 @@ class AttributedMessage:
     call: str
 
 
-AgentReturnTypes = str | Message | list[Message] | list[Message | AttributedMessage] | ScenarioResult | UserDone
+@frozen
+class AgentDone:
+    """Returned by an agent that ends the conversation after these messages, such as one that hangs up."""
+
+    messages: Sequence[Message | AttributedMessage] = ()
+    explanation: str = ""
+
+
+@frozen
+class HeldMessage:
+    """One message of a conversation that somebody else has held.
+
+    Attributes:
+        turn: number of the turn that it was said in, from 0.
+        seconds: that the agent took for it, if it is the agent's and that is known.
+    """
+
+    message: Message
+    turn: int = 0
+    seconds: float | None = None
+
+
+@frozen
+class HeldConversation:
+    """Returned by an agent that has held the whole conversation, with a user of its own: everything that was said."""
+
+    messages: Sequence[HeldMessage]
+    explanation: str = ""
+
+
+AgentReturnTypes = (
+    str
+    | Message
+    | list[Message]
+    | list[Message | AttributedMessage]
+    | ScenarioResult
+    | UserDone
+    | AgentDone
+    | HeldConversation
+)
 """What :meth:`AgentAdapter.call` may return."""
 
 Piece = AgentReturnTypes | AttributedMessage
@@ -298,7 +337,8 @@ class AgentAdapter(ABC):
 
         Returns:
             Text, a chat message, a list of chat messages (tool calls and their results included; empty for silence),
-            or a :class:`ScenarioResult` to end the run. A simulated user may return :class:`UserDone`.
+            or a :class:`ScenarioResult` to end the run. A simulated user may return :class:`UserDone`; an agent
+            :class:`AgentDone` to end the conversation, and the judge decides.
         """
 
     def stream(self, input: AgentInput) -> AsyncIterator[str | Message] | None:

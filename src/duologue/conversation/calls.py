@@ -13,9 +13,11 @@ from pydantic_core import PydanticSerializationError, from_json, to_json, to_jso
 from duologue.config.tracebacks import Place, describe_after_name, place_of
 from duologue.conversation.adapter import (
     AgentAdapter,
+    AgentDone,
     AgentInput,
     AgentSession,
     AttributedMessage,
+    HeldConversation,
     Piece,
     UserDone,
 )
@@ -33,6 +35,7 @@ from duologue.errors import (
     RunError,
     SimulatorError,
 )
+from duologue.frozen import changed
 from duologue.message_shapes import (
     FRAMEWORKS,
     ShapeError,
@@ -75,7 +78,14 @@ class Said(NamedTuple):
     call: str = ""
 
 
-Answer = list[Said] | ScenarioResult | UserDone
+class Ended(NamedTuple):
+    """What an agent has said before it ended the conversation."""
+
+    said: list[Said]
+    explanation: str = ""
+
+
+Answer = list[Said] | ScenarioResult | UserDone | Ended | HeldConversation
 """What a participant may answer, in its one form."""
 
 OnDelta = Callable[[str], None]
@@ -99,7 +109,9 @@ class Utterance:
     on_delta: OnDelta | None = None
     said: list[Said] = field(default_factory=list[Said])
     text: list[str] = field(default_factory=list[str])
-    ended_by: ScenarioResult | UserDone | None = None
+    ended_by: ScenarioResult | UserDone | HeldConversation | None = None
+    done: str | None = None
+    """What an agent has said of its ending the conversation, if it has."""
     reader: ShapeReader = field(default_factory=ShapeReader)
     heard: Callable[[], None] | None = None
     """Called when something more was said."""
@@ -110,8 +122,14 @@ class Utterance:
             self.text.append(piece)
             if self.on_delta is not None:
                 self.on_delta(piece)
-        elif isinstance(piece, (ScenarioResult, UserDone)):
+        elif isinstance(piece, (ScenarioResult, UserDone, HeldConversation)):
             self.ended_by = piece
+        elif isinstance(piece, AgentDone):
+            self.finish_text()
+            ended = normalise(piece, self.role, self.who, self.reader)
+            assert isinstance(ended, Ended)
+            self.said.extend(ended.said)
+            self.done = ended.explanation
         else:
             self.finish_text()
             self.said.extend(cast("list[Said]", normalise(piece, self.role, self.who, self.reader)))
@@ -135,6 +153,8 @@ class Utterance:
     def finish(self) -> Answer:
         """The whole answer."""
         self.finish_text()
+        if self.ended_by is None and self.done is not None:
+            return Ended(self.said, self.done)
         return self.said if self.ended_by is None else normalise(self.ended_by, self.role, self.who)
 
     @property
@@ -305,6 +325,8 @@ def _as_it_is(value: object, role: AgentRole, who: str) -> Answer | None:
         if role is not AgentRole.USER:
             raise _wrong(value, who, "UserDone is for simulated users; an agent ends a run with a ScenarioResult")
         return value
+    if isinstance(value, AgentDone | HeldConversation):
+        return _at_its_end(value, role, who)
     said: list[Said] = []
     for item in cast("list[object]", value) if isinstance(value, list) else [value]:
         message, call = (item.message, item.call) if isinstance(item, AttributedMessage) else (item, "")
@@ -312,6 +334,24 @@ def _as_it_is(value: object, role: AgentRole, who: str) -> Answer | None:
             return None
         said.append(Said(message.copy(), call))
     return said
+
+
+def _at_its_end(value: AgentDone | HeldConversation, role: AgentRole, who: str) -> Answer:
+    """An answer with which an agent has ended the conversation."""
+    if role is not AgentRole.AGENT:
+        raise _wrong(value, who, f"{type(value).__name__} is for agents")
+    if isinstance(value, AgentDone):
+        said = _read(list(value.messages), role, who, ShapeReader())
+        return Ended(said, mended(value.explanation))
+    messages = [
+        changed(item, message=said.message)
+        for item in value.messages
+        for said in _read(item.message, AgentRole.JUDGE, who, ShapeReader())
+    ]
+    turns = [item.turn for item in messages]
+    if turns != sorted(turns) or any(turn < 0 for turn in turns):
+        raise _wrong(turns, who, "the turns of a conversation are numbered in order, from 0")
+    return changed(value, messages=messages)
 
 
 def _read(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list[Said]:

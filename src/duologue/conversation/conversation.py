@@ -20,12 +20,14 @@ from duologue.conversation.adapter import (
     AgentInput,
     AgentSession,
     CallSession,
+    HeldConversation,
     JudgmentRequest,
     LazyInput,
 )
 from duologue.conversation.calls import (
     FAILURES,
     Answer,
+    Ended,
     OnDelta,
     Said,
     Utterance,
@@ -36,6 +38,7 @@ from duologue.conversation.calls import (
     timeout_of,
 )
 from duologue.conversation.deadlines import CallTimeout, RunTask, Watchdog
+from duologue.conversation.held import agent_finished, held_events
 from duologue.conversation.observers import RunWatch
 from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from
 from duologue.conversation.resume import recorded_answer, repeated_content
@@ -376,6 +379,11 @@ class Conversation:
             return self._added(call, answer, cut="interrupted" if call.interrupted else None)
         if isinstance(answer, ScenarioResult):
             return [self._decided(call, answer)]
+        if isinstance(answer, HeldConversation):
+            return held_events(answer, self.view, self.agents, call.index, call.id)
+        if isinstance(answer, Ended):
+            ended = agent_finished(call.index, self.view.turn, answer.explanation, call.id)
+            return [*self._added(call, answer.said), ended]
         words = [Said(message) for message in messages_of(answer.message, self.agents[call.index].name)]
         finished = UserFinished(
             participant=call.index,

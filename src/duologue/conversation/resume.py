@@ -231,7 +231,7 @@ def recorded_answer(journal: Journal, outcome: Transition, call: str, index: int
         match entry.event:
             case MessageAdded() as event:
                 said.append(Said(event.message, event.call or ""))
-            case UserFinished() as event:
+            case UserFinished() as event if agent.role is AgentRole.USER:
                 done = UserDone(reason=event.reason, explanation=event.explanation)  # pyright: ignore[reportArgumentType]
             case JudgeDecided() as event:
                 return result_of_decision(event)

@@ -207,22 +207,25 @@ class CheckRunner:
         self._next_call = next_call
         self._turn_checked = -1
 
-    async def check_turn(self) -> None:
-        """Evaluate the turn checks of the open turn, once, if the agent has said something in it."""
+    async def check_turn(self, turn: int | None = None) -> None:
+        """Evaluate the turn checks of a turn (None: of the open one), once, if the agent has said something in it."""
         view = self._journal.view
-        if self._turn_checked == view.turn or not self._of_turns:
+        turn = view.turn if turn is None else turn
+        if self._turn_checked == turn or not self._of_turns:
             return
-        records = [record for record in view.records if record.turn == view.turn]
+        records = [record for record in view.records if record.turn == turn]
         if any(record.message["role"] == "assistant" for record in records):
-            self._turn_checked = view.turn
-            await self.evaluate(self._of_turns, records)
+            self._turn_checked = turn
+            await self.evaluate(self._of_turns, records, turn)
 
     async def check_conversation(self) -> None:
         """Evaluate the turn checks that are still due, then those of the whole conversation."""
         await self.check_turn()
         await self.evaluate(self._of_conversation, list(self._journal.view.records))
 
-    async def evaluate(self, checks: Sequence[Check], records: list[MessageAdded]) -> list[CheckEvaluated]:
+    async def evaluate(
+        self, checks: Sequence[Check], records: list[MessageAdded], turn: int | None = None
+    ) -> list[CheckEvaluated]:
         """Evaluate all these checks on these messages and record each outcome.
 
         Raises:
@@ -230,16 +233,16 @@ class CheckRunner:
         """
         if self._journal.pending and not all(getattr(check, "asks_nobody", False) for check in checks):
             await self._journal.flush()
-        outcomes = [await self._evaluate(check, records) for check in checks]
+        of = self._journal.view.turn if turn is None else turn
+        outcomes = [await self._evaluate(check, records, of) for check in checks]
         broken = [outcome for outcome in outcomes if outcome.status is CheckStatus.ERROR]
         if broken:
             found = "; ".join(f"{outcome.name}: {outcome.explanation}" for outcome in broken)
             raise CheckError(f"checks could not be evaluated: {found}", who=broken[0].name)
         return outcomes
 
-    async def _evaluate(self, check: Check, records: list[MessageAdded]) -> CheckEvaluated:
+    async def _evaluate(self, check: Check, records: list[MessageAdded], turn: int) -> CheckEvaluated:
         call, journal = self._next_call(), self._journal
-        turn = journal.view.turn
         if journal.recorded is not None:
             differs = f"call {call} was not the check '{check.name}' when it was recorded"
             known = await outcome_of(

@@ -12,8 +12,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
-from duologue.conversation.adapter import JudgmentRequest, UserDone
-from duologue.conversation.calls import Answer
+from duologue.conversation.adapter import HeldConversation, JudgmentRequest, UserDone
+from duologue.conversation.calls import Answer, Ended
 from duologue.conversation.conversation import Call, Conversation, DecisionKind
 from duologue.conversation.deadlines import GRACE
 from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from
@@ -132,8 +132,8 @@ class TurnDriver:
         """One participant's part; None if no more may happen."""
         view = self.conversation.view
         while (index := self._order.next()) is None:
-            if view.user_finished is not None:
-                self.termination = Termination.USER_DONE
+            if (why := self._why_over()) is not None:
+                self.termination = why
                 return None
             if not may_open:
                 return None
@@ -282,7 +282,7 @@ class TurnDriver:
 
     def _taken(self, index: int, answer: Answer) -> ScenarioResult | None:
         """What an answer means for the turn; a result if it ends the run."""
-        if isinstance(answer, list):
+        if isinstance(answer, (list, Ended, HeldConversation)):
             return None
         if isinstance(answer, UserDone) and answer.message is None:
             self._order.seek(AgentRole.JUDGE)
@@ -292,12 +292,17 @@ class TurnDriver:
 
     async def _judge_part(self, index: int) -> ScenarioResult | None:
         await self.conversation.checks.check_turn()
-        over = self.conversation.view.user_finished is not None
+        over = self._why_over()
         result = await self._decision(index, JudgmentRequest() if over else None)
         if result is None:
             return None
         result = await self._with_other_judges(result)
-        return result.model_copy(update={"termination": Termination.USER_DONE}) if over else result
+        return result.model_copy(update={"termination": over}) if over else result
+
+    def _why_over(self) -> Termination | None:
+        """Why the conversation is over, if its user has nothing more to say or its agent has ended it."""
+        finished = self.conversation.view.user_finished
+        return None if finished is None else TERMINATIONS[self.conversation.agents[finished.participant].role]
 
     async def _with_other_judges(self, result: ScenarioResult) -> ScenarioResult:
         """A judge that passes the run is not enough when others wait: all of them must."""

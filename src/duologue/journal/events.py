@@ -264,7 +264,7 @@ class MessagesRolledBack:
 
 @frozen(slots=True)
 class UserFinished:
-    """The simulated user has nothing more to say, and why."""
+    """The simulated user has nothing more to say, and why; or the agent has ended the conversation."""
 
     __pydantic_config__ = _STRICT
 

@@ -115,6 +115,29 @@ class AgentRetried(Note):
 
 
 @frozen
+class ConversationHeld(Note):
+    """An agent has held the whole conversation by itself. ``seconds`` that it took, by the ids of its messages."""
+
+    kind: ClassVar[str] = "conversation.held"
+
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+
+@frozen
+class RuntimeReported(Note):
+    """What a runtime says of a test case beside its transcript: ids of calls, addresses of recordings, and the like.
+
+    ``estimated`` names whose usage is an estimate: ``agent``, ``platform``.
+    """
+
+    kind: ClassVar[str] = "runtime"
+
+    runtime: str
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    estimated: tuple[str, ...] = ()
+
+
+@frozen
 class TurnUnfinished(Note):
     """What a native agent had said and called when its turn failed."""
 

@@ -327,9 +327,15 @@ def _credentials(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str) and is_written_out(name, value):
         yield name, value
     elif isinstance(value, Mapping):
-        for key, text in cast("Mapping[str, Any]", value).items():
-            if isinstance(text, str) and is_written_out(key, text):
-                yield f"{name}.{key}", text
+        for key, item in cast("Mapping[str, Any]", value).items():
+            if isinstance(item, str):
+                if is_written_out(key, item):
+                    yield f"{name}.{key}", item
+            else:
+                yield from _credentials(f"{name}.{key}", item)
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[Any]", value)):
+            yield from _credentials(f"{name}[{index}]", item)
 
 
 def _specs_in(spec: Spec, path: str) -> Iterator[tuple[Spec, str]]:
@@ -361,12 +367,18 @@ def _machine_files(suite: Suite) -> Iterator[tuple[str, Path | None]]:
             yield f"the check '{kind}' is code in {path.name}, which {_STAY}; install it as a package", path
     programs = [(f"the tool '{tool.name}'", tool.exec.command, tool.exec.args) for tool in suite.tools if tool.exec]
     programs += [(f"the MCP server '{item.name}'", item.command or "", item.args) for item in suite.mcp_servers]
+    for agent in suite.agents:
+        if command := agent.runtime_command:
+            programs.append((f"the agent '{agent.name}'", command[0], command[1:]))
     for who, command, args in programs:
         for path in program_files(command, args, suite.folder):
             yield f"{who} starts {path.name}, which {_STAY}; install it on the workers", path
     for server in suite.mcp_servers:
         if server.working_dir:
             yield f"the MCP server '{server.name}' runs in the folder {server.working_dir}, which {_STAY}", None
+    for agent in suite.agents:
+        if agent.runtime_command and (folder := (agent.runtime or {}).get("working_dir")):
+            yield f"the agent '{agent.name}' runs in the folder {folder}, which {_STAY}", None
     for model in suite.models:
         if model.credential and model.credential.credential_file:
             told = f"the key of the model '{model.name}' is in {model.credential.credential_file}, which {_STAY}"

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel
 
 from duologue.frozen import frozen
+from duologue.models.base import Model
 from duologue.runtimes.config import RunConfig
 
 
@@ -113,6 +114,7 @@ class AgentSnapshot:
         system_prompt, tools, model, provider: of an agent that is made of a model. Tools have the form of OpenAI's
             functions; ``platform_config`` says what else is known of one, such as ``terminating``.
         mode: whether the agent is at an ``endpoint`` or on a ``platform``.
+        played_by: the model itself, where whoever runs the test case has it ready; None to find it by its name.
     """
 
     agent_id: str
@@ -127,6 +129,7 @@ class AgentSnapshot:
     model: str | None = None
     provider: str | None = None
     version: int | None = None
+    played_by: Model | None = field(default=None, repr=False, compare=False)
 
 
 @frozen

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from duologue.config.spec import Count, Items, JsonObject, Seconds, Spec, Text
+from duologue.config.spec import Count, Items, JsonObject, Name, Seconds, Spec, Text
 
 
 class RuntimeConfig(Spec):
@@ -51,8 +51,44 @@ class AgentSimulatorConfig(Spec):
     """Longest answer, in tokens."""
 
 
+Percent = Annotated[float, Field(ge=0, le=100)]
+"""Between 0 and 100."""
+
+
+class JudgeMetric(Spec):
+    """A metric that conversations are graded by."""
+
+    metric: Name
+    """A predefined metric such as ``tool_routing``, or one that is saved in the project."""
+    weight: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
+    """Its share of the score, relative to those of other metrics. Default: the metric's own."""
+
+
+class JudgeConfig(Spec):
+    """Which model judges conversations, by which metrics, and what is enough."""
+
+    metrics: Items[JudgeMetric] = ()
+    """Metrics that are graded. Default: the predefined ones, and those of the project that are included by default."""
+    pass_threshold: Percent = 75.0
+    """Lowest score, 0 to 100, with which a test case without expected outcomes passes."""
+    min_score: Annotated[int, Field(ge=0, le=5)] | None = None
+    """Lowest score, 0 to 5, of each metric with a weight. A test case with a lower one fails, whatever the weights
+    make of it. Default: any; a test case that passes with a 0 says so."""
+    model: str | None = None
+    """Model that judges, such as ``openai/gpt-5-mini``. Default: the project's ``evaluation_model``."""
+    provider: str | None = None
+    """Provider of ``model``, where its name does not say it."""
+
+    @model_validator(mode="after")
+    def _has_each_metric_once(self) -> Self:
+        names = [item.metric for item in self.metrics]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"metrics: the metric '{twice}' stands here twice; expected each once")
+        return self
+
+
 class RunConfig(Spec):
-    """How the test cases of an execution are run."""
+    """How the test cases of an execution are run and judged."""
 
     timeout_per_test_case_ms: Annotated[int, Field(ge=1)] = 120_000
     """Time limit for one test case, in milliseconds."""
@@ -69,7 +105,16 @@ class RunConfig(Spec):
     mode: Literal["text", "voice"] = "text"
     """Whether agent and user write or speak."""
     runtime: JsonObject | None = None
-    """Configuration of the runtime. Default: ``{kind: native}``."""
+    """Configuration of the runtime, as ``{kind: …}``. Default: the agent's own way; of agents with a prompt,
+    ``native``."""
+    concurrency: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Test cases of one execution that are run at the same time, over all workers. Default: as many as workers take."""
+    judge: JudgeConfig = JudgeConfig.model_construct()
+    """Who judges, by what, and what is enough."""
+    metrics_pass_threshold: Percent = 80.0
+    """Lowest weighted score over all test cases, 0 to 100, with which the metrics of an execution pass."""
+    cases_pass_threshold: Percent = 100.0
+    """Share of the test cases, in percent, that has to pass."""
 
     @property
     def seconds(self) -> float:

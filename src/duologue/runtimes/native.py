@@ -73,6 +73,7 @@ class NativeRuntime(TextRuntimeBase[_Native]):
     DESCRIPTION: ClassVar[str] = "The agent's prompt and tools, played by a model in this process"
     CONFIG: ClassVar[type[BaseModel] | None] = NativeRuntimeConfig
     MOCKS_TOOLS: ClassVar[bool] = True
+    REPEATS: ClassVar[bool] = True
 
     def supported_for_platform(self, platform: AgentPlatform | str | None) -> bool:
         """For every agent that has a prompt."""
@@ -147,8 +148,8 @@ def _own(runtime_config: BaseModel) -> NativeRuntimeConfig:
 def _model(agent: AgentSnapshot, simulator: AgentSimulatorConfig) -> ModelChoice:
     name = model_name(simulator.model, simulator.provider) or model_name(agent.model, agent.provider)
     return choose(
-        name,
-        api_base=simulator.api_base,
+        agent.played_by or name,
+        api_base=None if agent.played_by else simulator.api_base,
         temperature=simulator.temperature,
         max_tokens=simulator.max_tokens,
         purpose="the agent",

@@ -119,6 +119,8 @@ class UrlRuntimeBase(TextRuntimeBase[Agent]):
 class HttpRuntimeBase(UrlRuntimeBase[HttpAgent]):
     """Base of runtimes over HTTP: a heir makes the ``HttpAgent`` that speaks its format."""
 
+    RESUMABLE: ClassVar[bool] = True
+
     @abstractmethod
     def http_agent(self, runtime_config: HttpRuntimeConfig, args: RuntimeRunArgs, reached: Reached) -> HttpAgent:
         """What asks the agent in one test case."""

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, reduce
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticUndefined
 
 from duologue.config.entry_points import load_entry_point, other_entry_points
 from duologue.config.problems import nearest
-from duologue.errors import ConfigurationError
+from duologue.config.tracebacks import message_of
+from duologue.errors import ConfigurationError, DuologueError
 from duologue.frozen import frozen
 from duologue.own_model import adapter
-from duologue.runtimes.base import AgentPlatform, EvalRuntime, RunMode, TextRuntimeKind
+from duologue.runtimes.base import AgentPlatform, AgentSnapshot, EvalRuntime, RunMode, RuntimeSession, TextRuntimeKind
 from duologue.runtimes.config import RuntimeConfig
 
 logger = logging.getLogger("duologue.runtimes")
@@ -29,6 +31,30 @@ GROUP = "duologue.runtimes"
 DEFAULT_KIND = TextRuntimeKind.NATIVE
 """The runtime of text test cases that name none."""
 _NEEDED = ("MODE", "KIND", "LABEL", "DESCRIPTION")
+
+
+class RuntimeProblem(NamedTuple):
+    """One thing that is wrong with a configuration: the field, as names and numbers of items, and what is expected."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+    def __str__(self) -> str:
+        """For example ``runtime.url: expected a URL``."""
+        parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        return f"runtime{''.join(parts)}: {self.message}"
+
+
+class RuntimeConfigError(ConfigurationError):
+    """The configuration of a runtime cannot be used.
+
+    Args:
+        problems: everything that is wrong with it.
+    """
+
+    def __init__(self, problems: Sequence[RuntimeProblem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = tuple(problems)
 
 
 @frozen
@@ -96,7 +122,7 @@ def read_runtime_config(data: Mapping[str, Any] | BaseModel | None, mode: RunMod
         mode: of the execution.
 
     Raises:
-        ConfigurationError: it is not valid; names each field.
+        RuntimeConfigError: it is not valid; names each field.
     """
     if isinstance(data, BaseModel):
         return data
@@ -105,11 +131,51 @@ def read_runtime_config(data: Mapping[str, Any] | BaseModel | None, mode: RunMod
     kinds = [kind for found, kind in _registry().runtimes if found == mode]
     if data.get("kind") not in kinds:
         found = f"found {data['kind']!r}{nearest(str(data['kind']), kinds)}" if "kind" in data else "it is missing"
-        raise ConfigurationError(f"runtime.kind: expected one of {', '.join(kinds) or 'none (install one)'}; {found}")
+        told = f"expected one of {', '.join(kinds) or 'none (install one)'}; {found}{_why_missing(data.get('kind'))}"
+        raise RuntimeConfigError([RuntimeProblem(("kind",), told)])
     try:
         return runtime_config_adapter(mode).validate_python(dict(data))
     except ValidationError as error:
-        raise ConfigurationError("; ".join(_located(item, data) for item in error.errors())) from error
+        raise RuntimeConfigError([_located(item, data) for item in error.errors()]) from error
+
+
+def find_runtime(
+    data: Mapping[str, Any],
+    agent: AgentSnapshot | None = None,
+    mode: RunMode | str | None = None,
+    session: RuntimeSession | None = None,
+) -> tuple[EvalRuntime, BaseModel]:
+    """The runtime that a configuration is for, and the configuration.
+
+    Args:
+        data: with the field ``kind``.
+        agent: that it drives: the runtime has to support its platform, and to find the configuration good for it. None
+            to leave that out.
+        mode: of the execution; None for the first in which there is such a runtime, text before voice.
+        session: what the runtime may ask of the service.
+
+    Raises:
+        RuntimeConfigError: it cannot be used; names each field.
+    """
+    modes = [item for item in RunMode if (item, data.get("kind")) in _registry().runtimes]
+    chosen = RunMode(mode) if mode is not None else (modes or [RunMode.TEXT])[0]
+    if chosen not in modes and modes:
+        told = f"the runtime '{data.get('kind')}' is for mode {modes[0]}; found mode {chosen}"
+        raise RuntimeConfigError([RuntimeProblem(("kind",), told)])
+    config = read_runtime_config(data, chosen)
+    runtime = get_runtime(chosen, data["kind"])
+    if agent is None:
+        return runtime, config
+    if not runtime.supported_for_platform(agent.platform):
+        known = ", ".join(str(item.KIND) for item in runtimes_for_platform(agent.platform, chosen)) or "none"
+        where = f"on the platform {agent.platform}" if agent.platform else "without a platform"
+        told = f"the runtime '{runtime.KIND}' does not drive agents {where}; those that do: {known}"
+        raise RuntimeConfigError([RuntimeProblem(("kind",), told)])
+    try:
+        runtime.validate_config(runtime_config=config, agent=agent, session=session)
+    except (ValueError, DuologueError) as error:
+        raise RuntimeConfigError([_as_problem(message_of(error))]) from error
+    return runtime, config
 
 
 @lru_cache
@@ -203,9 +269,34 @@ def _unknown(registry: _Registry, mode: RunMode | str, kind: str) -> str:
     return text
 
 
-def _located(item: Any, data: Mapping[str, Any]) -> str:
+def _why_missing(kind: object) -> str:
+    """More about a kind of which a runtime is installed that cannot be used."""
+    reason = _registry().broken.get(str(kind))
+    return f". One of that name is installed and cannot be loaded: {reason}" if reason else ""
+
+
+def _located(item: Any, data: Mapping[str, Any]) -> RuntimeProblem:
     """A problem of a configuration: the field, what was found, what is expected."""
     path = item["loc"][1:] if len(item["loc"]) > 1 and item["loc"][0] == data.get("kind") else item["loc"]
+    if item["type"] == "extra_forbidden":
+        return RuntimeProblem(tuple(path), f"unknown field '{path[-1]}'{_field_meant(data, path)}")
     reason = str(item["msg"]).removeprefix("Value error, ")
     found = "" if item["type"] in {"missing", "value_error"} else f"; found {type(item['input']).__name__}"
-    return f"runtime{''.join(f'.{part}' for part in path)}: {reason}{found}"
+    return RuntimeProblem(tuple(path), f"{reason}{found}")
+
+
+def _field_meant(data: Mapping[str, Any], path: Sequence[str | int]) -> str:
+    """The field of the configuration that may be meant; '' for fields within others."""
+    if len(path) != 1:
+        return ""
+    models = [config_of(item) for (_, kind), item in _registry().runtimes.items() if kind == data.get("kind")]
+    return nearest(str(path[0]), [name for model in models for name in model.model_fields])
+
+
+def _as_problem(text: str) -> RuntimeProblem:
+    """What a runtime says of a configuration, which may begin with the field: ``runtime.url: …``."""
+    found = re.match(r"runtime((?:\.\w+|\[\d+\])*): ", text)
+    if found is None:
+        return RuntimeProblem((), text)
+    parts: list[str] = re.findall(r"\w+", found[1])
+    return RuntimeProblem(tuple(int(part) if part.isdigit() else part for part in parts), text[found.end() :])

@@ -67,6 +67,7 @@ class RetellRuntime(HttpRuntimeBase):
     DESCRIPTION: ClassVar[str] = "An agent of Retell in its text playground"
     CONFIG: ClassVar[type[BaseModel] | None] = RetellRuntimeConfig
     MOCKS_TOOLS: ClassVar[bool] = True
+    RESUMABLE: ClassVar[bool] = False  # the state of the conversation is kept by whoever asks
 
     def supported_for_platform(self, platform: AgentPlatform | str | None) -> bool:
         """For agents of Retell."""

@@ -20,7 +20,7 @@ from duologue.agents.users.scripted import ScriptedUser
 from duologue.agents.users.simulator import UserSimulatorAgent
 from duologue.config.redaction import redacted
 from duologue.config.tracebacks import describe, message_of
-from duologue.conversation.adapter import AgentAdapter, AgentInput, AttributedMessage
+from duologue.conversation.adapter import AgentAdapter, AgentDone, AgentInput, AttributedMessage
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.errors import (
@@ -34,6 +34,7 @@ from duologue.errors import (
     RunTimeoutError,
 )
 from duologue.frozen import frozen
+from duologue.journal.causes import outer_call
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.runtimes.base import (
     AgentSnapshot,
@@ -49,7 +50,7 @@ from duologue.runtimes.base import (
 from duologue.runtimes.config import RunConfig, UserSimulatorConfig, model_name
 from duologue.runtimes.transcript import result_from
 from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MAX_TURNS, effective_config
-from duologue.vocabulary import RunStatus, Termination
+from duologue.vocabulary import RunStatus
 
 Agent = TypeVar("Agent")
 _USER, _AGENT = 0, 1
@@ -108,6 +109,12 @@ class TextRuntimeBase(EvalRuntime, Generic[Agent]):
     """Base of text runtimes: a heir says how its agent is prepared for a test case, and how it is asked for a turn."""
 
     MODE: ClassVar[RunMode] = RunMode.TEXT
+    RESUMABLE: ClassVar[bool] = False
+    """Whether a test case that was cut off can go on with an agent that is prepared anew: it is given the whole
+    conversation with each turn, or finds it under ``turn.input.thread_id``."""
+    REPEATS: ClassVar[bool] = False
+    """Whether an agent that is prepared anew is brought up to date by asking it again: its models and tools answer from
+    the journal then."""
 
     @abstractmethod
     async def build_text_agent_config(
@@ -197,11 +204,11 @@ class TextRuntimeBase(EvalRuntime, Generic[Agent]):
         try:
             yield agent
         finally:
-            await _closed(self.close_text_agent(agent))
+            await closed(self.close_text_agent(agent))
 
     async def _conversation(self, agent_config: Agent, args: RuntimeRunArgs, left: float) -> TestCaseRunResult:
         case, run = args.test_case, args.run_snapshot.run_config
-        agent = _TextAgent(self, agent_config, args)
+        agent = TextAgent(self, args.agent_snapshot, run.agent_timeout, agent_config)
         config = effective_config(
             max_turns=run.max_turns or DEFAULT_MAX_TURNS,
             agent_timeout=max(run.agent_timeout or DEFAULT_AGENT_TIMEOUT, 0.001),
@@ -212,7 +219,7 @@ class TextRuntimeBase(EvalRuntime, Generic[Agent]):
         executor: ScenarioExecutor
 
         async def converse(state: ScenarioState) -> ScenarioResult | None:
-            return await _converse(executor, case, agent)
+            return await _converse(executor, case)
 
         executor = ScenarioExecutor(
             case.name or case.id,
@@ -227,19 +234,18 @@ class TextRuntimeBase(EvalRuntime, Generic[Agent]):
             raise _as_agents(executor.failure, agent, args.run_snapshot.run_config) from executor.failure.__cause__
         if result.status is not RunStatus.COMPLETED:
             raise RunCancelledError(f"the test case '{case.name or case.id}' was cancelled")
-        termination = Termination.AGENT_DONE if agent.ended else result.termination
-        metadata = {**self.text_agent_metadata(agent_config), "termination": str(termination or "")}
+        metadata = {**self.text_agent_metadata(agent_config), "termination": str(result.termination or "")}
         return result_from(executor.journal.entries, _AGENT, metadata)
 
 
-async def _converse(executor: ScenarioExecutor, case: CaseSnapshot, agent: _TextAgent) -> ScenarioResult | None:
+async def _converse(executor: ScenarioExecutor, case: CaseSnapshot) -> ScenarioResult | None:
     """Let them take turns; the result that ends the conversation, if one does."""
     ended: ScenarioResult | None = None
     if case.first_turn == "agent":
         ended = await executor.agent(case.first_message or None)
     elif case.first_message:
         ended = await executor.user(case.first_message)
-    while ended is None and not agent.ended:
+    while ended is None:
         part = await executor.driver.advance()
         if part is None:
             return None
@@ -247,35 +253,45 @@ async def _converse(executor: ScenarioExecutor, case: CaseSnapshot, agent: _Text
     return ended
 
 
-class _TextAgent(AgentAdapter):
+class TextAgent(AgentAdapter):
     """The agent of a runtime as a participant of one conversation.
 
+    Args:
+        runtime: that asks it.
+        snapshot: of the agent.
+        seconds: that one answer may take; None for the default.
+        agent_config: what the runtime has prepared.
+        name: what reports call it; None for the label of the runtime.
+
     Attributes:
-        ended: whether the agent has ended the conversation.
         asked: the turn that it has not answered yet.
     """
 
-    def __init__(self, runtime: TextRuntimeBase[Any], agent_config: object, args: RuntimeRunArgs) -> None:
-        run = args.run_snapshot.run_config
+    def __init__(
+        self,
+        runtime: TextRuntimeBase[Any],
+        snapshot: AgentSnapshot,
+        seconds: float | None,
+        agent_config: object,
+        name: str | None = None,
+    ) -> None:
         self._runtime = runtime
         self._agent_config = agent_config
-        self._name = str(runtime.LABEL)
-        self._turns = 0
-        self._seconds = run.agent_timeout or DEFAULT_AGENT_TIMEOUT
-        self._terminating = terminating_tools(args.agent_snapshot)
+        self._name = name or str(runtime.LABEL)
+        self._seconds = seconds or DEFAULT_AGENT_TIMEOUT
+        self._terminating = terminating_tools(snapshot)
         # The engine's own limit comes after the one that is kept here, whose error says what was sent.
         self.timeout = self._seconds + 1
-        self.ended = False
         self.asked: AgentTurn | None = None
 
     @property
     def name(self) -> str:
-        """The label of the runtime."""
+        """What reports call it."""
         return self._name
 
-    async def call(self, input: AgentInput) -> list[Message | AttributedMessage]:
+    async def call(self, input: AgentInput) -> list[Message | AttributedMessage] | AgentDone:
         """One turn of the agent."""
-        turn = self.asked = AgentTurn(input=input, index=self._turns, who=self._name)
+        turn = self.asked = AgentTurn(input=input, index=_turns_of(input), who=self._name)
         try:
             async with asyncio.timeout(self._seconds):
                 reply = await self._runtime.do_agent_turn(self._agent_config, turn)
@@ -286,17 +302,22 @@ class _TextAgent(AgentAdapter):
         except Exception as error:
             told = message_of(error) if isinstance(error, DuologueError) else describe(error)
             raise turn.failure(told) from error
-        self._turns += 1
         self.asked = None
         if not isinstance(reply, AgentReply):
             reply = AgentReply(said=reply)
         said = _messages(reply.said, turn, may_be_silent=reply.ended)
-        self.ended = reply.ended or self._terminates(said)
-        return said
+        return AgentDone(messages=said) if reply.ended or self._terminates(said) else said
 
     def _terminates(self, said: Sequence[Message | AttributedMessage]) -> bool:
         called = {call["function"]["name"] for item in said for call in tool_calls_of(_plain(item))}
         return bool(called & self._terminating)
+
+
+def _turns_of(input: AgentInput) -> int:
+    """How many turns the agent has had, also those of a run that was resumed."""
+    records = input.scenario_state.view.records
+    own = {outer_call(item.call) for item in records if item.author == input.scope.participant and item.call}
+    return len(own)
 
 
 def terminating_tools(agent: AgentSnapshot) -> frozenset[str]:
@@ -351,7 +372,7 @@ def _user_of(case: CaseSnapshot, config: UserSimulatorConfig) -> AgentAdapter:
     )
 
 
-def _as_agents(error: BaseException, agent: _TextAgent, run: RunConfig) -> BaseException:
+def _as_agents(error: BaseException, agent: TextAgent, run: RunConfig) -> BaseException:
     """The failure of the conversation; where the agent was at work when the time was over, it says what was sent."""
     if isinstance(error, RunTimeoutError) and agent.asked is not None:
         what = f"no answer within the {run.seconds:g} s of the test case"
@@ -395,7 +416,7 @@ async def _unless_cancelled(
             task.exception()  # seen
 
 
-async def _closed(closing: Coroutine[Any, Any, None]) -> None:
+async def closed(closing: Coroutine[Any, Any, None]) -> None:
     """Close something, whatever happens and for no longer than it may take."""
     task = asyncio.ensure_future(closing)
     try:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -94,10 +94,16 @@ class HttpEndpoint(Spec):
         return self
 
 
+_OF_RUNTIMES = ("runtime_mode", "platform", "platform_agent_id", "integration")
+"""Fields of agents that only a runtime reads."""
+
+
 class Agent(Resource):
-    """The system under test: a native agent (a model with a prompt), an HTTP endpoint or Python code."""
+    """The system under test: a native agent (a model with a prompt), an HTTP endpoint, Python code, or a runtime's."""
 
     path_fields: ClassVar[tuple[str, ...]] = ("target",)
+
+    environment_fields: ClassVar[tuple[str, ...]] = ("runtime",)
 
     description: str = ""
     """Free-text description for people; not sent to any model."""
@@ -107,13 +113,25 @@ class Agent(Resource):
     """What the agent can do, such as ``tools`` or ``vision``. Scenarios may require capabilities; an agent that lists
     none is assumed to have all."""
     model: str | None = None
-    """Model of a native agent: the name of a model of the suite, or a full name such as ``openai/gpt-5-mini``."""
+    """Model of a native agent: the name of a model of the suite, or a full name such as ``openai/gpt-5-mini``. With a
+    ``runtime``, the model that it may play the agent with."""
     prompt: str | None = None
-    """Task of the native agent's prompt. Default: the scenario's."""
+    """Task of the native agent's prompt. Default: the scenario's. With a ``runtime``, the agent's instructions."""
     http: HttpEndpoint | None = None
-    """HTTP endpoint of the agent."""
+    """HTTP endpoint of the agent. With a ``runtime``, the URL and headers that it uses where it names none."""
     target: str | None = None
     """Python code of the agent: ``module:name`` or ``file.py:name``."""
+    runtime: JsonObject | None = None
+    """Runtime that drives the agent, as ``{kind: …}`` with its settings, such as ``{kind: custom_endpoint, url: …}``.
+    ``${NAME}`` stands for an environment variable. See the reference of runtimes."""
+    runtime_mode: Literal["text", "voice"] | None = None
+    """Whether agent and user write or speak. Default: what the runtime can, text first."""
+    platform: Name | None = None
+    """Platform that hosts the agent, such as ``retell`` or ``vapi``. For agents with a ``runtime``."""
+    platform_agent_id: Text | None = None
+    """ID of the agent on its platform."""
+    integration: Name | None = None
+    """Saved key of the platform that the runtime uses."""
     isolation: Literal["none", "processes"] | None = None
     """Where Python code of a ``target`` runs: ``processes`` gives each run a child process, so that an agent that
     blocks, ignores its time limit or ends its process ends its own run only. Default: ``none``, this process."""
@@ -130,11 +148,27 @@ class Agent(Resource):
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
         given = [name for name in ("model", "http", "target") if getattr(self, name)]
-        if len(given) != 1:
-            raise ValueError(f"exactly one of model, http and target; it has {' and '.join(given) or 'none of them'}")
+        if self.runtime is None and len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"exactly one of model, http and target, or a runtime; it has {found}")
+        if self.runtime is not None and (len(given) > 1 or self.target):
+            raise ValueError(f"with a runtime, at most one of model and http; it has {' and '.join(given)}")
         if self.isolation and not self.target:
-            raise ValueError(f"isolation is for agents with a target; this one has {given[0]}")
+            raise ValueError(f"isolation is for agents with a target; this one has {(*given, 'a runtime')[0]}")
+        if self.runtime is None and (idle := [name for name in _OF_RUNTIMES if getattr(self, name) is not None]):
+            raise ValueError(f"{idle[0]} is for agents with a runtime; this one has {given[0]}")
         return self
+
+    @property
+    def is_native(self) -> bool:
+        """Whether Duologue plays the agent itself, with a model and a prompt."""
+        return self.model is not None and self.runtime is None
+
+    @property
+    def runtime_command(self) -> tuple[str, ...]:
+        """The program that the runtime starts, with its arguments; empty if it starts none."""
+        command: object = (self.runtime or {}).get("command")
+        return tuple(map(str, cast("list[object]", command))) if isinstance(command, list) else ()
 
 
 class RateLimit(Spec):

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from duologue.config.problems import is_misspelt, listed, nearest
-from duologue.config.spec import EMPTY, Amount, Count, Items, JsonObject, Name, Resource, Share, Spec, Text
+from duologue.config.spec import EMPTY, Amount, Count, Items, Json, JsonObject, Name, Resource, Share, Spec, Text
 from duologue.specs.checks import CheckSpec
 
 CAPABILITIES = ("text", "streaming", "vision", "tools", "json", "audio", "video", "documents")
@@ -248,6 +248,23 @@ class SeedMessage(Spec):
         return self
 
 
+class ToolCallSpec(Spec):
+    """A tool call that the agent has to make, and what the tool answers then."""
+
+    tool: Name
+    """Name of the tool."""
+    expected_params: JsonObject = EMPTY
+    """Arguments and their values. ``null`` asks only for the argument to be there."""
+    match: Literal["subset", "exact", "keys", "any"] = "subset"
+    """How arguments are compared: the expected ones are among them, are all of them, are there with any value, or are
+    not looked at."""
+    must_succeed: bool = True
+    """Whether a call that failed does not count."""
+    mock_response: Json = None
+    """What the tool answers to a call with these arguments, where tools are mocked. Default: the tool's own mock, or
+    an answer made from its output schema."""
+
+
 DEFAULT_MAX_MESSAGES = 10
 """Messages after which a conversation with success or failure criteria ends, unless the scenario says otherwise."""
 
@@ -271,6 +288,8 @@ class Scenario(Resource):
     turns: Items[Turn] = ()
     """What the user does, in order, after ``messages``. Without turns, a simulated user talks until its goal is reached
     or ``max_turns`` is over."""
+    first_turn: Literal["user", "agent"] = "user"
+    """Who speaks first in a conversation without ``messages`` and ``turns``."""
     criteria: Items[str] = ()
     """Statements that must be true at the end, such as ``The agent offers a refund``. A judge decides each one."""
     success_criteria: Text | None = None
@@ -283,8 +302,13 @@ class Scenario(Resource):
     success, so that the agent may recover from mistakes."""
     judge: str | None = None
     """Judge that decides the criteria. Default: the suite's default judge."""
+    emphasis: Text | None = None
+    """What the model that grades by metrics should pay special attention to in this scenario."""
     checks: Items[CheckSpec] = ()
     """Checks of the whole conversation."""
+    expected_tool_calls: Items[ToolCallSpec] = ()
+    """Tool calls that the agent has to make. Code decides, not a model. Where tools are mocked, each may say what its
+    tool answers."""
     agents: Items[str] = ()
     """Names of the agents to rehearse. Default: all agents of the group."""
     agent_group: str | None = None
@@ -326,6 +350,9 @@ class Scenario(Resource):
             raise ValueError("only one of criteria and success_criteria or failure_criteria")
         if self.failure_criteria_mode != "on_max_messages" and self.failure_criteria is None:
             raise ValueError("failure_criteria_mode with failure_criteria only")
+        if self.first_turn == "agent" and (self.messages or self.turns):
+            given = "messages" if self.messages else "turns"
+            raise ValueError(f"'first_turn: agent' in scenarios without messages and turns only; it has {given}")
         if self.turns and self.max_messages is not None:
             raise ValueError("max_messages in scenarios without turns only; a scenario with turns ends after the last")
         return self

@@ -109,6 +109,9 @@ class Defaults(Spec):
     Default: all must pass."""
     metrics_threshold: Annotated[float, Field(ge=0, le=100)] | None = None
     """Lowest overall metrics score, 0 to 100, with which the execution passes. Default: any score."""
+    tool_mode: Literal["mock", "live"] | None = None
+    """Whether tools of native agents, and of agents whose runtime plays them here, are mocked: with ``mock`` no tool is
+    really called. Default: as each tool says; runtimes mock them."""
     output: Output | None = None
     """Which reports are written, and where."""
 
@@ -357,7 +360,9 @@ class Suite(FolderSpec, Resource):
     def starts_programs(self) -> bool:
         """Whether programs of the user run beside this process: tools, MCP servers and isolated agents."""
         isolated = any(agent.target and agent.isolation == "processes" for agent in self.agents)
-        return isolated or any(tool.exec for tool in self.tools) or any(item.command for item in self.mcp_servers)
+        runtimes = any(agent.runtime_command for agent in self.agents)
+        tools = any(tool.exec for tool in self.tools) or any(item.command for item in self.mcp_servers)
+        return isolated or runtimes or tools
 
     def agent(self, name: str) -> Agent:
         """The agent with that name. Raises ConfigurationError, listing the names, if there is none."""

@@ -138,7 +138,8 @@ def _named(section: str, item: Any) -> str:
     name = str(next((getattr(item, key) for key in ("name", "id", "type") if hasattr(item, key)), "?"))
     match section:
         case "agents":
-            return f"{name} ({item.model or item.target or (item.http.url if item.http else '')})"
+            how = item.runtime and f"runtime {item.runtime.get('kind', '?')}"
+            return f"{name} ({how or item.model or item.target or (item.http.url if item.http else '')})"
         case "models":
             return f"{name} ({item.provider}{f'/{item.model}' if item.model else ''})"
         case "simulators" | "judges":
@@ -171,7 +172,7 @@ def _decided_by(suite: Suite, scenario: Scenario, found: dict[str, Any]) -> str:
     from duologue.suites.plan.build import attackers_of
 
     agents = [find_named(suite.agents, name) for name in found["agents"]]
-    prompts = [suite.prompt_for(agent.prompt or scenario.prompt) for agent in agents if agent and agent.model]
+    prompts = [suite.prompt_for(agent.prompt or scenario.prompt) for agent in agents if agent and agent.is_native]
     guardrails = max((sum(item.enabled for item in prompt.guardrails) for prompt in prompts if prompt), default=0)
     checks = len(suite.checks) + len(scenario.checks) + sum(len(turn.checks) for turn in scenario.turns)
     criteria = len(scenario.criteria) + bool(scenario.success_criteria) + bool(scenario.failure_criteria)

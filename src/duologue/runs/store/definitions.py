@@ -17,6 +17,7 @@ from duologue.config.redaction import is_written_out, text_without_secrets, with
 from duologue.config.spec import EMPTY, Items, JsonObject, Name, Seconds, Spec, Text
 from duologue.errors import ConfigurationError
 from duologue.frozen import changed, frozen
+from duologue.runtimes.config import RunConfig
 from duologue.secret_values import HIDDEN
 from duologue.specs.agents import Agent, HttpEndpoint, Model, Persona
 from duologue.specs.prompts import Prompt, Tool
@@ -286,6 +287,9 @@ class EvalSpec(Spec):
     """A saved agent, in place of a connector."""
     agent_version: int | None = Field(default=None, ge=1)
     """Version of the agent. Default: the newest when runs are created."""
+    config: RunConfig | None = None
+    """How test cases are run and judged: the runtime, limits, metrics and thresholds. Default: as the scenarios and
+    the project say, without metrics."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> EvalSpec:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from duologue.config.problems import similar_file
+from duologue.conversation.held import AGENT_ENDED
 from duologue.errors import ConfigurationError
 from duologue.journal.artifacts import JOURNALS
 from duologue.journal.causes import Causes, outer_call
@@ -108,6 +109,6 @@ def _ends(entries: Sequence[Entry]) -> dict[str, str]:
         event = entry.event
         if isinstance(event, MessageAdded) and event.call:
             last[outer_call(event.call)] = event.message_id
-        elif isinstance(event, UserFinished):
+        elif isinstance(event, UserFinished) and event.reason != AGENT_ENDED:
             ends[last.get(event.call or "", "")] = event.reason
     return ends

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from duologue.conversation.adapter import AgentAdapter
     from duologue.conversation.run import StreamChunk
     from duologue.models.mock.file import ResponseFile
+    from duologue.runtimes.base import RuntimeSession
     from duologue.suites.replay import RecordingIndex
     from duologue.suites.runner.isolated_agents import AgentProcesses
     from duologue.suites.runner.python_agents import MakeAgent
@@ -121,6 +122,7 @@ class Engine:
         clock: time, for tests.
         launcher: makes what runs a plan, such as one that has other processes run its cases.
         adapt: changes the participants and the script of each run; None to play what the suite says.
+        session: what runtimes may ask of the service that runs them; None outside of one.
     """
 
     suite: Suite
@@ -132,6 +134,7 @@ class Engine:
     clock: Clock = field(default_factory=SystemClock)
     launcher: Callable[..., Launch] = Launch
     adapt: Adapt | None = None
+    session: RuntimeSession | None = None
     results: dict[str, RunResult] = field(default_factory=dict[str, RunResult])
     """Of all executions of this engine, by run id."""
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -386,6 +389,7 @@ class Engine:
             recordings=lambda: self._recordings,
             given=self.parts.agents,
             threads=self._pool,
+            session=self.session,
         )
 
     def _agent_processes(self) -> AgentProcesses | None:

@@ -176,7 +176,7 @@ def find_missing(
 
 def _needs(needed: Needed, models: SuiteModels, given: set[str]) -> Iterator[Need]:
     for scenario, agent in needed.pairs:
-        if agent.model and agent.name not in given:
+        if agent.model and agent.name not in given and agent.runtime is None:
             yield _place(models, agent, agent.model, "model"), _model(models, agent.model, scenario.name)
     for scenario in needed.scenarios:
         yield from _of_simulators(models, scenario)

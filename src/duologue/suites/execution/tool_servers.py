@@ -43,7 +43,7 @@ def needed_servers(
     prompts = [
         suite.prompt_for(agent.prompt or scenario.prompt)
         for scenario, agent in pairs
-        if agent.model and agent.name not in given
+        if agent.is_native and agent.name not in given
     ]
     declared = {tool.name: tool.mode for tool in suite.tools}
     names = {

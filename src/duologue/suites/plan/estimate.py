@@ -111,7 +111,7 @@ def _of(turn: Turn, suite: Suite, persona: str | None) -> list[tuple[int, int]]:
 
 def _agent(suite: Suite, scenario: Scenario, agent: Agent, lines: list[int]) -> Load:
     """Each answer reads the instruction and the whole conversation so far. Other agents ask models of their own."""
-    if not agent.model:
+    if not agent.is_native:
         return Load()
     prompt = suite.prompt_for(agent.prompt or scenario.prompt)
     told = estimate_tokens(prompt.system_template) if prompt else 0

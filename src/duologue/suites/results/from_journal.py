@@ -22,6 +22,7 @@ from duologue.journal.events import (
 from duologue.journal.journal import RunView
 from duologue.journal.notes import (
     AgentRetried,
+    ConversationHeld,
     GuardrailApplied,
     PromptUsed,
     SimulatedUser,
@@ -127,6 +128,7 @@ class _Reading:
         self._causes = Causes()
         self._models: list[ModelCalled] = []
         self._retries: list[AgentRetried] = []
+        self._held: dict[str, Mapping[str, float]] = {}
         for entry in entries:
             if (take := self._TAKE.get(type(entry.event))) is not None:
                 take(self, entry.event)
@@ -141,6 +143,9 @@ class _Reading:
 
     def behind(self, record: MessageAdded) -> tuple[Spent | None, str | None]:
         """What the model calls behind a message took, and which model it was."""
+        if (held := self._held.get(record.call or "")) is not None:
+            seconds = held.get(record.message_id)
+            return (None if seconds is None else Spent(seconds=seconds)), None
         models = self._causes.models_of(record)
         if models:
             spent = spent_on(models[0]) if len(models) == 1 else total_spent(map(spent_on, models))
@@ -171,6 +176,8 @@ class _Reading:
             self.personas.append(event.note.persona)
         elif isinstance(event.note, AgentRetried):
             self._retries.append(event.note)
+        elif isinstance(event.note, ConversationHeld):
+            self._held[event.call or ""] = event.note.seconds
 
     def _message(self, event: MessageAdded) -> None:
         if event.author is None:

@@ -40,6 +40,7 @@ from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import RunStatus, Termination
 
 if TYPE_CHECKING:
+    from duologue.runtimes.base import RuntimeSession
     from duologue.suites.replay import RecordingIndex
     from duologue.suites.runner.isolated_agents import AgentProcesses
     from duologue.suites.runner.python_agents import MakeAgent
@@ -108,6 +109,7 @@ class CaseRunner:
         recordings: gives its recordings; called only if there is a replay.
         given: agents that a program supplies, by name.
         threads: gives the threads for agents that are code which the suite names.
+        session: what runtimes may ask of the service that runs them; None outside of one.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class CaseRunner:
         recordings: Callable[[], RecordingIndex],
         given: Mapping[str, MakeAgent] | None = None,
         threads: Callable[[], WorkerPool] = WorkerPool,
+        session: RuntimeSession | None = None,
     ) -> None:
         self.suite = suite
         self.execution = execution
@@ -132,6 +135,7 @@ class CaseRunner:
         self._recordings = recordings
         self._given = given or {}
         self._threads = threads
+        self._session = session
         self._setups: dict[tuple[str, str, str | None, str], tuple[Setup, ScenarioConfig]] = {}
 
     def within(self, execution: Execution) -> CaseRunner:
@@ -173,6 +177,9 @@ class CaseRunner:
             self._given.get(agent.name),
             temperature=options.temperature,
             max_tokens=options.max_tokens,
+            seconds=options.run_timeout,
+            turn_limit=options.max_turns,
+            session=self._session,
         )
 
     def _named(self, section: str, name: str | None) -> Any:

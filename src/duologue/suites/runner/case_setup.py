@@ -13,31 +13,34 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from duologue.config.templates import expand, expand_url
 from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.script import message as message_step
-from duologue.conversation.setup import Check, CheckInput, CheckOutcome, ScriptStep
+from duologue.conversation.setup import Check, ScriptStep
 from duologue.errors import ConfigurationError, ScriptError
 from duologue.frozen import frozen
 from duologue.messages import ContentPart, Message, text_of
 from duologue.specs.agent_definition import AgentDefinition, background_of
 from duologue.specs.agents import Agent, merged_headers
-from duologue.specs.checks import GuardrailSpec
+from duologue.specs.checks import CheckSpec, GuardrailSpec
 from duologue.specs.prompts import Prompt
 from duologue.specs.scenario import Scenario, SeedMessage, Turn
 from duologue.specs.suite import Replay, Suite, find_named
 from duologue.suites.manifests.validate.checks import made_check, made_eval, resources_of
 from duologue.suites.plan.build import TestCase
-from duologue.suites.results.from_journal import GUARDRAIL, guardrail_results
 from duologue.suites.runner.definition import prompts_of
 from duologue.suites.runner.judges import criteria_judge_for, judge_for
 from duologue.suites.runner.models import JudgeModels, SuiteModels
+from duologue.suites.runner.run_checks import ExpectedCallsMade, GuardrailsHold
 from duologue.suites.runner.script import TurnListener, TurnStep, final_judgement, opening_steps, seed_message
-from duologue.vocabulary import AgentRole, CheckStatus, Scope
+from duologue.vocabulary import AgentRole, Scope
 
 if TYPE_CHECKING:
     from duologue.agents.native.blueprint import Blueprint
+    from duologue.agents.tools.session import ToolSession
     from duologue.agents.tools.toolbox import Toolbox
     from duologue.checks import Resources
+    from duologue.runtimes.base import RuntimeSession
     from duologue.suites.replay import RecordingIndex
     from duologue.suites.runner.isolated_agents import AgentProcesses
+    from duologue.suites.runner.runtime_agents import RuntimeSetup
 
 MakeAgent = Callable[[TestCase], AgentAdapter]
 MAX_SAID = 20_000_000
@@ -73,6 +76,9 @@ class CaseSetup:
         models, toolbox, processes: models, tools and processes of agents, shared by all setups of an execution.
         given: creates the agent, where a program supplies it.
         temperature, max_tokens: of a native agent, overriding the suite.
+        seconds: that a run may take; None for no limit.
+        turn_limit: turns after which a free conversation ends, overriding the scenario; None for the scenario's.
+        session: what a runtime may ask of the service that runs it; None outside of one.
     """
 
     suite: Suite
@@ -85,6 +91,9 @@ class CaseSetup:
     given: Callable[[], AgentAdapter] | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    seconds: float | None = None
+    turn_limit: int | None = None
+    session: RuntimeSession | None = None
     _turn_checks: dict[int, tuple[Check, ...]] = field(default_factory=dict[int, "tuple[Check, ...]"])
     _http_agents: dict[str | None, AgentAdapter] = field(default_factory=dict[str | None, AgentAdapter])
 
@@ -114,7 +123,12 @@ class CaseSetup:
         agents: list[AgentAdapter] = [agent]
         listeners: list[Any] = [agent] if hasattr(agent, "turn_spec") else []
         script, checks = None, self.run_checks
-        if self.scenario.simulates_a_user:
+        if self.held_by_runtime:
+            from duologue.suites.runner.runtime_agents import hold_conversation
+
+            agents.append(_SILENT_USER)
+            script = (hold_conversation, final_judgement) if self.scenario.judged else (hold_conversation,)
+        elif self.scenario.simulates_a_user:
             from duologue.suites.runner.users import SuiteUser
 
             user = SuiteUser(self.models, self.scenario, persona=case.persona, region=case.region)
@@ -139,8 +153,33 @@ class CaseSetup:
         )
 
     @cached_property
+    def runtime(self) -> RuntimeSetup | None:
+        """The runtime that drives the agent; None if none does."""
+        if self.agent.runtime is None or self.given is not None:
+            return None
+        from duologue.suites.runner.runtime_agents import runtime_setup
+
+        named = {item.name for item in self.suite.models}
+        known = self.models.mocking or self.agent.model in named
+        return runtime_setup(
+            self.suite,
+            self.scenario,
+            self.agent,
+            self.region,
+            seconds=self.seconds,
+            max_turns=self.turn_limit or self.max_turns,
+            session=self.session,
+            model=partial(self.models.model, scenario=self.scenario.name) if known else None,
+        )
+
+    @property
+    def held_by_runtime(self) -> bool:
+        """Whether the runtime of the agent holds the conversation by itself."""
+        return self.runtime is not None and not self.runtime.asks_by_turns
+
+    @cached_property
     def prompts(self) -> tuple[Prompt, ...]:
-        """What an agent made of a model is told, one for each state of a workflow; none for other agents."""
+        """What a native agent, or one with a runtime, is told, one for each state of a workflow; else none."""
         return prompts_of(self.suite, self.scenario, self.agent)
 
     @cached_property
@@ -167,6 +206,8 @@ class CaseSetup:
 
     @property
     def _guardrails(self) -> list[GuardrailSpec]:
+        if not self.agent.is_native:
+            return []
         return [item for prompt in self.prompts for item in prompt.guardrails if item.enabled]
 
     @cached_property
@@ -177,14 +218,22 @@ class CaseSetup:
     @cached_property
     def run_checks(self) -> tuple[Check, ...]:
         """Checks of the conversation, evals of packs, and what guardrails come to."""
-        written = [*self.scenario.checks, *self.suite.checks]
+        written = [*map(self._emphasised, self.scenario.checks), *self.suite.checks]
         checks: list[Check] = [made_check(spec, Scope.CONVERSATION, self.resources) for spec in written]
         evals = {spec.id: spec for spec in self.suite.pack_evals}
         evals.update({spec.id: spec for prompt in self.prompts for spec in prompt.evals})
         checks += [made_eval(spec, self.resources) for spec in evals.values()]
         if self._guardrails:
             checks.append(GuardrailsHold(self.tolerated))
+        if self.scenario.expected_tool_calls:
+            checks.append(ExpectedCallsMade(self.scenario.expected_tool_calls))
         return tuple(checks)
+
+    def _emphasised(self, spec: CheckSpec) -> CheckSpec:
+        """A check that grades by metrics, with what is to be paid attention to in this scenario."""
+        if spec.type != "metrics" or self.scenario.emphasis is None or spec.params.get("emphasis"):
+            return spec
+        return spec.changed(params={**spec.params, "emphasis": self.scenario.emphasis})
 
     @cached_property
     def _judge(self) -> AgentAdapter:
@@ -207,12 +256,22 @@ class CaseSetup:
 
             make = load_agent(expand(spec.target), self.suite.folder, spec.name)
             return lambda _case: make()
+        if (runtime := self.runtime) is not None:
+            return lambda case: runtime.agent(self.suite, self.scenario, case)
         if spec.http:
             return lambda case: self._http(case.persona)
         from duologue.agents.native.prompt_agent import PromptAgent
 
         model = self.models.model(spec.model or "", scenario=self.scenario.name)
-        return lambda case: PromptAgent(self.blueprint, model=model, tools=self.toolbox.session())
+        return lambda case: PromptAgent(self.blueprint, model=model, tools=self._tools())
+
+    def _tools(self) -> ToolSession:
+        """The tools of a native agent in one run."""
+        if self.suite.defaults.tool_mode is None and not self.scenario.expected_tool_calls:
+            return self.toolbox.session()
+        from duologue.suites.runner.mocked_tools import tools_of_run
+
+        return tools_of_run(self.suite, self.scenario, self.toolbox, self.blueprint.definition)
 
     def _http(self, persona: str | None) -> AgentAdapter:
         """The agent as this persona talks to it: with its headers, if it has any."""
@@ -302,7 +361,7 @@ class CaseSetup:
         return {"role": "user", "content": self._content(turn, case)}
 
     def _content(self, turn: Turn | SeedMessage, case: TestCase) -> str | list[ContentPart]:
-        if self.agent.model:
+        if self.agent.is_native:
             return self.blueprint.content_of(turn, case.perturbation)
         from duologue.agents.native import content_of
 
@@ -410,30 +469,3 @@ class SilentUser(AgentAdapter):
 
 
 _SILENT_USER = SilentUser()
-
-
-class GuardrailsHold:
-    """The check that goes with guardrails: a message that one of them stops fails the run, unless a check expects it.
-
-    Args:
-        tolerated: types of guardrails whose violations do not fail a run.
-    """
-
-    name = "no guardrail is violated"
-    kind = GUARDRAIL
-    scope = Scope.CONVERSATION
-
-    def __init__(self, tolerated: frozenset[str]) -> None:
-        self.tolerated = tolerated
-
-    async def evaluate(self, input: CheckInput) -> CheckOutcome:
-        """Look at what the guardrails noted."""
-        view = input.state.view
-        results = guardrail_results(view.notes, view.checks, self.tolerated)
-        broken = [item for item in results if not item.passed and not item.expected]
-        if not broken:
-            return CheckOutcome(status=CheckStatus.PASSED if results else CheckStatus.SKIPPED)
-        found = "; ".join(
-            f"{item.type} ({item.direction}, turn {item.turn + 1}): {item.explanation}" for item in broken
-        )
-        return CheckOutcome(status=CheckStatus.FAILED, explanation=found)

@@ -202,6 +202,7 @@ class Definitions:
             if prompts
             else None,
             "agent model": self._model(agent.model, sampled=True) if agent.model else None,
+            "tool mode": suite.defaults.tool_mode,
             "tools": self._tools() if prompts else None,
             "checks": [*checks, *self._code(checks)],
             "judge": self._judges(scenario),
@@ -348,10 +349,11 @@ class Definitions:
 
 
 def prompts_of(suite: Suite, scenario: Scenario, agent: Agent) -> tuple[Prompt, ...]:
-    """The instructions of a native agent, one for each state of a workflow; none for other agents."""
-    if not agent.model:
-        return ()
+    """The instructions of a native agent, one for each state of a workflow, or of one with a runtime; else none."""
     task = agent.prompt or scenario.prompt
+    if not agent.is_native:
+        found = suite.prompt_for(task) if agent.runtime is not None else None
+        return (found,) if found is not None else ()
     workflow = suite.workflow
     tasks = [state.prompt_task or task for state in workflow.states.values()] if workflow else [task]
     found = {task: suite.prompt_for(task) for task in tasks if task}

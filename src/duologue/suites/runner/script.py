@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from duologue.conversation.held import AGENT_ENDED
 from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState
 from duologue.conversation.script import agent as agent_step
 from duologue.conversation.script import message as message_step
@@ -50,9 +51,11 @@ class TurnStep:
 
     async def __call__(self, state: ScenarioState) -> ScenarioResult | None:
         """Play the turn; a result if it ends the run."""
+        executor = state.executor
+        if (finished := executor.journal.view.user_finished) is not None and finished.reason == AGENT_ENDED:
+            return None
         for listener in self.listeners:
             listener.turn_spec = self.turn
-        executor = state.executor
         if self.line is not None:
             return await executor.user(self.line) or await self._heard(executor)
         return await self._simulated(executor)
@@ -66,7 +69,7 @@ class TurnStep:
             if ended or (finished and len(view.records) == said):
                 return ended
             ended = await self._heard(executor)
-            if ended or finished:
+            if ended or finished or view.user_finished is not done_before:
                 return ended
         return None
 
@@ -98,6 +101,8 @@ def opening_steps(messages: Sequence[Message], scenario: Scenario) -> list[Scrip
         scenario: what is rehearsed.
     """
     steps: list[ScriptStep] = [message_step(message) for message in messages]
+    if scenario.first_turn == "agent":
+        steps.append(agent_step())
     if scenario.turns:
         return [*steps, agent_step()] if messages and messages[-1]["role"] == "user" else steps
     limit = scenario.message_limit

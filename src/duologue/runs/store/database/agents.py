@@ -27,6 +27,7 @@ from duologue.runs.store.database.definition_rows import (
     require_references,
     require_unused,
 )
+from duologue.runs.store.database.runtime_rules import require_runtime
 from duologue.runs.store.database.schema import agent_versions, agents, evals, projects
 from duologue.runs.store.definitions import AgentDraft, AgentVersion, FieldChange, SavedAgent, differences
 
@@ -225,6 +226,8 @@ def find_version(connection: Connection, agent_id: str, version: int | None) -> 
 def _draft(draft: AgentDraft | Changes) -> AgentDraft:
     made: AgentDraft = draft if isinstance(draft, AgentDraft) else read(AgentDraft, draft, "the agent")
     require_references(made, f"the agent '{made.agent.name}'")
+    if made.agent.runtime is not None:
+        require_runtime(made)
     return made
 
 

@@ -24,6 +24,7 @@ from duologue.runs.store.database.definition_rows import (
     require_unused,
     saved_evals,
 )
+from duologue.runs.store.database.eval_rules import require_eval
 from duologue.runs.store.database.schema import eval_scenarios, evals, executions, projects, runs
 from duologue.runs.store.definitions import Eval
 
@@ -118,6 +119,7 @@ class SavedEvals(DefinitionWriter):
 
         def work(connection: Connection) -> Eval:
             made = eval_of(connection, project_id, data)
+            require_eval(connection, made)
             columns = {"connector_id": made.connector_id}
             row = self._insert(connection, evals, "Eval", project_id, made.name, made.spec.written(), columns)
             link(connection, eval_scenarios, ("eval_id", row["id"]), ("scenario_id", made.scenario_ids))
@@ -156,6 +158,7 @@ class SavedEvals(DefinitionWriter):
                 **before.spec.written(),
             }
             made = eval_of(connection, row.project_id, merged(whole, changes))
+            require_eval(connection, made)
             self._store(connection, evals, "Eval", row, made.name, made.spec.written())
             self._change(connection, evals, eval_id, {"connector_id": made.connector_id})
             link(connection, eval_scenarios, ("eval_id", eval_id), ("scenario_id", made.scenario_ids))

@@ -202,7 +202,7 @@ class _Looker:
             needed = listed(scenario.required_capabilities)
             told = f"no agent of the suite can do all of this: {needed}" if suite.agents else "the suite has no agents"
             problems.error(scenario.place("required_capabilities") or place, f"{told}; nothing would be rehearsed")
-        made_of_models = [agent for agent in found if agent.model and not agent.prompt]
+        made_of_models = [agent for agent in found if agent.is_native and not agent.prompt]
         if made_of_models:
             self._task(scenario, made_of_models[0].name, place)
 
@@ -374,6 +374,10 @@ def validated(draft: Draft, problems: Problems, *, whole: bool = True) -> Suite 
         _find_broken_answers(suite, problems)
     find_broken_tools(suite, problems)
     find_broken_checks(suite, problems, whole=whole)
+    if any(agent.runtime is not None for agent in suite.agents):
+        from duologue.suites.manifests.validate.runtimes import find_broken_runtimes
+
+        find_broken_runtimes(suite, problems, whole=whole)
     return suite
 
 

@@ -1,0 +1,59 @@
+"""What has to be true of an agent whose runtime drives it, to be saved and to be run."""
+
+from __future__ import annotations
+
+from duologue.errors import ConfigurationError
+from duologue.runs.store.definitions import AgentDraft
+from duologue.runtimes.base import EvalRuntime
+from duologue.runtimes.config import RunConfig
+from duologue.runtimes.registry import RuntimeConfigError, RuntimeProblem
+from duologue.specs.agents import Agent
+from duologue.specs.suite import Suite
+from duologue.suites.runtime_snapshots import agent_snapshot, found_runtime
+
+
+def driven_by(agent: Agent, config: RunConfig | None) -> Agent:
+    """The agent as an eval drives it: by the runtime of its configuration, if that names one.
+
+    Raises:
+        ConfigurationError: the agent is code, which no runtime drives.
+    """
+    if config is None or config.runtime is None:
+        return agent
+    if agent.target:
+        raise ConfigurationError(
+            f"config.runtime: the agent '{agent.name}' is Python code, which no runtime drives; leave the runtime out"
+        )
+    return agent.changed(runtime=config.runtime, runtime_mode=config.mode)
+
+
+def require_runtime(draft: AgentDraft) -> None:
+    """Refuse a draft whose runtime cannot drive it. Raises ConfigurationError."""
+    runtime_of(draft.agent, suite_of(draft), "agent.runtime")
+
+
+def suite_of(draft: AgentDraft) -> Suite:
+    """The agent with everything that it is made of, as a suite."""
+    parts = {name: getattr(draft, name) for name in ("prompts", "tools", "models", "mcp_servers", "a2a_agents")}
+    return Suite(name="definition", agents=(draft.agent,), **parts)
+
+
+def runtime_of(agent: Agent, suite: Suite, place: str) -> EvalRuntime:
+    """The runtime of an agent.
+
+    Args:
+        agent: one with a runtime.
+        suite: has its prompt and tools.
+        place: the field in which the runtime is written, for errors.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot drive the agent; names each field.
+    """
+    try:
+        return found_runtime(agent, agent_snapshot(suite, agent))[0]
+    except RuntimeConfigError as error:
+        raise ConfigurationError("; ".join(_within(place, problem) for problem in error.problems)) from error
+
+
+def _within(place: str, problem: RuntimeProblem) -> str:
+    return f"{place}{str(problem).removeprefix('runtime')}"
