@@ -36,6 +36,13 @@
     ├── ArtifactError                 bytes of a run (a picture, a recording) that cannot be kept or read
     ├── ResultsError                  results or a report that cannot be written
     ├── ExecutorError                 workers that cannot be started or reached, or that are all lost
+    ├── ServiceError                  a Duologue service did not do what its client asked for
+    │   ├── ServiceUnavailableError   it cannot be reached, or cannot answer now
+    │   ├── ServiceAccessError        the token is missing, wrong, or may not do this
+    │   ├── ServiceNotFoundError      something that does not exist, or belongs to another project
+    │   ├── ServiceConflictError      a name that is taken, or something that others have changed or still use
+    │   ├── ServiceInputError         a field or value that cannot be used
+    │   └── ServiceBusyError          too many requests
     └── StoreError                    the database of runs cannot do what it was asked
         ├── StoreUnavailableError     it cannot be reached, or did not answer in time
         ├── StoreVersionError         its tables are missing, or those of another version of Duologue
@@ -307,6 +314,72 @@ class ResultsError(DuologueError):
 
 class ExecutorError(DuologueError):
     """Workers cannot be started or reached, or all of them are lost. What was recorded until then stays."""
+
+
+@dataclass(frozen=True)
+class RefusedField:
+    """A field that a service refused.
+
+    Attributes:
+        path: such as ``criteria[0]``.
+        message: what was found, what is expected.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class ServiceError(DuologueError):
+    """A Duologue service did not do what its client asked for.
+
+    Attributes:
+        status: of the answer; None where there was none.
+        code: one word for programs, as the service says it, such as ``not_found``; '' where there was no answer.
+        problems: the fields that are to blame.
+        retry_after: seconds that the service asked to wait, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        problems: Sequence[RefusedField] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.problems = tuple(problems)
+        self.retry_after = retry_after
+
+
+class ServiceUnavailableError(ServiceError):
+    """The service cannot be reached, did not answer in time, or cannot answer now."""
+
+
+class ServiceAccessError(ServiceError):
+    """The token is missing or wrong, or may not do this."""
+
+
+class ServiceNotFoundError(ServiceError):
+    """Something that does not exist, or that belongs to another project."""
+
+
+class ServiceConflictError(ServiceError):
+    """A name that is taken, or something that others have changed meanwhile or still use."""
+
+
+class ServiceInputError(ServiceError):
+    """A field or value that cannot be used: ``problems`` says which, and why."""
+
+
+class ServiceBusyError(ServiceError):
+    """Too many requests: ``retry_after`` says how long to wait."""
 
 
 class StoreError(DuologueError):

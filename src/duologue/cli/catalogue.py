@@ -205,6 +205,12 @@ def _db(app: typer.Typer) -> None:
     app.add_typer(db, name="db")
 
 
+def _mcp(app: typer.Typer) -> None:
+    from duologue.cli.commands.mcp import mcp
+
+    app.command()(mcp)
+
+
 _START, _SUITES, _RESULTS, _FAILURES = "Start", "Suites", "Results", "Failures"
 _DURABLE, _MODELS = "Durable runs", "Models"
 
@@ -264,6 +270,11 @@ COMMANDS: dict[str, Command] = {
     "baselines": Command(_DURABLE, "Executions that others are compared with, by name.", _baselines),
     "environments": Command(_DURABLE, "Where agents are deployed to, and what was deployed.", _environments),
     "db": Command(_DURABLE, "The database of runs.", _db),
+    "mcp": Command(
+        _DURABLE,
+        "Let a coding agent list, run, watch, explain and compare: an MCP server on standard input and output.",
+        _mcp,
+    ),
     "models": Command(_MODELS, "The embedded models of this machine.", _models),
     "mocks": Command(_MODELS, "Response files, which let a suite run without models.", _mocks),
 }

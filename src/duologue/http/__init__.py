@@ -27,7 +27,7 @@ from duologue.http._errors import (
     ResponseRefusedError,
     ResponseTooLargeError,
 )
-from duologue.http._exchange import HttpClients, HttpRequest, HttpResponse
+from duologue.http._exchange import HttpClients, HttpRequest, HttpResponse, ServerSentEvent
 from duologue.http._loops import PerLoop
 from duologue.http._retry_after import retry_after
 
@@ -45,6 +45,7 @@ __all__ = [
     "PerLoop",
     "ResponseRefusedError",
     "ResponseTooLargeError",
+    "ServerSentEvent",
     "bound",
     "check_headers",
     "failure_in",

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import field
 from functools import lru_cache, partial
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from duologue.config.patterns import late
@@ -43,6 +44,7 @@ class HttpRequest:
         json: the body, as plain JSON data; None for no body.
         content: the body as bytes, in place of ``json``.
         timeout: seconds for the whole exchange, from connecting to the last byte; None for no limit.
+        idle: seconds between two pieces of the body; None for no limit.
         max_bytes: size of the response's body, as it arrives and once it is unpacked, that is read at most.
     """
 
@@ -50,9 +52,26 @@ class HttpRequest:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     json: object = None
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     timeout: float | None = None
+    idle: float | None = None
     max_bytes: int = MAX_BODY_BYTES
+
+
+@frozen(slots=True)
+class ServerSentEvent:
+    """One event of a stream.
+
+    Attributes:
+        id: of the last event that had one, this included; '' before the first.
+        type: ``message`` where the stream names none.
+        retry: seconds to wait before connecting again; None where the event does not say.
+    """
+
+    id: str
+    type: str
+    data: str
+    retry: float | None = None
 
 
 class HttpResponse:
@@ -143,6 +162,14 @@ class HttpResponse:
                 if event.data:
                     yield event.event, event.data
 
+    async def whole_events(self) -> AsyncGenerator[ServerSentEvent]:
+        """Each server-sent event with its id; else as :meth:`events`. Events without data may bring ``retry``."""
+        async with aclosing(_source_of(self._body).aiter_sse()) as events:
+            async for event in events:
+                retry = None if event.retry is None else event.retry / 1000
+                if event.data or retry is not None:
+                    yield ServerSentEvent(id=event.id, type=event.event, data=event.data, retry=retry)
+
     async def pieces(self) -> AsyncGenerator[str]:
         """The body as text, in pieces as they arrive, for streams of words. Raises as :meth:`read`."""
         async for chunk in _decoded(self._body, self.headers.get("content-type", "")):
@@ -189,7 +216,8 @@ class HttpClients:
         """
         loop = asyncio.get_running_loop()
         deadline = None if request.timeout is None else loop.time() + request.timeout
-        response = await self._response(request, deadline)
+        begins = deadline if request.idle is None else min(deadline or inf, loop.time() + request.idle)
+        response = await self._response(request, begins)
         try:
             yield HttpResponse(response, _Body(response, request, deadline))
         finally:
@@ -262,7 +290,7 @@ class _Body:
     async def _next(self, chunks: AsyncGenerator[bytes]) -> bytes | None:
         import httpx
 
-        limit = asyncio.timeout_at(self._deadline)
+        limit = asyncio.timeout_at(self._latest())
         try:
             async with limit:
                 return await anext(chunks, None)
@@ -272,6 +300,13 @@ class _Body:
             if failure := failure_in(error):
                 raise failure from error
             raise BrokenResponseError(f"the answer broke off: {_described(error)}") from error
+
+    def _latest(self) -> float | None:
+        """When the next piece must be there."""
+        if (idle := self._request.idle) is None:
+            return self._deadline
+        soon = asyncio.get_running_loop().time() + idle
+        return soon if self._deadline is None else min(soon, self._deadline)
 
 
 def _built(client: httpx.AsyncClient, request: HttpRequest, target: Target) -> httpx.Request:
@@ -332,6 +367,8 @@ def _described(error: Exception) -> str:
 
 
 def _too_late(request: HttpRequest) -> HttpTimeoutError:
+    if request.timeout is None:
+        return HttpTimeoutError(f"nothing came for {request.idle:g} s")
     return HttpTimeoutError(f"no full answer within {request.timeout:g} s")
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, TypeVar
 
 from duologue.agents.users.persona import Persona as PersonaInPlay
 from duologue.agents.users.prompt import Brief, system_prompt
 from duologue.config.spec import Resource
 from duologue.errors import ConfigurationError
-from duologue.frozen import frozen
+from duologue.frozen import changed, frozen
 from duologue.runs.outcome import SINGLE_TURN
 from duologue.runs.snapshots import Private, is_private_url, pair, private_headers, take_snapshot
 from duologue.runs.store.definitions import (
@@ -30,7 +31,7 @@ from duologue.runs.store.records import Snapshot
 from duologue.settings import effective_config
 from duologue.specs.agents import Agent, Judge, Persona, Simulator
 from duologue.specs.scenario import Scenario, SeedMessage
-from duologue.specs.suite import Suite, find_named
+from duologue.specs.suite import Spending, Suite, find_named
 from duologue.suites.plan.build import TestCase, generate_plan
 from duologue.suites.runner.users import persona_of
 
@@ -163,6 +164,24 @@ def prepared(definition: Definition) -> PreparedDefinition:
     )
 
 
+def within_budget(definition: Definition, money: float | None) -> Definition:
+    """The definition, whose runs may cost no more US dollars together than this, or than the project says.
+
+    Raises:
+        ConfigurationError: the amount is below 0.
+    """
+    if money is None:
+        return definition
+    if not 0 <= money < inf:
+        raise ConfigurationError(f"budget is {money}; expected US dollars, 0 or more, or None for no limit")
+    project = definition.project
+    defaults = project.settings.defaults
+    usual = defaults.budget or Spending()
+    budget = usual.changed(money=money if usual.money is None else min(money, usual.money))
+    settings = project.settings.changed(defaults=defaults.changed(budget=budget))
+    return changed(definition, project=changed(project, settings=settings))
+
+
 class PreparedDefinitions:
     """Keeps what was prepared last, for evals that are launched again as they are.
 
@@ -189,6 +208,7 @@ class PreparedDefinitions:
             (version.agent_id, version.version) if version else None,
             tuple(repr(message) for message in definition.input),
             definition.trials,
+            definition.project.settings.defaults.budget,
             _default_model(),
         )
         held = self._kept.get(key)

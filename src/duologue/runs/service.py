@@ -23,7 +23,7 @@ from duologue.context import random_uuid
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.frozen import changed
 from duologue.runs.arguments import checked
-from duologue.runs.evals import Compiled, CompiledRun, Definition, PreparedDefinitions
+from duologue.runs.evals import Compiled, CompiledRun, Definition, PreparedDefinitions, within_budget
 from duologue.runs.project_cases import ProjectCases
 from duologue.runs.project_releases import ProjectReleases
 from duologue.runs.run_changes import change_run
@@ -105,6 +105,7 @@ class RunService(ProjectCases, ProjectReleases):
         max_attempts: int = 3,
         seed: int | None = None,
         execution_name: str | None = None,
+        budget: float | None = None,
     ) -> list[StoredRun]:
         """Put one run for each scenario and persona of an eval into the queue, all of one execution.
 
@@ -115,6 +116,8 @@ class RunService(ProjectCases, ProjectReleases):
             max_attempts: after so many workers have died with a run, it is set aside as an error.
             seed: from which all random choices derive; None for a new one.
             execution_name: of the execution, which no other of the project has; None for a new one.
+            budget: US dollars that the models of all runs may cost together; None for what the project says. A lower
+                limit of the project counts.
 
         Returns:
             The runs in order: scenarios as the eval has them, and for each its personas.
@@ -127,7 +130,7 @@ class RunService(ProjectCases, ProjectReleases):
         if execution_name is not None:
             named(execution_name, "execution")
         eval_, definition = await self.database.read(lambda connection: self._of_eval(connection, eval_id))
-        made = self._prepared(definition).runs(seed)
+        made = self._prepared(within_budget(definition, budget)).runs(seed)
         version = definition.version
         base = NewRun(
             id="",

@@ -23,6 +23,12 @@ def retry(
         bool, typer.Option("--mock-all", help="Answer for every model with fixed text, as the execution did.")
     ] = False,
     jobs: Annotated[int | None, typer.Option("-j", "--jobs", min=1, help="Number of cases to run at once.")] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Spending limit for the models of all runs together, earlier ones included, in US dollars."
+        ),
+    ] = None,
     format: Annotated[
         list[str],
         typer.Option(
@@ -56,6 +62,7 @@ def retry(
         )
         return run_function(launch.path, request)
     from duologue.cli.commands.suite_run import Request, Shown, run_and_show
+    from duologue.models.scope import Budget
     from duologue.suites.plan.build import Filters
     from duologue.suites.runner.definition import RunOptions
 
@@ -63,7 +70,7 @@ def retry(
         launch.path,
         Request(
             filters=Filters(),
-            settings=RunOptions(concurrency=jobs),
+            settings=RunOptions(concurrency=jobs, budget=None if budget is None else Budget(money=budget)),
             mock="" if mock_all and mock is None else mock,
             resume=folder,
             retry_errors=True,
