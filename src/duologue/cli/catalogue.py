@@ -127,6 +127,24 @@ def _redteam_report(app: typer.Typer) -> None:
     app.command("redteam-report")(redteam_report)
 
 
+def _label(app: typer.Typer) -> None:
+    from duologue.cli.commands.label import label
+
+    app.command()(label)
+
+
+def _calibration(app: typer.Typer) -> None:
+    from duologue.cli.commands.calibration import calibration
+
+    app.command()(calibration)
+
+
+def _judge_test(app: typer.Typer) -> None:
+    from duologue.cli.commands.calibration import judge_test
+
+    app.command("judge-test")(judge_test)
+
+
 def _fork(app: typer.Typer) -> None:
     from duologue.cli.commands.fork import fork
 
@@ -212,7 +230,7 @@ def _mcp(app: typer.Typer) -> None:
 
 
 _START, _SUITES, _RESULTS, _FAILURES = "Start", "Suites", "Results", "Failures"
-_DURABLE, _MODELS = "Durable runs", "Models"
+_JUDGES, _DURABLE, _MODELS = "Judges", "Durable runs", "Models"
 
 COMMANDS: dict[str, Command] = {
     "demo": Command(_START, "Rehearse a small restaurant's assistant in five conversations.", _demo),
@@ -248,6 +266,21 @@ COMMANDS: dict[str, Command] = {
     "report": Command(_RESULTS, "Write reports on a kept execution.", _report),
     "redteam-report": Command(
         _RESULTS, "Collect recorded attacks in one report, as JSON and as a web page.", _redteam_report
+    ),
+    "label": Command(
+        _JUDGES,
+        "Go through the decisions of judges in the runs of a results folder, and say of each whether it is right.",
+        _label,
+    ),
+    "calibration": Command(
+        _JUDGES,
+        "Report how well the judge agrees with people, and pass rates corrected for its errors.",
+        _calibration,
+    ),
+    "judge-test": Command(
+        _JUDGES,
+        "Judge labelled runs again, and report how well the judge agrees with people and with itself.",
+        _judge_test,
     ),
     "fork": Command(
         _FAILURES,

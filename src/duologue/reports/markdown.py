@@ -100,9 +100,18 @@ def render_markdown(execution: ExecutionResult, most: int = _MOST) -> str:
         _open(execution, most),
         _skipped(execution, most),
         _trials(execution),
+        _calibration(execution),
         _cost(execution),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _calibration(execution: ExecutionResult) -> str:
+    if execution.calibration is None:
+        return ""
+    from duologue.reports.calibration import calibration_markdown
+
+    return calibration_markdown(execution.calibration)
 
 
 def _overview(execution: ExecutionResult) -> str:

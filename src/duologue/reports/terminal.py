@@ -82,6 +82,7 @@ def print_execution(
     _cases(out, execution)
     _reasons(out, execution, folder)
     _skipped(out, execution)
+    _calibration(out, execution)
     _totals(out, execution)
     _places(out, folder, files)
     if folder is not None:
@@ -157,6 +158,18 @@ def _skipped(out: Print, execution: ExecutionResult) -> None:
         out(line.append(f": {one_line(item.reason, _REASON)}" if item.reason else "", style="not dim not bold"))
     if len(found) > _SKIPPED:
         out(Line(f"  … and {len(found) - _SKIPPED:,} more", style="dim"))
+
+
+def _calibration(out: Print, execution: ExecutionResult) -> None:
+    """How well the judge agrees with people, where there are labels."""
+    if execution.calibration is None:
+        return
+    from duologue.reports.calibration import calibration_lines
+
+    first, *lines = calibration_lines(execution.calibration)
+    out(Line(f"\n{first}", style="bold"))
+    for line in lines:
+        out(Line(line))
 
 
 def _run(out: Print, run: RunResult, folder: Path | None, others: Sequence[RunResult] = ()) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from random import Random
 
 from duologue.errors import ConfigurationError
@@ -46,11 +46,20 @@ def cohens_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float
         raise ConfigurationError(
             f"cohens_kappa: expected a value of each rater for each item; found {len(first)} and {len(second)}"
         )
-    total = len(first)
-    counts, others = Counter(first), Counter(second)
+    return _kappa(Counter(zip(first, second, strict=True)))
+
+
+def _kappa(pairs: Mapping[tuple[Hashable, Hashable], int]) -> float | None:
+    """Kappa of items that are counted by what both raters said."""
+    counts: Counter[Hashable] = Counter()
+    others: Counter[Hashable] = Counter()
+    for (one, other), times in pairs.items():
+        counts[one] += times
+        others[other] += times
+    total = counts.total()
     # Counted in whole numbers, so that full agreement is exactly 1 and none beyond chance exactly 0.
     by_chance = sum(times * others[value] for value, times in counts.items())
-    same = sum(one == other for one, other in zip(first, second, strict=True))
+    same = sum(times for (one, other), times in pairs.items() if one == other)
     if by_chance == total * total:
         return None
     return (same * total - by_chance) / (total * total - by_chance)
@@ -99,10 +108,16 @@ def kappa_interval(
 
 
 def _draws(groups: list[list[tuple[Hashable, Hashable]]], random: Random) -> list[float]:
+    # Groups in which the same was said are drawn as one kind: there are few kinds, however many groups there are.
+    kinds = Counter(frozenset(Counter(group).items()) for group in groups)
+    every, weights = list(kinds), list(kinds.values())
     found: list[float] = []
     for _ in range(_RESAMPLES):
-        sample = [pair for group in random.choices(groups, k=len(groups)) for pair in group]
-        kappa = cohens_kappa([one for one, _ in sample], [other for _, other in sample])
+        pairs: Counter[tuple[Hashable, Hashable]] = Counter()
+        for kind, times in Counter(random.choices(every, weights, k=len(groups))).items():
+            for pair, count in kind:
+                pairs[pair] += count * times
+        kappa = _kappa(pairs)
         if kappa is not None:
             found.append(kappa)
     return found

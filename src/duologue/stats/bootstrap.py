@@ -171,3 +171,14 @@ def _wilson(share: float, trials: float, confidence: float) -> tuple[float, floa
     middle = (share + spread / 2) / (1 + spread)
     half = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
     return (0.0 if share == 0 else max(0.0, middle - half)), (1.0 if share == 1 else min(1.0, middle + half))
+
+
+def effective_trials(clusters: Sequence[tuple[float, float]]) -> float:
+    """How many independent trials would tell as much about a share as these clusters.
+
+    Args:
+        clusters: of each what has succeeded, and out of how much. Clusters out of nothing are left out.
+    """
+    found = [(done, size) for done, size in clusters if size > 0]
+    total = sum(size for _, size in found)
+    return _effective(found, sum(done for done, _ in found) / total, total) if total else 0.0

@@ -27,6 +27,10 @@ def report(
     annotate: Annotated[
         bool, typer.Option("--annotate", help="Also print what did not pass as annotations for GitHub Actions.")
     ] = False,
+    labels: Annotated[
+        list[Path],
+        typer.Option("--labels", help="Files with labels that judges are compared with. Default: DIR.labels.jsonl."),
+    ] = [],  # noqa: B006
     open_: Annotated[bool, typer.Option("--open", help="Open the first report in the browser.")] = False,
 ) -> int:
     """Write reports on a kept execution. The exit code says whether they were written, not what they say.
@@ -35,10 +39,11 @@ def report(
     running.
     """
     from duologue.reports.formats import format_named, write_reports
+    from duologue.runs.store.calibrated import with_calibration
     from duologue.runs.store.reader import find_execution
 
     names = [format_named(name) for item in format for name in item.split(",") if name.strip()]
-    found = find_execution(folder)
+    found = with_calibration(find_execution(folder), labels)
     for problem in found.problems:
         echo(f"Note: {one_line(problem)}", err=True)
     paths = write_reports(found.execution, found.folder, names, out=out)

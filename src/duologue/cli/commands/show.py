@@ -74,10 +74,11 @@ def _no_events(path: Path) -> str:
 
 def _show_results(folder: Path, as_json_: bool) -> int:
     from duologue.reports.terminal import print_execution
+    from duologue.runs.store.calibrated import with_calibration
     from duologue.runs.store.encoding import index_of
     from duologue.runs.store.reader import find_execution
 
-    found = find_execution(folder)
+    found = with_calibration(find_execution(folder))
     for problem in found.problems:
         echo(f"Note: {one_line(problem)}", err=True)
     if as_json_:

@@ -169,6 +169,17 @@ def page_data(execution: ExecutionResult, media: Media) -> bytes:
     return encoded(_without_runs(execution, prompts))[:-1] + b',"runs":[' + runs + b"]}"
 
 
+def _calibration(execution: ExecutionResult) -> dict[str, Any] | None:
+    """How well the judge agrees with people, as a table and remarks."""
+    if execution.calibration is None:
+        return None
+    from duologue.reports.calibration import COLUMNS, table_rows
+    from duologue.suites.calibration.calibrate import remarks
+
+    found = execution.calibration
+    return {"head": COLUMNS, "rows": list(table_rows(found)), "remarks": remarks(found)}
+
+
 def _without_runs(execution: ExecutionResult, prompts: Prompts) -> dict[str, Any]:
     agents, rows = matrix(execution)
     places = {id(group): number for number, group in enumerate(execution.groups)}
@@ -190,6 +201,7 @@ def _without_runs(execution: ExecutionResult, prompts: Prompts) -> dict[str, Any
         "grading": execution.grading,
         "groups": [_group(group) for group in execution.groups],
         "missing": [case.title for case in execution.plan.cases if case not in done],
+        "calibration": _calibration(execution),
         "matrix": {
             "agents": agents,
             "rows": [

@@ -200,11 +200,21 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "metrics_threshold": execution.metrics_threshold,
         "grading": execution.grading and execution.grading.model_dump(mode="json"),
         "environment": execution.environment,
+        **_calibration_data(execution),
         **({"embedded_models": told} if (told := embedded_models(execution.runs)) else {}),
         "groups": [group_data(group) for group in execution.groups],
         "runs": [line_of(run) for run in execution.runs],
         "plan": plan_data(execution.plan),
     }
+
+
+def _calibration_data(execution: ExecutionResult) -> dict[str, Any]:
+    """What labels say of the judge, where there are any."""
+    if execution.calibration is None:
+        return {}
+    from duologue.suites.calibration.as_data import calibration_data
+
+    return {"calibration": calibration_data(execution.calibration)}
 
 
 def allowance_data(allowance: Allowance) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from duologue.vocabulary import CheckStatus, RunStatus, Verdict
 
 if TYPE_CHECKING:
     from duologue.checks.metrics.grading_summary import GradingSummary
+    from duologue.suites.calibration.calibrate import Calibration
 
 
 @frozen(slots=True)
@@ -209,6 +210,7 @@ class ExecutionResult:
         thresholds: for each group, the share of trials that each check needs; see :mod:`groups`.
         metrics_threshold: the score, 0 to 100, that metrics have to reach over all graded runs; None for any.
         earlier: what was spent on attempts that no result tells of, because another has taken their place.
+        calibration: what labels say of the judge; None where nobody has looked for labels, or there are none.
     """
 
     id: str
@@ -225,6 +227,7 @@ class ExecutionResult:
     metrics_threshold: float | None = None
     earlier: Spent = field(default_factory=Spent)
     running: bool = False
+    calibration: Calibration | None = field(default=None, compare=False)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:

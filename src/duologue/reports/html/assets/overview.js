@@ -18,6 +18,7 @@ function overview() {
     attention(),
     gradingSection(),
     trials(),
+    calibrationSection(),
     charts(),
     plan(),
     environment(),
@@ -273,6 +274,28 @@ function trials() {
     h("h2", null, "Trials"),
     h("div.scroll", null, h("table.trials", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows))),
     note,
+  );
+}
+
+// What labels say of the judge: agreement, and shares corrected for its errors.
+function calibrationSection() {
+  const found = data.calibration;
+  if (!found) return null;
+  const head = found.head.map((word) => h("th", { scope: "col" }, word));
+  const rows = found.rows.map(([name, ...cells]) =>
+    h(
+      "tr",
+      null,
+      h("th", { scope: "row" }, text(name)),
+      cells.map((cell) => h("td", null, text(cell))),
+    ),
+  );
+  return h(
+    "section",
+    null,
+    h("h2", null, "Judge and people"),
+    h("div.scroll", null, h("table.trials", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows))),
+    found.remarks.map((remark) => h("p.note", null, text(remark))),
   );
 }
 
