@@ -41,8 +41,8 @@ class HttpRequest:
 
     Attributes:
         method, url, headers: of the request.
-        json: the body, as plain JSON data; None for no body.
-        content: the body as bytes, in place of ``json``.
+        json: the body, as plain JSON data; None for no body, or for another one.
+        content: the body as bytes, in place of ``json``; its type is a header.
         timeout: seconds for the whole exchange, from connecting to the last byte; None for no limit.
         idle: seconds between two pieces of the body; None for no limit.
         max_bytes: size of the response's body, as it arrives and once it is unpacked, that is read at most.

@@ -44,7 +44,7 @@ class Resampler:
         self._up, self._down = target // common, source // common
         self._same = source == target
         self._filter = _phases(self._up, self._down)
-        self._taps = self._filter.shape[1]
+        self._taps = int(self._filter.shape[1])
         self._reset()
 
     def _reset(self) -> None:
@@ -75,8 +75,7 @@ class Resampler:
             self._reset()
             return b""
         ends = ceil(self._received * self._up / self._down)
-        silence: NDArray[Any] = np.zeros(self._taps, dtype=np.float32)
-        rest = self._next(silence, ends)
+        rest = self._next(np.zeros(self._taps, dtype=np.float32), ends)
         self._reset()
         return rest
 

