@@ -8,6 +8,9 @@ from duologue.config.problems import is_misspelt, listed, nearest
 from duologue.config.spec import EMPTY, Amount, Count, Items, Json, JsonObject, Name, Resource, Share, Spec, Text
 from duologue.specs.checks import CheckSpec
 
+Trials = Count | Literal["auto"]
+"""How often a test case is repeated; ``auto`` for as often as it takes to decide about it."""
+
 CAPABILITIES = ("text", "streaming", "vision", "tools", "json", "audio", "video", "documents")
 
 
@@ -319,8 +322,9 @@ class Scenario(Resource):
     """Personas of the simulated user. Each persona is a test case of its own."""
     regions: Items[str] = ()
     """Regions; each is a test case of its own, and prompts can use ``{{region}}``. Default: those of the suite."""
-    trials: Count | None = None
-    """How often each test case is repeated. Default: what the suite says."""
+    trials: Trials | None = None
+    """How often each test case is repeated; ``auto`` for as often as it takes to decide about it. Default: what the
+    suite says."""
     max_turns: Count | None = None
     """Turns after which a conversation without fixed turns ends. Default: 10."""
     max_messages: Count | None = None

@@ -27,7 +27,7 @@ from duologue.errors import ConfigurationError
 from duologue.specs.agents import Agent, Judge, JudgeDefaults, Model, Persona, Simulator
 from duologue.specs.checks import CheckSpec, PackEvalSpec
 from duologue.specs.prompts import Prompt, Tool
-from duologue.specs.scenario import Scenario
+from duologue.specs.scenario import Scenario, Trials
 
 _RESERVED = {"launch.json", "index.json", "runs", "journals", "media"}
 """Names in the folder of the results that are no reports."""
@@ -80,6 +80,10 @@ class Spending(Spec):
     """Limit on input and output tokens together. Default: no limit."""
 
 
+Percentage = Annotated[str, Field(pattern=r"^(100|\d{1,2}(\.\d{1,6})?)%$")]
+"""A share written as ``90%``."""
+
+
 class Defaults(Spec):
     """Settings that apply where an agent, scenario or the command line sets nothing."""
 
@@ -104,9 +108,14 @@ class Defaults(Spec):
     """How many test cases may end without a verdict before the execution fails; ``all`` for any number."""
     allow_errors: Amount | Literal["all"] = 0
     """How many test cases may end in an error before the execution fails; ``all`` for any number."""
-    pass_rate: Share | Annotated[str, Field(pattern=r"^(100|\d{1,2}(\.\d{1,6})?)%$")] | None = None
+    pass_rate: Share | Percentage | None = None
     """Share of the test cases that must pass, such as ``0.9`` or ``90%``; if it is reached, the others may fail.
     Default: all must pass."""
+    pass_threshold: Share | Percentage | None = None
+    """Share of its trials that a test case with ``trials: auto`` must pass, such as ``0.8`` or ``80%``. Default:
+    ``pass_rate``, or else all."""
+    max_trials: Count | None = None
+    """Trials of a test case with ``trials: auto`` at most. Default: 20."""
     metrics_threshold: Annotated[float, Field(ge=0, le=100)] | None = None
     """Lowest overall metrics score, 0 to 100, with which the execution passes. Default: any score."""
     tool_mode: Literal["mock", "live"] | None = None
@@ -334,8 +343,8 @@ class Suite(FolderSpec, Resource):
     """States that native agents go through."""
     regions: Items[str] = ()
     """Regions; each is a test case of its own. Default: one region called ``default``."""
-    trials: Count = 1
-    """How often each test case is repeated."""
+    trials: Trials = 1
+    """How often each test case is repeated; ``auto`` for as often as it takes to decide about it."""
     checks: Items[CheckSpec] = ()
     """Checks of every conversation of every scenario."""
     pack_file: str | None = None

@@ -68,6 +68,22 @@ def run(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Repeat each case this many times.", rich_help_panel=_CASES)
     ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="End the trials of a case when they decide about it; --trials are as many as there may be.",
+            rich_help_panel=_CASES,
+        ),
+    ] = False,
+    pass_threshold: Annotated[
+        str | None,
+        typer.Option(
+            help="Share of its trials that a case must pass with --until-decided, such as 0.8 or 80%. "
+            "Default: the pass rate, or else all.",
+            rich_help_panel=_CASES,
+        ),
+    ] = None,
     mock: Annotated[
         str | None,
         typer.Option(
@@ -269,9 +285,11 @@ def run(
                 allow_undecided=_allowed(allow_undecided, "--allow-undecided"),
                 allow_errors=_allowed(allow_errors, "--allow-errors"),
                 pass_rate=_share(pass_rate),
+                pass_threshold=_threshold(pass_threshold),
             ),
             mock="" if mock_all and mock is None else mock,
             trials=trials,
+            until_decided=until_decided,
             seed=seed,
             out=out,
             overwrite=overwrite,
@@ -296,7 +314,14 @@ def _allowed(text: str | None, option: str) -> int | str | None:
     raise ConfigurationError(f"{option}: found '{text}'; expected a number, or 'all'")
 
 
-def _share(text: str | None) -> float | None:
+def _threshold(text: str | None) -> float | None:
+    share = _share(text, "--pass-threshold")
+    if share == 0:
+        raise ConfigurationError(f"--pass-threshold: found '{text}'; expected a share above 0, such as 0.8 or 80%")
+    return share
+
+
+def _share(text: str | None, option: str = "--pass-rate") -> float | None:
     if text is None:
         return None
     try:
@@ -304,7 +329,7 @@ def _share(text: str | None) -> float | None:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise ConfigurationError(f"--pass-rate: found '{text}'; expected a share such as 0.9 or 90%")
+        raise ConfigurationError(f"{option}: found '{text}'; expected a share such as 0.9 or 90%")
     return share
 
 

@@ -60,6 +60,7 @@ def resumed_plan(folder: Path, engine: Engine, settings: RunOptions, *, retry_er
             settings,
             execution_id=earlier.id,
             known=(*runs, *given_up),
+            pass_threshold=earlier.pass_threshold,
             last=[case.identity for case, _ in last],
             resuming=True,
             anew=earlier.anew,
@@ -114,7 +115,12 @@ def _plan_now(folder: Path, engine: Engine, earlier: Unfinished) -> Plan:
         cases = [case for case in earlier.plan.cases if case.identity in trials]
     else:
         try:
-            plan = engine.generate_plan(selection.filters, trials=selection.trials, seed=earlier.plan.seed)
+            plan = engine.generate_plan(
+                selection.filters,
+                trials=selection.trials,
+                seed=earlier.plan.seed,
+                until_decided=selection.until_decided,
+            )
         except ConfigurationError as error:
             raise ConfigurationError(f"{folder} cannot be resumed: {error}") from error
         groups = None if selection.groups is None else set(selection.groups)

@@ -195,6 +195,7 @@ class Request:
         settings: how they are run.
         mock: a response file; '' for mock mode without a file; None for real models.
         trials, seed: of the plan.
+        until_decided: trials of every case end when they decide about it.
         out: the folder of the results; None for what the suite says, or a new one.
         overwrite: results of an earlier execution in the folder may be replaced.
         resume: the folder of an execution that is taken up again.
@@ -210,6 +211,7 @@ class Request:
     settings: RunOptions
     mock: str | None = None
     trials: int | None = None
+    until_decided: bool = False
     seed: int | None = None
     out: Path | None = None
     overwrite: bool = False
@@ -366,10 +368,13 @@ def _planned(engine: Engine, request: Request) -> PlannedExecution:
         from duologue.cli.commands.suite_failed import failed_cases
 
         seed, failed = failed_cases(request.failed_in, request.seed)
-    plan = engine.generate_plan(request.filters, trials=request.trials, seed=seed)
+    plan = engine.generate_plan(request.filters, trials=request.trials, seed=seed, until_decided=request.until_decided)
     settings = replace(request.settings, execution_id=new_execution_id(engine.clock))
     selection = Selection(
-        filters=request.filters, trials=request.trials, groups=None if failed is None else tuple(sorted(failed))
+        filters=request.filters,
+        trials=request.trials,
+        groups=None if failed is None else tuple(sorted(failed)),
+        until_decided=request.until_decided,
     )
     if failed is None:
         return PlannedExecution(plan=plan, settings=settings, selection=selection)
@@ -386,6 +391,7 @@ def _refuse_planning(request: Request) -> None:
     """A resumed execution runs what was asked for when it began."""
     given = {"filters": any(vars(request.filters).values()), "--failed-in": request.failed_in, "--out": request.out}
     given |= {"--trials": request.trials, "--seed": request.seed is not None, "--overwrite": request.overwrite}
+    given |= {"--until-decided": request.until_decided, "--pass-threshold": request.settings.pass_threshold is not None}
     extra = [name for name, value in given.items() if value]
     if extra:
         raise ConfigurationError(

@@ -24,6 +24,7 @@ from duologue.runs.store.encoding import INDEX, decoded_plan
 from duologue.runs.store.reader import read_index, read_run
 from duologue.suites.execution.engine import Engine
 from duologue.suites.execution.launch import Launch
+from duologue.suites.execution.until_decided import TrialOrder
 from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.definition import RunOptions
@@ -263,6 +264,11 @@ class DistributedLaunch(Launch):
 
     def _start(self, cases: Iterable[TestCase], concurrency: int) -> list[asyncio.Task[None]]:
         return [asyncio.create_task(self._execute(cases, one_by_one=concurrency == 1))]
+
+    async def _in_order(self, order: TrialOrder) -> None:
+        """Round by round: the workers are given all trials at once that may be started, and what they decide counts."""
+        while not self._stopping and (cases := list(iter(order.take, None))):
+            await self._all_done(cases, self.concurrency)
 
     async def _execute(self, cases: Iterable[TestCase], *, one_by_one: bool) -> None:
         await self._executor.execute(self._source.units(cases, one_by_one=one_by_one))

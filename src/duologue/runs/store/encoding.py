@@ -218,8 +218,9 @@ def _calibration_data(execution: ExecutionResult) -> dict[str, Any]:
 
 
 def allowance_data(allowance: Allowance) -> dict[str, Any]:
-    """What is tolerated, as plain data; without the pass rate where none is asked for."""
-    return {name: value for name, value in asdict(allowance).items() if name != "pass_rate" or value is not None}
+    """What is tolerated, as plain data; without shares that are not asked for."""
+    shares = {"pass_rate", "pass_threshold"}
+    return {name: value for name, value in asdict(allowance).items() if name not in shares or value is not None}
 
 
 def _spent_of(execution: ExecutionResult) -> dict[str, Spent]:

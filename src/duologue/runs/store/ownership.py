@@ -53,10 +53,12 @@ class Selection:
         filters: which scenarios, agents and so on.
         trials: how often each case is repeated; None for what the suite says.
         groups: the cases of an earlier execution that did not pass; None for all.
+        until_decided: trials of every case end when they decide about it.
     """
 
     filters: Filters = field(default_factory=Filters)
     trials: int | None = None
+    until_decided: bool = False
     groups: tuple[str, ...] | None = None
 
 
@@ -182,6 +184,7 @@ def _selection(data: dict[str, Any] | None) -> Selection | None:
     return Selection(
         filters=Filters(**{name: tuple(names) for name, names in data["filters"].items()}),
         trials=data["trials"],
+        until_decided=bool(data.get("until_decided")),
         groups=None if groups is None else tuple(groups),
     )
 

@@ -107,6 +107,7 @@ class Unfinished:
         started_at, seconds: when the first session began, and how long all of them took.
         spent: by results that others have replaced and that have no journal.
         deaths: of runs during which the process ended, by run id.
+        pass_threshold: what share of its trials a case must pass whose trials end when they decide; None if none do.
     """
 
     id: str
@@ -123,6 +124,7 @@ class Unfinished:
     seconds: float
     spent: Spent
     deaths: Mapping[str, Deaths]
+    pass_threshold: float | None = None
 
 
 def unfinished(folder: Path, *, retry_errors: bool = False) -> Unfinished:
@@ -173,6 +175,7 @@ def unfinished(folder: Path, *, retry_errors: bool = False) -> Unfinished:
         seconds=seconds,
         spent=total_spent([_spent_by_replaced(folder), *(run.spent for run in broken if run.journal is None)]),
         deaths={run_id: deaths for run_id, deaths in launch.deaths.items() if run_id not in anew},
+        pass_threshold=launch.allowance.pass_threshold,
     )
 
 

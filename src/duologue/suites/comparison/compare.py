@@ -27,7 +27,7 @@ from duologue.suites.comparison.configuration import configuration_changes
 from duologue.suites.comparison.details import Matched, check_comparisons, flips_of, measures_of
 from duologue.suites.comparison.values import CaseComparison, Comparison, Overall, Side, Verdict
 from duologue.suites.results.execution import ExecutionResult
-from duologue.suites.results.rates import CONFIDENCE, all_runs, cluster_of, rate_from, task_of, trial_of
+from duologue.suites.results.rates import CONFIDENCE, all_runs, cluster_of, rate_of, task_of, trial_of
 from duologue.suites.results.run import RunResult
 
 MARGIN = 0.1
@@ -244,7 +244,7 @@ def _p(counts: _Counts) -> float:
 def _case(
     case: Matched, counts: _Counts, p: float, adjusted_p: float, confidence: float, margin: float, tests: int
 ) -> CaseComparison:
-    first, second = rate_from(counts.first, confidence), rate_from(counts.second, confidence)
+    first, second = rate_of(case.first, confidence), rate_of(case.second, confidence)
     difference = _difference(counts, confidence)
     verdict, reason = _verdict(counts, difference, p, adjusted_p, confidence, margin)
     both, only_first, only_second, neither = counts.pairs or (0, 0, 0, 0)
@@ -401,5 +401,10 @@ def _notes(first: ExecutionResult, second: ExecutionResult, cases: Sequence[Case
         if execution.running or execution.interrupted:
             state = "still running" if execution.running else "not finished"
             yield f"the {name} execution is {state}; only runs that are over are compared"
+    if any("sequence" in {case.first.method, case.second.method} for case in cases):
+        yield (
+            "trials of some cases stopped when they had decided about a threshold: they tell less about a difference, "
+            "and the tests are not exact. Compare executions with a fixed number of --trials"
+        )
     if any(case.first.cancelled or case.second.cancelled for case in cases):
         yield "cancelled runs do not count"

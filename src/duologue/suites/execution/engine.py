@@ -209,10 +209,17 @@ class Engine:
         return self.recordings / JOURNALS / f"{run_id}.jsonl" if self.recordings else None
 
     def generate_plan(
-        self, filters: Filters | None = None, *, trials: int | None = None, seed: int | None = None
+        self,
+        filters: Filters | None = None,
+        *,
+        trials: int | None = None,
+        seed: int | None = None,
+        until_decided: bool = False,
     ) -> Plan:
         """The test cases; see :func:`duologue.suites.plan.generate_plan`."""
-        return generate_plan(self.suite, filters, trials=trials, seed=seed, recordings=self._recorded)
+        return generate_plan(
+            self.suite, filters, trials=trials, seed=seed, recordings=self._recorded, until_decided=until_decided
+        )
 
     def _recorded(self, replay: Replay) -> Mapping[str, str | None]:
         return self._recordings.titles(replay)
@@ -237,6 +244,7 @@ class Engine:
         began, started_at = self.clock.monotonic(), datetime.fromtimestamp(self.clock.now(), UTC)
         on_event = told.event if told.wants_events else None
         runner = await self._runner(execution_id, options, on_event, self._ledger(options))
+        thresholds = _thresholds(plan, runner)
         self._launch = launch = self.launcher(
             runner=runner,
             observers=told,
@@ -244,6 +252,8 @@ class Engine:
             fail_fast=options.fail_fast,
             known={run.case.identity: run for run in options.known},
             last=options.last,
+            pass_threshold=options.pass_threshold or 1.0,
+            thresholds=thresholds,
         )
         earlier = options.earlier or Earlier(started_at=started_at)
         prepared = ExecutionResult(
@@ -259,9 +269,10 @@ class Engine:
                 undecided=_number(options.allow_undecided),
                 errors=_number(options.allow_errors),
                 pass_rate=options.pass_rate,
+                pass_threshold=options.pass_threshold if any(case.until_decided for case in plan.cases) else None,
             ),
             environment=self._environment(),
-            thresholds=_thresholds(plan, runner),
+            thresholds=thresholds,
             metrics_threshold=self.suite.defaults.metrics_threshold,
         )
         told.prepared(prepared)

@@ -11,12 +11,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from duologue.journal.events import Entry
 from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.case_run import CaseCancelled, CaseRunner
+
+if TYPE_CHECKING:
+    from duologue.suites.execution.until_decided import TrialOrder
 
 logger = logging.getLogger("duologue.suites")
 
@@ -112,6 +116,8 @@ class Launch:
         fail_fast: begin no further case after one that failed or broke.
         known: results of cases that need not be run again, by their identity.
         last: identities of cases that are run after all others, in this order and one at a time.
+        pass_threshold: the share of its trials that a case must pass whose trials end when they decide.
+        thresholds: by group, the share of trials that single checks need.
     """
 
     runner: CaseRunner
@@ -120,9 +126,13 @@ class Launch:
     fail_fast: bool = False
     known: Mapping[str, RunResult] = field(default_factory=dict[str, RunResult])
     last: Sequence[str] = ()
+    pass_threshold: float = 1.0
+    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, "Mapping[str, float]"])
     interrupted: bool = False
     results: dict[int, RunResult] = field(default_factory=dict[int, RunResult])
     _stopping: bool = False
+    _order: TrialOrder | None = None
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
 
     async def run(self, cases: Iterable[TestCase]) -> list[RunResult]:
@@ -136,9 +146,11 @@ class Launch:
         open_ = [case for case in cases if case.index not in self.results]
         last = sorted((case for case in open_ if case.identity in places), key=lambda case: places[case.identity])
         try:
-            await self._all_done([case for case in open_ if case.identity not in places], self.concurrency)
+            await self._first_all([case for case in open_ if case.identity not in places])
             if last and not self._stopping:
-                await self._all_done(last, 1)
+                await self._all_done([case for case in last if self._order is None or self._order.wants(case)], 1)
+                if self._order is not None and not self._stopping:
+                    await self._in_order(self._order)
         except asyncio.CancelledError:
             self.interrupted = True
             await self._cancel()
@@ -154,8 +166,35 @@ class Launch:
                 task.cancel()
         self._stopping = self.interrupted = True
 
+    async def _first_all(self, cases: Sequence[TestCase]) -> None:
+        if not any(case.until_decided for case in cases):
+            await self._all_done(cases, self.concurrency)
+            return
+        from duologue.suites.execution.until_decided import TrialOrder
+
+        self._order = TrialOrder(cases, self.results.values(), self.pass_threshold, self.thresholds)
+        await self._in_order(self._order)
+
+    async def _in_order(self, order: TrialOrder) -> None:
+        """Run what an order says, until it wants no more."""
+        await self._ended([asyncio.create_task(self._work_on(order)) for _ in range(self.concurrency)])
+
+    async def _work_on(self, order: TrialOrder) -> None:
+        while not self._stopping:
+            over, case = self._over, order.take()
+            if case is not None:
+                await self._one(case)
+                await asyncio.sleep(0)  # noqa: TID251 - see _work
+            elif order.under_way:
+                await over.wait()
+            else:
+                return
+
     async def _all_done(self, cases: Iterable[TestCase], concurrency: int) -> None:
-        self._tasks = self._start(cases, concurrency)
+        await self._ended(self._start(cases, concurrency))
+
+    async def _ended(self, tasks: list[asyncio.Task[None]]) -> None:
+        self._tasks = tasks
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             if not task.cancelled() and (error := task.exception()):
@@ -197,4 +236,8 @@ class Launch:
 
     def _keep(self, result: RunResult) -> None:
         self.results[result.case.index] = result
+        if self._order is not None:
+            self._order.add(result)
+            over, self._over = self._over, asyncio.Event()
+            over.set()
         self.observers.run_finished(result)

@@ -44,8 +44,9 @@ class TestCase:
         recording: the path of the recording; None for a scenario.
         recorded_as: what the source calls the recording, such as ``task 3, trial 0``.
         trial: which repetition this is, from 1.
-        trials: how many repetitions there are.
+        trials: how many repetitions there are; at most, if ``until_decided``.
         seed: every random choice of the run derives from it.
+        until_decided: its trials end as soon as they decide about the case.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of the name
@@ -62,6 +63,7 @@ class TestCase:
     trial: int = 1
     trials: int = 1
     seed: int = 0
+    until_decided: bool = False
 
     @property
     def group(self) -> str:
@@ -119,6 +121,8 @@ class TestCase:
             data["recording"] = self.recording
         if self.recorded_as:
             data["recorded_as"] = self.recorded_as
+        if self.until_decided:
+            data["until_decided"] = True
         return data
 
 
@@ -191,9 +195,30 @@ def attackers_of(suite: Suite, scenario: Scenario) -> list[Persona]:
     return list({persona.name: persona for persona in every}.values())
 
 
+MOST_TRIALS = 20
+"""Of a test case that is repeated until it is decided, unless the suite or the command line says otherwise."""
+
+
 def trials_of(suite: Suite, scenario: Scenario) -> int:
-    """How often each test case of a scenario is repeated."""
-    return scenario.trials or suite.trials
+    """How often each test case of a scenario is repeated; at most, if its trials end when they decide."""
+    written = scenario.trials or suite.trials
+    return (suite.defaults.max_trials or MOST_TRIALS) if written == "auto" else written
+
+
+def _repetitions(suite: Suite, scenario: Scenario, trials: int | None, *, until_decided: bool) -> tuple[int, bool]:
+    """How often a test case of a scenario is repeated, and whether its trials end when they decide.
+
+    Args:
+        suite, scenario: what is written.
+        trials: what is asked for in its place.
+        until_decided: whether that is asked for; one trial that is written is then no limit.
+    """
+    written = trials_of(suite, scenario)
+    auto = (scenario.trials or suite.trials) == "auto"
+    if until_decided and trials is None and not auto:
+        written = written if written > 1 else suite.defaults.max_trials or MOST_TRIALS
+    most = trials or written
+    return most, most > 1 and (until_decided or auto)
 
 
 def perturbations_of(scenario: Scenario, *, most: int | None = None) -> list[Perturbation]:
@@ -265,6 +290,7 @@ def generate_plan(
     trials: int | None = None,
     seed: int | None = None,
     recordings: Recordings | None = None,
+    until_decided: bool = False,
 ) -> Plan:
     """The test cases of a suite.
 
@@ -274,6 +300,7 @@ def generate_plan(
         trials: how often each case is repeated; None for what the suite says.
         seed: of the execution; None for the suite's, or a fresh one.
         recordings: finds the recordings of replays; None leaves replays out.
+        until_decided: trials of every case end when they decide about it; ``trials`` are as many as there may be.
 
     Raises:
         ConfigurationError: a filter names something that the suite does not have, or nothing is left.
@@ -283,7 +310,12 @@ def generate_plan(
     chosen = suite.defaults.seed if seed is None else seed
     base = fresh_seed() if chosen is None else chosen
     found = _limited(
-        [*_scenario_cases(suite, wanted, trials), *_replay_cases(suite, wanted, recordings)], suite, wanted
+        [
+            *_scenario_cases(suite, wanted, trials, until_decided=until_decided),
+            *_replay_cases(suite, wanted, recordings),
+        ],
+        suite,
+        wanted,
     )
     cases = tuple(
         changed(case, index=index, seed=derive_seed(base, "case", case.identity)) for index, case in enumerate(found)
@@ -291,18 +323,19 @@ def generate_plan(
     return Plan(suite=suite.name, cases=cases, seed=base)
 
 
-def _scenario_cases(suite: Suite, wanted: Filters, trials: int | None) -> Iterator[TestCase]:
+def _scenario_cases(suite: Suite, wanted: Filters, trials: int | None, *, until_decided: bool) -> Iterator[TestCase]:
     if wanted.replays and not wanted.chooses_scenarios:
         return
     for scenario in suite.scenarios:
         if not _is_wanted(scenario.name, scenario.tags, scenario.labels, wanted.scenarios, wanted):
             continue
-        repeated = trials or trials_of(suite, scenario)
+        repeated, open_ended = _repetitions(suite, scenario, trials, until_decided=until_decided)
         if repeated * number_of_perturbations(scenario) > MOST_CASES:
             raise _too_many(suite)
         for agent in agents_of(suite, scenario):
             if not wanted.agents or agent.name in wanted.agents:
-                yield from _cells(suite, scenario, agent.name, wanted, repeated)
+                for case in _cells(suite, scenario, agent.name, wanted, repeated):
+                    yield changed(case, until_decided=True) if open_ended else case
 
 
 def _cells(suite: Suite, scenario: Scenario, agent: str, wanted: Filters, trials: int) -> Iterator[TestCase]:

@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 from duologue.frozen import frozen
 from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.run import SPENDERS, RunResult, Spent, reason_of, total_spent
+from duologue.suites.results.stopping import Trials, outcome_without
 from duologue.vocabulary import CheckStatus, RunStatus, Verdict
 
 if TYPE_CHECKING:
     from duologue.checks.metrics.grading_summary import GradingSummary
+    from duologue.stats.sequential import StopDecision
+    from duologue.suites.results.rates import Rate, Rates
     from duologue.suites.calibration.calibrate import Calibration
 
 
@@ -64,12 +67,14 @@ class Group:
         runs: the trials that were run.
         checks: each check over the trials; empty where there is one trial.
         outcome: ``pass``, ``fail``, ``undecided``, ``error`` or ``cancelled``.
+        stopped: what its trials have decided, and when, if they end then; None if that is open, or was not asked for.
     """
 
     case: TestCase
     runs: tuple[RunResult, ...]
     checks: tuple[CheckRate, ...]
     outcome: str
+    stopped: StopDecision | None = None
 
     @cached_property
     def passed(self) -> int:
@@ -81,6 +86,18 @@ class Group:
         """Share of the decided trials that passed; None if none was decided."""
         decided = sum(run.verdict in {Verdict.PASS, Verdict.FAIL} for run in self.runs)
         return self.passed / decided if decided else None
+
+    @cached_property
+    def rate(self) -> Rate:
+        """The pass rate of the trials with its denominator and interval."""
+        from duologue.suites.results.rates import rate_from
+
+        return rate_from(_counted(run.outcome for run in self.runs), sequential=self.case.until_decided)
+
+    @property
+    def spared(self) -> int:
+        """How many trials were not needed, because the case was decided before."""
+        return max(0, self.case.trials - len(self.runs)) if self.stopped else 0
 
     @property
     def pass_at_k(self) -> bool:
@@ -97,6 +114,8 @@ def groups_of(
     runs: Iterable[RunResult],
     thresholds: Mapping[str, Mapping[str, float]],
     planned: Mapping[str, int] | None = None,
+    *,
+    pass_threshold: float = 1.0,
 ) -> tuple[Group, ...]:
     """The groups of some runs, in the order in which they first appear.
 
@@ -104,23 +123,45 @@ def groups_of(
         runs: of one execution.
         thresholds: by :attr:`TestCase.group`, the share of trials that a check needs, by the name of the check.
         planned: by group, how many trials there are to be; a group that lacks some has not passed. None for all.
+        pass_threshold: the share of trials that must pass in groups whose trials end when they decide.
     """
     by_group: dict[str, list[RunResult]] = {}
     for run in runs:
         by_group.setdefault(run.case.group, []).append(run)
     all_ = planned or {}
     return tuple(
-        _group(found, thresholds.get(key, {}), lacking=all_.get(key, 0) > len(found)) for key, found in by_group.items()
+        _group(found, thresholds.get(key, {}), pass_threshold, lacking=all_.get(key, 0) > len(found))
+        for key, found in by_group.items()
     )
 
 
-def _group(runs: list[RunResult], thresholds: Mapping[str, float], *, lacking: bool) -> Group:
+def _group(runs: list[RunResult], thresholds: Mapping[str, float], pass_threshold: float, *, lacking: bool) -> Group:
     several = len(runs) > 1 or bool(thresholds)
     rates = _rates(runs, thresholds) if several else ()
+    if runs[0].case.until_decided:
+        return _until_decided(runs, rates, _trials(runs, thresholds, pass_threshold), lacking=lacking)
     outcome = _outcome(runs, rates, thresholds)
     if lacking and outcome in {Verdict.PASS.value, Verdict.UNDECIDED.value}:
         outcome = RunStatus.CANCELLED.value
     return Group(case=runs[0].case, runs=tuple(runs), checks=rates, outcome=outcome)
+
+
+def _trials(runs: list[RunResult], thresholds: Mapping[str, float], pass_threshold: float) -> Trials:
+    return Trials(runs=runs, most=runs[0].case.trials, threshold=pass_threshold, thresholds=thresholds)
+
+
+def _until_decided(runs: list[RunResult], rates: tuple[CheckRate, ...], trials: Trials, *, lacking: bool) -> Group:
+    """A test case whose trials end when they decide. What is undecided or broken counts where it could matter."""
+    decision = trials.decision()
+    open_ = {run.outcome for run in runs} & {RunStatus.ERROR.value, Verdict.UNDECIDED.value}
+    unclear = next((word for word in _WORST_FIRST if word in open_), Verdict.UNDECIDED.value)
+    if decision is None:
+        outcome = RunStatus.CANCELLED.value if lacking and unclear == Verdict.UNDECIDED.value else unclear
+    elif not decision.reached:
+        outcome = Verdict.FAIL.value
+    else:
+        outcome = unclear if open_ and decision.by == "evidence" else Verdict.PASS.value
+    return Group(case=runs[0].case, runs=tuple(runs), checks=rates, outcome=outcome, stopped=decision)
 
 
 def _rates(runs: list[RunResult], thresholds: Mapping[str, float]) -> tuple[CheckRate, ...]:
@@ -140,20 +181,10 @@ def _rates(runs: list[RunResult], thresholds: Mapping[str, float]) -> tuple[Chec
 
 
 def _outcome(runs: list[RunResult], rates: tuple[CheckRate, ...], thresholds: Mapping[str, float]) -> str:
-    outcomes = {_without(run, thresholds) if thresholds else run.outcome for run in runs}
+    outcomes = {outcome_without(run, thresholds) if thresholds else run.outcome for run in runs}
     if any(not rate.ok for rate in rates if rate.name in thresholds):
         outcomes.add("fail")
     return next((word for word in _WORST_FIRST if word in outcomes), RunStatus.ERROR.value)
-
-
-def _without(run: RunResult, thresholds: Mapping[str, float]) -> str:
-    """The outcome of a trial, if the checks with a share of their own are left out of it."""
-    if run.verdict is not Verdict.FAIL:
-        return run.outcome
-    failed = [check.name for check in run.checks if check.status is CheckStatus.FAILED]
-    judged = any(decision.verdict is Verdict.FAIL for decision in run.judgements if not decision.advisory)
-    excused = failed and all(name in thresholds for name in failed) and not judged and not run.violations
-    return Verdict.PASS.value if excused else Verdict.FAIL.value
 
 
 _WORST_FIRST = ("fail", "error", "cancelled", "undecided", "pass")
@@ -171,11 +202,13 @@ class Allowance:
         undecided: test cases without a verdict either way; None for any number.
         errors: test cases that broke.
         pass_rate: share of the test cases that must pass, 0 to 1; the others may fail then. None: none may.
+        pass_threshold: share of its trials that a test case must pass whose trials end when they decide; None: all.
     """
 
     undecided: int | None = 0
     errors: int | None = 0
     pass_rate: float | None = None
+    pass_threshold: float | None = None
 
 
 @frozen
@@ -235,7 +268,20 @@ class ExecutionResult:
         planned: dict[str, int] = {}
         for case in self.plan.cases if len(self.runs) < len(self.plan) else ():
             planned[case.group] = planned.get(case.group, 0) + 1
-        return groups_of(self.runs, self.thresholds, planned)
+        threshold = self.allowance.pass_threshold
+        return groups_of(self.runs, self.thresholds, planned, pass_threshold=1.0 if threshold is None else threshold)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """How sure the numbers are: pass rates of runs and checks, with denominators and intervals."""
+        from duologue.suites.results.rates import rates_of
+
+        return rates_of(self.runs)
+
+    @cached_property
+    def spared(self) -> int:
+        """How many runs of the plan were not needed, because their test cases were decided before."""
+        return sum(group.spared for group in self.groups) if len(self.runs) < len(self.plan) else 0
 
     @cached_property
     def totals(self) -> Totals:
@@ -249,7 +295,7 @@ class ExecutionResult:
             undecided=counted.get("undecided", 0),
             errors=counted.get("error", 0),
             cancelled=counted.get("cancelled", 0),
-            not_run=len(self.plan) - len(self.runs),
+            not_run=len(self.plan) - len(self.runs) - self.spared,
         )
 
     @cached_property

@@ -10,7 +10,7 @@ tasks of a scenario one cluster. Recordings that name their task, as those of ta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from duologue.frozen import frozen
 from duologue.stats.bootstrap import Interval, clustered_share
@@ -105,11 +105,12 @@ def _recorded(run: RunResult, name: str) -> str | None:
 
 def rate_of(runs: Iterable[RunResult], confidence: float = CONFIDENCE) -> Rate:
     """The pass rate of trials of one test case, with Wilson's interval."""
-    outcomes = Counter(run.outcome for run in runs)
-    return rate_from(outcomes, confidence)
+    found = list(runs)
+    sequential = any(run.case.until_decided for run in found)
+    return rate_from(Counter(run.outcome for run in found), confidence, sequential=sequential)
 
 
-def rate_from(outcomes: Counter[str], confidence: float = CONFIDENCE, *, sequential: bool = False) -> Rate:
+def rate_from(outcomes: Mapping[str, int], confidence: float = CONFIDENCE, *, sequential: bool = False) -> Rate:
     """The same from the number of runs by outcome.
 
     Args:
@@ -117,7 +118,8 @@ def rate_from(outcomes: Counter[str], confidence: float = CONFIDENCE, *, sequent
         confidence: between 0 and 1, both excluded.
         sequential: the trials stopped when they had decided, so that only an interval for all times holds.
     """
-    passed, decided = outcomes["pass"], outcomes["pass"] + outcomes["fail"]
+    passed = outcomes.get("pass", 0)
+    decided = passed + outcomes.get("fail", 0)
     if sequential:
         from duologue.stats.sequential import confidence_sequence
 
@@ -132,9 +134,9 @@ def rate_from(outcomes: Counter[str], confidence: float = CONFIDENCE, *, sequent
         high=found.high,
         confidence=confidence,
         method="none" if not decided else "sequence" if sequential else "wilson",
-        undecided=outcomes["undecided"],
-        errors=outcomes["error"],
-        cancelled=outcomes["cancelled"],
+        undecided=outcomes.get("undecided", 0),
+        errors=outcomes.get("error", 0),
+        cancelled=outcomes.get("cancelled", 0),
     )
 
 

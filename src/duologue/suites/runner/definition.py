@@ -57,6 +57,7 @@ class RunOptions:
         fail_fast: start no further case after one that failed or ended in an error.
         allow_undecided, allow_errors: how many such cases are tolerated; ``all`` for any number.
         pass_rate: share of the test cases, 0 to 1, that must pass; if it is reached, the others may fail.
+        pass_threshold: share of its trials that a case must pass whose trials end when they decide.
         execution_id: its name; None for a new one.
         resuming: an earlier launch of the same execution was cut off; its runs continue from their journals.
         known: results of that launch that still hold, and are not run again.
@@ -77,6 +78,7 @@ class RunOptions:
     allow_undecided: int | str | None = None
     allow_errors: int | str | None = None
     pass_rate: float | None = None
+    pass_threshold: float | None = None
     execution_id: str | None = None
     resuming: bool = False
     known: Sequence[RunResult] = ()
@@ -97,6 +99,7 @@ class RunOptions:
         if run_timeout is None and defaults.run_timeout:
             run_timeout = parse_duration(defaults.run_timeout)
         undecided, errors = self.allow_undecided, self.allow_errors
+        rate = _share(defaults.pass_rate) if self.pass_rate is None else self.pass_rate
         return replace(
             self,
             concurrency=concurrency,
@@ -105,7 +108,8 @@ class RunOptions:
             run_budget=self.run_budget or _budget(defaults.run_budget),
             allow_undecided=defaults.allow_undecided if undecided is None else undecided,
             allow_errors=defaults.allow_errors if errors is None else errors,
-            pass_rate=_share(defaults.pass_rate) if self.pass_rate is None else self.pass_rate,
+            pass_rate=rate,
+            pass_threshold=self.pass_threshold or _share(defaults.pass_threshold) or rate or 1.0,
         )
 
 

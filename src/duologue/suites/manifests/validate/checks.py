@@ -26,6 +26,7 @@ from duologue.specs.prompts import Tool
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import A2aAgent, McpServer, Suite, find_named
 from duologue.suites.manifests.loader import UNSUPPORTED, checked
+from duologue.suites.plan.build import trials_of
 from duologue.vocabulary import Scope
 
 _SHARED = (
@@ -173,7 +174,7 @@ def _place(spec: Spec, field: str) -> Position:
 def _find_idle_thresholds(suite: Suite, problems: Problems) -> None:
     """Warn of shares of one run. A share of 0 means something there, too: the check need not pass."""
     for scenario in suite.scenarios:
-        if (scenario.trials or suite.trials) == 1:
+        if trials_of(suite, scenario) == 1:
             _tell_idle(_of(scenario), "the scenario runs once. Give it 'trials'", problems, but=(0.0, 1.0))
     for replay in suite.replays:
         _tell_idle((*replay.turn_checks, *replay.checks), "a recording is judged once", problems, but=(1.0,))
