@@ -136,9 +136,12 @@ def test_a_killed_execution_means_the_same_when_it_is_resumed(folder: Path) -> N
     run = ["run", "suite.yaml", "-q", "-j", "1"]
     asked = [*run, "--out", "out", "--until-decided", "--pass-threshold", "0.8", "--trials", "12"]
     done = subprocess.run(
-        [sys.executable, "-m", "duologue", *asked], env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
-        timeout=LONG, check=False, capture_output=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "duologue", *asked],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
+        timeout=LONG,
+        check=False,
+        capture_output=True,
+    )
     assert done.returncode not in {0, 1}
     before = len(list(folder.glob("out/runs/*.json")))
     assert before >= 4

@@ -91,6 +91,7 @@ class _Writer:
         self._xml = XMLGenerator(cast("Any", out), encoding="utf-8", short_empty_elements=True)
         self._groups = {id(run): group for group in execution.groups for run in group.runs}
         self._runs = {run.case: run for run in execution.runs}
+        self._stopped = {group.case.group: group.stopped.trials for group in execution.groups if group.stopped}
         self._undecided_allowed = undecided_allowed(execution)
         self._errors_allowed = errors_allowed(execution)
 
@@ -145,11 +146,15 @@ class _Writer:
     def _outcome(self, case: TestCase) -> Outcome | None:
         run = self._runs.get(case)
         if run is None:
-            return Outcome("skipped", "", "not run", "")
+            return Outcome("skipped", "", self._not_run(case), "")
         if run.outcome == "pass":
             return None
         excuse = self._excuse(run)
         return Outcome("skipped", "", excuse, "") if excuse else _outcome(run)
+
+    def _not_run(self, case: TestCase) -> str:
+        stopped = self._stopped.get(case.group)
+        return f"not needed: decided after {stopped} trials" if stopped else "not run"
 
     def _excuse(self, run: RunResult) -> str | None:
         """Why a run that did not pass does not count against the execution; None if it does."""
@@ -239,13 +244,28 @@ def properties_of(run: RunResult, group: Group) -> Iterator[tuple[str, object]]:
         "checks_failed": sum(check.status == "failed" for check in run.checks) if run.checks else None,
         "checks_skipped": sum(check.status == "skipped" for check in run.checks) or None,
         "trial": f"{run.case.trial} of {run.case.trials}" if run.case.trials > 1 else None,
-        "pass_rate": f"{group.pass_rate:.3f}" if group.pass_rate is not None and len(group.runs) > 1 else None,
+        **_rate(group),
         "journal": run.journal,
         "recorded_as": run.recording.name if run.recording else None,
         "recorded_cost_usd": f"{run.recording.spent.cost:.6f}" if run.recording and run.recording.spent.cost else None,
     }
     values |= {f"recorded.{name.replace(' ', '.')}": value for name, value in recorded_facts(run)}
     yield from ((name, value) for name, value in values.items() if value is not None)
+
+
+def _rate(group: Group) -> dict[str, object]:
+    """The pass rate of a test case with several trials: its denominator, its interval and what is not decided."""
+    rate = group.rate
+    if rate.value is None or len(group.runs) == 1:
+        return {}
+    return {
+        "pass_rate": f"{rate.value:.3f}",
+        "pass_rate_of": rate.decided,
+        "pass_rate_low": f"{rate.low:.3f}",
+        "pass_rate_high": f"{rate.high:.3f}",
+        "trials_undecided": rate.undecided or None,
+        "trials_with_errors": rate.errors or None,
+    }
 
 
 def _said(item: MessageResult) -> str:

@@ -32,6 +32,7 @@ from duologue.reports.display import (
 )
 from duologue.reports.display import markdown_text as md
 from duologue.reports.formats import ReportFormat
+from duologue.reports.rates import beside, confidence_text, rate_text, saved_by, value_text
 from duologue.runs.store.encoding import replace_file
 from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
@@ -41,6 +42,8 @@ from duologue.terminal_text import one_line
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 _LARGEST_SUMMARY = 1_000_000
 """Bytes; the host of the summary takes 1 MiB and shows nothing of what is larger."""
+_SEVERAL = 2
+"""Runs from which on rates of checks are worth a table."""
 _MOST = 50
 """Cases whose reasons are told."""
 _REASON = 600
@@ -100,6 +103,8 @@ def render_markdown(execution: ExecutionResult, most: int = _MOST) -> str:
         _open(execution, most),
         _skipped(execution, most),
         _trials(execution),
+        _pass_k(execution),
+        _checks(execution, most),
         _calibration(execution),
         _cost(execution),
     ]
@@ -117,16 +122,18 @@ def _calibration(execution: ExecutionResult) -> str:
 def _overview(execution: ExecutionResult) -> str:
     totals = execution.totals
     spent = execution.spent
-    rate = totals.passed / totals.cases if totals.cases else None
+    rate = execution.rates.runs
     rows = [
         ("Test cases", f"{totals.cases:,}"),
-        ("Passed", f"{totals.passed:,} ({share(rate)})"),
+        ("Passed", f"{totals.passed:,}"),
         ("Failed", f"{totals.failed:,}"),
         ("Undecided", f"{totals.undecided:,}"),
         ("Errors", f"{totals.errors:,}"),
         ("Cancelled", f"{totals.cancelled:,}" if totals.cancelled else ""),
         ("Not over yet" if execution.running else "Not run", f"{totals.not_run:,}" if totals.not_run else ""),
         ("Runs", f"{totals.runs:,}"),
+        (f"Decided runs that passed, {confidence_text(rate.confidence)} interval", md(rate_text(rate))),
+        ("Not needed", md(saved) if (saved := saved_by(execution)) else ""),
         ("Metrics", md(graded(execution))),
         ("Cost", money(spent.cost, spent.unpriced)),
         ("Recorded", recorded_cost(execution.recorded)),
@@ -222,15 +229,51 @@ def _trials(execution: ExecutionResult) -> str:
         (
             f"{MARKS[group.outcome]} {md(group.case.title.rsplit(' #', 1)[0])}",
             str(len(group.runs)),
-            share(group.pass_rate),
+            md(rate_text(group.rate)),
+            beside(group.rate),
             "yes" if group.pass_at_k else "no",
             "yes" if group.pass_hat_k else "no",
             _disagreeing(group),
         )
         for group in groups
     ]
-    head = ("Test case", "Trials", "Pass rate", "pass@k", "pass^k", "Checks that disagree")
-    return "## Trials\n\n" + _table(head, rows, right=(1, 2))
+    head = ("Test case", "Trials", "Pass rate", "Not decided", "pass@k", "pass^k", "Checks that disagree")
+    note = "Pass rates are of decided trials, with 95% intervals."
+    if any(group.case.until_decided for group in groups):
+        note += " Trials ended when they had decided; the intervals hold for that, too."
+    return f"## Trials\n\n{_table(head, rows, right=(1, 2))}\n\n{note}"
+
+
+def _pass_k(execution: ExecutionResult) -> str:
+    """How likely k trials all pass, or any of them does."""
+    rows = [
+        (str(item.k), value_text(item.hat), value_text(item.at), f"{item.tasks:,}", f"{item.left_out or ''}")
+        for item in execution.pass_k
+    ]
+    head = ("k", "pass^k: all of k pass", "pass@k: any of k passes", "Tasks", "Tasks with fewer decided trials")
+    if not rows:
+        return ""
+    table = _table(head, [tuple(map(md, row)) for row in rows], right=range(5))
+    return (
+        f"## All of k trials, any of k trials\n\n{table}\n\nMeans over tasks, with 95% intervals for tasks like these."
+    )
+
+
+def _checks(execution: ExecutionResult, most: int) -> str:
+    """Each check over all runs, the lowest first."""
+    found = sorted(execution.rates.checks, key=lambda item: 2.0 if item.rate.value is None else item.rate.value)
+    rows = [
+        (md(item.name, 200), md(rate_text(item.rate)), f"{item.rate.errors or ''}", f"{item.skipped or ''}")
+        for item in found[:most]
+    ]
+    if not rows or len(execution.runs) < _SEVERAL:
+        return ""
+    rest = f"\n\n… and {len(found) - len(rows):,} more." if len(found) > len(rows) else ""
+    return (
+        "## Checks over all runs\n\n"
+        + _table(("Check", "Pass rate", "Errors", "Skipped"), rows, right=(1, 2, 3))
+        + rest
+    )
 
 
 def _disagreeing(group: Group) -> str:

@@ -33,6 +33,15 @@ from duologue.reports.display import (
     text_of_message,
 )
 from duologue.reports.lines import Line, Print, printer
+from duologue.reports.rates import (
+    beside,
+    chosen_ks,
+    confidence_text,
+    interval_text,
+    rate_text,
+    saved_by,
+    value_text,
+)
 from duologue.runs.store.encoding import RUNS
 from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
@@ -47,6 +56,10 @@ _LISTED = 60
 """Test cases that are listed one by one; of more, only those that did not pass."""
 _EXPLAINED = 25
 """Runs whose reasons are shown."""
+_CHECKS = 10
+"""Checks whose rates over all runs are listed."""
+_SEVERAL = 2
+"""Runs from which on rates of checks are worth a list."""
 _SKIPPED = 10
 """Skipped checks that are listed."""
 _WORST_FIRST = ("fail", "error", "undecided")
@@ -82,6 +95,7 @@ def print_execution(
     _cases(out, execution)
     _reasons(out, execution, folder)
     _skipped(out, execution)
+    _check_rates(out, execution)
     _calibration(out, execution)
     _totals(out, execution)
     _places(out, folder, files)
@@ -117,12 +131,20 @@ def case_line(group: Group) -> Line:
     """``✗ booking · gpt-5  2 of 3 · 4.1 s · $0.02``."""
     style = STYLES[group.outcome]
     title = group.case.title.rsplit(" #", 1)[0] if group.case.trials > 1 else group.case.title
-    facts = [f"{group.passed} of {len(group.runs)} passed"] if len(group.runs) > 1 else []
+    facts = _trials_of(group) if len(group.runs) > 1 else []
     cost = sum(run.agent.cost + run.user.cost + run.judge.cost for run in group.runs)
     facts += [duration(sum(run.seconds for run in group.runs)), *([money(cost)] if cost else [])]
     line = Line(f"  {MARKS[group.outcome]} ", style=f"bold {style}").append(one_line(title), style="default not bold")
     word = "" if group.outcome == "pass" else f"  {group.outcome}"
     return line.append(word, style=style).append(f"  {' · '.join(facts)}", style="dim not bold")
+
+
+def _trials_of(group: Group) -> list[str]:
+    """``2 of 3 passed [21–94%]``, of the decided trials; what is not decided is beside it."""
+    rate = group.rate
+    passed = f"{rate.passed} of {rate.decided} passed [{interval_text(rate.low, rate.high)}]"
+    early = f"decided after {plural(group.stopped.trials, 'trial')}" if group.stopped and group.spared else ""
+    return [part for part in (passed if rate.decided else "", beside(rate), early) if part]
 
 
 def _reasons(out: Print, execution: ExecutionResult, folder: Path | None) -> None:
@@ -223,9 +245,11 @@ def _totals(out: Print, execution: ExecutionResult) -> None:
         state = "not over yet" if execution.running else "not begun"
         parts.append(Line(f"{plural(totals.not_run, 'run')} {state}", style="dim"))
     out(line.append(Line(", ").joined(parts)))
-    rate = totals.passed / totals.cases if totals.cases else None
-    facts = [f"{share(rate)} passed", plural(totals.runs, "run"), duration(execution.seconds), *_cost(execution)]
+    out(Line(f"  {_rate_line(execution)}", style="dim"))
+    facts = [plural(totals.runs, "run"), duration(execution.seconds), *_cost(execution)]
     out(Line("  " + " · ".join(facts), style="dim"))
+    if saved := saved_by(execution):
+        out(Line(f"  {saved}", style="dim"))
     if totals.failed and execution.failures_allowed:
         out(Line(f"  failed cases are tolerated: {share(execution.allowance.pass_rate)} had to pass", style="dim"))
     if told := graded(execution):
@@ -236,6 +260,40 @@ def _totals(out: Print, execution: ExecutionResult) -> None:
         out(Line("  still running", style="yellow"))
     elif execution.interrupted:
         out(Line("  interrupted before the plan was done", style="yellow"))
+
+
+def _rate_line(execution: ExecutionResult) -> str:
+    """``42% of 200 decided runs passed, 95% interval 32–52% · pass^4 20% [10–32%]``."""
+    rate = execution.rates.runs
+    if rate.value is None:
+        return "no run is decided"
+    noun = plural(rate.decided, "decided run")
+    ends = f"{confidence_text(rate.confidence)} interval {interval_text(rate.low, rate.high)}"
+    parts = [f"{share(rate.value)} of {noun} passed, {ends}"]
+    parts += [f"pass^{item.k} {value_text(item.hat)}" for item in chosen_ks(execution)[1:]]
+    parts += [f"pass@{item.k} {value_text(item.at)}" for item in chosen_ks(execution)[1:]]
+    return " · ".join([*parts, *filter(None, [beside(rate)])])
+
+
+def _check_rates(out: Print, execution: ExecutionResult) -> None:
+    """Checks over all runs, the lowest first; those that have always passed are counted."""
+    checks = [item for item in execution.rates.checks if item.rate.value is not None]
+    low = sorted((item for item in checks if item.rate.value != 1), key=lambda item: item.rate.value or 0.0)
+    if not low or len(execution.runs) < _SEVERAL:
+        return
+    out(Line("\nChecks over all runs", style="bold"))
+    for item in low[:_CHECKS]:
+        line = Line(f"  {one_line(item.name, _REASON)}", style="default not bold")
+        told = ", ".join(filter(None, [rate_text(item.rate, "run"), beside(item.rate), _skips(item.skipped)]))
+        out(line.append(f"  {told}", style="dim"))
+    rest = [f"{len(low) - _CHECKS:,} more"] if len(low) > _CHECKS else []
+    rest += [f"{plural(len(checks) - len(low), 'check')} passed in all runs"] if len(checks) > len(low) else []
+    if rest:
+        out(Line(f"  … and {', '.join(rest)}", style="dim"))
+
+
+def _skips(count: int) -> str:
+    return f"skipped in {count:,}" if count else ""
 
 
 def _counted(count: int, word: str) -> str:

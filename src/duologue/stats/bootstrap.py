@@ -19,7 +19,7 @@ from duologue.frozen import frozen
 from duologue.stats.proportion import wilson
 from duologue.stats.quantiles import normal_quantile, require_confidence, student_quantile
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 """Draws of all clusters. Each costs some 0.1 microseconds a cluster."""
 MANY = 200
 """Clusters from which on nothing is drawn."""

@@ -27,7 +27,7 @@ from duologue.reports.display import (
     recorded_cost,
     recorded_facts,
 )
-from duologue.runs.store.encoding import encoded, group_data, line_of, spent_data
+from duologue.runs.store.encoding import encoded, group_data, line_of, rates_data, spent_data
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
@@ -199,6 +199,7 @@ def _without_runs(execution: ExecutionResult, prompts: Prompts) -> dict[str, Any
         "allowance": asdict(execution.allowance),
         "metricsThreshold": execution.metrics_threshold,
         "grading": execution.grading,
+        "rates": rates_data(execution),
         "groups": [_group(group) for group in execution.groups],
         "missing": [case.title for case in execution.plan.cases if case not in done],
         "calibration": _calibration(execution),

@@ -17,13 +17,14 @@ from pathlib import Path
 from duologue.reports.display import MARKS, duration, html_text, matrix, money, plural
 from duologue.reports.formats import ReportFormat
 from duologue.reports.html.data import Media, page_data
+from duologue.reports.rates import rate_text
 from duologue.runs.store.encoding import replace_bytes
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import failures_of
 from duologue.terminal_text import cut
 
 _STYLES = ("page.css", "overview.css", "grades.css", "runs.css")
-_SCRIPTS = ("dom.js", "charts.js", "overview.js", "list.js", "grades.js", "run.js", "app.js")
+_SCRIPTS = ("dom.js", "charts.js", "rates.js", "overview.js", "list.js", "grades.js", "run.js", "app.js")
 _LONGEST = 600
 _MOST = 200
 _IN_SCRIPT = {b"<": b"\\u003c", b"\xe2\x80\xa8": b"\\u2028", b"\xe2\x80\xa9": b"\\u2029"}
@@ -86,7 +87,13 @@ def _assets() -> tuple[str, str, str]:
 def summary_html(execution: ExecutionResult) -> str:
     """The part of the page that needs no script."""
     return "\n".join(
-        [f"<h1>{html_text(execution.suite)}</h1>", _totals(execution), _matrix(execution), *_open(execution)]
+        [
+            f"<h1>{html_text(execution.suite)}</h1>",
+            _totals(execution),
+            _matrix(execution),
+            *_checks(execution),
+            *_open(execution),
+        ]
     )
 
 
@@ -101,9 +108,11 @@ def _totals(execution: ExecutionResult) -> str:
         "not run": totals.not_run,
     }
     words = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing was run"
-    spent = execution.spent
+    spent, rate = execution.spent, execution.rates.runs
+    passed = f" {rate_text(rate, 'decided run')} passed." if rate.value is not None else ""
     text = (
-        f"{plural(totals.cases, 'test case')}: {words}. {plural(totals.runs, 'run')}, {duration(execution.seconds)}, "
+        f"{plural(totals.cases, 'test case')}: {words}.{passed} {plural(totals.runs, 'run')}, "
+        f"{duration(execution.seconds)}, "
         f"{money(spent.cost, spent.unpriced)}. Conversations are shown where scripts are allowed."
     )
     return f"<p>{html_text(text)}</p>"
@@ -119,6 +128,18 @@ def _matrix(execution: ExecutionResult) -> str:
         for (scenario, varied), cells in rows.items()
     ]
     return f"<table class=plain><tr><th></th>{head}</tr>{''.join(lines)}</table>"
+
+
+def _checks(execution: ExecutionResult) -> Iterator[str]:
+    """Each check over all runs."""
+    checks = execution.rates.checks[:_MOST]
+    if not checks or len(execution.runs) == 1:
+        return
+    rows = "".join(
+        f"<tr><th scope=row>{html_text(item.name)}</th><td>{html_text(rate_text(item.rate))}</td></tr>"
+        for item in checks
+    )
+    yield f"<h2>Checks over all runs</h2><table class=plain><tr><th></th><th>pass rate</th></tr>{rows}</table>"
 
 
 def _cell(group: Group | None) -> str:

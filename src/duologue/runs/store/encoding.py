@@ -202,6 +202,7 @@ def index_of(execution: ExecutionResult) -> dict[str, Any]:
         "environment": execution.environment,
         **_calibration_data(execution),
         **({"embedded_models": told} if (told := embedded_models(execution.runs)) else {}),
+        "rates": rates_data(execution),
         "groups": [group_data(group) for group in execution.groups],
         "runs": [line_of(run) for run in execution.runs],
         "plan": plan_data(execution.plan),
@@ -221,6 +222,16 @@ def allowance_data(allowance: Allowance) -> dict[str, Any]:
     """What is tolerated, as plain data; without shares that are not asked for."""
     shares = {"pass_rate", "pass_threshold"}
     return {name: value for name, value in asdict(allowance).items() if name not in shares or value is not None}
+
+
+def rates_data(execution: ExecutionResult) -> dict[str, Any]:
+    """Pass rates with their denominators and intervals: of all runs, of each check, pass^k and pass@k."""
+    return {
+        "runs": asdict(execution.rates.runs),
+        "checks": [asdict(check) for check in execution.rates.checks],
+        "pass_k": [asdict(item) for item in execution.pass_k],
+        "spared": execution.spared,
+    }
 
 
 def _spent_of(execution: ExecutionResult) -> dict[str, Spent]:
@@ -267,6 +278,8 @@ def group_data(group: Group) -> dict[str, Any]:
         **{key: value for key, value in case.items() if key not in {"index", "trial", "seed"}},
         "outcome": group.outcome,
         "pass_rate": group.pass_rate,
+        "rate": asdict(group.rate),
+        **({"stopped": asdict(group.stopped)} if group.stopped else {}),
         "pass@k": group.pass_at_k,
         "pass^k": group.pass_hat_k,
         "checks": [

@@ -22,9 +22,10 @@ from duologue.vocabulary import CheckStatus, RunStatus, Verdict
 
 if TYPE_CHECKING:
     from duologue.checks.metrics.grading_summary import GradingSummary
+    from duologue.stats.pass_k import PassK
     from duologue.stats.sequential import StopDecision
-    from duologue.suites.results.rates import Rate, Rates
     from duologue.suites.calibration.calibrate import Calibration
+    from duologue.suites.results.rates import Rate, Rates
 
 
 @frozen(slots=True)
@@ -277,6 +278,15 @@ class ExecutionResult:
         from duologue.suites.results.rates import rates_of
 
         return rates_of(self.runs)
+
+    @cached_property
+    def pass_k(self) -> tuple[PassK, ...]:
+        """pass^k and pass@k; none where no test case has several trials, or trials ended when they had decided."""
+        if any(case.until_decided for case in self.plan.cases):
+            return ()
+        from duologue.suites.results.rates import pass_ks
+
+        return tuple(pass_ks(self.runs))
 
     @cached_property
     def spared(self) -> int:

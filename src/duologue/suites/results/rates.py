@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from duologue.frozen import frozen
-from duologue.stats.bootstrap import Interval, clustered_share
+from duologue.stats.bootstrap import clustered_share
 from duologue.stats.pass_k import PassK, Task, pass_k
 from duologue.stats.proportion import wilson
 from duologue.suites.results.run import RunResult
@@ -21,7 +21,7 @@ from duologue.vocabulary import CheckStatus
 
 CONFIDENCE = 0.95
 """Of all intervals in reports."""
-_EVERY = 8
+_EVERY = 5
 """Trials up to which pass^k is computed for every k; beyond, for powers of two and for all of them."""
 
 
@@ -229,23 +229,6 @@ def pass_ks(runs: Sequence[RunResult], ks: Iterable[int] | None = None, confiden
     return [pass_k(tasks, k, confidence=confidence) for k in (_chosen(most) if ks is None else ks) if k <= most]
 
 
-def largest_k(runs: Iterable[RunResult]) -> int:
-    """How many decided trials the task has that has most of them."""
-    return max((task.decided for task in tasks_in(runs)), default=0)
-
-
 def _chosen(most: int) -> list[int]:
-    powers = [2**power for power in range(4, most.bit_length()) if 2**power < most]
+    powers = [2**power for power in range(3, most.bit_length()) if 2**power < most]
     return [k for k in range(1, _EVERY + 1) if k < most] + powers + [most]
-
-
-def interval_data(found: Interval) -> dict[str, object]:
-    """An interval as plain data."""
-    return {
-        "value": found.value,
-        "low": found.low,
-        "high": found.high,
-        "confidence": found.confidence,
-        "clusters": found.clusters,
-        "method": found.method,
-    }

@@ -17,6 +17,7 @@ function overview() {
     matrixSection(),
     attention(),
     gradingSection(),
+    ratesSection(),
     trials(),
     calibrationSection(),
     charts(),
@@ -257,7 +258,7 @@ function trials() {
       null,
       h("th", { scope: "row" }, mark(group.outcome), " ", text(group.title)),
       h("td", null, h("div.dots", null, dots)),
-      h("td.n", null, percent(group.pass_rate)),
+      h("td.n", null, rateText(group.rate), h("small", null, ` ${besideText(group.rate)}`)),
       h("td", null, yes(group["pass@k"])),
       h("td", null, yes(group["pass^k"])),
       h("td", null, list.length ? h("ul.rates", null, list) : h("span.none", null, "none")),
@@ -266,7 +267,8 @@ function trials() {
   const note = h(
     "p.note",
     null,
-    "pass@k: any trial passed. pass^k: all did. A check may ask for a share of the trials instead of all.",
+    "Pass rates are of decided trials, with 95% intervals. pass@k: any trial passed. pass^k: all did. ",
+    "A check may ask for a share of the trials instead of all.",
   );
   return h(
     "section",
