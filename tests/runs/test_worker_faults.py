@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from queued_suites import enqueue
@@ -129,3 +130,35 @@ async def test_a_snapshot_that_a_run_takes_up_is_not_closed_to_make_room(
     carrier._prepared.update({"a": Snapshot(), "b": Snapshot()})  # pyright: ignore[reportArgumentType, reportCallIssue]
     await carrier._make_room()
     assert taken_up == []
+
+
+async def test_a_run_that_cannot_be_given_back_keeps_no_other_from_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of two runs cannot be recorded, and the first of them cannot be given back either, at first."""
+    broken, *_ = await enqueue(database, tmp_path, 2)
+    given_back: list[str] = []
+    release, finish, failing = database.queue.release, database.queue.finish, [True]
+
+    async def may_release(run: ClaimedRun, *given: Any, **more: Any) -> None:
+        if run.id == broken and failing[0]:
+            raise StoreError("its row is damaged")
+        await release(run, *given, **more)
+        given_back.append(run.id)
+
+    async def may_finish(*given: Any, **more: Any) -> None:
+        if failing[0]:
+            raise StoreError("no end can be recorded")
+        await finish(*given, **more)
+
+    monkeypatch.setattr(database.queue, "release", may_release)
+    monkeypatch.setattr(database.queue, "finish", may_finish)
+    processor = RunProcessor(database, agents={"bot": Bot}, max_concurrent=2, poll_interval=0.01)
+    await processor.start()
+    while not given_back:
+        await asyncio.sleep(0.01)
+    assert broken not in given_back
+    failing[0] = False
+    while processor.outcomes.total() < 2:
+        await asyncio.sleep(0.01)
+    await processor.stop()

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from duologue.context import SystemClock
+from duologue.errors import StoreUnavailableError
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.records import Beat, ClaimedRun
 
@@ -91,6 +92,9 @@ class Heartbeat:
         held = self._held()
         try:
             beat = await self._send(held)
+        except StoreUnavailableError as error:
+            logger.info("the lease of a worker could not be renewed, and is tried again: %s", error)
+            return
         except Exception as error:  # noqa: BLE001 - whatever it is, the next one may succeed
             self._say(f"the lease of a worker could not be renewed, and is tried again: {error}")
             return

@@ -14,14 +14,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
+from duologue.config.tracebacks import error_text
 from duologue.context import random_uuid
-from duologue.errors import ConfigurationError, MissingExtraError, NotFoundError, StoreConflictError
+from duologue.errors import (
+    ConfigurationError,
+    DuologueError,
+    MissingExtraError,
+    NotFoundError,
+    StoreConflictError,
+    StoreError,
+    StoreUnavailableError,
+)
 from duologue.frozen import changed, frozen
 from duologue.runs.arguments import checked
 from duologue.runs.service import RunService
@@ -156,8 +166,14 @@ class Schedules:
     async def launch_due(self, projects: Collection[str] = ()) -> Launched:
         """Launch what is due, each instant once whoever else does the same.
 
+        A schedule that cannot be launched holds up no other: why is logged and kept with it. What may pass, such as a
+        file that cannot be opened, is tried again the next time; else it goes on with its next instant.
+
         Args:
             projects: ids of those whose schedules are looked at; empty for all.
+
+        Raises:
+            StoreUnavailableError: the database is away.
         """
 
         def work(connection: Connection) -> tuple[float, list[Schedule], float | None]:
@@ -172,7 +188,13 @@ class Schedules:
         waits = [] if later is None else [later - now]
         begun: list[int] = []
         for schedule in due:
-            launched, next_at = await self._launch(schedule, now)
+            try:
+                launched, next_at = await self._launch(schedule, now)
+            except StoreUnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the others are launched
+                await self._failed(schedule, error)
+                continue
             begun += [] if launched is None else [launched]
             waits += [] if next_at is None else [next_at - now]
         return Launched(executions=tuple(begun), wait=min(waits, default=None))
@@ -181,11 +203,14 @@ class Schedules:
         """Launch a schedule that is due; returns the execution that this made, if it did, and the next instant."""
         assert schedule.next_at is not None
         name = f"schedule-{schedule.id}-{schedule.next_at:.0f}"
+        problem: str | None = None
         try:
             next_at = next_instant(schedule.cron, schedule.timezone, now)
             execution = await self._create_runs(schedule, name)
-        except (ConfigurationError, NotFoundError) as error:
-            logger.warning("the schedule %s of the eval %s is left out: %s", schedule.id, schedule.eval_id, error)
+        except Exception as error:
+            if _may_pass(error):
+                raise
+            problem = _said(schedule, error)
             execution, next_at = None, _next_or_none(schedule, now)
         # Whoever is first to say that it was launched need not be the one that did.
         known = func.coalesce(_execution(schedule, name).scalar_subquery(), schedules.c.last_execution)
@@ -193,6 +218,7 @@ class Schedules:
             "last_at": schedule.next_at,
             "next_at": next_at,
             "last_execution": known,
+            "last_error": problem,
             "updated_at": now,
         }
         asked = (
@@ -202,6 +228,14 @@ class Schedules:
         )
         await self._database.write(lambda connection: connection.execute(asked).rowcount)
         return execution, next_at
+
+    async def _failed(self, schedule: Schedule, error: Exception) -> None:
+        """Keep why a schedule could not be launched, which is tried again."""
+        problem = _said(schedule, error, again=True)
+        asked = update(schedules).where(schedules.c.id == schedule.id).values(last_error=problem)
+        if problem != schedule.last_error:
+            with suppress(StoreError):
+                await self._database.write(lambda connection: connection.execute(asked).rowcount)
 
     async def _create_runs(self, schedule: Schedule, name: str) -> int | None:
         """The execution of that name, if it was not there before."""
@@ -241,8 +275,24 @@ def _schedule(row: RowMapping) -> Schedule:
 def _next_or_none(schedule: Schedule, now: float) -> float | None:
     try:
         return next_instant(schedule.cron, schedule.timezone, now)
-    except ConfigurationError:
+    except Exception:  # noqa: BLE001 -- it is told why by now
         return None
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same may succeed a little later."""
+    return isinstance(error, StoreError | OSError) and not isinstance(error, StoreConflictError)
+
+
+def _said(schedule: Schedule, error: Exception, *, again: bool = False) -> str:
+    """Log why a schedule could not be launched, unless that is known; returns it as it is kept."""
+    known = isinstance(error, DuologueError)
+    problem = error_text(error)
+    if problem != schedule.last_error or not again:
+        what = "is tried again" if again else "is left out this time"
+        told = (schedule.id, schedule.eval_id, what, problem)
+        logger.warning("the schedule %s of the eval %s %s: %s", *told, exc_info=None if known else error)
+    return problem
 
 
 def next_instant(cron: str, timezone: str, after: float) -> float:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from sqlalchemy import Connection, func, select
 
-from duologue.config.tracebacks import describe
+from duologue.config.tracebacks import error_text
 from duologue.context import Clock
 from duologue.errors import DuologueError, JournalError, LeaseLostError, RunError, StoreError, StoreUnavailableError
 from duologue.frozen import changed
@@ -41,6 +42,8 @@ from duologue.runs.store.records import (
 from duologue.suites.results.run import reason_of
 
 logger = logging.getLogger("duologue.runs")
+
+T = TypeVar("T")
 
 END_TIMEOUT = 10.0
 """Seconds that a run may take to end once it is cancelled; the worker does not wait longer."""
@@ -124,6 +127,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._stopping = False
         self._unwritable: Exception | None = None
+        self._problems: dict[str, str] = {}
         self._left: list[ClaimedRun] = []
         self._last_due = True
         self._recovered_at = clock.monotonic()
@@ -185,11 +189,7 @@ class Worker:
     async def fill(self) -> list[ActiveRun]:
         """Claim runs for all free slots, and begin them."""
         async with self._claiming:
-            while self._left:  # as long as this worker has them, nobody else can take them
-                run = self._left[0]
-                with suppress(LeaseLostError):
-                    await self._release(run)
-                self._left.remove(run)
+            await self._release_left()
             if (error := self._unwritable) is not None:
                 self._unwritable = None
                 raise error
@@ -202,6 +202,28 @@ class Worker:
                     begun += await self._fill_last() if self._queue.waiting else []
                     break
             return begun
+
+    async def _release_left(self) -> None:
+        """Give back runs whose end could not be recorded: as long as this worker has them, nobody else can take them.
+
+        Raises:
+            StoreError: some of them cannot be given back either. All others are by then.
+        """
+        failed: StoreError | None = None
+        tried: list[ClaimedRun] = []
+        while (run := next((run for run in self._left if run not in tried), None)) is not None:  # more may come
+            tried.append(run)
+            try:
+                with suppress(LeaseLostError):
+                    await self._release(run)
+            except StoreUnavailableError:
+                raise
+            except StoreError as error:
+                failed = error
+            else:
+                self._left.remove(run)
+        if failed is not None:
+            raise failed
 
     async def _fill_last(self) -> list[ActiveRun]:
         """Claim a run whose last attempt it is, unless this worker has one.
@@ -282,9 +304,10 @@ class Worker:
     async def _recover(self) -> None:
         """Now and then, give back the runs of workers that have died meanwhile."""
         if self._clock.monotonic() - self._recovered_at >= self._queue.lease / 2:
-            await self._queue.recover()
+            await self._by_itself(self._queue.recover(), "the runs of dead workers cannot be given back")
             if self._metrics.observed:
-                self._metrics.queued = await self._database.read(self._queued)
+                queued = self._database.read(self._queued)
+                self._metrics.queued = await self._by_itself(queued, "the queue cannot be counted")
             self._recovered_at = self._clock.monotonic()
             self._last_due = True
 
@@ -292,13 +315,31 @@ class Worker:
         """Launch what is due by a schedule, now and then; returns in how many seconds to look again."""
         now = self._clock.monotonic()
         if now >= self._scheduled_at:
-            wait = None
-            try:
-                wait = (await self._schedules.launch_due(self._projects)).wait
-            except Exception:
-                logger.exception("schedules cannot be looked at, and are tried again in %.1f s", poll_interval)
+            launching = self._schedules.launch_due(self._projects)
+            launched = await self._by_itself(launching, "schedules cannot be looked at")
+            wait = None if launched is None else launched.wait
             self._scheduled_at = now + (poll_interval if wait is None else min(poll_interval, max(wait, _SOON)))
         return self._scheduled_at - now
+
+    async def _by_itself(self, work: Awaitable[T], problem: str) -> T | None:
+        """Do something beside the runs, which go on whatever comes of it. A row of equal failures is logged once.
+
+        Raises:
+            StoreUnavailableError: the database is away, so that nothing else could be done either.
+        """
+        try:
+            result = await work
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            self._metrics.failures.add(1)
+            if self._problems.get(problem) != (told := error_text(error)):
+                self._problems[problem] = told
+                known = isinstance(error, DuologueError)
+                logger.error("%s, and it is tried again: %s", problem, told, exc_info=None if known else error)
+            return None
+        self._problems.pop(problem, None)
+        return result
 
     def _queued(self, connection: Connection) -> int:
         """How many runs can be claimed."""
@@ -318,7 +359,8 @@ class Worker:
 
     def _say(self, error: Exception, pause: float) -> None:
         if isinstance(error, DuologueError):
-            logger.warning("runs cannot be claimed, and are tried again in %.1f s: %s", pause, error)
+            level = logging.INFO if isinstance(error, StoreUnavailableError) else logging.WARNING  # that is told by now
+            logger.log(level, "runs cannot be claimed, and are tried again in %.1f s: %s", pause, error)
         else:
             logger.error("runs cannot be claimed, and are tried again in %.1f s", pause, exc_info=error)
 
@@ -411,7 +453,7 @@ class Worker:
                 self._metrics.failures.add(1)
                 if self._hurry.is_set():
                     raise
-                logger.warning("the end of run %s is recorded later: %s", run.id, error)
+                logger.info("the end of run %s is recorded later: %s", run.id, error)
             except LeaseLostError:
                 raise
             except StoreError as error:  # what the run has to say is the trouble
@@ -449,5 +491,5 @@ class Worker:
 
 def broken(error: Exception) -> FinishedRun:
     """The end of a run that could not be carried out."""
-    text = str(error) if isinstance(error, DuologueError) else describe(error)
+    text = error_text(error)
     return FinishedRun(status=QueueStatus.ERROR, outcome=QueueStatus.ERROR.value, error=text, reason=text)

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 schedules = typer.Typer(help="Launch saved evals at set times; any worker does it.", no_args_is_help=True)
 
+_LONGEST = 300
+"""Characters of a cell; --json has all of an error."""
 _ID = Annotated[str, typer.Argument(help="Id of the schedule.", metavar="ID")]
 
 
@@ -91,11 +93,14 @@ def _print(every: list[tuple[Schedule, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("id", "eval", "cron", "time zone", "next", "last execution", header_style="bold")
+    failed = any(item.last_error for item, _ in every)
+    errors = ("last error",) if failed else ()
+    table = Table("id", "eval", "cron", "time zone", "next", "last execution", *errors, header_style="bold")
     for item, name in every:
         last = "" if item.last_execution is None else str(item.last_execution)
-        cells = (item.id, name, item.cron, item.timezone, _next(item) if item.enabled else "disabled", last)
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
+        cells = [item.id, name, item.cron, item.timezone, _next(item) if item.enabled else "disabled", last]
+        cells += [item.last_error or ""] if failed else []
+        table.add_row(*(Text(one_line(cell, _LONGEST)) for cell in cells))
     print_table(terminal(), table)
 
 

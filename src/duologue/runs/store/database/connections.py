@@ -21,6 +21,7 @@ from duologue.errors import DuologueError, MissingExtraError
 from duologue.runs.store.database.address import DatabaseAddress
 from duologue.runs.store.database.changes import StoreDriver
 from duologue.runs.store.database.failures import passes, store_error
+from duologue.runs.store.database.outage import Outage
 from duologue.runs.store.database.sqlite import SqliteDriver
 
 try:
@@ -37,6 +38,8 @@ PATIENCE = 60.0
 """Seconds that a database that went away is waited for."""
 STATEMENT_TIMEOUT = 30.0
 """Seconds."""
+READING = "reading"
+"""What is done that changes nothing."""
 _FIRST_PATIENCE = 5.0
 """Seconds: a database that cannot be reached at the very beginning is rather a wrong address."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
@@ -100,6 +103,7 @@ class Connections:
         self.hot = asyncio.Lock()
         """Held while the driver does something: it does one thing at a time."""
         self.driver, self._transactions = self._drivers()
+        self._outage = Outage(address, self.context.clock)
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -163,16 +167,23 @@ class Connections:
             patience: seconds, in place of the usual ones.
         """
         clock = self.context.clock
-        until = clock.monotonic() + (self.patience if patience is None else patience)
+        began = clock.monotonic()
+        until = began + (self.patience if patience is None else patience)
         pause, again = _SHORTEST_PAUSE, False
         while True:
             try:
-                return await attempt(again)
+                result = await attempt(again)
             except DuologueError:
                 raise
             except Exception as error:
-                if not passes(error) or clock.monotonic() + pause > until:
+                given_up = clock.monotonic() + pause > until
+                if passes(error):
+                    self._outage.failed(error, doing, began, writing=doing != READING, given_up=given_up)
+                if given_up or not passes(error):
                     raise store_error(error, self.address, doing) from error
+            else:
+                self._outage.worked(writing=doing != READING)
+                return result
             await asyncio.sleep(pause)  # noqa: TID251 -- real time: the clock of a test does not bring a database back
             pause, again = min(2 * pause, _LONGEST_PAUSE), True
 
@@ -184,7 +195,7 @@ class Connections:
 
     async def _read(self, work: Callable[[Connection], T], timeout: float | None) -> T:
         limit = self.statement_timeout if timeout is None else timeout
-        return await self.patiently(lambda again: self._transactions.read(work, limit), "reading")
+        return await self.patiently(lambda again: self._transactions.read(work, limit), READING)
 
     async def _write(self, work: Callable[[Connection], T], timeout: float | None) -> T:
         limit, doubt = self.statement_timeout if timeout is None else timeout, Doubt()

@@ -47,6 +47,16 @@ def passes(error: BaseException) -> bool:
     return False
 
 
+def cannot_be_reached(error: BaseException) -> bool:
+    """Whether what passes is a database that is not there, and not one that is busy with what others do."""
+    for one in _chain(error):
+        if isinstance(one, sqlite3.Error):
+            return False
+        if state := _state(one):
+            return state.startswith(("08", "53300", "57P"))
+    return True
+
+
 def store_error(error: BaseException, address: DatabaseAddress, doing: str) -> StoreError:
     """The error of this package that says what happened. Secrets are left out.
 

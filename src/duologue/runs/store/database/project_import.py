@@ -322,7 +322,8 @@ class _Import:
             return self._run_here(values, place, written)
         if table is schedules:
             written.schedules += 1
-            return {**values, "enabled": self._going_on and bool(row.get("enabled")), "last_execution": None}
+            enabled = self._going_on and bool(row.get("enabled"))
+            return {**values, "enabled": enabled, "last_execution": None, "last_error": None}
         if table is labels:
             del values["id"]
         if table in OF_RUNS:
