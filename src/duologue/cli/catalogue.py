@@ -121,6 +121,18 @@ def _report(app: typer.Typer) -> None:
     app.command()(report)
 
 
+def _compare(app: typer.Typer) -> None:
+    from duologue.cli.commands.compare import compare
+
+    app.command()(compare)
+
+
+def _baseline(app: typer.Typer) -> None:
+    from duologue.cli.commands.compare import baseline
+
+    app.add_typer(baseline, name="baseline")
+
+
 def _redteam_report(app: typer.Typer) -> None:
     from duologue.cli.commands.report import redteam_report
 
@@ -264,6 +276,10 @@ COMMANDS: dict[str, Command] = {
         _RESULTS, "Show a recorded run: the conversation, its checks and decisions, and the verdict.", _show
     ),
     "report": Command(_RESULTS, "Write reports on a kept execution.", _report),
+    "compare": Command(
+        _RESULTS, "Compare two executions: what became better, worse, stayed tied or is undecided.", _compare
+    ),
+    "baseline": Command(_RESULTS, "Results folders that others are compared with, by name.", _baseline),
     "redteam-report": Command(
         _RESULTS, "Collect recorded attacks in one report, as JSON and as a web page.", _redteam_report
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from duologue.frozen import frozen
@@ -146,7 +147,13 @@ def flips_of(matched: Sequence[Matched], most: int) -> tuple[tuple[Flip, ...], i
         for one, other in _trials(case)
         if {one.outcome, other.outcome} == {"pass", "fail"}
     ]
-    pairs.sort(key=lambda item: item[2].outcome != "fail")
+    seen: Counter[str] = Counter()
+    order: dict[int, int] = {}
+    for place, (case, _, _) in enumerate(pairs):
+        order[place] = seen[case.key]
+        seen[case.key] += 1
+    places = sorted(order, key=lambda place: (pairs[place][2].outcome != "fail", order[place]))
+    pairs = [pairs[place] for place in places]  # one of each case before the second of any
     return tuple(_flip(*item) for item in pairs[:most]), len(pairs)
 
 
