@@ -1,8 +1,9 @@
 """Carries out a claimed run: from its snapshot to its result.
 
 What the runs of a snapshot share (models, tools, agents that are loaded) is prepared once in a process, and kept for
-the runs that come next. A run whose journal holds events continues from there. Whatever goes wrong with what a run
-needs is an error of the run, and never a verdict.
+the runs that come next, as long as it is what they need: a run of a connector whose key was replaced uses the new one,
+and one whose suite was kept in place is refused once its files have changed. A run whose journal holds events continues
+from there. Whatever goes wrong with what a run needs is an error of the run, and never a verdict.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection, select
 
@@ -24,7 +26,7 @@ from duologue.errors import RunError
 from duologue.models.base import Model
 from duologue.runs.budgets import ExecutionBudgets
 from duologue.runs.outcome import finished_run
-from duologue.runs.snapshots import StoredSuite, read_snapshot
+from duologue.runs.snapshots import Mark, PrivateValues, StoredSuite, read_snapshot
 from duologue.runs.store.database.artifacts import artifacts_of, keep_media
 from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
@@ -45,12 +47,16 @@ class _Prepared:
     """A snapshot that is ready for its runs.
 
     Attributes:
+        values: the credentials that it was prepared with.
+        marks: of its files, if they stay where they are.
         users: runs of it that are under way.
     """
 
     stored: StoredSuite
     engine: Engine
     runner: CaseRunner
+    values: Mapping[str, PrivateValues]
+    marks: Mapping[str, Mark]
     users: int = 0
 
 
@@ -70,7 +76,8 @@ class RunCarrier:
         self._agents, self._models = agents, models
         self._clock = clock
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
-        self._preparing: dict[str, asyncio.Lock] = {}
+        self._replaced: set[_Prepared] = set()
+        self._preparing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._artifacts = artifacts_of(database.address)
         self._journals = Journals(database, self._artifacts)
         self._budgets = ExecutionBudgets(database, clock)
@@ -86,13 +93,11 @@ class RunCarrier:
             DuologueError: it cannot be carried out here.
             asyncio.CancelledError: it was cancelled before it began.
         """
-        prepared = self._prepared.get(run.snapshot) or await self._prepare(run.snapshot)
-        self._prepared.move_to_end(run.snapshot)
-        prepared.users += 1
+        prepared = await self._taken(run.snapshot) or await self._prepare(run.snapshot)
         try:
             return await self._within(prepared, run)
         finally:
-            prepared.users -= 1
+            await self._leave(prepared)
 
     def recorded(self, run: ClaimedRun, finished: FinishedRun) -> None:
         """The end of a run is in the database."""
@@ -100,7 +105,8 @@ class RunCarrier:
 
     async def close(self) -> None:
         """End the programs and servers of tools, close connections, and remove the files of snapshots."""
-        prepared, self._prepared = list(self._prepared.values()), OrderedDict()
+        prepared, self._prepared = [*self._prepared.values(), *self._replaced], OrderedDict()
+        self._replaced.clear()
         for item in prepared:
             await item.engine.close()
         if self._folder is not None:
@@ -130,15 +136,53 @@ class RunCarrier:
             await self._database.writer.artifacts(run, [artifact_row(item) for item in kept])
         return finished_run(result, instruction=stored.instruction(case.scenario, case.persona)), journal.end
 
+    async def _taken(self, digest: str) -> _Prepared | None:
+        """A snapshot that is prepared and is what runs need now, with one user more; None if there is none."""
+        prepared = self._prepared.get(digest)
+        if prepared is None:
+            return None
+        self._prepared.move_to_end(digest)
+        prepared.users += 1  # so that nobody closes it meanwhile
+        try:
+            current = await self._is_current(prepared)
+        except BaseException:
+            await self._leave(prepared)
+            raise
+        if current:
+            return prepared
+        if self._prepared.get(digest) is prepared:
+            del self._prepared[digest]
+            self._replaced.add(prepared)
+        await self._leave(prepared)
+        return None
+
+    async def _is_current(self, prepared: _Prepared) -> bool:
+        """Whether a snapshot would be prepared in the same way now."""
+        stored = prepared.stored
+        if stored.private and await self._private_values(stored) != prepared.values:
+            return False
+        return not stored.digests or await asyncio.to_thread(stored.marks) == prepared.marks
+
+    async def _leave(self, prepared: _Prepared) -> None:
+        """A run is over. What was replaced meanwhile is closed by the last one."""
+        prepared.users -= 1
+        if not prepared.users and prepared in self._replaced:
+            self._replaced.discard(prepared)
+            await prepared.engine.close()
+
+    async def _private_values(self, stored: StoredSuite) -> Mapping[str, PrivateValues]:
+        return await SavedDefinitions(self._database).private_values(stored.private)
+
     async def _prepare(self, digest: str) -> _Prepared:
-        """Prepare a snapshot, once for all runs that ask for it together."""
-        lock = self._preparing.setdefault(digest, asyncio.Lock())
+        """Prepare a snapshot, once for all runs that ask for it together; with one user more."""
+        lock = self._preparing.setdefault(digest, asyncio.Lock())  # is gone with the last who waits for it
         async with lock:
-            if (held := self._prepared.get(digest)) is not None:
+            if (held := await self._taken(digest)) is not None:
                 return held
             await self._make_room()
             stored = await asyncio.to_thread(read_snapshot, await self._snapshot(digest))
-            values = await SavedDefinitions(self._database).private_values(stored.private)
+            values = await self._private_values(stored)
+            marks = await asyncio.to_thread(stored.marks)
             suite = await asyncio.to_thread(stored.opened, self._files(), values)
             given = {agent.name: self._agents[agent.name] for agent in suite.agents if agent.name in self._agents}
             models = {model.name: self._models[model.name] for model in suite.models if model.name in self._models}
@@ -150,7 +194,8 @@ class RunCarrier:
                 clock=self._clock,
             )
             runner = await engine.case_runner(replace(stored.options, resuming=True))
-            prepared = self._prepared[digest] = _Prepared(stored=stored, engine=engine, runner=runner)
+            prepared = _Prepared(stored=stored, engine=engine, runner=runner, values=values, marks=marks, users=1)
+            self._prepared[digest] = prepared
             return prepared
 
     async def _make_room(self) -> None:

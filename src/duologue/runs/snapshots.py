@@ -40,6 +40,8 @@ MAX_FILE = 32 * 1024 * 1024
 """Bytes of one file."""
 MAX_FILES = 64 * 1024 * 1024
 """Bytes of all files together."""
+Mark = tuple[int, int, int] | None
+"""Size, time and number of a file; None if it is not there."""
 _OPTIONS = ("run_timeout", "max_turns", "temperature", "max_tokens", "eval_types")
 
 
@@ -106,6 +108,10 @@ class StoredSuite:
     def instruction(self, scenario: str, persona: str | None) -> str | None:
         """The first message of the stored conversation, which the agent never gets; None if there is none."""
         return self.instructions.get(pair(scenario, persona))
+
+    def marks(self) -> dict[str, Mark]:
+        """By the paths of a suite in place, what is another once a file may have changed."""
+        return {} if self.folder is None else {name: _mark_of(self.folder / name) for name in self.digests}
 
     def opened(self, folder: Path, values: Mapping[str, PrivateValues] | None = None) -> Suite:
         """The suite, ready to be run here.
@@ -430,6 +436,14 @@ def _content(suite: Suite, problems: list[str]) -> dict[str, bytes]:
 
 def _below(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def _mark_of(path: Path) -> Mark:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _digest_of(path: Path) -> str:
