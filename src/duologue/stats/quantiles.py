@@ -1,8 +1,9 @@
-"""Quantiles of the normal and of Student's distribution, without scipy."""
+"""Quantiles of samples, and of the normal and Student's distribution, without scipy."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cache
 
 from duologue.errors import ConfigurationError
@@ -51,3 +52,19 @@ def student_quantile(share: float, freedom: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return sum(term / freedom**power for power, term in enumerate(terms))
+
+
+def sample_quantile(values: Iterable[float], share: float) -> float:
+    """The value below which this share of a sample lies, between two of it where none is there.
+
+    R. J. Hyndman, Y. Fan, The American Statistician 50 (1996), definition 7.
+
+    Args:
+        values: at least one.
+        share: from 0 to 1.
+    """
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
