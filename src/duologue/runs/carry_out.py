@@ -34,7 +34,8 @@ from duologue.runs.store.database.journals import DatabaseJournal, Journals, art
 from duologue.runs.store.database.schema import snapshots
 from duologue.runs.store.database.writer import LastLines
 from duologue.runs.store.records import ClaimedRun, FinishedRun, Snapshot
-from duologue.suites.execution.engine import Engine, parts_of
+from duologue.suites.execution.engine import Engine
+from duologue.suites.execution.parts import parts_of
 from duologue.suites.plan.build import TestCase
 from duologue.suites.runner.case_run import CaseCancelled, CaseRunner
 

@@ -78,7 +78,7 @@ async def test_another_agent_continues(record: Any) -> None:
         Keeper, agents=[{"name": "other", "target": "x:y"}], scenarios=[{**scripted(*LINES), "agents": ["bot"]}]
     )
     engine = recorded.engine
-    from duologue.suites.execution.engine import parts_of
+    from duologue.suites.execution.parts import parts_of
 
     engine.parts = replace(
         engine.parts, agents={**engine.parts.agents, **parts_of({"other": lambda input: "me"}, {}).agents}

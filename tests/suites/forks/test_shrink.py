@@ -195,7 +195,7 @@ async def test_something_missing_is_said_and_a_right_agent_keeps_the_request(rec
     found = await reduced(recorded, words=False)
     assert found.turns == 1
     assert "says nothing fails in the same way" in found.notes[0]
-    from duologue.suites.execution.engine import parts_of
+    from duologue.suites.execution.parts import parts_of
 
     engine = recorded.engine
     engine.parts = type(engine.parts)(agents={**engine.parts.agents, **parts_of({"right": Right}, {}).agents})

@@ -21,20 +21,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from duologue.config.problems import Problems, hint, listed
+from duologue.config.problems import hint, listed
 from duologue.context import Clock, SystemClock
 from duologue.conversation.threads import WorkerPool
 from duologue.errors import ConfigurationError
-from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS
 from duologue.models.base import Model
 from duologue.models.scope import Amount, Ledger, ledger_for
-from duologue.specs.agents import Agent as AgentSpec
-from duologue.specs.agents import Model as ModelSpec
-from duologue.specs.suite import Replay, Suite, find_named
+from duologue.specs.suite import Replay, Suite
 from duologue.suites.execution.launch import Launch, Observer, Observers
-from duologue.suites.manifests.loader import Draft, load
-from duologue.suites.manifests.validate import validated
+from duologue.suites.execution.parts import Parts, joined, parts_of
+from duologue.suites.manifests.loader import load
 from duologue.suites.plan.build import Filters, Plan, TestCase, generate_plan
 from duologue.suites.results.execution import Allowance, ExecutionResult
 from duologue.suites.results.run import RunResult, Spent, total_spent
@@ -52,60 +49,6 @@ if TYPE_CHECKING:
     from duologue.runtimes.base import RuntimeSession
     from duologue.suites.replay import RecordingIndex
     from duologue.suites.runner.isolated_agents import AgentProcesses
-    from duologue.suites.runner.python_agents import MakeAgent
-
-GIVEN = "given"
-"""Provider of a model that a program hands over."""
-
-
-@frozen
-class Parts:
-    """What a program hands over, by the names that the suite uses.
-
-    Attributes:
-        agents: what makes each agent for a run.
-        models: models of agents, simulators and judges. In mock mode they are not asked.
-    """
-
-    agents: Mapping[str, MakeAgent] = field(default_factory=dict[str, "MakeAgent"])
-    models: Mapping[str, Model] = field(default_factory=dict[str, Model])
-
-
-def parts_of(agents: Mapping[str, Any], models: Mapping[str, Model]) -> Parts:
-    """The parts, looked at.
-
-    Args:
-        agents: by name an AgentAdapter, its class, a function that makes one, or a function of the AgentInput that
-            answers.
-        models: by name.
-
-    Raises:
-        TargetError: the target of an agent is something else.
-    """
-    from duologue.suites.runner.python_agents import agent_maker
-
-    makers = {name: agent_maker(found, getattr(found, "__name__", name), name) for name, found in agents.items()}
-    return Parts(agents=makers, models=dict(models))
-
-
-def joined(suite: Suite, parts: Parts) -> Suite:
-    """The suite with an entry for each part that it does not name itself, found to be without mistakes.
-
-    Raises:
-        SuiteError: something in it leads nowhere.
-    """
-    agents = [_agent(name) for name in parts.agents if find_named(suite.agents, name) is None]
-    models = [ModelSpec(name=name, provider=GIVEN) for name in parts.models if find_named(suite.models, name) is None]
-    whole = suite.changed(agents=(*suite.agents, *agents), models=(*suite.models, *models)).within(suite.folder)
-    problems = Problems()
-    found = validated(Draft(suite=whole), problems)
-    problems.raise_errors()
-    assert found is not None
-    return found
-
-
-def _agent(name: str) -> AgentSpec:
-    return AgentSpec(name=name, target=f"{GIVEN}:agent")
 
 
 @dataclass(kw_only=True)
