@@ -35,6 +35,7 @@
     │   └── JournalVersionError       written by a version of Duologue that this one cannot read
     ├── ArtifactError                 bytes of a run (a picture, a recording) that cannot be kept or read
     ├── ResultsError                  results or a report that cannot be written
+    ├── PlatformError                 the API of a voice platform did not answer, or refused a request
     ├── ExecutorError                 workers that cannot be started or reached, or that are all lost
     ├── ServiceError                  a Duologue service did not do what its client asked for
     │   ├── ServiceUnavailableError   it cannot be reached, or cannot answer now
@@ -310,6 +311,10 @@ class ArtifactError(DuologueError):
 
 class ResultsError(DuologueError):
     """Results or a report that cannot be written: which file, and why."""
+
+
+class PlatformError(DuologueError):
+    """The API of a platform such as Retell did not answer, or refused a request: which, and why."""
 
 
 class ExecutorError(DuologueError):

@@ -53,6 +53,7 @@ def loopback_server(handle: Callable[[Asked], Answer]) -> Iterator[LoopbackServe
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 65536  # head and body in one piece: in two, each answer would wait for an acknowledgement
 
         def _do(self) -> None:
             parts = urlsplit(self.path)

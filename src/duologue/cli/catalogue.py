@@ -211,6 +211,12 @@ def _schedules(app: typer.Typer) -> None:
     app.add_typer(schedules, name="schedules")
 
 
+def _calls(app: typer.Typer) -> None:
+    from duologue.cli.commands.calls import calls
+
+    app.add_typer(calls, name="calls")
+
+
 def _gate(app: typer.Typer) -> None:
     from duologue.cli.commands.releases import gate
 
@@ -313,6 +319,7 @@ COMMANDS: dict[str, Command] = {
     "worker": Command(_DURABLE, "Carry out queued runs until stopped.", _worker),
     "workers": Command(_DURABLE, "Show the workers of a database, and how many runs each has.", _workers),
     "schedules": Command(_DURABLE, "Launch saved evals at set times; any worker does it.", _schedules),
+    "calls": Command(_DURABLE, "Production calls of Retell, Vapi and ElevenLabs.", _calls),
     "gate": Command(
         _DURABLE, "Say whether exactly this version of an agent passed an eval: exit 0 if it did, 1 if not.", _gate
     ),

@@ -263,6 +263,10 @@ class ProjectDefinitions:
         """Delete an eval and all its runs."""
         return await self.get_eval(eval_id) is not None and await self._definitions.delete_eval(eval_id)
 
+    async def reference_values(self) -> Mapping[str, str] | None:
+        """What ``${NAME}`` stands for in the definitions of the project; None for the variables of the process."""
+        return None
+
     async def _own(self, asked: Awaitable[D | None]) -> D | None:
         found = await asked
         return found if found is not None and found.project_id == self.project.id else None

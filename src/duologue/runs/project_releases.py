@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from duologue.errors import ConfigurationError, NotFoundError
@@ -231,10 +230,6 @@ class ProjectReleases(ProjectDefinitions):
         found = await Environments(self.database).deciding_execution(self.project.id, eval_.id, agent.id, version)
         result = await execution_so_far(self.database, found.execution.id) if found.execution else None
         return gate_result(agent, version, eval_, found, result)
-
-    async def reference_values(self) -> Mapping[str, str] | None:
-        """What ``${NAME}`` stands for in the definitions of the project; None for the variables of the process."""
-        return None
 
 
 def gate_result(

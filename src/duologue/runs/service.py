@@ -24,7 +24,7 @@ from duologue.errors import ConfigurationError, NotFoundError, StoreConflictErro
 from duologue.frozen import changed
 from duologue.runs.arguments import checked
 from duologue.runs.evals import Compiled, CompiledRun, Definition, PreparedDefinitions, within_budget
-from duologue.runs.project_cases import ProjectCases
+from duologue.runs.project_calls import ProjectCalls
 from duologue.runs.project_releases import ProjectReleases
 from duologue.runs.run_changes import change_run
 from duologue.runs.store.database.agents import find_version
@@ -53,7 +53,7 @@ DEFAULT_PROJECT = "default"
 
 
 @checked
-class RunService(ProjectCases, ProjectReleases):
+class RunService(ProjectCalls, ProjectReleases):
     """The definitions and runs of one project.
 
     Args:
