@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from api_service import Service
+from recorded_runs import recorded
 from sqlalchemy import select
 
 from duologue.runs.store.database.schema import metadata
@@ -33,7 +34,7 @@ async def world(service: Service) -> dict[str, str]:
     """Something of each kind in the project ``shop``, by the names of the ids in paths."""
     definitions, shop = service.state.definitions, service.shop.id
     persona = await definitions.create_persona(shop, {"name": "somebody"})
-    return {"project_id": shop, "persona_id": persona.id}
+    return {"project_id": shop, "persona_id": persona.id, **await recorded(service.database, shop)}
 
 
 def path_of(operation: str, ids: dict[str, str]) -> str:

@@ -106,7 +106,7 @@ def resume(setup: RunSetup, journal: RunJournal | None) -> Resumption:
         raise ResumeError(f"{found.name} cannot be continued: {'; '.join(found.missing)}")
     started = found.transitions[0][0].event
     assert isinstance(started, RunStarted)
-    kept = _without_cancellation(found.transitions)
+    kept = without_cancellation(found.transitions)
     if kept and kept[-1][-1].event.type == "run_finished":
         return _continued(setup, journal, started, kept, complete=True)
     if not all(map(resumable, setup.agents)):
@@ -116,8 +116,8 @@ def resume(setup: RunSetup, journal: RunJournal | None) -> Resumption:
     return _continued(setup, journal, started, kept)
 
 
-def _without_cancellation(transitions: Sequence[Transition]) -> Sequence[Transition]:
-    """What was recorded before somebody cancelled the run: that is where it continues.
+def without_cancellation(transitions: Sequence[Transition]) -> Sequence[Transition]:
+    """What was recorded before somebody cancelled the run: that is where it continues, and the rest is removed.
 
     That it was resumed before says nothing if nothing has happened since.
     """

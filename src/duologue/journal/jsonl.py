@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from io import FileIO
 from itertools import accumulate
@@ -236,6 +236,38 @@ def model_calls_of(lines: Iterable[bytes]) -> Iterator[ModelCalled]:
         except (JournalError, ValidationError, TypeError, AttributeError):
             continue
         yield from (event for event in found if isinstance(event, ModelCalled))
+
+
+def events_of_line(line: bytes) -> list[dict[str, Any]]:
+    """The events of a line as plain data, each with its ``seq`` and ``at``. Media stay where the artifacts are.
+
+    Raises:
+        JournalError: the line is damaged.
+    """
+    raw = _parse("a line of a journal", 1, line)
+    first, at = raw.get("seq"), raw.get("at")
+    if not isinstance(first, int):
+        raise JournalError(f"a line of a journal: found seq {first!r}, expected the number of its first event")
+    events: list[dict[str, Any]] = raw.get("events") or [raw]
+    return [{**event, "seq": seq, "at": at} for seq, event in enumerate(events, first)]
+
+
+def transition_of(events: Sequence[Mapping[str, Any]]) -> Transition:
+    """What :func:`events_of_line` has read, as the engine knows it.
+
+    Raises:
+        JournalError: it is no transition of the current version.
+    """
+    try:
+        return tuple(
+            Entry("", item["seq"], item["at"], _adapter().validate_python(_without_place(item))) for item in events
+        )
+    except (LookupError, ValidationError) as error:
+        raise JournalError(f"a line of a journal cannot be read: {error}") from error
+
+
+def _without_place(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in event.items() if name not in {"seq", "at"}}
 
 
 class JournalLines:

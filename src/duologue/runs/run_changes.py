@@ -27,6 +27,21 @@ FIELDS = (
 """What can be changed."""
 
 
+def status_named(status: QueueStatus | str | None) -> QueueStatus | None:
+    """The status of that name; None for None.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if status is None:
+        return None
+    try:
+        return QueueStatus(status)
+    except ValueError:
+        known = listed(item.value for item in QueueStatus)
+        raise ConfigurationError(f"status is {status!r}; expected one of {known}") from None
+
+
 def change_run(connection: Connection, run_id: str, project_id: str, changes: Mapping[str, Any], now: float) -> bool:
     """Change fields of a run; False if there is no such run.
 
@@ -69,11 +84,9 @@ def change_run(connection: Connection, run_id: str, project_id: str, changes: Ma
 
 
 def _status(connection: Connection, row: Row[Any], value: object) -> dict[str, Any]:
-    try:
-        status = QueueStatus(cast("str", value))
-    except ValueError:
-        known = listed(item.value for item in QueueStatus)
-        raise ConfigurationError(f"status is {value!r}; expected one of {known}") from None
+    status = status_named(cast("str", value))
+    if status is None:
+        raise ConfigurationError(f"status is None; expected one of {listed(item.value for item in QueueStatus)}")
     values: dict[str, Any] = {"status": status.value}
     if row.status == status:
         return values

@@ -18,15 +18,15 @@ from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Connection, delete, select
 
-from duologue.config.problems import listed
 from duologue.context import random_uuid
-from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
+from duologue.errors import ConfigurationError, NotFoundError
 from duologue.frozen import changed
 from duologue.runs.arguments import checked
 from duologue.runs.evals import Compiled, CompiledRun, Definition, PreparedDefinitions, within_budget
 from duologue.runs.project_calls import ProjectCalls
 from duologue.runs.project_releases import ProjectReleases
-from duologue.runs.run_changes import change_run
+from duologue.runs.projects import open_project
+from duologue.runs.run_changes import change_run, status_named
 from duologue.runs.store.database.agents import find_version
 from duologue.runs.store.database.definition_rows import (
     find_project,
@@ -38,18 +38,23 @@ from duologue.runs.store.database.definition_rows import (
     saved_scenarios,
     speakers_of,
 )
-from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.recovery import parts_of
 from duologue.runs.store.database.rows import MOST, RunFilter, get_run, list_runs
 from duologue.runs.store.database.schema import connectors, executions, personas, runs, scenarios
 from duologue.runs.store.database.wakeup import QUEUED
 from duologue.runs.store.definitions import Connector, Eval, Project, SavedPersona
-from duologue.runs.store.records import OVER, Cancelled, NewExecution, NewRun, QueueStatus, StoredExecution, StoredRun
+from duologue.runs.store.records import (
+    OVER,
+    Cancelled,
+    Enqueued,
+    NewExecution,
+    NewRun,
+    QueueStatus,
+    StoredExecution,
+    StoredRun,
+)
 from duologue.runs.stored_messages import Instructions, with_messages, with_messages_so_far
-
-DEFAULT_PROJECT = "default"
-"""The name of the project that is made where a store has none."""
 
 
 @checked
@@ -127,6 +132,29 @@ class RunService(ProjectCalls, ProjectReleases):
             ConfigurationError: the eval cannot be run as it is, or a value cannot be used.
             StoreConflictError: there is an execution of that name.
         """
+        done = await self.create_execution(
+            eval_id,
+            priority=priority,
+            not_before=not_before,
+            max_attempts=max_attempts,
+            seed=seed,
+            execution_name=execution_name,
+            budget=budget,
+        )
+        return await self._read_again(done)
+
+    async def create_execution(
+        self,
+        eval_id: str,
+        *,
+        priority: int = 0,
+        not_before: float | None = None,
+        max_attempts: int = 3,
+        seed: int | None = None,
+        execution_name: str | None = None,
+        budget: float | None = None,
+    ) -> Enqueued:
+        """:meth:`create_runs` for whoever wants the execution, and not all of its runs."""
         if execution_name is not None:
             named(execution_name, "execution")
         eval_, definition = await self.database.read(lambda connection: self._of_eval(connection, eval_id))
@@ -196,16 +224,18 @@ class RunService(ProjectCalls, ProjectReleases):
             provider=made.provider,
             priority=priority,
         )
-        return (await self._enqueue(base, made, made.runs[:1], None))[0]
+        return (await self._read_again(await self._enqueue(base, made, made.runs[:1], None)))[0]
 
     async def _enqueue(
         self, base: NewRun, made: Compiled, new: Sequence[CompiledRun], execution: NewExecution | None
-    ) -> list[StoredRun]:
+    ) -> Enqueued:
         rows = [
             changed(base, id=random_uuid(), case=run.case, scenario_id=run.scenario_id, persona_id=run.persona_id)
             for run in new
         ]
-        done = await self.database.queue.enqueue(self.project.id, rows, snapshots=[made.snapshot], execution=execution)
+        return await self.database.queue.enqueue(self.project.id, rows, snapshots=[made.snapshot], execution=execution)
+
+    async def _read_again(self, done: Enqueued) -> list[StoredRun]:
         wanted = RunFilter(execution_id=done.execution.id) if done.execution else RunFilter(ids=done.ids)
         found = {run.id: run for run in await self._all(wanted)}
         return [found[id_] for id_ in done.ids if id_ in found]
@@ -286,7 +316,7 @@ class RunService(ProjectCalls, ProjectReleases):
         wanted = RunFilter(
             project_id=self.project.id,
             eval_id=eval_id,
-            status=_status(status),
+            status=status_named(status),
             scenario_id=scenario_id,
             persona_id=persona_id,
             execution_id=execution_id,
@@ -342,7 +372,7 @@ class RunService(ProjectCalls, ProjectReleases):
         Raises:
             ConfigurationError: there is no such field, or it cannot have that value.
         """
-        queued = _status(changes.get("status")) is QueueStatus.QUEUED
+        queued = status_named(changes.get("status")) is QueueStatus.QUEUED
 
         def work(connection: Connection) -> bool:
             now = self.database.now(connection)
@@ -443,39 +473,6 @@ class RunService(ProjectCalls, ProjectReleases):
         )
 
 
-async def open_project(database: Database, project: str | None, *, create: bool = False) -> Project:
-    """A project of a store; see :meth:`RunService.open`."""
-    definitions = SavedDefinitions(database)
-    if project is not None:
-        found = await definitions.get_project(project)
-        if found is None and create:
-            return await definitions.create_project(project)
-        if found is None:
-            known = listed(f"'{item.name}'" for item in await definitions.list_projects(limit=20)) or "none"
-            raise NotFoundError(f'Project "{project}" not found in {database.address}; known: {known}')
-        return found
-    every = await definitions.list_projects(limit=2)
-    if len(every) > 1:
-        known = listed(f"'{item.name}'" for item in await definitions.list_projects(limit=20))
-        raise ConfigurationError(f"{database.address} has several projects; name one of them: {known}")
-    if every:
-        return every[0]
-    try:
-        return await definitions.create_project(DEFAULT_PROJECT)
-    except StoreConflictError:  # another process has made it meanwhile
-        return await open_project(database, DEFAULT_PROJECT)
-
-
 def _require_page(limit: int | None) -> None:
     if limit is not None and limit < 1:
         raise ConfigurationError(f"limit is {limit}; expected at least 1, or None for all")
-
-
-def _status(status: QueueStatus | str | None) -> QueueStatus | None:
-    if status is None:
-        return None
-    try:
-        return QueueStatus(status)
-    except ValueError:
-        known = listed(item.value for item in QueueStatus)
-        raise ConfigurationError(f"status is {status!r}; expected one of {known}") from None

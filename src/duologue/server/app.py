@@ -52,6 +52,7 @@ async def _opened(app: FastAPI, *, settings: ServerSettings) -> AsyncGenerator[N
             required = await ApiTokens(database).any_token()
         state = ServerState(database=database, settings=settings, token_required=required, stack=stack)
         stack.push_async_callback(state.settled)
+        stack.callback(state.feeds.close)
         stack.callback(state.stopping.set)
         app.state.shared = state
         yield

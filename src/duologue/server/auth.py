@@ -20,7 +20,8 @@ from sqlalchemy import Connection, select
 from duologue.config.problems import listed
 from duologue.errors import DuologueError, NotFoundError, StoreConflictError
 from duologue.frozen import changed, frozen
-from duologue.runs.service import DEFAULT_PROJECT, RunService
+from duologue.runs.projects import DEFAULT_PROJECT
+from duologue.runs.service import RunService
 from duologue.runs.store.database.definition_rows import find_project, saved_project
 from duologue.runs.store.database.schema import projects
 from duologue.runs.store.definitions import Project

@@ -64,6 +64,26 @@ class PageRequest:
             case _:
                 raise _wrong_cursor()
 
+    def pair(self) -> tuple[int, int] | None:
+        """The last two numbers of the page before, for lists that page by two."""
+        if not self.after:
+            return None
+        match self.after:
+            case (int() as first, int() as second) if max(first, second) < 2**63 and min(first, second) >= -1:
+                return int(first), int(second)
+            case _:
+                raise _wrong_cursor()
+
+    def text(self) -> str | None:
+        """The last text of the page before, for lists that page by a text."""
+        if not self.after:
+            return None
+        match self.after:
+            case (str() as text,):
+                return text
+            case _:
+                raise _wrong_cursor()
+
 
 def _page_request(
     limit: Annotated[int, Query(ge=1, le=MOST, description="Items of a page.")] = USUAL,

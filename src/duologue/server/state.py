@@ -11,12 +11,15 @@ from typing import Any, cast
 
 from fastapi import FastAPI, Request
 
+from duologue.journal.artifacts import ArtifactStore
 from duologue.runs.service import RunService
 from duologue.runs.store.database.agents import Agents
+from duologue.runs.store.database.artifacts import artifacts_of
 from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.definitions import Project
 from duologue.runs.tokens import ApiTokens
+from duologue.server.events.feed import Feeds
 from duologue.server.settings import ServerSettings
 
 MOST_SERVICES = 256
@@ -32,6 +35,8 @@ class ServerState:
         settings: how the service is run.
         token_required: whether a request without a token is refused.
         stack: closes what was opened with the application, in the opposite order.
+        artifacts: has the media of runs.
+        feeds: what is watched, for all who watch it.
         stopping: set once the service is to end: whatever streams ends its answer.
     """
 
@@ -43,6 +48,8 @@ class ServerState:
     definitions: SavedDefinitions = field(init=False)
     agents: Agents = field(init=False)
     tokens: ApiTokens = field(init=False)
+    artifacts: ArtifactStore = field(init=False)
+    feeds: Feeds = field(init=False)
     noted: dict[str, float] = field(default_factory=dict[str, float])
     """When the use of a token was noted, by its id."""
     _services: OrderedDict[str, RunService] = field(default_factory=OrderedDict[str, RunService])
@@ -52,6 +59,8 @@ class ServerState:
         self.definitions = SavedDefinitions(self.database)
         self.agents = Agents(self.database)
         self.tokens = ApiTokens(self.database)
+        self.artifacts = artifacts_of(self.database.address)
+        self.feeds = Feeds(self.database)
 
     def service(self, project: Project) -> RunService:
         """The runs API of a project. It is kept, because it keeps what it has prepared."""

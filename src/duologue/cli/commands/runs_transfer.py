@@ -139,7 +139,7 @@ async def _import_evalstudio(opened: Database, source: Path, project: str | None
 
 
 async def _import_results(opened: Database, source: Path, project: str | None, artifacts: str | None) -> dict[str, Any]:
-    from duologue.runs.service import open_project
+    from duologue.runs.projects import open_project
     from duologue.runs.store.database.artifacts import artifacts_of
     from duologue.runs.store.database.results_import import import_results
 
@@ -158,7 +158,7 @@ async def _import_results(opened: Database, source: Path, project: str | None, a
 async def _import_file(
     opened: Database, source: Path, project: str | None, artifacts: str | None, *, queue: bool
 ) -> dict[str, Any]:
-    from duologue.runs.service import open_project
+    from duologue.runs.projects import open_project
     from duologue.runs.store.database.artifacts import artifacts_of
     from duologue.runs.store.database.project_import import holds_project, import_project
 
@@ -186,7 +186,7 @@ async def _export(
     jsonl: Path | None,
     credentials: bool,
 ) -> dict[str, Any]:
-    from duologue.runs.service import open_project
+    from duologue.runs.projects import open_project
     from duologue.runs.store.database.artifacts import artifacts_of
     from duologue.runs.store.database.project_export import export_project
     from duologue.runs.store.database.results_export import execution_named, export_results

@@ -102,6 +102,15 @@ class NewEvent(NamedTuple):
     at: float
 
 
+class _Step(NamedTuple):
+    """Something that has happened to a run, which may not exist any more."""
+
+    at: float
+    type: EventType
+    number: int
+    run: RunNow | None
+
+
 class _ToldRun(NamedTuple):
     """What was told of a run last: that it was begun or, with an outcome, that it is over since then."""
 
@@ -246,11 +255,11 @@ def news(
         gone: numbers of runs that do not exist any more.
         all_over: whether every run that there is, is over.
     """
-    steps: list[tuple[float, EventType, int, RunNow | None]] = []
+    steps: list[_Step] = []
     for run in found:
         steps += _steps(told.of(run.number), run, now)
-    steps += [(now, "run_deleted", number, None) for number in gone]
-    steps.sort(key=lambda step: step[0])  # what came earlier is told earlier; of one run, in its order
+    steps += [_Step(now, "run_deleted", number, None) for number in gone]
+    steps.sort(key=lambda step: step.at)  # what came earlier is told earlier; of one run, in its order
     counts, latest = told.counts.copy(), dict[int, _ToldRun | None]()
     events: list[NewEvent] = []
     if not told.seq:
@@ -269,29 +278,31 @@ def news(
         data = {"execution_id": subject.id, "run_id": run_id, **_facts(kind, run), "counts": counts.of(total)}
         events.append(NewEvent(kind, number, to_json(data), at))
     if all_over and total and (steps or not told.over):
-        last = max((at for at, *_ in steps), default=now)
+        last = max((step.at for step in steps), default=now)
         events.append(_of_execution("execution_completed", subject, counts.of(total), last))
     return events
 
 
-def _steps(told: _ToldRun | None, run: RunNow, now: float) -> list[tuple[float, EventType, int, RunNow | None]]:
+def _steps(told: _ToldRun | None, run: RunNow, now: float) -> list[_Step]:
     """What has happened to a run since it was told of."""
     if not _is_news(told, run):
         return []
     ended, begun = run.status in OVER, run.started_at
-    again = told is not None and told.outcome is not None
-    if again and ended and (begun is None or begun <= told.at):  # somebody has changed what it came to
-        return [(run.completed_at or now, "run_completed", run.number, run)]
-    kinds: list[tuple[float | None, EventType]] = [(begun, "run_retried")] if again else []
-    if (ended and begun is not None) or run.status == "running":
-        kinds += [(begun, "run_started")] if again or told is None else []
+    kinds: list[tuple[float | None, EventType]] = []
+    was_over = told is not None and told.outcome is not None
+    changed = told is not None and was_over and ended and (begun is None or begun <= told.at)  # only what came of it
+    if was_over and not changed:
+        kinds.append((begun, "run_retried"))
+    if (told is None or was_over) and not changed and (run.status == "running" or (ended and begun is not None)):
+        kinds.append((begun, "run_started"))
     if ended:
         kinds.append((run.completed_at, "run_completed"))
-    steps: list[tuple[float, EventType, int, RunNow | None]] = []
+    steps: list[_Step] = []
     for at, kind in kinds:
-        least = steps[-1][0] if steps else 0.0
-        end = kind == "run_completed" and at is not None  # told as it is: by it an end is known again
-        steps.append((at if end and at is not None else max(at or now, least), kind, run.number, run))
+        least = steps[-1].at if steps else 0.0
+        if at is None or kind != "run_completed":  # an end keeps its instant, by which it is known again
+            at = max(at or now, least)
+        steps.append(_Step(at, kind, run.number, run))
     return steps
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from duologue.server.routes import about, personas
+from duologue.server.routes import about, comparisons, events, executions, labels, personas, records, runs, workers
 
 ROUTERS = (
     about.routes,
     personas.routes,
+    executions.routes,
+    runs.routes,
+    records.routes,
+    labels.routes,
+    comparisons.routes,
+    workers.routes,
+    events.routes,
 )
 """All groups, in the order of the OpenAPI document."""

@@ -83,11 +83,12 @@ class ExecutionTeller:
     Attributes:
         told: what was told so far.
         over: all runs of the execution are over, and that was told.
+        behind: the last look has left something for the next one.
     """
 
     def __init__(self, database: Connections, execution_id: int) -> None:
         self.told = Told()
-        self.over = False
+        self.over = self.behind = False
         self._database, self._id = database, execution_id
         self._since = 0.0
         self._total = self._newest = 0
@@ -108,8 +109,9 @@ class ExecutionTeller:
         found = await self._database.read(lambda connection: self._look(connection, whole=due))
         if not found.others and not found.whole and self._is_end(found):
             found = await self._database.read(lambda connection: self._look(connection, whole=True))
+        self.behind = found.more
         if found.others:
-            self.over = False
+            self.over, self.behind = False, True
             for stored, event in found.others:
                 self.told.apply(event, stored.seq)
             return [stored for stored, _ in found.others]

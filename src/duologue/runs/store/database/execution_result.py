@@ -36,7 +36,7 @@ def thresholds_of(data: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return {group: dict(shares) for group, shares in written.items()}
 
 
-async def execution_so_far(database: Connections, execution_id: int) -> ExecutionResult | None:
+async def execution_so_far(database: Connections, execution_id: int, *, whole: bool = False) -> ExecutionResult | None:
     """An execution with those of its runs that are over, as the database has them; None if there is none.
 
     Where neither checks nor metrics have thresholds of their own, the outcome of each run is all that decides, and no
@@ -45,6 +45,7 @@ async def execution_so_far(database: Connections, execution_id: int) -> Executio
     Args:
         database: that it is in.
         execution_id: its number.
+        whole: read the results in any case, with conversations and checks.
     """
     asked = select(executions.c.name, executions.c.data, executions.c.created_at).where(executions.c.id == execution_id)
     row = await database.read(lambda connection: connection.execute(asked).first())
@@ -52,7 +53,7 @@ async def execution_so_far(database: Connections, execution_id: int) -> Executio
         return None
     data = cast("Mapping[str, Any]", row.data)
     thresholds, metrics = thresholds_of(data), data.get("metrics_threshold")
-    whole = bool(thresholds) or metrics is not None
+    whole = whole or bool(thresholds) or metrics is not None
     found: list[RunResult] = []
     last = 0
     while page := await database.read(lambda connection, last=last: _page(connection, execution_id, last, whole=whole)):

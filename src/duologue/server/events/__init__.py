@@ -1,0 +1,1 @@
+"""Events of executions and runs as server-sent events."""
