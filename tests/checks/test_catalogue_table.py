@@ -307,6 +307,7 @@ TABLE: dict[str, tuple[Any, Any, Any]] = {
         ({"check": "similar_content", "baseline": {"content": "no such words"}}, HELLO),
         {"check": "same_tool_calls", "baseline": {"content": "x"}},
     ),
+    "recorded_value": ((), (), {"min": 1, "equals": True}),
 }  # fmt: skip
 
 

@@ -1,11 +1,11 @@
 """How the run behaved as a whole: guardrails triggered, values preserved, outcomes that equal earlier ones."""
 
 import hashlib
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
-from duologue.checks.base import CheckType, Finding, broken, finding, nearest
+from duologue.checks.base import CheckType, Finding, broken, finding, nearest, skipped
 from duologue.checks.registry import check, is_known, known_types
 from duologue.checks.subject import Subject, ids_of, listed, named, same
 from duologue.checks.text import Texts
@@ -13,6 +13,7 @@ from duologue.checks.workflow_checks import NO_WORKFLOW, WORKFLOW_NOTES, entered
 from duologue.config.spec import EMPTY
 from duologue.journal.notes import GuardrailApplied, note_to_data
 from duologue.models.resources import Resources
+from duologue.vocabulary import Scope
 
 
 @check("guardrail_triggered", family="Behaviour")
@@ -174,3 +175,41 @@ class Directional(CheckType):
         least = (0.8 if self.baseline_content is None else 0.5) if self.min_similarity is None else self.min_similarity
         told = f"{share:.2f} of the words are the same, at least {least:g} expected"
         return finding(share >= least, told, ids_of([subject.answer]), similarity=share)
+
+
+@check("recorded_value", aliases=["recorded_reward"], scopes=(Scope.CONVERSATION,), family="Behaviour")
+class RecordedValue(CheckType):
+    """A recording says of itself that it went well: its source gave it a high enough reward, or the value asked for.
+
+    Skipped where the source says nothing.
+    """
+
+    field: str = Field(default="reward", min_length=1)
+    """Fact of the recording, such as ``reward``; facts are listed under ``recording`` in the results."""
+    min: float | None = None
+    """Lowest number that passes. Default, without ``equals``: 1, which is what tau-bench calls solved."""
+    equals: Any = None
+    """Value that passes, such as ``true`` or ``resolved``, in place of ``min``."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.min is not None and self.equals is not None:
+            raise ValueError("min or equals, not both")
+        return self
+
+    def look(self, subject: Subject, resources: Resources) -> Finding:
+        started = subject.input.state.view.started
+        recorded: object = started.scenario.metadata.get("recording") if started else None
+        value = cast("dict[str, Any]", recorded).get(self.field) if isinstance(recorded, dict) else None
+        if value is None:
+            return skipped(f"the recording does not say its {self.field}")
+        if self.equals is not None:
+            return finding(same(value, self.equals), f"{self.field} is {value!r}, {self.equals!r} is expected")
+        least = 1.0 if self.min is None else self.min
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return broken(f"{self.field} is {value!r}; expected a number, or give equals")
+        return finding(value >= least - _ROUNDED, f"{self.field} is {value:g}, at least {least:g} is expected")
+
+
+_ROUNDED = 1e-6
+"""What sources compute may miss a limit by: tau-bench takes 0.999999 for 1."""
