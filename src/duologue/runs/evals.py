@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from math import inf
 from typing import Any, TypeVar
 
@@ -16,6 +17,15 @@ from duologue.agents.users.prompt import Brief, system_prompt
 from duologue.config.spec import Resource
 from duologue.errors import ConfigurationError
 from duologue.frozen import changed, frozen
+from duologue.runs.eval_config import (
+    SCRIPTED,
+    chosen_metrics,
+    configured_defaults,
+    configured_models,
+    driven_by,
+    graded,
+    scripted,
+)
 from duologue.runs.outcome import SINGLE_TURN
 from duologue.runs.snapshots import Private, is_private_url, pair, private_headers, take_snapshot
 from duologue.runs.store.definitions import (
@@ -23,17 +33,19 @@ from duologue.runs.store.definitions import (
     AgentVersion,
     Connector,
     Project,
-    ProjectSettings,
     SavedPersona,
     SavedScenario,
 )
 from duologue.runs.store.records import Snapshot
+from duologue.runtimes.config import RunConfig
 from duologue.settings import effective_config
 from duologue.specs.agents import Agent, Judge, Persona, Simulator
+from duologue.specs.metrics import MetricSpec
 from duologue.specs.scenario import Scenario, SeedMessage
 from duologue.specs.suite import Spending, Suite, find_named
 from duologue.suites.plan.build import TestCase, generate_plan
 from duologue.suites.runner.users import persona_of
+from duologue.suites.runtime_snapshots import GRADED
 
 NO_CRITERIA = "Scenario must have success or failure criteria defined"
 ONE_TURN = "No model is configured, so the agent was asked once and no criteria were evaluated"
@@ -58,6 +70,8 @@ class Definition:
         speakers: personas that only turns of the scenarios name.
         input: messages that follow those of each scenario.
         trials: how often each is run.
+        config: how they are run and judged; None as the scenarios and the project say.
+        metrics: that the project has saved.
     """
 
     name: str
@@ -68,6 +82,8 @@ class Definition:
     speakers: Sequence[SavedPersona] = ()
     input: Sequence[SeedMessage] = ()
     trials: int = 1
+    config: RunConfig | None = None
+    metrics: Sequence[MetricSpec] = ()
 
     @property
     def personas(self) -> list[SavedPersona]:
@@ -92,12 +108,14 @@ class Compiled:
     Attributes:
         seed: of the plan.
         provider: whose rate limit the runs take part in: the provider of the model that decides; None for none.
+        facts: what an execution of them keeps: limits and thresholds.
     """
 
     snapshot: Snapshot
     runs: tuple[CompiledRun, ...]
     seed: int
     provider: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @frozen
@@ -109,6 +127,7 @@ class PreparedDefinition:
     scenarios: Mapping[str, str]
     personas: Mapping[str, str]
     provider: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def runs(self, seed: int | None = None) -> Compiled:
         """The runs of a new plan.
@@ -121,11 +140,11 @@ class PreparedDefinition:
             CompiledRun(
                 case=case,
                 scenario_id=self.scenarios[case.scenario],
-                persona_id=self.personas[case.persona] if case.persona is not None else None,
+                persona_id=self.personas.get(case.persona) if case.persona is not None else None,
             )
             for case in plan.cases
         )
-        return Compiled(snapshot=self.snapshot, runs=runs, seed=plan.seed, provider=self.provider)
+        return Compiled(snapshot=self.snapshot, runs=runs, seed=plan.seed, provider=self.provider, facts=self.facts)
 
 
 def compiled(definition: Definition, *, seed: int | None = None) -> Compiled:
@@ -143,7 +162,7 @@ def compiled(definition: Definition, *, seed: int | None = None) -> Compiled:
 
 def prepared(definition: Definition) -> PreparedDefinition:
     """A definition, frozen. Raises ConfigurationError if something cannot be run as it is defined."""
-    models = _Models(definition.project.settings)
+    models = _Models(definition)
     suite, refused = _suite(definition, models)
     snapshot = take_snapshot(
         suite,
@@ -161,6 +180,7 @@ def prepared(definition: Definition) -> PreparedDefinition:
         scenarios={scenario.name: scenario.id for scenario, _ in definition.scenarios},
         personas={persona.name: persona.id for persona in definition.personas},
         provider=models.provider,
+        facts=_facts(definition.config, suite),
     )
 
 
@@ -209,6 +229,8 @@ class PreparedDefinitions:
             tuple(repr(message) for message in definition.input),
             definition.trials,
             definition.project.settings.defaults.budget,
+            repr(definition.config.written()) if definition.config is not None else None,
+            repr([metric.written() for metric in definition.metrics]),
             _default_model(),
         )
         held = self._kept.get(key)
@@ -230,13 +252,16 @@ def instruction_of(suite: Suite, scenario: Scenario, persona: str | None) -> str
 
 
 class _Models:
-    """The models of a project's runs."""
+    """The models of runs: those of the configuration, else of the project, else the default model."""
 
-    def __init__(self, settings: ProjectSettings) -> None:
-        self.settings = settings
+    def __init__(self, definition: Definition) -> None:
+        self.settings = settings = definition.project.settings
+        draft = definition.version.draft if definition.version else None
+        known = (*settings.models, *(draft.models if draft else ()))
+        self.asked = asked = configured_models(definition.config, known)
         usual = settings.evaluation_model or _default_model()
-        self.judge = usual
-        self.user = settings.persona_model or usual
+        self.judge = asked.judge or usual
+        self.user = asked.user or settings.persona_model or usual
 
     @property
     def provider(self) -> str | None:
@@ -255,36 +280,91 @@ def _default_model() -> str | None:
 def _suite(definition: Definition, models: _Models) -> tuple[Suite, dict[str, str]]:
     settings = definition.project.settings
     draft = definition.version.draft if definition.version else None
-    agent = draft.agent if draft else _agent(definition)
+    config = definition.config
+    agent = _driven(draft.agent if draft else _agent(definition), config, models)
+    people = _people(definition)
     refused: dict[str, str] = {}
     scenarios: list[Scenario] = []
     for saved, found in definition.scenarios:
-        scenario = saved.spec.changed(
-            personas=tuple(persona.name for persona in found),
-            messages=(*saved.spec.messages, *definition.input),
+        spec = saved.spec
+        names = [persona.name for persona in found] or [name for name in people if name == SCRIPTED]
+        scenario = spec.changed(
+            personas=tuple(names),
+            messages=(*spec.messages, *definition.input),
             agents=(agent.name,),
             agent_group=None,
             judge=None,
             trials=None,
+            max_turns=(config.max_turns if config else None) or spec.max_turns,
         )
+        if config is not None and models.judge:
+            scenario = _graded(scenario, definition, config, agent)
         without = scenario if models.judge else _unevaluated(scenario)
-        made = without if models.user else _single_turn(without, [persona.spec for persona in found])
+        made = without if models.user else _single_turn(without, [people[name] for name in names])
         if (why := _refusal(scenario, made, models)) is not None:
             refused[scenario.name] = why
         scenarios.append(made)
     suite = Suite(
         name=definition.name,
         agents=(agent,),
-        models=_merged("models", settings.models, draft.models if draft else ()),
-        personas=tuple(_without_private(persona.spec) for persona in definition.personas),
+        models=_merged("models", (*settings.models, *models.asked.models), draft.models if draft else ()),
+        personas=tuple(map(_without_private, people.values())),
         judges=(Judge(name=_JUDGE, model=models.judge),) if models.judge else (),
         simulators=(Simulator(name=_USER, model=models.user),) if models.user else (),
         scenarios=tuple(scenarios),
         trials=definition.trials,
-        defaults=settings.defaults,
+        defaults=configured_defaults(settings.defaults, config) if config else settings.defaults,
         **_parts(draft),
     )
     return suite, refused
+
+
+def _driven(agent: Agent, config: RunConfig | None, models: _Models) -> Agent:
+    """The agent as the configuration has it driven: by which runtime and model, and how long an answer may take."""
+    if config is None:
+        return agent
+    made = driven_by(agent, config)
+    if models.asked.agent is not None and (made.is_native or made.runtime is not None):
+        made = made.changed(model=models.asked.agent)
+    return made.changed(timeout=config.agent_timeout or made.timeout)
+
+
+def _people(definition: Definition) -> dict[str, Persona]:
+    """The personas by name, as the configuration has them played; one more where scripted users are nobody else."""
+    people = {item.name: item.spec for item in definition.personas}
+    user = definition.config.user_simulator if definition.config is not None else None
+    if user is None or user.mode != "scripted":
+        return people
+    made = {name: scripted(spec, user) for name, spec in people.items()}
+    if any(not found and not saved.spec.turns for saved, found in definition.scenarios):
+        made[SCRIPTED] = scripted(None, user)
+    return made
+
+
+def _graded(scenario: Scenario, definition: Definition, config: RunConfig, agent: Agent) -> Scenario:
+    """The scenario as the configuration has it judged."""
+    draft = definition.version.draft if definition.version else None
+    prompts, tools = (draft.prompts, draft.tools) if draft else ((), ())
+    task = agent.prompt or scenario.prompt
+    prompt = next((item for item in prompts if task is not None and task in {item.answers_to, item.name}), None)
+    offered = [tool for tool in tools if prompt is None or tool.name in prompt.allowed_tools]
+    metrics = chosen_metrics(config, definition.metrics)
+    return graded(scenario, config, metrics, prompt=prompt, tools=offered)
+
+
+def _facts(config: RunConfig | None, suite: Suite) -> dict[str, Any]:
+    """What an execution keeps of a configuration: how many cases run at once, and what it has to come to."""
+    if config is None:
+        return {}
+    facts: dict[str, Any] = {
+        "config": config.written(),
+        "allowance": {"pass_rate": config.cases_pass_threshold / 100},
+    }
+    if any(check.type == GRADED for scenario in suite.scenarios for check in scenario.checks):
+        facts["metrics_threshold"] = config.metrics_pass_threshold
+    if config.concurrency is not None:
+        facts["concurrency"] = config.concurrency
+    return facts
 
 
 def _agent(definition: Definition) -> Agent:

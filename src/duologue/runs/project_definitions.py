@@ -12,6 +12,7 @@ from duologue.runs.connectors import ConnectorReply, ConnectorTest, invoke_conne
 from duologue.runs.store.database.agents import Agents
 from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.metrics import SavedMetrics
 from duologue.runs.store.definitions import (
     CONNECTOR_TYPES,
     AgentDraft,
@@ -21,10 +22,12 @@ from duologue.runs.store.definitions import (
     FieldChange,
     Project,
     SavedAgent,
+    SavedMetric,
     SavedPersona,
     SavedScenario,
 )
 from duologue.specs.agents import Persona
+from duologue.specs.metrics import MetricSpec
 from duologue.specs.scenario import Scenario
 
 
@@ -53,6 +56,7 @@ class ProjectDefinitions:
         self.database = database
         self.project = project
         self._definitions, self._agents = SavedDefinitions(database), Agents(database)
+        self._metrics = SavedMetrics(database)
 
     async def update_project(self, **changes: Any) -> Project:
         """Change ``name``, ``settings`` or ``max_concurrency`` of the project."""
@@ -232,6 +236,30 @@ class ProjectDefinitions:
     async def _require_agent(self, agent_id: str) -> None:
         if await self.get_agent(agent_id) is None:
             raise NotFoundError(f'Agent with id "{agent_id}" not found')
+
+    # Metrics
+
+    async def create_metric(self, metric: MetricSpec | None = None, /, **fields: Any) -> SavedMetric:
+        """Create a metric that evals can grade test cases by, from a spec or its fields."""
+        return await self._metrics.create_metric(self.project.id, metric or fields)
+
+    async def get_metric(self, metric_id: str) -> SavedMetric | None:
+        """The metric with that id."""
+        return await self._own(self._metrics.get_metric(metric_id))
+
+    async def list_metrics(self, *, limit: int | None = None, after: str | None = None) -> list[SavedMetric]:
+        """The metrics that the project has saved; predefined ones are not among them."""
+        return await self._metrics.list_metrics(self.project.id, limit=limit, after=after)
+
+    async def update_metric(self, metric_id: str, **changes: Any) -> SavedMetric | None:
+        """Change fields of a metric. Runs that exist stay as they are."""
+        if await self.get_metric(metric_id) is None:
+            return None
+        return await self._metrics.update_metric(metric_id, changes)
+
+    async def delete_metric(self, metric_id: str) -> bool:
+        """Delete a metric that no eval names."""
+        return await self.get_metric(metric_id) is not None and await self._metrics.delete_metric(metric_id)
 
     # Evals
 

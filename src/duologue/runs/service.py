@@ -39,6 +39,7 @@ from duologue.runs.store.database.definition_rows import (
     speakers_of,
 )
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.metrics import saved_metrics
 from duologue.runs.store.database.recovery import parts_of
 from duologue.runs.store.database.rows import MOST, RunFilter, get_run, list_runs
 from duologue.runs.store.database.schema import connectors, executions, personas, runs, scenarios
@@ -172,7 +173,7 @@ class RunService(ProjectCalls, ProjectReleases):
             not_before=not_before,
             max_attempts=max_attempts,
         )
-        data = {"eval": eval_.name, "seed": made.seed}
+        data = {"eval": eval_.name, "seed": made.seed, **made.facts}
         return await self._enqueue(base, made, made.runs, NewExecution(name=execution_name, eval_id=eval_id, data=data))
 
     async def create_run(self, eval_id: str, **options: Any) -> StoredRun:
@@ -269,6 +270,8 @@ class RunService(ProjectCalls, ProjectReleases):
             speakers=speakers_of(connection, self.project.id, [item.spec for item in saved.values()]),
             input=found.spec.input,
             trials=found.spec.trials,
+            config=found.spec.config,
+            metrics=saved_metrics(connection, self.project.id),
         )
 
     def _personas(self, connection: Connection, ids: Sequence[str]) -> dict[str, SavedPersona]:

@@ -108,6 +108,11 @@ class SyncRunService:
     roll_back_agent = _blocking(RunService.roll_back_agent)
     diff_agent_versions = _blocking(RunService.diff_agent_versions)
 
+    create_metric = _blocking(RunService.create_metric)
+    get_metric = _blocking(RunService.get_metric)
+    list_metrics = _blocking(RunService.list_metrics)
+    update_metric = _blocking(RunService.update_metric)
+    delete_metric = _blocking(RunService.delete_metric)
     create_eval = _blocking(RunService.create_eval)
     get_eval = _blocking(RunService.get_eval)
     get_eval_by_name = _blocking(RunService.get_eval_by_name)

@@ -11,10 +11,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from duologue.checks.base import CheckType, Finding, nearest, refused, shown
 from duologue.checks.metrics.grade import Background, agent_has_spoken, can_be_asked, grade
 from duologue.checks.metrics.grading import CASE_THRESHOLD, ExpectedToolCall, Grading, Threshold, check_threshold
-from duologue.checks.metrics.metric import NEEDS_CODE, Metric, Text, Weight
+from duologue.checks.metrics.metric import NEEDS_CODE, Metric, Score, Text, Weight
 from duologue.checks.metrics.predefined import DEFAULT_METRICS, PREDEFINED, Metrics, metrics_of
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, calls_unknown
+from duologue.config.problems import listed
 from duologue.conversation.setup import CheckInput, CheckOutcome
 from duologue.errors import ConfigurationError, JudgeError
 from duologue.frozen import frozen
@@ -36,8 +37,8 @@ class GradingCheck:
     """Grades the conversation when it is over. The details of its outcome are the whole :class:`Grading` as JSON.
 
     Attributes:
-        metrics, expected_outcomes, expected_tool_calls, model, background, threshold, outcomes_decide: as for
-            :func:`grade`.
+        metrics, expected_outcomes, expected_tool_calls, model, background, threshold, outcomes_decide, min_score: as
+            for :func:`grade`.
         name: what the report calls it.
     """
 
@@ -48,6 +49,7 @@ class GradingCheck:
     background: Background | None = None
     threshold: float = CASE_THRESHOLD
     outcomes_decide: bool = False
+    min_score: int | None = None
     name: str = "the conversation is graded well enough"
     kind: str = "metrics"
     scope: Scope = Scope.CONVERSATION
@@ -93,6 +95,7 @@ class GradingCheck:
             background=self.background,
             threshold=self.threshold,
             outcomes_decide=self.outcomes_decide,
+            min_score=self.min_score,
         )
 
 
@@ -110,6 +113,10 @@ def _explained(grading: Grading) -> str:
         if grade.score is not None and grade.score <= NEEDS_CODE
     ]
     parts += [f"weak: {', '.join(weak)}"] if weak else []
+    if grading.too_low:
+        parts.append(f"below {grading.min_score}, the lowest score that is allowed: {', '.join(grading.too_low)}")
+    if over := grading.passed_over:
+        parts.append(f"passes although {listed(over)} {'has' if len(over) == 1 else 'have'} the lowest score")
     return "; ".join([*parts, *(f"missed: {text}" for text in grading.missed)])
 
 
@@ -185,6 +192,8 @@ class GradingSpec(CheckType):
     """Minimum score, 0 to 100."""
     outcomes_decide: bool = False
     """Whether expected outcomes, where there are any, decide instead of the score."""
+    min_score: Score | None = None
+    """Lowest score, 0 to 5, of each metric with a weight. A lower one fails, whatever the weights make of it."""
     model: str | None = None
     """Model that grades, such as ``openai/gpt-5-mini``. Default: the suite's default judge, or else the default
     model."""
@@ -230,6 +239,7 @@ class GradingSpec(CheckType):
             expected_tool_calls=self.expected_tool_calls,
             threshold=self.threshold,
             outcomes_decide=self.outcomes_decide,
+            min_score=self.min_score,
             model=self.model or resources.judge,
             background=Background(instructions=self.instructions, tools=tools, emphasis=self.emphasis),
         )

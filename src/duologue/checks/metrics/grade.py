@@ -50,6 +50,7 @@ async def grade(
     background: Background | None = None,
     threshold: float = CASE_THRESHOLD,
     outcomes_decide: bool = False,
+    min_score: int | None = None,
 ) -> Grading:
     """Grade a conversation.
 
@@ -64,6 +65,7 @@ async def grade(
         background: what else the model should know.
         threshold: the score that the verdict needs, 0 to 100.
         outcomes_decide: where outcomes are expected, they decide in place of the score.
+        min_score: the score, 0 to 5, below which no metric with a weight may be; None for any.
 
     Raises:
         ConfigurationError: nothing to grade, a threshold or metrics that cannot be, or no model.
@@ -92,6 +94,7 @@ async def grade(
         tool_calls=question.tool_calls,
         threshold=threshold,
         outcomes_decide=outcomes_decide,
+        min_score=min_score,
         judge=judge,
     )
 

@@ -91,6 +91,8 @@ class Grading(BaseModel):
         metrics, outcomes, tool_calls: the grades, in the order of the request.
         threshold: the score that is needed, 0 to 100.
         outcomes_decide: where outcomes are expected, they decide in place of the score.
+        min_score: the score, 0 to 5, below which no metric with a weight may be, whatever the weights make of it; None
+            for any.
         judge: full name of the model that graded; '' where none was asked.
     """
 
@@ -101,6 +103,7 @@ class Grading(BaseModel):
     tool_calls: tuple[ToolCallGrade, ...] = ()
     threshold: Threshold = CASE_THRESHOLD
     outcomes_decide: bool = False
+    min_score: Score | None = None
     judge: str = ""
 
     @model_validator(mode="after")
@@ -124,11 +127,29 @@ class Grading(BaseModel):
         It passes if every expected outcome was reached, every expected tool call was made and the score reaches the
         threshold. It is undecided when there is no score and nothing was expected.
         """
-        if self.missed:
+        if self.missed or self.too_low:
             return Verdict.FAIL
         if self.score is None or (self.outcomes_decide and self.outcomes):
             return Verdict.PASS if self.outcomes or self.tool_calls else Verdict.UNDECIDED
         return Verdict.PASS if self.score >= self.threshold else Verdict.FAIL
+
+    @computed_field
+    @property
+    def too_low(self) -> tuple[str, ...]:
+        """Metrics with a weight whose score is below the lowest that is allowed."""
+        return tuple(grade.metric for grade in self._weighed if (grade.score or 0) < (self.min_score or LOWEST))
+
+    @computed_field
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Metrics with a weight that have the lowest score, in a conversation that passes all the same."""
+        if self.verdict is not Verdict.PASS:
+            return ()
+        return tuple(grade.metric for grade in self._weighed if grade.score == LOWEST)
+
+    @property
+    def _weighed(self) -> list[MetricGrade]:
+        return [grade for grade in self.metrics if grade.applies and grade.weight > 0]
 
     @computed_field
     @property

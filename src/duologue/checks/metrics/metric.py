@@ -7,6 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from duologue.specs.metrics import MetricSpec
+
 LOWEST, HIGHEST = 0, 5
 """The ends of every scale."""
 NEEDS_CODE = 2
@@ -92,3 +94,25 @@ class Metric(BaseModel):
     def weighing(self, weight: float) -> Metric:
         """The same metric with another weight. Raises pydantic's ValidationError for one that is none."""
         return Metric.model_validate({**self.model_dump(), "weight": weight})
+
+
+def metric_of(spec: MetricSpec) -> Metric:
+    """A metric that somebody has saved. A rubric that is one text says for every score what it means."""
+    steps = sorted(_STEPS[ScoreType(spec.score_type)])
+    described = [spec.description]
+    if isinstance(spec.rubric, str):
+        described.append(spec.rubric)
+        rubric = {step: f"{LABELS[step].replace('_', ' ')}, as the description says" for step in steps}
+    else:
+        rubric = {int(step): text for step, text in spec.rubric.items()}
+    return Metric(
+        name=spec.name,
+        tier=Tier(spec.tier),
+        weight=float(spec.default_weight),
+        rubric=rubric,
+        failure_codes=spec.failure_codes,
+        score_type=ScoreType(spec.score_type),
+        title=spec.display_name,
+        description="\n".join(filter(None, described)),
+        not_applicable=spec.not_applicable,
+    )

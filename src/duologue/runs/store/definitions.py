@@ -20,6 +20,7 @@ from duologue.frozen import changed, frozen
 from duologue.runtimes.config import RunConfig
 from duologue.secret_values import HIDDEN
 from duologue.specs.agents import Agent, HttpEndpoint, Model, Persona
+from duologue.specs.metrics import MetricSpec
 from duologue.specs.prompts import Prompt, Tool
 from duologue.specs.scenario import Scenario, SeedMessage
 from duologue.specs.suite import A2aAgent, Defaults, McpServer, Workflow
@@ -95,6 +96,22 @@ class SavedScenario:
     project_id: str
     spec: Scenario
     persona_ids: tuple[str, ...] = ()
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Unique in its project."""
+        return self.spec.name
+
+
+@frozen
+class SavedMetric:
+    """A metric of a project, which evals can grade test cases by."""
+
+    id: str
+    project_id: str
+    spec: MetricSpec
     created_at: float = 0.0
     updated_at: float = 0.0
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
+from duologue.config.problems import listed
 from duologue.conversation.conclusion import NOTHING_TO_GO_BY
 from duologue.conversation.result import ScenarioResult, result_of
 from duologue.frozen import changed, maker
@@ -13,6 +14,7 @@ from duologue.journal.causes import Causes
 from duologue.journal.events import (
     AgentCalled,
     CheckEvaluated,
+    CriterionDecision,
     Entry,
     MessageAdded,
     ModelCalled,
@@ -41,7 +43,7 @@ from duologue.suites.results.run import (
     WorkflowResult,
     total_spent,
 )
-from duologue.vocabulary import AgentRole, CheckStatus, Scope
+from duologue.vocabulary import AgentRole, CheckStatus, Decision, Scope, Verdict
 
 UNJUDGED = (
     "Nothing decides about this conversation: the scenario has no criteria, and no check was decided. Give it some."
@@ -88,13 +90,13 @@ def run_result(
         status=result.status,
         verdict=result.verdict,
         termination=result.termination,
-        reasoning=UNJUDGED if result.reasoning == NOTHING_TO_GO_BY else result.reasoning,
+        reasoning=UNJUDGED if result.reasoning == NOTHING_TO_GO_BY else _qualified(result, view.checks),
         error=result.error,
         messages=messages,
         system_prompts=tuple(note.note.text for note in view.notes if isinstance(note.note, PromptUsed)),
         checks=tuple(view.checks),
         judgements=tuple(view.judgements),
-        decisions=tuple(result.decisions),
+        decisions=(*result.decisions, *outcome_decisions(view.checks)),
         guardrails=guardrail_results(view.notes, view.checks, tolerated),
         tools=tuple(view.tools),
         media=_media(messages),
@@ -105,7 +107,7 @@ def run_result(
         judge=spent.get(AgentRole.JUDGE, _NOTHING),
         started_at=datetime.fromtimestamp(view.started_at, UTC) if view.started_at else None,
         seconds=result.total_time or 0.0,
-        agent_seconds=result.agent_time or 0.0,
+        agent_seconds=seen.agent_seconds(result.agent_time or 0.0),
         turns=view.turns,
         self_play=bool(seen.personas),
         persona=next((name for name in seen.personas if name), None),
@@ -140,6 +142,11 @@ class _Reading:
             role = AgentRole.JUDGE if event.participant is None else self._roles[event.participant]
             by_role.setdefault(role, []).append(spent_on(event))
         return {role: total_spent(parts) for role, parts in by_role.items()}
+
+    def agent_seconds(self, measured: float) -> float:
+        """How long the agent took: of a conversation that it has held by itself as it says, else as it was measured."""
+        told = [seconds for held in self._held.values() for seconds in held.values()]
+        return sum(told) if told else measured
 
     def behind(self, record: MessageAdded) -> tuple[Spent | None, str | None]:
         """What the model calls behind a message took, and which model it was."""
@@ -210,6 +217,30 @@ def _recording(seen: _Reading, spent: Mapping[AgentRole, Spent]) -> RecordingRes
     )
 
 
+def outcome_decisions(checks: Iterable[CheckEvaluated]) -> list[CriterionDecision]:
+    """What checks that grade by metrics have decided about expected outcomes, each by itself."""
+    graded = [check.details.get("outcomes") or () for check in checks if check.kind == METRICS]
+    return [
+        CriterionDecision(
+            criterion=str(item["outcome"]),
+            decision=Decision.MET if item.get("met") is True else Decision.UNMET,
+            reason=str(item.get("reason", "")),
+            message_ids=list(item.get("message_ids") or ()),
+        )
+        for outcomes in graded
+        for item in outcomes
+    ]
+
+
+def _qualified(result: ScenarioResult, checks: Iterable[CheckEvaluated]) -> str | None:
+    """The reasoning of a run, which says so where it passes although a metric has the lowest score."""
+    over = [str(name) for check in checks if check.kind == METRICS for name in check.details.get("passed_over") or ()]
+    if not over or result.verdict is not Verdict.PASS:
+        return result.reasoning
+    have = "has" if len(over) == 1 else "have"
+    return f"{result.reasoning or 'It passes'}, although {listed(over)} {have} the lowest score"
+
+
 def spent_on(event: ModelCalled) -> Spent:
     """What one model call took."""
     unpriced = int(event.cost is None and event.error is None)
@@ -246,6 +277,8 @@ def _workflow(notes: Iterable[Noted]) -> WorkflowResult | None:
     )
 
 
+METRICS = "metrics"
+"""The kind of checks that grade by metrics."""
 GUARDRAIL = "guardrail"
 TRIGGERED = "guardrail_triggered"
 

@@ -22,7 +22,7 @@ from duologue.runs.store.database.definition_rows import (
     unnamed,
     whole,
 )
-from duologue.runs.store.database.evals import DefinitionWriter
+from duologue.runs.store.database.definition_writer import DefinitionWriter
 from duologue.runs.store.database.schema import agents, deployments, environments, evals, executions, runs
 from duologue.runs.store.records import OVER, QueueStatus, StoredExecution
 from duologue.runs.store.releases import Deployment, DeploymentStatus, Environment, EnvironmentSpec

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
-from duologue.checks.metrics.predefined import PREDEFINED
 from duologue.config.problems import unknown
 from duologue.errors import ConfigurationError
+from duologue.runs.eval_config import chosen_metrics, driven_by
 from duologue.runs.store.database.agents import find_version
 from duologue.runs.store.database.definition_rows import find_project, get, saved_connector, saved_scenarios
-from duologue.runs.store.database.runtime_rules import driven_by, runtime_of, suite_of
+from duologue.runs.store.database.metrics import saved_metrics
+from duologue.runs.store.database.runtime_rules import runtime_of, suite_of
 from duologue.runs.store.database.schema import agents, connectors
 from duologue.runs.store.definitions import AgentDraft, Eval, ProjectSettings
 from duologue.runtimes.base import EvalRuntime
@@ -43,7 +44,7 @@ def require_eval(connection: Connection, found: Eval) -> None:
     if config is not None:
         project = find_project(connection, found.project_id)
         _require_models(config, project.settings if project else ProjectSettings(), draft)
-        _require_metrics(config, saved=())
+        chosen_metrics(config, saved_metrics(connection, found.project_id))
 
 
 def _draft_of(connection: Connection, found: Eval) -> AgentDraft | None:
@@ -80,10 +81,3 @@ def _require_models(config: RunConfig, settings: ProjectSettings, draft: AgentDr
         if name is not None and name not in names and not is_model_name(name):
             told = "Write a model of a provider as provider/model, such as openai/gpt-5-mini"
             raise ConfigurationError(f"config.{field}.model: {unknown('model', name, list(names))}. {told}")
-
-
-def _require_metrics(config: RunConfig, saved: Iterable[str]) -> None:
-    known = [*(metric.name for metric in PREDEFINED), *saved]
-    for index, item in enumerate(config.judge.metrics):
-        if item.metric not in known:
-            raise ConfigurationError(f"config.judge.metrics[{index}].metric: {unknown('metric', item.metric, known)}")

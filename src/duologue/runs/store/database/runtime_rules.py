@@ -5,26 +5,10 @@ from __future__ import annotations
 from duologue.errors import ConfigurationError
 from duologue.runs.store.definitions import AgentDraft
 from duologue.runtimes.base import EvalRuntime
-from duologue.runtimes.config import RunConfig
 from duologue.runtimes.registry import RuntimeConfigError, RuntimeProblem
 from duologue.specs.agents import Agent
 from duologue.specs.suite import Suite
 from duologue.suites.runtime_snapshots import agent_snapshot, found_runtime
-
-
-def driven_by(agent: Agent, config: RunConfig | None) -> Agent:
-    """The agent as an eval drives it: by the runtime of its configuration, if that names one.
-
-    Raises:
-        ConfigurationError: the agent is code, which no runtime drives.
-    """
-    if config is None or config.runtime is None:
-        return agent
-    if agent.target:
-        raise ConfigurationError(
-            f"config.runtime: the agent '{agent.name}' is Python code, which no runtime drives; leave the runtime out"
-        )
-    return agent.changed(runtime=config.runtime, runtime_mode=config.mode)
 
 
 def require_runtime(draft: AgentDraft) -> None:

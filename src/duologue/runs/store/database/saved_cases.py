@@ -16,7 +16,7 @@ from duologue.runs.store.database.definition_rows import (
     scenario_of,
     unnamed,
 )
-from duologue.runs.store.database.evals import DefinitionWriter
+from duologue.runs.store.database.definition_writer import DefinitionWriter
 from duologue.runs.store.database.schema import personas, scenario_personas, scenarios
 from duologue.runs.store.definitions import SavedPersona, SavedScenario
 from duologue.specs.agents import Persona
