@@ -133,6 +133,36 @@ def test_fail_fast_and_failed_in_work_as_with_one_process(tmp_path: Path):
     assert (code, calls(tmp_path)) == (1, ["bad", "two", "three", "bad"])
 
 
+def test_errors_are_retried_on_workers(tmp_path: Path):
+    suite(tmp_path, ("one",), ("break",), ("three",))
+    agent = (tmp_path / "agent.py").read_text()
+    (tmp_path / "agent.py").write_text(agent.replace('        return "no"', RAISE + '        return "no"'))
+    out = str(tmp_path / "out")
+    code, _ = run(tmp_path, "--out", out)
+    assert (code, outcomes(tmp_path)["break"]) == (3, "error")
+    (tmp_path / "mended").touch()
+    assert invoke(["retry", out, "--executor", "processes", "-w", "1", "--quiet"]) == 0
+    assert outcomes(tmp_path) == {"one": "pass", "break": "pass", "three": "pass"}
+    assert sorted(calls(tmp_path)) == ["break", "break", "one", "three"]
+    assert len(pids(tmp_path)) == 2
+
+
+RAISE = """
+        if said == "break" and not HERE.joinpath("mended").exists():
+            raise OSError("no route")
+"""
+
+
+def test_a_budget_for_all_runs_is_refused_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    suite(tmp_path, ("one",), defaults={"seed": 7, "budget": {"money": 1}})
+    options = ["--executor", "processes", "--out", str(tmp_path / "out")]
+    assert invoke(["run", str(tmp_path / "suite.yaml"), *options]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    for words in ("a budget for all runs together", "--executor local", "run_budget", "duologue runs submit"):
+        assert words in told
+    assert calls(tmp_path) == []
+
+
 @pytest.mark.parametrize(("options", "told"), [
     (["--executor", "ray"], "--executor: found 'ray'; expected one of local, processes, dask"),
     (["-w", "2"], "--workers needs other processes; add --executor processes, or dask"),

@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+from duologue.cli.executor_options import (
+    AddressOption,
+    ExecutorOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
+    WorkersOption,
+)
 from duologue.cli.output import listed_names, response_file
 from duologue.errors import ConfigurationError
 
@@ -23,6 +31,12 @@ def retry(
         bool, typer.Option("--mock-all", help="Answer for every model with fixed text, as the execution did.")
     ] = False,
     jobs: Annotated[int | None, typer.Option("-j", "--jobs", min=1, help="Number of cases to run at once.")] = None,
+    executor: ExecutorOption = "local",
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     budget: Annotated[
         float | None,
         typer.Option(
@@ -54,7 +68,15 @@ def retry(
         )
     launch = read_launch(folder)
     formats = listed_names(format)
+    from duologue.cli.commands.suite_executor import ExecutorRequest
+
+    chosen = ExecutorRequest(
+        name=executor, workers=workers, address=address, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key
+    )
+    chosen.require_possible()
     if not launch.plan.cases:
+        if not chosen.is_local:
+            raise ConfigurationError(f"--executor applies to suites, and {launch.path} is a function; remove it")
         from duologue.cli.commands.function_run import FunctionRequest, run_function
 
         request = FunctionRequest(
@@ -74,6 +96,7 @@ def retry(
             mock="" if mock_all and mock is None else mock,
             resume=folder,
             retry_errors=True,
+            executor=chosen,
             formats=formats,
         ),
         Shown(ci=ci, as_json=as_json, quiet=quiet),

@@ -6,12 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
+from duologue.cli.executor_options import (
+    HOW,
+    AddressOption,
+    ExecutorOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
+    WorkersOption,
+)
 from duologue.cli.output import response_file
 from duologue.config.durations import parse_duration
 from duologue.errors import ConfigurationError
 
 _CASES = "Which test cases"
-_HOW = "How to run them"
 _RESULTS = "What to keep and show"
 
 
@@ -89,37 +97,33 @@ def run(
         typer.Option(
             callback=response_file,
             help="Answer for every model from this response file. No keys needed.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     mock_all: Annotated[
         bool,
-        typer.Option(
-            "--mock-all", help="Answer for every model with fixed text. No keys needed.", rich_help_panel=_HOW
-        ),
+        typer.Option("--mock-all", help="Answer for every model with fixed text. No keys needed.", rich_help_panel=HOW),
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, help="Number of cases to run at once.", rich_help_panel=_HOW)
+        int | None, typer.Option("-j", "--jobs", min=1, help="Number of cases to run at once.", rich_help_panel=HOW)
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed for every random choice.", rich_help_panel=_HOW)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed for every random choice.", rich_help_panel=HOW)] = None,
     max_turns: Annotated[
-        int | None, typer.Option(min=1, help="End a free conversation after this many turns.", rich_help_panel=_HOW)
+        int | None, typer.Option(min=1, help="End a free conversation after this many turns.", rich_help_panel=HOW)
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, help="Sampling temperature of native agents; overrides the suite.", rich_help_panel=_HOW),
+        typer.Option(min=0, help="Sampling temperature of native agents; overrides the suite.", rich_help_panel=HOW),
     ] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Longest answer of native agents, in tokens; overrides the suite.", rich_help_panel=_HOW
+            min=1, help="Longest answer of native agents, in tokens; overrides the suite.", rich_help_panel=HOW
         ),
     ] = None,
-    eval_type: Annotated[
-        list[str], _many("Only run prompt-pack evals of these types.", "--eval-type", panel=_HOW)
-    ] = [],  # noqa: B006
+    eval_type: Annotated[list[str], _many("Only run prompt-pack evals of these types.", "--eval-type", panel=HOW)] = [],  # noqa: B006
     pack_evals: Annotated[
-        bool, typer.Option(help="Run the evals of prompt packs in addition to the checks.", rich_help_panel=_HOW)
+        bool, typer.Option(help="Run the evals of prompt packs in addition to the checks.", rich_help_panel=HOW)
     ] = True,
     run_timeout: Annotated[
         float | None,
@@ -127,13 +131,13 @@ def run(
             parser=_seconds,
             metavar="DURATION",
             help="Time limit of one run: seconds, or a duration such as 90s or 5m.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     budget: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Spending limit for the models of all runs together, in US dollars.", rich_help_panel=_HOW
+            min=0, help="Spending limit for the models of all runs together, in US dollars.", rich_help_panel=HOW
         ),
     ] = None,
     preflight: Annotated[
@@ -141,57 +145,35 @@ def run(
         typer.Option(
             "--preflight/--no-preflight",
             help="Look for models, keys, packages, functions and servers before the first case.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = True,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Start no further case after a failure.", rich_help_panel=_HOW)
+        bool, typer.Option("--fail-fast", help="Start no further case after a failure.", rich_help_panel=HOW)
     ] = False,
     allow_undecided: Annotated[
-        str | None, typer.Option(help="Tolerate this many undecided cases, or 'all'.", rich_help_panel=_HOW)
+        str | None, typer.Option(help="Tolerate this many undecided cases, or 'all'.", rich_help_panel=HOW)
     ] = None,
     allow_errors: Annotated[
-        str | None, typer.Option(help="Tolerate this many cases with errors, or 'all'.", rich_help_panel=_HOW)
+        str | None, typer.Option(help="Tolerate this many cases with errors, or 'all'.", rich_help_panel=HOW)
     ] = None,
     pass_rate: Annotated[
         str | None,
         typer.Option(
-            help="Tolerate failed cases if this share of all cases passed, such as 0.9 or 90%.", rich_help_panel=_HOW
+            help="Tolerate failed cases if this share of all cases passed, such as 0.9 or 90%.", rich_help_panel=HOW
         ),
     ] = None,
-    executor: Annotated[
-        str,
-        typer.Option(
-            help="Who runs the cases: local (this process), processes (more cores), or dask (a cluster).",
-            metavar="[local|processes|dask]",
-            rich_help_panel=_HOW,
-        ),
-    ] = "local",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "-w", "--workers", min=1, help="Number of worker processes; one per core by default.", rich_help_panel=_HOW
-        ),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Dask scheduler, tcp://HOST:PORT or tls://HOST:PORT, instead of a cluster on this machine.",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="Certificate of the authority for tls://, in PEM format.", rich_help_panel=_HOW)
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="Certificate of this machine for tls://.", rich_help_panel=_HOW)
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Key of that certificate.", rich_help_panel=_HOW)] = None,
+    executor: ExecutorOption = "local",
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     resume: Annotated[
         Path | None,
         typer.Option(
             help="Continue the execution in this folder. Finished cases are kept unless their definition changed.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", rich_help_panel=_RESULTS)] = None,

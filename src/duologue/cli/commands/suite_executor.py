@@ -101,7 +101,8 @@ def use_workers(
     if options.budget is not None:
         raise ConfigurationError(
             f"a budget for all runs together cannot be kept with --executor {request.name}: its workers do not know "
-            "what the others spend. Run with --executor local, or limit each run with 'run_budget'"
+            "what the others spend. Run with --executor local, limit each run with 'run_budget', or queue the suite "
+            "with 'duologue runs submit': its workers know from the database what all have spent"
         )
     count = None if request.address is not None else request.workers or _processors()
     workers = Workers(
