@@ -180,6 +180,8 @@ def _answer(responses: Mapping[str, Any]) -> tuple[Kind, Mapping[str, Any] | Non
         return "events", None
     if not content:
         return "nothing", None
+    if len(content) > 1:
+        return "bytes", None  # which of them depends on the arguments
     if JSON in content:
         return "json", content[JSON].get("schema", {})
     return ("text" if next(iter(content)).startswith("text/") else "bytes"), None

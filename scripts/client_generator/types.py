@@ -95,7 +95,8 @@ class Types:
         )
 
     def _model(self, name: str, schema: Mapping[str, Any]) -> str:
-        lines = [f"class {name}(Answer):", _docstring(schema, "    ", f"``{name}``, as the service gives it.")]
+        base = 'Answer, extra="allow"' if schema.get("additionalProperties") else "Answer"
+        lines = [f"class {name}({base}):", _docstring(schema, "    ", f"``{name}``, as the service gives it.")]
         required = set(schema.get("required", ()))
         for field, inner in schema["properties"].items():
             lines.append(self._field(field, inner, required=field in required))
@@ -170,10 +171,11 @@ def docstring(text: str, indent: str, more: Iterable[str] = ()) -> str:
     """A docstring, wrapped; '' for no text."""
     if not text:
         return ""
-    paragraphs = [
-        textwrap.fill(part, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
-        for part in _paragraphs(text.replace("\\", "\\\\").replace('"""', "'''"))
-    ]
+    first, *others = _paragraphs(text.replace("\\", "\\\\").replace('"""', "'''"), WIDTH - len(indent))
+    wrapped = (
+        textwrap.fill(part, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False) for part in others
+    )
+    paragraphs = [first, *wrapped]
     parts = [*paragraphs, *more]
     inner = textwrap.indent("\n\n".join(parts), indent).lstrip()
     if inner.endswith('"'):
@@ -182,11 +184,16 @@ def docstring(text: str, indent: str, more: Iterable[str] = ()) -> str:
     return f'{indent}"""{inner}{end}"""'
 
 
-def _paragraphs(text: str) -> list[str]:
-    """The paragraphs of a text; the first is one sentence, and short enough for a line wherever that is possible."""
+def _paragraphs(text: str, width: int) -> list[str]:
+    """The paragraphs of a text; the first is one sentence that fits in a line."""
     first, *rest = [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
     summary, stop, more = first.partition(". ")
     if stop:
         rest.insert(0, more)
+    if len(summary) > width:
+        at = max(summary.rfind(mark, 0, width) for mark in (": ", "; ", ", ", " ("))
+        at = at if at > 0 else summary.rfind(" ", 0, width)
+        rest.insert(0, summary[at:].lstrip(":;, ") + ("." if stop else ""))
+        summary = summary[:at]
     summary = summary.rstrip(".:")
     return [f"{summary}{'' if summary.endswith(('!', '?')) else '.'}", *rest]

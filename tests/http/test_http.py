@@ -22,6 +22,7 @@ from duologue.http import (
     NoResponseError,
     PerLoop,
     ResponseTooLargeError,
+    ServerSentEvent,
 )
 
 Serve = Callable[..., AbstractAsyncContextManager[str]]
@@ -116,6 +117,33 @@ async def test_a_server_that_says_nothing_is_a_timeout() -> None:
     async with serving(hang=True) as url:
         with pytest.raises(HttpTimeoutError):
             await read(url, timeout=0.05)
+
+
+async def test_a_stream_may_last_as_long_as_something_comes() -> None:
+    async with serving(head(), *[b"a"] * 20, pause=0.01) as url:
+        assert await read(url, idle=30.0) == b"a" * 20
+    async with serving(head(), b"a", hang=True) as url:
+        with pytest.raises(HttpTimeoutError, match=r"nothing came for 0\.05 s"):
+            await read(url, idle=0.05)
+    async with serving(hang=True) as url:
+        with pytest.raises(HttpTimeoutError):
+            await read(url, idle=0.05)
+
+
+async def test_an_event_has_its_id_and_says_how_long_to_wait() -> None:
+    data = b"id: 1\nevent: said\ndata: a\n\n: nothing\n\nretry: 1500\n\ndata: b\n\n"
+    clients = HttpClients()
+    async with (
+        serving(EVENTS, data) as url,
+        clients.send(HttpRequest(url=url, method="GET")) as response,
+    ):
+        found = [event async for event in response.whole_events()]
+    await clients.aclose()
+    assert found == [
+        ServerSentEvent(id="1", type="said", data="a"),
+        ServerSentEvent(id="1", type="message", data="", retry=1.5),
+        ServerSentEvent(id="1", type="message", data="b"),
+    ]
 
 
 async def test_a_body_that_breaks_off_says_so() -> None:

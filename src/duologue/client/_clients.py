@@ -18,7 +18,7 @@ class AsyncClient(AsyncOperations):
     """A client for programs with an event loop; one method for each operation of the service.
 
     Args:
-        url: of the service; None for that in ``DUOLOGUE_API_URL``, else ``http://127.0.0.1:8400``.
+        url: of the service; None for that in ``DUOLOGUE_API_URL``, else ``http://127.0.0.1:8642``.
         token: None for that in ``DUOLOGUE_API_TOKEN``.
         project: name or id; None for that of the token, or for the only one there is.
         timeout: seconds that one answer may take.

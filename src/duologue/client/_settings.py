@@ -15,7 +15,7 @@ API_URL = "DUOLOGUE_API_URL"
 """Names the address of the service."""
 API_TOKEN = "DUOLOGUE_API_TOKEN"
 """Holds the token."""
-DEFAULT_URL = "http://127.0.0.1:8400"
+DEFAULT_URL = "http://127.0.0.1:8642"
 """Where ``duologue serve`` listens unless it is told otherwise."""
 TIMEOUT = 30.0
 """Seconds that one answer may take."""

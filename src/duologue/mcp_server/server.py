@@ -8,6 +8,7 @@ from contextlib import aclosing
 from functools import wraps
 from importlib import import_module
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import Field
 
@@ -237,17 +238,18 @@ def _add_watch(server: Any, tools: Tools, library: _Library, annotations: Any) -
 
 
 def _add_resources(server: Any, tools: Tools, library: _Library) -> None:
+    # Version 1 of the library passes on what stands in the URI, version 2 decodes it.
     async def executions() -> str:
         """The newest executions."""
         return await tools.list_executions()
 
     async def execution_report(execution: str) -> str:
         """The report on an execution, as Markdown."""
-        return await tools.report(execution)
+        return await tools.report(unquote(execution))
 
     async def run_transcript(run: str) -> str:
         """The conversation of a run."""
-        return await tools.show_transcript(run)
+        return await tools.show_transcript(unquote(run))
 
     for uri, media_type, function in (
         ("duologue://executions", "text/plain", executions),

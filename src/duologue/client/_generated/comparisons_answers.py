@@ -10,7 +10,7 @@ from typing import Any
 from duologue.client._answer import Answer
 
 
-class ComparisonAnswer(Answer):
+class ComparisonAnswer(Answer, extra="allow"):
     """Two executions of the same test cases: what became better, worse, stayed tied or is undecided."""
 
     first: dict[str, Any]
