@@ -139,6 +139,12 @@ def _redteam_report(app: typer.Typer) -> None:
     app.command("redteam-report")(redteam_report)
 
 
+def _lint(app: typer.Typer) -> None:
+    from duologue.cli.commands.lint import lint
+
+    app.command()(lint)
+
+
 def _label(app: typer.Typer) -> None:
     from duologue.cli.commands.label import label
 
@@ -269,6 +275,7 @@ COMMANDS: dict[str, Command] = {
         _plan,
     ),
     "validate": Command(_SUITES, "Report everything that is wrong with suites, with file, line and field.", _validate),
+    "lint": Command(_SUITES, "Report scenarios that cannot tell a good agent from a bad one.", _lint),
     "inspect": Command(
         _SUITES, "Show what a suite contains, and which agents, personas and scenarios combine.", _inspect
     ),

@@ -1,8 +1,8 @@
 """A scenario, its turns, the content of messages, and what may happen in a turn."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from duologue.config.problems import is_misspelt, listed, nearest
 from duologue.config.spec import EMPTY, Amount, Count, Items, Json, JsonObject, Name, Resource, Share, Spec, Text
@@ -268,6 +268,14 @@ class ToolCallSpec(Spec):
     an answer made from its output schema."""
 
 
+def _as_answer(written: Any) -> Any:
+    """A text as the answer of an agent."""
+    return {"role": "assistant", "content": written} if isinstance(written, str) else written
+
+
+OracleMessage = Annotated[SeedMessage, BeforeValidator(_as_answer, json_schema_input_type=str | SeedMessage)]
+"""A message of an agent, or the result of one of its tools; a text is an answer."""
+
 DEFAULT_MAX_MESSAGES = 10
 """Messages after which a conversation with success or failure criteria ends, unless the scenario says otherwise."""
 
@@ -343,6 +351,9 @@ class Scenario(Resource):
     """Ask HTTP agents for a streamed answer."""
     seed_memories: Items[Memory] = ()
     """What the agent remembers from the start."""
+    oracle: Items[OracleMessage] = ()
+    """What an agent that does it right says, in order: texts, or messages as in ``messages`` where tools are called.
+    ``duologue lint --self-test`` sees that the scenario lets it pass; other commands do not read it."""
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:

@@ -359,7 +359,7 @@ class _Shrinker:
         return found
 
     async def _fails_silent(self, left: _Candidate) -> bool:
-        from duologue.suites.forks.controls import SilentAgent
+        from duologue.suites.self_test.controls import SilentAgent
 
         engine = await self._engine.with_suite(self._suite(left))
         engine.parts = changed(engine.parts, agents={**engine.parts.agents, self._case.agent or "": SilentAgent})

@@ -138,7 +138,7 @@ _SCENARIO = {
     *_RESOURCE - {"description"},
     *("tags", "trials", "agents", "agent_group", "personas", "regions", "required_capabilities"),
     *("turns", "checks", "criteria", "judge", "max_turns", "max_messages"),
-    *("success_criteria", "failure_criteria", "failure_criteria_mode"),
+    *("success_criteria", "failure_criteria", "failure_criteria_mode", "oracle"),
 }
 _AGENT = {*_RESOURCE, "group", "capabilities", "timeout"}
 _PERSONA = {"labels", "annotations", "headers"}
