@@ -13,6 +13,8 @@ from api_service import Service
 from recorded_runs import recorded
 from sqlalchemy import select
 
+from duologue.runs.schedules import Schedules
+from duologue.runs.secrets import SecretStore
 from duologue.runs.store.database.schema import metadata
 from duologue.server import create_app
 from duologue.server.openapi import document, routes_of, scope_of
@@ -34,7 +36,34 @@ async def world(service: Service) -> dict[str, str]:
     """Something of each kind in the project ``shop``, by the names of the ids in paths."""
     definitions, shop = service.state.definitions, service.shop.id
     persona = await definitions.create_persona(shop, {"name": "somebody"})
-    return {"project_id": shop, "persona_id": persona.id, **await recorded(service.database, shop)}
+    scenario = await definitions.create_scenario(shop, {"name": "s", "description": "Says hello.", "criteria": ["it is polite"]})
+    connector = await definitions.create_connector(shop, name="c", type="http", base_url="https://agent.invalid")
+    eval_ = await definitions.create_eval(shop, name="e", scenario_ids=[scenario.id], connector_id=connector.id)
+    agent = await service.state.agents.create_agent(shop, {"agent": {"name": "a", "model": "openai/gpt-5-mini"}})
+    await service.state.agents.publish_agent(agent.id)
+    schedule = await Schedules(service.database).create(eval_.id, "0 6 * * *")
+    _, made = await service.state.tokens.create_token("t", project_id=shop)
+    await SecretStore(service.database).set_secret(shop, "SHOP_KEY", "very-secret-1")
+    return {
+        "project_id": shop,
+        "persona_id": persona.id,
+        "scenario_id": scenario.id,
+        "connector_id": connector.id,
+        "eval_id": eval_.id,
+        "agent_id": agent.id,
+        "version": "1",
+        "schedule_id": schedule.id,
+        "token_id": made.id,
+        "secret_name": "SHOP_KEY",
+        "check_type": "contains",
+        **await recorded(service.database, shop),
+    }
+
+
+NAMES_ITS_PROJECT = {"create_token"}
+"""Operations that name their project in the body."""
+PUBLIC_IDS = {"version", "check_type"}
+"""Names in paths that belong to no project."""
 
 
 def path_of(operation: str, ids: dict[str, str]) -> str:
@@ -98,13 +127,21 @@ async def test_the_token_of_another_project_reaches_nothing(service: Service) ->
     before = await everything(service)
     client = service.client("admin", "bank")
     for operation in GUARDED:
-        method, path, _ = OPERATIONS[operation]
-        about_shop = {} if "{" in path else {"project": "shop"}
-        answer = await client.request(method, path_of(operation, ids), json=body_of(operation), params=about_shop)
+        method, path, described = OPERATIONS[operation]
+        body = body_of(operation)
+        if operation in NAMES_ITS_PROJECT:
+            body = {**body, "project": "shop"}
+        needed = [item for item in described.get("parameters", ()) if item["in"] == "query" and item.get("required")]
+        params: dict[str, Any] = {item["name"]: 1 for item in needed}
+        if "{" not in path or "secret" in path:
+            params["project"] = "shop"
+        answer = await client.request(method, path_of(operation, ids), json=body, params=params)
         if method == "GET" and answer.status_code == 200:  # what is no project's own
-            assert not any(id_ in answer.text for id_ in ids.values()), operation
+            own = {id_ for name, id_ in ids.items() if name not in PUBLIC_IDS}
+            assert not any(id_ in answer.text for id_ in own), operation
         else:
-            assert answer.status_code in {403, 404}, (operation, answer.text)
+            expected = {422} if operation in NAMES_ITS_PROJECT else {403, 404}
+            assert answer.status_code in expected, (operation, answer.text)
     assert before == await everything(service)
 
 

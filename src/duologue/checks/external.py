@@ -19,10 +19,11 @@ from duologue.checks.registry import check
 from duologue.checks.subject import Subject, ids_of
 from duologue.checks.text import Json
 from duologue.checks.tool_calls import session
+from duologue.config.access import access
 from duologue.config.durations import parse_duration
 from duologue.config.json_text import NoJsonError, json_object
 from duologue.config.patterns import Pattern, found
-from duologue.config.processes import ProgramError, run_program
+from duologue.config.processes import ProgramError, environment_with, run_program
 from duologue.config.redaction import redacted, remember_headers
 from duologue.config.templates import expand, expand_url
 from duologue.errors import ConfigurationError
@@ -294,7 +295,7 @@ async def _answer_of(
         command,
         # As ASCII: an agent may say half a surrogate pair, which cannot be written otherwise.
         given=json.dumps(given, default=str).encode(),
-        environment={**os.environ, **env},
+        environment={**(environment_with() if access().is_limited else os.environ), **env},
         timeout=timeout,
     )
     try:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+from duologue.config.access import chosen_variables
+
 MAX_OUTPUT = 10 * 1024 * 1024
 """Bytes of standard output that are read unless the caller says otherwise."""
 _CHUNK = 64 * 1024
@@ -185,7 +187,8 @@ def kill_group(process: asyncio.subprocess.Process) -> None:
 
 def environment_with(names: Iterable[str] = ()) -> dict[str, str]:
     """A small environment: what every program needs, such as ``PATH``, and these variables where they are set."""
-    return {name: os.environ[name] for name in (*_ALWAYS_PASSED, *names) if name in os.environ}
+    always = {name: os.environ[name] for name in _ALWAYS_PASSED if name in os.environ}
+    return {**always, **chosen_variables(name for name in names if name not in _ALWAYS_PASSED)}
 
 
 async def _read(stream: asyncio.StreamReader, most: int) -> bytes:

@@ -12,11 +12,11 @@ Text that participants say is never expanded.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from typing import cast
 
+from duologue.config.access import missing_variable, variables
 from duologue.config.patterns import late
 from duologue.config.redaction import names_secret, remember_url
 from duologue.errors import ConfigurationError
@@ -209,25 +209,24 @@ def expand(text: str, environment: Mapping[str, str] | None = None, *, secret: b
 
     Args:
         text: such as ``https://${HOST:-localhost}/v1``.
-        environment: variables by name; None for those of the process.
+        environment: variables by name; None for those that may be used, which are usually those of the process.
         secret: the values are secret where the text is used, whatever the variables are called. From now on they are
             in no error.
 
     Raises:
         ConfigurationError: a variable is not set and has no default.
     """
-    variables = os.environ if environment is None else environment
+    known = variables() if environment is None else environment
 
     def value(found: re.Match[str]) -> str:
         name, default = found[1], found[2]
-        if filled := variables.get(name):
+        if filled := known.get(name):
             if secret or names_secret(name):
                 remember(filled, placed=secret)
             return filled
         if default is None:
-            raise ConfigurationError(
-                f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
-            )
+            told = missing_variable(name) if environment is None else f"the environment variable {name} is not set"
+            raise ConfigurationError(f"{told}; set it, or write ${{{name}:-default}}")
         return default
 
     return _REFERENCE.sub(value, text)
@@ -244,5 +243,5 @@ def expand_url(url: str, environment: Mapping[str, str] | None = None) -> str:
 
 def missing_variables(text: str, environment: Mapping[str, str] | None = None) -> list[str]:
     """The variables that a text refers to without a default and that are not set."""
-    variables = os.environ if environment is None else environment
-    return [found[1] for found in _REFERENCE.finditer(text) if found[2] is None and not variables.get(found[1])]
+    known = variables() if environment is None else environment
+    return [found[1] for found in _REFERENCE.finditer(text) if found[2] is None and not known.get(found[1])]

@@ -11,8 +11,10 @@ from dataclasses import field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from duologue.config.access import access
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.http._errors import NoResponseError
 from duologue.secret_values import hidden
 
 _PORTS = {"http": 80, "https": 443}
@@ -24,7 +26,7 @@ _HOST_AND_PORT = re.compile(
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-class ForbiddenAddressError(ValueError):
+class ForbiddenAddressError(NoResponseError, ValueError):
     """A host name that resolves to a private, loopback or otherwise special address."""
 
 
@@ -114,6 +116,35 @@ def is_public(address: str) -> bool:
         if ip in _NAT64:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
     return ip.is_global and not ip.is_multicast
+
+
+OWN_SERVER: dict[str, Any] = {"duologue_own_server": True}
+"""Extensions of requests to servers that Duologue has started itself, which are on this machine."""
+
+
+async def pinned(request: Any, library: Any) -> Any:
+    """A request of httpx or httpx2, which goes to a public address only, if private ones may not be used now.
+
+    Raises:
+        ForbiddenAddressError: the host has an address that is not public.
+        OSError: the name cannot be resolved.
+    """
+    if access().private_addresses or "duologue_own_server" in request.extensions:
+        return request
+    parts = urlsplit(str(request.url))
+    if parts.scheme not in _PORTS:
+        return request
+    target = await public_target(parts)
+    headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+    host = request.headers.get("host", target.headers["Host"])
+    extensions = {**target.extensions, **request.extensions}
+    return library.Request(
+        request.method,
+        target.url,
+        headers={"Host": host, **headers},
+        stream=request.stream,
+        extensions=extensions,
+    )
 
 
 async def public_target(url: SplitResult) -> Target:

@@ -9,6 +9,7 @@ become gigabytes before anybody can count them.
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import threading
 import zlib
@@ -19,6 +20,7 @@ from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
 
 from duologue.frozen import frozen
+from duologue.http._addresses import ForbiddenAddressError, pinned
 from duologue.http._errors import BrokenResponseError, HttpError, ResponseRefusedError, ResponseTooLargeError
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -304,9 +306,11 @@ def _async_transport(library: Any) -> Any:
             deadline = None if limits.seconds is None else asyncio.get_running_loop().time() + limits.seconds
             try:
                 async with asyncio.timeout_at(deadline):
-                    response = await self.inner.handle_async_request(request)
+                    response = await self.inner.handle_async_request(await pinned(request, library))
             except TimeoutError as error:
                 raise _too_late(library, limits) from error
+            except (ForbiddenAddressError, socket.gaierror) as error:
+                raise library.ConnectError(str(error)) from error
             try:
                 response.stream = make_body(response.stream, _admit(response, limits), limits, deadline)
             except HttpError as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from duologue.config.patterns import late
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.http._addresses import ForbiddenAddressError, Target, parse_url, public_target
+from duologue.http._addresses import OWN_SERVER, ForbiddenAddressError, Target, parse_url, public_target
 from duologue.http._bounded import MAX_BODY_BYTES, Limits, bound, failure_in
 from duologue.http._errors import BrokenResponseError, HttpTimeoutError, NoResponseError
 from duologue.http._loops import PerLoop
@@ -203,6 +203,7 @@ class HttpClients:
 
     def __init__(self, *, trust_private: bool = True, use_proxy: bool = True) -> None:
         self._trust_private = trust_private
+        self._own_server = not use_proxy
         self._clients = PerLoop(partial(_new_client, trust_private and use_proxy))
 
     @asynccontextmanager
@@ -235,7 +236,8 @@ class HttpClients:
         try:
             async with limit:
                 target = await self._target(request.url)
-                return await client.send(_built(client, request, target), stream=True)
+                extensions = OWN_SERVER if self._own_server else {}
+                return await client.send(_built(client, request, target, extensions), stream=True)
         except (ForbiddenAddressError, ConfigurationError):
             raise
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, TypeError) as error:
@@ -309,7 +311,7 @@ class _Body:
         return soon if self._deadline is None else min(soon, self._deadline)
 
 
-def _built(client: httpx.AsyncClient, request: HttpRequest, target: Target) -> httpx.Request:
+def _built(client: httpx.AsyncClient, request: HttpRequest, target: Target, more: Mapping[str, Any]) -> httpx.Request:
     import httpx
 
     # As ASCII: an agent may say half a surrogate pair, which has no UTF-8.
@@ -320,7 +322,7 @@ def _built(client: httpx.AsyncClient, request: HttpRequest, target: Target) -> h
     if request.json is not None:
         headers["Content-Type"] = "application/json"
     headers.update(request.headers)
-    extensions: dict[str, Any] = {**target.extensions, **Limits(max_bytes=request.max_bytes).extensions}
+    extensions: dict[str, Any] = {**target.extensions, **Limits(max_bytes=request.max_bytes).extensions, **more}
     return client.build_request(request.method, target.url, headers=headers, content=content, extensions=extensions)
 
 

@@ -38,6 +38,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
+from duologue.config.access import access, chosen_variables, missing_variable
 from duologue.config.redaction import remember
 from duologue.errors import (
     ConfigurationError,
@@ -141,16 +142,32 @@ def client_for(name: ModelName, config: ModelConfig) -> PydanticAIClient:
 
 def _model(name: ModelName, config: ModelConfig) -> TheirModel:
     def provider_of(provider: str) -> Provider[Any]:
-        if not config.api_key:
+        key = config.api_key or (_allowed_key(name) if access().is_limited else None)
+        if not key:
             return _bounded(infer_provider(provider))
         # Every provider class that takes a key calls it so.
-        return _bounded(infer_provider_class(provider)(api_key=config.api_key))  # pyright: ignore[reportCallIssue]
+        return _bounded(infer_provider_class(provider)(api_key=key))  # pyright: ignore[reportCallIssue]
 
     try:
         infer_provider_class(name.provider)
     except ValueError:
         raise UnknownProviderError(name.provider) from None
     return infer_model(f"{name.provider}:{name.reference}", provider_of)
+
+
+def _allowed_key(name: ModelName) -> str:
+    """The key of a provider where not all of the environment may be used, so that its client takes none from there.
+
+    Raises:
+        MissingKeyError: there is none.
+    """
+    stem = re.sub(r"[^A-Z0-9]", "_", name.provider.upper())
+    names = [f"{stem}_API_KEY", *(["GEMINI_API_KEY"] if stem.startswith("GOOGLE") else []), f"{stem[:2]}_API_KEY"]
+    key = next(iter(chosen_variables(names).values()), None)
+    if key is None:
+        raise MissingKeyError(f"'{name}' needs a key: {missing_variable(names[0])}. Save it as a secret of that name")
+    remember(key)
+    return key
 
 
 def _bounded(provider: Provider[Any]) -> Provider[Any]:

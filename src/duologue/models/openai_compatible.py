@@ -7,7 +7,6 @@ in the table :data:`HOSTS`.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import field
@@ -16,6 +15,7 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
+from duologue.config.access import variables
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import remember, remember_headers, remember_url, without_values
 from duologue.errors import (
@@ -381,7 +381,7 @@ def client_for(name: ModelName, config: ModelConfig) -> OpenAICompatibleClient:
             f"'{name}' needs a key: set the environment variable {host.keys[0]}, or pass api_key. "
             "Without a key, 'local' plays on this machine."
         )
-    headers = {header: value for header, variable in host.headers.items() if (value := os.environ.get(variable))}
+    headers = {header: value for header, variable in host.headers.items() if (value := variables().get(variable))}
     url = _url(name, config, host)
     parse_url(url, f"the address of '{name}'", credentials=True)
     if key is not None:
@@ -420,8 +420,8 @@ def own_server(name: ModelName) -> str | None:
 
 
 def _base_url(name: ModelName, host: Host) -> str:
-    variables = (*filter(None, [host.url_variable]), *host.more_url_variables)
-    if url := _first_set(variables):
+    names = (*filter(None, [host.url_variable]), *host.more_url_variables)
+    if url := _first_set(names):
         return url.rstrip("/").removesuffix(host.url_suffix) + host.url_suffix
     if host.url is None:
         raise ConfigurationError(
@@ -445,8 +445,8 @@ def _key_variables(provider: str) -> tuple[str, ...]:
     return (f"{re.sub(r'[^A-Z0-9]', '_', provider.upper())}_API_KEY",)
 
 
-def _first_set(variables: tuple[str, ...]) -> str | None:
-    return next((value for name in variables if (value := os.environ.get(name))), None)
+def _first_set(names: tuple[str, ...]) -> str | None:
+    return next((value for name in names if (value := variables().get(name))), None)
 
 
 def _tokens(usage: TokenUsage) -> Tokens:

@@ -21,11 +21,14 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection, select
 
+from duologue.config.access import using
 from duologue.context import Clock
 from duologue.errors import RunError
 from duologue.models.base import Model
 from duologue.runs.budgets import ExecutionBudgets
+from duologue.runs.foreign_code import held_apart
 from duologue.runs.outcome import finished_run
+from duologue.runs.project_access import DefinitionPolicy, ProjectAccess
 from duologue.runs.snapshots import Mark, PrivateValues, StoredSuite, read_snapshot
 from duologue.runs.store.database.artifacts import artifacts_of, keep_media
 from duologue.runs.store.database.definitions import SavedDefinitions
@@ -39,6 +42,8 @@ from duologue.suites.execution.parts import parts_of
 from duologue.suites.plan.build import TestCase
 from duologue.suites.runner.case_run import CaseCancelled, CaseRunner
 
+_Key = tuple[str, str]
+"""The digest of a snapshot, and whose secrets it was prepared with; '' for nobody's."""
 MOST_SNAPSHOTS = 16
 """Snapshots that are kept prepared although no run of theirs is under way."""
 
@@ -68,17 +73,25 @@ class RunCarrier:
         database: has their snapshots and journals.
         agents, models: that the program hands over, by the names that suites use.
         clock: of all runs.
+        policy: what definitions may use of this machine; None for the usual.
     """
 
     def __init__(
-        self, database: Database, *, agents: Mapping[str, Any], models: Mapping[str, Model], clock: Clock
+        self,
+        database: Database,
+        *,
+        agents: Mapping[str, Any],
+        models: Mapping[str, Model],
+        clock: Clock,
+        policy: DefinitionPolicy | None = None,
     ) -> None:
         self._database = database
+        self._access = ProjectAccess(database, policy or DefinitionPolicy(), clock)
         self._agents, self._models = agents, models
         self._clock = clock
-        self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
+        self._prepared: OrderedDict[_Key, _Prepared] = OrderedDict()
         self._replaced: set[_Prepared] = set()
-        self._preparing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._preparing: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
         self._artifacts = artifacts_of(database.address)
         self._journals = Journals(database, self._artifacts)
         self._budgets = ExecutionBudgets(database, clock)
@@ -94,11 +107,15 @@ class RunCarrier:
             DuologueError: it cannot be carried out here.
             asyncio.CancelledError: it was cancelled before it began.
         """
-        prepared = await self._taken(run.snapshot) or await self._prepare(run.snapshot)
-        try:
-            return await self._within(prepared, run)
-        finally:
-            await self._leave(prepared)
+        known = await self._access.of(run.project_id)
+        # What was prepared with the secrets of one project is for no other, and not for the same with other secrets.
+        key = run.snapshot, f"{run.project_id} {known.version}" if known.version or known.access.is_limited else ""
+        with using(known.access):
+            prepared = await self._taken(key) or await self._prepare(key)
+            try:
+                return await self._within(prepared, run)
+            finally:
+                await self._leave(prepared)
 
     def recorded(self, run: ClaimedRun, finished: FinishedRun) -> None:
         """The end of a run is in the database."""
@@ -137,12 +154,12 @@ class RunCarrier:
             await self._database.writer.artifacts(run, [artifact_row(item) for item in kept])
         return finished_run(result, instruction=stored.instruction(case.scenario, case.persona)), journal.end
 
-    async def _taken(self, digest: str) -> _Prepared | None:
+    async def _taken(self, key: _Key) -> _Prepared | None:
         """A snapshot that is prepared and is what runs need now, with one user more; None if there is none."""
-        prepared = self._prepared.get(digest)
+        prepared = self._prepared.get(key)
         if prepared is None:
             return None
-        self._prepared.move_to_end(digest)
+        self._prepared.move_to_end(key)
         prepared.users += 1  # so that nobody closes it meanwhile
         try:
             current = await self._is_current(prepared)
@@ -151,8 +168,8 @@ class RunCarrier:
             raise
         if current:
             return prepared
-        if self._prepared.get(digest) is prepared:
-            del self._prepared[digest]
+        if self._prepared.get(key) is prepared:
+            del self._prepared[key]
             self._replaced.add(prepared)
         await self._leave(prepared)
         return None
@@ -174,17 +191,17 @@ class RunCarrier:
     async def _private_values(self, stored: StoredSuite) -> Mapping[str, PrivateValues]:
         return await SavedDefinitions(self._database).private_values(stored.private)
 
-    async def _prepare(self, digest: str) -> _Prepared:
+    async def _prepare(self, key: _Key) -> _Prepared:
         """Prepare a snapshot, once for all runs that ask for it together; with one user more."""
-        lock = self._preparing.setdefault(digest, asyncio.Lock())  # is gone with the last who waits for it
+        lock = self._preparing.setdefault(key, asyncio.Lock())  # is gone with the last who waits for it
         async with lock:
-            if (held := await self._taken(digest)) is not None:
+            if (held := await self._taken(key)) is not None:
                 return held
             await self._make_room()
-            stored = await asyncio.to_thread(read_snapshot, await self._snapshot(digest))
+            stored = await asyncio.to_thread(read_snapshot, await self._snapshot(key[0]))
             values = await self._private_values(stored)
             marks = await asyncio.to_thread(stored.marks)
-            suite = await asyncio.to_thread(stored.opened, self._files(), values)
+            suite = held_apart(await asyncio.to_thread(stored.opened, self._files(), values))
             given = {agent.name: self._agents[agent.name] for agent in suite.agents if agent.name in self._agents}
             models = {model.name: self._models[model.name] for model in suite.models if model.name in self._models}
             engine = Engine(
@@ -196,14 +213,14 @@ class RunCarrier:
             )
             runner = await engine.case_runner(replace(stored.options, resuming=True))
             prepared = _Prepared(stored=stored, engine=engine, runner=runner, values=values, marks=marks, users=1)
-            self._prepared[digest] = prepared
+            self._prepared[key] = prepared
             return prepared
 
     async def _make_room(self) -> None:
         """Close the snapshots that were not used for longest, if there are many."""
-        idle = [digest for digest, item in self._prepared.items() if not item.users]
+        idle = [key for key, item in self._prepared.items() if not item.users]
         # None may be taken up by a run while another one is being closed.
-        closing = [self._prepared.pop(digest) for digest in idle[: max(0, len(idle) - MOST_SNAPSHOTS + 1)]]
+        closing = [self._prepared.pop(key) for key in idle[: max(0, len(idle) - MOST_SNAPSHOTS + 1)]]
         for item in closing:
             await item.engine.close()
 

@@ -119,7 +119,7 @@ async def invoke_connector(
                     scope=scope,
                 )
             )
-    except DuologueError as error:
+    except (DuologueError, HttpError) as error:
         return ConnectorReply(success=False, latency_ms=since(), error=redacted(str(error)), thread_id=thread)
     return ConnectorReply(
         success=True, latency_ms=since(), messages=answer, token_usage=_usage(journal), thread_id=thread

@@ -158,6 +158,48 @@ class Schedules:
 
         return await self._database.write(work)
 
+    async def update(
+        self,
+        schedule_id: str,
+        *,
+        cron: str | None = None,
+        timezone: str | None = None,
+        enabled: bool | None = None,
+        expected: Callable[[Schedule], None] | None = None,
+    ) -> Schedule | None:
+        """Change a schedule, which is due at the next instant from now on then; None if there is none.
+
+        Args:
+            schedule_id: of the schedule.
+            cron, timezone, enabled: what is changed; None for what stays.
+            expected: gets what is stored, and raises where the caller has seen something else.
+
+        Raises:
+            ConfigurationError: the expression or the time zone is none.
+        """
+
+        def work(connection: Connection) -> Schedule | None:
+            asked = select(schedules).where(schedules.c.id == schedule_id).with_for_update()
+            row = connection.execute(asked).mappings().first()
+            if row is None:
+                return None
+            found = _schedule(row)
+            if expected is not None:
+                expected(found)
+            now = self._database.now(connection)
+            made = changed(
+                found,
+                cron=found.cron if cron is None else cron,
+                timezone=found.timezone if timezone is None else timezone,
+                enabled=found.enabled if enabled is None else enabled,
+            )
+            due = next_instant(made.cron, made.timezone, now) if made.enabled else None
+            made = changed(made, next_at=due, updated_at=now)
+            connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(**vars(made)))
+            return made
+
+        return await self._database.write(work)
+
     async def delete(self, schedule_id: str) -> bool:
         """Delete a schedule; what it has launched stays. False if there is none."""
         asked = delete(schedules).where(schedules.c.id == schedule_id)

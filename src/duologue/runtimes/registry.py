@@ -97,6 +97,11 @@ def runtimes_for_platform(platform: AgentPlatform | str | None, mode: RunMode | 
     ]
 
 
+def all_runtimes() -> list[EvalRuntime]:
+    """All runtimes, always in the same order."""
+    return list(_registry().runtimes.values())
+
+
 def default_runtime_for_platform(
     platform: AgentPlatform | str | None, mode: RunMode | str = RunMode.TEXT
 ) -> EvalRuntime:

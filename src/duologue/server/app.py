@@ -8,6 +8,8 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from duologue.frozen import changed
+from duologue.runs.project_access import policy_of
 from duologue.runs.store.database.engine import Database
 from duologue.runs.tokens import ApiTokens
 from duologue.server.limits import RequestGuard
@@ -50,7 +52,19 @@ async def _opened(app: FastAPI, *, settings: ServerSettings) -> AsyncGenerator[N
         required = settings.token_required
         if required is None:
             required = await ApiTokens(database).any_token()
-        state = ServerState(database=database, settings=settings, token_required=required, stack=stack)
+        policy = await policy_of(
+            database,
+            variables=settings.allowed_variables,
+            private_addresses=settings.allow_private_addresses,
+            guarded=required,
+        )
+        state = ServerState(
+            database=database,
+            settings=settings,
+            token_required=required,
+            policy=changed(policy, own_code=False),
+            stack=stack,
+        )
         stack.push_async_callback(state.settled)
         stack.callback(state.feeds.close)
         stack.callback(state.stopping.set)

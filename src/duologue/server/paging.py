@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 from fastapi import Depends, Query
@@ -98,7 +98,12 @@ Paging = Annotated[PageRequest, Depends(_page_request)]
 """The parameters of lists."""
 
 
-def page_of(items: Sequence[T], wanted: PageRequest, key: Any, fields: Any) -> Mapping[str, Any]:
+def page_of(
+    items: Sequence[T],
+    wanted: PageRequest,
+    key: Callable[[T], tuple[Any, ...]],
+    fields: Callable[[T], Mapping[str, Any]],
+) -> Mapping[str, Any]:
     """A page as it is answered.
 
     Args:

@@ -11,16 +11,17 @@ A route says what a body is made of, and gets it as it was sent, so that there i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fastapi import Depends, HTTPException, Request
 from pydantic import BaseModel
 
 from duologue.config.placed_json import at, read_json_object
-from duologue.config.problems import PlacedDict, Problems, checked
-from duologue.errors import ConfigurationError, Problem, SuiteError
+from duologue.config.problems import PlacedDict, PlacedList, Problems, checked, shown
+from duologue.errors import ConfigurationError, NotFoundError, Problem, SuiteError
 from duologue.frozen import frozen
 
 M = TypeVar("M", bound=BaseModel)
@@ -77,6 +78,49 @@ def read_body(model: type[M], body: PlacedDict) -> M:
     problems.raise_errors()
     assert made is not None, "there are no problems"
     return made
+
+
+def named_ids(body: PlacedDict, name: str) -> list[str] | None:
+    """A list of ids in a body; None where the field is missing or null.
+
+    Raises:
+        SuiteError: it is something else.
+    """
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in cast("list[object]", value)):
+        raise refused(name, f"found {shown(value)}; expected a list of ids")
+    return list(dict.fromkeys(cast("list[str]", value)))
+
+
+@contextmanager
+def references(body: PlacedDict) -> Generator[None]:
+    """What a body names and does not exist is a problem of the body: the route itself is found.
+
+    Raises:
+        SuiteError: in the place of NotFoundError.
+    """
+    try:
+        yield
+    except NotFoundError as error:
+        message = str(error)
+        raise refused(next(_places_of(body, message), ""), message) from error
+
+
+def _places_of(data: object, message: str) -> Iterator[str]:
+    """The fields whose text a message quotes."""
+    match data:
+        case PlacedDict():
+            pairs = [(data.mark(name).field, item) for name, item in data.items()]
+        case PlacedList():
+            pairs = [(data.mark(index).field, item) for index, item in enumerate(data)]
+        case _:
+            return
+    for path, item in pairs:
+        if isinstance(item, str) and item and f'"{item}"' in message:
+            yield path
+        yield from _places_of(item, message)
 
 
 def refused(path: str, message: str) -> SuiteError:

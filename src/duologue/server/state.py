@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI, Request
 
+from duologue.runs.project_access import DefinitionPolicy, ProjectAccess
 from duologue.journal.artifacts import ArtifactStore
 from duologue.runs.service import RunService
 from duologue.runs.store.database.agents import Agents
@@ -34,6 +35,7 @@ class ServerState:
         database: an open one.
         settings: how the service is run.
         token_required: whether a request without a token is refused.
+        policy: what definitions may use of this machine.
         stack: closes what was opened with the application, in the opposite order.
         artifacts: has the media of runs.
         feeds: what is watched, for all who watch it.
@@ -43,11 +45,13 @@ class ServerState:
     database: Database
     settings: ServerSettings
     token_required: bool
+    policy: DefinitionPolicy
     stack: AsyncExitStack
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     definitions: SavedDefinitions = field(init=False)
     agents: Agents = field(init=False)
     tokens: ApiTokens = field(init=False)
+    access: ProjectAccess = field(init=False)
     artifacts: ArtifactStore = field(init=False)
     feeds: Feeds = field(init=False)
     noted: dict[str, float] = field(default_factory=dict[str, float])
@@ -59,6 +63,7 @@ class ServerState:
         self.definitions = SavedDefinitions(self.database)
         self.agents = Agents(self.database)
         self.tokens = ApiTokens(self.database)
+        self.access = ProjectAccess(self.database, self.policy, self.database.context.clock)
         self.artifacts = artifacts_of(self.database.address)
         self.feeds = Feeds(self.database)
 

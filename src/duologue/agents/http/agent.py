@@ -160,6 +160,7 @@ class HttpAgent(AgentAdapter):
         self._pricing = pricing
         self._max_answer_bytes = max_answer_bytes
         self.reports_tool_calls = reports_tool_calls
+        self._trust_private = trust_private
         self._clients = HttpClients(trust_private=trust_private)
 
     @property
@@ -403,7 +404,8 @@ class HttpAgent(AgentAdapter):
                 await clock.sleep(wait)
                 request = changed(request, timeout=max(left - wait, 0.001))
         except ForbiddenAddressError as error:
-            raise call.failure(f"not called, because trust_private is False and {error}") from error
+            why = "trust_private is False and " if not self._trust_private else ""
+            raise call.failure(f"not called, because {why}{error}") from error
         except HttpTimeoutError as error:
             text = f"the stream did not end within {seconds:g} s" if stream else str(error)
             raise call.failure(text, AgentTimeoutError) from error

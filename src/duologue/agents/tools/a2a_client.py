@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +21,7 @@ from duologue.agents.tools.a2a_mock import result_of
 from duologue.agents.tools.call import Result, ToolFault, ToolUnreachable, seconds_of
 from duologue.agents.tools.single_flight import SingleFlight
 from duologue.agents.tools.web import Request, Web, headers_of
+from duologue.config.access import missing_variable, variables
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.templates import expand, expand_url
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
@@ -355,9 +355,9 @@ def _signed_in(agent: A2aAgent) -> dict[str, str]:
         return {}
     check_auth(agent)
     scheme, token, variable = (agent.auth.get(name) for name in _AUTH)
-    value = expand(str(token), secret=True) if token else os.environ.get(str(variable))
+    value = expand(str(token), secret=True) if token else variables().get(str(variable))
     if not value:
-        raise ConfigurationError(f"a2a agent '{agent.name}': auth: the environment variable {variable} is not set")
+        raise ConfigurationError(f"a2a agent '{agent.name}': auth: {missing_variable(str(variable))}")
     written = str(scheme or "Bearer")
     return {"Authorization": f"{written.capitalize() if written.islower() else written} {value}"}
 

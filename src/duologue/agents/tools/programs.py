@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from duologue.agents.tools.call import CallContext, OnClose, Result, Run, ToolFault, ToolUnreachable, seconds_of
+from duologue.config.access import variables
 from duologue.config.json_text import json_value
 from duologue.config.processes import (
     MAX_OUTPUT,
@@ -68,7 +68,7 @@ class _Program:
     @property
     def secrets(self) -> list[str]:
         """Values of variables that are secret by their names, as they may stand in text and in JSON."""
-        values = [os.environ.get(name, "") for name in self.variables if names_secret(name)]
+        values = [variables().get(name, "") for name in self.variables if names_secret(name)]
         return [*values, *(json.dumps(value)[1:-1] for value in values)]
 
     def fault(self, what: str) -> ToolFault:

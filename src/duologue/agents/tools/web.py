@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from duologue.agents.tools.call import ToolFault, ToolUnreachable
+from duologue.config.access import missing_variable, variables
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import (
     names_secret,
@@ -157,9 +157,9 @@ def headers_of(written: Mapping[str, str], from_environment: Iterable[str] = ())
     secrets = [headers[name] for name, value in written.items() if "${" in value or names_secret(name)]
     for entry in from_environment:
         name, _, variable = entry.partition("=")
-        value = os.environ.get(variable)
+        value = variables().get(variable)
         if not value:
-            raise ConfigurationError(f"the environment variable {variable} is not set, and the header {name} needs it")
+            raise ConfigurationError(f"{missing_variable(variable)}, and the header {name} needs it")
         headers[name] = value
         secrets.append(value)
     remember(*secrets)

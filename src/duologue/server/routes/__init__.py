@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from duologue.server.routes import about, comparisons, events, executions, labels, personas, records, runs, workers
+from duologue.server.routes import (
+    about,
+    agents,
+    checks,
+    connectors,
+    evals,
+    personas,
+    projects,
+    runtimes,
+    scenarios,
+    schedules,
+    secrets,
+    tokens,
+    comparisons, events, executions, labels, records, runs, workers)
 
 ROUTERS = (
     about.routes,
+    projects.routes,
     personas.routes,
+    scenarios.routes,
+    connectors.routes,
+    agents.routes,
+    runtimes.routes,
+    evals.routes,
+    schedules.routes,
+    checks.routes,
+    secrets.routes,
+    tokens.routes,
     executions.routes,
     runs.routes,
     records.routes,

@@ -8,6 +8,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from duologue.config.problems import PlacedDict
+from duologue.runs.store.database.definition_rows import merged, read
 from duologue.runs.store.definitions import SavedPersona
 from duologue.server.auth import Caller, Reader, Runner
 from duologue.server.idempotency import routes as routes_of_group
@@ -15,6 +16,7 @@ from duologue.server.paging import PageOf, Paging, by_creation, page_of
 from duologue.server.placed_body import JSON_BODY, BodyOf
 from duologue.server.preconditions import IfMatch, answer, created, nothing
 from duologue.server.schemas.definitions import PersonaAnswer, persona_fields
+from duologue.server.trust import require_trust
 from duologue.specs.agents import Persona
 
 routes = routes_of_group("personas")
@@ -38,6 +40,7 @@ async def create_persona(
     caller: Runner, body: Annotated[PlacedDict, JSON_BODY, BodyOf(model=Persona, example=_EXAMPLE)]
 ) -> Response:
     """Create a persona."""
+    require_trust(caller, read(Persona, body, "the persona"))
     made = await caller.state.definitions.create_persona(caller.project.id, body)
     return created(persona_fields(made), f"/api/v1/personas/{made.id}")
 
@@ -56,7 +59,8 @@ async def update_persona(
     body: Annotated[PlacedDict, JSON_BODY, BodyOf(model=Persona, partial=True, example={"language": "German"})],
 ) -> Response:
     """Change the fields that are named; null gives a field its default again."""
-    await _found(caller, persona_id)
+    before = await _found(caller, persona_id)
+    require_trust(caller, read(Persona, merged(before.spec.written(), body), "the persona"))
     made = await caller.state.definitions.update_persona(
         persona_id, body, expected=lambda saved: matching.require(persona_fields(saved))
     )

@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from duologue.config.processes import end_group, track
+from duologue.config.access import access
+from duologue.config.processes import end_group, environment_with, track
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, AgentSession, Piece
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import AgentError, AgentReturnError
@@ -168,6 +169,14 @@ class IsolatedAgentError(Exception):
     """What an agent raised in its process: the traceback as it was there."""
 
 
+def _environment() -> dict[str, str] | None:
+    """The environment of an agent's process; None for that of this one."""
+    if not access().is_limited:
+        return None
+    path = os.pathsep.join(item for item in sys.path if item)
+    return {**environment_with(access().variables), "PYTHONPATH": path}
+
+
 class _Process:
     """A child process with an agent."""
 
@@ -188,6 +197,7 @@ class _Process:
                 sys.executable, "-m", isolated_process.__name__, str(write), target, str(folder), name,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=2,
+                env=_environment(),
                 pass_fds=(write,),
                 start_new_session=True,
             )  # fmt: skip

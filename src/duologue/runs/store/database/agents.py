@@ -15,7 +15,9 @@ from duologue.context import random_uuid
 from duologue.errors import NotFoundError, StoreConflictError
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.definition_rows import (
+    After,
     Changes,
+    Expected,
     facts,
     get,
     merged,
@@ -78,7 +80,7 @@ class Agents:
         return await self._read(lambda connection: _found(connection, agent_id))
 
     async def list_agents(
-        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: str | None = None
+        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: After = None
     ) -> list[SavedAgent]:
         """The agents of a project in the order in which they were created.
 
@@ -86,7 +88,7 @@ class Agents:
             project_id: of the project.
             name: only the one of that name.
             limit: at most so many; None for all.
-            after: the id of the last one of the page before.
+            after: the last one of the page before.
         """
 
         def work(connection: Connection) -> list[SavedAgent]:
@@ -96,13 +98,17 @@ class Agents:
 
         return await self._read(work)
 
-    async def update_agent(self, agent_id: str, changes: Changes) -> SavedAgent | None:
+    async def update_agent(
+        self, agent_id: str, changes: Changes, *, expected: Expected[SavedAgent] | None = None
+    ) -> SavedAgent | None:
         """Change ``name`` or fields of the draft; None if it is missing. Published versions stay as they are."""
 
         def work(connection: Connection) -> SavedAgent | None:
             row = get(connection, agents, agent_id)
             if row is None:
                 return None
+            if expected is not None and (found := _found(connection, agent_id)) is not None:
+                expected(found)
             fields = dict(changes)
             name = named(fields.pop("name", row.name), "agent")
             if name != row.name:
@@ -112,7 +118,7 @@ class Agents:
 
         return await self._write(work)
 
-    async def delete_agent(self, agent_id: str) -> bool:
+    async def delete_agent(self, agent_id: str, *, expected: Expected[SavedAgent] | None = None) -> bool:
         """Delete an agent and its versions. False if it is missing.
 
         Raises:
@@ -123,6 +129,8 @@ class Agents:
             row = get(connection, agents, agent_id)
             if row is None:
                 return False
+            if expected is not None and (found := _found(connection, agent_id)) is not None:
+                expected(found)
             every = connection.execute(select(evals).where(evals.c.project_id == row.project_id))
             used = [item.name for item in every if item.data.get("agent_id") == agent_id]
             asked = select(evals.c.name).where(evals.c.project_id == row.project_id, evals.c.name.in_(used))

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, delete
 
 from duologue.frozen import changed
 from duologue.runs.store.database.definition_rows import (
+    After,
     Changes,
+    Expected,
     eval_of,
     get,
     link,
@@ -70,7 +72,7 @@ class SavedEvals(DefinitionWriter):
         return next(iter(found), None)
 
     async def list_evals(
-        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: str | None = None
+        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: After = None
     ) -> list[Eval]:
         """The evals of a project; see :meth:`list_personas`."""
 
@@ -80,7 +82,9 @@ class SavedEvals(DefinitionWriter):
 
         return await self._read(work)
 
-    async def update_eval(self, eval_id: str, changes: Changes) -> Eval | None:
+    async def update_eval(
+        self, eval_id: str, changes: Changes, *, expected: Expected[Eval] | None = None
+    ) -> Eval | None:
         """Change fields of an eval; None if it is missing. Runs that exist stay as they are."""
 
         def work(connection: Connection) -> Eval | None:
@@ -88,6 +92,8 @@ class SavedEvals(DefinitionWriter):
             if row is None:
                 return None
             before = saved_evals(connection, [eval_id])[0]
+            if expected is not None:
+                expected(before)
             whole = {
                 "name": before.name,
                 "scenario_ids": before.scenario_ids,
@@ -103,10 +109,13 @@ class SavedEvals(DefinitionWriter):
 
         return await self._write(work)
 
-    async def delete_eval(self, eval_id: str) -> bool:
+    async def delete_eval(self, eval_id: str, *, expected: Expected[Eval] | None = None) -> bool:
         """Delete an eval and all its runs. False if it is missing."""
 
         def work(connection: Connection) -> bool:
+            if expected is not None:
+                for found in saved_evals(connection, [eval_id]):
+                    expected(found)
             connection.execute(delete(runs).where(runs.c.eval_id == eval_id))
             connection.execute(delete(executions).where(executions.c.eval_id == eval_id))
             return remove(connection, evals, eval_id)

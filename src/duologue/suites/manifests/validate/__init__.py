@@ -6,11 +6,11 @@ gives a value or that refer to each other in a circle. What has to be built to b
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from duologue.config.access import variables
 from duologue.config.files import PATTERN, matching_files
 from duologue.config.problems import Problems, listed, similar_file, unknown
 from duologue.config.spec import Spec, written_paths
@@ -397,7 +397,7 @@ def _find_unset_headers(suite: Suite, problems: Problems) -> None:
     for spec in bound:
         for index, entry in enumerate(spec.headers_from_env):
             name = entry.partition("=")[2]
-            if name and not os.environ.get(name):
+            if name and not variables().get(name):
                 problems.warning(
                     spec.place("headers_from_env", index) or Position("?"),
                     f"the environment variable {name} is not set. What needs it will end with an error; set it",

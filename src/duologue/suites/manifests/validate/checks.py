@@ -6,13 +6,13 @@ warning: what never needs it runs all the same.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from duologue.config.access import variables
 from duologue.config.entry_points import make_importable
 from duologue.config.files import shown_path
 from duologue.config.patterns import late
@@ -316,7 +316,7 @@ def _prepare_agent(agent: A2aAgent) -> None:
 def _find_unset_token(agent: A2aAgent, problems: Problems) -> None:
     variable, token = agent.auth.get("token_env"), agent.auth.get("token")
     names = missing_variables(token) if isinstance(token, str) else []
-    if not token and isinstance(variable, str) and not os.environ.get(variable):
+    if not token and isinstance(variable, str) and not variables().get(variable):
         names = [variable]
     for name in names:
         _warn(agent, "auth", _UNSET.format(name), problems)
