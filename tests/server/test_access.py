@@ -36,7 +36,9 @@ async def world(service: Service) -> dict[str, str]:
     """Something of each kind in the project ``shop``, by the names of the ids in paths."""
     definitions, shop = service.state.definitions, service.shop.id
     persona = await definitions.create_persona(shop, {"name": "somebody"})
-    scenario = await definitions.create_scenario(shop, {"name": "s", "description": "Says hello.", "criteria": ["it is polite"]})
+    scenario = await definitions.create_scenario(
+        shop, {"name": "s", "description": "Says hello.", "criteria": ["it is polite"]}
+    )
     connector = await definitions.create_connector(shop, name="c", type="http", base_url="https://agent.invalid")
     eval_ = await definitions.create_eval(shop, name="e", scenario_ids=[scenario.id], connector_id=connector.id)
     agent = await service.state.agents.create_agent(shop, {"agent": {"name": "a", "model": "openai/gpt-5-mini"}})

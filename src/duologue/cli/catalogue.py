@@ -241,6 +241,24 @@ def _environments(app: typer.Typer) -> None:
     app.add_typer(environments, name="environments")
 
 
+def _serve(app: typer.Typer) -> None:
+    from duologue.cli.commands.serve import serve
+
+    app.command()(serve)
+
+
+def _tokens(app: typer.Typer) -> None:
+    from duologue.cli.commands.tokens import tokens
+
+    app.add_typer(tokens, name="tokens")
+
+
+def _secrets(app: typer.Typer) -> None:
+    from duologue.cli.commands.secrets import secrets
+
+    app.add_typer(secrets, name="secrets")
+
+
 def _db(app: typer.Typer) -> None:
     from duologue.cli.commands.db import db
 
@@ -332,6 +350,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "baselines": Command(_DURABLE, "Executions that others are compared with, by name.", _baselines),
     "environments": Command(_DURABLE, "Where agents are deployed to, and what was deployed.", _environments),
+    "serve": Command(_DURABLE, "Serve the API, and carry out its runs.", _serve),
+    "tokens": Command(_DURABLE, "Who may use the API.", _tokens),
+    "secrets": Command(_DURABLE, "Keys of a project, kept encrypted.", _secrets),
     "db": Command(_DURABLE, "The database of runs.", _db),
     "mcp": Command(
         _DURABLE,

@@ -32,7 +32,7 @@ from duologue.models.base import Model
 from duologue.runs.arguments import require
 from duologue.runs.callbacks import Callbacks, OnRunComplete, OnRunEnd, OnRunError, OnRunStart, OnStatusChange
 from duologue.runs.carry_out import RunCarrier
-from duologue.runs.project_access import DefinitionPolicy, policy_of
+from duologue.runs.project_access import UsualPolicy
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.schema import projects
 from duologue.runs.store.records import WorkerRecord
@@ -91,7 +91,7 @@ class RunProcessor:
         on_run_error: OnRunError | None = None,
         on_run_end: OnRunEnd | None = None,
         stop_timeout: float = STOP_TIMEOUT,
-        policy: DefinitionPolicy | None = None,
+        policy: UsualPolicy | None = None,
         clock: Clock | None = None,
     ) -> None:
         for name, number in (("poll_interval", poll_interval), ("stop_timeout", stop_timeout)):
@@ -119,7 +119,7 @@ class RunProcessor:
             on_run_error=on_run_error,
             on_run_end=on_run_end,
         )
-        self._policy = policy
+        self._policy = policy or UsualPolicy()
         self._clock = clock or SystemClock()
         self._worker: Worker | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -257,7 +257,7 @@ class RunProcessor:
             else:
                 database = await held.enter_async_context(Database.open(self._store, create=False))
             found = await _projects_named(database, self._projects)
-            policy = self._policy or await policy_of(database)
+            policy = await self._policy.of(database)
             carrier = RunCarrier(database, agents=self._agents, models=self._models, clock=self._clock, policy=policy)
             held.push_async_callback(carrier.close)
             worker = Worker(

@@ -39,27 +39,30 @@ class DefinitionPolicy:
     own_code: bool = True
 
 
-async def policy_of(
-    database: Connections,
-    *,
-    variables: tuple[str, ...] | None = None,
-    private_addresses: bool | None = None,
-    guarded: bool | None = None,
-) -> DefinitionPolicy:
+@frozen
+class UsualPolicy:
     """The policy of a database: all is allowed where nobody but the owner of the machine can define anything.
 
-    Args:
-        database: an open one.
+    Attributes:
         variables: of the environment, that may be used; None for the usual.
         private_addresses: whether they may be asked; None for the usual.
         guarded: whether others define things; None: if the API has tokens.
+        own_code: whether Python code that definitions name may run in this process.
     """
-    if guarded is None:
-        guarded = await ApiTokens(database).any_token()
-    return DefinitionPolicy(
-        variables=variables if variables is not None else (() if guarded else None),
-        private_addresses=private_addresses if private_addresses is not None else not guarded,
-    )
+
+    variables: tuple[str, ...] | None = None
+    private_addresses: bool | None = None
+    guarded: bool | None = None
+    own_code: bool = True
+
+    async def of(self, database: Connections) -> DefinitionPolicy:
+        """The policy of an open database."""
+        guarded = await ApiTokens(database).any_token() if self.guarded is None else self.guarded
+        return DefinitionPolicy(
+            variables=self.variables if self.variables is not None else (() if guarded else None),
+            private_addresses=not guarded if self.private_addresses is None else self.private_addresses,
+            own_code=self.own_code,
+        )
 
 
 @frozen

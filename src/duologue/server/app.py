@@ -8,8 +8,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from duologue.frozen import changed
-from duologue.runs.project_access import policy_of
+from duologue.runs.project_access import UsualPolicy
 from duologue.runs.store.database.engine import Database
 from duologue.runs.tokens import ApiTokens
 from duologue.server.limits import RequestGuard
@@ -48,21 +47,24 @@ def create_app(settings: ServerSettings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _opened(app: FastAPI, *, settings: ServerSettings) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database.open(settings.store, create=settings.create))
+        if isinstance(settings.store, Database):
+            database = settings.store
+        else:
+            database = await stack.enter_async_context(Database.open(settings.store, create=settings.create))
         required = settings.token_required
         if required is None:
             required = await ApiTokens(database).any_token()
-        policy = await policy_of(
-            database,
+        usual = UsualPolicy(
             variables=settings.allowed_variables,
             private_addresses=settings.allow_private_addresses,
             guarded=required,
+            own_code=False,
         )
         state = ServerState(
             database=database,
             settings=settings,
             token_required=required,
-            policy=changed(policy, own_code=False),
+            policy=await usual.of(database),
             stack=stack,
         )
         stack.push_async_callback(state.settled)

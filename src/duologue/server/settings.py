@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from duologue.frozen import frozen
+from duologue.runs.store.database.engine import Database
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of the body of a request."""
@@ -15,7 +16,7 @@ class ServerSettings:
     """How a service is run.
 
     Attributes:
-        store: URL, folder or file of the database; None for what ``DUOLOGUE_DATABASE_URL`` names, else for that of the
+        store: the database, or its URL, folder or file; None for what ``DUOLOGUE_DATABASE_URL`` names, else for that of the
             project in the current folder.
         create: whether to make the tables of a database that has none. None: of a file that does not exist.
         token_required: whether every request needs a token; None: if the store has one when the service starts. Without
@@ -28,7 +29,7 @@ class ServerSettings:
         max_body: bytes of the body of a request.
     """
 
-    store: str | Path | None = None
+    store: Database | str | Path | None = None
     create: bool | None = None
     token_required: bool | None = None
     hosts: tuple[str, ...] = ()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +18,7 @@ from duologue.cli.commands.db import DatabaseOption, JsonOption
 from duologue.cli.exit_codes import ExitCode, worst_of
 from duologue.cli.interruption import Stopping
 from duologue.cli.output import echo, print_json, print_table, terminal
-from duologue.cli.store_options import ConcurrencyOption, ProjectsOption
+from duologue.cli.store_options import AllowEnvOption, AllowPrivateOption, ConcurrencyOption, ProjectsOption
 from duologue.config.processes import kill_all_groups
 from duologue.context import SystemClock
 from duologue.terminal_text import one_line
@@ -39,6 +43,10 @@ def worker(
         float, typer.Option(min=0, help="Seconds that runs under way may take to finish once the worker is stopped.")
     ] = 30.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no line for each run.")] = False,
+    allow_env: AllowEnvOption = [],  # noqa: B006 - typer's way
+    allow_private_addresses: AllowPrivateOption = None,
+    guarded: Annotated[bool | None, typer.Option("--guarded/--not-guarded", hidden=True)] = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> int:
     """Carry out queued runs until stopped. Any number of workers, on any hosts, may share one database.
 
@@ -46,6 +54,7 @@ def worker(
     once, and other workers continue them. Exit code 0: the worker has stopped in good order.
     """
     from duologue.runs.processor import RunProcessor
+    from duologue.runs.project_access import UsualPolicy
 
     processor = RunProcessor(
         store,
@@ -54,9 +63,25 @@ def worker(
         poll_interval=poll,
         stop_timeout=grace,
         on_run_end=None if quiet else _run_printer(),
+        policy=UsualPolicy(
+            variables=tuple(allow_env) or None, private_addresses=allow_private_addresses, guarded=guarded
+        ),
     )
+    if with_parent:
+        _end_with_parent()
     asyncio.run(_serve(processor))
     return ExitCode.PASSED
+
+
+def _end_with_parent() -> None:
+    """Stop when whoever has started this process is gone: then its end of standard input is closed."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="duologue-parent", daemon=True).start()
 
 
 async def _serve(processor: RunProcessor) -> None:
