@@ -21,8 +21,8 @@ AllowEnvOption = Annotated[
     typer.Option(
         "--allow-env",
         metavar="NAME",
-        help="Variable of the environment that saved definitions may name as ${NAME}. Default: all; none if the API has "
-        "tokens.",
+        help="Variable of the environment that saved definitions may name as ${NAME}. Default: all, but none if the "
+        "API has tokens.",
     ),
 ]
 AllowPrivateOption = Annotated[

@@ -9,13 +9,12 @@ from functools import partial
 from fastapi import FastAPI
 
 from duologue.runs.project_access import UsualPolicy
-from duologue.runs.store.database.engine import Database
 from duologue.runs.tokens import ApiTokens
 from duologue.server.limits import RequestGuard
 from duologue.server.openapi import document
 from duologue.server.problems import answer_errors
 from duologue.server.routes import ROUTERS
-from duologue.server.settings import ServerSettings
+from duologue.server.settings import ServerSettings, opened_store
 from duologue.server.state import ServerState
 from duologue.version import __version__
 
@@ -47,10 +46,7 @@ def create_app(settings: ServerSettings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _opened(app: FastAPI, *, settings: ServerSettings) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
-        if isinstance(settings.store, Database):
-            database = settings.store
-        else:
-            database = await stack.enter_async_context(Database.open(settings.store, create=settings.create))
+        database = await stack.enter_async_context(opened_store(settings))
         required = settings.token_required
         if required is None:
             required = await ApiTokens(database).any_token()

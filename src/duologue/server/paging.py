@@ -101,7 +101,7 @@ Paging = Annotated[PageRequest, Depends(_page_request)]
 def page_of(
     items: Sequence[T],
     wanted: PageRequest,
-    key: Callable[[T], tuple[Any, ...]],
+    key: Callable[[T], Sequence[Any]],
     fields: Callable[[T], Mapping[str, Any]],
 ) -> Mapping[str, Any]:
     """A page as it is answered.
@@ -122,8 +122,8 @@ def by_creation(item: Any) -> tuple[float, str]:
     return item.created_at, item.id
 
 
-def _cursor(key: tuple[Any, ...]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).rstrip(b"=").decode()
+def _cursor(key: Sequence[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(list(key), separators=(",", ":")).encode()).rstrip(b"=").decode()
 
 
 def _read(cursor: str) -> tuple[Any, ...]:

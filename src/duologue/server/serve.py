@@ -30,7 +30,7 @@ from duologue.runs.store.database.engine import Database
 from duologue.runs.tokens import ApiTokens
 from duologue.server.app import create_app
 from duologue.server.limits import is_loopback
-from duologue.server.settings import ServerSettings
+from duologue.server.settings import ServerSettings, opened_store
 
 try:
     import uvicorn
@@ -38,11 +38,9 @@ except ImportError as error:  # pragma: no cover - what a user without the extra
     raise MissingExtraError("the service", "server", "uvicorn") from error
 
 try:
-    import httptools as _httptools  # pyright: ignore[reportUnusedImport]  # noqa: F401
-
-    PARSER = "httptools"
+    import httptools
 except ImportError:  # pragma: no cover - the parser in Python is slower
-    PARSER = "h11"
+    httptools = None
 
 logger = logging.getLogger("duologue.server")
 PORT = 8642
@@ -125,9 +123,7 @@ async def serving(options: ServeOptions) -> AsyncGenerator[Serving]:
         StoreError: the store cannot be used.
     """
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            Database.open(options.settings.store, create=options.settings.create)
-        )
+        database = await stack.enter_async_context(opened_store(options.settings))
         required = await _token_required(options, database)
         settings = changed(options.settings, store=database, token_required=required)
         policy = UsualPolicy(
@@ -140,7 +136,7 @@ async def serving(options: ServeOptions) -> AsyncGenerator[Serving]:
         server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http=PARSER,
+                http="httptools" if httptools is not None else "h11",
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -284,9 +280,7 @@ def _run_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 class _WorkerProcess:
     """A worker in a process of its own, which is started again when it dies."""
 
-    def __init__(
-        self, options: ServeOptions, database: Database, policy: UsualPolicy, running: Serving
-    ) -> None:
+    def __init__(self, options: ServeOptions, database: Database, policy: UsualPolicy, running: Serving) -> None:
         self._options = options
         self._command = _worker_command(options, policy)
         self._environment = worker_environment(database, policy)
@@ -323,9 +317,7 @@ class _WorkerProcess:
             process.terminate()
         waiting = asyncio.create_task(process.wait())
         hurried = asyncio.create_task(self._running.hurried.wait())
-        await asyncio.wait(
-            {waiting, hurried}, timeout=self._options.grace + 15.0, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait({waiting, hurried}, timeout=self._options.grace + 15.0, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
             with suppress(ProcessLookupError):
                 process.terminate()  # the second time it waits for nothing

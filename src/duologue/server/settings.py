@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from duologue.frozen import frozen
@@ -16,8 +18,8 @@ class ServerSettings:
     """How a service is run.
 
     Attributes:
-        store: the database, or its URL, folder or file; None for what ``DUOLOGUE_DATABASE_URL`` names, else for that of the
-            project in the current folder.
+        store: the database, or its URL, folder or file; None for what ``DUOLOGUE_DATABASE_URL`` names, else for that of
+            the project in the current folder.
         create: whether to make the tables of a database that has none. None: of a file that does not exist.
         token_required: whether every request needs a token; None: if the store has one when the service starts. Without
             tokens a service may only listen to a loopback address.
@@ -36,3 +38,13 @@ class ServerSettings:
     allowed_variables: tuple[str, ...] | None = None
     allow_private_addresses: bool | None = None
     max_body: int = MAX_BODY
+
+
+@asynccontextmanager
+async def opened_store(settings: ServerSettings) -> AsyncGenerator[Database]:
+    """The database of a service; one that was opened by others is left open."""
+    if isinstance(settings.store, Database):
+        yield settings.store
+        return
+    async with Database.open(settings.store, create=settings.create) as database:
+        yield database

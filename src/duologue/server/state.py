@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from fastapi import FastAPI, Request
 
-from duologue.runs.project_access import DefinitionPolicy, ProjectAccess
 from duologue.journal.artifacts import ArtifactStore
+from duologue.runs.project_access import DefinitionPolicy, ProjectAccess
 from duologue.runs.service import RunService
 from duologue.runs.store.database.agents import Agents
 from duologue.runs.store.database.artifacts import artifacts_of

@@ -96,9 +96,7 @@ def _value(name: str) -> str:
     return value
 
 
-def _with(
-    store: str | None, project: str | None, work: Callable[[SecretStore, str], Coroutine[Any, Any, T]]
-) -> T:
+def _with(store: str | None, project: str | None, work: Callable[[SecretStore, str], Coroutine[Any, Any, T]]) -> T:
     async def open_and_work() -> T:
         from duologue.runs.secrets import SecretStore
         from duologue.runs.service import open_project

@@ -44,9 +44,7 @@ def create(
 
         async with Database.open(store) as database:
             project_id = await _project_id(database, project)
-            return await ApiTokens(database).create_token(
-                name, scope, project_id=project_id, expires_at=_end(expires)
-            )
+            return await ApiTokens(database).create_token(name, scope, project_id=project_id, expires_at=_end(expires))
 
     token, made = asyncio.run(work())
     if as_json:
@@ -91,7 +89,7 @@ def revoke(
 
         async with Database.open(store, create=False) as database:
             store_of_tokens = ApiTokens(database)
-            found = [item for item in await store_of_tokens.list_tokens() if item.id == token or item.hint == token]
+            found = [item for item in await store_of_tokens.list_tokens() if token in {item.id, item.hint}]
             if len(found) != 1:
                 raise NotFoundError(f'there is no token "{token}"; duologue tokens list shows those that there are')
             await store_of_tokens.revoke_token(found[0].id)

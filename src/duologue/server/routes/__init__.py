@@ -6,16 +6,23 @@ from duologue.server.routes import (
     about,
     agents,
     checks,
+    comparisons,
     connectors,
     evals,
+    events,
+    executions,
+    labels,
     personas,
     projects,
+    records,
+    runs,
     runtimes,
     scenarios,
     schedules,
     secrets,
     tokens,
-    comparisons, events, executions, labels, records, runs, workers)
+    workers,
+)
 
 ROUTERS = (
     about.routes,

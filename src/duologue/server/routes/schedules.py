@@ -67,7 +67,9 @@ class ScheduleAnswer(StoredFields):
     last_at: datetime | None
     """The instant that it was launched for last."""
     last_execution: int | None
-    """The execution that this made."""
+    """The execution that was made last."""
+    last_error: str | None
+    """Why nothing was launched the last time; null if something was."""
 
 
 @routes.get("/schedules", operation_id="list_schedules", response_model=PageOf[ScheduleAnswer])
@@ -145,6 +147,7 @@ def schedule_fields(saved: Schedule) -> Mapping[str, Any]:
         "next_at": optional_instant(saved.next_at),
         "last_at": optional_instant(saved.last_at),
         "last_execution": saved.last_execution,
+        "last_error": saved.last_error,
         "created_at": instant_text(saved.created_at),
         "updated_at": instant_text(saved.updated_at),
     }
