@@ -267,7 +267,7 @@ def run(
                 allow_undecided=_allowed(allow_undecided, "--allow-undecided"),
                 allow_errors=_allowed(allow_errors, "--allow-errors"),
                 pass_rate=_share(pass_rate),
-                pass_threshold=_threshold(pass_threshold),
+                pass_threshold=threshold_of(pass_threshold),
             ),
             mock="" if mock_all and mock is None else mock,
             trials=trials,
@@ -296,7 +296,8 @@ def _allowed(text: str | None, option: str) -> int | str | None:
     raise ConfigurationError(f"{option}: found '{text}'; expected a number, or 'all'")
 
 
-def _threshold(text: str | None) -> float | None:
+def threshold_of(text: str | None) -> float | None:
+    """The share that ``--pass-threshold`` asks for; None if it asks for none."""
     share = _share(text, "--pass-threshold")
     if share == 0:
         raise ConfigurationError(f"--pass-threshold: found '{text}'; expected a share above 0, such as 0.8 or 80%")
