@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 pytest.importorskip("mcp", reason="needs the extra 'mcp'")
 
 from coding_agent import coding_agent
+from http_agent import http_agent
 
 SUITE = """\
 apiVersion: duologue/v1
@@ -52,6 +55,12 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "evals/bot.py").write_text(BOT)
     (tmp_path / ".git").mkdir()
     return tmp_path
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
 
 
 async def test_a_coding_agent_runs_explains_and_compares(folder: Path) -> None:
@@ -145,15 +154,20 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-async def test_evals_of_the_database_are_run_here(folder: Path) -> None:
+async def test_evals_of_the_database_are_run_here(folder: Path, stack: ExitStack) -> None:
     from duologue.runs.service import RunService
 
     fields: dict[str, Any] = {
         "turns": [{"content": "Hi", "checks": [{"type": "contains", "params": {"patterns": ["Hi"]}}]}]
     }
+
+    def refuse(said: str) -> str:
+        raise ValueError("the kitchen is closed")
+
+    url = stack.enter_context(http_agent(refuse))
     async with RunService.open(folder / ".duologue", project="shop", new_project=True, create=True) as service:
         scenario = await service.create_scenario(name="greet", **fields)
-        connector = await service.create_connector(name="away", type="http", base_url="http://127.0.0.1:9/")
+        connector = await service.create_connector(name="away", type="http", base_url=url)
         await service.create_eval(name="smoke", scenario_ids=[scenario.id], connector_id=connector.id)
     async with coding_agent(folder) as agent:
         assert json.loads(await agent.call("list_definitions", kind="evals"))["name"] == "smoke"
@@ -167,7 +181,7 @@ async def test_evals_of_the_database_are_run_here(folder: Path) -> None:
         found = await agent.call("explain_execution", execution=name)
         assert "1 run (error)" in found
         [run] = [json.loads(line) for line in (await agent.call("list_runs", execution=name)).splitlines()]
-        assert "127.0.0.1:9" in await agent.call("explain_run", run=run["run"])
+        assert "the kitchen is closed" in await agent.call("explain_run", run=run["run"])
         await agent.over(await agent.call("rerun", execution=name, max_cost_usd=0.01))
         compared = await agent.refused("compare_executions", baseline=name, candidate="db:999")
         assert "no execution" in compared

@@ -32,7 +32,14 @@ async def serve(*, url: str | None, folder: Path, store: str | None, project: st
 async def _workspace(
     url: str | None, folder: Path, store: str | None, project: str | None
 ) -> AsyncGenerator[Workspace]:
-    workspace: Workspace = await LocalWorkspace.open(folder, store=store, project=project)
+    workspace: Workspace
+    if url is not None:
+        from duologue.client import AsyncClient
+        from duologue.mcp_server.service import ServiceWorkspace
+
+        workspace = ServiceWorkspace(AsyncClient(url, project=project))
+    else:
+        workspace = await LocalWorkspace.open(folder, store=store, project=project)
     try:
         yield workspace
     finally:

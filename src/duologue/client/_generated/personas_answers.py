@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from duologue.client._answer import EMPTY, Answer
+from duologue.client._generated.shared_answers import Fragment
 
 
 class AgendaPhrases(Answer):
@@ -93,14 +94,6 @@ class Attack(Answer):
     temperature: float = 0.7
     metaprompt_temperature: float | None = None
     max_tokens: int | None = None
-
-
-class Fragment(Answer):
-    """A text file that a template can include by name."""
-
-    name: str
-    path: str | None = None
-    required: bool = False
 
 
 class PersonaStyle(Answer):

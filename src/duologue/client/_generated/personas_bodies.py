@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NotRequired, TypedDict
 
+from duologue.client._generated.shared_bodies import FragmentInput
+
 
 class AgendaPhrasesInput(TypedDict):
     """What a user with an agenda says, for other manners and languages."""
@@ -87,14 +89,6 @@ class AttackInput(TypedDict):
     temperature: NotRequired[float]
     metaprompt_temperature: NotRequired[float | None]
     max_tokens: NotRequired[int | None]
-
-
-class FragmentInput(TypedDict):
-    """A text file that a template can include by name."""
-
-    name: str
-    path: NotRequired[str | None]
-    required: NotRequired[bool]
 
 
 class PersonaStyleInput(TypedDict):

@@ -74,7 +74,7 @@ class NewExecutionFields(Spec):
     """The runs are not carried out earlier. Default: at once."""
     max_attempts: int = Field(default=3, ge=1, le=1000)
     """After so many workers have died with a run, it is set aside as an error."""
-    budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    budget: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """US dollars that the models of all runs may cost together. Default: what the project says."""
 
 
