@@ -23,7 +23,8 @@ def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A folder of 'duologue run', a file of 'duologue runs export', or the folder of an EvalStudio project."
+            help="A folder of 'duologue run', a file of 'duologue runs export', the folder of an EvalStudio project, "
+            "or a JSON file of Connexity."
         ),
     ],
     project: Annotated[
@@ -38,14 +39,21 @@ def import_(
             "--queue", help="Put runs of a file that were not over into the queue, and leave its schedules on."
         ),
     ] = False,
+    on_clash: Annotated[
+        str,
+        typer.Option(
+            "--on-clash", help="What of Connexity has a name that is taken: skip it, or overwrite what is there."
+        ),
+    ] = "skip",
     database: DatabaseOption = None,
     artifacts: ArtifactsOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Import the results of 'duologue run', a file with a project or executions, or a project of EvalStudio.
+    """Import results of 'duologue run', a file with a project or executions, or what EvalStudio or Connexity has.
 
-    The source stays as it is, and nothing in the database is overwritten.
+    The source stays as it is, and nothing in the database is overwritten, unless --on-clash says so.
     """
+    from duologue.runs.connexity import is_connexity
     from duologue.runs.evalstudio import is_evalstudio
     from duologue.runs.store.database.engine import Database
 
@@ -56,6 +64,8 @@ def import_(
         async with Database.open(database) as opened:
             if is_evalstudio(source):
                 return await _import_evalstudio(opened, source, project)
+            if is_connexity(source):
+                return await _import_connexity(opened, source, project, on_clash)
             if source.is_dir():
                 return await _import_results(opened, source, project, artifacts)
             return await _import_file(opened, source, project, artifacts, queue=queue)
@@ -86,6 +96,9 @@ def export(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="New folder, as 'duologue run' writes one.")] = None,
     jsonl: Annotated[Path | None, typer.Option("--jsonl", help="New file of JSON lines, for another database.")] = None,
+    connexity: Annotated[
+        Path | None, typer.Option("--connexity", help="New JSON file with agents, test cases and evals for Connexity.")
+    ] = None,
     project: Annotated[
         str | None, typer.Option("--project", help="Name of the project. Default: the only one.")
     ] = None,
@@ -99,8 +112,12 @@ def export(
     """Export an execution as a results folder, or a project or execution as one file."""
     from duologue.runs.store.database.engine import Database
 
-    if (out is None) == (jsonl is None):
-        raise ConfigurationError("choose one of --out DIR (a results folder) and --jsonl FILE (for another database)")
+    if sum(item is not None for item in (out, jsonl, connexity)) != 1:
+        raise ConfigurationError(
+            "choose one of --out DIR (a results folder), --jsonl FILE (for another database) and --connexity FILE"
+        )
+    if connexity is not None:
+        return _export_connexity(connexity, project, database, as_json=as_json)
     if out is not None and execution is None:
         raise ConfigurationError("--out needs an execution: a results folder holds one")
 
@@ -120,6 +137,20 @@ def export(
     return ExitCode.PASSED
 
 
+def _export_connexity(path: Path, project: str | None, database: str | None, *, as_json: bool) -> int:
+    from duologue.cli.services import with_service
+    from duologue.runs.connexity_export import export_connexity
+
+    done = with_service(database, project, lambda service: export_connexity(service, path))
+    if as_json:
+        print_json({"path": done.path, "counts": dict(done.counts), "problems": list(done.notes)})
+        return ExitCode.PASSED
+    _notes(done.notes)
+    counts = ", ".join(f"{name}: {count}" for name, count in done.counts.items())
+    say(terminal(), one_line(f"exported {counts} to {done.path}"))
+    return ExitCode.PASSED
+
+
 _DEFINITIONS = ("personas", "scenarios", "connectors", "evals")
 
 
@@ -135,6 +166,26 @@ async def _import_evalstudio(opened: Database, source: Path, project: str | None
         "unfinished": 0,
         "schedules": 0,
         "problems": [note for item in found for note in item.notes],
+    }
+
+
+async def _import_connexity(opened: Database, source: Path, project: str | None, on_clash: str) -> dict[str, Any]:
+    from duologue.runs.connexity import import_connexity
+    from duologue.runs.projects import open_project
+
+    if on_clash not in {"skip", "overwrite"}:
+        raise ConfigurationError(f"--on-clash is {on_clash!r}; expected skip or overwrite")
+    found = await open_project(opened, project, create=True)
+    done = await import_connexity(opened, source, found, on_clash="overwrite" if on_clash == "overwrite" else "skip")
+    names = ("agents", "scenarios", "personas", "evals", "metrics", "environments", "skipped")
+    return {
+        "project": found.name,
+        "executions": list(done.execution_ids),
+        "definitions": {name: getattr(done, name) for name in names},
+        "runs": done.runs,
+        "unfinished": 0,
+        "schedules": 0,
+        "problems": list(done.notes),
     }
 
 
