@@ -30,7 +30,8 @@ async def new_eval(
     await service.publish_agent(saved.id)
     ids = [(await service.create_scenario(**{"description": "You want help.", **item})).id for item in scenarios]
     whole = {**SAYING["config"], **(config or {})}
-    return await service.create_eval(name="e", scenario_ids=ids, agent_id=saved.id, trials=trials, config=whole)
+    name = f"eval of {saved.name}"
+    return await service.create_eval(name=name, scenario_ids=ids, agent_id=saved.id, trials=trials, config=whole)
 
 
 async def executed(service: RunService, eval_: Eval, model: Model | None = None, **options: Any) -> list[StoredRun]:

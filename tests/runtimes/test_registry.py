@@ -81,7 +81,29 @@ try:
     get_runtime("text", "broken")
 except KeyError as error:
     broken = error.args[0]
+
+async def executed(folder):
+    from duologue.runs import RunService
+    from duologue.runs.processor import RunProcessor
+
+    async with RunService.open(folder + "/d.db") as service:
+        config = {"mode": "voice", "runtime": {"kind": "myvoice", "voice_id": "anna"}}
+        agent = {"name": "caller", "platform": "retell", "runtime": config["runtime"], "runtime_mode": "voice"}
+        saved = await service.create_agent({"agent": agent})
+        await service.publish_agent(saved.id)
+        says = {"type": "contains", "params": {"patterns": ["anna says hello"]}}
+        scenario = await service.create_scenario(name="s", description="You call.", checks=[says])
+        made = await service.create_eval(name="e", scenario_ids=[scenario.id], agent_id=saved.id, config=config)
+        await service.create_runs(made.id)
+        processor = RunProcessor(service.database)
+        await processor.drain()
+        await processor.stop()
+        [run] = await service.list_runs()
+        return {"outcome": run.outcome, "messages": run.messages, "error": run.error}
+
+import sys
 print(json.dumps({
+    "run": asyncio.run(executed(sys.argv[1])),
     "same": runtime is get_runtime(RunMode.VOICE, "myvoice"),
     "retell": [item.KIND for item in runtimes_for_platform("retell")],
     "none": [item.KIND for item in runtimes_for_platform(None)],
@@ -121,12 +143,19 @@ def test_runtime_of_another_package_is_found_once_it_is_installed(tmp_path: Path
     path = os.pathsep.join([str(target), *sys.path])
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["same"]
     assert found["said"] == "anna says hello"
+    assert found["run"]["outcome"] == "pass", found["run"]
+    assert [item["content"] for item in found["run"]["messages"] if item["role"] == "assistant"] == ["anna says hello"]
     assert found["retell"][-1] == found["default"] == "myvoice"
     assert "myvoice" not in found["none"]
     assert "cannot be loaded" in found["broken"]

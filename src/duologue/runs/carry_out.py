@@ -121,6 +121,12 @@ class RunCarrier:
         """The end of a run is in the database."""
         self._budgets.recorded(run, finished.result)
 
+    def holds_back(self, run: ClaimedRun) -> bool:
+        """Whether the execution of a run may have only so many at once."""
+        prepared = self._prepared.get(run.snapshot)
+        limited = prepared is not None and prepared.stored.suite.defaults.concurrency is not None
+        return limited and run.execution_id is not None
+
     async def close(self) -> None:
         """End the programs and servers of tools, close connections, and remove the files of snapshots."""
         prepared, self._prepared = [*self._prepared.values(), *self._replaced], OrderedDict()

@@ -137,6 +137,7 @@ def configured_defaults(defaults: Defaults, config: RunConfig) -> Defaults:
     """The settings of a project, with those of a configuration over them."""
     simulator = config.agent_simulator
     return defaults.changed(
+        concurrency=config.concurrency,
         run_timeout=seconds_text(config.seconds),
         tool_mode=config.tool_mode,
         temperature=defaults.temperature if simulator.temperature is None else simulator.temperature,

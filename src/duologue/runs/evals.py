@@ -45,7 +45,7 @@ from duologue.specs.scenario import Scenario, SeedMessage
 from duologue.specs.suite import Spending, Suite, find_named
 from duologue.suites.plan.build import TestCase, generate_plan
 from duologue.suites.runner.users import persona_of
-from duologue.suites.runtime_snapshots import GRADED
+from duologue.suites.runtime_snapshots import GRADED, holds_conversation
 
 NO_CRITERIA = "Scenario must have success or failure criteria defined"
 ONE_TURN = "No model is configured, so the agent was asked once and no criteria were evaluated"
@@ -282,7 +282,7 @@ def _suite(definition: Definition, models: _Models) -> tuple[Suite, dict[str, st
     draft = definition.version.draft if definition.version else None
     config = definition.config
     agent = _driven(draft.agent if draft else _agent(definition), config, models)
-    people = _people(definition)
+    people, held = _people(definition), holds_conversation(agent)
     refused: dict[str, str] = {}
     scenarios: list[Scenario] = []
     for saved, found in definition.scenarios:
@@ -300,7 +300,7 @@ def _suite(definition: Definition, models: _Models) -> tuple[Suite, dict[str, st
         if config is not None and models.judge:
             scenario = _graded(scenario, definition, config, agent)
         without = scenario if models.judge else _unevaluated(scenario)
-        made = without if models.user else _single_turn(without, [people[name] for name in names])
+        made = without if models.user or held else _single_turn(without, [people[name] for name in names])
         if (why := _refusal(scenario, made, models)) is not None:
             refused[scenario.name] = why
         scenarios.append(made)

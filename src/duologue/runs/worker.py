@@ -430,6 +430,8 @@ class Worker:
             return
         await self._record_end(run, finished, last)
         self._carrier.recorded(run, finished)
+        if self._carrier.holds_back(run):
+            await self._queue.let_next_go(run)
         self._outcomes[finished.outcome] += 1
         self._metrics.finished.add(1, {"outcome": finished.outcome})
         self._metrics.duration.record(seconds, {"outcome": finished.outcome})

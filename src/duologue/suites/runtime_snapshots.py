@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from duologue.config.templates import expand_url
 from duologue.runtimes.base import AgentSnapshot, CaseSnapshot, EvalRuntime, ExpectedCall
 from duologue.runtimes.config import AgentSimulatorConfig, RunConfig, UserSimulatorConfig
-from duologue.runtimes.registry import find_runtime
+from duologue.runtimes.registry import RuntimeConfigError, find_runtime
 from duologue.specs.agent_definition import AgentDefinition
 from duologue.specs.agents import Agent, Persona
 from duologue.specs.prompts import Prompt
@@ -79,6 +79,18 @@ def found_runtime(agent: Agent, snapshot: AgentSnapshot | None = None) -> tuple[
     """
     keys = _KeysAtRun() if agent.integration is not None else None
     return find_runtime(agent.runtime or {}, snapshot, agent.runtime_mode, keys)
+
+
+def holds_conversation(agent: Agent) -> bool:
+    """Whether the runtime of an agent holds conversations by itself, with a user of its own."""
+    if agent.runtime is None:
+        return False
+    from duologue.runtimes.text import TextRuntimeBase
+
+    try:
+        return not isinstance(find_runtime(agent.runtime, None, agent.runtime_mode)[0], TextRuntimeBase)
+    except RuntimeConfigError:  # which is told elsewhere
+        return False
 
 
 class _KeysAtRun:

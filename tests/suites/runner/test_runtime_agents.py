@@ -190,6 +190,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"kind": "retell", "agent_id": "a"}, {}, "does not drive agents without a platform"),
     ({"kind": "custom_endpoint", "url": "http://a.example"}, {"platform": "retell"}, "on the platform retell"),
     ({"kind": "holder", "greeting": ""}, {}, "runtime.greeting: expected a text"),
+    ({"kind": "holder"}, {"turns": 2}, "has 2 lines, and the runtime of the agent 'bot' holds"),
     ({"kind": "holder"}, {"runtime_mode": "text"}, "is for mode voice; found mode text"),
 ]
 
@@ -197,8 +198,10 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 @pytest.mark.parametrize(("runtime", "agent", "told"), MISTAKES)
 def test_runtime_that_cannot_drive_the_agent_is_refused(runtime: Any, agent: Any, told: str) -> None:
     problems = Problems()
+    lines = [{"role": "user", "content": "Hi"}] * agent.get("turns", 1)
+    agent = {name: value for name, value in agent.items() if name != "turns"}
     with holding(lambda _: talk()):
-        validated(Draft(suite=suite_of(runtime, agent=agent)), problems)
+        validated(Draft(suite=suite_of(runtime, {"turns": lines}, agent=agent)), problems)
     assert told in "; ".join(item.message for item in problems.errors)
 
 

@@ -19,7 +19,8 @@ from duologue.runtimes.base import EvalRuntime
 from duologue.runtimes.config import RunConfig, model_name
 from duologue.specs.agents import Agent, is_model_name
 from duologue.specs.scenario import Scenario
-from duologue.suites.manifests.validate.runtimes import unmocked
+from duologue.suites.manifests.validate.runtimes import unheard, unmocked
+from duologue.suites.runtime_snapshots import holds_conversation
 
 
 def require_eval(connection: Connection, found: Eval) -> None:
@@ -37,6 +38,10 @@ def require_eval(connection: Connection, found: Eval) -> None:
     if agent.runtime is not None:
         place = "config.runtime" if config is not None and config.runtime is not None else "agent.runtime"
         runtime = runtime_of(agent, suite_of(draft), place)
+    if holds_conversation(agent):
+        specs = [saved.spec for saved in saved_scenarios(connection, found.scenario_ids)]
+        if told := [text for scenario in specs if (text := unheard(scenario, agent))]:
+            raise ConfigurationError("; ".join(told))
     mocked = config.tool_mode == "mock" if config is not None else runtime is not None
     if mocked and not (runtime.MOCKS_TOOLS if runtime is not None else agent.is_native):
         specs = [saved.spec for saved in saved_scenarios(connection, found.scenario_ids)]

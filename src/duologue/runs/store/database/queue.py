@@ -10,17 +10,19 @@ import asyncio
 import os
 import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from duologue.errors import StoreConflictError
+from duologue.errors import StoreConflictError, StoreError
 from duologue.frozen import changed
 from duologue.runs.store.database.changes import Claim, Claimed, Pulse, claimed_run
 from duologue.runs.store.database.clocks import ClockWatch
 from duologue.runs.store.database.connections import Connections
+from duologue.runs.store.database.held_back import held_back, hold_back, let_all_go, let_go
 from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.database.recovery import MANY, cancel_runs, recover_runs
 from duologue.runs.store.database.schema import (
@@ -133,6 +135,8 @@ class Queue:
             self._keep_snapshots(connection, kept, now)
             begun = self._execution(connection, project_id, execution, name)
             rows = [_row(run, project_id, None if begun is None else begun.id, now) for run in new]
+            if begun is not None:
+                held_back(rows, begun.id, begun.data)
             for first in range(0, len(rows), MANY):
                 connection.execute(insert(runs), rows[first : first + MANY])
             self._wakeup.notify(connection, QUEUED)
@@ -156,7 +160,7 @@ class Queue:
         def work(connection: Connection) -> None:
             now = self._database.now(connection)
             row = connection.execute(
-                select(runs.c.number, runs.c.status).where(runs.c.id == run_id).with_for_update()
+                select(runs.c.number, runs.c.status, runs.c.execution_id).where(runs.c.id == run_id).with_for_update()
             ).first()
             if row is None:
                 raise StoreConflictError(f"there is no run '{run_id}'")
@@ -170,6 +174,7 @@ class Queue:
             connection.execute(update(runs).where(runs.c.number == row.number).values(token=runs.c.token + 1, **values))
             for table in (results, checks):
                 connection.execute(table.delete().where(table.c.run == row.number))
+            hold_back(connection, row.number, row.execution_id)
             self._wakeup.notify(connection, QUEUED)
 
         await self._database.write(work)
@@ -236,6 +241,19 @@ class Queue:
         await self._writer.finish(run, end, last)
         self._wakeup.signal(FINISHED)
 
+    async def let_next_go(self, run: ClaimedRun) -> None:
+        """Let go the next run of the execution of one that is over, if any is held back. What fails is made up for."""
+
+        def work(connection: Connection) -> int:
+            gone = let_go(connection, run.execution_id or 0)
+            if gone:
+                self._wakeup.notify(connection, QUEUED)
+            return gone
+
+        with suppress(StoreError):
+            if await self._database.write(work):
+                self._wakeup.signal(QUEUED)
+
     async def release(self, run: ClaimedRun, *, not_before: float | None = None) -> None:
         """Put a run back into the queue, as if it had not been claimed; see :meth:`Writer.release`."""
         await self._writer.release(run, not_before=not_before)
@@ -252,10 +270,15 @@ class Queue:
 
     async def recover(self) -> Recovered:
         """Give back the runs of workers whose lease is over, and set aside those that have used up their attempts."""
-        recovered = await self._database.write(
-            lambda connection: recover_runs(self._database, self._wakeup, self._watch, connection)
-        )
-        if recovered.requeued:
+
+        def work(connection: Connection) -> tuple[Recovered, int]:
+            recovered = recover_runs(self._database, self._wakeup, self._watch, connection)
+            if gone := let_all_go(connection):
+                self._wakeup.notify(connection, QUEUED)
+            return recovered, gone
+
+        recovered, gone = await self._database.write(work)
+        if recovered.requeued or gone:
             self._wakeup.signal(QUEUED)
         return recovered
 

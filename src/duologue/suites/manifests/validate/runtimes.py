@@ -10,7 +10,7 @@ from duologue.specs.agents import Agent
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Suite
 from duologue.suites.plan.build import agents_of
-from duologue.suites.runtime_snapshots import agent_snapshot, found_runtime
+from duologue.suites.runtime_snapshots import agent_snapshot, found_runtime, holds_conversation
 
 
 def find_broken_runtimes(suite: Suite, problems: Problems, *, whole: bool = True) -> None:
@@ -36,6 +36,7 @@ def find_broken_runtimes(suite: Suite, problems: Problems, *, whole: bool = True
             problems.error(agent.place("runtime") or Position("?"), str(error).rstrip("."))
     if found:
         _find_unmocked(suite, found, problems)
+        _find_unheard(suite, problems)
 
 
 def _find_unmocked(suite: Suite, found: dict[str, EvalRuntime], problems: Problems) -> None:
@@ -50,6 +51,27 @@ def _find_unmocked(suite: Suite, found: dict[str, EvalRuntime], problems: Proble
                 problems.error(
                     scenario.place("expected_tool_calls") or Position("?"), unmocked(scenario, agent, runtime)
                 )
+
+
+def _find_unheard(suite: Suite, problems: Problems) -> None:
+    holding = {agent.name for agent in suite.agents if holds_conversation(agent)}
+    for scenario in suite.scenarios if holding else ():
+        field = "turns" if scenario.turns else "messages"
+        for agent in agents_of(suite, scenario):
+            if agent.name in holding and (told := unheard(scenario, agent)):
+                problems.error(scenario.place(field) or Position("?"), told)
+
+
+def unheard(scenario: Scenario, agent: Agent) -> str:
+    """Why the lines of a scenario cannot be said to an agent whose runtime has a user of its own; '' if they can."""
+    lines = len(scenario.turns) + len(scenario.messages)
+    if lines <= 1:
+        return ""
+    return (
+        f"the scenario '{scenario.name}' has {lines} lines, and the runtime of the agent '{agent.name}' holds the "
+        "conversation by itself, with a user of its own: expected no more than the first message. Describe what the "
+        "user wants in the description or a persona instead"
+    )
 
 
 def unmocked(scenario: Scenario, agent: Agent, runtime: EvalRuntime | None) -> str:
