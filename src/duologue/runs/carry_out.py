@@ -91,6 +91,7 @@ class RunCarrier:
         self._clock = clock
         self._prepared: OrderedDict[_Key, _Prepared] = OrderedDict()
         self._replaced: set[_Prepared] = set()
+        self._limited: set[str] = set()
         self._preparing: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
         self._artifacts = artifacts_of(database.address)
         self._journals = Journals(database, self._artifacts)
@@ -123,9 +124,7 @@ class RunCarrier:
 
     def holds_back(self, run: ClaimedRun) -> bool:
         """Whether the execution of a run may have only so many at once."""
-        prepared = self._prepared.get(run.snapshot)
-        limited = prepared is not None and prepared.stored.suite.defaults.concurrency is not None
-        return limited and run.execution_id is not None
+        return run.snapshot in self._limited and run.execution_id is not None
 
     async def close(self) -> None:
         """End the programs and servers of tools, close connections, and remove the files of snapshots."""
@@ -220,6 +219,8 @@ class RunCarrier:
             runner = await engine.case_runner(replace(stored.options, resuming=True))
             prepared = _Prepared(stored=stored, engine=engine, runner=runner, values=values, marks=marks, users=1)
             self._prepared[key] = prepared
+            if suite.defaults.concurrency is not None:
+                self._limited.add(key[0])
             return prepared
 
     async def _make_room(self) -> None:
