@@ -46,7 +46,9 @@ async def world(service: Service) -> dict[str, str]:
     schedule = await Schedules(service.database).create(eval_.id, "0 6 * * *")
     _, made = await service.state.tokens.create_token("t", project_id=shop)
     await SecretStore(service.database).set_secret(shop, "SHOP_KEY", "very-secret-1")
+    metric = await service.state.metrics.create_metric(shop, {"name": "empathy", "rubric": "5: kind. 0: rude."})
     return {
+        "metric_id": metric.id,
         "project_id": shop,
         "persona_id": persona.id,
         "scenario_id": scenario.id,

@@ -37,6 +37,7 @@ from duologue.runs.store.database.journals import DatabaseJournal, Journals, art
 from duologue.runs.store.database.schema import snapshots
 from duologue.runs.store.database.writer import LastLines
 from duologue.runs.store.records import ClaimedRun, FinishedRun, Snapshot
+from duologue.runtimes.base import RuntimeSession
 from duologue.suites.execution.engine import Engine
 from duologue.suites.execution.parts import parts_of
 from duologue.suites.plan.build import TestCase
@@ -112,7 +113,7 @@ class RunCarrier:
         # What was prepared with the secrets of one project is for no other, and not for the same with other secrets.
         key = run.snapshot, f"{run.project_id} {known.version}" if known.version or known.access.is_limited else ""
         with using(known.access):
-            prepared = await self._taken(key) or await self._prepare(key)
+            prepared = await self._taken(key) or await self._prepare(key, known.session)
             try:
                 return await self._within(prepared, run)
             finally:
@@ -196,7 +197,7 @@ class RunCarrier:
     async def _private_values(self, stored: StoredSuite) -> Mapping[str, PrivateValues]:
         return await SavedDefinitions(self._database).private_values(stored.private)
 
-    async def _prepare(self, key: _Key) -> _Prepared:
+    async def _prepare(self, key: _Key, session: RuntimeSession) -> _Prepared:
         """Prepare a snapshot, once for all runs that ask for it together; with one user more."""
         lock = self._preparing.setdefault(key, asyncio.Lock())  # is gone with the last who waits for it
         async with lock:
@@ -215,6 +216,7 @@ class RunCarrier:
                 mocking=stored.mocking,
                 parts=parts_of(given, models),
                 clock=self._clock,
+                session=session,
             )
             runner = await engine.case_runner(replace(stored.options, resuming=True))
             prepared = _Prepared(stored=stored, engine=engine, runner=runner, values=values, marks=marks, users=1)

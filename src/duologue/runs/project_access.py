@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 
 from duologue.config.access import Access
 from duologue.context import Clock
-from duologue.frozen import frozen
+from duologue.frozen import changed, frozen
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.schema import secrets
 from duologue.runs.tokens import ApiTokens
@@ -66,6 +66,21 @@ class UsualPolicy:
 
 
 @frozen
+class ProjectKeys:
+    """What runtimes may ask of the service: keys of platforms, which are secrets of the project.
+
+    Attributes:
+        known: by name, and by id.
+    """
+
+    known: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+    async def integration_key(self, integration_id: str) -> str | None:
+        """The key of a platform that the project has saved, by the id or name of the secret; None if there is none."""
+        return self.known.get(integration_id)
+
+
+@frozen
 class ProjectValues:
     """What is known of the secrets of a project.
 
@@ -73,12 +88,13 @@ class ProjectValues:
         version: changes whenever one of them does.
         access: what the runs of the project may use.
         looked_at: when that was so.
+        session: what their runtimes may ask.
     """
 
     version: str
     access: Access
     looked_at: float
-    values: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    session: ProjectKeys = ProjectKeys()
 
 
 class ProjectAccess:
@@ -107,17 +123,19 @@ class ProjectAccess:
             return known
         version = await self._database.read(lambda connection: _version(connection, project_id))
         if known is None or version != known.version:
-            values = await self._values(project_id) if version else {}
-            known = ProjectValues(version=version, access=self._access(values), looked_at=now, values=values)
+            opened = await self._opened(project_id) if version else {}
+            access = self._access({name: value for (_, name), value in opened.items()})
+            keys = {key: value for names, value in opened.items() for key in names}
+            known = ProjectValues(version=version, access=access, looked_at=now, session=ProjectKeys(known=keys))
         else:
-            known = ProjectValues(version=version, access=known.access, looked_at=now, values=known.values)
+            known = changed(known, looked_at=now)
         self._known[project_id] = known
         return known
 
-    async def _values(self, project_id: str) -> dict[str, str]:
+    async def _opened(self, project_id: str) -> dict[tuple[str, str], str]:
         from duologue.runs.secrets import SecretStore
 
-        return await SecretStore(self._database).values(project_id)
+        return await SecretStore(self._database).opened(project_id)
 
     def _access(self, values: dict[str, str]) -> Access:
         policy = self._policy

@@ -193,8 +193,8 @@ class Schedules:
                 timezone=found.timezone if timezone is None else timezone,
                 enabled=found.enabled if enabled is None else enabled,
             )
-            due = next_instant(made.cron, made.timezone, now) if made.enabled else None
-            made = changed(made, next_at=due, updated_at=now)
+            due = next_instant(made.cron, made.timezone, now)
+            made = changed(made, next_at=due if made.enabled else None, updated_at=now)
             connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(**vars(made)))
             return made
 

@@ -131,7 +131,11 @@ class SecretStore:
         return await self._database.write(lambda connection: connection.execute(asked).rowcount > 0)
 
     async def values(self, project_id: str) -> dict[str, str]:
-        """The secrets of a project with their values, by name: for what carries out its runs, and never shown.
+        """The secrets of a project with their values, by name: for what carries out its runs, and never shown."""
+        return {name: value for (_, name), value in (await self.opened(project_id)).items()}
+
+    async def opened(self, project_id: str) -> dict[tuple[str, str], str]:
+        """The same, by id and name.
 
         Raises:
             ConfigurationError: there is no key to decrypt them with, or it is another one.
@@ -141,7 +145,7 @@ class SecretStore:
         if not rows:
             return {}
         cipher = self._cipher(create=False)
-        found = {row.name: _opened(cipher, row) for row in rows}
+        found = {(row.id, row.name): _opened(cipher, row) for row in rows}
         remember(*found.values())
         return found
 

@@ -18,6 +18,7 @@ from duologue.runs.store.database.agents import Agents
 from duologue.runs.store.database.artifacts import artifacts_of
 from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.metrics import SavedMetrics
 from duologue.runs.store.definitions import Project
 from duologue.runs.tokens import ApiTokens
 from duologue.server.events.feed import Feeds
@@ -50,6 +51,7 @@ class ServerState:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     definitions: SavedDefinitions = field(init=False)
     agents: Agents = field(init=False)
+    metrics: SavedMetrics = field(init=False)
     tokens: ApiTokens = field(init=False)
     access: ProjectAccess = field(init=False)
     artifacts: ArtifactStore = field(init=False)
@@ -62,6 +64,7 @@ class ServerState:
     def __post_init__(self) -> None:
         self.definitions = SavedDefinitions(self.database)
         self.agents = Agents(self.database)
+        self.metrics = SavedMetrics(self.database)
         self.tokens = ApiTokens(self.database)
         self.access = ProjectAccess(self.database, self.policy, self.database.context.clock)
         self.artifacts = artifacts_of(self.database.address)

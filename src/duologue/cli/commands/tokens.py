@@ -111,6 +111,8 @@ def _end(expires: str | None) -> float | None:
     """Seconds since 1970."""
     if expires is None:
         return None
+    if (days := expires.removesuffix("d")).isdecimal() and expires.endswith("d"):
+        return SystemClock().now() + 24 * 3600.0 * int(days)
     try:
         return SystemClock().now() + parse_duration(expires)
     except ValueError:

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from duologue.config.problems import PlacedDict
+from duologue.config.access import using
+from duologue.config.placed_json import at
+from duologue.config.problems import PlacedDict, join
+from duologue.config.redaction import redacted
 from duologue.config.spec import JsonObject, Name, Spec
-from duologue.errors import ConfigurationError
+from duologue.errors import Problem, SuiteError
+from duologue.frozen import changed
+from duologue.runs.store.database.runtime_rules import suite_of
 from duologue.runs.store.definitions import SavedAgent
-from duologue.runtimes.base import AgentSnapshot, EvalRuntime, RunMode
+from duologue.runtimes.base import AgentSnapshot, RunMode
 from duologue.runtimes.registry import (
+    DEFAULT_KIND,
+    RuntimeConfigError,
     all_runtimes,
     config_of,
     default_runtime_for_platform,
-    get_runtime,
-    read_runtime_config,
+    find_runtime,
     runtimes_for_platform,
 )
-from duologue.server.access import within_policy
 from duologue.server.auth import Reader, Runner, ServerReader
 from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.placed_body import JSON_BODY, BodyOf, read_body, refused
 from duologue.server.preconditions import answer
 from duologue.server.trust import require_trust_of_runtime
-from duologue.specs.suite import find_named
+from duologue.suites.runtime_snapshots import agent_snapshot
 
 routes = routes_of_group("runtimes")
 _Mode = Annotated[RunMode, Query(description="Whether agent and user write or speak.")]
@@ -118,7 +124,7 @@ async def list_runtimes(request: Request, caller: ServerReader) -> Response:
 async def list_agent_runtimes(request: Request, caller: Reader, agent_id: str, mode: _Mode = RunMode.TEXT) -> Response:
     """The runtimes that can drive an agent, always in the same order."""
     agent = caller.own(await caller.state.agents.get_agent(agent_id), "Agent", agent_id)
-    platform = agent_snapshot(agent).platform
+    platform = agent.draft.agent.platform
     found = runtimes_for_platform(platform, mode)
     usual = default_runtime_for_platform(platform, mode) if found else None
     data = [
@@ -153,45 +159,28 @@ async def test_runtime(
     fields = read_body(RuntimeTestFields, body)
     agent = caller.own(await caller.state.agents.get_agent(fields.agent_id), "Agent", fields.agent_id)
     require_trust_of_runtime(caller, fields.runtime)
-    snapshot = agent_snapshot(agent)
-    runtime, config = _chosen(fields, snapshot)
-    async with within_policy(caller):
-        try:
-            runtime.validate_config(runtime_config=config, agent=snapshot, session=None)
-        except ValueError as error:
-            raise refused("runtime", str(error)) from error
-        result = await runtime.test_connection(runtime_config=config, agent=snapshot, session=None)
-    return answer({"ok": result.ok, "message": result.message}, etag=False)
-
-
-def _chosen(fields: RuntimeTestFields, agent: AgentSnapshot) -> tuple[EvalRuntime, BaseModel]:
     if fields.mode not in set(RunMode):
         raise refused("mode", f"found '{fields.mode[:40]}'; expected text or voice")
-    try:
-        config = read_runtime_config(fields.runtime, fields.mode)
-    except ConfigurationError as error:
-        raise refused("runtime", str(error)) from error
-    kind = str(getattr(config, "kind", ""))
-    try:
-        runtime = get_runtime(fields.mode, kind)
-    except KeyError as error:
-        raise refused("runtime.kind", str(error.args[0])) from error
-    if not runtime.supported_for_platform(agent.platform):
-        raise refused("runtime.kind", f"'{kind}' runs no agents of the platform {agent.platform or 'none'}")
-    return runtime, config
+    values = await caller.state.access.of(caller.project.id)
+    snapshot = snapshot_of(agent)
+    with using(values.access):
+        try:
+            wanted = fields.runtime or {"kind": str(DEFAULT_KIND)}
+            runtime, config = find_runtime(wanted, snapshot, fields.mode, values.session)
+        except RuntimeConfigError as error:
+            problems = [Problem(at(_path(item.path)), item.message) for item in error.problems]
+            raise SuiteError(str(error), problems) from error
+        result = await runtime.test_connection(runtime_config=config, agent=snapshot, session=values.session)
+    return answer({"ok": result.ok, "message": redacted(result.message)}, etag=False)
 
 
-def agent_snapshot(agent: SavedAgent) -> AgentSnapshot:
+def _path(parts: Iterable[str | int]) -> str:
+    path = "runtime"
+    for part in parts:
+        path = join(path, part)
+    return path
+
+
+def snapshot_of(saved: SavedAgent) -> AgentSnapshot:
     """The draft of an agent, as runtimes get it."""
-    draft = agent.draft
-    prompt = find_named(draft.prompts, draft.agent.prompt) if draft.agent.prompt else next(iter(draft.prompts), None)
-    return AgentSnapshot(
-        agent_id=agent.id,
-        agent=draft.agent,
-        endpoint_url=draft.agent.http.url if draft.agent.http else None,
-        system_prompt=prompt.system_template if prompt is not None else None,
-        tools=[tool.model_dump(mode="json") for tool in draft.tools] or None,
-        mode="endpoint" if draft.agent.http else "platform",
-        model=draft.agent.model,
-        version=agent.version,
-    )
+    return changed(agent_snapshot(suite_of(saved.draft), saved.draft.agent), agent_id=saved.id, version=saved.version)

@@ -120,7 +120,7 @@ async def update_schedule(
     made = await _schedules(caller).update(
         schedule_id,
         cron=changes.cron,
-        timezone=changes.timezone,
+        timezone="UTC" if "timezone" in body and changes.timezone is None else changes.timezone,
         enabled=changes.enabled,
         expected=lambda saved: matching.require(schedule_fields(saved)),
     )

@@ -20,10 +20,12 @@ from duologue.runs.store.definitions import (
     Project,
     ProjectSettings,
     SavedAgent,
+    SavedMetric,
     SavedPersona,
     SavedScenario,
 )
 from duologue.specs.agents import Persona
+from duologue.specs.metrics import MetricSpec
 from duologue.specs.scenario import Scenario
 
 
@@ -143,6 +145,10 @@ class AgentVersionAnswer(AgentDraft):
     """When it was published."""
 
 
+class MetricAnswer(StoredFields, MetricSpec):
+    """A metric that conversations are graded by."""
+
+
 class FieldChangeAnswer(BaseModel):
     """A field that differs between two versions."""
 
@@ -202,6 +208,11 @@ def connector_fields(saved: Connector) -> Mapping[str, Any]:
         "config": dict(shown.config),
     }
     return with_facts(saved, fields)
+
+
+def metric_fields(saved: SavedMetric) -> Mapping[str, Any]:
+    """A metric as it is answered."""
+    return with_facts(saved, saved.spec.model_dump(mode="json"))
 
 
 def agent_fields(saved: SavedAgent) -> Mapping[str, Any]:

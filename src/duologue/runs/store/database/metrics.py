@@ -10,7 +10,9 @@ from duologue.checks.metrics.metric import metric_of
 from duologue.checks.metrics.predefined import PREDEFINED
 from duologue.errors import ConfigurationError, StoreConflictError
 from duologue.runs.store.database.definition_rows import (
+    After,
     Changes,
+    Expected,
     facts,
     get,
     merged,
@@ -52,7 +54,7 @@ class SavedMetrics(DefinitionWriter):
         return _saved(found) if found is not None else None
 
     async def list_metrics(
-        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: str | None = None
+        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: After = None
     ) -> list[SavedMetric]:
         """The metrics of a project in the order in which they were created; predefined ones are not among them.
 
@@ -60,12 +62,14 @@ class SavedMetrics(DefinitionWriter):
             project_id: of the project.
             name: only the one of that name.
             limit: at most so many; None for all.
-            after: the id of the last one of the page before.
+            after: the last one of the page before.
         """
         rows = await self._read(lambda connection: page(connection, metrics, project_id, limit, after, name))
         return [_saved(row) for row in rows]
 
-    async def update_metric(self, metric_id: str, changes: Changes) -> SavedMetric | None:
+    async def update_metric(
+        self, metric_id: str, changes: Changes, *, expected: Expected[SavedMetric] | None = None
+    ) -> SavedMetric | None:
         """Change fields of a metric; None if it is missing. Runs that exist stay as they are.
 
         Raises:
@@ -76,6 +80,8 @@ class SavedMetrics(DefinitionWriter):
             row = get(connection, metrics, metric_id)
             if row is None:
                 return None
+            if expected is not None:
+                expected(_saved(row))
             spec = _checked(merged(whole(row), changes))
             if spec.name != row.name or spec.draft:
                 _require_unused(connection, row)
@@ -85,7 +91,7 @@ class SavedMetrics(DefinitionWriter):
 
         return await self._write(work)
 
-    async def delete_metric(self, metric_id: str) -> bool:
+    async def delete_metric(self, metric_id: str, *, expected: Expected[SavedMetric] | None = None) -> bool:
         """Delete a metric. False if it is missing.
 
         Raises:
@@ -96,6 +102,8 @@ class SavedMetrics(DefinitionWriter):
             row = get(connection, metrics, metric_id)
             if row is None:
                 return False
+            if expected is not None:
+                expected(_saved(row))
             _require_unused(connection, row)
             return remove(connection, metrics, metric_id)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from duologue.errors import ConfigurationError
+from duologue.config.placed_json import at
+from duologue.config.problems import join
+from duologue.errors import Problem, SuiteError
 from duologue.runs.store.definitions import AgentDraft
 from duologue.runtimes.base import EvalRuntime
 from duologue.runtimes.registry import RuntimeConfigError, RuntimeProblem
@@ -12,7 +14,7 @@ from duologue.suites.runtime_snapshots import agent_snapshot, found_runtime
 
 
 def require_runtime(draft: AgentDraft) -> None:
-    """Refuse a draft whose runtime cannot drive it. Raises ConfigurationError."""
+    """Refuse a draft whose runtime cannot drive it. Raises SuiteError."""
     runtime_of(draft.agent, suite_of(draft), "agent.runtime")
 
 
@@ -31,13 +33,16 @@ def runtime_of(agent: Agent, suite: Suite, place: str) -> EvalRuntime:
         place: the field in which the runtime is written, for errors.
 
     Raises:
-        ConfigurationError: there is none, or it cannot drive the agent; names each field.
+        SuiteError: there is none, or it cannot drive the agent; with each field.
     """
     try:
         return found_runtime(agent, agent_snapshot(suite, agent))[0]
     except RuntimeConfigError as error:
-        raise ConfigurationError("; ".join(_within(place, problem) for problem in error.problems)) from error
+        problems = [Problem(at(_path(place, problem)), problem.message) for problem in error.problems]
+        raise SuiteError("; ".join(map(str, problems)), problems) from error
 
 
-def _within(place: str, problem: RuntimeProblem) -> str:
-    return f"{place}{str(problem).removeprefix('runtime')}"
+def _path(place: str, problem: RuntimeProblem) -> str:
+    for part in problem.path:
+        place = join(place, part)
+    return place
