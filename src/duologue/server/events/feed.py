@@ -278,8 +278,9 @@ class Listener:
         self.after, self.resumed = after, resumed
         self.left = False
         self._feed = feed
-        self._since = feed.begun + 1
-        """The first look that begins after this listener has come: until then, the feed may be behind."""
+        current = bool(feed.done and feed.listeners and feed.source.end is None)
+        self._since = 0 if current else feed.begun + 1
+        """The first look that says how things are: of a feed that nobody has watched, one that begins now."""
         self._due = False
         self._ended = False
         self._woken = asyncio.Event()
