@@ -54,7 +54,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fakes"))
 SNAPSHOT = Snapshot(digest="sha256:benchmark", data=b"{}")
 OF_EACH = 200
 """Runs of each execution that is stored."""
-MESSAGES = [{"role": "user", "content": "I want a refund. " * 6}, {"role": "assistant", "content": "Of course. " * 9}] * 3
+MESSAGES = [
+    {"role": "user", "content": "I want a refund. " * 6},
+    {"role": "assistant", "content": "Of course. " * 9},
+] * 3
 VERDICT = json.dumps(
     {
         "success": {"reason": "It is promised.", "evidence": ["m2"], "met": True},
@@ -120,7 +123,7 @@ async def serve(where: str, concurrency: int) -> None:
         _quiet(uvicorn)(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="auto")) for app in apps
     ]
     tasks = [asyncio.create_task(server.serve(sockets=[item])) for server, item in zip(servers, sockets, strict=True)]
-    while not all(server.started for server in servers):
+    while not all(server.started for server in servers):  # noqa: ASYNC110 -- uvicorn tells nobody
         await asyncio.sleep(0.01)
     if concurrency:
         worker = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(work(where, concurrency))))
@@ -150,7 +153,9 @@ async def answer() -> None:
     agent = json.dumps({"message": {"content": "Of course, you get your money back."}}).encode()
     usage = {"prompt_tokens": 400, "completion_tokens": 60, "total_tokens": 460}
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": VERDICT}}
-    judge = json.dumps({"id": "x", "object": "chat.completion", "model": "law", "choices": [choice], "usage": usage}).encode()
+    judge = json.dumps(
+        {"id": "x", "object": "chat.completion", "model": "law", "choices": [choice], "usage": usage}
+    ).encode()
     length = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -208,7 +213,9 @@ async def fill(service: RunService, count: int) -> None:
         )
         values = {"count": count, "project": project, "first": first, "each": OF_EACH, "snapshot": SNAPSHOT.digest}
         connection.execute(asked, {**values, "case": case})
-        filled = text(RESULTS).bindparams(bindparam("messages", type_=LargeBinary), bindparam("data", type_=LargeBinary))
+        filled = text(RESULTS).bindparams(
+            bindparam("messages", type_=LargeBinary), bindparam("data", type_=LargeBinary)
+        )
         connection.execute(filled, {"messages": json.dumps(MESSAGES).encode(), "data": b""})
 
     await database.write(put, timeout=600.0)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
-from api_service import Service
+from api_service import Service, open_service
+from database_proxy import proxied
 from listening_service import Heard, listen, listening
-from queued_runs import PASSED, SNAPSHOT, new_runs
+from postgres_server import PostgresServer
+from queued_runs import PASSED, SNAPSHOT, end_lease, new_runs
 from stored_runs import worker_record
 from waiting import until
 
 from duologue.runs.store.database import execution_events
+from duologue.runs.store.database.engine import Database
 from duologue.runs.store.records import FinishedRun, NewExecution, QueueStatus
+from duologue.server import ServerSettings, create_app
 from duologue.server.events import feed, stream
 
 BROKEN = FinishedRun(status=QueueStatus.ERROR, outcome="error", error="HTTP 500")
@@ -292,3 +296,80 @@ async def test_the_journal_of_a_run_with_two_attempts(service: Service, monkeypa
                 assert [(event.event, event.data) for event in rest.events] == whole[place + 1 :], known
         assert (await listen(client, path, Heard(), Last_Event_ID="2.1")).status == 204
         assert (await listen(client, f"{path}?after=3.0", Heard())).status == 422
+
+
+# --- several servers, and a database that goes away -------------------------------------------------------------------
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """A PostgreSQL database with tables."""
+    url = postgres.new_database()
+
+    async def make() -> None:
+        async with Database.open(url, create=True):
+            pass
+
+    asyncio.run(make())
+    return url
+
+
+async def test_two_servers_on_one_database_tell_the_same(postgres_url: str) -> None:
+    async with open_service(postgres_url) as one, AsyncExitStack() as stack:
+        another = create_app(ServerSettings(store=postgres_url, token_required=True))
+        await stack.enter_async_context(another.router.lifespan_context(another))
+        execution = await begun(one, 30)
+        headers = {"Authorization": f"Bearer {one.tokens['read', 'shop']}"}
+        everybody, listeners = [Heard() for _ in range(6)], list[asyncio.Task[Heard]]()
+        for place, app in enumerate((one.app, another)):
+            url = await stack.enter_async_context(listening(app))
+            client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, headers=headers, timeout=None))
+            for heard in everybody[place::2]:
+                listeners.append(asyncio.create_task(listen(client, f"/executions/{execution}/events", heard)))
+        await carry_out(one, 20)
+        restarted = await listen(client, f"/executions/{execution}/events", Heard(), upto=9)  # and goes away again
+        await carry_out(one)
+        await asyncio.gather(*listeners)
+        assert restarted.ids == numbers(1, 9)
+        assert all(heard.ids == numbers(1, 62) for heard in everybody)
+        assert len({tuple(event.data for event in heard.events) for heard in everybody}) == 1
+
+
+async def test_a_database_that_goes_away_and_comes_back(postgres_url: str) -> None:
+    async with (
+        proxied(postgres_url) as (there, proxy),
+        open_service(there) as service,
+        Database.open(postgres_url) as own,
+    ):
+        execution = await begun(service, 6)
+        async with client_of(service) as client:
+            path, heard = f"/executions/{execution}/events", Heard()
+            listener = asyncio.create_task(listen(client, path, heard))
+            await carry_out(service, 2)
+            await until(lambda: heard.types.count("run_completed") == 2)
+            target, proxy.target = proxy.target, 9  # nobody is there
+            for writer in tuple(proxy.writers):
+                writer.transport.abort()
+            while claimed := await own.queue.claim("w", 1):  # another process goes on
+                await own.queue.finish(claimed[0], PASSED)
+            proxy.target = target
+            await listener
+            assert heard.ids == numbers(1, 14)
+            assert (await listen(client, path, Heard(), Last_Event_ID="9")).ids == numbers(10, 14)
+
+
+async def test_a_worker_that_dies_is_no_news(service: Service) -> None:
+    execution = await begun(service, 2)
+    async with client_of(service) as client:
+        heard = Heard()
+        listener = asyncio.create_task(listen(client, f"/executions/{execution}/events", heard))
+        await service.database.queue.claim("w", 2)
+        await until(lambda: heard.types.count("run_started") == 2)
+        await end_lease(service.database, "w")
+        assert len((await service.database.queue.recover()).requeued) == 2
+        await service.database.queue.register(worker_record("another"))
+        for run in await service.database.queue.claim("another", 2):
+            await service.database.queue.finish(run, PASSED)
+        await listener
+        assert heard.ids == numbers(1, 6)
+        assert heard.types.count("run_started") == heard.types.count("run_completed") == 2

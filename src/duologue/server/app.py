@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -65,6 +66,7 @@ async def _opened(app: FastAPI, *, settings: ServerSettings) -> AsyncGenerator[N
         )
         stack.push_async_callback(state.settled)
         stack.callback(state.feeds.close)
+        stack.callback(asyncio.create_task(state.feeds.close_after(state.stopping)).cancel)
         stack.callback(state.stopping.set)
         app.state.shared = state
         yield

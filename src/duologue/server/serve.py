@@ -46,6 +46,8 @@ logger = logging.getLogger("duologue.server")
 PORT = 8642
 _PASSED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TEMP", "TMP", "SSL_CERT_FILE", "SSL_CERT_DIR", "USER")
 """Variables that programs need to work, beside the path."""
+_UNHEARD = 120
+"""Seconds after which a connection is ended whose other side takes nothing of what it is sent."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a worker process that has died is started again."""
 
@@ -200,11 +202,19 @@ def _listener(host: str, port: int) -> Generator[socket.socket]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, address = found[0][0], found[0][4]
         listener = socket.create_server(address[:2], family=family, backlog=2048)
+        _set_options(listener)
     except OSError as error:
         told = error.strerror or str(error)
         raise ConfigurationError(f"{host}:{port} cannot be listened to: {told}. Choose another --port") from error
     with listener:
         yield listener
+
+
+def _set_options(listener: socket.socket) -> None:
+    """Options that connections take over from it."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer of two parts waits for 40 ms
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # else whoever receives nothing any more keeps a connection for ever
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD * 1000)
 
 
 def _url(host: str, listener: socket.socket) -> str:

@@ -125,9 +125,14 @@ class Feeds:
         self.closed = True
         if self._ticking is not None:
             self._ticking.cancel()
-        for feed in self._feeds.values():
+        for feed in tuple(self._feeds.values()):
             feed.wake()
             feed.close()
+
+    async def close_after(self, stopping: asyncio.Event) -> None:
+        """:meth:`close`, once the process is to end."""
+        await stopping.wait()
+        self.close()
 
     def _forget(self, key: object, feed: Feed) -> None:
         if self._feeds.get(key) is feed:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from database_proxy import proxied
 from postgres_server import PostgresServer
 from queued_runs import PASSED, SNAPSHOT, add_projects, claimed, new_runs, put
 
@@ -19,69 +18,6 @@ from duologue.runs.store.database.clocks import ClockWatch, since_boot
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.rows import count_runs, get_run
 from duologue.runs.store.records import NewExecution, QueueStatus
-
-
-class Proxy:
-    """Stands between a database and who uses it.
-
-    Attributes:
-        cut_at: the next message to the server that has these bytes is passed on, and its answer is not: the connection
-            ends instead.
-        cuts: how often that happened.
-    """
-
-    def __init__(self, port: int) -> None:
-        self.target = port
-        self.cut_at: bytes | None = None
-        self.cuts = 0
-        self.writers: set[asyncio.StreamWriter] = set()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.writers.add(writer)
-        try:
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self.writers.add(to_server)
-        back = asyncio.create_task(self.pass_back(from_server, writer))
-        cut = False
-        with suppress(OSError):
-            while not cut and (data := await reader.read(65536)):
-                cut = self.cut_at is not None and self.cut_at in data
-                if cut:
-                    back.cancel()
-                    await asyncio.wait([back])
-                to_server.write(data)
-        if cut:
-            self.cut_at, self.cuts = None, self.cuts + 1
-            await from_server.read(1)  # the server has done what it was told
-        else:
-            back.cancel()
-        writer.transport.abort()
-        to_server.transport.abort()
-
-    async def pass_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-        writer.transport.abort()
-
-
-@asynccontextmanager
-async def proxied(url: str) -> AsyncIterator[tuple[str, Proxy]]:
-    parts = urlsplit(url)
-    assert parts.port is not None
-    proxy = Proxy(parts.port)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        yield urlunsplit(parts._replace(netloc=f"tester@127.0.0.1:{port}")), proxy
-    finally:
-        server.close()
-        for writer in proxy.writers:
-            writer.transport.abort()
-        await asyncio.sleep(0.05)
 
 
 async def test_a_transaction_whose_end_nobody_told_happens_once(postgres: PostgresServer) -> None:
