@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from own_runtimes import registered
 from runtime_cases import args_for, texts
 from runtime_peers import HttpPeer, served
 
@@ -17,6 +18,9 @@ from duologue.errors import AgentError
 from duologue.runtimes import get_runtime, read_runtime_config, runtimes_for_platform
 from duologue.runtimes.contract import read_contract
 from duologue.runtimes.registry import config_of
+from duologue.specs.suite import Suite
+from duologue.suites.execution.engine import Engine
+from duologue.suites.manifests.loader import validate
 
 TEXT = (Path(__file__).parents[2] / "docs" / "guides" / "runtimes.md").read_text("utf-8")
 SHARED = {"kind", "retries", "max_answer_bytes", "allow_private_addresses"}
@@ -71,6 +75,41 @@ async def test_the_example_of_a_runtime_works(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(AgentError, match=r"it cannot be quiet; sent: 1 message, .*'quiet'; came back: '…'"):
         await runtime.run_test_case(model(), args_for("quiet"), None)
     assert re.search(r"shouting = \"shouting_runtime:ShoutingRuntime\"", blocks("toml")[0])
+
+
+async def test_the_example_of_a_runtime_for_voice_works_in_a_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("my_voice_runtime")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    module.__dict__["__name__"] = "my_voice_runtime"
+    exec(blocks("python title")[1], module.__dict__)
+    agent = {"name": "hotline", "platform": "vapi", "platform_agent_id": "a-1"}
+    scenario = {
+        "name": "late",
+        "description": "P-77 is late.",
+        "checks": [{"type": "contains", "params": {"patterns": ["tomorrow"]}}],
+    }
+    with registered(module.MyVoiceRuntime):
+        assert [item.KIND for item in runtimes_for_platform("vapi", "voice")] == ["my_voice"]
+        runtime = {"kind": "my_voice", "voice_id": "anna"}
+        suite = Suite.model_validate({"name": "s", "agents": [{**agent, "runtime": runtime}], "scenarios": [scenario]})
+        async with Engine(suite=suite) as engine:
+            [run] = (await engine.execute()).runs
+    assert run.verdict == "pass", run.reasoning
+    assert [item.message["content"] for item in run.messages] == ["P-77 is late.", "It arrives tomorrow."]
+    assert (run.agent_seconds, run.agent.cost) == (0.64, 0.002)
+
+
+def test_the_suite_of_the_guide_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETELL_API_KEY", "key-0815-of-retell")
+    monkeypatch.setenv("TOKEN", "t")
+    head = "apiVersion: duologue/v1\nkind: Suite\nmetadata: {name: guide}\nspec:\n"
+    prompt = "prompts: [{name: support, system_template: Help., allowed_tools: [look_up]}]\n"
+    more = prompt + "tools: [{name: look_up, description: Looks up.}]\n"
+    text = "".join(f"  {line}\n" for line in (blocks("yaml")[0] + more).splitlines())
+    path = tmp_path / "suite.yaml"
+    path.write_text(head + text)
+    report = validate(path)
+    assert [str(item) for item in report.problems if item.severity == "error"] == []
 
 
 def test_native_is_the_default() -> None:

@@ -18,6 +18,7 @@ from duologue.suites.execution.engine import Engine
 from duologue.suites.manifests.loader import Draft
 from duologue.suites.manifests.validate import validated
 from duologue.suites.results.run import RunResult
+from duologue.suites.runner.definition import RunOptions
 from duologue.vocabulary import RunStatus, Termination, Verdict
 
 SAYS = {"type": "contains", "params": {"patterns": ["You said"]}}
@@ -177,6 +178,35 @@ async def test_runtime_that_takes_too_long_is_cancelled_and_an_error() -> None:
         run = await played(suite_of({"kind": "holder"}, defaults={"run_timeout": "0.2s"}))
     assert (run.status, run.verdict) == (RunStatus.ERROR, None)
     assert ended.is_set()
+
+
+async def test_run_that_was_cut_off_goes_on_where_it_was_and_asks_the_agent_nothing_again(tmp_path: Path) -> None:
+    lines = [{"role": "user", "content": text} for text in ("one", "two", "three")]
+    async with served(peer_of("custom_endpoint")) as peer:
+        good, suite = peer.answer, suite_of(endpoint(peer.url), {"turns": lines})
+
+        def twice(request: Any) -> Any:
+            if len(peer.received) == 2:
+                peer.fault = "cancelled"
+                peer.asked.clear()
+            return good(request)
+
+        peer.answer = twice
+        options = RunOptions(execution_id="x")
+        async with Engine(suite=suite, recordings=tmp_path) as engine:
+            running = asyncio.create_task(engine.execute(engine.generate_plan(seed=1), options))
+            while len(peer.received) < 3:
+                await asyncio.sleep(0.01)
+            running.cancel()
+            await asyncio.wait({running})
+        peer.fault, peer.answer = "", good
+        before = len(peer.received)
+        async with Engine(suite=suite, recordings=tmp_path) as engine:
+            resumed = RunOptions(execution_id="x", resuming=True)
+            [run] = (await engine.execute(engine.generate_plan(seed=1), resumed)).runs
+    assert run.verdict is Verdict.PASS
+    assert [said(item)[-1] for item in peer.received[before:]] == ["three"]
+    assert len([item for item in run.messages if item.message["role"] == "user"]) == 3
 
 
 MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
