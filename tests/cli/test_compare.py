@@ -56,7 +56,7 @@ def test_a_planted_fault_is_found_shown_and_written(folder: Path, capsys: pytest
     assert "▼ case 7  worse  100% of 10 [72–100%] → 0% of 10 [0–28%] · -100 points [-100 to -60.8]" in shown
     assert "1 worse, 19 tied" in shown
     assert "▼ worse: p = 0.0" in shown
-    assert "agent" in shown.partition("Configuration")[2]
+    assert "agent bot: Python code agent_.py:answer → Python code agent_good_7.py:answer" in shown
     assert "pass → fail case 7, trial 1" in shown
     assert "+ assistant: no idea" in shown
     data = json.loads(folder.joinpath("reports/comparison.json").read_text())
@@ -132,6 +132,7 @@ def test_baselines_have_names(folder: Path, capsys: pytest.CaptureFixture[str]) 
         (["compare", "before"], "no baseline 'default'"),
         (["compare", "before", "before", "--baseline", "x"], "--baseline stands for FIRST"),
         (["compare", "before", "before", "--fail-on", "bad"], "--fail-on: found 'bad'; expected worse"),
+        (["compare", "before", "before", "--exact-test", "t"], "--exact-test: found 't'; expected fisher or boschloo"),
         (["compare", "before", "before", "--format", "pdf"], "no format of comparisons is called 'pdf'"),
         (["compare", "before", "before", "--confidence", "95"], "confidence must be between 0 and 1"),
         (["compare", "before", "before", "--first-agent", "bott"], "no runs of the agent 'bott'; it has runs of bot"),

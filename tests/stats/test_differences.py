@@ -54,6 +54,15 @@ def test_fishers_test_agrees_with_scipy(first, second):
     assert fisher(*first, *second) == pytest.approx(stats.fisher_exact(table)[1], abs=1e-9)
 
 
+@pytest.mark.parametrize("counts", [(7, 12, 1, 10), (10, 10, 6, 10), (3, 3, 0, 3)])
+def test_boschloos_test_is_sharper_than_fishers(counts):
+    pytest.importorskip("scipy.stats")
+    from duologue.stats.boschloo import boschloo
+
+    assert 0 < boschloo(*counts) <= fisher(*counts)
+    assert boschloo(5, 5, 5, 5) == 1
+
+
 @given(st.integers(0, 60), st.integers(0, 60))
 @settings(deadline=None)
 def test_mcnemars_test_agrees_with_scipy(only_first, only_second):

@@ -61,6 +61,14 @@ def test_a_difference_that_trials_cannot_tell_is_undecided_with_the_trials_it_wo
     assert case.difference.low < -0.4 < case.difference.high
 
 
+def test_a_sharper_test_finds_what_fishers_does_not():
+    pytest.importorskip("scipy.stats")
+    one, other = execution({"a": "pppppppppp"}), execution({"a": "pppppfffff"}, seed=99)
+    plain, sharp = compare_executions(one, other), compare_executions(one, other, exact_test="boschloo")
+    assert sharp.cases[0].p < plain.cases[0].p
+    assert sharp.cases[0].verdict == "worse"
+
+
 def test_one_trial_tells_nothing_unless_it_is_the_same():
     found = compare_executions(execution({"a": "p", "b": "p"}), execution({"a": "f", "b": "p"}))
     assert verdicts(found) == {"a": "undecided", "b": "tied"}

@@ -49,6 +49,13 @@ def compare(
     margin: Annotated[
         float, typer.Option(help="Differences of a pass rate up to this are tied where no test finds one.")
     ] = 0.1,
+    exact_test: Annotated[
+        str,
+        typer.Option(
+            help="Exact test of single cases: fisher, or boschloo, which is sharper and needs 'duologue[stats]'.",
+            metavar="[fisher|boschloo]",
+        ),
+    ] = "fisher",
     flips: Annotated[int, typer.Option(min=0, help="Conversations of other verdicts that are shown.")] = 3,
     format: Annotated[
         list[str], typer.Option("--format", "-f", help="Also write json, md or html; separate several with commas.")
@@ -70,6 +77,8 @@ def compare(
     from duologue.suites.comparison import compare_executions
 
     wanted = _wanted(fail_on)
+    if exact_test not in {"fisher", "boschloo"}:
+        raise ConfigurationError(f"--exact-test: found '{exact_test}'; expected fisher or boschloo")
     paths = comparison_paths(out, listed_names(format))
     before, after = _sides(first, second, against)
     with ExitStack() as held:
@@ -77,7 +86,13 @@ def compare(
             sides = _stored(held, before, after, database, artifacts, project)
         else:
             sides = _execution(before), _execution(after)
-        found = compare_executions(*sides, agents=(first_agent, second_agent), confidence=confidence, margin=margin)
+        found = compare_executions(
+            *sides,
+            agents=(first_agent, second_agent),
+            confidence=confidence,
+            margin=margin,
+            exact_test="boschloo" if exact_test == "boschloo" else "fisher",
+        )
     written = write_comparison(found, paths)
     if as_json:
         print_json(found.as_data())

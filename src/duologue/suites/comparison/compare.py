@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
@@ -37,6 +38,8 @@ MOST_FLIPS = 20
 _ROUNDED = 1e-9
 
 Runs = Mapping[str, Sequence[RunResult]]
+ExactTest = Literal["fisher", "boschloo"]
+"""Of two shares of independent trials; see :mod:`duologue.stats.boschloo`."""
 
 
 def compare_executions(
@@ -47,6 +50,7 @@ def compare_executions(
     confidence: float = CONFIDENCE,
     margin: float = MARGIN,
     most_flips: int = MOST_FLIPS,
+    exact_test: ExactTest = "fisher",
 ) -> Comparison:
     """Compare two executions, or two agents of one.
 
@@ -58,6 +62,7 @@ def compare_executions(
         confidence: of intervals and verdicts.
         margin: of a pass rate; see :class:`Comparison`.
         most_flips: how many trials with another verdict are given with their conversations.
+        exact_test: of single cases; ``boschloo`` is sharper, slower and needs the extra ``stats``.
 
     Raises:
         ConfigurationError: the two have no test case in common, an agent is not there, or a number makes no sense.
@@ -71,7 +76,7 @@ def compare_executions(
     matched = [_matched(key, before[key], after[key], by_agent=by_agent) for key in before if key in after]
     if not matched:
         raise ConfigurationError(_nothing_in_common(first, second, runs, others))
-    cases = _cases(matched, confidence, margin)
+    cases = _cases(matched, confidence, margin, exact_test)
     overall = _overall(matched, cases, confidence, margin)
     flips, flips_in_all = flips_of(matched, most_flips)
     return Comparison(
@@ -224,9 +229,9 @@ def _pairs(case: Matched) -> tuple[int, int, int, int] | None:
     return seen["pass", "pass"], seen["pass", "fail"], seen["fail", "pass"], seen["fail", "fail"]
 
 
-def _cases(matched: Sequence[Matched], confidence: float, margin: float) -> list[CaseComparison]:
+def _cases(matched: Sequence[Matched], confidence: float, margin: float, exact_test: ExactTest) -> list[CaseComparison]:
     counts = [_counts(case) for case in matched]
-    values = [_p(item) for item in counts]
+    values = [_p(item, exact_test) for item in counts]
     adjusted = holm(values)
     return [
         _case(case, item, p, adjusted_p, confidence, margin, len(matched))
@@ -234,8 +239,13 @@ def _cases(matched: Sequence[Matched], confidence: float, margin: float) -> list
     ]
 
 
-def _p(counts: _Counts) -> float:
-    unpaired = fisher(*counts.table)
+def _p(counts: _Counts, exact_test: ExactTest) -> float:
+    if exact_test == "boschloo":
+        from duologue.stats.boschloo import boschloo
+
+        unpaired = boschloo(*counts.table)
+    else:
+        unpaired = fisher(*counts.table)
     if counts.pairs is None:
         return unpaired
     return min(1.0, 2 * min(unpaired, mcnemar(counts.pairs[1], counts.pairs[2])))

@@ -391,6 +391,7 @@ class Engine:
         return spent_in_journals(self.recordings / JOURNALS, {run.run_id for run in results})
 
     def _environment(self) -> dict[str, Any]:
+        from duologue.suites.execution.configuration import configuration_of
         from duologue.version import __version__
 
         return {
@@ -399,6 +400,7 @@ class Engine:
             "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
             "mock": self.mocking,
             "command": " ".join(Path(part).name if index == 0 else part for index, part in enumerate(sys.argv[:1])),
+            "configuration": configuration_of(self.suite),
         }
 
 
