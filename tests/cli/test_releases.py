@@ -155,5 +155,11 @@ def test_cases_for_a_saved_agent_and_an_edit(service: SyncRunService, capsys: py
         assert found is not None
         assert found.spec.goal == "Cash"
         assert invoke(["generate", "edit", "gone", "x"]) == 2
+        rubric = {str(step): f"what {step} is" for step in range(6)}
+        metric = {"name": "tact", "description": "Is it tactful?", "tier": "delivery", "rubric": rubric}
+        server.script(*[text(json.dumps(metric))] * 2)
+        assert invoke(["generate", "metric", "tact"]) == 0
+        assert "name: tact" in capsys.readouterr().out
+        assert invoke(["generate", "metric", "tact", "--save"]) == 0
         server.default = text("no")
         assert invoke(["generate", "cases", "--agent", "shop", "-n", "1"]) == 3

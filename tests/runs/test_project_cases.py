@@ -181,3 +181,42 @@ async def test_answers_of_no_use_save_nothing(service: RunService, server: OpenA
     with pytest.raises(ModelAnswerError):
         await service.generate_test_cases(await shop(service))
     assert await service.list_personas() == []
+
+
+RUBRIC = {str(step): f"What {step} looks like." for step in range(6)}
+
+
+def metric(**fields: Any) -> Any:
+    made = {"name": "asks_first", "description": "Asks before it acts.", "tier": "process", "rubric": RUBRIC}
+    return text(json.dumps({**made, "failure_codes": [{"name": "acted", "when": "it acted at once"}], **fields}))
+
+
+async def test_a_metric_is_drafted_and_saved_as_a_draft(service: RunService, server: OpenAIServer) -> None:
+    server.script(metric(name="tool_routing"), metric())
+    made = await service.draft_metric("does it ask before it acts", agent_id=await shop(service))
+    assert (made.name, made.draft, made.rubric) == ("asks_first", True, RUBRIC)
+    assert made.failure_codes == {"acted": "it acted at once"}
+    assert [item.name for item in await service.list_metrics()] == ["asks_first"]
+    assert "is taken" in json.dumps(server.requests[1])
+    assert "You sell kettles." in json.dumps(server.requests[0])
+
+
+@pytest.mark.parametrize("wrong", [{"rubric": {"0": "bad", "5": "good"}}, {"name": "Asks First"}, {"rubric": None}])
+async def test_a_metric_that_cannot_be_is_an_error(
+    service: RunService, server: OpenAIServer, wrong: dict[str, Any]
+) -> None:
+    server.default = metric(**wrong)
+    with pytest.raises(ModelAnswerError):
+        await service.draft_metric("does it ask")
+    assert await service.list_metrics() == []
+    assert len(server.requests) == 2
+
+
+async def test_a_binary_metric(service: RunService, server: OpenAIServer) -> None:
+    server.script(metric(rubric={"0": "no", "5": "yes"}, not_applicable=None))
+    made = await service.draft_metric("does it ask", score_type="binary", save=False)
+    assert made.score_type == "binary"
+    assert await service.list_metrics() == []
+    for wrong in ({"about": " "}, {"about": "x", "score_type": "stars"}):
+        with pytest.raises(ConfigurationError):
+            await service.draft_metric(**wrong)

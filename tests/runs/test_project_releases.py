@@ -6,16 +6,26 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from loopback import Answer, LoopbackServer, loopback_server
 
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
+from duologue.runs.project_releases import gate_result
 from duologue.runs.service import RunService
 from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.environments import DecidingExecution
+from duologue.runs.store.definitions import AgentDraft, Eval, EvalSpec, SavedAgent
+from duologue.runs.store.records import StoredExecution
 from duologue.runs.webhooks import signature_of
+from duologue.suites.plan.build import Plan, TestCase
+from duologue.suites.results.execution import Allowance, ExecutionResult
+from duologue.suites.results.run import RunResult
+from duologue.vocabulary import RunStatus, Verdict
 
 on_sqlite = pytest.mark.parametrize("where", ["sqlite"], indirect=True)
 """What no database does otherwise."""
@@ -358,3 +368,56 @@ def test_the_signature_is_that_of_the_documentation() -> None:
     """Computed with ``openssl dgst -sha256 -hmac``."""
     expected = hmac.new(b"key", b'1700000000.{"a":1}', hashlib.sha256).hexdigest()
     assert signature_of("key", "1700000000", '{"a":1}') == f"v1={expected}"
+
+
+@on_sqlite
+async def test_an_eval_with_metrics_passes_with_a_score_only(service: RunService, shop: Shop) -> None:
+    metrics = [{"metric": "task_completion", "weight": 1.0}]
+    config = {"cases_pass_threshold": 50.0, "judge": {"model": "openai/x", "metrics": metrics}}
+    await service.update_eval(shop.eval_id, config=config)
+    await shop.execution("pass", "fail")
+    gate = await service.check_gate(shop.agent_id, shop.eval_id)
+    assert (gate.passed, gate.required_pass_rate, gate.pass_rate, gate.required_metrics_score) == (False, 0.5, 0.5, 80)
+    assert "the metrics come to none, 80 are required" in gate.reason
+
+
+@pytest.mark.parametrize(
+    ("needed", "score", "passed"),
+    [
+        (1.0, 85.0, False),
+        (0.51, 85.0, False),
+        (0.5, 85.0, True),
+        (0.5, 80.0, True),
+        (0.5, 79.9, False),
+        (0.5, None, False),
+        (0.0, 85.0, True),
+    ],
+)
+def test_both_thresholds_decide(needed: float, score: float | None, passed: bool) -> None:
+    cases = [TestCase(index=index, scenario=name) for index, name in enumerate(("one", "two"))]
+    verdicts = (Verdict.PASS, Verdict.FAIL)
+    result = ExecutionResult(
+        id="x",
+        suite="s",
+        path="",
+        plan=Plan(suite="s", cases=tuple(cases), seed=0),
+        runs=tuple(
+            RunResult(case=case, run_id=case.scenario, status=RunStatus.COMPLETED, verdict=verdict)
+            for case, verdict in zip(cases, verdicts, strict=True)
+        ),
+        started_at=datetime.fromtimestamp(0, UTC),
+        seconds=1.0,
+        allowance=Allowance(pass_rate=needed),
+        metrics_threshold=80.0,
+    )
+    enough = None if score is None else score >= 80
+    result.__dict__["grading"] = SimpleNamespace(weighted_score=score, metrics_passed=enough)  # as if it were computed
+    found = DecidingExecution(
+        execution=StoredExecution(id=7, project_id="p", name="n"), outcomes={"pass": 1, "fail": 1}
+    )
+    agent = SavedAgent(id="a", project_id="p", name="shop", draft=AgentDraft.model_validate(AGENT))
+    eval_ = Eval(
+        id="e", project_id="p", name="nightly", scenario_ids=("s",), connector_id=None, spec=EvalSpec(agent_id="a")
+    )
+    gate = gate_result(agent, 1, eval_, found, result)
+    assert (gate.passed, gate.metrics_score) == (passed, score)

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, select
 
-from duologue.errors import NotFoundError
+from duologue.checks.metrics.predefined import PREDEFINED
+from duologue.errors import ConfigurationError, NotFoundError
 from duologue.frozen import changed, frozen
 from duologue.messages import Message
 from duologue.models.base import Model
@@ -22,6 +23,7 @@ from duologue.runs.store.database.schema import personas, scenarios
 from duologue.runs.store.definitions import AgentDraft, SavedPersona, SavedScenario
 from duologue.runs.stored_messages import Instructions, with_messages_so_far
 from duologue.specs.agents import Persona
+from duologue.specs.metrics import MetricSpec
 from duologue.specs.scenario import Scenario
 from duologue.suites.cases import (
     AgentFacts,
@@ -31,6 +33,7 @@ from duologue.suites.cases import (
     facts_of,
     generate_cases,
 )
+from duologue.suites.written_metrics import draft_metric
 
 SOURCE = "duologue/source"
 """The annotation of a scenario that says where it comes from."""
@@ -207,6 +210,40 @@ class ProjectCases(ProjectDefinitions):
             saved_personas=saved_personas,
         )
         return made, edited.changed
+
+    async def draft_metric(
+        self,
+        about: str,
+        *,
+        agent_id: str | None = None,
+        score_type: str = "scored",
+        model: str | Model | None = None,
+        save: bool = True,
+        scope: RunScope | None = None,
+    ) -> MetricSpec:
+        """Let a model draft a metric with its rubric. Evals cannot use it before ``draft`` is taken off.
+
+        Args:
+            about: what should be looked at, such as "does it ask before it acts".
+            agent_id: of the saved agent whose conversations are graded.
+            score_type: ``scored`` (0 to 5) or ``binary``.
+            model, save, scope: as for :meth:`generate_test_cases`.
+
+        Raises as :meth:`generate_test_cases`.
+        """
+        if score_type not in {"scored", "binary"}:
+            raise ConfigurationError(f"score_type is {score_type!r}; expected scored or binary")
+        facts, draft = await self._agent_facts(agent_id, None)
+        taken = [metric.name for metric in PREDEFINED] + [item.name for item in await self.list_metrics()]
+        made = await draft_metric(
+            self._model(model, draft),
+            about,
+            score_type="binary" if score_type == "binary" else "scored",
+            facts=facts if agent_id else None,
+            taken=taken,
+            scope=scope,
+        )
+        return (await self.create_metric(made)).spec if save else made
 
     def _model(self, model: str | Model | None, draft: AgentDraft | None) -> ModelChoice:
         more = draft.models if draft else ()

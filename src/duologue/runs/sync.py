@@ -123,6 +123,7 @@ class SyncRunService:
     generate_test_cases = _blocking(RunService.generate_test_cases)
     create_test_case_from_conversation = _blocking(RunService.create_test_case_from_conversation)
     edit_test_case = _blocking(RunService.edit_test_case)
+    draft_metric = _blocking(RunService.draft_metric)
 
     put_call_source = _blocking(RunService.put_call_source)
     list_call_sources = _blocking(RunService.list_call_sources)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duologue.cli.commands.generate_cases import cases, edit
+from duologue.cli.commands.generate_cases import cases, edit, metric
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import echo
 from duologue.cli.recorded_files import recordings_in
@@ -17,6 +17,7 @@ from duologue.terminal_text import one_line
 generate = typer.Typer(help="Scenarios from conversations, prompts and instructions.", no_args_is_help=True)
 generate.command()(cases)
 generate.command()(edit)
+generate.command()(metric)
 
 
 @generate.command()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from duologue.messages import Message
     from duologue.runs.service import RunService
     from duologue.specs.agents import Persona
+    from duologue.specs.metrics import MetricSpec
     from duologue.specs.scenario import Scenario
 
 ModelOption = Annotated[
@@ -126,6 +127,34 @@ def edit(
         echo(f"changed {one_line(scenario)}: {', '.join(different)}")
     else:
         print_documents(scenarios, personas)
+    return ExitCode.PASSED
+
+
+def metric(
+    about: Annotated[
+        str, typer.Argument(help="What it looks at, such as 'does it ask before it acts'.", metavar="ABOUT")
+    ],
+    agent: Annotated[str | None, typer.Option("--agent", help="Saved agent whose conversations are graded.")] = None,
+    binary: Annotated[bool, typer.Option("--binary", help="Graded with yes or no, not from 0 to 5.")] = False,
+    model: ModelOption = None,
+    save: Annotated[bool, typer.Option("--save", help="Save it as a draft. Default: print it.")] = False,
+    store: DatabaseOption = None,
+    project: ProjectOption = None,
+) -> int:
+    """Let a model draft a metric with its rubric."""
+
+    async def work(service: RunService) -> MetricSpec:
+        agent_id = (await agent_named(service, agent)).id if agent else None
+        kind = "binary" if binary else "scored"
+        return await service.draft_metric(about, agent_id=agent_id, score_type=kind, model=model, save=save)
+
+    made = with_service(store, project, work)
+    if save:
+        echo(f"saved the metric '{one_line(made.name)}' as a draft")
+    else:
+        from duologue.config.yaml_writer import yaml_text
+
+        echo(yaml_text(made.written(), for_terminal=True).rstrip("\n"))
     return ExitCode.PASSED
 
 
