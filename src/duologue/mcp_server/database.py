@@ -34,7 +34,6 @@ from duologue.suites.results.run import RunResult
 from duologue.vocabulary import RunStatus
 
 _NOT_PASSED = ("fail", "undecided", "error", "cancelled")
-_POLL = 0.2
 
 
 class StoredRuns:
@@ -214,10 +213,6 @@ class StoredRuns:
             cost=float(await self.database.read(lambda connection: connection.execute(cost).scalar() or 0.0)),
             note="" if over or not waiting else f"{waiting} runs wait in the queue.",
         )
-
-    async def pause(self) -> None:
-        """Between two looks at an execution."""
-        await self.database.context.clock.sleep(_POLL)
 
     # Running
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from duologue.config.processes import end_group, environment_with, track
+from duologue.config.processes import end_group, track
 from duologue.context import Clock, SystemClock
 from duologue.errors import ConfigurationError, DuologueError, NotFoundError
 from duologue.mcp_server.workspace import Progress, Row, Rows, SuiteLaunch, Which
@@ -39,12 +39,15 @@ _QUOTED = 3_000
 """Characters of the output of a process that are quoted."""
 _POLL = 0.2
 """Seconds between two looks at a folder."""
+_SHARE = 5
+"""How many times as long as the last look the pause is, at least."""
 
 
 @dataclass(eq=False)
 class _Child:
     process: asyncio.subprocess.Process
     log: Path
+    end: asyncio.Task[None] | None = None
 
 
 class ResultsFolders:
@@ -226,9 +229,17 @@ class ResultsFolders:
             f"the suite was not run: duologue run ended with code {code}:\n{_output_of(child.log)}"
         )
 
-    async def pause(self) -> None:
-        """Between two looks at an execution."""
-        await self._clock.sleep(_POLL)
+    async def pause(self, since: float) -> None:
+        """Between two looks at an execution, of which large ones take long.
+
+        Args:
+            since: when the last look began, on the monotonic clock.
+        """
+        await self._clock.sleep(max(_POLL, _SHARE * (self.now() - since)))
+
+    def now(self) -> float:
+        """On the monotonic clock."""
+        return self._clock.monotonic()
 
     # Running
 
@@ -282,11 +293,11 @@ class ResultsFolders:
                 stdout=output,
                 stderr=output,
                 cwd=self.root,
-                env=environment_with(os.environ),
                 start_new_session=True,
             )
         track(process)
-        self._children[name] = _Child(process, log)
+        child = self._children[name] = _Child(process, log)
+        child.end = asyncio.create_task(_ended(process))
         return name
 
     async def cancel(self, name: str) -> str:
@@ -306,6 +317,14 @@ class ResultsFolders:
         for name, child in self._children.items():
             if child.process.returncode is None:
                 await self.cancel(name)
+            if child.end is not None:
+                await child.end
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Wait for a process, and end what it has left."""
+    await process.wait()
+    await end_group(process)
 
 
 def started_at(seconds: float) -> str:

@@ -128,13 +128,14 @@ class LocalWorkspace:
         """How far it is, again and again."""
         last: Progress | None = None
         while True:
+            since = self._folders.now()
             found = await self.progress(execution)
             if found != last:
                 yield found
             if found.over:
                 return
             last = found
-            await self._folders.pause()
+            await self._folders.pause(since)
 
     async def run_eval(self, name: str, max_cost: float | None, seed: int | None) -> str:
         """Launch an eval of the database."""
