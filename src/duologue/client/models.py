@@ -104,6 +104,8 @@ from duologue.client._generated.executions_answers import (
 from duologue.client._generated.executions_bodies import NewExecutionFields
 from duologue.client._generated.labels_answers import LabelAnswer, PageOfLabelAnswer
 from duologue.client._generated.labels_bodies import LabelFields
+from duologue.client._generated.metrics_answers import MetricAnswer, PageOfMetricAnswer
+from duologue.client._generated.metrics_bodies import MetricSpec, MetricSpecChanges
 from duologue.client._generated.personas_answers import (
     Agenda,
     AgendaPhrases,
@@ -301,6 +303,9 @@ __all__ = [
     "MediaRulesInput",
     "Memory",
     "MemoryInput",
+    "MetricAnswer",
+    "MetricSpec",
+    "MetricSpecChanges",
     "Model",
     "ModelCallAnswer",
     "ModelInput",
@@ -319,6 +324,7 @@ __all__ = [
     "PageOfEvalAnswer",
     "PageOfExecutionAnswer",
     "PageOfLabelAnswer",
+    "PageOfMetricAnswer",
     "PageOfModelCallAnswer",
     "PageOfPersonaAnswer",
     "PageOfProjectAnswer",

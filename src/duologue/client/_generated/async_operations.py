@@ -13,6 +13,7 @@ from duologue.client._generated.evals_async import AsyncEvalsOperations
 from duologue.client._generated.events_async import AsyncEventsOperations
 from duologue.client._generated.executions_async import AsyncExecutionsOperations
 from duologue.client._generated.labels_async import AsyncLabelsOperations
+from duologue.client._generated.metrics_async import AsyncMetricsOperations
 from duologue.client._generated.personas_async import AsyncPersonasOperations
 from duologue.client._generated.projects_async import AsyncProjectsOperations
 from duologue.client._generated.records_async import AsyncRecordsOperations
@@ -35,6 +36,7 @@ class AsyncOperations(
     AsyncEventsOperations,
     AsyncExecutionsOperations,
     AsyncLabelsOperations,
+    AsyncMetricsOperations,
     AsyncPersonasOperations,
     AsyncProjectsOperations,
     AsyncRecordsOperations,

@@ -13,6 +13,7 @@ from duologue.client._generated.evals_sync import EvalsOperations
 from duologue.client._generated.events_sync import EventsOperations
 from duologue.client._generated.executions_sync import ExecutionsOperations
 from duologue.client._generated.labels_sync import LabelsOperations
+from duologue.client._generated.metrics_sync import MetricsOperations
 from duologue.client._generated.personas_sync import PersonasOperations
 from duologue.client._generated.projects_sync import ProjectsOperations
 from duologue.client._generated.records_sync import RecordsOperations
@@ -35,6 +36,7 @@ class Operations(
     EventsOperations,
     ExecutionsOperations,
     LabelsOperations,
+    MetricsOperations,
     PersonasOperations,
     ProjectsOperations,
     RecordsOperations,
