@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from openai_server import text as model_says
 from runtime_cases import args_for, run, texts
 from runtime_peers import HttpPeer, served
 
-from duologue.errors import ToolUnavailableError
+from duologue.errors import DuologueError, ToolUnavailableError
 from duologue.runtimes import (
     AgentSimulatorConfig,
     AgentSnapshot,
@@ -133,6 +134,27 @@ def test_mcp_server_at_a_url_has_to_be_allowed() -> None:
     config = read_runtime_config({"kind": "native", "mcp_servers": [{"name": "n", "url": "http://10.0.0.1/mcp"}]})
     with pytest.raises(ValueError, match=r"runtime\.mcp_servers\[0\]\.url"):
         get_runtime("text", "native").validate_config(config, agent(), None)
+
+
+@pytest.mark.parametrize("path", ["mcp", "sse"])
+async def test_mcp_server_whose_name_leads_to_a_private_address_is_not_called(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    server.script(calls(("weather", {"city": "Rome"})), model_says("Sunny."))
+    loop = asyncio.get_running_loop()
+    real = loop.getaddrinfo
+
+    async def rebound(host: Any, *args: Any, **options: Any) -> Any:
+        return await real("127.0.0.1" if host == "tools.example" else host, *args, **options)
+
+    monkeypatch.setattr(type(loop), "getaddrinfo", lambda _, *args, **options: rebound(*args, **options))
+    async with served(HttpPeer(lambda _: {}, {})) as peer:
+        url = f"http://tools.example:{peer.url.rpartition(':')[2]}/{path}"
+        config = {**NATIVE, "mcp_servers": [{"name": "n", "url": url, "timeout_ms": 3000}]}
+        who = agent(tool("weather", platform_config={"implementation": {"type": "mcp"}}))
+        with pytest.raises(DuologueError):
+            await played(server, who, "hi", tool_mode="live", config=config)
+        assert peer.received == []
 
 
 async def test_live_tool_comes_from_an_mcp_server(server: OpenAIServer) -> None:

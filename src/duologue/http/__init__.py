@@ -16,6 +16,7 @@ from duologue.http._addresses import (
     parse_url,
     port_of,
     shown_url,
+    to_public_address,
     written_url,
 )
 from duologue.http._bounded import MAX_BODY_BYTES, Limits, bound, failure_in
@@ -54,5 +55,6 @@ __all__ = [
     "port_of",
     "retry_after",
     "shown_url",
+    "to_public_address",
     "written_url",
 ]

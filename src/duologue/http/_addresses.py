@@ -147,6 +147,18 @@ async def pinned(request: Any, library: Any) -> Any:
     )
 
 
+async def to_public_address(request: Any) -> None:
+    """An event hook of an HTTPX client: each request, redirected ones included, goes to a public address or fails.
+
+    Raises:
+        ForbiddenAddressError: the host has an address that is not public.
+    """
+    target = await public_target(parse_url(str(request.url)))
+    request.url = type(request.url)(target.url)
+    request.headers.update(target.headers)
+    request.extensions = {**request.extensions, **target.extensions}
+
+
 async def public_target(url: SplitResult) -> Target:
     """The way to a public address of that host and to no other.
 

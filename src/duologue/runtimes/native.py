@@ -19,6 +19,7 @@ from duologue.agents.tools.toolbox import Toolbox
 from duologue.config.spec import EMPTY, Items
 from duologue.config.tracebacks import message_of
 from duologue.errors import ConfigurationError, DuologueError
+from duologue.http import parse_url
 from duologue.models.choice import ModelChoice, choose
 from duologue.runtimes.base import (
     AgentPlatform,
@@ -30,6 +31,7 @@ from duologue.runtimes.base import (
 )
 from duologue.runtimes.config import AgentSimulatorConfig, RunConfig, RuntimeConfig, model_name
 from duologue.runtimes.mocked_tools import MockedTools
+from duologue.runtimes.over_http import is_private_host
 from duologue.runtimes.text import AgentReply, AgentTurn, Said, TextRuntimeBase, terminating_tools
 from duologue.specs.agent_definition import AgentDefinition, SamplingParams
 from duologue.specs.prompts import Prompt, Tool
@@ -50,8 +52,7 @@ class NativeRuntimeConfig(RuntimeConfig):
     mcp_servers: Items[McpServer] = ()
     """MCP servers with tools of the agent, which are used if tools are live."""
     allow_private_addresses: bool = False
-    """Whether live tools may be at loopback and private addresses. MCP servers with a ``url`` need it, because where
-    those lead is not looked at."""
+    """Whether live tools and MCP servers may be at loopback and private addresses."""
     max_tool_rounds: Annotated[int, Field(ge=1, le=100)] = 16
     """How often the model is asked in one turn."""
 
@@ -83,10 +84,11 @@ class NativeRuntime(TextRuntimeBase[_Native]):
         """The agent has a prompt that is complete, and its tools can be read."""
         config = _own(runtime_config)
         for index, server in enumerate(config.mcp_servers):
-            if server.url and not config.allow_private_addresses:
+            host = parse_url(server.url).hostname or "" if server.url and "${" not in server.url else ""
+            if not config.allow_private_addresses and is_private_host(host):
                 raise ConfigurationError(
-                    f"runtime.mcp_servers[{index}].url: where an MCP server's URL leads is not looked at; set "
-                    "runtime.allow_private_addresses to true if that is all right, or start the server with a command"
+                    f"runtime.mcp_servers[{index}].url: '{host}' is not on the public internet; set "
+                    "runtime.allow_private_addresses to true if the server is meant to be there"
                 )
         definition = _definition(config, agent, RunConfig(), "agent", live=False)
         Blueprint(definition)

@@ -75,7 +75,7 @@ class UrlRuntimeBase(TextRuntimeBase[Agent]):
         if "${" in url:
             return  # known when it is run
         host = _parsed(url).hostname or ""
-        if not config.allow_private_addresses and _is_private(host):
+        if not config.allow_private_addresses and is_private_host(host):
             raise ConfigurationError(
                 f"runtime.url: '{host}' is not on the public internet; set runtime.allow_private_addresses to true if "
                 "the agent is meant to be there"
@@ -175,7 +175,7 @@ def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
         raise ConfigurationError(f"runtime.headers: {error}") from error
 
 
-def _is_private(host: str) -> bool:
+def is_private_host(host: str) -> bool:
     """Whether a host is a private address at first sight; where a name leads is looked at for each request."""
     if host.casefold() == "localhost" or host.casefold().endswith(".localhost"):
         return True

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib import import_module
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from duologue.agents.tools.web import headers_of
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import redacted, without_values
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
-from duologue.http import Limits, bound, written_url
+from duologue.http import Limits, bound, to_public_address, written_url
 from duologue.messages import ContentPart, JsonValue, media_part
 from duologue.specs.agent_definition import ToolSource
 from duologue.specs.suite import McpServer
@@ -40,9 +41,17 @@ _SILENCE = logging.NullHandler()
 
 
 class McpConnection:
-    """A server: started when it is first needed, and again after it has died; ended with the toolbox."""
+    """A server: started when it is first needed, and again after it has died; ended with the toolbox.
 
-    def __init__(self, server: McpServer, suite: ToolSource, on_close: OnClose) -> None:
+    Args:
+        server: how it is reached.
+        suite: has its folder.
+        on_close: has it closed.
+        trust_private: whether its URL may lead to loopback and private addresses.
+    """
+
+    def __init__(self, server: McpServer, suite: ToolSource, on_close: OnClose, *, trust_private: bool = True) -> None:
+        self._http = partial(_bounded_client, trust_private)
         self.name = server.name
         self._server = server
         self._suite = suite
@@ -165,9 +174,9 @@ class McpConnection:
         url = server.url or ""
         if server.transport == "sse" or (server.transport is None and url.rstrip("/").endswith("/sse")):
             library = _library("mcp.client.sse")
-            return library.sse_client(url, headers=headers, timeout=self._seconds, httpx_client_factory=_bounded_client)
+            return library.sse_client(url, headers=headers, timeout=self._seconds, httpx_client_factory=self._http)
         library = _library("mcp.client.streamable_http")
-        client = await stack.enter_async_context(_bounded_client(headers=headers))
+        client = await stack.enter_async_context(self._http(headers=headers))
         return library.streamable_http_client(url, http_client=client)
 
     def _started(self, server: McpServer) -> Any:
@@ -233,9 +242,11 @@ def _after(client: Any, cursor: str | None) -> dict[str, Any]:
     return {"params": import_module("mcp.types").PaginatedRequestParams(cursor=cursor)}
 
 
-def _bounded_client(**options: Any) -> Any:
+def _bounded_client(trust_private: bool, /, **options: Any) -> Any:
     """An HTTP client of the library that keeps to limits. A stream of events lasts as long as the connection."""
     client = _library("mcp.shared._httpx_utils").create_mcp_http_client(**options)
+    if not trust_private:
+        client.event_hooks["request"].append(to_public_address)
     return bound(client, Limits(max_stream_bytes=_MOST_STREAMED, max_lines=_MOST_LINES, max_values=_MOST_VALUES))
 
 

@@ -23,8 +23,8 @@ class McpServers:
     ``mcp__server__tool`` names the tool of one server.
     """
 
-    def __init__(self, suite: ToolSource, on_close: OnClose) -> None:
-        self._connections = [_connection(server, suite, on_close) for server in suite.mcp_servers]
+    def __init__(self, suite: ToolSource, on_close: OnClose, *, trust_private: bool = True) -> None:
+        self._connections = [_connection(server, suite, on_close, trust_private) for server in suite.mcp_servers]
         self._schemas: dict[tuple[str, str], Schema | None] = {}
         self.names: set[str] = set()
         """The names of tools that are known by now."""
@@ -93,7 +93,7 @@ class McpServers:
         return self._schemas[key]
 
 
-def _connection(server: McpServer, suite: ToolSource, on_close: OnClose) -> McpConnection:
+def _connection(server: McpServer, suite: ToolSource, on_close: OnClose, trust_private: bool) -> McpConnection:
     from duologue.agents.tools.mcp_connection import McpConnection
 
-    return McpConnection(server, suite, on_close)
+    return McpConnection(server, suite, on_close, trust_private=trust_private)

@@ -37,7 +37,7 @@ class Toolbox:
 
     Args:
         suite: whose tools, MCP servers and A2A agents these are. Nothing is started, read or compiled here.
-        trust_private: whether HTTP tools and A2A agents may be at loopback and private addresses.
+        trust_private: whether HTTP tools, MCP servers and A2A agents may be at loopback and private addresses.
     """
 
     def __init__(self, suite: ToolSource, *, trust_private: bool = True) -> None:
@@ -72,7 +72,7 @@ class Toolbox:
     def _mcp_servers(self) -> McpServers:
         from duologue.agents.tools.mcp_servers import McpServers
 
-        return McpServers(self._suite, self._on_close)
+        return McpServers(self._suite, self._on_close, trust_private=self._trust_private)
 
     def _a2a_agents(self) -> A2aAgents:
         from duologue.agents.tools.a2a import A2aAgents
