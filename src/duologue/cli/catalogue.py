@@ -163,6 +163,12 @@ def _judge_test(app: typer.Typer) -> None:
     app.command("judge-test")(judge_test)
 
 
+def _blame(app: typer.Typer) -> None:
+    from duologue.cli.commands.blame import blame
+
+    app.command()(blame)
+
+
 def _fork(app: typer.Typer) -> None:
     from duologue.cli.commands.fork import fork
 
@@ -328,6 +334,11 @@ COMMANDS: dict[str, Command] = {
         _JUDGES,
         "Judge labelled runs again, and report how well the judge agrees with people and with itself.",
         _judge_test,
+    ),
+    "blame": Command(
+        _FAILURES,
+        "Report who made runs fail: the agent, the simulated user, the judge, tools or the machinery.",
+        _blame,
     ),
     "fork": Command(
         _FAILURES,

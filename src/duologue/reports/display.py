@@ -361,3 +361,25 @@ def _objects(details: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any
 
 def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) else None
+
+
+def blame_lines(run: RunResult, *, fidelity: bool = False) -> list[str]:
+    """Who is to blame for a run that did not pass, and how well its user was played.
+
+    Args:
+        run: the run.
+        fidelity: say the score of the simulated user also where it has made no fault.
+    """
+    parties: dict[tuple[str, str], list[str]] = {}
+    for item in run.blame:
+        parties.setdefault((item.party, item.reason), []).extend(item.evidence)
+    lines = [
+        f"blame: {party}, {reason}" + (f" [{', '.join(dict.fromkeys(ids))}]" if ids else "")
+        for (party, reason), ids in parties.items()
+        if party != "agent" or fidelity
+    ]
+    played = run.fidelity
+    if played is not None and (played.faults or fidelity):
+        lines.append(f"simulated user: fidelity {played.score:.2f}")
+        lines += [f"  {fault.kind}: {fault.text} [{fault.message_id}]" for fault in played.faults]
+    return [*lines, *([run.repeated] if run.repeated else [])]

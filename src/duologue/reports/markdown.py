@@ -16,6 +16,7 @@ from duologue.journal.console import DECISION_MARKS
 from duologue.reports.display import (
     MARKS,
     AgentFigures,
+    blame_lines,
     by_agent,
     duration,
     excused,
@@ -186,6 +187,7 @@ def _case(run: RunResult) -> str:
         lines.append(md(summary, _REASON))
     lines.append("\n".join(_failure(item) for item in found))
     lines.append("\n".join(_advisory(run)))
+    lines.append("\n".join(f"- {md(text, _REASON)}" for text in blame_lines(run)))
     lines += _quotes(run, found)
     return "\n\n".join(line for line in lines if line)
 

@@ -19,6 +19,7 @@ from duologue.reports.display import (
     MARKS,
     OUTCOMES,
     STYLES,
+    blame_lines,
     duration,
     excused,
     graded,
@@ -206,6 +207,8 @@ def _run(out: Print, run: RunResult, folder: Path | None, others: Sequence[RunRe
         out(Line(f"  {one_line(summary, _REASON)}"))
     for item in found:
         out(_failure(item))
+    for told in blame_lines(run):
+        out(Line(f"    {one_line(told, _REASON)}", style="dim"))
     for message in _quoted(run, found):
         said = one_line(said_and_called(message), _QUOTE)
         out(
@@ -439,5 +442,6 @@ def _end(run: RunResult) -> list[Line]:
     lines += [
         Line(f"  {item.kind} {one_line(item.name)}: {one_line(item.text)}", style="dim") for item in failures_of(run)
     ]
+    lines += [Line(f"  {one_line(told)}", style="dim") for told in blame_lines(run, fidelity=True)]
     calls = f"{plural(spent.calls, 'model call')}; " if spent.calls else ""
     return [*lines, Line(f"  {calls}seed {run.case.seed}", style="dim")]

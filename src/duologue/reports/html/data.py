@@ -20,6 +20,7 @@ from duologue.journal.artifacts import is_harmless
 from duologue.journal.events import CheckEvaluated, CriterionDecision, cut_mark
 from duologue.messages import tool_calls_of
 from duologue.reports.display import (
+    blame_lines,
     by_agent,
     excused,
     grades_of,
@@ -279,6 +280,7 @@ def _rarer(run: RunResult, media: Media) -> dict[str, Any]:
             {"kind": item.kind, "name": item.name, "text": item.text, "cites": item.message_ids}
             for item in failures_of(run)
         ],
+        "blame": blame_lines(run, fidelity=True),
         "decisions": [_decision(item) for item in run.decisions],
         "judgements": [
             {

@@ -23,6 +23,7 @@ from duologue.journal.events import (
     Usage,
 )
 from duologue.suites.plan.build import TestCase
+from duologue.suites.results.simulated import BlameResult, FidelityResult
 from duologue.vocabulary import CheckStatus, Decision, RunStatus, Termination, Verdict
 
 SPENDERS = ("agent", "user", "judge")
@@ -204,6 +205,9 @@ class RunResult:
         journal: the file that holds it, relative to the folder of the results.
         labels: of the scenario.
         definition: digests of what decided the result, by part; see :mod:`duologue.suites.runner.definition`.
+        fidelity: how well a model has played the user; None where no model did.
+        blame: who made it fail; nothing for one that passed.
+        repeated: why the run was played a second time, as a sentence; '' for one that was not.
     """
 
     case: TestCase
@@ -236,6 +240,9 @@ class RunResult:
     description: str = ""
     labels: dict[str, str] = field(default_factory=dict[str, str])
     definition: Mapping[str, str] = field(default_factory=dict[str, str])
+    fidelity: FidelityResult | None = None
+    blame: tuple[BlameResult, ...] = ()
+    repeated: str = ""
 
     @property
     def spent(self) -> Spent:

@@ -15,14 +15,14 @@ from duologue.agents.tools.toolbox import Toolbox
 from duologue.config.files import REPLACED
 from duologue.config.problems import nearest
 from duologue.config.tracebacks import describe
-from duologue.context import Clock, Context, RandomIds
+from duologue.context import Clock, Context, RandomIds, derive_seed
 from duologue.conversation.cancellation import was_pressed
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.run import StreamChunk, chunks_of
 from duologue.conversation.threads import ThreadBlocked, WorkerPool, in_worker_thread
 from duologue.errors import ConfigurationError, DuologueError, JournalError, ResumeError
-from duologue.frozen import frozen
+from duologue.frozen import changed, frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA, FolderArtifacts
 from duologue.journal.events import Entry, ErrorInfo
 from duologue.journal.journal import Listener
@@ -34,6 +34,7 @@ from duologue.specs.suite import Suite, find_named
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult
+from duologue.suites.runner.assessed import assessed, is_spoilt, played_again
 from duologue.suites.runner.case_setup import CaseSetup, Participants, ReplaySetup, Setup
 from duologue.suites.runner.definition import Definitions, RunOptions
 from duologue.suites.runner.models import SuiteModels
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from duologue.suites.runner.isolated_agents import AgentProcesses
     from duologue.suites.runner.python_agents import MakeAgent
 
+SPOILT = "attempt-spoilt"
+"""What the name of the journal of a run ends with that its simulated user has spoilt."""
 OnEvent = Callable[[TestCase, Entry], None]
 Adapt = Callable[[TestCase, Participants], Participants]
 """Changes who takes part in the run of a case, or what happens in it."""
@@ -204,7 +207,19 @@ class CaseRunner:
         return self._definitions.of(case)
 
     async def run(self, case: TestCase) -> RunResult:
-        """Run one case. Whatever goes wrong is part of the result; only cancellation is raised."""
+        """Run one case. Whatever goes wrong is part of the result; only cancellation is raised.
+
+        A run that its simulated user has spoilt is played a second time, and is not charged to the agent.
+        """
+        result = await self._run(case)
+        if not is_spoilt(result):
+            return result
+        if (journal := self.execution.journal_of(case)) is not None:
+            journal.set_aside(SPOILT)
+        again, _ = await self._attempt(changed(case, seed=derive_seed(case.seed, SPOILT)))
+        return played_again(result, again, case)
+
+    async def _run(self, case: TestCase) -> RunResult:
         if self._continues(case):
             result, failure = await self._attempt(case, resume=True)
             if not isinstance(failure, ResumeError):
@@ -387,6 +402,7 @@ class CaseRunner:
             tolerated=setup.tolerated,
             result=result,
         )
+        run = assessed(run, setup)
         if not execution.folder or not run.media:
             return run
         from duologue.suites.results.media import with_media_files

@@ -21,6 +21,7 @@ function runView(run) {
     { id: "main", tabindex: "-1" },
     runHead(run),
     findingsBox(run),
+    (run.blame || []).map((told) => h("p.note", null, text(told))),
     gradesBox(run),
     h(
       "div.columns",
