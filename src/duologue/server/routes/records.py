@@ -54,11 +54,12 @@ async def get_run_journal(
     await _require_run(caller, run_id)
     place = place_after(request, after, 2)
     known = (place[0], place[1]) if place is not None else _BEGINNING
-    found = await recorded_events(caller.state.database, run_id, known, limit=limit, attempt=attempt)
+    # A line has an event at least, but for the first one, of which all may be known.
+    found = await recorded_events(caller.state.database, run_id, known, limit=limit + 2, attempt=attempt)
     shown = found[:limit]
     lines = b"".join(_line(event) for event in shown)
     headers: dict[str, str] = {"Cache-Control": "no-store"}
-    if len(shown) >= limit:  # a page that is full may be the last one; the next one is empty then
+    if len(found) > limit:
         more = {"after": f"{shown[-1].attempt}.{shown[-1].seq}", "limit": limit}
         more |= {} if attempt is None else {"attempt": attempt}
         more |= {name: request.query_params[name] for name in ("project",) if name in request.query_params}

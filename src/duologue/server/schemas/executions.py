@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from duologue.config.spec import Name, Spec
 from duologue.runs.store.database.execution_rows import ExecutionStanding
 from duologue.server.schemas.definitions import instant_text
+from duologue.server.schemas.moments import Moment
 
 
 class ExecutionCounts(BaseModel):
@@ -70,7 +71,7 @@ class NewExecutionFields(Spec):
     """Runs with a higher one are carried out first."""
     seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
     """From which all random choices derive. Default: a new one."""
-    not_before: AwareDatetime | None = None
+    not_before: Moment | None = None
     """The runs are not carried out earlier. Default: at once."""
     max_attempts: int = Field(default=3, ge=1, le=1000)
     """After so many workers have died with a run, it is set aside as an error."""

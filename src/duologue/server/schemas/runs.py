@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from duologue.config.spec import JsonObject, Name, Share, Spec
 from duologue.runs.store.records import StoredRun
 from duologue.server.schemas.definitions import instant_text, optional_instant
+from duologue.server.schemas.moments import Moment
 
 Status = Literal["queued", "pending", "running", "completed", "error", "cancelled"]
 Outcome = Literal["pass", "fail", "undecided", "error", "cancelled"]
@@ -117,9 +118,9 @@ class RunFields(Spec):
 
     status: Status | None = None
     """Whoever changes the status of a run that a worker carries out takes it away from that worker."""
-    started_at: AwareDatetime | None = None
+    started_at: Moment | None = None
     """When it began."""
-    completed_at: AwareDatetime | None = None
+    completed_at: Moment | None = None
     """When it was over."""
     messages: list[JsonObject] | None = None
     """Its conversation, as chat messages."""
