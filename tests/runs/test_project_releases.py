@@ -7,18 +7,25 @@ import hmac
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from loopback import Answer, LoopbackServer, loopback_server
+from queued_runs import add_projects, put
 
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
+from duologue.journal import FolderArtifacts
 from duologue.runs.project_releases import gate_result
 from duologue.runs.service import RunService
+from duologue.runs.store.calls import FetchedSoFar, PlatformCall
+from duologue.runs.store.database.calls import Calls
 from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.environments import DecidingExecution
+from duologue.runs.store.database.project_export import export_project
+from duologue.runs.store.database.project_import import import_project
 from duologue.runs.store.definitions import AgentDraft, Eval, EvalSpec, SavedAgent
 from duologue.runs.store.records import StoredExecution
 from duologue.runs.webhooks import signature_of
@@ -421,3 +428,38 @@ def test_both_thresholds_decide(needed: float, score: float | None, passed: bool
     )
     gate = gate_result(agent, 1, eval_, found, result)
     assert (gate.passed, gate.metrics_score) == (passed, score)
+
+
+@on_sqlite
+async def test_everything_moves_with_its_project(service: RunService, shop: Shop, tmp_path: Path) -> None:
+    place = await service.create_environment(name="live", agent_id=shop.agent_id)
+    await service.create_metric(name="tact", description="d", rubric="5: tactful")
+    await shop.execution("fail", "fail")
+    number = await shop.execution("pass", "pass")
+    await service.set_baseline(number, name="v1")
+    await service.deploy(place.id, shop.agent_id, eval_id=shop.eval_id)
+    source = await service.put_call_source("vapi", "agent_1", agent_id=shop.agent_id)
+    call = PlatformCall(id="c", position=1.0, started_at=1.0, seconds=2.0, is_over=True, data={"said": "\ud83d"})
+    await Calls(service.database).store_page(source, [call], FetchedSoFar(newest=1.0), 1.0)
+    store = FolderArtifacts(tmp_path / "artifacts")
+    await export_project(service.database, store, service.project.id, tmp_path / "p.jsonl")
+    async with Database.open(tmp_path / "other.db", create=True) as database:
+        await add_projects(database, "z")
+        await put(database, "a", "b", project="z")
+        await import_project(database, store, tmp_path / "p.jsonl")
+        moved = await of_project(database, "p")
+        [baseline] = await moved.list_baselines()
+        there = await moved.get_execution(baseline.execution_id)
+        before = await service.get_execution(number)
+        assert there is not None
+        assert before is not None
+        assert (there.name, baseline.name) == (before.name, "v1")
+        assert (await moved.check_gate(shop.agent_id, shop.eval_id)).passed
+        [deployment] = await moved.list_deployments()
+        assert (deployment.environment_id, deployment.execution_id) == (place.id, there.id)
+        assert [item.name for item in await moved.list_metrics()] == ["tact"]
+        [found] = await moved.list_calls()
+        whole = await moved.get_call(found.id)
+        assert whole is not None
+        assert whole.data == {"said": "\ud83d"}
+        assert [item.watermark for item in await moved.list_call_sources()] == [1.0]

@@ -30,13 +30,19 @@ from duologue.runs.store.database.schema import (
     agent_versions,
     agents,
     artifacts,
+    baselines,
+    call_sources,
+    calls,
     checks,
     connectors,
+    deployments,
+    environments,
     eval_scenarios,
     evals,
     events,
     executions,
     labels,
+    metrics,
     personas,
     projects,
     results,
@@ -62,15 +68,25 @@ DEFINITIONS = (
     agent_versions,
     evals,
     eval_scenarios,
+    metrics,
+    environments,
+    call_sources,
     schedules,
 )
 """What people define, in an order in which it can be written."""
+OF_EXECUTIONS = (baselines, deployments)
+"""What names an execution."""
 OF_RUNS = (events, results, checks, labels, artifacts)
 """What a run has."""
 _WITH_CREDENTIALS = {connectors.name, personas.name, agents.name, agent_versions.name}
-TABLES = {table.name: table for table in (projects, *DEFINITIONS, snapshots, executions, runs, *OF_RUNS)}
+TABLES = {
+    table.name: table
+    for table in (projects, *DEFINITIONS, calls, snapshots, executions, *OF_EXECUTIONS, runs, *OF_RUNS)
+}
 _PAGE = 25
 """Runs that are read at once."""
+_CALLS = 200
+"""Production calls that are read at once."""
 
 
 @frozen
@@ -162,6 +178,8 @@ class _Export:
             for item in files.values():
                 await self._artifact(_artifact(item))
             self._row(table, row)
+        if wanted is None:
+            await self._calls(project_id)
         ids = None if wanted is None else [row["id"] for table, row in found if table is executions]
         async for page in _pages(self._database, project_id, ids, newest):
             await self._page(page)
@@ -173,6 +191,19 @@ class _Export:
             credentials=self._hidden,
             problems=tuple(self._problems),
         )
+
+    async def _calls(self, project_id: str) -> None:
+        """Production calls, some at a time: what was said in them is large."""
+        last = 0
+        while True:
+            asked = select(calls).where(calls.c.project_id == project_id, calls.c.number > last)
+            some = asked.order_by(calls.c.number).limit(_CALLS)
+            page = await self._database.read(lambda connection, some=some: _mappings(connection, some))
+            for row in page:
+                self._row(calls, row)
+            if len(page) < _CALLS:
+                return
+            last = page[-1]["number"]
 
     async def _page(self, page: Sequence[dict[str, Any]]) -> None:
         """Some runs and what they have."""
@@ -252,7 +283,11 @@ def _beginning(
     begun = [row for row in _mappings(connection, asked) if IMPORTING not in (row["data"] or {})]
     if wanted is not None and (missing := set(wanted) - {row["id"] for row in begun}):
         raise StoreConflictError(f"the project '{project_id}' has no execution {min(missing)}")
-    return newest, [*found, *((executions, row) for row in begun)]
+    rows = [*found, *((executions, row) for row in begun)]
+    if wanted is None:
+        for table in OF_EXECUTIONS:
+            rows += [(table, row) for row in _mappings(connection, _of_project(table, project_id))]
+    return newest, rows
 
 
 def _of_project(table: Table, project_id: str) -> Select[Any]:

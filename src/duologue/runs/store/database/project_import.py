@@ -25,14 +25,34 @@ from duologue.frozen import frozen
 from duologue.journal.artifacts import ArtifactStore, ArtifactWriter
 from duologue.runs.store.database.definition_rows import named
 from duologue.runs.store.database.engine import Database
-from duologue.runs.store.database.project_export import EXECUTIONS, OF_RUNS, PROJECT, TABLES, VERSION
+from duologue.runs.store.database.project_export import (
+    EXECUTIONS,
+    OF_EXECUTIONS,
+    OF_RUNS,
+    PROJECT,
+    TABLES,
+    VERSION,
+)
 from duologue.runs.store.database.results_import import IMPORTING
-from duologue.runs.store.database.schema import evals, executions, labels, projects, runs, schedules, snapshots
+from duologue.runs.store.database.schema import (
+    baselines,
+    calls,
+    deployments,
+    evals,
+    executions,
+    labels,
+    projects,
+    runs,
+    schedules,
+    snapshots,
+)
 from duologue.runs.store.records import OVER, QueueStatus
 
 _ROWS = 500
 _BYTES = 4 * 1024 * 1024
 """Of lines that are written in one transaction."""
+_NUMBERS = {labels.name: "id", calls.name: "number", deployments.name: "id"}
+"""Columns that count up by themselves."""
 _WAITING = "the run was imported before it was over; retry it to carry it out here"
 
 
@@ -324,14 +344,17 @@ class _Import:
             written.schedules += 1
             enabled = self._going_on and bool(row.get("enabled"))
             return {**values, "enabled": enabled, "last_execution": None, "last_error": None}
-        if table is labels:
-            del values["id"]
+        if table in OF_EXECUTIONS:
+            values["execution_id"] = written.executions.get(row.get("execution_id", -1))
+        if (number := _NUMBERS.get(table.name)) is not None:
+            del values[number]
         if table in OF_RUNS:
             number = written.here.get(row.get("run", -1))
             if number is None:
                 raise ConfigurationError(f"{place}: a row of run {row.get('run')} does not follow its run")
             values["run"] = number
-        return values
+        is_lost = table is baselines and values["execution_id"] is None  # its execution was being imported then
+        return None if is_lost else values
 
     def _project_here(self, connection: Connection, row: dict[str, Any], written: _Written) -> dict[str, Any]:
         if row.get("id") != self.project_id or not self._whole or self._project:
