@@ -56,6 +56,7 @@ from duologue.runs.store.records import (
     StoredRun,
 )
 from duologue.runs.stored_messages import Instructions, with_messages, with_messages_so_far
+from duologue.specs.suite import Suite
 
 
 @checked
@@ -240,6 +241,11 @@ class RunService(ProjectCalls, ProjectReleases):
         wanted = RunFilter(execution_id=done.execution.id) if done.execution else RunFilter(ids=done.ids)
         found = {run.id: run for run in await self._all(wanted)}
         return [found[id_] for id_ in done.ids if id_ in found]
+
+    async def suite_of_eval(self, eval_id: str) -> Suite:
+        """What the runs of an eval would be made from now, without credentials. Raises as :meth:`create_runs`."""
+        _, definition = await self.database.read(lambda connection: self._of_eval(connection, eval_id))
+        return self._prepared(definition).suite
 
     def _of_eval(self, connection: Connection, eval_id: str) -> tuple[Eval, Definition]:
         found = next((item for item in saved_evals(connection, [eval_id]) if item.project_id == self.project.id), None)

@@ -21,6 +21,7 @@ from duologue.server.routes import (
     scenarios,
     schedules,
     secrets,
+    suites,
     tokens,
     workers,
 )
@@ -34,6 +35,7 @@ ROUTERS = (
     agents.routes,
     runtimes.routes,
     evals.routes,
+    suites.routes,
     schedules.routes,
     metrics.routes,
     checks.routes,
