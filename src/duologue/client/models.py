@@ -218,6 +218,8 @@ from duologue.client._generated.shared_bodies import (
     ToolPolicyInput,
     WhenInput,
 )
+from duologue.client._generated.suites_answers import FieldProblem, ImportedSuiteAnswer, SuiteTextAnswer
+from duologue.client._generated.suites_bodies import SuiteFields
 from duologue.client._generated.tokens_answers import NewTokenAnswer, PageOfTokenAnswer, TokenAnswer, TokenScope
 from duologue.client._generated.tokens_bodies import TokenFields
 from duologue.client._generated.workers_answers import PageOfWorkerAnswer, WorkerAnswer
@@ -279,6 +281,7 @@ __all__ = [
     "ExecutionCounts",
     "ExecutionSummary",
     "FieldChangeAnswer",
+    "FieldProblem",
     "Fragment",
     "FragmentInput",
     "GuardrailSpec",
@@ -287,6 +290,7 @@ __all__ = [
     "HttpBindingInput",
     "HttpEndpoint",
     "HttpEndpointInput",
+    "ImportedSuiteAnswer",
     "JudgeConfig",
     "JudgeConfigInput",
     "JudgeMetric",
@@ -396,6 +400,8 @@ __all__ = [
     "ServiceVersion",
     "Spending",
     "SpendingInput",
+    "SuiteFields",
+    "SuiteTextAnswer",
     "Threshold",
     "ThresholdInput",
     "TokenAnswer",

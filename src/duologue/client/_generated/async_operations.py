@@ -23,6 +23,7 @@ from duologue.client._generated.scenarios_async import AsyncScenariosOperations
 from duologue.client._generated.schedules_async import AsyncSchedulesOperations
 from duologue.client._generated.secrets_async import AsyncSecretsOperations
 from duologue.client._generated.service_async import AsyncServiceOperations
+from duologue.client._generated.suites_async import AsyncSuitesOperations
 from duologue.client._generated.tokens_async import AsyncTokensOperations
 from duologue.client._generated.workers_async import AsyncWorkersOperations
 
@@ -46,6 +47,7 @@ class AsyncOperations(
     AsyncSchedulesOperations,
     AsyncSecretsOperations,
     AsyncServiceOperations,
+    AsyncSuitesOperations,
     AsyncTokensOperations,
     AsyncWorkersOperations,
 ):

@@ -23,6 +23,7 @@ from duologue.client._generated.scenarios_sync import ScenariosOperations
 from duologue.client._generated.schedules_sync import SchedulesOperations
 from duologue.client._generated.secrets_sync import SecretsOperations
 from duologue.client._generated.service_sync import ServiceOperations
+from duologue.client._generated.suites_sync import SuitesOperations
 from duologue.client._generated.tokens_sync import TokensOperations
 from duologue.client._generated.workers_sync import WorkersOperations
 
@@ -46,6 +47,7 @@ class Operations(
     SchedulesOperations,
     SecretsOperations,
     ServiceOperations,
+    SuitesOperations,
     TokensOperations,
     WorkersOperations,
 ):
