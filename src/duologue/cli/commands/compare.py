@@ -68,7 +68,7 @@ def compare(
     database: DatabaseOption = None,
     artifacts: ArtifactsOption = None,
 ) -> int:
-    """Compare two executions of the same test cases: which became better, worse, stayed tied or are undecided.
+    """Compare two executions: what became better, worse, stayed tied or is undecided.
 
     Exit codes: 0, unless --fail-on says otherwise; 1 what it names as failed; 3 what it names as undecided; 2 invalid
     usage.

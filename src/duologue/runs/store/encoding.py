@@ -279,7 +279,7 @@ def group_data(group: Group) -> dict[str, Any]:
         "outcome": group.outcome,
         "pass_rate": group.pass_rate,
         "rate": asdict(group.rate),
-        **({"stopped": asdict(group.stopped)} if group.stopped else {}),
+        "stopped": asdict(group.stopped) if group.stopped else None,
         "pass@k": group.pass_at_k,
         "pass^k": group.pass_hat_k,
         "checks": [
