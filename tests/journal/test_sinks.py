@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Sequence
 
 import pytest
 from stored_runs import claimed, rows_of
 
 import duologue
+from duologue.config.files import set_aside
 from duologue.errors import JournalError
-from duologue.journal import FolderArtifacts, Journal, JsonlSink, MemorySink, read_journal
+from duologue.journal import FolderArtifacts, Journal, JsonlSink, MemorySink, jsonl, read_journal
 from duologue.journal.events import (
     AgentCalled,
     MessageAdded,
@@ -175,6 +177,43 @@ async def test_a_file_that_was_closed_is_not_written_by_a_thread_that_comes_late
     with pytest.raises(JournalError, match="its run was given up"):
         await sink.write([tuple(journal.entries)])
     assert not path.exists()  # it may be another attempt's by now
+
+
+async def test_a_file_that_is_being_made_when_its_run_is_given_up_is_out_of_the_way_of_the_next_attempt(
+    tmp_path, monkeypatch
+):
+    journal, path = Journal("r"), tmp_path / "run.jsonl"
+    journal.append(started())
+    opening, go = threading.Event(), threading.Event()
+    make = jsonl.open_private
+
+    def slowly(*given):
+        opening.set()
+        go.wait()
+        return make(*given)
+
+    monkeypatch.setattr(jsonl, "open_private", slowly)
+    sink = JsonlSink(path)
+
+    def give_up():
+        asyncio.run(sink.close())
+        set_aside(path, "replaced")
+
+    threads = [threading.Thread(target=lambda: asyncio.run(sink.write([tuple(journal.entries)])))]
+    threads[0].start()
+    await asyncio.to_thread(opening.wait)
+    threads.append(threading.Thread(target=give_up))
+    threads[1].start()
+    await asyncio.to_thread(threads[1].join, 0.3)  # by then it would be over, if it did not wait for the file
+    go.set()
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+    assert not path.exists()
+    assert len((tmp_path / "run.jsonl.replaced").read_bytes().splitlines()) == 1
+    monkeypatch.setattr(jsonl, "open_private", make)
+    again = JsonlSink(path)
+    await again.write([tuple(journal.entries)])
+    await again.close()
 
 
 def started() -> RunStarted:

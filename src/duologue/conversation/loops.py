@@ -75,6 +75,22 @@ def timed_task(
     return task
 
 
+class ThreadBlocked(Exception):
+    """The thread of a run is blocked; ``error`` says by what.
+
+    Attributes:
+        error: what the run ends with.
+        own: whether the run itself blocks the thread.
+        begun: whether code of the run has been executed.
+    """
+
+    def __init__(self, error: Exception, *, own: bool, begun: bool = True) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.own = own
+        self.begun = begun
+
+
 class Activity:
     """Whether a blocked thread waits for something, so that others gain by moving to another thread.
 

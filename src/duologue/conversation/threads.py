@@ -24,7 +24,7 @@ from typing import Any, Generic, TypeVar
 
 from duologue.context import SystemClock
 from duologue.conversation.deadlines import BLOCKING, GRACE, Lane, RunTask, lane_of, leave
-from duologue.conversation.loops import Activity, timed_task
+from duologue.conversation.loops import Activity, ThreadBlocked, timed_task
 from duologue.errors import RunError
 
 T = TypeVar("T")
@@ -46,22 +46,6 @@ PATIENCE = 0.5
 
 Start = Callable[[], Coroutine[Any, Any, T]]
 GiveUp = Callable[[Exception | None], Awaitable[T]]
-
-
-class ThreadBlocked(Exception):
-    """The thread of a run is blocked; ``error`` says by what.
-
-    Attributes:
-        error: what the run ends with.
-        own: whether the run itself blocks the thread.
-        begun: whether code of the run has been executed.
-    """
-
-    def __init__(self, error: Exception, *, own: bool, begun: bool = True) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.own = own
-        self.begun = begun
 
 
 class RunHandle(Generic[T]):
@@ -112,16 +96,23 @@ class RunHandle(Generic[T]):
                 self.task = worker.loop.create_task(self._run(worker), context=self._context)
                 self.task.add_done_callback(lambda task: self._settle(worker, task))
                 return
-        worker.release(self)
-        if here:
+            worker.release(self)
+        if here and not self.future.done():
             self.future.set_exception(asyncio.CancelledError())
 
     async def _run(self, worker: _Worker) -> T:
         with self._moving:
-            if self.worker is not worker:
+            # A run that has left a thread may have come back to it, with another task.
+            if self.worker is not worker or self.task is not asyncio.current_task():
                 raise asyncio.CancelledError
             self.began = True
         return await self._start()
+
+    def put_on(self, worker: _Worker, now: float) -> None:
+        """It belongs to this thread from now on."""
+        with self._moving:
+            self.worker, self.submitted = worker, now
+            worker.handles.add(self)
 
     def leave(self, worker: _Worker) -> bool:
         """Begin nothing on this thread any more; whether it was not too late for that."""
@@ -143,9 +134,12 @@ class RunHandle(Generic[T]):
             self.future.set_exception(blocked)
 
     def _settle(self, worker: _Worker, task: asyncio.Task[T]) -> None:
-        worker.release(self)
         error = None if task.cancelled() else task.exception()
-        if self.future.done() or self.worker is not worker:
+        with self._moving:
+            mine = self.task is task
+            if mine or self.worker is not worker:
+                worker.release(self)
+        if self.future.done() or self.worker is not worker or not mine:
             return
         if task.cancelled():
             self.future.set_exception(asyncio.CancelledError())
@@ -213,8 +207,7 @@ class WorkerPool:
         now = self._clock.monotonic()
         with self._lock:
             worker = self._worker_for(handle)
-            handle.worker, handle.submitted = worker, now
-            worker.handles.add(handle)
+            handle.put_on(worker, now)
             watch, self._watching = not self._watching, True
         worker.loop.call_soon_threadsafe(handle.begin, worker)
         if watch:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from io import FileIO
@@ -64,6 +65,8 @@ class JsonlSink:
         self._artifacts = artifacts or FolderArtifacts(path.parent / MEDIA)
         self._file: FileIO | None = None
         self._closed = False
+        self._lock = threading.Lock()
+        """Held while the file is made or written: whoever gives the run up in another thread waits for that."""
         self._size = 0
         self._process = os.getpid()
 
@@ -78,21 +81,24 @@ class JsonlSink:
                 for item in media:
                     await self._artifacts.put(item.data, mime_type=item.artifact.mime_type)
                 lines.append(line)
-            data = b"".join(lines)
-            if self._file is None:
-                self._file = self._open()
-                self._size = self._file.tell()
-            elif os.fstat(self._file.fileno()).st_size != self._size:
-                raise OSError(errno.EBUSY, "another process writes to it")
-            if self._file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, "only a part of the transition could be written")
-            self._size += len(data)
+            with self._lock:
+                self._write(b"".join(lines))
         except (OSError, ValueError, ArtifactError) as error:
             raise JournalError(f"cannot write the journal {self.path}: {error}") from error
 
-    def _open(self) -> FileIO:
+    def _write(self, data: bytes) -> None:
         if self._closed:  # the thread was held up for so long that the run was given up, and may begin anew elsewhere
             raise JournalError(f"cannot write the journal {self.path}: its run was given up")
+        if self._file is None:
+            self._file = self._open()
+            self._size = self._file.tell()
+        elif os.fstat(self._file.fileno()).st_size != self._size:
+            raise OSError(errno.EBUSY, "another process writes to it")
+        if self._file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, "only a part of the transition could be written")
+        self._size += len(data)
+
+    def _open(self) -> FileIO:
         if self._after is not None:
             file = FileIO(self.path, "r+")
             file.truncate(self._after)
@@ -110,10 +116,11 @@ class JsonlSink:
             ) from None
 
     async def close(self) -> None:
-        """Close the file; harmless when it was never opened. Nothing is written any more."""
-        self._closed = True
-        if self._file is not None:
-            self._file.close()
+        """Close the file; harmless when it was never opened. Nothing is written any more, and no file is made."""
+        with self._lock:
+            self._closed = True
+            if self._file is not None:
+                self._file.close()
 
 
 def encode_transition(transition: Transition) -> bytes:
