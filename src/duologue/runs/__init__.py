@@ -49,10 +49,12 @@ if TYPE_CHECKING:
     from duologue.runs.store.definitions import SavedAgent as SavedAgent
     from duologue.runs.store.definitions import SavedPersona as SavedPersona
     from duologue.runs.store.definitions import SavedScenario as SavedScenario
+    from duologue.runs.store.records import ProviderLimit as ProviderLimit
     from duologue.runs.store.records import QueueStatus as QueueStatus
     from duologue.runs.store.records import StoredExecution as StoredExecution
     from duologue.runs.store.records import StoredResult as StoredResult
     from duologue.runs.store.records import StoredRun as StoredRun
+    from duologue.runs.sync import SyncRunProcessor as SyncRunProcessor
     from duologue.runs.sync import SyncRunService as SyncRunService
 
 _HOMES = {
@@ -67,6 +69,7 @@ _HOMES = {
     "PersonaMessage": "duologue.agents.criteria_loop",
     "Project": "duologue.runs.store.definitions",
     "ProjectSettings": "duologue.runs.store.definitions",
+    "ProviderLimit": "duologue.runs.store.records",
     "QueueStatus": "duologue.runs.store.records",
     "RunProcessor": "duologue.runs.processor",
     "RunService": "duologue.runs.service",
@@ -78,6 +81,7 @@ _HOMES = {
     "StoredExecution": "duologue.runs.store.records",
     "StoredResult": "duologue.runs.store.records",
     "StoredRun": "duologue.runs.store.records",
+    "SyncRunProcessor": "duologue.runs.sync",
     "SyncRunService": "duologue.runs.sync",
     "create_playground_run": "duologue.runs.functions",
     "create_run": "duologue.runs.functions",

@@ -35,7 +35,7 @@ from duologue.runs.carry_out import RunCarrier
 from duologue.runs.project_access import UsualPolicy
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.schema import projects
-from duologue.runs.store.records import WorkerRecord
+from duologue.runs.store.records import ProviderLimit, WorkerRecord
 from duologue.runs.worker import Worker
 from duologue.version import __version__
 
@@ -57,6 +57,8 @@ class RunProcessor:
             where the news of them is lost.
         max_concurrent: runs at once; None for what the project says, or 3.
         projects: names or ids of those whose runs are claimed; empty for all.
+        limits: by provider, how many of its runs all workers of the store may carry out at once, or a
+            ``ProviderLimit``. They are kept in the store, and hold for all its workers until they are set again.
         agents, models: agents and models that this program hands over, by the names that suites use.
         on_status_change: called with the id of a run, its new status and the run.
         on_run_start: called with a run that begins.
@@ -83,6 +85,7 @@ class RunProcessor:
         poll_interval: float = POLL_INTERVAL,
         max_concurrent: int | None = None,
         projects: Sequence[str] = (),
+        limits: Mapping[str, int | ProviderLimit] | None = None,
         agents: Mapping[str, Any] | None = None,
         models: Mapping[str, Model] | None = None,
         on_status_change: OnStatusChange | None = None,
@@ -111,6 +114,7 @@ class RunProcessor:
         self._store = store
         self._asked = max_concurrent
         self._projects = tuple(projects)
+        self._limits = [_limit(provider, limit) for provider, limit in (limits or {}).items()]
         self._agents, self._models = dict(agents or {}), dict(models or {})
         self._callbacks = Callbacks(
             on_status_change=on_status_change,
@@ -257,6 +261,10 @@ class RunProcessor:
             else:
                 database = await held.enter_async_context(Database.open(self._store, create=False))
             found = await _projects_named(database, self._projects)
+            known = {limit.provider: limit for limit in await database.queue.limits()} if self._limits else {}
+            for limit in self._limits:
+                if known.get(limit.provider) != limit:  # one that is set anew begins with a full bucket
+                    await database.queue.set_limit(limit)
             policy = await self._policy.of(database)
             carrier = RunCarrier(database, agents=self._agents, models=self._models, clock=self._clock, policy=policy)
             held.push_async_callback(carrier.close)
@@ -308,6 +316,20 @@ async def _projects_named(database: Database, wanted: Sequence[str]) -> list[_Pr
                 f"{database.address} has no project '{name}'{hint(name, known)} Projects: {listed(known) or 'none'}"
             )
     return [project for project in every if not wanted or {project.id, project.name} & set(wanted)]
+
+
+def _limit(provider: str, limit: int | ProviderLimit) -> ProviderLimit:
+    """The limit of a provider, as it is stored.
+
+    Raises:
+        ConfigurationError: it makes no sense.
+    """
+    require("limits", {provider: limit}, Mapping[str, int | ProviderLimit])
+    made = limit if isinstance(limit, ProviderLimit) else ProviderLimit(provider=provider, max_concurrency=limit)
+    if made.provider != provider:
+        raise ConfigurationError(f"limits['{provider}'] is for '{made.provider}'; expected a limit of '{provider}'")
+    made.check()
+    return made
 
 
 def _limit_of(found: Sequence[_Project]) -> int | None:

@@ -10,14 +10,17 @@ Every method is that of :class:`~duologue.runs.service.RunService`, and returns 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from threading import Lock
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
+from duologue.runs.processor import RunProcessor
 from duologue.runs.service import RunService
 from duologue.runs.store.database.connections import StoreLoop
+from duologue.runs.store.database.engine import Database
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -171,6 +174,85 @@ class SyncRunService:
     delete_runs_by_eval = _blocking(RunService.delete_runs_by_eval)
     get_execution = _blocking(RunService.get_execution)
     list_executions = _blocking(RunService.list_executions)
+
+
+class SyncRunProcessor:
+    """Carries out the runs of a store for a program without an event loop; see :class:`RunProcessor`.
+
+    ::
+
+        with SyncRunProcessor("runs.db", max_concurrent=20) as processor:
+            processor.drain()
+
+    It may be used from any thread but that of its own callbacks and agents, which are called on a loop that it has.
+
+    Args:
+        store: the database, its URL, its file or folder, or a processor that was made.
+        options: as :class:`RunProcessor` takes them.
+    """
+
+    def __init__(self, store: RunProcessor | Database | str | Path | None = None, **options: Any) -> None:
+        self.processor = store if isinstance(store, RunProcessor) else RunProcessor(store, **options)
+        self._loop: StoreLoop | None = None
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        self._wait(self.processor.__aenter__)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._wait(self.processor.__aexit__)
+        finally:
+            self.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not stopped since."""
+        return self.processor.is_running
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """How many runs it has brought to which outcome."""
+        return self.processor.outcomes
+
+    def get_active_run_count(self) -> int:
+        """How many runs it is carrying out now."""
+        return self.processor.get_active_run_count()
+
+    def start(self) -> None:
+        """Begin to carry out runs in the background, until :meth:`stop`."""
+        self._wait(self.processor.start)
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Claim nothing more and wait for the runs that are under way, for so many seconds at most."""
+        self._wait(lambda: self.processor.stop(timeout))
+
+    def process_once(self) -> int:
+        """Claim runs for the free slots, and wait until these are over; returns how many there were."""
+        return self._wait(self.processor.process_once)
+
+    def process_run(self, run_id: str) -> bool:
+        """Carry out this run now, and wait until it is over. False if it does not wait in the queue."""
+        return self._wait(lambda: self.processor.process_run(run_id))
+
+    def drain(self) -> None:
+        """Carry out runs until none is left in the queue."""
+        self._wait(self.processor.drain)
+
+    def close(self) -> None:
+        """Stop, and end the thread that it has. Harmless when it was done before."""
+        if self._loop is not None and self.is_running:
+            self.stop()
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.stop()
+
+    def _wait(self, work: Callable[..., Coroutine[Any, Any, T]]) -> T:
+        with self._lock:
+            self._loop = loop = self._loop or StoreLoop()
+        return loop.submit(work()).result()
 
 
 async def _entered(opening: Any) -> RunService:

@@ -294,6 +294,22 @@ class ProviderLimit:
     burst: float | None = None
     max_concurrency: int | None = None
 
+    def check(self) -> None:
+        """Refuse what no queue can go by.
+
+        Raises:
+            ConfigurationError: a number makes no sense.
+        """
+        if self.max_concurrency is not None:
+            whole_number(f"max_concurrency of '{self.provider}'", self.max_concurrency, least=1)
+        for name, number, least in (("per_second", self.per_second, 0.0), ("burst", self.burst, 1.0)):
+            if number is None:
+                continue
+            of_numbers = isinstance(number, int | float) and not isinstance(number, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not of_numbers or not (number > 0 and least <= number <= _MOST):
+                expected = "a number above 0" if not least else f"a number from {least:g}"
+                raise ConfigurationError(f"{name} of '{self.provider}' is {number!r}; expected {expected}")
+
 
 @frozen(slots=True)
 class ArtifactRow:

@@ -306,7 +306,12 @@ class Queue:
         return await self._database.read(work)
 
     async def set_limit(self, limit: ProviderLimit) -> None:
-        """Limit what all workers together take of a provider; its bucket is full then."""
+        """Limit what all workers together take of a provider; its bucket is full then.
+
+        Raises:
+            ConfigurationError: a number of the limit makes no sense.
+        """
+        limit.check()
         values = {
             "per_second": limit.per_second,
             "burst": limit.burst,
