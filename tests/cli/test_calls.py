@@ -54,6 +54,9 @@ def test_from_the_platform_to_a_test_case(
     assert "content: My kettle leaks." in capsys.readouterr().out
     assert invoke(["calls", "to-case", "c1", "--literal", "--save"]) == 0
     assert invoke(["generate", "scenarios", "--from", "call.json"]) == 0
+    capsys.readouterr()
+    assert invoke(["calls", "to-run", "c1"]) == 0
+    assert invoke(["runs", "show", capsys.readouterr().out.strip()]) == 0
     assert invoke(["calls", "delete", "c1"]) == 0
     assert invoke(["calls", "show", "c1"]) == 2
 

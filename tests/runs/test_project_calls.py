@@ -404,6 +404,21 @@ class TestCalls:
         assert made.saved[0].spec.annotations["duologue/source"] == f"{platform} call c0"
         assert "My kettle leaks." in scenario_text(made.scenarios[0])
 
+    async def test_a_call_becomes_one_run_that_nobody_has_judged(
+        self, service: RunService, server: LoopbackServer, platforms: CallPlatforms
+    ) -> None:
+        platforms.add(1)
+        of = await source(service, server)
+        await service.pull_calls(of.id)
+        [call] = await service.list_calls()
+        ids = {await service.record_call(call.id) for _ in range(2)}
+        [run] = await service.list_runs()
+        assert ids == {run.id}
+        assert (run.status, run.outcome, run.thread_id) == ("completed", "undecided", "c0")
+        assert [message["content"] for message in run.messages][1] == "My kettle leaks."
+        with pytest.raises(NotFoundError):
+            await service.record_call("gone")
+
     @on_sqlite
     async def test_a_model_writes_the_test_case_of_a_call(
         self, service: RunService, server: LoopbackServer, platforms: CallPlatforms, model: OpenAIServer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Connection
+
 from duologue.config.redaction import is_written_out
 from duologue.config.templates import expand, expand_url
 from duologue.errors import ConfigurationError, NotFoundError
@@ -12,6 +14,7 @@ from duologue.models.scope import RunScope
 from duologue.runs.arguments import checked
 from duologue.runs.call_pull import MOST_PAGES, CallPull, api_of
 from duologue.runs.call_recordings import recording_of
+from duologue.runs.call_runs import record_call
 from duologue.runs.platforms import platform_named
 from duologue.runs.project_cases import SOURCE, ProjectCases, TestCases
 from duologue.runs.store.calls import CallSource, CallSourceSpec, ProductionCall, PulledCalls
@@ -149,6 +152,25 @@ class ProjectCalls(ProjectCases):
             NotFoundError: there is no such call.
         """
         return recording_of(await self._required_call(call_id))
+
+    async def record_call(self, call_id: str) -> str:
+        """Store a call as a run without a verdict, so that it can be labelled like one; the id of the run.
+
+        A call that was recorded before has the same run.
+
+        Raises:
+            NotFoundError: there is no such call.
+            ConfigurationError: nothing was said in it.
+        """
+        call = await self._required_call(call_id)
+        recording = recording_of(call)
+        if recording.error is not None:
+            raise ConfigurationError(f"the call {call_id} cannot become a run: {recording.error}")
+
+        def work(connection: Connection) -> str:
+            return record_call(connection, self.project, call, recording, self.database.now(connection))
+
+        return await self.database.write(work)
 
     async def label_call(self, call_id: str, label: str | None) -> ProductionCall | None:
         """Say that a call was ``good`` or ``bad``; None takes the label away."""

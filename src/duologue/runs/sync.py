@@ -137,6 +137,7 @@ class SyncRunService:
     get_call = _blocking(RunService.get_call)
     find_call = _blocking(RunService.find_call)
     call_recording = _blocking(RunService.call_recording)
+    record_call = _blocking(RunService.record_call)
     label_call = _blocking(RunService.label_call)
     delete_call = _blocking(RunService.delete_call)
     create_test_case_from_call = _blocking(RunService.create_test_case_from_call)

@@ -230,6 +230,17 @@ def delete(call: Annotated[str, _CALL], store: DatabaseOption = None, project: P
     return ExitCode.PASSED
 
 
+@calls.command("to-run")
+def to_run(call: Annotated[str, _CALL], store: DatabaseOption = None, project: ProjectOption = None) -> int:
+    """Store a call as a run without a verdict, so that people can label it like one."""
+
+    async def work(service: RunService) -> str:
+        return await service.record_call((await _named(service, call)).id)
+
+    echo(with_service(store, project, work))
+    return ExitCode.PASSED
+
+
 @calls.command("to-case")
 def to_case(
     call: Annotated[str, _CALL],
