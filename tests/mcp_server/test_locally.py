@@ -182,7 +182,8 @@ async def test_evals_of_the_database_are_run_here(folder: Path, stack: ExitStack
         assert "1 run (error)" in found
         [run] = [json.loads(line) for line in (await agent.call("list_runs", execution=name)).splitlines()]
         assert "the kitchen is closed" in await agent.call("explain_run", run=run["run"])
-        await agent.over(await agent.call("rerun", execution=name, max_cost_usd=0.01))
+        assert "max_cost_usd=null" in await agent.refused("rerun", execution=name, max_cost_usd=0.01)
+        await agent.over(await agent.call("rerun", execution=name, max_cost_usd=None))
         compared = await agent.refused("compare_executions", baseline=name, candidate="db:999")
         assert "no execution" in compared
         assert "# " in await agent.resource(f"duologue://executions/{name.replace(':', '%3A')}/report")

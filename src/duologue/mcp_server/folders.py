@@ -33,8 +33,10 @@ _DEEPEST = 4
 """Folders below the one that is worked in."""
 _MOST_FOLDERS = 5_000
 _SKIPPED = {"node_modules", "site-packages", "__pycache__", "venv", "journals", "media", "runs"}
-_STARTS = 30.0
-"""Seconds in which an execution has to begin, unless its process lives."""
+_STOPS = 30.0
+"""Seconds that an execution may take to stop in good order."""
+_STOPS_AT_ONCE = 1.0
+"""The same where this program ends: whoever has started it does not wait for long."""
 _QUOTED = 3_000
 """Characters of the output of a process that are quoted."""
 _POLL = 0.2
@@ -305,20 +307,23 @@ class ResultsFolders:
         child = self._children.get(name)
         if child is None or child.process.returncode is not None:
             raise ConfigurationError(f"the execution {name} was not started here, or is over")
-        child.process.terminate()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_STARTS):
-                await child.process.wait()
-        await end_group(child.process)
+        await _stopped(child.process, _STOPS)
         return "stopped; what was over is kept"
 
     async def close(self) -> None:
         """Stop what is still running."""
-        for name, child in self._children.items():
-            if child.process.returncode is None:
-                await self.cancel(name)
-            if child.end is not None:
-                await child.end
+        running = [child.process for child in self._children.values() if child.process.returncode is None]
+        await asyncio.gather(*(_stopped(process, _STOPS_AT_ONCE) for process in running))
+        await asyncio.gather(*(child.end for child in self._children.values() if child.end is not None))
+
+
+async def _stopped(process: asyncio.subprocess.Process, seconds: float) -> None:
+    """Ask a process to stop, and kill it where it does not."""
+    process.terminate()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await process.wait()
+    await end_group(process)
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError, NotFoundError
 from duologue.mcp_server.folders import ResultsFolders
-from duologue.mcp_server.workspace import Kind, Progress, Row, Rows, SuiteLaunch, WantedRuns, Which
+from duologue.mcp_server.workspace import Kind, Progress, Row, Rows, SuiteLaunch, WantedRuns, Which, require_no_limit
 from duologue.reports.markdown import render_markdown
 from duologue.suites.comparison import compare_executions
 from duologue.suites.results.execution import ExecutionResult
@@ -154,7 +154,8 @@ class LocalWorkspace:
                 f"the execution {execution} is in the database, where runs that ended in an error can be run again "
                 "(which='errors'); for all of its cases launch its eval with run_eval"
             )
-        return await self._database().rerun_errors(execution)
+        require_no_limit(max_cost, execution)
+        return await self._database(execution).rerun_errors(execution)
 
     async def cancel(self, execution: str) -> str:
         """Stop an execution."""

@@ -163,7 +163,10 @@ class Tools:
             Which, Field(description="errors: runs that ended in an error, in place. not_passed: a new execution.")
         ] = "errors",
     ) -> str:
-        """Run again what did not pass in an execution. Returns at once; then watch_execution."""
+        """Run again what did not pass in an execution. Returns at once; then watch_execution.
+
+        Only executions of suite files on this machine take a limit here; others keep that of their launch.
+        """
         started = await self.workspace.rerun(execution, which, max_cost_usd)
         return progress_text(await self.workspace.progress(started))
 

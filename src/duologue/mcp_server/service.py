@@ -16,7 +16,7 @@ from duologue.client.models import ExecutionAnswer, ExecutionCounts, RunAnswer, 
 from duologue.errors import ConfigurationError, JournalError, NotFoundError
 from duologue.journal.events import ErrorInfo
 from duologue.journal.jsonl import read_journal
-from duologue.mcp_server.workspace import Kind, Progress, Row, Rows, SuiteLaunch, WantedRuns, Which
+from duologue.mcp_server.workspace import Kind, Progress, Row, Rows, SuiteLaunch, WantedRuns, Which, require_no_limit
 from duologue.runs.store.from_journals import run_of
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.run import RunResult
@@ -159,6 +159,7 @@ class ServiceWorkspace:
                 "a service runs again what ended in an error (which='errors'); for all cases of an execution "
                 "launch its eval with run_eval"
             )
+        require_no_limit(max_cost, execution)
         done = await self._client.retry_execution(_number(execution))
         if not done.retried:
             raise ConfigurationError(f"no run of the execution {execution} ended in an error")

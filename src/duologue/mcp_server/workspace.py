@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal, Protocol
 
+from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.suites.results.run import RunResult
 
@@ -88,6 +89,19 @@ class SuiteLaunch:
     tags: Sequence[str] = ()
     trials: int | None = None
     seed: int | None = None
+
+
+def require_no_limit(max_cost: float | None, execution: str) -> None:
+    """Refuse a limit for runs that are put into the queue again: they spend from what their execution may cost.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    if max_cost is not None:
+        raise ConfigurationError(
+            f"runs of the execution {execution} that are run again spend from the limit with which it was launched; a "
+            "limit of their own is not possible. Pass max_cost_usd=null to accept it, or launch its eval with run_eval"
+        )
 
 
 class Workspace(Protocol):
