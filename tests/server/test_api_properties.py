@@ -50,7 +50,7 @@ def _described() -> dict[str, Any]:
 SCHEMA = schemathesis.openapi.from_dict(_described())
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 OFTEN = settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     database=None,

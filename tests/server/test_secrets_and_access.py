@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,20 @@ async def test_code_and_programs_need_an_admin_and_files_nobody_may_name(service
     for path, body in files:
         answer = await service.client("admin").post(path, json=body)
         assert (answer.status_code, "has no files" in answer.text) == (422, True), answer.text
+
+
+async def test_code_of_an_admin_is_not_loaded_by_the_server(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checks_of_an_admin.py").write_text("def check(state):\n    return True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = {"type": "checks_of_an_admin:check"}
+    for number, checks in enumerate([[own], [{"type": "assertion", "params": {"type": own["type"], "params": {}}}]]):
+        body = {"name": f"s{number}", "description": "x", "checks": checks}
+        answer = await service.client("admin").post("/scenarios", json=body)
+        assert answer.status_code in {201, 422}, answer.text
+        assert (number or answer.status_code) in {1, 201}, answer.text
+    assert "checks_of_an_admin" not in sys.modules
 
 
 # The key

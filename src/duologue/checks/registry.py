@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 from pydantic import ValidationError
 
 from duologue.checks.base import CatalogueCheck, CheckType, refused, shown, unknown_type, validated
+from duologue.config.access import access
 from duologue.config.entry_points import load_entry_point, other_entry_points, own_entry_points
 from duologue.config.python_files import load_file
 from duologue.config.redaction import redacted, without_secrets
@@ -233,7 +234,13 @@ def _register(point: EntryPoint) -> None:
         check(point.name, family=point.module.partition(".")[0])(target)
 
 
+class CodeNotLoadedError(TargetError):
+    """A check is code, and this process loads none that others bring."""
+
+
 def _referenced(name: str, folder: Path | None = None) -> CheckInfo:
+    if not access().own_code:
+        raise CodeNotLoadedError(f"the check '{name}' is code, which is not loaded in this process")
     module_name, _, attribute = name.rpartition(":")
     try:
         is_file = module_name.endswith(".py")

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from duologue.config.access import Access, using
 from duologue.context import RandomIds
 from duologue.server.problems import internal_error, problem_response
 from duologue.server.settings import ServerSettings
@@ -33,6 +34,8 @@ SECURITY_HEADERS = (
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
 )
+_NO_CODE = Access(own_code=False)
+"""What is defined may name code; it is not loaded to be looked at here."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -76,7 +79,8 @@ class RequestGuard:
             await refused(scope, receive, sending)
             return
         try:
-            await self._app(scope, self._bounded(receive), sending)
+            with using(_NO_CODE):
+                await self._app(scope, self._bounded(receive), sending)
         except Exception as error:
             if begun:
                 raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,7 +70,8 @@ class SqliteTransactions:
         self._engine.dispose()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        held = copy_context()  # what definitions may use while they are looked at is said there
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: held.run(work))
 
     def _transact(self, work: Callable[[Connection], T], timeout: float, options: dict[str, Any]) -> T:
         deadline = since_boot() + timeout

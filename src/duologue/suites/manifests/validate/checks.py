@@ -138,7 +138,7 @@ def _attempt(
     problems: Problems,
 ) -> None:
     from duologue import checks
-    from duologue.checks.registry import UNSUPPORTED
+    from duologue.checks.registry import UNSUPPORTED, CodeNotLoadedError
 
     if spec.type in UNSUPPORTED:
         problems.error(_place(spec, "type"), f"check type '{spec.type}' is not supported: {UNSUPPORTED[spec.type]}")
@@ -150,6 +150,8 @@ def _attempt(
             problems.error(_place(spec, "type"), f"{told} There are {len(known)}, such as {listed(sorted(known)[:6])}")
             return
         make()
+    except CodeNotLoadedError:  # whoever runs it says what is wrong with it
+        return
     except ConfigurationError as error:
         field = "params" if spec.place("params") else "type"
         problems.error(_place(spec, field), str(error).rstrip("."))
