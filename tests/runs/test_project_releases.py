@@ -17,7 +17,9 @@ from queued_runs import add_projects, put
 
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.journal import FolderArtifacts
+from duologue.runs.project_access import UsualPolicy
 from duologue.runs.project_releases import gate_result
+from duologue.runs.secrets import SecretStore
 from duologue.runs.service import RunService
 from duologue.runs.store.calls import FetchedSoFar, PlatformCall
 from duologue.runs.store.database.calls import Calls
@@ -463,3 +465,26 @@ async def test_everything_moves_with_its_project(service: RunService, shop: Shop
         assert whole is not None
         assert whole.data == {"said": "\ud83d"}
         assert [item.watermark for item in await moved.list_call_sources()] == [1.0]
+
+
+@on_sqlite
+async def test_where_others_define_things_only_secrets_are_filled_in(
+    service: RunService, shop: Shop, receiver: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_THE_MACHINE", "t0ken-4711-abcdef")
+    place = await service.create_environment(
+        name="live",
+        webhook_url=f"{receiver.url}/hook",
+        headers={"X-Token": "${OF_THE_MACHINE}"},
+        allow_private_addresses=True,
+    )
+    service.policy = UsualPolicy(guarded=True)
+    with pytest.raises(ConfigurationError, match="OF_THE_MACHINE"):
+        await service.deploy(place.id, shop.agent_id)
+    await SecretStore(service.database).set_secret(service.project.id, "OF_THE_MACHINE", "s3cret-0815-abcdef")
+    refused, _ = await service.deploy(place.id, shop.agent_id)
+    assert (refused.status, receiver.asked) == ("failed", [])
+    service.policy = UsualPolicy(guarded=True, private_addresses=True)
+    done, _ = await service.deploy(place.id, shop.agent_id)
+    assert done.status == "deployed"
+    assert receiver.asked[0].headers["x-token"] == "s3cret-0815-abcdef"

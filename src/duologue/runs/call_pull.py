@@ -256,20 +256,20 @@ def _json(text: str, name: str) -> object:
     return found
 
 
-def api_of(source: CallSource, platform: CallPlatform, key: str, url: str, clock: Clock) -> PlatformApi:
-    """The API of a source.
+def api_of(platform: CallPlatform, key: str, url: str, clock: Clock, *, private: bool) -> PlatformApi:
+    """The API of a platform.
 
     Args:
-        source: whose calls are fetched.
-        platform: its platform.
+        platform: which.
         key: of the API.
         url: of the API.
         clock: for waiting.
+        private: whether the URL may lead to loopback and private addresses.
     """
     headers = platform.headers(key)
     remember_url(url)
     remember_headers(headers)
-    clients = _TRUSTING if source.spec.allow_private_addresses else _GUARDED
+    clients = _TRUSTING if private else _GUARDED
     return PlatformApi(platform=platform, url=url, headers=headers, clients=clients, clock=clock)
 
 

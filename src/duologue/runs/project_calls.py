@@ -88,13 +88,14 @@ class ProjectCalls(ProjectCases):
         source = await self.get_call_source(source_id)
         if source is None:
             raise NotFoundError(f'Source of calls with id "{source_id}" not found')
-        platform, values = platform_named(source.platform), await self.reference_values()
+        platform, access = platform_named(source.platform), await self.access()
         try:
-            key = expand(source.spec.api_key or f"${{{platform.KEY}}}", values, secret=True)
-            url = expand_url(source.spec.url, values) if source.spec.url else platform.URL
+            key = expand(source.spec.api_key or f"${{{platform.KEY}}}", access.values, secret=True)
+            url = expand_url(source.spec.url, access.values) if source.spec.url else platform.URL
         except ConfigurationError as error:
             raise ConfigurationError(f"the calls of {platform.NAME} cannot be fetched: {error}") from error
-        api = api_of(source, platform, key, url, self.database.context.clock)
+        private = source.spec.allow_private_addresses and access.private_addresses
+        api = api_of(platform, key, url, self.database.context.clock, private=private)
         return await CallPull(Calls(self.database), source, api, pages=pages).run()
 
     # Calls

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from duologue.config.access import Access
 from duologue.errors import NotFoundError
 from duologue.messages import Message
 from duologue.runs.arguments import checked
 from duologue.runs.connectors import ConnectorReply, ConnectorTest, invoke_connector, probe_connector
+from duologue.runs.project_access import ProjectAccess, UsualPolicy
 from duologue.runs.store.database.agents import Agents
 from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
@@ -50,10 +52,14 @@ class ProjectDefinitions:
     Args:
         database: an open one.
         project: in it.
+
+    Attributes:
+        policy: what definitions may use of this machine where no run uses it: webhooks, and the APIs of platforms.
     """
 
     def __init__(self, database: Database, project: Project) -> None:
         self.database = database
+        self.policy = UsualPolicy()
         self.project = project
         self._definitions, self._agents = SavedDefinitions(database), Agents(database)
         self._metrics = SavedMetrics(database)
@@ -291,9 +297,14 @@ class ProjectDefinitions:
         """Delete an eval and all its runs."""
         return await self.get_eval(eval_id) is not None and await self._definitions.delete_eval(eval_id)
 
-    async def reference_values(self) -> Mapping[str, str] | None:
-        """What ``${NAME}`` stands for in the definitions of the project; None for the variables of the process."""
-        return None
+    async def access(self) -> Access:
+        """What definitions of the project may use here: what ``${NAME}`` stands for, and whether private addresses.
+
+        Raises:
+            ConfigurationError: the project has secrets, and there is no key to decrypt them with.
+        """
+        policy = await self.policy.of(self.database)
+        return (await ProjectAccess(self.database, policy, self.database.context.clock).of(self.project.id)).access
 
     async def _own(self, asked: Awaitable[D | None]) -> D | None:
         found = await asked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from duologue.errors import ConfigurationError, NotFoundError
-from duologue.frozen import frozen
+from duologue.frozen import changed, frozen
 from duologue.runs.arguments import checked
 from duologue.runs.project_definitions import ProjectDefinitions
 from duologue.runs.store.database.baselines import Baselines
@@ -163,10 +163,12 @@ class ProjectReleases(ProjectDefinitions):
         if environment.spec.webhook_url is None:
             told = "recorded; the environment has no webhook"
             return await store.add_deployment(environment, status="deployed", message=told, **facts), gate
-        values = await self.reference_values()
+        access = await self.access()
         begun = await store.add_deployment(environment, status="pending", **facts)
         try:
-            webhook = webhook_of(environment, candidate.agent, candidate.version, gate, begun, values)
+            webhook = webhook_of(environment, candidate.agent, candidate.version, gate, begun, access.values)
+            private = webhook.allow_private_addresses and access.private_addresses
+            webhook = changed(webhook, allow_private_addresses=private)
             delivered = await send_webhook(webhook, self.database.context.clock)
         except ConfigurationError as error:
             await store.end_deployment(begun, "failed", str(error))
