@@ -94,7 +94,7 @@ class JournalTeller:
 
 
 async def recorded_events(
-    database: Connections, run_id: str, after: tuple[int, int], *, limit: int = PAGE, attempt: int | None = None
+    database: Connections, run_id: str, after: tuple[int, int], *, limit: int | None = None, attempt: int | None = None
 ) -> list[JournalEvent]:
     """Events that were recorded, also of lines in whose middle the place is.
 
@@ -102,7 +102,7 @@ async def recorded_events(
         database: that they are in.
         run_id: of the run.
         after: attempt and number of the last event that is known.
-        limit: how many lines at most.
+        limit: how many lines at most; None for as many as are read at once.
         attempt: only of this one.
     """
 
@@ -122,25 +122,26 @@ async def recorded_events(
 
 async def has_event(database: Connections, run_id: str, place: tuple[int, int]) -> bool:
     """Whether an attempt of a run has an event of that number."""
-    found = await recorded_events(database, run_id, (place[0], place[1] - 1), limit=1, attempt=place[0])
+    found = await recorded_events(database, run_id, (place[0], place[1] - 1), limit=2, attempt=place[0])
     return any((item.attempt, item.seq) == place for item in found)
 
 
 def _rows_after(
-    connection: Connection, *, run_id: str, place: tuple[int, int], limit: int = PAGE, attempt: int | None = None
+    connection: Connection, *, run_id: str, place: tuple[int, int], limit: int | None = None, attempt: int | None = None
 ) -> _Found:
     """Lines after a place: attempt and number of the first event of a line."""
     run = connection.execute(select(runs.c.number, runs.c.status, runs.c.outcome).where(runs.c.id == run_id)).first()
     if run is None:
         raise NotFoundError(f'Run with id "{run_id}" not found')
+    most = limit or PAGE
     later = or_(events.c.attempt > place[0], and_(events.c.attempt == place[0], events.c.seq > place[1]))
     asked = select(events.c.attempt, events.c.seq, events.c.line).where(events.c.run == run.number, later)
     if attempt is not None:
         asked = asked.where(events.c.attempt == attempt)
-    asked = asked.order_by(events.c.attempt, events.c.seq).limit(limit + 1)
+    asked = asked.order_by(events.c.attempt, events.c.seq).limit(most + 1)
     rows = [(row.attempt, row.seq, row.line) for row in connection.execute(asked)]
-    whole = [row for row in rows[:limit] if row[2].endswith(b"\n")]  # a file that was cut off has been imported
-    return _Found(run_id, run.status, run.outcome, whole, len(rows) > limit)
+    whole = [row for row in rows[:most] if row[2].endswith(b"\n")]  # a file that was cut off has been imported
+    return _Found(run_id, run.status, run.outcome, whole, len(rows) > most)
 
 
 def _events_of(row: tuple[int, int, bytes]) -> list[JournalEvent]:
