@@ -361,9 +361,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "baselines": Command(_DURABLE, "Executions that others are compared with, by name.", _baselines),
     "environments": Command(_DURABLE, "Where agents are deployed to, and what was deployed.", _environments),
-    "serve": Command(_DURABLE, "Serve the API, and carry out its runs.", _serve),
-    "tokens": Command(_DURABLE, "Who may use the API.", _tokens),
-    "secrets": Command(_DURABLE, "Keys of a project, kept encrypted.", _secrets),
+    "serve": Command(_DURABLE, "Serve the API at http://127.0.0.1:8642/api/v1, and carry out its runs.", _serve),
+    "tokens": Command(_DURABLE, "Tokens of the API.", _tokens),
+    "secrets": Command(_DURABLE, "Secrets of a project, which definitions name as ${NAME}.", _secrets),
     "db": Command(_DURABLE, "The database of runs.", _db),
     "mcp": Command(
         _DURABLE,
