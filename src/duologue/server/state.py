@@ -12,7 +12,7 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 
 from duologue.journal.artifacts import ArtifactStore
-from duologue.runs.project_access import DefinitionPolicy, ProjectAccess
+from duologue.runs.project_access import DefinitionPolicy, ProjectAccess, UsualPolicy
 from duologue.runs.service import RunService
 from duologue.runs.store.database.agents import Agents
 from duologue.runs.store.database.artifacts import artifacts_of
@@ -75,6 +75,8 @@ class ServerState:
         found = self._services.pop(project.id, None)
         if found is None:
             found = RunService(self.database, project)
+            variables, private = self.policy.variables, self.policy.private_addresses
+            found.policy = UsualPolicy(variables=variables, private_addresses=private, guarded=False)
             if len(self._services) >= MOST_SERVICES:
                 self._services.popitem(last=False)
         found.project = project
