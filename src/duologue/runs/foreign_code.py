@@ -8,6 +8,7 @@ from typing import Any, cast
 from duologue.config.access import access
 from duologue.config.spec import Spec
 from duologue.errors import RunError
+from duologue.runtimes.registry import starts_program
 from duologue.specs.suite import Suite
 from duologue.suites.runner.code_files import check_types_in
 
@@ -17,7 +18,11 @@ PROGRAM_CHECKS = frozenset({"exec", "exec_eval"})
 
 def code_in(spec: Spec) -> Iterator[str]:
     """What of a spec, or of those within it, is code or starts a program, in words."""
-    written = spec.written()
+    yield from code_in_data(spec.written())
+
+
+def code_in_data(written: Mapping[str, Any]) -> Iterator[str]:
+    """The same in what a spec is read from."""
     for where, value in _named(written, ""):
         name = where.rpartition(".")[2]
         if name == "target" and isinstance(value, str):
@@ -26,8 +31,8 @@ def code_in(spec: Spec) -> Iterator[str]:
             yield f"a tool that is a program ({where})"
         elif name == "command" and value and "mcp_servers" in where:
             yield f"an MCP server that is a program ({where})"
-        elif name == "kind" and value == "command":
-            yield f"an agent that is a program ({where})"
+        elif name == "runtime" and isinstance(value, Mapping) and starts_program(cast("Mapping[str, Any]", value)):
+            yield f"an agent that is a program ({where}.kind)"
     for kind in sorted(set(check_types_in(written))):
         if ":" in kind or kind in PROGRAM_CHECKS:
             yield f"the check '{kind}', which is code"

@@ -221,6 +221,8 @@ class EvalRuntime(ABC):
         CONFIG: the model of its configuration, whose field ``kind`` can only be KIND. None for the model with that
             ``kind`` in the module of the class, and for one without further fields if there is none.
         MOCKS_TOOLS: whether tools of the agent answer what the test case says.
+        STARTS_PROGRAM: whether the agent is a program that its configuration names. In a service only an admin may
+            configure such a runtime.
     """
 
     MODE: ClassVar[RunMode]
@@ -229,6 +231,7 @@ class EvalRuntime(ABC):
     DESCRIPTION: ClassVar[str]
     CONFIG: ClassVar[type[BaseModel] | None] = None
     MOCKS_TOOLS: ClassVar[bool] = False
+    STARTS_PROGRAM: ClassVar[bool] = False
 
     @abstractmethod
     def supported_for_platform(self, platform: AgentPlatform | str | None) -> bool:

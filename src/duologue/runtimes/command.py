@@ -85,6 +85,7 @@ class CommandRuntime(TextRuntimeBase[_Program]):
     LABEL: ClassVar[str] = "Command"
     DESCRIPTION: ClassVar[str] = "A program on this machine that speaks JSON lines"
     CONFIG: ClassVar[type[BaseModel] | None] = CommandRuntimeConfig
+    STARTS_PROGRAM: ClassVar[bool] = True
 
     def supported_for_platform(self, platform: AgentPlatform | str | None) -> bool:
         """For agents that no platform hosts."""

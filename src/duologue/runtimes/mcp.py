@@ -72,6 +72,7 @@ class McpRuntime(TextRuntimeBase[_Served]):
     LABEL: ClassVar[str] = "MCP"
     DESCRIPTION: ClassVar[str] = "A tool of an MCP server on this machine"
     CONFIG: ClassVar[type[BaseModel] | None] = McpRuntimeConfig
+    STARTS_PROGRAM: ClassVar[bool] = True
 
     def supported_for_platform(self, platform: AgentPlatform | str | None) -> bool:
         """For agents that no platform hosts."""

@@ -119,6 +119,12 @@ def default_runtime_for_platform(
     return found[0]
 
 
+def starts_program(data: Mapping[str, Any]) -> bool:
+    """Whether a configuration, valid or not, names a program that its runtime starts."""
+    kind = data.get("kind")
+    return any(item.STARTS_PROGRAM for (_, known), item in _registry().runtimes.items() if known == kind)
+
+
 def read_runtime_config(data: Mapping[str, Any] | BaseModel | None, mode: RunMode | str = RunMode.TEXT) -> BaseModel:
     """The configuration of a runtime, as an object of the class that its ``kind`` stands for.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from duologue.config.spec import Spec, written_paths
-from duologue.runs.foreign_code import code_in
+from duologue.runs.foreign_code import code_in, code_in_data
 from duologue.runs.tokens import TokenScope
 from duologue.server.auth import Caller
 from duologue.server.placed_body import refused
@@ -30,9 +30,9 @@ def require_trust(caller: Caller, *specs: Spec) -> None:
 
 
 def require_trust_of_runtime(caller: Caller, runtime: Mapping[str, Any] | None) -> None:
-    """Refuse a runtime that starts a program, unless the caller may. Raises ForbiddenError."""
-    if runtime is not None and runtime.get("kind") == "command":
-        caller.require(TokenScope.ADMIN, "an agent that is a program")
+    """Refuse a configuration of a runtime with programs, unless the caller may bring some. Raises ForbiddenError."""
+    for told in code_in_data({"runtime": runtime}):
+        caller.require(TokenScope.ADMIN, told)
 
 
 def refuse_files(spec: Spec) -> None:
