@@ -4,18 +4,23 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import AsyncIterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
+from agent_server import AgentServer, agent_server
 from waiting import LONG
 
+from duologue.config.access import Access, using
 from duologue.errors import ConfigurationError, MissingExtraError, MissingKeyError, UnknownModelError
 from duologue.messages import user_message
 from duologue.models import Model, ModelRequest, ProviderModel, ScriptedModel, register_mock, resolve
+from duologue.models.ask import ask
 from duologue.models.limits import limits_of
 from duologue.models.names import EXTRAS, OLDEST_PYDANTIC_AI, inferred, parse_name
+from duologue.models.scope import RunScope
 from duologue.models.scripted import echo_model
 from duologue.settings import ModelConfig
 
@@ -292,3 +297,30 @@ def test_a_model_object_is_given_back_and_anything_else_is_refused() -> None:
         resolve(model, api_base="http://localhost")
     with pytest.raises(ConfigurationError, match="found int"):
         resolve(3)  # type: ignore[arg-type]
+
+
+async def test_models_of_one_project_are_not_those_of_another(openai_answers: AgentServer) -> None:
+    url = openai_answers.url
+    every = [Access(values={"OPENAI_API_KEY": f"key-{name}-0815", "OPENAI_BASE_URL": f"{url}/{name}"}) for name in "ab"]
+    for values in (*every, every[0]):
+        with using(values):
+            answer = await ask(resolve("openai/gpt-5-mini"), HELLO, RunScope(who="test"))
+        assert answer.message["content"] == "Hello."
+    sent = [(headers["authorization"], headers[""].split()[1]) for headers in openai_answers.headers]
+    assert sent == [(f"Bearer key-{name}-0815", f"/{name}/chat/completions") for name in "aba"]
+    with using(every[0]):
+        again = resolve("openai/gpt-5-mini")
+        assert resolve("gpt-5-mini") is again  # its connections are kept
+    with using(Access(values={"OPENAI_API_KEY": "replaced-key-0815", "OPENAI_BASE_URL": url})):
+        assert resolve("openai/gpt-5-mini") is not again
+    assert resolve("mock/echo") is resolve("mock/echo")
+
+
+@pytest.fixture
+async def openai_answers() -> AsyncIterator[AgentServer]:
+    async with agent_server() as server:
+        said = {"role": "assistant", "content": "Hello."}
+        server.answers(
+            {"choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}, Content_Type="application/json"
+        )
+        yield server

@@ -24,12 +24,15 @@ class Access:
         is_limited: whether the variables of the process are not among them, or not all.
         private_addresses: whether requests may go to loopback and private addresses.
         own_code: whether Python code that definitions name may run in this process.
+        kept: what was made with these values, such as models with their keys and addresses. It is for nobody who may
+            use others, and is forgotten together with them.
     """
 
     values: Mapping[str, str] | None = field(default=None, repr=False)
     is_limited: bool = False
     private_addresses: bool = True
     own_code: bool = True
+    kept: dict[object, object] = field(default_factory=dict[object, object], repr=False, compare=False)
 
     @property
     def variables(self) -> Mapping[str, str]:

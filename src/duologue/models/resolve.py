@@ -9,8 +9,9 @@
 ``PREFIX/…``                              what another package offers as the entry point PREFIX of ``duologue.models``
 ========================================  ============================================================================
 
-Models are kept for the life of the process, so that all who use the same name share its connections. How real providers
-are built is told in ``openai_compatible`` and ``_through_pydantic_ai``.
+Models are kept for the life of the process, so that all who use the same name share its connections; those that are
+made from the secrets of a project are kept for that project, until its secrets change. How real providers are built is
+told in ``openai_compatible`` and ``_through_pydantic_ai``.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import threading
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
+from duologue.config.access import access
 from duologue.config.entry_points import load_registered, registered_names
 from duologue.errors import ConfigurationError, MissingExtraError, UnknownModelError
 from duologue.models.base import Model
@@ -49,7 +51,8 @@ ENTRY_POINTS = "duologue.models"
 Loader = Callable[[str, ModelConfig], Model]
 """Makes a model from the rest of its name and its configuration."""
 
-_models: dict[tuple[str, str | None, str | None, str], Model] = {}
+_Key = tuple[str, str | None, str | None, str]
+_models: dict[_Key, Model] = {}
 _lock = threading.Lock()
 
 
@@ -109,13 +112,22 @@ def _kept(config: ModelConfig) -> Model:
         name = inferred(name)
     options = json.dumps(config.extra, sort_keys=True, default=str)
     key = (str(name), config.api_base, config.api_key, options)
-    model = _models.get(key)
+    models = _models_now(name)
+    model = models.get(key)
     if model is None:
         # Built outside the lock: that may take a while. Who comes second takes what came first.
         built = _build(name, config)
         with _lock:
-            model = _models.setdefault(key, built)
+            model = models.setdefault(key, built)
     return model
+
+
+def _models_now(name: ModelName) -> dict[_Key, Model]:
+    """The models that are kept for whoever may use the same variables: keys and addresses of models are in them."""
+    now = access()
+    if now.values is None or name.provider == "local":
+        return _models
+    return cast("dict[_Key, Model]", now.kept)
 
 
 def _build(name: ModelName, config: ModelConfig) -> Model:
