@@ -15,8 +15,7 @@ from typing import NamedTuple, Protocol
 
 from duologue.errors import DuologueError, NotFoundError, StoreError
 from duologue.runs.store.database.engine import Database
-from duologue.runs.store.database.wakeup import CANCELLED, FINISHED, QUEUED
-from duologue.runs.store.database.wakeup import Listener as Signals
+from duologue.runs.store.database.wakeup import CANCELLED, FINISHED, QUEUED, WakeUpListener
 
 logger = logging.getLogger("duologue.server")
 
@@ -173,7 +172,7 @@ class Feed:
         self._frames: deque[Frame] = deque()
         self._size = 0
         self._joined: tuple[Place, Place, bytes] | None = None
-        self._signals: Signals | None = None
+        self._signals: WakeUpListener | None = None
         self._task = asyncio.get_running_loop().create_task(self._read(), name="duologue-feed")
 
     @property

@@ -30,7 +30,7 @@ _CHECK = 10.0
 """Seconds after which a silent connection is asked whether it is still there."""
 
 
-class Listener:
+class WakeUpListener:
     """Waits for signals, and keeps those that come between two waits. Belongs to one event loop.
 
     Args:
@@ -83,15 +83,15 @@ class WakeUp:
 
     def __init__(self, database: Connections) -> None:
         self._database = database
-        self._listeners: set[Listener] = set()
+        self._listeners: set[WakeUpListener] = set()
         self._lock = threading.Lock()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     @contextmanager
-    def listen(self, *topics: str) -> Generator[Listener]:
+    def listen(self, *topics: str) -> Generator[WakeUpListener]:
         """Listen for these topics, or for all, from now on. On the event loop of whoever waits."""
-        listener = Listener(frozenset(topics) or ALL)
+        listener = WakeUpListener(frozenset(topics) or ALL)
         with self._lock:
             self._listeners.add(listener)
         self._database.loop.loop.call_soon_threadsafe(self._start)
@@ -102,7 +102,7 @@ class WakeUp:
                 self._listeners.discard(listener)
 
     async def wait(self, seconds: float) -> frozenset[str]:
-        """Wait for one signal from now on; see :meth:`Listener.wait`."""
+        """Wait for one signal from now on; see :meth:`WakeUpListener.wait`."""
         with self.listen() as listener:
             return await listener.wait(seconds)
 
