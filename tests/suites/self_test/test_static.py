@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from duologue.specs.suite import Suite
+from duologue.suites.manifests.loader import load
 from duologue.suites.self_test.static import lint
 from duologue.suites.self_test.wording import (
     asks_only_for_manner,
@@ -15,6 +17,7 @@ from duologue.suites.self_test.wording import (
     refers_elsewhere,
 )
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
 TURNS = [{"content": "I would like to send back my shoes. My order is 4711."}]
 BOT = {"name": "bot", "target": "bot.py:answer"}
 NATIVE = {
@@ -23,6 +26,21 @@ NATIVE = {
     "prompts": [{"name": "shop", "system_template": "You help.", "allowed_tools": ["find_order"]}],
     "tools": [{"name": "find_order", "description": "Finds an order."}, {"name": "refund", "description": "Pays."}],
 }
+
+WITH_SCHEMA = {
+    **NATIVE,
+    "tools": [
+        {
+            "name": "find_order",
+            "description": "Finds an order.",
+            "input_schema": {"type": "object", "properties": {"pet": {"type": "string"}}},
+        }
+    ],
+}
+
+
+def with_arguments(parameter: str = "expected_args", **arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_args", "params": {"tool_name": "find_order", parameter: arguments}}
 
 
 def contains(*patterns: str, **fields: Any) -> dict[str, Any]:
@@ -184,6 +202,44 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {},
     ),
     ("passes-when-agreeing", {"criteria": ["The assistant agrees to the request."]}, {}),
+    ("passes-when-agreeing", {"criteria": ["The clerk stays calm and shows empathy throughout the call."]}, {}),
+    ("passes-when-agreeing", {"criteria": ["The tutor uses an encouraging tone."]}, {}),
+    ("passes-when-agreeing", {"criteria": ["The agent thanks the customer for calling."]}, {}),
+    (
+        "passes-when-silent",
+        {"criteria": ["The pharmacist never names the price.", "The answer does not mention others."]},
+        {},
+    ),
+    # Other people, and other words for the same.
+    ("not-observable", {"criteria": ["The member leaves the chat feeling understood."]}, {}),
+    ("not-observable", {"criteria": ["The agent makes the guest feel welcome."]}, {}),
+    ("not-observable", {"criteria": ["The student trusts the tutor."]}, {}),
+    ("ambiguous", {"criteria": ["The bot resolves the issue."]}, {}),
+    ("ambiguous", {"criteria": ["The tutor's explanation is clear."]}, {}),
+    ("ambiguous", {"criteria": ["The nurse behaves ethically."]}, {}),
+    ("ambiguous", {"criteria": ["The response meets expectations."]}, {}),
+    *(
+        ("contradiction", {"criteria": [one, other]}, {})
+        for one, other in (
+            ("The receptionist grants a late check-out until 3 pm.", "The receptionist refuses a late check-out."),
+            ("The clerk opens an account.", "The clerk refuses to open an account."),
+            ("The agent approves the loan.", "The agent rejects the loan."),
+            ("The bot asks for the name before the date.", "The bot asks for the name after the date."),
+            ("The agent says that pets are allowed.", "The agent says that pets are forbidden."),
+            ("The agent does not transfer the call.", "The agent transfers the call to a human."),
+        )
+    ),
+    (
+        "leaked-answer",
+        {
+            **SIMULATED,
+            "criteria": ["The receptionist offers the corner room."],
+            "description": "The receptionist should offer the corner room.",
+        },
+        {},
+    ),
+    ("unreachable", {"checks": [with_arguments(insurance="none")]}, WITH_SCHEMA),
+    ("unreachable", {"checks": [with_arguments("required_args", insurance=None)]}, WITH_SCHEMA),
 ]
 
 
@@ -297,6 +353,28 @@ GOOD: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"personas": [{"name": "p", "agenda": {"goal": "book a table", "slots": {"time": "8 pm"}}}]},
     ),
     ({"criteria": ["The agent offers a refund.", "The agent does not offer a voucher."]}, {}),
+    *(
+        ({"criteria": [one, other]}, {})
+        for one, other in (
+            ("The receptionist refuses a check-out at 3 pm.", "The receptionist offers a check-out at 1 pm."),
+            ("The agent refuses the discount.", "The agent offers free shipping."),
+            ("The agent does not give a refund form.", "The agent gives a refund."),
+            ("The agent says that the shop opens at 9.", "The agent says that the shop closes at 8."),
+            ("The bot asks whether to book a table.", "The bot does not book a table."),
+        )
+    ),
+    ({"criteria": ["The agent resolves the issue of the double charge by refunding 12 euros."]}, {}),
+    (
+        {
+            "criteria": [
+                "The bot says that the pool closes at 9 pm.",
+                "The waiter mentions that the soup contains celery.",
+            ]
+        },
+        {},
+    ),
+    ({"criteria": ["The tenant is told to call the landlord."]}, {}),
+    ({"checks": [with_arguments(pet="Rex")]}, WITH_SCHEMA),
 ]
 
 
@@ -341,6 +419,11 @@ def test_criteria_that_ask_for_something(text: str) -> None:
     assert not asks_only_for_manner(text)
     assert not list(problems_of_wording(text))
     assert refers_elsewhere(text) is None
+
+
+@pytest.mark.parametrize("suite", sorted(EXAMPLES.glob("*/[!.]*.yaml")), ids=lambda path: path.name)
+def test_nothing_is_said_of_the_examples(suite: Path) -> None:
+    assert lint(load(suite)) == []
 
 
 def test_a_finding_names_its_scenario_field_and_remedy() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from duologue.suites.self_test.wording import all_words
+from duologue.suites.self_test.wording import AGENT, all_words
 
 _GIVES = re.compile(
     r"\b(?:tells?|says?|gives?|provides?|informs?|answers?|explains?|states?|quotes?|reveals?|finds?|works? out"
@@ -27,8 +27,7 @@ _REQUESTED = re.compile(
     re.IGNORECASE,
 )
 """Words about what the user has asked for: its details come from the user."""
-_AGENT = r"(?:the\s+|an?\s+)?(?:agent|assistant|bot|chatbot|representative)"
-_ABOUT_AGENT = re.compile(rf"\b{_AGENT}\b", re.IGNORECASE)
+_ABOUT_AGENT = re.compile(rf"\b{AGENT}\b", re.IGNORECASE)
 _ANSWER = re.compile(
     r"\b(?:correct|right|expected|ideal|reference|gold(?:en)?|model)\s+(?:answer|response|reply|solution)\b[^.!?\n]*"
     r"|\bexpected\s+(?:outcome|result|behaviou?r)\b[^.!?\n]*"
@@ -36,7 +35,7 @@ _ANSWER = re.compile(
     re.IGNORECASE,
 )
 _DUTY = re.compile(
-    rf"\b{_AGENT}\s+(?:should|must|shall|has to|needs to|ought to|is (?:expected|supposed|required) to)\b[^.!?\n]*",
+    rf"\b{AGENT}\s+(?:should|must|shall|has to|needs to|ought to|is (?:expected|supposed|required) to)\b[^.!?\n]*",
     re.IGNORECASE,
 )
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")

@@ -18,6 +18,7 @@ from duologue.suites.self_test.wording import (
     asks_only_for_manner,
     asks_only_to_refrain,
     content_words,
+    exclude_each_other,
     is_about_user,
     negated,
     problems_of_wording,
@@ -66,6 +67,7 @@ _SAME = {
 }
 _PATTERNS = ("patterns", "words")
 _TOOLS = ("tools", "tool_names", "tool", "tool_name")
+_ARGUMENTS = ("expected_args", "required_args")
 _REFRAIN = frozenset(
     {"content_excludes", "tools_not_called", "max_length", "sentence_count", "tool_no_repeat", "no_tool_errors"}
     | {
@@ -195,18 +197,15 @@ class _Linter:
         return self._scenario.description.lower()
 
     def _contradictions(self) -> Iterator[LintFinding]:
-        seen: dict[tuple[str, bool], _Criterion] = {}
-        for item in self._criteria:
-            if item.field == "failure_criteria":
-                continue
-            said, no = negated(item.text)
-            if (other := seen.get((said, not no))) is not None and said:
+        wanted = [item for item in self._criteria if item.field != "failure_criteria"]
+        for place, item in enumerate(wanted):
+            other = next((earlier for earlier in wanted[:place] if exclude_each_other(item.text, earlier.text)), None)
+            if other is not None:
                 yield self._finding(
                     "contradiction",
                     item.field,
                     f"'{_brief(item.text)}' and '{_brief(other.text)}' cannot both be true; no agent can pass",
                 )
-            seen[said, no] = item
         success, failure = self._scenario.success_criteria, self._scenario.failure_criteria
         if success and failure and negated(success) == negated(failure):
             yield self._finding("contradiction", "failure_criteria", "what counts as success counts as failure, too")
@@ -287,6 +286,22 @@ class _Linter:
                     why = "no agent of the scenario has it"
                 if why:
                     yield self._finding("unreachable", item.field, f"the tool '{name}' must be called, and {why}")
+                else:
+                    for argument in self._unknown_arguments(name, item):
+                        yield self._finding(
+                            "unreachable",
+                            item.field,
+                            f"the tool '{name}' must be called with '{argument}', which its input_schema does not have",
+                        )
+
+    def _unknown_arguments(self, name: str, check: _Check) -> list[str]:
+        """Arguments that a check wants and the schema of the tool does not have, so that no model knows of them."""
+        wanted = next((found for key in _ARGUMENTS if (found := check.spec.params.get(key))), None)
+        tool = find_named(self._suite.tools, name)
+        properties: object = tool.input_schema.get("properties") if tool else None
+        if not isinstance(wanted, Mapping) or not isinstance(properties, Mapping) or not properties:
+            return []
+        return [argument for argument in cast("Mapping[str, object]", wanted) if argument not in properties]
 
     def _states(self) -> Iterator[LintFinding]:
         """Checks of states that the workflow does not have, and of conditions that never hold."""

@@ -9,8 +9,19 @@ import re
 from collections.abc import Iterator
 
 _I = re.IGNORECASE
-_AGENT = r"(?:the\s+|an?\s+)?(?:agent|assistant|bot|chatbot|model|system|ai|representative|support)(?:'s)?"
-_USER = r"(?:the\s+|an?\s+)?(?:user|customer|caller|client|guest|patient|buyer|visitor|shopper|traveller|passenger)"
+AGENT = (
+    r"(?:the\s+|an?\s+)?(?:agent|assistant|bot|chatbot|model|system|ai|representative|rep|support|helper|advis[eo]r"
+    r"|clerk|receptionist|dispatcher|pharmacist|operator|consultant|concierge|technician|tutor|teller|librarian|nurse"
+    r"|coach|planner|waiter|salesperson|service|help\s?desk|desk|staff)(?:'s)?"
+)
+"""How criteria and descriptions call the side that is tested."""
+_USER = (
+    r"(?:the\s+|an?\s+)?(?:user|customer|caller|client|guest|patient|buyer|visitor|shopper|travell?er|passenger|member"
+    r"|tenant|renter|driver|student|pupil|parent|subscriber|owner|reader|applicant|borrower|player|citizen|resident"
+    r"|learner|policyholder|cardholder|consumer|diner)"
+)
+_ANYBODY = rf"(?:{AGENT}|it|(?:the|an?|its|his|her|their)\s+(?:\w+\s+)?\w+)"
+"""A subject whose name does not matter, because its verb says what kind of statement it is."""
 
 _UNFILLED = re.compile(
     r"\{\{[^}]*\}\}|\{%|\bTODO\b|\bTBD\b|\bFIXME\b|\bXXX\b|<[a-z][a-z _-]*>|\[(?:insert|fill|your|add)\b[^\]]*\]"
@@ -22,7 +33,13 @@ _VAGUE = re.compile(
     r"|satisfying(?:ly)?|nice(?:ly)?|optimal(?:ly)?|sensibl[ey]|user[- ]friendly|high[- ]quality|great(?!er)"
     r"|good(?!\s*(?:bye|morning|afternoon|evening|night|day))|(?<!as )well(?!-|\s+(?:done|before|known))"
     r"|helpful(?:ly)?|useful(?:ly)?|right way|(?<!as )quickly|effective(?:ly)?|efficient(?:ly)?|smooth(?:ly)?"
-    r"|excellent(?:ly)?|decent(?:ly)?|somehow|in a (?:good|nice|sensible) way"
+    r"|excellent(?:ly)?|decent(?:ly)?|somehow|in a (?:good|nice|sensible) way|competent(?:ly)?|meaningful(?:ly)?"
+    r"|fairly|ethical(?:ly)?|promptly|in a timely \w+|thorough(?:ly)?|comprehensive(?:ly)?|its best|expectations"
+    r"|fair (?:price|offer|solution|answer|compensation)"
+    r"|(?:is|are|be|sounds?|remains?) (?:\w+ly |very |always )*(?:clear|relevant|complete|fair|safe|honest|coherent)"
+    r"(?=\W*$| and\b|,)"
+    r"|(?:re)?solves? (?:the|this|that|all|any) (?:\S+['’]s? )?(?:issue|problem|request|concern|question|matter"
+    r"|situation|complaint|inquiry|query)s?(?=\W*$)"
     r"|as (?:needed|required|necessary|appropriate|expected)"
     r"|(?:if|when|where) (?:possible|necessary|appropriate|needed|applicable))\b",
     _I,
@@ -32,16 +49,20 @@ _RIGHT = re.compile(
 )
 _OPEN = re.compile(r"\b(?:etc|and so (?:on|forth)|and/or|or something|or similar|and the like)\b|…|\.\.\.", _I)
 _ANCHOR = re.compile(r"""\d|["'“”‘’«»`].+["'“”‘’«»`]""")
-_INSIDE = re.compile(
-    rf"^\W*{_AGENT}\s+(?:\w+ly\s+)?(?:understands?|knows?|feels?|thinks?|believes?|reali[sz]es?|is aware"
-    rf"|intends?|wants?|likes?"
-    rf"|considers?|cares?)\b"
-    rf"|^\W*{_USER}\s+(?:\w+ly\s+)?(?:is|was|feels?|seems?|becomes?|will be|ends? up|leaves)\s+(?:\w+ly\s+"
-    rf"|very\s+|fully\s+)*"
+_FEELINGS = (
     r"(?:happy|satisfied|pleased|content|convinced|impressed|delighted|glad|reassured|understood|respected"
-    r"|valued|calm)\b"
-    rf"|^\W*{_USER}\s+(?:will|would|is going to)\b"
-    rf"|^\W*{_USER}\s+(?:\w+ly\s+)?(?:likes?|trusts?|enjoys?|understands?|believes?|feels?)\b",
+    r"|valued|calm|relieved|confident|welcome|appreciated|heard|taken\s+seriously)"
+)
+_INSIDE = re.compile(
+    rf"^\W*{AGENT}\s+(?:\w+ly\s+)?(?:intends?|wants?|likes?|considers?|cares?)\b"
+    rf"|^\W*{_ANYBODY}\s+(?:\w+ly\s+)?(?:understands?|knows?|feels?|thinks?|believes?|reali[sz]es?|is\s+aware|trusts?"
+    r"|enjoys?)\b"
+    rf"|^\W*{_ANYBODY}\s+(?:\w+ly\s+)?(?:is|was|feels?|seems?|becomes?|will be|ends? up|leaves)\s+(?:\w+ly\s+"
+    rf"|very\s+|fully\s+)*{_FEELINGS}\b"
+    rf"|^\W*{_ANYBODY}\s+(?:leaves?|ends?|finishes|hangs?\s+up|walks?\s+away|goes)\b.*\b(?:feel\w*|{_FEELINGS})\b"
+    rf"|^\W*{_ANYBODY}\s+(?:makes?|leaves?|keeps?)\s+{_USER}\s+(?:feel\w*|{_FEELINGS})\b"
+    rf"|^\W*{_USER}\s+(?:will|would|is going to|is\s+(?:un)?likely\s+to)\b"
+    rf"|^\W*{_USER}\s+(?:\w+ly\s+)?likes?\b",
     _I,
 )
 _ELSEWHERE = re.compile(
@@ -53,7 +74,7 @@ _ELSEWHERE = re.compile(
     _I,
 )
 _NEGATIVE = re.compile(
-    rf"^\W*(?:{_AGENT}|it)\s+(?:\w+ly\s+)?(?:does\s+not|doesn['’]t|do\s+not|don['’]t|did\s+not|didn['’]t|never"
+    rf"^\W*{_ANYBODY}\s+(?:\w+ly\s+)?(?:does\s+not|doesn['’]t|do\s+not|don['’]t|did\s+not|didn['’]t|never"
     rf"|must\s+not"
     r"|mustn['’]t|should\s+not|shouldn['’]t|may\s+not|is\s+not|isn['’]t|will\s+not|won['’]t|cannot|can['’]?t"
     r"|has\s+not"
@@ -70,18 +91,32 @@ _BUT = re.compile(
     r"|transfers?|hands?|confirms?|states?|informs?|shows?|provides?|books?|sends?)\b",
     _I,
 )
+_STYLE = (
+    r"(?:polite|friendly|kind|courteous|respectful|professional|calm|patient|positive|warm|empathetic|in character"
+    r"|concise|brief|short|cheerful|sympathetic|understanding|pleasant|human|natural|encouraging|reassuring|supportive|welcoming|caring)(?:ly)?"
+)
+_VIRTUE = (
+    r"(?:empathy|respect|patience|kindness|understanding|compassion|courtesy|professionalism|sympathy|politeness|warmth"
+    r"|interest|care)"
+)
+_ALWAYS = (
+    r"(?:\s+(?:throughout(?:\s+\w+){0,3}|at all times|in every answer|in all (?:its )?answers|always|to the \w+))?"
+)
 _MANNER = re.compile(
-    rf"^\W*(?:{_AGENT}|it)\s+(?:is|stays|remains|sounds|keeps|speaks|answers|responds|replies|writes|acts"
-    rf"|behaves)\s+(?:\w+\s+)?"
-    r"(?:polite|friendly|kind|courteous|respectful|professional|calm|patient|positive|warm|empathetic"
-    r"|in character|concise"
-    r"|brief|short|cheerful)(?:ly)?(?:\s+(?:and|,)\s+\w+)*(?:\s+(?:throughout|at all times|in every answer"
-    r"|always|to the \w+))*\W*$"
-    rf"|^\W*(?:{_AGENT}|it)\s+(?:agrees?|accepts?|says?\s+[\"'“]?yes|consents?|complies|responds?|answers?"
-    rf"|replies|reacts?)"
-    rf"(?:\s+(?:to|with))?(?:\s+(?:everything|anything|{_USER}|{_USER}['’]s?\s+\w+|the\s+\w+))?\W*$",
+    rf"(?:is|stays?|remains?|sounds?|keeps?|speaks?|answers?|responds?|repl(?:y|ies)|writes?|acts?|behaves?|talks?)"
+    rf"\s+(?:\w+\s+)?{_STYLE}(?:\s+(?:to|with|towards)\s+{_USER})?"
+    rf"|(?:shows?|expresses|demonstrates?|displays?|treats?\s+{_USER}\s+with)\s+(?:\w+\s+)?{_VIRTUE}"
+    rf"(?:\s+(?:for|to|with|towards)\s+{_USER})?"
+    rf"|(?:uses?|keeps?|has|maintains?|takes?|(?:answers?|responds?|speaks?|repl(?:y|ies))\s+in)\s+an?\s+(?:\w+\s+)?{_STYLE}"
+    r"\s+(?:\w+\s+)?(?:tone|manner|style|voice|language|way)"
+    rf"|(?:thanks|greets|welcomes)\s+{_USER}(?:\s+for\s+\w+(?:\s+\w+)?)?|acknowledges\s+the\s+\w+"
+    rf"|{_STYLE}|{_VIRTUE}"
+    r"|(?:agrees?|accepts?|says?\s+[\"'“]?yes|consents?|complies|responds?|answers?|replies|reacts?)"
+    rf"(?:\s+(?:to|with))?(?:\s+(?:everything|anything|{_USER}|{_USER}['’]s?\s+\w+|the\s+\w+))?",
     _I,
 )
+_SUBJECT = re.compile(rf"\W*{_ANYBODY}\s+(?:always\s+)?", _I)
+_AND = re.compile(r"\s*,\s*(?:and\s+)?|\s+and\s+(?:(?:always|it)\s+)?", _I)
 _WORD = re.compile(r"[a-z0-9][a-z0-9'’.:-]*[a-z0-9]|[a-z0-9]", _I)
 _STOP = frozenset(
     "a an the and or but if then than that this these those is are was were be been being do does did done "
@@ -140,12 +175,14 @@ def asks_only_to_refrain(text: str) -> bool:
 
 def asks_only_for_manner(text: str) -> bool:
     """Whether a criterion is true of an agent that agrees politely with everything."""
-    return bool(_MANNER.search(text))
+    text = re.sub(rf"{_ALWAYS}\W*$", "", text, flags=_I)
+    subject = re.match(rf"\W*(?:{AGENT}|it)\s+(?:always\s+)?", text, _I) or _SUBJECT.match(text)
+    return subject is not None and all(_MANNER.fullmatch(part) for part in _AND.split(text[subject.end() :]))
 
 
 def is_about_user(text: str) -> bool:
-    """Whether a criterion says what the user does."""
-    return bool(re.match(rf"\W*{_USER}\b(?!['’]s)", text, _I))
+    """Whether a criterion says what the user does, not what is done to the user."""
+    return bool(re.match(rf"\W*{_USER}\b(?!['’]s|\s+(?:is|are|was|were|gets?|receives?|learns?|hears?)\b)", text, _I))
 
 
 def all_words(text: str) -> list[str]:
@@ -172,14 +209,54 @@ def _stem(word: str) -> str:
     return word
 
 
+_NOT = re.compile(
+    r"\b(?:does not|doesn['’]t|do not|don['’]t|did not|never|must not|should not|is not|isn['’]t|are not|will not"
+    r"|cannot|can['’]t|not|no|(?:refuses?|declines?|fails?|avoids?|forgets?)\s+to|avoids|without)\b",
+    _I,
+)
+_DETAIL = re.compile(
+    r"\s(?:for|of|in|on|at|to|until|till|within|by|with|from|as|if|when|once|during|up\s+to|worth|because)\s", _I
+)
+_OPPOSITES = (
+    (
+        r"grants?|offers?|gives?|accepts?|approves?|allows?|permits?",
+        r"refuses?|declines?|rejects?|denies|forbids?|withholds?",
+    ),
+    (r"allowed|permitted|possible", r"forbidden|prohibited|impossible"),
+    (r"before", r"after"),
+    (r"opens?", r"closes?"),
+    (r"includes?|including", r"excludes?|excluding"),
+    (r"enables?|activates?", r"disables?|deactivates?"),
+    (r"increases?|raises?", r"decreases?|reduces?|lowers?"),
+    (r"more than", r"less than|fewer than"),
+    (r"available", r"unavailable"),
+)
+"""Words that say the contrary of each other: the first are left out or kept as one, the second negate them."""
+
+
 def negated(text: str) -> tuple[str, bool]:
-    """What a criterion says, without its negation, and whether there was one."""
-    without, count = re.subn(
-        r"\b(?:does not|doesn['’]t|do not|don['’]t|did not|never|must not|should not|is not|isn['’]t|are not"
-        r"|will not|cannot|can['’]t"
-        r"|not|no)\b",
-        " ",
-        text,
-        flags=_I,
-    )
-    return " ".join(content_words(without)), count % 2 == 1
+    """What a criterion says, without its negation, and whether there was one.
+
+    The contrary of a word counts as its negation.
+    """
+    text, count = _NOT.subn(" ", text)
+    for number, (one, other) in enumerate(_OPPOSITES):
+        text, contrary = re.subn(rf"\b(?:{other})\b", f" contrary{number} ", text, flags=_I)
+        text = re.sub(rf"\b(?:{one})\b", f" contrary{number} ", text, flags=_I)
+        count += contrary
+    return " ".join(content_words(text)), count % 2 == 1
+
+
+def exclude_each_other(one: str, other: str) -> bool:
+    """Whether two criteria cannot both be true: one denies what the other says, with or without further details."""
+    first, second = negated(one), negated(other)
+    if not first[0] or first[1] == second[1]:
+        return False
+    denied, said = (first[0], other) if first[1] else (second[0], one)
+    return first[0] == second[0] or denied in _heads(said)
+
+
+def _heads(text: str) -> set[str]:
+    """What a criterion says if its details are left out: who grants a refund within 30 days grants a refund."""
+    heads = (negated(text[: found.start()])[0] for found in _DETAIL.finditer(text))
+    return {head for head in heads if len(head.split()) > 1}
