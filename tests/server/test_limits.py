@@ -202,3 +202,31 @@ def open_service_once(store: Path) -> Any:
             yield client
 
     return opened()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('{"name": "x", "goals": [' + "1," * 3_000_000 + "1]}", 400),
+        ('{"name": "x", "goals": [' + "[[]]," * 100_000 + "1]}", 400),
+        ("{" + ",".join(f'"k{number}": 1' for number in range(100_000)) + "}", 400),
+        ('{"name": "x", "description": "' + "{[1,2]}," * 100_000 + '"}', 201),
+        ('{"name": "x", "goals": [' + '"be brief",' * 40_000 + '"x"]}', 201),
+    ],
+    ids=["numbers", "lists", "fields", "a text", "goals"],
+)
+async def test_a_body_holds_only_so_many_values(service: Service, body: str, status: int) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await service.client("run").post("/personas", content=body, headers=headers)
+    assert answer.status_code == status, answer.text[:300]
+    if status == 400:
+        assert "more than 50,000 values" in answer.json()["detail"]
+
+
+async def test_of_many_problems_the_first_are_told(service: Service) -> None:
+    body = {f"field_{number}": number for number in range(5_000)}
+    answer = await service.client("run").post("/personas", json=body)
+    assert answer.status_code == 422
+    assert "there are 5,001 problems" in answer.text
+    assert "unknown field 'field_0'" in answer.text
+    assert "field_900" not in answer.text

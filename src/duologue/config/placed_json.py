@@ -13,6 +13,12 @@ from pydantic_core import from_json
 from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, join
 from duologue.errors import NOWHERE, ConfigurationError, Position
 
+MAX_VALUES = 50_000
+"""Values that an object may hold, at all depths: each takes a hundred times the memory of the text."""
+_SEPARATORS = (b",", b"[", b"{")
+_MOST_SEPARATORS = 40 * MAX_VALUES
+"""The same, counted in the text, so that more is not even read. Those within texts are among them."""
+
 
 def read_json_object(content: bytes | str, what: str = "the body") -> PlacedDict:
     """A JSON object.
@@ -22,16 +28,38 @@ def read_json_object(content: bytes | str, what: str = "the body") -> PlacedDict
         what: it is, for errors.
 
     Raises:
-        ConfigurationError: it is no JSON, or no object.
+        ConfigurationError: it is no JSON, or no object, or holds too much.
     """
+    encoded = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    if sum(map(encoded.count, _SEPARATORS)) > _MOST_SEPARATORS:
+        raise _too_many(what)
     try:
         data = from_json(content, allow_inf_nan=False)
     except ValueError as error:
         raise ConfigurationError(f"{what} is no JSON: {error}") from error
+    if _holds_more(data, MAX_VALUES):
+        raise _too_many(what)
     made = placed(data)
     if not isinstance(made, PlacedDict):
         raise ConfigurationError(f"{what} is {_named(data)}; expected a JSON object")
     return made
+
+
+def _holds_more(data: Any, most: int) -> bool:
+    """Whether there are more values than that."""
+    left, waiting = most, [data]
+    while waiting:
+        value = waiting.pop()
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left -= len(items)
+        if left < 0:
+            return True
+        waiting += (item for item in items if isinstance(item, dict | list))
+    return False
+
+
+def _too_many(what: str) -> ConfigurationError:
+    return ConfigurationError(f"{what} holds more than {MAX_VALUES:,} values; send it in parts")
 
 
 def placed(value: Any, path: str = "") -> Any:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union, cast, get_args, g
 
 from pydantic import BaseModel, ValidationError
 
-from duologue.errors import Position, Problem, Severity, SuiteError
+from duologue.errors import NOWHERE, Position, Problem, Severity, SuiteError
 
 
 class Mark(NamedTuple):
@@ -145,6 +145,8 @@ OLD_BOOLEANS = {"y", "yes", "n", "no", "on", "off"}
 _SHOWN = 60
 _LISTED = 12
 _REPORTED = 50
+_LOOKED_AT = 500
+"""Problems of one value that are put into words: that takes time for each, and nobody reads more."""
 
 
 @dataclass(kw_only=True)
@@ -335,6 +337,10 @@ def checked(
         return model.model_validate(data)
     except ValidationError as error:
         found = [cast("Mapping[str, Any]", item) for item in error.errors(include_url=False)]
+    if not lenient and len(found) > _LOOKED_AT:
+        place = data.home if isinstance(data, PlacedDict | PlacedList) else Position(NOWHERE)
+        problems.error(place, f"there are {len(found):,} problems; here are the first {_LOOKED_AT:,}")
+        found = found[:_LOOKED_AT]
     if sum(_dropped(model, data, item, problems, names or {}, lenient or {}) for item in found):
         return checked(model, data, problems, names=names, unsupported=unsupported, lenient=lenient)
     for item in found:
