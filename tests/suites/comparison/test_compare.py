@@ -82,6 +82,36 @@ def test_undecided_and_broken_runs_are_beside_the_rates():
     assert (case.verdict, case.difference.value) == ("undecided", None)
 
 
+@pytest.mark.parametrize("seed", [7, 90])
+def test_cases_without_a_decided_run_change_nothing_for_the_others(seed):
+    before, after = {"a": "pppppppp", "b": "ppp"}, {"a": "pfffffff", "b": "ppp"}
+    dead = {f"broken {number}": "eeu" for number in range(12)}
+    alone = compare_executions(execution(before), execution(after, seed=seed))
+    beside = compare_executions(execution({**before, **dead}), execution({**after, **dead}, seed=seed))
+    half = compare_executions(
+        execution({**before, **dead}), execution({**after, **dict.fromkeys(dead, "ppp")}, seed=seed)
+    )
+    for found in (beside, half):
+        assert [case.adjusted_p for case in found.cases[:2]] == [case.adjusted_p for case in alone.cases]
+        assert (found.overall.p, found.overall.verdict) == (alone.overall.p, alone.overall.verdict)
+        assert found.overall.difference == alone.overall.difference
+        assert {case.verdict for case in found.cases[2:]} == {"undecided"}
+
+
+def test_cases_that_the_second_breaks_are_missing_there():
+    before, after = execution({"a": "pp", "b": "pp", "c": "e"}), execution({"a": "pp", "b": "eu", "c": "e"})
+    found, back = compare_executions(before, after), compare_executions(after, before)
+    assert (found.missing, back.missing) == (["b"], [])
+    assert any("no decided run of b" in note for note in found.notes)
+    assert not any("no decided run" in note for note in back.notes)
+
+
+def test_further_trials_on_one_side_are_no_tie():
+    found = compare_executions(execution({"a": "ppp"}), execution({"a": "pppffff"}))
+    assert verdicts(found) == {"a": "undecided"}
+    assert found.overall.verdict == "undecided"
+
+
 def test_trials_are_paired_by_their_seed():
     one, other = execution({"a": "pppfff"}), execution({"a": "ppffff"})
     paired, unpaired = compare_executions(one, other), compare_executions(one, execution({"a": "ppffff"}, seed=99))

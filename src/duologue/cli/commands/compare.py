@@ -41,8 +41,8 @@ def compare(
     fail_on: Annotated[
         list[str],
         typer.Option(
-            help="Exit with 1 for 'worse' or 'missing' (cases that the second lacks), with 3 for 'undecided'; separate "
-            "several with commas."
+            help="Exit with 1 for 'worse' or 'missing' (cases of which the second has no decided run), with 3 for "
+            "'undecided'; separate several with commas."
         ),
     ] = [],  # noqa: B006 - typer reads the default and never changes it
     confidence: Annotated[float, typer.Option(help="Of intervals and verdicts.")] = 0.95,
@@ -115,7 +115,7 @@ def _wanted(fail_on: list[str]) -> set[str]:
 
 def _exit_code(found: Comparison, wanted: set[str]) -> ExitCode:
     failed = wanted & {"worse", "better"}
-    if (failed and found.found(failed)) or ("missing" in wanted and found.only_first):
+    if (failed and found.found(failed)) or ("missing" in wanted and found.missing):
         return ExitCode.FAILED
     return ExitCode.UNCERTAIN if "undecided" in wanted and found.found({"undecided"}) else ExitCode.PASSED
 

@@ -203,10 +203,15 @@ class _Counts:
     @property
     def apart(self) -> bool:
         """Whether trials with the same seed, or the rates, differ at all."""
-        if self.pairs is not None:
-            return bool(self.pairs[1] or self.pairs[2])
         passed, decided, other, other_decided = self.table
-        return passed * other_decided != other * decided
+        if passed * other_decided != other * decided:
+            return True
+        return self.pairs is not None and bool(self.pairs[1] or self.pairs[2])
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both sides have a decided trial. Other cases are not tested, so that no correction counts them."""
+        return bool(self.table[1] and self.table[3])
 
 
 def _counts(case: Matched) -> _Counts:
@@ -231,11 +236,12 @@ def _pairs(case: Matched) -> tuple[int, int, int, int] | None:
 
 def _cases(matched: Sequence[Matched], confidence: float, margin: float, exact_test: ExactTest) -> list[CaseComparison]:
     counts = [_counts(case) for case in matched]
-    values = [_p(item, exact_test) for item in counts]
-    adjusted = holm(values)
+    tested = [place for place, item in enumerate(counts) if item.comparable]
+    values = [_p(counts[place], exact_test) for place in tested]
+    adjusted = dict(zip(tested, zip(values, holm(values), strict=True), strict=True))
     return [
-        _case(case, item, p, adjusted_p, confidence, margin, len(matched))
-        for case, item, p, adjusted_p in zip(matched, counts, values, adjusted, strict=True)
+        _case(case, item, *adjusted.get(place, (1.0, 1.0)), confidence, margin, len(tested))
+        for place, (case, item) in enumerate(zip(matched, counts, strict=True))
     ]
 
 
@@ -315,10 +321,10 @@ def _further(table: Table, confidence: float, tests: int) -> int | None:
 
 
 def _overall(matched: Sequence[Matched], cases: Sequence[CaseComparison], confidence: float, margin: float) -> Overall:
-    counts = [_counts(case) for case in matched]
+    counts = [item for item in map(_counts, matched) if item.comparable]
     tables = [item.table for item in counts]
     p = stratified(tables)
-    if all(item.pairs is not None for item in counts):
+    if counts and all(item.pairs is not None for item in counts):
         only = [sum(item.pairs[side] for item in counts if item.pairs) for side in (1, 2)]
         p = min(1.0, 2 * min(p, mcnemar(only[0], only[1])))
     found: Counter[Verdict] = Counter(case.verdict for case in cases)
@@ -377,7 +383,7 @@ def _combined(counts: Sequence[_Counts], cases: Sequence[CaseComparison], confid
     The combination is that of G. Zou, A. Donner, Statistics in Medicine 27 (2008), 1693-1702.
     """
     tables = [item.table for item in counts]
-    if all(decided == other for _, decided, _, other in tables):
+    if tables and all(decided == other for _, decided, _, other in tables):
         pairs = [item.pairs for item in counts if item.pairs and sum(item.pairs) == item.table[1]]
         if len(pairs) == len(counts):
             return paired_difference(*(sum(pair[place] for pair in pairs) for place in range(4)), confidence=confidence)
@@ -385,7 +391,7 @@ def _combined(counts: Sequence[_Counts], cases: Sequence[CaseComparison], confid
         return unpaired_difference(wilson(passed, decided, confidence), wilson(other, other_decided, confidence))
     found = [case.difference for case in cases if case.difference.value is not None]
     values = [item.value or 0.0 for item in found]
-    if not values:
+    if not values or not counts:
         return Difference(value=None, low=-1.0, high=1.0, confidence=confidence)
     mean = sum(values) / len(values)
     down = math.sqrt(sum((value - item.low) ** 2 for value, item in zip(values, found, strict=True))) / len(values)
@@ -406,6 +412,11 @@ def _notes(first: ExecutionResult, second: ExecutionResult, cases: Sequence[Case
         yield (
             "no trial has the same seed on both sides, so trials are compared as independent samples. Give both "
             "executions one --seed, and agents one name, to compare trial by trial"
+        )
+    if broken := [case.title for case in cases if case.first.decided and not case.second.decided]:
+        yield (
+            f"the second execution has no decided run of {_names(broken)}, and the first has some: nobody knows "
+            "whether that is worse. --fail-on missing stops a build there"
         )
     for name, execution in (("first", first), ("second", second)):
         if execution.running or execution.interrupted:

@@ -259,3 +259,9 @@ class Comparison:
         wanted = set(verdicts)
         whole = ["all test cases together"] if self.overall.verdict in wanted else []
         return [*whole, *(case.title for case in self.cases if case.verdict in wanted)]
+
+    @property
+    def missing(self) -> list[str]:
+        """Titles of the cases of which the first side has a decided run, and the second none or no run at all."""
+        undecided = [case.title for case in self.cases if case.first.decided and not case.second.decided]
+        return [*self.only_first, *undecided]
