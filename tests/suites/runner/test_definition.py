@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from duologue.specs.suite import Suite
-from duologue.suites.plan.build import generate_plan
+from duologue.suites.plan.build import TestCase, generate_plan
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.definition import (
     UNKNOWN,
@@ -110,6 +110,21 @@ def test_files_count_with_their_content(tmp_path: Path) -> None:
     before = definition(tmp_path, SUITE)
     (tmp_path / "answers.yaml").write_text("defaultResponse: two\n")
     assert differences(before, definition(tmp_path, SUITE)) == ("agent model", "judge", "simulated user")
+
+
+def test_a_file_with_many_recordings_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "calls.json").write_text("[]")
+    replays = [{"name": "old", "recording": "calls.json"}, {"name": "older", "recording": "calls.json"}]
+    suite = Suite.model_validate({"name": "shop", "replays": replays}).within(tmp_path)
+    definitions = Definitions(suite, RunOptions().over(suite.defaults))
+    cases = [
+        TestCase(index=number, kind="replay", scenario="old", recording=f"calls.json#{number}", seed=number)
+        for number in range(1, 4)
+    ]
+    first = definitions.of(cases[0])
+    assert first["recording"]
+    assert all(definitions.of(case) is first for case in cases)
+    assert definitions.of(replace(cases[0], recording="other.json#1"))["recording"] != first["recording"]
 
 
 def test_the_code_of_an_agent_counts(tmp_path: Path) -> None:

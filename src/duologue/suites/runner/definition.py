@@ -167,8 +167,11 @@ class Definitions:
         self._kinds: dict[str, list[str]] = {}
 
     def of(self, case: TestCase) -> Definition:
-        """The definition of a case, the same for all its trials and perturbations; empty if it is not there."""
-        key = (case.kind, case.scenario, case.agent or "", case.persona or "", case.recording or "")
+        """The definition of a case, the same for all its trials and perturbations; empty if it is not there.
+
+        Recordings of one file share it, so that a file with hundreds of them is read once.
+        """
+        key = (case.kind, case.scenario, case.agent or "", case.persona or "", _file_of(case))
         held = self._known.get(key)
         if held is None:
             parts = self._replay(case) if case.kind == "replay" else self._scenario(case)
@@ -231,7 +234,7 @@ class Definitions:
         replay = find_named(suite.replays, case.scenario)
         if replay is None:
             return {}
-        name = (case.recording or "").partition("#")[0]
+        name = _file_of(case)
         specs = [*replay.checks, *replay.turn_checks, *suite.checks, *suite.pack_evals]
         checks = [self._written(item) for item in specs]
         return {
@@ -350,6 +353,11 @@ class Definitions:
             code = module_file(module, self._suite.folder)
             found = [code] if code else []
         return [self._digest_of(each) for each in found]
+
+
+def _file_of(case: TestCase) -> str:
+    """The file that the recording of a case is in; empty for other cases."""
+    return (case.recording or "").partition("#")[0]
 
 
 def prompts_of(suite: Suite, scenario: Scenario, agent: Agent) -> tuple[Prompt, ...]:
