@@ -189,6 +189,17 @@ async def test_the_turn_after_which_success_is_improbable_is_found(record: Any) 
     assert (found.outlooks[2].user, found.outlooks[2].agent) == ("two", "no")
 
 
+async def test_trials_that_end_when_they_decide_are_played_to_the_last(record: Any) -> None:
+    checks = [{"type": "contains", "params": {"patterns": ["never said"]}}]
+    scenario = {"name": "s", "turns": [{"content": line} for line in LINES[:2]], "checks": checks}
+    recorded = await record(Keeper, trials="auto", defaults={"max_trials": 3, "concurrency": 1}, scenarios=[scenario])
+    assert recorded.run.case.until_decided
+    found = await localise(recorded.engine, recorded.run.case, recorded.entries, trials=4)
+    assert [item.passed.total for item in found.outlooks] == [4, 4, 4]
+    continued = await fork(recorded.engine, recorded.run.case, recorded.entries, turns=1, trials=5)
+    assert continued.passed.total == 5
+
+
 async def test_errors_are_counted_beside_and_not_as_failures(record: Any) -> None:
     class Broken(Keeper):
         async def call(self, input: Any) -> str:

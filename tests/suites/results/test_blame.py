@@ -115,6 +115,11 @@ def test_what_a_user_says_after_the_last_answer_spoils_nothing() -> None:
     assert parties(late) == ["agent"]
 
 
+def test_nothing_that_decides_is_no_fault_of_the_agent() -> None:
+    [item] = blame(run(checks=(), verdict=Verdict.UNDECIDED, reasoning="Nothing decides."))
+    assert (item.party, item.evidence) == ("judge", ("m3", "m4"))
+
+
 def test_a_judge_that_cannot_decide_or_is_split_is_to_blame() -> None:
     def decided(decision: Decision, **details: Any) -> RunResult:
         item = CriterionDecision(criterion="is kind", decision=decision, message_ids=["m4"])

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from duologue.suites.execution.launch import Observer
     from duologue.suites.forks.fork import Forked
     from duologue.suites.forks.localise import Localised
+    from duologue.suites.results.run import RunResult
     from duologue.suites.runner.definition import RunOptions
 
 
@@ -134,7 +135,7 @@ def proportion_data(found: Proportion) -> dict[str, Any]:
 
 def _print_fork(loaded: Loaded, found: Forked, out: Path | None) -> None:
     run, runs = loaded.located.run, found.execution.runs
-    echo(f"{one_line(run.run_id)}: {run.outcome}, {run.turns} turns")
+    _print_run(run)
     said = f', the user says "{one_line(found.say)}"' if found.say is not None else ""
     echo(f"Continued {len(runs)} times after turn {found.turns} with {one_line(loaded.case.agent or '')}{said}:")
     echo(f"  passed: {interval(found.passed)}")
@@ -210,9 +211,15 @@ def localise(
     return ExitCode.PASSED if found.turn is not None else ExitCode.UNCERTAIN
 
 
+def _print_run(run: RunResult) -> None:
+    from duologue.reports.display import plural
+
+    echo(f"{one_line(run.run_id)}: {run.outcome}, {plural(run.turns, 'turn')}")
+
+
 def _print_localised(loaded: Loaded, found: Localised) -> None:
     run = loaded.located.run
-    echo(f"{one_line(run.run_id)}: {run.outcome}, {run.turns} turns")
+    _print_run(run)
     for item in found.outlooks:
         mark = "→" if item.turns == found.turn else " "
         said = f"  {_short(item.user)} | {_short(item.agent)}" if item.turns else "  from the beginning"

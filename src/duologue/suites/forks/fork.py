@@ -159,13 +159,22 @@ async def judged_at_the_end(state: ScenarioState) -> ScenarioResult | None:
 def trials_of(case: TestCase, count: int, *, salt: str) -> tuple[TestCase, ...]:
     """A test case so many times, each with a seed of its own.
 
+    All of them are played, whatever the suite says about when its trials end.
+
     Args:
         case: which.
         count: how often.
         salt: what the seeds are for; other purposes get other seeds.
     """
     return tuple(
-        changed(case, index=index, trial=index + 1, trials=count, seed=derive_seed(case.seed, salt, index))
+        changed(
+            case,
+            index=index,
+            trial=index + 1,
+            trials=count,
+            seed=derive_seed(case.seed, salt, index),
+            until_decided=False,
+        )
         for index in range(count)
     )
 

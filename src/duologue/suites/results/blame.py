@@ -114,11 +114,14 @@ def _spoilt(run: RunResult, name: str, _kind: str) -> BlameResult | None:
 
 
 def _undecided(run: RunResult, name: str, kind: str) -> BlameResult | None:
-    """The judge could not decide, or its votes are split."""
+    """The judge could not decide, its votes are split, or nothing decided at all."""
     for item in run.decisions:
         if item.criterion == name and item.decision is Decision.INCONCLUSIVE:
             reason = "the judge could not decide the criterion"
             return BlameResult(party="judge", failure=name, reason=reason, evidence=tuple(item.message_ids))
+    if kind == "undecided":
+        reason = "no criterion and no check decided about the conversation"
+        return BlameResult(party="judge", failure=name, reason=reason, evidence=_last_messages(run))
     for call, criterion, share in _votes(run):
         if kind == "criterion" and criterion == name and share < _SPLIT:
             reason = f"only {share:.0%} of the judge's votes agree"
