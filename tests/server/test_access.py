@@ -11,11 +11,14 @@ from typing import Any
 
 from api_service import Service
 from recorded_runs import recorded
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 
 from duologue.runs.schedules import Schedules
 from duologue.runs.secrets import SecretStore
-from duologue.runs.store.database.schema import metadata
+from duologue.runs.store.calls import CallSourceSpec, FetchedSoFar, PlatformCall
+from duologue.runs.store.database.calls import Calls
+from duologue.runs.store.database.environments import Environments
+from duologue.runs.store.database.schema import baselines, deployments, metadata
 from duologue.server import create_app
 from duologue.server.openapi import document, routes_of, scope_of
 
@@ -47,7 +50,18 @@ async def world(service: Service) -> dict[str, str]:
     _, made = await service.state.tokens.create_token("t", project_id=shop)
     await SecretStore(service.database).set_secret(shop, "SHOP_KEY", "very-secret-1")
     metric = await service.state.metrics.create_metric(shop, {"name": "empathy", "rubric": "5: kind. 0: rude."})
+    environment = await Environments(service.database).create_environment(shop, {"name": "production"})
+    deployment = await Environments(service.database).add_deployment(
+        environment, agent_id=agent.id, agent_version=1, execution_id=None, status="deployed"
+    )
+    recorded_ids = await recorded(service.database, shop)
+    source, call = await fetched(service)
     return {
+        "environment_id": environment.id,
+        "deployment_id": await renumbered(service, deployment.id),
+        "baseline_id": await baseline(service, eval_.id, int(recorded_ids["execution_id"])),
+        "source_id": source,
+        "call_id": call,
         "metric_id": metric.id,
         "project_id": shop,
         "persona_id": persona.id,
@@ -60,8 +74,33 @@ async def world(service: Service) -> dict[str, str]:
         "token_id": made.id,
         "secret_name": "SHOP_KEY",
         "check_type": "contains",
-        **await recorded(service.database, shop),
+        **recorded_ids,
     }
+
+
+DEPLOYMENT = 736_451_928
+"""A number that is found in no other text."""
+
+
+async def renumbered(service: Service, deployment: int) -> str:
+    change = update(deployments).where(deployments.c.id == deployment).values(id=DEPLOYMENT)
+    await service.database.write(lambda connection: connection.execute(change))
+    return str(DEPLOYMENT)
+
+
+async def baseline(service: Service, eval_id: str, execution: int) -> str:
+    values = {"project_id": service.shop.id, "eval_id": eval_id, "agent_id": "", "execution_id": execution}
+    row = {"id": "baseline-of-the-shop", "name": "v1", "created_at": 0.0, "updated_at": 0.0, **values}
+    await service.database.write(lambda connection: connection.execute(insert(baselines).values(row)))
+    return "baseline-of-the-shop"
+
+
+async def fetched(service: Service) -> tuple[str, str]:
+    calls = Calls(service.database)
+    source = await calls.put_source(service.shop.id, "retell", "agent_1", None, CallSourceSpec())
+    call = PlatformCall(id="c1", position=0.0, started_at=0.0, seconds=5.0, is_over=True, data={"call_id": "c1"})
+    await calls.store_page(source, [call], FetchedSoFar(), None)
+    return source.id, (await calls.list_calls(service.shop.id))[0].id
 
 
 NAMES_ITS_PROJECT = {"create_token"}

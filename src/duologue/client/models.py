@@ -59,6 +59,18 @@ from duologue.client._generated.agents_bodies import (
     WorkflowInput,
     WorkflowStateInput,
 )
+from duologue.client._generated.baselines_answers import BaselineAnswer, PageOfBaselineAnswer
+from duologue.client._generated.baselines_bodies import BaselineFields
+from duologue.client._generated.calls_answers import (
+    CallAnswer,
+    CallItem,
+    CallRunAnswer,
+    CallSourceAnswer,
+    PageOfCallItem,
+    PageOfCallSourceAnswer,
+    PulledAnswer,
+)
+from duologue.client._generated.calls_bodies import CallChangesChanges, CallSourceFields, FromCallFields, PullFields
 from duologue.client._generated.checks_answers import CheckTypeAnswer, CheckTypes
 from duologue.client._generated.comparisons_answers import ComparisonAnswer
 from duologue.client._generated.connectors_answers import (
@@ -69,12 +81,17 @@ from duologue.client._generated.connectors_answers import (
     ConnectorTypes,
     PageOfConnectorAnswer,
 )
-from duologue.client._generated.connectors_bodies import (
-    ConnectorCall,
-    ConnectorFields,
-    ConnectorFieldsChanges,
-    SentMessage,
+from duologue.client._generated.connectors_bodies import ConnectorCall, ConnectorFields, ConnectorFieldsChanges
+from duologue.client._generated.environments_answers import (
+    DeploymentAnswer,
+    DeploymentPreview,
+    EnvironmentAnswer,
+    GateAnswer,
+    NewDeploymentAnswer,
+    PageOfDeploymentAnswer,
+    PageOfEnvironmentAnswer,
 )
+from duologue.client._generated.environments_bodies import DeploymentFields, EnvironmentSpec, EnvironmentSpecChanges
 from duologue.client._generated.evals_answers import (
     AgentSimulatorConfig,
     EvalAnswer,
@@ -102,28 +119,18 @@ from duologue.client._generated.executions_answers import (
     Percentiles,
 )
 from duologue.client._generated.executions_bodies import NewExecutionFields
-from duologue.client._generated.labels_answers import LabelAnswer, PageOfLabelAnswer
+from duologue.client._generated.labels_answers import (
+    AgreementAnswer,
+    CriterionAgreement,
+    LabelAnswer,
+    PageOfLabelAnswer,
+    ShareAnswer,
+)
 from duologue.client._generated.labels_bodies import LabelFields
-from duologue.client._generated.metrics_answers import MetricAnswer, PageOfMetricAnswer
-from duologue.client._generated.metrics_bodies import MetricSpec, MetricSpecChanges
-from duologue.client._generated.personas_answers import (
-    Agenda,
-    AgendaPhrases,
-    AgendaSlot,
-    Attack,
-    PageOfPersonaAnswer,
-    PersonaAnswer,
-    PersonaStyle,
-)
-from duologue.client._generated.personas_bodies import (
-    AgendaInput,
-    AgendaPhrasesInput,
-    AgendaSlotInput,
-    AttackInput,
-    Persona,
-    PersonaChanges,
-    PersonaStyleInput,
-)
+from duologue.client._generated.metrics_answers import MetricAnswer, MetricSpec, PageOfMetricAnswer, PredefinedMetrics
+from duologue.client._generated.metrics_bodies import MetricSpecChanges, MetricSpecInput
+from duologue.client._generated.personas_answers import PageOfPersonaAnswer, PersonaAnswer
+from duologue.client._generated.personas_bodies import Persona, PersonaChanges
 from duologue.client._generated.projects_answers import (
     Defaults,
     Output,
@@ -159,67 +166,82 @@ from duologue.client._generated.runtimes_answers import (
     RuntimeTypes,
 )
 from duologue.client._generated.runtimes_bodies import RunModeInput, RuntimeTestFields
-from duologue.client._generated.scenarios_answers import (
-    Background,
-    Chaos,
-    CheckSpec,
-    ContextPolicy,
-    Memory,
-    PageOfScenarioAnswer,
-    Relevance,
-    ScenarioAnswer,
-    ToolCallSpec,
-    ToolFailure,
-    Turn,
-)
-from duologue.client._generated.scenarios_bodies import (
-    BackgroundInput,
-    ChaosInput,
-    CheckSpecInput,
-    ContextPolicyInput,
-    MemoryInput,
-    RelevanceInput,
-    ScenarioFields,
-    ScenarioFieldsChanges,
-    ToolCallSpecInput,
-    ToolFailureInput,
-    TurnInput,
-)
+from duologue.client._generated.scenarios_answers import PageOfScenarioAnswer, ScenarioAnswer
+from duologue.client._generated.scenarios_bodies import ScenarioFields, ScenarioFieldsChanges
 from duologue.client._generated.schedules_answers import PageOfScheduleAnswer, ScheduleAnswer
 from duologue.client._generated.schedules_bodies import ScheduleChangesChanges, ScheduleFields
 from duologue.client._generated.secrets_answers import PageOfSecretAnswer, SecretAnswer
 from duologue.client._generated.secrets_bodies import SecretFields
 from duologue.client._generated.service_answers import ServiceHealth, ServiceVersion
-from duologue.client._generated.shared_answers import (
+from duologue.client._generated.shared_answers_1 import (
+    Agenda,
+    AgendaPhrases,
+    AgendaSlot,
+    Attack,
+    Background,
+    Chaos,
+    CheckSpec,
+    ContextPolicy,
     Credential,
     Fragment,
     Media,
+    Memory,
     Model,
     Part,
+    PersonaStyle,
     Platform,
     Pricing,
     RateLimit,
+    Relevance,
     Sampling,
     SeedMessage,
+    ToolCallSpec,
+    ToolFailure,
     ToolPolicy,
+    Turn,
     When,
+    WrittenPersona,
+    WrittenScenario,
 )
+from duologue.client._generated.shared_answers_2 import TestCasesAnswer
 from duologue.client._generated.shared_bodies import (
+    AgendaInput,
+    AgendaPhrasesInput,
+    AgendaSlotInput,
+    AttackInput,
+    BackgroundInput,
+    ChaosInput,
+    CheckSpecInput,
+    ContextPolicyInput,
     CredentialInput,
     FragmentInput,
     MediaInput,
+    MemoryInput,
     ModelInput,
     PartInput,
+    PersonaStyleInput,
     PlatformInput,
     PricingInput,
     RateLimitInput,
+    RelevanceInput,
     SamplingInput,
     SeedMessageInput,
+    SentMessage,
+    ToolCallSpecInput,
+    ToolFailureInput,
     ToolPolicyInput,
+    TurnInput,
     WhenInput,
 )
 from duologue.client._generated.suites_answers import FieldProblem, ImportedSuiteAnswer, SuiteTextAnswer
 from duologue.client._generated.suites_bodies import SuiteFields
+from duologue.client._generated.test_cases_answers import MetricDraft
+from duologue.client._generated.test_cases_bodies import (
+    DraftMetricFields,
+    EditFields,
+    FromConversationFields,
+    GenerateFields,
+)
 from duologue.client._generated.tokens_answers import NewTokenAnswer, PageOfTokenAnswer, TokenAnswer, TokenScope
 from duologue.client._generated.tokens_bodies import TokenFields
 from duologue.client._generated.workers_answers import PageOfWorkerAnswer, WorkerAnswer
@@ -242,11 +264,20 @@ __all__ = [
     "AgentSimulatorConfig",
     "AgentSimulatorConfigInput",
     "AgentVersionAnswer",
+    "AgreementAnswer",
     "ArtifactAnswer",
     "Attack",
     "AttackInput",
     "Background",
     "BackgroundInput",
+    "BaselineAnswer",
+    "BaselineFields",
+    "CallAnswer",
+    "CallChangesChanges",
+    "CallItem",
+    "CallRunAnswer",
+    "CallSourceAnswer",
+    "CallSourceFields",
     "CancelledRun",
     "Chaos",
     "ChaosInput",
@@ -271,8 +302,17 @@ __all__ = [
     "ContextPolicyInput",
     "Credential",
     "CredentialInput",
+    "CriterionAgreement",
     "Defaults",
     "DefaultsInput",
+    "DeploymentAnswer",
+    "DeploymentFields",
+    "DeploymentPreview",
+    "DraftMetricFields",
+    "EditFields",
+    "EnvironmentAnswer",
+    "EnvironmentSpec",
+    "EnvironmentSpecChanges",
     "EvalAnswer",
     "EvalFields",
     "EvalFieldsChanges",
@@ -284,6 +324,10 @@ __all__ = [
     "FieldProblem",
     "Fragment",
     "FragmentInput",
+    "FromCallFields",
+    "FromConversationFields",
+    "GateAnswer",
+    "GenerateFields",
     "GuardrailSpec",
     "GuardrailSpecInput",
     "HttpBinding",
@@ -308,13 +352,16 @@ __all__ = [
     "Memory",
     "MemoryInput",
     "MetricAnswer",
+    "MetricDraft",
     "MetricSpec",
     "MetricSpecChanges",
+    "MetricSpecInput",
     "Model",
     "ModelCallAnswer",
     "ModelInput",
     "ModelOverride",
     "ModelOverrideInput",
+    "NewDeploymentAnswer",
     "NewExecutionFields",
     "NewTokenAnswer",
     "Output",
@@ -324,7 +371,12 @@ __all__ = [
     "PageOfAgentAnswer",
     "PageOfAgentVersionAnswer",
     "PageOfArtifactAnswer",
+    "PageOfBaselineAnswer",
+    "PageOfCallItem",
+    "PageOfCallSourceAnswer",
     "PageOfConnectorAnswer",
+    "PageOfDeploymentAnswer",
+    "PageOfEnvironmentAnswer",
     "PageOfEvalAnswer",
     "PageOfExecutionAnswer",
     "PageOfLabelAnswer",
@@ -351,6 +403,7 @@ __all__ = [
     "Platform",
     "PlatformInput",
     "PlaygroundFields",
+    "PredefinedMetrics",
     "Pricing",
     "PricingInput",
     "ProcessBinding",
@@ -363,6 +416,8 @@ __all__ = [
     "Prompt",
     "PromptInput",
     "PublishFields",
+    "PullFields",
+    "PulledAnswer",
     "RateLimit",
     "RateLimitInput",
     "Relevance",
@@ -398,10 +453,12 @@ __all__ = [
     "SentMessage",
     "ServiceHealth",
     "ServiceVersion",
+    "ShareAnswer",
     "Spending",
     "SpendingInput",
     "SuiteFields",
     "SuiteTextAnswer",
+    "TestCasesAnswer",
     "Threshold",
     "ThresholdInput",
     "TokenAnswer",
@@ -432,4 +489,6 @@ __all__ = [
     "WorkflowInput",
     "WorkflowState",
     "WorkflowStateInput",
+    "WrittenPersona",
+    "WrittenScenario",
 ]

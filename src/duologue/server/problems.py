@@ -25,6 +25,7 @@ from duologue.errors import (
     MissingExtraError,
     ModelError,
     NotFoundError,
+    PlatformError,
     PreconditionError,
     StoreConflictError,
     StoreError,
@@ -108,6 +109,7 @@ _KINDS: Mapping[type[Exception], _Answer] = {
     BudgetExceededError: _kind(422, "budget_exceeded"),
     AgentError: _kind(502, "agent_failed"),
     ModelError: _kind(502, "model_failed"),
+    PlatformError: _kind(502, "platform_failed"),
     ArtifactError: _kind(500, "artifact_error"),
 }
 _CODES = {

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from duologue.client._answer import EMPTY, Answer
-from duologue.client._generated.shared_answers import Fragment, Model, Pricing, ToolPolicy, When
+from duologue.client._generated.shared_answers_1 import Fragment, Model, Pricing, ToolPolicy, When
 
 
 class ToolFilter(Answer):

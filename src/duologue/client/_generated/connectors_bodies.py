@@ -8,15 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
-
-class SentMessage(TypedDict):
-    """A message of a conversation."""
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: NotRequired[str | None]
-    tool_calls: NotRequired[Sequence[Mapping[str, Any]]]
-    tool_call_id: NotRequired[str | None]
-    name: NotRequired[str | None]
+from duologue.client._generated.shared_bodies import SentMessage
 
 
 class ConnectorCall(TypedDict):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from duologue.client._answer import Answer
-from duologue.client._generated.shared_answers import SeedMessage
+from duologue.client._generated.shared_answers_1 import SeedMessage
 
 
 class AgentSimulatorConfig(Answer):

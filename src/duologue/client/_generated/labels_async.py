@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from duologue.client._async import AsyncCaller, AsyncPages
-from duologue.client._generated.labels_answers import LabelAnswer, PageOfLabelAnswer
+from duologue.client._generated.labels_answers import AgreementAnswer, LabelAnswer, PageOfLabelAnswer
 from duologue.client._generated.labels_bodies import LabelFields
 from duologue.client._request import Request, path
 
@@ -29,6 +29,31 @@ class AsyncLabelsOperations(AsyncCaller):
             method="DELETE", path=path("/api/v1/runs/{run_id}/labels/{label_id}", run_id, label_id), in_project=True
         )
         await self._send(request, None)
+
+    async def get_label_agreement(
+        self, *, execution_id: int | None = None, eval_id: str | None = None, runs: int | None = None
+    ) -> AgreementAnswer:
+        """How well judges agree with people, criterion by criterion.
+
+        on the newest runs that are over and labelled.
+
+        Name an eval or an execution to look at one judge: runs of a project may have been judged by different
+        ones.
+
+        Scope: `read`.
+
+        Args:
+            execution_id: Only runs of this execution.
+            eval_id: Only runs of this eval.
+            runs: Labelled runs at most: the newest.
+        """
+        request = Request(
+            method="GET",
+            path="/api/v1/labels/agreement",
+            query={"execution_id": execution_id, "eval_id": eval_id, "runs": runs},
+            in_project=True,
+        )
+        return await self._send(request, AgreementAnswer)
 
     async def label_run(
         self, run_id: str, /, *, idempotency_key: str | None = None, **fields: Unpack[LabelFields]

@@ -33,8 +33,32 @@ class MetricAnswer(Answer):
     updated_at: datetime
 
 
+class MetricSpec(Answer):
+    """A metric that conversations are graded by."""
+
+    name: str
+    labels: dict[str, str] = EMPTY
+    annotations: dict[str, str] = EMPTY
+    display_name: str = ""
+    description: str = ""
+    tier: Literal["execution", "knowledge", "process", "delivery"] | str = "process"
+    default_weight: float = 0.1
+    score_type: Literal["scored", "binary"] | str = "scored"
+    rubric: dict[str, str] | str
+    failure_codes: dict[str, str] = EMPTY
+    not_applicable: str = ""
+    include_in_defaults: bool = False
+    draft: bool = False
+
+
 class PageOfMetricAnswer(Answer):
     """``PageOfMetricAnswer``, as the service gives it."""
 
     data: tuple[MetricAnswer, ...]
     next: str | None
+
+
+class PredefinedMetrics(Answer):
+    """The metrics that every project has."""
+
+    data: tuple[MetricSpec, ...]

@@ -8,15 +8,17 @@ from __future__ import annotations
 from typing import Unpack
 
 from duologue.client._async import AsyncCaller, AsyncPages
-from duologue.client._generated.metrics_answers import MetricAnswer, PageOfMetricAnswer
-from duologue.client._generated.metrics_bodies import MetricSpec, MetricSpecChanges
+from duologue.client._generated.metrics_answers import MetricAnswer, PageOfMetricAnswer, PredefinedMetrics
+from duologue.client._generated.metrics_bodies import MetricSpecChanges, MetricSpecInput
 from duologue.client._request import Request, path
 
 
 class AsyncMetricsOperations(AsyncCaller):
     """Operations: metrics."""
 
-    async def create_metric(self, *, idempotency_key: str | None = None, **fields: Unpack[MetricSpec]) -> MetricAnswer:
+    async def create_metric(
+        self, *, idempotency_key: str | None = None, **fields: Unpack[MetricSpecInput]
+    ) -> MetricAnswer:
         """Create a metric.
 
         Scope: `run`.
@@ -60,6 +62,14 @@ class AsyncMetricsOperations(AsyncCaller):
         """
         request = Request(method="GET", path="/api/v1/metrics", query={"limit": limit}, in_project=True)
         return AsyncPages(self, request, PageOfMetricAnswer, "cursor")
+
+    async def list_predefined_metrics(self) -> PredefinedMetrics:
+        """The metrics that every project has.
+
+        Scope: `read`.
+        """
+        request = Request(method="GET", path="/api/v1/metrics/predefined")
+        return await self._send(request, PredefinedMetrics)
 
     async def update_metric(
         self, metric_id: str, /, *, if_match: str | None = None, **fields: Unpack[MetricSpecChanges]

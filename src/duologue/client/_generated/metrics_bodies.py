@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, NotRequired, TypedDict
 
 
-class MetricSpec(TypedDict):
+class MetricSpecInput(TypedDict):
     """A metric that conversations are graded by."""
 
     name: str

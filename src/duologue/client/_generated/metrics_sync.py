@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from duologue.client._generated.metrics_answers import MetricAnswer, PageOfMetricAnswer
-from duologue.client._generated.metrics_bodies import MetricSpec, MetricSpecChanges
+from duologue.client._generated.metrics_answers import MetricAnswer, PageOfMetricAnswer, PredefinedMetrics
+from duologue.client._generated.metrics_bodies import MetricSpecChanges, MetricSpecInput
 from duologue.client._request import Request, path
 from duologue.client._sync import Caller, Pages
 
@@ -16,7 +16,7 @@ from duologue.client._sync import Caller, Pages
 class MetricsOperations(Caller):
     """Operations: metrics."""
 
-    def create_metric(self, *, idempotency_key: str | None = None, **fields: Unpack[MetricSpec]) -> MetricAnswer:
+    def create_metric(self, *, idempotency_key: str | None = None, **fields: Unpack[MetricSpecInput]) -> MetricAnswer:
         """Create a metric.
 
         Scope: `run`.
@@ -60,6 +60,14 @@ class MetricsOperations(Caller):
         """
         request = Request(method="GET", path="/api/v1/metrics", query={"limit": limit}, in_project=True)
         return Pages(self, request, PageOfMetricAnswer, "cursor")
+
+    def list_predefined_metrics(self) -> PredefinedMetrics:
+        """The metrics that every project has.
+
+        Scope: `read`.
+        """
+        request = Request(method="GET", path="/api/v1/metrics/predefined")
+        return self._send(request, PredefinedMetrics)
 
     def update_metric(
         self, metric_id: str, /, *, if_match: str | None = None, **fields: Unpack[MetricSpecChanges]

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from duologue.client._answer import EMPTY, Answer
-from duologue.client._generated.shared_answers import Model
+from duologue.client._generated.shared_answers_1 import Model
 
 
 class Output(Answer):

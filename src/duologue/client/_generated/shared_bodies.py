@@ -9,6 +9,161 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class AgendaPhrasesInput(TypedDict):
+    """What a user with an agenda says, for other manners and languages."""
+
+    opening: NotRequired[str | None]
+    answers: NotRequired[Sequence[str] | None]
+    offer: NotRequired[str | None]
+    yes: NotRequired[str | None]
+    correction: NotRequired[str | None]
+    declines: NotRequired[str | None]
+    why: NotRequired[str | None]
+    unknown: NotRequired[str | None]
+    okay: NotRequired[str | None]
+    insists: NotRequired[str | None]
+    hello: NotRequired[str | None]
+    gives_up: NotRequired[str | None]
+
+
+class AgendaSlotInput(TypedDict):
+    """One detail that a user with an agenda knows."""
+
+    name: str
+    value: str
+    ask: NotRequired[Sequence[str]]
+    say: NotRequired[str | None]
+    spoken: NotRequired[str | None]
+    restated: NotRequired[Sequence[str]]
+
+
+class AgendaInput(TypedDict):
+    """What a user wants and knows who is played by rules: no model, no key, and repeatable with a seed."""
+
+    goal: str
+    slots: NotRequired[Sequence[AgendaSlotInput]]
+    opening: NotRequired[str | None]
+    patience: NotRequired[int]
+    cooperation: NotRequired[float]
+    verbosity: NotRequired[Literal["terse", "normal", "chatty"]]
+    confirm: NotRequired[bool]
+    closing: NotRequired[str]
+    success_patterns: NotRequired[Sequence[str] | None]
+    transfer_patterns: NotRequired[Sequence[str] | None]
+    question_patterns: NotRequired[Sequence[str]]
+    phrases: NotRequired[AgendaPhrasesInput]
+
+
+class AttackInput(TypedDict):
+    """A red team's attack: a user whom a model plays, who tries to bring the agent to do what it must not."""
+
+    strategy: NotRequired[Literal["crescendo", "goat"]]
+    target: NotRequired[str | None]
+    objective: NotRequired[str | None]
+    turns: NotRequired[int]
+    model: str
+    metaprompt_model: NotRequired[str | None]
+    plan: NotRequired[str | None]
+    techniques: NotRequired[
+        Sequence[
+            Literal[
+                "HYPOTHETICAL_FRAMING",
+                "PERSONA_MODIFICATION",
+                "REFUSAL_SUPPRESSION",
+                "RESPONSE_PRIMING",
+                "DUAL_RESPONSE",
+                "TOPIC_SPLITTING",
+                "AUTHORITY_SOCIAL_ENGINEERING",
+            ]
+        ]
+        | None
+    ]
+    encodings: NotRequired[Sequence[Literal["base64", "rot13", "leetspeak", "char_split", "code_block"]] | None]
+    injection_probability: NotRequired[float]
+    score_responses: NotRequired[bool]
+    success_score: NotRequired[int | None]
+    success_confirm_turns: NotRequired[int]
+    max_backtracks: NotRequired[int | None]
+    temperature: NotRequired[float]
+    metaprompt_temperature: NotRequired[float | None]
+    max_tokens: NotRequired[int | None]
+
+
+class BackgroundInput(TypedDict):
+    """Facts about the user's situation that prompts can refer to."""
+
+    domain: NotRequired[str | None]
+    user_role: NotRequired[str | None]
+    project_stage: NotRequired[str | None]
+
+
+class ToolFailureInput(TypedDict):
+    """A tool failure that is injected on purpose."""
+
+    tool: str
+    mode: Literal["error", "timeout", "slow"]
+    probability: NotRequired[float]
+    message: NotRequired[str | None]
+
+
+class ChaosInput(TypedDict):
+    """Failures that are injected during a turn."""
+
+    tool_failures: NotRequired[Sequence[ToolFailureInput]]
+
+
+class WhenInput(TypedDict):
+    """When a check applies.
+
+    Every condition that is set must hold; otherwise the check is skipped.
+    """
+
+    tool_called: NotRequired[str | None]
+    tool_called_pattern: NotRequired[str | None]
+    any_tool_called: NotRequired[bool | None]
+    min_tool_calls: NotRequired[int | None]
+
+
+class CheckSpecInput(TypedDict):
+    """An assertion about one turn or about the whole conversation."""
+
+    type: str
+    params: NotRequired[Mapping[str, Any]]
+    scope: NotRequired[Literal["turn", "conversation"] | None]
+    message: NotRequired[str | None]
+    min_score: NotRequired[float | None]
+    max_score: NotRequired[float | None]
+    pass_threshold: NotRequired[float | None]
+    when: NotRequired[WhenInput | None]
+
+
+class RelevanceInput(TypedDict):
+    """How old messages are selected by similarity.
+
+    For the context strategy ``relevance``.
+    """
+
+    provider: str
+    model: NotRequired[str | None]
+    min_recent_messages: NotRequired[int]
+    similarity_threshold: NotRequired[float]
+    query_source: NotRequired[Literal["last_user", "last_n", "custom"]]
+    last_n_count: NotRequired[int]
+    custom_query: NotRequired[str | None]
+
+
+class ContextPolicyInput(TypedDict):
+    """How a conversation that is too long for the model is shortened.
+
+    For native agents.
+    """
+
+    token_budget: NotRequired[int]
+    reserve_for_output: NotRequired[int]
+    strategy: NotRequired[Literal["oldest", "summarize", "relevance", "fail"]]
+    relevance: NotRequired[RelevanceInput | None]
+
+
 class CredentialInput(TypedDict):
     """Where the API key of a provider comes from.
 
@@ -41,6 +196,15 @@ class MediaInput(TypedDict):
     storage_reference: NotRequired[str | None]
     detail: NotRequired[Literal["low", "high", "auto"] | None]
     caption: NotRequired[str | None]
+
+
+class MemoryInput(TypedDict):
+    """Something that the agent remembers from the start."""
+
+    content: str
+    type: NotRequired[str | None]
+    confidence: NotRequired[float | None]
+    metadata: NotRequired[Mapping[str, Any]]
 
 
 class PlatformInput(TypedDict):
@@ -107,6 +271,14 @@ class PartInput(TypedDict):
     media: NotRequired[MediaInput | None]
 
 
+class PersonaStyleInput(TypedDict):
+    """How a simulated user writes and behaves."""
+
+    verbosity: NotRequired[str | None]
+    challenge_level: NotRequired[str | None]
+    friction_tags: NotRequired[Sequence[str]]
+
+
 class SeedMessageInput(TypedDict):
     """A message with which a conversation begins, as if it had been said before."""
 
@@ -116,6 +288,26 @@ class SeedMessageInput(TypedDict):
     tool_calls: NotRequired[Sequence[Mapping[str, Any]]]
     tool_call_id: NotRequired[str | None]
     name: NotRequired[str | None]
+
+
+class SentMessage(TypedDict):
+    """A message of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: NotRequired[str | None]
+    tool_calls: NotRequired[Sequence[Mapping[str, Any]]]
+    tool_call_id: NotRequired[str | None]
+    name: NotRequired[str | None]
+
+
+class ToolCallSpecInput(TypedDict):
+    """A tool call that the agent has to make, and what the tool answers then."""
+
+    tool: str
+    expected_params: NotRequired[Mapping[str, Any]]
+    match: NotRequired[Literal["subset", "exact", "keys", "any"]]
+    must_succeed: NotRequired[bool]
+    mock_response: NotRequired[Any]
 
 
 class ToolPolicyInput(TypedDict):
@@ -130,13 +322,20 @@ class ToolPolicyInput(TypedDict):
     max_identical_tool_calls: NotRequired[int | None]
 
 
-class WhenInput(TypedDict):
-    """When a check applies.
+class TurnInput(TypedDict):
+    """What the user does: says a fixed line, or is simulated for a number of exchanges."""
 
-    Every condition that is set must hold; otherwise the check is skipped.
-    """
-
-    tool_called: NotRequired[str | None]
-    tool_called_pattern: NotRequired[str | None]
-    any_tool_called: NotRequired[bool | None]
-    min_tool_calls: NotRequired[int | None]
+    role: NotRequired[Literal["user", "simulated_user"]]
+    content: NotRequired[str | None]
+    parts: NotRequired[Sequence[PartInput]]
+    simulator: NotRequired[str | None]
+    persona: NotRequired[str | None]
+    exchanges: NotRequired[int]
+    max_exchanges: NotRequired[int | None]
+    agent_temperature: NotRequired[float | None]
+    user_temperature: NotRequired[float | None]
+    seed: NotRequired[int | None]
+    consent: NotRequired[Mapping[str, Literal["grant", "deny", "timeout"]]]
+    perturbations: NotRequired[Mapping[str, Sequence[str]]]
+    chaos: NotRequired[ChaosInput | None]
+    checks: NotRequired[Sequence[CheckSpecInput]]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from duologue.config.problems import PlacedDict
-from duologue.config.spec import Items, JsonObject, Spec, Text
+from duologue.config.spec import Items, Spec, Text
 from duologue.frozen import changed
 from duologue.messages import Message
 from duologue.runs.connectors import ConnectorReply, ConnectorTest, invoke_connector, probe_connector
@@ -21,6 +21,7 @@ from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.paging import PageOf, Paging, by_creation, page_of
 from duologue.server.placed_body import JSON_BODY, BodyOf, read_body
 from duologue.server.preconditions import IfMatch, answer, created, nothing
+from duologue.server.schemas.cases import SentMessage
 from duologue.server.schemas.definitions import ConnectorAnswer, ConnectorFields, connector_fields
 
 routes = routes_of_group("connectors")
@@ -60,21 +61,6 @@ class ConnectorTestAnswer(BaseModel):
     """The beginning of what came back."""
     error: str | None
     """Why it cannot be reached."""
-
-
-class SentMessage(Spec):
-    """A message of a conversation."""
-
-    role: Literal["system", "user", "assistant", "tool"]
-    """Who says it: ``user``, ``assistant`` for the agent, ``tool`` for the result of a tool call."""
-    content: str | None = None
-    """The text."""
-    tool_calls: Items[JsonObject] = ()
-    """Tool calls of the agent, each as ``{id, type: function, function: {name, arguments}}``."""
-    tool_call_id: str | None = None
-    """Tool call that the result of a tool belongs to."""
-    name: str | None = None
-    """Name of the speaker or tool."""
 
 
 class ConnectorCall(Spec):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any
 
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
+from duologue.checks.metrics.metric import Metric
+from duologue.checks.metrics.predefined import DEFAULT_METRICS, PREDEFINED
 from duologue.config.problems import PlacedDict
 from duologue.runs.store.definitions import SavedMetric
-from duologue.server.auth import Caller, Reader, Runner
+from duologue.server.auth import Caller, Reader, Runner, ServerReader
 from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.paging import PageOf, Paging, by_creation, page_of
 from duologue.server.placed_body import JSON_BODY, BodyOf
@@ -26,6 +30,13 @@ _EXAMPLE = {
 }
 
 
+class PredefinedMetrics(BaseModel):
+    """The metrics that every project has."""
+
+    data: list[MetricSpec]
+    """All of them. ``include_in_defaults`` says whether evals that name no metrics grade it."""
+
+
 @routes.get("/metrics", operation_id="list_metrics", response_model=PageOf[MetricAnswer])
 async def list_metrics(request: Request, caller: Reader, wanted: Paging) -> Response:
     """The metrics of the project, in the order in which they were created; predefined ones are not among them."""
@@ -40,6 +51,13 @@ async def create_metric(
     """Create a metric."""
     made = await caller.state.metrics.create_metric(caller.project.id, body)
     return created(metric_fields(made), f"/api/v1/metrics/{made.id}")
+
+
+@routes.get("/metrics/predefined", operation_id="list_predefined_metrics", response_model=PredefinedMetrics)
+async def list_predefined_metrics(request: Request, caller: ServerReader) -> Response:
+    """The metrics that every project has."""
+    defaults = {metric.name for metric in DEFAULT_METRICS}
+    return answer({"data": [_predefined(metric, defaults) for metric in PREDEFINED]}, request)
 
 
 @routes.get("/metrics/{metric_id}", operation_id="get_metric", response_model=MetricAnswer)
@@ -73,3 +91,20 @@ async def delete_metric(caller: Runner, metric_id: str, matching: IfMatch) -> Re
 
 async def _found(caller: Caller, metric_id: str) -> SavedMetric:
     return caller.own(await caller.state.metrics.get_metric(metric_id), "Metric", metric_id)
+
+
+def _predefined(metric: Metric, defaults: Collection[str]) -> Mapping[str, Any]:
+    """A predefined metric in the form of saved ones."""
+    spec = MetricSpec(
+        name=metric.name,
+        display_name=metric.shown_as,
+        description=metric.description,
+        tier=metric.tier.value,
+        default_weight=metric.weight,
+        score_type=metric.score_type.value,
+        rubric={str(score): text for score, text in metric.rubric.items()},
+        failure_codes=metric.failure_codes,
+        not_applicable=metric.not_applicable,
+        include_in_defaults=metric.name in defaults,
+    )
+    return spec.model_dump(mode="json")

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, delete, func, inser
 from duologue.context import random_uuid
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.runs.store.database.connections import Connections
-from duologue.runs.store.database.definition_rows import get, named
+from duologue.runs.store.database.definition_rows import After, get, named
 from duologue.runs.store.database.schema import baselines, evals, executions, runs
 from duologue.runs.store.records import OVER, QueueStatus
 from duologue.runs.store.releases import Baseline
@@ -73,7 +73,7 @@ class Baselines:
         agent_id: str | None = None,
         name: str | None = None,
         limit: int | None = None,
-        after: str | None = None,
+        after: After = None,
     ) -> list[Baseline]:
         """Baselines in the order in which they were made.
 
@@ -81,7 +81,7 @@ class Baselines:
             project_id: of the project.
             eval_id, agent_id, name: only those; None for all.
             limit: at most so many; None for all.
-            after: the id of the last one of the page before.
+            after: the last one of the page before: its id, or when it was made and its id.
 
         Raises:
             ConfigurationError: the limit is below 1.
@@ -96,11 +96,14 @@ class Baselines:
 
         def work(connection: Connection) -> list[Baseline]:
             chosen, at, id_ = asked, baselines.c.created_at, baselines.c.id
-            if after is not None:
-                last = get(connection, baselines, after)
-                if last is None:
-                    raise NotFoundError(f'nothing with id "{after}" to continue after; ask for the first page again')
-                chosen = chosen.where(or_(at > last.created_at, and_(at == last.created_at, id_ > after)))
+            last = after
+            if isinstance(last, str):
+                row = get(connection, baselines, last)
+                if row is None:
+                    raise NotFoundError(f'nothing with id "{last}" to continue after; ask for the first page again')
+                last = row.created_at, last
+            if last is not None:
+                chosen = chosen.where(or_(at > last[0], and_(at == last[0], id_ > last[1])))
             ordered = chosen.order_by(at, id_).limit(limit)
             return [_baseline(row) for row in connection.execute(ordered).mappings()]
 

@@ -192,7 +192,7 @@ class Calls:
         return await self._database.read(work)
 
     async def change_call(self, project_id: str, call_id: str, **values: Any) -> bool:
-        """Set ``label``, or ``seen_at`` (True for now); False if the project has no such call."""
+        """Set ``label``, or ``seen_at`` (True for now, None for never); False if the project has no such call."""
 
         def work(connection: Connection) -> bool:
             now = self._database.now(connection)

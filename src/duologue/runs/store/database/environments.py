@@ -10,7 +10,9 @@ from sqlalchemy import Connection, Row, RowMapping, insert, select, update
 from duologue.errors import ConfigurationError, NotFoundError
 from duologue.frozen import frozen
 from duologue.runs.store.database.definition_rows import (
+    After,
     Changes,
+    Expected,
     facts,
     get,
     merged,
@@ -73,19 +75,23 @@ class Environments(DefinitionWriter):
         return _environment(row) if row is not None else None
 
     async def list_environments(
-        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: str | None = None
+        self, project_id: str, *, name: str | None = None, limit: int | None = None, after: After = None
     ) -> list[Environment]:
         """The environments of a project in the order in which they were created; ``name`` for the one of that name."""
         rows = await self._read(lambda connection: page(connection, environments, project_id, limit, after, name))
         return [_environment(row) for row in rows]
 
-    async def update_environment(self, environment_id: str, changes: Changes) -> Environment | None:
+    async def update_environment(
+        self, environment_id: str, changes: Changes, *, expected: Expected[Environment] | None = None
+    ) -> Environment | None:
         """Change fields of an environment; None if it is missing."""
 
         def work(connection: Connection) -> Environment | None:
             row = get(connection, environments, environment_id)
             if row is None:
                 return None
+            if expected is not None:
+                expected(_environment(row))
             spec = _spec(merged(whole(row), changes))
             _require_known(connection, row.project_id, spec)
             self._store(connection, environments, "Environment", row, spec.name, unnamed(spec.written()))
@@ -94,9 +100,15 @@ class Environments(DefinitionWriter):
 
         return await self._write(work)
 
-    async def delete_environment(self, environment_id: str) -> bool:
+    async def delete_environment(self, environment_id: str, *, expected: Expected[Environment] | None = None) -> bool:
         """Delete an environment with the history of its deployments. False if it is missing."""
-        return await self._write(lambda connection: remove(connection, environments, environment_id))
+
+        def work(connection: Connection) -> bool:
+            if expected is not None and (row := get(connection, environments, environment_id)) is not None:
+                expected(_environment(row))
+            return remove(connection, environments, environment_id)
+
+        return await self._write(work)
 
     # Deployments
 
@@ -147,6 +159,16 @@ class Environments(DefinitionWriter):
             return Deployment(**row)
 
         return await self._write(work)
+
+    async def get_deployment(self, project_id: str, deployment_id: int) -> Deployment | None:
+        """The deployment with that number; None if the project has none."""
+        asked = select(deployments).where(deployments.c.id == deployment_id, deployments.c.project_id == project_id)
+
+        def work(connection: Connection) -> Deployment | None:
+            row = connection.execute(asked).mappings().first()
+            return Deployment(**row) if row is not None else None
+
+        return await self._read(work)
 
     async def list_deployments(
         self,

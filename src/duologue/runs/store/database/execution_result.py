@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from duologue.frozen import changed
 from duologue.journal.events import ErrorInfo
 from duologue.runs.store.database.connections import Connections
-from duologue.runs.store.database.schema import executions, results, runs
+from duologue.runs.store.database.schema import executions, labels, results, runs
 from duologue.runs.store.encoding import decoded_case, decoded_run
 from duologue.runs.store.records import OVER, QueueStatus
 from duologue.suites.plan.build import Plan, TestCase
@@ -75,16 +75,44 @@ async def execution_so_far(database: Connections, execution_id: int, *, whole: b
     )
 
 
+async def labelled_runs(
+    database: Connections, project_id: str, *, execution_id: int | None = None, eval_id: str | None = None, most: int
+) -> list[RunResult]:
+    """The runs that people have labelled and that are over, with their results; of many, the newest.
+
+    Args:
+        database: that they are in.
+        project_id: of the project.
+        execution_id, eval_id: only runs of these; None for all.
+        most: how many at most.
+    """
+    of_project = [runs.c.project_id == project_id, runs.c.number.in_(select(labels.c.run))]
+    if execution_id is not None:
+        of_project.append(runs.c.execution_id == execution_id)
+    if eval_id is not None:
+        of_project.append(runs.c.eval_id == eval_id)
+    asked = select(runs.c.number).where(*of_project, runs.c.status.in_(map(str, OVER)))
+    newest = asked.order_by(runs.c.number.desc()).limit(most)
+    numbers = await database.read(lambda connection: list(connection.execute(newest).scalars()))
+    found: list[RunResult] = []
+    for begin in range(0, len(numbers), _PAGE):
+        chosen = runs.c.number.in_(numbers[begin : begin + _PAGE])
+        page = await database.read(lambda connection, chosen=chosen: _runs(connection, chosen, whole=True))
+        found += [run for _, run in page]
+    return found
+
+
 def _page(connection: Connection, execution_id: int, after: int, *, whole: bool) -> list[tuple[int, RunResult]]:
+    of_page = [runs.c.execution_id == execution_id, runs.c.number > after, runs.c.status.in_(map(str, OVER))]
+    return _runs(connection, *of_page, whole=whole)
+
+
+def _runs(connection: Connection, *which: ColumnElement[bool], whole: bool) -> list[tuple[int, RunResult]]:
     columns = [runs.c[name] for name in ("number", "id", "test_case", "status", "outcome", "error")]
     asked = select(*columns, results.c.data) if whole else select(*columns)
     if whole:
         asked = asked.join_from(runs, results, results.c.run == runs.c.number, isouter=True)
-    asked = (
-        asked.where(runs.c.execution_id == execution_id, runs.c.number > after, runs.c.status.in_(map(str, OVER)))
-        .order_by(runs.c.number)
-        .limit(_PAGE)
-    )
+    asked = asked.where(*which).order_by(runs.c.number).limit(_PAGE)
     made: list[tuple[int, RunResult]] = []
     for row in connection.execute(asked):
         told = _told(decoded_case(from_json(row.test_case)), row.id, QueueStatus(row.status), row.outcome, row.error)

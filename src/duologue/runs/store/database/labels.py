@@ -13,6 +13,8 @@ from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.schema import labels, runs
 
 LabelValue = Literal["pass", "fail", "unsure"]
+_AT_ONCE = 500
+"""Runs that are asked for at once."""
 
 
 @frozen
@@ -96,6 +98,15 @@ class Labels:
             if after is not None:
                 conditions.append(labels.c.id > after)
             return self._found(connection, *conditions, limit=limit)
+
+        return await self._database.read(work)
+
+    async def of_runs(self, ids: Sequence[str]) -> Sequence[StoredLabel]:
+        """All labels of these runs, as far as the project has them."""
+
+        def work(connection: Connection) -> list[StoredLabel]:
+            parts = [ids[begin : begin + _AT_ONCE] for begin in range(0, len(ids), _AT_ONCE)]
+            return [label for part in parts for label in self._found(connection, runs.c.id.in_(part))]
 
         return await self._database.read(work)
 
