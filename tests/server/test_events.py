@@ -234,6 +234,24 @@ async def test_a_stream_ends_with_what_it_is_about(service: Service) -> None:
         assert (await listen(client, f"/executions/{execution}/events", Heard())).status == 404
 
 
+async def test_a_stream_ends_with_the_token(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duologue.server.state.TOKEN_LOOKED_AT", 0.0)
+    execution = await begun(service, 2)
+    token, made = await service.state.tokens.create_token("guest", "read", project_id=service.shop.id)
+    async with client_of(service) as client:
+        theirs, ours = Heard(), Heard()
+        path = f"/executions/{execution}/events"
+        guest = asyncio.create_task(listen(client, path, theirs, Authorization=f"Bearer {token}"))
+        other = asyncio.create_task(listen(client, path, ours))
+        await until(lambda: theirs.events and ours.events)
+        assert await service.state.tokens.revoke_token(made.id)
+        await carry_out(service)
+        await guest
+        await other
+        assert theirs.types == ["execution_started"]
+        assert ours.types[-1] == "execution_completed"
+
+
 async def test_streams_end_when_the_service_does(service: Service) -> None:
     execution = await begun(service, 1)
     async with client_of(service) as client:

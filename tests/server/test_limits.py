@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from api_service import Service, open_service
+from listening_service import listening
+from waiting import until
 
 from duologue.runs.tokens import ApiTokens
 
@@ -230,3 +233,19 @@ async def test_of_many_problems_the_first_are_told(service: Service) -> None:
     assert "there are 5,001 problems" in answer.text
     assert "unknown field 'field_0'" in answer.text
     assert "field_900" not in answer.text
+
+
+async def test_a_sender_who_goes_away_is_no_fault_of_the_service(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listening(service.app) as url:
+        address = httpx.URL(url)
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        token = service.tokens["run", "shop"]
+        head = f"POST /api/v1/personas HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+        with caplog.at_level("INFO", "duologue.server"):
+            writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
+            await writer.drain()
+            writer.close()
+            await until(lambda: "has gone" in caplog.text)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

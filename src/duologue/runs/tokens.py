@@ -121,6 +121,15 @@ class ApiTokens:
 
         return token, await self._database.write(work)
 
+    async def is_valid(self, token_id: str) -> bool:
+        """Whether a token still opens something: it is neither revoked nor expired."""
+
+        def work(connection: Connection) -> bool:
+            row = connection.execute(select(tokens.c.expires_at).where(tokens.c.id == token_id)).first()
+            return row is not None and (row.expires_at is None or row.expires_at > self._database.now(connection))
+
+        return await self._database.read(work)
+
     async def list_tokens(
         self,
         *,

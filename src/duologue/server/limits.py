@@ -6,12 +6,14 @@ One layer of plain ASGI, because each layer is paid by each request.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +22,8 @@ from duologue.context import RandomIds
 from duologue.server.problems import internal_error, problem_response
 from duologue.server.settings import ServerSettings
 from duologue.server.state import ServerState
+
+logger = logging.getLogger("duologue.server")
 
 SECURITY_HEADERS = (
     (
@@ -81,6 +85,8 @@ class RequestGuard:
         try:
             with using(_NO_CODE):
                 await self._app(scope, self._bounded(receive), sending)
+        except ClientDisconnect:  # nobody waits for an answer
+            logger.info("request %s: its sender has gone before all of it was sent", request_id)
         except Exception as error:
             if begun:
                 raise

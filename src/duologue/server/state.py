@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -11,6 +12,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI, Request
 
+from duologue.errors import StoreError
 from duologue.journal.artifacts import ArtifactStore
 from duologue.runs.project_access import DefinitionPolicy, ProjectAccess, UsualPolicy
 from duologue.runs.service import RunService
@@ -20,10 +22,13 @@ from duologue.runs.store.database.definitions import SavedDefinitions
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.metrics import SavedMetrics
 from duologue.runs.store.definitions import Project
-from duologue.runs.tokens import ApiTokens
+from duologue.runs.tokens import ApiToken, ApiTokens
 from duologue.server.events.feed import Feeds
 from duologue.server.settings import ServerSettings
 
+logger = logging.getLogger("duologue.server")
+TOKEN_LOOKED_AT = 5.0
+"""Seconds after which it is looked again whether the token of a listener is valid."""
 MOST_SERVICES = 256
 """Projects whose services are kept."""
 
@@ -58,6 +63,8 @@ class ServerState:
     feeds: Feeds = field(init=False)
     noted: dict[str, float] = field(default_factory=dict[str, float])
     """When the use of a token was noted, by its id."""
+    held: dict[str, tuple[float, bool]] = field(default_factory=dict[str, tuple[float, bool]])
+    """When it was last looked at whether a token still holds, and whether it does, by its id."""
     _services: OrderedDict[str, RunService] = field(default_factory=OrderedDict[str, RunService])
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
@@ -82,6 +89,24 @@ class ServerState:
         found.project = project
         self._services[project.id] = found
         return found
+
+    async def still_holds(self, token: ApiToken | None) -> bool:
+        """Whether what a token opens may stay open. It is looked at every few seconds, for all who use the token."""
+        if token is None:
+            return True
+        now = self.database.context.clock.monotonic()
+        at, holds = self.held.get(token.id, (now - TOKEN_LOOKED_AT, True))
+        if now - at < TOKEN_LOOKED_AT:
+            return holds
+        if len(self.held) > MOST_SERVICES:
+            self.held.clear()
+        self.held[token.id] = now, holds  # nobody else asks meanwhile
+        try:
+            holds = await self.tokens.is_valid(token.id)
+        except StoreError as error:
+            logger.warning("whether the token %s is valid is looked at later: %s", token.hint, error)
+        self.held[token.id] = now, holds
+        return holds
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that no request waits for; :meth:`settled` does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -62,12 +62,13 @@ class EventStream(Response):
 
     Args:
         listener: who has been prepared.
+        holds: whether the token of the listener is still valid; the stream ends once it is not.
     """
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, listener: Listener, holds: Callable[[], Awaitable[bool]]) -> None:
+        self._listener, self._holds = listener, holds
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self.background = None
@@ -83,6 +84,8 @@ class EventStream(Response):
                 async with asyncio.timeout(SLOWEST):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                 part = await listener.next()
+                if part is not None and not await self._holds():
+                    part = None
             async with asyncio.timeout(SLOWEST):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:  # an answer without an end closes its connection

@@ -14,7 +14,7 @@ from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.execution_events import newest_event
 from duologue.runs.store.database.journal_events import has_event
 from duologue.runs.store.database.schema import executions, runs
-from duologue.server.auth import Reader
+from duologue.server.auth import Caller, Reader
 from duologue.server.events.executions import ExecutionSource
 from duologue.server.events.feed import Listener, Place
 from duologue.server.events.journals import JournalSource
@@ -55,7 +55,7 @@ async def watch_execution(request: Request, caller: Reader, execution_id: Execut
     listener = caller.state.feeds.listen(
         ("execution", execution_id), lambda: ExecutionSource(database, execution_id), place
     )
-    return await _stream(listener, lambda: _require_event(database, execution_id, place))
+    return await _stream(caller, listener, lambda: _require_event(database, execution_id, place))
 
 
 @routes.get("/runs/{run_id}/events", operation_id="watch_run", response_class=Response, responses=_STREAM)
@@ -71,13 +71,14 @@ async def watch_run(request: Request, caller: Reader, run_id: RunId, after: Afte
     if await database.read(lambda connection: connection.execute(asked).first()) is None:
         raise NotFoundError(f'Run with id "{run_id}" not found')
     listener = caller.state.feeds.listen(("run", run_id), lambda: JournalSource(database, run_id), place)
-    return await _stream(listener, lambda: _require_line(database, run_id, place))
+    return await _stream(caller, listener, lambda: _require_line(database, run_id, place))
 
 
-async def _stream(listener: Listener, known: Callable[[], Awaitable[None]]) -> Response:
+async def _stream(caller: Caller, listener: Listener, known: Callable[[], Awaitable[None]]) -> Response:
     """The answer to a listener.
 
     Args:
+        caller: whose token has to stay valid.
         listener: who has come just now.
         known: raises if the event does not exist that the listener says it knows.
     """
@@ -91,7 +92,7 @@ async def _stream(listener: Listener, known: Callable[[], Awaitable[None]]) -> R
     if listener.over and listener.resumed:
         listener.leave()
         return Response(status_code=204)
-    return EventStream(listener)
+    return EventStream(listener, lambda: caller.state.still_holds(caller.token))
 
 
 async def _require_event(database: Database, execution_id: int, place: Place | None) -> None:
