@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -15,13 +16,18 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.fernet import Fernet
 from waiting import wait_until
 
 from duologue.cli.app import invoke
+from duologue.runs.store.database.engine import Database
+from duologue.runs.tokens import ApiTokens
 
 
 @contextmanager
-def served(store: Path, *options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(
+    store: Path, *options: str, cwd: Path | None = None, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server; the process and its URL."""
     process = subprocess.Popen(
         [sys.executable, "-m", "duologue", "serve", "--store", str(store), "--port", "0", *options],
@@ -29,6 +35,7 @@ def served(store: Path, *options: str, **environment: str) -> Iterator[tuple[sub
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, **environment},
+        cwd=cwd,
     )
     try:
         assert process.stdout is not None
@@ -52,13 +59,15 @@ def served(store: Path, *options: str, **environment: str) -> Iterator[tuple[sub
             process.stdout.close()
 
 
-def run_through(client: httpx.Client, connector: dict[str, Any]) -> dict[str, Any]:
+def run_through(client: httpx.Client, connector: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A run of a scenario against a connector, once it is over."""
     made = client.post("/connectors", json=connector).raise_for_status().json()
-    fields = {"name": "hello", "messages": [{"role": "user", "content": "Hello?"}]}
+    fields = {"name": "hello", "messages": [{"role": "user", "content": "Hello?"}], **more}
     scenario = client.post("/scenarios", json=fields).raise_for_status().json()
     body = {"scenario_id": scenario["id"], "connector_id": made["id"]}
-    run = client.post("/playground-runs", json=body).raise_for_status().json()
+    asked = client.post("/playground-runs", json=body)
+    assert asked.status_code == 201, asked.text
+    run = asked.json()
     found: dict[str, Any] = {}
 
     def over() -> bool:
@@ -111,14 +120,17 @@ def test_a_worker_process_sees_nothing_of_the_environment_that_is_not_allowed(tm
     store = tmp_path / "d.db"
     assert invoke(["tokens", "create", "admin", "--scope", "admin", "--store", str(store)]) == 0
     options = ("--workers", "1", "--allow-private-addresses", "--allow-env", "ALLOWED", "--no-token-required")
-    with served(store, *options, "--token-required", ALLOWED="yes-0815", HIDDEN_KEY="no-0815") as (process, url):
+    hidden = {"DUOLOGUE_SECRET_KEY": f"{'no-0815-':x<43}=", "DUOLOGUE_API_TOKEN": "no-0815", "HIDDEN_KEY": "no-0815"}
+    with served(store, *options, "--token-required", ALLOWED="yes-0815", **hidden) as (process, url):
         assert httpx.get(f"{url}/projects").status_code == 401
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         wait_until(lambda: bool(children.read_text().split()))
         for child in children.read_text().split():
             environment = Path(f"/proc/{child}/environ").read_bytes()
             assert b"ALLOWED=yes-0815" in environment
-            assert b"HIDDEN_KEY" not in environment
+            for name in (*hidden, "DUOLOGUE_DATABASE_URL"):
+                assert name.encode() not in environment
+            assert b"no-0815" not in environment
 
 
 def test_elsewhere_than_on_this_machine_it_needs_a_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,3 +185,42 @@ def test_tokens_and_secrets_on_the_command_line(tmp_path: Path, capsys: pytest.C
     assert invoke(["secrets", "rotate", *store]) == 0
     assert invoke(["secrets", "delete", "KEY", *store]) == 0
     assert invoke(["secrets", "delete", "KEY", *store]) != 0
+
+
+async def admin_token(store: Path) -> str:
+    async with Database.open(store, create=True) as database:
+        return (await ApiTokens(database).create_token("admin", "admin"))[0]
+
+
+def test_code_that_a_worker_carries_out_finds_no_key_of_the_service(tmp_path: Path, agent_url: str) -> None:
+    """The worker itself has them: its run uses a secret of the project."""
+    store, found = tmp_path / "d.db", tmp_path / "found.json"
+    here, packages = tmp_path / "here", tmp_path / "packages"
+    here.mkdir()
+    packages.mkdir()
+    (here / ".env").write_text("FROM_FILE=no-0815\n")
+    (packages / "curious.py").write_text(
+        "import json, os, pathlib\n"
+        "def curious(input):\n"
+        f"    seen = [dict(os.environ), pathlib.Path('/proc/self/environ').read_text()]\n"
+        f"    pathlib.Path({str(found)!r}).write_text(json.dumps(seen))\n"
+        "    return True\n"
+    )
+    key = Fernet.generate_key().decode()
+    options = ("--workers", "1", "--allow-private-addresses", "--no-token-required", "--token-required")
+    environment = {
+        "DUOLOGUE_SECRET_KEY": key,
+        "HIDDEN_KEY": "no-0815",
+        "PYTHONPATH": os.pathsep.join([str(packages), *filter(None, sys.path)]),
+    }
+    token = asyncio.run(admin_token(store))
+    with served(store, *options, cwd=here, **environment) as (_, url):
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=url, timeout=60, headers=headers) as client:
+            client.put("/secrets/AGENT_KEY", json={"value": "of-the-agent"}).raise_for_status()
+            connector = {"name": "a", "type": "http", "base_url": agent_url, "headers": {"X-Key": "${AGENT_KEY}"}}
+            run = run_through(client, connector, checks=[{"type": "curious:curious"}])
+            assert run["status"] == "completed", run
+    told = found.read_text()
+    for value in (key, "no-0815", "DUOLOGUE_DATABASE_URL", "DUOLOGUE_SECRET_KEY", str(store)):
+        assert value not in told

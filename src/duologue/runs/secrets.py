@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
 
 from duologue.config.files import open_private
+from duologue.config.own_variables import OWN_VARIABLES
 from duologue.context import random_uuid
 from duologue.errors import ConfigurationError, MissingExtraError, NotFoundError, StoreError
 from duologue.frozen import frozen
@@ -65,7 +66,7 @@ class SecretStore:
         environment: has the key, if it is not in a file.
     """
 
-    def __init__(self, database: Connections, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, database: Connections, environment: Mapping[str, str] = OWN_VARIABLES) -> None:
         self._database = database
         self._environment = environment
 

@@ -7,6 +7,7 @@ environment of their own as well: what definitions may use, and nothing else of 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import socket
@@ -20,6 +21,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from duologue.config.own_variables import HELD, OWN_VARIABLES
 from duologue.config.processes import end_group, environment_with, track
 from duologue.context import SystemClock
 from duologue.errors import ConfigurationError, MissingExtraError
@@ -293,7 +295,8 @@ class _WorkerProcess:
     def __init__(self, options: ServeOptions, database: Database, policy: UsualPolicy, running: Serving) -> None:
         self._options = options
         self._command = _worker_command(options, policy)
-        self._environment = worker_environment(database, policy)
+        self._environment, held = worker_environment(database, policy)
+        self._given = json.dumps(held).encode() + b"\n"
         self._running = running
         self._process: Process | None = None
         self._stopping = False
@@ -310,6 +313,8 @@ class _WorkerProcess:
                 start_new_session=True,
             )
             track(process)
+            assert process.stdin is not None
+            process.stdin.write(self._given)
             code = await process.wait()
             if self._stopping:
                 return
@@ -348,12 +353,22 @@ def _worker_command(options: ServeOptions, policy: UsualPolicy) -> list[str]:
     return command
 
 
-def worker_environment(database: Database, policy: UsualPolicy) -> dict[str, str]:
-    """The environment of a worker process: all of this one's only if definitions may use that."""
+def worker_environment(database: Database, policy: UsualPolicy) -> tuple[dict[str, str], dict[str, str]]:
+    """The environment of a worker process, and what it is given beside it, which code in it does not find there.
+
+    The environment is all of this one's only if definitions may use that.
+    """
+    held = {name: OWN_VARIABLES[name] for name in HELD if name in OWN_VARIABLES}
+    held["DUOLOGUE_DATABASE_URL"] = database.address.url or str(database.address.path)
     if policy.variables is None and not policy.guarded:
-        shown = dict(os.environ)
-    else:
-        own = {name: value for name, value in os.environ.items() if name.startswith("DUOLOGUE_") or name in _PASSED}
-        shown = {**environment_with(policy.variables or ()), **own}
-        shown["PYTHONPATH"] = os.pathsep.join(item for item in sys.path if item)
-    return {**shown, "DUOLOGUE_DATABASE_URL": database.address.url or str(database.address.path)}
+        return {**os.environ, "DUOLOGUE_DATABASE_URL": held["DUOLOGUE_DATABASE_URL"]}, held
+    hidden = {*HELD, "DUOLOGUE_API_TOKEN"}
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if (name.startswith("DUOLOGUE_") and name not in hidden) or name in _PASSED
+    }
+    shown = {**environment_with(policy.variables or ()), **own}
+    shown["PYTHONPATH"] = os.pathsep.join(item for item in sys.path if item)
+    shown["DUOLOGUE_ENV_FILE"] = ""  # else it would read the file .env of this folder into its environment
+    return shown, held

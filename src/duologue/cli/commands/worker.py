@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -56,6 +57,9 @@ def worker(
     from duologue.runs.processor import RunProcessor
     from duologue.runs.project_access import UsualPolicy
 
+    if with_parent:
+        _hold_given()
+        _end_with_parent()
     processor = RunProcessor(
         store,
         max_concurrent=concurrency,
@@ -67,10 +71,15 @@ def worker(
             variables=tuple(allow_env) or None, private_addresses=allow_private_addresses, guarded=guarded
         ),
     )
-    if with_parent:
-        _end_with_parent()
     asyncio.run(_serve(processor))
     return ExitCode.PASSED
+
+
+def _hold_given() -> None:
+    """Take what the environment does not have from the first line of standard input."""
+    from duologue.config.own_variables import hold
+
+    hold(json.loads(sys.stdin.buffer.readline() or b"{}"))
 
 
 def _end_with_parent() -> None:

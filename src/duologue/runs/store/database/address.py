@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from duologue.config.files import project_folder
+from duologue.config.own_variables import OWN_VARIABLES
 from duologue.config.redaction import remember_url
 from duologue.config.templates import expand, expand_url
 from duologue.errors import ConfigurationError
@@ -48,7 +49,7 @@ class DatabaseAddress:
     __repr__ = __str__
 
 
-def address_of(where: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> DatabaseAddress:
+def address_of(where: str | Path | None = None, environment: Mapping[str, str] = OWN_VARIABLES) -> DatabaseAddress:
     """The database of that name.
 
     Args:

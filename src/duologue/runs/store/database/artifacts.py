@@ -22,6 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 from sqlalchemy import Connection, select
 
 from duologue.config.files import project_folder
+from duologue.config.own_variables import OWN_VARIABLES
 from duologue.config.patterns import late
 from duologue.config.redaction import remember_url
 from duologue.errors import ArtifactError, ConfigurationError, MissingExtraError
@@ -270,7 +271,7 @@ class _Spool:
 
 
 def artifacts_of(
-    database: DatabaseAddress, where: str | Path | None = None, environment: Mapping[str, str] = os.environ
+    database: DatabaseAddress, where: str | Path | None = None, environment: Mapping[str, str] = OWN_VARIABLES
 ) -> RemovableArtifacts:
     """Where the artifacts of a database are kept.
 
