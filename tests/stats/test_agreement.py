@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from duologue.errors import ConfigurationError
 from duologue.stats.agreement import cohens_kappa, kappa_interval
+from duologue.stats.alpha import alpha_interval
 
 RATINGS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=60)
 
@@ -63,6 +64,21 @@ def test_the_interval_holds_kappa_and_is_the_same_each_time():
     assert found == kappa_interval(first, second)
     # The large-sample standard error of this table is 0.129 (Fleiss, Cohen, Everitt, 1969).
     assert (found.low, found.kappa, found.high) == pytest.approx((0.4 - 0.253, 0.4, 0.4 + 0.253), abs=0.04)
+
+
+@pytest.mark.parametrize("items", [2, 4, 10, 40])
+@pytest.mark.parametrize("other", [["a", "b"], ["a", "a"]])
+def test_draws_that_all_come_out_the_same_do_not_make_it_certain(items, other):
+    first, second = ["a", "b"] * (items // 2), other * (items // 2)
+    found, more = kappa_interval(first, second), kappa_interval(first * 4, second * 4)
+    kappa = 1 if other == ["a", "b"] else 0
+    assert found.kappa == more.kappa == kappa
+    assert found.low < more.low < 1
+    assert found.low <= kappa <= found.high
+    assert more.high - more.low < found.high - found.low
+    whole = alpha_interval(list(zip(first, first, strict=True)))
+    assert (whole.alpha, whole.high) == (1, 1)
+    assert whole.low < 1
 
 
 def test_items_that_come_in_groups_are_less_sure():

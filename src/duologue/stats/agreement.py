@@ -8,6 +8,8 @@ from random import Random
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.stats.proportion import wilson
+from duologue.stats.quantiles import require_confidence
 
 _RESAMPLES = 2000
 
@@ -75,6 +77,8 @@ def kappa_interval(
 ) -> Agreement | None:
     """Cohen's kappa with a percentile bootstrap interval (B. Efron, Annals of Statistics 7 (1979), 1-26).
 
+    Where all draws come out the same, see :func:`ends_of_draws`.
+
     Args:
         first, second: what each rater said, item by item.
         groups: of each item what it belongs to, such as its conversation. Whole groups are drawn, because items of one
@@ -88,8 +92,7 @@ def kappa_interval(
     Raises:
         ConfigurationError: lengths differ, or the confidence makes no sense.
     """
-    if not 0 < confidence < 1:
-        raise ConfigurationError(f"kappa_interval: confidence must be between 0 and 1; found {confidence}")
+    require_confidence(confidence, "kappa_interval")
     if groups is not None and len(groups) != len(first):
         raise ConfigurationError(
             f"kappa_interval: expected {len(first)} groups, one for each item; found {len(groups)}"
@@ -101,9 +104,10 @@ def kappa_interval(
     members: dict[Hashable, list[tuple[Hashable, Hashable]]] = {}
     for group, pair in zip(groups or range(len(pairs)), pairs, strict=True):
         members.setdefault(group, []).append(pair)
-    drawn = sorted(_draws(list(members.values()), Random(seed)))
-    tail = (1 - confidence) / 2
-    low, high = _quantile(drawn, tail, kappa), _quantile(drawn, 1 - tail, kappa)
+    drawn = _draws(list(members.values()), Random(seed))
+    counts, others = Counter(first), Counter(second)
+    chance = sum(times * others[value] for value, times in counts.items()) / len(pairs) ** 2
+    low, high = ends_of_draws(drawn, kappa, chance=chance, items=len(members), confidence=confidence)
     return Agreement(kappa=kappa, low=low, high=high, confidence=confidence)
 
 
@@ -123,5 +127,25 @@ def _draws(groups: list[list[tuple[Hashable, Hashable]]], random: Random) -> lis
     return found
 
 
-def _quantile(ordered: list[float], share: float, otherwise: float) -> float:
-    return ordered[round(share * (len(ordered) - 1))] if ordered else otherwise
+def ends_of_draws(
+    drawn: Sequence[float], value: float, *, chance: float, items: int, confidence: float
+) -> tuple[float, float]:
+    """The ends of a percentile interval for an agreement beyond chance.
+
+    Full agreement, and a rater who always says the same, give the same in every draw, however few items there are. Then
+    the interval is Wilson's for the share of items on which both agree, less what chance gives.
+
+    Args:
+        drawn: what the draws gave.
+        value: the estimate, 1 for full agreement and 0 for what chance gives.
+        chance: the share of items on which raters would agree by chance.
+        items: how many independent ones there are.
+        confidence: of the interval.
+    """
+    ordered, tail = sorted(drawn), (1 - confidence) / 2
+    if ordered and ordered[0] < ordered[-1]:
+        low, high = (ordered[round(share * (len(ordered) - 1))] for share in (tail, 1 - tail))
+        return low, high
+    agreed = wilson(round((value + (1 - value) * chance) * items), items, confidence)
+    low, high = ((end - chance) / (1 - chance) for end in (agreed.low, agreed.high))
+    return max(-1.0, min(low, value)), min(1.0, max(high, value))

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from random import Random
 
-from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.stats.agreement import ends_of_draws
+from duologue.stats.quantiles import require_confidence
 
 _RESAMPLES = 2000
 
@@ -60,6 +61,8 @@ def _alpha(kinds: Mapping[frozenset[tuple[Hashable, int]], int]) -> float | None
 def alpha_interval(items: Sequence[Sequence[Hashable]], *, confidence: float = 0.95, seed: int = 0) -> Alpha | None:
     """Alpha with a percentile bootstrap interval over items (B. Efron, Annals of Statistics 7 (1979), 1-26).
 
+    Where all draws come out the same, see :func:`duologue.stats.agreement.ends_of_draws`.
+
     Args:
         items: see :func:`krippendorff_alpha`.
         confidence: between 0 and 1, both excluded.
@@ -71,8 +74,7 @@ def alpha_interval(items: Sequence[Sequence[Hashable]], *, confidence: float = 0
     Raises:
         ConfigurationError: the confidence makes no sense.
     """
-    if not 0 < confidence < 1:
-        raise ConfigurationError(f"alpha_interval: confidence must be between 0 and 1; found {confidence}")
+    require_confidence(confidence, "alpha_interval")
     rated = [tuple(values) for values in items if len(values) > 1]
     alpha = krippendorff_alpha(rated)
     if alpha is None:
@@ -81,11 +83,13 @@ def alpha_interval(items: Sequence[Sequence[Hashable]], *, confidence: float = 0
     # Items of which the same was said are drawn as one kind: there are few kinds, however many items there are.
     kinds = Counter(frozenset(Counter(values).items()) for values in rated)
     every, weights = list(kinds), list(kinds.values())
-    drawn = sorted(
+    drawn = [
         found
         for _ in range(_RESAMPLES)
         if (found := _alpha(Counter(random.choices(every, weights, k=len(rated))))) is not None
-    )
-    tail = (1 - confidence) / 2
-    low, high = (drawn[round(share * (len(drawn) - 1))] if drawn else alpha for share in (tail, 1 - tail))
+    ]
+    totals = Counter(value for values in rated for value in values)
+    size = totals.total()
+    chance = sum(count * (count - 1) for count in totals.values()) / (size * (size - 1))
+    low, high = ends_of_draws(drawn, alpha, chance=chance, items=len(rated), confidence=confidence)
     return Alpha(alpha=alpha, low=low, high=high, confidence=confidence, items=len(rated))

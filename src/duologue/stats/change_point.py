@@ -7,6 +7,7 @@ from math import exp, fsum, lgamma, log
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.stats.quantiles import require_confidence
 
 _ROUNDED = 1e-9
 
@@ -42,8 +43,7 @@ def fall(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> ChangeP
     Raises:
         ConfigurationError: the counts or the confidence make no sense.
     """
-    if not 0 < confidence < 1:
-        raise ConfigurationError(f"fall: confidence must be between 0 and 1; found {confidence}")
+    require_confidence(confidence, "fall")
     if any(not 0 <= passed <= total for passed, total in counts):
         raise ConfigurationError(f"fall: expected 0 <= successes <= trials; found {list(counts)}")
     nowhere = ChangePoint(place=None, low=None, high=None, probability=0.0, confidence=confidence)

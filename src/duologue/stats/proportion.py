@@ -6,6 +6,7 @@ import math
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.stats.quantiles import normal_quantile, require_confidence
 
 
 def percent(rate: float) -> str:
@@ -51,13 +52,10 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> Proportion:
     """
     if not 0 <= successes <= total:
         raise ConfigurationError(f"wilson: expected 0 <= successes <= total; found {successes} of {total}")
-    if not 0 < confidence < 1:
-        raise ConfigurationError(f"wilson: confidence must be between 0 and 1; found {confidence}")
+    require_confidence(confidence, "wilson")
     if total == 0:
         return Proportion(successes=0, total=0, low=0.0, high=1.0, confidence=confidence)
-    from statistics import NormalDist
-
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = normal_quantile((1 + confidence) / 2)
     share, spread = successes / total, z * z / total
     middle = (share + spread / 2) / (1 + spread)
     half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)

@@ -74,8 +74,10 @@ def compare(
     usage.
     """
     from duologue.reports.comparison.files import comparison_paths, write_comparison
+    from duologue.stats.quantiles import require_confidence
     from duologue.suites.comparison import compare_executions
 
+    require_confidence(confidence, "--confidence")
     wanted = _wanted(fail_on)
     if exact_test not in {"fisher", "boschloo"}:
         raise ConfigurationError(f"--exact-test: found '{exact_test}'; expected fisher or boschloo")
