@@ -52,6 +52,8 @@ def test_findings_name_their_place(here: Path, capsys: pytest.CaptureFixture[str
     assert "bad.suite.yaml:16:" in out
     assert "vague: ambiguous: criteria[0]: 'The agent responds appropriately.': 'appropriately' has no measure" in out
     assert "1 finding in 1 of 3 scenarios" in out
+    assert invoke(["lint", "bad.suite.yaml", "--scenario", "vague"]) == 1
+    assert "1 finding in 1 of 1 scenario" in capsys.readouterr().out
     assert invoke(["lint", "bad.suite.yaml", "--self-test", "--mock-all", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert {(item["scenario"], item["kind"]) for item in found["findings"]} == {

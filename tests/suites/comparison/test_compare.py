@@ -98,6 +98,13 @@ def test_cases_without_a_decided_run_change_nothing_for_the_others(seed):
         assert {case.verdict for case in found.cases[2:]} == {"undecided"}
 
 
+@pytest.mark.parametrize("outcomes", ["eee", "uuu", "eu"])
+def test_seeds_are_no_matter_where_nothing_is_decided(outcomes):
+    found = compare_executions(execution({"a": outcomes}), execution({"a": outcomes}))
+    assert found.overall.verdict == "undecided"
+    assert not any("seed" in note for note in found.notes)
+
+
 def test_cases_that_the_second_breaks_are_missing_there():
     before, after = execution({"a": "pp", "b": "pp", "c": "e"}), execution({"a": "pp", "b": "eu", "c": "e"})
     found, back = compare_executions(before, after), compare_executions(after, before)

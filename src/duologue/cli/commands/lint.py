@@ -62,10 +62,11 @@ def lint(
         tested, rate = asyncio.run(_run(engine, scenario, self_test=self_test, mutants=mutants, seed=seed, jobs=jobs))
     if tested is not None:
         findings = _without_repetitions([*findings, *tested.findings])
+    looked_at = len(set(scenario)) or len(engine.suite.scenarios)
     if as_json:
-        print_json(_data(engine, findings, tested, rate))
+        print_json(_data(engine.suite.name, looked_at, findings, tested, rate))
     else:
-        _print(engine, findings, tested, rate)
+        _print(looked_at, findings, tested, rate)
     return ExitCode.FAILED if findings else ExitCode.PASSED
 
 
@@ -92,7 +93,7 @@ def _without_repetitions(findings: Sequence[LintFinding]) -> list[LintFinding]:
     return list(found.values())
 
 
-def _print(engine: Engine, findings: Sequence[LintFinding], tested: SelfTest | None, rate: KillRate | None) -> None:
+def _print(scenarios: int, findings: Sequence[LintFinding], tested: SelfTest | None, rate: KillRate | None) -> None:
     from duologue.reports.display import plural
 
     for item in findings:
@@ -103,7 +104,7 @@ def _print(engine: Engine, findings: Sequence[LintFinding], tested: SelfTest | N
     if rate is not None:
         _print_rate(rate)
     count = len({item.scenario for item in findings})
-    every = plural(len(engine.suite.scenarios), "scenario")
+    every = plural(scenarios, "scenario")
     echo(f"{plural(len(findings), 'finding')} in {count} of {every}" if findings else f"{every}, no findings")
 
 
@@ -124,11 +125,11 @@ def _print_rate(rate: KillRate) -> None:
 
 
 def _data(
-    engine: Engine, findings: Sequence[LintFinding], tested: SelfTest | None, rate: KillRate | None
+    suite: str, scenarios: int, findings: Sequence[LintFinding], tested: SelfTest | None, rate: KillRate | None
 ) -> dict[str, Any]:
     return {
-        "suite": engine.suite.name,
-        "scenarios": len(engine.suite.scenarios),
+        "suite": suite,
+        "scenarios": scenarios,
         "findings": [{**asdict(item), "position": str(item.position) if item.position else None} for item in findings],
         "left_out": [{"scenario": name, "reason": why} for name, why in tested.left_out] if tested else [],
         "faults": _rate_data(rate) if rate else None,

@@ -408,7 +408,8 @@ def _further_of_each(tables: Sequence[Table], confidence: float) -> int | None:
 def _notes(first: ExecutionResult, second: ExecutionResult, cases: Sequence[CaseComparison]) -> Iterable[str]:
     if first.id == second.id:
         yield "both are the same execution"
-    if not any(case.paired for case in cases):
+    comparable = [case for case in cases if case.first.decided and case.second.decided]
+    if comparable and not any(case.paired for case in comparable):
         yield (
             "no trial has the same seed on both sides, so trials are compared as independent samples. Give both "
             "executions one --seed, and agents one name, to compare trial by trial"
