@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from duologue.errors import StoreError
 from duologue.runs import carry_out
 from duologue.runs.carry_out import RunCarrier
 from duologue.runs.processor import RunProcessor
+from duologue.runs.store.database.address import DatabaseAddress
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.failures import store_error
 from duologue.runs.store.database.rows import get_run, list_runs
 from duologue.runs.store.records import ClaimedRun, QueueStatus, StoredRun
 
@@ -162,3 +166,98 @@ async def test_a_run_that_cannot_be_given_back_keeps_no_other_from_it(
     while processor.outcomes.total() < 2:
         await asyncio.sleep(0.01)
     await processor.stop()
+
+
+def _of_driver(code: int) -> StoreError:
+    """The error of a database that is an SQLite file, as the driver raises it."""
+    cause = sqlite3.OperationalError("it is refused")
+    cause.sqlite_errorcode = code
+    return store_error(cause, DatabaseAddress(path=Path("runs.db")), "recording runs")
+
+
+class _OfServer(Exception):
+    """An error of a server, as asyncpg has it."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"refused with {state}")
+        self.sqlstate = state
+
+
+def _of_server(state: str) -> StoreError:
+    return store_error(_OfServer(state), DatabaseAddress(url="postgresql://host/name"), "recording runs")
+
+
+@pytest.mark.parametrize(
+    ("refused", "outcome"),
+    [
+        *((_of_driver(code), "pass") for code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)),
+        (_of_driver(sqlite3.SQLITE_IOERR | 3 << 8), "pass"),  # an extended code: the write has failed
+        *((_of_server(state), "pass") for state in ("53100", "58030", "42501", "25006")),
+        (_of_driver(sqlite3.SQLITE_TOOBIG), "error"),
+        (_of_server("22P05"), "error"),
+        (StoreError("its result is damaged"), "error"),
+    ],
+    ids=str,
+)
+async def test_a_run_is_an_error_only_if_its_own_result_cannot_be_recorded(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: StoreError, outcome: str
+) -> None:
+    """A disk that is full when the result comes, and has room for a line, says nothing about the run."""
+    asked: list[str] = []
+
+    class Counting(Bot):
+        async def call(self, input: AgentInput) -> str:
+            asked.append(input.thread_id)
+            return "ok"
+
+    (run_id,) = await enqueue(database, tmp_path)
+    finish, failing = database.queue.finish, [refused]
+
+    async def refuse_once(*given: Any, **more: Any) -> None:
+        if failing:
+            raise failing.pop()
+        await finish(*given, **more)
+
+    monkeypatch.setattr(database.queue, "finish", refuse_once)
+    processor = RunProcessor(database, agents={"bot": Counting}, poll_interval=0.01)
+    await processor.start()
+    while not processor.outcomes.total():
+        await asyncio.sleep(0.01)
+    await processor.stop()
+    run = await get_run(database, run_id)
+    assert run is not None
+    assert (run.outcome, len(asked)) == (outcome, 1)
+
+
+async def test_media_that_cannot_be_kept_send_the_run_back_into_the_queue(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place of media is away for a while: no run ends in an error for that."""
+    place = tmp_path / "artifacts"
+    place.write_text("a file is in the place of the folder")
+    monkeypatch.setenv("DUOLOGUE_ARTIFACTS", str(place))
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20_000)).decode()
+
+    class Painter(Bot):
+        async def call(self, input: AgentInput) -> Any:
+            url = {"url": f"data:image/png;base64,{image}"}
+            content = [{"type": "text", "text": "ok"}, {"type": "image_url", "image_url": url}]
+            return {"role": "assistant", "content": content}
+
+    ids = await enqueue(database, tmp_path / "suite", 2)
+    processor = RunProcessor(database, agents={"bot": Painter}, poll_interval=0.01)
+    released, release = list[str](), database.queue.release
+
+    async def noted(run: ClaimedRun, **options: Any) -> None:
+        await release(run, **options)
+        released.append(run.id)
+
+    monkeypatch.setattr(database.queue, "release", noted)
+    await processor.start()
+    await until(lambda: set(released) == set(ids) or processor.outcomes)
+    assert not processor.outcomes
+    place.unlink()
+    await until(lambda: processor.outcomes.total() == 2)
+    await processor.stop()
+    assert processor.outcomes == {"pass": 2}
+    assert len([*place.iterdir()]) == 1

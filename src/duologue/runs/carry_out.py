@@ -106,6 +106,7 @@ class RunCarrier:
             The end of the run, and that of its journal, which are to be recorded together.
 
         Raises:
+            StoreError, ArtifactError: what it did cannot be recorded, which says nothing about it.
             DuologueError: it cannot be carried out here.
             asyncio.CancelledError: it was cancelled before it began.
         """
@@ -155,7 +156,7 @@ class RunCarrier:
             result = await prepared.runner.within(execution).run(case)
         except CaseCancelled as cancelled:
             result = cancelled.result
-        if result.media:
+        if result.media and not result.unrecorded:
             result, kept = await keep_media(result, self._artifacts)
             await self._database.writer.artifacts(run, [artifact_row(item) for item in kept])
         return finished_run(result, instruction=stored.instruction(case.scenario, case.persona)), journal.end

@@ -19,7 +19,15 @@ from sqlalchemy import Connection, func, select
 
 from duologue.config.tracebacks import error_text
 from duologue.context import Clock
-from duologue.errors import DuologueError, JournalError, LeaseLostError, RunError, StoreError, StoreUnavailableError
+from duologue.errors import (
+    ArtifactError,
+    DuologueError,
+    JournalError,
+    LeaseLostError,
+    RunError,
+    StoreError,
+    StoreUnavailableError,
+)
 from duologue.frozen import changed
 from duologue.runs.callbacks import Callbacks
 from duologue.runs.carry_out import RunCarrier
@@ -27,18 +35,12 @@ from duologue.runs.heartbeat import Heartbeat
 from duologue.runs.metrics import RunMetrics
 from duologue.runs.schedules import Schedules
 from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.failures import is_of_the_store
 from duologue.runs.store.database.rows import get_run
 from duologue.runs.store.database.schema import runs
 from duologue.runs.store.database.wakeup import CANCELLED, QUEUED
 from duologue.runs.store.database.writer import LastLines
-from duologue.runs.store.records import (
-    Beat,
-    ClaimedRun,
-    FinishedRun,
-    QueueStatus,
-    StoredRun,
-    WorkerRecord,
-)
+from duologue.runs.store.records import Beat, ClaimedRun, FinishedRun, QueueStatus, StoredRun, WorkerRecord
 from duologue.suites.results.run import reason_of
 
 logger = logging.getLogger("duologue.runs")
@@ -386,7 +388,7 @@ class Worker:
             active.ended_by = active.ended_by or EndReason.RELEASED  # the event loop is being closed
         except LeaseLostError:
             active.ended_by = EndReason.LOST
-        except StoreError as error:  # which says nothing about the run
+        except (StoreError, ArtifactError) as error:  # which says nothing about the run
             self._unwritable = error
         except Exception as error:  # noqa: BLE001 - one broken run never stops the others
             finished = broken(error)
@@ -451,16 +453,19 @@ class Worker:
         while True:
             try:
                 return await self._queue.finish(run, finished, last)
-            except StoreUnavailableError as error:
+            except StoreError as error:
+                if isinstance(error, LeaseLostError):
+                    raise
+                if not is_of_the_store(error):  # what the run has to say is the trouble
+                    logger.warning("the result of run %s cannot be recorded: %s", run.id, error)
+                    return await self._queue.finish(run, broken(error))
                 self._metrics.failures.add(1)
                 if self._hurry.is_set():
                     raise
-                logger.info("the end of run %s is recorded later: %s", run.id, error)
-            except LeaseLostError:
-                raise
-            except StoreError as error:  # what the run has to say is the trouble
-                logger.warning("the result of run %s cannot be recorded: %s", run.id, error)
-                return await self._queue.finish(run, broken(error))
+                known = pause > FIRST_PAUSE or isinstance(error, StoreUnavailableError)  # that is told by now
+                logger.log(
+                    logging.INFO if known else logging.WARNING, "the end of run %s is recorded later: %s", run.id, error
+                )
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -11,11 +11,13 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from duologue.errors import ConfigurationError, StoreError, StoreUnavailableError, StoreVersionError
 from duologue.runs.store.database.address import address_of
+from duologue.runs.store.database.artifacts import ArtifactFolder, artifacts_of
 from duologue.runs.store.database.engine import Database
 
 POSTGRES = "postgresql://user:pa%2Fssw0rd9@db.example.org:5433/runs"
@@ -65,9 +67,15 @@ def test_without_a_name_it_is_in_the_folder_of_the_project(tmp_path: Path, monke
         ("postgresql://me:a#b123456@host/x", "write %23"),
         ("postgresql://me:secret99@host:port/x", "is no URL"),
         ("${NOT_SET}/x", "NOT_SET is not set"),
+        ("", "the database is ''; expected the text of a URL, or the path of a folder"),
+        (" ", "the database is ' '; expected"),
+        (b"runs.db", r"the database is b'runs\.db'; expected"),
+        (5, "the database is 5; expected"),
+        (True, "the database is True; expected"),
+        (object(), r"the database is <object object at 0x\w+>; expected"),
     ],
 )
-def test_what_names_no_database_is_refused(where: str, told: str) -> None:
+def test_what_names_no_database_is_refused(where: Any, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told) as caught:
         address_of(where, {})
     assert not any(secret in str(caught.value) for secret in ("hidden-9", "b123456", "secret99"))
@@ -112,6 +120,34 @@ async def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path) -> N
     with pytest.raises(StoreError, match="no ordinary file"):
         async with Database.open(tmp_path):
             pass
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["of a file", "to a file that is yet to be made"])
+@pytest.mark.parametrize("written", ["{link}", "sqlite:///{link}"])
+async def test_a_link_is_the_file_that_it_leads_to(tmp_path: Path, written: str, made: bool) -> None:
+    real, link = tmp_path / "real" / "runs.db", tmp_path / "links" / "other.db"
+    link.parent.mkdir()
+    link.symlink_to(real)
+    if made:
+        async with Database.open(real):
+            pass
+    async with Database.open(written.format(link=link)) as database:
+        assert address_of(link) == address_of(real) == database.address
+        media = artifacts_of(database.address, environment={})
+        assert isinstance(media, ArtifactFolder)
+        assert media.folder == real.parent / "artifacts"
+    assert [item.name for item in link.parent.iterdir()] == ["other.db"]
+
+
+async def test_a_file_with_several_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    async with Database.open(path):
+        pass
+    (tmp_path / "other.db").hardlink_to(path)
+    for one in (path, tmp_path / "other.db"):
+        with pytest.raises(StoreError, match=r"one of 2 names of the same file \(hard links\).*copy it"):
+            async with Database.open(one):
+                pass
 
 
 async def test_an_empty_postgresql_database_gets_tables_only_when_asked(where: str) -> None:

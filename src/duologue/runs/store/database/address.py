@@ -14,6 +14,7 @@ from duologue.config.redaction import remember_url
 from duologue.config.templates import expand, expand_url
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.runs.arguments import require
 from duologue.secret_values import HIDDEN
 
 DATABASE_URL = "DUOLOGUE_DATABASE_URL"
@@ -63,6 +64,12 @@ def address_of(where: str | Path | None = None, environment: Mapping[str, str] =
     """
     if where is None:
         where = environment.get(DATABASE_URL) or project_folder(Path.cwd()) / FOLDER
+    require("the database", where, str | Path)
+    if not str(where).strip():
+        raise ConfigurationError(
+            f"the database is {where!r}; expected the text of a URL, or the path of a folder or of a file that ends in "
+            ".db. To use the project's own, name none"
+        )
     text = str(where)
     if "${" in text:
         text = (expand_url if "://" in text else expand)(text, environment)
@@ -71,7 +78,7 @@ def address_of(where: str | Path | None = None, environment: Mapping[str, str] =
         if scheme in _POSTGRES:
             return _postgres(text)
         if scheme in {"sqlite", "sqlite+aiosqlite"} and rest.startswith("/") and rest.strip("/"):
-            return DatabaseAddress(path=_absolute(Path(rest[1:])))
+            return DatabaseAddress(path=_real_file(_absolute(Path(rest[1:]))))
         remember_url(text)
         raise ConfigurationError(
             f"the database {_without_secrets(text)}: expected postgresql://user@host/name, sqlite:///path/to/file.db, "
@@ -80,12 +87,17 @@ def address_of(where: str | Path | None = None, environment: Mapping[str, str] =
     path = _absolute(Path(text))
     if path.is_dir() or (path.suffix not in _SUFFIXES and not path.exists()):
         path /= FILE
-    return DatabaseAddress(path=path)
+    return DatabaseAddress(path=_real_file(path))
 
 
 def _absolute(path: Path) -> Path:
     """Work goes on if the program changes its folder."""
     return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 -- links in it stay links
+
+
+def _real_file(path: Path) -> Path:
+    """The file that a link leads to: SQLite keeps its log beside that one, and so are media, whatever the link is."""
+    return path.resolve() if path.is_symlink() else path
 
 
 def _postgres(text: str) -> DatabaseAddress:

@@ -23,6 +23,7 @@ from duologue.runs.store.database.changes import StoreDriver
 from duologue.runs.store.database.failures import passes, store_error
 from duologue.runs.store.database.outage import Outage
 from duologue.runs.store.database.sqlite import SqliteDriver
+from duologue.runs.store.database.sqlite_file import DatabaseFile
 
 try:
     from sqlalchemy import Connection, text
@@ -204,9 +205,9 @@ class Connections:
     def _drivers(self) -> tuple[StoreDriver, Transactions]:
         """What is used on the path of each run, and for everything else."""
         if self.address.path is not None:
-            writing = asyncio.Lock()
-            driver = SqliteDriver(self.address.path, self.context.clock, writing, self.statement_timeout)
-            return driver, SqliteTransactions(self.address.path, writing)
+            file, writing = DatabaseFile(self.address.path), asyncio.Lock()
+            driver = SqliteDriver(file, self.context.clock, writing, self.statement_timeout)
+            return driver, SqliteTransactions(file, writing)
         from duologue.runs.store.database.postgres import PostgresDriver
         from duologue.runs.store.database.postgres_transactions import PostgresTransactions
 

@@ -12,7 +12,7 @@ from duologue.runs.store.database import migrations
 from duologue.runs.store.database.address import DatabaseAddress, address_of
 from duologue.runs.store.database.connections import PATIENCE, STATEMENT_TIMEOUT, Connections
 from duologue.runs.store.database.queue import LEASE, Queue
-from duologue.runs.store.database.sqlite import prepare_file
+from duologue.runs.store.database.sqlite_file import prepare_file
 from duologue.runs.store.database.wakeup import WakeUp
 from duologue.runs.store.database.writer import Writer
 

@@ -28,6 +28,17 @@ _AWAY = (
 _FORBIDDEN = ("25006", "42501")
 _NO_SUCH_DATABASE, _DISK_FULL = "3D000", "53100"
 _LOGIN_REFUSED, _CONFLICT = "28", "23"
+_OF_THE_STORE = ("25006", "28", "3D", "42501", "53", "58", "XX001", "XX002")
+"""Beginnings of SQLSTATE codes of a server that writes nothing, whatever it is given: its disk, rights, files."""
+_OF_THE_FILE = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT)
 
 
@@ -43,6 +54,20 @@ def passes(error: BaseException) -> bool:
         if isinstance(one, OSError):
             return one.errno not in {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS}
         if _lost_connection(one):
+            return True
+    return False
+
+
+def is_of_the_store(error: BaseException) -> bool:
+    """Whether the database could not write anything, so that what it was given is not to blame."""
+    if isinstance(error, StoreUnavailableError) or passes(error):
+        return True
+    for one in _chain(error):
+        if isinstance(one, sqlite3.Error):
+            return _sqlite_code(one) in _OF_THE_FILE
+        if state := _state(one):
+            return state.startswith(_OF_THE_STORE)
+        if isinstance(one, OSError):
             return True
     return False
 
@@ -93,20 +118,26 @@ def _told_by_sqlite(error: sqlite3.Error, address: DatabaseAddress) -> tuple[typ
     folder = address.path.parent if address.path is not None else ""
     match _sqlite_code(error):
         case sqlite3.SQLITE_FULL:
-            return StoreError, f"The disk of {folder} is full. Free some space; nothing that was recorded is lost"
+            advice = f"The disk of {folder} is full. Free some space; nothing that was recorded is lost"
+        case sqlite3.SQLITE_IOERR:
+            advice = (
+                f"The system could not read or write a file in {folder}: look for a failing disk or mount, a quota, or "
+                "a limit of this process (ulimit -f). What was recorded before is kept"
+            )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return StoreError, (
+            advice = (
                 f"The file and its folder {folder} must be writable for this user, because SQLite keeps a log "
                 "beside the file. Make them writable, or name another place"
             )
         case sqlite3.SQLITE_NOTADB:
-            return StoreError, "The file is no SQLite database. Move it away, or name another place"
+            advice = "The file is no SQLite database. Move it away, or name another place"
         case sqlite3.SQLITE_CORRUPT:
-            return StoreError, "The file is damaged. Restore it from a backup"
+            advice = "The file is damaged. Restore it from a backup"
         case sqlite3.SQLITE_CONSTRAINT:
             return StoreConflictError, ""
         case _:
-            return StoreError, ""
+            advice = ""
+    return StoreError, advice
 
 
 def _told_by_postgres(state: str) -> tuple[type[StoreError], str]:

@@ -8,17 +8,11 @@ be lost by a power failure, which ends the run as well, and never by the death o
 from __future__ import annotations
 
 import asyncio
-import os
-import shlex
 import sqlite3
-import stat
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from duologue.config.files import OWNER_ONLY, make_private_folder
 from duologue.context import Clock
-from duologue.errors import StoreError
 from duologue.runs.store.database.changes import (
     BatchResult,
     Change,
@@ -42,6 +36,7 @@ from duologue.runs.store.database.fairness import (
     seconds_to_refill,
     sooner,
 )
+from duologue.runs.store.database.sqlite_file import DatabaseFile
 from duologue.runs.store.records import ClaimedRun, WorkerRecord
 
 BUSY = 0.25
@@ -104,31 +99,6 @@ _BACK = (  # a run that was cancelled meanwhile is over: nobody else would stop 
 )
 
 
-def prepare_file(path: Path, *, create: bool) -> None:
-    """Make the file of a database, for its owner only, in a folder that is for its owner only if it is new.
-
-    Raises:
-        StoreError: it cannot be made, is no ordinary file, or is not there and must not be made.
-    """
-    try:
-        if not path.exists():
-            if not create:
-                raise StoreError(
-                    f"{path}: there is no database. Make one with: duologue db init --store {shlex.quote(str(path))}; "
-                    "'duologue runs submit' and 'duologue runs import' also do. Or correct the path"
-                )
-            if not path.parent.exists():
-                make_private_folder(path.parent)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
-        elif not stat.S_ISREG(path.stat().st_mode):
-            raise StoreError(f"{path} is no ordinary file: expected the file of an SQLite database, or its folder")
-    except OSError as error:
-        raise StoreError(
-            f"{path}: the database cannot be made: {error.strerror or error}. Make its folder writable for this user, "
-            "or name another place"
-        ) from error
-
-
 def configure(run: Callable[[str], object]) -> None:
     """The settings of a connection. ``run`` executes one statement."""
     run(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
@@ -142,14 +112,14 @@ class SqliteDriver:
     """One connection for everything on the path of runs.
 
     Args:
-        path: of the file.
+        file: that it is.
         clock: for instants that people see.
         writing: held by whoever in this process writes, so that nobody polls for what a neighbour holds.
         timeout: seconds that a transaction may take.
     """
 
-    def __init__(self, path: Path, clock: Clock, writing: asyncio.Lock, timeout: float) -> None:
-        self._path, self._clock, self._writing, self._timeout = path, clock, writing, timeout
+    def __init__(self, file: DatabaseFile, clock: Clock, writing: asyncio.Lock, timeout: float) -> None:
+        self._file, self._clock, self._writing, self._timeout = file, clock, writing, timeout
         self._opened: sqlite3.Connection | None = None
         self._durable: bool = False
         self._deadline = 0.0
@@ -185,7 +155,7 @@ class SqliteDriver:
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None:
             self._opened = connection = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False, cached_statements=256
+                self._file.path, isolation_level=None, check_same_thread=False, cached_statements=256
             )
             configure(connection.execute)
             connection.set_progress_handler(self._overdue, STEPS)
@@ -199,6 +169,7 @@ class SqliteDriver:
     @contextmanager
     def _transaction(self, *, durable: bool) -> Generator[sqlite3.Connection]:
         connection = self._connection()
+        self._file.check()
         if durable != self._durable:
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._durable = durable

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event
@@ -20,6 +19,7 @@ from sqlalchemy.engine import URL
 from duologue.runs.store.database.clocks import since_boot
 from duologue.runs.store.database.json_columns import from_column, to_column
 from duologue.runs.store.database.sqlite import STEPS, configure
+from duologue.runs.store.database.sqlite_file import DatabaseFile
 from duologue.runs.store.database.transactions import Doubt
 
 T = TypeVar("T")
@@ -31,15 +31,15 @@ class SqliteTransactions:
     """Executes functions of a connection, several readers and one writer at a time.
 
     Args:
-        path: of the file.
+        file: that they are executed on.
         writing: held by whoever in this process writes, so that nobody polls for what a neighbour holds.
     """
 
-    def __init__(self, path: Path, writing: asyncio.Lock) -> None:
-        self._writing = writing
+    def __init__(self, file: DatabaseFile, writing: asyncio.Lock) -> None:
+        self._file, self._writing = file, writing
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="duologue-sqlite")
         self._engine = create_engine(
-            URL.create("sqlite", database=str(path)),
+            URL.create("sqlite", database=str(file.path)),
             pool_size=_THREADS,
             json_serializer=to_column,
             json_deserializer=from_column,
@@ -76,6 +76,7 @@ class SqliteTransactions:
     def _transact(self, work: Callable[[Connection], T], timeout: float, options: dict[str, Any]) -> T:
         deadline = since_boot() + timeout
         with self._engine.connect().execution_options(**options) as connection:
+            self._file.check()
             raw: Any = connection.connection.driver_connection
             raw.set_progress_handler(lambda: since_boot() > deadline, STEPS)
             try:
