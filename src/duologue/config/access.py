@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import field
 
+from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 
 
@@ -75,3 +76,13 @@ def chosen_variables(names: Iterable[str]) -> dict[str, str]:
     """Those of these variables that are set."""
     known = variables()
     return {name: known[name] for name in names if name in known}
+
+
+def refuse_file(what: str) -> None:
+    """Refuse a file that a name in a definition stands for, where definitions may not use all of this machine.
+
+    Raises:
+        ConfigurationError: they may not.
+    """
+    if access().is_limited:
+        raise ConfigurationError(f"{what} is a file, and what is saved in a service has no files of its machine")

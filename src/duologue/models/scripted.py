@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import PurePath
 from typing import cast
 
+from duologue.config.access import refuse_file
 from duologue.config.entry_points import load_registered, registered_names
 from duologue.errors import ModelAnswerError, UnknownModelError
 from duologue.messages import Message, assistant_message, text_of, tool_calls_of
@@ -107,6 +108,7 @@ def mock_model(reference: str) -> Model:
         return _kinds[kind](rest if colon else "")
     of_file: MockLoader | None = load_registered(FILE_KINDS, suffix[1:]) if suffix else None
     if of_file:
+        refuse_file(f"the model 'mock/{reference}'")
         return of_file(reference)
     names = [f"mock/*{name}" if name.startswith(".") else f"mock/{name}" for name in sorted(_kinds)]
     names += [f"mock/*.{name}" for name in registered_names(FILE_KINDS)]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
+from duologue.config.access import refuse_file
 from duologue.errors import ConfigurationError, UnknownModelError
 from duologue.frozen import frozen
 from duologue.models.local._files import assemble, digest_of, fingerprint, hub_folder, models_folder, require_gguf
@@ -152,9 +153,11 @@ def find(name: str = "", path: str | Path | None = None) -> Weights:
         UnknownModelError: nothing goes by that name.
     """
     name = name.removeprefix("local:").removeprefix("local/")
-    name = "" if name == "local" else name
+    name = written = "" if name == "local" else name
     if path is None and not name:
         name = env(PATH_VARIABLE) or DEFAULT_MODEL
+    if path is None and written and _looks_like_path(written):
+        refuse_file(f"the model 'local/{written}'")
     if path is not None or _looks_like_path(name):
         return _from_file(Path(path if path is not None else name).expanduser().absolute())
     known = CATALOGUE.get(name.lower())
