@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from duologue.cli.app import invoke
+from duologue.runs.store.database.definitions import SavedDefinitions
+from duologue.runs.store.database.engine import Database
+from duologue.runs.store.database.schema import baselines
 
 AGENT = """
 def answer(input):
@@ -172,3 +177,37 @@ def test_executions_of_a_database(folder: Path, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert invoke(["compare", "1", "2", "--database", "db", "--fail-on", "worse"]) == 1
     assert "▼ case 1  worse" in capsys.readouterr().out
+
+
+def test_a_baseline_of_a_database(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(folder, "before", scenarios=2)
+    run(folder, "after", scenarios=2, fault="good 1")
+    for name in ("before", "after"):
+        assert invoke(["runs", "import", name, "--project", "shop", "--database", "db"]) == 0
+    mark(folder / "db", "nightly", 1)
+    capsys.readouterr()
+    for arguments in (["compare", "v1", "2"], ["compare", "2", "--baseline", "v1"]):
+        assert invoke([*arguments, "--database", "db", "--fail-on", "worse"]) == 1
+        assert "▼ case 1  worse" in capsys.readouterr().out
+    mark(folder / "db", "weekly", 2)
+    assert invoke(["compare", "v1", "2", "--database", "db"]) == 2
+    assert "'v1' is the baseline of several evals or agents: name one of 1, 2" in capsys.readouterr().err
+    assert invoke(["compare", "v2", "2", "--database", "db"]) == 2
+    assert "no execution and no baseline 'v2'" in capsys.readouterr().err
+
+
+def mark(store: Path, name: str, execution: int) -> None:
+    """Make an execution the baseline ``v1`` of a new eval."""
+
+    async def work() -> None:
+        async with Database.open(store, create=False) as database:
+            saved = SavedDefinitions(database)
+            [project] = await saved.list_projects()
+            scenario = await saved.create_scenario(project.id, {"name": name, "description": "x", "criteria": ["x"]})
+            connector = await saved.create_connector(project.id, name=name, type="http", base_url="https://a.invalid")
+            made = await saved.create_eval(project.id, name=name, scenario_ids=[scenario.id], connector_id=connector.id)
+            row = {"id": name, "project_id": project.id, "eval_id": made.id, "agent_id": "", "name": "v1"}
+            more = {"agent_version": None, "execution_id": execution, "created_at": 0.0, "updated_at": 0.0}
+            await database.write(lambda connection: connection.execute(insert(baselines).values(**row, **more)))
+
+    asyncio.run(work())

@@ -382,3 +382,41 @@ def test_from_the_command_line(
     assert len(json.loads(Path("out.json").read_text())["test_cases"]) == 1
     assert invoke(["runs", "export", "--connexity", "out.json"]) == 2
     assert invoke(["gate", "Shop", "--version", "2", "--eval", "nightly"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://localhost:8080/agent", True),
+        ("http://127.0.0.1/agent", True),
+        ("http://[::1]:9/agent", True),
+        ("http://10.0.0.7/agent", True),
+        ("https://agent.example.com/chat", False),
+    ],
+)
+async def test_an_endpoint_that_is_not_public_is_imported_with_its_eval(
+    service: RunService, tmp_path: Path, url: str, allowed: bool
+) -> None:
+    runtime = {"kind": "custom_endpoint", "url": url}
+    data = {
+        "agents": [{"id": "a1", "name": "bot", "mode": "endpoint", "endpoint_url": url}],
+        "test_cases": [{"id": "t1", "name": "hello", "expected_outcomes": ["It greets."]}],
+        "eval_configs": [
+            {
+                "id": "e1",
+                "name": "e",
+                "agent_id": "a1",
+                "members": [{"test_case_id": "t1"}],
+                "config": {"runtime": runtime},
+            }
+        ],
+    }
+    done = await imported(service, tmp_path, data)
+    assert [("allow_private_addresses" in note) for note in done.notes] == [True, True] * allowed
+    found, agent = await service.get_eval("e1"), await service.get_agent("a1")
+    assert found is not None, done
+    assert agent is not None
+    wanted = {**runtime, "allow_private_addresses": True} if allowed else runtime
+    assert agent.draft.agent.runtime == wanted
+    assert found.spec.config is not None
+    assert found.spec.config.runtime == wanted

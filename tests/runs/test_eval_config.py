@@ -39,7 +39,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (NATIVE, {"judge": {"metrics": [{"metric": "tool_rooting"}]}}, r"metrics\[0\].metric: .*'tool_routing'"),
     (NATIVE, {"judge": {"metrics": [{"metric": "tool_routing"}] * 2}}, "stands here twice"),
     (NATIVE, {"judge": {"model": "clever"}}, "config.judge.model: no model is called 'clever'"),
-    (NATIVE, {"user_simulator": {"mode": "scripted"}}, "needs at least one of scripted_messages"),
+    (NATIVE, {"user_simulator": {"mode": "scripted"}}, "at least one of scripted_messages, because the mode is"),
 ]
 
 

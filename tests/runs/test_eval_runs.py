@@ -143,6 +143,7 @@ async def test_scripted_user_talks_to_an_agent_of_a_text_runtime(tmp_path: Path)
         (100.0, 80.0, {}, True),
         (100.0, 80.0, {"tool_routing": 0, "parameter_extraction": 0}, False),
         (100.0, 60.0, {"tool_routing": 0, "parameter_extraction": 0}, True),
+        (90.0, 80.0, {}, True),
     ],
 )
 async def test_execution_is_measured_by_the_thresholds_of_the_eval(
@@ -159,6 +160,8 @@ async def test_execution_is_measured_by_the_thresholds_of_the_eval(
         found = await execution_so_far(service.database, run.execution_id)
     assert found is not None
     assert found.ok is ok
+    assert found.grading is not None
+    assert (found.grading.cases_threshold, found.grading.metrics_threshold) == (cases, metrics)
 
 
 async def test_metrics_of_the_project_are_graded_too(tmp_path: Path) -> None:

@@ -101,6 +101,19 @@ async def executed(folder):
         [run] = await service.list_runs()
         return {"outcome": run.outcome, "messages": run.messages, "error": run.error}
 
+async def served(folder):
+    import httpx
+
+    from duologue.server import ServerSettings, create_app
+
+    app = create_app(ServerSettings(store=folder + "/d.db", token_required=False))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1/api/v1") as client:
+            [saved] = (await client.get("/agents")).json()["data"]
+            path = f"/agents/{saved['id']}/runtimes"
+            return [(await client.get(path, params=mode)).json()["data"] for mode in ({}, {"mode": "voice"})]
+
 import sys
 print(json.dumps({
     "run": asyncio.run(executed(sys.argv[1])),
@@ -110,6 +123,7 @@ print(json.dumps({
     "said": result.transcript[0].content,
     "default": default_runtime_for_platform("retell", "voice").KIND,
     "broken": broken,
+    "served": asyncio.run(served(sys.argv[1])),
 }))
 """
 
@@ -160,6 +174,11 @@ def test_runtime_of_another_package_is_found_once_it_is_installed(tmp_path: Path
     assert "myvoice" not in found["none"]
     assert "cannot be loaded" in found["broken"]
     assert "Missing" in found["broken"]
+    shown = {"kind": "myvoice", "label": "MyVoice", "description": "Run evaluations on MyVoice", "is_default": False}
+    every, voice = found["served"]
+    assert every[-1] == shown
+    assert [item["kind"] for item in every if item["is_default"]] == ["native"]
+    assert voice == [{**shown, "is_default": True}]
 
 
 def test_own_runtimes_have_one_order_one_instance_and_all_that_people_are_shown() -> None:

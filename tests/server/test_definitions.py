@@ -109,6 +109,8 @@ async def test_the_runtimes_of_an_agent_are_told_with_the_default(service: Servi
         ({"kind": "custom_endpoint", "url": "https://agent.invalid/turn"}, 200, ""),
         ({"kind": "custom_endpoint", "url": "http://127.0.0.1:1/turn", "allow_private_addresses": True}, 200, ""),
         ({"kind": "command", "command": ["sh"]}, 403, ""),
+        ({"kind": "mcp", "command": ["sh"], "tool": "answer"}, 403, ""),
+        ({"kind": "native", "mcp_servers": [{"name": "m", "command": ["sh"]}]}, 403, ""),
     ],
 )
 async def test_a_runtime_is_tried_out(service: Service, runtime: dict[str, Any], status: int, told: str) -> None:
@@ -132,9 +134,62 @@ async def test_the_configuration_of_an_eval_is_validated_with_its_agent(service:
     refused = await service.client("run").post("/evals", json={**body, "config": {"runtime": {"kind": "smoke"}}})
     assert refused.status_code == 422, refused.text
     assert [item["path"] for item in refused.json()["problems"]] == ["config.runtime.kind"]
-    program = {**body, "config": {"runtime": {"kind": "command", "command": ["sh"]}}}
-    assert (await service.client("run").post("/evals", json=program)).status_code == 403
+    for runtime in ({"kind": "command", "command": ["sh"]}, {"kind": "mcp", "command": ["sh"], "tool": "answer"}):
+        program = {**body, "config": {"runtime": runtime}}
+        assert (await service.client("run").post("/evals", json=program)).status_code == 403
+        draft = {"agent": {"name": "program", "runtime": runtime}}
+        assert (await service.client("run").post("/agents", json=draft)).status_code == 403
     assert (await service.client("run").post("/evals", json=body)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("field", "more"),
+    [
+        (
+            "config.judge.metrics[1].metric",
+            {"config": {"judge": {"metrics": [{"metric": m} for m in ("tool_routing", "x")]}}},
+        ),
+        ("config.judge.metrics", {"config": {"judge": {"metrics": [{"metric": "task_completion"}]}}}),
+        ("config.judge.model", {"config": {"judge": {"model": "x"}}}),
+        ("config.user_simulator.model", {"config": {"user_simulator": {"model": "x"}}}),
+        ("config.user_simulator", {"config": {"user_simulator": {"mode": "scripted"}}}),
+        ("config.tool_mode", {"config": {"runtime": {"kind": "custom_endpoint", "url": "https://agent.invalid/chat"}}}),
+        ("agent_version", {"agent_version": 7}),
+        ("", {"agent_id": None}),
+    ],
+)
+async def test_what_an_eval_gets_wrong_is_a_problem_of_its_field(
+    service: Service, field: str, more: dict[str, Any]
+) -> None:
+    agent = await made(service, "/agents", AGENT)
+    calls = [{"tool": "look_up"}]
+    scenario = {"name": "s", "description": "x", "criteria": ["polite"], "expected_tool_calls": calls}
+    scenario_id = (await made(service, "/scenarios", scenario))["id"]
+    body = {"name": "e", "scenario_ids": [scenario_id], "agent_id": agent["id"], **more}
+    answer = await service.client("run").post("/evals", json=body)
+    assert answer.status_code == 422, answer.text
+    assert [item["path"] for item in answer.json()["problems"]] == [field], answer.text
+
+
+async def test_a_draft_without_its_prompt_is_not_published(service: Service) -> None:
+    agent = await made(service, "/agents", {"agent": {"name": "a", "model": "openai/gpt-5-mini", "prompt": "support"}})
+    refused = await service.client("run").post(f"/agents/{agent['id']}/publish")
+    assert refused.status_code == 422, refused.text
+    assert [item["path"] for item in refused.json()["problems"]] == ["agent.prompt"]
+    changes = {"prompts": AGENT["prompts"]}
+    assert (await service.client("run").patch(f"/agents/{agent['id']}", json=changes)).status_code == 200
+    assert (await service.client("run").post(f"/agents/{agent['id']}/publish")).status_code == 201
+
+
+async def test_problems_are_told_in_whole_sentences(service: Service) -> None:
+    named = await service.client("run").post("/metrics", json={"name": "Empathy!", "rubric": "x"})
+    assert 'found "Empathy!"; expected a text to match pattern' in named.json()["detail"]
+    listed = await service.client("read").get("/runs", params={"status": ["queued", "smoke"]})
+    assert [item["path"] for item in listed.json()["problems"]] == ["status[1]"]
+    saved = await some_eval(service, agent_id=(await made(service, "/agents", AGENT))["id"])
+    launched = await service.client("run").post("/executions", json={"eval_id": saved["id"]})
+    assert launched.status_code == 404
+    assert launched.json()["detail"] == "the agent 'support' was never published; publish its draft first"
 
 
 async def test_a_schedule_is_changed_and_disabled(service: Service) -> None:

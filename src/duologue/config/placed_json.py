@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic_core import from_json
 
 from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, join
-from duologue.errors import NOWHERE, ConfigurationError, Position
+from duologue.errors import NOWHERE, ConfigurationError, Position, Problem, SuiteError
 
 MAX_VALUES = 50_000
 """Values that an object may hold, at all depths: each takes a hundred times the memory of the text."""
@@ -102,6 +102,11 @@ def require_fields(data: PlacedDict, known: Sequence[str]) -> None:
 def at(path: str) -> Position:
     """The place of a field in JSON."""
     return Position(NOWHERE, field=path)
+
+
+def refused(path: str, message: str) -> SuiteError:
+    """The error for one field."""
+    return SuiteError(f"{path}: {message}" if path else message, [Problem(at(path), message)])
 
 
 def _named(value: object) -> str:

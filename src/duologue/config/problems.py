@@ -307,6 +307,9 @@ _EXPECTED = {
     "finite_number": "a finite number",
     "too_short": "at least one item",
 }
+_SUBJECTS = {"String": "a text", "List": "a list", "Tuple": "a list", "Dictionary": "a mapping"}
+_SHOULD = re.compile(rf"^({'|'.join(_SUBJECTS)}) should ")
+"""How the other messages of pydantic about these begin."""
 
 
 Advice = Mapping[type, Mapping[str, str]]
@@ -422,8 +425,8 @@ def _refused(item: Mapping[str, Any], mark: Mark) -> str:
         similar = nearest(value, allowed) if isinstance(value, str) else ""
         return f"found {shown(value)}; expected one of {listed(allowed)}{similar}"
     if kind == "value_error" and isinstance(value, dict):
-        return f"expected {_expected(kind, item)}"
-    return f"found {shown(value)}; expected {_expected(kind, item)}{_advice(kind, value, mark)}"
+        return f"expected {expected_by(item)}"
+    return f"found {shown(value)}; expected {expected_by(item)}{_advice(kind, value, mark)}"
 
 
 def _advice(kind: str, value: Any, mark: Mark) -> str:
@@ -440,10 +443,12 @@ def _fields_advice(kind: str, fields: Sequence[str]) -> str:
     return f". Fields here: {listed(fields)}" if kind == "model_type" and fields else ""
 
 
-def _expected(kind: str, item: Mapping[str, Any]) -> str:
-    if kind in _EXPECTED:
-        return _EXPECTED[kind]
+def expected_by(item: Mapping[str, Any]) -> str:
+    """What one of pydantic's errors says is expected, to be read after "expected"."""
+    if (known := _EXPECTED.get(str(item["type"]))) is not None:
+        return known
     text = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("a valid ")
+    text = _SHOULD.sub(lambda match: f"{_SUBJECTS[match[1]]} to ", text)
     return text[:1].lower() + text[1:]
 
 

@@ -25,17 +25,15 @@ from duologue.context import random_uuid
 from duologue.errors import ConfigurationError, NotFoundError
 from duologue.frozen import frozen
 from duologue.runs.connexity_records import (
-    Record,
     case_from,
     draft_from,
     environment_from,
     eval_from,
     metric_from,
-    record,
     records,
 )
-from duologue.runs.connexity_runs import ConnexityRun, instant_in, result_from
-from duologue.runs.evalstudio_records import text_in
+from duologue.runs.connexity_runs import ConnexityRun, result_from
+from duologue.runs.foreign_records import Record, fields_of, instant_in, text_in
 from duologue.runs.snapshots import take_snapshot
 from duologue.runs.store.database.definition_rows import (
     eval_of,
@@ -147,7 +145,7 @@ async def import_connexity(
 
 def sections_in(data: object) -> dict[str, list[Record]]:
     """The records of a file by what they are."""
-    whole = record(data)
+    whole = fields_of(data)
     found = {name: records(whole[name]) for name in SECTIONS if whole.get(name) is not None}
     if found:
         return {name: items for name, items in found.items() if items}
@@ -247,7 +245,7 @@ class _Import:
             except (ConfigurationError, NotFoundError) as error:
                 self._notes.append(f"{kind.what} '{name}' was left out: {error}")
         if deleted:
-            self._notes.append(f"{deleted} of {section} were deleted in Connexity, or are its own, and were left out")
+            self._notes.append(f"{section}: {deleted} left out, because deleted in Connexity, or predefined there")
 
     def _known(self, kind: _Kind, data: Record, name: str, id_: str) -> None:
         kind.names[name] = id_
@@ -357,7 +355,7 @@ class _Import:
         repetitions: dict[str, int] = {}
         missing = 0
         for member in sorted(records(data.get("members")), key=lambda item: _number(item.get("position")) or 0):
-            case = text_in(member, "test_case_id") or text_in(record(member.get("test_case")), "id")
+            case = text_in(member, "test_case_id") or text_in(fields_of(member.get("test_case")), "id")
             id_ = kind.ids.get(case or "")
             if id_ is None:
                 missing += 1
@@ -408,8 +406,8 @@ class _Import:
             judged += sum(run.was_judged for run in found)
         if judged:
             self._notes.append(
-                f"{judged} runs are errors here and were judged by Connexity: their transcripts hold failures of the "
-                "agent's endpoint, or of the platform, as if the agent had said them"
+                f"runs that were judged by Connexity and are errors here: {judged}. Their transcripts hold failures "
+                "of the agent's endpoint, or of the platform, as if the agent had said them"
             )
         return ids, count
 
@@ -422,7 +420,7 @@ class _Import:
             return None
         kept = ("status", "agent_version", "eval_config_version", "config", "aggregate_metrics", "created_by")
         facts: dict[str, Any] = {"connexity": {key: data[key] for key in kept if data.get(key) is not None}}
-        threshold = record(data.get("config")).get("cases_pass_threshold")
+        threshold = fields_of(data.get("config")).get("cases_pass_threshold")
         if isinstance(threshold, int | float):
             facts["allowance"] = {"pass_rate": min(max(threshold / 100, 0.0), 1.0), "errors": None, "undecided": None}
         values = {

@@ -13,7 +13,8 @@ from typing import Any
 from duologue.config.files import write_atomic
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.runs.connexity_records import PREFIX, record
+from duologue.runs.connexity_records import PREFIX
+from duologue.runs.foreign_records import fields_of
 from duologue.runs.service import RunService
 from duologue.runs.store.database.metrics import SavedMetrics
 from duologue.runs.store.definitions import AgentDraft, Eval, SavedPersona, SavedScenario, without_credentials
@@ -168,7 +169,7 @@ def _eval(saved: Eval, notes: list[str]) -> dict[str, Any] | None:
     config: dict[str, Any] = spec.config.model_dump(mode="json", exclude_none=True) if spec.config else {}
     config.pop("agent_timeout", None)
     config.get("judge", {}).pop("min_score", None)
-    runtime = record(config.pop("runtime", None))
+    runtime = fields_of(config.pop("runtime", None))
     kind = runtime.get("kind")
     if kind == "native":
         config["runtime"] = {"kind": "connexity"}

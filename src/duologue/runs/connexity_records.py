@@ -10,19 +10,20 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from duologue.config.problems import listed
 from duologue.config.templates import placeholders
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.runs.evalstudio_records import text_in
+from duologue.runs.foreign_records import Record, fields_of, items_of, text_in
 from duologue.runs.store.definitions import AgentDraft, EvalSpec
 from duologue.runs.store.releases import EnvironmentSpec
+from duologue.runtimes.over_http import is_private_host
 from duologue.specs.agents import Persona
 from duologue.specs.metrics import MetricSpec
 from duologue.specs.scenario import Scenario
 
-Record = Mapping[str, Any]
 PREFIX = "connexity/"
 """Of annotations that keep what has no field of its own."""
 _LONGEST_NOTE = 2000
@@ -39,15 +40,10 @@ class WrittenCaseRecord:
     persona: Persona | None
 
 
-def record(value: object) -> Record:
-    """The fields of an object; none of anything else."""
-    return cast("Record", value) if isinstance(value, Mapping) else {}
-
-
 def records(value: object) -> list[Record]:
     """The objects of a list, or of a page ``{data: [...]}``."""
-    fields = record(value)
-    return [record(item) for item in _list(fields.get("data") if fields else value)]
+    fields = fields_of(value)
+    return [fields_of(item) for item in items_of(fields.get("data") if fields else value)]
 
 
 # Agents
@@ -68,7 +64,7 @@ def draft_from(data: Record, name: str, notes: list[str]) -> AgentDraft:
     }
     made: dict[str, Any] = {"agent": agent}
     if data.get("mode") == "endpoint" and endpoint is not None:
-        agent["runtime"] = {"kind": "custom_endpoint", "url": endpoint}
+        agent["runtime"] = _custom_endpoint(endpoint, f"agent '{name}'", notes)
     elif platform == "retell" and platform_id is not None and prompt is None:
         agent |= {"runtime": {"kind": "retell"}, "platform": platform, "platform_agent_id": platform_id}
     elif prompt is not None:
@@ -84,7 +80,7 @@ def draft_from(data: Record, name: str, notes: list[str]) -> AgentDraft:
         raise ConfigurationError(
             "it has neither an endpoint_url, a system_prompt nor a Retell agent that can be tested"
         )
-    tools = [tool for item in _list(data.get("tools")) if (tool := _tool(record(item), name, notes)) is not None]
+    tools = [tool for item in items_of(data.get("tools")) if (tool := _tool(fields_of(item), name, notes)) is not None]
     if prompt is not None and agent.get("runtime", {}).get("kind") in {None, "native"}:
         agent["prompt"] = "prompt"
         made["prompts"] = [_prompt(prompt, [tool["name"] for tool in tools], data, name, notes)]
@@ -92,6 +88,19 @@ def draft_from(data: Record, name: str, notes: list[str]) -> AgentDraft:
     elif tools:
         notes.append(f"agent '{name}': its {len(tools)} tools were left out, because the agent calls them itself")
     return AgentDraft.model_validate(made)
+
+
+def _custom_endpoint(url: str, where: str, notes: list[str]) -> dict[str, Any]:
+    """The runtime of an agent behind a URL, which Connexity calls wherever it leads."""
+    made: dict[str, Any] = {"kind": "custom_endpoint", "url": url}
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return made  # whoever validates the runtime says so
+    if is_private_host(host):
+        notes.append(f"{where}: '{host}' is not on the public internet, so its runtime has allow_private_addresses")
+        made["allow_private_addresses"] = True
+    return made
 
 
 def _model(provider: str | None, model: str | None) -> str | None:
@@ -118,23 +127,23 @@ def _prompt(text: str, tools: Sequence[str], data: Record, name: str, notes: lis
 
 
 def _tool(data: Record, agent: str, notes: list[str]) -> dict[str, Any] | None:
-    function = record(data.get("function")) or data
+    function = fields_of(data.get("function")) or data
     name = text_in(function, "name")
     if name is None:
         notes.append(f"agent '{agent}': a tool without a name was left out")
         return None
     made: dict[str, Any] = {"name": name, "description": text_in(function, "description") or name}
-    if schema := record(function.get("parameters")):
+    if schema := fields_of(function.get("parameters")):
         made["input_schema"] = dict(schema)
-    platform = record(data.get("platform_config"))
+    platform = fields_of(data.get("platform_config"))
     if platform.get("terminating") is True:
         made["annotations"] = {f"{PREFIX}terminating": "true"}
         notes.append(f"agent '{agent}': a call of the tool '{name}' ended the conversation; the user ends it here")
-    implementation = record(platform.get("implementation"))
+    implementation = fields_of(platform.get("implementation"))
     url = text_in(implementation, "url") or text_in(platform, "url")
     if url is not None and "{{" not in url:
         made |= {"mode": "live", "http": {"url": url, "method": text_in(implementation, "method") or "POST"}}
-        if record(implementation.get("headers")):
+        if fields_of(implementation.get("headers")):
             notes.append(f"agent '{agent}': the headers of the tool '{name}' were left out; write them with ${{NAME}}")
     elif implementation:
         notes.append(f"agent '{agent}': the code of the tool '{name}' was left out; it is mocked")
@@ -146,7 +155,7 @@ def _tool(data: Record, agent: str, notes: list[str]) -> dict[str, Any] | None:
 
 def case_from(data: Record, name: str, notes: list[str]) -> WrittenCaseRecord:
     """A test case. Who the user is and what it knows become a persona."""
-    situation, known = text_in(data, "persona_context"), record(data.get("user_context"))
+    situation, known = text_in(data, "persona_context"), fields_of(data.get("user_context"))
     persona = None
     if situation is not None or known:
         facts = {str(key): _as_text(value) for key, value in known.items()}
@@ -154,13 +163,13 @@ def case_from(data: Record, name: str, notes: list[str]) -> WrittenCaseRecord:
     fields: dict[str, Any] = {
         "name": name,
         "description": text_in(data, "description") or name,
-        "tags": [str(tag) for tag in _list(data.get("tags")) if isinstance(tag, str) and tag],
+        "tags": [str(tag) for tag in items_of(data.get("tags")) if isinstance(tag, str) and tag],
         "labels": {key: value for key in ("difficulty", "status") if (value := text_in(data, key)) is not None},
         "annotations": _annotations(data, ("source_call_id",)),
-        "criteria": [text for item in _list(data.get("expected_outcomes")) if (text := _outcome(item))],
+        "criteria": [text for item in items_of(data.get("expected_outcomes")) if (text := _outcome(item))],
         "emphasis": text_in(data, "evaluation_criteria_override"),
         "expected_tool_calls": [
-            call for item in _list(data.get("expected_tool_calls")) if (call := _call(record(item)))
+            call for item in items_of(data.get("expected_tool_calls")) if (call := _call(fields_of(item)))
         ],
     }
     agent_first, message = data.get("first_turn") == "agent", text_in(data, "first_message")
@@ -180,7 +189,7 @@ def _outcome(item: object) -> str:
     """An expected outcome, which may be a text or an object with one."""
     if isinstance(item, str):
         return item.strip()
-    return text_in(record(item), "description") or text_in(record(item), "outcome") or ""
+    return text_in(fields_of(item), "description") or text_in(fields_of(item), "outcome") or ""
 
 
 def _call(data: Record) -> dict[str, Any] | None:
@@ -188,7 +197,7 @@ def _call(data: Record) -> dict[str, Any] | None:
     if tool is None:
         return None
     made: dict[str, Any] = {"tool": tool}
-    if params := record(data.get("expected_params")):
+    if params := fields_of(data.get("expected_params")):
         made["expected_params"] = dict(params)
     if data.get("mock_response") is not None:
         made["mock_response"] = data["mock_response"]
@@ -221,8 +230,10 @@ def eval_from(data: Record, name: str, repetitions: Mapping[str, int], agent_id:
     trials = max(counts, default=1)
     if len(counts) > 1:
         fewer = listed(f"'{case}'" for case, count in repetitions.items() if count < trials)
-        notes.append(f"eval '{name}': all test cases are run {trials} times; {fewer} were run less often")
-    config = run_config_from(record(data.get("config")), f"eval '{name}'", notes)
+        notes.append(
+            f"eval '{name}': all test cases are run {trials} times, those that were run less often as well: {fewer}"
+        )
+    config = run_config_from(fields_of(data.get("config")), f"eval '{name}'", notes)
     fields = {
         "description": text_in(data, "description") or "",
         "agent_id": agent_id,
@@ -254,16 +265,18 @@ def run_config_from(data: Record, where: str, notes: list[str]) -> dict[str, Any
     if data.get("mode") == "voice":
         notes.append(f"{where}: it was for spoken conversations, of which Connexity has none; it is written here")
     for key, names in _PARTS.items():
-        part = {name: value for name, value in record(data.get(key)).items() if name in names and value is not None}
+        part = {name: value for name, value in fields_of(data.get(key)).items() if name in names and value is not None}
         if part:
             made[key] = part
-    if judge := record(data.get("judge")):
+    if judge := fields_of(data.get("judge")):
         made["judge"] = _judge(judge)
-    runtime = record(data.get("runtime"))
+    runtime = fields_of(data.get("runtime"))
     if runtime and (kind := _KINDS.get(str(runtime.get("kind")))) is not None:
-        if kind != "native":
-            url = text_in(runtime, "url")
-            made["runtime"] = {"kind": kind, **({"url": url} if url and kind == "custom_endpoint" else {})}
+        url = text_in(runtime, "url")
+        if kind == "custom_endpoint" and url is not None:
+            made["runtime"] = _custom_endpoint(url, where, notes)
+        elif kind != "native":
+            made["runtime"] = {"kind": kind}
     elif runtime:
         notes.append(f"{where}: the runtime {runtime.get('kind')!r} is not known; the agent's own way is used")
     return made
@@ -280,11 +293,11 @@ def _judge(data: Record) -> dict[str, Any]:
     if isinstance(data.get("pass_threshold"), int | float):
         made["pass_threshold"] = float(min(max(data["pass_threshold"], 0), 100))
     metrics: list[dict[str, Any]] = []
-    for item in _list(data.get("metrics")):
-        name = item if isinstance(item, str) else text_in(record(item), "metric")
+    for item in items_of(data.get("metrics")):
+        name = item if isinstance(item, str) else text_in(fields_of(item), "metric")
         if name is None or any(known["metric"] == name for known in metrics):
             continue
-        weight = record(item).get("weight")
+        weight = fields_of(item).get("weight")
         given = {"weight": float(weight)} if isinstance(weight, int | float) and weight >= 0 else {}
         metrics.append({"metric": name, **given})
     return {**made, **({"metrics": metrics} if metrics else {})}
@@ -336,7 +349,3 @@ def _annotations(data: Record, names: Sequence[str]) -> dict[str, str]:
 
 def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _list(value: object) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []

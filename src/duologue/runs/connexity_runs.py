@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from pydantic_core import to_json
@@ -16,8 +15,7 @@ from pydantic_core import to_json
 from duologue.context import random_uuid
 from duologue.frozen import frozen
 from duologue.messages import Message
-from duologue.runs.connexity_records import Record, record
-from duologue.runs.evalstudio_records import text_in
+from duologue.runs.foreign_records import Record, fields_of, instant_in, items_of, text_in
 from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.records import QueueStatus
 from duologue.suites.plan.build import TestCase
@@ -88,10 +86,10 @@ def result_from(data: Record, *, cancelled: bool) -> ConnexityRun:
         data: of it.
         cancelled: whether its run was; what has no verdict then was cancelled as well.
     """
-    turns = [record(item) for item in _list(data.get("transcript"))]
+    turns = [fields_of(item) for item in items_of(data.get("transcript"))]
     broken = next((text for turn in turns if (text := _content(turn)).startswith(_FAILURES)), None)
     said = [message for turn in turns if not _content(turn).startswith(_FAILURES) for message in _messages(turn)]
-    verdict, passed = record(data.get("verdict")), data.get("passed")
+    verdict, passed = fields_of(data.get("verdict")), data.get("passed")
     error = text_in(data, "error_message") or broken
     if error is None and not isinstance(passed, bool):
         error = None if cancelled else "it has no verdict"
@@ -140,8 +138,8 @@ def _messages(turn: Record) -> list[Message]:
     if role is None:
         return []
     calls, results = list[dict[str, Any]](), list[Message]()
-    for index, item in enumerate(map(record, _list(turn.get("tool_calls")))):
-        function = record(item.get("function")) or item
+    for index, item in enumerate(map(fields_of, items_of(turn.get("tool_calls")))):
+        function = fields_of(item.get("function")) or item
         arguments, id_ = function.get("arguments"), text_in(item, "id") or f"call_{index}"
         written = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
         called = {"name": text_in(function, "name") or "tool", "arguments": written}
@@ -155,19 +153,3 @@ def _messages(turn: Record) -> list[Message]:
     if role == "tool":
         message["tool_call_id"] = text_in(turn, "tool_call_id") or ""
     return [cast("Message", message), *results]
-
-
-def instant_in(data: Record, name: str) -> float | None:
-    """An instant of a record: seconds since 1970; None if it has none."""
-    value = data.get(name)
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
-def _list(value: object) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -13,8 +13,8 @@ from typing import Any
 from duologue.checks.metrics.metric import Metric, metric_of
 from duologue.checks.metrics.predefined import DEFAULT_METRICS, PREDEFINED
 from duologue.config.durations import seconds_text
+from duologue.config.placed_json import refused
 from duologue.config.problems import unknown
-from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.models.names import parse_name
 from duologue.runtimes.config import RunConfig, UserSimulatorConfig, model_name
@@ -38,13 +38,13 @@ def driven_by(agent: Agent, config: RunConfig | None) -> Agent:
     """The agent as an eval drives it: by the runtime of its configuration, if that names one.
 
     Raises:
-        ConfigurationError: the agent is code, which no runtime drives.
+        SuiteError: the agent is code, which no runtime drives.
     """
     if config is None or config.runtime is None:
         return agent
     if agent.target:
-        raise ConfigurationError(
-            f"config.runtime: the agent '{agent.name}' is Python code, which no runtime drives; leave the runtime out"
+        raise refused(
+            "config.runtime", f"the agent '{agent.name}' is Python code, which no runtime drives; leave the runtime out"
         )
     return agent.changed(runtime=config.runtime, runtime_mode=config.mode)
 
@@ -57,7 +57,7 @@ def chosen_metrics(config: RunConfig, saved: Sequence[MetricSpec]) -> tuple[Metr
         saved: the project's own.
 
     Raises:
-        ConfigurationError: there is no such metric, or it is a draft, or none has a weight.
+        SuiteError: there is no such metric, or it is a draft, or none has a weight.
     """
     own = {spec.name: spec for spec in saved}
     if not config.judge.metrics:
@@ -70,14 +70,14 @@ def chosen_metrics(config: RunConfig, saved: Sequence[MetricSpec]) -> tuple[Metr
         place = f"config.judge.metrics[{index}].metric"
         spec = own.get(item.metric)
         if spec is not None and spec.draft:
-            raise ConfigurationError(f"{place}: the metric '{spec.name}' is a draft; set its draft to false to use it")
+            raise refused(place, f"the metric '{spec.name}' is a draft; set its draft to false to use it")
         if spec is None and item.metric not in known:
-            raise ConfigurationError(f"{place}: {unknown('metric', item.metric, [*known, *own])}")
+            raise refused(place, unknown("metric", item.metric, [*known, *own]))
         metric = metric_of(spec) if spec is not None else known[item.metric]
         found.append(metric if item.weight is None else metric.weighing(item.weight))
     if not any(metric.weight for metric in found):
         told = f"none of {', '.join(metric.name for metric in found)} has a weight, so there would be no score"
-        raise ConfigurationError(f"config.judge.metrics: {told}; give one a weight above 0")
+        raise refused("config.judge.metrics", f"{told}; give one a weight above 0")
     return tuple(found)
 
 

@@ -31,8 +31,8 @@ from duologue.runs.evalstudio_records import (
     run_from,
     scenario_from,
     settings_from,
-    text_in,
 )
+from duologue.runs.foreign_records import Record, text_in
 from duologue.runs.snapshots import take_snapshot
 from duologue.runs.store.database.definition_rows import (
     connector_data,
@@ -70,7 +70,6 @@ _GONE = "what this run was made from was deleted before it was imported; create 
 _MANY = 500
 
 T = TypeVar("T")
-Record = Mapping[str, Any]
 
 
 @frozen

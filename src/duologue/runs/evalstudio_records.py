@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from pydantic_core import to_json
@@ -14,6 +13,7 @@ from duologue.context import random_uuid
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.messages import Message
+from duologue.runs.foreign_records import Record, fields_of, instant_in, items_of, text_in
 from duologue.runs.store.database.definition_rows import connector_of
 from duologue.runs.store.database.json_columns import to_text
 from duologue.runs.store.definitions import (
@@ -29,7 +29,6 @@ from duologue.specs.agents import Persona
 from duologue.specs.scenario import Scenario, SeedMessage
 from duologue.suites.plan.build import TestCase
 
-Record = Mapping[str, Any]
 _DEFAULT_MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-3-5-haiku-20241022"}
 _KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 _METRICS = {"tool-call-count", "token-usage"}
@@ -90,12 +89,6 @@ class ImportedRun:
         }
 
 
-def text_in(record: Record, name: str) -> str | None:
-    """A text of a record; None if it is empty, missing or something else."""
-    value = record.get(name)
-    return value if isinstance(value, str) and value.strip() else None
-
-
 def settings_from(config: Record, providers: Sequence[Record], notes: list[str]) -> ProjectSettings:
     """The models of a project. Keys stay where they are."""
     settings = config.get("llmSettings")
@@ -103,7 +96,7 @@ def settings_from(config: Record, providers: Sequence[Record], notes: list[str])
         return ProjectSettings()
     given = cast("Record", settings)
     if (provider := text_in(given, "provider")) is not None:
-        models = _record(given.get("models"))
+        models = fields_of(given.get("models"))
         _note_key(provider, given, notes)
         evaluation = _model(provider, text_in(models, "evaluation"))
         persona = _model(provider, text_in(models, "persona")) if text_in(models, "persona") else None
@@ -111,7 +104,7 @@ def settings_from(config: Record, providers: Sequence[Record], notes: list[str])
     known = {text_in(item, "id"): item for item in providers}
     found: dict[str, str] = {}
     for role in ("evaluation", "persona"):
-        chosen = _record(given.get(role))
+        chosen = fields_of(given.get(role))
         record = known.get(text_in(chosen, "providerId"))
         if record is None:
             continue
@@ -143,7 +136,7 @@ def persona_from(record: Record, project_id: str, notes: list[str]) -> SavedPers
     spec = Persona(
         name=name,
         description="\n\n".join(text for text in told if text),
-        headers={str(key): str(value) for key, value in _record(record.get("headers")).items()},
+        headers={str(key): str(value) for key, value in fields_of(record.get("headers")).items()},
         annotations=annotations,
     )
     return SavedPersona(spec=spec, **_facts(record, project_id))
@@ -156,7 +149,7 @@ def scenario_from(
     name = str(record["name"])
     system, messages = _messages(record.get("messages"), f"scenario '{name}'", notes)
     told = "\n\n".join(text for text in (text_in(record, "instructions"), *system) if text)
-    ids = [str(id_) for id_ in _list(record.get("personaIds"))]
+    ids = [str(id_) for id_ in items_of(record.get("personaIds"))]
     if missing := [id_ for id_ in ids if id_ not in personas]:
         notes.append(f"scenario '{name}': {len(missing)} of its personas were deleted before")
     known = tuple(dict.fromkeys(id_ for id_ in ids if id_ in personas))
@@ -177,7 +170,9 @@ def scenario_from(
 
 
 def _evaluators(record: Record, name: str, notes: list[str]) -> dict[str, str]:
-    own = [item for item in map(_record, _list(record.get("evaluators"))) if item and item.get("type") not in _METRICS]
+    own = [
+        item for item in map(fields_of, items_of(record.get("evaluators"))) if item and item.get("type") not in _METRICS
+    ]
     if not own:
         return {}
     kinds = ", ".join(dict.fromkeys(str(item.get("type")) for item in own))
@@ -187,13 +182,13 @@ def _evaluators(record: Record, name: str, notes: list[str]) -> dict[str, str]:
 
 def connector_from(record: Record, project_id: str) -> Connector:
     """A connector."""
-    config = {key: value for key, value in _record(record.get("config")).items() if value is not None}
+    config = {key: value for key, value in fields_of(record.get("config")).items() if value is not None}
     made = connector_of(
         {
             "name": record["name"],
             "type": record.get("type"),
             "base_url": record.get("baseUrl"),
-            "headers": {str(key): str(value) for key, value in _record(record.get("headers")).items()},
+            "headers": {str(key): str(value) for key, value in fields_of(record.get("headers")).items()},
             "config": config,
         }
     )
@@ -220,7 +215,7 @@ def eval_from(
         ConfigurationError: its connector or all its scenarios are gone.
     """
     name = str(record["name"])
-    ids = [str(id_) for id_ in (_list(record.get("scenarioIds")) or [record.get("scenarioId")]) if id_]
+    ids = [str(id_) for id_ in (items_of(record.get("scenarioIds")) or [record.get("scenarioId")]) if id_]
     known = tuple(dict.fromkeys(id_ for id_ in ids if id_ in scenarios))
     if len(known) < len(set(ids)):
         notes.append(f"eval '{name}': {len(set(ids)) - len(known)} of its scenarios are not there")
@@ -230,7 +225,7 @@ def eval_from(
     if connector not in connectors:
         raise ConfigurationError("its connector is not there")
     given = record.get("input")
-    if _record(given):
+    if fields_of(given):
         notes.append(f"eval '{name}': its input is no list of messages and was left out")
     _, messages = _messages(given, f"eval '{name}'", notes)
     spec = EvalSpec(input=tuple(messages))
@@ -243,7 +238,7 @@ def run_from(record: Record, notes: list[str]) -> ImportedRun:
     status = QueueStatus.QUEUED
     if written in {"completed", "error"}:
         status = QueueStatus(str(written))
-    result = _record(record.get("result"))
+    result = fields_of(record.get("result"))
     outcome = None
     if status is QueueStatus.ERROR:
         outcome = "error"
@@ -251,7 +246,7 @@ def run_from(record: Record, notes: list[str]) -> ImportedRun:
         success = result.get("success")
         outcome = "undecided" if not isinstance(success, bool) else "pass" if success else "fail"
     score, over = result.get("score"), status is not QueueStatus.QUEUED
-    details = _snake(_record(record.get("metadata")))
+    details = _snake(fields_of(record.get("metadata")))
     if isinstance(record.get("latencyMs"), int | float):
         details.setdefault("latency_ms", record["latencyMs"])
     output, execution = record.get("output"), record.get("executionId")
@@ -264,17 +259,19 @@ def run_from(record: Record, notes: list[str]) -> ImportedRun:
         connector_id=text_in(record, "connectorId") if not text_in(record, "evalId") else None,
         execution=execution if isinstance(execution, int) else None,
         thread_id=text_in(record, "threadId"),
-        messages=[cast("Message", item) for item in _list(record.get("messages")) if _is_message(item)] if over else [],
+        messages=[cast("Message", item) for item in items_of(record.get("messages")) if _is_message(item)]
+        if over
+        else [],
         outcome=outcome,
         score=float(score) if over and isinstance(score, int | float) and 0 <= score <= 1 else None,
         reason=text_in(result, "reason") if over else None,
         error=text_in(record, "error") if over else None,
-        output=_snake(_record(output)) if over and output else None,
+        output=_snake(fields_of(output)) if over and output else None,
         details=details or None if over else None,
-        started_at=_instant(record.get("startedAt")) if over else None,
-        completed_at=_instant(record.get("completedAt")) if over else None,
-        created_at=_instant(record.get("createdAt")),
-        updated_at=_instant(record.get("updatedAt")),
+        started_at=instant_in(record, "startedAt") if over else None,
+        completed_at=instant_in(record, "completedAt") if over else None,
+        created_at=instant_in(record, "createdAt"),
+        updated_at=instant_in(record, "updatedAt"),
     )
 
 
@@ -286,7 +283,7 @@ def _messages(value: object, where: str, notes: list[str]) -> tuple[list[str], l
     """Texts of system messages, and the other messages."""
     system: list[str] = []
     messages: list[SeedMessage] = []
-    for item in _list(value):
+    for item in items_of(value):
         if not _is_message(item):
             notes.append(f"{where}: something that is no message was left out")
             continue
@@ -305,7 +302,7 @@ def _seed(message: Record) -> dict[str, Any]:
     names = ("tool_calls", "tool_call_id", "name")
     data: dict[str, Any] = {name: message[name] for name in names if message.get(name)}
     content = message.get("content")
-    parts = [_record(part) for part in _list(content)]
+    parts = [fields_of(part) for part in items_of(content)]
     if any(part.get("type") != "text" for part in parts):
         return {**data, "role": message["role"], "parts": [_part(part) for part in parts]}
     text = _text(content)
@@ -315,7 +312,7 @@ def _seed(message: Record) -> dict[str, Any]:
 def _part(part: Record) -> dict[str, Any]:
     if part.get("type") == "text":
         return {"type": "text", "text": str(part.get("text", ""))}
-    url = _record(part.get("image_url")).get("url") or part.get("image_url") or part.get("url") or ""
+    url = fields_of(part.get("image_url")).get("url") or part.get("image_url") or part.get("url") or ""
     kind = re.match(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", str(url), re.DOTALL)
     media = {"mime_type": kind[1], "data": kind[2]} if kind else {"mime_type": "image/*", "url": str(url)}
     return {"type": "image", "media": media}
@@ -324,7 +321,7 @@ def _part(part: Record) -> dict[str, Any]:
 def _text(content: object) -> str:
     if isinstance(content, str):
         return content
-    return "\n".join(str(_record(part).get("text", "")) for part in _list(content))
+    return "\n".join(str(fields_of(part).get("text", "")) for part in items_of(content))
 
 
 def _snake(record: Record) -> dict[str, Any]:
@@ -337,28 +334,10 @@ def _snake(record: Record) -> dict[str, Any]:
 
 
 def _facts(record: Record, project_id: str) -> dict[str, Any]:
-    created = _instant(record.get("createdAt")) or 0.0
+    created = instant_in(record, "createdAt") or 0.0
     return {
         "id": str(record["id"]),
         "project_id": project_id,
         "created_at": created,
-        "updated_at": _instant(record.get("updatedAt")) or created,
+        "updated_at": instant_in(record, "updatedAt") or created,
     }
-
-
-def _instant(value: object) -> float | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
-def _record(value: object) -> Record:
-    return cast("Record", value) if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -16,6 +16,7 @@ from duologue.models.scope import RunScope
 from duologue.runs.arguments import checked
 from duologue.runs.project_definitions import ProjectDefinitions
 from duologue.runs.project_models import project_model
+from duologue.runs.store.database.agents import no_version
 from duologue.runs.store.database.definition_rows import require_valid
 from duologue.runs.store.database.rows import get_run
 from duologue.runs.store.database.saved_cases import SavedCases
@@ -259,7 +260,7 @@ class ProjectCases(ProjectDefinitions):
         if version is not None:
             published = await self.get_agent_version(agent_id, version)
             if published is None:
-                raise NotFoundError(f"the agent '{agent.name}' has no version {version}")
+                raise no_version(agent.name, version)
             draft = published.draft
         return facts_of(draft.agent, draft.prompts, draft.tools), draft
 

@@ -8,6 +8,7 @@ from duologue.errors import ConfigurationError, NotFoundError
 from duologue.frozen import changed, frozen
 from duologue.runs.arguments import checked
 from duologue.runs.project_definitions import ProjectDefinitions
+from duologue.runs.store.database.agents import no_version
 from duologue.runs.store.database.baselines import Baselines
 from duologue.runs.store.database.environments import DecidingExecution, Environments
 from duologue.runs.store.database.execution_result import execution_so_far
@@ -214,8 +215,7 @@ class ProjectReleases(ProjectDefinitions):
             raise ConfigurationError(f"the environment '{environment.name}' is for another agent than '{agent.name}'")
         found = await self.get_agent_version(agent_id, version)
         if found is None:
-            told = f"has no version {version}" if version is not None else "was never published"
-            raise NotFoundError(f"the agent '{agent.name}' {told}")
+            raise no_version(agent.name, version)
         return _Candidate(agent=agent, version=found)
 
     async def _deciding_eval(self, eval_id: str | None, environment: Environment | None) -> Eval:

@@ -27,9 +27,10 @@ from duologue.runs.project_calls import ProjectCalls
 from duologue.runs.project_releases import ProjectReleases
 from duologue.runs.projects import open_project
 from duologue.runs.run_changes import change_run, status_named
-from duologue.runs.store.database.agents import find_version
+from duologue.runs.store.database.agents import find_version, no_version
 from duologue.runs.store.database.definition_rows import (
     find_project,
+    get,
     named,
     require,
     saved_connector,
@@ -42,7 +43,7 @@ from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.metrics import saved_metrics
 from duologue.runs.store.database.recovery import parts_of
 from duologue.runs.store.database.rows import MOST, RunFilter, get_run, list_runs
-from duologue.runs.store.database.schema import connectors, executions, personas, runs, scenarios
+from duologue.runs.store.database.schema import agents, connectors, executions, personas, runs, scenarios
 from duologue.runs.store.database.wakeup import QUEUED
 from duologue.runs.store.definitions import Connector, Eval, Project, SavedPersona
 from duologue.runs.store.records import (
@@ -262,9 +263,8 @@ class RunService(ProjectCalls, ProjectReleases):
         if (agent_id := found.spec.agent_id) is not None:
             version = find_version(connection, agent_id, found.spec.agent_version)
             if version is None:
-                number = found.spec.agent_version
-                told = f"has no version {number}" if number else "was never published"
-                raise NotFoundError(f'Agent with id "{agent_id}" {told}')
+                agent = get(connection, agents, agent_id)
+                raise no_version(agent.name if agent is not None else agent_id, found.spec.agent_version)
         return found, Definition(
             name=found.name,
             project=project or self.project,

@@ -32,7 +32,7 @@ class UserSimulatorConfig(Spec):
     @model_validator(mode="after")
     def _has_lines(self) -> Self:
         if self.mode == "scripted" and not self.scripted_messages:
-            raise ValueError("mode 'scripted' needs at least one of scripted_messages")
+            raise ValueError("at least one of scripted_messages, because the mode is 'scripted'")
         return self
 
 
@@ -83,7 +83,7 @@ class JudgeConfig(Spec):
     def _has_each_metric_once(self) -> Self:
         names = [item.metric for item in self.metrics]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"metrics: the metric '{twice}' stands here twice; expected each once")
+            raise ValueError(f"each metric once; '{twice}' stands here twice")
         return self
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Protocol, TypeVar
 from fastapi import Depends, Query, Request
 from sqlalchemy import Connection, select
 
+from duologue.config.placed_json import refused
 from duologue.config.problems import listed
 from duologue.errors import DuologueError, NotFoundError, StoreConflictError
 from duologue.frozen import changed, frozen
@@ -26,7 +27,6 @@ from duologue.runs.store.database.definition_rows import find_project, saved_pro
 from duologue.runs.store.database.schema import projects
 from duologue.runs.store.definitions import Project
 from duologue.runs.tokens import ApiToken, TokenScope, find_token
-from duologue.server.placed_body import refused
 from duologue.server.state import ServerState, state_of
 
 logger = logging.getLogger("duologue.server")

@@ -15,11 +15,11 @@ from fastapi.routing import APIRoute
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from duologue.config.placed_json import refused
 from duologue.frozen import frozen
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.schema import idempotency
 from duologue.server.auth import authenticated
-from duologue.server.placed_body import refused
 
 HEADER = "idempotency-key"
 KEPT_FOR = 24 * 3600.0

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
+from duologue.config.placed_json import refused
 from duologue.frozen import frozen
-from duologue.server.placed_body import refused
 
 MOST = 200
 USUAL = 50

@@ -19,9 +19,9 @@ from typing import Any, TypeVar, cast
 from fastapi import Depends, HTTPException, Request
 from pydantic import BaseModel
 
-from duologue.config.placed_json import at, read_json_object
+from duologue.config.placed_json import read_json_object, refused
 from duologue.config.problems import PlacedDict, PlacedList, Problems, checked, shown
-from duologue.errors import ConfigurationError, NotFoundError, Problem, SuiteError
+from duologue.errors import ConfigurationError, NotFoundError
 from duologue.frozen import frozen
 
 M = TypeVar("M", bound=BaseModel)
@@ -121,8 +121,3 @@ def _places_of(data: object, message: str) -> Iterator[str]:
         if isinstance(item, str) and item and f'"{item}"' in message:
             yield path
         yield from _places_of(item, message)
-
-
-def refused(path: str, message: str) -> SuiteError:
-    """The error for one field or parameter."""
-    return SuiteError(f"{path}: {message}", [Problem(at(path), message)])

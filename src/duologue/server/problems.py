@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from duologue.config.problems import shown
+from duologue.config.problems import expected_by, join, shown
 from duologue.errors import (
     AgentError,
     ArtifactError,
@@ -172,7 +173,7 @@ async def _duologue_error(request: Request, error: Exception) -> Response:
 async def _wrong_parameters(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = [
-        FieldProblem(path=".".join(map(str, item["loc"][1:])), message=_in_words(item)) for item in error.errors()
+        FieldProblem(path=reduce(join, item["loc"][1:], ""), message=_in_words(item)) for item in error.errors()
     ]
     detail = "; ".join(f"{item.path}: {item.message}" for item in problems)
     return problem_response(422, "invalid", detail, problems=problems, request_id=request_id_of(request))
@@ -181,8 +182,7 @@ async def _wrong_parameters(request: Request, error: Exception) -> Response:
 def _in_words(item: Mapping[str, Any]) -> str:
     if item["type"] == "missing":
         return "it is missing"
-    expected = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("a valid ")
-    return f"found {shown(item.get('input'))}; expected {expected[:1].lower() + expected[1:]}"
+    return f"found {shown(item.get('input'))}; expected {expected_by(item)}"
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from duologue.config.placed_json import refused
 from duologue.config.spec import Spec, written_paths
 from duologue.runs.foreign_code import code_in, code_in_data
 from duologue.runs.tokens import TokenScope
 from duologue.server.auth import Caller
-from duologue.server.placed_body import refused
 
 
 def require_trust(caller: Caller, *specs: Spec) -> None:

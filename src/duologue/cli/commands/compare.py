@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 baseline = typer.Typer(help="Results folders that others are compared with, by name.", no_args_is_help=True)
 
 _FAIL_ON = ("worse", "better", "undecided", "missing")
-_PLACE = "A results folder, or the name of a baseline. With --database: number or name of a stored execution."
+_PLACE = "A results folder, or the name of a baseline. With --database: number, name or baseline of a stored execution."
 
 
 def compare(

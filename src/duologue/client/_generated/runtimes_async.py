@@ -22,7 +22,7 @@ class AsyncRuntimesOperations(AsyncCaller):
         Scope: `read`.
 
         Args:
-            mode: Whether agent and user write or speak.
+            mode: Only those with which agent and user write, or speak. Default: both.
         """
         request = Request(
             method="GET",

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from duologue.config.placed_json import refused
 from duologue.server.events.feed import Listener, Place
-from duologue.server.placed_body import refused
 
 logger = logging.getLogger("duologue.server")
 

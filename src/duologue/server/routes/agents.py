@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from duologue.config.problems import PlacedDict
 from duologue.config.spec import Spec
-from duologue.errors import NotFoundError
+from duologue.runs.store.database.agents import no_version
 from duologue.runs.store.database.definition_rows import merged, read
 from duologue.runs.store.definitions import AgentDraft, SavedAgent
 from duologue.server.auth import Caller, Reader, Runner
@@ -145,10 +145,10 @@ async def list_agent_versions(request: Request, caller: Reader, agent_id: str, w
 )
 async def get_agent_version(request: Request, caller: Reader, agent_id: str, version: _Version) -> Response:
     """A published version of an agent."""
-    await _found(caller, agent_id)
+    agent = await _found(caller, agent_id)
     found = await caller.state.agents.get_agent_version(agent_id, version)
     if found is None:
-        raise NotFoundError(f'Agent with id "{agent_id}" has no version {version}')
+        raise no_version(agent.name, version)
     return answer(version_fields(found), request)
 
 

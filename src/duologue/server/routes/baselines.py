@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Query, Request
 from starlette.responses import Response
 
+from duologue.config.placed_json import refused
 from duologue.config.problems import PlacedDict
 from duologue.errors import NotFoundError
 from duologue.runs.store.database.baselines import Baselines
@@ -14,7 +15,7 @@ from duologue.runs.store.releases import Baseline
 from duologue.server.auth import Caller, Reader, Runner
 from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.paging import PageOf, Paging, by_creation, page_of
-from duologue.server.placed_body import JSON_BODY, BodyOf, read_body, refused
+from duologue.server.placed_body import JSON_BODY, BodyOf, read_body
 from duologue.server.preconditions import answer, created, nothing
 from duologue.server.schemas.releases import BaselineAnswer, BaselineFields, baseline_fields
 

@@ -9,6 +9,7 @@ from fastapi import Query, Request
 from sqlalchemy import select
 from starlette.responses import Response
 
+from duologue.config.placed_json import refused
 from duologue.errors import NotFoundError
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.execution_events import newest_event
@@ -20,7 +21,6 @@ from duologue.server.events.feed import Listener, Place
 from duologue.server.events.journals import JournalSource
 from duologue.server.events.stream import MEDIA_TYPE, EventStream, place_after
 from duologue.server.idempotency import routes as routes_of_group
-from duologue.server.placed_body import refused
 from duologue.server.routes.executions import ExecutionId
 from duologue.server.routes.runs import RunId
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from duologue.config.access import using
-from duologue.config.placed_json import at
+from duologue.config.placed_json import at, refused
 from duologue.config.problems import PlacedDict, join
 from duologue.config.redaction import redacted
 from duologue.config.spec import JsonObject, Name, Spec
@@ -30,13 +30,15 @@ from duologue.runtimes.registry import (
 )
 from duologue.server.auth import Reader, Runner, ServerReader
 from duologue.server.idempotency import routes as routes_of_group
-from duologue.server.placed_body import JSON_BODY, BodyOf, read_body, refused
+from duologue.server.placed_body import JSON_BODY, BodyOf, read_body
 from duologue.server.preconditions import answer
 from duologue.server.trust import require_trust_of_runtime
 from duologue.suites.runtime_snapshots import agent_snapshot
 
 routes = routes_of_group("runtimes")
-_Mode = Annotated[RunMode, Query(description="Whether agent and user write or speak.")]
+_Mode = Annotated[
+    RunMode | None, Query(description="Only those with which agent and user write, or speak. Default: both.")
+]
 
 
 class RuntimeAnswer(BaseModel):
@@ -49,7 +51,7 @@ class RuntimeAnswer(BaseModel):
     description: str
     """What it does."""
     is_default: bool
-    """Whether it is taken where none is named."""
+    """Whether it is taken where none is named. One for voice is, only if there is none for text."""
 
 
 class RuntimesAnswer(BaseModel):
@@ -121,12 +123,15 @@ async def list_runtimes(request: Request, caller: ServerReader) -> Response:
 
 
 @routes.get("/agents/{agent_id}/runtimes", operation_id="list_agent_runtimes", response_model=RuntimesAnswer)
-async def list_agent_runtimes(request: Request, caller: Reader, agent_id: str, mode: _Mode = RunMode.TEXT) -> Response:
+async def list_agent_runtimes(request: Request, caller: Reader, agent_id: str, mode: _Mode = None) -> Response:
     """The runtimes that can drive an agent, always in the same order."""
     agent = caller.own(await caller.state.agents.get_agent(agent_id), "Agent", agent_id)
     platform = agent.draft.agent.platform
     found = runtimes_for_platform(platform, mode)
-    usual = default_runtime_for_platform(platform, mode) if found else None
+    modes = [runtime.MODE for runtime in found]
+    usual = (
+        default_runtime_for_platform(platform, RunMode.TEXT if RunMode.TEXT in modes else modes[0]) if found else None
+    )
     data = [
         {
             "kind": str(runtime.KIND),

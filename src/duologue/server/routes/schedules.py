@@ -9,13 +9,14 @@ from typing import Annotated, Any
 from fastapi import Query, Request
 from starlette.responses import Response
 
+from duologue.config.placed_json import refused
 from duologue.config.problems import PlacedDict
 from duologue.config.spec import Name, Spec, Text
 from duologue.runs.schedules import Schedule, Schedules
 from duologue.server.auth import Caller, Reader, Runner
 from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.paging import PageOf, Paging, by_creation, page_of
-from duologue.server.placed_body import JSON_BODY, BodyOf, read_body, refused
+from duologue.server.placed_body import JSON_BODY, BodyOf, read_body
 from duologue.server.preconditions import IfMatch, answer, created, nothing
 from duologue.server.schemas.definitions import StoredFields, instant_text, optional_instant
 

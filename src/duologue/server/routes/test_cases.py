@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 from starlette.responses import Response
 
+from duologue.config.placed_json import refused
 from duologue.config.problems import PlacedDict
 from duologue.errors import ModelTimeoutError
 from duologue.messages import Message
@@ -17,7 +18,7 @@ from duologue.server.access import within_policy
 from duologue.server.auth import Caller, Runner
 from duologue.server.bounded import LONGEST, ends_in_time
 from duologue.server.idempotency import routes as routes_of_group
-from duologue.server.placed_body import JSON_BODY, BodyOf, read_body, references, refused
+from duologue.server.placed_body import JSON_BODY, BodyOf, read_body, references
 from duologue.server.preconditions import IfMatch, answer
 from duologue.server.schemas.cases import (
     DraftMetricFields,

@@ -10,6 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from duologue.config.placed_json import refused
 from duologue.config.problems import PlacedDict
 from duologue.config.spec import Name, Spec
 from duologue.errors import NotFoundError
@@ -17,7 +18,7 @@ from duologue.runs.tokens import ApiToken, TokenScope
 from duologue.server.auth import Caller, ServerAdmin
 from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.paging import PageOf, Paging, by_creation, page_of
-from duologue.server.placed_body import JSON_BODY, BodyOf, read_body, references, refused
+from duologue.server.placed_body import JSON_BODY, BodyOf, read_body, references
 from duologue.server.preconditions import answer, created, nothing
 from duologue.server.schemas.definitions import instant_text, optional_instant
 

@@ -331,7 +331,9 @@ class ExecutionResult:
             return None
         from duologue.checks.metrics.grading_summary import summarise_results
 
-        return summarise_results(graded, metrics_threshold=self.metrics_threshold or 0.0)
+        asked = self.allowance.pass_rate
+        needed = {} if asked is None else {"cases_threshold": round(asked * 100, 6)}
+        return summarise_results(graded, metrics_threshold=self.metrics_threshold or 0.0, **needed)
 
     @property
     def graded_too_low(self) -> bool:

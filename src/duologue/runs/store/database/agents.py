@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from duologue.config.placed_json import refused
+from duologue.config.problems import unknown
 from duologue.context import random_uuid
 from duologue.errors import NotFoundError, StoreConflictError
 from duologue.runs.store.database.connections import Connections
@@ -29,7 +31,7 @@ from duologue.runs.store.database.definition_rows import (
     require_references,
     require_unused,
 )
-from duologue.runs.store.database.runtime_rules import require_runtime
+from duologue.runs.store.database.runtime_rules import require_runtime, suite_of
 from duologue.runs.store.database.schema import agent_versions, agents, evals, projects
 from duologue.runs.store.definitions import AgentDraft, AgentVersion, FieldChange, SavedAgent, differences
 
@@ -145,10 +147,13 @@ class Agents:
         Raises:
             NotFoundError: there is no such agent.
             StoreConflictError: the draft is the same as the newest version.
+            SuiteError: no prompt of the draft has the name that the agent says.
         """
 
         def work(connection: Connection) -> AgentVersion:
             row = _required(connection, agent_id)
+            draft = AgentDraft.model_validate(row.data)
+            _require_prompt(draft)
             newest = connection.execute(
                 select(agent_versions)
                 .where(agent_versions.c.agent_id == agent_id)
@@ -161,7 +166,7 @@ class Agents:
             now = self._database.now(connection)
             values: dict[str, Any] = {"agent_id": agent_id, "version": number, "note": note, "published_at": now}
             connection.execute(insert(agent_versions).values(data=row.data, **values))
-            return AgentVersion(draft=AgentDraft.model_validate(row.data), **values)
+            return AgentVersion(draft=draft, **values)
 
         return await self._write(work)
 
@@ -231,6 +236,19 @@ def find_version(connection: Connection, agent_id: str, version: int | None) -> 
     return _version(row) if row is not None else None
 
 
+def no_version(agent: str, version: int | None) -> NotFoundError:
+    """The error for an agent without that version; for one that was never published, if ``version`` is None."""
+    told = "was never published; publish its draft first" if version is None else f"has no version {version}"
+    return NotFoundError(f"the agent '{agent}' {told}")
+
+
+def _require_prompt(draft: AgentDraft) -> None:
+    task = draft.agent.prompt
+    if task is None or draft.workflow is not None or suite_of(draft).prompt_for(task) is not None:
+        return  # of a workflow, states have prompts
+    raise refused("agent.prompt", unknown("prompt", task, [item.answers_to for item in draft.prompts]))
+
+
 def _draft(draft: AgentDraft | Changes) -> AgentDraft:
     made: AgentDraft = draft if isinstance(draft, AgentDraft) else read(AgentDraft, draft, "the agent")
     require_references(made, f"the agent '{made.agent.name}'")
@@ -274,5 +292,5 @@ def _required(connection: Connection, agent_id: str) -> Row[Any]:
 def _required_version(connection: Connection, row: Row[Any], version: int) -> AgentVersion:
     found = find_version(connection, row.id, version)
     if found is None:
-        raise NotFoundError(f"the agent '{row.name}' has no version {version}")
+        raise no_version(row.name, version)
     return found

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Row, Select, Table, and_, delete, insert, or_, select
 
-from duologue.config.placed_json import placed
+from duologue.config.placed_json import placed, refused
 from duologue.config.problems import PlacedDict, Problems, checked, listed, report, unknown
 from duologue.config.redaction import is_written_out
 from duologue.config.spec import Spec
@@ -444,9 +444,9 @@ def eval_of(connection: Connection, project_id: str, data: Mapping[str, Any]) ->
     if not ids:
         raise ConfigurationError("At least one scenario is required")
     if len(set(ids)) < len(ids):
-        raise ConfigurationError(f"the eval '{name}' has a scenario twice; use trials for repetitions")
+        raise refused("scenario_ids", f"the eval '{name}' has a scenario twice; use trials for repetitions")
     if (connector_id is None) == (spec.agent_id is None):
-        raise ConfigurationError(f"the eval '{name}' needs one of connector_id and agent_id")
+        raise refused("", f"the eval '{name}' needs one of connector_id and agent_id")
     if connector_id is not None:
         require(connection, connectors, "Connector", [connector_id], project_id)
     if spec.agent_id is not None:

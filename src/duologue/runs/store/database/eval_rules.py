@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
+from duologue.config.placed_json import refused
 from duologue.config.problems import unknown
-from duologue.errors import ConfigurationError
 from duologue.runs.eval_config import chosen_metrics, driven_by
 from duologue.runs.store.database.agents import find_version
 from duologue.runs.store.database.definition_rows import find_project, get, saved_connector, saved_scenarios
@@ -27,7 +27,7 @@ def require_eval(connection: Connection, found: Eval) -> None:
     """Refuse an eval whose configuration cannot be used with its agent and scenarios.
 
     Raises:
-        ConfigurationError: names each field.
+        SuiteError: names each field.
     """
     config = found.spec.config
     draft = _draft_of(connection, found)
@@ -41,7 +41,7 @@ def require_eval(connection: Connection, found: Eval) -> None:
     if holds_conversation(agent):
         specs = [saved.spec for saved in saved_scenarios(connection, found.scenario_ids)]
         if told := [text for scenario in specs if (text := unheard(scenario, agent))]:
-            raise ConfigurationError("; ".join(told))
+            raise refused("scenario_ids", "; ".join(told))
     mocked = config.tool_mode == "mock" if config is not None else runtime is not None
     if mocked and not (runtime.MOCKS_TOOLS if runtime is not None else agent.is_native):
         specs = [saved.spec for saved in saved_scenarios(connection, found.scenario_ids)]
@@ -61,6 +61,10 @@ def _draft_of(connection: Connection, found: Eval) -> AgentDraft | None:
     version = find_version(connection, found.spec.agent_id, found.spec.agent_version)
     if version is not None:
         return version.draft
+    if (number := found.spec.agent_version) is not None:
+        newest = find_version(connection, found.spec.agent_id, None)
+        known = f"its newest is {newest.version}" if newest is not None else "it was never published"
+        raise refused("agent_version", f"the agent has no version {number}; {known}")
     row = get(connection, agents, found.spec.agent_id)  # it was not published yet
     return AgentDraft.model_validate(row.data) if row is not None else None
 
@@ -68,7 +72,7 @@ def _draft_of(connection: Connection, found: Eval) -> AgentDraft | None:
 def _require_no_calls(found: Sequence[Scenario], agent: Agent, runtime: EvalRuntime | None) -> None:
     told = [unmocked(scenario, agent, runtime) for scenario in found if scenario.expected_tool_calls]
     if told:
-        raise ConfigurationError(f"config.tool_mode: {'; '.join(told)}")
+        raise refused("config.tool_mode", "; ".join(told))
 
 
 def _require_models(config: RunConfig, settings: ProjectSettings, draft: AgentDraft) -> None:
@@ -85,4 +89,4 @@ def _require_models(config: RunConfig, settings: ProjectSettings, draft: AgentDr
     for field, name, names in asked:
         if name is not None and name not in names and not is_model_name(name):
             told = "Write a model of a provider as provider/model, such as openai/gpt-5-mini"
-            raise ConfigurationError(f"config.{field}.model: {unknown('model', name, list(names))}. {told}")
+            raise refused(f"config.{field}.model", f"{unknown('model', name, list(names))}. {told}")

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, or_, select
 
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.config.patterns import late
+from duologue.config.problems import listed
 from duologue.errors import ArtifactError, ConfigurationError, ResultsError, StoreConflictError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA, Artifact, ArtifactStore
@@ -27,6 +28,7 @@ from duologue.runs.store.database.journals import attempt_of_line
 from duologue.runs.store.database.results_import import IMPORTING
 from duologue.runs.store.database.schema import (
     artifacts,
+    baselines,
     events,
     executions,
     results,
@@ -208,19 +210,30 @@ async def execution_named(database: Database, project_id: str, name: str) -> int
     Args:
         database: that it is in.
         project_id: of the project.
-        name: its number, or its name.
+        name: its number, its name, or the name of a baseline.
 
     Raises:
-        StoreConflictError: the project has none.
+        StoreConflictError: the project has none, or baselines of several evals or agents have that name.
     """
     called = executions.c.name == name
     if name.isdecimal() and len(name) <= _DIGITS:
         called = or_(called, executions.c.id == int(name))
     asked = select(executions.c.id).where(executions.c.project_id == project_id, called)
-    found = await database.read(lambda connection: connection.execute(asked).scalar())
-    if found is None:
-        raise StoreConflictError(f"there is no execution '{name}' in project '{project_id}' of {database.address}")
-    return found
+    marked = select(baselines.c.execution_id).where(baselines.c.project_id == project_id, baselines.c.name == name)
+
+    def work(connection: Connection) -> list[int]:
+        found = connection.execute(asked).scalar()
+        return [found] if found is not None else sorted(set(connection.execute(marked).scalars()))
+
+    ids = await database.read(work)
+    if not ids:
+        told = f"there is no execution and no baseline '{name}' in project '{project_id}' of {database.address}"
+        raise StoreConflictError(told)
+    if len(ids) > 1:
+        raise StoreConflictError(
+            f"'{name}' is the baseline of several evals or agents: name one of {listed(map(str, ids))}"
+        )
+    return ids[0]
 
 
 @frozen
