@@ -41,6 +41,10 @@ EXTRAS = {
     "postgres": "asyncpg",
     "artifacts": "fsspec",
     "dask": "distributed",
+    "server": "fastapi",
+    "stats": "scipy",
+    "voice": "av",
+    "voice-local": "hibari-tts",
 }
 """The package that shows that an extra is installed; of extras that install nothing there is none to show."""
 

@@ -25,11 +25,12 @@ from duologue.journal.journal import RunView
 from duologue.journal.jsonl import JournalFile, read_journal
 from duologue.runs.store.encoding import decoded_case
 from duologue.suites.plan.build import Plan, TestCase
+from duologue.suites.results.blame import blame
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.earlier import spent_in_journals
-from duologue.vocabulary import RunStatus, Termination
+from duologue.vocabulary import RunStatus, Termination, Verdict
 
 UNFINISHED = "The run has not come to its end."
 """What is said of a run whose journal has no end."""
@@ -196,7 +197,9 @@ def _run(case: TestCase, file: JournalFile, view: RunView, folder: Path) -> RunR
     said = view.started.scenario.description if view.started else ""
     where = file.path.relative_to(folder).as_posix()
     run = run_result(case, file.entries, view, journal=where, description=said)
-    return run if file.complete else cut_off(run)
+    if not file.complete:
+        return cut_off(run)
+    return run if run.verdict is Verdict.PASS else replace(run, blame=blame(run))
 
 
 def run_of(file: JournalFile) -> RunResult:
