@@ -81,19 +81,22 @@ def test_a_deployment_from_the_command_line(service: SyncRunService, capsys: pyt
     assert invoke(["environments", "delete", "live"]) == 2
 
 
+STORED = ("--database", "runs.db")
+
+
 def test_baselines_from_the_command_line(service: SyncRunService, capsys: pytest.CaptureFixture[str]) -> None:
     number = execution(service, success=True)
-    assert invoke(["baselines", "set", str(number), "--name", "v1"]) == 0
-    assert invoke(["baselines", "set", "999"]) == 2
+    assert invoke(["baseline", "set", str(number), "--name", "v1", *STORED]) == 0
+    assert invoke(["baseline", "set", "999", *STORED]) == 2
     capsys.readouterr()
-    assert invoke(["baselines", "list", "--eval", "nightly", "--json"]) == 0
+    assert invoke(["baseline", "list", "--eval", "nightly", "--json", *STORED]) == 0
     [told] = printed(capsys)
     assert (told["name"], told["eval"], told["agent"], told["execution_id"]) == ("v1", "nightly", "shop", number)
-    assert invoke(["baselines", "show", "v1"]) == 0
+    assert invoke(["baseline", "show", "v1", *STORED]) == 0
     assert printed(capsys)["id"] == told["id"]
-    assert invoke(["baselines", "delete", told["id"]]) == 0
-    assert invoke(["baselines", "show", "v1"]) == 2
-    assert invoke(["baselines", "list"]) == 0
+    assert invoke(["baseline", "delete", told["id"], *STORED]) == 0
+    assert invoke(["baseline", "show", "v1", *STORED]) == 2
+    assert invoke(["baseline", "list", *STORED]) == 0
     assert "no baselines" in capsys.readouterr().out
 
 

@@ -128,7 +128,7 @@ def _compare(app: typer.Typer) -> None:
 
 
 def _baseline(app: typer.Typer) -> None:
-    from duologue.cli.commands.compare import baseline
+    from duologue.cli.commands.baseline import baseline
 
     app.add_typer(baseline, name="baseline")
 
@@ -235,12 +235,6 @@ def _gate(app: typer.Typer) -> None:
     app.command()(gate)
 
 
-def _baselines(app: typer.Typer) -> None:
-    from duologue.cli.commands.releases import baselines
-
-    app.add_typer(baselines, name="baselines")
-
-
 def _environments(app: typer.Typer) -> None:
     from duologue.cli.commands.releases import environments
 
@@ -316,7 +310,7 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         _RESULTS, "Compare two executions: what became better, worse, stayed tied or is undecided.", _compare
     ),
-    "baseline": Command(_RESULTS, "Results folders that others are compared with, by name.", _baseline),
+    "baseline": Command(_RESULTS, "Executions that others are compared with, by name.", _baseline),
     "redteam-report": Command(
         _RESULTS, "Collect recorded attacks in one report, as JSON and as a web page.", _redteam_report
     ),
@@ -359,7 +353,6 @@ COMMANDS: dict[str, Command] = {
     "gate": Command(
         _DURABLE, "Say whether exactly this version of an agent passed an eval: exit 0 if it did, 1 if not.", _gate
     ),
-    "baselines": Command(_DURABLE, "Executions that others are compared with, by name.", _baselines),
     "environments": Command(_DURABLE, "Where agents are deployed to, and what was deployed.", _environments),
     "serve": Command(_DURABLE, "Serve the API at http://127.0.0.1:8642/api/v1, and carry out its runs.", _serve),
     "tokens": Command(_DURABLE, "Tokens of the API.", _tokens),

@@ -1,4 +1,4 @@
-"""``duologue compare`` and ``duologue baseline``: two executions of the same test cases."""
+"""``duologue compare``: two executions of the same test cases."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from duologue.terminal_text import one_line
 if TYPE_CHECKING:
     from duologue.suites.comparison import Comparison
     from duologue.suites.results.execution import ExecutionResult
-
-baseline = typer.Typer(help="Results folders that others are compared with, by name.", no_args_is_help=True)
 
 _FAIL_ON = ("worse", "better", "undecided", "missing")
 _PLACE = "A results folder, or the name of a baseline. With --database: number, name or baseline of a stored execution."
@@ -170,36 +168,3 @@ def _stored(
             return sides[0], sides[1]
 
     return asyncio.run(read())
-
-
-@baseline.command("set")
-def set_(
-    folder: Annotated[Path, typer.Argument(help="The folder of an execution, as 'duologue run' wrote it.")],
-    name: Annotated[str, typer.Option("--name", help="Name of the baseline.")] = "default",
-) -> int:
-    """Give the results in a folder a name, to compare others with. A baseline that had the name has it no longer."""
-    from duologue.context import SystemClock
-    from duologue.runs.store.baselines import set_baseline
-
-    made = set_baseline(name, folder, now=SystemClock().now())
-    echo(one_line(f"the baseline '{made.name}' is the execution {made.execution} of {made.suite}, in {made.folder}"))
-    return ExitCode.PASSED
-
-
-@baseline.command("show")
-def show(
-    name: Annotated[str | None, typer.Argument(help="Name of the baseline. Default: all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-) -> int:
-    """Show the baselines of the project, or one of them."""
-    from duologue.runs.store.baselines import baseline_named, read_baselines
-
-    found = read_baselines() if name is None else [baseline_named(name)[0]]
-    if as_json:
-        print_json([{**vars(item)} for item in found])
-        return ExitCode.PASSED
-    for item in found:
-        echo(one_line(f"{item.name}  {item.suite}  {item.execution}  {item.folder}  set {item.set_at}"))
-    if not found:
-        echo("no baselines; set one: duologue baseline set FOLDER")
-    return ExitCode.PASSED

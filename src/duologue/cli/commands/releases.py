@@ -1,4 +1,4 @@
-"""``duologue gate``, ``duologue baselines`` and ``duologue environments``: what decides about a release of an agent."""
+"""``duologue gate`` and ``duologue environments``: what decides about a release of an agent."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import echo, print_json, print_table, terminal
 from duologue.cli.services import agent_named, environment_named, eval_named, with_service
 from duologue.cli.store_options import ProjectOption
-from duologue.errors import ConfigurationError, NotFoundError
+from duologue.errors import ConfigurationError
 from duologue.terminal_text import one_line
 
 if TYPE_CHECKING:
     from duologue.runs.service import RunService
-    from duologue.runs.store.releases import Baseline, Deployment, Environment, GateResult
+    from duologue.runs.store.releases import Deployment, Environment, GateResult
 
-baselines = typer.Typer(help="Executions that others are compared with, by name.", no_args_is_help=True)
 environments = typer.Typer(help="Where agents are deployed to, and what was deployed.", no_args_is_help=True)
 
 _VERSION = typer.Option("--version", min=1, help="Version of the agent. Default: the newest published one.")
 _ENVIRONMENT = typer.Argument(help="Name or id of the environment.", metavar="ENVIRONMENT")
-_BASELINE = typer.Argument(help="Name or id of the baseline.", metavar="BASELINE")
-_OF_EVAL = typer.Option("--eval", help="Name or id of a saved eval.")
 
 
 def gate(
@@ -90,103 +87,6 @@ def _print_gate(found: GateResult | None, done: Deployment | None) -> None:
             echo(f"Note: {one_line(note)}", err=True)
     if done is not None:
         echo(one_line(f"deployment {done.id}: {done.status}: {done.message}"))
-
-
-# Baselines
-
-
-@baselines.command("set")
-def set_(
-    execution: Annotated[int, typer.Argument(help="Number of an execution that is over.", metavar="EXECUTION")],
-    name: Annotated[str, typer.Option("--name", help="Name of the baseline.")] = "default",
-    store: DatabaseOption = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Compare later executions of the same eval and agent with this one. One of that name is replaced."""
-
-    async def work(service: RunService) -> Baseline:
-        return await service.set_baseline(execution, name=name)
-
-    made = with_service(store, project, work)
-    if as_json:
-        print_json(made.as_data())
-    else:
-        echo(f"{made.id}: execution {made.execution_id} is the baseline '{one_line(made.name)}'")
-    return ExitCode.PASSED
-
-
-@baselines.command("list")
-def list_baselines(
-    eval_: Annotated[str | None, _OF_EVAL] = None,
-    store: DatabaseOption = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """List the baselines of a project, or of one eval."""
-
-    async def work(service: RunService) -> list[tuple[Baseline, str, str]]:
-        eval_id = (await eval_named(service, eval_)).id if eval_ else None
-        evals = {item.id: item.name for item in await service.list_evals()}
-        agents = {item.id: item.name for item in await service.list_agents()}
-        found = await service.list_baselines(eval_id=eval_id)
-        return [(item, evals.get(item.eval_id, ""), agents.get(item.agent_id or "", "")) for item in found]
-
-    found = with_service(store, project, work)
-    if as_json:
-        print_json([{**item.as_data(), "eval": of, "agent": agent} for item, of, agent in found])
-        return ExitCode.PASSED
-    rows = [
-        (item.name, of, f"{agent} {item.agent_version or ''}".strip(), str(item.execution_id), item.id)
-        for item, of, agent in found
-    ]
-    _print_rows(("name", "eval", "agent", "execution", "id"), rows, "no baselines")
-    return ExitCode.PASSED
-
-
-@baselines.command("show")
-def show_baseline(
-    baseline: Annotated[str, _BASELINE],
-    eval_: Annotated[str | None, _OF_EVAL] = None,
-    store: DatabaseOption = None,
-    project: ProjectOption = None,
-) -> int:
-    """Show a baseline as JSON."""
-
-    async def work(service: RunService) -> Baseline:
-        return await _baseline_named(service, baseline, eval_)
-
-    print_json(with_service(store, project, work).as_data())
-    return ExitCode.PASSED
-
-
-@baselines.command("delete")
-def delete_baseline(
-    baseline: Annotated[str, _BASELINE],
-    eval_: Annotated[str | None, _OF_EVAL] = None,
-    store: DatabaseOption = None,
-    project: ProjectOption = None,
-) -> int:
-    """Delete a baseline. Its execution stays."""
-
-    async def work(service: RunService) -> None:
-        await service.delete_baseline((await _baseline_named(service, baseline, eval_)).id)
-
-    with_service(store, project, work)
-    echo(f"deleted the baseline '{one_line(baseline)}'")
-    return ExitCode.PASSED
-
-
-async def _baseline_named(service: RunService, name: str, eval_: str | None) -> Baseline:
-    if (found := await service.get_baseline(name)) is not None:
-        return found
-    eval_id = (await eval_named(service, eval_)).id if eval_ else None
-    every = await service.list_baselines(eval_id=eval_id, name=name)
-    if len(every) > 1:
-        raise ConfigurationError(f"there are {len(every)} baselines '{name}'; name the eval with --eval, or use an id")
-    if not every:
-        raise NotFoundError(f"the project '{service.project.name}' has no baseline '{name}'")
-    return every[0]
 
 
 # Environments
@@ -258,7 +158,7 @@ def list_environments(store: DatabaseOption = None, project: ProjectOption = Non
         print_json([item.as_data() for item in found])
         return ExitCode.PASSED
     rows = [(item.name, item.spec.platform, item.spec.webhook_url or "", item.id) for item in found]
-    _print_rows(("name", "platform", "webhook", "id"), rows, "no environments")
+    print_rows(("name", "platform", "webhook", "id"), rows, "no environments")
     return ExitCode.PASSED
 
 
@@ -310,11 +210,12 @@ def history(
         )
         for item in found
     ]
-    _print_rows(("id", "at", "environment", "agent", "status", "message"), rows, "no deployments")
+    print_rows(("id", "at", "environment", "agent", "status", "message"), rows, "no deployments")
     return ExitCode.PASSED
 
 
-def _print_rows(heads: Sequence[str], rows: Sequence[Sequence[str]], none: str) -> None:
+def print_rows(heads: Sequence[str], rows: Sequence[Sequence[str]], none: str) -> None:
+    """Print a table of plain texts, or what is said where there are no rows."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,6 +1,6 @@
 """Results folders that have a name, to compare others with: ``.duologue/baselines.json`` in the project.
 
-Executions in a database have baselines of their own; see ``duologue baselines``.
+Executions in a database have baselines of their own; see ``duologue baseline --database``.
 """
 
 from __future__ import annotations
@@ -74,12 +74,30 @@ def set_baseline(name: str, folder: Path, *, now: float, here: Path | None = Non
         set_at=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
     )
     held = {item.name: item for item in read_baselines(project)}
-    data = {key: {**vars(item)} for key, item in sorted({**held, name: made}.items())}
+    _write(project, {**held, name: made})
+    return made
+
+
+def delete_baseline(name: str, here: Path | None = None) -> None:
+    """Forget a baseline. Its results stay.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+        ResultsError: the file cannot be written.
+    """
+    project = project_folder(here or Path.cwd())
+    held = {item.name: item for item in read_baselines(project)}
+    if name not in held:
+        raise ConfigurationError(f"there is no baseline '{name}'{hint(name, held)}")
+    _write(project, {key: item for key, item in held.items() if key != name})
+
+
+def _write(project: Path, held: dict[str, FolderBaseline]) -> None:
+    data = {key: {**vars(item)} for key, item in sorted(held.items())}
     try:
         write_atomic(project / _FILE, json.dumps(data, indent=2) + "\n")
     except OSError as error:
         raise ResultsError(f"{project / _FILE} cannot be written: {error.strerror or error}") from error
-    return made
 
 
 def read_baselines(here: Path | None = None) -> list[FolderBaseline]:
