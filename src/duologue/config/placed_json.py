@@ -5,7 +5,7 @@ A file's problems have lines; those of JSON have the path of a field, such as ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from pydantic_core import from_json
@@ -47,10 +47,15 @@ def read_json_object(content: bytes | str, what: str = "the body") -> PlacedDict
 
 def _holds_more(data: Any, most: int) -> bool:
     """Whether there are more values than that."""
-    left, waiting = most, [data]
+    left = most
+    waiting: list[Any] = [data]
     while waiting:
         value = waiting.pop()
-        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        items: Collection[Any] = ()
+        if isinstance(value, dict):
+            items = cast("dict[str, Any]", value).values()
+        elif isinstance(value, list):
+            items = cast("list[Any]", value)
         left -= len(items)
         if left < 0:
             return True

@@ -11,8 +11,6 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum
 from typing import TypeVar
 
 from sqlalchemy import Connection, func, select
@@ -29,6 +27,7 @@ from duologue.errors import (
     StoreUnavailableError,
 )
 from duologue.frozen import changed
+from duologue.runs.active_runs import ActiveRun, EndReason
 from duologue.runs.callbacks import Callbacks
 from duologue.runs.carry_out import RunCarrier
 from duologue.runs.heartbeat import Heartbeat
@@ -54,38 +53,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 _LONG, _SOON = 3600.0, 0.05
 BEATS = 3
 """Heartbeats in the time that a lease lasts."""
-
-
-class EndReason(Enum):
-    """Why a run is ended from outside."""
-
-    CANCELLED = "somebody has cancelled it"
-    RELEASED = "this worker stops, and another one continues it"
-    LOST = "it belongs to another worker"
-
-
-@dataclass(kw_only=True, eq=False)
-class ActiveRun:
-    """A run that is under way.
-
-    Attributes:
-        last: it has killed its workers so far, or was beside one that did, and this is its last attempt.
-    """
-
-    run: ClaimedRun
-    last: bool = False
-    task: asyncio.Task[None] | None = None
-    ended_by: EndReason | None = None
-    over: bool = False
-    """Its end is being recorded; nobody can change it any more."""
-
-    def end(self, reason: EndReason) -> None:
-        """End it. It is cancelled once; that the lease is lost outweighs every other reason."""
-        first = self.ended_by is None
-        if first or reason is EndReason.LOST:
-            self.ended_by = reason
-        if first and not self.over and self.task is not None:
-            self.task.cancel()
 
 
 class Worker:

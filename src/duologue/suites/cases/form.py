@@ -33,7 +33,7 @@ _SHOWN = 6
 """Problems that a model is told of at once."""
 
 
-class WrittenPersona(Spec):
+class CasePersona(Spec):
     """Who the user is."""
 
     name: _Label
@@ -60,7 +60,7 @@ class WrittenCase(Spec):
     name: _Label
     situation: _Line
     goal: _Line
-    persona: WrittenPersona | None = None
+    persona: CasePersona | None = None
     first_message: _Line | None = None
     criteria: Annotated[Items[_Line], Field(min_length=1, max_length=20)]
     expected_tools: Annotated[Items[WrittenTool], Field(max_length=20)] = ()
@@ -73,7 +73,7 @@ class WrittenChanges(Spec):
     name: _Label | None = None
     situation: Annotated[str, Field(max_length=4000)] | None = None
     goal: Annotated[str, Field(max_length=4000)] | None = None
-    persona: WrittenPersona | None = None
+    persona: CasePersona | None = None
     first_message: Annotated[str, Field(max_length=4000)] | None = None
     user_lines: Annotated[Items[_Line], Field(max_length=200)] | None = None
     criteria: Annotated[Items[_Line], Field(max_length=50)] | None = None
@@ -257,7 +257,7 @@ def scenario_of(case: WrittenCase, name: str, persona: str | None, annotations: 
     )
 
 
-def persona_of(written: WrittenPersona, name: str) -> Persona:
+def persona_of(written: CasePersona, name: str) -> Persona:
     """The persona that a case names."""
     return Persona(name=name, description=written.description)
 
