@@ -126,7 +126,7 @@ def test_a_project_of_evalstudio_says_what_came_in(duologue, tmp_path, count):
         (["export"], "choose one of --out DIR"),
         (["export", "1", "--out", "a", "--jsonl", "b"], "choose one of --out DIR"),
         (["export", "--out", "a"], "--out needs an execution"),
-        (["export", "77", "--out", "a"], "there is no execution '77'"),
+        (["export", "77", "--out", "a"], "there is no execution and no baseline '77'"),
         (["export", "9" * 40, "--out", "a"], "there is no execution"),
         (["export", "1", "--out", "full"], "is not empty"),
         (["export", "--jsonl", "full/x"], "exists already"),
