@@ -47,6 +47,11 @@ def created(fields: Mapping[str, Any], location: str) -> Response:
     return answer(fields, status=201, headers={"Location": location})
 
 
+def made_or_changed(fields: Mapping[str, Any], location: str, *, created_at: float, updated_at: float) -> Response:
+    """The answer to a request that makes something, or changes what is there under its key already."""
+    return created(fields, location) if created_at == updated_at else answer(fields)
+
+
 def nothing() -> Response:
     """The answer to a request that has deleted something."""
     return Response(status_code=204)

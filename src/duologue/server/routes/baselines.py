@@ -16,7 +16,7 @@ from duologue.server.auth import Caller, Reader, Runner
 from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.paging import PageOf, Paging, by_creation, page_of
 from duologue.server.placed_body import JSON_BODY, BodyOf, read_body
-from duologue.server.preconditions import answer, created, nothing
+from duologue.server.preconditions import answer, made_or_changed, nothing
 from duologue.server.schemas.releases import BaselineAnswer, BaselineFields, baseline_fields
 
 routes = routes_of_group("baselines")
@@ -62,9 +62,9 @@ async def set_baseline(
         made = await _baselines(caller).set_baseline(caller.project.id, fields.execution_id, fields.name)
     except NotFoundError as error:
         raise refused("execution_id", str(error)) from error
-    if made.created_at == made.updated_at:
-        return created(baseline_fields(made), f"/api/v1/baselines/{made.id}")
-    return answer(baseline_fields(made))
+    return made_or_changed(
+        baseline_fields(made), f"/api/v1/baselines/{made.id}", created_at=made.created_at, updated_at=made.updated_at
+    )
 
 
 @routes.get("/baselines/{baseline_id}", operation_id="get_baseline", response_model=BaselineAnswer)

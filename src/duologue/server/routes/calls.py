@@ -17,7 +17,7 @@ from duologue.server.bounded import LONGEST, ends_in_time
 from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.paging import PageOf, Paging, by_creation, page_of
 from duologue.server.placed_body import JSON_BODY, BodyOf, read_body, references
-from duologue.server.preconditions import answer, created, nothing
+from duologue.server.preconditions import answer, made_or_changed, nothing
 from duologue.server.routes.test_cases import writing
 from duologue.server.schemas.calls import (
     CallAnswer,
@@ -68,9 +68,9 @@ async def put_call_source(
         made = await caller.service.put_call_source(
             fields.platform, fields.platform_agent_id, agent_id=fields.agent_id, **given
         )
-    if made.created_at == made.updated_at:
-        return created(source_fields(made), f"/api/v1/call-sources/{made.id}")
-    return answer(source_fields(made))
+    return made_or_changed(
+        source_fields(made), f"/api/v1/call-sources/{made.id}", created_at=made.created_at, updated_at=made.updated_at
+    )
 
 
 @routes.get("/call-sources/{source_id}", operation_id="get_call_source", response_model=CallSourceAnswer)
