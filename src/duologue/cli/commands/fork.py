@@ -22,11 +22,13 @@ from duologue.cli.commands.recorded_run import (
     ModelOption,
     RunArgument,
     SuiteOption,
+    interval,
     load_run,
+    proportion_data,
 )
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import echo, print_json
-from duologue.stats.proportion import Proportion, percent
+from duologue.stats.proportion import percent
 from duologue.terminal_text import one_line
 
 if TYPE_CHECKING:
@@ -108,29 +110,6 @@ def _keepers(loaded: Loaded, out: Path | None, held: ExitStack) -> list[Observer
     keeper = ResultFolder(folder, suite=loaded.engine.suite.name, path=loaded.path)
     loaded.engine.enable_recording(folder)
     return [keeper]
-
-
-def interval(found: Proportion) -> str:
-    """``7 of 10 (70%, 95% interval 40% to 89%)``."""
-    if found.rate is None:
-        return "0 of 0"
-    sure = percent(found.confidence)
-    return (
-        f"{found.successes} of {found.total} ({percent(found.rate)}, {sure} interval {percent(found.low)} to "
-        f"{percent(found.high)})"
-    )
-
-
-def proportion_data(found: Proportion) -> dict[str, Any]:
-    """A share with its interval, for JSON."""
-    return {
-        "passed": found.successes,
-        "decided": found.total,
-        "rate": found.rate,
-        "low": found.low,
-        "high": found.high,
-        "confidence": found.confidence,
-    }
 
 
 def _print_fork(loaded: Loaded, found: Forked, out: Path | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from duologue.cli.output import response_file
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.runs.store.located import LocatedRun, locate_run
+from duologue.stats.proportion import Proportion, percent
 from duologue.suites.execution.engine import Engine
 from duologue.suites.forks.source import engine_for
 from duologue.suites.plan.build import TestCase
@@ -115,3 +116,26 @@ def suite_file(written: str) -> Path | None:
             "name the suite with --suite"
         )
     return path
+
+
+def interval(found: Proportion) -> str:
+    """``7 of 10 (70%, 95% interval 40% to 89%)``."""
+    if found.rate is None:
+        return "0 of 0"
+    sure = percent(found.confidence)
+    return (
+        f"{found.successes} of {found.total} ({percent(found.rate)}, {sure} interval {percent(found.low)} to "
+        f"{percent(found.high)})"
+    )
+
+
+def proportion_data(found: Proportion) -> dict[str, Any]:
+    """A share with its interval, for JSON."""
+    return {
+        "passed": found.successes,
+        "decided": found.total,
+        "rate": found.rate,
+        "low": found.low,
+        "high": found.high,
+        "confidence": found.confidence,
+    }

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from duologue.cli.commands.fork import interval, proportion_data
 from duologue.cli.commands.recorded_run import (
     AgentOption,
     CriterionOption,
@@ -22,7 +21,9 @@ from duologue.cli.commands.recorded_run import (
     ModelOption,
     RunArgument,
     SuiteOption,
+    interval,
     load_run,
+    proportion_data,
 )
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import echo, print_json
