@@ -1,0 +1,228 @@
+"""The port of voice agents: sound both ways over a connection, and what the transport can do beside it.
+
+An adapter moves sound. It knows nothing of turns of the script, of the clock or of recordings: that is the business of
+whoever drives the call. Subclass :class:`VoiceAgentAdapter` with ``connect``, ``disconnect``, ``send_audio`` and
+``recv_audio``; an adapter whose protocol tells more than sound overrides ``receive``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from types import TracebackType
+from typing import ClassVar, Self
+
+from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
+from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
+from duologue.frozen import frozen
+from duologue.voice.audio import AudioChunk
+from duologue.voice.incoming import AgentTurnEnded, Incoming
+
+
+@frozen
+class AdapterCapabilities:
+    """What a transport can do.
+
+    Attributes:
+        streaming_transcripts: it reports the agent's words while the agent speaks.
+        native_vad: the agent's side tells by itself when the user speaks.
+        dtmf: it carries keys.
+        interruption: the agent can be told to stop; where not, it is talked over.
+        input_formats, output_formats: of the sound on the wire, such as ``pcm16/24000`` and ``mulaw/8000``.
+    """
+
+    streaming_transcripts: bool = False
+    native_vad: bool = False
+    dtmf: bool = False
+    interruption: bool = False
+    input_formats: tuple[str, ...] = ()
+    output_formats: tuple[str, ...] = ()
+
+
+class UnsupportedCapabilityError(ConfigurationError):
+    """A script asks for something that a transport cannot do.
+
+    Attributes:
+        adapter_name: of the adapter.
+        capability: a field of :class:`AdapterCapabilities`.
+    """
+
+    def __init__(self, adapter_name: str, capability: str, hint: str = "") -> None:
+        super().__init__(f"{adapter_name} has no '{capability}'." + (f" {hint}" if hint else ""))
+        self.adapter_name = adapter_name
+        self.capability = capability
+
+
+class VoiceConnectionError(AgentError):
+    """The connection to a voice agent could not be made, or has broken: which adapter, and why."""
+
+    def __init__(self, adapter_name: str, why: str) -> None:
+        super().__init__(f"{adapter_name}: {why}", who=adapter_name)
+        self.adapter_name = adapter_name
+
+
+class FirstChunkTimeoutError(AgentTimeoutError):
+    """A voice agent has not begun to speak in time.
+
+    Attributes:
+        timeout: seconds that it had.
+    """
+
+    def __init__(self, timeout: float, adapter_name: str = "the agent") -> None:
+        super().__init__(
+            f"{adapter_name} sent no sound within {timeout:g} s after the user had spoken; "
+            "response_timeout of the adapter sets how long it may take",
+            who=adapter_name,
+        )
+        self.timeout = timeout
+
+
+class VoiceAgentAdapter(AgentAdapter):
+    """An agent that is spoken with.
+
+    ``connect`` is awaited before the first turn and ``disconnect`` after the last, in every case. Both are bounded in
+    time by the caller. All methods are called on one event loop, which is not that of the script.
+
+    Attributes:
+        capabilities: of the transport.
+        response_timeout: seconds until the agent must have begun to speak.
+        response_tail_silence: seconds of silence that end its turn, where the protocol does not tell.
+        response_max_duration: seconds that it may speak in one turn before it is given up.
+        connect_timeout: seconds for ``connect``.
+        wants_silence: frames are sent to it without a pause, silence too, as a telephone line does. Without it only
+            what the user says is sent.
+    """
+
+    capabilities: ClassVar[AdapterCapabilities] = AdapterCapabilities()
+    response_timeout: float = 60.0
+    response_tail_silence: float = 0.6
+    response_max_duration: float = 30.0
+    connect_timeout: float = 15.0
+    wants_silence: bool = False
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Open the connection.
+
+        Raises:
+            VoiceConnectionError: it cannot be opened: why, and what to do.
+        """
+
+    @abstractmethod
+    async def disconnect(self) -> None:
+        """Close the connection; harmless if it is not open, or was never."""
+
+    @abstractmethod
+    async def send_audio(self, chunk: AudioChunk) -> None:
+        """Send sound of the user, in order. The caller paces it: mostly frames of 20 ms.
+
+        Raises:
+            VoiceConnectionError: the connection is not open any more.
+        """
+
+    @abstractmethod
+    async def recv_audio(self, timeout: float) -> AudioChunk:
+        """The next sound of the agent; an empty chunk where its turn has ended.
+
+        Args:
+            timeout: seconds to wait for it.
+
+        Raises:
+            TimeoutError: none came.
+            VoiceConnectionError: the connection has broken.
+        """
+
+    async def receive(self, timeout: float) -> Incoming:
+        """The next thing that comes from the agent. Override it where the protocol tells more than sound.
+
+        Raises:
+            TimeoutError: nothing came.
+            VoiceConnectionError: the connection has broken.
+        """
+        chunk = await self.recv_audio(timeout)
+        return chunk if chunk.data else AgentTurnEnded()
+
+    async def begin_user_turn(self) -> None:
+        """The user begins to speak: for protocols in which that is said."""
+        return
+
+    async def end_user_turn(self) -> None:
+        """The user has finished: for protocols in which that is said, such as by committing what was sent."""
+        return
+
+    async def interrupt(self) -> None:
+        """Tell the agent to stop, and forget what it has sent and nobody has heard.
+
+        Raises:
+            UnsupportedCapabilityError: the transport has no way to say so. The agent is talked over then.
+        """
+        raise UnsupportedCapabilityError(self.name, "interruption", "Let the user speak while the agent does.")
+
+    async def send_dtmf(self, keys: str) -> None:
+        """Press keys.
+
+        Raises:
+            UnsupportedCapabilityError: the transport does not carry keys.
+        """
+        raise UnsupportedCapabilityError(self.name, "dtmf", "Keys can be sent as tones: duologue.voice.dtmf_tones.")
+
+    async def send_text(self, text: str) -> None:
+        """Say something in writing, for protocols that take text beside sound.
+
+        Raises:
+            UnsupportedCapabilityError: this one does not.
+        """
+        raise UnsupportedCapabilityError(self.name, "text", "Let the user speak.")
+
+    async def call(self, input: AgentInput) -> AgentReturnTypes:
+        """Not used: a voice agent is driven through its session."""
+        raise ConfigurationError(
+            f"{self.name} was called without a session. Voice agents are run by duologue.run and duologue.arun, which "
+            "open one; to use one by itself, call connect, send_audio and recv_audio"
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.disconnect()
+
+
+class InProcessVoiceAgent(VoiceAgentAdapter):
+    """A voice agent in this process, which is given sound frame by frame and answers each frame at once.
+
+    It can be run faster than real time, since nothing of it depends on the clock of the wall: subclass it with
+    :meth:`exchange`.
+    """
+
+    wants_silence = True
+
+    @abstractmethod
+    async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
+        """Hear 20 ms of the user, and say what there is to say.
+
+        Args:
+            frame: 20 ms, silent where the user is.
+            at: seconds since the conversation began.
+
+        Returns:
+            What comes from the agent now. Sound may be longer than the frame: it is heard piece by piece.
+        """
+
+    async def connect(self) -> None:
+        """Nothing to open."""
+        return
+
+    async def disconnect(self) -> None:
+        """Nothing to close."""
+        return
+
+    async def send_audio(self, chunk: AudioChunk) -> None:
+        """Not used: sound is exchanged."""
+        raise ConfigurationError(f"{self.name} exchanges frames: call exchange(frame, at)")
+
+    async def recv_audio(self, timeout: float) -> AudioChunk:
+        """Not used: sound is exchanged."""
+        raise ConfigurationError(f"{self.name} exchanges frames: call exchange(frame, at)")

@@ -1,0 +1,1 @@
+"""Voice agents, one transport each. Names are loaded when they are first used."""

@@ -1,0 +1,212 @@
+"""What adapters over a network share: a reader, a bounded inbox, time limits, and errors that say which and why."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import abstractmethod
+from collections import deque
+from contextlib import suppress
+
+from duologue.errors import DuologueError
+from duologue.voice.adapter import VoiceAgentAdapter, VoiceConnectionError
+from duologue.voice.audio import AudioChunk, bytes_of
+from duologue.voice.incoming import AgentTurnEnded, Incoming
+
+logger = logging.getLogger("duologue.voice")
+
+INBOX_SECONDS = 120.0
+"""Sound that may wait until somebody hears it. Then the connection is not read from, and the sender has to wait."""
+INBOX_ITEMS = 20_000
+"""Things of all sorts that may wait."""
+HANG_UP_TIMEOUT = 5.0
+"""Seconds that the end of a connection may take."""
+
+
+class Inbox:
+    """What has come and was not taken yet: bounded, so that a sender without measure fills no memory."""
+
+    def __init__(self, seconds: float = INBOX_SECONDS, items: int = INBOX_ITEMS) -> None:
+        self._waiting: deque[Incoming] = deque()
+        self._bytes = 0
+        self._most_bytes, self._most_items = bytes_of(seconds), items
+        self._changed = asyncio.Event()
+        self._end: Exception | None = None
+
+    async def put(self, item: Incoming) -> None:
+        """Add one; waits while there is no place."""
+        while self._is_full() and self._end is None:
+            self._changed.clear()
+            await self._changed.wait()
+        self._waiting.append(item)
+        if isinstance(item, AudioChunk):
+            self._bytes += len(item.data)
+        self._changed.set()
+
+    async def get(self, timeout: float) -> Incoming:
+        """Take the next one.
+
+        Raises:
+            TimeoutError: there is none.
+            VoiceConnectionError: there will be none, since the connection is at its end.
+        """
+        if not self._waiting and self._end is None:
+            async with asyncio.timeout(timeout):
+                while not self._waiting and self._end is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        if not self._waiting:
+            assert self._end is not None
+            raise self._end
+        item = self._waiting.popleft()
+        if isinstance(item, AudioChunk):
+            self._bytes -= len(item.data)
+        self._changed.set()
+        return item
+
+    def forget_sound(self) -> None:
+        """Throw away sound that nobody has heard."""
+        self._waiting = deque(item for item in self._waiting if not isinstance(item, AudioChunk))
+        self._bytes = 0
+        self._changed.set()
+
+    def finish(self, error: Exception) -> None:
+        """Nothing more comes, for this reason: raised once what has come is taken."""
+        self._end = self._end or error
+        self._changed.set()
+
+    def _is_full(self) -> bool:
+        return self._bytes >= self._most_bytes or len(self._waiting) >= self._most_items
+
+
+class WireVoiceAdapter(VoiceAgentAdapter):
+    """A voice agent over a network. Subclasses say how to dial, to read and to hang up.
+
+    ``read`` hands on what comes with :meth:`deliver`, and returns when the other side has closed the connection.
+    """
+
+    def __init__(self) -> None:
+        self._inbox = Inbox()
+        self._reader: asyncio.Task[None] | None = None
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """What it is connected to, for errors and reports: an address without credentials."""
+
+    @abstractmethod
+    async def dial(self) -> None:
+        """Open the connection, until sound can be sent. Bounded by ``connect_timeout``."""
+
+    @abstractmethod
+    async def read(self) -> None:
+        """Read to the end of the connection."""
+
+    @abstractmethod
+    async def hang_up(self) -> None:
+        """Close what ``dial`` has opened, however far it came."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether sound can be sent."""
+        return self._reader is not None and not self._reader.done()
+
+    async def connect(self) -> None:
+        """Open the connection.
+
+        Raises:
+            VoiceConnectionError: it cannot be opened, or not in time, or it is open already.
+        """
+        if self._reader is not None:
+            raise VoiceConnectionError(self.name, f"it is connected to {self.where} already: disconnect it first")
+        self._inbox = Inbox()
+        try:
+            async with asyncio.timeout(self.connect_timeout):
+                await self.dial()
+        except BaseException as error:
+            await self._hang_up()
+            if isinstance(error, TimeoutError):
+                raise VoiceConnectionError(
+                    self.name, f"no connection to {self.where} within {self.connect_timeout:g} s (connect_timeout)"
+                ) from error
+            if isinstance(error, DuologueError) or not isinstance(error, Exception):
+                raise
+            raise VoiceConnectionError(self.name, f"cannot connect to {self.where}: {reason_of(error)}") from error
+        self._reader = asyncio.create_task(self._read(), name=f"{self.name} reads")
+
+    async def disconnect(self) -> None:
+        """Close the connection; harmless if it is not open, or was never."""
+        reader, self._reader = self._reader, None
+        if reader is None:
+            return
+        reader.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({reader}, timeout=HANG_UP_TIMEOUT)
+        await self._hang_up()
+        self._inbox.finish(VoiceConnectionError(self.name, f"the connection to {self.where} was closed by this side"))
+
+    async def receive(self, timeout: float) -> Incoming:
+        """The next thing that comes from the agent.
+
+        Raises:
+            TimeoutError: nothing came.
+            VoiceConnectionError: the connection is at its end, and all that came was taken.
+        """
+        if self._reader is None:
+            raise self.not_connected()
+        return await self._inbox.get(timeout)
+
+    async def recv_audio(self, timeout: float) -> AudioChunk:
+        """The next sound of the agent; an empty chunk where its turn has ended. See :meth:`receive`."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            item = await self.receive(max(0.0, deadline - asyncio.get_running_loop().time()))
+            if isinstance(item, AudioChunk):
+                return item
+            if isinstance(item, AgentTurnEnded):
+                return AudioChunk(b"")
+
+    async def deliver(self, item: Incoming) -> None:
+        """Hand on what came; waits while too much of it waits to be heard."""
+        await self._inbox.put(item)
+
+    def forget_sound(self) -> None:
+        """Throw away sound that nobody has heard, because the user has interrupted."""
+        self._inbox.forget_sound()
+
+    def not_connected(self) -> VoiceConnectionError:
+        """What to raise where nothing can be sent."""
+        return VoiceConnectionError(self.name, f"there is no connection to {self.where}: connect first")
+
+    async def _read(self) -> None:
+        try:
+            await self.read()
+        except asyncio.CancelledError:
+            raise
+        except DuologueError as error:
+            self._inbox.finish(error)
+        except Exception as error:
+            logger.debug("%s: reading from %s failed", self.name, self.where, exc_info=True)
+            broken = VoiceConnectionError(self.name, f"the connection to {self.where} has broken: {reason_of(error)}")
+            broken.__cause__ = error
+            self._inbox.finish(broken)
+        else:
+            self._inbox.finish(VoiceConnectionError(self.name, f"{self.where} has closed the connection"))
+
+    async def _hang_up(self) -> None:
+        """What goes wrong at the end of a call changes nothing about it."""
+        try:
+            async with asyncio.timeout(HANG_UP_TIMEOUT):
+                await self.hang_up()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logger.debug("%s: the connection to %s was not closed in order", self.name, self.where, exc_info=True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.where!r})"
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in one line."""
+    return f"{error}".strip().split("\n")[0] or type(error).__name__

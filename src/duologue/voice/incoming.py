@@ -1,0 +1,111 @@
+"""What comes from a voice agent, besides its sound: words, the end of its turn, tools, keys, the end of the call.
+
+An adapter gives what its protocol tells, in the order in which it comes. Whoever drives the call places it on the
+timeline.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from duologue.frozen import frozen
+from duologue.voice.audio import AudioChunk
+
+
+@frozen
+class AgentWords:
+    """Words of the agent, as its side reports them.
+
+    Attributes:
+        text: what is new, with the spaces that belong to it.
+        replaces: ``text`` is all that the agent has said in this turn, in place of what was reported before.
+    """
+
+    text: str
+    replaces: bool = False
+
+
+@frozen
+class UserWords:
+    """What the agent's side has understood of the user.
+
+    Attributes:
+        text: the whole turn of the user.
+    """
+
+    text: str
+
+
+@frozen
+class AgentTurnEnded:
+    """The agent has said all that it wants to say: no more sound of this turn follows.
+
+    Attributes:
+        interrupted: it was cut off by the user, as its side reports it.
+    """
+
+    interrupted: bool = False
+
+
+@frozen
+class UserHeard:
+    """The agent's side has noticed that the user speaks. What it has sent and nobody has heard yet is void."""
+
+
+@frozen
+class AgentToolCall:
+    """The agent calls a tool.
+
+    Attributes:
+        call_id: tells calls apart; "" if the protocol has none.
+        arguments: as JSON.
+    """
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+@frozen
+class AgentToolResult:
+    """What a tool has answered.
+
+    Attributes:
+        call_id: of the call.
+        result: as JSON.
+    """
+
+    call_id: str
+    result: Any
+
+
+@frozen
+class AgentKeys:
+    """Keys that the agent has pressed (DTMF)."""
+
+    keys: str
+
+
+@frozen
+class CallEnded:
+    """The agent's side has ended the call, as the protocol does it.
+
+    Attributes:
+        reason: as it was told; "" if it was not.
+    """
+
+    reason: str = ""
+
+
+Incoming = (
+    AudioChunk
+    | AgentWords
+    | UserWords
+    | AgentTurnEnded
+    | UserHeard
+    | AgentToolCall
+    | AgentToolResult
+    | AgentKeys
+    | CallEnded
+)
+"""One thing that comes from an agent."""
