@@ -27,6 +27,7 @@ from duologue.runs.store.database.definition_rows import find_project, saved_pro
 from duologue.runs.store.database.schema import projects
 from duologue.runs.store.definitions import Project
 from duologue.runs.tokens import ApiToken, TokenScope, find_token
+from duologue.server.origins import SAFE_METHODS, cookie_name, is_from_own_page
 from duologue.server.state import ServerState, state_of
 
 logger = logging.getLogger("duologue.server")
@@ -120,10 +121,21 @@ async def authenticated(request: Request) -> Caller:
 async def _authenticate(request: Request) -> Caller:
     state = state_of(request)
     token = _token_of(request)
+    if token is None and state.token_required:
+        token = _token_of_page(request)
     if token is None:
         if state.token_required:
             raise UnauthenticatedError("a token is needed: send the header 'Authorization: Bearer TOKEN'")
         return Caller(scope=TokenScope.ADMIN, token=None, state=state)
+    return await caller_with(state, token)
+
+
+async def caller_with(state: ServerState, token: str) -> Caller:
+    """Who asks with a token.
+
+    Raises:
+        UnauthenticatedError: it is not valid.
+    """
     database = state.database
 
     def work(connection: Connection) -> tuple[ApiToken | None, float]:
@@ -163,6 +175,19 @@ def _token_of(request: Request) -> str | None:
     token = token.strip()
     if kind.lower() != "bearer" or not token or len(token) > _LONGEST_TOKEN:
         raise UnauthenticatedError("the header Authorization is not understood; expected 'Bearer TOKEN'")
+    return token
+
+
+def _token_of_page(request: Request) -> str | None:
+    """The token of somebody who has signed in to the web pages.
+
+    A browser sends the cookie by itself, so what changes something has to come from a page of this service.
+    """
+    token = request.cookies.get(cookie_name(request.headers.get("host", "")))
+    if not token or len(token) > _LONGEST_TOKEN:
+        return None
+    if request.method not in SAFE_METHODS and not is_from_own_page(request.headers):
+        raise ForbiddenError("a request with the cookie of the web pages has to come from a page of this service")
     return token
 
 

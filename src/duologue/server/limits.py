@@ -5,11 +5,9 @@ One layer of plain ASGI, because each layer is paid by each request.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -19,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from duologue.config.access import Access, using
 from duologue.context import RandomIds
+from duologue.server.origins import SAFE_METHODS, host_name, is_loopback, is_own_origin
 from duologue.server.problems import internal_error, problem_response
 from duologue.server.settings import ServerSettings
 from duologue.server.state import ServerState
@@ -41,7 +40,6 @@ SECURITY_HEADERS = (
 _NO_CODE = Access(own_code=False)
 """What is defined may name code; it is not loaded to be looked at here."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class RequestGuard:
@@ -140,38 +138,14 @@ class OpenDoor:
             told = f"without tokens the service answers as localhost only, and not as {host[:100]!r}"
             return 421, "wrong_host", told
         origin = headers.get("origin")
-        if origin is not None and not self._is_own_origin(origin, host):
+        if origin is not None and not is_own_origin(origin, host):
             return 403, "wrong_origin", "without tokens the service answers no page of another origin"
         site = headers.get("sec-fetch-site")
-        if site not in {None, "same-origin", "none"} and method not in _SAFE:
+        if site not in {None, "same-origin", "none"} and method not in SAFE_METHODS:
             return 403, "wrong_origin", "without tokens the service answers no page of another origin"
         return None
 
     def is_own(self, host: str) -> bool:
         """Whether a host, with or without a port, is a name of this service."""
-        name = _host_name(host)
+        name = host_name(host)
         return name in self._hosts or is_loopback(name)
-
-    def _is_own_origin(self, origin: str, host: str) -> bool:
-        try:
-            parts = urlsplit(origin)
-        except ValueError:
-            return False
-        return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
-
-
-def is_loopback(name: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _host_name(host: str) -> str:
-    """The host without its port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if ":" in host else host.lower()

@@ -31,7 +31,7 @@ from duologue.runs.project_access import UsualPolicy
 from duologue.runs.store.database.engine import Database
 from duologue.runs.tokens import ApiTokens
 from duologue.server.app import create_app
-from duologue.server.limits import is_loopback
+from duologue.server.origins import is_loopback
 from duologue.server.settings import ServerSettings, opened_store
 
 try:

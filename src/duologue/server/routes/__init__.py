@@ -25,6 +25,7 @@ from duologue.server.routes import (
     scenarios,
     schedules,
     secrets,
+    session,
     suites,
     test_cases,
     tokens,
@@ -33,6 +34,7 @@ from duologue.server.routes import (
 
 ROUTERS = (
     about.routes,
+    session.routes,
     projects.routes,
     personas.routes,
     scenarios.routes,
