@@ -167,6 +167,17 @@ def test_what_is_no_index_is_told(tmp_path, text, said):
         read_execution(tmp_path)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), "NaN", "Infinity", None, "soon"])
+@pytest.mark.parametrize("field", ["seconds", "agent_seconds", "trials", "index"])
+def test_a_number_that_is_none_is_told_with_its_file(execution, tmp_path, field, number):
+    path = write_run(execution.runs[0], tmp_path)
+    data = json.loads(path.read_text("utf-8"))
+    (data["case"] if field in data["case"] else data)[field] = number
+    path.write_text(json.dumps(data))
+    with pytest.raises(ConfigurationError, match=rf"(?s){path.name} is not the result of a run.*{field}"):
+        read_run(tmp_path, execution.runs[0].run_id)
+
+
 def test_what_is_no_run_is_told_with_its_file(execution, tmp_path):
     path = write_run(execution.runs[0], tmp_path)
     data = json.loads(path.read_text("utf-8"))

@@ -13,6 +13,7 @@ valid Unicode (halves of surrogate pairs) is written with ``�`` in its place.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -168,15 +169,26 @@ def decoded_run(data: dict[str, Any], place: str) -> RunResult:
     """
     require_version(data, place)
     try:
-        return _runs().validate_python({**data, "case": decoded_case(data["case"])})
+        run = _runs().validate_python({**data, "case": decoded_case(data["case"])})
     except (ValidationError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{place} is not the result of a run: {error}") from error
+    for name, seconds in (("seconds", run.seconds), ("agent_seconds", run.agent_seconds)):
+        if not math.isfinite(seconds):
+            raise ConfigurationError(f"{place} is not the result of a run: {name}: found {seconds}; expected a number")
+    return run
 
 
 def decoded_case(data: dict[str, Any]) -> TestCase:
-    """A test case, as :meth:`TestCase.as_data` wrote it."""
+    """A test case, as :meth:`TestCase.as_data` wrote it.
+
+    Raises:
+        TypeError: a number in it is none.
+    """
     perturbation = tuple(cast("dict[str, str]", data.get("perturbation", {})).items())
     values: dict[str, Any] = {**data, "perturbation": perturbation}
+    for name in ("index", "trial", "trials", "seed"):
+        if name in values and not isinstance(values[name], int):
+            raise TypeError(f"case.{name}: found {values[name]!r}; expected a whole number")
     return TestCase(**values)
 
 
