@@ -195,9 +195,15 @@ class InProcessVoiceAgent(VoiceAgentAdapter):
 
     It can be run faster than real time, since nothing of it depends on the clock of the wall: subclass it with
     :meth:`exchange`.
+
+    Attributes:
+        real_time: frames come at the pace of the wall clock, so that an agent that has to think does it beside
+            ``exchange`` and not in it. Otherwise the time of the conversation stands still until ``exchange`` returns.
+            Set by whoever drives the call, before it connects.
     """
 
     wants_silence = True
+    real_time: bool = False
 
     @abstractmethod
     async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
