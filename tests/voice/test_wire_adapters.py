@@ -123,3 +123,33 @@ async def test_a_sender_without_measure_waits() -> None:
         await asyncio.sleep(0)
     assert sent == 21
     sender.cancel()
+
+
+async def test_a_timeout_says_what_was_waited_for() -> None:
+    class Silent(_Played):
+        async def dial(self) -> None:
+            self.waiting_for = "the agent to join"
+            await asyncio.Event().wait()
+
+    adapter = Silent()
+    adapter.connect_timeout = 0.05
+    with pytest.raises(VoiceConnectionError, match=r"\(connect_timeout\); it was waiting for the agent to join$"):
+        await adapter.connect()
+
+
+async def test_a_sender_that_cannot_be_made_to_wait_is_given_up() -> None:
+    class Unasked(_Played):
+        async def deliver(self, item: object) -> None:
+            await self.deliver_unasked(item)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    adapter = Unasked()
+    await adapter.connect()
+    for _ in range(140):
+        adapter.items.put_nowait(silent_chunk(1.0))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    heard = [(await adapter.recv_audio(5)).duration_seconds for _ in range(120)]
+    assert sum(heard) == pytest.approx(120.0)
+    with pytest.raises(VoiceConnectionError, match=r"Unasked: ws://agent\.test sends faster than anybody can listen"):
+        await adapter.recv_audio(5)
+    await adapter.disconnect()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
@@ -83,7 +83,7 @@ class VoiceAgentAdapter(AgentAdapter):
     time by the caller. All methods are called on one event loop, which is not that of the script.
 
     Attributes:
-        capabilities: of the transport.
+        capabilities: of the transport; an instance may have its own, where they depend on how it is set up.
         response_timeout: seconds until the agent must have begun to speak.
         response_tail_silence: seconds of silence that end its turn, where the protocol does not tell.
         response_max_duration: seconds that it may speak in one turn before it is given up.
@@ -92,7 +92,7 @@ class VoiceAgentAdapter(AgentAdapter):
             what the user says is sent.
     """
 
-    capabilities: ClassVar[AdapterCapabilities] = AdapterCapabilities()
+    capabilities: AdapterCapabilities = AdapterCapabilities()
     response_timeout: float = 60.0
     response_tail_silence: float = 0.6
     response_max_duration: float = 30.0

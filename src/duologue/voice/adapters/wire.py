@@ -35,7 +35,7 @@ class Inbox:
 
     async def put(self, item: Incoming) -> None:
         """Add one; waits while there is no place."""
-        while self._is_full() and self._end is None:
+        while self.is_full and self._end is None:
             self._changed.clear()
             await self._changed.wait()
         self._waiting.append(item)
@@ -70,20 +70,27 @@ class Inbox:
         self._bytes = 0
         self._changed.set()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the next one has to wait."""
+        return self._bytes >= self._most_bytes or len(self._waiting) >= self._most_items
+
     def finish(self, error: Exception) -> None:
         """Nothing more comes, for this reason: raised once what has come is taken."""
         self._end = self._end or error
         self._changed.set()
-
-    def _is_full(self) -> bool:
-        return self._bytes >= self._most_bytes or len(self._waiting) >= self._most_items
 
 
 class WireVoiceAdapter(VoiceAgentAdapter):
     """A voice agent over a network. Subclasses say how to dial, to read and to hang up.
 
     ``read`` hands on what comes with :meth:`deliver`, and returns when the other side has closed the connection.
+
+    Attributes:
+        waiting_for: what ``dial`` is waiting for, for the error if it takes too long.
     """
+
+    waiting_for: str = ""
 
     def __init__(self) -> None:
         self._inbox = Inbox()
@@ -126,8 +133,10 @@ class WireVoiceAdapter(VoiceAgentAdapter):
         except BaseException as error:
             await self._hang_up()
             if isinstance(error, TimeoutError):
+                waited = f"; it was waiting for {self.waiting_for}" if self.waiting_for else ""
                 raise VoiceConnectionError(
-                    self.name, f"no connection to {self.where} within {self.connect_timeout:g} s (connect_timeout)"
+                    self.name,
+                    f"no connection to {self.where} within {self.connect_timeout:g} s (connect_timeout){waited}",
                 ) from error
             if isinstance(error, DuologueError) or not isinstance(error, Exception):
                 raise
@@ -168,6 +177,19 @@ class WireVoiceAdapter(VoiceAgentAdapter):
 
     async def deliver(self, item: Incoming) -> None:
         """Hand on what came; waits while too much of it waits to be heard."""
+        await self._inbox.put(item)
+
+    async def deliver_unasked(self, item: Incoming) -> None:
+        """Hand on what comes over a transport on which the sender cannot be made to wait.
+
+        Raises:
+            VoiceConnectionError: so much waits to be heard that the other side cannot be sending in real time.
+        """
+        if self._inbox.is_full:
+            raise VoiceConnectionError(
+                self.name,
+                f"{self.where} sends faster than anybody can listen: {INBOX_SECONDS:g} s of its sound wait to be heard",
+            )
         await self._inbox.put(item)
 
     def forget_sound(self) -> None:
