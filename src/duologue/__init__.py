@@ -93,6 +93,8 @@ if TYPE_CHECKING:
     from duologue.vocabulary import RunStatus as RunStatus
     from duologue.vocabulary import Termination as Termination
     from duologue.vocabulary import Verdict as Verdict
+    from duologue.voice.adapters.websocket import WebSocketAgentAdapter as WebSocketAgentAdapter
+    from duologue.voice.adapters.websocket import WebSocketProtocol as WebSocketProtocol
 
     configure = ScenarioConfig.configure
     default_config = ScenarioConfig.default_config
@@ -104,9 +106,9 @@ _HOMES: dict[str, str] = {
     "AgentReturnTypes": "conversation.adapter",
     "AgentRole": "vocabulary",
     "AgentSession": "conversation.adapter",
-    "AttributedMessage": "conversation.adapter",
     "AttackTechnique": "agents.red_team",
     "AttackerOutput": "agents.red_team",
+    "AttributedMessage": "conversation.adapter",
     "Budget": "models.scope",
     "CassetteMode": "vocabulary",
     "Check": "conversation.setup",
@@ -143,6 +145,8 @@ _HOMES: dict[str, str] = {
     "UserDone": "conversation.adapter",
     "UserSimulatorAgent": "agents.users.simulator",
     "Verdict": "vocabulary",
+    "WebSocketAgentAdapter": "voice.adapters.websocket",
+    "WebSocketProtocol": "voice.adapters.websocket",
     "add_observer": "conversation.observers",
     "agent": "conversation.script",
     "arun": "conversation.run",

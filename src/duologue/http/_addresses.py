@@ -159,6 +159,21 @@ async def to_public_address(request: Any) -> None:
     request.extensions = {**request.extensions, **target.extensions}
 
 
+async def public_address(host: str, port: int) -> str:
+    """An IP address of that host, all of whose addresses are public.
+
+    Raises:
+        ForbiddenAddressError: one is not.
+        OSError: the name cannot be resolved.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(entry[4][0]) for entry in found]
+    for address in addresses:
+        if not is_public(address):
+            raise ForbiddenAddressError(f"'{host}' leads to {address}, which is not a public address")
+    return addresses[0]
+
+
 async def public_target(url: SplitResult) -> Target:
     """The way to a public address of that host and to no other.
 
@@ -169,12 +184,7 @@ async def public_target(url: SplitResult) -> Target:
         OSError: the name cannot be resolved.
     """
     host = url.hostname or ""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port_of(url), type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]) for entry in found]
-    for address in addresses:
-        if not is_public(address):
-            raise ForbiddenAddressError(f"'{host}' leads to {address}, which is not a public address")
-    address = addresses[0]
+    address = await public_address(host, port_of(url))
     netloc = f"{f'[{address}]' if ':' in address else address}:{port_of(url)}"
     return Target(
         url=url._replace(netloc=netloc).geturl(),

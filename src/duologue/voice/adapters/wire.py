@@ -9,6 +9,7 @@ from collections import deque
 from contextlib import suppress
 
 from duologue.errors import DuologueError
+from duologue.secret_values import hidden
 from duologue.voice.adapter import VoiceAgentAdapter, VoiceConnectionError
 from duologue.voice.audio import AudioChunk, bytes_of
 from duologue.voice.incoming import AgentTurnEnded, Incoming
@@ -230,5 +231,5 @@ class WireVoiceAdapter(VoiceAgentAdapter):
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something failed, in one line."""
-    return f"{error}".strip().split("\n")[0] or type(error).__name__
+    """Why something failed, in one line and without secrets."""
+    return hidden(f"{error}".strip().split("\n")[0]) or type(error).__name__
