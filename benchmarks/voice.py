@@ -1,0 +1,205 @@
+"""Voice: what a call costs, how late its frames are, and how much faster than real time a simulated one is.
+
+    python benchmarks/voice.py
+    python benchmarks/voice.py --calls 1,50 --seconds 5
+    python benchmarks/voice.py --parts simulated
+
+``wire``: so many calls at once in one process, each over a WebSocket of its own to an echo in another process. Frames of
+20 ms (960 bytes of PCM16) go both ways for the whole call: the driver sends its user's speech or silence, and the echo
+sends every frame back as the agent's. The baseline is a bare client of ``websockets`` in the same run, which sends a
+frame every 20 ms and reads what comes; both are processes of their own. Measured once all calls are connected:
+
+* CPU of the process for each call, as a share of one core;
+* latency of a frame: from the instant at which it is due to the instant at which its echo was read. That holds how late
+  it was sent, the way there and back, and how late it was read. What the driver adds is the difference to the bare
+  client, p95 over all frames.
+
+``simulated``: seconds of a conversation in full duplex with an agent in the process, for each second of the wall. The
+user speaks, the agent answers at once, and both are recorded.
+
+Prints a table and one line of JSON for each part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+FRAME_SECONDS = 0.02
+FRAME_BYTES = 960
+WARM_UP_SECONDS = 1.0
+STAMP = struct.Struct("<2d")
+"""In the first bytes of a frame: when it was due, and when it was sent."""
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """This script as another process."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def line_of(process: subprocess.Popen[str]) -> Any:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"{process.args} ended without a result")
+    return json.loads(line)
+
+
+async def echo() -> None:
+    """The agent of all calls: what it hears, it says."""
+    from websockets.asyncio.server import ServerConnection, serve
+
+    async def talk(connection: ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    async with serve(talk, "127.0.0.1", 0, compression=None) as server:
+        print(json.dumps(next(iter(server.sockets)).getsockname()[1]), flush=True)
+        await asyncio.Event().wait()
+
+
+# --- over the wire ----------------------------------------------------------------------------------------------------
+
+
+class Measured:
+    """What frames and the process took, from the instant at which all calls were under way."""
+
+    def __init__(self) -> None:
+        self._latencies: list[float] = []
+        self._late: list[float] = []
+        self._running = False
+
+    def sent(self, due: float, at: float) -> None:
+        if self._running:
+            self._late.append(at - due)
+
+    def heard(self, frame: bytes) -> None:
+        if self._running:
+            due, _ = STAMP.unpack_from(frame)
+            if due:
+                self._latencies.append(time.perf_counter() - due)
+
+    async def during(self, seconds: float, calls: int) -> dict[str, Any]:
+        self._running = True
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.sleep(seconds)
+        took, used = time.perf_counter() - began, time.process_time() - cpu
+        self._running = False
+        return {
+            "calls": calls,
+            "cpu_percent_per_call": round(used / took / calls * 100, 3),
+            "frames_per_call_and_second": round(len(self._latencies) / took / calls, 1),
+            "sent_late_p95_ms": percentile(self._late, 95),
+            "latency_p50_ms": percentile(self._latencies, 50),
+            "latency_p95_ms": percentile(self._latencies, 95),
+        }
+
+
+def percentile(seconds: list[float], share: int) -> float:
+    return round(float(np.percentile(seconds, share)) * 1000, 2) if seconds else float("nan")
+
+
+async def bare(port: int, calls: int, seconds: float) -> dict[str, Any]:
+    """The same frames by hand."""
+    from websockets.asyncio.client import ClientConnection, connect
+
+    measured = Measured()
+    sound = bytes(FRAME_BYTES - STAMP.size)
+
+    async def speak(connection: ClientConnection) -> None:
+        due = time.perf_counter()
+        while True:
+            due += FRAME_SECONDS
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            now = time.perf_counter()
+            measured.sent(due, now)
+            await connection.send(STAMP.pack(due, now) + sound)
+
+    async def hear(connection: ClientConnection) -> None:
+        async for message in connection:
+            assert isinstance(message, bytes)
+            measured.heard(message)
+
+    async with contextlib.AsyncExitStack() as stack:
+        tasks: list[asyncio.Task[None]] = []
+        for _ in range(calls):
+            connection = await stack.enter_async_context(connect(f"ws://127.0.0.1:{port}", compression=None))
+            tasks += [asyncio.create_task(speak(connection)), asyncio.create_task(hear(connection))]
+        await asyncio.sleep(WARM_UP_SECONDS)
+        result = await measured.during(seconds, calls)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return result
+
+
+CLIENTS: dict[str, Callable[[int, int, float], Awaitable[dict[str, Any]]]] = {"bare": bare}
+
+
+def wire(calls: list[int], seconds: float, rounds: int) -> None:
+    rows: list[dict[str, Any]] = []
+    for count in calls:
+        for name in CLIENTS:
+            found = [_once(name, count, seconds) for _ in range(rounds)]
+            row = {key: round(statistics.median(item[key] for item in found), 3) for key in found[0]}
+            rows.append({"client": name, **row, "calls": count})
+    print(f"{'client':<10}{'calls':>6}{'CPU/call':>10}{'frames/s':>10}{'late p95':>10}{'p50':>9}{'p95':>9}")
+    for row in rows:
+        print(
+            f"{row['client']:<10}{row['calls']:>6}{row['cpu_percent_per_call']:>9.2f}%"
+            f"{row['frames_per_call_and_second']:>10.1f}{row['sent_late_p95_ms']:>7.2f} ms"
+            f"{row['latency_p50_ms']:>6.2f} ms{row['latency_p95_ms']:>6.2f} ms"
+        )
+    print(json.dumps({"benchmark": "voice", "part": "wire", "seconds": seconds, "rows": rows}))
+
+
+def _once(client: str, calls: int, seconds: float) -> dict[str, Any]:
+    with child("--echo") as peer:
+        port = line_of(peer)
+        with child("--client", client, "--port", str(port), "--calls", str(calls), "--seconds", str(seconds)) as caller:
+            return line_of(caller)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default="wire")
+    parser.add_argument("--calls", default="1,50,200", help="how many at once")
+    parser.add_argument("--seconds", type=float, default=10.0, help="that calls are measured for")
+    parser.add_argument("--rounds", type=int, default=1, help="the median of so many is printed")
+    parser.add_argument("--echo", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--client", help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    calls = [int(item) for item in arguments.calls.split(",")]
+    if arguments.echo:
+        asyncio.run(echo())
+    elif arguments.client:
+        print(json.dumps(asyncio.run(CLIENTS[arguments.client](arguments.port, calls[0], arguments.seconds))))
+    else:
+        for part in arguments.parts.split(","):
+            {"wire": lambda: wire(calls, arguments.seconds, arguments.rounds)}[part]()
+
+
+if __name__ == "__main__":
+    main()
