@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
-from duologue.agents.users.persona import Persona
-from duologue.agents.users.scripted import ScriptedUser
-from duologue.agents.users.simulator import UserSimulatorAgent
 from duologue.config.redaction import redacted
 from duologue.config.tracebacks import describe, message_of
 from duologue.conversation.adapter import AgentAdapter, AgentDone, AgentInput, AttributedMessage
-from duologue.conversation.executor import ScenarioExecutor
-from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.errors import (
     AgentError,
     AgentTimeoutError,
     BudgetExceededError,
     DuologueError,
     JournalError,
-    RunCancelledError,
     RunError,
     RunTimeoutError,
 )
@@ -38,26 +32,19 @@ from duologue.journal.causes import outer_call
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.runtimes.base import (
     AgentSnapshot,
-    CaseSnapshot,
     EvalRuntime,
     RunMode,
-    RunSnapshot,
     RuntimeRunArgs,
     RuntimeSession,
     RuntimeTestResult,
     TestCaseRunResult,
 )
-from duologue.runtimes.config import RunConfig, UserSimulatorConfig, model_name
+from duologue.runtimes.config import RunConfig
+from duologue.runtimes.played import AGENT, closed, played, probe_of, unless_cancelled
 from duologue.runtimes.transcript import result_from
-from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MAX_TURNS, effective_config
-from duologue.vocabulary import RunStatus
+from duologue.settings import DEFAULT_AGENT_TIMEOUT
 
 Agent = TypeVar("Agent")
-_USER, _AGENT = 0, 1
-"""Places of the participants."""
-_PROBE_SECONDS = 10.0
-_CLOSE_SECONDS = 10.0
-"""That an agent may take to be closed, and a cancelled conversation to end."""
 _SHOWN = 300
 """Characters that an error shows of what was sent, and of what came back."""
 
@@ -153,7 +140,7 @@ class TextRuntimeBase(EvalRuntime, Generic[Agent]):
     ) -> RuntimeTestResult:
         try:
             self.validate_config(runtime_config, agent, session)
-            result = await self.run_test_case(runtime_config, _probe(agent), session)
+            result = await self.run_test_case(runtime_config, probe_of(agent), session)
         except (DuologueError, ValueError) as error:
             return RuntimeTestResult(ok=False, message=message_of(error))
         answers = [turn for turn in result.transcript if turn.role == "assistant"]
@@ -172,7 +159,7 @@ class TextRuntimeBase(EvalRuntime, Generic[Agent]):
             RunTimeoutError: the time of the test case was over.
             RunCancelledError: it was cancelled.
         """
-        return await _unless_cancelled(self._played(runtime_config, args, session), args.run_snapshot.cancel_event)
+        return await unless_cancelled(self._played(runtime_config, args, session), args.run_snapshot.cancel_event)
 
     async def _played(
         self, runtime_config: BaseModel, args: RuntimeRunArgs, session: RuntimeSession | None
@@ -207,50 +194,13 @@ class TextRuntimeBase(EvalRuntime, Generic[Agent]):
             await closed(self.close_text_agent(agent))
 
     async def _conversation(self, agent_config: Agent, args: RuntimeRunArgs, left: float) -> TestCaseRunResult:
-        case, run = args.test_case, args.run_snapshot.run_config
+        run = args.run_snapshot.run_config
         agent = TextAgent(self, args.agent_snapshot, run.agent_timeout, agent_config)
-        config = effective_config(
-            max_turns=run.max_turns or DEFAULT_MAX_TURNS,
-            agent_timeout=max(run.agent_timeout or DEFAULT_AGENT_TIMEOUT, 0.001),
-            run_timeout=max(left, 0.001),
-            verbose=False,
-            headless=True,
-        ).model_copy(update={"record": None, "debug": False, "cache_key": None})
-        executor: ScenarioExecutor
-
-        async def converse(state: ScenarioState) -> ScenarioResult | None:
-            return await _converse(executor, case)
-
-        executor = ScenarioExecutor(
-            case.name or case.id,
-            case.description or case.name or case.id,
-            [_user_of(case, run.user_simulator), agent],
-            [converse],
-            config=config,
-            metadata={"test_case_id": case.id, "runtime": str(self.KIND)},
-        )
-        result = await executor.perform()
+        executor, result = await played(self, agent, args, left)
         if executor.failure is not None:
-            raise _as_agents(executor.failure, agent, args.run_snapshot.run_config) from executor.failure.__cause__
-        if result.status is not RunStatus.COMPLETED:
-            raise RunCancelledError(f"the test case '{case.name or case.id}' was cancelled")
+            raise _as_agents(executor.failure, agent, run) from executor.failure.__cause__
         metadata = {**self.text_agent_metadata(agent_config), "termination": str(result.termination or "")}
-        return result_from(executor.journal.entries, _AGENT, metadata)
-
-
-async def _converse(executor: ScenarioExecutor, case: CaseSnapshot) -> ScenarioResult | None:
-    """Let them take turns; the result that ends the conversation, if one does."""
-    ended: ScenarioResult | None = None
-    if case.first_turn == "agent":
-        ended = await executor.agent(case.first_message or None)
-    elif case.first_message:
-        ended = await executor.user(case.first_message)
-    while ended is None:
-        part = await executor.driver.advance()
-        if part is None:
-            return None
-        ended = part if isinstance(part, ScenarioResult) else None
-    return ended
+        return result_from(executor.journal.entries, AGENT, metadata)
 
 
 class TextAgent(AgentAdapter):
@@ -359,19 +309,6 @@ def _plain(item: Message | AttributedMessage) -> Message:
     return item.message if isinstance(item, AttributedMessage) else item
 
 
-def _user_of(case: CaseSnapshot, config: UserSimulatorConfig) -> AgentAdapter:
-    """Who plays the user. A model is told who it is and what it wants, and not what the agent is expected to do."""
-    if config.mode == "scripted":
-        return ScriptedUser(list(config.scripted_messages))
-    facts = {name: value if isinstance(value, str) else repr(value) for name, value in case.user_context.items()}
-    return UserSimulatorAgent(
-        model=model_name(config.model, config.provider),
-        api_base=config.api_base,
-        temperature=config.temperature,
-        persona=Persona(description=case.persona_context or "", facts=facts),
-    )
-
-
 def _as_agents(error: BaseException, agent: TextAgent, run: RunConfig) -> BaseException:
     """The failure of the conversation; where the agent was at work when the time was over, it says what was sent."""
     if isinstance(error, RunTimeoutError) and agent.asked is not None:
@@ -380,52 +317,6 @@ def _as_agents(error: BaseException, agent: TextAgent, run: RunConfig) -> BaseEx
         late.timed_out, late.result = True, error.result
         return late
     return error
-
-
-def _probe(agent: AgentSnapshot) -> RuntimeRunArgs:
-    user = UserSimulatorConfig(mode="scripted", scripted_messages=("ping",))
-    run = RunConfig(timeout_per_test_case_ms=round(_PROBE_SECONDS * 1000), max_turns=1, user_simulator=user)
-    return RuntimeRunArgs(
-        test_case=CaseSnapshot(id="probe", name="probe"),
-        agent_snapshot=agent,
-        run_snapshot=RunSnapshot(run_id="probe", run_config=run),
-    )
-
-
-async def _unless_cancelled(
-    playing: Coroutine[Any, Any, TestCaseRunResult], cancel: asyncio.Event | None
-) -> TestCaseRunResult:
-    """What comes of it, unless the event is set first: then it is cancelled at once, and waited for."""
-    if cancel is None:
-        return await playing
-    if cancel.is_set():
-        playing.close()
-        raise RunCancelledError("the execution was cancelled before the test case began")
-    task, waiting = asyncio.ensure_future(playing), asyncio.ensure_future(cancel.wait())
-    try:
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if cancel.is_set():
-            raise RunCancelledError("the execution was cancelled while the test case was running")
-        return await task
-    finally:
-        waiting.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=_CLOSE_SECONDS)
-        elif not task.cancelled():
-            task.exception()  # seen
-
-
-async def closed(closing: Coroutine[Any, Any, None]) -> None:
-    """Close something, whatever happens and for no longer than it may take."""
-    task = asyncio.ensure_future(closing)
-    try:
-        await asyncio.wait({asyncio.shield(task)}, timeout=_CLOSE_SECONDS)
-    finally:
-        if not task.done():
-            task.cancel()
-        elif not task.cancelled():
-            task.exception()  # a conversation that has come to its end is not undone by it
 
 
 def _excerpt(text: str) -> str:

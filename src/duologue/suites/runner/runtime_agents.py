@@ -40,7 +40,8 @@ from duologue.runtimes.base import (
     RuntimeSession,
     TestCaseRunResult,
 )
-from duologue.runtimes.text import TextAgent, TextRuntimeBase, closed
+from duologue.runtimes.played import closed
+from duologue.runtimes.text import TextAgent, TextRuntimeBase
 from duologue.specs.agents import Agent
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Suite
