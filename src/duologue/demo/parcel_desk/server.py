@@ -1,17 +1,7 @@
 """The desk's telephone line: a WebSocket on which sound goes both ways.
 
-Frames of sound (PCM16, mono, 24 kHz) are binary messages. What else the desk has to say is JSON in text messages:
-
-=================  ====================================================================================
-``{"type": …}``    meaning
-=================  ====================================================================================
-``words``          ``text`` that is being said
-``heard``          ``text`` that was understood of the caller
-``caller_speaks``  the caller has cut in: forget what was sent and not played yet
-``tool_call``      ``id``, ``name`` and ``arguments``; ``tool_result`` has ``id`` and ``result``
-``turn_ended``     nothing more is said in this turn; ``interrupted`` says whether it was cut off
-``call_ended``     the desk hangs up
-=================  ====================================================================================
+It speaks the protocol of :mod:`duologue.voice.adapters.events`: sound (PCM16, mono, 24 kHz) is binary messages, and what
+else there is to say is JSON.
 """
 
 from __future__ import annotations
@@ -86,14 +76,14 @@ class Call:
             return
         self._speech.cancel()
         self._talked_over = True
-        await self._tell("caller_speaks")
+        await self._tell("user_heard")
         await self._tell("turn_ended", interrupted=True)
 
     async def _think(self, sound: bytes) -> None:
         heard = await transcribe(AudioChunk(sound), self._ears)
         if not heard:
             return
-        await self._tell("heard", text=heard)
+        await self._tell("user_words", text=heard)
         talked_over, self._talked_over = self._talked_over, False
         answer = self._desk.answer(heard, talked_over=talked_over)
         if (found := answer.looked_up) is not None:
