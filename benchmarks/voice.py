@@ -4,10 +4,10 @@
     python benchmarks/voice.py --calls 1,50 --seconds 5
     python benchmarks/voice.py --parts simulated
 
-``wire``: so many calls at once in one process, each over a WebSocket of its own to an echo in another process. Frames of
-20 ms (960 bytes of PCM16) go both ways for the whole call: the driver sends its user's speech or silence, and the echo
-sends every frame back as the agent's. The baseline is a bare client of ``websockets`` in the same run, which sends a
-frame every 20 ms and reads what comes; both are processes of their own. Measured once all calls are connected:
+``wire``: so many calls at once in one process, each over a WebSocket of its own to an echo in another process. Frames
+of 20 ms (960 bytes of PCM16) go both ways for the whole call: the driver sends its user's speech or silence, and the
+echo sends every frame back as the agent's. The baseline is a bare client of ``websockets`` in the same run, which
+sends a frame every 20 ms and reads what comes; both are processes of their own. Measured once all calls are connected:
 
 * CPU of the process for each call, as a share of one core;
 * latency of a frame: from the instant at which it is due to the instant at which its echo was read. That holds how late
@@ -31,7 +31,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ STAMP = struct.Struct("<2d")
 
 
 @contextlib.contextmanager
-def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def child(*arguments: str) -> Generator[subprocess.Popen[str]]:
     """This script as another process."""
     process = subprocess.Popen(
         [sys.executable, __file__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -154,7 +154,7 @@ async def bare(port: int, calls: int, seconds: float) -> dict[str, Any]:
     return result
 
 
-CLIENTS: dict[str, Callable[[int, int, float], Awaitable[dict[str, Any]]]] = {"bare": bare}
+CLIENTS: dict[str, Callable[[int, int, float], Coroutine[Any, Any, dict[str, Any]]]] = {"bare": bare}
 
 
 def wire(calls: list[int], seconds: float, rounds: int) -> None:

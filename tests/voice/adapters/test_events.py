@@ -8,6 +8,7 @@ import pytest
 from broken_peers import BROKEN_PEERS, BrokenPeer, Wire, check
 from websockets.asyncio.server import ServerConnection, serve
 
+from duologue.voice.adapter import VoiceConnectionError
 from duologue.voice.adapters.events import EventsProtocol
 from duologue.voice.adapters.websocket import WebSocketAgentAdapter
 from duologue.voice.audio import AudioChunk, silent_chunk
@@ -18,10 +19,10 @@ from duologue.voice.incoming import (
     AgentTurnEnded,
     AgentWords,
     CallEnded,
+    Incoming,
     UserHeard,
     UserWords,
 )
-from duologue.voice.adapter import VoiceConnectionError
 
 _WIRE = Wire(
     sound=lambda seconds: [silent_chunk(0.1).data] * round(seconds * 10), takes_bytes=True, path="/talk?key=abc"
@@ -54,14 +55,12 @@ async def test_broken_peers(peer: BrokenPeer) -> None:
         ({"no": "type"}, None),
     ],
 )
-def test_what_events_say(event, found) -> None:
+def test_what_events_say(event: dict[str, object], found: Incoming | None) -> None:
     assert EventsProtocol().decode_response(json.dumps(event)) == found
 
 
 def test_names_of_the_agent_are_used_both_ways() -> None:
-    protocol = EventsProtocol(
-        names={"words": "transcript", "interrupt": "stop"}, type_field="event", interruption=True
-    )
+    protocol = EventsProtocol(names={"words": "transcript", "interrupt": "stop"}, type_field="event", interruption=True)
     assert protocol.decode_response('{"event": "transcript", "text": "x"}') == AgentWords(text="x")
     assert protocol.decode_response('{"event": "words", "text": "x"}') is None
     assert json.loads(str(protocol.encode_interrupt())) == {"event": "stop"}
@@ -76,7 +75,7 @@ def test_names_of_the_agent_are_used_both_ways() -> None:
         ("{", "decode_response failed"),
     ],
 )
-async def test_what_breaks_the_protocol_is_an_error_that_quotes_it(message, told) -> None:
+async def test_what_breaks_the_protocol_is_an_error_that_quotes_it(message: str, told: str) -> None:
     async def talk(connection: ServerConnection) -> None:
         await connection.send(message)
         await connection.wait_closed()

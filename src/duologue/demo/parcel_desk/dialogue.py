@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from duologue.frozen import frozen
 
@@ -14,7 +13,7 @@ PARCELS: Mapping[str, str] = {
     "3186": "a pair of boots, and it arrives tomorrow",
 }
 """What is in the orders that the desk knows."""
-GREETING = "Alder and Finch, parcel desk. What is your order number, please?"
+GREETING = "Parcel desk. What is your order number, please?"
 _DIGITS = {word: str(value) for value, word in enumerate("zero one two three four five six seven eight nine".split())}
 _DIGITS["oh"] = "0"
 _NUMBER = re.compile(rf"(?:(?:\d|{'|'.join(_DIGITS)})[\s,.\-]*)+", re.IGNORECASE)
@@ -87,8 +86,8 @@ class Desk:
         if talked_over:
             return Answer(text=f"I am sorry, order number {spoken(number)}. Is that right?")
         return Answer(
-            text=f"Thank you. I have understood order number {spoken(number)}. Is that right? If it is, then I am going to "
-            "look it up, and tell you what is in the parcel and when it arrives."
+            text=f"Thank you. That is order number {spoken(number)}. Is that right? If it is, then I am going to look "
+            "it up, and tell you what is in the parcel."
         )
 
     def _look_up(self, order: str) -> Answer:
@@ -101,9 +100,10 @@ class Desk:
 
 def order_number(heard: str) -> str | None:
     """The last four digits in a row that were said, as ``4 2 7 9``, ``4,279``, ``42-79`` or in words; None for none."""
-    runs: Sequence[Any] = _NUMBER.findall(heard)
+    runs: Sequence[str] = _NUMBER.findall(heard)
     for run in reversed(runs):
-        digits = "".join(_DIGITS.get(item.lower(), item) for item in re.findall(rf"\d|{'|'.join(_DIGITS)}", run, re.I))
+        parts: list[str] = re.findall(rf"\d|{'|'.join(_DIGITS)}", run.lower())
+        digits = "".join(_DIGITS.get(part, part) for part in parts)
         if len(digits) == 4:
             return digits
     return None

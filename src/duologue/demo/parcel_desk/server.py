@@ -1,7 +1,7 @@
 """The desk's telephone line: a WebSocket on which sound goes both ways.
 
-It speaks the protocol of :mod:`duologue.voice.adapters.events`: sound (PCM16, mono, 24 kHz) is binary messages, and what
-else there is to say is JSON.
+It speaks the protocol of :mod:`duologue.voice.adapters.events`: sound (PCM16, mono, 24 kHz) is binary messages, and
+what else there is to say is JSON.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import time
 from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from duologue.context import SystemClock
 from duologue.demo.parcel_desk.dialogue import GREETING, Answer, Desk
 from duologue.voice.activity import SpeechDetector, SpeechEdge
 from duologue.voice.audio import AudioChunk, bytes_of
@@ -96,9 +96,10 @@ class Call:
     async def _say(self, answer: Answer) -> None:
         sound = (await synthesize(answer.text, VOICE)).data
         words, size = answer.text.split(), bytes_of(FRAME_SECONDS)
-        told, began = 0, time.monotonic()
+        clock = SystemClock()
+        told, began = 0, clock.monotonic()
         for index, at in enumerate(range(0, len(sound), size)):
-            await asyncio.sleep(began + index * FRAME_SECONDS - AHEAD_SECONDS - time.monotonic())
+            await clock.sleep(began + index * FRAME_SECONDS - AHEAD_SECONDS - clock.monotonic())
             if (until := len(words) * at // len(sound) + 1) > told:
                 await self._tell("words", text="".join(f"{word} " for word in words[told:until]))
                 told = until

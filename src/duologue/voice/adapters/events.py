@@ -98,7 +98,7 @@ class EventsProtocol(WebSocketProtocol):
             return self._from_wire.pcm(message) or None
         event = json.loads(message)
         if not isinstance(event, dict):
-            raise ValueError(f"an event is a JSON object; found {type(event).__name__}")  # noqa: TRY004 - of the peer
+            raise ValueError(f"an event is a JSON object; found {type(event).__name__}")
         found = cast("dict[str, Any]", event)
         ours = self._known.get(str(found.get(self._type_field)))
         return None if ours is None else _READERS[ours](found)
@@ -127,12 +127,12 @@ class EventsProtocol(WebSocketProtocol):
 def _text(event: Mapping[str, Any], field: str) -> str:
     value = event.get(field, "")
     if not isinstance(value, str):
-        raise ValueError(f"the field '{field}' is a text; found {type(value).__name__}")  # noqa: TRY004 - of the peer
+        raise ValueError(f"the field '{field}' is a text; found {type(value).__name__}")
     return value
 
 
 def _tool_call(event: Mapping[str, Any]) -> AgentToolCall:
-    arguments = event.get("arguments") or {}
+    arguments: Any = event.get("arguments") or {}
     if isinstance(arguments, str):
         arguments = json.loads(arguments)
     if not isinstance(arguments, dict) or not event.get("name"):
