@@ -9,8 +9,9 @@ import pytest
 
 import duologue
 from duologue import AgentAdapter, AgentSession, RunStatus, Termination
-from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
+from duologue.errors import AgentError, AgentTimeoutError, ArtifactError, ConfigurationError
 from duologue.journal.events import AgentCalled
+from duologue.journal.notes import NotInterrupted
 from duologue.testing import ScriptedAgent, ScriptedUserAgent, context, run_virtual
 
 
@@ -194,3 +195,51 @@ def test_numbers_of_words_and_turns_begin_at_one(number):
         duologue.interrupt(after_words=number)
     with pytest.raises(ConfigurationError, match=rf"proceed\(turns=…\): found {number!r}; expected a whole number"):
         duologue.proceed(number)
+
+
+class Recorded(Connected):
+    """An agent whose connection has something to note when the run is about to end."""
+
+    def __init__(self, breaks=None, unkept=None):
+        super().__init__(breaks)
+        self.unkept = unkept
+
+    async def open(self, run):
+        agent = self
+
+        class Recording(Line):
+            async def conclude(self):
+                agent.log.append("conclude")
+                if agent.unkept:
+                    raise agent.unkept
+                run.note(NotInterrupted(after_words=1, words=2))
+
+        return Recording(self.log, self.breaks)
+
+
+@pytest.mark.parametrize("breaks", [None, ValueError("line dead")])
+def test_what_a_session_notes_at_the_end_comes_before_the_last_event(breaks):
+    agent = Recorded(breaks)
+    executor = prepared(agent, duologue.proceed(1))
+    with suppress(AgentError):
+        run_virtual(executor.run())
+    assert agent.log[-2:] == ["conclude", "close"]
+    kinds = [entry.event.type for entry in executor.journal.entries]
+    assert kinds[-2:] == ["noted", "run_finished"]
+
+
+def test_a_session_that_cannot_keep_what_it_has_is_an_error_of_the_run():
+    agent = Recorded(unkept=ArtifactError("no space left"))
+    executor = prepared(agent, duologue.proceed(1))
+    with pytest.raises(ArtifactError, match="no space left"):
+        run_virtual(executor.run())
+    finished = executor.journal.view.finished
+    assert (finished.status, finished.verdict) == (RunStatus.ERROR, None)
+    assert agent.log[-2:] == ["conclude", "close"]
+
+
+def test_of_a_run_that_has_failed_already_the_first_error_counts(caplog):
+    agent = Recorded(ValueError("line dead"), ArtifactError("no space left"))
+    with pytest.raises(AgentError, match="line dead"):
+        run_virtual(prepared(agent, duologue.proceed(1)).run())
+    assert "no space left" in caplog.text

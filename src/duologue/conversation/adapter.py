@@ -274,6 +274,13 @@ class AgentSession(ABC):
         """The user has cut in: stop answering. ``receive`` is cancelled right after; what it gave already stays."""
         return
 
+    async def conclude(self) -> None:
+        """The run is about to end: the last moment to note something, such as a recording that is complete now.
+
+        Raising ends the run as an error; of a run that ends with an error already, it is logged.
+        """
+        return
+
     async def close(self) -> None:
         """The run is over."""
         return

@@ -184,6 +184,11 @@ class Conversation:
         """Whether a participant holds a connection."""
         return any(not isinstance(session, CallSession) for session in self._sessions.values())
 
+    async def conclude(self) -> None:
+        """The run is about to end: what sessions still have to note comes before its last event."""
+        for session in self._sessions.values():
+            await session.conclude()
+
     async def close(self) -> None:
         """The run is over: close all sessions, whatever happens."""
         self._watchdog.close()

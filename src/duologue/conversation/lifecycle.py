@@ -40,6 +40,9 @@ from duologue.vocabulary import RunStatus, Termination, Verdict
 
 logger = logging.getLogger("duologue.conversation")
 
+CONCLUDE_GRACE = 60.0
+"""Seconds in which sessions may note what they still have, of a run that ends with an error."""
+
 
 @dataclass(frozen=True)
 class _TimeLimit:
@@ -85,6 +88,7 @@ class RunLifecycle:
         self._earlier = resumption.seconds
         self._complete = resumption.complete
         self._announced = False
+        self._noting = False  # whether sessions were asked for what they still have to note
         watch = watch_for(setup.config, clock, setup.agents)
         sinks: list[JournalSink] = [*setup.sinks]
         artifacts = setup.artifacts or (self._kept_in.artifacts if self._kept_in else None)
@@ -196,6 +200,9 @@ class RunLifecycle:
         """The script has ended with this."""
         if self.task.given_up is not None or self.conversation.journal.finished:
             return
+        await self._conclude()
+        if self.task.given_up is not None or self.conversation.journal.finished:
+            return
         if not isinstance(error, Exception):
             if self.task.from_outside(error):
                 self.task.interrupt = None if isinstance(error, asyncio.CancelledError) else error
@@ -208,6 +215,16 @@ class RunLifecycle:
         self.failure = error
         self._finish(self._failed(error))
 
+    async def _conclude(self) -> None:
+        """Let sessions note what they still have, of a run that ends with an error; what fails changes nothing."""
+        if self._noting or not self.conversation.connected:
+            return
+        try:
+            async with asyncio.timeout(CONCLUDE_GRACE):
+                await self.conversation.conclude()
+        except Exception:
+            logger.exception("run %s: a session could not note its end", self.conversation.journal.run_id)
+
     @property
     def seconds(self) -> float:
         """How long the run has taken so far, the time before it was interrupted included."""
@@ -216,7 +233,7 @@ class RunLifecycle:
     @property
     def result(self) -> ScenarioResult:
         """The result as the journal has it now."""
-        result = result_of(self.conversation.view, self.path)
+        result = result_of(self.conversation.view, self.path, self.conversation.journal.artifacts)
         if isinstance(self.failure, JournalError) and result.status is RunStatus.COMPLETED:
             # The last events could not be kept: a run that is not recorded has no verdict.
             info = ErrorInfo.of(self.failure)
@@ -231,6 +248,8 @@ class RunLifecycle:
         try:
             await self.conversation.open()
             concluded = await play()
+            self._noting = True
+            await self.conversation.conclude()
             if self.conversation.connected:  # closing their connections is heard outside
                 await self.conversation.journal.flush()
             self.task.check_going_on()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, cast
 
@@ -24,9 +25,11 @@ from duologue.conversation.views import (
     turns_of,
 )
 from duologue.errors import ConfigurationError
+from duologue.journal.artifacts import ArtifactStore, open_beside
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, MessageAdded, RawMessage, Usage
 from duologue.journal.journal import Journal, RunView
 from duologue.journal.jsonl import read_journal
+from duologue.journal.spoken import OpensArtifacts, spoken_run
 from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, tool_calls_of
 from duologue.own_model import OwnModel
 from duologue.settings import ScenarioConfig
@@ -52,9 +55,12 @@ class ScenarioResult(OwnModel):
     """Seconds from start to end."""
     agent_time: float | None = None
     """Seconds spent inside the agent under test."""
-    audio: Any = None
+    audio: Any = Field(default=None, exclude=True)
+    """What was heard, as :class:`duologue.voice.VoiceRecording`; None for a run that was played in text."""
     timeline: Any = None
+    """What happened in a conversation in voice, as a sequence of :class:`duologue.voice.VoiceEvent`."""
     latency: Any = None
+    """How fast a voice agent answered, as :class:`duologue.voice.LatencyMetrics`."""
 
     verdict: Verdict | None = None
     """None when the run has no verdict: see ``status`` and ``error``."""
@@ -131,8 +137,14 @@ class ScenarioResult(OwnModel):
         return html_table(title, ("who", "said"), ((item["role"], said(item)) for item in self.messages))
 
 
-def result_of(view: RunView, journal: Path | None = None) -> ScenarioResult:
-    """The result of a run whose journal folds to this view; a journal without its end gives an error result."""
+def result_of(view: RunView, journal: Path | None = None, artifacts: ArtifactStore | None = None) -> ScenarioResult:
+    """The result of a run whose journal folds to this view; a journal without its end gives an error result.
+
+    Args:
+        view: the fold.
+        journal: its file, if it is recorded in one.
+        artifacts: where the sound of a conversation in voice is; None for beside the journal.
+    """
     finished, started = view.finished, view.started
     verdict = finished.verdict if finished else None
     return _unvalidated(
@@ -158,7 +170,18 @@ def result_of(view: RunView, journal: Path | None = None) -> ScenarioResult:
         seed=started.seed if started else None,
         turns=view.turns,
         journal=journal,
+        **(_heard(view, journal, artifacts) if view.notes else {}),
     )
+
+
+def _heard(view: RunView, journal: Path | None, artifacts: ArtifactStore | None) -> dict[str, object]:
+    """What was heard in a conversation in voice."""
+    if isinstance(artifacts, OpensArtifacts):
+        opened = artifacts.open
+    else:
+        opened = None if journal is None else partial(open_beside, journal)
+    found = spoken_run(view.notes, opened)
+    return {} if found is None else {"audio": found.recording, "timeline": found.events, "latency": found.latency}
 
 
 def _unvalidated(**values: object) -> ScenarioResult:

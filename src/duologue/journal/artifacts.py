@@ -7,9 +7,12 @@ here, and a database or an object store can be another one. A journal names an a
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
+import tempfile
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from hashlib import sha256
@@ -27,6 +30,8 @@ JOURNALS = "journals"
 UNKNOWN_TYPE = "application/octet-stream"
 CHUNK = 1 << 20
 """Bytes that are read or written at once."""
+MOST_IN_MEMORY = 8 << 20
+"""Bytes of an artifact that is written piece by piece, from which on it is in a file also where no folder is given."""
 
 _SUFFIXES = {
     "image/png": ".png",
@@ -164,6 +169,7 @@ class MemoryArtifacts:
 
     def __init__(self) -> None:
         self._held: dict[str, bytes] = {}
+        self._files: dict[str, Path] = {}  # what is too large for memory, until this store is gone
 
     async def put(self, data: bytes, *, mime_type: str = UNKNOWN_TYPE) -> Artifact:
         """Keep these bytes."""
@@ -173,10 +179,22 @@ class MemoryArtifacts:
 
     @asynccontextmanager
     async def writer(self, *, mime_type: str = UNKNOWN_TYPE) -> AsyncGenerator[ArtifactWriter]:
-        """Keep what is written in the block."""
-        writer = _MemoryWriter()
-        yield writer
-        writer.done = await self.put(b"".join(writer.pieces), mime_type=mime_type)
+        """Keep what is written in the block: in a temporary file once it is larger than :data:`MOST_IN_MEMORY`."""
+        writer = _MemoryWriter(mime_type)
+        try:
+            yield writer
+        except BaseException:
+            writer.discard()
+            raise
+        if writer.path is None:
+            writer.done = await self.put(b"".join(writer.pieces), mime_type=mime_type)
+            return
+        writer.done = found = writer.counted()
+        if found.sha256 in self._files:
+            writer.discard()
+            return
+        weakref.finalize(self, writer.discard)
+        self._files[found.sha256] = writer.path
 
     async def read(self, artifact: Artifact) -> bytes:
         """All bytes."""
@@ -184,29 +202,74 @@ class MemoryArtifacts:
 
     async def stream(self, artifact: Artifact) -> AsyncGenerator[bytes]:
         """The bytes, piece by piece."""
-        data = self.load(artifact)
-        for start in range(0, len(data), CHUNK):
-            yield data[start : start + CHUNK]
+        with self.open(artifact) as file:
+            while piece := _read(file, artifact, CHUNK):
+                yield piece
 
     async def has(self, artifact: Artifact) -> bool:
         """Whether it is here."""
-        return artifact.sha256 in self._held
+        return artifact.sha256 in self._held or artifact.sha256 in self._files
 
     def load(self, artifact: Artifact) -> bytes:
         """All bytes, at once."""
-        try:
-            return self._held[artifact.sha256]
-        except KeyError:
-            raise ArtifactError(f"the artifact {artifact} is not in memory") from None
+        with self.open(artifact) as file:
+            return _read(file, artifact, artifact.size + 1)
+
+    def open(self, artifact: Artifact) -> BinaryIO:
+        """The bytes, to be read in any part."""
+        if (data := self._held.get(artifact.sha256)) is not None:
+            return io.BytesIO(data)
+        if (path := self._files.get(artifact.sha256)) is not None:
+            return path.open("rb")
+        raise ArtifactError(f"the artifact {artifact} is not in memory")
 
 
 class _MemoryWriter:
-    def __init__(self) -> None:
+    def __init__(self, mime_type: str) -> None:
         self.pieces: list[bytes] = []
+        self.path: Path | None = None
         self.done: Artifact | None = None
+        self._file: BinaryIO | None = None
+        self._mime_type = mime_type
+        self._digest = sha256()
+        self._size = 0
 
     async def write(self, data: bytes) -> None:
-        self.pieces.append(bytes(data))
+        self._digest.update(data)
+        self._size += len(data)
+        if self._file is None and self._size <= MOST_IN_MEMORY:
+            self.pieces.append(bytes(data))
+            return
+        try:
+            if self._file is None:
+                descriptor, path = tempfile.mkstemp(prefix="duologue-")
+                self.path, self._file = Path(path), os.fdopen(descriptor, "wb")
+                self._file.writelines(self.pieces)
+                self.pieces = []
+            self._file.write(data)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def counted(self) -> Artifact:
+        """What is in the file, all of which is there now."""
+        assert self._file is not None
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._failed(error) from error
+        return Artifact(sha256=self._digest.hexdigest(), size=self._size, mime_type=self._mime_type)
+
+    def discard(self) -> None:
+        """Leave no file behind."""
+        with suppress(OSError):
+            if self._file is not None:
+                self._file.close()
+        with suppress(OSError):
+            if self.path is not None:
+                self.path.unlink()
+
+    def _failed(self, error: OSError) -> ArtifactError:
+        return ArtifactError(f"cannot keep {self._mime_type} data: {error.strerror or error}")
 
     @property
     def artifact(self) -> Artifact:
@@ -257,7 +320,7 @@ class FolderArtifacts:
 
     def load(self, artifact: Artifact) -> bytes:
         """All bytes, at once."""
-        with self._opened(artifact) as file:
+        with self.open(artifact) as file:
             data = _read(file, artifact, artifact.size + 1)
         if sha256(data).hexdigest() != artifact.sha256:
             raise self._damaged(artifact)
@@ -266,7 +329,7 @@ class FolderArtifacts:
     async def stream(self, artifact: Artifact) -> AsyncGenerator[bytes]:
         """The bytes, piece by piece."""
         digest = sha256()
-        with self._opened(artifact) as file:
+        with self.open(artifact) as file:
             while piece := _read(file, artifact, CHUNK):
                 digest.update(piece)
                 yield piece
@@ -296,7 +359,8 @@ class FolderArtifacts:
         except OSError as error:
             raise ArtifactError(f"cannot keep {mime_type} data in {self.folder}: {error.strerror or error}") from error
 
-    def _opened(self, artifact: Artifact) -> BinaryIO:
+    def open(self, artifact: Artifact) -> BinaryIO:
+        """Its file, to be read in any part; whether its content is damaged is not looked at."""
         path = self.path_of(artifact)
         # Without waiting for whoever writes into what is no file, and without following a link.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -393,6 +457,18 @@ def load_beside(journal: Path, artifact: Artifact) -> bytes:
     Raises:
         ArtifactError: it is missing or damaged.
     """
+    return _store_beside(journal, artifact).load(artifact)
+
+
+def open_beside(journal: Path, artifact: Artifact) -> BinaryIO:
+    """An artifact of a journal file, to be read in any part.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    return _store_beside(journal, artifact).open(artifact)
+
+
+def _store_beside(journal: Path, artifact: Artifact) -> FolderArtifacts:
     stores = [FolderArtifacts(folder) for folder in folders_beside(journal)]
-    found = next((store for store in stores if store.path_of(artifact).exists()), stores[0])
-    return found.load(artifact)
+    return next((store for store in stores if store.path_of(artifact).exists()), stores[0])

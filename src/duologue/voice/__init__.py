@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from duologue.voice.recognition import set_stt_provider as set_stt_provider
     from duologue.voice.recognition import transcribe as transcribe
     from duologue.voice.recording import VoiceRecording as VoiceRecording
+    from duologue.voice.recording import transcribe_segments as transcribe_segments
     from duologue.voice.resample import Resampler as Resampler
     from duologue.voice.resample import resample as resample
     from duologue.voice.synthesis import register_tts_provider as register_tts_provider
@@ -80,6 +81,7 @@ _HOMES = {
     "silent_chunk": ".audio",
     "synthesize": ".synthesis",
     "transcribe": ".recognition",
+    "transcribe_segments": ".recording",
     "voice_metrics": ".metrics",
     "word_error_rate": ".metrics",
 }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import wave
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from duologue.config.files import read_file, shown_path, write_atomic
+from duologue.config.files import atomic_writer, read_file, shown_path
 from duologue.errors import ConfigurationError, MissingExtraError
-from duologue.voice.audio import SAMPLE_RATE, is_wav, seconds_of, wav_from
+from duologue.voice.audio import SAMPLE_RATE, is_wav, seconds_of
 from duologue.voice.resample import resample
 
 MOST_BYTES = 200_000_000
@@ -94,34 +95,63 @@ def encode_audio(pcm: bytes, format: str, *, sample_rate: int = SAMPLE_RATE, cha
         ValueError: the format is another.
         MissingExtraError: PyAV is needed and not installed.
     """
+    file = io.BytesIO()
+    write_audio(file, [pcm], format, sample_rate=sample_rate, channels=channels)
+    return file.getvalue()
+
+
+def write_audio(
+    file: BinaryIO, pieces: Iterable[bytes], format: str, *, sample_rate: int = SAMPLE_RATE, channels: int = 1
+) -> None:
+    """Write PCM16 that comes in pieces, so that a long call is never in memory as a whole.
+
+    Args:
+        file: that can be written at any place.
+        pieces: with the samples of several channels side by side; each ends with a sample of the last channel.
+        format: one of :data:`FORMATS`.
+        sample_rate: samples a second.
+        channels: 1 or 2.
+
+    Raises:
+        ValueError: the format is another.
+        MissingExtraError: PyAV is needed and not installed.
+    """
     if format not in FORMATS:
         raise ValueError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
     if format == "wav":
-        return wav_from(pcm, sample_rate=sample_rate, channels=channels)
+        with wave.open(file, "wb") as writer:
+            writer.setnchannels(channels)
+            writer.setsampwidth(2)
+            writer.setframerate(sample_rate)
+            for piece in pieces:
+                writer.writeframesraw(piece)
+        return
     import numpy as np
 
     av = _av()
-    file = io.BytesIO()
     codec = _CODECS[format]
     layout = "mono" if channels == 1 else "stereo"
     with closing(av.open(file, "w", format=format)) as container:
         rate = _OPUS_RATE if codec == "libopus" else sample_rate
         stream: Any = container.add_stream(codec, rate=rate, layout=layout)
-        frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, dtype="<i2").reshape(1, -1), format="s16", layout=layout)
-        frame.sample_rate = sample_rate
         converter = av.AudioResampler(format=stream.format.name, layout=layout, rate=rate)
-        for part in (*converter.resample(frame), *converter.resample(None)):
+        for piece in pieces:
+            samples = np.frombuffer(piece, dtype="<i2").reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
+            frame.sample_rate = sample_rate
+            for part in converter.resample(frame):
+                container.mux(stream.encode(part))
+        for part in converter.resample(None):
             container.mux(stream.encode(part))
         container.mux(stream.encode(None))
-    return file.getvalue()
 
 
-def save_audio(path: str | Path, pcm: bytes, *, format: str | None = None, channels: int = 1) -> Path:
+def save_audio(path: str | Path, pcm: bytes | Iterable[bytes], *, format: str | None = None, channels: int = 1) -> Path:
     """Write PCM16 into a file.
 
     Args:
         path: of the file.
-        pcm: 24 kHz, with the samples of several channels side by side.
+        pcm: 24 kHz, with the samples of several channels side by side; as a whole or in pieces.
         format: one of :data:`FORMATS`; None for what the name ends on.
         channels: 1 or 2.
 
@@ -133,7 +163,11 @@ def save_audio(path: str | Path, pcm: bytes, *, format: str | None = None, chann
     """
     file = Path(path)
     chosen = format or file.suffix.lstrip(".").lower() or "wav"
-    write_atomic(file, encode_audio(pcm, chosen, channels=channels))
+    if chosen not in FORMATS:
+        raise ValueError(f"format is {chosen!r}; expected one of {', '.join(FORMATS)}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_writer(file) as writer:
+        write_audio(writer, [pcm] if isinstance(pcm, bytes) else pcm, chosen, channels=channels)
     return file
 
 
@@ -152,8 +186,6 @@ def format_of(data: bytes) -> str | None:
 
 def _plain_wav(data: bytes) -> bytes | None:
     """The sound of a WAV file that any computer reads: PCM16; None for another encoding."""
-    import wave
-
     try:
         with wave.open(io.BytesIO(data)) as file:
             if file.getsampwidth() != 2 or file.getnchannels() not in {1, 2}:

@@ -62,7 +62,10 @@ class VoiceMetrics:
         longest_silence: the longest such time.
         long_silences: how many lasted longer than :data:`DEAD_AIR`.
         overlap: seconds in which both spoke.
-        words_per_minute: of the agent, where it has transcripts; None else.
+        words_per_minute: of the agent, over the segments that have a transcript and were not cut off; None without any.
+        word_error_rate: of the agent's sound against its own transcript: words that speech to text has understood in
+            another way, has left out or has added, for each word of the transcripts, over all segments that were
+            recognised and not cut off. None where none was, or nobody asked.
     """
 
     duration: float
@@ -77,6 +80,7 @@ class VoiceMetrics:
     long_silences: int
     overlap: float
     words_per_minute: float | None
+    word_error_rate: float | None = None
 
 
 def voice_metrics(segments: Iterable[AudioSegment]) -> VoiceMetrics:
@@ -109,6 +113,14 @@ def voice_metrics(segments: Iterable[AudioSegment]) -> VoiceMetrics:
         long_silences=sum(pause > DEAD_AIR for pause in pauses),
         overlap=overlap(users, agents),
         words_per_minute=_words_per_minute(spoken),
+        word_error_rate=pooled_word_error_rate(
+            (item.transcript, item.recognised)
+            for item in spoken
+            if item.speaker == "agent"
+            and item.transcript
+            and item.recognised is not None
+            and not item.transcript_truncated
+        ),
     )
 
 
@@ -131,6 +143,25 @@ def word_error_rate(expected: str, found: str) -> float:
     before, after = words_of(expected), words_of(found)
     if not before:
         return float(len(after) > 0)
+    return _changes(before, after) / len(before)
+
+
+def pooled_word_error_rate(pairs: Iterable[tuple[str, str]]) -> float | None:
+    """The same over several texts: all changes, for all words that were expected. None where no word was.
+
+    Args:
+        pairs: what was said, and what was understood.
+    """
+    changes = words = 0
+    for expected, found in pairs:
+        before = words_of(expected)
+        changes += _changes(before, words_of(found))
+        words += len(before)
+    return changes / words if words else None
+
+
+def _changes(before: Sequence[str], after: Sequence[str]) -> int:
+    """Levenshtein's distance, over words."""
     row = list(range(len(after) + 1))
     for index, word in enumerate(before, 1):
         diagonal, row[0] = row[0], index
@@ -138,7 +169,7 @@ def word_error_rate(expected: str, found: str) -> float:
             change = diagonal + (word != other)
             diagonal = row[place]
             row[place] = min(diagonal + 1, row[place - 1] + 1, change)
-    return row[-1] / len(before)
+    return row[-1]
 
 
 def words_of(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -23,6 +23,20 @@ class SpeechPurpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """A word, and when it was heard.
+
+    Attributes:
+        text: the word.
+        start, end: seconds since the conversation began.
+    """
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class AudioSegment:
     """A time in which one of them spoke without a pause.
 
@@ -32,6 +46,8 @@ class AudioSegment:
         transcript: what was said, as far as it is known.
         transcript_truncated: the segment was cut off, so less of it was heard than the transcript may say.
         purpose: what the user spoke for.
+        recognised: what speech to text has understood of its sound; None where nobody asked.
+        words: each with its time, where that is known.
 
     Raises:
         ValueError: it ends before it begins.
@@ -44,6 +60,8 @@ class AudioSegment:
     transcript: str | None = None
     transcript_truncated: bool = False
     purpose: SpeechPurpose = SpeechPurpose.TURN
+    recognised: str | None = None
+    words: Sequence[SpokenWord] = ()
 
     def __post_init__(self) -> None:
         if self.end_time < self.start_time:

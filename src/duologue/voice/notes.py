@@ -1,0 +1,261 @@
+"""What a conversation in voice adds to its journal, and how all of it is read back.
+
+The timeline of a run stands in its journal once: a note for each time in which somebody spoke, and one for each event.
+The sound is an artifact, which a note names when the recording is complete. Everything else (:class:`VoiceRecording`,
+figures, reports) is made of these notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from duologue.frozen import frozen
+from duologue.journal.artifacts import Artifact
+from duologue.journal.journal import RunView
+from duologue.journal.spoken import OpenArtifact, SpokenNote
+from duologue.voice.metrics import LatencyMetrics, VoiceMetrics, voice_metrics
+from duologue.voice.timeline import AudioSegment, Speaker, SpeechPurpose, SpokenWord, VoiceEvent
+from duologue.voice.timeline_text import timeline_text
+
+if TYPE_CHECKING:
+    from duologue.voice.recording import StoredSound, VoiceRecording
+
+
+class VoiceNote(SpokenNote):
+    """Base of them."""
+
+    @classmethod
+    def read(cls, notes: Sequence[SpokenNote], opened: OpenArtifact | None = None) -> VoiceRun:
+        """All that these notes say; see :meth:`SpokenNote.read`."""
+        return VoiceRun(notes=tuple(notes), opened=opened)
+
+
+@frozen
+class SegmentHeard(VoiceNote):
+    """A time in which somebody spoke; see :class:`AudioSegment`. Its sound is in the recording, at these times.
+
+    Attributes:
+        start, end: seconds since the conversation began.
+        truncated: it was cut off.
+        words: text, start and end of each, where they are known.
+    """
+
+    kind: ClassVar[str] = "voice.segment"
+
+    speaker: Speaker
+    start: float
+    end: float
+    transcript: str | None = None
+    truncated: bool = False
+    purpose: SpeechPurpose = SpeechPurpose.TURN
+    words: tuple[SpokenWord, ...] = ()
+
+
+@frozen
+class SpeechRecognised(VoiceNote):
+    """What speech to text has understood of a segment.
+
+    Attributes:
+        segment: its number among the segments of the run, from 0, in the order in which they were noted.
+        provider: of speech to text.
+    """
+
+    kind: ClassVar[str] = "voice.recognised"
+
+    segment: int
+    text: str
+    provider: str = ""
+
+
+@frozen
+class VoiceHappened(VoiceNote):
+    """Something that happened; see :class:`VoiceEvent`."""
+
+    kind: ClassVar[str] = "voice.event"
+
+    time: float
+    type: str
+    name: str | None = None
+    args: dict[str, Any] | None = None
+    result: Any = None
+    latency: float | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@frozen
+class RecordingBegun(VoiceNote):
+    """The sound is being written into a file. It is what there is of a run that was killed.
+
+    Attributes:
+        file: its name in the folder of the run's artifacts, or its path where they have no folder.
+    """
+
+    kind: ClassVar[str] = "voice.recording_begun"
+
+    file: str
+
+
+@frozen
+class RecordingKept(VoiceNote):
+    """The recording is complete: a file with the user on the left and the agent on the right.
+
+    Attributes:
+        sha256, size, mime_type: of the artifact.
+        duration: seconds.
+    """
+
+    kind: ClassVar[str] = "voice.recording"
+
+    sha256: str
+    size: int
+    duration: float
+    mime_type: str = "audio/wav"
+    channels: int = 2
+
+    @property
+    def artifact(self) -> Artifact:
+        """Where the sound is."""
+        return Artifact(sha256=self.sha256, size=self.size, mime_type=self.mime_type)
+
+
+@frozen
+class VoiceRun:
+    """What was heard in a run, read from its notes.
+
+    Attributes:
+        notes: all of them, in order.
+        opened: opens the recording; None where its sound is not asked for.
+    """
+
+    notes: Sequence[SpokenNote] = field(repr=False)
+    opened: OpenArtifact | None = field(default=None, repr=False)
+
+    @cached_property
+    def segments(self) -> tuple[AudioSegment, ...]:
+        """Who spoke when, in order of time, without sound."""
+        found = list(self._numbered)
+        return tuple(sorted(found, key=lambda item: item.start_time))
+
+    @property
+    def events(self) -> tuple[VoiceEvent, ...]:
+        """What happened, in order of time."""
+        found = [
+            VoiceEvent(
+                time=note.time,
+                type=note.type,
+                name=note.name,
+                args=note.args,
+                result=note.result,
+                latency=note.latency,
+                metadata=note.metadata,
+            )
+            for note in self.notes
+            if isinstance(note, VoiceHappened)
+        ]
+        return tuple(sorted(found, key=lambda event: event.time))
+
+    @property
+    def kept(self) -> RecordingKept | None:
+        """The complete recording; None if there is none, as of a run that was killed."""
+        return next((note for note in reversed(self.notes) if isinstance(note, RecordingKept)), None)
+
+    @property
+    def file(self) -> str | None:
+        """The file that the recording was written into while it was made."""
+        return next((note.file for note in reversed(self.notes) if isinstance(note, RecordingBegun)), None)
+
+    @property
+    def recording(self) -> VoiceRecording:
+        """The segments with their sound, which is loaded when it is asked for."""
+        from duologue.voice.recording import SegmentsWithSound, VoiceRecording
+
+        if self.sound is None:
+            return VoiceRecording(segments=list(self.segments), timeline=self.events)
+        return VoiceRecording(
+            segments=SegmentsWithSound(self.segments, self.sound), timeline=self.events, sound=self.sound
+        )
+
+    @cached_property
+    def sound(self) -> StoredSound | None:
+        """The recording; None where it is not complete, or nobody said where artifacts are."""
+        from duologue.voice.recording import StoredSound
+
+        kept, opened = self.kept, self.opened
+        if kept is None or opened is None:
+            return None
+        return StoredSound(lambda: opened(kept.artifact), kept.duration)
+
+    @cached_property
+    def metrics(self) -> VoiceMetrics:
+        """The figures."""
+        return voice_metrics(self.segments)
+
+    @property
+    def latency(self) -> LatencyMetrics:
+        """How fast the agent answered."""
+        return self.metrics.latency
+
+    def text(self) -> str:
+        """Who spoke when, as lines for models and people."""
+        return timeline_text(self.segments, self.events)
+
+    @property
+    def _numbered(self) -> Iterator[AudioSegment]:
+        recognised = {note.segment: note.text for note in self.notes if isinstance(note, SpeechRecognised)}
+        heard = (note for note in self.notes if isinstance(note, SegmentHeard))
+        for number, note in enumerate(heard):
+            text = recognised.get(number)
+            yield AudioSegment(
+                speaker=note.speaker,
+                start_time=note.start,
+                end_time=note.end,
+                transcript=text if note.truncated and text is not None else note.transcript,
+                transcript_truncated=note.truncated,
+                purpose=note.purpose,
+                recognised=text,
+                words=note.words,
+            )
+
+
+def segment_note(segment: AudioSegment) -> SegmentHeard:
+    """The note of a segment."""
+    return SegmentHeard(
+        speaker=segment.speaker,
+        start=round(segment.start_time, 4),
+        end=round(segment.end_time, 4),
+        transcript=segment.transcript,
+        truncated=segment.transcript_truncated,
+        purpose=segment.purpose,
+        words=tuple(segment.words),
+    )
+
+
+def event_note(event: VoiceEvent) -> VoiceHappened:
+    """The note of an event."""
+    return VoiceHappened(
+        time=round(event.time, 4),
+        type=event.type,
+        name=event.name,
+        args=_plain(event.args),
+        result=event.result,
+        latency=event.latency,
+        metadata=_plain(event.metadata),
+    )
+
+
+def voice_run(view: RunView, opened: OpenArtifact | None = None) -> VoiceRun | None:
+    """What was heard in a run; None if it was played in text.
+
+    Args:
+        view: the fold of its journal.
+        opened: opens the recording; None where its sound is not asked for.
+    """
+    notes = [noted.note for noted in view.notes if isinstance(noted.note, VoiceNote)]
+    return VoiceRun(notes=notes, opened=opened) if notes else None
+
+
+def _plain(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if data is None else dict(data)
