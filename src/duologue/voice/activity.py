@@ -56,6 +56,10 @@ class SpeechDetector:
         begins: seconds of speech after which it counts.
         ends: seconds of silence after which it is over.
         detector: judges windows; None for Silero's model where it is installed, else loudness.
+
+    Attributes:
+        judge: what judges the windows.
+        is_speaking: whether somebody speaks now.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class SpeechDetector:
     ) -> None:
         self._threshold = threshold
         self._begins, self._ends = begins, ends
-        self._judge = detector or default_detector()
+        self.judge = detector or default_detector()
         self._resampler = Resampler(SAMPLE_RATE, _RATE)
         self._rest = b""
         self._windows = 0
@@ -84,7 +88,7 @@ class SpeechDetector:
         changes: list[SpeechChange] = []
         for at in range(0, len(data) // size * size, size):
             window = np.frombuffer(data, dtype="<i2", count=_WINDOW, offset=at).astype(np.float32) / 32_768
-            changes += self._next(self._judge(window))
+            changes += self._next(self.judge(window))
         self._rest = data[len(data) // size * size :]
         return changes
 

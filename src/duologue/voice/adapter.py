@@ -12,68 +12,24 @@ from types import TracebackType
 from typing import Self
 
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
-from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
-from duologue.frozen import frozen
+from duologue.errors import ConfigurationError
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import AgentTurnEnded, Incoming
+from duologue.voice.port import (
+    AdapterCapabilities,
+    FirstChunkTimeoutError,
+    UnsupportedCapabilityError,
+    VoiceConnectionError,
+)
 
-
-@frozen
-class AdapterCapabilities:
-    """What a transport can do.
-
-    Attributes:
-        streaming_transcripts: it reports the agent's words while the agent speaks.
-        native_vad: the agent's side tells by itself when the user speaks.
-        dtmf: it carries keys.
-        interruption: the agent can be told to stop; where not, it is talked over.
-        input_formats, output_formats: of the sound on the wire, such as ``pcm16/24000`` and ``mulaw/8000``.
-    """
-
-    streaming_transcripts: bool = False
-    native_vad: bool = False
-    dtmf: bool = False
-    interruption: bool = False
-    input_formats: tuple[str, ...] = ()
-    output_formats: tuple[str, ...] = ()
-
-
-class UnsupportedCapabilityError(ConfigurationError):
-    """A script asks for something that a transport cannot do.
-
-    Attributes:
-        adapter_name: of the adapter.
-        capability: a field of :class:`AdapterCapabilities`.
-    """
-
-    def __init__(self, adapter_name: str, capability: str, hint: str = "") -> None:
-        super().__init__(f"{adapter_name} has no '{capability}'." + (f" {hint}" if hint else ""))
-        self.adapter_name = adapter_name
-        self.capability = capability
-
-
-class VoiceConnectionError(AgentError):
-    """The connection to a voice agent could not be made, or has broken: which adapter, and why."""
-
-    def __init__(self, adapter_name: str, why: str) -> None:
-        super().__init__(f"{adapter_name}: {why}", who=adapter_name)
-        self.adapter_name = adapter_name
-
-
-class FirstChunkTimeoutError(AgentTimeoutError):
-    """A voice agent has not begun to speak in time.
-
-    Attributes:
-        timeout: seconds that it had.
-    """
-
-    def __init__(self, timeout: float, adapter_name: str = "the agent") -> None:
-        super().__init__(
-            f"{adapter_name} sent no sound within {timeout:g} s after the user had spoken; "
-            "response_timeout of the adapter sets how long it may take",
-            who=adapter_name,
-        )
-        self.timeout = timeout
+__all__ = [
+    "AdapterCapabilities",
+    "FirstChunkTimeoutError",
+    "InProcessVoiceAgent",
+    "UnsupportedCapabilityError",
+    "VoiceAgentAdapter",
+    "VoiceConnectionError",
+]
 
 
 class VoiceAgentAdapter(AgentAdapter):
@@ -90,6 +46,8 @@ class VoiceAgentAdapter(AgentAdapter):
         connect_timeout: seconds for ``connect``.
         wants_silence: frames are sent to it without a pause, silence too, as a telephone line does. Without it only
             what the user says is sent.
+        ends_turns: its protocol tells the end of each of the agent's turns. Where it does not, silence ends them.
+        timeout: seconds that one turn of the engine may take: the bounds above hold in any case.
     """
 
     capabilities: AdapterCapabilities = AdapterCapabilities()
@@ -98,6 +56,8 @@ class VoiceAgentAdapter(AgentAdapter):
     response_max_duration: float = 30.0
     connect_timeout: float = 15.0
     wants_silence: bool = False
+    ends_turns: bool = False
+    timeout: float | None = 600.0
 
     @abstractmethod
     async def connect(self) -> None:

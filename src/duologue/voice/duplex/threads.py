@@ -1,0 +1,60 @@
+"""The event loop of voice, in a thread of its own: agents, judges and scripts that block make no frame late."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+THREAD_NAME = "duologue-voice"
+
+
+class _VoiceThread:
+    """A daemon, so that a call that hangs does not keep the process from ending."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.process = os.getpid()
+        self.thread = threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+
+_lock = threading.Lock()
+_threads: list[_VoiceThread] = []
+
+
+def voice_loop() -> asyncio.AbstractEventLoop:
+    """The event loop that all voice agents of this process are on; started when it is first asked for."""
+    with _lock:
+        if not _threads or _threads[0].process != os.getpid():  # a forked process has none of its parent's threads
+            _threads[:] = [_VoiceThread()]
+        return _threads[0].loop
+
+
+async def on_voice_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Do this on the event loop of voice, and wait for it on this one. Cancelling the wait cancels the work.
+
+    The wait ends only when the work has ended, so that nothing is left behind.
+    """
+    loop = voice_loop()
+    if asyncio.get_running_loop() is loop:
+        return await work
+    future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+    with suppress(AttributeError):
+        future.add_done_callback(_seen)
+    return await future
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """An exception that nobody waits for any more is no news."""
+    if not future.cancelled():
+        future.exception()

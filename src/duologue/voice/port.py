@@ -1,0 +1,102 @@
+"""What the driver of a call needs of an adapter, and the errors that both raise."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
+from duologue.frozen import frozen
+from duologue.voice.audio import AudioChunk
+from duologue.voice.incoming import Incoming
+
+
+@frozen
+class AdapterCapabilities:
+    """What a transport can do.
+
+    Attributes:
+        streaming_transcripts: it reports the agent's words while the agent speaks.
+        native_vad: the agent's side tells by itself when the user speaks.
+        dtmf: it carries keys.
+        interruption: the agent can be told to stop; where not, it is talked over.
+        input_formats, output_formats: of the sound on the wire, such as ``pcm16/24000`` and ``mulaw/8000``.
+    """
+
+    streaming_transcripts: bool = False
+    native_vad: bool = False
+    dtmf: bool = False
+    interruption: bool = False
+    input_formats: tuple[str, ...] = ()
+    output_formats: tuple[str, ...] = ()
+
+
+class UnsupportedCapabilityError(ConfigurationError):
+    """A script asks for something that a transport cannot do.
+
+    Attributes:
+        adapter_name: of the adapter.
+        capability: a field of :class:`AdapterCapabilities`.
+    """
+
+    def __init__(self, adapter_name: str, capability: str, hint: str = "") -> None:
+        super().__init__(f"{adapter_name} has no '{capability}'." + (f" {hint}" if hint else ""))
+        self.adapter_name = adapter_name
+        self.capability = capability
+
+
+class VoiceConnectionError(AgentError):
+    """The connection to a voice agent could not be made, or has broken: which adapter, and why."""
+
+    def __init__(self, adapter_name: str, why: str) -> None:
+        super().__init__(f"{adapter_name}: {why}", who=adapter_name)
+        self.adapter_name = adapter_name
+
+
+class FirstChunkTimeoutError(AgentTimeoutError):
+    """A voice agent has not begun to speak in time.
+
+    Attributes:
+        timeout: seconds that it had.
+    """
+
+    def __init__(self, timeout: float, adapter_name: str = "the agent") -> None:
+        super().__init__(
+            f"{adapter_name} sent no sound within {timeout:g} s after the user had spoken; "
+            "response_timeout of the adapter sets how long it may take",
+            who=adapter_name,
+        )
+        self.timeout = timeout
+
+
+class VoicePort(Protocol):
+    """A voice agent, as the driver of a call sees it. See :class:`duologue.voice.adapter.VoiceAgentAdapter`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> AdapterCapabilities: ...
+
+    response_timeout: float
+    response_tail_silence: float
+    response_max_duration: float
+    connect_timeout: float
+    wants_silence: bool
+    ends_turns: bool
+
+    async def connect(self) -> None: ...
+    async def disconnect(self) -> None: ...
+    async def send_audio(self, chunk: AudioChunk) -> None: ...
+    async def receive(self, timeout: float) -> Incoming: ...
+    async def begin_user_turn(self) -> None: ...
+    async def end_user_turn(self) -> None: ...
+    async def interrupt(self) -> None: ...
+    async def send_dtmf(self, keys: str) -> None: ...
+
+
+class ExchangePort(VoicePort, Protocol):
+    """A voice agent of this process. See :class:`duologue.voice.adapter.InProcessVoiceAgent`."""
+
+    real_time: bool
+
+    async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]: ...

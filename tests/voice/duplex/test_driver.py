@@ -1,0 +1,186 @@
+"""The driver of frames, on a simulated pace."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from voice_agents import AnsweringAgent, ObedientAgent, tone
+
+from duologue.voice.duplex.agent_turn import HeardTurn
+from duologue.voice.duplex.driver import DuplexDriver
+from duologue.voice.duplex.pace import give_way
+from duologue.voice.incoming import AgentTurnEnded, AgentWords, CallEnded, Incoming
+from duologue.voice.port import FirstChunkTimeoutError
+from duologue.voice.timeline import AudioSegment, VoiceEvent
+
+
+async def answered(driver: DuplexDriver, attended: bool = True) -> tuple[list[Incoming], list[HeardTurn]]:
+    news: list[Incoming] = []
+    turns: list[HeardTurn] = []
+    async for item in driver.answer(attended=lambda: attended):
+        if isinstance(item, HeardTurn):
+            turns.append(item)
+        else:
+            news.append(item)
+    return news, turns
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.frames: list[tuple[bytes, bytes]] = []
+        self.segments: list[AudioSegment] = []
+        self.events: list[VoiceEvent] = []
+        self.closed = 0
+
+    def frame(self, user: bytes, agent: bytes) -> None:
+        self.frames.append((user, agent))
+
+    def segment(self, segment: AudioSegment) -> None:
+        self.segments.append(segment)
+
+    def event(self, event: VoiceEvent) -> None:
+        self.events.append(event)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def test_a_turn_of_the_user_and_its_answer_are_on_the_timeline() -> None:
+    track = Kept()
+    driver = DuplexDriver(AnsweringAgent(), track=track)
+    await driver.open()
+    said = await driver.say(tone(1.0))
+    news, turns = await answered(driver)
+    await driver.close()
+    assert (said.start_time, said.end_time) == (0.0, pytest.approx(1.0))
+    assert news == [AgentWords(text="one two three four five")]
+    [turn] = turns
+    assert turn.text == "one two three four five"
+    assert (turn.spoke, turn.audible) == (pytest.approx(1.48), pytest.approx(3.48))
+    assert turn.sound.duration_seconds == pytest.approx(2.0, abs=0.15)
+    assert [(event.type, round(event.time, 2)) for event in driver.timeline] == [
+        ("user_start_speaking", 0.0),
+        ("user_stop_speaking", 1.0),
+        ("agent_start_speaking", 1.48),
+        ("agent_stop_speaking", 3.48),
+    ]
+    assert driver.timeline[2].latency == pytest.approx(0.48)
+    assert [(item.speaker, round(item.end_time, 2)) for item in driver.segments] == [("user", 1.0), ("agent", 3.48)]
+    # Without an end that the protocol tells, a tail of silence is the end.
+    assert driver.now == pytest.approx(3.48 + 0.6, abs=0.03)
+    assert len(track.frames) == round(driver.now / 0.02)
+    assert all(len(user) == len(agent) == 960 for user, agent in track.frames)
+    assert track.segments == driver.segments
+    assert track.closed == 1
+
+
+async def test_an_end_that_the_protocol_tells_counts_once_all_of_it_was_heard() -> None:
+    driver = DuplexDriver(ObedientAgent())
+    await driver.open()
+    await driver.say(tone(1.0))
+    _, [turn] = await answered(driver)
+    assert turn.signalled
+    assert turn.cut is None
+    assert driver.now == pytest.approx(3.48, abs=0.03)
+    await driver.close()
+
+
+async def test_the_same_call_twice_is_the_same() -> None:
+    async def call() -> list[VoiceEvent]:
+        driver = DuplexDriver(AnsweringAgent(stops=True))
+        await driver.open()
+        for _ in range(3):
+            await driver.say(tone(0.7))
+            assert await driver.until_heard(2, 8.0)
+            await driver.interrupt(tone(0.5))
+            _, turns = await answered(driver)
+            assert [turn.cut for turn in turns] == ["interrupted", None]
+        await driver.close()
+        return list(driver.timeline)
+
+    assert await call() == await call()
+
+
+@pytest.mark.parametrize("agent", ["talked over", "told to stop"])
+async def test_an_interruption_is_measured_to_the_last_sound(agent: str) -> None:
+    adapter = AnsweringAgent(stops=True, notices=0.2) if agent == "talked over" else ObedientAgent()
+    driver = DuplexDriver(adapter)
+    await driver.open()
+    await driver.say(tone(1.0))
+    assert await driver.until_heard(3, 8.0)
+    asking = asyncio.ensure_future(answered(driver, attended=False))  # as the engine does: the answer is on its way
+    await give_way()
+    found = await driver.interrupt(tone(0.5))
+    assert found is not None
+    native = agent == "told to stop"
+    assert (found.native, found.agent_was_speaking) == (native, True)
+    assert found.yielded_after == pytest.approx(0.0 if native else 0.18, abs=0.021)
+    _, [turn] = await asking
+    assert turn.cut == "interrupted"
+    assert turn.text == "one two three" if native else turn.text.startswith("one two three")
+    event = next(event for event in driver.timeline if event.type == "user_interrupt")
+    assert event.time == found.at
+    assert event.metadata is not None
+    assert event.metadata["native"] is native
+    assert event.metadata["yielded_after"] == found.yielded_after
+    await driver.close()
+
+
+async def test_an_agent_that_never_speaks_is_given_up() -> None:
+    driver = DuplexDriver(AnsweringAgent([[]]))
+    driver.adapter.response_timeout = 5.0
+    await driver.open()
+    await driver.say(tone(1.0))
+    with pytest.raises(FirstChunkTimeoutError, match="AnsweringAgent sent no sound within 5 s"):
+        await answered(driver)
+    assert driver.now == pytest.approx(6.0)
+    await driver.close()
+
+
+async def test_an_agent_that_never_stops_is_cut_off() -> None:
+    driver = DuplexDriver(AnsweringAgent([[AgentWords(text="word " * 100), tone(100.0)]]))
+    await driver.open()
+    await driver.say(tone(1.0))
+    _, [turn] = await answered(driver)
+    assert turn.cut == "too_long"
+    assert turn.sound.duration_seconds == pytest.approx(30.0, abs=0.2)
+    assert len(turn.text.split()) == pytest.approx(30, abs=1)
+    await driver.close()
+
+
+async def test_a_call_that_the_agent_ends_is_over_once_all_was_heard() -> None:
+    driver = DuplexDriver(AnsweringAgent([[AgentWords(text="bye"), tone(1.0), CallEnded(reason="done")]]))
+    await driver.open()
+    await driver.say(tone(1.0))
+    _, [turn] = await answered(driver)
+    assert turn.text == "bye"
+    assert turn.sound.duration_seconds == pytest.approx(1.0, abs=0.1)
+    assert driver.over == CallEnded(reason="done")
+    await driver.say(tone(1.0))
+    assert await answered(driver) == ([], [])
+    await driver.close()
+
+
+async def test_a_greeting_comes_before_the_answer() -> None:
+    greeting: list[Incoming] = [AgentWords(text="welcome"), tone(0.5), AgentTurnEnded()]
+    driver = DuplexDriver(AnsweringAgent(at_start=greeting))
+    await driver.open()
+    await driver.wait(1.5)
+    await driver.say(tone(1.0))
+    _, turns = await answered(driver)
+    assert [turn.text for turn in turns] == ["welcome", "one two three four five"]
+    await driver.close()
+
+
+async def test_it_is_closed_in_every_order() -> None:
+    adapter = AnsweringAgent()
+    driver = DuplexDriver(adapter)
+    await driver.close()
+    await driver.close()
+    assert (adapter.connects, adapter.disconnects) == (0, 0)
+    driver = DuplexDriver(adapter)
+    await driver.open()
+    await driver.close()
+    await driver.close()
+    assert (adapter.connects, adapter.disconnects) == (1, 1)
