@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from duologue.vocabulary import RunStatus as RunStatus
     from duologue.vocabulary import Termination as Termination
     from duologue.vocabulary import Verdict as Verdict
+    from duologue.voice.adapters.pipecat import PipecatAgentAdapter as PipecatAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketAgentAdapter as WebSocketAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketProtocol as WebSocketProtocol
 
@@ -129,6 +130,7 @@ _HOMES: dict[str, str] = {
     "ModelConfig": "settings",
     "OtlpReceiver": "tracing.receiver",
     "Persona": "agents.users.persona",
+    "PipecatAgentAdapter": "voice.adapters.pipecat",
     "RedTeamAgent": "agents.red_team",
     "RedTeamStrategy": "agents.red_team",
     "RunStatus": "vocabulary",

@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from duologue.config.access import access
-from duologue.errors import ConfigurationError, MissingExtraError
+from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.frozen import frozen
 from duologue.http import ForbiddenAddressError, check_headers, public_address, shown_url, written_url
 from duologue.secret_values import hidden
@@ -24,7 +24,7 @@ from duologue.voice.adapters.wire import WireVoiceAdapter, reason_of
 from duologue.voice.incoming import CallEnded
 
 if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
+    from websockets.asyncio.connection import Connection
 
 _PORTS = {"ws": 80, "wss": 443}
 MOST_BYTES = 4 * 2**20
@@ -57,6 +57,99 @@ class SocketTarget:
     subprotocols: Sequence[str] = ()
 
 
+class Socket:
+    """An open connection, whose errors name the adapter.
+
+    Args:
+        connection: of the library.
+        name: of the adapter.
+        where: it is connected to, as it may be shown.
+    """
+
+    def __init__(self, connection: Connection, name: str, where: str) -> None:
+        self._connection, self._name, self._where = connection, name, where
+
+    @classmethod
+    async def open(cls, target: SocketTarget, name: str, where: str) -> Self:
+        """Connect.
+
+        Raises:
+            ConfigurationError: the address cannot be used.
+            VoiceConnectionError: the other side refuses.
+            OSError: it cannot be reached.
+        """
+        connect, options = _websockets(), await _options(target)
+        try:
+            return cls(await connect(target.url, **options), name, where)
+        except Exception as error:
+            if (refused := _refused(target, error, name, where)) is None:
+                raise
+            raise refused from error
+
+    @property
+    def ended_in_order(self) -> bool:
+        """Whether the other side has closed it, with code 1000."""
+        return self._connection.close_code == 1000
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether either side has."""
+        return self._connection.close_code is not None
+
+    @property
+    def close_reason(self) -> str:
+        """What the other side said when it closed it."""
+        return hidden(self._connection.close_reason or "")
+
+    async def messages(self) -> AsyncGenerator[str | bytes]:
+        """What comes, until the other side closes the connection in order.
+
+        Raises:
+            ConnectionClosedError: it ends in another way.
+        """
+        async for message in self._connection:
+            yield message
+
+    async def next_message(self) -> str | bytes:
+        """The next message."""
+        return await self._connection.recv()
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message.
+
+        Raises:
+            VoiceConnectionError: the connection has broken, or the other side does not read.
+        """
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await self._connection.send(message)
+        except ConnectionClosed as error:
+            raise VoiceConnectionError(
+                self._name, f"the connection to {self._where} is closed: {reason_of(error)}"
+            ) from error
+        except TimeoutError as error:
+            raise VoiceConnectionError(
+                self._name, f"{self._where} has read nothing of what was sent for {SEND_TIMEOUT:g} s"
+            ) from error
+
+    async def close(self) -> None:
+        """Close it; bounded in time."""
+        await self._connection.close()
+
+    def broken(self, why: str, message: str | bytes = "") -> VoiceConnectionError:
+        """What to raise for a message that the protocol does not allow.
+
+        Args:
+            why: what is wrong with it.
+            message: its beginning is quoted.
+        """
+        shown = message if isinstance(message, str) else f"{len(message)} bytes: {message[:_SHOWN]!r}"
+        quoted = f"; found {_shortened(hidden(shown))}" if message else ""
+        return VoiceConnectionError(self._name, f"{self._where} does not keep to the protocol: {why}{quoted}")
+
+
 class SocketVoiceAdapter(WireVoiceAdapter):
     """A voice agent behind a WebSocket.
 
@@ -66,7 +159,7 @@ class SocketVoiceAdapter(WireVoiceAdapter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._connection: ClientConnection | None = None
+        self._socket: Socket | None = None
 
     @abstractmethod
     async def target(self) -> SocketTarget:
@@ -87,37 +180,32 @@ class SocketVoiceAdapter(WireVoiceAdapter):
     async def dial(self) -> None:
         """Open the connection."""
         target = await self.target()
-        connect, options = _websockets(), await _options(target)
-        try:
-            self._connection = await connect(target.url, **options)
-        except Exception as error:
-            raise self._refused(target, error) from error
+        self._socket = await Socket.open(target, self.name, self.where)
         await self.greet()
 
     async def read(self) -> None:
         """Read to the end of the connection."""
-        connection = self._open()
-        async for message in connection:
+        socket = self.socket
+        async for message in socket.messages():
             await self.take(message)
-        if connection.close_code == 1000:
-            await self.deliver(CallEnded(reason=hidden(connection.close_reason or "")))
+        if socket.ended_in_order:
+            await self.deliver(CallEnded(reason=socket.close_reason))
 
     async def hang_up(self) -> None:
         """Close the connection."""
-        connection, self._connection = self._connection, None
-        if connection is None:
+        socket = self._socket
+        if socket is None:
             return
         try:
-            if not connection.close_code:
-                self._connection = connection
+            if not socket.is_closed:
                 await self.part()
         finally:
-            self._connection = None
-            await connection.close()
+            self._socket = None
+            await socket.close()
 
     async def next_message(self) -> str | bytes:
         """The next message, while :meth:`greet` waits for it. The caller's time limit is that of connecting."""
-        return await self._open().recv()
+        return await self.socket.next_message()
 
     async def send(self, message: str | bytes) -> None:
         """Send a message.
@@ -125,48 +213,36 @@ class SocketVoiceAdapter(WireVoiceAdapter):
         Raises:
             VoiceConnectionError: there is no connection, it has broken, or the other side does not read.
         """
-        from websockets.exceptions import ConnectionClosed
-
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT):
-                await self._open().send(message)
-        except ConnectionClosed as error:
-            raise VoiceConnectionError(
-                self.name, f"the connection to {self.where} is closed: {reason_of(error)}"
-            ) from error
-        except TimeoutError as error:
-            raise VoiceConnectionError(
-                self.name, f"{self.where} has read nothing of what was sent for {SEND_TIMEOUT:g} s"
-            ) from error
+        await self.socket.send(message)
 
     def broken(self, why: str, message: str | bytes = "") -> VoiceConnectionError:
-        """What to raise for a message that the protocol does not allow.
+        """What to raise for a message that the protocol does not allow. See :meth:`Socket.broken`."""
+        return self.socket.broken(why, message)
 
-        Args:
-            why: what is wrong with it.
-            message: its beginning is quoted.
+    @property
+    def socket(self) -> Socket:
+        """The open connection.
+
+        Raises:
+            VoiceConnectionError: there is none.
         """
-        shown = message if isinstance(message, str) else f"{len(message)} bytes: {message[:_SHOWN]!r}"
-        quoted = f"; found {_shortened(hidden(shown))}" if message else ""
-        return VoiceConnectionError(self.name, f"{self.where} does not keep to the protocol: {why}{quoted}")
-
-    def _open(self) -> ClientConnection:
-        if self._connection is None:
+        if self._socket is None:
             raise self.not_connected()
-        return self._connection
+        return self._socket
 
-    def _refused(self, target: SocketTarget, error: Exception) -> Exception:
-        from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
-        if isinstance(error, InvalidStatus):
-            why = f"it answered with {_named(error.response.status_code)}, not with a WebSocket"
-        elif isinstance(error, InvalidURI):
-            return ConfigurationError(f"{self.name}: '{written_url(target.url)}' is no address of a WebSocket")
-        elif isinstance(error, (InvalidHandshake, EOFError)):
-            why = f"it does not open a WebSocket: {reason_of(error)}"
-        else:
-            return error
-        return VoiceConnectionError(self.name, f"cannot connect to {self.where}: {why}")
+def _refused(target: SocketTarget, error: Exception, name: str, where: str) -> DuologueError | None:
+    from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+
+    if isinstance(error, InvalidStatus):
+        why = f"it answered with {_named(error.response.status_code)}, not with a WebSocket"
+    elif isinstance(error, InvalidURI):
+        return ConfigurationError(f"{name}: '{written_url(target.url)}' is no address of a WebSocket")
+    elif isinstance(error, (InvalidHandshake, EOFError)):
+        why = f"it does not open a WebSocket: {reason_of(error)}"
+    else:
+        return None
+    return VoiceConnectionError(name, f"cannot connect to {where}: {why}")
 
 
 def socket_address(url: str, whose: str) -> SplitResult:
