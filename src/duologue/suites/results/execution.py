@@ -250,8 +250,8 @@ class ExecutionResult:
     id: str
     suite: str
     path: str
-    plan: Plan
-    runs: tuple[RunResult, ...]
+    plan: Plan = field(repr=False)
+    runs: tuple[RunResult, ...] = field(repr=False)  # asyncio.run makes a text of what its main task returns, twice
     started_at: datetime
     seconds: float
     interrupted: bool = False
