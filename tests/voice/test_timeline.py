@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from duologue.errors import ModelError
 from duologue.stats.quantiles import sample_quantile
+from duologue.voice.audio import AudioChunk
 from duologue.voice.files import load_audio
 from duologue.voice.interaction import Windows, interaction_metrics, pooled_metrics
 from duologue.voice.metrics import voice_metrics, word_error_rate
-from duologue.voice.recording import VoiceRecording
+from duologue.voice.recording import VoiceRecording, transcribe_segments
 from duologue.voice.timeline import AudioSegment, SpeechPurpose, VoiceEvent, joined, overlap
 
 BACKCHANNEL, TIC, ASIDE = SpeechPurpose.BACKCHANNEL, SpeechPurpose.VOCAL_TIC, SpeechPurpose.NON_DIRECTED
@@ -260,3 +262,90 @@ def test_segments_have_files_and_a_manifest(tmp_path):
 
 def test_an_empty_recording():
     assert (VoiceRecording().duration, VoiceRecording().stereo()) == (0.0, b"")
+
+
+class _Ears:
+    """Understands the length of what it hears; not what is a sixtieth of a second long."""
+
+    async def transcribe(self, chunk: AudioChunk) -> str:
+        if chunk.duration_seconds < 0.1:
+            raise ModelError("too short")
+        return f"{chunk.duration_seconds:g} s"
+
+
+SOUND = bytes(48_000)
+
+
+@pytest.mark.parametrize(
+    ("segment", "only_missing", "transcript"),
+    [
+        (agent(0, 1, audio=SOUND), True, "1 s"),
+        (agent(0, 1, audio=SOUND, transcript=""), True, "1 s"),
+        (agent(0, 1, audio=SOUND, transcript="Yes"), True, "Yes"),
+        (agent(0, 1, audio=SOUND, transcript="Yes"), False, "1 s"),
+        (agent(0, 1, audio=SOUND, transcript="Yes of co", transcript_truncated=True), True, "1 s"),
+        (agent(0, 1, audio=SOUND, transcript="Yes", transcript_truncated=True, recognised="Yes"), True, "Yes"),
+        (agent(0, 1, transcript=None), True, None),
+        (agent(0, 0.01, audio=SOUND[:800]), True, None),
+        (user(0, 1, audio=SOUND), True, "1 s"),
+    ],
+)
+async def test_segments_are_transcribed(segment: AudioSegment, only_missing: bool, transcript: str | None):
+    recording = VoiceRecording(segments=[segment])
+    assert await transcribe_segments(recording, _Ears(), only_missing) is recording
+    assert recording.segments[0].transcript == transcript
+
+
+def test_the_word_error_rate_is_that_of_all_words_of_whole_segments():
+    found = voice_metrics(
+        [
+            agent(0, 1, transcript="one two three four", recognised="one too three four"),
+            agent(2, 3, transcript="five six", recognised="five six"),
+            agent(4, 5, transcript="seven eight nine", recognised="seven", transcript_truncated=True),
+            agent(6, 7, transcript="ten"),
+            user(8, 9, transcript="eleven", recognised="twelve"),
+        ]
+    )
+    assert found.word_error_rate == pytest.approx(1 / 6)
+    assert voice_metrics([agent(0, 1, transcript="one")]).word_error_rate is None
+
+
+PANEL = [
+    # segments, then: latencies of answers, response rate, latencies of yields, yield rate, interruptions by the agent
+    # for each turn, shares of backchannels, tics and words to others that were rightly ignored
+    ("answered", [user(0, 2), agent(2.6, 4)], [0.6], 1.0, [], None, 0.0, None, None, None),
+    ("answered twice", [user(0, 2), agent(3, 4), user(5, 6), agent(6.2, 7)], [1.0, 0.2], 1.0, [], None, 0.0, None, None, None),
+    ("spoken to twice", [user(0, 2), user(4, 5), agent(6, 7)], [1.0], 0.5, [], None, 0.0, None, None, None),
+    ("never answered", [user(0, 2), user(4, 5)], [], 0.0, [], None, 0.0, None, None, None),
+    ("nobody after the turn", [agent(0, 1), user(2, 3)], [], None, [], None, None, None, None, None),
+    ("yields", [agent(0, 3.5), user(3, 4), agent(5, 6)], [1.0], 1.0, [0.5], 1.0, 0.0, None, None, None),
+    ("yields too late", [agent(0, 5), user(3, 6), agent(7, 8)], [1.0], 1.0, [], 0.0, 0.0, None, None, None),
+    ("never yields", [agent(0, 9), user(3, 4)], [], None, [], 0.0, None, None, None, None),
+    ("interrupts", [user(0, 4), agent(3, 5), user(6, 7), agent(8, 9)], [1.0], 1.0, [], None, 1.0, None, None, None),
+    ("interrupts twice", [user(0, 6), agent(1, 2), agent(3, 4), agent(6.5, 7)], [0.5], 1.0, [], None, 2.0, None, None, None),
+    ("talks through mm-hmm", [agent(0, 5), user(2, 2.3, BACKCHANNEL)], [], None, [], None, None, 1.0, None, None),
+    ("stops for mm-hmm", [agent(0, 2.5), user(2, 2.3, BACKCHANNEL)], [], None, [], None, None, 0.0, None, None),
+    ("mm-hmm in silence", [agent(0, 1), user(2, 2.3, BACKCHANNEL)], [], None, [], None, None, None, None, None),
+    ("ignores a cough", [agent(0, 5), user(2, 2.3, TIC)], [], None, [], None, None, None, 1.0, None),
+    ("stops for a cough", [agent(0, 2.9), user(2, 2.3, TIC)], [], None, [], None, None, None, 0.0, None),
+    ("answers a cough", [user(2, 2.3, TIC), agent(4.2, 5)], [], None, [], None, None, None, 0.0, None),
+    ("silent after a cough", [user(2, 2.3, TIC), agent(4.4, 5)], [], None, [], None, None, None, 1.0, None),
+    ("ignores an aside", [agent(0, 5), user(2, 3, ASIDE)], [], None, [], None, None, None, None, 1.0),
+    ("answers an aside", [user(2, 3, ASIDE), agent(4, 5)], [], None, [], None, None, None, None, 0.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("segments", "figures"), [(row[1], row[2:]) for row in PANEL], ids=[row[0] for row in PANEL])
+def test_the_panel_of_tau_voice(segments: list[AudioSegment], figures: tuple[object, ...]):
+    found = interaction_metrics(reversed(segments))
+    latencies, response_rate, yields, *others = figures
+    assert found.response_latencies == pytest.approx(latencies)
+    assert found.response_rate == response_rate
+    assert found.yield_latencies == pytest.approx(yields)
+    assert [
+        found.yield_rate,
+        found.agent_interruption_rate,
+        found.backchannel_selectivity,
+        found.vocal_tic_selectivity,
+        found.non_directed_selectivity,
+    ] == others

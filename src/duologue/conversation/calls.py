@@ -28,6 +28,7 @@ from duologue.errors import (
     AgentError,
     AgentReturnError,
     AgentTimeoutError,
+    ArtifactError,
     BudgetExceededError,
     ConfigurationError,
     JournalError,
@@ -203,7 +204,7 @@ async def answer_of(
         return await watchdog.bound(_streamed(session, input, utterance), seconds, adapter)
     except CallTimeout as late:
         raise timed_out(adapter, seconds, waited=place_of(late)) from None
-    except (BudgetExceededError, JournalError):
+    except (BudgetExceededError, JournalError, ArtifactError):
         raise
     except ConfigurationError as error:
         if adapter.role is AgentRole.AGENT:

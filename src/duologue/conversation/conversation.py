@@ -43,7 +43,7 @@ from duologue.conversation.observers import RunWatch
 from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from
 from duologue.conversation.resume import recorded_answer, repeated_content
 from duologue.conversation.setup import CallIds, CheckRunner, RunSetup, cassette_for
-from duologue.errors import ConfigurationError, JournalError, ResumeError, RunError
+from duologue.errors import ArtifactError, ConfigurationError, JournalError, ResumeError, RunError
 from duologue.frozen import maker
 from duologue.journal.events import (
     AgentCalled,
@@ -169,7 +169,7 @@ class Conversation:
             except CallTimeout as error:
                 text = f"{agent.name} could not be opened within {seconds:g} s"
                 raise FAILURES[agent.role](text, who=agent.name) from error
-            except RunError:
+            except (RunError, ArtifactError):
                 raise
             except BaseException as error:
                 if self.run.from_outside(error):

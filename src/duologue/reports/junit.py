@@ -249,8 +249,22 @@ def properties_of(run: RunResult, group: Group) -> Iterator[tuple[str, object]]:
         "recorded_as": run.recording.name if run.recording else None,
         "recorded_cost_usd": f"{run.recording.spent.cost:.6f}" if run.recording and run.recording.spent.cost else None,
     }
+    values |= _voice(run)
     values |= {f"recorded.{name.replace(' ', '.')}": value for name, value in recorded_facts(run)}
     yield from ((name, value) for name, value in values.items() if value is not None)
+
+
+_VOICE = (
+    *("time_to_first_audio", "response_latency_p50", "response_latency_p95", "response_rate", "yield_latency"),
+    *("interruptions", "agent_interruptions", "overlap", "longest_silence", "word_error_rate"),
+)
+"""Figures of a conversation in voice that are properties."""
+
+
+def _voice(run: RunResult) -> dict[str, object]:
+    """``voice.response_latency_p50`` and so on, as far as they are known."""
+    figures = run.voice.figures if run.voice else {}
+    return {f"voice.{name}": f"{value:g}" for name in _VOICE if (value := figures.get(name)) is not None}
 
 
 def _rate(group: Group) -> dict[str, object]:

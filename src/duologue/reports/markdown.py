@@ -38,6 +38,7 @@ from duologue.runs.store.encoding import replace_file
 from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, Failure, RunResult, cited, failures_of, summary_of
+from duologue.suites.results.voice import voice_line, voice_lines
 from duologue.terminal_text import one_line
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -136,6 +137,7 @@ def _overview(execution: ExecutionResult) -> str:
         (f"Decided runs that passed, {confidence_text(rate.confidence)} interval", md(rate_text(rate))),
         ("Not needed", md(saved) if (saved := saved_by(execution)) else ""),
         ("Metrics", md(graded(execution))),
+        ("Voice", md(voice_lines(execution.runs))),
         ("Cost", money(spent.cost, spent.unpriced)),
         ("Recorded", recorded_cost(execution.recorded)),
         ("Time", duration(execution.seconds)),
@@ -180,6 +182,8 @@ def _open(execution: ExecutionResult, most: int) -> str:
 def _case(run: RunResult) -> str:
     facts = [run.termination.value if run.termination else "", plural(run.turns, "turn"), duration(run.seconds)]
     lines = [f"### {MARKS[run.outcome]} {md(run.case.title)}", f"{run.outcome} · {' · '.join(filter(None, facts))}"]
+    if told := voice_line(run):
+        lines.append(f"voice: {md(told)}")
     if facts := recorded_facts(run):
         lines.append("recording: " + " · ".join(md(f"{name} {value}", 200) for name, value in facts))
     found = failures_of(run)

@@ -47,6 +47,7 @@ from duologue.runs.store.encoding import RUNS
 from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, Failure, MessageResult, RunResult, cited, failures_of, summary_of
+from duologue.suites.results.voice import voice_line, voice_lines
 from duologue.terminal_text import barred, one_line
 
 if TYPE_CHECKING:
@@ -255,6 +256,8 @@ def _totals(out: Print, execution: ExecutionResult) -> None:
         out(Line(f"  {saved}", style="dim"))
     if totals.failed and execution.failures_allowed:
         out(Line(f"  failed cases are tolerated: {share(execution.allowance.pass_rate)} had to pass", style="dim"))
+    if told := voice_lines(execution.runs):
+        out(Line(f"  voice: {told}", style="dim"))
     if told := graded(execution):
         out(Line(f"  metrics: {one_line(told, _REASON)}", style="red" if execution.graded_too_low else "dim"))
     for told in embedded_models(execution.runs):
@@ -437,6 +440,8 @@ def _end(run: RunResult) -> list[Line]:
         told = [recorded_cost(run.recording.spent), *(f"{name} {value}" for name, value in recorded_facts(run))]
         shown = [one_line(part, _REASON) for part in (run.recording.name, *told) if part]
         lines.append(Line(f"  recording: {' · '.join(shown)}", style="dim"))
+    if told := voice_line(run):
+        lines.append(Line(f"  voice: {told}", style="dim"))
     if run.reasoning:
         lines.append(Line(f"  {one_line(run.reasoning)}"))
     lines += [

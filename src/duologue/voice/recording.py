@@ -260,7 +260,7 @@ async def transcribe_segments(
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def recognised(index: int) -> AudioSegment:
-        silent = recording._silent()[index]
+        silent = recording.silent[index]
         missing = not silent.transcript or (silent.transcript_truncated and silent.recognised is None)
         if only_missing and not missing:
             return silent

@@ -28,11 +28,13 @@ from duologue.reports.display import (
     recorded_cost,
     recorded_facts,
 )
+from duologue.reports.html.voice import voice_data
 from duologue.runs.store.encoding import encoded, group_data, line_of, rates_data, spent_data
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, MediaResult, MessageResult, RunResult, Spent, failures_of
+from duologue.suites.results.voice import RECORDING
 from duologue.vocabulary import CheckStatus, Decision
 
 _SHOWN = {
@@ -63,7 +65,13 @@ class Media:
     def of(self, run: RunResult) -> list[dict[str, Any]]:
         """The media of a run as data for the page; ``src`` is there for what is shown, ``href`` for what is linked."""
         parts = {(message.id, number): part for message in run.messages for number, part in _parts(message.message)}
-        return [self._one(item, parts.get((item.message_id, item.part))) for item in run.media]
+        found = [item for item in run.media if item.message_id != RECORDING]
+        return [self._one(item, parts.get((item.message_id, item.part))) for item in found]
+
+    def recording(self, run: RunResult) -> dict[str, Any] | None:
+        """The recording of a conversation in voice; None if there is none."""
+        found = next((item for item in run.media if item.message_id == RECORDING), None)
+        return None if found is None else self._one(found, None)
 
     def _one(self, item: MediaResult, part: Mapping[str, Any] | None) -> dict[str, Any]:
         return {
@@ -297,6 +305,7 @@ def _rarer(run: RunResult, media: Media) -> dict[str, Any]:
         "guardrails": run.guardrails,
         "tools": run.tools,
         "media": media.of(run) if run.media else None,
+        "voice": voice_data(run, media.recording(run)) if run.voice else None,
         "workflow": run.workflow,
         "error": run.error,
         "recorded": _recorded(run),

@@ -328,6 +328,7 @@ def line_of(run: RunResult) -> dict[str, Any]:
         "unpriced": spent.unpriced,
         "tokens": spent.usage.total_tokens,
         "seconds": run.seconds,
+        **({} if run.voice is None else {"voice": dict(run.voice.figures)}),
         **({} if recording is None else {"recording": {"name": recording.name, **recording.facts}}),
     }
 

@@ -43,6 +43,7 @@ from duologue.suites.results.run import (
     WorkflowResult,
     total_spent,
 )
+from duologue.suites.results.voice import VoiceResult, voice_result
 from duologue.vocabulary import AgentRole, CheckStatus, Decision, Scope, Verdict
 
 UNJUDGED = (
@@ -84,6 +85,7 @@ def run_result(
     for message, state in workflow_states(view.records, view.notes).items():
         seen.meta.setdefault(message, {})["workflow_state"] = state
     messages = tuple([_message(record, seen) for record in view.records])
+    voice, sound = _heard(view) if view.notes else (None, None)
     return maker(RunResult)(
         case=case,
         run_id=result.run_id or "",
@@ -99,7 +101,7 @@ def run_result(
         decisions=(*result.decisions, *outcome_decisions(view.checks)),
         guardrails=guardrail_results(view.notes, view.checks, tolerated),
         tools=tuple(view.tools),
-        media=_media(messages),
+        media=_media(messages) if sound is None else (*_media(messages), sound),
         workflow=_workflow(view.notes),
         recording=recording,
         agent=spent.get(AgentRole.AGENT, _NOTHING),
@@ -115,6 +117,7 @@ def run_result(
         description=description,
         labels=labels or {},
         definition=definition or {},
+        voice=voice,
     )
 
 
@@ -281,6 +284,11 @@ METRICS = "metrics"
 """The kind of checks that grade by metrics."""
 GUARDRAIL = "guardrail"
 TRIGGERED = "guardrail_triggered"
+
+
+def _heard(view: RunView) -> tuple[VoiceResult | None, MediaResult | None]:
+    """What was heard in a conversation in voice, and its recording."""
+    return voice_result(view) or (None, None)
 
 
 def _media(messages: Sequence[MessageResult]) -> tuple[MediaResult, ...]:

@@ -91,6 +91,9 @@ def with_media_files(run: RunResult, results: Path) -> RunResult:
     messages = {message.id: message.message for message in run.messages}
     kept: list[MediaResult] = []
     for item in run.media:
+        if item.message_id not in messages:  # the recording of the whole, which is there already
+            kept.append(item)
+            continue
         parts = cast("list[Part]", messages[item.message_id].get("content"))
         data = data_of(parts[item.part])
         kept.append(replace(item, path=_saved(data, item.mime_type, store)) if data else item)

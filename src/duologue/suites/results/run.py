@@ -24,6 +24,7 @@ from duologue.journal.events import (
 )
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.simulated import BlameResult, FidelityResult
+from duologue.suites.results.voice import VoiceResult
 from duologue.vocabulary import CheckStatus, Decision, RunStatus, Termination, Verdict
 
 SPENDERS = ("agent", "user", "judge")
@@ -131,7 +132,8 @@ class MediaResult:
         path: the file that holds it, relative to the folder of the results.
         url: its address, where it is not held.
         thumbnail: a data URL small enough to be shown.
-        message_id, part: where it is: the message, and which of its parts, from 0.
+        message_id, part: where it is: the message, and which of its parts, from 0. ``recording`` in place of the
+            message is the recording of a whole conversation in voice.
     """
 
     type: str
@@ -208,6 +210,7 @@ class RunResult:
         fidelity: how well a model has played the user; None where no model did.
         blame: who made it fail; nothing for one that passed.
         repeated: why the run was played a second time, as a sentence; '' for one that was not.
+        voice: what was heard; None for a conversation in text.
     """
 
     case: TestCase
@@ -243,6 +246,7 @@ class RunResult:
     fidelity: FidelityResult | None = None
     blame: tuple[BlameResult, ...] = ()
     repeated: str = ""
+    voice: VoiceResult | None = None
 
     @property
     def spent(self) -> Spent:
@@ -259,7 +263,7 @@ class RunResult:
         """Whether the run broke because a file could not be written or opened, which says nothing about its case."""
         if self.error is None:
             return False
-        return self.error.type in {"JournalError", "ResultsError"} or self.lacked_files
+        return self.error.type in {"JournalError", "ResultsError", "ArtifactError"} or self.lacked_files
 
     @property
     def lacked_files(self) -> bool:
