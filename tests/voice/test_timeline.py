@@ -314,7 +314,7 @@ PANEL = [
     # segments, then: latencies of answers, response rate, latencies of yields, yield rate, interruptions by the agent
     # for each turn, shares of backchannels, tics and words to others that were rightly ignored
     ("answered", [user(0, 2), agent(2.6, 4)], [0.6], 1.0, [], None, 0.0, None, None, None),
-    ("answered twice", [user(0, 2), agent(3, 4), user(5, 6), agent(6.2, 7)], [1.0, 0.2], 1.0, [], None, 0.0, None, None, None),
+    ("answers", [user(0, 2), agent(3, 4), user(5, 6), agent(6.2, 7)], [1.0, 0.2], 1.0, [], None, 0.0, None, None, None),
     ("spoken to twice", [user(0, 2), user(4, 5), agent(6, 7)], [1.0], 0.5, [], None, 0.0, None, None, None),
     ("never answered", [user(0, 2), user(4, 5)], [], 0.0, [], None, 0.0, None, None, None),
     ("nobody after the turn", [agent(0, 1), user(2, 3)], [], None, [], None, None, None, None, None),
@@ -322,7 +322,7 @@ PANEL = [
     ("yields too late", [agent(0, 5), user(3, 6), agent(7, 8)], [1.0], 1.0, [], 0.0, 0.0, None, None, None),
     ("never yields", [agent(0, 9), user(3, 4)], [], None, [], 0.0, None, None, None, None),
     ("interrupts", [user(0, 4), agent(3, 5), user(6, 7), agent(8, 9)], [1.0], 1.0, [], None, 1.0, None, None, None),
-    ("interrupts twice", [user(0, 6), agent(1, 2), agent(3, 4), agent(6.5, 7)], [0.5], 1.0, [], None, 2.0, None, None, None),
+    ("twice", [user(0, 6), agent(1, 2), agent(3, 4), agent(6.5, 7)], [0.5], 1.0, [], None, 2.0, None, None, None),
     ("talks through mm-hmm", [agent(0, 5), user(2, 2.3, BACKCHANNEL)], [], None, [], None, None, 1.0, None, None),
     ("stops for mm-hmm", [agent(0, 2.5), user(2, 2.3, BACKCHANNEL)], [], None, [], None, None, 0.0, None, None),
     ("mm-hmm in silence", [agent(0, 1), user(2, 2.3, BACKCHANNEL)], [], None, [], None, None, None, None, None),
