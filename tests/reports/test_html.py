@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duologue.reports import html
+from duologue import web
 from duologue.reports.html import render_html, save_html
 from duologue.reports.html.data import Media, inside, page_data
 
@@ -245,6 +245,6 @@ def test_what_is_no_grading_does_not_break_the_page(samples, details):
 
 
 def test_style_and_scripts_can_be_read_by_a_person():
-    paths = [path for path in (Path(html.__file__).parent / "assets").iterdir() if path.suffix in {".js", ".css"}]
+    paths = [path for path in (Path(web.__file__).parent / "static").iterdir() if path.suffix in {".js", ".css"}]
     assert len(paths) >= 10
     assert not [path.name for path in paths for line in path.read_text("utf-8").splitlines() if len(line) > 120]

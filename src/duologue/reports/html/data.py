@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from duologue.journal.artifacts import is_harmless
@@ -24,18 +23,20 @@ from duologue.reports.display import (
     by_agent,
     excused,
     grades_of,
-    matrix,
     recorded_cost,
     recorded_facts,
 )
+from duologue.reports.html.overview import ROWS, Overview, case_data, shown_text
 from duologue.reports.html.voice import voice_data
-from duologue.runs.store.encoding import encoded, group_data, line_of, rates_data, spent_data
-from duologue.suites.plan.build import TestCase
+from duologue.runs.store.encoding import encoded, index_of, line_of, spent_data
 from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, MediaResult, MessageResult, RunResult, Spent, failures_of
 from duologue.suites.results.voice import RECORDING
 from duologue.vocabulary import CheckStatus, Decision
+
+if TYPE_CHECKING:
+    from duologue.suites.calibration.calibrate import Calibration
 
 _SHOWN = {
     "image": {"image/png", "image/jpeg", "image/gif", "image/webp"},
@@ -178,59 +179,42 @@ def page_data(execution: ExecutionResult, media: Media) -> bytes:
     return encoded(_without_runs(execution, prompts))[:-1] + b',"runs":[' + runs + b"]}"
 
 
-def _calibration(execution: ExecutionResult) -> dict[str, Any] | None:
+def calibration_table(found: Calibration | None) -> dict[str, Any] | None:
     """How well the judge agrees with people, as a table and remarks."""
-    if execution.calibration is None:
+    if found is None:
         return None
     from duologue.reports.calibration import COLUMNS, table_rows
     from duologue.suites.calibration.calibrate import remarks
 
-    found = execution.calibration
     return {"head": COLUMNS, "rows": list(table_rows(found)), "remarks": remarks(found)}
 
 
 def _without_runs(execution: ExecutionResult, prompts: Prompts) -> dict[str, Any]:
-    agents, rows = matrix(execution)
-    places = {id(group): number for number, group in enumerate(execution.groups)}
-    done = {run.case for run in execution.runs}
+    runs = {run.run_id: run for run in execution.runs}
+    overview = Overview(index_of(execution), runs.get)
+    rows = overview.rows()
     return {
-        "id": execution.id,
-        "suite": execution.suite,
-        "path": execution.path,
-        "started": execution.started_at.isoformat(),
-        "seconds": execution.seconds,
-        "exit": execution.exit_code,
-        "interrupted": execution.interrupted,
-        **({"running": True} if execution.running else {}),
-        "totals": execution.totals,
-        "seed": execution.plan.seed,
-        "environment": execution.environment,
-        "allowance": asdict(execution.allowance),
-        "metricsThreshold": execution.metrics_threshold,
-        "grading": execution.grading,
-        "rates": rates_data(execution),
-        "groups": [_group(group) for group in execution.groups],
-        "missing": [case.title for case in execution.plan.cases if case not in done],
-        "calibration": _calibration(execution),
-        "matrix": {
-            "agents": agents,
-            "rows": [
-                {"scenario": scenario, "varied": varied, "cells": {name: places[id(cells[name])] for name in cells}}
-                for (scenario, varied), cells in rows.items()
-            ],
-        },
-        "agents": [
-            {
-                "name": item.agent,
-                "runs": len(item.runs),
-                "passed": item.passed,
-                "spent": {who: spent_data(item.spent[who]) for who in SPENDERS},
-                "latency": latency(item.runs),
-            }
-            for item in by_agent(execution)
-        ],
+        **overview.data(),
+        **({"allRows": rows} if len(rows) > ROWS else {}),
+        "calibration": calibration_table(execution.calibration),
+        "agents": agent_figures(execution),
+        "passRates": overview.pass_rates,
         "prompts": list(prompts.texts),
     }
+
+
+def agent_figures(execution: ExecutionResult) -> list[dict[str, Any]]:
+    """What each agent has spent, and how long its answers took."""
+    return [
+        {
+            "name": item.agent,
+            "runs": len(item.runs),
+            "passed": item.passed,
+            "spent": {who: spent_data(item.spent[who]) for who in SPENDERS},
+            "latency": latency(item.runs),
+        }
+        for item in by_agent(execution)
+    ]
 
 
 def latency(runs: Iterable[RunResult]) -> dict[str, Any] | None:
@@ -249,19 +233,13 @@ def _answered(item: MessageResult) -> bool:
     return item.spent is not None and item.message["role"] == "assistant"
 
 
-def _group(group: Group) -> dict[str, Any]:
-    data = group_data(group)
-    title = group.case.title
-    return {**data, "title": title.rsplit(" #", 1)[0] if group.case.trials > 1 else title}
-
-
 def run_data(run: RunResult, group: int, whole: Group, prompts: Prompts, media: Media) -> dict[str, Any]:
     """One run."""
     line = line_of(run)
     shown = {(item.message_id, item.part) for item in run.media}
     data: dict[str, Any] = {
         **{name: line[name] for name in ("outcome", "termination", "turns", "cost", "unpriced", "tokens", "seconds")},
-        **_case(run.case),
+        **case_data(run.case),
         "id": run.run_id,
         "title": run.case.title,
         "group": group,
@@ -320,20 +298,6 @@ def _recorded(run: RunResult) -> list[tuple[str, str]]:
     return [("recorded as", run.recording.name), *recorded_facts(run), *([("recorded cost", cost)] if cost else [])]
 
 
-def _case(case: TestCase) -> dict[str, Any]:
-    return {
-        "scenario": case.scenario,
-        "agent": case.agent,
-        "persona": case.persona,
-        "region": None if case.region == "default" else case.region,
-        "perturbation": [f"{key}={value}" for key, value in case.perturbation],
-        "recording": case.recording,
-        "trial": case.trial,
-        "trials": case.trials,
-        "seed": str(case.seed),
-    }
-
-
 def _short(spent: Spent) -> list[float]:
     """Calls, tokens read, tokens written, dollars, seconds, calls without a price."""
     usage = spent.usage
@@ -363,21 +327,6 @@ def _message(item: MessageResult, shown: set[tuple[str, int]]) -> dict[str, Any]
     if item.meta:
         data["meta"] = item.meta
     return data
-
-
-def shown_text(message: Any, left_out: Collection[int] = ()) -> str:
-    """The text of a message; parts of other kinds are named, but for those that are shown in another way."""
-    content: object = message.get("content")
-    if not isinstance(content, list):
-        return content if isinstance(content, str) else ""
-    parts = [
-        cast("dict[str, Any]", part)
-        for number, part in enumerate(cast("list[object]", content))
-        if isinstance(part, dict) and number not in left_out
-    ]
-    return "\n".join(
-        str(part.get("text", "")) if part.get("type") == "text" else f"[{part.get('type')}]" for part in parts
-    )
 
 
 def _check(item: CheckEvaluated) -> dict[str, Any]:

@@ -10,10 +10,9 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
+from duologue import web
 from duologue.reports.display import MARKS, duration, html_text, matrix, money, plural
 from duologue.reports.formats import ReportFormat
 from duologue.reports.html.data import Media, page_data
@@ -23,8 +22,6 @@ from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import failures_of
 from duologue.terminal_text import cut
 
-_STYLES = ("page.css", "overview.css", "grades.css", "runs.css")
-_SCRIPTS = ("dom.js", "charts.js", "rates.js", "overview.js", "list.js", "grades.js", "run.js", "app.js")
 _LONGEST = 600
 _MOST = 200
 _IN_SCRIPT = {b"<": b"\\u003c", b"\xe2\x80\xa8": b"\\u2028", b"\xe2\x80\xa9": b"\\u2029"}
@@ -48,7 +45,7 @@ def render_html(execution: ExecutionResult) -> str:
 
 
 def _page(execution: ExecutionResult, media: Media) -> bytes:
-    style, script, template = _assets()
+    style, script = web.style(), web.script("report.js")
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "
         "media-src data:; base-uri 'none'; form-action 'none'"
@@ -57,31 +54,18 @@ def _page(execution: ExecutionResult, media: Media) -> bytes:
     for found, safe in _IN_SCRIPT.items():
         data = data.replace(found, safe)
     values = {
-        b"policy": policy.encode(),
-        b"title": html_text(f"{execution.suite} · Duologue").encode(),
-        b"style": style.encode(),
-        b"summary": summary_html(execution).encode("utf-8", "replace"),
-        b"data": data,
-        b"script": script.encode(),
+        "policy": policy.encode(),
+        "title": html_text(f"{execution.suite} · Duologue").encode(),
+        "style": style.encode(),
+        "summary": summary_html(execution).encode("utf-8", "replace"),
+        "data": data,
+        "script": script.encode(),
     }
-    pieces = template.encode().split(b"%%")
-    return b"".join(values[piece] if number % 2 else piece for number, piece in enumerate(pieces))
+    return web.template("report.html", values)
 
 
 def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-@cache
-def _assets() -> tuple[str, str, str]:
-    folder = files("duologue.reports.html") / "assets"
-
-    def read(name: str) -> str:
-        return folder.joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
-
-    style = "\n".join(map(read, _STYLES))
-    script = '"use strict";\n(() => {\n' + "\n".join(map(read, _SCRIPTS)) + "\n})();\n"
-    return style, script, read("page.html")
 
 
 def summary_html(execution: ExecutionResult) -> str:

@@ -329,6 +329,7 @@ def line_of(run: RunResult) -> dict[str, Any]:
         "tokens": spent.usage.total_tokens,
         "seconds": run.seconds,
         **({} if run.voice is None else {"voice": dict(run.voice.figures)}),
+        **({"labels": run.labels} if run.labels else {}),
         **({} if recording is None else {"recording": {"name": recording.name, **recording.facts}}),
     }
 

@@ -1,7 +1,9 @@
-// Two charts, drawn as SVG: what each agent has cost, and how long its answers took. Each has a table for those who
-// do not see it.
+// Charts, drawn as SVG. Each has a title, and a table with the same numbers stands near it.
 
-const WHO = [
+import { h, svg, text } from "./dom.js";
+import { count, duration, money, plural, shortened } from "./format.js";
+
+export const WHO = [
   ["agent", "agent"],
   ["user", "simulated user"],
   ["judge", "judge"],
@@ -27,13 +29,6 @@ function axis(most, width, left, height, label) {
     group.append(svg("text", { x, y: height + 15, "text-anchor": anchor }, label((most * step) / steps)));
   }
   return group;
-}
-
-// Cut in the middle: names of models differ at their ends.
-function shortened(name, longest) {
-  if (name.length <= longest) return name;
-  const end = Math.ceil(longest * 0.6);
-  return `${name.slice(0, longest - end - 1)}…${name.slice(-end)}`;
 }
 
 // rows: [{name, draw(scale, y) -> [nodes], value}]
@@ -137,18 +132,19 @@ function isSlow(agent) {
   return agent.latency && agent.latency.longest >= 0.001;
 }
 
-function charts() {
+// agents: figures of each agent; see Execution.agents in source.js.
+export function costSection(agents) {
   const shown = [];
-  if (data.agents.some((agent) => costOf(agent) > 0)) shown.push(costChart(data.agents));
-  if (data.agents.some(isSlow)) shown.push(latencyChart(data.agents));
+  if (agents.some((agent) => costOf(agent) > 0)) shown.push(costChart(agents));
+  if (agents.some(isSlow)) shown.push(latencyChart(agents));
   if (!shown.length) return null;
-  return h("section", null, h("h2", null, "Cost and latency"), h("div.charts", null, shown), costTable());
+  return h("section", null, h("h2", null, "Cost and latency"), h("div.charts", null, shown), costTable(agents));
 }
 
-function costTable() {
+function costTable(agents) {
   const total = { calls: 0, input_tokens: 0, output_tokens: 0, cost: 0, unpriced: 0 };
   const add = (part) => Object.keys(total).forEach((name) => (total[name] += part[name]));
-  data.agents.forEach((agent) => WHO.forEach(([who]) => add(agent.spent[who])));
+  agents.forEach((agent) => WHO.forEach(([who]) => add(agent.spent[who])));
   const row = (name, who, part) =>
     h(
       "tr",
@@ -160,7 +156,7 @@ function costTable() {
       h("td.n", null, count(part.output_tokens)),
       h("td.n", null, money(part.cost, part.unpriced)),
     );
-  const rows = data.agents.flatMap((agent) =>
+  const rows = agents.flatMap((agent) =>
     WHO.filter(([who]) => agent.spent[who].calls).map(([who, word], index) =>
       row(index ? "" : agent.name || "recordings", word, agent.spent[who]),
     ),
@@ -191,7 +187,7 @@ function costTable() {
 }
 
 // Bars for the answers of one run, so that a slow one is seen at once.
-function answerBars(run) {
+export function answerBars(links, run) {
   const times = run.messages.filter((message) => message.role === "assistant" && message.spent && message.spent[4] > 0);
   if (times.length < 2) return null;
   const longest = Math.max(...times.map((message) => message.spent[4]));
@@ -208,7 +204,7 @@ function answerBars(run) {
     const height = Math.max(2, (message.spent[4] / longest) * 38);
     const bar = svg("rect", { x: index * wide, y: 40 - height, width: wide - 2, height, rx: 1 });
     bar.append(svg("title", null, `${message.id}: ${duration(message.spent[4])}`));
-    picture.append(svg("a", { href: runLink(run, message.id) }, bar));
+    picture.append(svg("a", { href: links.run(run.id, message.id) }, bar));
   });
   return h("div", null, picture, h("p.note", null, `Time to answer, up to ${duration(longest)}`));
 }

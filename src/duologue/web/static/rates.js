@@ -1,5 +1,8 @@
 // Pass rates with what they are of and their intervals: all runs, pass^k, and every check over all runs.
 
+import { h, text } from "./dom.js";
+import { count, percent, plural } from "./format.js";
+
 const CHECKS = 200;
 
 function ends(item) {
@@ -7,11 +10,11 @@ function ends(item) {
   return ` [${percent(item.low).replace(" %", "")}–${percent(item.high)}]`;
 }
 
-function rateText(rate) {
+export function rateText(rate) {
   return rate.value === null ? "none decided" : `${percent(rate.value)} of ${count(rate.decided)}${ends(rate)}`;
 }
 
-function besideText(rate) {
+export function besideText(rate) {
   const parts = [
     [rate.undecided, "undecided"],
     [rate.errors, rate.errors === 1 ? "error" : "errors"],
@@ -23,8 +26,8 @@ function besideText(rate) {
     .join(", ");
 }
 
-function ratesSection() {
-  const { runs, checks, pass_k, spared } = data.rates;
+export function ratesSection(execution) {
+  const { runs, checks, pass_k, spared } = execution.rates;
   if (runs.value === null) return null;
   const beside = besideText(runs);
   const first = [
@@ -32,7 +35,8 @@ function ratesSection() {
     beside ? ` Not counted: ${beside}.` : "",
     spared ? ` ${plural(spared, "run")} not needed: test cases were decided before.` : "",
   ];
-  return h("section", null, h("h2", null, "Pass rates"), h("p", null, first), passKTable(pass_k), checksTable(checks));
+  const tables = [passKTable(pass_k), checksTable(execution)];
+  return h("section", null, h("h2", null, "Pass rates"), h("p", null, first), tables);
 }
 
 function passKTable(rows) {
@@ -43,8 +47,8 @@ function passKTable(rows) {
   );
 }
 
-function checksTable(checks) {
-  if (!checks.length || data.totals.runs < 2) return null;
+function checksTable({ rates: { checks }, totals }) {
+  if (!checks.length || totals.runs < 2) return null;
   const lowest = (item) => (item.rate.value === null ? 2 : item.rate.value);
   const shown = [...checks].sort((one, other) => lowest(one) - lowest(other)).slice(0, CHECKS);
   return ratesTable(

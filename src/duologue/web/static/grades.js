@@ -1,5 +1,9 @@
 // What metrics say: the grades of one conversation, and each metric over all conversations that were graded.
 
+import { h, text } from "./dom.js";
+import { brief, count, percent, plural } from "./format.js";
+import { cites, mark } from "./verdicts.js";
+
 const BEST = 5;
 const TURNS_SHOWN = 6;
 
@@ -13,12 +17,12 @@ function meter(score, binary) {
   return h(`span.grade.o-${tone}`, { title: `${figure} of ${BEST}` }, h("span.steps", null, steps), ` ${figure}`);
 }
 
-function gradesBox(run) {
+export function gradesBox(links, run) {
   const graded = run.checks.filter((item) => item.grades);
-  return graded.map((item) => gradesOf(run, item));
+  return graded.map((item) => gradesOf(links, run, item));
 }
 
-function gradesOf(run, item) {
+function gradesOf(links, run, item) {
   const { score, threshold, judge, metrics, outcomes, toolCalls } = item.grades;
   const told = score === null ? "no score" : `${score.toFixed(1)} of ${threshold} needed`;
   const head = ["metric", "grade", "weight", "why"].map((word) => h("th", { scope: "col" }, word));
@@ -30,7 +34,7 @@ function gradesOf(run, item) {
         h(
           "tbody",
           null,
-          metrics.map((grade) => gradeRow(run, grade)),
+          metrics.map((grade) => gradeRow(links, run, grade)),
         ),
       )
     : null;
@@ -40,12 +44,12 @@ function gradesOf(run, item) {
     { open },
     h("summary", null, h("h2", null, "Grades"), mark(item.status), h("b", null, told), h("small", null, text(judge))),
     table ? h("div.scroll", null, table) : null,
-    expectedList(run, "Expected outcomes", outcomes),
-    expectedList(run, "Expected tool calls", toolCalls),
+    expectedList(links, run, "Expected outcomes", outcomes),
+    expectedList(links, run, "Expected tool calls", toolCalls),
   );
 }
 
-function gradeRow(run, grade) {
+function gradeRow(links, run, grade) {
   const label = grade.score === null ? null : h("small", null, text(grade.label.replaceAll("_", " ")));
   const weight = grade.share === null ? "–" : percent(grade.share);
   const code = grade.code ? h("code.code", { title: "what went wrong" }, text(grade.code)) : null;
@@ -61,7 +65,7 @@ function gradeRow(run, grade) {
       code,
       h("span", { dir: "auto" }, text(grade.why)),
       " ",
-      cites(run, grade.cites),
+      cites(links, run, grade.cites),
       inTurns(grade.turns),
     ),
   );
@@ -74,7 +78,7 @@ function inTurns(turns) {
   return h("small.turns", null, `turn${turns.length > 1 ? "s" : ""} ${shown.join(", ")}${more}`);
 }
 
-function expectedList(run, title, items) {
+function expectedList(links, run, title, items) {
   if (!items.length) return null;
   const rows = items.map((item) =>
     h(
@@ -86,7 +90,7 @@ function expectedList(run, title, items) {
         null,
         h("b", { dir: "auto" }, text(item.name)),
         " ",
-        cites(run, item.cites),
+        cites(links, run, item.cites),
         inTurns(item.turns),
         why(item.why),
       ),
@@ -100,13 +104,13 @@ function why(value) {
 }
 
 // Over all conversations: on the overview.
-function gradingSection() {
-  const found = data.grading;
+export function gradingSection(execution) {
+  const found = execution.grading;
   if (!found) return null;
   const cases = found.passed + found.failed + found.undecided + found.errors;
-  const needed = data.metricsThreshold === null ? "" : ` of ${data.metricsThreshold} needed`;
+  const needed = execution.metricsThreshold === null ? "" : ` of ${execution.metricsThreshold} needed`;
   const score = found.weighted_score === null ? "no score" : `${found.weighted_score.toFixed(1)}${needed}`;
-  const low = data.metricsThreshold !== null && found.metrics_passed === false;
+  const low = execution.metricsThreshold !== null && found.metrics_passed === false;
   const told = `${count(found.passed)} of ${plural(cases, "graded run")} good enough`;
   const head = ["metric", "mean grade", "weight", "graded", "what went wrong"].map((word) =>
     h("th", { scope: "col" }, word),

@@ -1,0 +1,103 @@
+// Addresses of pages. Every page has one; it stands in the path on a server, and behind the # in a report file.
+
+/**
+ * @typedef {Object} Place
+ * @property {string[]} path  decoded, without empty parts
+ * @property {URLSearchParams} query
+ */
+
+export class Address {
+  /** @param {?string} base  what stands before the path, such as "" or "/ui"; null for a file, where # is used */
+  constructor(base) {
+    this.base = base;
+    this.heard = () => {};
+  }
+
+  /** @returns {Place} */
+  get place() {
+    const whole = this.base === null ? location.hash.replace(/^#/, "") : this.within(location);
+    const [path, query] = whole.split("?");
+    return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query || "") };
+  }
+
+  within({ pathname, search }) {
+    return pathname.slice(this.base.length) + search;
+  }
+
+  /** The link to a page. query: null for none; an empty one keeps its question mark. */
+  href(path, query = null) {
+    const asked = query === null ? "" : `?${new URLSearchParams(query)}`;
+    const found = `/${path.map(encodeURIComponent).join("/")}${asked}`;
+    return this.base === null ? `#${found}` : this.base + found;
+  }
+
+  /** Whether a link leads to a page of ours. */
+  isOurs(link) {
+    if (this.base === null) return link.startsWith("#/");
+    return link.startsWith(`${this.base}/`) && !link.startsWith(`${this.base}/api/`) && !link.startsWith("//");
+  }
+
+  get here() {
+    return this.base === null ? location.hash || "#/" : location.pathname + location.search;
+  }
+
+  /** Open a page, at once: a key or a click that follows already sees it. */
+  go(link) {
+    if (link !== this.here) {
+      this.keepScroll();
+      history.pushState(null, "", link);
+    }
+    return this.heard(false);
+  }
+
+  /** Change the address without a new entry in the history. */
+  replace(link) {
+    history.replaceState(history.state, "", link);
+  }
+
+  keepScroll() {
+    history.replaceState({ ...history.state, scroll: scrollY }, "");
+  }
+
+  /** @param {function(boolean)} heard  called with true when somebody goes back or forward */
+  listen(heard) {
+    this.heard = heard;
+    history.scrollRestoration = "manual";
+    let timer;
+    addEventListener("scroll", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => this.keepScroll(), 100);
+    });
+    addEventListener("popstate", () => {
+      clearTimeout(timer);
+      heard(true);
+    });
+    addEventListener("click", (event) => {
+      if (event.defaultPrevented || event.button) return;
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+      const anchor = event.target.closest?.("a");
+      const link = anchor?.getAttribute("href");
+      if (!link || anchor.hasAttribute("download") || anchor.target || !this.isOurs(link)) return;
+      event.preventDefault();
+      this.go(link);
+    });
+  }
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** The links of one execution. prefix: where its pages are, such as ["executions", id]; [] in a report. */
+export function executionLinks(address, prefix) {
+  return {
+    overview: () => address.href(prefix),
+    runs: (filters = null) => address.href([...prefix, "runs"], filters),
+    run: (id, message) => address.href([...prefix, "run", id, ...(message ? [message] : [])]),
+    label: () => address.href([...prefix, "label"]),
+  };
+}

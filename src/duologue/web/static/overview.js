@@ -1,0 +1,290 @@
+// The page of an execution: the result, scenarios by agent, what needs a look, trials, cost, plan, environment.
+
+import { costSection } from "./charts.js";
+import { h, text } from "./dom.js";
+import { brief, count, duration, money, percent, plural, when } from "./format.js";
+import { gradingSection } from "./grades.js";
+import { matrixSection } from "./matrix.js";
+import { besideText, rateText, ratesSection } from "./rates.js";
+import { MARKS, OUTCOMES, WORDS, cites, mark, splitBar } from "./verdicts.js";
+
+const EXITS = { 0: "pass", 1: "fail", 3: "undecided", 130: "cancelled" };
+const EXIT_WORDS = { 0: "all passed", 1: "failed", 3: "undecided or with errors", 130: "interrupted" };
+const DOTS = 100;
+const TRIALS = 400;
+
+/**
+ * @param {Object} context  see runs_page.js
+ * @param {Element[]} [more]  sections that this host adds after the matrix
+ * @returns {Element}
+ */
+export function overview({ execution, links, source, id }, more = []) {
+  const figures = h("div");
+  const main = h(
+    "main.page",
+    { id: "main", tabindex: "-1" },
+    title(execution),
+    totals(execution),
+    matrixSection(execution, links, (range) => source.matrix(id, range)),
+    attention(execution, links),
+    more,
+    reasonsSection(execution, links),
+    gradingSection(execution),
+    ratesSection(execution),
+    trials(execution, links),
+    calibrationSection(execution),
+    figures,
+    plan(execution),
+    environment(execution),
+  );
+  source.figures(id).then(
+    ({ agents }) => figures.replaceWith(costSection(agents) || ""),
+    () => figures.remove(),
+  );
+  return main;
+}
+
+function title(execution) {
+  const outcome = EXITS[execution.exit] || "error";
+  const ended = EXIT_WORDS[execution.exit] || `exit ${execution.exit}`;
+  const verdict = execution.running
+    ? h("span.pill.large.o-running", null, `${MARKS.running} still running`)
+    : h(`span.pill.large.o-${outcome}`, null, `${MARKS[outcome]} ${ended}`);
+  const mock = execution.environment.mock === true ? mocked() : null;
+  const facts = [when(execution.started), duration(execution.seconds), execution.path, execution.id];
+  return h(
+    "header.title",
+    null,
+    h("div", null, h("h1", null, text(execution.suite)), verdict, mock),
+    h(
+      "p.facts",
+      null,
+      facts.filter(Boolean).map((fact) => h("span", null, text(fact))),
+    ),
+    (execution.problems || []).map((told) => h("p.note", null, text(told))),
+  );
+}
+
+function mocked() {
+  return h("span.pill.large.o-none", { title: "Models answered from files: nothing was asked over a network" }, "mock");
+}
+
+function totals({ totals: found, spent }) {
+  const { cases, runs, passed, failed, undecided, errors, cancelled, not_run } = found;
+  const counts = [
+    ["pass", passed],
+    ["fail", failed],
+    ["undecided", undecided],
+    ["error", errors],
+    ["cancelled", cancelled],
+  ];
+  const cell = (label, value, kind) =>
+    h(`div${kind ? ".o-" + kind : ""}`, null, h("dt", null, label), h("dd", null, value));
+  const shown = counts.filter(([word, number]) => number || word === "pass" || word === "fail");
+  const tiles = [
+    cell("test cases", count(cases)),
+    ...shown.map(([word, number]) => cell(WORDS[word], count(number), number ? word : "none")),
+    not_run ? cell("not run", count(not_run), "not-run") : null,
+    cell("runs", count(runs)),
+    cell("tokens", count(spent.tokens)),
+    cell("cost", money(spent.cost, spent.unpriced)),
+  ];
+  return h("section.totals", null, h("dl", null, tiles), splitBar(found));
+}
+
+function attention({ attention: items, attentionTotal, filters }, links) {
+  if (!items.length) return null;
+  const notPassed = OUTCOMES.filter((word) => word !== "pass" && filters.outcome.includes(word));
+  const more =
+    attentionTotal > items.length
+      ? h(
+          "p",
+          null,
+          h(
+            "a",
+            { href: links.runs({ outcome: notPassed.join(",") }) },
+            `All ${plural(attentionTotal, "run")} that did not pass`,
+          ),
+        )
+      : null;
+  return h(
+    "section",
+    null,
+    h("h2", null, "Needs a look"),
+    h(
+      "ul.attention",
+      null,
+      items.map((item) => attentionItem(item, links)),
+    ),
+    more,
+  );
+}
+
+function attentionItem(item, links) {
+  const { run } = item;
+  const also = item.more ? h("small", null, ` and ${plural(item.more, "more trial")}`) : null;
+  const found = item.findings.map((finding) =>
+    h(
+      "li",
+      null,
+      h("span.what", null, text(finding.name)),
+      finding.text ? h("span", { dir: "auto" }, text(brief(finding.text, 280))) : null,
+      cites(links, item, finding.cites),
+    ),
+  );
+  const quote = item.quote ? h("blockquote", { dir: "auto" }, text(brief(item.quote, 220))) : null;
+  return h(
+    "li",
+    null,
+    mark(run.outcome),
+    h("div", null, h("a.name", { href: links.run(run.id) }, text(run.title)), also, h("ul", null, found), quote),
+  );
+}
+
+// The same reason, however many runs it stopped, is one line.
+function reasonsSection({ reasons }, links) {
+  if (!reasons || reasons.length < 2 || reasons.every((item) => item.count < 2)) return null;
+  const example = (run) => h(`a.dot.o-${run.outcome}`, { href: links.run(run.id), title: run.title }, runMark(run));
+  const rows = reasons.map((item) =>
+    h(
+      "tr",
+      null,
+      h("td.n", null, count(item.count)),
+      h("td", { dir: "auto" }, text(brief(item.reason, 240))),
+      h("td", null, h("div.dots", null, item.runs.map(example))),
+    ),
+  );
+  const head = ["runs", "reason", "such as"].map((word) => h("th", { scope: "col" }, word));
+  return h(
+    "section",
+    null,
+    h("h2", null, "Why runs did not pass"),
+    h(
+      "div.scroll",
+      { tabindex: "0", role: "region", "aria-label": "Why runs did not pass" },
+      h("table.trials.reasons", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
+    ),
+  );
+}
+
+function runMark(run) {
+  return h("span", { role: "img", "aria-label": `${WORDS[run.outcome]}: ${run.title}` }, MARKS[run.outcome]);
+}
+
+function trials({ trials: groups }, links) {
+  if (!groups.length) return null;
+  const head = ["test case", "trials", "pass rate", "pass@k", "pass^k", "checks that disagree"].map((word) =>
+    h("th", { scope: "col" }, word),
+  );
+  const rows = groups.slice(0, TRIALS).map((group) => {
+    const dots = group.runs.slice(0, DOTS).map((run) =>
+      h(
+        `a.dot.o-${run.outcome}`,
+        {
+          href: links.run(run.id),
+          title: `trial ${run.trial}: ${WORDS[run.outcome]}`,
+          "aria-label": `trial ${run.trial}: ${WORDS[run.outcome]}`,
+        },
+        MARKS[run.outcome],
+      ),
+    );
+    const list = group.checks.map((item) =>
+      h(
+        "li",
+        null,
+        mark(item.ok ? "pass" : "fail"),
+        text(item.name),
+        h("small", null, `${percent(item.rate)}, ${percent(item.threshold)} needed`),
+      ),
+    );
+    const yes = (value) => (value ? "yes" : "no");
+    return h(
+      "tr",
+      null,
+      h("th", { scope: "row" }, mark(group.outcome), " ", text(group.title)),
+      h("td", null, h("div.dots", null, dots)),
+      h("td.n", null, rateText(group.rate), h("small", null, ` ${besideText(group.rate)}`)),
+      h("td", null, yes(group["pass@k"])),
+      h("td", null, yes(group["pass^k"])),
+      h("td", null, list.length ? h("ul.rates", null, list) : h("span.none", null, "none")),
+    );
+  });
+  const note = h(
+    "p.note",
+    null,
+    "Pass rates are of decided trials, with 95% intervals. pass@k: any trial passed. pass^k: all did. ",
+    "A check may ask for a share of the trials instead of all.",
+  );
+  return h(
+    "section",
+    null,
+    h("h2", null, "Trials"),
+    h(
+      "div.scroll",
+      { tabindex: "0", role: "region", "aria-label": "Trials" },
+      h("table.trials", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
+    ),
+    note,
+  );
+}
+
+// What labels say of the judge: agreement, and shares corrected for its errors.
+function calibrationSection({ calibration: found }) {
+  if (!found) return null;
+  const head = found.head.map((word) => h("th", { scope: "col" }, word));
+  const rows = found.rows.map(([name, ...cells]) =>
+    h(
+      "tr",
+      null,
+      h("th", { scope: "row" }, text(name)),
+      cells.map((cell) => h("td", null, text(cell))),
+    ),
+  );
+  return h(
+    "section",
+    null,
+    h("h2", null, "Judge and people"),
+    h(
+      "div.scroll",
+      { tabindex: "0", role: "region", "aria-label": "Judge and people" },
+      h("table.trials", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
+    ),
+    found.remarks.map((remark) => h("p.note", null, text(remark))),
+  );
+}
+
+function plan(execution) {
+  const { cases, runs, not_run } = execution.totals;
+  const open = execution.running ? "not over yet" : "not begun";
+  const several = (name, values) => (values?.length ? [name, values.join(", ")] : null);
+  const allowed = (number) => (number === null ? "any number" : number);
+  const { undecided, errors } = execution.allowance;
+  const { agent, persona, region } = execution.filters;
+  const pairs = [
+    ["test cases", count(cases)],
+    ["runs", `${count(runs + not_run)}${not_run ? `, ${count(not_run)} of them ${open}` : ""}`],
+    execution.mostTrials > 1 ? ["trials", execution.mostTrials] : null,
+    several("agents", agent),
+    several("personas", persona),
+    several("regions", region),
+    ["seed", execution.seed],
+    ["tolerated", `undecided: ${allowed(undecided)}, errors: ${allowed(errors)}`],
+    execution.metricsThreshold === null ? null : ["metrics needed", `${execution.metricsThreshold} of 100`],
+  ];
+  const rows = pairs
+    .filter(Boolean)
+    .map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, text(brief(String(value), 400)))));
+  return h("section", null, h("h2", null, "Plan"), h("dl.pairs", null, rows));
+}
+
+function environment(execution) {
+  const rows = Object.entries(execution.environment).map(([name, value]) =>
+    h(
+      "div",
+      null,
+      h("dt", null, text(name)),
+      h("dd", null, text(typeof value === "object" ? JSON.stringify(value) : value)),
+    ),
+  );
+  return rows.length ? h("section", null, h("h2", null, "Environment"), h("dl.pairs", null, rows)) : null;
+}

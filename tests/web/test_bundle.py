@@ -1,0 +1,98 @@
+"""The modules of the pages as one script, and the files that a server sends."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from duologue import web
+from duologue.web import bundle
+
+STATIC = Path(web.__file__).parent / "static"
+ENTRIES = ("report.js",)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_entry_becomes_one_script(entry):
+    script = web.script(entry)
+    assert not re.findall(r"^(?:import|export)\b", script, re.MULTILINE)
+    assert script.count('modules["dom.js"] =') == 1
+    assert script.index('modules["dom.js"] =') < script.index('= modules["dom.js"]')
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ('import x from "./other.js";\n', "import x"),
+        ('import * as x from "./other.js";\n', r"import \* as x"),
+        ("export default 1;\n", "export default"),
+        ("export let x = 1;\n", "export let"),
+        ('const x = await import("./other.js");\n', r"import\("),
+        ('export { x } from "./other.js";\n', "export {"),
+    ],
+)
+def test_what_cannot_be_translated_is_named(monkeypatch, source, part):
+    monkeypatch.setattr(bundle, "module_text", lambda name: {"made.js": source, "other.js": ""}[name])
+    with pytest.raises(ValueError, match=f"made.js: .*{part}"):
+        bundle.script.__wrapped__("made.js")
+
+
+def test_a_circle_is_named(monkeypatch):
+    modules = {"a.js": 'import { b } from "./b.js";\n', "b.js": 'import { a } from "./a.js";\n'}
+    monkeypatch.setattr(bundle, "module_text", modules.__getitem__)
+    with pytest.raises(ValueError, match=r"a.js -> b.js -> a.js"):
+        bundle.script.__wrapped__("a.js")
+
+
+def test_a_translated_module_does_what_it_did(monkeypatch, tmp_path):
+    node = shutil.which("node") or pytest.skip("needs node")
+    modules = {
+        "start.js": 'import { add as plus, Box,\n  ONE } from "./other.js";\n'
+        "console.log(new Box(plus(ONE, 2)).value);\n",
+        "other.js": "export const ONE = 1;\nexport function add(a, b) {\n  return a + b;\n}\n"
+        "export class Box {\n  constructor(value) {\n    this.value = value;\n  }\n}\n",
+    }
+    monkeypatch.setattr(bundle, "module_text", modules.__getitem__)
+    (tmp_path / "all.js").write_text(bundle.script.__wrapped__("start.js"))
+    said = subprocess.run([node, str(tmp_path / "all.js")], capture_output=True, text=True, check=True)
+    assert said.stdout == "3\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "../assets.py", "tokens.css", "none.js", "/etc/passwd", "dom.js/", "DOM.JS"]
+)
+def test_only_files_of_the_pages_are_sent(name):
+    assert web.static_file(name) is None
+
+
+def test_files_have_their_types():
+    assert web.static_file("dom.js").media_type == "text/javascript; charset=utf-8"
+    style = web.static_file("duologue.css")
+    assert style.media_type == "text/css; charset=utf-8"
+    assert b"--paper" in style.content
+
+
+@pytest.mark.parametrize("path", sorted(STATIC.glob("*.js")), ids=lambda path: path.name)
+def test_modules_never_make_markup_or_styles_of_text(path):
+    text = path.read_text("utf-8")
+    assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|srcdoc", text)
+    assert not re.findall(r"""setAttribute\(["']style|style:\s*["'`]""", text)
+    assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text)
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_no_rule_but_the_tokens_names_a_colour():
+    for path in STATIC.glob("*.css"):
+        if path.name != "tokens.css":
+            text = re.sub(r"/\*.*?\*/", "", path.read_text("utf-8"), flags=re.DOTALL)
+            assert not re.findall(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(", text), path.name
+
+
+def test_the_policy_allows_nothing_inline_and_no_other_host():
+    assert "unsafe" not in web.POLICY
+    assert "*" not in web.POLICY
+    assert "http" not in web.POLICY
