@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from duologue.vocabulary import Termination as Termination
     from duologue.vocabulary import Verdict as Verdict
     from duologue.voice.adapters.pipecat import PipecatAgentAdapter as PipecatAgentAdapter
+    from duologue.voice.adapters.webrtc import WebRTCAgentAdapter as WebRTCAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketAgentAdapter as WebSocketAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketProtocol as WebSocketProtocol
 
@@ -147,6 +148,7 @@ _HOMES: dict[str, str] = {
     "UserDone": "conversation.adapter",
     "UserSimulatorAgent": "agents.users.simulator",
     "Verdict": "vocabulary",
+    "WebRTCAgentAdapter": "voice.adapters.webrtc",
     "WebSocketAgentAdapter": "voice.adapters.websocket",
     "WebSocketProtocol": "voice.adapters.websocket",
     "add_observer": "conversation.observers",

@@ -44,6 +44,7 @@ EXTRAS = {
     "server": "fastapi",
     "stats": "scipy",
     "voice": "av",
+    "webrtc": "aiortc",
     "voice-local": "hibari-tts",
 }
 """The package that shows that an extra is installed; of extras that install nothing there is none to show."""
