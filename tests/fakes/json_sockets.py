@@ -74,7 +74,7 @@ class JsonSocketService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._server.close()
         await self._server.wait_closed()
-        assert kind is not None or self.problems == []
+        assert not self.problems, f"the service would have refused: {self.problems}"
 
     async def _checked(self, connection: ServerConnection, request: Request) -> Response | None:
         self.requests.append(request)
@@ -93,7 +93,7 @@ class JsonSocketService:
         except RefusedError as error:
             await connection.close(error.code, error.reason)
         except Exception as error:
-            self.problems.append(f"{type(error).__name__}: {error}")
+            self.problems.append(f"{type(error).__name__}: {error!r}")
             await connection.close(1011, "internal error")
 
     async def next_event(self, connection: ServerConnection) -> Event:

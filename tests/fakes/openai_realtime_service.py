@@ -7,6 +7,7 @@ import base64
 import json
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -122,10 +123,8 @@ class OpenAIRealtimeService(JsonSocketService):
             }  # fmt: skip
             unknown = set(event["session"]) - known
             return f"unknown_parameter: {unknown}" if unknown else ""
-        from openai.types.realtime import RealtimeClientEvent
-
         try:
-            found: Any = TypeAdapter(RealtimeClientEvent).validate_python(event)
+            found: Any = _client_events().validate_python(event)
         except ValidationError as error:
             return str(error)
         return "; ".join(_unknown(found, event["type"]))
@@ -301,9 +300,16 @@ class OpenAIRealtimeService(JsonSocketService):
         self.errors.append(error)
         await self._tell(session, "error", error=error)
 
-    async def _tell(self, session: _Session, kind: str, **event: Any) -> None:
+    async def _tell(self, session: _Session, kind: str, /, **event: Any) -> None:
         name = _BETA.get(kind, kind) if self.beta else kind
         await self.send(session.connection, {"type": name, "event_id": "event_1", **event})
+
+
+@cache
+def _client_events() -> TypeAdapter[Any]:
+    from openai.types.realtime import RealtimeClientEvent
+
+    return TypeAdapter(RealtimeClientEvent)
 
 
 def _unknown(value: Any, path: str) -> list[str]:

@@ -227,7 +227,7 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
             self._user_said.append(heard)
         if content.get("interrupted"):
             await self._interrupted()
-        parts = self.within(content, "modelTurn").get("parts") or ()
+        parts = self.objects_in(self.within(content, "modelTurn"), "parts")
         words = self.text_in(self.within(content, "outputTranscription"), "text")
         if self._stale is _Stale.UNTIL_COMPLETE and self._is_pending and (parts or words):
             await self._end_stale_turn()  # this is of the next one: the server did not end the one that was cut off
@@ -236,18 +236,14 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
         if content.get("turnComplete"):
             await self._turn_complete()
 
-    async def _take_answer(self, parts: object, words: str) -> None:
-        if not isinstance(parts, Sequence) or isinstance(parts, str):
-            raise self.broken("modelTurn.parts must be an array")
+    async def _take_answer(self, parts: Sequence[dict[str, Any]], words: str) -> None:
         if parts or words:
             self._has_answered, self._is_spurious = True, False
             await self._tell_what_was_heard()
         if words:
             await self.deliver(AgentWords(text=words))
-        for part in cast("Sequence[object]", parts):
-            if not isinstance(part, dict):
-                raise self.broken("a part of modelTurn must be an object")
-            await self._take_blob(self.within(cast("dict[str, Any]", part), "inlineData"))
+        for part in parts:
+            await self._take_blob(self.within(part, "inlineData"))
 
     async def _take_blob(self, blob: dict[str, Any]) -> None:
         kind = self.text_in(blob, "mimeType")
@@ -296,18 +292,12 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
         await self.deliver(AgentTurnEnded(interrupted=self._is_cut))
 
     async def _take_calls(self, found: dict[str, Any]) -> None:
-        calls: list[AgentToolCall] = []
-        for call in cast("Sequence[object]", found.get("functionCalls") or ()):
-            if not isinstance(call, dict):
-                raise self.broken("functionCalls must hold objects")
-            written = cast("dict[str, Any]", call)
-            calls.append(
-                AgentToolCall(
-                    call_id=self.text_in(written, "id"),
-                    name=self.text_in(written, "name"),
-                    arguments=self.within(written, "args"),
-                )
+        calls = [
+            AgentToolCall(
+                call_id=self.text_in(call, "id"), name=self.text_in(call, "name"), arguments=self.within(call, "args")
             )
+            for call in self.objects_in(found, "functionCalls")
+        ]
         if self._stale is not _Stale.NO:
             return
         await self._tell_what_was_heard()

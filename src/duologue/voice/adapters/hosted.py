@@ -115,7 +115,7 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
         try:
             await super().dial()
         except ConnectionClosed as error:
-            raise self._closed(error) from error
+            raise self._closed(reason_of(error)) from error
         except VoiceConnectionError as error:
             cause = error.__cause__
             if not isinstance(cause, InvalidStatus):
@@ -131,7 +131,11 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
         try:
             await super().read()
         except ConnectionClosed as error:
-            raise self._closed(error) from error
+            raise self._closed(reason_of(error)) from error
+        connection = self._connection
+        if connection is not None and connection.close_code != 1000:
+            reason = f"received {connection.close_code} {connection.close_reason or ''}".strip()
+            raise self._closed(reason)
 
     async def take(self, message: str | bytes) -> None:
         """Read a message as JSON and hand it on."""
@@ -168,6 +172,13 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
                 raise self.broken(f"{'.'.join(path)} must be an object", json.dumps(event))
         return cast("dict[str, Any]", found)
 
+    def objects_in(self, event: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+        """A list of objects inside of an event; an empty one where it is missing."""
+        found: Any = event.get(name) or []
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in cast("list[object]", found)):
+            raise self.broken(f"{name} must be an array of objects", json.dumps(event))
+        return cast("list[dict[str, Any]]", found)
+
     def text_in(self, event: Mapping[str, Any], name: str) -> str:
         """A text inside of an event; '' where it is missing."""
         found = event.get(name)
@@ -199,12 +210,10 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
         """Why the session is at its end, as far as it was announced; '' if it was not."""
         return ""
 
-    def _closed(self, error: Exception) -> VoiceConnectionError:
-        received = getattr(error, "rcvd", None)
-        told = f" ({received.code} {received.reason})".replace(" )", ")") if received is not None else ""
-        why = f"the connection to {self.where} was closed{told}" if told else f"the connection to {self.where} has broken"
+    def _closed(self, reason: str) -> VoiceConnectionError:
         announced = self.end_of_session()
-        return self.failure(f"{why}: {announced}" if announced else why)
+        why = f"the connection to {self.where} has broken: {reason}"
+        return self.failure(f"{why}; {announced}" if announced else why)
 
     # Tools
 

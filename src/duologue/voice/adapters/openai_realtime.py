@@ -374,7 +374,7 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
     def _take_call(self, found: dict[str, Any]) -> None:
         """Put a call of a tool together: its name, its arguments and its end come in several events."""
         call_id = self.text_in(found, "call_id")
-        if not call_id or found.get("type") not in {"function_call", "response.function_call_arguments.done"}:
+        if not call_id or self.text_in(found, "type") not in {"function_call", "response.function_call_arguments.done"}:
             return
         call = self._calls.setdefault(call_id, _Call())
         call.name = self.text_in(found, "name") or call.name
@@ -382,9 +382,8 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
 
     async def _response_done(self, response: dict[str, Any]) -> None:
         was_void, self._is_void = self._is_void, False
-        for item in response.get("output") or ():
-            if isinstance(item, dict):
-                self._take_call(item)  # pyright: ignore[reportUnknownArgumentType]
+        for item in self.objects_in(response, "output"):
+            self._take_call(item)
         calls, self._calls = self._calls, {}
         status = self.text_in(response, "status")
         if status == "failed" and not was_void:
