@@ -87,7 +87,11 @@ class ElevenLabsAgentsService(JsonSocketService):
         if self.initiation.get("type") != "conversation_initiation_client_data":
             raise RefusedError(1008, "expected conversation_initiation_client_data")
         if self.initiation.get("conversation_config_override") and not self.allows_overrides:
-            error = {"code": 1008, "error_type": "override_error", "message": "Override for field 'prompt' is not allowed"}
+            error = {
+                "code": 1008,
+                "error_type": "override_error",
+                "message": "Override for field 'prompt' is not allowed",
+            }
             await self.send(connection, {"type": "error", "error_event": error})
             raise RefusedError(1008, "Override for field 'prompt' is not allowed by config.")
         told = {

@@ -84,12 +84,15 @@ class GeminiLiveService(JsonSocketService):
             raise RefusedError(1007, "Request contains an invalid argument: setup.model")
         detection = types.RealtimeInputConfig.model_validate(self.setup.get("realtimeInputConfig") or {})
         if not (detection.automatic_activity_detection and detection.automatic_activity_detection.disabled):
-            raise RefusedError(1007, "Explicit activity control is not supported when automatic activity detection is on")
+            raise RefusedError(
+                1007, "Explicit activity control is not supported when automatic activity detection is on"
+            )
         await self.send(connection, {"setupComplete": {}})
         active, sound = False, bytearray()
         speaking: asyncio.Task[None] | None = None
         while True:
-            message = _camel(await self._next(connection))
+            message = await self._next(connection)
+            message = camel(message) if "realtime_input" in message else message
             given = message.get("realtimeInput")
             if "toolResponse" in message:
                 self._take_tool_response(message["toolResponse"])
@@ -177,20 +180,14 @@ class GeminiLiveService(JsonSocketService):
         await self.send(connection, {"usageMetadata": {"totalTokenCount": 12}})
 
 
-def _camel(message: Event) -> Event:
+def camel(value: Any) -> Any:
     """Names as the service writes them; it takes those of its own client, with underscores, as well."""
-
-    def name_of(written: str) -> str:
-        first, *others = written.split("_")
-        return first + "".join(word.capitalize() for word in others)
-
-    if not message.keys() & {"realtime_input"}:
-        return message
-    return {
-        name_of(name): {name_of(inner): _camel_blob(value) for inner, value in each.items()}
-        for name, each in message.items()
-    }
-
-
-def _camel_blob(value: Any) -> Any:
-    return {"mimeType": value["mime_type"], "data": value["data"]} if isinstance(value, dict) and value else value
+    if isinstance(value, list):
+        return [camel(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    made = {}
+    for name, inner in value.items():
+        first, *others = name.split("_")
+        made[first + "".join(word.capitalize() for word in others)] = camel(inner)
+    return made

@@ -86,7 +86,11 @@ class OpenAIRealtimeService(JsonSocketService):
         """As the service does."""
         parts = urlsplit(request.path)
         if request.headers.get("Authorization") != f"Bearer {KEY}":
-            error = {"message": "Incorrect API key provided", "type": "invalid_request_error", "code": "invalid_api_key"}
+            error = {
+                "message": "Incorrect API key provided",
+                "type": "invalid_request_error",
+                "code": "invalid_api_key",
+            }
             return 401, json.dumps({"error": error})
         if parts.path != "/v1/realtime" or not parse_qs(parts.query).get("model"):
             return 404, "no such path"
@@ -172,8 +176,8 @@ class OpenAIRealtimeService(JsonSocketService):
         if len(session.buffer) < 4800:
             milliseconds = len(session.buffer) / 48
             told = (
-                "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer only "
-                f"has {milliseconds:.2f}ms of audio."
+                "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but "
+                f"buffer only has {milliseconds:.2f}ms of audio."
             )
             await self._refuse(session, event, "input_audio_buffer_commit_empty", told)
             return
@@ -319,4 +323,6 @@ def _unknown(value: Any, path: str) -> list[str]:
     if not isinstance(value, BaseModel):
         return []
     found = [f"unknown_parameter: {path}.{name}" for name in value.model_extra or {}]
-    return found + [each for name in value.model_fields_set for each in _unknown(getattr(value, name, None), f"{path}.{name}")]
+    return found + [
+        each for name in value.model_fields_set for each in _unknown(getattr(value, name, None), f"{path}.{name}")
+    ]

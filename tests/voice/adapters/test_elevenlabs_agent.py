@@ -185,7 +185,7 @@ async def test_overrides_that_the_agent_does_not_allow_are_an_error_that_says_so
     service: ElevenLabsAgentsService,
 ) -> None:
     service.allows_overrides = False
-    with pytest.raises(VoiceConnectionError, match="is not allowed .*Allow overrides in the security settings"):
+    with pytest.raises(VoiceConnectionError, match=r"is not allowed .*Allow overrides in the security settings"):
         await adapter_for(service, system_prompt_override="Be brief.").connect()
 
 
@@ -200,7 +200,9 @@ async def test_a_refused_key_is_named_and_shown_nowhere(service: ElevenLabsAgent
     wrong = "xi-wrong-0123456789abcdef"
     adapter = ElevenLabsAgentAdapter("agent_1", wrong, base_url=service.url)
     service.refuses.append((401, json.dumps({"detail": {"message": f"Invalid API key {wrong}"}})))
-    with pytest.raises(VoiceConnectionError, match=r"status 401: Invalid API key \*\*\*. Is ELEVENLABS_API_KEY") as error:
+    with pytest.raises(
+        VoiceConnectionError, match=r"status 401: Invalid API key \*\*\*. Is ELEVENLABS_API_KEY"
+    ) as error:
         await adapter.connect()
     assert wrong not in f"{adapter!r} {adapter.describe()} {error.value} {adapter.where}"
 

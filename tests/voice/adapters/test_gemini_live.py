@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from broken_peers import BROKEN_PEERS, BrokenPeer, Wire, check, everything_from
-from gemini_live_service import KEY, Answer, GeminiLiveService
+from gemini_live_service import KEY, Answer, GeminiLiveService, camel
 from spoken_turns import alike, check_odd_messages, say, seconds_of_sound, turn_of, voice_like
 from waiting import LONG
 from websockets.asyncio.client import connect
@@ -97,7 +97,7 @@ async def test_the_vendors_own_client_says_the_same(
         await session.send_realtime_input(activity_end={})
         sound = b"".join([message.data or b"" async for message in session.receive()])
     assert sound == SOUND
-    theirs, service.setup = service.setup, {}
+    theirs = camel(service.setup)
     async with adapter_for(service, system_instruction="Be brief.", tools=[TOOL]) as adapter:
         await adapter.send_audio(AudioChunk(user))
         await adapter.end_user_turn()
@@ -211,7 +211,7 @@ async def test_the_service_may_interrupt_by_itself(service: GeminiLiveService) -
 async def test_the_announced_end_of_the_session_says_what_to_do(service: GeminiLiveService, left: str | None) -> None:
     async with adapter_for(service) as adapter:
         await service.send(service.connections[0], {"goAway": {"timeLeft": left} if left else {}})
-        with pytest.raises(RuntimeError, match="go_away.* make the scenario shorter"):
+        with pytest.raises(RuntimeError, match=r"go_away.* make the scenario shorter"):
             await adapter.receive(LONG)
 
 
@@ -247,7 +247,7 @@ async def test_a_closed_connection_has_the_reason_of_the_api_and_says_what_to_do
 
 async def test_a_refused_connection_says_why(service: GeminiLiveService) -> None:
     adapter = GeminiLiveAgentAdapter("gemini-live", base_url=service.url, api_key="AIzaSyWrong0123456789abcdefghijkl")
-    with pytest.raises(VoiceConnectionError, match="status 403: Method doesn't allow .* Is GOOGLE_API_KEY"):
+    with pytest.raises(VoiceConnectionError, match=r"status 403: Method doesn't allow .* Is GOOGLE_API_KEY"):
         await adapter.connect()
 
 
@@ -266,7 +266,7 @@ async def test_the_key_is_a_header_and_is_shown_nowhere(service: GeminiLiveServi
 async def test_keys_and_addresses_come_from_the_environment(
     service: GeminiLiveService, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    with pytest.raises(MissingKeyError, match="needs a key of Gemini, .*GOOGLE_API_KEY"):
+    with pytest.raises(MissingKeyError, match=r"needs a key of Gemini, .*GOOGLE_API_KEY"):
         await GeminiLiveAgentAdapter("gemini-live").connect()
     monkeypatch.setenv(variable, KEY)
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", service.url.replace("ws://", "http://"))

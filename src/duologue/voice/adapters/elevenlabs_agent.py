@@ -144,8 +144,8 @@ class ElevenLabsAgentAdapter(HostedVoiceAdapter):
         codec, _, rate = (name or "pcm_16000").partition("_")
         if codec not in {"pcm", "ulaw"} or not rate.isdecimal() or not 8000 <= int(rate) <= 48_000:
             raise self.failure(
-                f"the agent's sound is '{name}'; expected pcm_8000 to pcm_48000 or ulaw_8000. Choose one of them in the "
-                "settings of the agent"
+                f"the agent's sound is '{name}'; expected pcm_8000 to pcm_48000 or ulaw_8000. "
+                "Choose one of them in the settings of the agent"
             )
         return _Format(codec == "ulaw", int(rate))
 
@@ -230,7 +230,9 @@ class ElevenLabsAgentAdapter(HostedVoiceAdapter):
         )
 
     def _fail(self, error: dict[str, Any]) -> None:
-        told = next((text for name in ("message", "debug_message", "reason") if (text := self.text_in(error, name))), "")
+        told = next(
+            (text for name in ("message", "debug_message", "reason") if (text := self.text_in(error, name))), ""
+        )
         kind = self.text_in(error, "error_type")
         why = told or "the API reported an error"
         raise self.failure(f"{why} ({kind})" if kind else why)

@@ -130,9 +130,7 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
             "model": self.model,
             "voice": self.voice,
             "system_instruction": self.system_instruction,
-            "tools": [
-                name for tool in self.tools for name in _names_of(tool)
-            ],
+            "tools": [name for tool in self.tools for name in _names_of(tool)],
         }
 
     # The connection

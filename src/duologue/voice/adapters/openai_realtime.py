@@ -15,6 +15,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from duologue.frozen import frozen
+from duologue.vocabulary import AgentRole
 from duologue.voice.adapter import AdapterCapabilities
 from duologue.voice.adapters.hosted import (
     HostedVoiceAdapter,
@@ -29,7 +30,6 @@ from duologue.voice.adapters.hosted import (
 from duologue.voice.adapters.sockets import SocketTarget
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk, bytes_of, seconds_of, silent_chunk
 from duologue.voice.incoming import AgentToolCall, AgentTurnEnded, AgentWords, UserHeard, UserWords
-from duologue.vocabulary import AgentRole
 
 TurnDetection = Literal["server_vad", "semantic_vad"] | Mapping[str, Any]
 
@@ -243,7 +243,9 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
         if not chunk.data:
             return
         self._appended += len(chunk.data)
-        await self.send_json({"type": "input_audio_buffer.append", "audio": base64.b64encode(chunk.data).decode("ascii")})
+        await self.send_json(
+            {"type": "input_audio_buffer.append", "audio": base64.b64encode(chunk.data).decode("ascii")}
+        )
 
     async def end_user_turn(self) -> None:
         """Commit what the user said and ask for an answer; with turn detection the server does it."""
