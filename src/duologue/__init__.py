@@ -93,6 +93,9 @@ if TYPE_CHECKING:
     from duologue.vocabulary import RunStatus as RunStatus
     from duologue.vocabulary import Termination as Termination
     from duologue.vocabulary import Verdict as Verdict
+    from duologue.voice.adapters.elevenlabs_agent import ElevenLabsAgentAdapter as ElevenLabsAgentAdapter
+    from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter as GeminiLiveAgentAdapter
+    from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter as OpenAIRealtimeAgentAdapter
     from duologue.voice.adapters.pipecat import PipecatAgentAdapter as PipecatAgentAdapter
     from duologue.voice.adapters.webrtc import WebRTCAgentAdapter as WebRTCAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketAgentAdapter as WebSocketAgentAdapter
@@ -120,7 +123,9 @@ _HOMES: dict[str, str] = {
     "CrescendoStrategy": "agents.red_team",
     "DEFAULT_GOAT_TECHNIQUES": "agents.red_team",
     "DEFAULT_TECHNIQUES": "agents.red_team",
+    "ElevenLabsAgentAdapter": "voice.adapters.elevenlabs_agent",
     "ExpectedToolCall": "checks.metrics",
+    "GeminiLiveAgentAdapter": "voice.adapters.gemini_live",
     "GoatStrategy": "agents.red_team",
     "Grading": "checks.metrics",
     "GradingCheck": "checks.metrics",
@@ -129,6 +134,7 @@ _HOMES: dict[str, str] = {
     "JudgmentRequest": "conversation.adapter",
     "Metric": "checks.metrics",
     "ModelConfig": "settings",
+    "OpenAIRealtimeAgentAdapter": "voice.adapters.openai_realtime",
     "OtlpReceiver": "tracing.receiver",
     "Persona": "agents.users.persona",
     "PipecatAgentAdapter": "voice.adapters.pipecat",

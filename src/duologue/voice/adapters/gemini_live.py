@@ -310,7 +310,7 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
         answers: list[dict[str, Any]] = []
         for call in calls:
             result, failed = await self.answer_of(call)
-            response: Any = result if failed or isinstance(result, dict) else {"output": result}
+            response: object = cast("object", result) if failed or isinstance(result, dict) else {"output": result}
             answers.append({"id": call.call_id, "name": call.name, "response": response})
         await self.send_json({"toolResponse": {"functionResponses": answers}})
 

@@ -132,10 +132,8 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
             await super().read()
         except ConnectionClosed as error:
             raise self._closed(reason_of(error)) from error
-        connection = self._connection
-        if connection is not None and connection.close_code != 1000:
-            reason = f"received {connection.close_code} {connection.close_reason or ''}".strip()
-            raise self._closed(reason)
+        if not self.socket.ended_in_order:
+            raise self._closed(f"it was closed (1001 {self.socket.close_reason})".replace(" )", ")"))
 
     async def take(self, message: str | bytes) -> None:
         """Read a message as JSON and hand it on."""
@@ -165,12 +163,13 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
         Raises:
             VoiceConnectionError: something else is there.
         """
-        found: Any = event
+        inner = cast("dict[str, Any]", event)
         for name in path:
-            found = found.get(name) or {}
+            found: Any = inner.get(name) or {}
             if not isinstance(found, dict):
                 raise self.broken(f"{'.'.join(path)} must be an object", json.dumps(event))
-        return cast("dict[str, Any]", found)
+            inner = cast("dict[str, Any]", found)
+        return inner
 
     def objects_in(self, event: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
         """A list of objects inside of an event; an empty one where it is missing."""
