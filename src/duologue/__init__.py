@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter as GeminiLiveAgentAdapter
     from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter as OpenAIRealtimeAgentAdapter
     from duologue.voice.adapters.pipecat import PipecatAgentAdapter as PipecatAgentAdapter
+    from duologue.voice.adapters.vapi import VapiAgentAdapter as VapiAgentAdapter
     from duologue.voice.adapters.webrtc import WebRTCAgentAdapter as WebRTCAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketAgentAdapter as WebSocketAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketProtocol as WebSocketProtocol
@@ -153,6 +154,7 @@ _HOMES: dict[str, str] = {
     "Termination": "vocabulary",
     "UserDone": "conversation.adapter",
     "UserSimulatorAgent": "agents.users.simulator",
+    "VapiAgentAdapter": "voice.adapters.vapi",
     "Verdict": "vocabulary",
     "WebRTCAgentAdapter": "voice.adapters.webrtc",
     "WebSocketAgentAdapter": "voice.adapters.websocket",

@@ -169,8 +169,6 @@ class PipecatAgentAdapter(WireVoiceAdapter):
         await self._line.interrupt()
 
     async def _take(self, item: Incoming) -> None:
-        if isinstance(item, UserHeard):
-            self.forget_sound()
         await (self.deliver(item) if self._line.sender_waits else self.deliver_unasked(item))
 
     def _waits_for(self, what: str) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
@@ -136,7 +137,20 @@ class Socket:
 
     async def close(self) -> None:
         """Close it; bounded in time."""
-        await self._connection.close()
+        # What still comes is read and thrown away: the other side's answer to the closing comes behind it.
+        rest = asyncio.create_task(self._throw_away())
+        try:
+            await self._connection.close()
+        finally:
+            rest.cancel()
+            await asyncio.wait({rest})
+
+    async def _throw_away(self) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        with suppress(ConnectionClosed):
+            while True:
+                await self._connection.recv()
 
     def broken(self, why: str, message: str | bytes = "") -> VoiceConnectionError:
         """What to raise for a message that the protocol does not allow.

@@ -41,10 +41,12 @@ class WebSocketProtocol(ABC):
         capabilities: what the protocol can do beside sound.
         wants_silence: frames are sent without a pause, silence too, for agents that find out by themselves when the
             user has finished.
+        ends_turns: it tells the end of each of the agent's turns. Where it does not, silence ends them.
     """
 
     capabilities: AdapterCapabilities = AdapterCapabilities(input_formats=_PCM, output_formats=_PCM)
     wants_silence: bool = False
+    ends_turns: bool = False
 
     @abstractmethod
     def encode_audio(self, chunk: AudioChunk) -> Encoded:
@@ -105,7 +107,7 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
         socket_address(url, f"{type(self).__name__}: url")
         remember(*(headers or {}).values(), placed=True)
         self.protocol = protocol
-        self.wants_silence = protocol.wants_silence
+        self.wants_silence, self.ends_turns = protocol.wants_silence, protocol.ends_turns
         self.capabilities = protocol.capabilities
         self._target = SocketTarget(url=url.strip(), headers=dict(headers or {}), subprotocols=tuple(subprotocols))
 
@@ -130,15 +132,14 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
         """Deliver what the protocol finds in a message."""
         try:
             found = self.protocol.decode_response(message)
-            items = [_item(found)] if isinstance(found, (bytes, Incoming)) else [_item(each) for each in found or ()]
+            items = _items(found)
         except DuologueError:
             raise
         except Exception as error:
             name = type(self.protocol).__name__
             raise self.broken(f"{name}.decode_response failed: {reason_of(error)}", message) from error
         for item in items:
-            if item is not None:
-                await self.deliver(item)
+            await self.deliver(item)
 
     async def send_audio(self, chunk: AudioChunk) -> None:
         """Send sound as the protocol writes it."""
@@ -187,8 +188,9 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
             await self.send(message)
 
 
-def _item(found: Incoming | bytes) -> Incoming | None:
-    """An empty chunk ends the agent's turn; no bytes are nothing."""
+def _items(found: Decoded) -> list[Incoming]:
+    """What was found, as a list. An empty chunk ends the agent's turn; no bytes are nothing."""
     if isinstance(found, bytes):
-        return AudioChunk(found) if found else None
-    return AgentTurnEnded() if isinstance(found, AudioChunk) and not found.data else found
+        return [AudioChunk(found)] if found else []
+    several = list(found) if isinstance(found, Iterable) else [] if found is None else [found]
+    return [AgentTurnEnded() if isinstance(item, AudioChunk) and not item.data else item for item in several]

@@ -12,7 +12,7 @@ from duologue.errors import DuologueError
 from duologue.secret_values import hidden
 from duologue.voice.adapter import VoiceAgentAdapter, VoiceConnectionError
 from duologue.voice.audio import AudioChunk, bytes_of
-from duologue.voice.incoming import AgentTurnEnded, Incoming
+from duologue.voice.incoming import AgentTurnEnded, Incoming, UserHeard
 
 logger = logging.getLogger("duologue.voice")
 
@@ -178,7 +178,7 @@ class WireVoiceAdapter(VoiceAgentAdapter):
 
     async def deliver(self, item: Incoming) -> None:
         """Hand on what came; waits while too much of it waits to be heard."""
-        await self._inbox.put(item)
+        await self._put(item)
 
     async def deliver_unasked(self, item: Incoming) -> None:
         """Hand on what comes over a transport on which the sender cannot be made to wait.
@@ -186,11 +186,16 @@ class WireVoiceAdapter(VoiceAgentAdapter):
         Raises:
             VoiceConnectionError: so much waits to be heard that the other side cannot be sending in real time.
         """
-        if self._inbox.is_full:
+        if self._inbox.is_full and not isinstance(item, UserHeard):
             raise VoiceConnectionError(
                 self.name,
                 f"{self.where} sends faster than anybody can listen: {INBOX_SECONDS:g} s of its sound wait to be heard",
             )
+        await self._put(item)
+
+    async def _put(self, item: Incoming) -> None:
+        if isinstance(item, UserHeard):
+            self.forget_sound()
         await self._inbox.put(item)
 
     def forget_sound(self) -> None:
