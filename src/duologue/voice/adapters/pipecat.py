@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, Protocol
 
 from duologue.errors import ConfigurationError
+from duologue.messages import JsonValue
 from duologue.voice.adapter import AdapterCapabilities, VoiceConnectionError
 from duologue.voice.adapters.framing import Codec, SoundFromWire, SoundToWire
+from duologue.voice.adapters.ice import IceServer
 from duologue.voice.adapters.media_stream import (
     MULAW_RATE,
     CallerSide,
@@ -24,6 +26,7 @@ from duologue.voice.adapters.media_stream import (
     text_of,
 )
 from duologue.voice.adapters.rtvi import LABEL, RtviEvents
+from duologue.voice.adapters.small_webrtc import SmallWebRTCLine
 from duologue.voice.adapters.sockets import Socket, SocketTarget, shown_socket, socket_address
 from duologue.voice.adapters.wire import WireVoiceAdapter
 from duologue.voice.audio import AudioChunk
@@ -32,6 +35,9 @@ from duologue.voice.incoming import CallEnded, Incoming, UserHeard
 Deliver = Callable[[Incoming], Awaitable[None]]
 PipecatTransport = Literal["websocket", "webrtc"]
 
+_WEBRTC_CAPABILITIES = AdapterCapabilities(
+    streaming_transcripts=True, native_vad=True, input_formats=("opus/48000",), output_formats=("opus/48000",)
+)
 _MOST_MARKS = 1_000
 """Marks that wait until the sound before them has been heard."""
 
@@ -90,6 +96,9 @@ class PipecatAgentAdapter(WireVoiceAdapter):
         audio_format: ``mulaw``, ``alaw`` or ``pcm16``: of the sound over the WebSocket.
         sample_rate: of the sound over the WebSocket.
         stream_sid, call_sid: identifiers of the stream and the call that the bot is told; None for new ones.
+        token: for ``webrtc``: sent with the offer as ``Authorization: Bearer …``.
+        request_data: for ``webrtc``: what the bot is given with the offer.
+        ice_servers: for ``webrtc``: STUN and TURN servers; none are asked by default.
 
     Raises:
         ConfigurationError: an argument is missing or cannot be used.
@@ -114,6 +123,9 @@ class PipecatAgentAdapter(WireVoiceAdapter):
         sample_rate: int = MULAW_RATE,
         stream_sid: str | None = None,
         call_sid: str | None = None,
+        token: str = "",
+        request_data: Mapping[str, JsonValue] | None = None,
+        ice_servers: Sequence[IceServer | str] = (),
     ) -> None:
         super().__init__()
         who = type(self).__name__
@@ -128,8 +140,17 @@ class PipecatAgentAdapter(WireVoiceAdapter):
             socket_address(url, f"{who}: url")
             sides = CallerSide(audio_format, sample_rate, stream_sid or "", call_sid or "")
             self._line = MediaStreamLine(url.strip(), sides, who, audio_format, sample_rate)
+        elif transport == "webrtc":
+            if not signaling_url:
+                raise ConfigurationError(
+                    f"{who}: transport='webrtc' needs signaling_url, such as http://localhost:7860/api/offer"
+                )
+            self._line = SmallWebRTCLine(
+                signaling_url, token=token, request_data=request_data, ice_servers=ice_servers, ready=self._bot_is_ready
+            )
+            self.capabilities = _WEBRTC_CAPABILITIES
         else:
-            raise ConfigurationError(f"{who}: transport is {transport!r}; expected 'websocket'")
+            raise ConfigurationError(f"{who}: transport is {transport!r}; expected 'websocket' or 'webrtc'")
         self.transport: PipecatTransport = transport
 
     @property
@@ -143,6 +164,7 @@ class PipecatAgentAdapter(WireVoiceAdapter):
 
     async def dial(self) -> None:
         """Call the bot."""
+        self.ends_turns = False
         await self._line.dial(self._waits_for)
 
     async def read(self) -> None:
@@ -165,11 +187,18 @@ class PipecatAgentAdapter(WireVoiceAdapter):
 
     async def interrupt(self) -> None:
         """Forget what was not heard, and tell bots that know the message. Others stop by what the user says."""
+        if not self.capabilities.interruption:
+            return await super().interrupt()
         self.forget_sound()
         await self._line.interrupt()
+        return None
 
     async def _take(self, item: Incoming) -> None:
         await (self.deliver(item) if self._line.sender_waits else self.deliver_unasked(item))
+
+    def _bot_is_ready(self) -> None:
+        """It speaks RTVI, which tells the end of its turns."""
+        self.ends_turns = True
 
     def _waits_for(self, what: str) -> None:
         self.waiting_for = what

@@ -116,6 +116,9 @@ class RtcConnection:
             await self._changed.wait()
         if state != "connected":
             raise ConnectionError(f"the WebRTC connection is {state}: no pair of addresses works, or DTLS was refused")
+
+    async def channel_opens(self) -> None:
+        """Wait until messages can be sent; at once where there is no data channel."""
         while self._channel is not None and self._channel.readyState == "connecting":
             self._changed.clear()
             await self._changed.wait()

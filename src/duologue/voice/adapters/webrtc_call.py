@@ -70,6 +70,8 @@ class WebRTCCall:
         self._session = answer.session
         waits_for("the WebRTC connection (ICE and DTLS)")
         await connection.accept(answer.sdp)
+        waits_for("the data channel to open")
+        await connection.channel_opens()
         waits_for("")
         for message in self.protocol.opened() if self.protocol is not None else ():
             connection.send(message)
