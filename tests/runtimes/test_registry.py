@@ -184,14 +184,18 @@ def test_runtime_of_another_package_is_found_once_it_is_installed(tmp_path: Path
 def test_own_runtimes_have_one_order_one_instance_and_all_that_people_are_shown() -> None:
     kinds = [runtime.KIND for runtime in runtimes_for_platform(None)]
     assert kinds == [runtime.KIND for runtime in runtimes_for_platform(None)]
-    assert kinds == [kind for kind in TextRuntimeKind if kind in kinds]
+    text = [runtime.KIND for runtime in runtimes_for_platform(None, "text")]
+    assert text == [kind for kind in TextRuntimeKind if kind in text]
+    voice = [runtime.KIND for runtime in runtimes_for_platform(None, "voice")]
+    assert kinds == [*text, *voice]
+    assert "websocket" in voice
     for own in _own():
         runtime = get_runtime(own.MODE, own.KIND)
         assert type(runtime) is own
         assert runtime is get_runtime(str(own.MODE), str(own.KIND))
         assert runtime.LABEL
         assert runtime.DESCRIPTION
-        assert runtime.MODE is RunMode.TEXT
+        assert runtime.MODE is (RunMode.TEXT if runtime.KIND in set(TextRuntimeKind) else RunMode.VOICE)
         assert config_of(runtime).model_fields["kind"].default == runtime.KIND
 
 
@@ -211,8 +215,9 @@ def test_runtime_that_there_is_not_is_a_key_error_with_a_hint(mode: str, kind: s
 def test_default_runtime_is_one_that_supports_the_platform() -> None:
     for platform in (None, "vapi"):
         assert default_runtime_for_platform(platform) in runtimes_for_platform(platform)
+        assert default_runtime_for_platform(platform, "voice") in runtimes_for_platform(platform, "voice")
     with pytest.raises(KeyError, match="no voice runtime"):
-        default_runtime_for_platform(None, "voice")
+        default_runtime_for_platform("myplatform", "voice")
 
 
 @pytest.mark.parametrize(
@@ -235,8 +240,10 @@ def test_configuration_that_is_not_valid_names_the_field(data: dict[str, object]
 
 
 def test_configurations_are_a_union_by_kind() -> None:
-    schema = runtime_config_adapter().json_schema()
-    assert set(schema["discriminator"]["mapping"]) == {str(own.KIND) for own in _own()}
+    for mode in RunMode:
+        schema = runtime_config_adapter(mode).json_schema()
+        mapping = schema["discriminator"]["mapping"]
+        assert set(mapping) == {str(own.KIND) for own in _own() if mode == own.MODE}
 
 
 def test_classes_that_lack_something_cannot_be_made() -> None:

@@ -163,7 +163,7 @@ def _definition(
 ) -> AgentDefinition:
     if not agent.system_prompt:
         raise ConfigurationError("runtime: the native runtime plays the agent's prompt, and the agent has none")
-    tools = tuple(_tool(item, index, live=live) for index, item in enumerate(agent.tools or ()))
+    tools = tuple(tool_of(item, index, live=live) for index, item in enumerate(agent.tools or ()))
     simulator = run.agent_simulator
     return AgentDefinition(
         name="agent",
@@ -189,7 +189,7 @@ def _mocked(tools: Sequence[Tool], agent: AgentSnapshot) -> list[Tool]:
     return [tool for tool in tools if tool.mode == "mock" and (tool.name in ending or tool.mock_result is not None)]
 
 
-def _tool(data: Mapping[str, Any], index: int, *, live: bool) -> Tool:
+def tool_of(data: Mapping[str, Any], index: int, *, live: bool) -> Tool:
     """A tool in the form of OpenAI's functions, or as a suite has it."""
     place = f"tools[{index}]"
     try:

@@ -258,6 +258,7 @@ def _own() -> tuple[type[EvalRuntime], ...]:
     from duologue.runtimes.native import NativeRuntime
     from duologue.runtimes.openai_chat import OpenAIChatRuntime
     from duologue.runtimes.retell import RetellRuntime
+    from duologue.runtimes.voice.websocket import WebSocketRuntime
 
     return (
         NativeRuntime,
@@ -269,6 +270,7 @@ def _own() -> tuple[type[EvalRuntime], ...]:
         A2aRuntime,
         McpRuntime,
         CommandRuntime,
+        WebSocketRuntime,
     )
 
 
