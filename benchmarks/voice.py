@@ -26,6 +26,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import statistics
 import struct
 import subprocess
@@ -69,10 +70,12 @@ def line_of(process: subprocess.Popen[str]) -> Any:
 async def echo() -> None:
     """The agent of all calls: what it hears, it says."""
     from websockets.asyncio.server import ServerConnection, serve
+    from websockets.exceptions import ConnectionClosed
 
     async def talk(connection: ServerConnection) -> None:
-        async for message in connection:
-            await connection.send(message)
+        with contextlib.suppress(ConnectionClosed):
+            async for message in connection:
+                await connection.send(message)
 
     async with serve(talk, "127.0.0.1", 0, compression=None) as server:
         print(json.dumps(next(iter(server.sockets)).getsockname()[1]), flush=True)
@@ -154,13 +157,73 @@ async def bare(port: int, calls: int, seconds: float) -> dict[str, Any]:
     return result
 
 
-CLIENTS: dict[str, Callable[[int, int, float], Coroutine[Any, Any, dict[str, Any]]]] = {"bare": bare}
+async def driver(port: int, calls: int, seconds: float, *, ends_turns: bool = True) -> dict[str, Any]:
+    """Calls of Duologue. The user speaks all the time, and so does the echo."""
+    from duologue.voice.adapters.websocket import WebSocketAgentAdapter, WebSocketProtocol
+    from duologue.voice.audio import AudioChunk
+    from duologue.voice.duplex.driver import DuplexDriver
+
+    measured = Measured()
+
+    class Stamped(WebSocketProtocol):
+        def __init__(self) -> None:
+            self._count = 0
+            self._first = 0.0
+
+        def encode_audio(self, chunk: AudioChunk) -> bytes:
+            now = time.perf_counter()
+            nominal = now - self._count * FRAME_SECONDS
+            self._first = min(self._first or nominal, nominal)
+            due = self._first + self._count * FRAME_SECONDS
+            self._count += 1
+            measured.sent(due, now)
+            return STAMP.pack(due, now) + chunk.data[STAMP.size :]
+
+        def decode_response(self, message: str | bytes) -> AudioChunk:
+            assert isinstance(message, bytes)
+            measured.heard(message)
+            return AudioChunk(message)
+
+    sound = AudioChunk(spoken(seconds + WARM_UP_SECONDS + 60))
+    drivers: list[DuplexDriver] = []
+    for _ in range(calls):
+        adapter = WebSocketAgentAdapter(f"ws://127.0.0.1:{port}", Stamped())
+        adapter.wants_silence = True
+        adapter.ends_turns = ends_turns
+        made = DuplexDriver(adapter)
+        await made.open()
+        made.begin_saying(sound)
+        drivers.append(made)
+    await asyncio.sleep(WARM_UP_SECONDS)
+    result = await measured.during(seconds, calls)
+    await asyncio.gather(*(made.close() for made in drivers))
+    return result
+
+
+async def detecting(port: int, calls: int, seconds: float) -> dict[str, Any]:
+    """The same over a protocol that does not tell the end of a turn: speech is looked for in what is heard."""
+    return await driver(port, calls, seconds, ends_turns=False)
+
+
+def spoken(seconds: float) -> bytes:
+    """Noise that is loud and quiet in turns, as speech is."""
+    count = round(seconds * 24_000)
+    level = 3_000 * np.clip(np.sin(np.arange(count) * 2 * np.pi * 3 / 24_000), 0.02, 1)
+    return (np.random.default_rng(0).standard_normal(count) * level).clip(-32_000, 32_000).astype("<i2").tobytes()
+
+
+CLIENTS: dict[str, Callable[[int, int, float], Coroutine[Any, Any, dict[str, Any]]]] = {
+    "bare": bare,
+    "driver": driver,
+    "detecting": detecting,
+}
 
 
 def wire(calls: list[int], seconds: float, rounds: int) -> None:
     rows: list[dict[str, Any]] = []
     for count in calls:
         for name in CLIENTS:
+            print(f"{name}, {count} calls …", file=sys.stderr)
             found = [_once(name, count, seconds) for _ in range(rounds)]
             row = {key: round(statistics.median(item[key] for item in found), 3) for key in found[0]}
             rows.append({"client": name, **row, "calls": count})
@@ -195,6 +258,7 @@ def main() -> None:
     if arguments.echo:
         asyncio.run(echo())
     elif arguments.client:
+        logging.disable(logging.WARNING)  # late frames are what is measured
         print(json.dumps(asyncio.run(CLIENTS[arguments.client](arguments.port, calls[0], arguments.seconds))))
     else:
         for part in arguments.parts.split(","):
