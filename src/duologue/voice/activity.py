@@ -19,6 +19,8 @@ _RATE = 16_000
 _WINDOW = 512
 """Samples at 16 kHz that are judged at once: 32 ms."""
 WINDOW_SECONDS = _WINDOW / _RATE
+_WINDOW_BYTES = round(WINDOW_SECONDS * SAMPLE_RATE) * 2
+"""Of a window as it comes."""
 
 
 class SpeechEdge(StrEnum):
@@ -69,7 +71,7 @@ class SpeechDetector:
         self._begins, self._ends = begins, ends
         self.judge = detector or default_detector()
         self._resampler = Resampler(SAMPLE_RATE, _RATE)
-        self._rest = b""
+        self._waiting = self._rest = b""
         self._windows = 0
         self._streak = 0
         self.is_speaking = False
@@ -83,7 +85,12 @@ class SpeechDetector:
         Returns:
             What has changed within it.
         """
-        data = self._rest + self._resampler.process(pcm)
+        self._waiting += pcm
+        whole = len(self._waiting) // _WINDOW_BYTES * _WINDOW_BYTES
+        if not whole:  # so that there is one calculation for each window, and not one for each frame of 20 ms
+            return []
+        data = self._rest + self._resampler.process(self._waiting[:whole])
+        self._waiting = self._waiting[whole:]
         size = _WINDOW * 2
         changes: list[SpeechChange] = []
         for at in range(0, len(data) // size * size, size):

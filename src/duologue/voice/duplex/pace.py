@@ -21,6 +21,8 @@ _MOST_LATE = 2.0
 """Seconds of frames that are made up for; a machine that slept for longer has lost the rest."""
 _SAY_LATE = 0.25
 """Seconds from which on a late timer is worth a warning."""
+_SAY_AGAIN = 30.0
+"""Seconds until the next such warning."""
 _AT_ONCE = 50
 """Frames on a simulated pace after which others on the event loop get their turn."""
 
@@ -45,6 +47,7 @@ class Metronome:
         self._slots = [_Slot(0.0) for _ in range(_SLOTS)]
         self._timer: asyncio.TimerHandle | None = None
         self._base = loop.time()
+        self._said_at = float("-inf")
         self.lateness: deque[float] = deque(maxlen=4096)
 
     def join(self, tick: Tick) -> None:
@@ -82,7 +85,8 @@ class Metronome:
                 continue
             late = now - slot.due
             self.lateness.append(late)
-            if late > _SAY_LATE:
+            if late > _SAY_LATE and now - self._said_at > _SAY_AGAIN:
+                self._said_at = now
                 logger.warning(
                     "frames of %d calls were %.2f s late: something blocks the event loop of voice, or this machine is "
                     "too busy",
