@@ -258,6 +258,9 @@ def _own() -> tuple[type[EvalRuntime], ...]:
     from duologue.runtimes.native import NativeRuntime
     from duologue.runtimes.openai_chat import OpenAIChatRuntime
     from duologue.runtimes.retell import RetellRuntime
+    from duologue.runtimes.voice.platforms import VapiRuntime
+    from duologue.runtimes.voice.realtime import ElevenLabsRuntime, GeminiLiveRuntime, OpenAIRealtimeRuntime
+    from duologue.runtimes.voice.rtc import PipecatRuntime, WebRtcRuntime
     from duologue.runtimes.voice.websocket import WebSocketRuntime
 
     return (
@@ -271,6 +274,12 @@ def _own() -> tuple[type[EvalRuntime], ...]:
         McpRuntime,
         CommandRuntime,
         WebSocketRuntime,
+        OpenAIRealtimeRuntime,
+        GeminiLiveRuntime,
+        VapiRuntime,
+        ElevenLabsRuntime,
+        WebRtcRuntime,
+        PipecatRuntime,
     )
 
 

@@ -1,0 +1,105 @@
+"""Voice agents that you run yourself, over WebRTC or as Pipecat bots."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, cast
+
+from pydantic import BaseModel, Field
+
+from duologue.config.spec import EMPTY, Items, JsonObject, Text
+from duologue.config.templates import expand, expand_url
+from duologue.runtimes.base import AgentSnapshot
+from duologue.runtimes.voice.base import VoiceCallSetup, VoiceRuntimeBase, VoiceRuntimeConfig, needed
+from duologue.voice.adapter import VoiceAgentAdapter
+
+
+class WebRtcRuntimeConfig(VoiceRuntimeConfig):
+    """A voice agent that answers a WebRTC offer over HTTP."""
+
+    kind: Literal["webrtc"] = "webrtc"
+    """Always ``webrtc``."""
+    url: str | None = None
+    """URL that takes the offer. Default: the agent's own."""
+    headers: dict[str, str] = Field(default=EMPTY, repr=False)
+    """Headers of the request, such as ``Authorization: Bearer ${TOKEN}``."""
+    signaling: Literal["json", "whip"] = "json"
+    """``json`` posts ``{sdp, type: offer}`` and expects the same with the answer; ``whip`` is RFC 9725."""
+    request: JsonObject = EMPTY
+    """Fields of the JSON beside the offer."""
+    ice_servers: Items[Text] = ()
+    """URLs of STUN and TURN servers. Default: none is asked."""
+
+
+class WebRtcRuntime(VoiceRuntimeBase):
+    """Calls an agent over WebRTC."""
+
+    KIND: ClassVar[str] = "webrtc"
+    LABEL: ClassVar[str] = "WebRTC"
+    DESCRIPTION: ClassVar[str] = "A voice agent that answers a WebRTC offer over HTTP"
+    CONFIG: ClassVar[type[BaseModel] | None] = WebRtcRuntimeConfig
+
+    def check(self, runtime_config: BaseModel, agent: AgentSnapshot) -> None:
+        """It has an address."""
+        self._url(runtime_config, agent)
+
+    def make(self, runtime_config: BaseModel, call: VoiceCallSetup) -> VoiceAgentAdapter:
+        """Makes an offer to the address."""
+        from duologue.voice.adapters.webrtc import WebRTCAgentAdapter
+
+        config = cast("WebRtcRuntimeConfig", runtime_config)
+        return WebRTCAgentAdapter(
+            expand_url(self._url(config, call.agent)),
+            signaling=config.signaling,
+            headers={name: expand(value, secret=True) for name, value in config.headers.items()},
+            request=config.request,
+            ice_servers=config.ice_servers,
+        )
+
+    def _url(self, runtime_config: BaseModel, agent: AgentSnapshot) -> str:
+        written = cast("WebRtcRuntimeConfig", runtime_config).url
+        return str(needed(written or agent.endpoint_url, "url", self, "the URL that takes the offer"))
+
+
+class PipecatRuntimeConfig(VoiceRuntimeConfig):
+    """A Pipecat bot, or any other agent for Twilio Media Streams."""
+
+    kind: Literal["pipecat"] = "pipecat"
+    """Always ``pipecat``."""
+    url: str | None = None
+    """URL of the bot's WebSocket, such as ``ws://localhost:8765/ws``. Default: the agent's own."""
+    audio_format: Literal["mulaw", "alaw", "pcm16"] = "mulaw"
+    """How sound is written."""
+    sample_rate: Annotated[int, Field(ge=8000, le=48_000)] = 8000
+    """Samples a second."""
+
+
+class PipecatRuntime(VoiceRuntimeBase):
+    """Calls a Pipecat bot as Twilio does."""
+
+    KIND: ClassVar[str] = "pipecat"
+    LABEL: ClassVar[str] = "Pipecat"
+    DESCRIPTION: ClassVar[str] = "A Pipecat bot, or another agent for Twilio Media Streams, called over its WebSocket"
+    CONFIG: ClassVar[type[BaseModel] | None] = PipecatRuntimeConfig
+
+    def check(self, runtime_config: BaseModel, agent: AgentSnapshot) -> None:
+        """It has an address of a WebSocket."""
+        from duologue.voice.adapters.sockets import socket_address
+
+        url = self._url(runtime_config, agent)
+        if "${" not in url:
+            socket_address(url, "runtime.url")
+
+    def make(self, runtime_config: BaseModel, call: VoiceCallSetup) -> VoiceAgentAdapter:
+        """Connects to the address."""
+        from duologue.voice.adapters.pipecat import PipecatAgentAdapter
+
+        config = cast("PipecatRuntimeConfig", runtime_config)
+        return PipecatAgentAdapter(
+            expand_url(self._url(config, call.agent)),
+            audio_format=config.audio_format,
+            sample_rate=config.sample_rate,
+        )
+
+    def _url(self, runtime_config: BaseModel, agent: AgentSnapshot) -> str:
+        written = cast("PipecatRuntimeConfig", runtime_config).url
+        return str(needed(written or agent.endpoint_url, "url", self, "the URL of the bot's WebSocket"))
