@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -18,7 +19,7 @@ AGENT = AgentSnapshot(agent_id="desk")
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[str]:
+async def listening() -> AsyncGenerator[str]:
     """A server that accepts calls and says nothing."""
 
     async def talk(connection: ServerConnection) -> None:
@@ -114,7 +115,7 @@ async def test_the_key_of_the_integration_is_used_and_not_shown(data: dict[str, 
 
 
 async def test_a_tool_that_this_side_carries_out_answers_what_the_test_case_says() -> None:
-    tools = [
+    tools: list[dict[str, Any]] = [
         {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
         for name in ("look_up", "other")
     ]
