@@ -261,7 +261,6 @@ async def test_traces_can_be_left_out(case: Case, written: Written) -> None:
         ({"criteria": ["fine", " "]}, "criterion number 2"),
         ({"votes": 0}, "votes is 0"),
         ({"token_threshold": 0}, "token_threshold is 0"),
-        ({"include_audio": True}, "include_audio"),
         ({"include_traces": True}, "span_collector"),
     ],
 )

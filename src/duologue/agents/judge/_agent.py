@@ -12,15 +12,18 @@ from typing import Any, ClassVar
 from duologue.agents.judge._evidence import TraceSource, conversation_entries, span_entries
 from duologue.agents.judge._judgement import CriterionFinding, Judgement, Question
 from duologue.agents.judge._panel import JudgeInput, JudgePanel, Tally, tally
+from duologue.agents.judge._voice import HeardMessage, sounds_in
 from duologue.agents.judge.local import judge_by_probability
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
 from duologue.conversation.observers import Instrument
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import ConfigurationError, JudgeError, ModelError
 from duologue.journal.events import CriterionDecision
+from duologue.journal.spoken import spoken_run
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.models.base import CompletionModel, Model, can_complete
 from duologue.models.choice import choose
+from duologue.models.modalities import takes_sound
 from duologue.models.names import parse_name
 from duologue.settings import ModelConfig
 from duologue.tracing.setup import instrument_for_judges, judge_span_collector, tracing_is_asked_for
@@ -81,7 +84,9 @@ class JudgeAgent(AgentAdapter):
                 An advisory judge is asked at the end only.
             span_collector: source of the agent's traces; None for what it traces in this process with OpenTelemetry.
             include_traces: False keeps traces from the judge; True refuses a judge without a source of them.
-            include_audio, include_timeline: for spoken conversations, which this release does not support.
+            include_audio: whether the model is given the sound of spoken messages; None where it is known to take sound.
+                It is given their transcripts in any case.
+            include_timeline: False keeps from the judge who spoke when in a spoken conversation.
             name: the judge's name in reports, if there are several.
             extra: provider options.
 
@@ -94,7 +99,6 @@ class JudgeAgent(AgentAdapter):
             token_threshold=(token_threshold, 1),
             max_discovery_steps=(max_discovery_steps, 0),
         )
-        _refuse_voice(include_audio=include_audio, include_timeline=include_timeline)
         if include_traces and span_collector is None and not tracing_is_asked_for():
             raise ConfigurationError(
                 "JudgeAgent: include_traces needs a source of traces: turn tracing on with "
@@ -123,6 +127,7 @@ class JudgeAgent(AgentAdapter):
         )
         self._advisory = parse_name(choice.name).provider == "local" if advisory is None else advisory
         self._traces = None if include_traces is False else span_collector or judge_span_collector
+        self._include_audio, self._include_timeline = include_audio, include_timeline
         self._name = name
 
     @property
@@ -216,8 +221,23 @@ class JudgeAgent(AgentAdapter):
             entries=entries,
             spans=spans,
             context=(input.judgment_request.context if input.judgment_request else None) or "",
+            timeline=self._timeline(input),
+            sounds=self._sounds(input, [entry.id for entry in entries]),
         )
         return tally(await self._panel.judgements(case, input.scope))
+
+    def _timeline(self, input: AgentInput) -> str:
+        if self._include_timeline is False:
+            return ""
+        heard = spoken_run(input.scenario_state.view.notes)
+        return heard.text() if heard else ""
+
+    def _sounds(self, input: AgentInput, ids: Sequence[str]) -> list[HeardMessage]:
+        if self._include_audio is False:
+            return []
+        found = sounds_in(input.messages, ids)
+        choice = self._panel.choice
+        return found if found and (self._include_audio or takes_sound(choice.model, choice.name)) else []
 
     def _result(self, criteria: tuple[str, ...], counted: Tally, input: AgentInput) -> ScenarioResult:
         judgement = counted.judgement
@@ -288,11 +308,3 @@ def _checked(criteria: Sequence[str] | None) -> tuple[str, ...]:
         )
     return found
 
-
-def _refuse_voice(**given: bool | None) -> None:
-    asked_for = [name for name, value in given.items() if value]
-    if asked_for:
-        raise ConfigurationError(
-            f"JudgeAgent: {' and '.join(asked_for)}: voice is not part of this release, so a judge only reads text; "
-            "leave it out"
-        )

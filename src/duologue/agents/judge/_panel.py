@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from duologue.agents.judge._evidence import look_things_up, outline, tokens_in
 from duologue.agents.judge._judgement import CriterionFinding, Judgement, Question
 from duologue.agents.judge._prompt import JudgeModel, RenderedCase, messages_for
+from duologue.agents.judge._voice import HeardMessage, with_sounds, within
 from duologue.errors import DuologueError
 from duologue.frozen import frozen
 from duologue.messages import Message
@@ -35,6 +36,10 @@ class JudgeInput:
     """The agent's traces."""
     context: str = ""
     """What else the judge was asked to consider."""
+    timeline: str = ""
+    """Who spoke when; '' for a conversation in text."""
+    sounds: Sequence[HeardMessage] = ()
+    """Sounds of messages, for a model that takes them."""
 
 
 @frozen
@@ -101,8 +106,11 @@ class JudgePanel:
         )
 
     def _messages(self, case: JudgeInput, transcript: str, traces: str) -> list[Message]:
-        rendered = RenderedCase(situation=case.situation, transcript=transcript, traces=traces, context=case.context)
-        return messages_for(rendered, case.question, self.system_prompt)
+        timeline = within(case.timeline, self.token_threshold // 4)
+        rendered = RenderedCase(
+            situation=case.situation, transcript=transcript, timeline=timeline, traces=traces, context=case.context
+        )
+        return with_sounds(messages_for(rendered, case.question, self.system_prompt), case.sounds)
 
 
 @frozen

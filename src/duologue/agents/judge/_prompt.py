@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from duologue.agents.judge._judgement import NOT_YET, Judgement, Question, read_judgement
+from duologue.agents.judge._voice import TIMELINE_HEAD
 from duologue.config.json_schema import closed_object
 from duologue.errors import JudgeError
 from duologue.frozen import frozen
@@ -81,6 +82,8 @@ class RenderedCase:
     """The scenario's description."""
     transcript: str
     """The conversation, in full or in outline."""
+    timeline: str = ""
+    """Who spoke when; '' for a conversation in text."""
     traces: str = ""
     """The agent's traces, in full or in outline; '' for none."""
     context: str = ""
@@ -155,6 +158,7 @@ def messages_for(case: RenderedCase, question: Question, system_prompt: str | No
         _section("situation", indented(case.situation)),
         _section("criteria", "\n".join(f"{id}: {quoted(text)}" for id, text in _numbered(question))),
         _section("transcript", case.transcript or "(nothing was said)"),
+        _section("timeline", case.timeline and f"{TIMELINE_HEAD}\n{case.timeline}"),
         _section("traces", case.traces),
         _section("context", indented(case.context)),
         _NOW if question.forced else _OPEN,
