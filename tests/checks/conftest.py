@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+import duologue.voice.checks  # noqa: F401 - registers them, also where the installed metadata is older
 from duologue.conversation.result import ScenarioState
 from duologue.conversation.setup import CheckInput
 from duologue.journal.events import (

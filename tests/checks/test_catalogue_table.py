@@ -13,9 +13,13 @@ import pytest
 from duologue import checks
 from duologue.errors import ConfigurationError
 from duologue.journal.events import AgentCalled, ModelCalled, Noted, Usage
-from duologue.journal.notes import GuardrailApplied, WorkflowEntered, WorkflowMoved
+from duologue.journal.notes import GuardrailApplied, Note, WorkflowEntered, WorkflowMoved
 from duologue.models.scripted import ScriptedModel
 from duologue.vocabulary import CheckStatus, Scope
+from duologue.voice.audio import AudioChunk
+from duologue.voice.messages import create_audio_message
+from duologue.voice.notes import SegmentHeard, SpeechRecognised, VoiceHappened
+from duologue.voice.timeline import SpeechPurpose
 
 
 def grader(passed: bool) -> checks.Resources:
@@ -108,6 +112,27 @@ SKILLS = ["u: hi", ("skill__activate", {"name": "pdf"}, "ok"), ("skill__activate
 JUDGED = {"criteria": "polite"}
 PYTHON_PASS = [sys.executable, "-c", "import json,sys; json.load(sys.stdin); print(json.dumps({'score': 1}))"]
 PYTHON_FAIL = [sys.executable, "-c", 'print(\'{"score": 0.2, "detail": "poor"}\')']
+
+
+def heard(*segments: tuple[str, float, float], keys: str = "", words: str = "one two three four five") -> list[Any]:
+    """What was heard, as notes: an interruption by either where the times overlap."""
+    notes: list[Note] = [
+        SegmentHeard(speaker="user" if who == "u" else "agent", start=start, end=end, transcript=words)
+        for who, start, end in segments
+    ]
+    notes += [VoiceHappened(time=1.0, type="dtmf", metadata={"by": "agent", "keys": key}) for key in keys]
+    return ["u: hi", "a: hello", *(Noted(turn=0, note=note) for note in notes)]
+
+
+QUICK = heard(("u", 0, 2), ("a", 2.4, 4.4))
+SLOWLY = heard(("u", 0, 2), ("a", 6, 8))
+UNANSWERED = heard(("u", 0, 2), ("u", 5, 6))
+YIELDS = heard(("a", 0, 3.4), ("u", 3, 5), ("a", 6, 7))
+GOES_ON = heard(("a", 0, 8), ("u", 3, 5), ("a", 9, 10))
+MISUNDERSTOOD = Noted(turn=0, note=SpeechRecognised(message="m2", expected="one two", text="one too"))
+SOUND_SAID = create_audio_message(AudioChunk(bytes(48_000)), "assistant", transcript="one two")
+UNDERSTOOD = Noted(turn=0, note=SpeechRecognised(message="m2", expected="one two", text="One two."))
+MHM = Noted(turn=0, note=SegmentHeard(speaker="user", start=2, end=2.3, purpose=SpeechPurpose.BACKCHANNEL))
 
 # kind: (passing, failing, refused); passing and failing are (parameters, lines, resources).
 TABLE: dict[str, tuple[Any, Any, Any]] = {
@@ -306,6 +331,25 @@ TABLE: dict[str, tuple[Any, Any, Any]] = {
         ({"check": "same_tool_calls", "baseline": {"tool_calls": ["search", "buy"]}}, TOOLS),
         ({"check": "similar_content", "baseline": {"content": "no such words"}}, HELLO),
         {"check": "same_tool_calls", "baseline": {"content": "x"}},
+    ),
+    "voice_latency": (({"max_p50": 0.5, "max_first": 0.5}, QUICK), ({"max_p95": 3}, SLOWLY), {}),
+    "voice_response_rate": (({}, QUICK), ({"min_rate": 0.5}, UNANSWERED), {"min_rate": 2}),
+    "voice_yield": (({"max_seconds": 0.5}, YIELDS), ({}, GOES_ON), {"max_seconds": 0}),
+    "voice_interruptions": (({}, QUICK), ({}, heard(("u", 0, 4), ("a", 3, 5))), {"max_count": -1}),
+    "voice_dead_air": (({}, QUICK), ({"max_seconds": 3.9}, SLOWLY), {"max_share": 2}),
+    "voice_overlap": (({"max_seconds": 0.5}, YIELDS), ({"max_seconds": 0.3}, YIELDS), {}),
+    "voice_talk_ratio": (({"min": 0.4, "max": 0.6}, QUICK), ({"max": 0.4}, QUICK), {"min": 0.6, "max": 0.4}),
+    "voice_speech_rate": (({"min": 140, "max": 160}, QUICK), ({"max": 140}, QUICK), {}),
+    "voice_selectivity": (
+        ({}, [*heard(("a", 0, 5)), MHM]),
+        ({}, [*heard(("a", 0, 2.5)), MHM]),
+        {"min_rate": "all"},
+    ),
+    "voice_keys": (({"agent": "12#"}, heard(keys="0w12#")), ({"agent": "13"}, heard(keys="12#")), {"agent": "x"}),
+    "voice_accuracy": (
+        ({"max_word_error_rate": 0.1, "words": ["two"]}, ["u: hi", SOUND_SAID, UNDERSTOOD]),
+        ({"max_word_error_rate": 0.4}, ["u: hi", SOUND_SAID, MISUNDERSTOOD]),
+        {},
     ),
     "recorded_value": ((), (), {"min": 1, "equals": True}),
 }  # fmt: skip

@@ -8,7 +8,8 @@ import numpy as np
 
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, AgentSession, Piece
 from duologue.models.scope import RunScope
-from duologue.voice.audio import SAMPLE_RATE
+from duologue.voice.audio import SAMPLE_RATE, AudioChunk
+from duologue.voice.messages import create_audio_message
 from duologue.voice.timeline import AudioSegment, VoiceEvent
 from duologue.voice.track import RunTrack
 
@@ -24,8 +25,8 @@ def tone(hertz: int) -> bytes:
 class SpokenAgent(AgentAdapter):
     """Answers each turn of one second after 0.4 seconds, with two seconds of speech."""
 
-    def __init__(self, replies: list[str], *, cut: bool = False) -> None:
-        self.replies, self.cut = replies, cut
+    def __init__(self, replies: list[str], *, cut: bool = False, sound: bool = False) -> None:
+        self.replies, self.cut, self.sound = replies, cut, sound
 
     async def open(self, run: RunScope) -> AgentSession:
         return _Call(self, run)
@@ -57,7 +58,10 @@ class _Call(AgentSession):
         self._track.segment(AudioSegment("agent", began, began + 2, transcript=reply, transcript_truncated=cut))
         self._play("", 5)
         self._note()
-        yield reply
+        if self._agent.sound:
+            yield create_audio_message(AudioChunk(tone(880) * 100), "assistant", transcript=reply)
+        else:
+            yield reply
 
     async def conclude(self) -> None:
         await self._track.finish()

@@ -52,6 +52,7 @@ _HEADINGS = (
     "External",
     "Time and cost",
     "Behaviour",
+    "Voice",
 )
 _JUDGE = """\
 ## Parameters of a judge

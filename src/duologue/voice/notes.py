@@ -8,7 +8,7 @@ figures, reports) is made of these notes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +16,7 @@ from duologue.frozen import frozen
 from duologue.journal.artifacts import Artifact
 from duologue.journal.journal import RunView
 from duologue.journal.spoken import OpenArtifact, SpokenNote
-from duologue.voice.metrics import LatencyMetrics, VoiceMetrics, voice_metrics
+from duologue.voice.metrics import LatencyMetrics, VoiceMetrics, pooled_word_error_rate, voice_metrics
 from duologue.voice.timeline import AudioSegment, Speaker, SpeechPurpose, SpokenWord, VoiceEvent
 from duologue.voice.timeline_text import timeline_text
 
@@ -56,17 +56,22 @@ class SegmentHeard(VoiceNote):
 
 @frozen
 class SpeechRecognised(VoiceNote):
-    """What speech to text has understood of a segment.
+    """What speech to text has understood of a segment, or of the sound of a message.
 
     Attributes:
-        segment: its number among the segments of the run, from 0, in the order in which they were noted.
+        segment: its number among the segments of the run, from 0, in the order in which they were noted; None for a
+            message.
+        message: the id of the message; '' for a segment.
+        expected: the transcript of the message, with which the text is compared.
         provider: of speech to text.
     """
 
     kind: ClassVar[str] = "voice.recognised"
 
-    segment: int
     text: str
+    segment: int | None = None
+    message: str = ""
+    expected: str = ""
     provider: str = ""
 
 
@@ -168,10 +173,12 @@ class VoiceRun:
         return next((note.file for note in reversed(self.notes) if isinstance(note, RecordingBegun)), None)
 
     @property
-    def recording(self) -> VoiceRecording:
-        """The segments with their sound, which is loaded when it is asked for."""
-        from duologue.voice.recording import SegmentsWithSound, VoiceRecording
-
+    def recording(self) -> VoiceRecording | None:
+        """The segments with their sound, which is loaded when it is asked for; None without the extra ``voice``."""
+        try:
+            from duologue.voice.recording import SegmentsWithSound, VoiceRecording
+        except ImportError:  # it needs numpy, and the rest of the run can be read without
+            return None
         if self.sound is None:
             return VoiceRecording(segments=list(self.segments), timeline=self.events)
         return VoiceRecording(
@@ -190,8 +197,15 @@ class VoiceRun:
 
     @cached_property
     def metrics(self) -> VoiceMetrics:
-        """The figures."""
-        return voice_metrics(self.segments)
+        """The figures. The word error rate is that of the agent's messages, where these were recognised."""
+        found = voice_metrics(self.segments)
+        pairs = [(note.expected, note.text) for note in self.recognised.values() if note.expected]
+        return replace(found, word_error_rate=pooled_word_error_rate(pairs)) if pairs else found
+
+    @cached_property
+    def recognised(self) -> dict[str, SpeechRecognised]:
+        """What was recognised of messages, by their ids."""
+        return {note.message: note for note in self.notes if isinstance(note, SpeechRecognised) and note.message}
 
     @property
     def latency(self) -> LatencyMetrics:

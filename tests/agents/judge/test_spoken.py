@@ -110,7 +110,9 @@ async def test_a_judge_that_hears_is_given_each_sound_under_its_id(case: Case, w
     ("hears", "include", "given"),
     [(False, None, 0), (False, True, 3), (False, False, 0), (True, None, 3), (True, True, 3), (True, False, 0)],
 )
-async def test_include_audio_decides(case: Case, written: Written, hears: bool, include: bool | None, given: int) -> None:
+async def test_include_audio_decides(
+    case: Case, written: Written, hears: bool, include: bool | None, given: int
+) -> None:
     model = (Hears if hears else ScriptedModel)([written("true")])
     await JudgeAgent(criteria=CRITERIA, model=model, include_audio=include).call(spoken(case))
     assert sum(part["type"] == "input_audio" for part in parts_of(model)) == given

@@ -84,7 +84,7 @@ class JudgeAgent(AgentAdapter):
                 An advisory judge is asked at the end only.
             span_collector: source of the agent's traces; None for what it traces in this process with OpenTelemetry.
             include_traces: False keeps traces from the judge; True refuses a judge without a source of them.
-            include_audio: whether the model is given the sound of spoken messages; None where it is known to take sound.
+            include_audio: whether the model is given the sound of messages; None where it is known to take sound.
                 It is given their transcripts in any case.
             include_timeline: False keeps from the judge who spoke when in a spoken conversation.
             name: the judge's name in reports, if there are several.
@@ -307,4 +307,3 @@ def _checked(criteria: Sequence[str] | None) -> tuple[str, ...]:
             f"JudgeAgent: criterion number {empty[0]} is empty, expected a statement that has to be true"
         )
     return found
-
