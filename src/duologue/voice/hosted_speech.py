@@ -97,9 +97,26 @@ async def _openai_voice(text: str, voice: str) -> bytes:
     return _even(await _asked(_OPENAI, "/audio/speech", body=body))
 
 
-async def _elevenlabs_voice(text: str, voice: str) -> bytes:
+async def _elevenlabs_voice(text: str, voice: str, key: str | None = None) -> bytes:
     path = f"/v1/text-to-speech/{quote(voice, safe='')}?output_format=pcm_{SAMPLE_RATE}"
-    return _even(await _asked(_ELEVENLABS, path, body={"text": text, "model_id": "eleven_v3"}))
+    return _even(await _asked(_ELEVENLABS, path, body={"text": text, "model_id": "eleven_v3"}, key=key))
+
+
+def elevenlabs_voice(voice: str, api_key: str | None = None) -> Callable[[str], Awaitable[AudioChunk]]:
+    """A voice of ElevenLabs with a key of its own.
+
+    Args:
+        voice: its id.
+        api_key: None for ``ELEVENLABS_API_KEY``.
+
+    Returns:
+        A function from a text to its sound.
+    """
+
+    async def say(text: str) -> AudioChunk:
+        return AudioChunk(await _elevenlabs_voice(text, voice, api_key), transcript=text)
+
+    return say
 
 
 async def _google_voice(text: str, voice: str) -> bytes:
@@ -206,6 +223,14 @@ class DeepgramSTTProvider:
         except (KeyError, IndexError, TypeError) as error:
             raise _no_answer(_DEEPGRAM, "results.channels[0].alternatives[0].transcript is missing") from error
         return _text(_DEEPGRAM, said, "transcript")
+
+
+RECOGNISERS: Mapping[str, type[OpenAISTTProvider | ElevenLabsSTTProvider | DeepgramSTTProvider]] = {
+    "deepgram": DeepgramSTTProvider,
+    "elevenlabs": ElevenLabsSTTProvider,
+    "openai": OpenAISTTProvider,
+}
+"""Providers of speech to text, by their names."""
 
 
 # Requests

@@ -10,6 +10,7 @@ import os
 from importlib.util import find_spec
 from typing import Protocol
 
+from duologue.config.problems import hint, listed
 from duologue.errors import ConfigurationError, DuologueError, ModelAnswerError, ModelError, ModelTimeoutError
 from duologue.voice.audio import AudioChunk
 
@@ -59,6 +60,29 @@ def get_stt_provider() -> STTProvider:
         )
     set_stt_provider(provider)
     return provider
+
+
+def stt_provider(name: str) -> STTProvider:
+    """A provider by its name: ``local``, ``openai``, ``elevenlabs`` or ``deepgram``, with its model after a slash.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    prefix, _, model = name.strip().partition("/")
+    if prefix == "local":
+        from duologue.voice.embedded_speech import WhisperSTTProvider
+
+        return WhisperSTTProvider(model or None)
+    from duologue.voice.hosted_speech import RECOGNISERS
+
+    made = RECOGNISERS.get(prefix)
+    if made is None:
+        known = sorted({*RECOGNISERS, "local"})
+        raise ConfigurationError(
+            f"there is no speech to text named '{name}'; expected one of {listed(known)}{hint(prefix, known)}, with a "
+            "model after a slash if you like, such as 'openai/gpt-4o-transcribe'"
+        )
+    return made(model=model) if model else made()
 
 
 async def transcribe(chunk: AudioChunk, provider: STTProvider | None = None, *, timeout: float = _TIMEOUT) -> str:

@@ -236,9 +236,11 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
             return {"error": f"there is no tool '{call.name}' here"}, True
         try:
             if inspect.iscoroutinefunction(handler):
-                return await handler(call.arguments), False
-            result = await asyncio.to_thread(handler, call.arguments)
-            return (await result if inspect.isawaitable(result) else result), False
+                result: Any = await handler(call.arguments)
+            else:
+                result = await asyncio.to_thread(handler, call.arguments)
+                result = await result if inspect.isawaitable(result) else result
+            return json.loads(json.dumps(result, default=str)), False
         except Exception as error:
             logger.warning("%s: the handler of the tool '%s' failed", self.name, call.name, exc_info=True)
             return {"error": f"{type(error).__name__}: {error}"}, True
@@ -315,7 +317,7 @@ def arguments_of(written: str) -> dict[str, Any]:
 
 def written_result(result: Any) -> str:
     """What a tool has answered, as a text."""
-    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
 
 
 def _as_socket(url: str, whose: str) -> str:
