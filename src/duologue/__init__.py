@@ -93,6 +93,8 @@ if TYPE_CHECKING:
     from duologue.vocabulary import RunStatus as RunStatus
     from duologue.vocabulary import Termination as Termination
     from duologue.vocabulary import Verdict as Verdict
+    from duologue.voice.adapters.composable import ComposableVoiceAgent as ComposableVoiceAgent
+    from duologue.voice.adapters.composable import ElevenLabsVoiceAgent as ElevenLabsVoiceAgent
     from duologue.voice.adapters.elevenlabs_agent import ElevenLabsAgentAdapter as ElevenLabsAgentAdapter
     from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter as GeminiLiveAgentAdapter
     from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter as OpenAIRealtimeAgentAdapter
@@ -120,11 +122,13 @@ _HOMES: dict[str, str] = {
     "Check": "conversation.setup",
     "CheckInput": "conversation.setup",
     "CheckOutcome": "conversation.setup",
+    "ComposableVoiceAgent": "voice.adapters.composable",
     "Context": "context",
     "CrescendoStrategy": "agents.red_team",
     "DEFAULT_GOAT_TECHNIQUES": "agents.red_team",
     "DEFAULT_TECHNIQUES": "agents.red_team",
     "ElevenLabsAgentAdapter": "voice.adapters.elevenlabs_agent",
+    "ElevenLabsVoiceAgent": "voice.adapters.composable",
     "ExpectedToolCall": "checks.metrics",
     "GeminiLiveAgentAdapter": "voice.adapters.gemini_live",
     "GoatStrategy": "agents.red_team",

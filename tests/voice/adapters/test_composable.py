@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from spoken_turns import Heard, alike, frames, voice_like
 from speech_services import KEY, speech_service
+from spoken_turns import Heard, alike, frames, voice_like
 from waiting import until
 
 from duologue.errors import ConfigurationError, MissingKeyError, ModelError, UnknownModelError
@@ -367,7 +367,7 @@ async def test_the_preset_hears_and_speaks_with_elevenlabs_and_shows_no_key(monk
         assert [each["path"] for each in service.asked] == ["/v1/speech-to-text", "/v1/text-to-speech/Rachel"]
         assert KEY not in f"{agent!r} {agent.describe()}"
         assert agent.describe()["tts"] == "elevenlabs/Rachel"
+        other = Call(ElevenLabsVoiceAgent(llm="mock/echo", voice="Rachel", greeting="Hello"))
+        await other.agent.connect()
         with pytest.raises(MissingKeyError, match="ELEVENLABS_API_KEY"):
-            other = Call(ElevenLabsVoiceAgent(llm="mock/echo", voice="Rachel", greeting="Hello"))
-            await other.agent.connect()
             await other.silence(0.1)
