@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from duologue.conversation.setup import CheckInput as CheckInput
     from duologue.conversation.setup import CheckOutcome as CheckOutcome
     from duologue.conversation.setup import ScriptStep as ScriptStep
+    from duologue.conversation.voice_state import InterruptionConfig as InterruptionConfig
     from duologue.journal.jsonl import read_journal as read_journal
     from duologue.models.resolve import resolve as resolve
     from duologue.models.scope import Budget as Budget
@@ -93,6 +94,8 @@ if TYPE_CHECKING:
     from duologue.vocabulary import RunStatus as RunStatus
     from duologue.vocabulary import Termination as Termination
     from duologue.vocabulary import Verdict as Verdict
+    from duologue.voice import effects as effects
+    from duologue.voice.adapter import VoiceAgentAdapter as VoiceAgentAdapter
     from duologue.voice.adapters.composable import ComposableVoiceAgent as ComposableVoiceAgent
     from duologue.voice.adapters.composable import ElevenLabsVoiceAgent as ElevenLabsVoiceAgent
     from duologue.voice.adapters.elevenlabs_agent import ElevenLabsAgentAdapter as ElevenLabsAgentAdapter
@@ -103,11 +106,28 @@ if TYPE_CHECKING:
     from duologue.voice.adapters.webrtc import WebRTCAgentAdapter as WebRTCAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketAgentAdapter as WebSocketAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketProtocol as WebSocketProtocol
+    from duologue.voice.audio import AudioChunk as AudioChunk
+    from duologue.voice.hosted_speech import ElevenLabsSTTProvider as ElevenLabsSTTProvider
+    from duologue.voice.hosted_speech import OpenAISTTProvider as OpenAISTTProvider
+    from duologue.voice.metrics import LatencyMetrics as LatencyMetrics
+    from duologue.voice.port import AdapterCapabilities as AdapterCapabilities
+    from duologue.voice.port import UnsupportedCapabilityError as UnsupportedCapabilityError
+    from duologue.voice.recognition import STTProvider as STTProvider
+    from duologue.voice.recognition import set_stt_provider as set_stt_provider
+    from duologue.voice.recording import VoiceRecording as VoiceRecording
+    from duologue.voice.script import audio as audio
+    from duologue.voice.script import dtmf as dtmf
+    from duologue.voice.script import silence as silence
+    from duologue.voice.script import sleep as sleep
+    from duologue.voice.synthesis import register_tts_provider as register_tts_provider
+    from duologue.voice.timeline import AudioSegment as AudioSegment
+    from duologue.voice.timeline import VoiceEvent as VoiceEvent
 
     configure = ScenarioConfig.configure
     default_config = ScenarioConfig.default_config
 
 _HOMES: dict[str, str] = {
+    "AdapterCapabilities": "voice.port",
     "AgendaUser": "agents.users.agenda",
     "AgentAdapter": "conversation.adapter",
     "AgentInput": "conversation.adapter",
@@ -117,6 +137,8 @@ _HOMES: dict[str, str] = {
     "AttackTechnique": "agents.red_team",
     "AttackerOutput": "agents.red_team",
     "AttributedMessage": "conversation.adapter",
+    "AudioChunk": "voice.audio",
+    "AudioSegment": "voice.timeline",
     "Budget": "models.scope",
     "CassetteMode": "vocabulary",
     "Check": "conversation.setup",
@@ -128,6 +150,7 @@ _HOMES: dict[str, str] = {
     "DEFAULT_GOAT_TECHNIQUES": "agents.red_team",
     "DEFAULT_TECHNIQUES": "agents.red_team",
     "ElevenLabsAgentAdapter": "voice.adapters.elevenlabs_agent",
+    "ElevenLabsSTTProvider": "voice.hosted_speech",
     "ElevenLabsVoiceAgent": "voice.adapters.composable",
     "ExpectedToolCall": "checks.metrics",
     "GeminiLiveAgentAdapter": "voice.adapters.gemini_live",
@@ -135,17 +158,21 @@ _HOMES: dict[str, str] = {
     "Grading": "checks.metrics",
     "GradingCheck": "checks.metrics",
     "HttpAgent": "agents.http.agent",
+    "InterruptionConfig": "conversation.voice_state",
     "JudgeAgent": "agents.judge",
     "JudgmentRequest": "conversation.adapter",
+    "LatencyMetrics": "voice.metrics",
     "Metric": "checks.metrics",
     "ModelConfig": "settings",
     "OpenAIRealtimeAgentAdapter": "voice.adapters.openai_realtime",
+    "OpenAISTTProvider": "voice.hosted_speech",
     "OtlpReceiver": "tracing.receiver",
     "Persona": "agents.users.persona",
     "PipecatAgentAdapter": "voice.adapters.pipecat",
     "RedTeamAgent": "agents.red_team",
     "RedTeamStrategy": "agents.red_team",
     "RunStatus": "vocabulary",
+    "STTProvider": "voice.recognition",
     "ScenarioConfig": "settings",
     "ScenarioExecutor": "conversation.executor",
     "ScenarioResult": "conversation.result",
@@ -156,18 +183,24 @@ _HOMES: dict[str, str] = {
     "StreamChunk": "conversation.run",
     "Technique": "agents.red_team",
     "Termination": "vocabulary",
+    "UnsupportedCapabilityError": "voice.port",
     "UserDone": "conversation.adapter",
     "UserSimulatorAgent": "agents.users.simulator",
     "VapiAgentAdapter": "voice.adapters.vapi",
     "Verdict": "vocabulary",
+    "VoiceAgentAdapter": "voice.adapter",
+    "VoiceEvent": "voice.timeline",
+    "VoiceRecording": "voice.recording",
     "WebRTCAgentAdapter": "voice.adapters.webrtc",
     "WebSocketAgentAdapter": "voice.adapters.websocket",
     "WebSocketProtocol": "voice.adapters.websocket",
     "add_observer": "conversation.observers",
     "agent": "conversation.script",
     "arun": "conversation.run",
+    "audio": "voice.script",
     "cache": "conversation.cache",
     "check": "conversation.script",
+    "dtmf": "voice.script",
     "fail": "conversation.script",
     "grade": "checks.metrics",
     "interrupt": "conversation.script",
@@ -179,12 +212,16 @@ _HOMES: dict[str, str] = {
     "proceed": "conversation.script",
     "read_journal": "journal.jsonl",
     "read_result": "conversation.result",
+    "register_tts_provider": "voice.synthesis",
     "remove_observer": "conversation.observers",
     "resolve": "models.resolve",
     "results": "reports.rows",
     "run": "conversation.run",
     "scenario_only": "tracing.setup",
+    "set_stt_provider": "voice.recognition",
     "setup_scenario_tracing": "tracing.setup",
+    "silence": "voice.script",
+    "sleep": "voice.script",
     "stream": "conversation.run",
     "succeed": "conversation.script",
     "user": "conversation.script",
@@ -206,11 +243,12 @@ _MODULES = frozenset(
         "testing",
         "tracing",
         "transcripts",
+        "voice",
     }
 )
 """Public modules, loaded when they are first used, too: ``duologue.checks`` after ``import duologue``."""
 
-__all__ = [*sorted(_HOMES), "configure", "default_config"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*sorted(_HOMES), "configure", "default_config", "effects"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -219,6 +257,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("duologue.settings").ScenarioConfig, name)
     if name in _MODULES:
         return import_module(f"duologue.{name}")
+    if name == "effects":
+        return import_module("duologue.voice.effects")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'duologue' has no attribute '{name}'")

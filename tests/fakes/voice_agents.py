@@ -49,6 +49,7 @@ class AnsweringAgent(InProcessVoiceAgent):
         self._waits = False
         self._silent = self._loud = 0.0
         self._rest = b""
+        self._ends = False
         self._given = 0
 
     async def connect(self) -> None:
@@ -80,8 +81,14 @@ class AnsweringAgent(InProcessVoiceAgent):
         sound = b"".join(item.data for item in came if isinstance(item, AudioChunk))
         self._rest += sound
         piece, self._rest = self._rest[:960], self._rest[960:]
-        others: list[Incoming] = [item for item in came if not isinstance(item, AudioChunk)]
-        return [*others, AudioChunk(piece)] if piece else others
+        others: list[Incoming] = [item for item in came if not isinstance(item, AudioChunk | AgentTurnEnded)]
+        self._ends = self._ends or any(isinstance(item, AgentTurnEnded) for item in came)
+        if piece:
+            others.append(AudioChunk(piece))
+        if self._ends and not self._rest:
+            self._ends = False
+            others.append(AgentTurnEnded())
+        return others
 
 
 class ObedientAgent(AnsweringAgent):

@@ -93,6 +93,17 @@ class HeldConversation:
     explanation: str = ""
 
 
+@frozen
+class CompleteAnswer:
+    """The whole of what was given bit by bit, in place of those pieces: for answers that are more than their text.
+
+    Attributes:
+        messages: tool calls and their results, and last what was said.
+    """
+
+    messages: Sequence[Message | AttributedMessage]
+
+
 AgentReturnTypes = (
     str
     | Message
@@ -105,7 +116,7 @@ AgentReturnTypes = (
 )
 """What :meth:`AgentAdapter.call` may return."""
 
-Piece = AgentReturnTypes | AttributedMessage
+Piece = AgentReturnTypes | AttributedMessage | CompleteAnswer
 """A part of an answer that arrives bit by bit: new text, whole messages, or what ends the run or the user's part."""
 
 
@@ -261,6 +272,9 @@ class AgentSession(ABC):
     The engine opens it before the first turn and closes it in every case, also when the run is cancelled. Calls come
     one after the other: ``send`` and then ``receive`` to its end, or to ``interrupt``.
     """
+
+    interrupt_timeout: ClassVar[float] = 5.0
+    """Seconds that ``interrupt`` may take."""
 
     @abstractmethod
     async def send(self, input: AgentInput) -> None:

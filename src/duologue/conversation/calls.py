@@ -17,6 +17,7 @@ from duologue.conversation.adapter import (
     AgentInput,
     AgentSession,
     AttributedMessage,
+    CompleteAnswer,
     HeldConversation,
     Piece,
     UserDone,
@@ -123,6 +124,9 @@ class Utterance:
             self.text.append(piece)
             if self.on_delta is not None:
                 self.on_delta(piece)
+        elif isinstance(piece, CompleteAnswer):
+            self.text.clear()
+            self.said.extend(_read(list(piece.messages), self.role, self.who, self.reader))
         elif isinstance(piece, (ScenarioResult, UserDone, HeldConversation)):
             self.ended_by = piece
         elif isinstance(piece, AgentDone):
@@ -248,7 +252,7 @@ async def _streamed(session: AgentSession, input: AgentInput, utterance: Utteran
 
 async def _report_usage(value: object, input: AgentInput) -> None:
     """Count what an answer says that models took for it, unless the adapter counts itself."""
-    if isinstance(value, str) or input.usage_reported:
+    if isinstance(value, str | CompleteAnswer) or input.usage_reported:
         return
     uses = uses_of(value)
     if any(use.cost is None and use.model for use in uses):

@@ -8,12 +8,16 @@ from __future__ import annotations
 import asyncio
 import dis
 import functools
+import logging
 import signal
 import sys
 import threading
 from collections import deque
+from collections.abc import Awaitable
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Protocol
+
+logger = logging.getLogger("duologue.conversation")
 
 
 class RunningCode(Protocol):
@@ -99,3 +103,17 @@ def was_pressed(error: KeyboardInterrupt) -> bool:
 
 
 _RAISES = {dis.opmap[name] for name in ("RAISE_VARARGS", "RERAISE") if name in dis.opmap}
+
+
+async def bounded(closing: Awaitable[None], seconds: float) -> None:
+    """Wait for the end of a session, but not for ever; what goes wrong there changes nothing about the run."""
+    try:
+        async with asyncio.timeout(seconds):
+            await closing
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        logger.exception("a session cancelled itself while it was interrupted or closed")
+    except (Exception, SystemExit):
+        logger.exception("a session could not be interrupted or closed")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,6 +37,7 @@ from duologue.conversation.calls import (
     timed_out,
     timeout_of,
 )
+from duologue.conversation.cancellation import bounded
 from duologue.conversation.deadlines import CallTimeout, RunTask, Watchdog
 from duologue.conversation.held import agent_finished, held_events
 from duologue.conversation.observers import RunWatch
@@ -179,6 +180,10 @@ class Conversation:
             if session is not None:
                 self._sessions[index] = session
 
+    def session_of(self, index: int) -> AgentSession | None:
+        """The session of this participant; None if it answers all at once."""
+        return self._sessions.get(index)
+
     @property
     def connected(self) -> bool:
         """Whether a participant holds a connection."""
@@ -195,7 +200,7 @@ class Conversation:
         sessions, self._sessions = self._sessions, {}
         for _, session in sorted(sessions.items(), reverse=True):
             if not isinstance(session, CallSession):
-                await _bounded(session.close())
+                await bounded(session.close(), CLOSE_GRACE)
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
@@ -313,7 +318,7 @@ class Conversation:
             return
         call.interrupted = True
         if (session := self._sessions.get(call.index)) is not None:
-            await _bounded(session.interrupt())
+            await bounded(session.interrupt(), session.interrupt_timeout)
         task.cancel()
 
     def note_if_complete(self, call: Call, after_words: int) -> None:
@@ -483,17 +488,3 @@ def _cut_reason(error: BaseException, interrupted: bool) -> CutReason:
     if isinstance(error, RunError) and error.timed_out:
         return "timeout"
     return "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
-
-
-async def _bounded(closing: Awaitable[None]) -> None:
-    """Wait for the end of a session, but not for ever; what goes wrong there changes nothing about the run."""
-    try:
-        async with asyncio.timeout(CLOSE_GRACE):
-            await closing
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        logger.exception("a session cancelled itself while it was interrupted or closed")
-    except (Exception, SystemExit):
-        logger.exception("a session could not be interrupted or closed")

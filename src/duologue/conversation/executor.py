@@ -38,6 +38,7 @@ from duologue.conversation.setup import (
 )
 from duologue.conversation.setup import context_for as _context_for
 from duologue.conversation.turns import Callback, DeltaListener, TurnDriver
+from duologue.conversation.voice_state import Delivery, InterruptionConfig, VoiceListeners
 from duologue.errors import ConfigurationError, MissingRoleError, ScriptError
 from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import CheckEvaluated, MessageAdded, StepStarted
@@ -73,6 +74,7 @@ class ScenarioExecutor:
         resume: continue the run that its journal holds, if it was interrupted.
         sinks: keep the journal as well.
         artifacts: keeps media and other bytes of the run; None for the folder ``media`` beside the journal.
+        voice: who listens to the sound of a conversation in voice.
         listeners: told of every event.
         on_delta: told of each piece of text that the agent under test streams.
     """
@@ -102,6 +104,7 @@ class ScenarioExecutor:
         resume: bool = False,
         sinks: Sequence[JournalSink] = (),
         artifacts: ArtifactStore | None = None,
+        voice: VoiceListeners | None = None,
         listeners: Sequence[Listener] = (),
         on_delta: DeltaListener | None = None,
     ) -> None:
@@ -125,6 +128,7 @@ class ScenarioExecutor:
             resume=resume,
             sinks=tuple(sinks),
             artifacts=artifacts,
+            voice=voice,
         )
         self.listeners = tuple(listeners)
         self.on_delta = on_delta
@@ -295,8 +299,12 @@ class ScenarioExecutor:
             self.conversation.add(message)
         return ended
 
-    async def user(self, content: str | Message | None = None) -> ScenarioResult | None:
-        """The user's part: this line, or what the simulated user says."""
+    async def user(
+        self, content: str | Message | None = None, *, delivery: Delivery | None = None
+    ) -> ScenarioResult | None:
+        """The user's part: this line, or what the simulated user says; ``delivery`` says how it is spoken."""
+        if delivery is not None:
+            self.state.voice.delivery = delivery
         return await self.driver.scripted(AgentRole.USER, _line(content, "user"))
 
     async def agent(self, content: str | Message | None = None, *, wait: bool = True) -> ScenarioResult | None:
@@ -311,9 +319,10 @@ class ScenarioExecutor:
     ) -> ScenarioResult | None:
         """Cut the agent off in the middle of its answer, and let the user speak at once: see ``duologue.interrupt``."""
         words = whole_number(after_words, "interrupt(after_words=…)", "words, or None for the first sign of life")
-        if ended := await self.driver.interrupt(words or 1, timeout):
+        line = _line(content, "user")
+        if ended := await self.driver.interrupt(words or 1, timeout, line):
             return ended
-        return await self.user(content)
+        return await self.driver.scripted(AgentRole.USER, line)
 
     async def judge(
         self,
@@ -364,7 +373,11 @@ class ScenarioExecutor:
         return await self.driver.drain()
 
     async def proceed(
-        self, turns: int | None = None, on_turn: Callback | None = None, on_step: Callback | None = None
+        self,
+        turns: int | None = None,
+        on_turn: Callback | None = None,
+        on_step: Callback | None = None,
+        interruptions: InterruptionConfig | None = None,
     ) -> ScenarioResult | None:
         """Let the conversation continue until something ends it, or for ``turns`` turns (the open one is the first).
 
@@ -372,11 +385,12 @@ class ScenarioExecutor:
             turns: how many; None for no limit but ``max_turns``.
             on_turn: called when a new turn begins.
             on_step: called after each participant's part.
+            interruptions: how often the user cuts in; None for what the simulated user says of it.
         """
         if not self.agents:
             raise MissingRoleError("The scenario has no agents, so there is nobody to proceed with: pass agents=[…].")
         whole_number(turns, "proceed(turns=…)", "turns, or None for no limit but max_turns")
-        return await self.driver.proceed(turns, on_turn, on_step)
+        return await self.driver.proceed(turns, on_turn, on_step, interruptions)
 
     async def step(self) -> list[Message] | ScenarioResult:
         """The next participant's part; opens a turn when one is over.
@@ -392,6 +406,10 @@ class ScenarioExecutor:
         if outcome is None:
             raise ScriptError("No result from step: the conversation is over.")
         return self.conversation.view.messages[before:]
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        await self.setup.context.clock.sleep(seconds)
 
     async def succeed(self, reasoning: str | None = None) -> ScenarioResult:
         """End the run as a pass."""

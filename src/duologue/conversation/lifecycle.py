@@ -23,6 +23,7 @@ from duologue.conversation.observers import CURRENT_RUN, notify_observers, obser
 from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState, result_of
 from duologue.conversation.resume import Resumption, resume
 from duologue.conversation.setup import RunSetup, earlier_journal, journal_for
+from duologue.conversation.voice_state import VoiceState
 from duologue.errors import (
     AgentTimeoutError,
     BudgetExceededError,
@@ -108,6 +109,7 @@ class RunLifecycle:
             config=setup.config,
             view=journal.view,
             control=control,
+            voice=VoiceState(setup.voice) if setup.voice is not None else None,
         )
         if resumption.complete and resumption.recorded:
             resumption.recorded.compare_beginning(setup.started(run_id, thread_id, resumption.attempt))

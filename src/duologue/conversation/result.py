@@ -24,6 +24,7 @@ from duologue.conversation.views import (
     transcript_of,
     turns_of,
 )
+from duologue.conversation.voice_state import Delivery, InterruptionConfig, SoundEffect, TimelineEvent, VoiceState
 from duologue.errors import ConfigurationError
 from duologue.journal.artifacts import ArtifactStore, open_beside
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, MessageAdded, RawMessage, Usage
@@ -257,7 +258,9 @@ class RunControl(Protocol):
         """See :func:`duologue.message`."""
         ...
 
-    async def user(self, content: str | Message | None = None) -> ScenarioResult | None:
+    async def user(
+        self, content: str | Message | None = None, *, delivery: Delivery | None = None
+    ) -> ScenarioResult | None:
         """See :func:`duologue.user`."""
         ...
 
@@ -290,6 +293,7 @@ class RunControl(Protocol):
         turns: int | None = None,
         on_turn: Callable[[ScenarioState], Awaitable[None] | None] | None = None,
         on_step: Callable[[ScenarioState], Awaitable[None] | None] | None = None,
+        interruptions: InterruptionConfig | None = None,
     ) -> ScenarioResult | None:
         """See :func:`duologue.proceed`."""
         ...
@@ -300,6 +304,10 @@ class RunControl(Protocol):
 
     async def drain(self) -> ScenarioResult | None:
         """Wait for an agent turn that was started in the background."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
         ...
 
     async def step(self) -> list[Message] | ScenarioResult:
@@ -334,6 +342,7 @@ class ScenarioState:
         view: RunView | None = None,
         messages: list[Message] | None = None,
         control: RunControl | None = None,
+        voice: VoiceState | None = None,
     ) -> None:
         self.description = description
         self.thread_id = thread_id
@@ -341,6 +350,7 @@ class ScenarioState:
         self.view = view or RunView()
         if messages:
             self.view.messages.extend(messages)
+        self._voice = voice
         # Weak, so that a run is freed as soon as it is over and never waits for the garbage collector.
         self._control = weakref.ref(control) if control else None
 
@@ -386,6 +396,23 @@ class ScenarioState:
         if control is None:
             raise ConfigurationError("This state has no run in progress, so there is no executor to drive.")
         return control
+
+    @property
+    def voice(self) -> VoiceState:
+        """What is to be known of the conversation in voice."""
+        if self._voice is None:
+            self._voice = VoiceState()
+        return self._voice
+
+    def set_effects(self, effects: Sequence[SoundEffect]) -> None:
+        """Change the user's sound like this from its next line on; [] for no change."""
+        self.voice.effects = tuple(effects)
+
+    @property
+    def timeline(self) -> list[TimelineEvent]:
+        """What has happened so far in a conversation in voice, in order of time; [] in one in text."""
+        found = [event for timeline in self.voice.timelines for event in timeline()]
+        return sorted(found, key=lambda event: event.time)
 
     def add_message(self, message: Message) -> None:
         """Put a message into the conversation; every participant will be given it."""

@@ -21,6 +21,7 @@ from duologue.conversation.loops import belongs_on_shared_loop
 from duologue.conversation.result import ScenarioResult, result_of
 from duologue.conversation.setup import CheckLike, ScriptStep
 from duologue.conversation.threads import ThreadBlocked, in_worker_thread
+from duologue.conversation.voice_state import VoiceListeners
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import Entry, MessageAdded
@@ -44,6 +45,9 @@ def prepare(
     script: Sequence[ScriptStep] | None = None,
     set_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    on_audio_chunk: Callable[[Any], object] | None = None,
+    on_voice_event: Callable[[Any], object] | None = None,
+    audio_playback: bool = False,
     *,
     checks: Sequence[CheckLike] = (),
     record: str | Path | None = None,
@@ -70,6 +74,10 @@ def prepare(
         debug: type the user's lines yourself, or Enter for the simulated ones.
         script: steps such as ``duologue.user("…")``; without one, turns go on until something ends them.
         set_id, metadata, batch_run_id: for grouping and finding runs.
+        on_audio_chunk: called with each piece of sound of a voice agent that is heard (``duologue.AudioChunk``). What
+            goes wrong in it is logged.
+        on_voice_event: called with each event of the timeline of a conversation in voice (``duologue.VoiceEvent``).
+        audio_playback: play a conversation in voice on this machine, if it can.
         checks: functions ``(state) -> bool | None`` or checks of the catalogue, evaluated by code at the end; any that
             fails, fails the run.
         record: a ``.jsonl`` file for the journal, or a folder that gets one file per run.
@@ -105,6 +113,9 @@ def prepare(
             "resume=True needs the journal file of the run, such as record='refund.jsonl'; "
             f"found record={config.record!r}"
         )
+    listeners = VoiceListeners(
+        on_audio_chunk=on_audio_chunk, on_voice_event=on_voice_event, audio_playback=audio_playback
+    )
     return ScenarioExecutor(
         name,
         description,
@@ -120,6 +131,7 @@ def prepare(
         cassette=cassette,
         cassette_mode=cassette_mode,
         resume=resume,
+        voice=listeners if listeners != VoiceListeners() else None,
     )
 
 

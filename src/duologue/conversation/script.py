@@ -11,6 +11,7 @@ from typing import Protocol
 from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState
 from duologue.conversation.setup import CheckLike, as_check, whole_number
 from duologue.conversation.turns import Callback
+from duologue.conversation.voice_state import Delivery, InterruptionConfig, SoundEffect
 from duologue.messages import Message
 
 _SHOWN = 40
@@ -32,9 +33,25 @@ def message(message: Message) -> Step:
     return _step(f"message({message.get('role')})", lambda executor: executor.message(message))
 
 
-def user(content: str | Message | None = None) -> Step:
-    """The user says this; without content, the simulated user speaks."""
-    return _step(_called("user", content), lambda executor: executor.user(content))
+def user(
+    content: str | Message | None = None,
+    *,
+    voice_style: str | None = None,
+    audio_effects: Sequence[SoundEffect] | None = None,
+) -> Step:
+    """The user says this; without content, the simulated user speaks.
+
+    Args:
+        content: what it says.
+        voice_style: how a voice says it, such as ``whispering``, where the voice can do that.
+        audio_effects: what happens to the sound of this line, such as ``[duologue.effects.phone_quality()]``; None for
+            the effects of the simulated user.
+    """
+    delivery = None
+    if voice_style is not None or audio_effects is not None:
+        effects = None if audio_effects is None else tuple(audio_effects)
+        delivery = Delivery(voice_style=voice_style, audio_effects=effects)
+    return _step(_called("user", content), lambda executor: executor.user(content, delivery=delivery))
 
 
 def agent(content: str | Message | None = None, *, wait: bool = True) -> Step:
@@ -45,22 +62,31 @@ def agent(content: str | Message | None = None, *, wait: bool = True) -> Step:
     return _step(_called("agent", content), lambda executor: executor.agent(content, wait=wait))
 
 
-def interrupt(content: str | Message | None = None, *, after_words: int | None = None, timeout: float = 8.0) -> Step:
+def interrupt(
+    content: str | Message | None = None,
+    *,
+    after_words: int | None = None,
+    timeout: float = 8.0,
+    wait_for_speech_timeout: float | None = None,
+) -> Step:
     """The user cuts in: the agent's answer is cut off, what it has said until then stays, and the user speaks at once.
 
     If no agent turn is in flight, one is started first. An agent that answers all at once has said nothing until then.
+    A voice agent is told to stop where its transport can do that, and talked over where not.
 
     Args:
         content: what the user says; None lets the simulated user speak.
         after_words: how many words the agent may say first; None for its first sign of life.
         timeout: seconds to wait for those words.
+        wait_for_speech_timeout: another name for it; of two, it counts.
 
     An agent that has finished before is not interrupted: a warning and a note in the journal say so.
     """
+    seconds = timeout if wait_for_speech_timeout is None else wait_for_speech_timeout
     whole_number(after_words, "interrupt(after_words=…)", "words, or None for the first sign of life")
     return _step(
         _called("interrupt", content),
-        lambda control: control.interrupt(content, after_words=after_words, timeout=timeout),
+        lambda control: control.interrupt(content, after_words=after_words, timeout=seconds),
     )
 
 
@@ -84,14 +110,22 @@ def check(*checks: CheckLike) -> Step:
     return _step(f"check({names})", lambda executor: executor.check(*checks))
 
 
-def proceed(turns: int | None = None, on_turn: Callback | None = None, on_step: Callback | None = None) -> Step:
+def proceed(
+    turns: int | None = None,
+    on_turn: Callback | None = None,
+    on_step: Callback | None = None,
+    *,
+    interruptions: InterruptionConfig | None = None,
+) -> Step:
     """Let the conversation continue until something ends it, or for that many turns (the open one is the first).
 
     ``on_turn(state)`` is called when a new turn begins, ``on_step(state)`` after each participant's part.
+    ``interruptions`` says how often the user cuts in while the agent answers; without it, what the simulated user says
+    of it (``interrupt_probability``).
     """
     whole_number(turns, "proceed(turns=…)", "turns, or None for no limit but max_turns")
     name = "proceed" if turns is None else f"proceed({turns})"
-    return _step(name, lambda executor: executor.proceed(turns, on_turn, on_step))
+    return _step(name, lambda executor: executor.proceed(turns, on_turn, on_step, interruptions))
 
 
 def succeed(reasoning: str | None = None) -> Step:

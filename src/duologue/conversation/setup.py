@@ -21,13 +21,8 @@ from duologue.context import Context, fresh_seed
 from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.deadlines import RunTask
 from duologue.conversation.result import ScenarioResult, ScenarioState
-from duologue.errors import (
-    BudgetExceededError,
-    CheckError,
-    ConfigurationError,
-    JournalError,
-    RunError,
-)
+from duologue.conversation.voice_state import VoiceListeners
+from duologue.errors import BudgetExceededError, CheckError, ConfigurationError, JournalError, RunError
 from duologue.frozen import frozen, maker
 from duologue.journal.artifacts import ArtifactStore
 from duologue.journal.events import CheckEvaluated, MessageAdded, ParticipantSnapshot, RunStarted, ScenarioSnapshot
@@ -311,6 +306,7 @@ class RunSetup:
         resume: continue the run that its journal holds, if it holds one.
         sinks: keep the journal as well, beside the file.
         artifacts: keeps media and other bytes of the run; None for the folder ``media`` beside the journal.
+        voice: who listens to the sound of the run.
     """
 
     name: str
@@ -330,6 +326,7 @@ class RunSetup:
     resume: bool = False
     sinks: tuple[JournalSink, ...] = ()
     artifacts: ArtifactStore | None = None
+    voice: VoiceListeners | None = None
 
     def started(self, run_id: str, thread_id: str, attempt: int = 1) -> RunStarted:
         """The frozen snapshot that the journal begins with."""

@@ -10,13 +10,17 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from random import Random
 from typing import Literal
 
 from duologue.conversation.adapter import HeldConversation, JudgmentRequest, UserDone
 from duologue.conversation.calls import Answer, Ended
 from duologue.conversation.conversation import Call, Conversation, DecisionKind
 from duologue.conversation.deadlines import GRACE
+from duologue.conversation.duplex import duplex_session, pass_on
 from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from
+from duologue.conversation.voice_state import InterruptionConfig
+from duologue.conversation.waiting import first_of, said
 from duologue.errors import MissingRoleError, ScriptError
 from duologue.journal.events import AgentCalled, MessageAdded
 from duologue.messages import Message, user_message
@@ -32,6 +36,9 @@ TERMINATIONS = {
     AgentRole.AGENT: Termination.AGENT_DONE,
     AgentRole.USER: Termination.USER_DONE,
 }
+
+FIRST_WORD_SECONDS = 15.0
+"""That a user who cuts in waits for the agent to say something."""
 
 Callback = Callable[[ScenarioState], "None | Awaitable[None]"]
 DeltaListener = Callable[[Conversation, int, str], None]
@@ -108,15 +115,21 @@ class TurnDriver:
         self._order = TurnOrder([agent.role for agent in conversation.agents])
         self._person = person
         self._background: tuple[Call, asyncio.Task[ScenarioResult | None]] | None = None
+        self._interruptions: InterruptionConfig | None = None
 
     async def proceed(
-        self, turns: int | None, on_turn: Callback | None, on_step: Callback | None
+        self,
+        turns: int | None,
+        on_turn: Callback | None,
+        on_step: Callback | None,
+        interruptions: InterruptionConfig | None = None,
     ) -> ScenarioResult | None:
         """Let the conversation continue until something ends it, or for ``turns`` turns (the open one is the first)."""
         if ended := await self.drain():
             return ended
         view = self.conversation.view
         first: int | None = None
+        self._interruptions = interruptions or self._of_the_user()
         while True:
             may_open = turns is None or first is None or view.turn + 1 < first + turns
             outcome = await self.advance(may_open, on_turn)
@@ -141,16 +154,23 @@ class TurnDriver:
             if view.turn >= self.conversation.setup.config.turn_limit:
                 return await self._reach_limit()
         self._order.use(index)
+        if self._interruptions is not None and may_open and self._is_cut_in_on(index, self._interruptions):
+            return await self._part_with_interruption(index, self._interruptions) or "continued"
         return await self._part(index) or "continued"
 
     async def scripted(self, role: AgentRole, content: Message | None) -> ScenarioResult | None:
         """A part that the script asks for: with fixed content the participant is not called."""
-        if ended := await self.drain():
+        if role is AgentRole.USER and self._is_heard_at_once():
+            if ended := await self.interrupt(1, FIRST_WORD_SECONDS, content, noted=False):
+                return ended
+        elif ended := await self.drain():
             return ended
         index = await self._claim(role, content)
         if content is None:
             return await self._part(index)
         self.conversation.add(content, stands_in_for=index)
+        if role is AgentRole.USER:
+            await pass_on(self.conversation)
         return None
 
     async def judge(self, request: JudgmentRequest) -> ScenarioResult | None:
@@ -173,11 +193,14 @@ class TurnDriver:
                 "An agent turn is already in flight: a step that waits, such as duologue.user(), must come between two "
                 "duologue.agent(wait=False)."
             )
-        index = await self._claim(AgentRole.AGENT)
+        self._start(await self._claim(AgentRole.AGENT))
+
+    def _start(self, index: int) -> None:
         call = self._begin(index)
         call.input.streamed = True  # it may be interrupted
-        task = self.conversation.run.start(self._complete(call))
-        self._background = call, task
+        if (session := duplex_session(self.conversation, index)) is not None:
+            session.attend(False)
+        self._background = call, self.conversation.run.start(self._complete(call))
 
     async def drain(self) -> ScenarioResult | None:
         """Wait for an agent turn that was started in the background; the result that it ended the run with, if any."""
@@ -185,26 +208,43 @@ class TurnDriver:
             return None
         if (recorded := self.conversation.journal.recorded) is not None:
             recorded.wake()
+        if (session := duplex_session(self.conversation, self._background[0].index)) is not None:
+            session.attend()
         ended = await self._background[1]
         self._background = None
         return ended
 
-    async def interrupt(self, words: int, seconds: float) -> ScenarioResult | None:
+    async def interrupt(
+        self, words: int, seconds: float, line: Message | None = None, *, more: float = 0.0, noted: bool = True
+    ) -> ScenarioResult | None:
         """Cut the agent off once it has said that many words, or says nothing for so long.
 
         Args:
             words: that it may say first; an agent that does not stream says nothing before it has finished.
             seconds: that it may take for them.
+            line: what the user is going to say, if that is known.
+            more: seconds to listen on after those words.
+            noted: an agent that has finished before is worth a note.
         """
         if self._background is None:
             await self.start_in_background()
         assert self._background is not None
         call, task = self._background
         if self.conversation.journal.recorded is None or not self.conversation.journal.recorded.has(call.id):
-            await _said(call, task, words, seconds)
-            await self.conversation.interrupt(call, task)
+            over = False
+            if (session := duplex_session(self.conversation, call.index)) is not None:
+                if line is not None:
+                    await session.prepare(line)
+                over = await first_of(task, session.until_heard(words, seconds, more=more)) is False
+            else:
+                await said(call, task, words, seconds)
+                if more and not task.done():
+                    await first_of(task, self.conversation.setup.context.clock.sleep(more))
+            if not over:
+                await self.conversation.interrupt(call, task)
         ended = await self.drain()
-        self.conversation.note_if_complete(call, words)
+        if noted:
+            self.conversation.note_if_complete(call, words)
         return ended
 
     def warn_of_uncalled(self) -> None:
@@ -268,8 +308,55 @@ class TurnDriver:
             return await self._judge_part(index)
         if agent.role is AgentRole.USER and self._person and (text := await self._person(conversation.state)):
             conversation.add(user_message(text), stands_in_for=index)
+            await pass_on(conversation)
             return None
-        return self._taken(index, await conversation.complete(self._begin(index)))
+        answer = await conversation.complete(self._begin(index))
+        if agent.role is AgentRole.USER:
+            await pass_on(conversation)
+        return self._taken(index, answer)
+
+    # --- users that cut in -------------------------------------------------------------------------------------------
+
+    def _is_heard_at_once(self) -> bool:
+        """Whether an agent is answering in the background that hears the user meanwhile."""
+        return self._background is not None and duplex_session(self.conversation, self._background[0].index) is not None
+
+    def _of_the_user(self) -> InterruptionConfig | None:
+        """How often the simulated user says that it cuts in, in a conversation in voice."""
+        if not any(duplex_session(self.conversation, index) for index in range(len(self.conversation.agents))):
+            return None
+        for agent in self.conversation.agents:
+            if agent.role is AgentRole.USER and (often := getattr(agent, "interrupt_probability", 0.0)):
+                return InterruptionConfig(probability=often)
+        return None
+
+    def _is_cut_in_on(self, index: int, interruptions: InterruptionConfig) -> bool:
+        """Whether the user cuts in on this part: on an agent that answers bit by bit, with a turn left to speak in."""
+        conversation = self.conversation
+        if conversation.agents[index].role is not AgentRole.AGENT or conversation.session_of(index) is None:
+            return False
+        if not any(agent.role is AgentRole.USER for agent in conversation.agents) or self._why_over() is not None:
+            return False
+        if conversation.view.turn + 1 >= conversation.setup.config.turn_limit:
+            return False
+        return self._chance("interrupts").random() < interruptions.probability
+
+    def _chance(self, what: str) -> Random:
+        return self.conversation.setup.context.random("interruptions", what, self.conversation.view.turn)
+
+    async def _part_with_interruption(self, index: int, interruptions: InterruptionConfig) -> ScenarioResult | None:
+        """The agent's part, in which the user cuts in; and the user's line, with which the next turn begins."""
+        self._start(index)
+        chance = self._chance("how")
+        line = None
+        if interruptions.strategy == "random_phrase":
+            line = user_message(chance.choice(list(interruptions.phrases)))
+        more = chance.uniform(*interruptions.delay_range)
+        if ended := await self.interrupt(1, FIRST_WORD_SECONDS, line, more=more, noted=False):
+            return ended
+        if self._why_over() is not None:
+            return None
+        return await self.scripted(AgentRole.USER, line)
 
     def _begin(self, index: int) -> Call:
         on_delta = self.on_delta
@@ -370,28 +457,6 @@ def _missing(role: AgentRole, content: Message | None) -> str:
         f"Cannot generate a message for role `{role.value}`{given}, because no agent with this role was found: add "
         f"{wanted[role]} to the scenario's `agents` list."
     )
-
-
-async def _said(call: Call, task: asyncio.Task[ScenarioResult | None], words: int, seconds: float) -> None:
-    """Wait until that many words were said, the task is over or the time has passed."""
-    enough = asyncio.Event()
-
-    utterance = call.utterance
-
-    def heard() -> None:
-        if utterance is not None and (utterance.words >= words or utterance.said):
-            enough.set()
-
-    heard()
-    if utterance is not None:
-        utterance.heard = heard
-    waiting = asyncio.ensure_future(enough.wait())
-    try:
-        await asyncio.wait({task, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
-        if utterance is not None:
-            utterance.heard = None
 
 
 async def _call_back(callback: Callback, state: ScenarioState) -> None:

@@ -11,8 +11,9 @@ from abc import abstractmethod
 from types import TracebackType
 from typing import Self
 
-from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes
+from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, AgentSession
 from duologue.errors import ConfigurationError
+from duologue.models.scope import RunScope
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import AgentTurnEnded, Incoming
 from duologue.voice.port import (
@@ -21,6 +22,7 @@ from duologue.voice.port import (
     UnsupportedCapabilityError,
     VoiceConnectionError,
 )
+from duologue.voice.session import open_session
 
 __all__ = [
     "AdapterCapabilities",
@@ -132,6 +134,10 @@ class VoiceAgentAdapter(AgentAdapter):
             UnsupportedCapabilityError: this one does not.
         """
         raise UnsupportedCapabilityError(self.name, "text", "Let the user speak.")
+
+    async def open(self, run: RunScope) -> AgentSession | None:
+        """Call the agent: the session connects, and its driver moves frames until the run is over."""
+        return await open_session(self, run)
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """Not used: a voice agent is driven through its session."""

@@ -198,10 +198,28 @@ async def test_a_failing_model_is_a_simulator_error_with_its_cause():
     assert not caught.value.result.messages
 
 
-@pytest.mark.parametrize("option", ["voice", "audio_effects"])
-def test_voice_is_refused_in_words(option):
-    with pytest.raises(ConfigurationError, match=f"{option}: voice is not part of this release"):
-        UserSimulatorAgent(model=ScriptedModel([]), **{option: "alloy"})
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"voice": "alloy"}, "voice='alloy': expected provider/name, such as 'local/heart'"),
+        ({"voice": "openai/"}, "voice='openai/': expected provider/name"),
+        ({"voice": 7}, "voice=7: expected provider/name"),
+        ({"audio_effects": ["phone"]}, "audio_effects holds a str; expected functions from PCM16 to PCM16"),
+    ],
+)
+def test_a_voice_and_effects_that_are_none_are_refused(option, told):
+    with pytest.raises(ConfigurationError, match=told):
+        UserSimulatorAgent(model=ScriptedModel([]), **option)
+
+
+async def test_a_user_with_a_voice_is_told_to_speak():
+    model = ScriptedModel(['{"message": "Hello there.", "done": false, "reason": null}'])
+    user = UserSimulatorAgent(model=model, voice="local/heart")
+    result = await duologue.arun(
+        "a", "b", [user, ScriptedAgent(["Hi"])], script=[duologue.user(), duologue.agent(), duologue.succeed()]
+    )
+    assert "You are on the telephone" in model.requests[0].messages[0]["content"]
+    assert result.messages[0]["content"] == "Hello there."
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])

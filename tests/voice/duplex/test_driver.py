@@ -31,7 +31,6 @@ class Kept:
         self.frames: list[tuple[bytes, bytes]] = []
         self.segments: list[AudioSegment] = []
         self.events: list[VoiceEvent] = []
-        self.closed = 0
 
     def frame(self, user: bytes, agent: bytes) -> None:
         self.frames.append((user, agent))
@@ -41,9 +40,6 @@ class Kept:
 
     def event(self, event: VoiceEvent) -> None:
         self.events.append(event)
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 async def test_a_turn_of_the_user_and_its_answer_are_on_the_timeline() -> None:
@@ -72,7 +68,6 @@ async def test_a_turn_of_the_user_and_its_answer_are_on_the_timeline() -> None:
     assert len(track.frames) == round(driver.now / 0.02)
     assert all(len(user) == len(agent) == 960 for user, agent in track.frames)
     assert track.segments == driver.segments
-    assert track.closed == 1
 
 
 async def test_an_end_that_the_protocol_tells_counts_once_all_of_it_was_heard() -> None:
@@ -118,7 +113,7 @@ async def test_an_interruption_is_measured_to_the_last_sound(agent: str) -> None
     assert found.yielded_after == pytest.approx(0.0 if native else 0.18, abs=0.021)
     _, [turn] = await asking
     assert turn.cut == "interrupted"
-    assert turn.text == "one two three" if native else turn.text.startswith("one two three")
+    assert turn.text == "one two three"
     event = next(event for event in driver.timeline if event.type == "user_interrupt")
     assert event.time == found.at
     assert event.metadata is not None

@@ -60,6 +60,12 @@ proposal is not the end: wait until the agent says that it is done.
 or will not help, or a person like you would lose patience (gave_up), or when you were handed over to somebody else \
 (transferred)."""
 
+_SPOKEN = """\
+You are on the telephone: your words are spoken by a voice, and you hear the agent. Speak in whole sentences, as \
+people do on the phone, and briefly. Say numbers, dates and codes the way they are said aloud, digit by digit where \
+they are read out. No lists, links, emoji, abbreviations or markup. What you heard may have been misunderstood or cut \
+off: ask again if it makes no sense."""
+
 _FORM = """\
 Answer with one JSON object and nothing else:
 {"message": "what you say", "done": false, "reason": null}
@@ -88,6 +94,8 @@ class Brief:
     """What the user wants; '' leaves that to the situation."""
     style: str = ""
     """How the user writes or speaks; overrides the persona's style."""
+    spoken: bool = False
+    """Whether its words are spoken, and not written."""
 
     def styled_persona(self) -> Persona:
         """The persona with this brief's style."""
@@ -113,6 +121,7 @@ def system_prompt(brief: Brief, part: str | None = None) -> str:
     """
     sections = [
         part or _PART,
+        _SPOKEN if brief.spoken else "",
         _section("situation", brief.situation),
         _section("person", brief.styled_persona().render()),
         _section("goal", brief.goal),

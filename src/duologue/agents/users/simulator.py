@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, cast
 
 from duologue.agents.users.persona import Persona, as_persona
 from duologue.agents.users.prompt import (
@@ -35,6 +35,7 @@ from duologue.agents.users.utterances import (
     spoken_turns,
 )
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
+from duologue.conversation.voice_state import SoundEffect
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
 from duologue.journal.notes import UserInDoubt
 from duologue.models.ask import ask_completion
@@ -123,8 +124,8 @@ class UserSimulatorAgent(AgentAdapter):
         persona: str | Persona | None = None,
         goal: str | None = None,
         style: str | None = None,
-        voice: object = None,
-        audio_effects: object = None,
+        voice: str | None = None,
+        audio_effects: Sequence[SoundEffect] | None = None,
         interrupt_probability: float = 0.0,
         **extra: Any,
     ) -> None:
@@ -139,16 +140,22 @@ class UserSimulatorAgent(AgentAdapter):
             persona: who the user is; a string is the persona's description.
             goal: what the user wants, if the scenario's description does not say so.
             style: how the user writes; overrides the persona's style.
-            voice, audio_effects: for spoken conversations, which this release does not support.
-            interrupt_probability: from 0 to 1; has an effect in spoken conversations only.
+            voice: what it speaks with, such as ``local/heart`` or ``openai/alloy``; the model is then told to speak
+                and not to write. Agents in text get its words all the same.
+            audio_effects: what happens to its sound, one after the other: functions from PCM16 to PCM16, such as
+                ``duologue.effects.phone_quality()``.
+            interrupt_probability: how often it cuts in while the agent speaks, from 0 to 1; in ``proceed``, and in
+                spoken conversations only.
             extra: provider options.
 
         Raises:
             ConfigurationError: no model is set, or an argument is invalid.
         """
-        _refuse_voice(voice=voice, audio_effects=audio_effects)
+        self.voice = _checked_voice(voice)
+        self.audio_effects = _checked_effects(audio_effects)
         if not 0 <= interrupt_probability <= 1:
             raise ConfigurationError(f"interrupt_probability must be from 0 to 1; found {interrupt_probability}")
+        self.interrupt_probability = interrupt_probability
         self._choice = choose(
             model,
             api_base=api_base,
@@ -174,6 +181,9 @@ class UserSimulatorAgent(AgentAdapter):
             "goal": self._goal,
             "style": self._style,
             "system_prompt": self._system_prompt or "",
+            "voice": self.voice or "",
+            "audio_effects": [str(getattr(item, "name", "custom")) for item in self.audio_effects],
+            "interrupt_probability": self.interrupt_probability,
         }
         return {"model": self._choice.name, **{name: value for name, value in brief.items() if value}}
 
@@ -185,7 +195,11 @@ class UserSimulatorAgent(AgentAdapter):
                 that is only doubtful is said the second time, with a note.
         """
         brief = Brief(
-            situation=input.scenario_state.description, persona=self._persona, goal=self._goal, style=self._style
+            situation=input.scenario_state.description,
+            persona=self._persona,
+            goal=self._goal,
+            style=self._style,
+            spoken=self.voice is not None,
         )
         spoken = spoken_turns(input.messages)
         try:
@@ -243,13 +257,27 @@ def _set_temperature(given: float | None, choice: ModelChoice) -> float | None:
     return given
 
 
-def _refuse_voice(**given: object) -> None:
-    asked_for = [name for name, value in given.items() if value is not None]
-    if asked_for:
-        raise ConfigurationError(
-            f"{' and '.join(asked_for)}: voice is not part of this release, so the simulated user cannot speak; leave "
-            "it out for a conversation in text"
-        )
+def _checked_voice(voice: object) -> str | None:
+    """That voice, once its form is known to be right; whether there is such a provider is found out by speaking."""
+    if voice is None:
+        return None
+    prefix, slash, name = voice.partition("/") if isinstance(voice, str) else ("", "", "")
+    if not (prefix and slash and name):
+        raise ConfigurationError(f"voice={voice!r}: expected provider/name, such as 'local/heart'")
+    return str(voice)
+
+
+def _checked_effects(effects: object) -> tuple[SoundEffect, ...]:
+    if effects is None:
+        return ()
+    given = list(cast("Iterable[object]", effects)) if isinstance(effects, Iterable) else [effects]
+    for effect in given:
+        if not callable(effect):
+            raise ConfigurationError(
+                f"audio_effects holds a {type(effect).__name__}; expected functions from PCM16 to PCM16, such as "
+                "duologue.effects.phone_quality()"
+            )
+    return tuple(cast("list[SoundEffect]", given))
 
 
 # --- a small model continues a transcript -----------------------------------------------------------------------------

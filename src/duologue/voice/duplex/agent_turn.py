@@ -13,6 +13,7 @@ from duologue.voice.incoming import Incoming
 
 WORDS_PER_SECOND = 2.5
 """Of speech, where an agent reports no words while it speaks."""
+_FAST_WORDS_PER_SECOND = 3.5
 _EDGE = 0.1
 """Seconds that are kept before and after what is heard of a turn."""
 _LEAD = bytes_of(0.5)
@@ -71,17 +72,20 @@ class HeardTurn:
     def heard_words(self) -> int:
         """How many words of it were heard.
 
-        Of the words that were reported, the share that has been heard of the sound that came; without any, as many as
-        are said in that time usually.
+        Of the words that were reported, the share that has been heard of the sound that came, and no more than can be
+        said in that time, since words may be reported long before their sound. Without any, as many as are usual.
         """
         if self.spoke is None:
             return 0
         reported = len(self.words.split())
+        seconds = self.audible - self.spoke
         if not reported:
-            return max(1, int((self.audible - self.spoke) * WORDS_PER_SECOND))
+            return max(1, int(seconds * WORDS_PER_SECOND))
+        if self.signalled and self.cut is None and not self.waiting and not self.thrown:
+            return reported
         heard = seconds_of(len(self.heard))
         share = heard / (heard + seconds_of(self.waiting + self.thrown)) if heard else 0.0
-        return max(1, round(reported * share))
+        return max(1, min(round(reported * share), int(seconds * _FAST_WORDS_PER_SECOND)))
 
     @property
     def text(self) -> str:

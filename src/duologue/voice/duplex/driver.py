@@ -7,9 +7,7 @@ that :meth:`DuplexDriver.open` was awaited on: that of voice, as a rule (``duple
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from duologue.voice.audio import AudioChunk
@@ -20,6 +18,7 @@ from duologue.voice.duplex.line import AgentLine, connect, disconnect, reason_of
 from duologue.voice.duplex.pace import FRAME_SECONDS, SimulatedPace, metronome
 from duologue.voice.duplex.track_port import NoTrack, Track
 from duologue.voice.duplex.user_side import UserSide, UserSpeech
+from duologue.voice.duplex.waiters import Waiters
 from duologue.voice.incoming import CallEnded, Incoming
 from duologue.voice.port import (
     ExchangePort,
@@ -30,13 +29,6 @@ from duologue.voice.port import (
 )
 from duologue.voice.timeline import AudioSegment, SpeechPurpose, VoiceEvent
 from duologue.voice.tones import dtmf_tones, require_keys
-
-
-@dataclass(eq=False)
-class _Waiter:
-    done: Callable[[], bool]
-    future: asyncio.Future[None]
-    demands: Callable[[], bool]
 
 
 class DuplexDriver:
@@ -77,9 +69,10 @@ class DuplexDriver:
         self._user = UserSide(
             event=self._add_event, segment=self._add_segment, began=self._user_begins, ended=self._user_ended
         )
-        self._waiters: list[_Waiter] = []
+        self._waiters = Waiters()
         self._interrupted: PendingInterruption | None = None
         self._cuts = 0
+        self._silent_until = 0.0
         self._answered = False
         self._broken: BaseException | None = None
         self._failure: BaseException | None = None
@@ -104,7 +97,6 @@ class DuplexDriver:
             await connect(self.adapter)
         except BaseException:
             self._closed = True
-            self._track.close()
             raise
         if self._closed:  # in the meantime
             await disconnect(self.adapter)
@@ -122,7 +114,6 @@ class DuplexDriver:
             return
         self._closed = True
         if not self._opened:
-            self._track.close()
             return
         metronome().leave(self._tick)
         if self._simulated is not None:
@@ -133,7 +124,6 @@ class DuplexDriver:
         self._agent.end_turns(self.now, broken=True)
         self.stop_saying()
         self._fail(VoiceConnectionError(self.adapter.name, "the call was ended by this side"))
-        self._track.close()
         await disconnect(self.adapter)
 
     @property
@@ -223,9 +213,16 @@ class DuplexDriver:
         else:
             await self.say(AudioChunk(dtmf_tones(keys)))
 
-    async def wait(self, seconds: float) -> None:
-        """Frames go on; the user is silent unless something is being said."""
+    async def wait(self, seconds: float, *, sent: bool = False) -> None:
+        """Frames go on; the user is silent unless something is being said.
+
+        Args:
+            seconds: of the conversation.
+            sent: silence is sent to adapters that otherwise get only what the user says.
+        """
         end = self.now + seconds
+        if sent:
+            self._silent_until = end
         await self.until(lambda: self.now >= end - 1e-9 or self._over)
 
     async def until(self, done: Callable[[], bool], *, demands: Callable[[], bool] = lambda: True) -> None:
@@ -242,14 +239,13 @@ class DuplexDriver:
             return
         if self._failure is not None:
             raise self._failure
-        waiter = _Waiter(done, asyncio.get_running_loop().create_future(), demands)
-        self._waiters.append(waiter)
+        waiting = self._waiters.add(done, demands)
         self.wake()
-        try:
-            await waiter.future
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+        await waiting
+
+    def expect(self) -> None:
+        """An answer is going to be asked for, even if the user has said nothing since the last one."""
+        self._answered = False
 
     def wake(self) -> None:
         """Somebody waits now who has not before."""
@@ -258,11 +254,13 @@ class DuplexDriver:
 
     # --- interruptions -----------------------------------------------------------------------------------------------
 
-    async def interrupt(self, sound: AudioChunk | None = None, *, settle: bool = True) -> Interruption | None:
+    async def interrupt(
+        self, sound: AudioChunk | UserSpeech | None = None, *, settle: bool = True
+    ) -> Interruption | None:
         """Cut in: the agent is told to stop where its transport can do so, else it is talked over.
 
         Args:
-            sound: what the user says from the next frame on.
+            sound: what the user says from the next frame on, or has just begun to say.
             settle: wait until the agent is silent, for at most :data:`SETTLE_SECONDS`. An agent that is talked over is
                 not silent before the user speaks: without ``sound`` nothing is waited for.
 
@@ -273,7 +271,7 @@ class DuplexDriver:
             return None
         agent = self._agent
         at, speaking = self.now, agent.speech.is_speaking or agent.is_waiting
-        if sound is not None:
+        if isinstance(sound, AudioChunk):
             self.begin_saying(sound)
         native = await told_to_stop(self.adapter)
         if native:
@@ -284,7 +282,7 @@ class DuplexDriver:
         if not settle or not pending.armed:
             agent.set_aside(self.now)
             self._cuts += 1
-            self._look()
+            self._waiters.look()
             return None
         await self.until(lambda: pending.result is not None or self._over)
         return pending.result
@@ -314,6 +312,7 @@ class DuplexDriver:
             FirstChunkTimeoutError: it does not begin within ``response_timeout``.
             VoiceConnectionError: the connection has broken, and all that came was heard.
         """
+        self.expect()
         agent, began, cuts = self._agent, self.now, self._cuts
         current: HeardTurn | None = None
         given = 0
@@ -342,7 +341,7 @@ class DuplexDriver:
             elif turn is not None and turn.ended is not None:
                 agent.turns.popleft()
                 last = agent.answers_user(turn) or (turn.cut == "interrupted" and self._cuts != cuts)
-                if last:
+                if last and turn.cut != "interrupted":  # otherwise the user has spoken since
                     agent.user_done, self._answered = None, True
                 yield turn
                 if last:
@@ -369,13 +368,15 @@ class DuplexDriver:
             turn = agent.turns[-1] if agent.turns else None
             return turn is not None and turn.ended is None and turn.heard_words >= words
 
-        def done() -> bool:
-            turn = agent.turns[-1] if agent.turns else None
-            over = turn is not None and turn.ended is not None and agent.answers_user(turn)
-            return heard() or over or self._answered or self._over or self.now >= end or self._failure is not None
-
-        await self.until(done)
+        await self.until(lambda: heard() or self.answered or self.now >= end)
         return heard()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the agent has nothing more to say to what the user has said last, as far as can be known."""
+        turn = self._agent.turns[-1] if self._agent.turns else None
+        over = turn is not None and turn.ended is not None and self._agent.answers_user(turn)
+        return over or self._answered or self._over or self._failure is not None
 
     # --- frames ------------------------------------------------------------------------------------------------------
 
@@ -388,7 +389,7 @@ class DuplexDriver:
         user, edges = self._user.frame(self.now)
         if "begin" in edges:
             line.tell("begin")
-        if saying or self.adapter.wants_silence:
+        if saying or self.adapter.wants_silence or at < self._silent_until:
             line.send(user, at)
         if "end" in edges:
             line.tell("end")
@@ -429,7 +430,10 @@ class DuplexDriver:
         agent = self._agent
         heard = agent.hear(self.now)
         self._frames += 1
-        self._track.frame(user, heard)
+        try:
+            self._track.frame(user, heard)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the call is told
+            self._fail(error)
         if self._on_frame is not None:
             self._on_frame(user, heard)
         now = self.now
@@ -441,18 +445,10 @@ class DuplexDriver:
             elif agent.call_ended is not None and not self._over:
                 self._over = True
                 self.stop_saying()
-        self._look()
-
-    def _look(self) -> None:
-        """Wake those whose state has come."""
-        for waiter in tuple(self._waiters):
-            if waiter.done():
-                self._waiters.remove(waiter)
-                if not waiter.future.done():
-                    waiter.future.set_result(None)
+        self._waiters.look()
 
     def _is_waited_for(self) -> bool:
-        return not self._closed and self._failure is None and any(item.demands() for item in self._waiters)
+        return not self._closed and self._failure is None and self._waiters.demand_frames
 
     def _take(self, item: Incoming) -> None:
         if not self._closed and self._agent.call_ended is None:
@@ -472,14 +468,7 @@ class DuplexDriver:
             self._failure = error
             if not self._closed:
                 self._add_event(VoiceEvent(self.now, "call_broken", metadata={"reason": reason_of(error)}))
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if waiter.future.done():
-                continue
-            if waiter.done():
-                waiter.future.set_result(None)
-            else:
-                waiter.future.set_exception(self._failure)
+        self._waiters.fail(self._failure)
 
     def _add_event(self, event: VoiceEvent) -> None:
         self._events.append(event)

@@ -8,7 +8,7 @@ from duologue.voice.timeline import AudioSegment, VoiceEvent
 
 
 class Track(Protocol):
-    """Keeps the sound of a call. Called on the event loop of voice, so none of it may block."""
+    """Keeps the sound of a call. Called on the event loop of voice, so none of it may block. Its owner closes it."""
 
     def frame(self, user: bytes, agent: bytes) -> None:
         """Both sides of the next 20 ms: PCM16, mono, 24 kHz, 960 bytes each."""
@@ -20,10 +20,6 @@ class Track(Protocol):
 
     def event(self, event: VoiceEvent) -> None:
         """Something has happened; events come in the order in which they are known, which may not be that of time."""
-        ...
-
-    def close(self) -> None:
-        """The call is over."""
         ...
 
 
@@ -38,6 +34,3 @@ class NoTrack:
 
     def event(self, event: VoiceEvent) -> None:
         """Not kept."""
-
-    def close(self) -> None:
-        """Nothing to close."""

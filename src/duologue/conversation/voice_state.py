@@ -1,0 +1,133 @@
+"""What a run says of a conversation in voice: how lines are to be said, who listens, and what has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from duologue.errors import ConfigurationError
+from duologue.frozen import frozen
+
+SoundEffect = Callable[[bytes], bytes]
+"""From PCM16, mono, 24 kHz, to the same."""
+
+
+class TimelineEvent(Protocol):
+    """Something that happened in a conversation in voice: a :class:`duologue.voice.VoiceEvent`."""
+
+    @property
+    def time(self) -> float:
+        """Seconds since the conversation began."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """Such as ``agent_start_speaking``."""
+        ...
+
+    @property
+    def name(self) -> str | None:
+        """Of a tool."""
+        ...
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the agent took until it spoke."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, Any] | None:
+        """More."""
+        ...
+
+
+@frozen
+class Delivery:
+    """How a line of the user is said.
+
+    Attributes:
+        voice_style: such as ``whispering``, for voices that can do that.
+        audio_effects: in place of those of the user; None for those.
+    """
+
+    voice_style: str | None = None
+    audio_effects: Sequence[SoundEffect] | None = None
+
+
+@frozen
+class VoiceListeners:
+    """Who listens to a conversation in voice.
+
+    Attributes:
+        on_audio_chunk: called with each piece of sound of the agent that is heard.
+        on_voice_event: called with each event of the timeline.
+        audio_playback: both sides are played on this machine.
+    """
+
+    on_audio_chunk: Callable[[Any], object] | None = None
+    on_voice_event: Callable[[Any], object] | None = None
+    audio_playback: bool = False
+
+
+class VoiceState:
+    """What steps and sessions of one run have to know of each other.
+
+    Attributes:
+        effects: of the user's sound from now on; None for those of the simulated user.
+        delivery: of the next line of the user.
+        listeners: to the sound.
+        timelines: of the calls of the run.
+    """
+
+    def __init__(self, listeners: VoiceListeners | None = None) -> None:
+        self.effects: Sequence[SoundEffect] | None = None
+        self.delivery: Delivery | None = None
+        self.listeners = listeners or VoiceListeners()
+        self.timelines: list[Callable[[], Sequence[TimelineEvent]]] = []
+
+
+# --- interruptions by chance -----------------------------------------------------------------------------------------
+
+_PHRASES = (
+    "Sorry, can I stop you there?",
+    "Wait, wait.",
+    "Hold on, one question.",
+    "No, that is not what I meant.",
+    "Sorry to interrupt.",
+)
+
+
+@frozen
+class InterruptionConfig:
+    """How often the user cuts in while the agent answers, in ``proceed(interruptions=…)``. The run's seed decides when.
+
+    Attributes:
+        probability: for each answer of the agent, from 0 to 1.
+        delay_range: seconds after the agent's first words in which the user cuts in.
+        strategy: ``contextual``: the simulated user says what it wants to; ``random_phrase``: one of ``phrases``.
+        phrases: for ``random_phrase``.
+
+    Raises:
+        ConfigurationError: one of them is not possible.
+    """
+
+    probability: float = 0.3
+    delay_range: tuple[float, float] = (0.5, 3.0)
+    strategy: Literal["contextual", "random_phrase"] = "contextual"
+    phrases: Sequence[str] = _PHRASES
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise ConfigurationError(f"InterruptionConfig(probability={self.probability}): expected 0 to 1")
+        low, high = self.delay_range
+        if not 0 <= low <= high:
+            raise ConfigurationError(
+                f"InterruptionConfig(delay_range={self.delay_range}): expected two numbers of seconds, the first not "
+                "larger than the second, and neither below 0"
+            )
+        if self.strategy not in {"contextual", "random_phrase"}:
+            raise ConfigurationError(
+                f"InterruptionConfig(strategy={self.strategy!r}): expected 'contextual' or 'random_phrase'"
+            )
+        if isinstance(self.phrases, str) or (self.strategy == "random_phrase" and not self.phrases):
+            raise ConfigurationError("InterruptionConfig(phrases=…): expected a list of at least one phrase")

@@ -1,0 +1,121 @@
+"""How the words of the user become sound: its voice, what happens to the sound on its way, and nothing else.
+
+Texts are synthesized once (see :mod:`duologue.voice.synthesis`); silence before and after them is cut off, so that the
+time at which the user has finished is the time at which its last word ends. Messages that hold sound are sent as they
+are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from duologue.conversation.result import ScenarioState
+from duologue.conversation.voice_state import Delivery, SoundEffect
+from duologue.errors import ConfigurationError
+from duologue.journal.events import MessageAdded
+from duologue.messages import Message, text_of
+from duologue.vocabulary import AgentRole
+from duologue.voice.audio import SAMPLE_RATE, SAMPLE_WIDTH, AudioChunk
+from duologue.voice.messages import extract_audio
+from duologue.voice.synthesis import DEFAULT_VOICE, synthesize
+
+logger = logging.getLogger("duologue.voice")
+
+_QUIET = 120
+"""Of 32,768: what is quieter before and after a text is no part of it."""
+_KEPT = round(0.02 * SAMPLE_RATE)
+"""Samples that stay before and after it."""
+_warned: set[str] = set()
+
+
+async def speech_of(message: Message, state: ScenarioState | None, record: MessageAdded | None = None) -> AudioChunk:
+    """The sound of a message of the user.
+
+    Args:
+        message: with its text, or with sound.
+        state: of the run: who the user is, how the next line is to be said. The latter is used up.
+        record: of the message, which says whose it is; None for a line that is not in the conversation yet.
+
+    Returns:
+        The sound, with the text as its transcript; of no length where there are no words.
+
+    Raises:
+        ConfigurationError: the voice or an effect is none, or the sound of the message cannot be decoded.
+        ModelError: the text cannot be synthesized.
+    """
+    delivery = _delivery(state)
+    sound = extract_audio(message)
+    if sound is not None:
+        return sound
+    text = text_of(message).strip()
+    if not text:
+        return AudioChunk(b"")
+    voice, effects = _user(state, record)
+    if delivery.voice_style:
+        _warn_of_style(voice)
+    try:
+        spoken = await synthesize(text, voice)
+    except ValueError as error:
+        raise ConfigurationError(f"voice of the user: {error}") from error
+    data = without_silence(spoken.data)
+    chosen = effects if delivery.audio_effects is None else delivery.audio_effects
+    if chosen:
+        data = await asyncio.to_thread(_changed, data, tuple(chosen))
+    return AudioChunk(data, transcript=text)
+
+
+def without_silence(pcm: bytes) -> bytes:
+    """A sound from where it is first heard to where it is last heard."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32)) > _QUIET)
+    if not len(loud):
+        return pcm
+    start, end = max(0, int(loud[0]) - _KEPT), int(loud[-1]) + _KEPT
+    return pcm[start * SAMPLE_WIDTH : end * SAMPLE_WIDTH]
+
+
+def _delivery(state: ScenarioState | None) -> Delivery:
+    if state is None or state.voice.delivery is None:
+        return Delivery()
+    delivery, state.voice.delivery = state.voice.delivery, None
+    return delivery
+
+
+def _user(state: ScenarioState | None, record: MessageAdded | None) -> tuple[str, Sequence[SoundEffect]]:
+    """The voice and the effects of whoever has said a line; of the first user that has a voice, if that is unknown."""
+    if state is None:
+        return DEFAULT_VOICE, ()
+    agents = state.executor.agents
+    index = None if record is None else record.stands_in_for if record.author is None else record.author
+    users = [agent for agent in agents if agent.role is AgentRole.USER]
+    if index is not None and agents[index].role is AgentRole.USER:
+        users.insert(0, agents[index])
+    given = (getattr(user, "voice", None) for user in users)
+    voice = next((name for name in given if name), DEFAULT_VOICE)
+    effects = state.voice.effects
+    if effects is None:
+        effects = next((found for user in users if (found := getattr(user, "audio_effects", None))), ())
+    return str(voice), cast("Sequence[SoundEffect]", effects)
+
+
+def _changed(pcm: bytes, effects: Sequence[SoundEffect]) -> bytes:
+    for effect in effects:
+        changed: object = effect(pcm)
+        if not isinstance(changed, bytes | bytearray) or len(changed) % SAMPLE_WIDTH:
+            found = f"{len(changed)} bytes" if isinstance(changed, bytes | bytearray) else type(changed).__name__
+            name = getattr(effect, "name", None) or getattr(effect, "__name__", "custom")
+            raise ConfigurationError(
+                f"the audio effect '{name}' gave {found}; expected PCM16, two bytes for each sample"
+            )
+        pcm = bytes(changed)
+    return pcm
+
+
+def _warn_of_style(voice: str) -> None:
+    if voice not in _warned:
+        _warned.add(voice)
+        logger.warning("the voice '%s' has no styles, so that voice_style changes nothing", voice)
