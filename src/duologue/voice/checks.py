@@ -287,7 +287,8 @@ class VoiceKeys(VoiceCheck):
             else f"the {who} pressed no key, expected {keys!r}"
             for who, keys in wanted.items()
         )
-        return finding(all(keys in pressed[who] for who, keys in wanted.items()), told, **pressed)
+        good = all(keys in pressed[who] for who, keys in wanted.items())
+        return finding(good, told, agent=pressed["agent"], user=pressed["user"])
 
 
 def _pressed(run: VoiceRun, who: str) -> str:
@@ -322,7 +323,7 @@ class VoiceAccuracy(CheckType):
             return skipped("no message of the agent has a sound that was not cut off")
         rate = pooled_word_error_rate((note.expected, note.text) for note in heard)
         ids = [note.message for note in heard]
-        details = {"word_error_rate": rate, "heard": {note.message: note.text for note in heard}}
+        details: dict[str, Any] = {"word_error_rate": rate, "heard": {note.message: note.text for note in heard}}
         missing = [words for words in self.words or () if not any(_says(note.text, words) for note in heard)]
         told = [f"not heard: {listed(missing)}"] if missing else []
         if self.max_word_error_rate is None:

@@ -73,7 +73,8 @@ def with_sounds(messages: Sequence[Message], sounds: Sequence[HeardMessage]) -> 
     *before, last = messages
     parts: list[ContentPart] = [{"type": "text", "text": f"{last.get('content') or ''}\n\n{told}"}]
     for sound in given:
-        parts += [{"type": "text", "text": f"[{sound.id}]"}, sound.part]
+        name: ContentPart = {"type": "text", "text": f"[{sound.id}]"}
+        parts += [name, sound.part]
     return [*before, cast("Message", {**user_message(""), "content": parts})]
 
 

@@ -23,6 +23,13 @@ def show(
     ],
     as_json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Print every event, one JSON object a line.")] = False,
+    audio: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the recording of a voice run: .wav, .mp3, .flac or .ogg; a folder for segments and a manifest.",
+        ),
+    ] = None,
 ) -> int:
     """Show a recorded run: the conversation, its checks and decisions, and the verdict.
 
@@ -35,6 +42,11 @@ def show(
         raise ConfigurationError(
             f"{journal} does not exist; expected a journal, a run, or a folder of them{similar_file(journal)}"
         )
+    if audio is not None:
+        from duologue.cli.recordings import export_recording
+
+        export_recording(journal, audio)
+        return ExitCode.PASSED
     if events and (journal.is_dir() or journal.suffix == ".json"):
         raise ConfigurationError(_no_events(journal))
     if journal.is_dir():
