@@ -37,13 +37,11 @@ def export_recording(source: Path, target: Path) -> None:
     form = target.suffix.lstrip(".").lower()
     if form and form not in FORMATS:
         raise ConfigurationError(
-            f"--audio {target}: found the ending '{target.suffix}'; expected {', '.join(f'.{name}' for name in FORMATS)}, "
-            "or a folder for single segments with a manifest"
+            f"--audio {target}: found the ending '{target.suffix}'; expected "
+            f"{', '.join(f'.{name}' for name in FORMATS)}, or a folder for single segments with a manifest"
         )
     sound = run.sound or StoredSound(partial(_unfinished(run, journal, source).open, "rb"))
-    recording = VoiceRecording(
-        segments=SegmentsWithSound(run.segments, sound), timeline=run.events, sound=sound
-    )
+    recording = VoiceRecording(segments=SegmentsWithSound(run.segments, sound), timeline=run.events, sound=sound)
     if form:
         recording.save(target, form)
     else:

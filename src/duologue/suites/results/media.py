@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from duologue.config.files import make_private_folder
 from duologue.errors import ArtifactError, MissingExtraError, ResultsError
-from duologue.journal.artifacts import MEDIA, FolderArtifacts
+from duologue.journal.artifacts import JOURNALS, MEDIA, FolderArtifacts
 from duologue.suites.results.run import MediaResult, MessageResult, RunResult
 from duologue.transcripts.media_facts import Facts, Part, data_of, facts_of, kind_of
 
@@ -91,13 +92,27 @@ def with_media_files(run: RunResult, results: Path) -> RunResult:
     messages = {message.id: message.message for message in run.messages}
     kept: list[MediaResult] = []
     for item in run.media:
-        if item.message_id not in messages:  # the recording of the whole, which is there already
+        if item.message_id not in messages:  # the recording of the whole, which is a file already
+            _bring_home(item, results)
             kept.append(item)
             continue
         parts = cast("list[Part]", messages[item.message_id].get("content"))
         data = data_of(parts[item.part])
         kept.append(replace(item, path=_saved(data, item.mime_type, store)) if data else item)
     return replace(run, media=tuple(kept))
+
+
+def _bring_home(item: MediaResult, results: Path) -> None:
+    """Move what Python code has recorded beside its journal to the other media; journals find it there, too."""
+    name = Path(item.path or "").name
+    source, target = results / JOURNALS / MEDIA / name, results / MEDIA / name
+    if not name or target.exists() or not source.is_file():
+        return
+    try:
+        make_private_folder(target.parent)
+        source.replace(target)
+    except OSError as error:
+        raise ResultsError(f"cannot keep the recording {target}: {error.strerror or error}") from error
 
 
 def _saved(data: bytes, mime_type: str, store: FolderArtifacts) -> str:

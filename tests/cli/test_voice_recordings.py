@@ -1,0 +1,158 @@
+"""Recordings of voice runs on the command line: written as files, and what is left of a run that was killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+import duologue.testing
+import duologue.voice.notes  # registers its notes, also where the installed metadata is older
+from duologue.cli.app import invoke
+from duologue.journal.jsonl import read_journal
+from duologue.runs.store.reader import read_execution
+from duologue.voice.files import load_audio
+from duologue.voice.notes import voice_run
+
+CALLS = '''
+import asyncio
+import os
+import pathlib
+import signal
+import sys
+
+sys.path.insert(0, {fakes!r})
+
+import duologue
+from duologue.testing import ScriptedUserAgent
+from spoken_agent import SpokenAgent
+
+HERE = pathlib.Path(__file__).parent
+
+
+class Caller(SpokenAgent):
+    """Is killed with its process in its second turn, until somebody has mended it."""
+
+    async def open(self, run):
+        session = await super().open(run)
+        receive, turns = session.receive, []
+
+        async def killed_in_its_second_turn():
+            if turns and not (HERE / "mended").exists():
+                session._play("user", 90)
+                os.kill(os.getpid(), signal.SIGKILL)
+            turns.append(1)
+            async for piece in receive():
+                yield piece
+
+        session.receive = killed_in_its_second_turn
+        return session
+
+
+async def call():
+    await duologue.arun(
+        "call",
+        "A customer asks for an order.",
+        [ScriptedUserAgent(["Where is my order?", "Thanks."]), Caller(["On its way.", "Bye."])],
+        script=[duologue.proceed(2), duologue.succeed()],
+    )
+'''
+FAKES = str(Path(__file__).parents[1] / "fakes")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calls.py").write_text(CALLS.format(fakes=FAKES))
+    return tmp_path
+
+
+def play(*options: str) -> int:
+    command = [sys.executable, "-m", "duologue", "run", "calls.py::call", "-q", *options]
+    return subprocess.run(command, check=False, capture_output=True).returncode
+
+
+@pytest.fixture
+def results(here: Path) -> Path:
+    (here / "mended").touch()
+    assert play("--out", "out") == 0
+    [folder] = (here / "out").iterdir()
+    return folder
+
+
+def test_the_recording_of_a_run_is_written(here: Path, results: Path, capsys: pytest.CaptureFixture[str]):
+    [journal] = (results / "journals").glob("*.jsonl")
+    [run] = (results / "runs").glob("*.json")
+    for source, ending in ((results, "wav"), (run, "mp3"), (journal, "flac"), (journal, "ogg")):
+        assert invoke(["show", str(source), "--audio", f"call.{ending}"]) == 0
+        assert capsys.readouterr().out == f"call.{ending}: 7.0 s, the user left and the agent right\n"
+        assert len(load_audio(here / f"call.{ending}")) / 48_000 == pytest.approx(7.0, abs=0.1)
+
+
+def test_segments_are_written_with_a_manifest(here: Path, results: Path):
+    assert invoke(["show", str(results), "--audio", "call"]) == 0
+    manifest = json.loads((here / "call" / "manifest.json").read_text())
+    assert [(item["role"], item["transcript"]) for item in manifest["segments"]] == [
+        ("user", "Where is my order?"),
+        ("agent", "On its way."),
+        ("user", "Thanks."),
+        ("agent", "Bye."),
+    ]
+    assert all((here / "call" / item["file"]).is_file() for item in manifest["segments"])
+
+
+def test_what_cannot_be_written_is_said(here: Path, results: Path, capsys: pytest.CaptureFixture[str]):
+    assert invoke(["show", str(results), "--audio", "call.txt"]) == 2
+    assert "found the ending '.txt'; expected .wav, .mp3, .ogg, .flac" in capsys.readouterr().err
+    [medium] = (results / "media").iterdir()
+    medium.unlink()
+    assert invoke(["show", str(results), "--audio", "call.wav"]) != 0
+    assert "is missing" in capsys.readouterr().err
+    assert not (here / "call.wav").exists()
+
+
+async def test_a_conversation_in_text_has_no_recording(here: Path, capsys: pytest.CaptureFixture[str]):
+    agents = [duologue.testing.ScriptedUserAgent(["Hi"]), duologue.testing.ScriptedAgent(["Hello"])]
+    await duologue.arun("a", "b", agents, script=[duologue.proceed(1), duologue.succeed()], record="text.jsonl")
+    assert invoke(["show", "text.jsonl", "--audio", "call.wav"]) == 2
+    assert "text.jsonl has no recording: its conversation is in text" in capsys.readouterr().err
+
+
+def test_a_killed_run_leaves_its_recording_and_is_started_again(here: Path, capsys: pytest.CaptureFixture[str]):
+    assert play("--out", "out") not in {0, 1}
+    [folder] = (here / "out").iterdir()
+    [left] = (folder / "journals" / "media").glob("*.wav")
+    with wave.open(str(left)) as file:
+        assert file.getnframes() == 5 * 24_000  # of 5.3 seconds that were heard
+        assert any(file.readframes(24_000))
+    (here / "mended").touch()
+    assert play("--resume", str(folder)) == 0
+
+    [journal] = (folder / "journals").glob("*.jsonl")
+    view = read_journal(journal).view
+    assert view.started is not None
+    assert view.started.attempt == 2
+    run = voice_run(view)
+    assert run is not None
+    assert run.kept is not None
+    assert (run.kept.duration, len(run.segments)) == (7.0, 4)
+    [result] = read_execution(folder).runs
+    assert str(result.media[0].path) == f"media/{run.kept.artifact.name}"
+
+    assert left.is_file()  # of the first attempt, whose journal names it
+    [earlier] = (folder / "journals").glob("*.attempt-1")
+    first = voice_run(read_journal(earlier).view)
+    assert first is not None
+    assert (first.file, first.kept) == (left.name, None)
+    assert [item.speaker for item in first.segments] == ["user", "agent"]
+    assert invoke(["show", str(earlier), "--audio", "first.wav"]) == 0
+    assert (
+        "first.wav: 5.0 s, the user left and the agent right; it ends where the run was cut off"
+        in capsys.readouterr().out
+    )
+    with wave.open("first.wav") as written, wave.open(str(left)) as kept:
+        assert written.readframes(written.getnframes()) == kept.readframes(kept.getnframes())
