@@ -100,8 +100,10 @@ if TYPE_CHECKING:
     from duologue.voice.adapters.composable import ElevenLabsVoiceAgent as ElevenLabsVoiceAgent
     from duologue.voice.adapters.elevenlabs_agent import ElevenLabsAgentAdapter as ElevenLabsAgentAdapter
     from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter as GeminiLiveAgentAdapter
+    from duologue.voice.adapters.livekit import LiveKitAgentAdapter as LiveKitAgentAdapter
     from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter as OpenAIRealtimeAgentAdapter
     from duologue.voice.adapters.pipecat import PipecatAgentAdapter as PipecatAgentAdapter
+    from duologue.voice.adapters.retell import RetellAgentAdapter as RetellAgentAdapter
     from duologue.voice.adapters.vapi import VapiAgentAdapter as VapiAgentAdapter
     from duologue.voice.adapters.webrtc import WebRTCAgentAdapter as WebRTCAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketAgentAdapter as WebSocketAgentAdapter
@@ -162,6 +164,7 @@ _HOMES: dict[str, str] = {
     "JudgeAgent": "agents.judge",
     "JudgmentRequest": "conversation.adapter",
     "LatencyMetrics": "voice.metrics",
+    "LiveKitAgentAdapter": "voice.adapters.livekit",
     "Metric": "checks.metrics",
     "ModelConfig": "settings",
     "OpenAIRealtimeAgentAdapter": "voice.adapters.openai_realtime",
@@ -171,6 +174,7 @@ _HOMES: dict[str, str] = {
     "PipecatAgentAdapter": "voice.adapters.pipecat",
     "RedTeamAgent": "agents.red_team",
     "RedTeamStrategy": "agents.red_team",
+    "RetellAgentAdapter": "voice.adapters.retell",
     "RunStatus": "vocabulary",
     "STTProvider": "voice.recognition",
     "ScenarioConfig": "settings",

@@ -45,6 +45,7 @@ EXTRAS = {
     "stats": "scipy",
     "voice": "av",
     "webrtc": "aiortc",
+    "livekit": "livekit",
     "voice-local": "hibari-tts",
 }
 """The package that shows that an extra is installed; of extras that install nothing there is none to show."""
