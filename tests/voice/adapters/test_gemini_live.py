@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -160,6 +161,30 @@ async def test_a_turn_of_nothing_but_tools_that_nobody_answers_ends(service: Gem
         await say(adapter, voice_like(0.2))
         assert (await turn_of(adapter)).words == "Hello"
     assert heard.items == [AgentToolCall(call_id="c1", name="find_order", arguments={}), AgentTurnEnded()]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_an_interruption_while_a_tool_is_answered_ends_the_turn(service: GeminiLiveService, ends: bool) -> None:
+    service.ends_interrupted = ends
+    service.answers += [Answer("", calls=[("c1", "find_order", {})]), Answer("I see", SOUND)]
+    done, began = asyncio.Event(), asyncio.Event()
+
+    async def waits(arguments: dict[str, Any]) -> object:
+        began.set()
+        await done.wait()
+        return "shipped"
+
+    async with adapter_for(service, tools=[TOOL], tool_handlers={"find_order": waits}) as adapter:
+        await say(adapter, voice_like(0.2))
+        await began.wait()
+        await adapter.interrupt()
+        done.set()
+        await say(adapter, voice_like(0.2))
+        cut, heard = await turn_of(adapter), await turn_of(adapter)
+    assert cut.items[-1] == AgentTurnEnded(interrupted=True)
+    assert heard.words == "I see"
+    assert heard.items[-1] == AgentTurnEnded()
+    assert service.tool_responses == []
 
 
 @pytest.mark.parametrize("ends", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -144,6 +145,27 @@ async def test_a_handler_that_fails_is_reported_to_the_agent(service: OpenAIReal
         heard = await turn_of(adapter)
     assert heard.of(AgentToolResult) == [AgentToolResult(call_id="c1", result={"error": "LookupError: no database"})]
     assert heard.words == "Sorry"
+
+
+async def test_an_interruption_while_a_tool_is_answered_ends_the_turn(service: OpenAIRealtimeService) -> None:
+    service.answers += [Answer(calls=[("c1", "find_order", "{}")]), Answer("I see", SOUND)]
+    done, began = asyncio.Event(), asyncio.Event()
+
+    async def waits(arguments: dict[str, Any]) -> object:
+        began.set()
+        await done.wait()
+        return "shipped"
+
+    async with adapter_for(service, tools=[TOOL], tool_handlers={"find_order": waits}) as adapter:
+        await say(adapter, voice_like(0.2))
+        await began.wait()
+        await adapter.interrupt()
+        assert (await turn_of(adapter)).items[-1] == AgentTurnEnded(interrupted=True)
+        done.set()
+        await service.until_heard(lambda event: event["type"] == "conversation.item.create")
+        await say(adapter, voice_like(0.2))
+        assert (await turn_of(adapter)).words == "I see"
+    assert service.errors == []
 
 
 async def test_an_interruption_cancels_and_cuts_off_what_was_not_heard(service: OpenAIRealtimeService) -> None:

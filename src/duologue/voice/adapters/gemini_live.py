@@ -104,6 +104,7 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
         self._is_active = False
         self._is_pending = False
         self._stale = _Stale.NO
+        self._tools_of: object | None = None
         self._has_answered = False
         self._is_cut = False
         self._is_spurious = False
@@ -179,7 +180,9 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
         self._is_active = True
         if self._is_pending:
             self._is_pending = False
-            self._stale = _Stale.UNTIL_INTERRUPTED
+            # While tools are answered, there may be nothing to interrupt.
+            self._stale = _Stale.UNTIL_INTERRUPTED if self._tools_of is None else _Stale.UNTIL_COMPLETE
+            self._tools_of = None
         self._user_said.clear()
         await self.send_json({"realtimeInput": {"activityStart": {}}})
 
@@ -302,6 +305,7 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
         for call in calls:
             await self.deliver(call)
         if all(self.can_answer(call.name) for call in calls):
+            self._tools_of = calls
             self.work(self._answer(calls))
         else:
             await self._end_turn()
@@ -312,7 +316,9 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
             result, failed = await self.answer_of(call)
             response: object = cast("object", result) if failed or isinstance(result, dict) else {"output": result}
             answers.append({"id": call.call_id, "name": call.name, "response": response})
-        await self.send_json({"toolResponse": {"functionResponses": answers}})
+        if self._tools_of is calls:  # not if the user has cut in, which cancels them
+            self._tools_of = None
+            await self.send_json({"toolResponse": {"functionResponses": answers}})
 
     # Failures
 

@@ -181,6 +181,7 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_void = False
+        self._tools_of: object | None = None
         self._appended = 0
         self._sound = SoundIn()
         self._item: _Item | None = None
@@ -275,12 +276,16 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
         await self._cancel()
         await self._truncate()
 
-    async def _request_response(self) -> None:
+    async def _request_response(self, **more: str) -> None:
         self._idle.clear()
-        await self.send_json({"type": "response.create"})
+        await self.send_json({"type": "response.create", **more})
 
     async def _cancel(self) -> None:
         if self._idle.is_set() or self._is_void:
+            return
+        if self._tools_of is not None:
+            self._tools_of = None  # their results are sent, but no answer is asked for
+            await self._end_turn(interrupted=True)
             return
         self._is_void = True
         await self.send_json({"type": "response.cancel", "event_id": self._harmless_id("cancel")})
@@ -408,6 +413,7 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
             await self.deliver(made[-1])
         if not all(self.can_answer(call.name) for call in made):
             return False
+        self._tools_of = made
         self.work(self._answer(made))
         return True
 
@@ -416,7 +422,10 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
             result, _ = await self.answer_of(call)
             output = {"type": "function_call_output", "call_id": call.call_id, "output": written_result(result)}
             await self.send_json({"type": "conversation.item.create", "item": output})
-        await self._request_response()
+        if self._tools_of is calls:
+            self._tools_of = None
+            # With turn detection the server may have begun a response by itself.
+            await self._request_response(event_id=self._harmless_id("tools"))
 
     async def _fail(self, event: dict[str, Any]) -> None:
         error = self.within(event, "error")
