@@ -134,7 +134,8 @@ async def test_sound_that_waits_is_void_once_the_agent_was_interrupted(service: 
         await speak(adapter, voice_like(0.2))
         await until(lambda: adapter._inbox._bytes > 200_000)  # pyright: ignore[reportPrivateUsage]
         await adapter.send_audio(AudioChunk(voice_like(0.1)))
-        await turn_of(adapter, UserHeard)
+        await until(lambda: adapter._interrupted_at > 0)  # pyright: ignore[reportPrivateUsage]
+        assert (await turn_of(adapter, UserHeard)).sound == b""
         assert isinstance(await adapter.receive(LONG), AgentWords)
 
 
