@@ -226,6 +226,8 @@ class VoiceSession(DuplexSession):
                     tools.append(item)
                 elif isinstance(item, HeardTurn):
                     self._note()
+                    if item.cut == "broken":  # what was said until then stays, marked as cut by the error that follows
+                        continue
                     yield CompleteAnswer(messages=[*_tool_messages(tools), *await self._message(item)])
                     tools, said = [], ""
         finally:

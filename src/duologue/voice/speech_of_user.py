@@ -104,7 +104,7 @@ def _user(state: ScenarioState | None, record: MessageAdded | None) -> tuple[str
 
 def _changed(pcm: bytes, effects: Sequence[SoundEffect]) -> bytes:
     for effect in effects:
-        changed: object = effect(pcm)
+        changed = cast("object", effect(pcm))  # whatever a function of the user's gives
         if not isinstance(changed, bytes | bytearray) or len(changed) % SAMPLE_WIDTH:
             found = f"{len(changed)} bytes" if isinstance(changed, bytes | bytearray) else type(changed).__name__
             name = getattr(effect, "name", None) or getattr(effect, "__name__", "custom")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 from voice_agents import AnsweringAgent, ObedientAgent, tone
 
+from duologue.voice.audio import AudioChunk
 from duologue.voice.duplex.agent_turn import HeardTurn
 from duologue.voice.duplex.driver import DuplexDriver
 from duologue.voice.duplex.pace import give_way
@@ -179,3 +181,50 @@ async def test_it_is_closed_in_every_order() -> None:
     await driver.close()
     await driver.close()
     assert (adapter.connects, adapter.disconnects) == (1, 1)
+
+
+def noise(seconds: float, loudness: float) -> AudioChunk:
+    samples = np.random.default_rng(1).standard_normal(round(seconds * 24_000)) * loudness
+    return AudioChunk(samples.clip(-32_000, 32_000).astype("<i2").tobytes())
+
+
+async def test_speech_is_found_in_the_noise_of_a_line() -> None:
+    class OnALine(AnsweringAgent):
+        """Sends noise without a pause; its words are louder."""
+
+        def __init__(self) -> None:
+            super().__init__([[tone(2.0)]], stops=True)
+            self._noise = noise(60.0, 250.0).data
+
+        async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
+            came = await super().exchange(frame, at)
+            start = round(at / 0.02) * 960
+            return came or [AudioChunk(self._noise[start : start + 960])]
+
+    driver = DuplexDriver(OnALine())
+    await driver.open()
+    await driver.wait(4.0)
+    await driver.say(tone(1.0))
+    _, turns = await answered(driver)
+    assert (turns[-1].spoke, turns[-1].audible) == (pytest.approx(5.48), pytest.approx(7.48))
+    await driver.close()
+    assert [segment.speaker for segment in driver.segments if segment.start_time > 3] == ["user", "agent"]
+
+
+@pytest.mark.parametrize("silent", [True, False])
+async def test_an_answer_of_silence_is_one_where_sound_is_sent_for_answers_only(silent: bool) -> None:
+    class Discrete(AnsweringAgent):
+        wants_silence = not silent
+
+    driver = DuplexDriver(Discrete([[AudioChunk(bytes(24_000))]]))
+    driver.adapter.response_timeout = 5.0
+    await driver.open()
+    await driver.say(tone(1.0))
+    if silent:
+        _, [turn] = await answered(driver)
+        assert turn.sound.duration_seconds == pytest.approx(0.5, abs=0.05)
+    else:
+        with pytest.raises(FirstChunkTimeoutError):
+            await answered(driver)
+    await driver.close()
+    assert [segment.speaker for segment in driver.segments] == (["user", "agent"] if silent else ["user"])

@@ -8,7 +8,8 @@ from copy import copy
 from typing import Any
 
 from duologue.voice.audio import AudioChunk
-from duologue.voice.duplex.agent_turn import AgentSpeech, HeardTurn, TurnCut
+from duologue.voice.duplex.agent_speech import AgentSpeech
+from duologue.voice.duplex.agent_turn import HeardTurn, TurnCut
 from duologue.voice.duplex.pace import FRAME_SECONDS
 from duologue.voice.duplex.playout import SILENCE, Playout
 from duologue.voice.incoming import (
@@ -25,6 +26,7 @@ from duologue.voice.incoming import (
 from duologue.voice.port import VoicePort
 from duologue.voice.timeline import AudioSegment, VoiceEvent
 
+_NEWS = (AgentToolCall, AgentToolResult, AgentKeys)
 _MOST_TURNS = 50
 """Turns that are kept while nobody asks for them."""
 
@@ -34,7 +36,6 @@ class AgentSide:
 
     Args:
         adapter: whose bounds count.
-        detect: speech has to be found in the noise of a line.
         event, segment: told of what happened.
 
     Attributes:
@@ -52,14 +53,13 @@ class AgentSide:
         self,
         adapter: VoicePort,
         *,
-        detect: bool,
         event: Callable[[VoiceEvent], None],
         segment: Callable[[AudioSegment], None],
     ) -> None:
         self._adapter = adapter
         self._event, self._segment = event, segment
         self.playout = Playout()
-        self.speech = AgentSpeech(detect=detect)
+        self.speech = AgentSpeech(learn_noise=not adapter.ends_turns)
         self.turns: deque[HeardTurn] = deque(maxlen=_MOST_TURNS)
         self.audible = -1.0
         self.news_at = 0.0
@@ -98,9 +98,14 @@ class AgentSide:
             self._event(VoiceEvent(now, "call_ended", metadata={"by": "agent", "reason": item.reason}))
         elif isinstance(item, UserWords):
             self._event(VoiceEvent(now, "user_transcript", metadata={"text": item.text}))
-        else:
+        elif isinstance(item, _NEWS):
             self._turn(now).news.append(item)
             self._event(self._described(item, now))
+        else:
+            raise TypeError(
+                f"{self._adapter.name} gave a {type(item).__name__}; expected sound (AudioChunk) or one of "
+                "duologue.voice.incoming"
+            )
 
     def _described(self, item: AgentToolCall | AgentToolResult | AgentKeys, now: float) -> VoiceEvent:
         if isinstance(item, AgentKeys):
@@ -179,19 +184,29 @@ class AgentSide:
             if turn.spoke is not None and now - turn.spoke >= self._adapter.response_max_duration:
                 self.end(turn, now, "too_long")
             elif turn.signalled and done:
+                turn.count_silence()
                 self.end(turn, now)
             elif done and broken:
                 self.end(turn, now, "broken")
-            elif done and (self.call_ended is not None or self._is_silent(turn, now)):
+            elif done and self._is_silent(turn, now):
+                turn.count_silence()
+                self.end(turn, now)
+            elif done and self.call_ended is not None:
                 self.end(turn, now)
             else:
                 return
 
     def _is_silent(self, turn: HeardTurn, now: float) -> bool:
         """Whether silence ends it, which counts where the protocol does not tell."""
-        if self._adapter.ends_turns or turn.spoke is None:
+        if self._adapter.ends_turns or turn.since is None:
             return False
-        return now - turn.audible >= self._adapter.response_tail_silence
+        if turn.spoke is not None:
+            last = turn.audible
+        elif not self._adapter.wants_silence:
+            last = turn.heard_until  # all of it was silent, and nothing more comes: it is an answer all the same
+        else:
+            return False
+        return now - last >= self._adapter.response_tail_silence - 1e-9
 
     def end(self, turn: HeardTurn, now: float, cut: TurnCut | None = None) -> None:
         """This turn is over."""

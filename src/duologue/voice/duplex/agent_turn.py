@@ -1,13 +1,10 @@
-"""One turn of the agent: what it says, what of it was heard, and how it ends. And who is speaking in what is heard."""
+"""One turn of the agent: what it says, what of it was heard, and how it ends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
-from duologue.voice.activity import SpeechDetector, SpeechEdge
 from duologue.voice.audio import AudioChunk, bytes_of, seconds_of
 from duologue.voice.incoming import Incoming
 
@@ -63,6 +60,12 @@ class HeardTurn:
         self.heard += frame
         self.heard_until = until
 
+    def count_silence(self) -> None:
+        """All that came of it was silent, and it is over: it was heard all the same."""
+        if self.spoke is None and self.heard:
+            self.spoke = max(self.began, self.heard_until - seconds_of(len(self.heard)))
+            self.audible = self.heard_until
+
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing in it: no words, no speech, no tools."""
@@ -103,79 +106,3 @@ class HeardTurn:
         start = bytes_of(max(0.0, self.spoke - _EDGE - begins))
         end = bytes_of(max(0.0, self.audible + _EDGE - begins))
         return AudioChunk(bytes(self.heard[start:end]), start_time=self.spoke, end_time=self.audible)
-
-
-_LOUD = 200
-"""Of 32,768: a frame whose loudest sample is below it is silent."""
-_HANGOVER = 0.35
-"""Seconds of silence after which speech is over."""
-
-
-def is_loud(frame: bytes) -> bool:
-    """Whether there may be speech in a frame."""
-    samples = np.frombuffer(frame, dtype="<i2")
-    return bool(samples.max() >= _LOUD or samples.min() <= -_LOUD)
-
-
-class AgentSpeech:
-    """Whether the agent is speaking, in what is heard of it.
-
-    A transport that sends sound only while the agent speaks needs no more than a look at how loud it is. On others,
-    which send the noise of a line as well, speech is found by :class:`SpeechDetector`, and only where it is loud.
-
-    Attributes:
-        is_speaking: now, short pauses included.
-        began: when it began to.
-        audible: until when it was heard.
-    """
-
-    def __init__(self, *, detect: bool) -> None:
-        self._detector = SpeechDetector(ends=_HANGOVER) if detect else None
-        self._offset = 0.0
-        self._fed = False
-        self.is_speaking = False
-        self.began = 0.0
-        self.audible = -1.0
-        self._loud = -1.0
-
-    def frame(self, frame: bytes | None, at: float, seconds: float) -> bool:
-        """The next frame; whether speech is heard in it.
-
-        Args:
-            frame: None where nothing came.
-            at: when it begins.
-            seconds: how long it is.
-        """
-        loud = frame is not None and is_loud(frame)
-        if loud:
-            self._loud = at + seconds
-        if self._detector is None:
-            if loud:
-                if not self.is_speaking:
-                    self.is_speaking, self.began = True, at
-                self.audible = at + seconds
-            elif self.is_speaking and at + seconds - self.audible >= _HANGOVER:
-                self.is_speaking = False
-            return loud
-        self._detect(self._detector, frame, at, seconds)
-        return loud and self.is_speaking
-
-    def _detect(self, detector: SpeechDetector, frame: bytes | None, at: float, seconds: float) -> None:
-        quiet = at + seconds - self._loud
-        if frame is None or quiet > _HANGOVER:
-            if quiet > _HANGOVER and self.is_speaking:
-                self.is_speaking = False
-            self._fed = False
-            return
-        if not self._fed:
-            # Windows are counted in what was fed only.
-            self._detector = detector = SpeechDetector(ends=_HANGOVER, detector=detector.judge)
-            self._fed, self._offset = True, at
-        for change in detector.process(frame):
-            if change.edge is SpeechEdge.BEGAN:
-                if not self.is_speaking:
-                    self.is_speaking, self.began = True, self._offset + change.at
-            else:
-                self.is_speaking, self.audible = False, self._offset + change.at
-        if detector.is_speaking and quiet <= seconds:
-            self.audible = at + seconds

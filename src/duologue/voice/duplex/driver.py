@@ -64,8 +64,7 @@ class DuplexDriver:
         self._frames = 0
         self._events: list[VoiceEvent] = []
         self._segments: list[AudioSegment] = []
-        detect = not adapter.ends_turns and self._exchange is None
-        self._agent = AgentSide(adapter, detect=detect, event=self._add_event, segment=self._add_segment)
+        self._agent = AgentSide(adapter, event=self._add_event, segment=self._add_segment)
         self._user = UserSide(
             event=self._add_event, segment=self._add_segment, began=self._user_begins, ended=self._user_ended
         )
@@ -340,7 +339,8 @@ class DuplexDriver:
                 yield turn.news[given - 1]
             elif turn is not None and turn.ended is not None:
                 agent.turns.popleft()
-                last = agent.answers_user(turn) or (turn.cut == "interrupted" and self._cuts != cuts)
+                cut_in = turn.cut == "interrupted" and self._cuts != cuts
+                last = cut_in or (agent.answers_user(turn) and turn.cut != "broken")
                 if last and turn.cut != "interrupted":  # otherwise the user has spoken since
                     agent.user_done, self._answered = None, True
                 yield turn
@@ -409,11 +409,10 @@ class DuplexDriver:
             came = await exchange.exchange(AudioChunk(user), at)
             if "end" in edges:
                 await exchange.end_user_turn()
-        except Exception as error:  # noqa: BLE001 - the agent's: whoever waits for it is told
-            self._break(error)
-        else:
             for item in came:
                 self._take(item)
+        except Exception as error:  # noqa: BLE001 - the agent's: whoever waits for it is told
+            self._break(error)
         self._hear(user)
 
     def _user_begins(self, speech: UserSpeech) -> None:
