@@ -55,6 +55,7 @@ class ElevenLabsAgentsService(JsonSocketService):
         heard_format, spoken_format: of the sound.
         understood: what the transcription of the next turns of the user says.
         heard: what the user said, turn by turn: PCM16, 24 kHz.
+        notices: it takes what it has sent as spoken for as long as that is played, so that it can be interrupted.
     """
 
     def __init__(self, *, heard_format: str = "pcm_16000", spoken_format: str = "pcm_16000") -> None:
@@ -64,6 +65,7 @@ class ElevenLabsAgentsService(JsonSocketService):
         self.heard: list[bytes] = []
         self.heard_format, self.spoken_format = heard_format, spoken_format
         self.greets = False
+        self.notices = False
         self.public = False
         self.allows_overrides = True
         self.initiation: Event = {}
@@ -193,6 +195,8 @@ class ElevenLabsAgentsService(JsonSocketService):
             await self._sound(connection, answer.sound[at : at + 24_000], self._number())
             if answer.pace:
                 await asyncio.sleep(answer.pace)
+        if self.notices:
+            await asyncio.sleep(len(answer.sound) / 48_000)
 
     async def _sound(self, connection: ServerConnection, pcm: bytes, number: int) -> None:
         codec, _, rate = self.spoken_format.partition("_")

@@ -16,7 +16,7 @@ from duologue.voice.adapters.hosted import HostedVoiceAdapter, SoundIn, ToolHand
 from duologue.voice.adapters.sockets import SocketTarget
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
 from duologue.voice.g711 import mulaw_decode, mulaw_encode
-from duologue.voice.incoming import AgentToolCall, AgentWords, UserHeard, UserWords
+from duologue.voice.incoming import AgentToolCall, AgentTurnEnded, AgentWords, UserHeard, UserWords
 from duologue.voice.resample import Resampler
 
 
@@ -91,6 +91,7 @@ class ElevenLabsAgentAdapter(HostedVoiceAdapter):
         self._sound = SoundIn(spoken.sample_rate)
         self._interrupted_at = -1
         self._said: list[str] = []
+        self._ends_turn = False
 
     def describe(self) -> dict[str, Any]:
         """What the journal's snapshot keeps about it."""
@@ -175,7 +176,7 @@ class ElevenLabsAgentAdapter(HostedVoiceAdapter):
         elif kind == "user_transcript":
             said = self.text_in(self.within(event, "user_transcription_event"), "user_transcript").strip()
             if said:
-                self._said = []
+                self._ends_turn, self._said = self._ends_turn or bool(self._said), []
                 await self.deliver(UserWords(text=said))
         elif kind == "interruption":
             await self._interrupted(self.within(event, "interruption_event"))
@@ -195,6 +196,9 @@ class ElevenLabsAgentAdapter(HostedVoiceAdapter):
 
     async def _take_words(self, text: str) -> None:
         if text.strip():
+            if self._ends_turn:  # what comes from now on answers something else
+                self._ends_turn = False
+                await self.deliver(AgentTurnEnded())
             space = " " if self._said else ""
             self._said.append(text.strip())
             await self.deliver(AgentWords(text=f"{space}{text.strip()}"))
@@ -206,7 +210,6 @@ class ElevenLabsAgentAdapter(HostedVoiceAdapter):
 
     async def _interrupted(self, found: dict[str, Any]) -> None:
         self._interrupted_at = max(self._interrupted_at, _number(found) or 0)
-        self.forget_sound()
         await self.deliver(UserHeard())
 
     async def _take_call(self, found: dict[str, Any]) -> None:

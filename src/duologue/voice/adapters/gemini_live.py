@@ -268,7 +268,6 @@ class GeminiLiveAgentAdapter(HostedVoiceAdapter):
             self._stale = _Stale.UNTIL_COMPLETE
         elif self._stale is _Stale.NO and self._has_answered:
             self._is_cut = True
-            self.forget_sound()
             await self.deliver(UserHeard())
         elif self._stale is _Stale.NO:
             self._is_spurious = True  # nothing was there to interrupt: the answer is still to come

@@ -332,7 +332,6 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
         if kind == "error":
             await self._fail(event)
         elif kind == "input_audio_buffer.speech_started":
-            self.forget_sound()
             await self._truncate()
             await self.deliver(UserHeard())
         elif kind == "conversation.item.input_audio_transcription.completed":

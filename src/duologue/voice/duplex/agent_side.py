@@ -83,6 +83,8 @@ class AgentSide:
                 self._words(turn, AgentWords(text=f" {item.transcript}"))
             return
         if isinstance(item, UserHeard):
+            if self._receiving is not None:
+                self._receiving.noticed = True
             self.playout.clear()
             self._event(VoiceEvent(now, "user_heard"))
             return
@@ -135,6 +137,7 @@ class AgentSide:
 
     def _words(self, turn: HeardTurn, item: AgentWords) -> None:
         turn.words = item.text if item.replaces else turn.words + item.text
+        turn.corrected = item.replaces and turn.noticed
         turn.news.append(item)
 
     def _signal(self, item: AgentTurnEnded, now: float) -> None:

@@ -35,6 +35,8 @@ class HeardTurn:
         ended: when it was over; None while it is not.
         cut: why it did not come to its own end.
         since: when its first frame was played, silent or not.
+        noticed: its side has noticed that the user cut in.
+        corrected: its side has said since what of it was heard.
     """
 
     began: float
@@ -48,6 +50,8 @@ class HeardTurn:
     ended: float | None = None
     cut: TurnCut | None = None
     since: float | None = None
+    noticed: bool = False
+    corrected: bool = False
     heard: bytearray = field(default_factory=bytearray, repr=False)
     heard_until: float = 0.0
 
@@ -93,7 +97,7 @@ class HeardTurn:
     @property
     def text(self) -> str:
         """The words of it that were heard, as far as its side reports words."""
-        if self.cut is None:
+        if self.cut is None or self.corrected:
             return self.words.strip()
         return " ".join(self.words.split()[: self.heard_words])
 
