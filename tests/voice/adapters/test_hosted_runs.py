@@ -21,7 +21,6 @@ from duologue.voice.adapter import VoiceAgentAdapter
 from duologue.voice.adapters.elevenlabs_agent import ElevenLabsAgentAdapter
 from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter
 from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter
-from duologue.vocabulary import AgentRole
 
 WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 SECONDS = 8.0
@@ -155,12 +154,3 @@ async def test_an_agent_that_does_not_notice_is_talked_over_and_its_next_answer_
     assert executor.conversation.view.records[1].cut == "interrupted"
     [event] = [event for event in result.timeline if event.type == "user_interrupt"]
     assert event.metadata["yielded_after"] is None
-
-
-async def test_a_simulated_user_of_the_realtime_api_says_the_words_of_the_script() -> None:
-    async with openai.OpenAIRealtimeService() as service:
-        service.answers.append(openai.Answer("I want a refund", voice_like(0.4)))
-        user = OpenAIRealtimeAgentAdapter(
-            "gpt-realtime", base_url=f"{service.url}/v1", api_key=openai.KEY, role=AgentRole.USER
-        )
-        assert user.role is AgentRole.USER
