@@ -23,7 +23,11 @@ from duologue.suites.execution.engine import Engine
 from duologue.suites.manifests.loader import validate
 
 TEXT = (Path(__file__).parents[2] / "docs" / "guides" / "runtimes.md").read_text("utf-8")
-SHARED = {"kind", "retries", "max_answer_bytes", "allow_private_addresses"}
+SHARED = {
+    *("kind", "retries", "max_answer_bytes", "allow_private_addresses"),
+    *("answer_within", "silence", "longest_turn", "connect_within", "api_key"),
+}
+PLATFORMS = (None, "retell", "vapi", "elevenlabs")
 
 
 def blocks(kind: str) -> list[str]:
@@ -32,7 +36,7 @@ def blocks(kind: str) -> list[str]:
 
 def test_the_table_names_all_runtimes_and_their_fields() -> None:
     rows = dict(re.findall(r"^\| `(\w+)`(?: \(default\))? \|.*\| ([^|]*) \|$", TEXT, re.MULTILINE))
-    runtimes = {runtime.KIND: runtime for platform in (None, "retell") for runtime in runtimes_for_platform(platform)}
+    runtimes = {runtime.KIND: runtime for platform in PLATFORMS for runtime in runtimes_for_platform(platform)}
     assert set(rows) == {str(kind) for kind in runtimes}
     for kind, fields in rows.items():
         known = set(config_of(runtimes[kind]).model_fields) - SHARED
@@ -89,7 +93,7 @@ async def test_the_example_of_a_runtime_for_voice_works_in_a_suite(monkeypatch: 
         "checks": [{"type": "contains", "params": {"patterns": ["tomorrow"]}}],
     }
     with registered(module.MyVoiceRuntime):
-        assert [item.KIND for item in runtimes_for_platform("vapi", "voice")] == ["my_voice"]
+        assert [item.KIND for item in runtimes_for_platform("vapi", "voice")] == ["vapi", "my_voice"]
         runtime = {"kind": "my_voice", "voice_id": "anna"}
         suite = Suite.model_validate({"name": "s", "agents": [{**agent, "runtime": runtime}], "scenarios": [scenario]})
         async with Engine(suite=suite) as engine:

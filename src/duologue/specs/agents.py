@@ -11,6 +11,7 @@ from duologue.config.problems import listed
 from duologue.config.request_body import placeholders_in
 from duologue.config.spec import EMPTY, Amount, Count, Duration, Items, JsonObject, Name, Resource, Seconds, Spec, Text
 from duologue.specs.users import Agenda, Attack
+from duologue.specs.voice import UserVoice
 from duologue.vocabulary import HttpPreset
 
 Temperature = Annotated[float, Field(ge=0)]
@@ -310,6 +311,9 @@ class Persona(Resource):
     headers: dict[str, str] = EMPTY
     """Headers sent to an HTTP agent while this person is the user, over those of the agent: who is logged in, for
     example. Keep secrets out of files with ``${NAME}``."""
+    voice: UserVoice | None = None
+    """How the person sounds and behaves where the agent is spoken with. What is set here counts before what the
+    scenario says."""
     language: str | None = None
     """Language in which the person writes, such as ``German``."""
     goals: Items[str] = ()

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from duologue.config.problems import is_misspelt, listed, nearest
 from duologue.config.spec import EMPTY, Amount, Count, Items, Json, JsonObject, Name, Resource, Share, Spec, Text
 from duologue.specs.checks import CheckSpec
+from duologue.specs.voice import VoiceCall
 
 Trials = Count | Literal["auto"]
 """How often a test case is repeated; ``auto`` for as often as it takes to decide about it."""
@@ -349,6 +350,9 @@ class Scenario(Resource):
     """How a conversation that is too long for the model is shortened."""
     streaming: bool = False
     """Ask HTTP agents for a streamed answer."""
+    voice: VoiceCall | None = None
+    """How the scenario is spoken: the user's voice and what happens to it, and how the call is held. With it, an agent
+    made of a model is spoken with as well."""
     seed_memories: Items[Memory] = ()
     """What the agent remembers from the start."""
     oracle: Items[OracleMessage] = ()

@@ -278,7 +278,7 @@ def test_fields_that_do_nothing_are_dropped_and_each_is_a_warning(arena):
         + "  pack_evals: [{id: e, type: contains, trigger: every_turn, params: {patterns: [x]}, groups: [nightly]}]\n"
         + "  workflow: {entry: a, states: {a: {prompt_task: help, persistence: full}}}\n",
         scenario=SCENARIO.replace("content: hi", "content: hi, streaming: true, tts: {provider: m}")
-        + "  voice: deep\n  duplex: {timeout: 5m}\n  steps: [{input: hi}]\n  pack: x.json\n"
+        + "  voice: deep\n  steps: [{input: hi}]\n  pack: x.json\n"
         + "  context_policy: {cache_breakpoints: true, relevance: {provider: x, cache_embeddings: true}}\n",
         m=PROVIDER + "  include_raw_output: true\n  defaults: {prompt_caching: true}\n",
         prompt=PROMPT + "  variables: [{name: v, default: 1, validation: {min: 1}, binding: {kind: env}}]\n",
@@ -289,7 +289,7 @@ def test_fields_that_do_nothing_are_dropped_and_each_is_a_warning(arena):
     told = [problem for problem in report.warnings if "has no effect here: " in problem.message]
     assert {problem.position.field.rpartition(".")[2] for problem in told} == {
         *("fail_on", "verbose", "html", "state_store", "voices", "groups", "persistence"),
-        *("streaming", "tts", "voice", "duplex", "pack", "cache_breakpoints", "cache_embeddings"),
+        *("streaming", "tts", "voice", "pack", "cache_breakpoints", "cache_embeddings"),
         *("include_raw_output", "prompt_caching", "validation", "binding", "expressive", "characterization_rubric"),
     }
     assert all(problem.position.line for problem in told)

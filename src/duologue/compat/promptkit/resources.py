@@ -53,6 +53,7 @@ def scenario(source: PlacedDict, problems: Problems, roles: list[str] | None) ->
             problems.warning(source.mark(key).key(), _NO_EFFECT)
     moved = Moved(source).same(*_COMMON, "description", "required_capabilities", "variables", "streaming")
     moved.same("context_policy", "seed_memories")
+    moved.field("voice", "duplex", inner(call))
     moved.field("tool_policy", "tool_policy", _policy)
     moved.field("prompt", "task_type", given).field("background", "context_metadata").field("trials", "trials", given)
     moved.field("agents", "providers").field("agent_group", "provider_group", lambda group: group or None)
@@ -61,6 +62,36 @@ def scenario(source: PlacedDict, problems: Problems, roles: list[str] | None) ->
     if source.get("steps") and not source.get("turns"):
         moved.put("goal", "?")  # reported: nothing of it can be played
     return moved.made
+
+
+def call(source: PlacedDict) -> PlacedDict:
+    """How a duplex session is held."""
+    moved = Moved(source).put("timeout", source.get("timeout", "10m"), source.mark("timeout"))
+    detection = source.get("turn_detection")
+    if isinstance(detection, PlacedDict):
+        moved.field("end_of_turn", "turn_detection", lambda item: _ENDS[item.get("mode", "vad")])
+        activity = detection.get("vad")
+        if isinstance(activity, PlacedDict):
+            inside = Moved(activity).field("silence", "silence_threshold_ms", _seconds)
+            inside.field("longest_turn", "max_turn_duration_s", lambda seconds: seconds or None)
+            for key, value in inside.made.items():
+                moved.put(key, value, inside.made.mark(key))
+    resilience = source.get("resilience")
+    if isinstance(resilience, PlacedDict):
+        inside = Moved(resilience).field("retries", "max_retries").field("retry_delay", "retry_delay_ms", _seconds)
+        inside.field("pause", "inter_turn_delay_ms", _seconds).field("enough_turns", "partial_success_min_turns")
+        inside.field("may_end_in_last_turn", "ignore_last_turn_session_end")
+        for key, value in inside.made.items():
+            moved.put(key, value, inside.made.mark(key))
+    return moved.made
+
+
+_ENDS = {"vad": "silence", "asm": "agent"}
+"""What ends a turn of the agent, by the mode of turn detection."""
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
 
 
 def turn(source: PlacedDict, problems: Problems, roles: list[str] | None) -> PlacedDict:

@@ -22,19 +22,23 @@ from duologue.compat.promptkit.shapes import (
 from duologue.config.problems import Problems
 from duologue.config.spec import Spec
 from duologue.errors import Position
-from duologue.specs.agents import Model, Persona, PersonaStyle, Sampling
+from duologue.specs.agents import Model, PersonaStyle, Sampling
 from duologue.specs.checks import PackEvalSpec
 from duologue.specs.prompts import Variable
 from duologue.specs.scenario import ContextPolicy, Relevance, Scenario, Turn
 from duologue.specs.suite import Defaults, Suite, WorkflowState
 from duologue.suites.manifests.loader import UNSUPPORTED
 
+_OWN_VOICE = "users speak with the voice of this machine; convert the arena to name another"
 _FIELDS: dict[type[Spec], Mapping[str, str]] = {
     ProviderShape: UNSUPPORTED[Model],
     SamplingShape: UNSUPPORTED[Sampling],
-    ScenarioShape: UNSUPPORTED[Scenario],
+    ScenarioShape: {
+        **{name: why for name, why in UNSUPPORTED[Scenario].items() if name != "duplex"},
+        "voice": _OWN_VOICE,
+    },
     TurnShape: {"tts": UNSUPPORTED[Turn]["speech"], "streaming": UNSUPPORTED[Turn]["streaming"]},
-    PersonaShape: UNSUPPORTED[Persona],
+    PersonaShape: {"voice": _OWN_VOICE},
     PersonaStyleShape: UNSUPPORTED[PersonaStyle],
     ContextPolicyShape: UNSUPPORTED[ContextPolicy],
     RelevanceShape: UNSUPPORTED[Relevance],

@@ -116,21 +116,20 @@ def _with_metadata(data: PlacedDict, spec: PlacedDict, problems: Problems) -> Pl
 
 M = TypeVar("M", bound=BaseModel)
 
-_IN_TEXT = "conversations take place in text"
+_ONE_VOICE = "a scenario and a persona say in 'voice' how the user sounds"
+_AS_WRITTEN = "lines are spoken as they are written"
 STEPS = "steps are not played by this version; write them as 'turns'"
 
 UNSUPPORTED: dict[type, dict[str, str]] = {
     Model: {"include_raw_output": "the journal keeps requests and answers in one form for all providers"},
     Sampling: {"prompt_caching": "the provider decides"},
     Scenario: {
-        "duplex": _IN_TEXT,
-        "voice": _IN_TEXT,
+        "duplex": "write 'voice', which says how a scenario is spoken",
         "pack": "prompts and tools are taken from the suite",
         "steps": STEPS,
     },
-    Turn: {"speech": _IN_TEXT, "streaming": "what the scenario says counts for all its turns"},
-    Persona: {"voice": _IN_TEXT},
-    PersonaStyle: {"expressive": _IN_TEXT, "characterization_rubric": _IN_TEXT},
+    Turn: {"speech": _ONE_VOICE, "streaming": "what the scenario says counts for all its turns"},
+    PersonaStyle: {"expressive": _AS_WRITTEN, "characterization_rubric": _AS_WRITTEN},
     ContextPolicy: {"cache_breakpoints": "the provider decides"},
     Relevance: {
         "always_keep_system_role": "the instruction is always sent",
@@ -145,7 +144,7 @@ UNSUPPORTED: dict[type, dict[str, str]] = {
     Output: {"options": "each format has one form"},
     Suite: {
         "state_store": "a run keeps what it needs in memory, and in its journal",
-        "voices": _IN_TEXT,
+        "voices": _ONE_VOICE,
     },
     Defaults: {
         "fail_on": "failed checks always count, and errors as 'allow_errors' says",

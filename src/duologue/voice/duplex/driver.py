@@ -41,6 +41,10 @@ class DuplexDriver:
             for it (``real_time``).
         on_event: told of everything that happens, at once.
         on_frame: told of both sides of each frame, at once.
+
+    Attributes:
+        real_time: whether frames follow the wall clock.
+        beside: called after each frame, for a user that acts beside its turns; see :class:`DuplexUser`.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class DuplexDriver:
         if not real_time and self._exchange is None:
             raise ValueError(f"{adapter.name} is not an agent of this process, so that its time cannot be simulated")
         self.real_time = real_time
+        self.beside: Callable[[DuplexDriver], None] | None = None
         self._track: Track = track or NoTrack()
         self._on_event, self._on_frame = on_event, on_frame
         self._frames = 0
@@ -435,6 +440,8 @@ class DuplexDriver:
             self._fail(error)
         if self._on_frame is not None:
             self._on_frame(user, heard)
+        if self.beside is not None:
+            self.beside(self)
         now = self.now
         self._settle()
         agent.end_turns(now, broken=self._broken is not None)

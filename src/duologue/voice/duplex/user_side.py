@@ -75,14 +75,16 @@ class UserSide:
         speech, edges = self._saying[0], list[UserEdge]()
         if speech.began is None:
             speech.began = now
-            edges.append("begin")
+            if speech.purpose is SpeechPurpose.TURN:  # a protocol that is told of turns is not told of a cough
+                edges.append("begin")
             self._event(VoiceEvent(now, "user_start_speaking", metadata={"purpose": speech.purpose.value}))
             self._began(speech)
         frame = speech.sound.data[speech.at : speech.at + FRAME_BYTES]
         speech.at += FRAME_BYTES
         if speech.at >= len(speech.sound.data):
             self._end(speech, now + FRAME_SECONDS * len(frame) / FRAME_BYTES)
-            edges.append("end")
+            if speech.purpose is SpeechPurpose.TURN:
+                edges.append("end")
         return frame.ljust(FRAME_BYTES, b"\0"), edges
 
     def _end(self, speech: UserSpeech, at: float, *, stopped: bool = False) -> None:
