@@ -1,0 +1,97 @@
+"""How the user of a test case sounds and behaves: what the scenario says, and over it what the persona says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from duologue.config.problems import hint, listed
+from duologue.conversation.voice_state import InterruptionConfig, SoundEffect
+from duologue.errors import ConfigurationError, DuologueError
+from duologue.frozen import frozen
+from duologue.specs.agents import Persona
+from duologue.specs.scenario import Scenario
+from duologue.specs.voice import SoundEffect as EffectSpec
+from duologue.specs.voice import UserVoice
+
+DEFAULT_VOICE = "local/heart"
+_FIELDS = tuple(UserVoice.model_fields)
+
+
+@frozen
+class SpokenUser:
+    """The voice of a user, ready to be used.
+
+    Attributes:
+        voice: its name.
+        effects: what happens to its sound.
+        interruptions: how it cuts in; None for not at all.
+        manners: what else it does.
+    """
+
+    voice: str = DEFAULT_VOICE
+    effects: Sequence[SoundEffect] = ()
+    interruptions: InterruptionConfig | None = None
+    manners: UserVoice = UserVoice.model_construct()
+
+
+def spoken_user(scenario: Scenario, persona: Persona | None) -> SpokenUser:
+    """The user of a test case.
+
+    Raises:
+        ConfigurationError: an effect is none, or has other parameters.
+    """
+    said: dict[str, Any] = {}
+    for spec in (scenario.voice, persona.voice if persona else None):
+        if spec is not None:
+            said |= {name: getattr(spec, name) for name in _FIELDS if name in spec.model_fields_set}
+    merged = UserVoice.model_construct(None, **said)
+    cuts = merged.interruptions
+    return SpokenUser(
+        voice=merged.voice or DEFAULT_VOICE,
+        effects=[effect_of(spec) for spec in merged.effects],
+        interruptions=None
+        if cuts is None
+        else InterruptionConfig(
+            probability=cuts.probability,
+            delay_range=(cuts.delay[0], cuts.delay[1]),
+            strategy="random_phrase" if cuts.phrases else "contextual",
+            phrases=cuts.phrases,
+        ),
+        manners=merged,
+    )
+
+
+def effect_of(spec: EffectSpec) -> SoundEffect:
+    """An effect of :mod:`duologue.voice.effects`.
+
+    Raises:
+        ConfigurationError: there is none of that name, or it has other parameters; MissingExtraError: no numpy.
+    """
+    from duologue.voice import effects
+
+    known = {
+        name: made
+        for name, made in vars(effects).items()
+        if inspect.isfunction(made) and made.__module__ == effects.__name__ and not name.startswith("_")
+    }
+    for not_by_name in ("chain", "custom"):
+        known.pop(not_by_name, None)
+    made = known.get(spec.name)
+    if made is None:
+        raise ConfigurationError(
+            f"there is no effect '{spec.name}'{hint(spec.name, list(known))} Expected one of {listed(sorted(known))}"
+        )
+    try:
+        inspect.signature(made).bind(**spec.params)
+    except TypeError as error:
+        fields = list(inspect.signature(made).parameters)
+        has = f"it has {listed(fields)}" if fields else "it has none"
+        raise ConfigurationError(f"the effect '{spec.name}': {error}; {has}") from error
+    try:
+        return made(**spec.params)
+    except DuologueError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"the effect '{spec.name}': {error}") from error

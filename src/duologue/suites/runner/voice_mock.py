@@ -1,0 +1,159 @@
+"""A voice agent that a mock model plays: what is written is said, in a voice that needs nothing to be installed.
+
+Time is simulated, so that a conversation takes no longer than its frames do. The options of the model are those of
+PromptKit's mock of a streaming provider.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Self
+
+import numpy as np
+
+from duologue.errors import ConfigurationError
+from duologue.messages import Message, arguments_of, assistant_message, text_of, tool_calls_of
+from duologue.voice.adapter import AdapterCapabilities, InProcessVoiceAgent
+from duologue.voice.audio import SAMPLE_RATE, AudioChunk
+from duologue.voice.incoming import (
+    AgentToolCall,
+    AgentToolResult,
+    AgentTurnEnded,
+    AgentWords,
+    CallEnded,
+    Incoming,
+)
+
+_WORD_SECONDS = 0.3
+_PITCH = 140.0
+_LEVEL = 6_000
+_OPTIONS = {
+    "auto_respond": bool,
+    "response_text": str,
+    "interrupt_on_turn": int,
+    "close_after_turns": int,
+    "close_no_response": bool,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MockedCall:
+    """How the mock behaves.
+
+    Attributes:
+        auto_respond: it answers each turn; otherwise it never speaks.
+        response_text: what it answers every time; None for what the model answers.
+        interrupt_on_turn: number of the turn, from 1, in which it reports that it was interrupted; 0 for none.
+        close_after_turns: turns after which it ends the call; 0 for never.
+        close_no_response: it ends the call without an answer to the last of them.
+    """
+
+    auto_respond: bool = True
+    response_text: str | None = None
+    interrupt_on_turn: int = 0
+    close_after_turns: int = 0
+    close_no_response: bool = False
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], model: str) -> Self:
+        """What the options of a model say; those of other sorts are passed over.
+
+        Raises:
+            ConfigurationError: an option has another type.
+        """
+        given: dict[str, Any] = {}
+        for name, kind in _OPTIONS.items():
+            if name not in options:
+                continue
+            value = options[name]
+            if type(value) is not kind:
+                raise ConfigurationError(
+                    f"the model '{model}': its option {name} is {value!r}; expected a {_NAMES[kind]}"
+                )
+            given[name] = value
+        return cls(**given)
+
+
+_NAMES = {bool: "boolean, true or false", str: "text", int: "whole number"}
+
+
+class MockedVoiceAgent(InProcessVoiceAgent):
+    """Says what it is given to say.
+
+    Args:
+        call: how it behaves.
+    """
+
+    capabilities = AdapterCapabilities(
+        streaming_transcripts=True, native_vad=True, input_formats=("pcm16/24000",), output_formats=("pcm16/24000",)
+    )
+    ends_turns = True
+
+    def __init__(self, call: MockedCall) -> None:
+        self._call = call
+        self._waiting: deque[Incoming] = deque()
+        self._turns = 0
+
+    async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
+        """Say what there is to say."""
+        items = list(self._waiting)
+        self._waiting.clear()
+        return items
+
+    @property
+    def wants_an_answer(self) -> bool:
+        """Whether it answers the next turn with what somebody gives it."""
+        return self._answers(self._turns + 1) and self._call.response_text is None
+
+    def answer(self, messages: Sequence[Message]) -> None:
+        """Answer a turn of the user.
+
+        Args:
+            messages: what to say; passed over where the mock has a text of its own, or does not answer.
+        """
+        call = self._call
+        self._turns += 1
+        if self._answers(self._turns):
+            cut = self._turns == call.interrupt_on_turn
+            text = call.response_text
+            for message in messages if text is None else [assistant_message(text)]:
+                self._put(message, cut=cut)
+            self._waiting.append(AgentTurnEnded(interrupted=cut))
+        if self._closes(self._turns):
+            self._waiting.append(CallEnded(reason=f"the mock ends the call after {self._turns} turns"))
+
+    def _closes(self, turn: int) -> bool:
+        return 0 < self._call.close_after_turns <= turn
+
+    def _answers(self, turn: int) -> bool:
+        return self._call.auto_respond and not (self._closes(turn) and self._call.close_no_response)
+
+    def _put(self, message: Message, *, cut: bool) -> None:
+        if message.get("role") == "tool":
+            result = text_of(message)
+            self._waiting.append(AgentToolResult(call_id=str(message.get("tool_call_id")), result=result))
+            return
+        for called in tool_calls_of(message):
+            name, arguments = called["function"]["name"], arguments_of(called)
+            self._waiting.append(AgentToolCall(call_id=called["id"], name=name, arguments=arguments))
+        words = text_of(message).split()
+        for word in words[: max(1, len(words) // 2)] if cut else words:
+            self._waiting.append(AgentWords(text=f"{word} "))
+            self._waiting.append(AudioChunk(_hum(_WORD_SECONDS)))
+
+
+async def hummed(text: str, voice: str) -> bytes:
+    """The voice ``mock/hum``: as long as the text would be, and nothing to be understood."""
+    return _hum(_WORD_SECONDS) * len(text.split())
+
+
+@cache
+def _hum(seconds: float) -> bytes:
+    """A syllable of a voice that says nothing."""
+    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    voice = sum(np.sin(2 * np.pi * _PITCH * harmonic * times) / harmonic for harmonic in range(1, 6))
+    envelope = np.sin(np.pi * times / seconds) * 0.8 + 0.2
+    return np.rint(_LEVEL * 0.4 * voice * envelope).astype("<i2").tobytes()
