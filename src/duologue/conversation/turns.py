@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Literal
+from typing import Literal, cast
 
 from duologue.conversation.adapter import HeldConversation, JudgmentRequest, UserDone
 from duologue.conversation.calls import Answer, Ended
@@ -326,6 +326,8 @@ class TurnDriver:
         if not any(duplex_session(self.conversation, index) for index in range(len(self.conversation.agents))):
             return None
         for agent in self.conversation.agents:
+            if agent.role is AgentRole.USER and (said := getattr(agent, "interruptions", None)) is not None:
+                return cast("InterruptionConfig", said)
             if agent.role is AgentRole.USER and (often := getattr(agent, "interrupt_probability", 0.0)):
                 return InterruptionConfig(probability=often)
         return None

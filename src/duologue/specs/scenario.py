@@ -184,6 +184,9 @@ class Turn(Spec):
     ``perturbations``."""
     parts: Items[Part] = ()
     """The message as parts, instead of ``content``: text, images, audio, video."""
+    interrupts_after: Count | None = None
+    """Words of the agent's answer to the turn before after which the user cuts in with this line. For agents that are
+    spoken with, and those that answer bit by bit."""
     simulator: str | None = None
     """Simulator that plays the user. Needed if the suite has several."""
     persona: str | None = None
@@ -213,6 +216,10 @@ class Turn(Spec):
             raise ValueError("a turn of the user to have the field 'content' or 'parts'")
         if self.role == "user" and (self.simulator or self.persona or self.exchanges > 1 or self.max_exchanges):
             raise ValueError("simulator, persona and exchanges in turns with 'role: simulated_user' only")
+        if self.interrupts_after is not None and self.role != "user":
+            raise ValueError(
+                "interrupts_after in turns with 'role: user' only; voice.interruptions is for simulated users"
+            )
         if self.max_exchanges is not None and self.max_exchanges < self.exchanges:
             raise ValueError(f"max_exchanges ({self.max_exchanges}) to be at least exchanges ({self.exchanges})")
         return self
@@ -369,6 +376,13 @@ class Scenario(Resource):
             raise ValueError("only one of criteria and success_criteria or failure_criteria")
         if self.failure_criteria_mode != "on_max_messages" and self.failure_criteria is None:
             raise ValueError("failure_criteria_mode with failure_criteria only")
+        for place, (turn, before) in enumerate(zip(self.turns, (None, *self.turns), strict=False)):
+            if turn.interrupts_after is None:
+                continue
+            if before is None or before.role != "user":
+                raise ValueError(f"turns[{place}] to follow a turn of the user, whose answer it interrupts")
+            if before.checks:
+                raise ValueError(f"no checks in turns[{place - 1}], whose answer is interrupted by the next turn")
         if self.first_turn == "agent" and (self.messages or self.turns):
             given = "messages" if self.messages else "turns"
             raise ValueError(f"'first_turn: agent' in scenarios without messages and turns only; it has {given}")

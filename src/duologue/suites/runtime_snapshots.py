@@ -86,9 +86,11 @@ def holds_conversation(agent: Agent) -> bool:
     if agent.runtime is None:
         return False
     from duologue.runtimes.text import TextRuntimeBase
+    from duologue.runtimes.voice.base import VoiceRuntimeBase
 
     try:
-        return not isinstance(find_runtime(agent.runtime, None, agent.runtime_mode)[0], TextRuntimeBase)
+        found = find_runtime(agent.runtime, None, agent.runtime_mode)[0]
+        return not isinstance(found, TextRuntimeBase | VoiceRuntimeBase)
     except RuntimeConfigError:  # which is told elsewhere
         return False
 

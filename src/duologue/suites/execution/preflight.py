@@ -281,7 +281,7 @@ def _of_checks(models: SuiteModels, scenario: str, specs: Iterable[CheckSpec], s
     def needs_of(spec: CheckSpec) -> Callable[[], object]:
         def need() -> None:
             from duologue.suites.manifests.validate.checks import made_check
-            from duologue.suites.runner.case_setup import resources_for
+            from duologue.suites.runner.participants import resources_for
 
             resources = resources_for(models, scenario)
             test: Any = getattr(made_check(spec, scope, resources), "test", None)

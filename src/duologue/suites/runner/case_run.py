@@ -35,9 +35,11 @@ from duologue.suites.plan.build import TestCase
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.assessed import assessed, is_spoilt, played_again
-from duologue.suites.runner.case_setup import CaseSetup, Participants, ReplaySetup, Setup
+from duologue.suites.runner.case_setup import CaseSetup, Setup
 from duologue.suites.runner.definition import Definitions, RunOptions
 from duologue.suites.runner.models import SuiteModels
+from duologue.suites.runner.participants import Participants
+from duologue.suites.runner.replay_setup import ReplaySetup
 from duologue.vocabulary import RunStatus, Termination
 
 if TYPE_CHECKING:

@@ -8,29 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from duologue.config.templates import expand, expand_url
-from duologue.conversation.adapter import AgentAdapter, AgentInput
+from duologue.conversation.adapter import AgentAdapter
 from duologue.conversation.script import message as message_step
 from duologue.conversation.setup import Check, ScriptStep
-from duologue.errors import ConfigurationError, ScriptError
-from duologue.frozen import frozen
+from duologue.errors import ConfigurationError
 from duologue.messages import ContentPart, Message, text_of
 from duologue.specs.agent_definition import AgentDefinition, background_of
 from duologue.specs.agents import Agent, merged_headers
 from duologue.specs.checks import CheckSpec, GuardrailSpec
 from duologue.specs.prompts import Prompt
 from duologue.specs.scenario import Scenario, SeedMessage, Turn
-from duologue.specs.suite import Replay, Suite, find_named
-from duologue.suites.manifests.validate.checks import made_check, made_eval, resources_of
+from duologue.specs.suite import Suite, find_named
+from duologue.suites.manifests.validate.checks import made_check, made_eval
 from duologue.suites.plan.build import TestCase
 from duologue.suites.runner.definition import prompts_of
 from duologue.suites.runner.judges import criteria_judge_for, judge_for
-from duologue.suites.runner.models import JudgeModels, SuiteModels
+from duologue.suites.runner.models import SuiteModels
+from duologue.suites.runner.participants import Participants, SilentUser, resources_for
+from duologue.suites.runner.replay_setup import ReplaySetup
 from duologue.suites.runner.run_checks import ExpectedCallsMade, GuardrailsHold
 from duologue.suites.runner.script import TurnListener, TurnStep, final_judgement, opening_steps, seed_message
-from duologue.vocabulary import AgentRole, Scope
+from duologue.vocabulary import Scope
 
 if TYPE_CHECKING:
     from duologue.agents.native.blueprint import Blueprint
@@ -38,33 +39,14 @@ if TYPE_CHECKING:
     from duologue.agents.tools.toolbox import Toolbox
     from duologue.checks import Resources
     from duologue.runtimes.base import RuntimeSession
-    from duologue.suites.replay import RecordingIndex
     from duologue.suites.runner.isolated_agents import AgentProcesses
     from duologue.suites.runner.runtime_agents import RuntimeSetup
+    from duologue.suites.runner.user_voice import SpokenUser
+    from duologue.suites.runner.voice_agents import MakeVoiceAgent
 
 MakeAgent = Callable[[TestCase], AgentAdapter]
 MAX_SAID = 20_000_000
 """Characters of all lines of a scenario."""
-
-
-@frozen
-class Participants:
-    """Who takes part in one run, and what happens in it.
-
-    Attributes:
-        name, description: of the scenario.
-        agents: the participants.
-        script: the steps; empty for a free conversation.
-        checks: of every turn and of the whole conversation, in addition to those in the steps.
-        metadata: facts that the journal keeps.
-    """
-
-    name: str
-    description: str
-    agents: tuple[AgentAdapter, ...]
-    script: tuple[ScriptStep, ...]
-    checks: tuple[Check, ...]
-    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -131,7 +113,8 @@ class CaseSetup:
         elif self.scenario.simulates_a_user:
             from duologue.suites.runner.users import SuiteUser
 
-            user = SuiteUser(self.models, self.scenario, persona=case.persona, region=case.region)
+            spoken = self.user_of(case) if self.is_spoken else None
+            user = SuiteUser(self.models, self.scenario, persona=case.persona, region=case.region, spoken=spoken)
             agents.append(user)
             listeners.append(user)
             if user.attacker and not self.scenario.turns:
@@ -140,7 +123,7 @@ class CaseSetup:
             elif user.attacker:
                 checks = (*checks, user.attacker.held_check())
         else:
-            agents.append(_SILENT_USER)
+            agents.append(SilentUser(self.user_of(case)) if self.is_spoken else _SILENT_USER)
         if self.scenario.judged:
             agents.append(self._judge)
         return Participants(
@@ -170,6 +153,33 @@ class CaseSetup:
             max_turns=self.turn_limit or self.max_turns,
             session=self.session,
             model=partial(self.models.model, scenario=self.scenario.name) if known else None,
+        )
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether agent and user speak. An agent in Python code may be one that is spoken with nevertheless."""
+        return self.scenario.voice is not None or (self.runtime is not None and self.runtime.is_voice)
+
+    def user_of(self, case: TestCase) -> SpokenUser:
+        """How the user of a case sounds."""
+        from duologue.suites.runner.user_voice import HUM, spoken_user
+
+        persona = find_named(self.suite.personas, case.persona)
+        mocked = self.agent.is_native and self.models.is_mock(self.agent.model or "")
+        return spoken_user(self.scenario, persona, **({"voice": HUM} if mocked else {}))
+
+    def _spoken(self, case: TestCase, make: MakeVoiceAgent, **described: Any) -> AgentAdapter:
+        from duologue.suites.runner.voice_agents import SpokenAgent
+
+        turns = self.scenario.turns
+        return SpokenAgent(
+            self.agent.name,
+            make,
+            call=self.scenario.voice,
+            user=self.user_of(case),
+            seed=case.seed,
+            exchanges=sum(turn.most_exchanges for turn in turns) if turns else None,
+            described=described,
         )
 
     @property
@@ -255,15 +265,50 @@ class CaseSetup:
             from duologue.suites.runner.python_agents import load_agent
 
             make = load_agent(expand(spec.target), self.suite.folder, spec.name)
-            return lambda _case: make()
+            return lambda case: self._as_spoken(case, make())
         if (runtime := self.runtime) is not None:
-            return lambda case: runtime.agent(self.suite, self.scenario, case)
+            return self._driven(runtime)
         if spec.http:
             return lambda case: self._http(case.persona)
+        return self._native
+
+    @cached_property
+    def _native(self) -> MakeAgent:
+        """Makes an agent that is a model with a prompt, in writing or spoken."""
         from duologue.agents.native.prompt_agent import PromptAgent
 
+        spec = self.agent
         model = self.models.model(spec.model or "", scenario=self.scenario.name)
+        if self.scenario.voice is not None:
+            from duologue.suites.runner.voice_native import native_voice
+
+            voice = native_voice(
+                self.models.spec(spec.model or ""),
+                model,
+                self.blueprint.first.text,
+                lambda: PromptAgent(self.blueprint, model=model, tools=self._tools()),
+                mocked=self.models.is_mock(spec.model or ""),
+            )
+            return lambda case: self._spoken(case, voice, model=spec.model)
         return lambda case: PromptAgent(self.blueprint, model=model, tools=self._tools())
+
+    def _driven(self, runtime: RuntimeSetup) -> MakeAgent:
+        """Makes an agent that a runtime drives."""
+        if not runtime.is_voice:
+            return lambda case: runtime.agent(self.suite, self.scenario, case)
+        voice = runtime.voice_agent(self.suite, self.scenario)
+        return lambda case: self._spoken(case, voice, runtime=str(runtime.runtime.KIND))
+
+    def _as_spoken(self, case: TestCase, made: AgentAdapter) -> AgentAdapter:
+        """An agent in Python code, which may be one that is spoken with."""
+        if not hasattr(made, "send_audio"):
+            if self.scenario.voice is not None:
+                who = f"the scenario '{self.scenario.name}' is spoken, and the agent '{self.agent.name}' is not"
+                raise ConfigurationError(f"{who}: expected a VoiceAgentAdapter, a runtime for voice, or a model")
+            return made
+        from duologue.suites.runner.voice_agents import already
+
+        return self._spoken(case, already(made), adapter=type(made).__name__)
 
     def _tools(self) -> ToolSession:
         """The tools of a native agent in one run."""
@@ -341,7 +386,15 @@ class CaseSetup:
                     f"when their placeholders are filled in, at turns[{index}]; shorten the values, or use fewer turns"
                 )
             steps.append(
-                TurnStep(index=index, turn=turn, line=line, checks=self._of(index), listeners=listeners, stop=stop)
+                TurnStep(
+                    index=index,
+                    turn=turn,
+                    line=line,
+                    checks=self._of(index),
+                    listeners=listeners,
+                    stop=stop,
+                    is_cut=any(item.interrupts_after for item in scenario.turns[index + 1 : index + 2]),
+                )
             )
         if scenario.turns and scenario.judged:
             steps.append(final_judgement)
@@ -373,99 +426,8 @@ class CaseSetup:
         return {**background_of(self.scenario), "region": self.region, **self.scenario.variables}
 
 
-@dataclass(frozen=True)
-class ReplaySetup:
-    """A replay of a suite: its checks, created once for all recordings."""
-
-    suite: Suite
-    replay: Replay
-    models: SuiteModels
-    recordings: RecordingIndex
-    max_turns: int | None = None
-    agent_timeout: float | None = None
-    tolerated: frozenset[str] = frozenset()
-    thresholds: dict[str, float] = field(default_factory=dict[str, float])
-
-    @property
-    def description(self) -> str:
-        """The situation."""
-        return self.replay.description
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """For choosing and grouping."""
-        return self.replay.labels
-
-    def participants(self, case: TestCase) -> Participants:
-        """Those of one recording, who have said what they said, and the judge of today."""
-        from duologue.suites.replay import replay_parts
-
-        recording = self.recordings.open(self.replay, case.recording or "")
-        parts = replay_parts(
-            recording,
-            checks=self._checks,
-            turn_checks=self._turn_checks,
-            judge=self._judge,
-            reports_tool_calls=self.replay.reports_tool_calls,
-        )
-        return Participants(
-            name=self.replay.name,
-            description=self.replay.description,
-            agents=parts.agents,
-            script=parts.script,
-            checks=parts.checks,
-            metadata={"case": case.as_data(), "labels": self.replay.labels, "recording": parts.facts},
-        )
-
-    @cached_property
-    def _checks(self) -> list[Check]:
-        resources = resources_for(self.models, self.replay.name)
-        written = [*self.replay.checks, *self.suite.checks]
-        checks = [made_check(spec, Scope.CONVERSATION, resources) for spec in written]
-        return [*checks, *(made_eval(spec, resources) for spec in self.suite.pack_evals)]
-
-    @cached_property
-    def _turn_checks(self) -> list[Check]:
-        resources = resources_for(self.models, self.replay.name)
-        return [made_check(spec, Scope.TURN, resources) for spec in self.replay.turn_checks]
-
-    @cached_property
-    def _judge(self) -> AgentAdapter | None:
-        if not self.replay.criteria:
-            return None
-        return judge_for(self.models, self.replay.name, self.replay.criteria, self.replay.judge)
-
-
 Setup = CaseSetup | ReplaySetup
 """What the runs of a scenario, or of a replay, share."""
-
-
-def resources_for(models: SuiteModels, scenario: str) -> Resources:
-    """What checks and guardrails may ask in the runs of a scenario or replay."""
-    held: Resources = resources_of(models.suite)
-    judges = JudgeModels(models, scenario)
-    defaults = models.suite.judge_defaults
-    name = (defaults.judge if defaults else None) or next(iter(judges), None)
-    if name is not None:
-        return replace(held, judges=judges, judge=judges.later(name))
-    if models.mocking:
-        return replace(held, judge=models.model("judge", scenario=scenario, judge="default"))
-    return held
-
-
-class SilentUser(AgentAdapter):
-    """The user of a scenario in which every line is written down: it takes part, and is never asked."""
-
-    role: ClassVar[AgentRole] = AgentRole.USER
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-        return "user"
-
-    async def call(self, input: AgentInput) -> NoReturn:
-        """Refuse: the script holds what the user says."""
-        raise ScriptError("every line of the user is written in the scenario; none is left to be made up", who="user")
 
 
 _SILENT_USER = SilentUser()

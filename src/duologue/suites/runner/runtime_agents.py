@@ -7,7 +7,7 @@ conversation, and no judge is asked about it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -42,6 +42,7 @@ from duologue.runtimes.base import (
 )
 from duologue.runtimes.played import closed
 from duologue.runtimes.text import TextAgent, TextRuntimeBase
+from duologue.runtimes.voice.base import VoiceRuntimeBase
 from duologue.specs.agents import Agent
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import Suite
@@ -54,6 +55,7 @@ from duologue.suites.runtime_snapshots import (
     with_address,
     with_endpoint,
 )
+from duologue.voice.adapter import VoiceAgentAdapter
 
 _HANG_UP_SECONDS = 2.0
 """That a runtime may take to end a test case by itself once it is cancelled."""
@@ -82,7 +84,22 @@ class RuntimeSetup:
     @property
     def asks_by_turns(self) -> bool:
         """Whether the suite's own engine plays the conversation, and the runtime only asks its agent."""
-        return isinstance(self.runtime, TextRuntimeBase)
+        return self.is_voice or isinstance(self.runtime, TextRuntimeBase)
+
+    @property
+    def is_voice(self) -> bool:
+        """Whether the runtime makes an agent that the suite's own engine speaks with."""
+        return isinstance(self.runtime, VoiceRuntimeBase)
+
+    def voice_agent(self, suite: Suite, scenario: Scenario) -> MakeVoiceAgent:
+        """Makes the adapter for a call."""
+        runtime, case = cast("VoiceRuntimeBase", self.runtime), case_snapshot(suite, scenario, None, scenario.name)
+
+        async def make(run: RunScope) -> VoiceAgentAdapter:
+            agent, expected = self.args.agent_snapshot, case.expected_tool_calls
+            return await runtime.voice_agent(self.config, agent, self.session, expected)
+
+        return make
 
     def agent(self, suite: Suite, scenario: Scenario, case: TestCase) -> AgentAdapter:
         """The agent of one run."""
@@ -91,6 +108,10 @@ class RuntimeSetup:
         if self.asks_by_turns:
             return RuntimeAgent(cast("TextRuntimeBase[Any]", self.runtime), self, args)
         return HoldingAgent(self, args)
+
+
+MakeVoiceAgent = Callable[[RunScope], Awaitable[VoiceAgentAdapter]]
+"""Makes the adapter for one call."""
 
 
 def runtime_setup(

@@ -16,6 +16,8 @@ from duologue.messages import ContentPart, Message, ToolCall
 from duologue.specs.scenario import Scenario, SeedMessage, Turn
 from duologue.vocabulary import CheckStatus, Termination, Verdict
 
+_SPEAKS_WITHIN = 60.0
+"""Seconds in which an agent that is to be cut in on must have begun."""
 STOPPED = "The conversation was ended because the answer failed a check of its turn."
 
 
@@ -36,6 +38,7 @@ class TurnStep:
         checks: what must be true of each answer.
         listeners: who is told of the turn.
         stop: end the conversation after an answer that fails a check.
+        is_cut: the user cuts in on the answer with the next turn.
     """
 
     index: int
@@ -44,6 +47,7 @@ class TurnStep:
     checks: Sequence[Check]
     listeners: Sequence[TurnListener]
     stop: bool = False
+    is_cut: bool = False
 
     @property
     def __name__(self) -> str:  # what the journal calls the step
@@ -57,7 +61,7 @@ class TurnStep:
         for listener in self.listeners:
             listener.turn_spec = self.turn
         if self.line is not None:
-            return await executor.user(self.line) or await self._heard(executor)
+            return await self._said(executor, self.line) or await self._heard(executor)
         return await self._simulated(executor)
 
     async def _simulated(self, executor: RunControl) -> ScenarioResult | None:
@@ -73,8 +77,17 @@ class TurnStep:
                 return ended
         return None
 
+    async def _said(self, executor: RunControl, line: Message) -> ScenarioResult | None:
+        """The user's line, with which it may cut in on the answer to the turn before."""
+        words = self.turn.interrupts_after
+        if words is None:
+            return await executor.user(line)
+        return await executor.interrupt(line, after_words=words, timeout=_SPEAKS_WITHIN)
+
     async def _heard(self, executor: RunControl) -> ScenarioResult | None:
         """The agent's part of the turn, and what the checks say of it."""
+        if self.is_cut:
+            return await executor.agent(wait=False)
         ended = await executor.agent()
         if not self.checks:
             return ended

@@ -16,6 +16,8 @@ from duologue.specs.voice import SoundEffect as EffectSpec
 from duologue.specs.voice import UserVoice
 
 DEFAULT_VOICE = "local/heart"
+HUM = "mock/hum"
+"""A voice that needs nothing to be installed, and says nothing that could be understood."""
 _FIELDS = tuple(UserVoice.model_fields)
 
 
@@ -36,8 +38,12 @@ class SpokenUser:
     manners: UserVoice = UserVoice.model_construct()
 
 
-def spoken_user(scenario: Scenario, persona: Persona | None) -> SpokenUser:
+def spoken_user(scenario: Scenario, persona: Persona | None, voice: str = DEFAULT_VOICE) -> SpokenUser:
     """The user of a test case.
+
+    Args:
+        scenario, persona: that say how it sounds.
+        voice: where neither names one.
 
     Raises:
         ConfigurationError: an effect is none, or has other parameters.
@@ -49,7 +55,7 @@ def spoken_user(scenario: Scenario, persona: Persona | None) -> SpokenUser:
     merged = UserVoice.model_construct(None, **said)
     cuts = merged.interruptions
     return SpokenUser(
-        voice=merged.voice or DEFAULT_VOICE,
+        voice=merged.voice or voice,
         effects=[effect_of(spec) for spec in merged.effects],
         interruptions=None
         if cuts is None

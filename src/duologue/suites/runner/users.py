@@ -29,6 +29,7 @@ from duologue.vocabulary import AgentRole
 if TYPE_CHECKING:
     from duologue.agents.red_team import RedTeamAgent
     from duologue.models.mock.file import MockModel
+    from duologue.suites.runner.user_voice import SpokenUser
 
 
 class SuiteUser(AgentAdapter):
@@ -39,12 +40,27 @@ class SuiteUser(AgentAdapter):
         scenario: what is rehearsed.
         persona: of the test case; turns may name another.
         region: of the test case, for the templates of personas.
+        spoken: how it sounds; None for one that writes.
+
+    Attributes:
+        voice, audio_effects, interruptions: how its lines are spoken, and how it cuts in.
     """
 
     role: ClassVar[AgentRole] = AgentRole.USER
     repeats: ClassVar[bool] = True
 
-    def __init__(self, models: SuiteModels, scenario: Scenario, *, persona: str | None, region: str) -> None:
+    def __init__(
+        self,
+        models: SuiteModels,
+        scenario: Scenario,
+        *,
+        persona: str | None,
+        region: str,
+        spoken: SpokenUser | None = None,
+    ) -> None:
+        self.voice = spoken.voice if spoken else None
+        self.audio_effects = tuple(spoken.effects) if spoken else ()
+        self.interruptions = spoken.interruptions if spoken else None
         self.turn_spec: Turn | None = None
         self._models = models
         self._scenario = scenario
@@ -124,6 +140,7 @@ class SuiteUser(AgentAdapter):
             persona=persona_of(spec) if spec else Persona(),
             system_prompt=instruction_of(spec, self._models.suite, self._region) if spec else None,
             goal=self._scenario.goal,
+            voice=self.voice,
             **extra,
         )
 

@@ -5,8 +5,8 @@ A call cannot be resumed: the other side is gone. An interrupted run is started 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, NoReturn, cast
 
 from duologue.config.tracebacks import describe
 from duologue.context import derive_seed
@@ -17,19 +17,28 @@ from duologue.errors import AgentError, ConfigurationError, DuologueError
 from duologue.journal.events import MessageAdded
 from duologue.models.scope import RunScope
 from duologue.specs.voice import VoiceCall
-from duologue.suites.runner.user_voice import SpokenUser
+from duologue.suites.runner.runtime_agents import MakeVoiceAgent
+from duologue.suites.runner.user_voice import HUM, SpokenUser
+from duologue.suites.runner.voice_mock import MockedVoiceAgent, hummed
 from duologue.voice.adapter import VoiceAgentAdapter
 from duologue.voice.audio import AudioChunk
 from duologue.voice.duplex.user import PHRASES, DuplexUser, Manners
 from duologue.voice.port import VoiceConnectionError
 from duologue.voice.session import VoiceSession
 from duologue.voice.speech_of_user import without_silence
-from duologue.voice.synthesis import synthesize
+from duologue.voice.synthesis import register_tts_provider, synthesize
 
-MakeVoiceAgent = Callable[[RunScope], Awaitable[VoiceAgentAdapter]]
-"""Makes the adapter for one call."""
 _TURN_SECONDS = 600.0
 """That one turn may take, whose parts have limits of their own."""
+
+
+def already(made: AgentAdapter) -> MakeVoiceAgent:
+    """An adapter that is there already."""
+
+    async def give(run: RunScope) -> VoiceAgentAdapter:
+        return cast("VoiceAgentAdapter", made)
+
+    return give
 
 
 class SpokenAgent(AgentAdapter):
@@ -112,6 +121,8 @@ class SpokenAgent(AgentAdapter):
         ):
             if value is not None:
                 setattr(adapter, attribute, value)
+        if self._user.voice == HUM:
+            register_tts_provider("mock", hummed)
         beside = await self._beside()
         return SpokenSession(adapter, run, CURRENT_RUN.get(), call, beside, self._exchanges)
 
@@ -159,6 +170,12 @@ class SpokenSession(VoiceSession):
         if self._call.pause and records:
             await self.on_line(self.driver.wait(self._call.pause))
         await super().hear(records)
+
+    async def send(self, input: AgentInput) -> None:
+        """Say what the agent has not heard of the user; a mock is given its answer."""
+        await super().send(input)
+        if isinstance(self.adapter, MockedVoiceAgent):
+            await self.adapter.asked(input)
 
     async def receive(self) -> AsyncGenerator[Piece]:
         """The agent's answer. A call that its side ends too early is an error; one that the user ends is none."""

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from duologue.conversation.adapter import AgentAdapter, AgentDone, AgentInput, AttributedMessage
 from duologue.errors import ConfigurationError
 from duologue.messages import Message, arguments_of, assistant_message, text_of, tool_calls_of
 from duologue.voice.adapter import AdapterCapabilities, InProcessVoiceAgent
@@ -85,6 +86,7 @@ class MockedVoiceAgent(InProcessVoiceAgent):
 
     Args:
         call: how it behaves.
+        brain: answers in writing.
     """
 
     capabilities = AdapterCapabilities(
@@ -92,8 +94,8 @@ class MockedVoiceAgent(InProcessVoiceAgent):
     )
     ends_turns = True
 
-    def __init__(self, call: MockedCall) -> None:
-        self._call = call
+    def __init__(self, call: MockedCall, brain: AgentAdapter) -> None:
+        self._call, self._brain = call, brain
         self._waiting: deque[Incoming] = deque()
         self._turns = 0
 
@@ -103,27 +105,29 @@ class MockedVoiceAgent(InProcessVoiceAgent):
         self._waiting.clear()
         return items
 
-    @property
-    def wants_an_answer(self) -> bool:
-        """Whether it answers the next turn with what somebody gives it."""
-        return self._answers(self._turns + 1) and self._call.response_text is None
-
-    def answer(self, messages: Sequence[Message]) -> None:
-        """Answer a turn of the user.
-
-        Args:
-            messages: what to say; passed over where the mock has a text of its own, or does not answer.
-        """
+    async def asked(self, input: AgentInput) -> None:
+        """Answer what the user has said. Awaited on the event loop of the run."""
         call = self._call
         self._turns += 1
         if self._answers(self._turns):
             cut = self._turns == call.interrupt_on_turn
-            text = call.response_text
-            for message in messages if text is None else [assistant_message(text)]:
+            for message in await self._thought(input):
                 self._put(message, cut=cut)
             self._waiting.append(AgentTurnEnded(interrupted=cut))
         if self._closes(self._turns):
             self._waiting.append(CallEnded(reason=f"the mock ends the call after {self._turns} turns"))
+
+    async def _thought(self, input: AgentInput) -> Sequence[Message]:
+        if self._call.response_text is not None:
+            return [assistant_message(self._call.response_text)]
+        said = await self._brain.call(input)
+        if isinstance(said, AgentDone):
+            said = list(said.messages)
+        if isinstance(said, str):
+            return [assistant_message(said)]
+        if not isinstance(said, list):
+            raise ConfigurationError(f"the mock answers with a {type(said).__name__}; expected messages")
+        return [item.message if isinstance(item, AttributedMessage) else item for item in said]
 
     def _closes(self, turn: int) -> bool:
         return 0 < self._call.close_after_turns <= turn

@@ -300,6 +300,11 @@ class DuplexDriver:
             agent.cut_off(self.now)
             self._add_event(found.event())
 
+    def hang_up(self) -> None:
+        """The user ends the call; whoever waits for the agent is told."""
+        self._add_event(VoiceEvent(self.now, "call_ended", metadata={"by": "user"}))
+        self._fail(VoiceConnectionError(self.adapter.name, "the user has hung up"), told=False)
+
     # --- the agent ---------------------------------------------------------------------------------------------------
 
     async def answer(self, *, attended: Callable[[], bool] = lambda: True) -> AsyncGenerator[Incoming | HeardTurn]:
@@ -468,11 +473,11 @@ class DuplexDriver:
         if self._broken is None and self._agent.call_ended is None and not self._closed:
             self._broken = error
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, *, told: bool = True) -> None:
         """Nothing more comes."""
         if self._failure is None:
             self._failure = error
-            if not self._closed:
+            if told and not self._closed:
                 self._add_event(VoiceEvent(self.now, "call_broken", metadata={"reason": reason_of(error)}))
         self._waiters.fail(self._failure)
 

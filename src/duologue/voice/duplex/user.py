@@ -130,6 +130,7 @@ class DuplexUser:
         self._asked += 1
         if self._asked > self._manners.hang_up_after:
             self.hung_up = True
+            driver.hang_up()
         else:
             self._say(driver, SpeechPurpose.TURN, 0.0)
 

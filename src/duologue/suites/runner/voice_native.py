@@ -1,0 +1,61 @@
+"""An agent made of a model and a prompt that is spoken with: by a realtime API, by a mock, or as STT, model and TTS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from duologue.conversation.adapter import AgentAdapter
+from duologue.models.base import Model
+from duologue.models.scope import RunScope
+from duologue.specs.agents import Model as ModelSpec
+from duologue.suites.runner.runtime_agents import MakeVoiceAgent
+from duologue.suites.runner.user_voice import DEFAULT_VOICE
+from duologue.suites.runner.voice_mock import MockedCall, MockedVoiceAgent
+from duologue.voice.adapter import VoiceAgentAdapter
+
+_REALTIME = {"openai": ("realtime",), "google": ("live", "native-audio", "-exp")}
+"""What is in the names of models of realtime APIs, by provider."""
+
+
+def native_voice(
+    spec: ModelSpec | None, model: Model, instructions: str, brain: Callable[[], AgentAdapter], *, mocked: bool
+) -> MakeVoiceAgent:
+    """Makes the adapter for a call.
+
+    Args:
+        spec: of the model in the suite; None for one such as ``openai/gpt-realtime``.
+        model: ready to be asked.
+        instructions: of the agent.
+        brain: makes the agent as it answers in writing.
+        mocked: whether the model answers from a file.
+    """
+    options = dict(spec.options) if spec else {}
+
+    async def make(run: RunScope) -> VoiceAgentAdapter:
+        if mocked:
+            return MockedVoiceAgent(MockedCall.of(options, model.name), brain())
+        provider, name = _provider(spec, model)
+        voice = options.get("voice")
+        if provider == "openai" and any(word in name for word in _REALTIME["openai"]):
+            from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter
+
+            given = {"voice": voice} if isinstance(voice, str) else {}
+            return OpenAIRealtimeAgentAdapter(name, instructions=instructions, **given)
+        if provider == "google" and any(word in name for word in _REALTIME["google"]):
+            from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter
+
+            given = {"voice": voice} if isinstance(voice, str) else {}
+            return GeminiLiveAgentAdapter(name, system_instruction=instructions, **given)
+        from duologue.voice.adapters.composable import ComposableVoiceAgent
+
+        tts = voice if isinstance(voice, str) and "/" in voice else DEFAULT_VOICE
+        return ComposableVoiceAgent(None, model, tts, system_prompt=instructions)
+
+    return make
+
+
+def _provider(spec: ModelSpec | None, model: Model) -> tuple[str, str]:
+    if spec is not None:
+        return spec.provider, spec.model or spec.name
+    provider, _, name = model.name.partition("/")
+    return provider, name
