@@ -308,7 +308,7 @@ class Scenario(Resource):
     """What the user does, in order, after ``messages``. Without turns, a simulated user talks until its goal is reached
     or ``max_turns`` is over."""
     first_turn: Literal["user", "agent"] = "user"
-    """Who speaks first in a conversation without ``messages`` and ``turns``."""
+    """Who speaks first in a conversation without ``messages`` and ``turns``, and in one that is spoken."""
     criteria: Items[str] = ()
     """Statements that must be true at the end, such as ``The agent offers a refund``. A judge decides each one."""
     success_criteria: Text | None = None
@@ -383,7 +383,7 @@ class Scenario(Resource):
                 raise ValueError(f"turns[{place}] to follow a turn of the user, whose answer it interrupts")
             if before.checks:
                 raise ValueError(f"no checks in turns[{place - 1}], whose answer is interrupted by the next turn")
-        if self.first_turn == "agent" and (self.messages or self.turns):
+        if self.first_turn == "agent" and (self.messages or (self.turns and self.voice is None)):
             given = "messages" if self.messages else "turns"
             raise ValueError(f"'first_turn: agent' in scenarios without messages and turns only; it has {given}")
         if self.turns and self.max_messages is not None:

@@ -16,6 +16,7 @@ def demo(
         "duologue-runs"
     ),
     agenda: Annotated[bool, typer.Option("--agenda", help="Play the guests without a language model.")] = False,
+    voice: Annotated[bool, typer.Option("--voice", help="Rehearse a voice agent instead, in two calls.")] = False,
     seed: Annotated[int, typer.Option(help="Seed for every random choice.")] = DEFAULT_SEED,
     as_json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON and nothing else.")] = False,
 ) -> int:
@@ -24,6 +25,10 @@ def demo(
     The assistant is an ordinary program with an HTTP server, started for this demo and tested through its URL. Exit
     code 0: every conversation ended as expected, the fault included. 1: one did not. 3: an error occurred.
     """
+    if voice:
+        from duologue.cli.demo_voice import play_voice_demo
+
+        return play_voice_demo(out=out, seed=seed, as_json_=as_json_)
     from duologue.cli.demo import play_demo
 
     return play_demo(out=out, agenda=agenda, seed=seed, as_json_=as_json_)

@@ -13,7 +13,7 @@ PARCELS: Mapping[str, str] = {
     "3186": "a pair of boots, and it arrives tomorrow",
 }
 """What is in the orders that the desk knows."""
-GREETING = "Parcel desk. What is your order number, please?"
+GREETING = "Parcel desk. What is your order number?"
 _DIGITS = {word: str(value) for value, word in enumerate("zero one two three four five six seven eight nine".split())}
 _DIGITS["oh"] = "0"
 _NUMBER = re.compile(rf"(?:(?:\d|{'|'.join(_DIGITS)})[\s,.\-]*)+", re.IGNORECASE)
@@ -93,8 +93,8 @@ class Desk:
     def _look_up(self, order: str) -> Answer:
         self._has_answered = True
         found = PARCELS.get(order)
-        said = f"It is {found}." if found else "I am sorry, there is no such order."
-        text = f"I have looked it up. {said} Is there anything else that I can do for you?"
+        said = f"It is {found}." if found else "There is no such order."
+        text = f"{said} Is there anything else?"
         return Answer(text=text, looked_up=LookUp(order=order, found=found))
 
 
