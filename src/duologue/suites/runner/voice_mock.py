@@ -98,12 +98,24 @@ class MockedVoiceAgent(InProcessVoiceAgent):
         self._call, self._brain = call, brain
         self._waiting: deque[Incoming] = deque()
         self._turns = 0
+        self._free_at = 0.0
 
     async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
         """Say what there is to say."""
-        items = list(self._waiting)
-        self._waiting.clear()
+        items: list[Incoming] = []
+        self._free_at = max(self._free_at, at)
+        while self._waiting and self._free_at < at + frame.duration_seconds:
+            item = self._waiting.popleft()
+            items.append(item)
+            if isinstance(item, AudioChunk):  # as a voice does: what is said later comes later
+                self._free_at += item.duration_seconds
         return items
+
+    async def begin_user_turn(self) -> None:
+        """Stop: the user speaks."""
+        if self._waiting:
+            self._waiting.clear()
+            self._waiting.append(AgentTurnEnded(interrupted=True))
 
     async def asked(self, input: AgentInput) -> None:
         """Answer what the user has said. Awaited on the event loop of the run."""
