@@ -189,6 +189,7 @@ class SpokenSession(VoiceSession):
         except VoiceConnectionError:
             if self._beside is None or not self._beside.hung_up:
                 raise
+            self._note()
             yield AgentDone(explanation="the user has hung up, because the agent was silent for too long")
 
     def _check_complete(self, done: AgentDone) -> None:

@@ -378,6 +378,10 @@ def validated(draft: Draft, problems: Problems, *, whole: bool = True) -> Suite 
         from duologue.suites.manifests.validate.runtimes import find_broken_runtimes
 
         find_broken_runtimes(suite, problems, whole=whole)
+    if any(item.voice is not None for item in (*suite.scenarios, *suite.personas)):
+        from duologue.suites.manifests.validate.voice import find_broken_voices
+
+        find_broken_voices(suite, problems)
     return suite
 
 
