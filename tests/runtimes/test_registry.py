@@ -170,7 +170,8 @@ def test_runtime_of_another_package_is_found_once_it_is_installed(tmp_path: Path
     assert found["said"] == "anna says hello"
     assert found["run"]["outcome"] == "pass", found["run"]
     assert [item["content"] for item in found["run"]["messages"] if item["role"] == "assistant"] == ["anna says hello"]
-    assert found["retell"][-1] == found["default"] == "myvoice"
+    assert found["retell"][-1] == "myvoice"
+    assert found["default"] == "retell_web_call"
     assert "myvoice" not in found["none"]
     assert "cannot be loaded" in found["broken"]
     assert "Missing" in found["broken"]
@@ -178,7 +179,8 @@ def test_runtime_of_another_package_is_found_once_it_is_installed(tmp_path: Path
     every, voice = found["served"]
     assert every[-1] == shown
     assert [item["kind"] for item in every if item["is_default"]] == ["native"]
-    assert voice == [{**shown, "is_default": True}]
+    assert [item["kind"] for item in voice] == ["retell_web_call", "myvoice"]
+    assert [item["is_default"] for item in voice] == [True, False]
 
 
 def test_own_runtimes_have_one_order_one_instance_and_all_that_people_are_shown() -> None:

@@ -73,10 +73,24 @@ async def test_limits_of_the_configuration_are_those_of_the_adapter() -> None:
         ({"kind": "elevenlabs", "agent_id": "a"}, "runtime.api_key: .*set ELEVENLABS_API_KEY"),
         ({"kind": "vapi"}, "runtime.assistant_id: .*needs the assistant's ID"),
         ({"kind": "vapi", "assistant_id": "a"}, "runtime.api_key: .*set VAPI_API_KEY"),
+        ({"kind": "retell_web_call"}, "runtime.agent_id: .*needs the agent's ID at Retell"),
+        ({"kind": "retell_web_call", "agent_id": "a"}, "runtime.api_key: .*set RETELL_API_KEY"),
+        ({"kind": "livekit"}, "runtime.url: .*needs the URL of the LiveKit server"),
+        ({"kind": "livekit", "url": "wss://x"}, "runtime.api_key: .*set LIVEKIT_API_KEY"),
+        ({"kind": "twilio"}, "runtime.call_to: .*needs the telephone number"),
+        ({"kind": "twilio", "call_to": "+41445550100"}, "runtime.public_url: .*needs the URL"),
+        ({"kind": "composable"}, "runtime.model: .*needs the name of a model"),
     ],
 )
 def test_what_is_missing_is_named(data: dict[str, object], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "GOOGLE_API_KEY", "ELEVENLABS_API_KEY", "VAPI_API_KEY"):
+    for name in (
+        "OPENAI_API_KEY",
+        "GOOGLE_API_KEY",
+        "ELEVENLABS_API_KEY",
+        "VAPI_API_KEY",
+        "RETELL_API_KEY",
+        "LIVEKIT_API_KEY",
+    ):
         monkeypatch.delenv(name, raising=False)
     runtime = get_runtime("voice", str(data["kind"]))
     assert isinstance(runtime, VoiceRuntimeBase)
@@ -98,6 +112,9 @@ class Keys:
         {"kind": "gemini_live", "model": "m"},
         {"kind": "elevenlabs", "agent_id": "a"},
         {"kind": "vapi", "assistant_id": "a"},
+        {"kind": "retell_web_call", "agent_id": "a"},
+        {"kind": "livekit", "url": "wss://rooms.example.com", "api_secret": "sk-of-the-room"},
+        {"kind": "composable", "model": "mock/echo"},
     ],
     ids=lambda data: data["kind"],
 )

@@ -258,9 +258,10 @@ def _own() -> tuple[type[EvalRuntime], ...]:
     from duologue.runtimes.native import NativeRuntime
     from duologue.runtimes.openai_chat import OpenAIChatRuntime
     from duologue.runtimes.retell import RetellRuntime
-    from duologue.runtimes.voice.platforms import VapiRuntime
+    from duologue.runtimes.voice.platforms import LiveKitRuntime, RetellWebCallRuntime, VapiRuntime
     from duologue.runtimes.voice.realtime import ElevenLabsRuntime, GeminiLiveRuntime, OpenAIRealtimeRuntime
-    from duologue.runtimes.voice.rtc import PipecatRuntime, WebRtcRuntime
+    from duologue.runtimes.voice.rtc import ComposableRuntime, PipecatRuntime, WebRtcRuntime
+    from duologue.runtimes.voice.telephone import TwilioRuntime
     from duologue.runtimes.voice.websocket import WebSocketRuntime
 
     return (
@@ -276,10 +277,14 @@ def _own() -> tuple[type[EvalRuntime], ...]:
         WebSocketRuntime,
         OpenAIRealtimeRuntime,
         GeminiLiveRuntime,
+        RetellWebCallRuntime,
         VapiRuntime,
         ElevenLabsRuntime,
         WebRtcRuntime,
         PipecatRuntime,
+        LiveKitRuntime,
+        TwilioRuntime,
+        ComposableRuntime,
     )
 
 

@@ -1,4 +1,4 @@
-"""Voice agents that you run yourself, over WebRTC or as Pipecat bots."""
+"""Voice agents that you run yourself: over WebRTC, as Pipecat bots, or here, made of STT, a model and TTS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from duologue.config.spec import EMPTY, Items, JsonObject, Text
 from duologue.config.templates import expand, expand_url
 from duologue.runtimes.base import AgentSnapshot
+from duologue.runtimes.config import model_name
 from duologue.runtimes.voice.base import VoiceCallSetup, VoiceRuntimeBase, VoiceRuntimeConfig, needed
 from duologue.voice.adapter import VoiceAgentAdapter
 
@@ -103,3 +104,49 @@ class PipecatRuntime(VoiceRuntimeBase):
     def _url(self, runtime_config: BaseModel, agent: AgentSnapshot) -> str:
         written = cast("PipecatRuntimeConfig", runtime_config).url
         return str(needed(written or agent.endpoint_url, "url", self, "the URL of the bot's WebSocket"))
+
+
+class ComposableRuntimeConfig(VoiceRuntimeConfig):
+    """The agent's prompt, played in this process by speech to text, a model and text to speech."""
+
+    kind: Literal["composable"] = "composable"
+    """Always ``composable``."""
+    stt: str | None = None
+    """Speech to text, such as ``local`` or ``openai/gpt-4o-transcribe``. Default: the usual one."""
+    model: str | None = None
+    """Model that answers. Default: the agent's own."""
+    tts: str = "local/heart"
+    """Voice of the agent."""
+    greeting: str | None = None
+    """What the agent says first. Default: it waits."""
+
+
+class ComposableRuntime(VoiceRuntimeBase):
+    """Plays the agent's prompt in this process, spoken."""
+
+    KIND: ClassVar[str] = "composable"
+    LABEL: ClassVar[str] = "Composable"
+    DESCRIPTION: ClassVar[str] = "The agent's prompt, played here by speech to text, a model and text to speech"
+    CONFIG: ClassVar[type[BaseModel] | None] = ComposableRuntimeConfig
+
+    def check(self, runtime_config: BaseModel, agent: AgentSnapshot) -> None:
+        """There is a model."""
+        needed(self._model(runtime_config, agent), "model", self, "the name of a model")
+
+    def make(self, runtime_config: BaseModel, call: VoiceCallSetup) -> VoiceAgentAdapter:
+        """Puts the parts together."""
+        from duologue.voice.adapters.composable import ComposableVoiceAgent
+
+        config = cast("ComposableRuntimeConfig", runtime_config)
+        model = call.agent.played_by if config.model is None else None
+        return ComposableVoiceAgent(
+            config.stt,
+            model or str(self._model(config, call.agent)),
+            config.tts,
+            system_prompt=call.agent.system_prompt,
+            greeting=config.greeting,
+        )
+
+    @staticmethod
+    def _model(runtime_config: BaseModel, agent: AgentSnapshot) -> str | None:
+        return cast("ComposableRuntimeConfig", runtime_config).model or model_name(agent.model, agent.provider)
