@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from rich.console import Console
 
@@ -20,6 +20,7 @@ from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import print_json, say, terminal
 from duologue.config.files import short_path
 from duologue.context import Context
+from duologue.demo import parcel_desk as desk
 from duologue.errors import ConfigurationError, MissingExtraError
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.suites.execution.launch import Observer
@@ -70,12 +71,7 @@ def play_voice_demo(*, out: Path, seed: int, as_json_: bool) -> int:
         )
         done = run_suite(str(SUITE), request, () if as_json_ else (_Heard(console),))
     if as_json_:
-        runs: list[dict[str, Any]] = [
-            {"scenario": run.case.scenario, "outcome": run.outcome} for run in done.execution.runs
-        ]
-        for data, run in zip(runs, done.execution.runs, strict=True):
-            data |= {"figures": dict(run.voice.figures) if run.voice else {}, "recording": _recording(done, run)}
-        print_json({"results": str(done.folder), "runs": runs})
+        print_json({"results": str(done.folder), "runs": [_as_data(done, run) for run in done.execution.runs]})
     else:
         _report(console, done)
     return _exit_code(done.execution.runs)
@@ -106,7 +102,7 @@ class _Heard(Observer):
         say(self._console, "")
         say(self._console, f"  {result.case.scenario}: {result.outcome}", "bold")
         for record in result.messages:
-            _say_message(self._console, cast("Message", record.message))
+            _say_message(self._console, record.message)
         say(self._console, f"    {voice_line(result)}", "dim")
 
 
@@ -167,13 +163,13 @@ def as_expected(run: RunResult) -> bool:
 def _exit_code(runs: Sequence[RunResult]) -> int:
     if all(as_expected(run) for run in runs):
         return ExitCode.PASSED
-    return ExitCode.FAILED if all(run.verdict is not None for run in runs) else ExitCode.ERROR
+    return ExitCode.FAILED if all(run.verdict is not None for run in runs) else ExitCode.UNCERTAIN
 
 
 @contextmanager
 def parcel_desk() -> Generator[str, None, None]:
     """The address of a desk that takes calls as long as the block lasts. It is there once its models are loaded."""
-    command = [sys.executable, "-m", "duologue.demo.parcel_desk", "--port", "0"]
+    command = [sys.executable, "-m", desk.__name__, "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None

@@ -1,6 +1,6 @@
 """How the user sounds and behaves where the agent is spoken with, and how such a call is held."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -27,10 +27,13 @@ def _effect(written: Any) -> Any:
     """``phone_quality`` and ``{background_noise: {snr: 15}}`` as an effect with its parameters."""
     if isinstance(written, str):
         return {"name": written}
-    if isinstance(written, dict) and len(written) == 1 and not {"name", "params"} & written.keys():
-        [(name, params)] = written.items()
-        return {"name": name, "params": params if params is not None else {}}
-    return written
+    if not isinstance(written, dict):
+        return written
+    fields = cast("dict[str, Any]", written)
+    if len(fields) != 1 or {"name", "params"} & fields.keys():
+        return fields
+    [(name, params)] = fields.items()
+    return {"name": name, "params": {} if params is None else params}
 
 
 Effect = Annotated[SoundEffect, BeforeValidator(_effect, json_schema_input_type=str | SoundEffect | dict[str, Any])]

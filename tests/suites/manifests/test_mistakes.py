@@ -121,7 +121,7 @@ MISTAKES = [
     ("strict, model: small", "strict, model: smal", 30, r"judges\[0\].model: no model is called 'smal'"),
     (FIELD, "      agents: [bott]", 36, "no agent is called 'bott'; did you mean 'bot'"),
     (FIELD, "      judge: lenient", 36, "no judge is called 'lenient'. Known: strict"),
-    (FIELD, "      voice: deep", 36, "voice: found \"deep\"; expected a mapping"),
+    (FIELD, "      voice: deep", 36, 'voice: found "deep"; expected a mapping'),
     (FIELD, "      voice: {voice: deep}", 36, "a voice as provider/name, such as 'local/heart'"),
     (FIELD, "      voice: {patience: 0}", 36, r"voice.patience: "),
     (FIELD, "      voice: {interruptions: {delay: [3, 1]}}", 36, r"delay as \[at least, at most\]; found \[3"),

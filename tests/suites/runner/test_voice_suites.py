@@ -6,10 +6,12 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from duologue.messages import Message, text_of
 from duologue.suites.execution.engine import Engine
 from duologue.suites.manifests.loader import validate
 from duologue.suites.results.run import RunResult
@@ -33,7 +35,7 @@ def hum():
     yield
     from duologue.voice import synthesis
 
-    synthesis._registered.pop("local", None)
+    synthesis._registered.pop("local", None)  # pyright: ignore[reportPrivateUsage]
     forget_speech("local")
 
 
@@ -94,7 +96,7 @@ async def test_a_line_cuts_in_after_so_many_words(tmp_path: Path) -> None:
     assert run.voice.figures["interruptions"] == 1
     first = next(item for item in run.messages if item.message["role"] == "assistant")
     assert first.cut == "interrupted"
-    heard = " ".join(part.get("text", "") for part in first.message["content"] if part["type"] == "text")
+    heard = text_of(cast("Message", first.message))
     assert LONG.startswith(heard)
     assert 4 <= len(heard.split()) <= 8
 

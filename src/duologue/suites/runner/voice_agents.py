@@ -98,7 +98,7 @@ class SpokenAgent(AgentAdapter):
                 if not retries:
                     raise
                 retries -= 1
-                await run.clock.sleep(self._call.retry_delay)
+                await run.context.clock.sleep(self._call.retry_delay)
             else:
                 return session
 

@@ -39,13 +39,11 @@ def native_voice(
         if provider == "openai" and any(word in name for word in _REALTIME["openai"]):
             from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter
 
-            given = {"voice": voice} if isinstance(voice, str) else {}
-            return OpenAIRealtimeAgentAdapter(name, instructions=instructions, **given)
+            return OpenAIRealtimeAgentAdapter(name, str(voice or "alloy"), instructions)
         if provider == "google" and any(word in name for word in _REALTIME["google"]):
             from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter
 
-            given = {"voice": voice} if isinstance(voice, str) else {}
-            return GeminiLiveAgentAdapter(name, system_instruction=instructions, **given)
+            return GeminiLiveAgentAdapter(name, str(voice or "Algieba"), instructions)
         from duologue.voice.adapters.composable import ComposableVoiceAgent
 
         tts = voice if isinstance(voice, str) and "/" in voice else DEFAULT_VOICE
