@@ -252,7 +252,7 @@ async def _streamed(session: AgentSession, input: AgentInput, utterance: Utteran
 
 async def _report_usage(value: object, input: AgentInput) -> None:
     """Count what an answer says that models took for it, unless the adapter counts itself."""
-    if isinstance(value, str | CompleteAnswer) or input.usage_reported:
+    if isinstance(value, (str, CompleteAnswer)) or input.usage_reported:
         return
     uses = uses_of(value)
     if any(use.cost is None and use.model for use in uses):

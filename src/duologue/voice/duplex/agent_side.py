@@ -19,7 +19,6 @@ from duologue.voice.incoming import (
     AgentTurnEnded,
     AgentWords,
     CallEnded,
-    Incoming,
     UserHeard,
     UserWords,
 )
@@ -74,7 +73,7 @@ class AgentSide:
 
     # --- what comes --------------------------------------------------------------------------------------------------
 
-    def take(self, item: Incoming, now: float) -> None:
+    def take(self, item: object, now: float) -> None:
         """One more thing has come."""
         if isinstance(item, AudioChunk):
             turn = self._turn(now)
