@@ -40,6 +40,8 @@ _BEFORE = bytes_of(0.4)
 """Bytes of sound that are kept from before speech was noticed."""
 _PAUSE = 0.16
 """Seconds of silence after which the user is not speaking now; the turn may go on."""
+_QUIET = 1.0
+"""Seconds of a line without any sound after which the detector is not asked any more."""
 _SHORT = 24
 """Characters: a shorter sentence is said together with the next one."""
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")
@@ -108,7 +110,7 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
 
     def _reset(self) -> None:
         self._detector: SpeechDetector | None = None
-        self._heard = 0.0
+        self._heard = self._quiet = self._unheard = 0.0
         self._recent = bytearray()
         self._turn = bytearray()
         self._last_turn = b""
@@ -183,12 +185,16 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
         if self._detector is None:
             raise ConfigurationError(f"{self.name}: connect before frames are exchanged")
         self._heard += frame.duration_seconds
-        for change in self._detector.process(frame.data):
-            if change.edge is SpeechEdge.BEGAN:
-                await self._user_begins(change.at)
-            else:
-                self._silent_since = change.at
-                self._speaking_since = None
+        self._quiet = 0.0 if frame.data.strip(b"\0") else self._quiet + frame.duration_seconds
+        if self._quiet > _QUIET and not self._detector.is_speaking:
+            self._unheard += frame.duration_seconds  # nobody can be speaking: not worth the detector's time
+        else:
+            for change in self._detector.process(frame.data):
+                at = change.at + self._unheard
+                if change.edge is SpeechEdge.BEGAN:
+                    await self._user_begins(at)
+                else:
+                    self._silent_since, self._speaking_since = at, None
         if self._turn:
             self._turn += frame.data
         self._recent = (self._recent + frame.data)[-_BEFORE:]
