@@ -67,6 +67,7 @@ $(RUNTIME): pyproject.toml constraints.txt scripts/venv
 $(TOOLS): $(RUNTIME)
 	@echo "Installing all extras and the development tools into $(VENV): about 150 MB more"
 	@$(INSTALL) -e '.[all]' --group dev
+	@scripts/axe-core
 	@touch $@
 
 weights: $(RUNTIME)

@@ -145,6 +145,12 @@ def _lint(app: typer.Typer) -> None:
     app.command()(lint)
 
 
+def _view(app: typer.Typer) -> None:
+    from duologue.cli.commands.view import view
+
+    app.command()(view)
+
+
 def _label(app: typer.Typer) -> None:
     from duologue.cli.commands.label import label
 
@@ -305,6 +311,11 @@ COMMANDS: dict[str, Command] = {
     ),
     "show": Command(
         _RESULTS, "Show a recorded run: the conversation, its checks and decisions, and the verdict.", _show
+    ),
+    "view": Command(
+        _RESULTS,
+        "Browse results in a web browser: executions, runs, trends, comparisons, labels; live while a suite runs.",
+        _view,
     ),
     "report": Command(_RESULTS, "Write reports on a kept execution.", _report),
     "compare": Command(

@@ -42,6 +42,7 @@ EXTRAS = {
     "artifacts": "fsspec",
     "dask": "distributed",
     "server": "fastapi",
+    "view": "starlette",
     "stats": "scipy",
     "voice": "av",
     "webrtc": "aiortc",

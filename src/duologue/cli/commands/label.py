@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,11 +53,12 @@ def label(
     """
     from duologue.runs.store.judges import judges_in
     from duologue.runs.store.reader import find_execution
+    from duologue.suites.calibration.judged import in_label_order
     from duologue.suites.calibration.labels import labels_path, merged, read_labels, write_labels
 
     found = find_execution(folder)
     target = labels or labels_path(found.folder)
-    runs = _shuffled(found.execution.runs, found.execution.id)
+    runs = in_label_order(found.execution.runs, found.execution.id)
     if template is not None:
         return _write_template(template, runs, whole=whole)
     judges = judges_in(found.folder, runs)
@@ -85,15 +85,6 @@ def label(
 
 def _user() -> str:
     return os.environ.get("USER") or os.environ.get("USERNAME") or "me"
-
-
-def _shuffled(runs: Sequence[RunResult], seed: str) -> list[RunResult]:
-    """The runs that were judged, in an order that depends on the execution only."""
-    from duologue.suites.calibration.judged import judged_items
-
-    found = sorted((run for run in runs if judged_items(run)), key=lambda run: run.run_id)
-    Random(seed).shuffle(found)
-    return found
 
 
 def _with_decisions(

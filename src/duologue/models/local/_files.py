@@ -17,25 +17,17 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from duologue.config.cache import cache_folder
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.errors import ConfigurationError, ModelUnavailableError
-from duologue.settings import env
 
 POLL_SECONDS = 0.05
 ASSEMBLY_TIMEOUT = 600.0
 """Seconds that another process may take to put the same file together."""
 _BLOCK = 1024 * 1024
 _MAGIC = b"GGUF"
-
-
-def cache_folder() -> Path:
-    """``$DUOLOGUE_CACHE_DIR``, else the user's cache folder on this system. It need not exist."""
-    if chosen := env("CACHE_DIR"):
-        return Path(chosen).expanduser().absolute()
-    return user_cache_path("duologue", appauthor=False).absolute()
 
 
 def models_folder() -> Path:

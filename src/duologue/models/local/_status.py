@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 from pathlib import Path
 
+from duologue.config.cache import cache_folder
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.models.local._files import cache_folder, hub_folder
+from duologue.models.local._files import hub_folder
 from duologue.models.local._launcher import ENGINE, ServerFolder, healthy, stop_server
 from duologue.models.local._weights import CATALOGUE, PATH_VARIABLE, Weights, WeightsSource, find, hub_files
 from duologue.settings import env

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
@@ -56,11 +56,16 @@ class Media:
     Args:
         folder: of the results, whose files may be put into the page; None if only what the results hold may.
         here: the folder that the page will lie in; links are relative to it. None for no links.
+        address: makes the address of a file of the results that a server sends, of its path in the folder. None for a
+            page that is a file.
     """
 
-    def __init__(self, folder: Path | None = None, here: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, here: Path | None = None, address: Callable[[str], str] | None = None
+    ) -> None:
         self._folder = folder
         self._here = here
+        self._address = address
         self._left = _ALTOGETHER
 
     def of(self, run: RunResult) -> list[dict[str, Any]]:
@@ -84,9 +89,14 @@ class Media:
             "width": item.width,
             "height": item.height,
             "path": item.path or item.url,
-            "href": self._link(item.path),
-            "src": self._source(item, part),
+            "href": (link := self._link(item.path)),
+            "src": self._source(item, part) or self._served(item, link),
         }
+
+    def _served(self, item: MediaResult, link: str | None) -> str | None:
+        """The address of what is too large to be in the page, where a server sends it."""
+        shown = self._address is not None and item.mime_type.lower() in _SHOWN.get(item.type, ())
+        return link if shown else None
 
     def _source(self, item: MediaResult, part: Mapping[str, Any] | None) -> str | None:
         addresses = [item.thumbnail, _address(part or {}, item.mime_type), self._file(item)]
@@ -125,7 +135,7 @@ class Media:
                 return None
         except (ValueError, OSError):
             return None
-        return "./" + quote(target.as_posix())
+        return self._address(target.as_posix()) if self._address else "./" + quote(target.as_posix())
 
 
 def inside(path: str | None) -> PurePosixPath | None:
@@ -219,7 +229,12 @@ def agent_figures(execution: ExecutionResult) -> list[dict[str, Any]]:
 
 def latency(runs: Iterable[RunResult]) -> dict[str, Any] | None:
     """How long answers took: seconds at the 10th, 50th and 90th percentile and the longest; None if nobody measured."""
-    times = sorted(item.spent.seconds for run in runs for item in run.messages if _answered(item) and item.spent)
+    return quantiles(item.spent.seconds for run in runs for item in run.messages if _answered(item) and item.spent)
+
+
+def quantiles(seconds: Iterable[float]) -> dict[str, Any] | None:
+    """The 10th, 50th and 90th percentile of some times, and the longest; None if there are none."""
+    times = sorted(seconds)
     if not times:
         return None
     at = {name: times[min(len(times) - 1, round(part * (len(times) - 1)))] for name, part in _PARTS.items()}
@@ -233,8 +248,22 @@ def _answered(item: MessageResult) -> bool:
     return item.spent is not None and item.message["role"] == "assistant"
 
 
-def run_data(run: RunResult, group: int, whole: Group, prompts: Prompts, media: Media) -> dict[str, Any]:
-    """One run."""
+def run_page_data(run: RunResult, media: Media, *, excused: bool = False) -> dict[str, Any]:
+    """One run by itself, as a server sends it: ``Run`` of ``source.js``."""
+    prompts = Prompts()
+    data = run_data(run, -1, None, prompts, media)
+    return {**data, "excused": excused, "prompts": list(run.system_prompts)}
+
+
+def run_data(run: RunResult, group: int, whole: Group | None, prompts: Prompts, media: Media) -> dict[str, Any]:
+    """One run, as a part of a page.
+
+    Args:
+        run: the run.
+        group, whole: its test case, by number and as it is; None if nobody asks for it.
+        prompts: of all runs of the page.
+        media: of the page.
+    """
     line = line_of(run)
     shown = {(item.message_id, item.part) for item in run.media}
     data: dict[str, Any] = {
@@ -253,7 +282,7 @@ def run_data(run: RunResult, group: int, whole: Group, prompts: Prompts, media: 
         "messages": [_message(item, shown) for item in run.messages],
         "prompts": [prompts.number(text) for text in run.system_prompts],
         "checks": [_check(item) for item in run.checks],
-        "excused": excused(run, whole),
+        "excused": whole is not None and excused(run, whole),
     }
     data |= {name: value for name, value in _rarer(run, media).items() if value}
     return data

@@ -27,7 +27,7 @@ _FINDINGS = 3
 _REASONS = 20
 _EXAMPLES = 5
 _DOTS = 100
-_TRIALS = 400
+_ALL_DOTS = 4000
 _VALUES = 500
 """Of one thing to filter by."""
 _LONGEST = 400
@@ -44,14 +44,15 @@ class Overview:
     def __init__(self, index: Mapping[str, Any], read: RunReader) -> None:
         self._index = index
         self._read = read
-        self._cases = {case["index"]: decoded_case(case) for case in index["plan"]["cases"]}
+        self.cases = {case["index"]: decoded_case(case) for case in index["plan"]["cases"]}
+        """The plan, by place."""
         places = {run: number for number, group in enumerate(index["groups"]) for run in group["runs"]}
         self.lines = [self._line(line, places.get(line["run_id"], -1)) for line in index["runs"]]
         """The runs as a list shows them, in plan order."""
         self._by_id = {line["id"]: line for line in self.lines}
 
     def _line(self, line: Mapping[str, Any], group: int) -> Json:
-        case = self._cases[line["case"]]
+        case = self.cases[line["case"]]
         outcome = line["outcome"]
         excused = outcome == "fail" and group >= 0 and self._index["groups"][group]["outcome"] != "fail"
         return {
@@ -96,14 +97,14 @@ class Overview:
             "matrix": {"agents": self._agents(), "rows": self._first_rows(), "total": len(self.rows())},
             **self._attention(),
             "reasons": self._reasons(),
-            "trials": [self._trials(group) for group in index["groups"] if group["trials"] > 1][:_TRIALS],
+            "trials": self._all_trials(),
             "mostTrials": max([1, *(line["trials"] for line in self.lines)]),
             "filters": self._filters(),
         }
 
     def _missing(self) -> list[TestCase]:
         done = {line["case"] for line in self._index["runs"]}
-        return [case for place, case in self._cases.items() if place not in done]
+        return [case for place, case in self.cases.items() if place not in done]
 
     def _agents(self) -> list[str]:
         return list(dict.fromkeys(group["agent"] or "" for group in self._index["groups"]))
@@ -133,7 +134,7 @@ class Overview:
 
     def _case_of(self, group: Mapping[str, Any]) -> TestCase:
         first = self._by_id[group["runs"][0]]
-        return self._cases[first["case"]]
+        return self.cases[first["case"]]
 
     def _attention(self) -> Json:
         """Runs that need a look: one trial speaks for its test case."""
@@ -177,6 +178,16 @@ class Overview:
             }
             for lines in most
         ]
+
+    def _all_trials(self) -> list[Json]:
+        """Test cases with several trials, until there are too many dots."""
+        found: list[Json] = []
+        dots = 0
+        for group in self._index["groups"]:
+            if group["trials"] > 1 and dots < _ALL_DOTS:
+                found.append(self._trials(group))
+                dots += len(found[-1]["runs"])
+        return found
 
     def _trials(self, group: Mapping[str, Any]) -> Json:
         shaky = [item for item in group["checks"] if item["flakiness"] or not item["ok"] or item["threshold"] < 1]

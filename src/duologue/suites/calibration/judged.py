@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from random import Random
 from typing import Any
 
 from duologue.frozen import frozen
@@ -93,6 +94,18 @@ def judged_items(run: RunResult, *, whole: bool = True) -> list[JudgedItem]:
     if whole and run.verdict is not None:
         add("", _VERDICTS[run.verdict], run.reasoning or "")
     return list(found.values())
+
+
+def in_label_order(runs: Iterable[RunResult], seed: str) -> list[RunResult]:
+    """The runs that were judged, in the order in which people label them: random, and the same for everybody.
+
+    Args:
+        runs: of one execution.
+        seed: what the order depends on: the id of the execution.
+    """
+    found = sorted((run for run in runs if judged_items(run)), key=lambda run: run.run_id)
+    Random(seed).shuffle(found)
+    return found
 
 
 def judge_of(started: RunStarted) -> JudgeIdentity | None:

@@ -1,6 +1,6 @@
 // One application for every host: it finds the page of an address, shows it under the bar, and listens to keys.
 
-import { h, text } from "./dom.js";
+import { h, text, visible } from "./dom.js";
 import { themeButton } from "./theme.js";
 
 /**
@@ -54,7 +54,8 @@ export class App {
     } catch (error) {
       if (turn === this.turn) this.put(failedPage(error, () => this.show(false)));
     }
-    if (back) scrollTo(0, history.state?.scroll || 0); // a page that is shown anew begins at its top
+    if (back)
+      scrollTo(0, history.state?.scroll || 0); // a page that is shown anew begins at its top
     else scrollTo(0, 0);
   }
 
@@ -71,7 +72,7 @@ export class App {
   put(page) {
     this.page?.left?.();
     this.page = page;
-    if (page.title) document.title = `${page.title} · Duologue`;
+    if (page.title) document.title = `${visible(page.title)} · Duologue`;
     document.body.className = `view-${page.view}`;
     this.drawBar();
     this.stage.replaceChildren(page.element);
@@ -128,7 +129,16 @@ export class App {
         "dl",
         null,
         rows.map(([keys, word]) =>
-          h("div", null, h("dt", null, keys.split(" ").map((key) => h("kbd", null, key))), h("dd", null, word)),
+          h(
+            "div",
+            null,
+            h(
+              "dt",
+              null,
+              keys.split(" ").map((key) => h("kbd", null, key)),
+            ),
+            h("dd", null, word),
+          ),
         ),
       ),
       close,

@@ -196,7 +196,8 @@ export function answerBars(links, run) {
     viewBox: `0 0 ${wide * times.length} 40`,
     width: wide * times.length,
     height: 40,
-    role: "img",
+    role: "group",
+    "aria-label": `Time to each of ${times.length} answers`,
     class: "bars",
   });
   picture.append(svg("title", null, `Time to each of ${times.length} answers, the longest ${duration(longest)}`));

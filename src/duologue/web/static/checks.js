@@ -24,16 +24,7 @@ export function checksBox(links, run) {
   const others = !rest.length
     ? null
     : folds
-      ? h(
-          "details",
-          null,
-          h(
-            "summary",
-            null,
-            `${count(passed)} passed${skipped}`,
-          ),
-          items(rest),
-        )
+      ? h("details", null, h("summary", null, `${count(passed)} passed${skipped}`), items(rest))
       : items(rest);
   return h(
     "section",

@@ -14,10 +14,16 @@ const UNSEEN = new RegExp(
 );
 const NAMES = { 0: "NUL", 7: "BEL", 8: "BS", 13: "CR", 27: "ESC", 127: "DEL", 0xfeff: "BOM" };
 const LONG = 6000;
+const READ = new Set(["title", "aria-label", "alt", "placeholder"]); // attributes that people read
 
 function named(character) {
   const code = character.codePointAt(0);
   return NAMES[code] || "U+" + code.toString(16).toUpperCase().padStart(4, "0");
+}
+
+// The same as a plain string, for where no badge can be: names in charts, choices, tooltips, titles.
+export function visible(value) {
+  return String(value ?? "").replace(UNSEEN, (character) => `‹${named(character)}›`);
 }
 
 // A text as nodes: plain text, with a badge for each character that would not be seen.
@@ -43,7 +49,7 @@ function raw(value) {
 export function append(element, children) {
   for (const child of children.flat(3)) {
     if (child === null || child === undefined || child === false || child === "") continue;
-    element.append(child instanceof Node ? child : raw(String(child)));
+    element.append(child instanceof Node ? child : raw(visible(child)));
   }
   return element;
 }
@@ -56,7 +62,7 @@ export function h(what, attributes, ...children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else element.setAttribute(name, value === true ? "" : READ.has(name) ? visible(value) : String(value));
   }
   return append(element, children);
 }
@@ -74,7 +80,8 @@ export function longText(value, tag = "div.said") {
   const box = h(tag, { dir: "auto" }, text(whole.slice(0, LONG)), "…");
   const more = h("button.more", { type: "button" }, `Show all ${count(whole.length)} characters`);
   more.addEventListener("click", () => {
-    box.replaceChildren(...text(whole).map((node) => (node instanceof Node ? node : raw(node))));
+    box.replaceChildren();
+    append(box, text(whole));
     more.remove();
   });
   return h("div", null, box, more);

@@ -62,3 +62,14 @@ export function shortened(name, longest) {
   const end = Math.ceil(longest * 0.6);
   return `${name.slice(0, longest - end - 1)}…${name.slice(-end)}`;
 }
+
+// How long ago, for people; the exact time belongs beside it.
+export function since(stamp, now = Date.now()) {
+  const seconds = Math.max(0, (now - new Date(stamp).getTime()) / 1000);
+  if (Number.isNaN(seconds)) return stamp;
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  if (seconds < 86400 * 14) return plural(Math.floor(seconds / 86400), "day") + " ago";
+  return when(stamp).slice(0, 10);
+}

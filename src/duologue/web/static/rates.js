@@ -65,8 +65,20 @@ function ratesTable(head, rows) {
     h(
       "table.trials",
       null,
-      h("thead", null, h("tr", null, head.map((word) => h("th", { scope: "col" }, word)))),
-      h("tbody", null, rows.map((row) => h("tr", null, cells(row)))),
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          head.map((word) => h("th", { scope: "col" }, word)),
+        ),
+      ),
+      h(
+        "tbody",
+        null,
+        rows.map((row) => h("tr", null, cells(row))),
+      ),
     ),
   );
 }

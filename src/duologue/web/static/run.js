@@ -6,6 +6,8 @@ import { conversation, prompts } from "./conversation.js";
 import { h, text } from "./dom.js";
 import { brief, count, duration, money, percent, plural, when } from "./format.js";
 import { gradesBox } from "./grades.js";
+import { can } from "./source.js";
+import { timelineSection } from "./timeline.js";
 import { MARKS, WORDS, cites, mark, pill } from "./verdicts.js";
 
 const DOTS = 200;
@@ -29,6 +31,7 @@ const ENDED = {
 export async function runView(context, run, inList) {
   const { links, source, id } = context;
   const group = run.trials > 1 ? await source.trials(id, run.id) : null;
+  const calls = can(source, "calls") ? timelineSection(() => source.calls(id, run.id)) : null;
   const side = [
     checksBox(links, run),
     decisionsBox(links, run),
@@ -46,7 +49,7 @@ export async function runView(context, run, inList) {
     h(
       "div.columns",
       null,
-      h("section.talk", { "aria-label": "Conversation" }, prompts(run), conversation(links, run)),
+      h("section.talk", { "aria-label": "Conversation" }, prompts(run), conversation(links, run), calls),
       h("aside", { "aria-label": "Checks and decisions" }, side),
     ),
   );
@@ -54,9 +57,9 @@ export async function runView(context, run, inList) {
 
 function runHead(links, run, inList) {
   const facts = [
-    ENDED[run.termination] || run.termination,
+    run.running ? "under way" : ENDED[run.termination] || run.termination,
     plural(run.turns, "turn"),
-    duration(run.seconds),
+    run.running ? null : duration(run.seconds),
     run.cost ? money(run.cost, run.unpriced) : null,
     run.tokens ? `${count(run.tokens)} tokens` : null,
     ...run.tags,
@@ -95,8 +98,8 @@ function findingsBox(links, run) {
   const causes = run.error?.traceback
     ? h("details", null, h("summary", null, "Traceback"), h("pre", { dir: "auto" }, text(run.error.traceback)))
     : run.error?.causes?.length
-    ? h("details", null, h("summary", null, "Causes"), h("pre", { dir: "auto" }, text(run.error.causes.join("\n"))))
-    : null;
+      ? h("details", null, h("summary", null, "Causes"), h("pre", { dir: "auto" }, text(run.error.causes.join("\n"))))
+      : null;
   if (!found.length) return run.reason ? h("p.reason", { dir: "auto" }, text(run.reason)) : null;
   const items = found.map((item) =>
     h(

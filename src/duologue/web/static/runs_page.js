@@ -26,6 +26,8 @@ class RunsPage {
     Object.assign(this, context);
     this.context = context;
     this.view = "runs";
+    this.title = context.title;
+    this.tabs = context.tabs;
     this.main = h("main.run.empty", { id: "main", tabindex: "-1" });
     this.list = new RunList({ ...context, changed: (filters) => this.filter(filters) });
     this.element = h("div.panes", null, this.list.element, this.main);
@@ -126,6 +128,7 @@ function emptyView() {
   return h(
     "main.run.empty",
     { id: "main", tabindex: "-1" },
+    h("h1", null, "Runs"),
     h("p", null, "Choose a run from the list. ", keys, " go through them."),
   );
 }

@@ -18,8 +18,9 @@ export const WORDS = {
   undecided: "undecided",
   error: "error",
   cancelled: "cancelled",
+  running: "running",
 };
-export const OUTCOMES = Object.keys(WORDS);
+export const OUTCOMES = ["pass", "fail", "undecided", "error", "cancelled"];
 
 export function mark(outcome, label) {
   const word = WORDS[outcome] || outcome;

@@ -1,0 +1,127 @@
+"""What people say of the decisions of judges: the queue of ``duologue label`` as a page, kept in the same file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from duologue.errors import ConfigurationError
+from duologue.runs.store.calibrated import with_calibration
+from duologue.runs.store.judges import judges_in
+from duologue.runs.store.reader import find_execution, read_run
+from duologue.suites.calibration.judged import JudgedItem, in_label_order, judged_items
+from duologue.suites.calibration.labels import Label, label_value, labels_path, merged, now, read_labels, write_labels
+from duologue.suites.results.run import RunResult
+
+Json = dict[str, Any]
+
+_WRITING = Lock()
+_MOST = 2000
+_LONGEST = 4000
+
+
+class LabelFile:
+    """The labels beside a results folder.
+
+    Args:
+        folder: of the results.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = labels_path(folder)
+
+    def data(self, rater: str = "") -> Json:
+        """The queue in its order, what has been said by this person, and what all labels say of the judge.
+
+        Args:
+            rater: who labels; '' for the user of this machine.
+        """
+        from duologue.reports.html.data import calibration_table
+
+        who = rater or user_name()
+        found = find_execution(self._folder)
+        given = {(label.run, label.criterion): label for label in self._known() if label.rater == who}
+        runs = in_label_order(found.execution.runs, found.execution.id)
+        items = [_item(run, item, given) for run in runs for item in _asked(run)]
+        return {
+            "rater": who,
+            "items": items[:_MOST],
+            "total": len(items),
+            "labelled": sum(item["label"] is not None for item in items),
+            "file": str(self._path),
+            "calibration": calibration_table(with_calibration(found).execution.calibration),
+        }
+
+    def give(self, given: object) -> Json:
+        """Keep a label, or take one back.
+
+        Args:
+            given: run, criterion, label (``pass``, ``fail``, ``unsure``; null to take it back), rater and note.
+
+        Raises:
+            ConfigurationError: it is none.
+        """
+        if not isinstance(given, dict):
+            raise ConfigurationError("expected an object with run, criterion and label")
+        asked: Mapping[str, Any] = {str(name): value for name, value in given.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        run = read_run(self._folder, str(asked.get("run", "")))
+        criterion = str(asked.get("criterion", ""))
+        item = next((item for item in judged_items(run) if item.criterion == criterion), None)
+        if item is None:
+            raise ConfigurationError(f"run {run.run_id} has no decision about {criterion[:100]!r}")
+        rater = str(asked.get("rater") or user_name())
+        with _WRITING:
+            known = self._known()
+            if asked.get("label") is None:
+                kept = [label for label in known if label.key != (run.run_id, criterion, rater)]
+            else:
+                kept = merged(known, [self._label(run, item, rater, asked)])
+            write_labels(self._path, kept)
+        return {"ok": True, "label": asked.get("label")}
+
+    def _label(self, run: RunResult, item: JudgedItem, rater: str, asked: Mapping[str, Any]) -> Label:
+        value = label_value(asked["label"])
+        if value is None:
+            raise ConfigurationError(f"label: found {str(asked['label'])[:40]!r}; expected pass, fail or unsure")
+        judge = judges_in(self._folder, [run]).get(run.run_id)
+        return Label(
+            run=run.run_id,
+            criterion=item.criterion,
+            value=value,
+            rater=rater,
+            note=str(asked.get("note") or "")[:_LONGEST],
+            decision=item.decision,
+            judge=judge.digest if judge else "",
+            at=now(),
+        )
+
+    def _known(self) -> list[Label]:
+        return read_labels(self._path) if self._path.exists() else []
+
+
+def _asked(run: RunResult) -> Iterable[JudgedItem]:
+    """The decisions of a run that are asked about; its verdict where there are no others."""
+    return judged_items(run, whole=False) or judged_items(run)
+
+
+def _item(run: RunResult, item: JudgedItem, given: Mapping[tuple[str, str], Label]) -> Json:
+    label = given.get((item.run, item.criterion))
+    return {
+        "run": item.run,
+        "title": run.case.title,
+        "criterion": item.criterion,
+        "decision": item.decision,
+        "reason": item.reason,
+        "cites": list(item.message_ids),
+        "label": label.value if label else None,
+        "note": label.note if label else "",
+    }
+
+
+def user_name() -> str:
+    """Who labels, as ``duologue label`` has it."""
+    return os.environ.get("USER") or os.environ.get("USERNAME") or "me"

@@ -1,0 +1,285 @@
+// Two executions compared: what became worse or better, how sure that is, and the conversations side by side.
+
+import { h, text } from "./dom.js";
+import { count, duration, money, percent, plural, when } from "./format.js";
+import { rateText } from "./rates.js";
+
+const TONES = { worse: "fail", better: "pass", undecided: "undecided", tied: "none" };
+const SIGNS = { worse: "✗", better: "✓", undecided: "?", tied: "=" };
+const ORDER = ["worse", "better", "undecided", "tied"];
+const SHOWN = 200;
+
+/** @returns {Promise<Page>} */
+export async function comparePage({ source, links, address }, { path, query }) {
+  const [, first, second] = path;
+  const found = await source.compare(first, second, Object.fromEntries(query));
+  const { overall } = found;
+  const element = h(
+    "main.page",
+    { id: "main", tabindex: "-1" },
+    h(
+      "header.title",
+      null,
+      h("div", null, h("h1", null, text(found.second.suite)), verdictPill(overall.verdict)),
+      h("p.lead", null, text(overall.reason)),
+    ),
+    sides(found, links, [first, second]),
+    found.notes.map((note) => h("p.note", null, text(note))),
+    casesSection(found),
+    flipsSection(found, links, [first, second]),
+    checksSection(found),
+    measuresSection(found),
+    changesSection(found),
+    onlySection(found),
+  );
+  const turned = links.compare(second, first);
+  return {
+    element,
+    view: "compare",
+    title: `Comparison of ${found.second.suite}`,
+    keys: { o: () => address.go(links.executions()), x: () => address.go(turned) },
+    help: [
+      ["o", "all executions"],
+      ["x", "exchange before and after"],
+    ],
+  };
+}
+
+function verdictPill(word) {
+  return h(`span.pill.large.o-${TONES[word]}`, null, `${SIGNS[word]} ${word}`);
+}
+
+function sides({ first, second, overall, confidence }, links, ids) {
+  const side = (word, one, rate, id) =>
+    h(
+      "div",
+      null,
+      h("dt", null, word),
+      h(
+        "dd",
+        null,
+        rate.value === null ? "–" : percent(rate.value),
+        h("small", null, rateText(rate)),
+        h("small", null, h("a", { href: links.execution(id).overview() }, text(one.id)), `, ${when(one.started_at)}`),
+        h("small", null, text(one.agents.join(", "))),
+      ),
+    );
+  const { difference } = overall;
+  return h(
+    "section.totals.sides",
+    null,
+    h(
+      "dl",
+      null,
+      side("before", first, overall.first, ids[0]),
+      side("after", second, overall.second, ids[1]),
+      h(
+        `div.o-${TONES[overall.verdict]}`,
+        null,
+        h("dt", null, "difference"),
+        h(
+          "dd",
+          null,
+          points(difference.value),
+          h("small", null, interval(difference), ` with ${percent(confidence)} confidence`),
+          h(
+            "small",
+            null,
+            `${count(overall.better)} better, ${count(overall.worse)} worse, ${count(overall.undecided)} open`,
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+// A difference of shares, in percentage points.
+function points(value) {
+  if (value === null || value === undefined) return "–";
+  const whole = value * 100;
+  return `${whole > 0 ? "+" : whole < 0 ? "−" : ""}${Math.abs(whole).toFixed(Math.abs(whole) < 10 ? 1 : 0)}`;
+}
+
+function interval({ low, high }) {
+  return low === null || low === undefined ? "" : `${points(low)} to ${points(high)}`;
+}
+
+function tableOf(label, head, rows) {
+  return h(
+    "div.scroll",
+    { tabindex: "0", role: "region", "aria-label": label },
+    h(
+      "table.trials",
+      null,
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          head.map((word) => h("th", { scope: "col" }, word)),
+        ),
+      ),
+      h("tbody", null, rows),
+    ),
+  );
+}
+
+function casesSection({ cases }) {
+  const sorted = [...cases].sort((one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict));
+  const rows = sorted
+    .slice(0, SHOWN)
+    .map((item) =>
+      h(
+        "tr",
+        null,
+        h("td", null, h(`span.pill.o-${TONES[item.verdict]}`, null, `${SIGNS[item.verdict]} ${item.verdict}`)),
+        h("th", { scope: "row" }, text(item.title)),
+        h("td.n", null, rateText(item.first)),
+        h("td.n", null, rateText(item.second)),
+        h("td.n", null, points(item.difference.value), h("small", null, ` ${interval(item.difference)}`)),
+        h("td", null, text(item.reason), more(item)),
+      ),
+    );
+  const counts = ORDER.map((word) => [word, cases.filter((item) => item.verdict === word).length]);
+  const told = counts.filter(([, number]) => number).map(([word, number]) => `${count(number)} ${word}`);
+  return h(
+    "section",
+    null,
+    h("h2", null, "Test cases", h("small", null, told.join(", "))),
+    tableOf("Test cases", ["", "test case", "before", "after", "difference", "why"], rows),
+    sorted.length > SHOWN ? h("p.note", null, `and ${plural(sorted.length - SHOWN, "more test case")}`) : null,
+  );
+}
+
+function more({ further_trials: trials }) {
+  return trials ? h("small", null, ` About ${plural(trials, "more trial")} a side would decide.`) : null;
+}
+
+function flipsSection({ flips, flips_in_all: all }, links, ids) {
+  if (!flips.length) return null;
+  return h(
+    "section",
+    null,
+    h("h2", null, "Trials with another verdict", h("small", null, count(all))),
+    flips.map((flip) => flipItem(flip, links, ids)),
+  );
+}
+
+function flipItem(flip, links, ids) {
+  const worse = flip.second.outcome === "fail";
+  const apart = flip.apart_from;
+  const details = h(
+    `details.flip.o-${worse ? "fail" : "pass"}`,
+    null,
+    h(
+      "summary",
+      null,
+      h("b", null, `${flip.first.outcome} → ${flip.second.outcome}`),
+      " ",
+      text(flip.title),
+      ` #${flip.trial}`,
+    ),
+  );
+  // Long conversations are drawn when somebody opens them.
+  details.addEventListener("toggle", () => {
+    if (details.open && details.children.length === 1) details.append(sideBySide(flip, apart, links, ids));
+  });
+  return details;
+}
+
+function sideBySide({ first, second }, apart, links, ids) {
+  const lines = Math.max(first.messages.length, second.messages.length);
+  const rows = [];
+  for (let place = 0; place < lines; place++) {
+    const same = apart === null || place < apart;
+    const cells = [first, second].map((side) => saidCell(side.messages[place]));
+    rows.push(h(`tr${same ? ".same" : ""}`, null, cells));
+  }
+  const head = [first, second].map((side, place) =>
+    h(
+      "th",
+      { scope: "col" },
+      h("a", { href: links.execution(ids[place]).run(side.run_id) }, place ? "after" : "before"),
+      h("small", null, text(` ${side.outcome}${side.reason ? `: ${side.reason.slice(0, 300)}` : ""}`)),
+    ),
+  );
+  return h(
+    "div.scroll",
+    { tabindex: "0", role: "region", "aria-label": "Both conversations" },
+    h("table.pair", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
+  );
+}
+
+function saidCell(line) {
+  if (!line) return h("td");
+  return h("td", null, h("b", null, text(line.role)), h("div.said", { dir: "auto" }, text(line.text.slice(0, 4000))));
+}
+
+function checksSection({ checks }) {
+  if (!checks.length) return null;
+  const sorted = [...checks].sort((one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict));
+  const rows = sorted
+    .slice(0, SHOWN)
+    .map((item) =>
+      h(
+        "tr",
+        null,
+        h("th", { scope: "row" }, text(item.name)),
+        h("td", null, h(`span.pill.o-${TONES[item.verdict]}`, null, `${SIGNS[item.verdict]} ${item.verdict}`)),
+        h("td.n", null, rateText(item.first)),
+        h("td.n", null, rateText(item.second)),
+        h("td.n", null, item.adjusted_p < 0.001 ? "< 0.001" : item.adjusted_p.toFixed(3)),
+      ),
+    );
+  const head = ["check", "", "before", "after", "p"];
+  return h("section", null, h("h2", null, "Checks over all runs"), tableOf("Checks over all runs", head, rows));
+}
+
+const UNITS = { USD: (value) => money(value), s: (value) => duration(value) };
+
+function measuresSection({ measures }) {
+  if (!measures.length) return null;
+  const rows = measures.map((item) => {
+    const shown = UNITS[item.unit] || ((value) => count(Math.round(value * 10) / 10));
+    const signed = (value) =>
+      value === null ? "–" : `${value > 0 ? "+" : value < 0 ? "−" : ""}${shown(Math.abs(value))}`;
+    const ends =
+      item.difference.low === null ? "" : `${signed(item.difference.low)} to ${signed(item.difference.high)}`;
+    return h(
+      "tr",
+      null,
+      h("th", { scope: "row" }, text(item.name)),
+      h("td.n", null, shown(item.first)),
+      h("td.n", null, shown(item.second)),
+      h("td.n", null, signed(item.difference.value), h("small", null, ` ${ends}`)),
+    );
+  });
+  const head = ["", "before", "after", "difference"];
+  return h("section", null, h("h2", null, "Per run, on average"), tableOf("Per run, on average", head, rows));
+}
+
+function changesSection({ changes }) {
+  if (!changes.length) return null;
+  const items = changes.map((item) => {
+    const name = [item.part, item.name].filter(Boolean).join(": ");
+    const values = item.diff.length
+      ? null
+      : h("p", null, text(`${item.first ?? "nothing"} → ${item.second ?? "nothing"}`));
+    const lines = item.diff.map((line) =>
+      h(`span.line${line[0] === "+" ? ".added" : line[0] === "-" ? ".gone" : ""}`, null, text(line)),
+    );
+    const cases = item.cases === null ? null : h("small", null, ` in ${plural(item.cases, "test case")}`);
+    return h("div.diff", null, h("b", null, text(name)), cases, values, lines.length ? h("pre", null, lines) : null);
+  });
+  return h("section", null, h("h2", null, "Configuration"), items);
+}
+
+function onlySection({ only_first: first, only_second: second }) {
+  const part = (word, titles) =>
+    titles.length
+      ? h("p.note", null, `${word}: `, text(titles.slice(0, 20).join(", ") + (titles.length > 20 ? ", …" : "")))
+      : null;
+  const parts = [part("Only before", first), part("Only after", second)].filter(Boolean);
+  return parts.length ? h("section", null, parts) : null;
+}

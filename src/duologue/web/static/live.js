@@ -1,0 +1,104 @@
+// Keeps a page as things are: asks again when something has changed, and says when the connection is lost.
+
+import { SourceError } from "./source.js";
+
+export class LivePages {
+  constructor(app, source) {
+    this.app = app;
+    this.source = source;
+    this.stopRun = null;
+  }
+
+  /** Follow the list of executions. */
+  async list(made) {
+    const page = await made;
+    return this.follow(page, null, {}, () => page.refresh());
+  }
+
+  /** Follow an execution. */
+  execution(page) {
+    return this.follow(page, page.id, {}, async () => page.refresh(await this.source.execution(page.id)));
+  }
+
+  /** Follow the list of runs, and the run beside it while it is under way. */
+  runs(page, context) {
+    this.context = context;
+    this.page = page;
+    return this.follow(page, context.id, {}, async () => {
+      const execution = await this.source.execution(context.id);
+      context.execution = execution;
+      await page.list.refresh(execution);
+      // A run that was cut off may be resumed.
+      if (page.run && (page.run.running || page.run.outcome === "cancelled")) await this.again(page.run);
+    });
+  }
+
+  /** The page of runs shows another run: one that is not over is followed by itself. */
+  runShown(run) {
+    if (this.followed === run?.id && run?.running) return;
+    this.stopRun?.();
+    this.stopRun = null;
+    this.followed = null;
+    if (!run?.running || !this.context) return;
+    this.followed = run.id;
+    const again = oneAtATime(() => this.again(run));
+    this.stopRun = this.source.events(this.context.id, { run: run.id }, again, () => {});
+  }
+
+  async again({ id }) {
+    if (this.page?.run?.id !== id) return;
+    const run = await this.source.run(this.context.id, id);
+    if (this.page.run?.id === id) await this.page.redraw(run);
+  }
+
+  follow(page, id, options, refresh) {
+    const again = oneAtATime(refresh, (error) => {
+      if (error instanceof SourceError && error.status === 404)
+        this.app.say("These results have been removed.", "error");
+    });
+    let stop = null;
+    const { shown, left } = page;
+    page.shown = () => {
+      shown?.call(page);
+      stop = this.source.events(id, options, again, (there) => this.connection(there, again));
+    };
+    page.left = () => {
+      left?.call(page);
+      stop?.();
+      this.stopRun?.();
+      this.stopRun = null;
+      this.followed = null;
+      this.app.say(null);
+    };
+    return page;
+  }
+
+  connection(there, again) {
+    if (there) {
+      this.app.say(null);
+      again();
+    } else {
+      this.app.say("The connection to duologue view is lost. This page continues when it is back.");
+    }
+  }
+}
+
+// Calls a function again and again, never twice at once, and once more if it was asked for meanwhile.
+function oneAtATime(work, failed = () => {}) {
+  let running = false;
+  let wanted = false;
+  return async () => {
+    wanted = true;
+    if (running) return;
+    running = true;
+    while (wanted) {
+      wanted = false;
+      try {
+        await work();
+      } catch (error) {
+        failed(error);
+      }
+    }
+    running = false;
+  };
+}

@@ -1,0 +1,203 @@
+"""The pages of the viewer in a real browser, by mouse and by keyboard, in light and dark, on a telephone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sample_executions as samples
+from made_nights import nightly
+from pages import widest
+
+from duologue.runs.store.folder import write_execution
+
+sync_api = pytest.importorskip("playwright.sync_api")
+expect = sync_api.expect
+pytestmark = pytest.mark.xdist_group("browser")
+
+NIGHT = "/executions/nightly%2Fnight-1"
+
+
+@pytest.fixture(scope="module")
+def viewer(view, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    nightly(folder)
+    write_execution(samples.graded(), folder / "graded")
+    started = view(folder)
+    started.listed(4)
+    return started
+
+
+def test_the_list_leads_to_an_execution_and_back(opened, viewer):
+    page = opened(viewer.address)
+    rows = page.locator(".executions > li")
+    expect(rows).to_have_count(4)
+    assert rows.first.locator(".pill").inner_text() == "? undecided"
+    assert "100 %" in rows.first.locator(".rate-cell").inner_text()
+    assert "c0ffee2" in rows.first.inner_text()
+    rows.nth(1).locator("a").click()
+    expect(page.locator("h1")).to_have_text("harbour-hotel")
+    assert page.url.endswith(NIGHT)
+    assert page.title() == "harbour-hotel · Duologue"
+    expect(page.locator(".changes")).to_contain_text("2 newly failing")
+    page.go_back()
+    expect(rows).to_have_count(4)
+
+
+def test_an_address_opens_its_page(opened, viewer):
+    runs = viewer.get("runs", id="nightly/night-1", filter="outcome=fail", limit=9)["runs"]
+    page = opened(f"{viewer.address}{NIGHT}/run/{runs[0]['id']}/m4")
+    expect(page.locator(".message.cited .id")).to_have_text("m4")
+    page.goto(f"{viewer.address}{NIGHT}/runs?outcome=fail")
+    expect(page.locator(".count")).to_contain_text("2 of 15 runs")
+    page.goto(f"{viewer.address}/executions/none")
+    expect(page.locator("h1")).to_have_text("Not found")
+    page.goto(f"{viewer.address}/nothing/here")
+    expect(page.locator("h1")).to_have_text("Not found")
+
+
+def test_filters_and_search_stand_in_the_address(opened, viewer):
+    page = opened(viewer.address)
+    rows = page.locator(".executions > li")
+    page.get_by_role("button", name="✗ failed").click()
+    expect(rows).to_have_count(2)
+    assert page.url.endswith("/?state=fail")
+    page.keyboard.press("/")
+    page.keyboard.type("c0ffee1")
+    expect(rows).to_have_count(1)
+    page.reload()
+    expect(rows).to_have_count(1)
+    page.locator("#search").fill("nobody has this")
+    page.get_by_text("No execution matches.").wait_for()
+    page.get_by_role("button", name="Clear the filters").click()
+    expect(rows).to_have_count(4)
+
+
+def test_keys_lead_through_everything(opened, viewer):
+    page = opened(viewer.address)
+    expect(page.locator(".executions > li")).to_have_count(4)
+    for key in ("j", "j", "k"):
+        page.keyboard.press(key)
+    expect(page.locator(".executions > li").first.locator("a")).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator(".totals")).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator("main.run h1")).to_have_text("book-a-room · desk-large · hurried")
+    page.keyboard.press("j")
+    expect(page.locator("main.run h1")).to_have_text("book-a-room · desk-large · chatty")
+    page.keyboard.press("/")
+    page.keyboard.type("report-a-fault")
+    expect(page.locator(".count")).to_contain_text("2 of 15")
+    page.keyboard.press("Escape")
+    page.keyboard.press("o")
+    expect(page.locator(".totals")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.locator("dialog")).to_contain_text("go through the runs")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+    page.keyboard.press("o")
+    expect(page.locator(".executions > li")).to_have_count(4)
+
+
+def test_two_executions_are_chosen_and_compared(opened, viewer):
+    page = opened(viewer.address)
+    boxes = page.locator(".executions input[type=checkbox]")
+    boxes.nth(1).check()
+    expect(page.get_by_text("Choose one more")).to_be_visible()
+    boxes.nth(2).check()
+    page.get_by_role("link", name="Compare the two chosen").click()
+    expect(page.locator(".sides")).to_contain_text("exec_0")
+    flips = page.locator("details.flip")
+    expect(flips).to_have_count(2)
+    flips.first.locator("summary").click()
+    expect(flips.first.locator("table.pair")).to_contain_text("if you decide now")
+    page.keyboard.press("x")
+    expect(page.locator(".sides dl > div").first).to_contain_text("exec_1")
+
+
+def test_a_suite_has_a_trend(opened, viewer):
+    page = opened(f"{viewer.address}/suites/harbour-hotel")
+    expect(page.locator("svg.trend .point")).to_have_count(4)
+    expect(page.locator("svg.trend title").first).to_have_text("Pass rate of each execution, with its interval")
+    page.locator("svg.trend .point").last.click()
+    expect(page.locator(".totals")).to_be_visible()
+
+
+def test_decisions_are_labelled_by_key(opened, viewer):
+    page = opened(f"{viewer.address}{NIGHT}/label")
+    status = page.get_by_role("status").filter(has_text="labelled")
+    expect(status).to_contain_text("1 of 16, 0 labelled")
+    page.keyboard.press("a")
+    expect(status).to_contain_text("2 of 16, 1 labelled")
+    page.keyboard.press("n")
+    page.keyboard.type("because")
+    page.keyboard.press("Escape")
+    page.keyboard.press("f")
+    expect(status).to_contain_text("3 of 16, 2 labelled")
+    queue = viewer.get("labels", id="nightly/night-1")
+    assert queue["items"][0]["label"] == queue["items"][0]["decision"]
+    assert (queue["items"][1]["label"], queue["items"][1]["note"]) == ("fail", "because")
+    page.reload()
+    expect(status).to_contain_text("3 of 16, 2 labelled")
+    page.keyboard.press("k")
+    expect(page.locator("#note")).to_have_value("because")
+
+
+def test_an_empty_folder_says_what_to_do(opened, view, tmp_path):
+    page = opened(view(tmp_path).address)
+    expect(page.locator(".empty-state")).to_contain_text("duologue run suite.yaml --out")
+
+
+PAGES = ["/", NIGHT, f"{NIGHT}/runs", f"{NIGHT}/label", "/suites/harbour-hotel", "/executions/none",
+         "/compare/nightly%2Fnight-0/nightly%2Fnight-1", "/executions/graded"]  # fmt: skip
+
+
+def ready(page):
+    expect(page.locator("#main").first).to_be_attached()
+    page.locator("h1").first.wait_for(state="attached")
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_breaks_a_rule_of_accessibility(opened, viewer, axe, scheme):
+    page = opened(viewer.address, color_scheme=scheme)
+    found = {}
+    for path in [*PAGES, run_path(viewer)]:
+        page.goto(viewer.address + path)
+        found[path] = axe(ready(page))
+    assert {path: problems for path, problems in found.items() if problems} == {}
+
+
+def run_path(viewer):
+    run = viewer.get("runs", id="nightly/night-1", filter="outcome=fail", limit=1)["runs"][0]
+    return f"{NIGHT}/run/{run['id']}"
+
+
+def test_every_page_fits_on_a_telephone(opened, viewer):
+    page = opened(viewer.address, width=360, height=740)
+    for path in [*PAGES, run_path(viewer)]:
+        page.goto(viewer.address + path)
+        assert widest(ready(page)) <= 360, path
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 5])
+def test_hostile_text_does_nothing_and_hides_nothing(opened, view, tmp_path, number):
+    said = samples.HOSTILE[number]
+    write_execution(samples.hostile(said), tmp_path / "all" / "first")
+    write_execution(
+        samples.replace(samples.hostile(said), id="exec_2"), tmp_path / "all" / "<img src=x onerror=alert(1)>"
+    )
+    viewer = view(tmp_path / "all")
+    viewer.listed(2)
+    page = opened(viewer.address)
+    expect(page.locator(".executions > li")).to_have_count(2)
+    run = viewer.get("execution", id="first")["attention"][0]["run"]["id"]
+    for path in ("/executions/first", f"/executions/first/run/{run}", "/executions/first/label"):
+        page.goto(viewer.address + path)
+        ready(page)
+        for summary in page.locator("summary").all():
+            summary.click()
+        assert re.search(r"· Duologue$", page.title())
+        assert page.locator("#app script, #app iframe, #app img, #app a[href^='javascript']").count() == 0
+        assert not set("\x1b\x07\u202e\x00") & set(page.locator("body").inner_text())
