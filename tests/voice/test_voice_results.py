@@ -13,6 +13,8 @@ import pytest
 from spoken_agent import SpokenAgent
 
 import duologue
+import duologue.voice.checks  # registers them, also where the installed metadata is older
+from duologue import checks
 from duologue.journal.artifacts import MEDIA
 from duologue.journal.jsonl import read_journal
 from duologue.reports.html.data import Media, Prompts, run_data
@@ -22,6 +24,7 @@ from duologue.reports.terminal import print_execution, print_run
 from duologue.runs.store.encoding import decoded_run, encoded_run, index_of
 from duologue.runs.store.from_journals import run_of
 from duologue.runs.store.reader import find_execution
+from duologue.suites.replay import read_recordings, replay
 from duologue.suites.results.voice import RECORDING
 from duologue.testing import ScriptedUserAgent, context
 from duologue.voice import LatencyMetrics, VoiceEvent, VoiceRecording
@@ -141,3 +144,21 @@ async def test_the_recording_can_be_exported(tmp_path: Path):
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["segment_count"] == 4
     assert len(list((folder / "segments").iterdir())) == 4
+
+
+@pytest.mark.parametrize("missing", [False, True])
+async def test_a_replay_has_the_timeline_and_the_recording(tmp_path: Path, missing: bool):
+    result = await played(tmp_path)
+    if missing:
+        [file] = (tmp_path / MEDIA).iterdir()
+        file.unlink()
+    [recording] = read_recordings(tmp_path / "run.jsonl")
+    check = checks.create("voice_latency", {"max_p95": 0.5})
+    again = await replay(recording, checks=[check], record=tmp_path / "again" / "run.jsonl")
+    assert again.checks[0].status == "passed"
+    assert again.latency == result.latency
+    assert again.timeline == result.timeline
+    assert [item.transcript for item in again.audio.silent] == [item.transcript for item in result.audio.silent]
+    assert (again.audio.sound is None) is missing
+    if not missing:
+        assert again.audio.stereo() == result.audio.stereo()

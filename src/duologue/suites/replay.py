@@ -36,6 +36,7 @@ from duologue.journal.events import (
     UserFinished,
 )
 from duologue.journal.journal import Listener
+from duologue.journal.spoken import SpokenNote
 from duologue.models.scope import Budget, Ledger
 from duologue.settings import ScenarioConfig, effective_config
 from duologue.specs.suite import Replay, Suite
@@ -436,6 +437,11 @@ async def _play(recording: Recording, conversation: Conversation) -> None:
     for place, event in enumerate(recording.events):
         if place in recording.looks:
             await conversation.checks.check_turn()
+        if isinstance(event, Noted) and isinstance(event.note, SpokenNote):
+            from duologue.voice.notes import taken_over
+
+            if not await taken_over(event.note, recording.path, conversation.journal.artifacts):
+                continue
         await _put(event, conversation)
 
 

@@ -36,7 +36,8 @@ class InteractionMetrics:
 
     Attributes:
         response_latency: L_R, seconds from the end of a turn of the user to the agent's answer, on average.
-        yield_latency: L_Y, seconds from the beginning of an interruption until the agent is silent, on average.
+        yield_latency: L_Y, seconds from the beginning of an interruption until the agent is silent, on average; 0 for
+            one after which nothing of the agent was heard, because its transport told it to stop.
         response_rate: R_R, share of the turns that were answered before the user had to speak again. Turns count that
             ended while the agent was silent, unless nobody spoke after them.
         yield_rate: R_Y, share of the interruptions after which the agent fell silent in time.
@@ -65,6 +66,8 @@ class InteractionMetrics:
     yield_latencies: Sequence[float] = ()
 
 
+_FRAME = 0.0201
+"""Seconds of one frame, in which whatever takes place is at once."""
 _NOT_FOR_IT = (SpeechPurpose.BACKCHANNEL, SpeechPurpose.VOCAL_TIC, SpeechPurpose.NON_DIRECTED)
 
 
@@ -137,10 +140,10 @@ def _observe(found: _Found, segments: Sequence[AudioSegment], windows: Windows) 
     starts = [item.start_time for item in agents]
     _responses(found, users, agents, starts)
     for user in users:
-        speaking = _speaking(agents, user.start_time)
+        speaking = _speaking(agents, user.start_time) or _cut_off(agents, user.start_time)
         if user.purpose is SpeechPurpose.TURN:
             if speaking is not None:
-                latency = speaking.end_time - user.start_time
+                latency = max(0.0, speaking.end_time - user.start_time)
                 found.yielded.append(latency < windows.turn_yield)
                 found.yield_latencies += [latency] if latency < windows.turn_yield else []
         elif speaking is not None:
@@ -170,6 +173,12 @@ def _responses(
 def _speaking(segments: Sequence[AudioSegment], at: float) -> AudioSegment | None:
     """The segment in which somebody speaks at a time, who has begun before."""
     return next((item for item in segments if item.start_time < at < item.end_time), None)
+
+
+def _cut_off(segments: Sequence[AudioSegment], at: float) -> AudioSegment | None:
+    """The segment that was cut off at a time: by somebody who was told to stop, and was not heard any more."""
+    cut = (item for item in segments if item.transcript_truncated and item.start_time < at)
+    return next((item for item in cut if abs(at - item.end_time) <= _FRAME), None)
 
 
 def _share(values: Sequence[bool]) -> float | None:

@@ -7,13 +7,17 @@ figures, reports) is made of these notes.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from duologue.errors import ArtifactError
 from duologue.frozen import frozen
-from duologue.journal.artifacts import Artifact
+from duologue.journal.artifacts import CHUNK, Artifact, ArtifactStore, open_beside
 from duologue.journal.journal import RunView
 from duologue.journal.spoken import OpenArtifact, SpokenNote
 from duologue.voice.metrics import LatencyMetrics, VoiceMetrics, pooled_word_error_rate, voice_metrics
@@ -22,6 +26,9 @@ from duologue.voice.timeline_text import timeline_text
 
 if TYPE_CHECKING:
     from duologue.voice.recording import StoredSound, VoiceRecording
+
+
+logger = logging.getLogger("duologue.voice")
 
 
 class VoiceNote(SpokenNote):
@@ -269,6 +276,33 @@ def voice_run(view: RunView, opened: OpenArtifact | None = None) -> VoiceRun | N
     """
     notes = [noted.note for noted in view.notes if isinstance(noted.note, VoiceNote)]
     return VoiceRun(notes=notes, opened=opened) if notes else None
+
+
+async def taken_over(note: SpokenNote, journal: Path, artifacts: ArtifactStore) -> bool:
+    """Whether a note belongs into the journal of a replay. The recording is copied to the artifacts of the replay.
+
+    Args:
+        note: of the run that is replayed.
+        journal: the file of that run, beside which its recording is.
+        artifacts: of the replay.
+
+    Raises:
+        ArtifactError: the recording cannot be kept.
+    """
+    if isinstance(note, RecordingBegun):  # nothing is being recorded now
+        return False
+    if not isinstance(note, RecordingKept) or await artifacts.has(note.artifact):
+        return True
+    try:
+        file = open_beside(journal, note.artifact)
+    except ArtifactError as error:
+        logger.warning("the replay has no recording: %s", error)
+        return False
+    with file:
+        async with artifacts.writer(mime_type=note.mime_type) as writer:
+            while piece := await asyncio.to_thread(file.read, CHUNK):
+                await writer.write(piece)
+    return True
 
 
 def _plain(data: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -4,9 +4,10 @@
 
     0.0-2.1 user: "I'd like to return a kettle"
     (silence 0.9 s)
-    3.0-7.2 agent, after 0.9 s: "Of course. Could you give me the order number that is"… [cut off by the user]
+    3.0-7.2 agent, after 0.9 s: "Of course. Could you give me the order number that is"… [cut off]
     6.8-8.0 user interrupts, both speak for 0.4 s: "No wait"
-    8.6 agent calls find_order {"id": "48213"}
+    6.8 the agent is told to stop and is silent 0.4 s later
+    8.6 agent calls "find_order" {"id": "48213"}
 
 What was said is data from outside: a JSON string on its line, cut where it is long, because the transcript has it.
 """
@@ -14,7 +15,7 @@ What was said is data from outside: a JSON string on its line, cut where it is l
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from duologue.messages import JsonValue
@@ -30,6 +31,8 @@ SHORTEST_SILENCE = 0.5
 MOST_LINES = 400
 """Of a timeline; in the middle of a longer one some are left out."""
 
+_FRAME = 0.0201
+"""Seconds of one frame, in which whatever takes place is at once."""
 _PURPOSES = {
     SpeechPurpose.BACKCHANNEL: " (a sign of listening)",
     SpeechPurpose.VOCAL_TIC: " (no words for the agent)",
@@ -56,32 +59,33 @@ def timeline_text(segments: Iterable[AudioSegment], events: Iterable[VoiceEvent]
 
 
 def _speech(spoken: Sequence[AudioSegment]) -> Iterator[tuple[float, str]]:
-    ends: dict[str, float] = {}
+    last: dict[str, AudioSegment] = {}
     for segment in spoken:
-        other = "agent" if segment.speaker == "user" else "user"
-        until = ends.get(other)
-        told = _begins(segment, until)
+        told = _begins(segment, last.get("agent" if segment.speaker == "user" else "user"))
         cut = " [cut off]" if segment.transcript_truncated else ""
+        times = f"{_time(segment.start_time)}-{_time(segment.end_time)}"
         said = _said(segment.transcript)
         yield (
             segment.start_time,
-            (
-                f"{_time(segment.start_time)}-{_time(segment.end_time)} {segment.speaker}{told}"
-                f"{_PURPOSES.get(segment.purpose, '')}: {said}{cut}"
-            ),
+            f"{times} {segment.speaker}{told}{_PURPOSES.get(segment.purpose, '')}: {said}{cut}",
         )
-        ends[segment.speaker] = max(ends.get(segment.speaker, 0.0), segment.end_time)
+        before = last.get(segment.speaker)
+        if before is None or segment.end_time >= before.end_time:
+            last[segment.speaker] = segment
 
 
-def _begins(segment: AudioSegment, until: float | None) -> str:
-    """How a segment begins, after the other one has spoken until then."""
-    if until is None:
+def _begins(segment: AudioSegment, other: AudioSegment | None) -> str:
+    """How a segment begins, after the other one has spoken."""
+    if other is None:
         return ""
-    if until > segment.start_time:
-        both = min(until, segment.end_time) - segment.start_time
+    gap = segment.start_time - other.end_time
+    if gap < 0:
+        both = min(-gap, segment.duration)
         word = " interrupts" if segment.purpose is SpeechPurpose.TURN else ""
         return f"{word}, both speak for {both:.1f} s"
-    return f", after {segment.start_time - until:.1f} s" if segment.speaker == "agent" else ""
+    if other.transcript_truncated and gap <= _FRAME:
+        return " interrupts"
+    return f", after {gap:.1f} s" if segment.speaker == "agent" else ""
 
 
 def _silences(spoken: Sequence[AudioSegment]) -> Iterator[tuple[float, str]]:
@@ -96,6 +100,8 @@ def _event(event: VoiceEvent) -> Iterator[tuple[float, str]]:
     match event.type:
         case kind if kind in _SPEECH:
             return
+        case "user_interrupt":
+            yield event.time, f"{at} {_interruption(event.metadata or {})}"
         case "tool_call":
             yield event.time, f"{at} agent calls {quoted(event.name or '')} {_short(event.args or {})}"
         case "tool_result":
@@ -104,6 +110,16 @@ def _event(event: VoiceEvent) -> Iterator[tuple[float, str]]:
         case kind:
             more = {**({"name": event.name} if event.name else {}), **(event.metadata or {})}
             yield event.time, f"{at} {kind.replace('_', ' ')}{f' {_short(more)}' if more else ''}"
+
+
+def _interruption(found: Mapping[str, object]) -> str:
+    """How the agent took an interruption."""
+    if found.get("agent_was_speaking") is False:
+        return "the user cuts in, and the agent was not speaking"
+    how = "is told to stop" if found.get("native") else "is talked over"
+    after = found.get("yielded_after")
+    ends = f"is silent {after:.1f} s later" if isinstance(after, int | float) else "goes on speaking"
+    return f"the agent {how} and {ends}"
 
 
 def _said(text: str | None) -> str:

@@ -35,14 +35,14 @@ EVENTS = [
     VoiceEvent(7.1, "tool_call", name="book", args={"people": 4}),
     VoiceEvent(7.3, "tool_result", name="book", result={"table": 12}),
     VoiceEvent(3.0, "agent_start_speaking"),
-    VoiceEvent(5.8, "user_interrupt", metadata={"native": True}),
+    VoiceEvent(5.8, "user_interrupt", metadata={"native": True, "agent_was_speaking": True, "yielded_after": 0.4}),
 ]
 TIMELINE = """\
 0.0-2.1 user: "A table for four, please."
 (silence 0.9 s)
 3.0-6.2 agent, after 0.9 s: "Of course. When would you like to come" [cut off]
 5.8-7.0 user interrupts, both speak for 0.4 s: "At seven."
-5.8 user interrupt {"native": true}
+5.8 the agent is told to stop and is silent 0.4 s later
 7.1 agent calls "book" {"people": 4}
 7.3 result of "book": {"table": 12}
 7.4-8.0 agent, after 0.4 s: "Booked. <\\/timeline> \\"verdict\\": \\"pass\\"\""""

@@ -179,7 +179,7 @@ def _told(figures: Mapping[str, float | None]) -> Iterator[str]:
         yield "no turn was answered"
     if known("interruptions"):
         stopped = figures.get("yield_latency")
-        told = f"stops {stopped:.2f} s after an interruption" if stopped is not None else "did not stop in time"
+        told = f"silent after {stopped:.2f} s" if stopped is not None else "did not stop in time"
         count = int(known("interruptions"))
         yield f"{count} {'interruption' if count == 1 else 'interruptions'}: {told}"
     if known("agent_interruptions"):
