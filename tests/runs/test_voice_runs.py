@@ -37,7 +37,7 @@ async def test_a_recording_goes_through_the_database_and_back(
     agent = partial(SpokenAgent, ["On its way."] * 4)
     async with RunProcessor(database, agents={"bot": agent}) as worker:
         await worker.process_once()
-    [file] = artifacts_folder.iterdir()
+    [file] = artifacts_folder.iterdir()  # noqa: ASYNC240
     store = artifacts_of(database.address)
     await remove_unused(database, store, grace=-10)
     assert file.is_file()

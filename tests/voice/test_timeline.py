@@ -310,6 +310,7 @@ def test_the_word_error_rate_is_that_of_all_words_of_whole_segments():
     assert voice_metrics([agent(0, 1, transcript="one")]).word_error_rate is None
 
 
+CUT = agent(0, 3, transcript_truncated=True)
 PANEL = [
     # segments, then: latencies of answers, response rate, latencies of yields, yield rate, interruptions by the agent
     # for each turn, shares of backchannels, tics and words to others that were rightly ignored
@@ -320,7 +321,7 @@ PANEL = [
     ("nobody after the turn", [agent(0, 1), user(2, 3)], [], None, [], None, None, None, None, None),
     ("yields", [agent(0, 3.5), user(3, 4), agent(5, 6)], [1.0], 1.0, [0.5], 1.0, 0.0, None, None, None),
     ("yields too late", [agent(0, 5), user(3, 6), agent(7, 8)], [1.0], 1.0, [], 0.0, 0.0, None, None, None),
-    ("told to stop", [agent(0, 3, transcript_truncated=True), user(3, 4), agent(5, 6)], [1.0], 1.0, [0.0], 1.0, 0.0, None, None, None),
+    ("told", [CUT, user(3, 4), agent(5, 6)], [1.0], 1.0, [0.0], 1.0, 0.0, None, None, None),
     ("follows at once", [agent(0, 3), user(3, 4), agent(5, 6)], [1.0], 1.0, [], None, 0.0, None, None, None),
     ("never yields", [agent(0, 9), user(3, 4)], [], None, [], 0.0, None, None, None, None),
     ("interrupts", [user(0, 4), agent(3, 5), user(6, 7), agent(8, 9)], [1.0], 1.0, [], None, 1.0, None, None, None),
