@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter as OpenAIRealtimeAgentAdapter
     from duologue.voice.adapters.pipecat import PipecatAgentAdapter as PipecatAgentAdapter
     from duologue.voice.adapters.retell import RetellAgentAdapter as RetellAgentAdapter
+    from duologue.voice.adapters.twilio import TwilioAgentAdapter as TwilioAgentAdapter
     from duologue.voice.adapters.vapi import VapiAgentAdapter as VapiAgentAdapter
     from duologue.voice.adapters.webrtc import WebRTCAgentAdapter as WebRTCAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketAgentAdapter as WebSocketAgentAdapter
@@ -188,6 +189,7 @@ _HOMES: dict[str, str] = {
     "Technique": "agents.red_team",
     "Termination": "vocabulary",
     "UnsupportedCapabilityError": "voice.port",
+    "TwilioAgentAdapter": "voice.adapters.twilio",
     "UserDone": "conversation.adapter",
     "UserSimulatorAgent": "agents.users.simulator",
     "VapiAgentAdapter": "voice.adapters.vapi",

@@ -32,6 +32,7 @@ from duologue.voice.audio import AudioChunk, silent_chunk
 from duologue.voice.incoming import Incoming
 
 Message = str | bytes
+Behaves = Callable[[Any, "Wire", "Peer"], Awaitable[None]]
 
 
 async def _nothing(connection: ServerConnection) -> None:
@@ -79,6 +80,8 @@ class BrokenPeer:
         heard: seconds of sound that have come by then.
         only_strict: of what is passed over by protocols that are not strict.
         only_text: of binary messages, where they are no sound.
+        never_ends: it goes on until it is left.
+        behaves: what the peer does once the greeting is over: also of use where the peer is the one that connects.
     """
 
     name: str
@@ -89,6 +92,7 @@ class BrokenPeer:
     only_strict: bool = False
     only_text: bool = False
     never_ends: bool = False
+    behaves: Behaves | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -219,7 +223,8 @@ async def _sends_no_utf8(connection: ServerConnection, wire: Wire, peer: Peer) -
 
 
 async def _sends_a_huge_message(connection: ServerConnection, wire: Wire, peer: Peer) -> None:
-    connection.transport.write(struct.pack("!BBQ", 0x82, 127, 2**31) + bytes(1000))
+    masked = not isinstance(connection, ServerConnection)
+    connection.transport.write(struct.pack("!BBQ", 0x82, 127 | masked << 7, 2**31) + bytes(1000))
     await connection.wait_closed()
 
 
@@ -269,25 +274,31 @@ HANDSHAKES = (
         refuses="cannot connect to ",
     ),
 )
+
+
+def _conversation(name: str, behaves: Behaves, **more: Any) -> BrokenPeer:
+    return BrokenPeer(name, _after_greeting(behaves), behaves=behaves, **more)
+
+
 CONVERSATIONS = (
-    BrokenPeer("closes in mid-frame", _after_greeting(_closes_in_mid_frame), says="connection .* broken", heard=0.5),
-    BrokenPeer("resets", _after_greeting(_resets), says="connection .* broken"),
-    BrokenPeer("fails", _after_greeting(_fails), says="1011.*out of memory", heard=0.5),
-    BrokenPeer("refuses the key", _after_greeting(_refuses_the_key), says="4001.*no such key"),
-    BrokenPeer("breaks the framing", _after_greeting(_breaks_the_framing), says="connection .* broken"),
-    BrokenPeer("sends no UTF-8", _after_greeting(_sends_no_utf8), says="connection .* broken"),
-    BrokenPeer("sends a huge message", _after_greeting(_sends_a_huge_message), says="connection .* broken.*(big|1009)"),
-    BrokenPeer("never speaks", _after_greeting(_never_speaks)),
-    BrokenPeer("never stops", _after_greeting(_never_stops), never_ends=True),
-    BrokenPeer("ten times too fast", _after_greeting(_speaks_ten_times_too_fast), says="that was all", heard=20.0),
+    _conversation("closes in mid-frame", _closes_in_mid_frame, says="connection .* broken", heard=0.5),
+    _conversation("resets", _resets, says="connection .* broken"),
+    _conversation("fails", _fails, says="1011.*out of memory", heard=0.5),
+    _conversation("refuses the key", _refuses_the_key, says="4001.*no such key"),
+    _conversation("breaks the framing", _breaks_the_framing, says="connection .* broken"),
+    _conversation("sends no UTF-8", _sends_no_utf8, says="connection .* broken"),
+    _conversation("sends a huge message", _sends_a_huge_message, says="connection .* broken.*(big|1009)"),
+    _conversation("never speaks", _never_speaks),
+    _conversation("never stops", _never_stops, never_ends=True),
+    _conversation("ten times too fast", _speaks_ten_times_too_fast, says="that was all", heard=20.0),
     *(
-        BrokenPeer(f"sends {text[:24] or 'no text'}", _after_greeting(_sends(text)), says=NO_PROTOCOL, only_strict=True)
+        _conversation(f"sends {text[:24] or 'no text'}", _sends(text), says=NO_PROTOCOL, only_strict=True)
         for text in ("", "hello", "{", "[]", "null", "17", '"text"', "[" * 5000, '{"a":' * 2000, "\0", "NaN")
     ),
     *(
-        BrokenPeer(
+        _conversation(
             f"sends bytes {data[:8]!r}",
-            _after_greeting(_sends(data)),
+            _sends(data),
             says=NO_PROTOCOL,
             only_strict=True,
             only_text=True,
@@ -328,7 +339,7 @@ async def check(
         else:
             adapter.connect_timeout = LONG
             await adapter.connect()
-            await _check_conversation(peer, adapter, playing)
+            await check_conversation(peer, adapter, playing)
         await adapter.disconnect()
         await adapter.disconnect()
         for act in (adapter.send_audio(silent_chunk(0.02)), adapter.receive(0)):
@@ -344,7 +355,7 @@ async def _check_refusal(peer: BrokenPeer, adapter: WireVoiceAdapter) -> None:
             await adapter.connect()
 
 
-async def _check_conversation(peer: BrokenPeer, adapter: WireVoiceAdapter, playing: Peer) -> None:
+async def check_conversation(peer: BrokenPeer, adapter: WireVoiceAdapter, playing: Peer) -> None:
     heard = 0.0
     if peer.never_ends:
         # It is not read from, until the peer has to wait. What is held by then is what the limit says.
