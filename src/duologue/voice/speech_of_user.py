@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -31,6 +32,14 @@ _QUIET = 120
 _KEPT = round(0.02 * SAMPLE_RATE)
 """Samples that stay before and after it."""
 _warned: set[str] = set()
+Speaker = Callable[[str], Awaitable[AudioChunk]]
+"""Says a line in a voice of its own."""
+_speakers: WeakKeyDictionary[ScenarioState, dict[int, Speaker]] = WeakKeyDictionary()
+
+
+def speaks_itself(state: ScenarioState, participant: int, speaker: Speaker) -> None:
+    """The lines of this user are said by the user itself, not by a synthesizer."""
+    _speakers.setdefault(state, {})[participant] = speaker
 
 
 async def speech_of(message: Message, state: ScenarioState | None, record: MessageAdded | None = None) -> AudioChunk:
@@ -58,8 +67,9 @@ async def speech_of(message: Message, state: ScenarioState | None, record: Messa
     voice, effects = _user(state, record)
     if delivery.voice_style:
         _warn_of_style(voice)
+    speaker = _speaker(state, record)
     try:
-        spoken = await synthesize(text, voice)
+        spoken = await (speaker(text) if speaker is not None else synthesize(text, voice))
     except ValueError as error:
         raise ConfigurationError(f"voice of the user: {error}") from error
     data = without_silence(spoken.data)
@@ -83,6 +93,13 @@ def _delivery(state: ScenarioState | None) -> Delivery:
         return Delivery()
     delivery, state.voice.delivery = state.voice.delivery, None
     return delivery
+
+
+def _speaker(state: ScenarioState | None, record: MessageAdded | None) -> Speaker | None:
+    """Whoever says a line itself; None where it is synthesized."""
+    speakers = _speakers.get(state, {}) if state is not None else {}
+    index = None if record is None else record.stands_in_for if record.author is None else record.author
+    return next(iter(speakers.values()), None) if index is None else speakers.get(index)
 
 
 def _user(state: ScenarioState | None, record: MessageAdded | None) -> tuple[str, Sequence[SoundEffect]]:

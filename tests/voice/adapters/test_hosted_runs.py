@@ -11,9 +11,11 @@ import gemini_live_service as gemini
 import openai_realtime_service as openai
 import pytest
 from spoken_turns import voice_like
+from voice_agents import AnsweringAgent
 
 import duologue
 from duologue.conversation.result import ScenarioResult
+from duologue.errors import ConfigurationError, SimulatorError
 from duologue.messages import text_of
 from duologue.voice import synthesis
 from duologue.voice.activity import Loudness
@@ -21,6 +23,7 @@ from duologue.voice.adapter import VoiceAgentAdapter
 from duologue.voice.adapters.elevenlabs_agent import ElevenLabsAgentAdapter
 from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter
 from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter
+from duologue.voice.messages import extract_audio
 
 WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 SECONDS = 8.0
@@ -154,3 +157,77 @@ async def test_an_agent_that_does_not_notice_is_talked_over_and_its_next_answer_
     assert executor.conversation.view.records[1].cut == "interrupted"
     [event] = [event for event in result.timeline if event.type == "user_interrupt"]
     assert event.metadata["yielded_after"] is None
+
+
+# Simulated users that speak
+
+
+class _Writer(duologue.AgentAdapter):
+    """An agent in text."""
+
+    async def call(self, input: duologue.AgentInput) -> str:
+        return f"You said: {input.last_new_user_message_str()}"
+
+
+def user_of(service: openai.OpenAIRealtimeService, **options: Any) -> OpenAIRealtimeAgentAdapter:
+    options = {"base_url": f"{service.url}/v1", "api_key": openai.KEY, "role": duologue.AgentRole.USER, **options}
+    return OpenAIRealtimeAgentAdapter("gpt-realtime", **options)
+
+
+async def played_with(user: Any, agent: Any, *script: duologue.ScriptStep) -> ScenarioResult:
+    script = (*script, duologue.succeed())
+    return await duologue.arun("call", "Somebody calls.", agents=[agent, user], script=script, verbose=False)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_realtime_model_is_the_user_of_a_voice_agent(first: bool) -> None:
+    async with openai.OpenAIRealtimeService() as service:
+        lines = ("I want a refund", "Thank you")
+        service.answers += [openai.Answer(line, voice_like(0.5, 330)) for line in lines]
+        agent = AnsweringAgent()
+        user = user_of(service, speaks_first=first)
+        result = await played_with(user, agent, duologue.user(), duologue.agent(), duologue.user())
+    assert said(result) == [("user", lines[0]), ("assistant", "one two three four five"), ("user", lines[1])]
+    spoken, answer = extract_audio(result.messages[0]), extract_audio(result.messages[1])
+    assert spoken is not None
+    assert spoken.data == voice_like(0.5, 330)
+    assert answer is not None
+    assert service.heard == [answer.data]
+    assert sum(loud for _, loud in agent.heard) == pytest.approx(2 * 0.5 / 0.02, abs=4)
+    assert service.errors == []
+
+
+async def test_lines_of_the_script_are_said_by_the_realtime_user() -> None:
+    async with openai.OpenAIRealtimeService() as service:
+        service.answers.append(openai.Answer("I want a refund", voice_like(0.5, 330)))
+        agent = AnsweringAgent()
+        result = await played_with(user_of(service), agent, duologue.user("I want a refund"), duologue.agent())
+    assert said(result) == [("user", "I want a refund"), ("assistant", "one two three four five")]
+    assert service.outputs[0]["content"][0]["text"].endswith("I want a refund")
+    assert sum(loud for _, loud in agent.heard) == pytest.approx(0.5 / 0.02, abs=2)
+
+
+async def test_an_agent_in_text_reads_what_a_realtime_user_says() -> None:
+    async with openai.OpenAIRealtimeService() as service:
+        service.answers += [openai.Answer(line, voice_like(0.3)) for line in ("I want a refund", "Thank you")]
+        result = await played_with(
+            user_of(service), _Writer(), duologue.user(), duologue.agent(), duologue.user(), duologue.agent()
+        )
+    assert said(result)[1] == ("assistant", "You said: I want a refund")
+    assert said(result)[3] == ("assistant", "You said: Thank you")
+
+
+@pytest.mark.parametrize("when", ["connecting", "speaking"])
+async def test_a_realtime_user_that_fails_is_not_the_agents_fault(when: str) -> None:
+    async with openai.OpenAIRealtimeService() as service:
+        if when == "connecting":
+            service.refuses.append((429, "slow down"))
+        else:
+            service.answers.append(openai.Answer(failure=("rate_limit_exceeded", "Rate limit reached")))
+        with pytest.raises(SimulatorError, match=r"the simulated user cannot speak: .* Run fewer calls at once"):
+            await played_with(user_of(service), AnsweringAgent(), duologue.user(), duologue.agent())
+
+
+def test_a_realtime_user_has_no_turn_detection() -> None:
+    with pytest.raises(ConfigurationError, match="leave turn_detection off"):
+        OpenAIRealtimeAgentAdapter("gpt-realtime", role=duologue.AgentRole.USER, turn_detection="server_vad")

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
+from duologue.conversation.adapter import AgentSession
+from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
+from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole
 from duologue.voice.adapter import AdapterCapabilities
 from duologue.voice.adapters.hosted import (
@@ -30,6 +33,7 @@ from duologue.voice.adapters.hosted import (
 from duologue.voice.adapters.sockets import SocketTarget
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk, bytes_of, seconds_of, silent_chunk
 from duologue.voice.incoming import AgentToolCall, AgentTurnEnded, AgentWords, UserHeard, UserWords
+from duologue.voice.spoken_user import open_spoken_user
 
 TurnDetection = Literal["server_vad", "semantic_vad"] | Mapping[str, Any]
 
@@ -168,6 +172,10 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
         base_url: str | None = None,
     ) -> None:
         super().__init__(api_key=api_key, base_url=base_url, tool_handlers=tool_handlers)
+        if role is AgentRole.USER and turn_detection is not None:
+            raise ConfigurationError(
+                f"{self.name}: a simulated user is told when the agent has finished; leave turn_detection off"
+            )
         self.role = role  # pyright: ignore[reportAttributeAccessIssue] - one class for both roles
         self.model, self.voice, self.instructions = model, voice, instructions
         self.tools = [self._tool(tool) for tool in tools or ()]
@@ -209,6 +217,12 @@ class OpenAIRealtimeAgentAdapter(HostedVoiceAdapter):
         }
 
     # The connection
+
+    async def open(self, run: RunScope) -> AgentSession | None:
+        """Connect for the length of a run, as the agent or as a simulated user."""
+        if self.role is AgentRole.USER:
+            return await open_spoken_user(self, run)
+        return await super().open(run)
 
     async def target(self) -> SocketTarget:
         """Where to connect."""
