@@ -10,16 +10,18 @@ import signal
 import subprocess
 import sys
 import wave
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from duologue.errors import ArtifactError
-from duologue.journal.artifacts import MOST_IN_MEMORY, FolderArtifacts, MemoryArtifacts
+from duologue.journal.artifacts import MOST_IN_MEMORY, FolderArtifacts, MemoryArtifacts, open_beside
+from duologue.journal.jsonl import read_journal
 from duologue.journal.notes import UnknownNote, make_note, note_to_data
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
-from duologue.voice.notes import RecordingBegun, RecordingKept, SpeechRecognised, VoiceRun
+from duologue.voice.notes import RecordingBegun, RecordingKept, SpeechRecognised, VoiceRun, voice_run
 from duologue.voice.timeline import AudioSegment, SpeechPurpose, SpokenWord, VoiceEvent
 from duologue.voice.track import RunTrack
 
@@ -260,3 +262,69 @@ async def test_frames_and_questions_come_from_different_threads(store: MemoryArt
     assert kept is not None
     assert isinstance(kept, RecordingKept)
     assert kept.duration == 40.0
+
+
+CALL = """
+import asyncio, resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import duologue
+from duologue.journal.jsonl import read_journal
+from duologue.voice.incoming import AgentWords
+from voice_agents import AnsweringAgent, tone
+
+async def say(text, voice):
+    return tone(1.0).data
+
+class Caller(duologue.ScriptedUser):
+    voice = "test/x"
+
+async def main():
+    duologue.register_tts_provider("test", say)
+    path = Path(sys.argv[1]) / "run.jsonl"
+    agents = [Caller(["a", "b", "c"]), AnsweringAgent([[AgentWords(text="x y"), tone(2.0)]])]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+    try:
+        await duologue.arun("c", "d", agents, script=[duologue.proceed(3), duologue.succeed()], record=path)
+    except duologue.errors.ArtifactError as error:
+        print(error)
+    finished = read_journal(path).view.finished
+    print(finished.status.value, finished.verdict, finished.error.type)
+
+asyncio.run(main())
+"""
+
+
+def test_a_disk_that_fills_up_during_a_call_is_an_error_of_the_run_and_no_verdict(tmp_path: Path):
+    command = [sys.executable, "-c", CALL, str(tmp_path), str(Path(__file__).parents[1] / "fakes")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "the recording cannot be kept in" in done.stdout
+    assert "error None ArtifactError" in done.stdout
+    run = voice_run(read_journal(tmp_path / "run.jsonl").view, partial(open_beside, tmp_path / "run.jsonl"))
+    assert run is not None
+    assert run.sound is not None
+    assert run.sound.duration == pytest.approx(4.0, abs=0.2)  # what was written until then
+
+
+class Elsewhere:
+    """A store whose artifacts are in no folder of this machine."""
+
+    def __init__(self) -> None:
+        self.memory = MemoryArtifacts()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.memory, name)
+
+
+async def test_for_an_object_store_the_file_is_made_below_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    store = Elsewhere()
+    track = RunTrack(store, "run-1")  # type: ignore[arg-type]
+    record(track, range(50), range(50), 60)
+    [begun] = [note for note in track.take() if isinstance(note, RecordingBegun)]
+    [file] = (tmp_path / ".duologue" / "recordings").iterdir()
+    assert begun.file == str(file)
+    kept = await track.finish()
+    assert kept is not None
+    assert await store.memory.has(kept.artifact)
+    assert list(file.parent.iterdir()) == []
