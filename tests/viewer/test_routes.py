@@ -33,14 +33,14 @@ def test_an_execution_is_as_the_report_has_it(viewer):
 
 
 def test_what_changed_since_the_last_one_is_told(viewer):
-    change = viewer.get("execution", id=NIGHT)["change"]
+    change = viewer.get("change", id=NIGHT)
     assert change["before"]["name"] == "nightly/night-0"
     assert [cell["title"] for cell in change["failing"]] == [
         "book-a-room · desk-mini · hurried", "quote-a-price · desk-mini",
     ]  # fmt: skip
     assert change["counts"] == {"failing": 2, "fixed": 0, "still": 1}
-    assert len(viewer.get("execution", id="nightly/night-2")["change"]["fixed"]) == 2
-    assert viewer.get("execution", id="nightly/night-0")["change"] is None
+    assert len(viewer.get("change", id="nightly/night-2")["fixed"]) == 2
+    assert viewer.get("change", id="nightly/night-0") == {"before": None}
 
 
 @pytest.mark.parametrize(

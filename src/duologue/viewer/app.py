@@ -35,9 +35,6 @@ except ImportError as error:  # pragma: no cover - what a user without the extra
 Json = dict[str, Any]
 Answer = Callable[[Request], Awaitable[Response]]
 
-_MODULES = ("app.js", "address.js", "dom.js", "format.js", "verdicts.js", "folder_source.js", "virtual_list.js")
-"""Those that every page needs: the browser asks for them at once, and not one after the other."""
-
 
 class NotHere(DuologueError):
     """What was asked for is not there."""
@@ -60,6 +57,7 @@ class Routes:
             "executions": self._executions,
             "execution": self._execution,
             "matrix": self._matrix,
+            "change": self._change,
             "figures": self._figures,
             "runs": self._runs,
             "run": self._run,
@@ -105,18 +103,19 @@ class Routes:
 
     def _execution(self, request: Request) -> Json:
         key, opened = self._opened(request)
-        return {**opened.data(), "key": key, "change": self._change(key, opened), "folder": str(opened.folder)}
+        return {**opened.data(), "key": key, "folder": str(opened.folder)}
 
-    def _change(self, key: str, opened: Opened) -> Json | None:
+    def _change(self, request: Request) -> Json:
         """What changed since the execution of the suite before this one."""
+        key, opened = self._opened(request)
         row = self._library.before(key)
         if row is None:
-            return None
+            return {"before": None}
         try:
             before = self._library.open(row["id"])
             found = changes_between(before.overview, opened.overview)
         except (DuologueError, OSError, KeyError, TypeError, ValueError):
-            return None
+            return {"before": None}
         return {"before": {name: row[name] for name in ("id", "name", "started", "rate", "commit")}, **found}
 
     def _matrix(self, request: Request) -> list[Json]:
@@ -242,12 +241,14 @@ async def _static(request: Request) -> Response:
     found = web.static_file(request.path_params["name"])
     if found is None:
         return Response("There is no such file.", status_code=404, media_type="text/plain")
-    return Response(found.content, media_type=found.media_type, headers={"Cache-Control": "no-cache"})
+    headers = {"Cache-Control": "no-cache", "ETag": found.etag}
+    if request.headers.get("if-none-match") == found.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(found.content, media_type=found.media_type, headers=headers)
 
 
 async def _frame(request: Request) -> Response:
-    preload = "\n".join(f'<link rel="modulepreload" href="/static/{name}">' for name in _MODULES)
-    page = web.template("app.html", {"entry": b"view.js", "preload": preload.encode()})
+    page = web.app_page("view.js")
     return Response(page, media_type="text/html; charset=utf-8")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -60,12 +61,14 @@ class Opened:
         """
         if kind == "whole":
             try:
-                return cls(folder, read_index(folder), {})
+                with without_collection():
+                    return cls(folder, read_index(folder), {})
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise ConfigurationError(f"{folder} has an index that is not one of Duologue: {error!r}") from error
         found = find_execution(folder)
         runs = {run.run_id: run for run in found.execution.runs}
-        return cls(folder, index_of(found.execution), runs, tuple(found.problems))
+        with without_collection():
+            return cls(folder, index_of(found.execution), runs, tuple(found.problems))
 
     @property
     def running(self) -> bool:
@@ -75,11 +78,15 @@ class Opened:
     def data(self) -> Json:
         """See ``Execution`` in ``source.js``."""
         return {
-            **self.overview.data(most=_MISSING),
+            **self._data,
             "calibration": self._calibration,
             "problems": [told for told in self.problems if "still running" not in told],
             "underWay": [self._begun_line(case, run_id) for case, run_id in self.under_way()],
         }
+
+    @cached_property
+    def _data(self) -> Json:
+        return self.overview.data(most=_MISSING)
 
     @cached_property
     def _calibration(self) -> Json | None:
@@ -104,7 +111,8 @@ class Opened:
         begun = {name.removesuffix(".jsonl") for name in _names(self.folder / JOURNALS)} - set(self._by_id)
         if not begun:
             return []
-        ids = ((case, case.run_id(self.index["id"])) for case in self.overview.cases.values())
+        cases = map(self.overview.case, self.overview.places)
+        ids = ((case, case.run_id(self.index["id"])) for case in cases)
         return [(case, run_id) for case, run_id in ids if run_id in begun][:_UNDER_WAY]
 
     def _begun_line(self, case: TestCase, run_id: str) -> Json:
@@ -196,6 +204,18 @@ class Opened:
     @cached_property
     def _details(self) -> Details:
         return details_of(self.folder, [line["id"] for line in self.overview.lines])
+
+
+@contextmanager
+def without_collection() -> Generator[None]:
+    """Many values are made that all stay: looking for garbage among them again and again would double the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _haystack(line: Mapping[str, Any]) -> str:

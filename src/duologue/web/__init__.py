@@ -5,6 +5,6 @@ The same modules show an execution in the report file, in ``duologue view`` and 
 """
 
 from duologue.web.assets import POLICY, STATIC, static_file, style, template
-from duologue.web.bundle import script
+from duologue.web.bundle import app_page, script
 
-__all__ = ["POLICY", "STATIC", "script", "static_file", "style", "template"]
+__all__ = ["POLICY", "STATIC", "app_page", "script", "static_file", "style", "template"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -35,7 +36,13 @@ class StaticFile:
     content: bytes
     media_type: str
 
+    @cached_property
+    def etag(self) -> str:
+        """For ``ETag``."""
+        return f'"{hashlib.sha256(self.content).hexdigest()[:20]}"'
 
+
+@lru_cache(maxsize=256)
 def static_file(name: str) -> StaticFile | None:
     """What a server answers to ``/static/NAME``; None if there is no such file.
 

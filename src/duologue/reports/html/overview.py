@@ -44,27 +44,33 @@ class Overview:
     def __init__(self, index: Mapping[str, Any], read: RunReader) -> None:
         self._index = index
         self._read = read
-        self.cases = {case["index"]: decoded_case(case) for case in index["plan"]["cases"]}
-        """The plan, by place."""
+        self._cases: dict[int, Json] = {case["index"]: case for case in index["plan"]["cases"]}
         places = {run: number for number, group in enumerate(index["groups"]) for run in group["runs"]}
         self.lines = [self._line(line, places.get(line["run_id"], -1)) for line in index["runs"]]
         """The runs as a list shows them, in plan order."""
         self._by_id = {line["id"]: line for line in self.lines}
 
     def _line(self, line: Mapping[str, Any], group: int) -> Json:
-        case = self.cases[line["case"]]
-        outcome = line["outcome"]
-        excused = outcome == "fail" and group >= 0 and self._index["groups"][group]["outcome"] != "fail"
-        return {
-            "id": line["run_id"],
-            "outcome": outcome,
-            "reason": line["reasoning"] or "",
-            **{name: line[name] for name in ("title", "termination", "turns", "cost", "unpriced", "tokens", "seconds")},
-            **case_data(case),
-            "tags": [f"{key}={value}" for key, value in line.get("labels", {}).items()],
-            "group": group,
-            "excused": excused,
-        }
+        outcome, labels = line["outcome"], line.get("labels")
+        data = written_case_data(self._cases[line["case"]])
+        data["id"] = line["run_id"]
+        data["reason"] = line["reasoning"] or ""
+        for name in _OF_LINE:
+            data[name] = line[name]
+        data["tags"] = [f"{key}={value}" for key, value in labels.items()] if labels else []
+        data["group"] = group
+        failed = outcome == "fail" and group >= 0
+        data["excused"] = failed and self._index["groups"][group]["outcome"] != "fail"
+        return data
+
+    @property
+    def places(self) -> Iterable[int]:
+        """The places of all test cases in the plan."""
+        return self._cases
+
+    def case(self, place: int) -> TestCase:
+        """A test case of the plan."""
+        return decoded_case(self._cases[place])
 
     def data(self, *, most: int | None = None) -> Json:
         """The execution without its runs.
@@ -104,7 +110,7 @@ class Overview:
 
     def _missing(self) -> list[TestCase]:
         done = {line["case"] for line in self._index["runs"]}
-        return [case for place, case in self.cases.items() if place not in done]
+        return [self.case(place) for place in self._cases if place not in done]
 
     def _agents(self) -> list[str]:
         return list(dict.fromkeys(group["agent"] or "" for group in self._index["groups"]))
@@ -134,7 +140,7 @@ class Overview:
 
     def _case_of(self, group: Mapping[str, Any]) -> TestCase:
         first = self._by_id[group["runs"][0]]
-        return self.cases[first["case"]]
+        return self.case(first["case"])
 
     def _attention(self) -> Json:
         """Runs that need a look: one trial speaks for its test case."""
@@ -202,12 +208,16 @@ class Overview:
 
     def _filters(self) -> Json:
         """What there is to filter by, in the order of the plan."""
-        found = {
-            name: _values(line[name] for line in self.lines) for name in ("scenario", "agent", "persona", "region")
-        }
-        tags = _values(tag for line in self.lines for tag in line["tags"])
-        present = {line["outcome"] for line in self.lines}
-        return {**found, "tag": tags, "outcome": [word for word in OUTCOMES if word in present]}
+        found: dict[str, dict[str, None]] = {name: {} for name in (*_FILTERED, "tag", "outcome")}
+        for line in self.lines:
+            for name in _FILTERED:
+                if line[name]:
+                    found[name][line[name]] = None
+            for tag in line["tags"]:
+                found["tag"][tag] = None
+            found["outcome"][line["outcome"]] = None
+        values = {name: list(some)[:_VALUES] for name, some in found.items()}
+        return {**values, "outcome": [word for word in OUTCOMES if word in found["outcome"]]}
 
     def trials_of(self, run_id: str) -> Json:
         """All trials of the test case of a run, and the share of them that passed."""
@@ -223,19 +233,30 @@ class Overview:
 _ORDER = {word: number for number, word in enumerate(("fail", "error", "undecided", "cancelled"))}
 
 
+_FILTERED = ("scenario", "agent", "persona", "region")
+_OF_LINE = ("outcome", "title", "termination", "turns", "cost", "unpriced", "tokens", "seconds")
+
+
 def case_data(case: TestCase) -> Json:
     """A test case as a list of runs shows it."""
+    return written_case_data(case.as_data())
+
+
+def written_case_data(case: Mapping[str, Any]) -> Json:
+    """The same of a test case as it is written."""
+    varied = case.get("perturbation")
+    region = case["region"]
     return {
-        "case": case.index,
-        "scenario": case.scenario,
-        "agent": case.agent,
-        "persona": case.persona,
-        "region": None if case.region == "default" else case.region,
-        "perturbation": [f"{key}={value}" for key, value in case.perturbation],
-        "recording": case.recording,
-        "trial": case.trial,
-        "trials": case.trials,
-        "seed": str(case.seed),
+        "case": case["index"],
+        "scenario": case["scenario"],
+        "agent": case["agent"],
+        "persona": case["persona"],
+        "region": None if region == "default" else region,
+        "perturbation": [f"{key}={value}" for key, value in varied.items()] if varied else [],
+        "recording": case.get("recording"),
+        "trial": case["trial"],
+        "trials": case["trials"],
+        "seed": str(case["seed"]),
     }
 
 
@@ -262,10 +283,6 @@ def _title(case: TestCase) -> str:
 
 def _passed(row: Mapping[str, Any]) -> bool:
     return all(cell["outcome"] == "pass" for cell in row["cells"].values())
-
-
-def _values(found: Iterable[str | None]) -> list[str]:
-    return list(dict.fromkeys(value for value in found if value))[:_VALUES]
 
 
 def _alike(reason: str) -> str:

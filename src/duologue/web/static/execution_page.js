@@ -20,8 +20,18 @@ export function executionPage(context) {
   const { execution, links, address, source, id, host } = context;
   const draw = (now) => {
     context.execution = now;
-    return overview(context, [stoppedNote(now), underWay(now, links), changeSection(now, host)]);
+    return overview(context, [stoppedNote(now), underWay(now, links), changes]);
   };
+  const changes = h("div");
+  let compared = null;
+  const compare = async (now) => {
+    const state = JSON.stringify(now.totals);
+    if (!can(source, "change") || compared === state) return;
+    compared = state;
+    const found = await source.change(id).catch(() => null);
+    changes.replaceChildren(found?.before ? changeSection(found, host, now.key ?? id) : "");
+  };
+  compare(execution);
   const firstRun = async () => {
     const { runs } = await source.runs(id, { offset: 0, limit: 1 }, new URLSearchParams());
     if (runs.length) address.go(links.run(runs[0].id));
@@ -47,6 +57,7 @@ export function executionPage(context) {
     ],
     // Nothing moves: what somebody looks at stays where it is.
     refresh(now) {
+      compare(now);
       const [y, open] = [scrollY, openDetails(page.element)];
       page.element.replaceChildren(draw(now));
       page.element.querySelectorAll("details").forEach((item, place) => (item.open ||= open.has(place)));
@@ -90,10 +101,9 @@ function underWay({ underWay: runs, running }, links) {
 }
 
 /** What changed since the execution before this one. */
-function changeSection({ change, key, id }, host) {
-  if (!change) return null;
+function changeSection(change, host, id) {
   const { before, counts, added, removed } = change;
-  const link = h("a", { href: host.compare(before.id, key ?? id) }, "Compare in full");
+  const link = h("a", { href: host.compare(before.id, id) }, "Compare in full");
   const parts = [
     ["fail", counts.failing, "newly failing", change.failing],
     ["pass", counts.fixed, "fixed", change.fixed],
@@ -109,7 +119,7 @@ function changeSection({ change, key, id }, host) {
         h(
           "ul",
           null,
-          cells.map((cell) => changedCell(cell, host, key ?? id)),
+          cells.map((cell) => changedCell(cell, host, id)),
         ),
       ),
     );

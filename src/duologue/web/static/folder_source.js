@@ -77,6 +77,10 @@ export class FolderSource {
     return this.get("matrix", { id, offset, limit });
   }
 
+  change(id) {
+    return this.get("change", { id });
+  }
+
   figures(id) {
     return this.get("figures", { id });
   }

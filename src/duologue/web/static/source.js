@@ -65,7 +65,6 @@
  * @property {Object<string, string[]>} filters  the values that runs can be filtered by
  * @property {string[]} missing  titles of test cases that were not run; the first of missingTotal
  * @property {number} missingTotal
- * @property {?Object} change  what changed since the execution before it, see ExecutionChange
  * @property {string[]} problems  what could not be read, one sentence each
  *
  * @typedef {Object} MatrixRow
@@ -115,6 +114,7 @@
  * @property {function(string, Range): Promise<MatrixRow[]>} matrix  in the order of the plan
  * @property {function(string): Promise<{agents: Object[]}>} figures  cost and latency by agent; may take seconds
  * @property {function(string, Range, URLSearchParams): Promise<RunPage>} runs
+ * @property {function(string): Promise<Object>} [change]  what changed since the execution of the suite before it
  * @property {function(string, string): Promise<Run>} run
  * @property {function(string, string): Promise<{passRate: ?number, runs: RunLine[]}>} trials  of the same test case
  * @property {function(string, string): Promise<Object[]>} [calls]  model calls of a run, with request and response
