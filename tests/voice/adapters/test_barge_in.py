@@ -7,6 +7,7 @@ import json
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,7 +203,7 @@ async def _twilio() -> AsyncGenerator[VoiceAgentAdapter]:
     ("wire", "native", "reports_words"),
     [(_websocket, True, True), (_pipecat, True, True), (_vapi, False, True), (_twilio, True, False)],
 )
-async def test_the_user_cuts_in(wire: Callable[[], Any], native: bool, reports_words: bool) -> None:
+async def test_the_user_cuts_in(wire: Callable[[], Any], native: bool, reports_words: bool, tmp_path: Path) -> None:
     async with wire() as adapter:
         executor = duologue.prepare(
             "call",
@@ -215,6 +216,7 @@ async def test_the_user_cuts_in(wire: Callable[[], Any], native: bool, reports_w
                 duologue.succeed(),
             ],
             verbose=False,
+            record=tmp_path / "call.jsonl",
         )
         result = await executor.run()
         await adapter.disconnect()
@@ -234,6 +236,10 @@ async def test_the_user_cuts_in(wire: Callable[[], Any], native: bool, reports_w
     assert event.metadata["native"] is native
     assert event.metadata["agent_was_speaking"] is True
     assert 0 <= event.metadata["yielded_after"] < 3
+    journal = (tmp_path / "call.jsonl").read_text()
+    assert adapter.name in journal
+    assert KEY not in journal
+    assert TOKEN not in journal
 
 
 def _text(result: ScenarioResult, index: int) -> str:

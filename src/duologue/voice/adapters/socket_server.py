@@ -16,6 +16,7 @@ import h11
 
 from duologue.errors import MissingExtraError
 from duologue.frozen import frozen
+from duologue.voice.adapters.sockets import socket_logger
 
 try:
     from websockets.asyncio.server import ServerConnection, serve
@@ -117,7 +118,7 @@ class SocketServer:
             close_timeout=_CLOSE_TIMEOUT,
             max_size=_MOST_BYTES,
             max_queue=_MOST_WAITING,
-            logger=logging.getLogger("duologue.voice.websockets"),
+            logger=socket_logger(),
         )
 
     async def close(self) -> None:

@@ -140,8 +140,12 @@ class Socket:
         # What still comes is read and thrown away: the other side's answer to the closing comes behind it.
         rest = asyncio.create_task(self._throw_away())
         try:
-            await self._connection.close()
+            async with asyncio.timeout(2 * _CLOSE_TIMEOUT):
+                await self._connection.close()
+        except TimeoutError:
+            pass  # it does not even read that this side closes the connection
         finally:
+            self._connection.transport.abort()
             rest.cancel()
             await asyncio.wait({rest})
 
@@ -284,6 +288,13 @@ def shown_socket(url: str) -> str:
     return shown_url(urlsplit(url.strip()))
 
 
+def socket_logger() -> logging.Logger:
+    """What the library logs to. Not its DEBUG records: they show the headers of requests, with their credentials."""
+    logger = logging.getLogger("duologue.voice.websockets")
+    logger.setLevel(max(logger.level, logging.INFO))
+    return logger
+
+
 def _websockets() -> Any:
     try:
         from websockets.asyncio.client import connect
@@ -304,7 +315,7 @@ async def _options(target: SocketTarget) -> dict[str, Any]:
         "ping_interval": _KEEP_ALIVE,
         "ping_timeout": None,
         "close_timeout": _CLOSE_TIMEOUT,
-        "logger": logging.getLogger("duologue.voice.websockets"),
+        "logger": socket_logger(),
     }
     if not access().private_addresses:
         parts = urlsplit(target.url)

@@ -175,8 +175,7 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
 
     async def _send(self, encode: Callable[[], Encoded]) -> None:
         try:
-            messages = encode()
-            messages = [messages] if isinstance(messages, (str, bytes)) else list(messages or ())
+            messages = _messages(encode())
         except DuologueError:
             raise
         except Exception as error:
@@ -193,4 +192,15 @@ def _items(found: Decoded) -> list[Incoming]:
     if isinstance(found, bytes):
         return [AudioChunk(found)] if found else []
     several = list(found) if isinstance(found, Iterable) else [] if found is None else [found]
+    for item in several:
+        if not isinstance(item, Incoming):  # pyright: ignore[reportUnnecessaryIsInstance] - of code of users
+            raise TypeError(f"expected sound or what else duologue.voice.incoming has, found {type(item).__name__}")
     return [AgentTurnEnded() if isinstance(item, AudioChunk) and not item.data else item for item in several]
+
+
+def _messages(encoded: Encoded) -> list[SocketMessage]:
+    several = [encoded] if isinstance(encoded, (str, bytes)) else list(encoded or ())
+    for message in several:
+        if not isinstance(message, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance] - of code of users
+            raise TypeError(f"expected text or bytes, found {type(message).__name__}")
+    return several
