@@ -169,6 +169,7 @@ class FakeRoom:
         self.url = self.token = ""
         self.connected = False
         self.left = 0
+        self.on_left: Callable[[], object] = lambda: None
         self._streams = 0
 
     def on(self, event: str, handler: Callable[..., None]) -> None:
@@ -188,6 +189,7 @@ class FakeRoom:
     async def disconnect(self) -> None:
         self.left += 1
         self.connected = False
+        self.on_left()
 
     # what happens
 

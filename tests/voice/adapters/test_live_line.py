@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from sounds import FRAME, frames, tone
+import asyncio
 
-from duologue.voice.adapters.live_line import QUIET, SilenceGate
+import numpy as np
+import pytest
+from sounds import FRAME, frames, tone
+from waiting import until
+
+from duologue.voice.adapters import live_line
+from duologue.voice.adapters.live_line import QUIET, AfterSound, SilenceGate
 
 SILENT = bytes(FRAME)
 
@@ -37,3 +42,39 @@ def test_pieces_of_any_size():
     gate = SilenceGate()
     assert gate.passed(b"") == b""
     assert gate.passed(tone(440, 0.013)) == tone(440, 0.013)
+
+
+async def test_the_end_of_a_turn_waits_for_the_sound_before_it():
+    released: list[str] = []
+    after = AfterSound(lambda: released.append("ended"))
+    after.heard(silent=False)
+    after.hold(0.01)
+    await asyncio.sleep(0.05)
+    assert not released, "the line is not silent"
+    after.heard(silent=False)
+    assert not released
+    after.heard(silent=True)
+    after.heard(silent=True)
+    assert released == ["ended"]
+
+
+async def test_the_end_of_a_turn_comes_also_where_no_sound_does():
+    released: list[str] = []
+    after = AfterSound(lambda: released.append("ended"))
+    after.hold(0.01)
+    await until(lambda: released == ["ended"])
+
+
+async def test_the_end_of_a_turn_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(live_line, "LONGEST_SECONDS", 0.02)
+    released: list[str] = []
+    after = AfterSound(lambda: released.append("ended"))
+    after.heard(silent=False)
+    after.hold(0.01)
+    await until(lambda: released == ["ended"])
+    after.hold(0.01)
+    after.hold(0.01)
+    assert released == ["ended"] * 2, "of two turns the first is over"
+    after.drop()
+    await asyncio.sleep(0.05)
+    assert released == ["ended"] * 2

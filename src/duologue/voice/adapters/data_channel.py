@@ -20,11 +20,14 @@ class DataChannelProtocol:
         label: of the data channel.
         capabilities: what the protocol can do beside sound.
         ends_turns: whether it tells the end of each of the agent's turns.
+        turn_settles: seconds after it has told the end of a turn until the turn is over at the earliest: once the line
+            has fallen silent. Sound takes another way than messages, and waits on it.
     """
 
     label: str = "events"
     capabilities: AdapterCapabilities = AdapterCapabilities()
     ends_turns: bool = False
+    turn_settles: float = 0.1
 
     def opened(self) -> Sequence[ChannelMessage]:
         """A connection begins: what is said first."""

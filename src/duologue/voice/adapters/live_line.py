@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import numpy as np
 
 from duologue.voice.audio import seconds_of
@@ -23,6 +26,11 @@ class SilenceGate:
         self._silent = KEPT_SECONDS
         self._before = b""
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether the line is silent now."""
+        return self._silent >= KEPT_SECONDS - 1e-9
+
     def passed(self, pcm: bytes) -> bytes:
         """What of it is handed on, with the piece before it where sound begins.
 
@@ -34,8 +42,57 @@ class SilenceGate:
             self._silent = 0.0
             before, self._before = self._before, b""
             return before + pcm
-        if self._silent < KEPT_SECONDS - 1e-9:
+        if not self.is_shut:
             self._silent += seconds_of(len(pcm))
             return pcm
         self._before = pcm
         return b""
+
+
+LONGEST_SECONDS = 1.5
+"""That something is kept back at most while the line is not silent."""
+
+
+class AfterSound:
+    """Keeps back what was told over another way, such as the end of a turn, until the sound before it has come.
+
+    Sound waits in buffers on its way, messages do not. So the end of a turn that is told counts once the line has
+    fallen silent.
+
+    Args:
+        release: is called then.
+    """
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
+        self._timers: list[asyncio.TimerHandle] = []
+        self._ripe = False
+        self._silent = True
+
+    def hold(self, seconds: float) -> None:
+        """Keep it back for so long at least. What is kept back already is released."""
+        if self._timers:
+            self._go()
+        loop = asyncio.get_running_loop()
+        self._ripe = False
+        self._timers = [loop.call_later(seconds, self._ripens), loop.call_later(seconds + LONGEST_SECONDS, self._go)]
+
+    def heard(self, *, silent: bool) -> None:
+        """The next piece of the line has come."""
+        self._silent = silent
+        if silent and self._ripe:
+            self._go()
+
+    def drop(self) -> None:
+        """Release it never."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers, self._ripe = [], False
+
+    def _ripens(self) -> None:
+        self._ripe = True
+        self.heard(silent=self._silent)
+
+    def _go(self) -> None:
+        self.drop()
+        self._release()

@@ -14,11 +14,11 @@ from duologue.voice.adapters.livekit_room import (
     AgentLeft,
     AgentState,
     LiveKitRoom,
-    Pause,
     RoomItem,
     RoomKey,
     RoomSound,
     RoomText,
+    SoundCame,
 )
 from duologue.voice.adapters.livekit_token import access_token
 from duologue.voice.adapters.sockets import shown_socket, socket_address
@@ -35,29 +35,30 @@ class LiveKitRoomAdapter(WireVoiceAdapter):
     """What adapters over a room of LiveKit share. Subclasses say which room, and what its messages tell.
 
     Attributes:
-        turn_settles: seconds after the agent's side has said that it is done until the last of its sound and words has
-            come, which take another way.
+        turn_settles: seconds after the agent's side has said that it is done until its turn is over at the earliest:
+            once the line has fallen silent. Sound takes another way, and waits on it.
     """
 
     wants_silence = True
     connect_timeout = 30.0
-    turn_settles = 0.3
+    turn_settles = 0.1
 
     def __init__(self) -> None:
         super().__init__()
         self._room: LiveKitRoom | None = None
-        self._settling = 0
         self._has_spoken = False
 
     def agent_speaks(self) -> None:
         """The agent's side says that it has begun to speak. It tells the end of its turns, too, then."""
-        self.ends_turns, self._has_spoken, self._settling = True, True, 0
+        self.ends_turns = self._has_spoken = True
+        if self._room is not None:
+            self._room.go_on()
 
     def agent_is_done(self) -> None:
         """The agent's side says that it has stopped: its turn ends once the last of its sound has come."""
         if self._room is not None and self._has_spoken:
             self._has_spoken = False
-            self._settling = self._room.pause(self.turn_settles)
+            self._room.after_sound(self.turn_settles)
 
     def turn_ended(self) -> None:
         """The agent's turn is over."""
@@ -65,7 +66,7 @@ class LiveKitRoomAdapter(WireVoiceAdapter):
 
     async def join(self, url: str, token: str, agent_identity: str | None = None) -> None:
         """Join a room, and wait for the agent in it."""
-        self.ends_turns, self._settling, self._has_spoken = False, 0, False
+        self.ends_turns = self._has_spoken = False
         self._room = LiveKitRoom(agent_identity)
         await self._room.join(url, token, self._waits_for)
 
@@ -75,11 +76,9 @@ class LiveKitRoomAdapter(WireVoiceAdapter):
         async for item in self._room.items():
             if isinstance(item, RoomSound):
                 await self.deliver_unasked(AudioChunk(data=item.pcm))
-            elif isinstance(item, Pause):
-                if item.number == self._settling:
-                    self._settling = 0
-                    self.turn_ended()
-                    await self.deliver_unasked(AgentTurnEnded())
+            elif isinstance(item, SoundCame):
+                self.turn_ended()
+                await self.deliver_unasked(AgentTurnEnded())
             elif isinstance(item, AgentLeft):
                 await self.deliver_unasked(CallEnded(reason="the agent has left the room"))
                 return

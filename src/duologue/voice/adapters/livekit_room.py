@@ -14,7 +14,7 @@ from typing import Any
 from duologue.context import SystemClock
 from duologue.errors import MissingExtraError
 from duologue.frozen import frozen
-from duologue.voice.adapters.live_line import SilenceGate
+from duologue.voice.adapters.live_line import AfterSound, SilenceGate
 from duologue.voice.audio import SAMPLE_RATE
 from duologue.voice.resample import Resampler
 from duologue.voice.tones import KEYS
@@ -99,13 +99,11 @@ class AgentLeft:
 
 
 @frozen(slots=True)
-class Pause:
-    """Some time has passed since it was asked for."""
-
-    number: int
+class SoundCame:
+    """The sound that was under way when it was asked for has come."""
 
 
-RoomItem = RoomSound | RoomText | RoomData | RoomKey | AgentState | AgentLeft | Pause
+RoomItem = RoomSound | RoomText | RoomData | RoomKey | AgentState | AgentLeft | SoundCame
 
 
 class LiveKitRoom:
@@ -126,12 +124,11 @@ class LiveKitRoom:
         self._source: Any = None
         self._joining: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._after = AfterSound(lambda: self._arrive(SoundCame()))
         self._agent = ""
         self._track: Any = None
         self._heard = asyncio.Event()
         self._to_wire = Resampler(SAMPLE_RATE, WIRE_RATE)
-        self._pauses = 0
 
     # --- beginning and end -------------------------------------------------------------------------------------------
 
@@ -179,8 +176,7 @@ class LiveKitRoom:
     async def leave(self) -> None:
         """Leave the room, however far joining came."""
         self._closed = True
-        for timer in self._timers:
-            timer.cancel()
+        self._after.drop()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -263,19 +259,13 @@ class LiveKitRoom:
         if self._failure is not None:
             raise self._failure
 
-    def pause(self, seconds: float) -> int:
-        """Ask for a :class:`Pause` after some seconds. Returns its number."""
-        self._pauses += 1
-        number = self._pauses
-        handle: asyncio.TimerHandle
+    def after_sound(self, seconds: float) -> None:
+        """Ask for :class:`SoundCame`, after so many seconds at least."""
+        self._after.hold(seconds)
 
-        def passed() -> None:
-            self._timers.discard(handle)
-            self._arrive(Pause(number=number))
-
-        handle = asyncio.get_running_loop().call_later(seconds, passed)
-        self._timers.add(handle)
-        return number
+    def go_on(self) -> None:
+        """It is not asked for any more."""
+        self._after.drop()
 
     def _arrive(self, item: RoomItem) -> None:
         if self._failure is not None or self._closed:
@@ -326,6 +316,7 @@ class LiveKitRoom:
             async for event in stream:
                 if pcm := gate.passed(narrow.process(bytes(event.frame.data))):
                     self._arrive(RoomSound(pcm=pcm))
+                self._after.heard(silent=gate.is_shut)
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVE_SECONDS):

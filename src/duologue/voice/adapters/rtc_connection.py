@@ -22,7 +22,7 @@ from av import AudioFrame
 
 from duologue.frozen import frozen
 from duologue.voice.adapters.ice import IceServer
-from duologue.voice.adapters.live_line import SilenceGate
+from duologue.voice.adapters.live_line import AfterSound, SilenceGate
 from duologue.voice.adapters.rtc_tracks import Microphone, SoundFromTrack
 
 logger = logging.getLogger("duologue.voice")
@@ -50,10 +50,18 @@ class ArrivedMessage:
     message: str | bytes
 
 
+@frozen(slots=True)
+class SoundEnded:
+    """The sound that was under way when it was asked for has come."""
+
+
 class _AudioTrack(Protocol):
     """What is used of aiortc's track, whose own types are not complete."""
 
     async def recv(self) -> object: ...
+
+
+RtcArrival = ArrivedSound | ArrivedMessage | SoundEnded
 
 
 class RtcConnection:
@@ -80,10 +88,11 @@ class RtcConnection:
         self._line: RTCRtpTransceiver = self._peer.addTransceiver(self._microphone, direction="sendrecv")
         if loopback:
             offer_loopback(self._line)
-        self._arrived: asyncio.Queue[ArrivedSound | ArrivedMessage | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[RtcArrival | None] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
         self._step: asyncio.Task[None] | None = None
+        self._after = AfterSound(lambda: self._arrive(SoundEnded()))
         self._channel = self._open_channel(channel) if channel else None
         self._failure: Exception | None = None
         self._peer.on("track", self._on_track)
@@ -137,7 +146,7 @@ class RtcConnection:
             raise ConnectionError("the data channel is not open")
         self._channel.send(message)
 
-    async def arrivals(self) -> AsyncIterator[ArrivedSound | ArrivedMessage]:
+    async def arrivals(self) -> AsyncIterator[RtcArrival]:
         """What comes from the other side, until it closes.
 
         Raises:
@@ -147,6 +156,10 @@ class RtcConnection:
             yield item
         if self._failure is not None:
             raise self._failure
+
+    def after_sound(self, seconds: float) -> None:
+        """Ask for :class:`SoundEnded`, after so many seconds at least."""
+        self._after.hold(seconds)
 
     async def close(self) -> None:
         """Close the connection, however far it came, and all that belongs to it."""
@@ -164,6 +177,7 @@ class RtcConnection:
         await asyncio.shield(self._step)
 
     async def _close(self) -> None:
+        self._after.drop()
         if self._step is not None:
             await asyncio.wait({self._step})
             if not self._step.cancelled():
@@ -189,7 +203,7 @@ class RtcConnection:
     def _on_message(self, message: str | bytes) -> None:
         self._arrive(ArrivedMessage(message=message))
 
-    def _arrive(self, item: ArrivedSound | ArrivedMessage) -> None:
+    def _arrive(self, item: RtcArrival) -> None:
         if self._failure is not None:
             return
         if self._arrived.qsize() >= _MOST_ARRIVED:
@@ -208,6 +222,7 @@ class RtcConnection:
                 frame = cast("AudioFrame", await cast("_AudioTrack", track).recv())
                 if pcm := gate.passed(listener.heard(frame)):
                     self._arrive(ArrivedSound(pcm=pcm))
+                self._after.heard(silent=gate.is_shut)
         except MediaStreamError:
             self._end(await self._reason())
         except Exception as error:  # noqa: BLE001  # whoever reads is told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from duologue.voice.adapters.data_channel import ChannelMessage, DataChannelProt
 from duologue.voice.adapters.ice import IceServer
 from duologue.voice.adapters.signaling import Signaling
 from duologue.voice.audio import AudioChunk
-from duologue.voice.incoming import CallEnded, Incoming
+from duologue.voice.incoming import AgentToolCall, AgentTurnEnded, AgentWords, CallEnded, Incoming
 
 if TYPE_CHECKING:
     from duologue.voice.adapters.rtc_connection import RtcConnection
@@ -83,17 +84,29 @@ class WebRTCCall:
             ConnectionError: it has failed.
             ValueError: a message cannot be read.
         """
-        from duologue.voice.adapters.rtc_connection import ArrivedSound
+        from duologue.voice.adapters.rtc_connection import ArrivedMessage, ArrivedSound
 
-        assert self._connection is not None
-        async for item in self._connection.arrivals():
+        connection, protocol = self._connection, self.protocol
+        assert connection is not None
+        ended = deque[AgentTurnEnded]()  # turns whose sound may still be under way
+        async for item in connection.arrivals():
             if isinstance(item, ArrivedSound):
                 await deliver(AudioChunk(data=item.pcm))
-                continue
-            for event in self.protocol.decode(item.message) if self.protocol is not None else ():
-                await deliver(event)
-                if isinstance(event, CallEnded):
-                    return
+            elif not isinstance(item, ArrivedMessage):
+                if ended:
+                    await deliver(ended.popleft())
+            elif protocol is not None:
+                for event in protocol.decode(item.message):
+                    if isinstance(event, AgentTurnEnded):
+                        ended.append(event)
+                        connection.after_sound(protocol.turn_settles)
+                        continue
+                    if isinstance(event, AgentWords | AgentToolCall):
+                        while ended:  # the next turn has begun
+                            await deliver(ended.popleft())
+                    await deliver(event)
+                    if isinstance(event, CallEnded):
+                        return
         await deliver(CallEnded(reason="the agent has closed the WebRTC connection"))
 
     async def hang_up(self) -> None:
