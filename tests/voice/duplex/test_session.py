@@ -143,11 +143,14 @@ async def test_an_interruption_without_words_of_the_agent_is_counted_in_time(spe
 
 
 async def test_an_agent_that_cannot_be_interrupted_does_not_hang() -> None:
-    agent = AnsweringAgent([[AgentWords(text="word " * 60), tone(20.0)]])
-    result, executor = await played(duologue.user("hi"), duologue.interrupt("stop", after_words=3), agent=agent)
+    agent = AnsweringAgent([[AgentWords(text="word " * 60), tone(20.0)], [AgentWords(text="well"), tone(0.5)]])
+    result, executor = await played(
+        duologue.user("hi"), duologue.interrupt("stop", after_words=3), duologue.agent(), agent=agent
+    )
     [event] = [event for event in executor.state.timeline if event.type == "user_interrupt"]
     assert event.metadata is not None
     assert event.metadata["yielded_after"] is None
+    assert texts(result)[-1] == ("assistant", "well")
     assert cuts(result, executor)[1] == "interrupted"
 
 

@@ -241,6 +241,11 @@ class AgentSide:
             if turn.spoke is not None or turn.thrown:
                 self.end(turn, now, "interrupted")
 
+    def expect_another_turn(self) -> None:
+        """The user has cut in and has finished: what comes now is another turn, however much waits of the last."""
+        if not self._adapter.ends_turns:
+            self._receiving = None
+
     def set_aside(self, now: float) -> None:
         """The user has cut in, and the agent speaks on: what was heard until now is its turn, the rest is nobody's."""
         for turn in self._open:

@@ -433,6 +433,8 @@ class DuplexDriver:
         if speech.purpose is SpeechPurpose.TURN and speech.segment is not None:
             self._agent.user_done = speech.segment.end_time
             self._agent.user_is_speaking = self._user.has_turn
+            if self._interrupted is not None:
+                self._agent.expect_another_turn()
 
     def _hear(self, user: bytes) -> None:
         """The agent's half of the frame, and what follows from it."""
