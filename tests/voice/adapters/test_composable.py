@@ -17,6 +17,7 @@ from duologue.errors import ConfigurationError, MissingKeyError, ModelError, Unk
 from duologue.messages import Message, text_of
 from duologue.models.scripted import ScriptedModel
 from duologue.voice.activity import Loudness
+from duologue.voice.adapter import VoiceConnectionError
 from duologue.voice.adapters.composable import ComposableVoiceAgent, ElevenLabsVoiceAgent
 from duologue.voice.audio import AudioChunk, seconds_of, silent_chunk
 from duologue.voice.incoming import AgentTurnEnded, AgentWords, UserHeard, UserWords
@@ -218,12 +219,14 @@ async def test_a_second_conversation_knows_nothing_of_the_first() -> None:
     asked, llm = says("Hi.", "Hi.")
     ear = Ear(deque(["Hello", "Hello"]))
     call = await call_of(ear, llm)
-    for _ in range(2):
+    with pytest.raises(VoiceConnectionError, match="takes part in another conversation"):
         await call.agent.connect()
+    for _ in range(2):
         await call.play(HELLO)
         await call.silence(1)
         await call.agent.disconnect()
         await call.agent.disconnect()
+        await call.agent.connect()
     assert asked == [["user: Hello"], ["user: Hello"]]
 
 
@@ -356,7 +359,7 @@ async def test_the_preset_hears_and_speaks_with_elevenlabs_and_shows_no_key(monk
     monkeypatch.delenv("ELEVENLABS_API_KEY", raising=False)
     with speech_service() as service:
         monkeypatch.setenv("ELEVENLABS_BASE_URL", service.url)
-        agent = ElevenLabsVoiceAgent(KEY, llm="mock/fixed:Certainly.", voice="Rachel")
+        agent = ElevenLabsVoiceAgent(KEY, llm="mock/fixed:Certainly.", voice="elevenlabs/Rachel")
         call = Call(agent)
         await agent.connect()
         await call.play(HELLO)

@@ -240,13 +240,14 @@ async def test_the_announced_end_of_the_session_says_what_to_do(service: GeminiL
             await adapter.receive(LONG)
 
 
-async def test_until_the_announced_end_the_conversation_goes_on(service: GeminiLiveService) -> None:
+@pytest.mark.parametrize("code", [1000, 1001, 1008])
+async def test_until_the_announced_end_the_conversation_goes_on(service: GeminiLiveService, code: int) -> None:
     service.answers.append(Answer(WHAT_IT_SAYS, SOUND))
     async with adapter_for(service) as adapter:
         await service.send(service.connections[0], {"goAway": {"timeLeft": "600s"}})
         await say(adapter, voice_like(0.2))
         assert (await turn_of(adapter)).words == WHAT_IT_SAYS
-        await service.connections[0].close(1001, "Going away")
+        await service.connections[0].close(code, "Going away")
         _, error = await everything_from(adapter)
     assert "Going away" in str(error)
     assert "(go_away, 600 s before). A connection lasts about 10 minutes" in str(error)

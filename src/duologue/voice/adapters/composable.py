@@ -22,7 +22,7 @@ from duologue.models.resolve import resolve
 from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig
 from duologue.voice.activity import SpeechDetector, SpeechEdge
-from duologue.voice.adapter import AdapterCapabilities, InProcessVoiceAgent
+from duologue.voice.adapter import AdapterCapabilities, InProcessVoiceAgent, VoiceConnectionError
 from duologue.voice.audio import AudioChunk, bytes_of
 from duologue.voice.incoming import AgentTurnEnded, AgentWords, Incoming, UserHeard, UserWords
 from duologue.voice.recognition import STTProvider, stt_provider, transcribe
@@ -149,17 +149,22 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
 
         Raises:
             ConfigurationError: there is no such model.
+            VoiceConnectionError: it takes part in another conversation, which is not over.
         """
-        await self.disconnect()
+        if self._detector is not None:
+            raise VoiceConnectionError(
+                self.name, "it takes part in another conversation: disconnect it first, or give each run its own agent"
+            )
         self._reset()
-        self._detector = SpeechDetector(ends=_PAUSE)
         self._answerer = _program(self._llm)
         self._model = None if self._answerer else resolve(cast("str | ModelConfig | Model", self._llm))
+        self._detector = SpeechDetector(ends=_PAUSE)
         if self.greeting:
             await self._start(self._greet(self.greeting))
 
     async def disconnect(self) -> None:
         """End the conversation; harmless if there is none."""
+        self._detector = None
         self._speech.clear()
         await self._stop_thinking()
 
@@ -338,11 +343,11 @@ class ElevenLabsVoiceAgent(ComposableVoiceAgent):
         super().__init__(
             stt if stt is not None else ElevenLabsSTTProvider(api_key),
             llm,
-            elevenlabs_voice(voice, api_key),
+            elevenlabs_voice(voice.removeprefix("elevenlabs/"), api_key),
             system_prompt=system_prompt,
             greeting=greeting,
         )
-        self.voice = voice
+        self.voice = voice.removeprefix("elevenlabs/")
 
     def describe(self) -> dict[str, Any]:
         """What the journal's snapshot keeps about it."""

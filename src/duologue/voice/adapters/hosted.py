@@ -27,7 +27,7 @@ from duologue.voice.adapter import VoiceConnectionError
 from duologue.voice.adapters.sockets import SocketVoiceAdapter, shown_socket, socket_address
 from duologue.voice.adapters.wire import reason_of
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
-from duologue.voice.incoming import AgentToolCall, AgentToolResult
+from duologue.voice.incoming import AgentToolCall, AgentToolResult, CallEnded
 from duologue.voice.resample import Resampler
 
 logger = logging.getLogger("duologue.voice")
@@ -128,12 +128,15 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
         """Read to the end of the connection."""
         from websockets.exceptions import ConnectionClosed
 
+        socket = self.socket
         try:
-            await super().read()
+            async for message in socket.messages():
+                await self.take(message)
         except ConnectionClosed as error:
             raise self._closed(reason_of(error)) from error
-        if not self.socket.ended_in_order:
-            raise self._closed(f"it was closed (1001 {self.socket.close_reason})".replace(" )", ")"))
+        if not socket.ended_in_order or self.end_of_session():
+            raise self._closed(f"it was closed by the service {socket.close_reason}".strip())
+        await self.deliver(CallEnded(reason=socket.close_reason))
 
     async def take(self, message: str | bytes) -> None:
         """Read a message as JSON and hand it on."""
