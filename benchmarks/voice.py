@@ -237,6 +237,71 @@ def wire(calls: list[int], seconds: float, rounds: int) -> None:
     print(json.dumps({"benchmark": "voice", "part": "wire", "seconds": seconds, "rows": rows}))
 
 
+# --- simulated --------------------------------------------------------------------------------------------------------
+
+
+async def conversation(turns: int) -> dict[str, Any]:
+    """A user with manners and an agent in the process, both recorded, as fast as it goes."""
+    from duologue.voice.adapter import InProcessVoiceAgent
+    from duologue.voice.audio import AudioChunk
+    from duologue.voice.duplex.driver import DuplexDriver
+    from duologue.voice.duplex.user import DuplexUser, Manners
+    from duologue.voice.incoming import AgentTurnEnded, AgentWords, Incoming
+    from duologue.voice.timeline import SpeechPurpose
+
+    answer = [AgentWords(text="Your order comes on Friday. "), AudioChunk(spoken(4.0)), AgentTurnEnded()]
+
+    class Agent(InProcessVoiceAgent):
+        ends_turns = True
+        asked = False
+
+        async def end_user_turn(self) -> None:
+            self.asked = True
+
+        async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
+            asked, self.asked = self.asked, False
+            return list(answer) if asked else []
+
+    class Kept:
+        def __init__(self) -> None:
+            self.sound = bytearray()
+
+        def frame(self, user: bytes, agent: bytes) -> None:
+            self.sound += user + agent
+
+        def segment(self, segment: object) -> None:
+            pass
+
+        def event(self, event: object) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    driver = DuplexDriver(Agent(), track=Kept())
+    sound, sign = AudioChunk(spoken(3.0)), AudioChunk(spoken(0.4))
+    driver.beside = DuplexUser(Manners(backchannels=0.5), {SpeechPurpose.BACKCHANNEL: [sign]}).frame
+    await driver.open()
+    began = time.perf_counter()
+    for _ in range(turns):
+        await driver.say(sound)
+        async for _ in driver.answer():
+            pass
+    took = time.perf_counter() - began
+    await driver.close()
+    return {
+        "seconds_of_voice": round(driver.now, 1),
+        "seconds": round(took, 3),
+        "times_real": round(driver.now / took, 1),
+    }
+
+
+def simulated(turns: int) -> None:
+    row = asyncio.run(conversation(turns))
+    print(f"simulated: {row['seconds_of_voice']} s of voice in {row['seconds']} s, {row['times_real']} x real time")
+    print(json.dumps({"benchmark": "voice", "part": "simulated", "rows": [row]}))
+
+
 def _once(client: str, calls: int, seconds: float) -> dict[str, Any]:
     with child("--echo") as peer:
         port = line_of(peer)
@@ -246,7 +311,8 @@ def _once(client: str, calls: int, seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="wire")
+    parser.add_argument("--parts", default="wire,simulated")
+    parser.add_argument("--turns", type=int, default=50, help="of the simulated conversation")
     parser.add_argument("--calls", default="1,50,200", help="how many at once")
     parser.add_argument("--seconds", type=float, default=10.0, help="that calls are measured for")
     parser.add_argument("--rounds", type=int, default=1, help="the median of so many is printed")
@@ -262,7 +328,10 @@ def main() -> None:
         print(json.dumps(asyncio.run(CLIENTS[arguments.client](arguments.port, calls[0], arguments.seconds))))
     else:
         for part in arguments.parts.split(","):
-            {"wire": lambda: wire(calls, arguments.seconds, arguments.rounds)}[part]()
+            if part == "wire":
+                wire(calls, arguments.seconds, arguments.rounds)
+            else:
+                simulated(arguments.turns)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from duologue.client._answer import EMPTY, Answer
-from duologue.client._generated.shared_answers_1 import Agenda, Attack, Fragment, PersonaStyle
+from duologue.client._generated.shared_answers_1 import Agenda, Attack, Fragment, PersonaStyle, UserVoice
 
 
 class PersonaAnswer(Answer):
@@ -22,6 +22,7 @@ class PersonaAnswer(Answer):
     agenda: Agenda | None = None
     attack: Attack | None = None
     headers: dict[str, str] = EMPTY
+    voice: UserVoice | None = None
     language: str | None = None
     goals: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
-from duologue.client._generated.shared_bodies import AgendaInput, AttackInput, FragmentInput, PersonaStyleInput
+from duologue.client._generated.shared_bodies import (
+    AgendaInput,
+    AttackInput,
+    FragmentInput,
+    PersonaStyleInput,
+    UserVoiceInput,
+)
 
 
 class Persona(TypedDict):
@@ -22,6 +28,7 @@ class Persona(TypedDict):
     agenda: NotRequired[AgendaInput | None]
     attack: NotRequired[AttackInput | None]
     headers: NotRequired[Mapping[str, str]]
+    voice: NotRequired[UserVoiceInput | None]
     language: NotRequired[str | None]
     goals: NotRequired[Sequence[str]]
     constraints: NotRequired[Sequence[str]]
@@ -47,6 +54,7 @@ class PersonaChanges(TypedDict):
     agenda: NotRequired[AgendaInput | None]
     attack: NotRequired[AttackInput | None]
     headers: NotRequired[Mapping[str, str] | None]
+    voice: NotRequired[UserVoiceInput | None]
     language: NotRequired[str | None]
     goals: NotRequired[Sequence[str] | None]
     constraints: NotRequired[Sequence[str] | None]

@@ -19,6 +19,7 @@ from duologue.client._generated.shared_answers_1 import (
     ToolPolicy,
     Turn,
 )
+from duologue.client._generated.shared_answers_2 import VoiceCall
 
 
 class ScenarioAnswer(Answer):
@@ -59,6 +60,7 @@ class ScenarioAnswer(Answer):
     tool_policy: ToolPolicy | None = None
     context_policy: ContextPolicy | None = None
     streaming: bool = False
+    voice: VoiceCall | None = None
     seed_memories: tuple[Memory, ...] = ()
     oracle: tuple[SeedMessage, ...] = ()
     id: str

@@ -17,6 +17,7 @@ from duologue.client._generated.shared_bodies import (
     ToolCallSpecInput,
     ToolPolicyInput,
     TurnInput,
+    VoiceCallInput,
 )
 
 
@@ -55,6 +56,7 @@ class ScenarioFields(TypedDict):
     tool_policy: NotRequired[ToolPolicyInput | None]
     context_policy: NotRequired[ContextPolicyInput | None]
     streaming: NotRequired[bool]
+    voice: NotRequired[VoiceCallInput | None]
     seed_memories: NotRequired[Sequence[MemoryInput]]
     oracle: NotRequired[Sequence[str | SeedMessageInput]]
     persona_ids: NotRequired[Sequence[str] | None]
@@ -95,6 +97,7 @@ class ScenarioFieldsChanges(TypedDict):
     tool_policy: NotRequired[ToolPolicyInput | None]
     context_policy: NotRequired[ContextPolicyInput | None]
     streaming: NotRequired[bool | None]
+    voice: NotRequired[VoiceCallInput | None]
     seed_memories: NotRequired[Sequence[MemoryInput] | None]
     oracle: NotRequired[Sequence[str | SeedMessageInput] | None]
     persona_ids: NotRequired[Sequence[str] | None]

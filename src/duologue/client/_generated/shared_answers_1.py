@@ -188,6 +188,17 @@ class Fragment(Answer):
     required: bool = False
 
 
+class Interruptions(Answer):
+    """How a simulated user cuts in while the agent speaks."""
+
+    probability: float = 0.3
+    delay: tuple[float, ...] = (
+        0.5,
+        3.0,
+    )
+    phrases: tuple[str, ...] = ()
+
+
 class Media(Answer):
     """An image, audio, video or document.
 
@@ -295,6 +306,29 @@ class SeedMessage(Answer):
     name: str | None = None
 
 
+class SoundEffect(Answer):
+    """Something that happens to the user's voice on its way to the agent."""
+
+    name: str
+    params: dict[str, Any] = EMPTY
+
+
+class UserVoice(Answer):
+    """How the user sounds and behaves in a call.
+
+    What a persona says counts before what the scenario says.
+    """
+
+    voice: str | None = None
+    effects: tuple[SoundEffect, ...] = ()
+    interruptions: Interruptions | None = None
+    backchannels: float = 0.0
+    vocal_tics: float = 0.0
+    non_directed: float = 0.0
+    patience: float | None = None
+    hang_up_after: int = 2
+
+
 class WrittenPersona(Answer):
     """A persona that a model has written."""
 
@@ -306,6 +340,7 @@ class WrittenPersona(Answer):
     agenda: Agenda | None = None
     attack: Attack | None = None
     headers: dict[str, str] = EMPTY
+    voice: UserVoice | None = None
     language: str | None = None
     goals: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
@@ -349,6 +384,7 @@ class Turn(Answer):
     role: Literal["user", "simulated_user"] | str = "user"
     content: str | None = None
     parts: tuple[Part, ...] = ()
+    interrupts_after: int | None = None
     simulator: str | None = None
     persona: str | None = None
     exchanges: int = 1
@@ -360,43 +396,3 @@ class Turn(Answer):
     perturbations: dict[str, tuple[str, ...]] = EMPTY
     chaos: Chaos | None = None
     checks: tuple[CheckSpec, ...] = ()
-
-
-class WrittenScenario(Answer):
-    """A scenario that a model has written."""
-
-    name: str
-    labels: dict[str, str] = EMPTY
-    annotations: dict[str, str] = EMPTY
-    description: str = ""
-    goal: str | None = None
-    tags: tuple[str, ...] = ()
-    cases: str | None = None
-    prompt: str | None = None
-    messages: tuple[SeedMessage, ...] = ()
-    turns: tuple[Turn, ...] = ()
-    first_turn: Literal["user", "agent"] | str = "user"
-    criteria: tuple[str, ...] = ()
-    success_criteria: str | None = None
-    failure_criteria: str | None = None
-    failure_criteria_mode: Literal["every_turn", "on_max_messages"] | str = "on_max_messages"
-    judge: str | None = None
-    emphasis: str | None = None
-    checks: tuple[CheckSpec, ...] = ()
-    expected_tool_calls: tuple[ToolCallSpec, ...] = ()
-    agents: tuple[str, ...] = ()
-    agent_group: str | None = None
-    required_capabilities: tuple[str, ...] = ()
-    personas: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    trials: int | Literal["auto"] | None = None
-    max_turns: int | None = None
-    max_messages: int | None = None
-    variables: dict[str, str] = EMPTY
-    background: Background | None = None
-    tool_policy: ToolPolicy | None = None
-    context_policy: ContextPolicy | None = None
-    streaming: bool = False
-    seed_memories: tuple[Memory, ...] = ()
-    oracle: tuple[SeedMessage, ...] = ()
-    id: str | None

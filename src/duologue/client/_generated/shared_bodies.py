@@ -183,6 +183,14 @@ class FragmentInput(TypedDict):
     required: NotRequired[bool]
 
 
+class InterruptionsInput(TypedDict):
+    """How a simulated user cuts in while the agent speaks."""
+
+    probability: NotRequired[float]
+    delay: NotRequired[Sequence[float]]
+    phrases: NotRequired[Sequence[str]]
+
+
 class MediaInput(TypedDict):
     """An image, audio, video or document.
 
@@ -300,6 +308,13 @@ class SentMessage(TypedDict):
     name: NotRequired[str | None]
 
 
+class SoundEffectInput(TypedDict):
+    """Something that happens to the user's voice on its way to the agent."""
+
+    name: str
+    params: NotRequired[Mapping[str, Any]]
+
+
 class ToolCallSpecInput(TypedDict):
     """A tool call that the agent has to make, and what the tool answers then."""
 
@@ -328,6 +343,7 @@ class TurnInput(TypedDict):
     role: NotRequired[Literal["user", "simulated_user"]]
     content: NotRequired[str | None]
     parts: NotRequired[Sequence[PartInput]]
+    interrupts_after: NotRequired[int | None]
     simulator: NotRequired[str | None]
     persona: NotRequired[str | None]
     exchanges: NotRequired[int]
@@ -339,3 +355,42 @@ class TurnInput(TypedDict):
     perturbations: NotRequired[Mapping[str, Sequence[str]]]
     chaos: NotRequired[ChaosInput | None]
     checks: NotRequired[Sequence[CheckSpecInput]]
+
+
+class UserVoiceInput(TypedDict):
+    """How the user sounds and behaves in a call.
+
+    What a persona says counts before what the scenario says.
+    """
+
+    voice: NotRequired[str | None]
+    effects: NotRequired[Sequence[SoundEffectInput]]
+    interruptions: NotRequired[InterruptionsInput | None]
+    backchannels: NotRequired[float]
+    vocal_tics: NotRequired[float]
+    non_directed: NotRequired[float]
+    patience: NotRequired[float | None]
+    hang_up_after: NotRequired[int]
+
+
+class VoiceCallInput(TypedDict):
+    """How a scenario is spoken: the user's voice, and how the call is held."""
+
+    voice: NotRequired[str | None]
+    effects: NotRequired[Sequence[SoundEffectInput]]
+    interruptions: NotRequired[InterruptionsInput | None]
+    backchannels: NotRequired[float]
+    vocal_tics: NotRequired[float]
+    non_directed: NotRequired[float]
+    patience: NotRequired[float | None]
+    hang_up_after: NotRequired[int]
+    timeout: NotRequired[float | None]
+    end_of_turn: NotRequired[Literal["agent", "silence"]]
+    silence: NotRequired[float | None]
+    longest_turn: NotRequired[float | None]
+    answer_within: NotRequired[float | None]
+    pause: NotRequired[float]
+    retries: NotRequired[int]
+    retry_delay: NotRequired[float]
+    enough_turns: NotRequired[int]
+    may_end_in_last_turn: NotRequired[bool]
