@@ -48,7 +48,12 @@ def opened(browser):
                 wrong.append(f"console: {message.text}")
 
         def asked(request):
-            if not request.url.startswith(("data:", "blob:")) and urlsplit(request.url).netloc != host:
+            own = request.url.partition("#")[0] == address.partition("#")[0] if not host else False
+            if (
+                not own
+                and not request.url.startswith(("data:", "blob:"))
+                and (not host or urlsplit(request.url).netloc != host)
+            ):
                 wrong.append(f"asked for {request.url}")
 
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from duologue import web
 from duologue.reports.html import render_html, save_html
-from duologue.reports.html.data import Media, inside, page_data
+from duologue.reports.html.data import Media, page_data
+from duologue.reports.html.overview import inside
 
 LARGEST = 15_000_000
 

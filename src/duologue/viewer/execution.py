@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl
 from duologue.errors import ConfigurationError, DuologueError, JournalError
 from duologue.journal.artifacts import JOURNALS
 from duologue.journal.jsonl import read_journal
-from duologue.reports.html.data import Media, calibration_table, inside, run_page_data
-from duologue.reports.html.overview import Overview
+from duologue.reports.html.data import Media, calibration_table, run_page_data
+from duologue.reports.html.overview import Overview, inside
 from duologue.runs.store.encoding import RUNS, index_of
 from duologue.runs.store.reader import find_execution, read_index, read_run
 from duologue.suites.plan.build import TestCase

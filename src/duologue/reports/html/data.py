@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -26,7 +26,9 @@ from duologue.reports.display import (
     recorded_cost,
     recorded_facts,
 )
-from duologue.reports.html.overview import ROWS, Overview, case_data, shown_text
+from duologue.reports.html.baseline import with_baseline
+from duologue.reports.html.overview import ROWS, Overview, case_data, inside, shown_text
+from duologue.reports.html.timeline import Timelines
 from duologue.reports.html.voice import voice_data
 from duologue.runs.store.encoding import encoded, index_of, line_of, spent_data
 from duologue.suites.results.embedded import embedded_models
@@ -63,7 +65,7 @@ class Media:
     def __init__(
         self, folder: Path | None = None, here: Path | None = None, address: Callable[[str], str] | None = None
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._here = here
         self._address = address
         self._left = _ALTOGETHER
@@ -111,12 +113,12 @@ class Media:
 
     def _file(self, item: MediaResult) -> str | None:
         place = inside(item.path)
-        if self._folder is None or place is None or item.mime_type.lower() not in _SHOWN.get(item.type, ()):
+        if self.folder is None or place is None or item.mime_type.lower() not in _SHOWN.get(item.type, ()):
             return None
-        path = self._folder / place
+        path = self.folder / place
         try:
             if path.stat().st_size > min(_LARGEST, self._left) or not path.resolve().is_relative_to(
-                self._folder.resolve()
+                self.folder.resolve()
             ):
                 return None
             return f"data:{item.mime_type};base64,{base64.b64encode(path.read_bytes()).decode()}"
@@ -126,24 +128,16 @@ class Media:
     def _link(self, path: str | None) -> str | None:
         """A path from the page to a file of the results; None for what a browser could run, or lies elsewhere."""
         place = inside(path)
-        if self._folder is None or self._here is None or place is None or not is_harmless(place.name):
+        if self.folder is None or self._here is None or place is None or not is_harmless(place.name):
             return None
         try:
-            found = (self._folder / place).resolve()
+            found = (self.folder / place).resolve()
             target = found.relative_to(self._here.resolve())
             if not found.is_file():
                 return None
         except (ValueError, OSError):
             return None
         return self._address(target.as_posix()) if self._address else "./" + quote(target.as_posix())
-
-
-def inside(path: str | None) -> PurePosixPath | None:
-    """A path that stays within the folder it is relative to; None for every other."""
-    if not path or "\0" in path or "\\" in path or ":" in path:
-        return None
-    place = PurePosixPath(path)
-    return None if place.is_absolute() or ".." in place.parts else place
 
 
 def _parts(message: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
@@ -186,7 +180,7 @@ def page_data(execution: ExecutionResult, media: Media) -> bytes:
     prompts = Prompts()
     groups = {id(run): (number, group) for number, group in enumerate(execution.groups) for run in group.runs}
     runs = b",".join(encoded(run_data(run, *groups[id(run)], prompts, media)) for run in execution.runs)
-    return encoded(_without_runs(execution, prompts))[:-1] + b',"runs":[' + runs + b"]}"
+    return encoded(_without_runs(execution, prompts, media))[:-1] + b',"runs":[' + runs + b"]}"
 
 
 def calibration_table(found: Calibration | None) -> dict[str, Any] | None:
@@ -199,12 +193,16 @@ def calibration_table(found: Calibration | None) -> dict[str, Any] | None:
     return {"head": COLUMNS, "rows": list(table_rows(found)), "remarks": remarks(found)}
 
 
-def _without_runs(execution: ExecutionResult, prompts: Prompts) -> dict[str, Any]:
+def _without_runs(execution: ExecutionResult, prompts: Prompts, media: Media) -> dict[str, Any]:
     runs = {run.run_id: run for run in execution.runs}
     overview = Overview(index_of(execution), runs.get)
     rows = overview.rows()
+    compared = with_baseline(execution, media.folder)
+    calls = Timelines(media.folder).of(execution.runs)
     return {
         **overview.data(),
+        **({"comparison": compared} if compared else {}),
+        **({"calls": calls} if calls else {}),
         **({"allRows": rows} if len(rows) > ROWS else {}),
         "calibration": calibration_table(execution.calibration),
         "agents": agent_figures(execution),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, cast
 
 from duologue.reports.display import OUTCOMES
@@ -314,3 +315,11 @@ def shown_text(message: Any, left_out: Collection[int] = ()) -> str:
     return "\n".join(
         str(part.get("text", "")) if part.get("type") == "text" else f"[{part.get('type')}]" for part in parts
     )
+
+
+def inside(path: str | None) -> PurePosixPath | None:
+    """A path that stays within the folder it is relative to; None for every other."""
+    if not path or "\0" in path or "\\" in path or ":" in path:
+        return None
+    place = PurePosixPath(path)
+    return None if place.is_absolute() or ".." in place.parts else place

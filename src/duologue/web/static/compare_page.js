@@ -13,8 +13,31 @@ const SHOWN = 200;
 export async function comparePage({ source, links, address }, { path, query }) {
   const [, first, second] = path;
   const found = await source.compare(first, second, Object.fromEntries(query));
+  const ids = [first, second];
+  const to = {
+    execution: (place) => links.execution(ids[place]).overview(),
+    run: (place, run) => links.execution(ids[place]).run(run),
+  };
+  return {
+    element: comparison(found, to),
+    view: "compare",
+    title: `Comparison of ${found.second.suite}`,
+    keys: { o: () => address.go(links.executions()), x: () => address.go(links.compare(second, first)) },
+    help: [
+      ["o", "all executions"],
+      ["x", "exchange before and after"],
+    ],
+  };
+}
+
+/**
+ * @param {Object} found  what Comparison.as_data makes
+ * @param {{execution: function(number): ?string, run: function(number, string): ?string}} to  links to both sides, by
+ *   place: 0 before, 1 after; null where there is no page
+ */
+export function comparison(found, to) {
   const { overall } = found;
-  const element = h(
+  return h(
     "main.page",
     { id: "main", tabindex: "-1" },
     h(
@@ -23,34 +46,27 @@ export async function comparePage({ source, links, address }, { path, query }) {
       h("div", null, h("h1", null, text(found.second.suite)), verdictPill(overall.verdict)),
       h("p.lead", null, text(overall.reason)),
     ),
-    sides(found, links, [first, second]),
+    sides(found, to),
     found.notes.map((note) => h("p.note", null, text(note))),
     casesSection(found),
-    flipsSection(found, links, [first, second]),
+    flipsSection(found, to),
     checksSection(found),
     measuresSection(found),
     changesSection(found),
     onlySection(found),
   );
-  const turned = links.compare(second, first);
-  return {
-    element,
-    view: "compare",
-    title: `Comparison of ${found.second.suite}`,
-    keys: { o: () => address.go(links.executions()), x: () => address.go(turned) },
-    help: [
-      ["o", "all executions"],
-      ["x", "exchange before and after"],
-    ],
-  };
+}
+
+function linked(href, content) {
+  return href ? h("a", { href }, content) : h("span", null, content);
 }
 
 function verdictPill(word) {
   return h(`span.pill.large.o-${TONES[word]}`, null, `${SIGNS[word]} ${word}`);
 }
 
-function sides({ first, second, overall, confidence }, links, ids) {
-  const side = (word, one, rate, id) =>
+function sides({ first, second, overall, confidence }, to) {
+  const side = (word, one, rate, place) =>
     h(
       "div",
       null,
@@ -60,7 +76,7 @@ function sides({ first, second, overall, confidence }, links, ids) {
         null,
         rate.value === null ? "–" : percent(rate.value),
         h("small", null, rateText(rate)),
-        h("small", null, h("a", { href: links.execution(id).overview() }, text(one.id)), `, ${when(one.started_at)}`),
+        h("small", null, linked(to.execution(place), text(one.id)), `, ${when(one.started_at)}`),
         h("small", null, text(one.agents.join(", "))),
       ),
     );
@@ -71,8 +87,8 @@ function sides({ first, second, overall, confidence }, links, ids) {
     h(
       "dl",
       null,
-      side("before", first, overall.first, ids[0]),
-      side("after", second, overall.second, ids[1]),
+      side("before", first, overall.first, 0),
+      side("after", second, overall.second, 1),
       h(
         `div.o-${TONES[overall.verdict]}`,
         null,
@@ -156,17 +172,17 @@ function more({ further_trials: trials }) {
   return trials ? h("small", null, ` About ${plural(trials, "more trial")} a side would decide.`) : null;
 }
 
-function flipsSection({ flips, flips_in_all: all }, links, ids) {
+function flipsSection({ flips, flips_in_all: all }, to) {
   if (!flips.length) return null;
   return h(
     "section",
     null,
     h("h2", null, "Trials with another verdict", h("small", null, count(all))),
-    flips.map((flip) => flipItem(flip, links, ids)),
+    flips.map((flip) => flipItem(flip, to)),
   );
 }
 
-function flipItem(flip, links, ids) {
+function flipItem(flip, to) {
   const worse = flip.second.outcome === "fail";
   const apart = flip.apart_from;
   const details = h(
@@ -183,12 +199,12 @@ function flipItem(flip, links, ids) {
   );
   // Long conversations are drawn when somebody opens them.
   details.addEventListener("toggle", () => {
-    if (details.open && details.children.length === 1) details.append(sideBySide(flip, apart, links, ids));
+    if (details.open && details.children.length === 1) details.append(sideBySide(flip, apart, to));
   });
   return details;
 }
 
-function sideBySide({ first, second }, apart, links, ids) {
+function sideBySide({ first, second }, apart, to) {
   const lines = Math.max(first.messages.length, second.messages.length);
   const rows = [];
   for (let place = 0; place < lines; place++) {
@@ -200,7 +216,7 @@ function sideBySide({ first, second }, apart, links, ids) {
     h(
       "th",
       { scope: "col" },
-      h("a", { href: links.execution(ids[place]).run(side.run_id) }, place ? "after" : "before"),
+      linked(to.run(place, side.run_id), place ? "after" : "before"),
       h("small", null, text(` ${side.outcome}${side.reason ? `: ${side.reason.slice(0, 300)}` : ""}`)),
     ),
   );

@@ -2,10 +2,12 @@
 
 import { Address, executionLinks } from "./address.js";
 import { App } from "./app.js";
+import { comparison } from "./compare_page.js";
 import { EmbeddedSource } from "./embedded_source.js";
 import { count } from "./format.js";
 import { overview } from "./overview.js";
 import { runsPage } from "./runs_page.js";
+import { can } from "./source.js";
 import { restoreTheme } from "./theme.js";
 
 const source = new EmbeddedSource(JSON.parse(document.getElementById("data").textContent));
@@ -41,8 +43,22 @@ async function toSearch() {
   document.getElementById("search").focus();
 }
 
+function comparedPage() {
+  const to = {
+    execution: (place) => (place ? links.overview() : null),
+    run: (place, run) => (place ? links.run(run) : null),
+  };
+  return {
+    element: comparison(source.data.comparison, to),
+    view: "compare",
+    keys: { o: () => address.go(links.overview()) },
+    help: [["o", "overview"]],
+  };
+}
+
 function route(place) {
   const [view, id] = place.path;
+  if (view === "compare" && can(source, "compare")) return comparedPage;
   if (view === "run" && source.byId.has(id)) return () => runsPage(context, place);
   if (view === "runs") return () => runsPage(context, place);
   if (view === "run") return () => runsPage(context, { path: ["runs"], query: place.query });
@@ -57,6 +73,7 @@ const app = new App({
   links: [
     ["overview", links.overview(), "Overview"],
     ["runs", links.runs(), `Runs ${count(execution.runs.length)}`],
+    ...(can(source, "compare") ? [["compare", address.href(["compare"]), "Against the baseline"]] : []),
   ],
 });
 app.start();

@@ -3,27 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from duologue.errors import JournalError
 from duologue.journal.events import CheckEvaluated, Entry, MessageAdded, ModelCalled, ToolCalled
 from duologue.journal.jsonl import read_journal
 from duologue.messages import text_of, tool_calls_of
+from duologue.reports.html.overview import inside
+from duologue.runs.store.encoding import encoded
+from duologue.suites.results.run import RunResult
 
 Json = dict[str, Any]
 
 _LONGEST = 20_000
 _MOST = 5000
+_SHORT = 2000
+_ALTOGETHER = 3_000_000
+"""Bytes of all timelines in one page."""
+_RUNS = 300
+"""Journals that are read for one page."""
 
 
-def timeline_of(path: Path) -> list[Json]:
+def timeline_of(path: Path, longest: int = _LONGEST) -> list[Json]:
     """The events of a journal that people look for, in order.
+
+    Args:
+        path: of the journal.
+        longest: characters of a text.
 
     Raises:
         JournalError: it cannot be read.
     """
-    entries = read_journal(path).entries
-    return list(_events(entries))[:_MOST]
+    found = list(islice(_events(read_journal(path).entries), _MOST))
+    return [{**event, "text": _cut(event["text"], longest)} for event in found]
+
+
+class Timelines:
+    """The timelines that are put into one page, until it is full: those of runs that did not pass come first.
+
+    Args:
+        folder: of the results; None for none.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def of(self, runs: Iterable[RunResult]) -> dict[str, list[Json]]:
+        """By the ids of the runs; without those that have no journal or no room."""
+        if self._folder is None:
+            return {}
+        found: dict[str, list[Json]] = {}
+        left = _ALTOGETHER
+        for run in sorted(runs, key=lambda run: run.outcome == "pass")[:_RUNS]:
+            place = inside(run.journal)
+            if place is None or left <= 0:
+                continue
+            try:
+                events = timeline_of(self._folder / place, longest=_SHORT)
+            except (JournalError, OSError):
+                continue
+            left -= len(encoded(events))
+            if left > 0:
+                found[run.run_id] = events
+        return found
 
 
 def _events(entries: Iterable[Entry]) -> Iterator[Json]:
