@@ -120,6 +120,8 @@ async def test_a_run_with_a_tool(made: Any) -> None:
     assert executor.state.has_tool_call("find_order")
     assert result.audio is not None
     assert service.heard[0]
+    kept = f"{[entry.event for entry in executor.journal.entries]} {result}"
+    assert not any(key in kept for key in (openai.KEY, gemini.KEY, elevenlabs.KEY))
 
 
 @SERVICES
