@@ -12,6 +12,7 @@ import sample_executions as samples
 from duologue.runs.store.encoding import INDEX, LAUNCH
 from duologue.runs.store.folder import ResultFolder, claimed, write_execution
 from duologue.viewer.library import Library, cache_file
+from duologue.viewer.tree import ROOT
 
 
 def names(library):
@@ -33,7 +34,7 @@ def test_nested_folders_are_listed_with_the_newest_first(results):
 def test_the_folder_may_be_an_execution_itself(results):
     library = Library(results / "nightly" / "night-0")
     assert names(library) == ["night-0"]
-    assert library.rows()[0]["id"] == "."
+    assert library.rows()[0]["id"] == ROOT
 
 
 def test_it_follows_what_comes_and_goes(results):

@@ -144,6 +144,18 @@ def test_decisions_are_labelled_by_key(opened, viewer):
     expect(page.locator("#note")).to_have_value("because")
 
 
+def test_a_single_results_folder_can_be_browsed(opened, view, tmp_path):
+    write_execution(samples.hotel(), tmp_path / "only")
+    page = opened(view(tmp_path / "only").address)
+    page.locator(".executions > li a").click()
+    expect(page.locator(".totals")).to_be_visible()
+    page.reload()
+    page.locator("a.cell").first.click()
+    expect(page.locator("main.run h1")).to_contain_text("book-a-room")
+    page.reload()
+    expect(page.locator("main.run h1")).to_contain_text("book-a-room")
+
+
 def test_an_empty_folder_says_what_to_do(opened, view, tmp_path):
     page = opened(view(tmp_path).address)
     expect(page.locator(".empty-state")).to_contain_text("duologue run suite.yaml --out")

@@ -21,7 +21,7 @@ from duologue.runs.store.encoding import RUNS
 from duologue.runs.store.folder import is_being_written
 from duologue.viewer.execution import Opened
 from duologue.viewer.rows import matches, row_of, unreadable_row
-from duologue.viewer.tree import Stamp, Tree, stamp_of
+from duologue.viewer.tree import ROOT, Stamp, Tree, stamp_of
 
 logger = logging.getLogger("duologue.viewer")
 
@@ -129,10 +129,10 @@ class Library:
         known = self._known.get(key)
         if known is None or known.stamp != stamp:
             return True
-        return stamp.kind == "open" and known.running != is_being_written(self.root / key)
+        return stamp.kind == "open" and known.running != is_being_written(self._path(key))
 
     def _take(self, key: str, stamp: Stamp) -> None:
-        folder = self.root / key
+        folder = self._path(key)
         running = stamp.kind == "open" and is_being_written(folder)
         saved = self._saved.pop(key, None)
         if saved is not None and saved.stamp == stamp and saved.running == running:
@@ -145,15 +145,15 @@ class Library:
 
     def _row(self, key: str, stamp: Stamp) -> Json | None:
         """The row of a folder; None where its files are called like ours and are somebody else's."""
-        name = key if key != "." else self.root.name
+        name = key if key != ROOT else self.root.name
         try:
             if stamp.kind == "whole":
                 from duologue.runs.store.reader import read_index
 
-                return row_of(key, name, read_index(self.root / key))
+                return row_of(key, name, read_index(self._path(key)))
             return row_of(key, name, self.open(key).index)
         except _BROKEN as error:
-            if not any((self.root / key / name).is_dir() for name in (RUNS, JOURNALS)):
+            if not any((self._path(key) / name).is_dir() for name in (RUNS, JOURNALS)):
                 return None
             began = datetime.fromtimestamp(max(stamp.values, default=0) / 1e9, UTC).isoformat()
             return unreadable_row(key, name, str(error) or type(error).__name__, began)
@@ -197,16 +197,19 @@ class Library:
 
     # Single executions
 
+    def _path(self, key: str) -> Path:
+        return self.root if key == ROOT else self.root / key
+
     def folder(self, key: str) -> Path | None:
         """The folder of an execution; None for any key that is not in the list."""
         known = self._known.get(key)
-        return self.root / key if known is not None and known.row is not None else None
+        return self._path(key) if known is not None and known.row is not None else None
 
     def state(self, key: str) -> tuple[Stamp, bool] | None:
         """What tells whether an execution has changed; None if it has gone."""
         known = self._known.get(key)
         kind = known.stamp.kind if known else "whole"
-        folder = self.root / key
+        folder = self._path(key)
         stamp = stamp_of(str(folder), kind) or stamp_of(str(folder), "open")
         if stamp is None:
             return None
@@ -227,7 +230,7 @@ class Library:
         with self._reading:
             state = self.state(key)
             if state is None:
-                raise FileNotFoundError(f"{self.root / key} has gone")
+                raise FileNotFoundError(f"{self._path(key)} has gone")
             held = self._held.get(key)
             now = self._clock.monotonic()
             if held is not None:
@@ -236,7 +239,7 @@ class Library:
                 if fresh or young:
                     self._held.move_to_end(key)
                     return held.opened
-            opened = Opened.of(self.root / key, state[0].kind)
+            opened = Opened.of(self._path(key), state[0].kind)
             took = self._clock.monotonic() - now
             self._held[key] = _Held(stamp=state, opened=opened, took=took, read_at=now + took)
             self._held.move_to_end(key)

@@ -17,6 +17,8 @@ from duologue.frozen import frozen
 from duologue.journal.artifacts import JOURNALS, MEDIA
 from duologue.runs.store.encoding import INDEX, LAUNCH, RUNS
 
+ROOT = "@"
+"""What the folder itself is called: a dot would vanish from the address of a page."""
 _DEEPEST = 16
 _SKIPPED = frozenset({RUNS, JOURNALS, MEDIA, "node_modules", "__pycache__", "site-packages"})
 _RECENT = 2_000_000_000
@@ -58,7 +60,7 @@ class Tree:
         self._known: dict[str, _Directory] = {}
 
     def look(self, now: int) -> dict[str, Stamp]:
-        """All results folders by their path relative to the root (``.`` for the root), each with its stamp.
+        """All results folders by their path relative to the root (:data:`ROOT` for the root), each with its stamp.
 
         Args:
             now: nanoseconds, on the clock of the file system.
@@ -70,7 +72,8 @@ class Tree:
             if directory.kind is not None:
                 stamp = stamp_of(path, directory.kind)
                 if stamp is not None:
-                    found[os.path.relpath(path, self.root)] = stamp
+                    relative = os.path.relpath(path, self.root)
+                    found[ROOT if relative == "." else relative] = stamp
         self._known = seen
         return found
 

@@ -111,7 +111,7 @@ function folded(value) {
   return h("details", null, h("summary", null, text(start + "…")), longText(value, "pre"));
 }
 
-function mediaItem(item) {
+export function mediaItem(item) {
   const size = [
     item.mime,
     item.width ? `${item.width} × ${item.height}` : null,

@@ -9,6 +9,7 @@ import { gradesBox } from "./grades.js";
 import { can } from "./source.js";
 import { timelineSection } from "./timeline.js";
 import { MARKS, WORDS, cites, mark, pill } from "./verdicts.js";
+import { voiceSection } from "./voice.js";
 
 const DOTS = 200;
 const ENDED = {
@@ -46,6 +47,7 @@ export async function runView(context, run, inList) {
     findingsBox(links, run),
     (run.blame || []).map((told) => h("p.note", null, text(told))),
     gradesBox(links, run),
+    voiceSection(run),
     h(
       "div.columns",
       null,
