@@ -12,7 +12,7 @@ import duologue.voice.checks  # registers them, also where the installed metadat
 from duologue import checks
 from duologue.journal.jsonl import read_journal
 from duologue.runs.store.from_journals import run_of
-from duologue.suites.results.voice import voice_line
+from duologue.suites.results.voice_figures import voice_line
 from duologue.voice import AudioChunk, WhisperSTTProvider, set_stt_provider, synthesize, transcribe_segments
 from duologue.voice.incoming import AgentWords
 

@@ -11,7 +11,8 @@ from spoken_agent import SpokenAgent
 import duologue
 import duologue.voice.checks  # registers them, also where the installed metadata is older
 from duologue import checks
-from duologue.suites.results.voice import VoiceResult, voice_result
+from duologue.suites.results.voice import VoiceResult
+from duologue.suites.results.voice_figures import voice_result
 from duologue.testing import ScriptedAgent, ScriptedUserAgent, context
 from duologue.vocabulary import CheckStatus, Scope
 from duologue.voice import set_stt_provider

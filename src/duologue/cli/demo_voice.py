@@ -27,7 +27,7 @@ from duologue.suites.execution.launch import Observer
 from duologue.suites.manifests.loader import load
 from duologue.suites.plan.build import Filters, TestCase
 from duologue.suites.results.run import RunResult
-from duologue.suites.results.voice import voice_line
+from duologue.suites.results.voice_figures import voice_line
 from duologue.suites.runner.definition import RunOptions
 from duologue.vocabulary import Verdict
 

@@ -11,7 +11,7 @@ too, and that readers either use or pass over: ``properties`` of a test case.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO, cast
@@ -263,7 +263,7 @@ _VOICE = (
 
 def _voice(run: RunResult) -> dict[str, object]:
     """``voice.response_latency_p50`` and so on, as far as they are known."""
-    figures = run.voice.figures if run.voice else {}
+    figures: Mapping[str, float | None] = run.voice.figures if run.voice else {}
     return {f"voice.{name}": f"{value:g}" for name in _VOICE if (value := figures.get(name)) is not None}
 
 

@@ -38,7 +38,7 @@ from duologue.runs.store.encoding import replace_file
 from duologue.suites.results.embedded import embedded_models
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import SPENDERS, Failure, RunResult, cited, failures_of, summary_of
-from duologue.suites.results.voice import voice_line, voice_lines
+from duologue.suites.results.voice_figures import voice_line, voice_lines
 from duologue.terminal_text import one_line
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from duologue.suites.results.run import RunResult
-from duologue.suites.results.voice import EventResult, SegmentResult, voice_line
+from duologue.suites.results.voice import EventResult, SegmentResult
+from duologue.suites.results.voice_figures import voice_line
 
 
 def voice_data(run: RunResult, recording: dict[str, Any] | None) -> dict[str, Any] | None:

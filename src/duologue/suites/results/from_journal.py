@@ -43,7 +43,8 @@ from duologue.suites.results.run import (
     WorkflowResult,
     total_spent,
 )
-from duologue.suites.results.voice import VoiceResult, voice_result
+from duologue.suites.results.voice import VoiceResult
+from duologue.suites.results.voice_figures import voice_result
 from duologue.vocabulary import AgentRole, CheckStatus, Decision, Scope, Verdict
 
 UNJUDGED = (
