@@ -77,6 +77,8 @@ async def test_limits_of_the_configuration_are_those_of_the_adapter() -> None:
         ({"kind": "retell_web_call", "agent_id": "a"}, "runtime.api_key: .*set RETELL_API_KEY"),
         ({"kind": "livekit"}, "runtime.url: .*needs the URL of the LiveKit server"),
         ({"kind": "livekit", "url": "wss://x"}, "runtime.api_key: .*set LIVEKIT_API_KEY"),
+        ({"kind": "twilio"}, "runtime.call_to: .*needs the telephone number"),
+        ({"kind": "twilio", "call_to": "+41445550100"}, "runtime.public_url: .*needs the URL"),
         ({"kind": "composable"}, "runtime.model: .*needs the name of a model"),
     ],
 )

@@ -261,6 +261,7 @@ def _own() -> tuple[type[EvalRuntime], ...]:
     from duologue.runtimes.voice.platforms import LiveKitRuntime, RetellWebCallRuntime, VapiRuntime
     from duologue.runtimes.voice.realtime import ElevenLabsRuntime, GeminiLiveRuntime, OpenAIRealtimeRuntime
     from duologue.runtimes.voice.rtc import ComposableRuntime, PipecatRuntime, WebRtcRuntime
+    from duologue.runtimes.voice.telephone import TwilioRuntime
     from duologue.runtimes.voice.websocket import WebSocketRuntime
 
     return (
@@ -282,6 +283,7 @@ def _own() -> tuple[type[EvalRuntime], ...]:
         WebRtcRuntime,
         PipecatRuntime,
         LiveKitRuntime,
+        TwilioRuntime,
         ComposableRuntime,
     )
 

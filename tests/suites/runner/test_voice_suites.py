@@ -15,6 +15,7 @@ from duologue.messages import Message, text_of
 from duologue.suites.execution.engine import Engine
 from duologue.suites.manifests.loader import validate
 from duologue.suites.results.run import RunResult
+from duologue.suites.runner.definition import RunOptions
 from duologue.suites.runner.voice_mock import hummed
 from duologue.voice.audio import bytes_of
 from duologue.voice.synthesis import forget_speech, register_tts_provider
@@ -266,3 +267,28 @@ class Echo(InProcessVoiceAgent):
     users = [item for item in run.voice.segments if item.speaker == "user"]
     agents = [item for item in run.voice.segments if item.speaker == "agent"]
     assert users[1].start - agents[0].end >= 0.5
+
+
+async def test_an_interrupted_call_is_made_again_and_its_attempt_counted(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(
+        suite(MOCK + "  scenarios: [{name: order, voice: {}, turns: [{role: user, content: Hi}]}]\n")
+    )
+    out = tmp_path / "out"
+
+    async def run(**given: object) -> RunResult:
+        engine = Engine.from_file(tmp_path / "suite.yaml")
+        async with engine:
+            engine.enable_recording(out)
+            options = RunOptions(execution_id="x", **given)  # pyright: ignore[reportArgumentType]
+            execution = await engine.execute(engine.generate_plan(seed=1), options, observers=[])
+        return execution.runs[0]
+
+    first = await run()
+    [journal] = (out / "journals").glob("*.jsonl")
+    lines = journal.read_text("utf-8").splitlines(keepends=True)
+    journal.write_text("".join(lines[: len(lines) // 2]), "utf-8")  # as a killed process leaves it
+    again = await run(resuming=True)
+    assert again.outcome == first.outcome
+    assert [item.message["role"] for item in again.messages] == ["user", "assistant"]
+    assert again.voice is not None
+    assert len(list((out / "journals").glob("*"))) == 2, "the journal of the earlier attempt stays"
