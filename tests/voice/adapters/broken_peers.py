@@ -358,10 +358,13 @@ async def _check_refusal(peer: BrokenPeer, adapter: WireVoiceAdapter) -> None:
 async def check_conversation(peer: BrokenPeer, adapter: WireVoiceAdapter, playing: Peer) -> None:
     heard = 0.0
     if peer.never_ends:
-        # It is not read from, until the peer has to wait. What is held by then is what the limit says.
-        await until(lambda: adapter._inbox.is_full and playing.waits)  # pyright: ignore[reportPrivateUsage]
-        held = adapter._inbox._bytes / 48_000  # pyright: ignore[reportPrivateUsage]
-        assert held <= INBOX_SECONDS + 2
+        # Nobody listens, until the peer has to wait. What is held by then is what the limit says.
+        inbox, before = adapter._inbox, -1.0  # pyright: ignore[reportPrivateUsage]
+        while not (inbox.is_full and playing.waits and playing.sent == before):
+            before = playing.sent
+            for _ in range(20):
+                await asyncio.sleep(0.005)
+            assert inbox._bytes / 48_000 <= INBOX_SECONDS + 2  # pyright: ignore[reportPrivateUsage]
         while heard < INBOX_SECONDS + 5:
             heard += (await adapter.recv_audio(LONG)).duration_seconds
         return

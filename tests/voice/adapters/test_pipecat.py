@@ -125,17 +125,24 @@ async def test_marks_are_answered_when_the_sound_before_them_was_heard() -> None
         for _ in range(30):
             await agent.say(mulaw_encode(bytes(16_000)))
         await agent.send("mark", mark={"name": "in half a minute"})
+        await agent.say_json({"label": "rtvi-ai", "type": "bot-stopped-speaking"})
 
     async with media_stream_agent(answers) as agent:
         adapter = PipecatAgentAdapter(agent.url)
         await adapter.connect()
         await talk(adapter, voice_like(0.1))
-        await hear(adapter, 29.0)
+        while await adapter.receive(LONG) != AgentTurnEnded():
+            continue
 
         def names() -> list[str]:
-            return [event["mark"]["name"] for event in agent.named("mark")[1:]]
+            marks = [event["mark"]["name"] for event in agent.named("mark")]
+            return [name for name in marks if name != "utterance_end"]
 
-        await until(lambda: names() == ["nothing before", "soon"])
+        await until(lambda: len(names()) >= 2)
+        agent.on_event = None
+        await adapter.end_user_turn()
+        await until(lambda: len(agent.named("mark")) - len(names()) == 2)
+        assert names() == ["nothing before", "soon"]
         await agent.send("clear")
         await until(lambda: names() == ["nothing before", "soon", "in half a minute"])
         await adapter.disconnect()

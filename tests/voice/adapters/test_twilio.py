@@ -422,7 +422,14 @@ async def test_streams_without_the_secret_are_refused() -> None:
         for _ in range(2):
             with pytest.raises(InvalidStatus):
                 await service.stream("wss://voice.example.test/twilio/other", "CA1", {})
-        twiml = await service.call_in()
+        # Somebody calls, and another one is quicker than Twilio, but does not know the secret.
+        form = {"CallSid": "CA1", "From": OTHER, "To": NUMBER}
+        status, twiml = await service.webhook("/twilio/voice", form)
+        assert status == 200
+        phone = await service.stream(url, "CA1", {"token": "guessed"})
+        await until(lambda: phone.connection.close_code)
+        assert phone.connection.close_code == 1008
+        await service._carry_out(twiml, "CA1")
         await connecting
         # The secret counts once.
         secret = re.search(r'value="([^"]+)"', twiml)
