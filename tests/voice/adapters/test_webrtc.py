@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
@@ -20,7 +21,9 @@ from duologue.voice.adapters.signaling import Signaling
 from duologue.voice.adapters.webrtc import WebRTCAgentAdapter
 from duologue.voice.adapters.wire import Inbox
 from duologue.voice.audio import AudioChunk, silent_chunk
+from duologue.voice.embedded_speech import WhisperSTTProvider
 from duologue.voice.incoming import AgentTurnEnded, AgentWords, CallEnded, Incoming
+from duologue.voice.synthesis import synthesize
 
 
 class Events(DataChannelProtocol):
@@ -159,6 +162,27 @@ async def test_without_a_protocol_there_are_no_keys():
             with pytest.raises(UnsupportedCapabilityError, match="WebRTCAgentAdapter has no"):
                 await asked
         await adapter.disconnect()
+
+
+@pytest.mark.live
+async def test_what_is_said_is_understood_on_the_other_side():
+    pytest.importorskip("hibari")
+    pytest.importorskip("faster_whisper")
+    said = await synthesize("My order number is 48213 and the headphones arrived broken.", "local/heart")
+    answer = await synthesize("Your parcel will arrive on Thursday morning.", "local/heart")
+    async with nothing_left(), peer() as (url, agent):
+        adapter = WebRTCAgentAdapter(url)
+        await adapter.connect()
+        await asyncio.gather(speak(adapter, said.data), agent.say(answer.data))
+        heard = b""
+        with suppress(TimeoutError):  # it is silent
+            while True:
+                heard += (await adapter.recv_audio(2.0)).data
+        spoken = bytes(agent.heard)
+        await adapter.disconnect()
+    recogniser = WhisperSTTProvider()
+    assert "48213" in (await recogniser.transcribe(AudioChunk(spoken))).replace(",", "").replace("-", "")
+    assert "Thursday morning" in await recogniser.transcribe(AudioChunk(heard))
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------
