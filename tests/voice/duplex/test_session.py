@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -389,3 +389,22 @@ async def test_an_adapter_that_cannot_connect_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(VoiceConnectionError, match="Refusing: refused"):
         await played(duologue.user("hi"), agent=Refusing())
+
+
+@pytest.mark.parametrize("entry", [duologue.run, duologue.arun])
+async def test_a_run_that_is_cancelled_while_it_connects_hangs_up(entry: Callable[..., Awaitable[object]]) -> None:
+    class Slow(AnsweringAgent):
+        async def connect(self) -> None:
+            await super().connect()
+            await asyncio.Event().wait()
+
+    agent = Slow()
+    task = asyncio.ensure_future(entry("call", "d", agents=[agent, Caller(["a"])], script=[duologue.user("hi")]))
+    while not agent.connects:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    while not agent.disconnects:
+        await asyncio.sleep(0.01)
+    assert (agent.connects, agent.disconnects) == (1, 1)
