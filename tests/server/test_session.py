@@ -56,7 +56,7 @@ async def test_a_cookie_over_tls_is_sent_over_tls_only(service):
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "http://localhost:3000"}, 403),
         ({"Origin": "http://localhost.evil.example"}, 403),
-        ({"Origin": "file://localhost"}, 403),
+        ({"Origin": "data://localhost"}, 403),
         ({"Origin": "http://[oops"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
