@@ -88,6 +88,7 @@ class Routes:
 
     def _executions(self, request: Request) -> Json:
         asked = request.query_params
+        cursor = watched(self._library, None, None)()
         words, suite, state = (asked.get(name, "") for name in ("q", "suite", "state"))
         rows = self._library.rows(words, suite, state)
         offset, limit = _number(asked.get("offset"), 0), _number(asked.get("limit"), 100)
@@ -99,11 +100,13 @@ class Routes:
             "left": self._library.left,
             "ready": self._library.ready,
             "folder": str(self._library.root),
+            "cursor": cursor,
         }
 
     def _execution(self, request: Request) -> Json:
+        cursor = watched(self._library, request.query_params.get("id", ""), None)()  # before it is read
         key, opened = self._opened(request)
-        return {**opened.data(), "key": key, "folder": str(opened.folder)}
+        return {**opened.data(), "key": key, "folder": str(opened.folder), "cursor": cursor}
 
     def _change(self, request: Request) -> Json:
         """What changed since the execution of the suite before this one."""

@@ -72,6 +72,8 @@ class Library:
         self._reading = Lock()
         self._stop = Event()
         self._thread: Thread | None = None
+        self.began = int(self._clock.now() * 1000)
+        """What tells this list from those of earlier processes, which counted as well."""
         self.version = 0
         """It grows with every change of the list."""
         self.left = 0

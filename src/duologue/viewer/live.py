@@ -35,7 +35,7 @@ def watched(library: Library, key: str | None, run: str | None) -> Callable[[], 
     """What makes the cursor: the list, an execution, or one of its runs."""
     folder = library.folder(key) if key is not None else None
     if key is None or folder is None:
-        return lambda: f"{library.version}-{library.left}-{library.ready}"
+        return lambda: f"{library.began}-{library.version}-{library.left}-{library.ready}"
 
     def look() -> str:
         state = library.state(key)

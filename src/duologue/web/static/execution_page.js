@@ -38,6 +38,7 @@ export function executionPage(context) {
   };
   const page = {
     id,
+    cursor: execution.cursor,
     view: "overview",
     title: execution.suite,
     element: h("div", null, draw(execution)),

@@ -17,9 +17,11 @@ const STATE_TONES = { running: "running", interrupted: "cancelled", unreadable: 
 const STATE_WORDS = { running: "running", interrupted: "interrupted", unreadable: "cannot be read" };
 const EXITS = { 0: ["pass", "✓ passed"], 1: ["fail", "✗ failed"], 3: ["undecided", "? undecided"] };
 
-/** @returns {Page} */
-export function executionsPage(host, { query }) {
-  return new ExecutionsPage(host, query);
+/** @returns {Promise<Page>} */
+export async function executionsPage(host, { query }) {
+  const page = new ExecutionsPage(host, query);
+  await page.list.load();
+  return page;
 }
 
 class ExecutionsPage {
@@ -69,7 +71,12 @@ class ExecutionsPage {
 
   shown() {
     this.list.attach(document.documentElement);
-    this.refresh();
+    this.draw();
+  }
+
+  /** Up to which event the page knows what is there. */
+  get cursor() {
+    return this.found.cursor;
   }
 
   left() {

@@ -24,13 +24,19 @@ export class LivePages {
   runs(page, context) {
     this.context = context;
     this.page = page;
-    return this.follow(page, context.id, {}, async () => {
+    this.follow(page, context.id, {}, async () => {
       const execution = await this.source.execution(context.id);
       context.execution = execution;
       await page.list.refresh(execution);
       // A run that was cut off may be resumed.
       if (page.run && (page.run.running || page.run.outcome === "cancelled")) await this.again(page.run);
     });
+    const { shown } = page;
+    page.shown = () => {
+      shown.call(page);
+      this.runShown(page.run);
+    };
+    return page;
   }
 
   /** The page of runs shows another run: one that is not over is followed by itself. */
@@ -60,7 +66,10 @@ export class LivePages {
     const { shown, left } = page;
     page.shown = () => {
       shown?.call(page);
-      stop = this.source.events(id, options, again, (there) => this.connection(there, again));
+      // From what the page knows already, so that it is not drawn twice.
+      stop = this.source.events(id, { ...options, since: page.cursor }, again, (there) =>
+        this.connection(there, again),
+      );
     };
     page.left = () => {
       left?.call(page);

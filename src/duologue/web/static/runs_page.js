@@ -28,6 +28,7 @@ class RunsPage {
     this.view = "runs";
     this.title = context.title;
     this.tabs = context.tabs;
+    this.cursor = context.execution.cursor;
     this.main = h("main.run.empty", { id: "main", tabindex: "-1" });
     this.list = new RunList({ ...context, changed: (filters) => this.filter(filters) });
     this.element = h("div.panes", null, this.list.element, this.main);
