@@ -13,7 +13,7 @@ from duologue import web
 from duologue.web import bundle
 
 STATIC = Path(web.__file__).parent / "static"
-ENTRIES = ("report.js", "view.js")
+ENTRIES = ("report.js", "view.js", "serve.js")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

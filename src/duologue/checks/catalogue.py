@@ -11,6 +11,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable
+from functools import cache
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ def _told(schema: dict[str, Any], defs: dict[str, Any]) -> str:
     return names.get(schema.get("type", ""), "anything")
 
 
+@cache
 def _written_under(cls: type[Any]) -> dict[str, str]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))

@@ -365,7 +365,7 @@ COMMANDS: dict[str, Command] = {
         _DURABLE, "Say whether exactly this version of an agent passed an eval: exit 0 if it did, 1 if not.", _gate
     ),
     "environments": Command(_DURABLE, "Where agents are deployed to, and what was deployed.", _environments),
-    "serve": Command(_DURABLE, "Serve the API at http://127.0.0.1:8642/api/v1, and carry out its runs.", _serve),
+    "serve": Command(_DURABLE, "Serve web pages and the API at http://127.0.0.1:8642, and carry out its runs.", _serve),
     "tokens": Command(_DURABLE, "Tokens of the API.", _tokens),
     "secrets": Command(_DURABLE, "Secrets of a project, which definitions name as ${NAME}.", _secrets),
     "db": Command(_DURABLE, "The database of runs.", _db),

@@ -13,6 +13,7 @@ from duologue.runs.project_access import UsualPolicy
 from duologue.runs.tokens import ApiTokens
 from duologue.server.limits import RequestGuard
 from duologue.server.openapi import document
+from duologue.server.pages import ROUTERS as PAGES
 from duologue.server.problems import answer_errors
 from duologue.server.routes import ROUTERS
 from duologue.server.settings import ServerSettings, opened_store
@@ -36,7 +37,7 @@ def create_app(settings: ServerSettings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in ROUTERS:
+    for router in (*ROUTERS, *PAGES):
         app.router.routes.extend(router.routes)
     app.openapi = partial(document, app)
     answer_errors(app)

@@ -255,6 +255,16 @@ async def chosen_project(caller: Caller, named: str | None) -> Project:
     return found
 
 
+async def projects_of(caller: Caller, most: int) -> list[Project]:
+    """The projects that a caller may see, the oldest first; the one that is made where a store has none."""
+    only, database = caller.only_project, caller.state.database
+    asked = select(projects).order_by(projects.c.created_at, projects.c.id).limit(most)
+    if only is not None:
+        asked = asked.where(projects.c.id == only)
+    found = await database.read(lambda connection: [saved_project(row) for row in connection.execute(asked).all()])
+    return found if found or only is not None else [await _default(caller)]
+
+
 async def _default(caller: Caller) -> Project:
     """The project that is made where a store has none."""
     try:

@@ -24,6 +24,7 @@ from duologue.runs.store.database.metrics import SavedMetrics
 from duologue.runs.store.definitions import Project
 from duologue.runs.tokens import ApiToken, ApiTokens
 from duologue.server.events.feed import Feeds
+from duologue.server.execution_view import ExecutionViews
 from duologue.server.settings import ServerSettings
 
 logger = logging.getLogger("duologue.server")
@@ -45,6 +46,7 @@ class ServerState:
         stack: closes what was opened with the application, in the opposite order.
         artifacts: has the media of runs.
         feeds: what is watched, for all who watch it.
+        views: executions that pages show.
         stopping: set once the service is to end: whatever streams ends its answer.
     """
 
@@ -61,6 +63,7 @@ class ServerState:
     access: ProjectAccess = field(init=False)
     artifacts: ArtifactStore = field(init=False)
     feeds: Feeds = field(init=False)
+    views: ExecutionViews = field(init=False)
     noted: dict[str, float] = field(default_factory=dict[str, float])
     """When the use of a token was noted, by its id."""
     held: dict[str, tuple[float, bool]] = field(default_factory=dict[str, tuple[float, bool]])
@@ -76,6 +79,7 @@ class ServerState:
         self.access = ProjectAccess(self.database, self.policy, self.database.context.clock)
         self.artifacts = artifacts_of(self.database.address)
         self.feeds = Feeds(self.database)
+        self.views = ExecutionViews(self.database)
 
     def service(self, project: Project) -> RunService:
         """The runs API of a project. It is kept, because it keeps what it has prepared."""

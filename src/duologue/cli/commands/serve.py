@@ -49,7 +49,7 @@ def serve(
         float, typer.Option(min=0, help="Seconds that runs and requests may take to finish once it is stopped.")
     ] = 30.0,
 ) -> int:
-    """Serve the API at http://127.0.0.1:8642/api/v1, and carry out its runs.
+    """Serve web pages and the API at http://127.0.0.1:8642, and carry out its runs.
 
     Ctrl-C or SIGTERM lets what is under way finish, for --grace seconds at most; a second one waits for nothing. Runs
     that are not over then go back into the queue.
@@ -99,6 +99,7 @@ async def _serve(options: ServeOptions) -> None:
 
 def _announce(running: Serving) -> None:
     echo(one_line(f"Duologue serves {running.store} at {running.url}/api/v1"))
+    echo(f"Web pages: {running.url}/", err=True)
     needed = "Every request needs a token: duologue tokens create NAME"
     echo(needed if running.token_required else "No token is needed on this machine", err=True)
 

@@ -25,7 +25,6 @@ from duologue.server.routes import (
     scenarios,
     schedules,
     secrets,
-    session,
     suites,
     test_cases,
     tokens,
@@ -34,7 +33,6 @@ from duologue.server.routes import (
 
 ROUTERS = (
     about.routes,
-    session.routes,
     projects.routes,
     personas.routes,
     scenarios.routes,

@@ -92,7 +92,7 @@ async def label_run(
     """Say something of a run or a criterion, in place of what the same rater has said of it before."""
     wanted = read_body(LabelFields, body)
     label, new = await _labels(caller).set(
-        run_id, criterion=wanted.criterion, value=wanted.value, rater=_rater(caller), note=wanted.note
+        run_id, criterion=wanted.criterion, value=wanted.value, rater=rater_of(caller), note=wanted.note
     )
     return answer(_fields(label), status=201 if new else 200)
 
@@ -102,7 +102,7 @@ async def delete_label(
     caller: Runner, run_id: RunId, label_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="Id of the label.")]
 ) -> Response:
     """Take a label back: one's own, or with the scope admin anybody's."""
-    rater = None if caller.scope.allows(TokenScope.ADMIN) else _rater(caller)
+    rater = None if caller.scope.allows(TokenScope.ADMIN) else rater_of(caller)
     if not await _labels(caller).delete(run_id, label_id, rater=rater):
         raise NotFoundError(f'Label {label_id} of run "{run_id}" not found, or it is another rater\'s')
     return nothing()
@@ -112,7 +112,8 @@ def _labels(caller: Caller) -> Labels:
     return Labels(caller.state.database, caller.project.id)
 
 
-def _rater(caller: Caller) -> str:
+def rater_of(caller: Caller) -> str:
+    """Who labels."""
     return caller.token.name if caller.token is not None else NOBODY
 
 

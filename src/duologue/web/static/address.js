@@ -77,7 +77,7 @@ export class Address {
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
       const anchor = event.target.closest?.("a");
       const link = anchor?.getAttribute("href");
-      if (!link || anchor.hasAttribute("download") || anchor.target || !this.isOurs(link)) return;
+      if (!link || anchor.hasAttribute("download") || anchor.hasAttribute("target") || !this.isOurs(link)) return;
       event.preventDefault();
       this.go(link);
     });

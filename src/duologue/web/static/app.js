@@ -24,9 +24,10 @@ export class App {
    * @param {function(Place): function(): (Page|Promise<Page>)} options.route
    * @param {Array<[string, string, string]>} [options.links]  that every page has in the bar
    * @param {string} [options.home]
+   * @param {function(): Element[]} [options.tools]  what this host has at the end of the bar
    */
-  constructor({ root, address, route, links = [], home = null }) {
-    Object.assign(this, { root, address, route, links, home });
+  constructor({ root, address, route, links = [], home = null, tools = () => [] }) {
+    Object.assign(this, { root, address, route, links, home, tools });
     this.page = null;
     this.turn = 0;
     this.banner = h("div.banner", { role: "status", hidden: true });
@@ -80,18 +81,16 @@ export class App {
   }
 
   drawBar() {
-    const links = [...this.links, ...(this.page?.tabs || [])];
+    const link = ([view, href, label]) =>
+      h("a", { href, "aria-current": view === this.page?.view ? "page" : null }, text(label));
+    const tabs = this.page?.tabs || [];
+    const between = this.links.length && tabs.length ? h("span.between", { "aria-hidden": "true" }) : null;
     const word = this.home ? h("a.word", { href: this.home }, "Duologue") : h("b.word", null, "Duologue");
     this.bar.replaceChildren(
       h("a.skip", { href: "#main", onclick: skip }, "Skip to the content"),
       word,
-      h(
-        "nav",
-        { "aria-label": "Views" },
-        links.map(([view, href, label]) =>
-          h("a", { href, "aria-current": view === this.page?.view ? "page" : null }, text(label)),
-        ),
-      ),
+      h("nav", { "aria-label": "Views" }, this.links.map(link), between, tabs.map(link)),
+      ...this.tools().filter(Boolean),
       h("button.help", { type: "button", title: "Keys", "aria-label": "Keys", onclick: () => this.showKeys() }, "?"),
       themeButton(),
     );

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -100,6 +100,11 @@ async def labelled_runs(
         page = await database.read(lambda connection, chosen=chosen: _runs(connection, chosen, whole=True))
         found += [run for _, run in page]
     return found
+
+
+def runs_with_results(connection: Connection, numbers: Sequence[int]) -> list[tuple[int, RunResult]]:
+    """Runs that are over with their results, by number; at most 200 at once."""
+    return _runs(connection, runs.c.number.in_(numbers), runs.c.status.in_(map(str, OVER)), whole=True)
 
 
 def _page(connection: Connection, execution_id: int, after: int, *, whole: bool) -> list[tuple[int, RunResult]]:

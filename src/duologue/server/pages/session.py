@@ -13,15 +13,17 @@ from starlette.responses import Response
 
 from duologue.config.problems import PlacedDict
 from duologue.config.spec import Spec, Text
-from duologue.server.auth import Caller, ForbiddenError, UnauthenticatedError, authenticated, caller_with
+from duologue.server.auth import Caller, ForbiddenError, UnauthenticatedError, authenticated, caller_with, projects_of
 from duologue.server.origins import cookie_name, is_from_own_page
 from duologue.server.placed_body import JSON_BODY, read_body
 from duologue.server.preconditions import answer, nothing
 from duologue.server.state import state_of
 
-routes = APIRouter(prefix="/session", include_in_schema=False)
+routes = APIRouter(prefix="/api/pages/session", include_in_schema=False)
 KEPT_FOR = 30 * 24 * 3600
 """Seconds that a browser keeps the cookie; a token that ends earlier is refused earlier."""
+MOST_PROJECTS = 200
+"""Projects that are offered to choose from."""
 
 
 class SignIn(Spec):
@@ -39,7 +41,7 @@ async def get_session(request: Request) -> Response:
         caller = await authenticated(request)
     except UnauthenticatedError:
         return _session({"token_required": required, "signed_in": False})
-    return _session({"token_required": required, "signed_in": True, **_facts(caller)})
+    return _session({"token_required": required, "signed_in": True, **await _facts(caller)})
 
 
 @routes.post("")
@@ -49,7 +51,7 @@ async def sign_in(request: Request, body: PlacedDict = JSON_BODY) -> Response:
     state = state_of(request)
     token = read_body(SignIn, body).token.strip()
     caller = await caller_with(state, token)
-    response = _session({"token_required": state.token_required, "signed_in": True, **_facts(caller)})
+    response = _session({"token_required": state.token_required, "signed_in": True, **await _facts(caller)})
     response.set_cookie(_name(request), token, max_age=KEPT_FOR, **_cookie(request))
     return response
 
@@ -73,12 +75,12 @@ def _session(fields: Mapping[str, Any]) -> Response:
     return answer(fields, etag=False, headers={"Cache-Control": "no-store"})
 
 
-def _facts(caller: Caller) -> Mapping[str, Any]:
+async def _facts(caller: Caller) -> Mapping[str, Any]:
     token = caller.token
     return {
         "scope": str(caller.scope),
         "name": token.name if token is not None else None,
-        "project_id": caller.only_project,
+        "projects": [{"id": item.id, "name": item.name} for item in await projects_of(caller, MOST_PROJECTS)],
     }
 
 

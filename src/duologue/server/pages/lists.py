@@ -1,0 +1,165 @@
+"""Lists of executions as pages show them, with pass rates, cost and what they were run of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from sqlalchemy import Connection, Row, case, func, select
+from starlette.responses import Response
+
+from duologue.runs.store.database.schema import evals, executions, runs
+from duologue.runs.store.encoding import encoded
+from duologue.runs.store.records import OVER, iso_instant
+from duologue.server.auth import Caller, Reader
+from duologue.server.preconditions import JSON
+from duologue.suites.results.rates import rate_from
+
+routes = APIRouter(prefix="/api/pages", include_in_schema=False)
+Json = dict[str, Any]
+_OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
+_MADE = re.compile(r"execution_[0-9a-z]{16,}")
+_TREND = 200
+"""Executions of a trend."""
+
+
+@routes.get("/executions")
+async def list_executions(
+    caller: Reader,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    suite: Annotated[str | None, Query(max_length=200)] = None,
+    state: Annotated[str | None, Query(max_length=20)] = None,
+    q: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """Executions, the newest first."""
+    found = await caller.state.database.read(lambda connection: _facts_of_all(connection, caller))
+    wanted = [
+        item
+        for item in found
+        if (not suite or item["suite"] == suite)
+        and (not state or item["state"] == state)
+        and (not q or q.lower() in f"{item['suite']}\n{item['name']}".lower())
+    ]
+    suites = list(dict.fromkeys(item["suite"] for item in found))
+    ids = [item["id"] for item in wanted[offset : offset + limit]]
+    rows = await _rows(caller, ids)
+    return _answer({"rows": rows, "total": len(wanted), "all": len(found), "suites": suites})
+
+
+@routes.get("/trend")
+async def get_trend(caller: Reader, suite: Annotated[str, Query(max_length=200)]) -> Response:
+    """The executions of a suite that are over, the oldest first."""
+    found = await caller.state.database.read(lambda connection: _facts_of_all(connection, caller))
+    ids = [item["id"] for item in found if item["suite"] == suite and item["state"] != "running"][:_TREND]
+    return _answer({"rows": (await _rows(caller, ids))[::-1]})
+
+
+def _facts_of_all(connection: Connection, caller: Caller) -> list[Json]:
+    """What executions are filtered by, the newest first."""
+    still = select(runs.c.execution_id).where(runs.c.status.not_in(map(str, OVER))).distinct()
+    open_ = set(connection.execute(still).scalars())
+    asked = (
+        select(
+            executions.c.id, executions.c.name, executions.c.data["suite"].label("suite"), evals.c.name.label("eval")
+        )
+        .join(evals, evals.c.id == executions.c.eval_id, isouter=True)
+        .where(executions.c.project_id == caller.project.id)
+        .order_by(executions.c.id.desc())
+    )
+    return [
+        {
+            "id": row.id,
+            "name": shown_name(row.id, row.name),
+            "suite": row.eval or row.suite or row.name,
+            "state": "running" if row.id in open_ else "ended",
+        }
+        for row in connection.execute(asked)
+    ]
+
+
+async def _rows(caller: Caller, ids: Sequence[int]) -> list[Json]:
+    if not ids:
+        return []
+    ended = runs.c.status.in_(map(str, OVER))
+    counted = [func.sum(case((runs.c.outcome == word, 1), else_=0)).label(word) for word in _OUTCOMES]
+    sums = (
+        select(
+            runs.c.execution_id,
+            func.count().label("runs"),
+            func.sum(case((ended, 1), else_=0)).label("over"),
+            func.sum(runs.c.cost).label("cost"),
+            func.sum(runs.c.tokens).label("tokens"),
+            func.max(runs.c.completed_at).label("completed_at"),
+            *counted,
+        )
+        .where(runs.c.execution_id.in_(ids))
+        .group_by(runs.c.execution_id)
+    )
+    asked = (
+        select(executions, evals.c.name.label("eval"))
+        .join(evals, evals.c.id == executions.c.eval_id, isouter=True)
+        .where(executions.c.id.in_(ids), executions.c.project_id == caller.project.id)
+    )
+
+    def work(connection: Connection) -> list[Json]:
+        now = caller.state.database.now(connection)
+        found = {row.execution_id: row for row in connection.execute(sums)}
+        return [_row(row, found.get(row.id), now) for row in connection.execute(asked)]
+
+    made = await caller.state.database.read(work)
+    return sorted(made, key=lambda row: -int(row["id"]))
+
+
+def _row(row: Row[Any], sums: Row[Any] | None, now: float) -> Json:
+    data: Mapping[str, Any] = row.data or {}
+    counts = {word: int(getattr(sums, word) or 0) if sums is not None else 0 for word in _OUTCOMES}
+    total, over = (sums.runs, int(sums.over or 0)) if sums is not None else (0, 0)
+    running = over < total
+    end = now if running else (sums.completed_at if sums is not None else None) or row.created_at
+    environment: Mapping[str, Any] = data.get("environment") or {}
+    return {
+        "id": str(row.id),
+        "name": shown_name(row.id, row.name),
+        "suite": row.eval or data.get("suite") or row.name,
+        "evalId": row.eval_id,
+        "started": iso_instant(row.created_at),
+        "seconds": max(0.0, end - row.created_at),
+        "state": "running" if running else "ended",
+        "exit": None if running else _exit(counts),
+        "totals": {
+            "cases": total,
+            "runs": total,
+            "passed": counts["pass"],
+            "failed": counts["fail"],
+            "undecided": counts["undecided"],
+            "errors": counts["error"],
+            "cancelled": counts["cancelled"],
+            "not_run": total - over,
+        },
+        "rate": asdict(rate_from(counts)),
+        "cost": float(sums.cost or 0.0) if sums is not None else 0.0,
+        "unpriced": 0,
+        "tokens": int(sums.tokens or 0) if sums is not None else 0,
+        "commit": environment.get("commit"),
+        "who": environment.get("who"),
+        "problem": None,
+    }
+
+
+def shown_name(execution_id: int, name: str) -> str:
+    """The name of an execution for people: one that the service has made says nothing, and its number does."""
+    return f"no. {execution_id}" if _MADE.fullmatch(name) else name
+
+
+def _exit(counts: Mapping[str, int]) -> int:
+    if counts["fail"]:
+        return 1
+    return 3 if counts["undecided"] or counts["error"] or counts["cancelled"] else 0
+
+
+def _answer(data: object) -> Response:
+    return Response(encoded(data), headers={"Cache-Control": "no-store"}, media_type=JSON)

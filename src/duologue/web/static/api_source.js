@@ -1,0 +1,91 @@
+// The source of `duologue serve`: the REST API, and what the service says of executions for pages alone.
+
+import { address, read, send } from "./api.js";
+import { follow } from "./events.js";
+
+const PAGES = "/api/pages";
+
+// What only pages ask for; see duologue/server/pages.
+export async function readPage(path, query) {
+  return (await send("GET", path, { query, root: PAGES })).data;
+}
+
+export class ApiSource {
+  executions(range, filters) {
+    return readPage("/executions", { ...range, ...Object.fromEntries(filters) });
+  }
+
+  execution(id) {
+    return readPage(`/executions/${id}`);
+  }
+
+  matrix(id, range) {
+    return readPage(`/executions/${id}/matrix`, range);
+  }
+
+  figures(id) {
+    return readPage(`/executions/${id}/figures`);
+  }
+
+  runs(id, range, filters) {
+    return readPage(`/executions/${id}/runs`, { ...range, ...Object.fromEntries(filters) });
+  }
+
+  run(id, runId) {
+    return readPage(`/runs/${encodeURIComponent(runId)}`);
+  }
+
+  trials(id, runId) {
+    return readPage(`/executions/${id}/runs/${encodeURIComponent(runId)}/trials`);
+  }
+
+  trend(suite) {
+    return readPage("/trend", { suite });
+  }
+
+  compare(first, second) {
+    return read("/comparisons", { first, second });
+  }
+
+  labels(id) {
+    return readPage(`/executions/${id}/labels`);
+  }
+
+  async setLabel(id, { run, criterion, value, note }) {
+    return (await send("POST", `/runs/${encodeURIComponent(run)}/labels`, { body: { criterion, value, note } })).data;
+  }
+
+  agreement(id) {
+    return read("/labels/agreement", { execution_id: id });
+  }
+
+  /** The address of an artifact of a run, for players and links. */
+  artifact(runId, digest) {
+    return address(`/runs/${encodeURIComponent(runId)}/artifacts/${digest}`);
+  }
+
+  report(id, format) {
+    return address(`/executions/${id}/report`, { format });
+  }
+
+  // What happens in an execution, or in one of its runs.
+  events(id, { since = null, run = null }, tell, connected) {
+    const stop = new AbortController();
+    const path = run ? `/runs/${encodeURIComponent(run)}/events` : `/executions/${id}/events`;
+    follow(path, {
+      after: since,
+      signal: stop.signal,
+      connected,
+      event: ({ id: cursor, type, data }) => tell({ cursor, kind: run ? "journal" : kindOf(type), type, ...data }),
+      restart: () => tell({ cursor: null, kind: "hello" }),
+    }).then(
+      (how) => how === "over" && tell({ cursor: null, kind: "over" }),
+      (error) => console.error(error),
+    );
+    return () => stop.abort(new DOMException("left", "AbortError"));
+  }
+}
+
+function kindOf(type) {
+  return type.startsWith("run_") ? "run" : "execution";
+}

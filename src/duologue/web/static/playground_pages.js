@@ -1,0 +1,322 @@
+// The playground: talk to an agent yourself, or watch a simulated user talk to it.
+
+import { all, send } from "./api.js";
+import { executionLinks } from "./address.js";
+import { h, longText, text } from "./dom.js";
+import { duration, pretty } from "./format.js";
+import { LiveRun } from "./live_run.js";
+import { action, emptyState, leaving, note } from "./page_parts.js";
+import { runView } from "./run.js";
+
+const ROLES = { user: "You", assistant: "Agent", tool: "Tool" };
+
+export async function playgroundPage(context, place) {
+  const { address } = context;
+  const [connectors, scenarios, personas] = await Promise.all([
+    all("/connectors"),
+    all("/scenarios"),
+    all("/personas"),
+  ]);
+  if (!connectors.length) {
+    const create = h("a.button.primary", { href: address.href(["define", "connectors", "new"]) }, "New connector");
+    const empty = emptyState(
+      "No agent to talk to yet",
+      "The playground talks to the agent behind a connector. Its address is all that it takes.",
+      create,
+    );
+    return {
+      element: h("main.page", { id: "main", tabindex: "-1" }, head(), empty),
+      view: "playground",
+      title: "Playground",
+    };
+  }
+  const who = place.query.get("who") === "simulated" ? "simulated" : "you";
+  const chosen = connectors.find((item) => item.id === place.query.get("connector")) || connectors[0];
+  const go = (changes) =>
+    address.go(address.href(["playground"], { connector: chosen.id, ...(who === "you" ? {} : { who }), ...changes }));
+  const agent = h(
+    "select",
+    { id: "agent", onchange: (event) => go({ connector: event.target.value }) },
+    connectors.map((item) => h("option", { value: item.id, selected: item === chosen }, text(item.name))),
+  );
+  const tabs = h(
+    "nav.tabs",
+    { "aria-label": "Who talks" },
+    h(
+      "a",
+      { href: address.href(["playground"], { connector: chosen.id }), "aria-current": who === "you" ? "true" : null },
+      "Talk yourself",
+    ),
+    h(
+      "a",
+      {
+        href: address.href(["playground"], { connector: chosen.id, who: "simulated" }),
+        "aria-current": who === "simulated" ? "true" : null,
+      },
+      "Watch a simulated user",
+    ),
+  );
+  const part = who === "you" ? new Talk(context, chosen) : watch(context, chosen, scenarios, personas);
+  return {
+    element: h(
+      "main.page.playground",
+      { id: "main", tabindex: "-1" },
+      head(),
+      h("p.inline", null, h("label.quiet", { for: "agent" }, "Agent"), agent),
+      tabs,
+      part.element,
+    ),
+    view: "playground",
+    title: "Playground",
+    shown: () => part.shown?.(),
+    left: () => part.left?.(),
+    keys: { "/": () => document.getElementById("say")?.focus() },
+    help: [
+      ["/", "write a message"],
+      ["Enter", "send it"],
+      ["Shift Enter", "new line"],
+    ],
+  };
+}
+
+function head() {
+  return h(
+    "header.title",
+    null,
+    h("h1", null, "Playground"),
+    h("p.lead", null, "Talk to an agent yourself, or watch a simulated user do it. Nothing here counts in any rate."),
+  );
+}
+
+// A conversation that somebody has with an agent, turn by turn.
+class Talk {
+  constructor(context, connector) {
+    Object.assign(this, { context, connector });
+    this.messages = [];
+    this.thread = null;
+    this.list = h("ol.messages", { "aria-label": "Conversation" });
+    this.status = h("p.told", { role: "status" });
+    this.field = h("textarea", {
+      id: "say",
+      rows: "2",
+      "aria-label": "Your message",
+      placeholder: "Write to the agent",
+    });
+    this.button = h("button.primary", { type: "submit" }, "Send");
+    this.after = h(
+      "p.actions",
+      { hidden: true },
+      action("Save as a scenario", () => this.save(), { kind: "button" }),
+      action("Begin anew", () => this.anew()),
+    );
+    this.none = h("p.none", null, "Say something: the agent answers here.");
+    const form = h("form.say", { "aria-label": "Your turn" }, this.field, this.button);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.say();
+    });
+    this.field.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.say();
+    });
+    this.element = h(
+      "section.talk",
+      { "aria-label": "Conversation" },
+      this.none,
+      this.list,
+      this.status,
+      form,
+      this.after,
+    );
+    this.guard = leaving(() => this.messages.length > 0);
+  }
+
+  shown() {
+    this.field.focus({ preventScroll: true });
+  }
+
+  left() {
+    this.guard();
+    this.gone = true;
+  }
+
+  async say() {
+    const words = this.field.value.trim();
+    if (!words || this.busy) return;
+    this.busy = true;
+    this.button.setAttribute("aria-disabled", "true");
+    this.none.hidden = true;
+    this.add({ role: "user", content: words });
+    this.field.value = "";
+    note(this.status, "The agent is answering…");
+    try {
+      const body = { messages: this.messages.map(sent), ...(this.thread ? { thread_id: this.thread } : {}) };
+      const { data } = await send("POST", `/connectors/${this.connector.id}/invoke`, { body });
+      if (this.gone) return;
+      if (!data.success) throw new Error(data.error || "the agent has not answered");
+      this.thread = data.thread_id;
+      data.messages.forEach((message, index) => this.add(message, index ? null : data.latency_ms));
+      note(this.status, "");
+    } catch (error) {
+      // What was not answered is not part of the conversation: it can be sent again.
+      this.messages.pop();
+      this.list.lastElementChild?.remove();
+      this.field.value = words;
+      note(this.status, error.message, "fail");
+    } finally {
+      this.busy = false;
+      this.button.removeAttribute("aria-disabled");
+    }
+    this.after.hidden = !this.messages.length;
+    this.field.focus();
+  }
+
+  add(message, latency = null) {
+    this.messages.push(message);
+    this.list.append(messageItem(message, latency));
+    this.list.lastElementChild.scrollIntoView({ block: "nearest" });
+  }
+
+  anew() {
+    this.messages = [];
+    this.thread = null;
+    this.list.replaceChildren();
+    this.none.hidden = false;
+    this.after.hidden = true;
+    this.field.focus();
+  }
+
+  // The user's words become turns of a new scenario, whose form is shown next.
+  save() {
+    const turns = this.messages
+      .filter((message) => message.role === "user")
+      .map((message) => ({ role: "user", content: contentOf(message) }));
+    this.context.draft = { scenarios: { description: `Said to ${this.connector.name} in the playground.`, turns } };
+    this.guard();
+    this.context.address.go(this.context.address.href(["define", "scenarios", "new"]));
+  }
+}
+
+const KEPT = ["role", "content", "tool_calls", "tool_call_id", "name"];
+
+function sent(message) {
+  const found = Object.fromEntries(
+    KEPT.filter((name) => message[name] !== undefined && message[name] !== null).map((name) => [name, message[name]]),
+  );
+  return typeof found.content === "string" || found.content === undefined
+    ? found
+    : { ...found, content: contentOf(message) };
+}
+
+function contentOf({ content }) {
+  if (typeof content === "string") return content;
+  return Array.isArray(content) ? content.map((part) => part.text || `[${part.type}]`).join("\n") : "";
+}
+
+function messageItem(message, latency) {
+  const role = ROLES[message.role] ? message.role : "other";
+  const calls = (message.tool_calls || []).map((call) =>
+    h(
+      "div.call",
+      null,
+      h("code.name", null, text(call.function?.name)),
+      h("pre", { dir: "auto" }, text(pretty(call.function?.arguments ?? ""))),
+    ),
+  );
+  const said = contentOf(message);
+  return h(
+    `li.message.${role}`,
+    null,
+    h(
+      "div.head",
+      null,
+      h("b", null, text(ROLES[message.role] || message.role)),
+      latency === null ? null : h("span.facts", null, h("span", null, duration(latency / 1000))),
+    ),
+    said ? longText(said) : null,
+    calls,
+  );
+}
+
+function watch({ address }, connector, scenarios, personas) {
+  if (!scenarios.length)
+    return {
+      element: emptyState(
+        "No scenario yet",
+        "A simulated user needs a situation.",
+        h("a.button.primary", { href: address.href(["define", "scenarios", "new"]) }, "New scenario"),
+      ),
+    };
+  const scenario = h(
+    "select",
+    { id: "scenario" },
+    scenarios.map((item) => h("option", { value: item.id }, text(item.name))),
+  );
+  const persona = h(
+    "select",
+    { id: "persona" },
+    h("option", { value: "" }, "Nobody in particular"),
+    personas.map((item) => h("option", { value: item.id }, text(item.name))),
+  );
+  const start = action(
+    "Start",
+    async () => {
+      const body = { scenario_id: scenario.value, connector_id: connector.id, persona_id: persona.value || null };
+      const { data } = await send("POST", "/playground-runs", { body });
+      address.go(address.href(["playground", data.id]));
+    },
+    { kind: "primary" },
+  );
+  return {
+    element: h(
+      "section",
+      null,
+      h("div.field", null, h("label", { for: "scenario" }, "Scenario"), scenario),
+      h("div.field", null, h("label", { for: "persona" }, "Persona"), persona),
+      h("p.actions", null, start),
+    ),
+  };
+}
+
+/** One run of the playground, live. */
+export async function playgroundRunPage(context, place) {
+  const { address, source } = context;
+  const id = place.path[1];
+  const links = playgroundLinks(address);
+  const inner = { ...context, id: null, links };
+  const run = await source.run(null, id);
+  const element = h("div");
+  const draw = async (found) => {
+    const view = await runView(
+      { ...inner, source: { ...boundTo(source), trials: async () => ({ passRate: null, runs: [] }) } },
+      { ...found, trials: 1 },
+      { at: -1, total: 0 },
+    );
+    view.querySelector(".back")?.replaceChildren(h("a", { href: address.href(["playground"]) }, "← Playground"));
+    return view;
+  };
+  element.append(await draw(run));
+  const live = new LiveRun({ source, run, draw, place: () => element.firstElementChild });
+  return {
+    element,
+    view: "playground",
+    title: run.title,
+    shown: () => live.begin(),
+    left: () => live.end(),
+    keys: { o: () => address.go(address.href(["playground"])) },
+    help: [["o", "back to the playground"]],
+  };
+}
+
+function boundTo(source) {
+  return { run: (...args) => source.run(...args) };
+}
+
+function playgroundLinks(address) {
+  return {
+    ...executionLinks(address, []),
+    run: (id, message) => address.href(["playground", id, ...(message ? [message] : [])]),
+    runs: () => address.href(["playground"]),
+  };
+}

@@ -1,0 +1,138 @@
+// The pages of `duologue serve`.
+
+import { Address } from "./address.js";
+import { connection, session } from "./api.js";
+import { ApiSource } from "./api_source.js";
+import { App } from "./app.js";
+import { callPage, callsPage } from "./calls_pages.js";
+import { comparePage } from "./service_compare.js";
+import { definePage, importPage } from "./define_pages.js";
+import { h, text } from "./dom.js";
+import { executionPage } from "./service_execution.js";
+import { executionsPage } from "./service_executions.js";
+import { emptyState } from "./page_parts.js";
+import { playgroundPage, playgroundRunPage } from "./playground_pages.js";
+import { itemPage, listPage } from "./resource_pages.js";
+import { RESOURCES } from "./resources.js";
+import { settingsPage } from "./settings_pages.js";
+import { currentSession, projectsPage, signInAgain, signInPage, signOut } from "./sign_in.js";
+import { restoreTheme, themeButton } from "./theme.js";
+
+const root = document.getElementById("app");
+
+function plain(element, title) {
+  document.title = `${title} · Duologue`;
+  root.replaceChildren(
+    h("header.bar", null, h("b.word", null, "Duologue"), h("nav", { "aria-label": "Views" }), themeButton()),
+    h("div.stage", null, element),
+  );
+}
+
+async function begin() {
+  const away = (lost) =>
+    lost &&
+    plain(
+      h(
+        "main.page.narrow",
+        { id: "main" },
+        h("h1", null, "The service does not answer"),
+        h("p", { role: "status" }, "This page tries again, and goes on once it is back."),
+      ),
+      "No answer",
+    );
+  const who = await currentSession(away);
+  if (!who.signed_in) return plain(signInPage(begin), "Sign in");
+  const name = projectOf(location.pathname);
+  if (name === null) {
+    if (who.projects.length > 1) return plain(projectsPage(who.projects), "Projects");
+    history.replaceState(null, "", `/p/${encodeURIComponent(who.projects[0].name)}/`);
+  }
+  return open(who, name ?? who.projects[0].name);
+}
+
+function projectOf(path) {
+  const found = /^\/p\/([^/]+)/.exec(path);
+  try {
+    return found && decodeURIComponent(found[1]);
+  } catch {
+    return null;
+  }
+}
+
+function open(who, project) {
+  session.project = project;
+  const address = new Address(`/p/${encodeURIComponent(project)}`);
+  const context = { address, source: new ApiSource(), session: who, project, noExecutions };
+  const app = new App({
+    root,
+    address,
+    route: (place) => route(context, place),
+    home: address.href([]),
+    links: [
+      ["executions", address.href([]), "Executions"],
+      ["playground", address.href(["playground"]), "Playground"],
+      ["define", address.href(["define"]), "Define"],
+      ["calls", address.href(["calls"]), "Calls"],
+      ["settings", address.href(["settings"]), "Settings"],
+    ],
+    tools: () => [
+      projectMenu(who, project),
+      who.token_required ? h("button.link.sign-out", { type: "button", onclick: signOut }, "Sign out") : null,
+    ],
+  });
+  context.app = app;
+  const hear = () =>
+    app.say(
+      connection.lost ? "The service does not answer. This page tries again, and goes on once it is back." : null,
+    );
+  connection.addEventListener("change", hear);
+  session.addEventListener("needed", signInAgain);
+  return app.start();
+}
+
+function noExecutions({ address }) {
+  const define = h("a.button.primary", { href: address.href(["define"]) }, "Define what to run");
+  const suite = h("a.button", { href: address.href(["define", "import"]) }, "Import a suite file");
+  return emptyState(
+    "No execution yet",
+    "An execution is one launch of an eval: scenarios, run against your agent, with what came of each.",
+    define,
+    suite,
+  );
+}
+
+function projectMenu({ projects }, project) {
+  if (projects.length < 2) return null;
+  const menu = h(
+    "select.project",
+    { "aria-label": "Project" },
+    projects.map(({ name }) => h("option", { value: name, selected: name === project }, text(name))),
+  );
+  menu.addEventListener("change", () => location.assign(`/p/${encodeURIComponent(menu.value)}/`));
+  return menu;
+}
+
+function route(context, place) {
+  const [view, name, id] = place.path;
+  const within = (make) => () => make(context, place);
+  if (view === undefined) return within(executionsPage);
+  if (view === "executions" && name) return within(executionPage);
+  if (view === "compare") return within(comparePage);
+  if (view === "playground") return name ? within(playgroundRunPage) : within(playgroundPage);
+  if (view === "calls") return name ? within(callPage) : within(callsPage);
+  if (view === "settings") return within(settingsPage);
+  if (view === "define" && name === undefined) return within(definePage);
+  if (view === "define" && name === "import") return within(importPage);
+  if (view === "define" && RESOURCES.has(name)) {
+    const resource = RESOURCES.get(name);
+    return id ? itemPage(context, resource, id, place.query) : listPage(context, resource);
+  }
+  return () => {
+    const error = new Error("There is no page at this address.");
+    error.status = 404;
+    throw error;
+  };
+}
+
+restoreTheme();
+begin();
