@@ -96,8 +96,10 @@ def test_every_page_fits_a_phone_and_hostile_text_stays_text(world, open_page):
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > 360:
             wide[path] = width
-        if made_by_text := page.evaluate("document.querySelectorAll('#app img, #app b b, #app [onload], #app script').length"):
+        if made_by_text := page.evaluate(
+            "document.querySelectorAll('#app img, #app b b, #app [onload], #app script').length"
+        ):
             harmed[path] = made_by_text
-        assert "1" != page.title()
+        assert page.title() != "1"
     assert not wide
     assert not harmed

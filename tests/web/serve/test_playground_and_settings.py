@@ -38,12 +38,21 @@ def test_talk_to_an_agent_and_keep_it_as_a_scenario(project, open_page):
     expect(page.get_by_role("textbox", name="Content").first).to_have_value("Can I have my money back?")
     page.get_by_role("button", name="Create scenario").click()
     expect(page.get_by_role("heading", name="money back")).to_be_visible()
-    assert [turn["content"] for turn in project.get("/scenarios")["data"][0]["turns"]] == ["Can I have my money back?", "hostile"]
+    assert [turn["content"] for turn in project.get("/scenarios")["data"][0]["turns"]] == [
+        "Can I have my money back?",
+        "hostile",
+    ]
 
 
 def test_watch_a_simulated_user_live(project, open_page, peers):
     project.make("/connectors", name="desk", type="http", base_url=peers.url)
-    project.make("/scenarios", name="refund", description="Wants money back.", criteria=["The agent promises 30 days"], max_turns=2)
+    project.make(
+        "/scenarios",
+        name="refund",
+        description="Wants money back.",
+        criteria=["The agent promises 30 days"],
+        max_turns=2,
+    )
     page = open_page(f"{project.pages}/playground?who=simulated")
     peers.gate.clear()
     page.get_by_role("button", name="Start").click()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
-from hashlib import sha256
-
 from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from duologue.errors import NotFoundError
-from duologue.web import POLICY, STATIC, static_file, template
+from duologue.web import POLICY, STATIC, app_page, static_file
 
 routes = APIRouter(include_in_schema=False)
-_ENTRY = "serve.js"
 
 
 @routes.get("/")
@@ -27,35 +23,18 @@ async def get_page(rest: str) -> Response:
     return _frame()
 
 
-@routes.get("/favicon.ico")
-async def get_icon() -> Response:
-    """Browsers ask for it by themselves."""
-    return RedirectResponse(f"{STATIC}icon.svg", status_code=301)
-
-
-@routes.get("/static/{name}")
+@routes.get(f"{STATIC}{{name}}")
 async def get_static(request: Request, name: str) -> Response:
     """A module, the style sheet or a picture. Browsers ask whether it has changed, because an update may change it."""
-    found = _file(name)
-    if found is None:
-        raise NotFoundError(f"there is nothing at {STATIC}{name[:100]}")
-    content, media_type, tag = found
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type=media_type)
-
-
-@cache
-def _file(name: str) -> tuple[bytes, str, str] | None:
     found = static_file(name)
     if found is None:
-        return None
-    return found.content, found.media_type, f'"{sha256(found.content).hexdigest()[:32]}"'
+        raise NotFoundError(f"there is nothing at {STATIC}{name[:100]}")
+    headers = {"ETag": found.etag, "Cache-Control": "no-cache"}
+    if found.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(found.content, headers=headers, media_type=found.media_type)
 
 
 def _frame() -> Response:
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
-    return Response(
-        template("service.html", {"entry": f"{STATIC}{_ENTRY}".encode()}), headers=headers, media_type="text/html"
-    )
+    return Response(app_page("serve.js"), headers=headers, media_type="text/html")
