@@ -19,6 +19,7 @@ from typing import Any
 Json = dict[str, Any]
 HOSTILE = '<img src=x onerror="document.title=1"><svg onload=alert(1)><script>alert(2)</script>\u202e'
 """What an agent could say to harm who reads it."""
+_LINE = "I bought these shoes 45 days ago. Can I have my money back?"
 
 
 @dataclass
@@ -94,11 +95,19 @@ def shop_peers() -> Generator[ShopPeers]:
 
 def _completion(body: Json) -> Json:
     schema = (body.get("response_format") or {}).get("json_schema") or {}
-    text = json.dumps(_judged(body)) if schema else "I bought these shoes 45 days ago. Can I have my money back?"
+    fields = schema.get("schema", {}).get("properties", {})
+    text = json.dumps(_judged(body) if "criteria" in fields else _said(fields)) if schema else _LINE
     usage = {"prompt_tokens": 40, "completion_tokens": 12, "total_tokens": 52}
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "finish_reason": "stop", "message": message}
     return {"id": "c", "object": "chat.completion", "created": 1, "model": "shop", "choices": [choice], "usage": usage}
+
+
+def _said(fields: Json) -> Json:
+    """A line of the user in the form that is asked for."""
+    blank = {"string": "", "boolean": False, "array": [], "integer": 0, "number": 0}
+    made = {name: field.get("enum", [blank.get(str(field.get("type")))])[0] for name, field in fields.items()}
+    return {**made, "message": _LINE}
 
 
 def _judged(body: Json) -> Json:

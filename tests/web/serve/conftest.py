@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from pages import axe  # noqa: F401 -- a fixture
 from served_pages import NUMBERS, Project, ServeProcess, project_of, serve_process
 from shop_peers import ShopPeers, shop_peers
 
@@ -58,6 +59,11 @@ class Watched:
         if message.type == "error" and not (self.away and "Failed to load resource" in message.text):
             self.wrong.append(f"console: {message.text}")
 
+    def on_dialog(self, dialog: Any) -> None:
+        if dialog.type != "beforeunload":  # which asks about unsaved changes
+            self.wrong.append(f"dialog: {dialog.message}")
+        dialog.accept()
+
     def on_request(self, request: Any) -> None:
         if not request.url.startswith((self.home, "data:", "blob:")):
             self.wrong.append(f"asked for {request.url}")
@@ -81,7 +87,7 @@ def open_page(browser: Any) -> Iterator[Any]:
         page.on("pageerror", lambda error: watch.wrong.append(f"error: {error}"))
         page.on("console", watch.on_console)
         page.on("request", watch.on_request)
-        page.on("dialog", lambda dialog: watch.wrong.append(f"dialog: {dialog.message}"))
+        page.on("dialog", watch.on_dialog)
         page.goto(address)
         return page
 

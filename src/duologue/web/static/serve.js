@@ -15,6 +15,7 @@ import { playgroundPage, playgroundRunPage } from "./playground_pages.js";
 import { itemPage, listPage } from "./resource_pages.js";
 import { RESOURCES } from "./resources.js";
 import { settingsPage } from "./settings_pages.js";
+import { SourceError } from "./source.js";
 import { currentSession, projectsPage, signInAgain, signInPage, signOut } from "./sign_in.js";
 import { restoreTheme, themeButton } from "./theme.js";
 
@@ -128,9 +129,7 @@ function route(context, place) {
     return id ? itemPage(context, resource, id, place.query) : listPage(context, resource);
   }
   return () => {
-    const error = new Error("There is no page at this address.");
-    error.status = 404;
-    throw error;
+    throw new SourceError("There is no page at this address.", 404);
   };
 }
 
