@@ -173,7 +173,7 @@ function costTable(agents) {
     h("summary", null, "All figures"),
     h(
       "div.scroll",
-      null,
+      { tabindex: "0", role: "region", "aria-label": "All figures" },
       h(
         "table",
         null,

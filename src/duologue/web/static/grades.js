@@ -43,7 +43,7 @@ function gradesOf(links, run, item) {
     "details.graded",
     { open },
     h("summary", null, h("h2", null, "Grades"), mark(item.status), h("b", null, told), h("small", null, text(judge))),
-    table ? h("div.scroll", null, table) : null,
+    table ? h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Grades" }, table) : null,
     expectedList(links, run, "Expected outcomes", outcomes),
     expectedList(links, run, "Expected tool calls", toolCalls),
   );
@@ -139,6 +139,10 @@ export function gradingSection(execution) {
     "section",
     null,
     h("h2", null, "Metrics", h(low ? "small.low" : "small", null, `${score} · ${told}`)),
-    h("div.scroll", null, h("table.grades", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows))),
+    h(
+      "div.scroll",
+      { tabindex: "0", role: "region", "aria-label": "Grades" },
+      h("table.grades", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
+    ),
   );
 }

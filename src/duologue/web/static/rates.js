@@ -61,7 +61,7 @@ function ratesTable(head, rows) {
   const cells = (row) => row.map((value, place) => h(place ? "td.n" : "th", place ? null : { scope: "row" }, value));
   return h(
     "div.scroll",
-    null,
+    { tabindex: "0", role: "region", "aria-label": "Pass rates" },
     h(
       "table.trials",
       null,
