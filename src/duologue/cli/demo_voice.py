@@ -27,6 +27,7 @@ from duologue.suites.execution.launch import Observer
 from duologue.suites.manifests.loader import load
 from duologue.suites.plan.build import Filters, TestCase
 from duologue.suites.results.run import RunResult
+from duologue.suites.results.voice import RECORDING
 from duologue.suites.results.voice_figures import voice_line
 from duologue.suites.runner.definition import RunOptions
 from duologue.vocabulary import Verdict
@@ -79,8 +80,7 @@ def play_voice_demo(*, out: Path, seed: int, as_json_: bool) -> int:
 
 async def _synthesized() -> None:
     """Have the callers' lines ready, so that nobody waits for them on the telephone."""
-    from duologue.suites.runner.user_voice import DEFAULT_VOICE
-    from duologue.voice.synthesis import synthesize
+    from duologue.voice.synthesis import DEFAULT_VOICE, synthesize
 
     for scenario in load(SUITE).scenarios:
         for turn in scenario.turns:
@@ -140,7 +140,7 @@ def _report(console: Console, done: Done) -> None:
 
 def _recording(done: Done, run: RunResult) -> str | None:
     """The file with a whole call, if there is one."""
-    found = (item.path for item in run.media if item.message_id == "recording" and item.path)
+    found = (item.path for item in run.media if item.message_id == RECORDING and item.path)
     path = next(found, None)
     return short_path(done.folder / path) if path else None
 

@@ -13,6 +13,8 @@ SAMPLE_RATE = 24_000
 CHANNELS = 1
 SAMPLE_WIDTH = 2
 """Bytes of a sample."""
+FRAME_SECONDS = 0.02
+"""Length of the frames in which sound is sent and heard."""
 
 
 @dataclass(frozen=True, slots=True)

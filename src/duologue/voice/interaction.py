@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from duologue.frozen import frozen
-from duologue.voice.timeline import AudioSegment, SpeechPurpose
+from duologue.voice.timeline import AT_ONCE_SECONDS, AudioSegment, SpeechPurpose
 
 
 @frozen
@@ -66,8 +66,6 @@ class InteractionMetrics:
     yield_latencies: Sequence[float] = ()
 
 
-_FRAME = 0.0201
-"""Seconds of one frame, in which whatever takes place is at once."""
 _NOT_FOR_IT = (SpeechPurpose.BACKCHANNEL, SpeechPurpose.VOCAL_TIC, SpeechPurpose.NON_DIRECTED)
 
 
@@ -94,7 +92,7 @@ def pooled_metrics(
     found = _Found([], [], [], [], {purpose: [] for purpose in _NOT_FOR_IT})
     for segments in conversations:
         _observe(found, list(segments), chosen)
-    heeded = found.ignored
+    ignored = found.ignored
     turns = len(found.answered)
     return InteractionMetrics(
         response_latency=_mean(found.response_latencies),
@@ -102,15 +100,15 @@ def pooled_metrics(
         response_rate=_share(found.answered),
         yield_rate=_share(found.yielded),
         agent_interruption_rate=found.agent_interruptions / turns if turns else None,
-        backchannel_selectivity=_share(heeded[SpeechPurpose.BACKCHANNEL]),
-        vocal_tic_selectivity=_share(heeded[SpeechPurpose.VOCAL_TIC]),
-        non_directed_selectivity=_share(heeded[SpeechPurpose.NON_DIRECTED]),
+        backchannel_selectivity=_share(ignored[SpeechPurpose.BACKCHANNEL]),
+        vocal_tic_selectivity=_share(ignored[SpeechPurpose.VOCAL_TIC]),
+        non_directed_selectivity=_share(ignored[SpeechPurpose.NON_DIRECTED]),
         turns=turns,
         interruptions=len(found.yielded),
         agent_interruptions=found.agent_interruptions,
-        backchannels=len(heeded[SpeechPurpose.BACKCHANNEL]),
-        vocal_tics=len(heeded[SpeechPurpose.VOCAL_TIC]),
-        non_directed=len(heeded[SpeechPurpose.NON_DIRECTED]),
+        backchannels=len(ignored[SpeechPurpose.BACKCHANNEL]),
+        vocal_tics=len(ignored[SpeechPurpose.VOCAL_TIC]),
+        non_directed=len(ignored[SpeechPurpose.NON_DIRECTED]),
         response_latencies=tuple(found.response_latencies),
         yield_latencies=tuple(found.yield_latencies),
     )
@@ -178,7 +176,7 @@ def _speaking(segments: Sequence[AudioSegment], at: float) -> AudioSegment | Non
 def _cut_off(segments: Sequence[AudioSegment], at: float) -> AudioSegment | None:
     """The segment that was cut off at a time: by somebody who was told to stop, and was not heard any more."""
     cut = (item for item in segments if item.transcript_truncated and item.start_time < at)
-    return next((item for item in cut if abs(at - item.end_time) <= _FRAME), None)
+    return next((item for item in cut if abs(at - item.end_time) <= AT_ONCE_SECONDS), None)
 
 
 def _share(values: Sequence[bool]) -> float | None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
 from duologue.frozen import frozen
+from duologue.secret_values import hidden
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import Incoming
 
@@ -66,6 +67,11 @@ class FirstChunkTimeoutError(AgentTimeoutError):
             who=adapter_name,
         )
         self.timeout = timeout
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in one line and without secrets."""
+    return hidden(f"{error}".strip().split("\n")[0]) or type(error).__name__
 
 
 class VoicePort(Protocol):

@@ -22,10 +22,10 @@ from duologue.errors import ConfigurationError, DuologueError
 from duologue.journal.events import MessageAdded
 from duologue.messages import Message, ToolCall
 from duologue.models.scope import RunScope
-from duologue.voice.audio import AudioChunk
+from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.agent_turn import HeardTurn
 from duologue.voice.duplex.driver import DuplexDriver
-from duologue.voice.duplex.pace import FRAME_SECONDS, give_way
+from duologue.voice.duplex.pace import give_way
 from duologue.voice.duplex.playout import SILENCE
 from duologue.voice.duplex.threads import on_voice_loop, voice_loop
 from duologue.voice.duplex.user_side import UserSpeech

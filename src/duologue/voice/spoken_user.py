@@ -15,9 +15,8 @@ from duologue.errors import AgentError, SimulatorError
 from duologue.messages import Message, text_of
 from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole
-from duologue.voice.audio import AudioChunk, bytes_of
+from duologue.voice.audio import FRAME_SECONDS, AudioChunk, bytes_of
 from duologue.voice.duplex.line import connect, disconnect
-from duologue.voice.duplex.pace import FRAME_SECONDS
 from duologue.voice.duplex.threads import on_voice_loop
 from duologue.voice.incoming import AgentTurnEnded, AgentWords, CallEnded
 from duologue.voice.messages import create_audio_message, extract_audio

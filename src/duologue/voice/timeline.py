@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from duologue.voice.audio import FRAME_SECONDS
+
 Speaker = Literal["user", "agent"]
+AT_ONCE_SECONDS = FRAME_SECONDS + 0.0001
+"""Within one frame, two things happen at once."""
 
 
 class SpeechPurpose(StrEnum):

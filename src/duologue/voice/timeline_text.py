@@ -20,7 +20,7 @@ from typing import cast
 
 from duologue.messages import JsonValue
 from duologue.transcripts.rendering import compact, quoted
-from duologue.voice.timeline import AudioSegment, SpeechPurpose, VoiceEvent, joined
+from duologue.voice.timeline import AT_ONCE_SECONDS, AudioSegment, SpeechPurpose, VoiceEvent, joined
 
 LONGEST_QUOTE = 80
 """Characters of what was said in a segment."""
@@ -31,8 +31,6 @@ SHORTEST_SILENCE = 0.5
 MOST_LINES = 400
 """Of a timeline; in the middle of a longer one some are left out."""
 
-_FRAME = 0.0201
-"""Seconds of one frame, in which whatever takes place is at once."""
 _PURPOSES = {
     SpeechPurpose.BACKCHANNEL: " (a sign of listening)",
     SpeechPurpose.VOCAL_TIC: " (no words for the agent)",
@@ -83,7 +81,7 @@ def _begins(segment: AudioSegment, other: AudioSegment | None) -> str:
         both = min(-gap, segment.duration)
         word = " interrupts" if segment.purpose is SpeechPurpose.TURN else ""
         return f"{word}, both speak for {both:.1f} s"
-    if other.transcript_truncated and gap <= _FRAME:
+    if other.transcript_truncated and gap <= AT_ONCE_SECONDS:
         return " interrupts"
     return f", after {gap:.1f} s" if segment.speaker == "agent" else ""
 

@@ -18,7 +18,7 @@ _ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 _VALID = re.compile(r"[0-9A-D*#wW]+")
 _FRAME = 0.02
 """Seconds that are looked at at once."""
-_WAIT = {"w": 0.5, "W": 1.0}
+KEY_PAUSES = {"w": 0.5, "W": 1.0}
 """Seconds of the pauses that can stand between keys."""
 
 
@@ -55,8 +55,8 @@ def _sounds(keys: str, tone: float, gap: float, volume: float) -> Iterator[bytes
         envelope[:edge] = np.linspace(0, 1, edge)
         envelope[-edge:] = np.linspace(1, 0, edge)
     for key in keys:
-        if key in _WAIT:
-            yield bytes(bytes_of(_WAIT[key]))
+        if key in KEY_PAUSES:
+            yield bytes(bytes_of(KEY_PAUSES[key]))
             continue
         row, column = divmod(KEYS.index(key), 4)
         sound = np.sin(2 * np.pi * _ROWS[row] * times) + np.sin(2 * np.pi * _COLUMNS[column] * times)

@@ -11,7 +11,8 @@ from av import AudioFrame
 from sounds import FRAME, level, tone
 from waiting import until
 
-from duologue.voice.adapters.rtc_tracks import FRAME_SECONDS, MOST_WAITING, Microphone, SoundFromTrack
+from duologue.voice.adapters.rtc_tracks import MOST_WAITING, Microphone, SoundFromTrack
+from duologue.voice.audio import FRAME_SECONDS
 
 SILENT = bytes(FRAME)
 

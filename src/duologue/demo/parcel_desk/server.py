@@ -18,13 +18,11 @@ from websockets.exceptions import ConnectionClosed
 from duologue.context import SystemClock
 from duologue.demo.parcel_desk.dialogue import GREETING, Answer, Desk
 from duologue.voice.activity import SpeechDetector, SpeechEdge
-from duologue.voice.audio import AudioChunk, bytes_of
+from duologue.voice.audio import FRAME_SECONDS, AudioChunk, bytes_of
 from duologue.voice.embedded_speech import WhisperSTTProvider
 from duologue.voice.recognition import transcribe
-from duologue.voice.synthesis import synthesize
+from duologue.voice.synthesis import DEFAULT_VOICE, synthesize
 
-VOICE = "local/heart"
-FRAME_SECONDS = 0.02
 AHEAD_SECONDS = 0.2
 """How much sooner than it is heard sound is sent."""
 PAUSE_SECONDS = 0.6
@@ -37,9 +35,9 @@ _LONGEST = bytes_of(30.0)
 class Call:
     """One caller."""
 
-    def __init__(self, connection: ServerConnection, ears: WhisperSTTProvider) -> None:
+    def __init__(self, connection: ServerConnection, recogniser: WhisperSTTProvider) -> None:
         self._connection = connection
-        self._ears = ears
+        self._recogniser = recogniser
         self._desk = Desk()
         self._detector = SpeechDetector(ends=PAUSE_SECONDS)
         self._heard = bytearray()
@@ -80,7 +78,7 @@ class Call:
         await self._tell("turn_ended", interrupted=True)
 
     async def _think(self, sound: bytes) -> None:
-        heard = await transcribe(AudioChunk(sound), self._ears)
+        heard = await transcribe(AudioChunk(sound), self._recogniser)
         if not heard:
             return
         await self._tell("user_words", text=heard)
@@ -94,7 +92,7 @@ class Call:
         self._speech = asyncio.create_task(self._say(answer))
 
     async def _say(self, answer: Answer) -> None:
-        sound = (await synthesize(answer.text, VOICE)).data
+        sound = (await synthesize(answer.text, DEFAULT_VOICE)).data
         words, size = answer.text.split(), bytes_of(FRAME_SECONDS)
         clock = SystemClock()
         told, began = 0, clock.monotonic()
@@ -115,13 +113,13 @@ class Call:
 
 async def run(port: int) -> None:
     """Listen until the process ends; the first line of the output is the URL."""
-    ears = WhisperSTTProvider()
-    greeting = await synthesize(GREETING, VOICE)  # models are loaded before anybody calls
-    await ears.transcribe(greeting)
+    recogniser = WhisperSTTProvider()
+    greeting = await synthesize(GREETING, DEFAULT_VOICE)  # models are loaded before anybody calls
+    await recogniser.transcribe(greeting)
 
     async def talk(connection: ServerConnection) -> None:
         with suppress(ConnectionClosed):
-            await Call(connection, ears).run()
+            await Call(connection, recogniser).run()
 
     async with serve(talk, "127.0.0.1", port, compression=None) as server:
         [listening, *_] = server.sockets

@@ -12,6 +12,7 @@ from duologue.runtimes.base import AgentSnapshot
 from duologue.runtimes.config import model_name
 from duologue.runtimes.voice.base import VoiceCallSetup, VoiceRuntimeBase, VoiceRuntimeConfig, needed
 from duologue.voice.adapter import VoiceAgentAdapter
+from duologue.voice.synthesis import DEFAULT_VOICE
 
 
 class WebRtcRuntimeConfig(VoiceRuntimeConfig):
@@ -115,7 +116,7 @@ class ComposableRuntimeConfig(VoiceRuntimeConfig):
     """Speech to text, such as ``local`` or ``openai/gpt-4o-transcribe``. Default: the usual one."""
     model: str | None = None
     """Model that answers. Default: the agent's own."""
-    tts: str = "local/heart"
+    tts: str = DEFAULT_VOICE
     """Voice of the agent."""
     greeting: str | None = None
     """What the agent says first. Default: it waits."""

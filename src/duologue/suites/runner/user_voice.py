@@ -11,8 +11,8 @@ from duologue.specs.agents import Persona
 from duologue.specs.scenario import Scenario
 from duologue.specs.voice import UserVoice
 from duologue.suites.manifests.validate.effects import effect_of
+from duologue.voice.synthesis import DEFAULT_VOICE
 
-DEFAULT_VOICE = "local/heart"
 HUM = "mock/hum"
 """A voice that needs nothing to be installed, and says nothing that could be understood."""
 _FIELDS = tuple(UserVoice.model_fields)

@@ -86,7 +86,7 @@ class MockedVoiceAgent(InProcessVoiceAgent):
 
     Args:
         call: how it behaves.
-        brain: answers in writing.
+        text_agent: writes its answers.
     """
 
     capabilities = AdapterCapabilities(
@@ -94,8 +94,8 @@ class MockedVoiceAgent(InProcessVoiceAgent):
     )
     ends_turns = True
 
-    def __init__(self, call: MockedCall, brain: AgentAdapter) -> None:
-        self._call, self._brain = call, brain
+    def __init__(self, call: MockedCall, text_agent: AgentAdapter) -> None:
+        self._call, self._text_agent = call, text_agent
         self._waiting: deque[Incoming] = deque()
         self._turns = 0
         self._free_at = 0.0
@@ -123,16 +123,16 @@ class MockedVoiceAgent(InProcessVoiceAgent):
         self._turns += 1
         if self._answers(self._turns):
             cut = self._turns == call.interrupt_on_turn
-            for message in await self._thought(input):
+            for message in await self._written(input):
                 self._put(message, cut=cut)
             self._waiting.append(AgentTurnEnded(interrupted=cut))
         if self._closes(self._turns):
             self._waiting.append(CallEnded(reason=f"the mock ends the call after {self._turns} turns"))
 
-    async def _thought(self, input: AgentInput) -> Sequence[Message]:
+    async def _written(self, input: AgentInput) -> Sequence[Message]:
         if self._call.response_text is not None:
             return [assistant_message(self._call.response_text)]
-        said = await self._brain.call(input)
+        said = await self._text_agent.call(input)
         if isinstance(said, AgentDone):
             said = list(said.messages)
         if isinstance(said, str):

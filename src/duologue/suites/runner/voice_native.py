@@ -9,16 +9,16 @@ from duologue.models.base import Model
 from duologue.models.scope import RunScope
 from duologue.specs.agents import Model as ModelSpec
 from duologue.suites.runner.runtime_agents import MakeVoiceAgent
-from duologue.suites.runner.user_voice import DEFAULT_VOICE
 from duologue.suites.runner.voice_mock import MockedCall, MockedVoiceAgent
 from duologue.voice.adapter import VoiceAgentAdapter
+from duologue.voice.synthesis import DEFAULT_VOICE
 
 _REALTIME = {"openai": ("realtime",), "google": ("live", "native-audio", "-exp")}
 """What is in the names of models of realtime APIs, by provider."""
 
 
 def native_voice(
-    spec: ModelSpec | None, model: Model, instructions: str, brain: Callable[[], AgentAdapter], *, mocked: bool
+    spec: ModelSpec | None, model: Model, instructions: str, text_agent: Callable[[], AgentAdapter], *, mocked: bool
 ) -> MakeVoiceAgent:
     """Makes the adapter for a call.
 
@@ -26,14 +26,14 @@ def native_voice(
         spec: of the model in the suite; None for one such as ``openai/gpt-realtime``.
         model: ready to be asked.
         instructions: of the agent.
-        brain: makes the agent as it answers in writing.
+        text_agent: makes the agent that answers in text.
         mocked: whether the model answers from a file.
     """
     options = dict(spec.options) if spec else {}
 
     async def make(run: RunScope) -> VoiceAgentAdapter:
         if mocked:
-            return MockedVoiceAgent(MockedCall.of(options, model.name), brain())
+            return MockedVoiceAgent(MockedCall.of(options, model.name), text_agent())
         provider, name = _provider(spec, model)
         voice = options.get("voice")
         if provider == "openai" and any(word in name for word in _REALTIME["openai"]):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from duologue.voice.audio import SAMPLE_RATE, SAMPLE_WIDTH
+from duologue.voice.audio import FRAME_SECONDS, SAMPLE_RATE, SAMPLE_WIDTH
 from duologue.voice.g711 import alaw_decode, alaw_encode, mulaw_decode, mulaw_encode
 from duologue.voice.resample import Resampler
 
 Codec = Literal["pcm16", "mulaw", "alaw"]
 """How a sample is written: two bytes, little-endian, or one byte of G.711."""
 
-FRAME_SECONDS = 0.02
 _ENCODERS = {"mulaw": mulaw_encode, "alaw": alaw_encode}
 _DECODERS = {"mulaw": mulaw_decode, "alaw": alaw_decode}
 _SILENT = {"pcm16": b"\0", "mulaw": b"\xff", "alaw": b"\xd5"}

@@ -25,9 +25,9 @@ from duologue.models.base import ToolSpec
 from duologue.secret_values import remember
 from duologue.voice.adapter import VoiceConnectionError
 from duologue.voice.adapters.sockets import SocketVoiceAdapter, shown_socket, socket_address
-from duologue.voice.adapters.wire import reason_of
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
 from duologue.voice.incoming import AgentToolCall, AgentToolResult, CallEnded
+from duologue.voice.port import reason_of
 from duologue.voice.resample import Resampler
 
 logger = logging.getLogger("duologue.voice")

@@ -22,9 +22,10 @@ from duologue.voice.adapters.livekit_room import (
 )
 from duologue.voice.adapters.livekit_token import access_token
 from duologue.voice.adapters.sockets import shown_socket, socket_address
-from duologue.voice.adapters.wire import WireVoiceAdapter, reason_of
+from duologue.voice.adapters.wire import WireVoiceAdapter
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import AgentKeys, AgentTurnEnded, AgentWords, CallEnded, UserWords
+from duologue.voice.port import reason_of
 from duologue.voice.tones import require_keys
 
 _TOKEN_SECONDS = 600.0

@@ -17,7 +17,7 @@ from duologue.frozen import frozen
 from duologue.voice.adapters.live_line import AfterSound, SilenceGate
 from duologue.voice.audio import SAMPLE_RATE
 from duologue.voice.resample import Resampler
-from duologue.voice.tones import KEYS
+from duologue.voice.tones import KEY_PAUSES, KEYS
 
 logger = logging.getLogger("duologue.voice")
 
@@ -38,7 +38,6 @@ _LEAVE_SECONDS = 2.0
 """That joining may take to end, once it is not wanted any more: it cannot be cancelled in the SDK."""
 _ATTEMPT_SECONDS = 5.0
 """For each attempt of the SDK to connect."""
-_PAUSES = {"w": 0.5, "W": 1.0}
 _DTMF_CODES = {"*": 10, "#": 11, "A": 12, "B": 13, "C": 14, "D": 15}
 _KEYS_APART = 0.1
 _CLOCK = SystemClock()
@@ -220,8 +219,8 @@ class LiveKitRoom:
             ConnectionError: they cannot be sent.
         """
         for key in keys:
-            if key in _PAUSES:
-                await _CLOCK.sleep(_PAUSES[key])
+            if key in KEY_PAUSES:
+                await _CLOCK.sleep(KEY_PAUSES[key])
                 continue
             code = _DTMF_CODES.get(key.upper(), int(key) if key.isdigit() else 0)
             await self._sent(self._room.local_participant.publish_dtmf(code=code, digit=key.upper()))

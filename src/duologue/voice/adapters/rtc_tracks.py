@@ -15,12 +15,11 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame
 
 from duologue.context import SystemClock
-from duologue.voice.audio import SAMPLE_RATE, bytes_of
+from duologue.voice.audio import FRAME_SECONDS, SAMPLE_RATE, bytes_of
 from duologue.voice.resample import Resampler
 
 WIRE_RATE = 48_000
 """Samples a second of Opus."""
-FRAME_SECONDS = 0.02
 PATIENCE = 0.06
 """Seconds that a frame may be late until silence is sent in its place, and early until it has to wait."""
 MOST_WAITING = 100

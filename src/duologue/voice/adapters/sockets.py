@@ -21,8 +21,9 @@ from duologue.frozen import frozen
 from duologue.http import ForbiddenAddressError, check_headers, public_address, shown_url, written_url
 from duologue.secret_values import hidden
 from duologue.voice.adapter import VoiceConnectionError
-from duologue.voice.adapters.wire import WireVoiceAdapter, reason_of
+from duologue.voice.adapters.wire import WireVoiceAdapter
 from duologue.voice.incoming import CallEnded
+from duologue.voice.port import reason_of
 
 if TYPE_CHECKING:
     from websockets.asyncio.connection import Connection

@@ -13,8 +13,9 @@ from duologue.voice.adapters.data_channel import ChannelMessage, DataChannelProt
 from duologue.voice.adapters.ice import IceServer
 from duologue.voice.adapters.signaling import Signaling, SignalingFormat
 from duologue.voice.adapters.webrtc_call import WebRTCCall
-from duologue.voice.adapters.wire import WireVoiceAdapter, reason_of
+from duologue.voice.adapters.wire import WireVoiceAdapter
 from duologue.voice.audio import AudioChunk
+from duologue.voice.port import reason_of
 from duologue.voice.tones import require_keys
 
 WEBRTC_CAPABILITIES = AdapterCapabilities(input_formats=("opus/48000",), output_formats=("opus/48000",))

@@ -11,9 +11,9 @@ from duologue.errors import AgentError, DuologueError
 from duologue.secret_values import remember
 from duologue.voice.adapter import AdapterCapabilities
 from duologue.voice.adapters.sockets import SocketTarget, SocketVoiceAdapter, shown_socket, socket_address
-from duologue.voice.adapters.wire import reason_of
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import AgentTurnEnded, Incoming
+from duologue.voice.port import reason_of
 from duologue.voice.tones import require_keys
 
 SocketMessage = str | bytes

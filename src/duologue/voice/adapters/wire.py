@@ -9,10 +9,10 @@ from collections import deque
 from contextlib import suppress
 
 from duologue.errors import DuologueError
-from duologue.secret_values import hidden
 from duologue.voice.adapter import VoiceAgentAdapter, VoiceConnectionError
 from duologue.voice.audio import AudioChunk, bytes_of
 from duologue.voice.incoming import AgentTurnEnded, Incoming, UserHeard
+from duologue.voice.port import reason_of
 
 logger = logging.getLogger("duologue.voice")
 
@@ -233,8 +233,3 @@ class WireVoiceAdapter(VoiceAgentAdapter):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.where!r})"
-
-
-def reason_of(error: BaseException) -> str:
-    """Why something failed, in one line and without secrets."""
-    return hidden(f"{error}".strip().split("\n")[0]) or type(error).__name__

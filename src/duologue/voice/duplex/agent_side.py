@@ -7,10 +7,9 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any
 
-from duologue.voice.audio import AudioChunk
+from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.agent_speech import AgentSpeech
 from duologue.voice.duplex.agent_turn import HeardTurn, TurnCut
-from duologue.voice.duplex.pace import FRAME_SECONDS
 from duologue.voice.duplex.playout import SILENCE, Playout
 from duologue.voice.incoming import (
     AgentKeys,

@@ -7,8 +7,7 @@ import logging
 from dataclasses import dataclass
 
 from duologue.frozen import frozen
-from duologue.voice.duplex.line import reason_of
-from duologue.voice.port import UnsupportedCapabilityError, VoicePort
+from duologue.voice.port import UnsupportedCapabilityError, VoicePort, reason_of
 from duologue.voice.timeline import VoiceEvent
 
 logger = logging.getLogger("duologue.voice")

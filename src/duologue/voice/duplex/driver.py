@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import cast
 
-from duologue.voice.audio import AudioChunk
+from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.agent_side import AgentSide
 from duologue.voice.duplex.agent_turn import HeardTurn
 from duologue.voice.duplex.cut_in import SETTLE_SECONDS, Interruption, PendingInterruption, told_to_stop
-from duologue.voice.duplex.line import AgentLine, connect, disconnect, reason_of
-from duologue.voice.duplex.pace import FRAME_SECONDS, SimulatedPace, metronome
+from duologue.voice.duplex.line import AgentLine, connect, disconnect
+from duologue.voice.duplex.pace import SimulatedPace, metronome
 from duologue.voice.duplex.track_port import NoTrack, Track
 from duologue.voice.duplex.user_side import UserSide, UserSpeech
 from duologue.voice.duplex.waiters import Waiters
@@ -26,6 +26,7 @@ from duologue.voice.port import (
     UnsupportedCapabilityError,
     VoiceConnectionError,
     VoicePort,
+    reason_of,
 )
 from duologue.voice.timeline import AudioSegment, SpeechPurpose, VoiceEvent
 from duologue.voice.tones import dtmf_tones, require_keys

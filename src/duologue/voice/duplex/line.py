@@ -11,10 +11,10 @@ from typing import Literal, cast
 
 from duologue.context import SystemClock
 from duologue.errors import DuologueError
-from duologue.voice.audio import AudioChunk
-from duologue.voice.duplex.pace import FRAME_SECONDS, give_way
+from duologue.voice.audio import FRAME_SECONDS, AudioChunk
+from duologue.voice.duplex.pace import give_way
 from duologue.voice.incoming import AgentTurnEnded, Incoming
-from duologue.voice.port import ExchangePort, VoiceConnectionError, VoicePort
+from duologue.voice.port import ExchangePort, VoiceConnectionError, VoicePort, reason_of
 
 logger = logging.getLogger("duologue.voice")
 
@@ -55,11 +55,6 @@ async def disconnect(adapter: VoicePort) -> None:
             await adapter.disconnect()
     except Exception as error:
         logger.warning("%s was not disconnected in order: %s", adapter.name, reason_of(error), exc_info=True)
-
-
-def reason_of(error: BaseException) -> str:
-    """Why something failed, in one line."""
-    return f"{error}".strip().split("\n")[0] or type(error).__name__
 
 
 class AgentLine:

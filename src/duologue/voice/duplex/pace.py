@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
 
+from duologue.voice.audio import FRAME_SECONDS
+
 logger = logging.getLogger("duologue.voice")
 
-FRAME_SECONDS = 0.02
 _SLOTS = 4
 """Groups of calls that have their frames at different times within :data:`FRAME_SECONDS`."""
 _MOST_LATE = 2.0

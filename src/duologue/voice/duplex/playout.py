@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from duologue.voice.audio import SAMPLE_RATE, SAMPLE_WIDTH
+from duologue.voice.audio import FRAME_SECONDS, SAMPLE_RATE, SAMPLE_WIDTH
 from duologue.voice.duplex.agent_turn import HeardTurn
-from duologue.voice.duplex.pace import FRAME_SECONDS
 
 FRAME_BYTES = round(FRAME_SECONDS * SAMPLE_RATE) * SAMPLE_WIDTH
 SILENCE = bytes(FRAME_BYTES)

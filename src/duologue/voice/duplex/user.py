@@ -12,9 +12,8 @@ from random import Random
 
 from duologue.context import derive_seed
 from duologue.frozen import frozen
-from duologue.voice.audio import AudioChunk
+from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.driver import DuplexDriver
-from duologue.voice.duplex.pace import FRAME_SECONDS
 from duologue.voice.duplex.user_side import UserSpeech
 from duologue.voice.timeline import SpeechPurpose
 

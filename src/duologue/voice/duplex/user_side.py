@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from duologue.voice.audio import AudioChunk
+from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.line import UserEdge
-from duologue.voice.duplex.pace import FRAME_SECONDS
 from duologue.voice.duplex.playout import FRAME_BYTES, SILENCE
 from duologue.voice.timeline import AudioSegment, SpeechPurpose, VoiceEvent
 
