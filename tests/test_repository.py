@@ -239,8 +239,18 @@ def test_every_public_name_is_in_the_reference() -> None:
     named = re.findall(r"^::: (\S+)", pages, re.MULTILINE)
     # A page may show a module, or only the names of it that are public.
     described = {*named, *(name.rpartition(".")[0] for name in named)}
-    homes = {*(f"duologue.{home}" for home in duologue._HOMES.values()), *duologue.runs._HOMES.values()}
+    homes = {
+        *(f"duologue.{home}" for home in duologue._HOMES.values()),
+        *duologue.runs._HOMES.values(),
+        *(f"duologue.voice{home}" for home in duologue.voice._HOMES.values()),
+    }
     assert sorted(home for home in homes - described if importlib.util.find_spec(home)) == [], "add a line '::: module'"
+
+
+def test_no_page_of_the_reference_describes_a_module_twice() -> None:
+    for path in (ROOT / "docs" / "reference").glob("*.md"):
+        named = re.findall(r"^::: (\S+)", path.read_text("utf-8"), re.MULTILINE)
+        assert sorted(named) == sorted(set(named)), path.name
 
 
 def test_every_design_note_is_in_the_index() -> None:
