@@ -240,7 +240,7 @@ class ScriptError(RunError):
 
 
 class RunTimeoutError(RunError):
-    """The whole run took longer than ``run_timeout``."""
+    """The whole run took longer than ``run_timeout``, or its call longer than ``voice.timeout``."""
 
 
 class RunCancelledError(RunError):

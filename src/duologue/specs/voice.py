@@ -85,7 +85,8 @@ class VoiceCall(UserVoice):
     """How a scenario is spoken: the user's voice, and how the call is held."""
 
     timeout: Seconds | None = None
-    """Longest time of the whole call. Default: ``run_timeout``."""
+    """Longest time of the whole call, from when it is connected. A call that takes longer is ended, and its run is an
+    error. Default: only ``run_timeout`` limits it."""
     end_of_turn: Literal["agent", "silence"] = "agent"
     """What ends a turn of the agent: that its side says so, where its protocol does, or ``silence`` in any case."""
     silence: Seconds | None = None
@@ -97,9 +98,10 @@ class VoiceCall(UserVoice):
     pause: Annotated[float, Field(ge=0)] = 0.0
     """Seconds that the user waits after the agent has finished, before it speaks."""
     retries: Amount = 0
-    """How often a call is made again that could not be made, or broke off in a turn; the turn is then repeated."""
+    """How often a call is made again that could not be made. One that breaks off is an error: whoever answers a new
+    call would not know what was said in the first."""
     retry_delay: Annotated[float, Field(ge=0)] = 1.0
-    """Seconds before that."""
+    """Seconds before a call is made again."""
     enough_turns: Amount = 1
     """Answers of the agent after which a call that its side ends counts as complete, and is judged by what was said.
     A call that it ends earlier is an error."""

@@ -9,6 +9,7 @@ import pytest
 from arena_files import PROMPT
 
 from duologue.suites.execution.engine import Engine
+from duologue.suites.manifests.loader import validate
 from duologue.vocabulary import RunStatus, Verdict
 
 DUPLEX = """\
@@ -135,3 +136,23 @@ def test_the_block_becomes_the_words_of_suites(arena, tmp_path: Path) -> None:
     assert voice is not None
     assert (voice.timeout, voice.end_of_turn, voice.silence, voice.longest_turn) == (90, "silence", 0.8, 20)
     assert (voice.retries, voice.enough_turns, voice.may_end_in_last_turn) == (0, 2, False)
+
+
+@pytest.mark.parametrize(
+    ("written", "field"),
+    [
+        ("turn_detection: {mode: vad, vad: {min_speech_ms: 300}}", "min_speech_ms"),
+        ("resilience: {selfplay_inter_turn_delay_ms: 700}", "selfplay_inter_turn_delay_ms"),
+    ],
+)
+def test_what_has_no_effect_is_warned_about(arena, tmp_path: Path, written: str, field: str) -> None:
+    arena(scenario=f"  task_type: help\n  duplex: {{{written}}}\n  turns: [{{role: user, content: Hi}}]\n")
+    [warning] = [str(item) for item in validate(".").warnings if field in str(item)]
+    assert f"{field}: has no effect here" in warning
+    assert "yaml:" in warning
+
+
+async def test_the_time_limit_of_the_session_is_that_of_the_call(played) -> None:
+    run = await played(f"response_text: {'well ' * 60}", scenario().replace("timeout: 2m", "timeout: 20s"))
+    assert run.outcome == "error"
+    assert "took longer than voice.timeout=20 s" in run.reasoning

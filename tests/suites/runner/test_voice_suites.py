@@ -13,11 +13,13 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from duologue.messages import Message, text_of
 from duologue.suites.execution.engine import Engine
-from duologue.suites.manifests.loader import validate
+from duologue.suites.manifests.loader import load, validate
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.definition import RunOptions
 from duologue.suites.runner.voice_mock import hummed
-from duologue.voice.audio import bytes_of
+from duologue.voice.adapter import InProcessVoiceAgent, VoiceConnectionError
+from duologue.voice.audio import AudioChunk, bytes_of
+from duologue.voice.incoming import AgentTurnEnded, AgentWords, Incoming
 from duologue.voice.synthesis import forget_speech, register_tts_provider
 
 MOCK = """\
@@ -138,6 +140,39 @@ async def test_a_user_loses_patience_and_hangs_up(tmp_path: Path) -> None:
     assert [item.metadata["by"] for item in run.voice.events if item.type == "call_ended"] == ["user"]  # pyright: ignore[reportOptionalSubscript]
 
 
+@pytest.mark.parametrize(
+    ("voice", "outcome"),
+    [
+        ("{timeout: 5s}", "error"),  # in the middle of the first answer
+        ("{timeout: 12s, patience: 30s}", "error"),  # and in the last, of a user that acts beside its turns
+        ("{timeout: 30s}", "pass"),
+    ],
+)
+async def test_a_call_that_takes_longer_than_it_may_is_ended_and_an_error(
+    tmp_path: Path, voice: str, outcome: str
+) -> None:
+    scenario = f"""\
+  scenarios:
+    - name: order
+      voice: {voice}
+      turns: [{{role: user, content: Where is it?}}, {{role: user, content: Thanks.}}]
+      checks: [{{type: content_includes, params: {{patterns: [Friday]}}}}]
+"""
+    [run] = await played(tmp_path, suite(MOCK + scenario))
+    assert run.outcome == outcome, run.reasoning
+    assert run.voice is not None
+    ended = [item for item in run.voice.events if item.type == "call_ended"]
+    if outcome == "pass":
+        assert ended == []
+        return
+    limit = float(voice.partition(": ")[2].partition("s")[0])
+    assert f"took longer than voice.timeout={limit:g} s" in str(run.reasoning)
+    assert run.termination == "timeout"
+    assert [item.metadata["by"] for item in ended] == ["user"]  # pyright: ignore[reportOptionalSubscript]
+    assert ended[0].time == pytest.approx(limit, abs=0.05)
+    assert run.messages[-1].cut or run.messages[-1].message["role"] == "user"
+
+
 # --- over the wire ----------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +232,57 @@ async def test_an_agent_behind_a_websocket_is_an_agent_of_a_suite(tmp_path: Path
         assert run.voice.complete
         [whole] = [item for item in run.media if item.message_id == "recording"]
         assert whole.duration == pytest.approx(run.voice.figures["duration"], abs=2)
+
+
+async def test_a_call_over_the_wire_is_ended_when_its_time_is_over(tmp_path: Path) -> None:
+    async with desk() as url:
+        text = WIRE.replace("URL", url).replace("voice: {voice", "voice: {timeout: 0.5s, voice")
+        runs = await played(tmp_path, suite(text), record=True)
+    for run in runs:
+        assert run.outcome == "error"
+        assert "took longer than voice.timeout=0.5 s" in str(run.reasoning)
+        assert any(item.message_id == "recording" for item in run.media)
+
+
+@pytest.mark.parametrize(("retries", "outcome"), [(1, "error"), (2, "pass")])
+async def test_a_call_that_could_not_be_made_is_made_again(tmp_path: Path, retries: int, outcome: str) -> None:
+    class Busy(MockedLine):
+        calls = 0
+
+        async def connect(self) -> None:
+            Busy.calls += 1
+            if Busy.calls <= 2:
+                raise VoiceConnectionError(self.name, "busy")
+
+    scenario = f"""\
+  agents: [{{name: bot, target: "given:bot"}}]
+  scenarios:
+    - name: order
+      voice: {{retries: {retries}, retry_delay: 0.01}}
+      turns: [{{role: user, content: When?}}]
+      checks: [{{type: content_includes, params: {{patterns: [Friday]}}}}]
+"""
+    (tmp_path / "suite.yaml").write_text(suite(scenario))
+    async with Engine.from_parts(load(tmp_path / "suite.yaml"), agents={"bot": Busy}) as engine:
+        [run] = (await engine.execute(engine.generate_plan(), observers=[])).runs
+    assert run.outcome == outcome, run.reasoning
+    assert Busy.calls == retries + 1
+
+
+class MockedLine(InProcessVoiceAgent):
+    """Answers a turn that is over."""
+
+    ends_turns = True
+    _ended = False
+
+    async def end_user_turn(self) -> None:
+        self._ended = True
+
+    async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
+        if not self._ended:
+            return []
+        self._ended = False
+        return [AgentWords(text="On Friday."), AudioChunk(b"\x00\x10\x00\xf0" * 6000), AgentTurnEnded()]
 
 
 async def test_a_call_that_cannot_be_made_is_an_error_and_never_a_verdict(tmp_path: Path) -> None:

@@ -8,16 +8,17 @@ from typing import Any, cast
 from duologue.compat.promptkit.arena_shapes import ArenaShape, DefaultsShape, WorkflowStateShape
 from duologue.compat.promptkit.shapes import (
     ContextPolicyShape,
-    DuplexShape,
     PackEvalShape,
     PersonaShape,
     PersonaStyleShape,
     ProviderShape,
     RelevanceShape,
+    ResilienceShape,
     SamplingShape,
     ScenarioShape,
     TurnShape,
     VariableShape,
+    VoiceActivityShape,
 )
 from duologue.config.problems import Problems
 from duologue.config.spec import Spec
@@ -40,6 +41,10 @@ _FIELDS: dict[type[Spec], Mapping[str, str]] = {
     TurnShape: {"tts": UNSUPPORTED[Turn]["speech"], "streaming": UNSUPPORTED[Turn]["streaming"]},
     PersonaShape: {"voice": _OWN_VOICE},
     PersonaStyleShape: UNSUPPORTED[PersonaStyle],
+    VoiceActivityShape: {"min_speech_ms": "silence ends a turn of the agent, however short it was"},
+    ResilienceShape: {
+        "selfplay_inter_turn_delay_ms": "the user waits for inter_turn_delay_ms before each of its turns",
+    },
     ContextPolicyShape: UNSUPPORTED[ContextPolicy],
     RelevanceShape: UNSUPPORTED[Relevance],
     VariableShape: UNSUPPORTED[Variable],
@@ -74,7 +79,7 @@ def drop_unsupported(shape: Spec, problems: Problems) -> None:
 
 
 def _every(spec: Spec) -> Iterator[Spec]:
-    """A spec and all specs within it, except how a spoken conversation is held."""
+    """A spec and all specs within it."""
     yield spec
     for _, value in spec:
         if isinstance(value, Spec):
@@ -84,5 +89,5 @@ def _every(spec: Spec) -> Iterator[Spec]:
         else:
             values = list(cast("dict[str, Any]", value).values()) if isinstance(value, dict) else []
         for item in values:
-            if isinstance(item, Spec) and not isinstance(item, DuplexShape):
+            if isinstance(item, Spec):
                 yield from _every(item)

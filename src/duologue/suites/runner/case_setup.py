@@ -256,7 +256,7 @@ class CaseSetup:
     def _make_agent(self) -> MakeAgent:
         spec, given = self.agent, self.given
         if given is not None:
-            return lambda _case: given()
+            return lambda case: self._as_given(case, given())
         if spec.target and spec.isolation == "processes":
             target, processes = expand(spec.target), self.processes
             assert processes is not None, "an execution whose suite isolates an agent has processes"
@@ -309,6 +309,10 @@ class CaseSetup:
         from duologue.suites.runner.voice_agents import already
 
         return self._spoken(case, already(made), adapter=type(made).__name__)
+
+    def _as_given(self, case: TestCase, made: AgentAdapter) -> AgentAdapter:
+        """An agent of the program that runs the suite; one that is spoken with is spoken with as the scenario says."""
+        return self._as_spoken(case, made) if hasattr(made, "send_audio") else made
 
     def _tools(self) -> ToolSession:
         """The tools of a native agent in one run."""

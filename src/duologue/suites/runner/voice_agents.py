@@ -13,7 +13,7 @@ from duologue.context import derive_seed
 from duologue.conversation.adapter import AgentAdapter, AgentDone, AgentInput, AgentSession, CompleteAnswer, Piece
 from duologue.conversation.observers import CURRENT_RUN
 from duologue.conversation.result import ScenarioState
-from duologue.errors import AgentError, ConfigurationError, DuologueError
+from duologue.errors import AgentError, ConfigurationError, DuologueError, RunTimeoutError
 from duologue.journal.events import MessageAdded
 from duologue.models.scope import RunScope
 from duologue.specs.voice import VoiceCall
@@ -22,6 +22,7 @@ from duologue.suites.runner.user_voice import HUM, SpokenUser
 from duologue.suites.runner.voice_mock import MockedVoiceAgent, hummed
 from duologue.voice.adapter import VoiceAgentAdapter
 from duologue.voice.audio import AudioChunk
+from duologue.voice.duplex.driver import DuplexDriver
 from duologue.voice.duplex.user import PHRASES, DuplexUser, Manners
 from duologue.voice.port import VoiceConnectionError
 from duologue.voice.session import VoiceSession
@@ -162,8 +163,21 @@ class SpokenSession(VoiceSession):
         super().__init__(adapter, run, state)
         self._call, self._beside, self._exchanges = call, beside, exchanges
         self._answers = 0
-        if beside is not None:
+        self._is_late = False
+        if call.timeout is not None:
+            self.driver.beside = self._within_time
+        elif beside is not None:
             self.driver.beside = beside.frame
+
+    def _within_time(self, driver: DuplexDriver) -> None:
+        """What the user does beside its turns, until the time of the call is over."""
+        if self._beside is not None:
+            self._beside.frame(driver)
+        limit = self._call.timeout
+        if limit is None or self._is_late or driver.now < limit or driver.over is not None:
+            return
+        self._is_late = True
+        driver.hang_up(RunTimeoutError(f"the call with {self.adapter.name} took longer than voice.timeout={limit:g} s"))
 
     async def hear(self, records: Sequence[MessageAdded]) -> None:
         """Say what the user has said, after a pause if the scenario wants one."""

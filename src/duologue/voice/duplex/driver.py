@@ -301,10 +301,10 @@ class DuplexDriver:
             agent.cut_off(self.now)
             self._add_event(found.event())
 
-    def hang_up(self) -> None:
-        """The user ends the call; whoever waits for the agent is told."""
+    def hang_up(self, why: BaseException | None = None) -> None:
+        """The user ends the call; whoever waits for the agent gets ``why``."""
         self._add_event(VoiceEvent(self.now, "call_ended", metadata={"by": "user"}))
-        self._fail(VoiceConnectionError(self.adapter.name, "the user has hung up"), told=False)
+        self._fail(why or VoiceConnectionError(self.adapter.name, "the user has hung up"), told=False)
 
     # --- the agent ---------------------------------------------------------------------------------------------------
 
