@@ -36,6 +36,10 @@ def _classes() -> dict[str, tuple[type[Any], type[Any]]]:
             dataclass(frozen=True, kw_only=True, slots=True)(type("Slots", (), _body())),
             frozen(slots=True)(type("Slots", (), _body())),
         ),
+        "in order": (
+            dataclass(frozen=True)(type("InOrder", (), _body())),
+            frozen(kw_only=False)(type("InOrder", (), _body())),
+        ),
     }
 
 
@@ -51,6 +55,8 @@ USES: dict[str, Use] = {
     "fields": lambda cls: [(item.name, item.kw_only, item.init) for item in fields(cls)],
     "match_args": lambda cls: cls.__match_args__,
     "defaults": lambda cls: _state(cls(a=1)),
+    "given in order": lambda cls: _state(cls(1, "y")),
+    "too many": lambda cls: cls(1, "y", [1], 2.5, 3),
     "everything given": lambda cls: _state(cls(a=1, b="y", c=[1], d=2.5)),
     "factories give each its own": lambda cls: cls(a=1).c is cls(a=1).c,
     "equal": lambda cls: cls(a=1) == cls(a=1),
@@ -63,7 +69,7 @@ USES: dict[str, Use] = {
     "deepcopy": lambda cls: _state(copy.deepcopy(cls(a=1, c=[5]))),
     "missing": lambda cls: cls(b="y"),
     "unknown": lambda cls: cls(a=1, z=2),
-    "by position": lambda cls: cls(1),
+    "by position": lambda cls: _state(cls(1)),
     "not in init": lambda cls: cls(a=1, made=2),
     "assign": lambda cls: setattr(cls(a=1), "a", 2),
     "assign something else": lambda cls: setattr(cls(a=1), "z", 2),

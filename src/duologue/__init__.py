@@ -108,7 +108,7 @@ if TYPE_CHECKING:
     from duologue.voice.adapters.vapi import VapiAgentAdapter as VapiAgentAdapter
     from duologue.voice.adapters.webrtc import WebRTCAgentAdapter as WebRTCAgentAdapter
     from duologue.voice.adapters.websocket import WebSocketAgentAdapter as WebSocketAgentAdapter
-    from duologue.voice.adapters.websocket import WebSocketProtocol as WebSocketProtocol
+    from duologue.voice.adapters.websocket_protocol import WebSocketProtocol as WebSocketProtocol
     from duologue.voice.audio import AudioChunk as AudioChunk
     from duologue.voice.hosted_speech import ElevenLabsSTTProvider as ElevenLabsSTTProvider
     from duologue.voice.hosted_speech import OpenAISTTProvider as OpenAISTTProvider
@@ -199,7 +199,7 @@ _HOMES: dict[str, str] = {
     "VoiceRecording": "voice.recording",
     "WebRTCAgentAdapter": "voice.adapters.webrtc",
     "WebSocketAgentAdapter": "voice.adapters.websocket",
-    "WebSocketProtocol": "voice.adapters.websocket",
+    "WebSocketProtocol": "voice.adapters.websocket_protocol",
     "add_observer": "conversation.observers",
     "agent": "conversation.script",
     "arun": "conversation.run",

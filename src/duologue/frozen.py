@@ -1,4 +1,4 @@
-"""Frozen, keyword-only dataclasses that cost little to define.
+"""Frozen dataclasses, keyword-only unless they say otherwise, that cost little to define.
 
 ``dataclasses.dataclass`` writes and compiles six methods for each class, about a millisecond for a frozen one; a
 process that imports two hundred of them and uses thirty has spent a quarter of its start on that. :func:`frozen` makes
@@ -22,18 +22,22 @@ T = TypeVar("T")
 @overload
 def frozen(cls: type[T], /) -> type[T]: ...
 @overload
-def frozen(*, slots: bool = ...) -> Callable[[type[T]], type[T]]: ...
+def frozen(*, slots: bool = ..., kw_only: bool = ...) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def frozen(cls: type[T] | None = None, /, *, slots: bool = False) -> type[T] | Callable[[type[T]], type[T]]:
-    """Make a class a frozen dataclass with keyword-only fields. Methods that it has are kept.
+def frozen(
+    cls: type[T] | None = None, /, *, slots: bool = False, kw_only: bool = True
+) -> type[T] | Callable[[type[T]], type[T]]:
+    """Make a class a frozen dataclass. Methods that it has are kept.
 
     Args:
         cls: the class.
         slots: its objects have no ``__dict__``: for what there are millions of.
+        kw_only: its fields are given by name. Without it they may be given in order as well: for classes of one or two
+            fields that users make.
     """
 
     def made(cls: type[T]) -> type[T]:
-        return _frozen(cls, slots=slots)
+        return _frozen(cls, slots=slots, kw_only=kw_only)
 
     return made if cls is None else made(cls)
 
@@ -60,12 +64,12 @@ def _names(cls: type[Any]) -> frozenset[str]:
     return frozenset(item.name for item in every) if all(item.init for item in every) else frozenset()
 
 
-def _frozen(cls: type[T], *, slots: bool) -> type[T]:
+def _frozen(cls: type[T], *, slots: bool, kw_only: bool) -> type[T]:
     own = vars(cls)
     methods = {name: method for name, method in _SHARED.items() if own.get(name) is None}
     cls.__doc__ = cls.__doc__ or cls.__name__  # else a signature is made for it, which takes longer than all the rest
     heir = any(is_dataclass(base) for base in cls.__bases__)  # it must be as frozen as its base: few have one
-    made: Any = dataclass(kw_only=True, init=False, repr=False, eq=False, frozen=heir, slots=slots)(cls)
+    made: Any = dataclass(kw_only=kw_only, init=False, repr=False, eq=False, frozen=heir, slots=slots)(cls)
     made.__dataclass_params__.frozen = True  # for dataclasses that inherit from this one
     for name, method in (methods | _STATE if slots else methods).items():
         setattr(made, name, method)
@@ -118,9 +122,13 @@ def _compiled_init(cls: type[Any]) -> Callable[..., None]:
     body = [f"_set(self,{name!r},{value})" for name, value in values]
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
-    made = _compiled("__init__", parameters, body or ["pass"], names, first="self")
+    made = _compiled("__init__", parameters, body or ["pass"], names, first="self", kw_only=_by_name(cls))
     made.__qualname__ = f"{cls.__qualname__}.__init__"
     return made
+
+
+def _by_name(cls: type[Any]) -> bool:
+    return any(item.kw_only for item in fields(cls) if item.init)
 
 
 def _parameters(cls: type[Any], names: dict[str, Any]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -145,8 +153,10 @@ def _parameters(cls: type[Any], names: dict[str, Any]) -> tuple[list[str], list[
     return parameters, values
 
 
-def _compiled(name: str, parameters: list[str], body: list[str], names: dict[str, Any], first: str = "") -> Any:
-    keywords = ["*", *parameters] if parameters else []
+def _compiled(
+    name: str, parameters: list[str], body: list[str], names: dict[str, Any], first: str = "", kw_only: bool = True
+) -> Any:
+    keywords = ["*", *parameters] if parameters and kw_only else parameters
     head = f"def {name}({','.join([*([first] if first else []), *keywords])}):"
     exec("\n ".join([head, *body]), names)  # noqa: S102 - made of the names of fields
     return names[name]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,7 +148,27 @@ async def test_a_provider_of_ones_own_is_asked_once_for_each_text_and_voice():
     assert asked == [("hello", "a"), ("hello", "b"), ("hello!", "a"), ("hello", "a")]
 
 
-@pytest.mark.parametrize("made", [b"", b"odd", "text", None])
+def _said_in_a_thread(text: str, voice: str) -> bytes:
+    assert threading.current_thread() is not threading.main_thread()
+    return b"ab"
+
+
+async def _said(text: str, voice: str) -> AudioChunk:
+    return AudioChunk(b"ab", transcript="something else")
+
+
+class _Voice:
+    async def __call__(self, text: str, voice: str) -> bytes:
+        return b"ab"
+
+
+@pytest.mark.parametrize("say", [_said_in_a_thread, _said, _Voice()], ids=["not async", "a chunk", "an object"])
+async def test_a_provider_may_block_or_give_a_chunk(say: Any):
+    register_tts_provider("mine", say)
+    assert await synthesize("hello", "mine/a") == AudioChunk(b"ab", transcript="hello")
+
+
+@pytest.mark.parametrize("made", [b"", b"odd", "text", None, AudioChunk(b"")])
 async def test_a_provider_that_gives_no_sound_is_an_error(made: object):
     async def say(text: str, voice: str) -> object:
         return made

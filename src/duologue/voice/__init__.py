@@ -15,6 +15,12 @@ from duologue.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from duologue.voice.activity import SpeechDetector as SpeechDetector
+    from duologue.voice.adapter import AdapterCapabilities as AdapterCapabilities
+    from duologue.voice.adapter import FirstChunkTimeoutError as FirstChunkTimeoutError
+    from duologue.voice.adapter import InProcessVoiceAgent as InProcessVoiceAgent
+    from duologue.voice.adapter import UnsupportedCapabilityError as UnsupportedCapabilityError
+    from duologue.voice.adapter import VoiceAgentAdapter as VoiceAgentAdapter
+    from duologue.voice.adapter import VoiceConnectionError as VoiceConnectionError
     from duologue.voice.audio import SAMPLE_RATE as SAMPLE_RATE
     from duologue.voice.audio import AudioChunk as AudioChunk
     from duologue.voice.audio import silent_chunk as silent_chunk
@@ -25,6 +31,15 @@ if TYPE_CHECKING:
     from duologue.voice.hosted_speech import DeepgramSTTProvider as DeepgramSTTProvider
     from duologue.voice.hosted_speech import ElevenLabsSTTProvider as ElevenLabsSTTProvider
     from duologue.voice.hosted_speech import OpenAISTTProvider as OpenAISTTProvider
+    from duologue.voice.incoming import AgentKeys as AgentKeys
+    from duologue.voice.incoming import AgentToolCall as AgentToolCall
+    from duologue.voice.incoming import AgentToolResult as AgentToolResult
+    from duologue.voice.incoming import AgentTurnEnded as AgentTurnEnded
+    from duologue.voice.incoming import AgentWords as AgentWords
+    from duologue.voice.incoming import CallEnded as CallEnded
+    from duologue.voice.incoming import Incoming as Incoming
+    from duologue.voice.incoming import UserHeard as UserHeard
+    from duologue.voice.incoming import UserWords as UserWords
     from duologue.voice.interaction import InteractionMetrics as InteractionMetrics
     from duologue.voice.interaction import interaction_metrics as interaction_metrics
     from duologue.voice.messages import create_audio_message as create_audio_message
@@ -50,11 +65,21 @@ if TYPE_CHECKING:
     from duologue.voice.tones import dtmf_tones as dtmf_tones
 
 _HOMES = {
+    "AdapterCapabilities": ".adapter",
+    "AgentKeys": ".incoming",
+    "AgentToolCall": ".incoming",
+    "AgentToolResult": ".incoming",
+    "AgentTurnEnded": ".incoming",
+    "AgentWords": ".incoming",
     "AudioChunk": ".audio",
     "AudioEffect": ".effects",
     "AudioSegment": ".timeline",
+    "CallEnded": ".incoming",
     "DeepgramSTTProvider": ".hosted_speech",
     "ElevenLabsSTTProvider": ".hosted_speech",
+    "FirstChunkTimeoutError": ".adapter",
+    "InProcessVoiceAgent": ".adapter",
+    "Incoming": ".incoming",
     "InteractionMetrics": ".interaction",
     "LatencyMetrics": ".metrics",
     "OpenAISTTProvider": ".hosted_speech",
@@ -63,6 +88,11 @@ _HOMES = {
     "STTProvider": ".recognition",
     "SpeechDetector": ".activity",
     "SpeechPurpose": ".timeline",
+    "UnsupportedCapabilityError": ".adapter",
+    "UserHeard": ".incoming",
+    "UserWords": ".incoming",
+    "VoiceAgentAdapter": ".adapter",
+    "VoiceConnectionError": ".adapter",
     "VoiceEvent": ".timeline",
     "VoiceMetrics": ".metrics",
     "VoiceRecording": ".recording",

@@ -12,7 +12,7 @@ from duologue.frozen import frozen
 from duologue.voice.audio import AudioChunk
 
 
-@frozen
+@frozen(kw_only=False)
 class AgentWords:
     """Words of the agent, as its side reports them.
 
@@ -25,7 +25,7 @@ class AgentWords:
     replaces: bool = False
 
 
-@frozen
+@frozen(kw_only=False)
 class UserWords:
     """What the agent's side has understood of the user.
 
@@ -36,7 +36,7 @@ class UserWords:
     text: str
 
 
-@frozen
+@frozen(kw_only=False)
 class AgentTurnEnded:
     """The agent has said all that it wants to say: no more sound of this turn follows.
 
@@ -47,12 +47,12 @@ class AgentTurnEnded:
     interrupted: bool = False
 
 
-@frozen
+@frozen(kw_only=False)
 class UserHeard:
     """The agent's side has noticed that the user speaks. What it has sent and nobody has heard yet is void."""
 
 
-@frozen
+@frozen(kw_only=False)
 class AgentToolCall:
     """The agent calls a tool.
 
@@ -66,7 +66,7 @@ class AgentToolCall:
     arguments: dict[str, Any]
 
 
-@frozen
+@frozen(kw_only=False)
 class AgentToolResult:
     """What a tool has answered.
 
@@ -79,14 +79,14 @@ class AgentToolResult:
     result: Any
 
 
-@frozen
+@frozen(kw_only=False)
 class AgentKeys:
     """Keys that the agent has pressed (DTMF)."""
 
     keys: str
 
 
-@frozen
+@frozen(kw_only=False)
 class CallEnded:
     """The agent's side has ended the call, as the protocol does it.
 

@@ -10,13 +10,15 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from inspect import isawaitable, iscoroutinefunction
 
 from duologue.config.problems import hint, listed
 from duologue.errors import DuologueError, ModelAnswerError, ModelError, ModelTimeoutError
 from duologue.voice.audio import SAMPLE_WIDTH, AudioChunk
 
-TtsProvider = Callable[[str, str], Awaitable[bytes]]
-"""From a text and the name of a voice to PCM16, mono, 24 kHz."""
+TtsProvider = Callable[[str, str], Awaitable[bytes | AudioChunk] | bytes | AudioChunk]
+"""From a text and the name of a voice to PCM16, mono, 24 kHz, or a chunk of it. One that is not async runs in a
+thread."""
 
 DEFAULT_VOICE = "local/heart"
 """The voice on this machine (extra ``voice-local``)."""
@@ -33,7 +35,8 @@ def register_tts_provider(prefix: str, provider: TtsProvider) -> None:
 
     Args:
         prefix: without a slash.
-        provider: called with the text and the name of the voice; returns PCM16, mono, 24 kHz.
+        provider: a function, async or not, of the text and the name of the voice; returns PCM16, mono, 24 kHz, or an
+            :class:`~duologue.voice.audio.AudioChunk`.
 
     Raises:
         ValueError: the prefix is empty or has a slash.
@@ -77,7 +80,7 @@ async def synthesize(text: str, voice: str = DEFAULT_VOICE, *, timeout: float = 
     limit = asyncio.timeout(timeout)
     try:
         async with limit:
-            chunk = AudioChunk(_sound(await provider(text, name), voice), transcript=text)
+            chunk = AudioChunk(_sound(await _made(provider, text, name), voice), transcript=text)
     except TimeoutError as error:
         why = f"no answer within {timeout:g} s" if limit.expired() else str(error) or "no answer in time"
         raise ModelTimeoutError(f"text to speech with '{voice}': {why}", model=voice) from error
@@ -89,7 +92,15 @@ async def synthesize(text: str, voice: str = DEFAULT_VOICE, *, timeout: float = 
     return chunk
 
 
-def _sound(pcm: object, voice: str) -> bytes:
+async def _made(provider: TtsProvider, text: str, name: str) -> object:
+    if iscoroutinefunction(provider):
+        return await provider(text, name)
+    made = await asyncio.to_thread(provider, text, name)
+    return await made if isawaitable(made) else made
+
+
+def _sound(made: object, voice: str) -> bytes:
+    pcm = made.data if isinstance(made, AudioChunk) else made
     if not isinstance(pcm, bytes | bytearray) or len(pcm) % SAMPLE_WIDTH or not pcm:
         found = f"{len(pcm)} bytes" if isinstance(pcm, bytes | bytearray) else type(pcm).__name__
         told = f"text to speech with '{voice}': expected PCM16, two bytes for each sample; found {found}"

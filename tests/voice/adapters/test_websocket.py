@@ -177,6 +177,10 @@ async def test_what_a_protocol_cannot_do() -> None:
         (iter([AgentWords(text="hi")]), [AgentWords(text="hi")]),
         ([], []),
         (UserHeard(), [UserHeard()]),
+        (bytearray(4), [AudioChunk(bytes(4))]),
+        (memoryview(bytes(4)), [AudioChunk(bytes(4))]),
+        ([bytes(4), AgentWords("hi", replaces=True)], [AudioChunk(bytes(4)), AgentWords(text="hi", replaces=True)]),
+        ([b"", AudioChunk(b"")], [AgentTurnEnded()]),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -185,13 +189,52 @@ async def test_what_a_message_may_hold(decoded: Decoded, items: list[object]) ->
         def decode_response(self, message: SocketMessage) -> Decoded:  # type: ignore[override]
             return decoded
 
-    async with _serving("anything") as server, WebSocketAgentAdapter(server.url, Given()) as adapter:
-        came, error = await everything_from(adapter)
-    assert came == [*items, CallEnded(reason="goodbye")]
-    assert "has closed the connection" in str(error)
+    class GivenLater(_Raw):
+        async def decode_response(self, message: SocketMessage) -> Any:  # type: ignore[override]
+            return decoded
+
+    for protocol in (Given(), GivenLater()):
+        if isinstance(decoded, Iterator):
+            decoded = list(decoded)
+        async with _serving("anything") as server, WebSocketAgentAdapter(server.url, protocol) as adapter:
+            came, error = await everything_from(adapter)
+        assert came == [*items, CallEnded(reason="goodbye")]
+        assert "has closed the connection" in str(error)
 
 
-@pytest.mark.parametrize("decoded", [7, "text", [7], {"a": 1}, object(), bytes(3), [bytes(3)]], ids=repr)
+async def test_sound_that_is_written_later_or_not_as_bytes() -> None:
+    class Later(_Raw):
+        async def encode_audio(self, chunk: AudioChunk) -> Any:  # type: ignore[override]
+            return bytearray(chunk.data)
+
+        def user_turn_ends(self) -> Any:
+            return memoryview(b"end")
+
+    async with _serving(echoes=True) as server, WebSocketAgentAdapter(server.url, Later()) as adapter:
+        await adapter.send_audio(AudioChunk(b"abcd"))
+        await adapter.end_user_turn()
+        await until(lambda: len(server.got) == 2)
+    assert server.got == [b"abcd", b"end"]
+
+
+async def test_without_a_protocol_sound_is_binary_and_events_are_json() -> None:
+    said = json.dumps({"type": "words", "text": "hi"})
+    async with _serving(said, silent_chunk(0.02).data) as server, WebSocketAgentAdapter(server.url) as adapter:
+        came, _ = await everything_from(adapter)
+    assert came == [AgentWords("hi"), silent_chunk(0.02), CallEnded("goodbye")]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "told"),
+    [(_Raw, r"found the class _Raw; make an object of it: _Raw\(\)$"), ("raw", "found str$"), (int, "the class int$")],
+    ids=["a class", "text", "another class"],
+)
+def test_what_is_no_protocol(protocol: Any, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"WebSocketAgentAdapter: protocol: expected an object .*{told}"):
+        WebSocketAgentAdapter("ws://localhost/talk", protocol)
+
+
+@pytest.mark.parametrize("decoded", [7, "text", [7], {"a": 1}, object(), bytes(3), [bytes(3)], bytearray(3)], ids=repr)
 async def test_what_a_message_may_not_hold(decoded: Any) -> None:
     class Given(_Raw):
         def decode_response(self, message: SocketMessage) -> Any:
@@ -205,14 +248,16 @@ async def test_what_a_message_may_not_hold(decoded: Any) -> None:
     assert "'anything'" in str(error)
 
 
-@pytest.mark.parametrize("encoded", [7, [7], object()], ids=["a number", "numbers", "an object"])
+@pytest.mark.parametrize(
+    "encoded", [7, [7], object(), {"type": "int"}], ids=["a number", "numbers", "an object", "an object of JSON"]
+)
 async def test_what_cannot_be_sent(encoded: Any) -> None:
     class Given(_Raw):
         def encode_audio(self, chunk: AudioChunk) -> Any:
             return encoded
 
     async with _serving() as server, WebSocketAgentAdapter(server.url, Given()) as adapter:
-        with pytest.raises(AgentError, match=r"WebSocketAgentAdapter: Given could not write a message: .*(int|object)"):
+        with pytest.raises(AgentError, match=r"Adapter: Given could not write a message: .*(int|object|dict: write)"):
             await adapter.send_audio(silent_chunk(0.02))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from voice_agents import AnsweringAgent, ObedientAgent, tone
 
-from duologue.voice.audio import AudioChunk
+from duologue.voice.audio import AudioChunk, silent_chunk
 from duologue.voice.duplex.agent_turn import HeardTurn
 from duologue.voice.duplex.driver import DuplexDriver
 from duologue.voice.duplex.pace import give_way
@@ -80,6 +80,36 @@ async def test_an_end_that_the_protocol_tells_counts_once_all_of_it_was_heard() 
     assert turn.signalled
     assert turn.cut is None
     assert driver.now == pytest.approx(3.48, abs=0.03)
+    await driver.close()
+
+
+async def test_an_agent_that_never_tells_the_ends_of_its_turns_is_waited_for_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    driver = DuplexDriver(ObedientAgent([[AgentWords(text="one two"), tone(2.0)]]))
+    await driver.open()
+    taken: list[float] = []
+    for _ in range(3):
+        said = await driver.say(tone(1.0))
+        _, [turn] = await answered(driver)
+        assert (turn.cut, turn.text) == (None, "one two")
+        taken.append(round(driver.now - said.end_time - 2.48, 1))
+    assert taken == [5.0, 0.6, 0.6]
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "ObedientAgent should tell the end of each of its turns" in warning
+    await driver.close()
+
+
+async def test_an_agent_that_has_told_an_end_is_waited_for() -> None:
+    told: list[Incoming] = [AgentWords(text="one two"), tone(2.0), AgentTurnEnded()]
+    slow: list[Incoming] = [AgentWords(text="three four"), tone(1.0), silent_chunk(8.0), tone(1.0), AgentTurnEnded()]
+    driver = DuplexDriver(ObedientAgent([told, slow]))
+    await driver.open()
+    for text, seconds in (("one two", 2.48), ("three four", 10.48)):
+        said = await driver.say(tone(1.0))
+        _, [turn] = await answered(driver)
+        assert (turn.cut, turn.text) == (None, text)
+        assert driver.now - said.end_time == pytest.approx(seconds, abs=0.03)
     await driver.close()
 
 

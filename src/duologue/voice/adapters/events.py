@@ -29,7 +29,7 @@ from typing import Any, cast
 
 from duologue.voice.adapter import AdapterCapabilities
 from duologue.voice.adapters.framing import Codec, SoundFromWire, SoundToWire
-from duologue.voice.adapters.websocket import Decoded, Encoded, SocketMessage, WebSocketProtocol
+from duologue.voice.adapters.websocket_protocol import Decoded, Encoded, SocketMessage, WebSocketProtocol
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import (
     AgentKeys,

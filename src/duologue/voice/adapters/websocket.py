@@ -2,83 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from inspect import isawaitable
+from typing import Any, cast
 
-from duologue.errors import AgentError, DuologueError
+from duologue.errors import AgentError, ConfigurationError, DuologueError
 from duologue.secret_values import remember
-from duologue.voice.adapter import AdapterCapabilities
+from duologue.voice.adapters.events import EventsProtocol
 from duologue.voice.adapters.sockets import SocketTarget, SocketVoiceAdapter, shown_socket, socket_address
+from duologue.voice.adapters.websocket_protocol import Decoded, Encoded, SocketMessage, WebSocketProtocol
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import AgentTurnEnded, Incoming
 from duologue.voice.port import reason_of
 from duologue.voice.tones import require_keys
 
-SocketMessage = str | bytes
-"""A message of a WebSocket: text, or bytes."""
-Encoded = SocketMessage | Iterable[SocketMessage] | None
-"""What is sent: one message, several, or none."""
-Decoded = Incoming | bytes | Iterable[Incoming] | None
-"""What a message holds: sound (a chunk, or its PCM16), what else comes from an agent, several of these, or None for
-nothing of interest. An empty chunk ends the agent's turn, as :class:`AgentTurnEnded` does."""
-
-_PCM = ("pcm16/24000",)
-
-
-class WebSocketProtocol(ABC):
-    """How an agent's messages are written and read.
-
-    Sound is PCM16, mono, 24 kHz on this side; :class:`duologue.voice.Resampler` and :mod:`duologue.voice.g711` turn it
-    into what the agent takes, without clicks if one resampler is kept for each direction. An object belongs to one
-    adapter, and is asked on one event loop.
-
-    Only ``encode_audio`` and ``decode_response`` have to be written. The others are for protocols that can do more,
-    which then also say so in ``capabilities``.
-
-    Attributes:
-        capabilities: what the protocol can do beside sound.
-        wants_silence: frames are sent without a pause, silence too, for agents that find out by themselves when the
-            user has finished.
-        ends_turns: it tells the end of each of the agent's turns. Where it does not, silence ends them.
-    """
-
-    capabilities: AdapterCapabilities = AdapterCapabilities(input_formats=_PCM, output_formats=_PCM)
-    wants_silence: bool = False
-    ends_turns: bool = False
-
-    @abstractmethod
-    def encode_audio(self, chunk: AudioChunk) -> Encoded:
-        """The message that carries the user's sound, mostly 20 ms of it."""
-
-    @abstractmethod
-    def decode_response(self, message: SocketMessage) -> Decoded:
-        """What a message of the agent holds."""
-
-    def opening(self) -> Encoded:
-        """What is sent first."""
-        return None
-
-    def user_turn_begins(self) -> Encoded:
-        """What is sent before the user's first sound of a turn."""
-        return None
-
-    def user_turn_ends(self) -> Encoded:
-        """What is sent after the user's last sound of a turn, such as a request to answer now."""
-        return None
-
-    def encode_interrupt(self) -> Encoded:
-        """What tells the agent to stop. Set ``interruption`` in ``capabilities`` as well."""
-        return None
-
-    def encode_dtmf(self, keys: str) -> Encoded:
-        """What presses keys. Set ``dtmf`` in ``capabilities`` as well."""
-        return None
-
-    def closing(self) -> Encoded:
-        """What is sent last."""
-        return None
+__all__ = ["Decoded", "Encoded", "SocketMessage", "WebSocketAgentAdapter", "WebSocketProtocol"]
 
 
 class WebSocketAgentAdapter(SocketVoiceAdapter):
@@ -86,7 +25,8 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
 
     Args:
         url: ``ws://…`` or ``wss://…``.
-        protocol: how messages are written and read.
+        protocol: how messages are written and read. By default sound is binary, and events are JSON, as
+            :class:`~duologue.voice.adapters.events.EventsProtocol` says.
         headers: of the request that opens the connection, such as ``{"Authorization": "Bearer …"}``. Their values are
             not shown anywhere.
         subprotocols: that are offered to the server.
@@ -98,7 +38,7 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
     def __init__(
         self,
         url: str,
-        protocol: WebSocketProtocol,
+        protocol: WebSocketProtocol | None = None,
         *,
         headers: Mapping[str, str] | None = None,
         subprotocols: Iterable[str] = (),
@@ -106,6 +46,16 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
         super().__init__()
         socket_address(url, f"{type(self).__name__}: url")
         remember(*(headers or {}).values(), placed=True)
+        if protocol is None:
+            protocol = EventsProtocol()
+        elif not isinstance(protocol, WebSocketProtocol):  # pyright: ignore[reportUnnecessaryIsInstance] - of users
+            a_class = isinstance(protocol, type) and issubclass(protocol, WebSocketProtocol)
+            hint = f"; make an object of it: {protocol.__name__}()" if a_class else ""
+            found = f"the class {protocol.__name__}" if isinstance(protocol, type) else type(protocol).__name__
+            raise ConfigurationError(
+                f"{type(self).__name__}: protocol: expected an object of a subclass of duologue.WebSocketProtocol; "
+                f"found {found}{hint}"
+            )
         self.protocol = protocol
         self.wants_silence, self.ends_turns = protocol.wants_silence, protocol.ends_turns
         self.capabilities = protocol.capabilities
@@ -132,7 +82,7 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
         """Deliver what the protocol finds in a message."""
         try:
             found = self.protocol.decode_response(message)
-            items = _items(found)
+            items = _items(await found if isawaitable(found) else found)
         except DuologueError:
             raise
         except Exception as error:
@@ -175,7 +125,8 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
 
     async def _send(self, encode: Callable[[], Encoded]) -> None:
         try:
-            messages = _messages(encode())
+            encoded = encode()
+            messages = _messages(await encoded if isawaitable(encoded) else encoded)
         except DuologueError:
             raise
         except Exception as error:
@@ -187,20 +138,40 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
             await self.send(message)
 
 
-def _items(found: Decoded) -> list[Incoming]:
+def _items(found: object) -> list[Incoming]:
     """What was found, as a list. An empty chunk ends the agent's turn; no bytes are nothing."""
-    if isinstance(found, bytes):
-        return [AudioChunk(found)] if found else []
-    several = list(found) if isinstance(found, Iterable) else [] if found is None else [found]
-    for item in several:
-        if not isinstance(item, Incoming):  # pyright: ignore[reportUnnecessaryIsInstance] - of code of users
+    items: list[Incoming] = []
+    for item in _several(found):
+        if isinstance(item, bytes):
+            if item:
+                items.append(AudioChunk(item))
+        elif isinstance(item, AudioChunk) and not item.data:
+            items.append(AgentTurnEnded())
+        elif isinstance(item, Incoming):
+            items.append(item)
+        else:
             raise TypeError(f"expected sound or what else duologue.voice.incoming has, found {type(item).__name__}")
-    return [AgentTurnEnded() if isinstance(item, AudioChunk) and not item.data else item for item in several]
+    return items
 
 
-def _messages(encoded: Encoded) -> list[SocketMessage]:
-    several = [encoded] if isinstance(encoded, (str, bytes)) else list(encoded or ())
-    for message in several:
-        if not isinstance(message, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance] - of code of users
-            raise TypeError(f"expected text or bytes, found {type(message).__name__}")
-    return several
+def _messages(encoded: object) -> list[SocketMessage]:
+    messages: list[SocketMessage] = []
+    for message in _several(encoded):
+        if not isinstance(message, str | bytes):
+            hint = ": write it with json.dumps" if isinstance(message, dict) else ""
+            raise TypeError(f"expected text or bytes, found {type(cast('object', message)).__name__}{hint}")
+        messages.append(message)
+    return messages
+
+
+def _several(given: object) -> list[object]:
+    """One thing, several or none, as a list. Text, bytes and objects of JSON are one thing."""
+    if given is None:
+        return []
+    if isinstance(given, str | bytes | bytearray | memoryview | dict) or not isinstance(given, Iterable):
+        return [_plain(cast("object", given))]
+    return [_plain(item) for item in cast("Iterable[object]", given)]
+
+
+def _plain(item: object) -> object:
+    return bytes(cast("bytearray", item)) if isinstance(item, bytearray | memoryview) else item

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from copy import copy
@@ -25,8 +26,13 @@ from duologue.voice.port import VoicePort
 from duologue.voice.timeline import AudioSegment, VoiceEvent
 
 _NEWS = (AgentToolCall, AgentToolResult, AgentKeys)
+_UNTOLD = 5.0
+"""Seconds of silence after which an agent that should tell the ends of its turns, and has never done so, is not waited
+for any longer."""
 _MOST_TURNS = 50
 """Turns that are kept while nobody asks for them."""
+
+logger = logging.getLogger(__name__)
 
 
 class AgentSide:
@@ -69,6 +75,13 @@ class AgentSide:
         self._last: HeardTurn | None = None
         self._owed = 0  # ends that the protocol will still report, of turns that were ended before
         self._tools: dict[str, str] = {}
+        self._has_told = False  # the end of one of its turns
+        self._never_tells = False
+
+    @property
+    def _tells_ends(self) -> bool:
+        """Whether the ends of its turns are told, and not found by silence."""
+        return self._adapter.ends_turns and not self._never_tells
 
     # --- what comes --------------------------------------------------------------------------------------------------
 
@@ -127,7 +140,7 @@ class AgentSide:
     def _turn_of_words(self, now: float) -> HeardTurn | None:
         """The turn that words belong to. None for those that come late, of a turn that was taken as over already."""
         last = self._last
-        if self._receiving is not None or self._adapter.ends_turns or last is None or last.signalled:
+        if self._receiving is not None or self._tells_ends or last is None or last.signalled:
             return self._turn(now)
         if self.user_is_speaking or (self.user_done is not None and self.user_done > last.audible):
             return self._turn(now)
@@ -139,12 +152,13 @@ class AgentSide:
         turn.news.append(item)
 
     def _signal(self, item: AgentTurnEnded, now: float) -> None:
+        self._has_told, self._never_tells = True, False
         turn = self._receiving
         if turn is None:
             if self._owed:
                 self._owed -= 1
                 return
-            if item.interrupted or not self._adapter.ends_turns:
+            if item.interrupted or not self._tells_ends:
                 return
             turn = self._turn(now)
         turn.signalled = True
@@ -199,8 +213,10 @@ class AgentSide:
 
     def _is_silent(self, turn: HeardTurn, now: float) -> bool:
         """Whether silence ends it, which counts where the protocol does not tell."""
-        if self._adapter.ends_turns or turn.since is None:
+        if turn.since is None:
             return False
+        if self._tells_ends:
+            return self._seems_untold(turn, now)
         if turn.spoke is not None:
             last = turn.audible
         elif not self._adapter.wants_silence:
@@ -208,6 +224,23 @@ class AgentSide:
         else:
             return False
         return now - last >= self._adapter.response_tail_silence - 1e-9
+
+    def _seems_untold(self, turn: HeardTurn, now: float) -> bool:
+        """Whether its side has had enough time to tell the end of its first turn. From then on silence ends turns."""
+        tail = max(_UNTOLD, self._adapter.response_tail_silence)
+        if self._has_told or turn.spoke is None or now - max(turn.audible, self.news_at) < tail - 1e-9:
+            return False
+        if any(isinstance(item, AgentToolCall) for item in turn.news):
+            return False  # it may be waiting for a tool
+        self._never_tells = True
+        logger.warning(
+            "%s should tell the end of each of its turns, but has been silent for %g s without telling it: silence of "
+            "%g s ends its turns now. Set ends_turns to false if it never tells them",
+            self._adapter.name,
+            tail,
+            self._adapter.response_tail_silence,
+        )
+        return True
 
     def end(self, turn: HeardTurn, now: float, cut: TurnCut | None = None) -> None:
         """This turn is over."""
@@ -217,10 +250,10 @@ class AgentSide:
         self._open.remove(turn)
         if self._receiving is turn:
             self._receiving = None
-        if not turn.signalled and self._adapter.ends_turns:
+        if not turn.signalled and self._tells_ends:
             self._owed += 1
         self._last = turn
-        if turn.is_empty and not (turn.signalled and self._adapter.ends_turns):
+        if turn.is_empty and not (turn.signalled and self._tells_ends):
             self._forget(turn)
         if turn.spoke is not None:
             self._segment(
@@ -242,7 +275,7 @@ class AgentSide:
 
     def expect_another_turn(self) -> None:
         """The user has cut in and has finished: what comes now is another turn, however much waits of the last."""
-        if not self._adapter.ends_turns:
+        if not self._tells_ends:
             self._receiving = None
 
     def set_aside(self, now: float) -> None:
