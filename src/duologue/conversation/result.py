@@ -24,7 +24,14 @@ from duologue.conversation.views import (
     transcript_of,
     turns_of,
 )
-from duologue.conversation.voice_state import Delivery, InterruptionConfig, SoundEffect, TimelineEvent, VoiceState
+from duologue.conversation.voice_state import (
+    Delivery,
+    InterruptionConfig,
+    SoundEffect,
+    TimelineEvent,
+    VoiceState,
+    sound_effects,
+)
 from duologue.errors import ConfigurationError
 from duologue.journal.artifacts import ArtifactStore, open_beside
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, MessageAdded, RawMessage, Usage
@@ -406,7 +413,7 @@ class ScenarioState:
 
     def set_effects(self, effects: Sequence[SoundEffect]) -> None:
         """Change the user's sound like this from its next line on; [] for no change."""
-        self.voice.effects = tuple(effects)
+        self.voice.effects = sound_effects(effects, "set_effects")
 
     @property
     def timeline(self) -> list[TimelineEvent]:

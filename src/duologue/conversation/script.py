@@ -11,7 +11,7 @@ from typing import Protocol
 from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState
 from duologue.conversation.setup import CheckLike, as_check, whole_number
 from duologue.conversation.turns import Callback
-from duologue.conversation.voice_state import Delivery, InterruptionConfig, SoundEffect
+from duologue.conversation.voice_state import Delivery, InterruptionConfig, SoundEffect, sound_effects
 from duologue.messages import Message
 
 _SHOWN = 40
@@ -49,7 +49,7 @@ def user(
     """
     delivery = None
     if voice_style is not None or audio_effects is not None:
-        effects = None if audio_effects is None else tuple(audio_effects)
+        effects = None if audio_effects is None else sound_effects(audio_effects, "user(audio_effects=…)")
         delivery = Delivery(voice_style=voice_style, audio_effects=effects)
     return _step(_called("user", content), lambda executor: executor.user(content, delivery=delivery))
 

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, cast
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 
 SoundEffect = Callable[[bytes], bytes]
 """From PCM16, mono, 24 kHz, to the same."""
+
+
+def sound_effects(given: object, name: str) -> tuple[SoundEffect, ...]:
+    """Effects as a user gives them: several, one, or None for none.
+
+    Raises:
+        ConfigurationError: one of them is no function.
+    """
+    if given is None:
+        return ()
+    is_one = callable(given) or isinstance(given, str) or not isinstance(given, Iterable)
+    several = [cast("object", given)] if is_one else list(cast("Iterable[object]", given))
+    for effect in several:
+        if not callable(effect):
+            raise ConfigurationError(
+                f"{name}: expected functions from PCM16 to PCM16, such as [duologue.effects.phone_quality()]; found "
+                f"{repr(effect)[:80]}"
+            )
+    return tuple(cast("list[SoundEffect]", several))
 
 
 class TimelineEvent(Protocol):
@@ -60,7 +79,7 @@ class VoiceListeners:
 
     Attributes:
         on_audio_chunk: called with each piece of sound of the agent that is heard.
-        on_voice_event: called with each event of the timeline.
+        on_voice_event: called with each event of the timeline. Both may be async.
         audio_playback: both sides are played on this machine.
     """
 

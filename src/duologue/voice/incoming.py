@@ -6,7 +6,8 @@ timeline.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from duologue.frozen import frozen
 from duologue.voice.audio import AudioChunk
@@ -109,3 +110,39 @@ Incoming = (
     | CallEnded
 )
 """One thing that comes from an agent."""
+
+
+def several(given: object) -> list[object]:
+    """What code of a user gives: one thing, several or none, as a list. Text, bytes and JSON objects are one thing."""
+    if given is None:
+        return []
+    if type(given) is list:
+        return [_plain(item) for item in cast("list[object]", given)]
+    if isinstance(given, str | bytes | bytearray | memoryview | dict) or not isinstance(given, Iterable):
+        return [_plain(cast("object", given))]
+    return [_plain(item) for item in cast("Iterable[object]", given)]
+
+
+def _plain(item: object) -> object:
+    return bytes(cast("bytearray", item)) if isinstance(item, bytearray | memoryview) else item
+
+
+def incoming(given: object) -> list[Incoming]:
+    """What an agent's side gives, as a list. PCM16 becomes a chunk; no bytes are nothing.
+
+    Raises:
+        TypeError: it holds something else.
+        ValueError: sound that ends in the middle of a sample.
+    """
+    items: list[Incoming] = []
+    for item in several(given):
+        if isinstance(item, Incoming):
+            items.append(item)
+        elif not isinstance(item, bytes):
+            raise TypeError(
+                "expected sound (an AudioChunk, or PCM16 as bytes) or what else duologue.voice.incoming has; found "
+                f"{type(item).__name__}"
+            )
+        elif item:
+            items.append(AudioChunk(item))
+    return items

@@ -13,6 +13,7 @@ from typing import Protocol
 from duologue.config.problems import hint, listed
 from duologue.errors import ConfigurationError, DuologueError, ModelAnswerError, ModelError, ModelTimeoutError
 from duologue.voice.audio import AudioChunk
+from duologue.voice.user_code import called
 
 _TIMEOUT = 120.0
 
@@ -106,7 +107,7 @@ async def transcribe(chunk: AudioChunk, provider: STTProvider | None = None, *, 
     limit = asyncio.timeout(timeout)
     try:
         async with limit:
-            return _text(await chosen.transcribe(chunk), name)
+            return _text(await called(chosen.transcribe, chunk), name)
     except TimeoutError as error:
         why = f"no answer within {timeout:g} s" if limit.expired() else str(error) or "no answer in time"
         raise ModelTimeoutError(f"speech to text with {name}: {why}", model=name) from error

@@ -7,8 +7,10 @@ sensible, or say what they need.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.conversation.script import Step
@@ -23,17 +25,17 @@ _LONGEST = 3600.0
 """Seconds that a pause of a script may last."""
 
 
-def audio(source: str | Path | bytes) -> Step:
+def audio(source: str | Path | bytes | AudioChunk) -> Step:
     """The user plays a recording.
 
     A voice agent hears it at once, also while it speaks: the next ``agent()`` is its answer. For agents in text it is a
     message with sound.
 
     Args:
-        source: a file, or the bytes of one, in any format that is known; never a URL.
+        source: a file, or the bytes of one, in any format that is known, or a chunk of sound; never a URL.
     """
     sound = _loaded(source)
-    name = "audio" if isinstance(source, bytes) else f"audio({Path(source).name})"
+    name = f"audio({Path(source).name})" if isinstance(source, str | os.PathLike) else "audio"
 
     async def play(state: ScenarioState) -> ScenarioResult | None:
         message = create_audio_message(sound, "user")
@@ -81,7 +83,7 @@ def sleep(seconds: float) -> Step:
 
 
 def _pause(name: str, seconds: float, *, heard: bool) -> Step:
-    if isinstance(seconds, bool) or not 0 <= seconds <= _LONGEST:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= _LONGEST:  # pyright: ignore[reportUnnecessaryIsInstance] - of users
         raise ConfigurationError(f"{name}({seconds!r}): expected 0 to {_LONGEST:g} seconds")
 
     async def play(state: ScenarioState) -> None:
@@ -102,10 +104,14 @@ def _needed(state: ScenarioState, step: str) -> list[VoiceSession]:
     return sessions
 
 
-def _loaded(source: str | Path | bytes) -> AudioChunk:
-    if isinstance(source, bytes):
-        return AudioChunk(decode_audio(source))
-    return AudioChunk(load_audio(source))
+def _loaded(source: object) -> AudioChunk:
+    if isinstance(source, AudioChunk):
+        return source
+    if isinstance(source, bytes | bytearray):
+        return AudioChunk(decode_audio(bytes(source)))
+    if not isinstance(source, str | os.PathLike):
+        raise ConfigurationError(f"audio(…): expected a file, bytes or an AudioChunk; found {type(source).__name__}")
+    return AudioChunk(load_audio(cast("str | Path", source)))
 
 
 def _step(name: str, play: Callable[[ScenarioState], Awaitable[ScenarioResult | None]]) -> Step:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
+from inspect import isawaitable
 from typing import Any, ClassVar, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -311,9 +312,24 @@ class VoiceSession(DuplexSession):
             self._loop.call_soon_threadsafe(_guarded, listener, value)
 
 
+_listening: set[asyncio.Task[None]] = set()
+
+
 def _guarded(listener: Callable[[Any], object], value: object) -> None:
     try:
-        listener(value)
+        told = listener(value)
+    except Exception:
+        logger.exception("a listener to a conversation in voice failed")
+        return
+    if isawaitable(told):
+        task = asyncio.ensure_future(_awaited(told))
+        _listening.add(task)
+        task.add_done_callback(_listening.discard)
+
+
+async def _awaited(told: Awaitable[object]) -> None:
+    try:
+        await told
     except Exception:
         logger.exception("a listener to a conversation in voice failed")
 

@@ -10,11 +10,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from inspect import isawaitable, iscoroutinefunction
 
 from duologue.config.problems import hint, listed
 from duologue.errors import DuologueError, ModelAnswerError, ModelError, ModelTimeoutError
 from duologue.voice.audio import SAMPLE_WIDTH, AudioChunk
+from duologue.voice.user_code import called
 
 TtsProvider = Callable[[str, str], Awaitable[bytes | AudioChunk] | bytes | AudioChunk]
 """From a text and the name of a voice to PCM16, mono, 24 kHz, or a chunk of it. One that is not async runs in a
@@ -80,7 +80,7 @@ async def synthesize(text: str, voice: str = DEFAULT_VOICE, *, timeout: float = 
     limit = asyncio.timeout(timeout)
     try:
         async with limit:
-            chunk = AudioChunk(_sound(await _made(provider, text, name), voice), transcript=text)
+            chunk = AudioChunk(_sound(await called(provider, text, name), voice), transcript=text)
     except TimeoutError as error:
         why = f"no answer within {timeout:g} s" if limit.expired() else str(error) or "no answer in time"
         raise ModelTimeoutError(f"text to speech with '{voice}': {why}", model=voice) from error
@@ -90,13 +90,6 @@ async def synthesize(text: str, voice: str = DEFAULT_VOICE, *, timeout: float = 
         raise ModelError(f"text to speech with '{voice}': {error or type(error).__name__}", model=voice) from error
     _keep(key, chunk)
     return chunk
-
-
-async def _made(provider: TtsProvider, text: str, name: str) -> object:
-    if iscoroutinefunction(provider):
-        return await provider(text, name)
-    made = await asyncio.to_thread(provider, text, name)
-    return await made if isawaitable(made) else made
 
 
 def _sound(made: object, voice: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from speech_services import KEY, speech_service
 from spoken_turns import Heard, alike, frames, voice_like
 from waiting import until
 
-from duologue.errors import ConfigurationError, MissingKeyError, ModelError, UnknownModelError
+from duologue.errors import ConfigurationError, MissingKeyError, ModelAnswerError, ModelError, UnknownModelError
 from duologue.messages import Message, text_of
 from duologue.models.scripted import ScriptedModel
 from duologue.voice.activity import Loudness
@@ -206,6 +207,46 @@ async def test_any_model_may_answer(llm: Any) -> None:
     call = await call_of(Ear(deque(["Hello"])), llm)
     await call.play(HELLO)
     assert (await call.silence(2)).words == "Certainly."
+
+
+async def test_parts_that_are_not_async_do_not_make_other_calls_wait() -> None:
+    threads: list[threading.Thread] = []
+
+    class BlockingEar:
+        def transcribe(self, chunk: AudioChunk) -> str:
+            threads.append(threading.current_thread())
+            return "Hello"
+
+    def answer(messages: Sequence[Message]) -> str:
+        threads.append(threading.current_thread())
+        return "Certainly."
+
+    def blocking_mouth(text: str) -> bytes:
+        threads.append(threading.current_thread())
+        return HELLO
+
+    call = Call(ComposableVoiceAgent(BlockingEar(), answer, blocking_mouth))  # type: ignore[arg-type]
+    await call.agent.connect()
+    await call.play(HELLO)
+    assert (await call.silence(2)).words == "Certainly."
+    assert len(threads) == 3
+    assert threading.current_thread() not in threads
+
+
+@pytest.mark.parametrize("part", ["llm", "tts"])
+@pytest.mark.parametrize("given", [None, 7, b"odd"], ids=repr)
+async def test_parts_that_give_something_else_are_named(part: str, given: Any) -> None:
+    def gives(*_: object) -> Any:
+        return given
+
+    agent = ComposableVoiceAgent(
+        Ear(deque(["Hello"])), gives if part == "llm" else says("Hi.")[1], gives if part == "tts" else mouth
+    )
+    await agent.connect()
+    with pytest.raises(
+        ModelAnswerError, match=f"ComposableVoiceAgent: {part}: expected .*found {type(given).__name__}"
+    ):
+        await Call(agent).play(HELLO + silent_chunk(2.0).data)
 
 
 async def test_markup_is_not_said() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from voice_agents import AnsweringAgent, ObedientAgent, tone
@@ -17,6 +18,7 @@ from duologue.voice.adapter import FirstChunkTimeoutError, VoiceConnectionError
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import AgentToolCall, AgentToolResult, AgentTurnEnded, AgentWords, CallEnded, Incoming
 from duologue.voice.messages import extract_audio, message_has_audio
+from duologue.voice.timeline import VoiceEvent
 
 
 class Recogniser:
@@ -373,6 +375,115 @@ async def test_listeners_hear_what_happens_and_cannot_break_it() -> None:
     assert result.success
     assert sum(chunk.duration_seconds for chunk in chunks) == pytest.approx(2.0, abs=0.05)
     assert sorted(events, key=lambda event: event.time) == executor.state.timeline
+
+
+async def test_listeners_may_be_async() -> None:
+    heard: list[str] = []
+
+    async def on_voice_event(event: VoiceEvent) -> None:
+        await asyncio.sleep(0)
+        heard.append(event.type)
+
+    async def fails(chunk: AudioChunk) -> None:
+        raise ValueError("mine")
+
+    await played(duologue.user("hello"), duologue.agent(), on_voice_event=on_voice_event, on_audio_chunk=fails)
+    assert heard[:3] == ["user_start_speaking", "user_stop_speaking", "agent_start_speaking"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        [],
+        [AgentWords("ding"), tone(0.3).data],
+        (AgentWords("ding"), tone(0.3)),
+        tone(0.3),
+        tone(0.3).data,
+        bytearray(tone(0.3).data),
+    ],
+    ids=["none", "empty", "words and bytes", "a tuple", "a chunk", "bytes", "a bytearray"],
+)
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "not async"])
+async def test_what_exchange_may_give(given: object, is_async: bool) -> None:
+    class Given(AnsweringAgent):
+        response_timeout = 3.0
+
+        def exchange(self, frame: AudioChunk, at: float) -> Any:
+            answer = given if round(at, 2) == 1.0 else None
+
+            async def later() -> object:
+                return answer
+
+            return later() if is_async else answer
+
+    play = played(duologue.user("hello"), duologue.agent(), agent=Given())
+    if not given:
+        with pytest.raises(FirstChunkTimeoutError):
+            await play
+        return
+    result, _ = await play
+    assert texts(result)[1][0] == "assistant"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [(7, "int"), ("ding", "str"), ([7], "int"), ({"a": 1}, "dict"), ([[b"ab"]], "list")], ids=repr
+)
+async def test_what_exchange_may_not_give(given: object, found: str) -> None:
+    class Given(AnsweringAgent):
+        async def exchange(self, frame: AudioChunk, at: float) -> Any:
+            return given
+
+    with pytest.raises(AgentError, match=rf"Given.*expected sound \(an AudioChunk, or PCM16 as bytes\).*found {found}"):
+        await played(duologue.user("hello"), duologue.agent(), agent=Given())
+
+
+async def test_an_adapter_in_a_call_is_refused_to_another_run_and_its_call_goes_on() -> None:
+    agent = AnsweringAgent()
+    second: list[BaseException] = []
+
+    async def another(state: duologue.ScenarioState) -> None:
+        with pytest.raises(
+            VoiceConnectionError, match=r"AnsweringAgent: it is in another call.*an adapter of its own"
+        ) as no:
+            await played(duologue.user("hello"), duologue.agent(), agent=agent)
+        second.append(no.value)
+
+    result, _ = await played(duologue.user("hello"), another, duologue.agent(), agent=agent)
+    assert second
+    assert texts(result)[1] == ("assistant", "one two three four five")
+    assert (agent.connects, agent.disconnects) == (1, 1)
+    await played(duologue.user("hello"), duologue.agent(), agent=agent)
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda: duologue.audio(7), "audio.*found int"),
+        (lambda: duologue.audio(None), "audio.*found NoneType"),
+        (lambda: duologue.silence("2"), "silence.*expected 0 to 3600 seconds"),
+        (lambda: duologue.sleep(None), "sleep.*expected 0 to 3600 seconds"),
+        (lambda: duologue.sleep(True), "sleep.*expected 0 to 3600 seconds"),
+        (lambda: duologue.user("hi", audio_effects="cafe"), "user.*found 'cafe'"),
+        (lambda: duologue.user("hi", audio_effects=["cafe"]), "user.*found 'cafe'"),
+        (lambda: duologue.user("hi", audio_effects=7), "user.*found 7"),
+        (lambda: duologue.UserSimulatorAgent(model="mock/echo", audio_effects=[None]), "audio_effects.*found None"),
+    ],
+)
+def test_steps_that_make_no_sense_are_refused_where_they_are_written(made: Any, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        made()
+
+
+async def test_one_effect_needs_no_list_and_a_recording_may_be_a_chunk() -> None:
+    def quiet(pcm: bytes) -> bytes:
+        return bytes(len(pcm))
+
+    result, executor = await played(
+        duologue.user("hello", audio_effects=quiet), duologue.audio(tone(0.5)), duologue.agent()
+    )
+    assert message_has_audio(result.messages[1])
+    assert [event.type for event in executor.state.timeline].count("user_start_speaking") == 2
 
 
 async def test_a_call_of_an_adapter_can_follow_another() -> None:

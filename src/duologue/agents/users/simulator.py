@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from duologue.agents.users.persona import Persona, as_persona
 from duologue.agents.users.prompt import (
@@ -35,7 +35,7 @@ from duologue.agents.users.utterances import (
     spoken_turns,
 )
 from duologue.conversation.adapter import AgentAdapter, AgentInput, AgentReturnTypes, UserDone
-from duologue.conversation.voice_state import SoundEffect
+from duologue.conversation.voice_state import SoundEffect, sound_effects
 from duologue.errors import ConfigurationError, ModelError, SimulatorError
 from duologue.journal.notes import UserInDoubt
 from duologue.models.ask import ask_completion
@@ -152,7 +152,7 @@ class UserSimulatorAgent(AgentAdapter):
             ConfigurationError: no model is set, or an argument is invalid.
         """
         self.voice = _checked_voice(voice)
-        self.audio_effects = _checked_effects(audio_effects)
+        self.audio_effects = sound_effects(audio_effects, "audio_effects")
         if not 0 <= interrupt_probability <= 1:
             raise ConfigurationError(f"interrupt_probability must be from 0 to 1; found {interrupt_probability}")
         self.interrupt_probability = interrupt_probability
@@ -265,19 +265,6 @@ def _checked_voice(voice: object) -> str | None:
     if not (prefix and slash and name):
         raise ConfigurationError(f"voice={voice!r}: expected provider/name, such as 'local/heart'")
     return str(voice)
-
-
-def _checked_effects(effects: object) -> tuple[SoundEffect, ...]:
-    if effects is None:
-        return ()
-    given = list(cast("Iterable[object]", effects)) if isinstance(effects, Iterable) else [effects]
-    for effect in given:
-        if not callable(effect):
-            raise ConfigurationError(
-                f"audio_effects holds a {type(effect).__name__}; expected functions from PCM16 to PCM16, such as "
-                "duologue.effects.phone_quality()"
-            )
-    return tuple(cast("list[SoundEffect]", given))
 
 
 # --- a small model continues a transcript -----------------------------------------------------------------------------

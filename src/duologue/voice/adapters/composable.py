@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from duologue.conversation.adapter import AgentSession
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, ModelAnswerError
 from duologue.messages import Message, assistant_message
 from duologue.models.ask import ask
 from duologue.models.base import Model, ModelRequest
@@ -23,18 +23,19 @@ from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig
 from duologue.voice.activity import SpeechDetector, SpeechEdge
 from duologue.voice.adapter import AdapterCapabilities, InProcessVoiceAgent, VoiceConnectionError
-from duologue.voice.audio import AudioChunk, bytes_of
+from duologue.voice.audio import SAMPLE_WIDTH, AudioChunk, bytes_of
 from duologue.voice.incoming import AgentTurnEnded, AgentWords, Incoming, UserHeard, UserWords
 from duologue.voice.recognition import STTProvider, stt_provider, transcribe
 from duologue.voice.synthesis import synthesize
+from duologue.voice.user_code import called
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model as PydanticAIModel
 
 Answerer = Callable[[Sequence[Message]], str | Awaitable[str]]
 """From the conversation so far to what the agent says: a program in place of a language model."""
-Voice = Callable[[str], Awaitable[AudioChunk]]
-"""From a text to its sound."""
+Voice = Callable[[str], Awaitable[AudioChunk | bytes] | AudioChunk | bytes]
+"""From a text to its sound: a chunk, or PCM16, mono, 24 kHz."""
 
 _BEFORE = bytes_of(0.4)
 """Bytes of sound that are kept from before speech was noticed."""
@@ -275,16 +276,28 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
         """Have an answer spoken, sentence by sentence, so that the first is heard while the next are made."""
         first = True
         for sentence in _sentences(text):
-            sound = await (synthesize(sentence, self._tts) if isinstance(self._tts, str) else self._tts(sentence))
-            if sound.data:
-                self._speech.append(_Speech(sound.data, _timed(sentence, len(sound.data), first=first)))
+            pcm = await self._voiced(sentence)
+            if pcm:
+                self._speech.append(_Speech(pcm, _timed(sentence, len(pcm), first=first)))
                 first = False
         self._is_complete = True
 
+    async def _voiced(self, text: str) -> bytes:
+        if isinstance(self._tts, str):
+            return (await synthesize(text, self._tts)).data
+        found = cast("object", await called(self._tts, text))
+        pcm = found.data if isinstance(found, AudioChunk) else found
+        if not isinstance(pcm, bytes) or len(pcm) % SAMPLE_WIDTH:
+            told = f"{self.name}: tts: expected an AudioChunk, or PCM16 as bytes; found {type(pcm).__name__}"
+            raise ModelAnswerError(told, model="tts")
+        return pcm
+
     async def _reply(self, messages: Sequence[Message]) -> str:
         if self._answerer is not None:
-            found = self._answerer(messages)
-            return found if isinstance(found, str) else await found
+            found = cast("object", await called(self._answerer, messages))
+            if not isinstance(found, str):
+                raise ModelAnswerError(f"{self.name}: llm: expected a text; found {type(found).__name__}", model="llm")
+            return found
         assert self._model is not None
         asked = ask(self._model, ModelRequest(messages=tuple(messages)), self._scope)
         home = self._home

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import inspect
 import json
 import logging
 from abc import abstractmethod
@@ -29,6 +28,7 @@ from duologue.voice.audio import SAMPLE_RATE, AudioChunk
 from duologue.voice.incoming import AgentToolCall, AgentToolResult, CallEnded
 from duologue.voice.port import reason_of
 from duologue.voice.resample import Resampler
+from duologue.voice.user_code import called
 
 logger = logging.getLogger("duologue.voice")
 
@@ -238,11 +238,7 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
         if handler is None:
             return {"error": f"there is no tool '{call.name}' here"}, True
         try:
-            if inspect.iscoroutinefunction(handler):
-                result: Any = await handler(call.arguments)
-            else:
-                result = await asyncio.to_thread(handler, call.arguments)
-                result = await result if inspect.isawaitable(result) else result
+            result: Any = await called(handler, call.arguments)
             return json.loads(json.dumps(result, default=str)), False
         except Exception as error:
             logger.warning("%s: the handler of the tool '%s' failed", self.name, call.name, exc_info=True)

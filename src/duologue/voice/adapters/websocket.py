@@ -13,7 +13,7 @@ from duologue.voice.adapters.events import EventsProtocol
 from duologue.voice.adapters.sockets import SocketTarget, SocketVoiceAdapter, shown_socket, socket_address
 from duologue.voice.adapters.websocket_protocol import Decoded, Encoded, SocketMessage, WebSocketProtocol
 from duologue.voice.audio import AudioChunk
-from duologue.voice.incoming import AgentTurnEnded, Incoming
+from duologue.voice.incoming import AgentTurnEnded, Incoming, incoming, several
 from duologue.voice.port import reason_of
 from duologue.voice.tones import require_keys
 
@@ -139,39 +139,15 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
 
 
 def _items(found: object) -> list[Incoming]:
-    """What was found, as a list. An empty chunk ends the agent's turn; no bytes are nothing."""
-    items: list[Incoming] = []
-    for item in _several(found):
-        if isinstance(item, bytes):
-            if item:
-                items.append(AudioChunk(item))
-        elif isinstance(item, AudioChunk) and not item.data:
-            items.append(AgentTurnEnded())
-        elif isinstance(item, Incoming):
-            items.append(item)
-        else:
-            raise TypeError(f"expected sound or what else duologue.voice.incoming has, found {type(item).__name__}")
-    return items
+    """What was found. An empty chunk ends the agent's turn."""
+    return [AgentTurnEnded() if isinstance(item, AudioChunk) and not item.data else item for item in incoming(found)]
 
 
 def _messages(encoded: object) -> list[SocketMessage]:
     messages: list[SocketMessage] = []
-    for message in _several(encoded):
+    for message in several(encoded):
         if not isinstance(message, str | bytes):
             hint = ": write it with json.dumps" if isinstance(message, dict) else ""
             raise TypeError(f"expected text or bytes, found {type(cast('object', message)).__name__}{hint}")
         messages.append(message)
     return messages
-
-
-def _several(given: object) -> list[object]:
-    """One thing, several or none, as a list. Text, bytes and objects of JSON are one thing."""
-    if given is None:
-        return []
-    if isinstance(given, str | bytes | bytearray | memoryview | dict) or not isinstance(given, Iterable):
-        return [_plain(cast("object", given))]
-    return [_plain(item) for item in cast("Iterable[object]", given)]
-
-
-def _plain(item: object) -> object:
-    return bytes(cast("bytearray", item)) if isinstance(item, bytearray | memoryview) else item

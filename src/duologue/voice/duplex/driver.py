@@ -14,7 +14,7 @@ from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.agent_side import AgentSide
 from duologue.voice.duplex.agent_turn import HeardTurn
 from duologue.voice.duplex.cut_in import SETTLE_SECONDS, Interruption, PendingInterruption, told_to_stop
-from duologue.voice.duplex.line import AgentLine, connect, disconnect
+from duologue.voice.duplex.line import AgentLine, connect, disconnect, exchanged
 from duologue.voice.duplex.pace import SimulatedPace, metronome
 from duologue.voice.duplex.track_port import NoTrack, Track
 from duologue.voice.duplex.user_side import UserSide, UserSpeech
@@ -417,7 +417,7 @@ class DuplexDriver:
         try:
             if "begin" in edges:
                 await exchange.begin_user_turn()
-            came = await exchange.exchange(AudioChunk(user), at)
+            came = await exchanged(exchange, user, at)
             if "end" in edges:
                 await exchange.end_user_turn()
             for item in came:

@@ -7,13 +7,14 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from inspect import isawaitable
 from typing import Literal, cast
 
 from duologue.context import SystemClock
 from duologue.errors import DuologueError
 from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.pace import give_way
-from duologue.voice.incoming import AgentTurnEnded, Incoming
+from duologue.voice.incoming import AgentTurnEnded, Incoming, incoming
 from duologue.voice.port import ExchangePort, VoiceConnectionError, VoicePort, reason_of
 
 logger = logging.getLogger("duologue.voice")
@@ -33,8 +34,12 @@ async def connect(adapter: VoicePort) -> None:
     """Connect an adapter, in the time that it has for that; one that cannot be connected is disconnected.
 
     Raises:
-        VoiceConnectionError: it cannot be connected, or not in time.
+        VoiceConnectionError: it cannot be connected, or not in time, or is in another call, which goes on.
     """
+    if id(adapter) in _in_call:
+        told = "it is in another call, and can make one at a time: give each run an adapter of its own"
+        raise VoiceConnectionError(adapter.name, told)
+    _in_call[id(adapter)] = adapter
     try:
         async with asyncio.timeout(adapter.connect_timeout + 1.0):  # adapters over a network keep the time themselves
             await adapter.connect()
@@ -48,6 +53,10 @@ async def connect(adapter: VoicePort) -> None:
         raise VoiceConnectionError(adapter.name, f"cannot connect: {reason_of(error)}") from error
 
 
+_in_call: dict[int, VoicePort] = {}
+"""Adapters that are connected: only used on the event loop of voice."""
+
+
 async def disconnect(adapter: VoicePort) -> None:
     """Hang up. What goes wrong at the end of a call changes nothing about it."""
     try:
@@ -55,6 +64,14 @@ async def disconnect(adapter: VoicePort) -> None:
             await adapter.disconnect()
     except Exception as error:
         logger.warning("%s was not disconnected in order: %s", adapter.name, reason_of(error), exc_info=True)
+    finally:
+        _in_call.pop(id(adapter), None)
+
+
+async def exchanged(adapter: ExchangePort, frame: bytes, at: float) -> list[Incoming]:
+    """What an agent of this process has to say to a frame. Its ``exchange`` may be async or not."""
+    given = cast("object", adapter.exchange(AudioChunk(frame), at))
+    return incoming(await given if isawaitable(given) else given)
 
 
 class AgentLine:
@@ -142,7 +159,7 @@ class AgentLine:
             elif exchange is None:
                 await adapter.send_audio(AudioChunk(item[1]))
             else:
-                for came in await exchange.exchange(AudioChunk(item[1]), item[0]):
+                for came in await exchanged(exchange, item[1], item[0]):
                     self._take(came)
 
     async def _read(self) -> None:
