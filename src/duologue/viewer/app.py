@@ -18,7 +18,7 @@ from duologue.reports.html.timeline import timeline_of
 from duologue.viewer.changes import changes_between
 from duologue.viewer.execution import Opened
 from duologue.viewer.labels import LabelFile
-from duologue.viewer.library import Library
+from duologue.viewer.library import BROKEN, Library
 from duologue.viewer.live import events, watched
 
 try:
@@ -117,7 +117,7 @@ class Routes:
         try:
             before = self._library.open(row["id"])
             found = changes_between(before.overview, opened.overview)
-        except (DuologueError, OSError, KeyError, TypeError, ValueError):
+        except BROKEN:
             return {"before": None}
         return {"before": {name: row[name] for name in ("id", "name", "started", "rate", "commit")}, **found}
 
@@ -219,7 +219,7 @@ def _json(answer: Callable[[Request], Any]) -> Answer:
             body, status = await asyncio.to_thread(_encoded, found), 200
         except NotHere as error:
             body, status = _encoded({"detail": str(error)}), 404
-        except (DuologueError, ValueError, KeyError, TypeError) as error:
+        except BROKEN as error:
             body, status = _encoded({"detail": str(error) or type(error).__name__}), 422
         return Response(body, status_code=status, media_type="application/json")
 

@@ -27,13 +27,13 @@ logger = logging.getLogger("duologue.viewer")
 
 Json = dict[str, Any]
 
-_VERSION = 1
+_VERSION = 2
 _KEPT = 6
 """Executions that stay in memory."""
 _PAUSE = 1.0
 """Seconds between two looks, at least; a look takes at most a tenth of the time."""
 _SAVED_EVERY = 20.0
-_BROKEN = (DuologueError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+BROKEN = (DuologueError, OSError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading files of others may raise: none of it stops the list."""
 
 
@@ -100,7 +100,7 @@ class Library:
             began = self._clock.monotonic()
             try:
                 self.refresh()
-            except _BROKEN:
+            except BROKEN:
                 logger.exception("cannot look at %s", self.root)
             now = self._clock.monotonic()
             if self.version != saved_version and (now - saved_at > _SAVED_EVERY or saved_version == 0):
@@ -154,7 +154,7 @@ class Library:
 
                 return row_of(key, name, read_index(self._path(key)))
             return row_of(key, name, self.open(key).index)
-        except _BROKEN as error:
+        except BROKEN as error:
             if not any((self._path(key) / name).is_dir() for name in (RUNS, JOURNALS)):
                 return None
             began = datetime.fromtimestamp(max(stamp.values, default=0) / 1e9, UTC).isoformat()
@@ -200,7 +200,7 @@ class Library:
     # Single executions
 
     def _path(self, key: str) -> Path:
-        return self.root if key == ROOT else self.root / key
+        return self._tree.place(key)
 
     def folder(self, key: str) -> Path | None:
         """The folder of an execution; None for any key that is not in the list."""
@@ -262,7 +262,7 @@ class Library:
                 key: _Known(stamp=Stamp(kind=kind, values=tuple(values)), running=running, row=row)
                 for key, kind, values, running, row in data["rows"]
             }
-        except _BROKEN:
+        except BROKEN:
             return {}
 
     def _save(self) -> None:

@@ -58,23 +58,31 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._known: dict[str, _Directory] = {}
+        self._places: dict[str, str] = {}
+
+    def place(self, key: str) -> Path:
+        """The folder that is called so; one that may not be there for a key that nobody gave."""
+        return self.root if key == ROOT else Path(self._places.get(key) or self.root / key)
 
     def look(self, now: int) -> dict[str, Stamp]:
-        """All results folders by their path relative to the root (:data:`ROOT` for the root), each with its stamp.
+        """All results folders by their key (see :func:`key_of`), each with its stamp.
 
         Args:
             now: nanoseconds, on the clock of the file system.
         """
         found: dict[str, Stamp] = {}
+        places: dict[str, str] = {}
         seen: dict[str, _Directory] = {}
         for path, directory in self._walk(str(self.root), now, 0):
             seen[path] = directory
             if directory.kind is not None:
                 stamp = stamp_of(path, directory.kind)
                 if stamp is not None:
-                    relative = os.path.relpath(path, self.root)
-                    found[ROOT if relative == "." else relative] = stamp
+                    key = key_of(os.path.relpath(path, self.root))
+                    found[key] = stamp
+                    places[key] = path
         self._known = seen
+        self._places = places
         return found
 
     def _walk(self, path: str, now: int, depth: int) -> Iterator[tuple[str, _Directory]]:
@@ -110,6 +118,16 @@ class Tree:
         found.children.sort()
         found.kind = _kind(path, names, sorted(journals))
         return found
+
+
+def key_of(relative: str) -> str:
+    """What pages call a folder: its path relative to the root, as text that can stand in an address.
+
+    The root is :data:`ROOT`, and a folder of that name is ``./@``. A name that is not valid Unicode is shown escaped.
+    """
+    if relative in {".", ROOT}:
+        return ROOT if relative == "." else f"./{ROOT}"
+    return relative.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_child(entry: os.DirEntry[str]) -> bool:
