@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ except ImportError as error:  # pragma: no cover - what a user without the extra
     raise MissingExtraError("the viewer", "view", "starlette") from error
 
 Json = dict[str, Any]
+_LONGEST_BODY = 100_000
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -179,7 +181,7 @@ class Routes:
 
     async def _set_label(self, request: Request) -> Json:
         _, opened = self._opened(request)
-        given: Any = await request.json()
+        given: Any = json.loads(await _body(request))
         return await asyncio.to_thread(LabelFile(opened.folder).give, given)
 
     async def _media(self, request: Request) -> Response:
@@ -193,10 +195,21 @@ class Routes:
     async def _events(self, request: Request) -> Response:
         asked = request.query_params
         key = asked.get("id")
+        if request.method == "HEAD":  # whose answer would never end
+            return Response(media_type="text/event-stream")
         look = watched(self._library, key, asked.get("run"))
         since = request.headers.get("last-event-id") or asked.get("since")
         stream = events(look, since, self.stopping)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _LONGEST_BODY:
+            raise ValueError(f"what was sent is longer than {_LONGEST_BODY} bytes")
+    return body
 
 
 def _media_file(folder: Path | None, place: Any) -> Path | None:

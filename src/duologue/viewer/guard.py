@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from duologue import web
 
+_PORT = re.compile(r":[0-9]*$")
 _NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HEADERS = {
     "Content-Security-Policy": web.POLICY,
@@ -30,7 +32,7 @@ def refusal(headers: Mapping[str, str], method: str) -> str | None:
     where it comes from.
     """
     host = headers.get("host", "").lower()
-    name = host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
+    name = _PORT.sub("", host)
     if name not in _NAMES:
         return f"asked as {name[:100]!r}; this server answers to localhost and 127.0.0.1 only"
     origin = headers.get("origin")

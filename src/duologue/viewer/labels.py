@@ -21,6 +21,7 @@ Json = dict[str, Any]
 _WRITING = Lock()
 _MOST = 2000
 _LONGEST = 4000
+_LONGEST_NAME = 200
 
 
 class LabelFile:
@@ -42,7 +43,7 @@ class LabelFile:
         """
         from duologue.reports.html.data import calibration_table
 
-        who = rater or user_name()
+        who = (rater or user_name())[:_LONGEST_NAME]
         found = find_execution(self._folder)
         given = {(label.run, label.criterion): label for label in self._known() if label.rater == who}
         runs = in_label_order(found.execution.runs, found.execution.id)
@@ -73,7 +74,7 @@ class LabelFile:
         item = next((item for item in judged_items(run) if item.criterion == criterion), None)
         if item is None:
             raise ConfigurationError(f"run {run.run_id} has no decision about {criterion[:100]!r}")
-        rater = str(asked.get("rater") or user_name())
+        rater = str(asked.get("rater") or user_name())[:_LONGEST_NAME]
         with _WRITING:
             known = self._known()
             if asked.get("label") is None:
