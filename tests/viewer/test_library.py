@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -186,6 +187,50 @@ def test_a_broken_cache_is_no_cache(results, tmp_path, content):
     path = tmp_path / "rows.json"
     path.write_text(content)
     assert len(names(Library(results, path))) == 3
+
+
+WRONG = {
+    "id": [[1], 5],
+    "suite": [None, 5, ["a"]],
+    "started_at": ["<b>yesterday", 5, None, "0001-01-01T00:00:00+23:00"],
+    "seconds": ["long", float("nan"), float("inf")],
+    "exit_code": ["0", 10**400],
+    "totals": [[1], {"cases": "x"}],
+    "rates": [[1], {"runs": {"value": "NaN"}}],
+    "environment": [None],
+    "spent": [1, {"total": {"cost": "x", "unpriced": 0, "input_tokens": 1, "output_tokens": 2}}],
+}
+
+
+def test_an_index_that_says_something_else_does_not_hide_the_others(results):
+    index = json.loads((results / "nightly" / "night-1" / INDEX).read_text())
+    wrong = [(name, value) for name, values in WRONG.items() for value in values]
+    for number, (name, value) in enumerate(wrong):
+        folder = results / "others" / f"{number}"
+        (folder / "runs").mkdir(parents=True)
+        (folder / INDEX).write_text(json.dumps({**index, name: value}))
+    library = Library(results)
+    assert set(names(library)) >= {f"nightly/night-{number}" for number in range(3)}
+    rows = {row["name"]: row for row in library.rows()}
+    assert len(rows) == 3 + len(wrong)
+    for number, (name, _) in enumerate(wrong):
+        row = rows[f"others/{number}"]
+        assert row["state"] == "unreadable", (name, row)
+        assert row["problem"].startswith("index.json, ")
+
+
+@pytest.mark.parametrize(
+    "name", ["@", "@@", b"\xff\xfe", "%2e%2e", "new\nline", "a#b?c&d", "back\\slash", " space ", "\u202etxt"]
+)
+def test_folders_of_any_name_are_opened_by_their_key(results, name):
+    place = os.path.join(os.fsencode(results), name if isinstance(name, bytes) else name.encode())  # noqa: PTH118
+    os.rename(results / "nightly" / "night-0", place)  # noqa: PTH104
+    shutil.rmtree(results / "nightly")
+    library = Library(results)
+    library.refresh()
+    [row] = library.rows()
+    assert row["id"].encode().decode() == row["id"] != ROOT
+    assert library.open(row["id"]).index["id"] == "exec_0"
 
 
 def test_links_in_a_circle_are_not_followed(results):

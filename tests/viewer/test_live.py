@@ -125,3 +125,16 @@ def test_a_page_says_that_the_viewer_has_gone_and_goes_on_when_it_is_back(opened
     viewer = begin("view", results, "--no-open", "--port", port)
     expect(page.locator(".executions > li")).to_have_count(2)
     expect(page.locator(".banner")).to_be_hidden()
+
+
+def test_results_that_take_the_place_of_others_are_shown(opened, view, tmp_path):
+    write_execution(samples.hotel(), tmp_path / "results" / "one")
+    viewer = view(tmp_path / "results")
+    viewer.listed(1)
+    page = opened(f"{viewer.address}/executions/one")
+    expect(page.locator("h1")).to_have_text("harbour-hotel")
+    (tmp_path / "results" / "one").rename(tmp_path / "away")
+    expect(page.locator(".banner")).to_have_text("These results have been removed.")
+    write_execution(samples.graded(), tmp_path / "results" / "one")
+    expect(page.locator(".banner")).to_be_hidden()
+    expect(page.locator("h1")).to_have_text(samples.graded().suite)

@@ -193,6 +193,35 @@ def test_every_page_fits_on_a_telephone(opened, viewer):
         assert widest(ready(page)) <= 360, path
 
 
+def test_a_telephone_shows_that_something_is_not_there(opened, viewer):
+    page = opened(f"{viewer.address}/executions/none", width=360, height=740)
+    expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+
+
+def test_letters_of_a_chart_are_as_large_as_others(opened, viewer):
+    page = opened(f"{viewer.address}{NIGHT}", width=3840, height=2160)
+    for chart in page.locator("svg.chart").all():
+        wide = chart.evaluate("chart => chart.getBoundingClientRect().width / chart.viewBox.baseVal.width")
+        assert wide <= 1.01
+
+
+def test_pages_that_nobody_sees_leave_their_connection_to_others(opened, viewer):
+    page = opened(f"{viewer.address}{NIGHT}")
+    expect(page.locator("h1")).to_have_text("harbour-hotel")
+    hide = (
+        "Object.defineProperty(document, 'hidden', {get: () => true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    page.clock.install()
+    for _ in range(7):  # a browser gives a host six connections
+        page.evaluate(hide)
+        page.clock.fast_forward(60_000)
+        page = page.context.new_page()
+        page.clock.install()
+        page.goto(f"{viewer.address}{NIGHT}")
+        expect(page.locator("h1")).to_have_text("harbour-hotel")
+
+
 @pytest.mark.parametrize("number", [0, 1, 4, 5])
 def test_hostile_text_does_nothing_and_hides_nothing(opened, view, tmp_path, number):
     said = samples.HOSTILE[number]

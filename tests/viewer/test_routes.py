@@ -121,11 +121,27 @@ def test_what_is_no_label_is_refused(viewer, given):
     assert not labels_path(viewer.folder / NIGHT).exists()
 
 
+def test_what_is_too_long_for_a_label_is_refused_before_it_is_read(viewer):
+    pieces = (b"[" * 50_000 for _ in range(10_000))
+    answer = viewer.client.post("/api/labels", params={"id": NIGHT}, content=pieces, headers={"Origin": viewer.address})
+    assert answer.status_code == 422
+    assert "longer than" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/", "/api/executions", "/api/events", "/api/none", "/static/view.js"])
+def test_head_is_answered_without_a_body(viewer, path):
+    answer = viewer.client.head(path)
+    assert answer.status_code in {200, 404}
+    assert not answer.content
+    assert viewer.client.get("/api/executions").is_success  # on the same connection
+
+
 REFUSED = {
     "another name": {"Host": "evil.example"},
     "a name that leads here": {"Host": "localhost.evil.example:8643"},
     "another address": {"Host": "10.0.0.1:8643"},
     "no name": {"Host": ""},
+    "a name behind an address": {"Host": "[::1].evil.example"},
     "a page of another site": {"Origin": "https://evil.example"},
     "another port": {"Origin": "http://127.0.0.1:1"},
     "a hidden origin": {"Origin": "null"},

@@ -38,7 +38,8 @@ function chart(title, most, rows, label) {
   const height = rows.length * line;
   const picture = svg(
     "svg",
-    { viewBox: `0 0 ${left + width + 90} ${height + 22}`, role: "img", class: "chart" },
+    // As wide as its text needs: letters of a picture that is stretched would grow with it.
+    { viewBox: `0 0 ${left + width + 90} ${height + 22}`, width: left + width + 90, role: "img", class: "chart" },
     svg("title", null, title),
   );
   picture.append(axis(most, width, left, height, label));

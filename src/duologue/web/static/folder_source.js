@@ -4,6 +4,7 @@ import { SourceError } from "./source.js";
 
 const FIRST_PAUSE = 500; // milliseconds until a lost connection is tried again; it doubles
 const LONGEST_PAUSE = 4000;
+const HIDDEN = 5000; // a browser gives a host six connections: a page that nobody sees leaves its own to others
 
 /** Ask for JSON. Answers that say what is wrong become a SourceError. */
 export async function ask(address, options = {}) {
@@ -38,6 +39,7 @@ export function listen(addressOf, heard, connected) {
     there = now;
   };
   const connect = () => {
+    stream?.close();
     stream = new EventSource(addressOf(cursor));
     stream.addEventListener("open", () => {
       pause = FIRST_PAUSE;
@@ -52,14 +54,22 @@ export function listen(addressOf, heard, connected) {
       stream.close();
       if (over) return;
       state(false);
+      if (document.hidden) return; // it connects when it is seen
       timer = setTimeout(connect, pause);
       pause = Math.min(LONGEST_PAUSE, pause * 2);
     });
   };
+  const seen = () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(() => stream.close(), HIDDEN);
+    else if (stream.readyState === EventSource.CLOSED) connect();
+  };
+  document.addEventListener("visibilitychange", seen);
   connect();
   return () => {
     over = true;
     clearTimeout(timer);
+    document.removeEventListener("visibilitychange", seen);
     stream.close();
   };
 }

@@ -58,9 +58,16 @@ export class LivePages {
   }
 
   follow(page, id, options, refresh) {
-    const again = oneAtATime(refresh, (error) => {
-      if (error instanceof SourceError && error.status === 404)
-        this.app.say("These results have been removed.", "error");
+    let removed = false;
+    const asked = async () => {
+      await refresh();
+      if (removed) this.app.say(null); // something else has taken their place
+      removed = false;
+    };
+    const again = oneAtATime(asked, (error) => {
+      if (!(error instanceof SourceError && error.status === 404)) return;
+      removed = true;
+      this.app.say("These results have been removed.", "error");
     });
     let stop = null;
     const { shown, left } = page;
