@@ -20,7 +20,7 @@ from duologue.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
-from duologue.voice import effects, synthesis
+from duologue.voice import effects, hosted_speech, synthesis
 from duologue.voice.activity import Loudness, SpeechDetector, silero
 from duologue.voice.audio import AudioChunk, silent_chunk
 from duologue.voice.embedded_speech import WhisperSTTProvider
@@ -126,8 +126,11 @@ async def test_no_sound_is_no_answer(service: SpeechService):
         await synthesize("hello", VOICES[0])
 
 
-async def test_long_sounds_are_sent_in_parts(service: SpeechService):
-    assert await OpenAISTTProvider().transcribe(silent_chunk(26 * 60)) == f"{service.said} {service.said}"
+async def test_long_sounds_are_sent_in_parts(service: SpeechService, monkeypatch: pytest.MonkeyPatch):
+    assert hosted_speech._LONGEST == 25 * 60, "seconds that OpenAI takes"
+    monkeypatch.setattr(hosted_speech, "_LONGEST", 25.0)
+    assert await OpenAISTTProvider().transcribe(silent_chunk(26)) == f"{service.said} {service.said}"
+    assert len(service.asked) == 2
 
 
 async def test_a_provider_of_ones_own_is_asked_once_for_each_text_and_voice():

@@ -20,10 +20,13 @@ class AgentWords:
     Attributes:
         text: what is new, with the spaces that belong to it.
         replaces: ``text`` is all that the agent has said in this turn, in place of what was reported before.
+        corrects: the same, and of the turn that the user has cut off. They belong to no later turn, however late they
+            come.
     """
 
     text: str
     replaces: bool = False
+    corrects: bool = False
 
 
 @frozen(kw_only=False)

@@ -9,6 +9,7 @@ import pytest
 from voice_agents import AnsweringAgent, ObedientAgent, tone
 
 from duologue.voice.audio import AudioChunk, silent_chunk
+from duologue.voice.duplex.agent_side import AgentSide
 from duologue.voice.duplex.agent_turn import HeardTurn
 from duologue.voice.duplex.driver import DuplexDriver
 from duologue.voice.duplex.pace import give_way
@@ -258,3 +259,23 @@ async def test_an_answer_of_silence_is_one_where_sound_is_sent_for_answers_only(
             await answered(driver)
     await driver.close()
     assert [segment.speaker for segment in driver.segments] == (["user", "agent"] if silent else ["user"])
+
+
+def test_a_correction_that_comes_late_is_no_part_of_the_next_answer() -> None:
+    def nothing(happened: object) -> None: ...
+
+    agent = AgentSide(AnsweringAgent(), event=nothing, segment=nothing)
+    agent.take(AgentWords(text="one two three four"), 0.0)
+    agent.take(tone(1.0), 0.0)
+    for frame in range(20):
+        agent.hear(frame * 0.02)
+    agent.user_is_speaking = True
+    agent.playout.clear()
+    agent.cut_off(0.4)
+    correction = AgentWords(text="one", replaces=True, corrects=True)
+    agent.take(correction, 0.8)
+    [turn] = agent.turns
+    assert (turn.text, turn.cut) == ("one", "interrupted")
+    agent.turns.clear()  # somebody has taken it
+    agent.take(correction, 1.0)
+    assert not agent.turns

@@ -206,7 +206,7 @@ class ElevenLabsAgentAdapter(HostedVoiceAdapter):
     async def _take_correction(self, text: str) -> None:
         """Of the last answer, this is what was heard before the user cut in."""
         self._said = [*self._said[:-1], text.strip()]
-        await self.deliver(AgentWords(text=" ".join(self._said).strip(), replaces=True))
+        await self.deliver(AgentWords(text=" ".join(self._said).strip(), replaces=True, corrects=True))
 
     async def _interrupted(self, found: dict[str, Any]) -> None:
         self._interrupted_at = max(self._interrupted_at, _number(found) or 0)

@@ -53,14 +53,18 @@ class Microphone(MediaStreamTrack):
         Args:
             pcm: PCM16, mono, 24 kHz, of any length.
         """
-        self._rest += self._to_wire.process(pcm)
-        while len(self._rest) >= _FRAME_BYTES:
-            frame, self._rest = self._rest[:_FRAME_BYTES], self._rest[_FRAME_BYTES:]
+        data = self._rest + self._to_wire.process(pcm)
+        whole = len(data) // _FRAME_BYTES * _FRAME_BYTES
+        self._rest = data[whole:]
+        for at in range(0, whole, _FRAME_BYTES):
+            frame = data[at : at + _FRAME_BYTES]
             if len(self._frames) >= _LATE and frame == _SILENCE:
                 continue
             while len(self._frames) >= MOST_WAITING and self.readyState == "live":
                 self._changed.clear()
                 await self._changed.wait()
+            if self.readyState != "live":
+                return
             self._frames.append(frame)
             self._changed.set()
 

@@ -101,7 +101,7 @@ class AgentSide:
             return
         self.news_at = now
         if isinstance(item, AgentWords):
-            turn = self._turn_of_words(now)
+            turn = self._turn_of_words(item, now)
             if turn is not None:
                 self._words(turn, item)
         elif isinstance(item, AgentTurnEnded):
@@ -137,9 +137,11 @@ class AgentSide:
             self.turns.append(self._receiving)
         return self._receiving
 
-    def _turn_of_words(self, now: float) -> HeardTurn | None:
+    def _turn_of_words(self, item: AgentWords, now: float) -> HeardTurn | None:
         """The turn that words belong to. None for those that come late, of a turn that was taken as over already."""
         last = self._last
+        if item.corrects and self._receiving is None:
+            return last if last in self.turns else None
         if self._receiving is not None or self._tells_ends or last is None or last.signalled:
             return self._turn(now)
         if self.user_is_speaking or (self.user_done is not None and self.user_done > last.audible):
@@ -148,7 +150,7 @@ class AgentSide:
 
     def _words(self, turn: HeardTurn, item: AgentWords) -> None:
         turn.words = item.text if item.replaces else turn.words + item.text
-        turn.corrected = item.replaces and turn.noticed
+        turn.corrected = item.corrects or (item.replaces and turn.noticed)
         turn.news.append(item)
 
     def _signal(self, item: AgentTurnEnded, now: float) -> None:
