@@ -225,7 +225,6 @@ async def test_what_is_known_is_not_asked_for(service: SpeechService):
 def test_the_usual_provider(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     assert isinstance(get_stt_provider(), OpenAISTTProvider)
-    set_stt_provider(None)
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.setattr("duologue.voice.recognition.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match="set_stt_provider"):

@@ -20,7 +20,7 @@ from duologue.conversation.deadlines import GRACE
 from duologue.conversation.duplex import duplex_session, pass_on
 from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from
 from duologue.conversation.voice_state import InterruptionConfig
-from duologue.conversation.waiting import first_of, said
+from duologue.conversation.waiting import wait_for_first, wait_for_words
 from duologue.errors import MissingRoleError, ScriptError
 from duologue.journal.events import AgentCalled, MessageAdded
 from duologue.messages import Message, user_message
@@ -235,11 +235,11 @@ class TurnDriver:
             if (session := duplex_session(self.conversation, call.index)) is not None:
                 if line is not None:
                     await session.prepare(line)
-                over = await first_of(task, session.until_heard(words, seconds, more=more)) is False
+                over = await wait_for_first(task, session.until_heard(words, seconds, more=more)) is False
             else:
-                await said(call, task, words, seconds)
+                await wait_for_words(call, task, words, seconds)
                 if more and not task.done():
-                    await first_of(task, self.conversation.setup.context.clock.sleep(more))
+                    await wait_for_first(task, self.conversation.setup.context.clock.sleep(more))
             if not over:
                 await self.conversation.interrupt(call, task)
         ended = await self.drain()

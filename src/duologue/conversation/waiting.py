@@ -10,7 +10,7 @@ from duologue.conversation.result import ScenarioResult
 from duologue.errors import RunError
 
 
-async def said(call: Call, task: asyncio.Task[ScenarioResult | None], words: int, seconds: float) -> None:
+async def wait_for_words(call: Call, task: asyncio.Task[ScenarioResult | None], words: int, seconds: float) -> None:
     """Wait until that many words were said, the task is over or the time has passed."""
     enough = asyncio.Event()
 
@@ -32,7 +32,7 @@ async def said(call: Call, task: asyncio.Task[ScenarioResult | None], words: int
             utterance.heard = None
 
 
-async def first_of(task: asyncio.Task[ScenarioResult | None], other: Awaitable[object]) -> object:
+async def wait_for_first(task: asyncio.Task[ScenarioResult | None], other: Awaitable[object]) -> object:
     """Wait for the first of the two; the other awaitable is not waited for any longer, and the task goes on.
 
     Returns:

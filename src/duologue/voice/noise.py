@@ -67,7 +67,8 @@ def _voice(count: int, random: np.random.Generator) -> Samples:
     frequencies = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
     sound = np.zeros(count)
     for centres in random.choice(np.array(formants), 3, replace=False):
-        vowel = sum((500 / centre * (abs(frequencies - centre) <= 90) for centre in centres), np.zeros(len(frequencies)))
+        bands = (500 / centre * (abs(frequencies - centre) <= 90) for centre in centres)
+        vowel = sum(bands, np.zeros(len(frequencies)))
         sound += np.fft.irfft(source * vowel, count) * np.clip(_wander(count, random, 2.5), 0, None)
     syllables = np.clip(_wander(count, random, 4.5) + 0.4, 0, None)
     phrases = _wander(count, random, 0.4) > -0.5

@@ -39,7 +39,7 @@ def set_stt_provider(provider: STTProvider | None) -> None:
 
 
 def get_stt_provider() -> STTProvider:
-    """The provider that is used where none is named.
+    """The provider that is used where none is named: see the module.
 
     Raises:
         ConfigurationError: there is none; says what to do.
@@ -49,18 +49,15 @@ def get_stt_provider() -> STTProvider:
     if os.environ.get("OPENAI_API_KEY"):
         from duologue.voice.hosted_speech import OpenAISTTProvider
 
-        provider: STTProvider = OpenAISTTProvider()
-    elif find_spec("faster_whisper") is not None:
+        return OpenAISTTProvider()
+    if find_spec("faster_whisper") is not None:
         from duologue.voice.embedded_speech import WhisperSTTProvider
 
-        provider = WhisperSTTProvider()
-    else:
-        raise ConfigurationError(
-            "no provider of speech to text: install one for this machine with pip install 'duologue[voice-local]', set "
-            "OPENAI_API_KEY, or choose one with set_stt_provider"
-        )
-    set_stt_provider(provider)
-    return provider
+        return WhisperSTTProvider()
+    raise ConfigurationError(
+        "no provider of speech to text: install one for this machine with pip install 'duologue[voice-local]', set "
+        "OPENAI_API_KEY, or choose one with set_stt_provider"
+    )
 
 
 def stt_provider(name: str) -> STTProvider:

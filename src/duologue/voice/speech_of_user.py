@@ -74,9 +74,16 @@ async def speech_of(message: Message, state: ScenarioState | None, record: Messa
         raise ConfigurationError(f"voice of the user: {error}") from error
     data = without_silence(spoken.data)
     chosen = effects if delivery.audio_effects is None else delivery.audio_effects
-    if chosen:
-        data = await asyncio.to_thread(_changed, data, tuple(chosen))
-    return AudioChunk(data, transcript=text)
+    return AudioChunk(await with_effects(data, chosen), transcript=text)
+
+
+async def with_effects(pcm: bytes, effects: Sequence[SoundEffect]) -> bytes:
+    """PCM16 after some effects, one after the other. They work in a thread, since making noise takes a second.
+
+    Raises:
+        ConfigurationError: an effect gives something other than PCM16.
+    """
+    return await asyncio.to_thread(_changed, pcm, tuple(effects)) if effects else pcm
 
 
 def without_silence(pcm: bytes) -> bytes:

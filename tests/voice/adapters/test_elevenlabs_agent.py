@@ -124,7 +124,7 @@ async def test_an_agent_that_is_talked_over_stops_and_corrects_its_words(service
         cut = await turn_of(adapter, AgentWords)
         await speak(adapter, voice_like(0.1))
         heard = await sound_of(adapter, 1.5)
-    assert cut.items == [UserHeard(), AgentWords(text="Your order", replaces=True)]
+    assert cut.items == [UserHeard(), AgentWords(text="Your order", replaces=True, corrects=True)]
     assert heard.words.strip() == "I see"
 
 
@@ -148,7 +148,7 @@ async def test_several_answers_to_one_turn_are_corrected_in_their_last(service: 
     assert items == [
         AgentWords(text="One moment."),
         AgentWords(text=" It is on its way."),
-        AgentWords(text="One moment. It is", replaces=True),
+        AgentWords(text="One moment. It is", replaces=True, corrects=True),
     ]
 
 

@@ -1,12 +1,11 @@
 """What all runtimes in voice share: keys, time limits, a test of the connection, and the conversation.
 
-A heir says which adapter it makes of its configuration. The conversation is played by the engine of every other run;
-what goes wrong with the agent is an error of the test case, and never a line of its transcript.
+Subclasses say which adapter they make of their configuration. The conversation is played by the engine of every other
+run; what goes wrong with the agent is an error of the test case, and never a line of its transcript.
 """
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import field
@@ -35,6 +34,7 @@ from duologue.runtimes.config import RuntimeConfig
 from duologue.runtimes.played import AGENT, played, unless_cancelled
 from duologue.runtimes.transcript import result_from
 from duologue.voice.adapter import VoiceAgentAdapter
+from duologue.voice.duplex.line import connect, disconnect
 
 _LIMITS = {
     "answer_within": "response_timeout",
@@ -156,13 +156,8 @@ class VoiceRuntimeBase(EvalRuntime):
         try:
             self.validate_config(runtime_config, agent, session)
             adapter = await self.voice_agent(runtime_config, agent, session)
-            try:
-                async with asyncio.timeout(adapter.connect_timeout + 1):
-                    await adapter.connect()
-            finally:
-                await adapter.disconnect()
-        except TimeoutError:
-            return RuntimeTestResult(ok=False, message="no connection in time")
+            await connect(adapter)
+            await disconnect(adapter)
         except (DuologueError, ValueError) as error:
             return RuntimeTestResult(ok=False, message=message_of(error))
         return RuntimeTestResult(ok=True, message=f"connected in {(clock.monotonic() - began) * 1000:.0f} ms")

@@ -306,9 +306,9 @@ class CaseSetup:
                 who = f"the scenario '{self.scenario.name}' is spoken, and the agent '{self.agent.name}' is not"
                 raise ConfigurationError(f"{who}: expected a VoiceAgentAdapter, a runtime for voice, or a model")
             return made
-        from duologue.suites.runner.voice_agents import already
+        from duologue.suites.runner.voice_agents import always
 
-        return self._spoken(case, already(made), adapter=type(made).__name__)
+        return self._spoken(case, always(made), adapter=type(made).__name__)
 
     def _as_given(self, case: TestCase, made: AgentAdapter) -> AgentAdapter:
         """An agent of the program that runs the suite; one that is spoken with is spoken with as the scenario says."""

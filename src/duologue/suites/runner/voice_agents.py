@@ -26,15 +26,15 @@ from duologue.voice.duplex.driver import DuplexDriver
 from duologue.voice.duplex.user import PHRASES, DuplexUser, Manners
 from duologue.voice.port import VoiceConnectionError
 from duologue.voice.session import VoiceSession
-from duologue.voice.speech_of_user import without_silence
+from duologue.voice.speech_of_user import with_effects, without_silence
 from duologue.voice.synthesis import register_tts_provider, synthesize
 
 _TURN_SECONDS = 600.0
 """That one turn may take, whose parts have limits of their own."""
 
 
-def already(made: AgentAdapter) -> MakeVoiceAgent:
-    """An adapter that is there already."""
+def always(made: AgentAdapter) -> MakeVoiceAgent:
+    """Gives the same adapter for each call: one that code of the suite has made."""
 
     async def give(run: RunScope) -> VoiceAgentAdapter:
         return cast("VoiceAgentAdapter", made)
@@ -143,9 +143,7 @@ class SpokenAgent(AgentAdapter):
 
     async def _sound(self, text: str) -> AudioChunk:
         pcm = without_silence((await synthesize(text, self._user.voice)).data)
-        for effect in self._user.effects:
-            pcm = effect(pcm)
-        return AudioChunk(pcm, transcript=text)
+        return AudioChunk(await with_effects(pcm, self._user.effects), transcript=text)
 
 
 class SpokenSession(VoiceSession):

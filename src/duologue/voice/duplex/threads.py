@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -41,20 +40,19 @@ def voice_loop() -> asyncio.AbstractEventLoop:
 
 
 async def on_voice_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Do this on the event loop of voice, and wait for it on this one. Cancelling the wait cancels the work.
+    """Run this on the voice event loop, and wait for it on this one.
 
-    The wait ends only when the work has ended, so that nothing is left behind.
+    Cancelling the wait cancels the work as well. The wait then ends at once, and not when the work has ended.
     """
     loop = voice_loop()
     if asyncio.get_running_loop() is loop:
         return await work
     future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
-    with suppress(AttributeError):
-        future.add_done_callback(_seen)
+    future.add_done_callback(_seen)
     return await future
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
-    """An exception that nobody waits for any more is no news."""
+    """Mark the exception of work that nobody waits for any more as retrieved, so that asyncio does not log it."""
     if not future.cancelled():
         future.exception()
