@@ -1,4 +1,4 @@
-"""What a run says of a conversation in voice: how lines are to be said, who listens, and what has happened."""
+"""What the parts of a run share about a voice conversation: how lines are spoken, who listens, and the timeline."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Delivery:
     """How a line of the user is said.
 
     Attributes:
-        voice_style: such as ``whispering``, for voices that can do that.
-        audio_effects: in place of those of the user; None for those.
+        voice_style: such as ``whispering``, for voices that support styles.
+        audio_effects: replace the effects of the user for this line; None to keep them.
     """
 
     voice_style: str | None = None
@@ -89,7 +89,7 @@ class VoiceListeners:
 
 
 class VoiceState:
-    """What steps and sessions of one run have to know of each other.
+    """What the steps and sessions of one run share.
 
     Attributes:
         effects: of the user's sound from now on; None for those of the simulated user.
@@ -123,11 +123,11 @@ class InterruptionConfig:
     Attributes:
         probability: for each answer of the agent, from 0 to 1.
         delay_range: seconds after the agent's first words in which the user cuts in.
-        strategy: ``contextual``: the simulated user says what it wants to; ``random_phrase``: one of ``phrases``.
+        strategy: ``contextual``: the simulated user decides what to say; ``random_phrase``: one of ``phrases``.
         phrases: for ``random_phrase``.
 
     Raises:
-        ConfigurationError: one of them is not possible.
+        ConfigurationError: a value is out of range.
     """
 
     probability: float = 0.3

@@ -1,7 +1,7 @@
-"""The port of voice agents: sound both ways over a connection, and what the transport can do beside it.
+"""Base classes of voice agents: sound in both directions over a connection, and whatever else the transport can do.
 
-An adapter moves sound. It knows nothing of turns of the script, of the clock or of recordings: that is the business of
-whoever drives the call. Subclass :class:`VoiceAgentAdapter` with ``connect``, ``disconnect``, ``send_audio`` and
+An adapter moves sound. It knows nothing of the script's turns, the clock or recordings; the driver of the call handles
+those. Subclass :class:`VoiceAgentAdapter` with ``connect``, ``disconnect``, ``send_audio`` and
 ``recv_audio``; an adapter whose protocol tells more than sound overrides ``receive``.
 """
 
@@ -35,16 +35,16 @@ __all__ = [
 
 
 class VoiceAgentAdapter(AgentAdapter):
-    """An agent that is spoken with.
+    """A voice agent.
 
-    ``connect`` is awaited before the first turn and ``disconnect`` after the last, in every case. Both are bounded in
-    time by the caller. All methods are called on one event loop, which is not that of the script.
+    ``connect`` is awaited before the first turn and ``disconnect`` after the last, whatever happens. The caller limits
+    the time of both. All methods are called on one event loop, which is not the script's.
 
     Attributes:
         capabilities: of the transport; an instance may have its own, where they depend on how it is set up.
-        response_timeout: seconds until the agent must have begun to speak.
-        response_tail_silence: seconds of silence that end its turn, where the protocol does not tell.
-        response_max_duration: seconds that it may speak in one turn before it is given up.
+        response_timeout: seconds in which the agent must begin to speak.
+        response_tail_silence: seconds of silence that end its turn, if the protocol does not report the end.
+        response_max_duration: seconds that it may speak in one turn before it is cut off.
         connect_timeout: seconds for ``connect``.
         wants_silence: frames are sent to it without a pause, silence too, as a telephone line does. Without it only
             what the user says is sent.

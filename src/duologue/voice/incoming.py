@@ -1,6 +1,6 @@
-"""What comes from a voice agent, besides its sound: words, the end of its turn, tools, keys, the end of the call.
+"""What a voice agent sends besides sound: words, the end of its turn, tool calls, keys, the end of the call.
 
-An adapter gives what its protocol tells, in the order in which it comes. Whoever drives the call places it on the
+An adapter returns what its protocol reports, in the order in which it arrives. The driver of the call puts it on the
 timeline.
 """
 
@@ -15,13 +15,13 @@ from duologue.voice.audio import AudioChunk
 
 @frozen(kw_only=False)
 class AgentWords:
-    """Words of the agent, as its side reports them.
+    """Words of the agent, as reported by its side.
 
     Attributes:
-        text: what is new, with the spaces that belong to it.
-        replaces: ``text`` is all that the agent has said in this turn, in place of what was reported before.
-        corrects: the same, and of the turn that the user has cut off. They belong to no later turn, however late they
-            come.
+        text: the new words, including the spaces around them.
+        replaces: whether ``text`` is everything said in this turn so far, and replaces what was reported before.
+        corrects: whether ``text`` is what was heard of the turn that the user interrupted. It is never part of a later
+            turn, however late it arrives.
     """
 
     text: str
@@ -31,10 +31,10 @@ class AgentWords:
 
 @frozen(kw_only=False)
 class UserWords:
-    """What the agent's side has understood of the user.
+    """What the agent's side understood of the user's speech.
 
     Attributes:
-        text: the whole turn of the user.
+        text: the user's whole turn.
     """
 
     text: str
@@ -42,10 +42,10 @@ class UserWords:
 
 @frozen(kw_only=False)
 class AgentTurnEnded:
-    """The agent has said all that it wants to say: no more sound of this turn follows.
+    """The agent has finished its turn: no more sound of it follows.
 
     Attributes:
-        interrupted: it was cut off by the user, as its side reports it.
+        interrupted: whether its side reports that the user interrupted it.
     """
 
     interrupted: bool = False
@@ -53,7 +53,7 @@ class AgentTurnEnded:
 
 @frozen(kw_only=False)
 class UserHeard:
-    """The agent's side has noticed that the user speaks. What it has sent and nobody has heard yet is void."""
+    """The agent's side has noticed that the user is speaking. Sound that has not been heard yet is discarded."""
 
 
 @frozen(kw_only=False)
@@ -61,8 +61,9 @@ class AgentToolCall:
     """The agent calls a tool.
 
     Attributes:
-        call_id: tells calls apart; "" if the protocol has none.
-        arguments: as JSON.
+        call_id: identifies the call; "" if the protocol has no identifiers.
+        name: name of the tool.
+        arguments: a JSON object.
     """
 
     call_id: str
@@ -72,11 +73,11 @@ class AgentToolCall:
 
 @frozen(kw_only=False)
 class AgentToolResult:
-    """What a tool has answered.
+    """The result of a tool call.
 
     Attributes:
-        call_id: of the call.
-        result: as JSON.
+        call_id: identifier of the call.
+        result: a JSON value.
     """
 
     call_id: str
@@ -95,7 +96,7 @@ class CallEnded:
     """The agent's side has ended the call, as the protocol does it.
 
     Attributes:
-        reason: as it was told; "" if it was not.
+        reason: the reason that its side gave; "" for none.
     """
 
     reason: str = ""
@@ -112,7 +113,7 @@ Incoming = (
     | AgentKeys
     | CallEnded
 )
-"""One thing that comes from an agent."""
+"""Anything that an agent can send."""
 
 
 def several(given: object) -> list[object]:

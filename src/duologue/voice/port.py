@@ -1,4 +1,4 @@
-"""What the driver of a call needs of an adapter, and the errors that both raise."""
+"""What the driver of a call needs from an adapter, and the errors that both raise."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class AdapterCapabilities:
     """What a transport can do.
 
     Attributes:
-        streaming_transcripts: it reports the agent's words while the agent speaks.
-        native_vad: the agent's side tells by itself when the user speaks.
-        dtmf: it carries keys.
-        interruption: the agent can be told to stop; where not, it is talked over.
-        input_formats, output_formats: of the sound on the wire, such as ``pcm16/24000`` and ``mulaw/8000``.
+        streaming_transcripts: whether it reports the agent's words while the agent speaks.
+        native_vad: whether the agent's side can detect by itself when the user speaks.
+        dtmf: whether it carries telephone keys.
+        interruption: whether the agent can be told to stop; otherwise the user talks over it.
+        input_formats, output_formats: formats of the sound on the wire, such as ``pcm16/24000`` and ``mulaw/8000``.
     """
 
     streaming_transcripts: bool = False
@@ -32,11 +32,11 @@ class AdapterCapabilities:
 
 
 class UnsupportedCapabilityError(ConfigurationError):
-    """A script asks for something that a transport cannot do.
+    """A script uses something that the transport does not support.
 
     Attributes:
-        adapter_name: of the adapter.
-        capability: a field of :class:`AdapterCapabilities`.
+        adapter_name: name of the adapter.
+        capability: what is missing: a field of :class:`AdapterCapabilities`.
     """
 
     def __init__(self, adapter_name: str, capability: str, hint: str = "") -> None:
@@ -46,7 +46,7 @@ class UnsupportedCapabilityError(ConfigurationError):
 
 
 class VoiceConnectionError(AgentError):
-    """The connection to a voice agent could not be made, or has broken: which adapter, and why."""
+    """The connection to a voice agent could not be opened, or has broken; says which adapter, and why."""
 
     def __init__(self, adapter_name: str, why: str) -> None:
         super().__init__(f"{adapter_name}: {why}", who=adapter_name)
@@ -54,10 +54,10 @@ class VoiceConnectionError(AgentError):
 
 
 class FirstChunkTimeoutError(AgentTimeoutError):
-    """A voice agent has not begun to speak in time.
+    """A voice agent did not begin to speak in time.
 
     Attributes:
-        timeout: seconds that it had.
+        timeout: time limit in seconds.
     """
 
     def __init__(self, timeout: float, adapter_name: str = "the agent") -> None:

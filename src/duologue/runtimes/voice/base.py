@@ -42,7 +42,14 @@ _LIMITS = {
     "longest_turn": "response_max_duration",
     "connect_within": "connect_timeout",
 }
-"""Attributes of adapters, by the field that sets them."""
+"""Attributes of adapters, by the field of a runtime or a scenario that sets them."""
+
+
+def set_limits(adapter: VoiceAgentAdapter, limits: BaseModel) -> None:
+    """Give an adapter those of its time limits that a runtime's configuration, or the call of a scenario, has."""
+    for name, attribute in _LIMITS.items():
+        if (value := getattr(limits, name, None)) is not None:
+            setattr(adapter, attribute, value)
 
 
 class VoiceRuntimeConfig(RuntimeConfig):
@@ -142,9 +149,7 @@ class VoiceRuntimeBase(EvalRuntime):
         config = self.own(runtime_config)
         key = await self._key(config, agent, session)
         adapter = self.make(config, VoiceCallSetup(agent=agent, key=key, expected=expected))
-        for name, attribute in _LIMITS.items():
-            if (value := getattr(config, name)) is not None:
-                setattr(adapter, attribute, value)
+        set_limits(adapter, config)
         return adapter
 
     async def test_connection(

@@ -16,6 +16,7 @@ from duologue.conversation.result import ScenarioState
 from duologue.errors import AgentError, ConfigurationError, DuologueError, RunTimeoutError
 from duologue.journal.events import MessageAdded
 from duologue.models.scope import RunScope
+from duologue.runtimes.voice.base import set_limits
 from duologue.specs.voice import VoiceCall
 from duologue.suites.runner.runtime_agents import MakeVoiceAgent
 from duologue.suites.runner.user_voice import HUM, SpokenUser
@@ -115,13 +116,7 @@ class SpokenAgent(AgentAdapter):
         call = self._call
         if call.end_of_turn == "silence":
             adapter.ends_turns = False
-        for attribute, value in (
-            ("response_tail_silence", call.silence),
-            ("response_max_duration", call.longest_turn),
-            ("response_timeout", call.answer_within),
-        ):
-            if value is not None:
-                setattr(adapter, attribute, value)
+        set_limits(adapter, call)
         if self._user.voice == HUM:
             register_tts_provider("mock", hummed)
         beside = await self._beside()

@@ -41,5 +41,5 @@ async def ask_vendor(request: HttpRequest, name: str, what: str) -> dict[str, An
         return json_object(text) if text.strip() else {}
     except NoJsonError as error:
         raise VoiceConnectionError(
-            name, f"could not {what}: expected JSON of {where}, found {hidden(text[:_SHOWN])!r}"
+            name, f"could not {what}: expected JSON, an object, from {where}; found {hidden(text[:_SHOWN])!r}"
         ) from error

@@ -12,12 +12,13 @@ from typing import Any, cast
 
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.errors import ConfigurationError
-from duologue.http import HttpClients, HttpError, HttpRequest, parse_url
+from duologue.http import HttpRequest, parse_url
 from duologue.messages import JsonValue
-from duologue.secret_values import hidden, remember
+from duologue.secret_values import remember
 from duologue.voice.adapter import AdapterCapabilities
 from duologue.voice.adapters.livekit import LiveKitRoomAdapter, websocket_url
 from duologue.voice.adapters.livekit_room import RoomData, RoomItem
+from duologue.voice.adapters.rest import ask_vendor
 from duologue.voice.incoming import AgentToolCall, AgentToolResult, AgentWords, Incoming, UserWords
 
 API_URL = "https://api.retellai.com"
@@ -25,9 +26,7 @@ LIVEKIT_URL = "wss://retell-ai-4ihahnq7.livekit.cloud"
 """Where Retell's web client connects to."""
 _SERVER = "server"
 """Identity of the participant that sends the events."""
-_SHOWN = 300
 _MOST_BYTES = 1_000_000
-_http = HttpClients()
 
 
 class RetellAgentAdapter(LiveKitRoomAdapter):
@@ -119,19 +118,7 @@ class RetellAgentAdapter(LiveKitRoomAdapter):
             json=self._request,
             max_bytes=_MOST_BYTES,
         )
-        try:
-            async with _http.send(request) as response:
-                if not response.ok:
-                    said = " ".join(hidden(await response.excerpt(_SHOWN)).split())[:_SHOWN]
-                    raise ConnectionError(f"create-web-call answered with status {response.status}: '{said}'")
-                value = json_value(await response.read())
-        except HttpError as error:
-            raise ConnectionError(f"create-web-call: {error}") from error
-        except NoJsonError as error:
-            raise ConnectionError("create-web-call did not answer with JSON") from error
-        if not isinstance(value, dict):
-            raise ConnectionError("create-web-call did not answer with a JSON object")
-        return cast("dict[str, Any]", value)
+        return await ask_vendor(request, self.name, "create the web call")
 
     async def take(self, item: RoomItem) -> None:
         """Events of the call."""

@@ -16,6 +16,7 @@ from duologue.http import HttpRequest, parse_url, shown_url
 from duologue.messages import JsonValue
 from duologue.secret_values import hidden, remember
 from duologue.voice.adapters.framing import SoundFromWire, SoundToWire
+from duologue.voice.adapters.hosted import arguments_of
 from duologue.voice.adapters.rest import ask_vendor
 from duologue.voice.adapters.sockets import SocketTarget, SocketVoiceAdapter, socket_address
 from duologue.voice.audio import AudioChunk
@@ -232,12 +233,7 @@ def _tool_calls(event: Mapping[str, Any]) -> Sequence[Incoming]:
 
 
 def _arguments(value: object) -> dict[str, Any]:
-    if isinstance(value, str):
-        try:
-            return dict(json_object(value))
-        except NoJsonError:
-            return {"arguments": value}
-    return _object(value)
+    return arguments_of(value) if isinstance(value, str) else _object(value)
 
 
 def _object(value: object) -> dict[str, Any]:

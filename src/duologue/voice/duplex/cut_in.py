@@ -22,13 +22,13 @@ _ASKED_SECONDS = 2.0
 
 @frozen
 class Interruption:
-    """The user has cut in.
+    """The user has interrupted the agent.
 
     Attributes:
-        at: when.
-        adapter: that was interrupted.
-        native: it was told to stop; otherwise it is talked over.
-        agent_was_speaking: it was heard, or sound of it waited to be.
+        at: seconds since the conversation began.
+        adapter: name of the adapter whose agent was interrupted.
+        native: whether the agent was told to stop; otherwise the user talks over it.
+        agent_was_speaking: whether it was audible, or had sound waiting to be heard.
         yielded_after: seconds from ``at`` until it was last heard; 0 where it was not heard again, None where it did
             not stop in :data:`SETTLE_SECONDS`.
     """
