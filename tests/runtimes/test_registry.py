@@ -228,6 +228,8 @@ def test_default_runtime_is_one_that_supports_the_platform() -> None:
         ({}, "runtime.kind: expected one of .*; it is missing"),
         ({"kind": "htttp"}, "runtime.kind: expected .*; found 'htttp'.*did you mean 'http'"),
         ({"kind": None}, "runtime.kind: "),
+        ({"kind": "websockt"}, "runtime.kind: expected .*websocket.*; found 'websockt'; did you mean 'websocket'"),
+        ({"kind": "twillio"}, "runtime.kind: expected .*twilio.*; found 'twillio'; did you mean 'twilio'"),
         ({"kind": "http", "url": 5}, r"runtime\.url: .*found int"),
         ({"kind": "http", "urll": "http://x"}, r"runtime\.urll: "),
         ({"kind": "http", "headers": {"A": 1}}, r"runtime\.headers\.A: "),

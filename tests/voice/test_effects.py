@@ -156,6 +156,31 @@ def test_parameters_that_mean_nothing_are_refused(make):
         make()
 
 
+@pytest.mark.parametrize("value", ["loud", "0.1", True, [1], float("nan"), float("inf")], ids=repr)
+@pytest.mark.parametrize(
+    ("effect", "parameter"),
+    [
+        (effects.background_noise, "snr"),
+        (effects.background_noise, "volume"),
+        (effects.babble, "snr"),
+        (effects.static, "intensity"),
+        (effects.packet_loss, "probability"),
+        (effects.packet_loss, "jitter_ms"),
+        (effects.breaking_up, "chunk_ms"),
+        (effects.low_volume, "factor"),
+        (effects.clipping, "decibels"),
+        (effects.echo, "decay"),
+        (effects.low_quality, "bitrate"),
+        (effects.robotic, "hertz"),
+        (effects.speaking_fast, "factor"),
+    ],
+    ids=lambda item: getattr(item, "__name__", item),
+)
+def test_parameters_that_are_no_numbers_are_named(effect, parameter: str, value):
+    with pytest.raises(ValueError, match=f"{parameter}: expected a number; found"):
+        effect(**{parameter: value})
+
+
 def test_too_loud_is_cut_off_and_does_not_wrap_around():
     loud = np.full(2400, 30_000, dtype="<i2").tobytes()
     assert set(samples(effects.high_volume(4)(loud))) == {32_767.0}

@@ -141,6 +141,9 @@ def read_runtime_config(data: Mapping[str, Any] | BaseModel | None, mode: RunMod
         data = {"kind": str(DEFAULT_KIND)}
     kinds = [kind for found, kind in _registry().runtimes if found == mode]
     if data.get("kind") not in kinds:
+        every = list(dict.fromkeys(kind for _, kind in _registry().runtimes))
+        if data.get("kind") not in every:  # nothing says that one of this mode is meant
+            kinds = kinds + [kind for kind in every if kind not in kinds]
         found = f"found {data['kind']!r}{nearest(str(data['kind']), kinds)}" if "kind" in data else "it is missing"
         told = f"expected one of {', '.join(kinds) or 'none (install one)'}; {found}{_why_missing(data.get('kind'))}"
         raise RuntimeConfigError([RuntimeProblem(("kind",), told)])
@@ -308,7 +311,10 @@ def _located(item: Any, data: Mapping[str, Any]) -> RuntimeProblem:
     if item["type"] == "extra_forbidden":
         return RuntimeProblem(tuple(path), f"unknown field '{path[-1]}'{_field_meant(data, path)}")
     reason = str(item["msg"]).removeprefix("Value error, ")
-    found = "" if item["type"] in {"missing", "value_error"} else f"; found {type(item['input']).__name__}"
+    given = item["input"]
+    is_choice = item["type"] in {"literal_error", "enum"} and isinstance(given, str)
+    shown = repr(given)[:80] if is_choice else type(given).__name__
+    found = "" if item["type"] in {"missing", "value_error"} else f"; found {shown}"
     return RuntimeProblem(tuple(path), f"{reason}{found}")
 
 

@@ -10,9 +10,11 @@ has no state: the same bytes and the same seed give the same result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from duologue.voice.noise import PLACES, Samples, background, band, unit, white
 
 Change = Callable[[Samples], Samples]
 _LOUDEST = 32_767.0
+_NO_NUMBERS = ("preset", "effects")
+"""Parameters of effects that are something else."""
 _SPEECH = 0.02
 """Of the loudest possible sample: frames that are quieter are no speech, when its level is measured."""
 
@@ -40,9 +44,20 @@ class AudioEffect:
     change: Change = field(repr=False, compare=False)
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def __post_init__(self) -> None:
+        _require_numbers(self.parameters)
+
     def __call__(self, pcm: bytes) -> bytes:
         samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2").astype(np.float64) / _LOUDEST
         return _pcm(self.change(samples)) if len(samples) else b""
+
+
+def _require_numbers(parameters: Mapping[str, Any]) -> None:
+    for name, value in parameters.items():
+        if name in _NO_NUMBERS or value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise ValueError(f"{name}: expected a number; found {value!r}")
 
 
 def chain(*effects: Callable[[bytes], bytes]) -> AudioEffect:
@@ -144,6 +159,7 @@ def echo(delay_ms: float = 200, decay: float = 0.5) -> AudioEffect:
         delay_ms: milliseconds until it is heard again.
         decay: how loud it is then, from 0 to below 1.
     """
+    _require_numbers({"delay_ms": delay_ms, "decay": decay})
     if not delay_ms > 0 or not 0 <= decay < 1:
         raise ValueError(f"expected delay_ms above 0 and decay from 0 to below 1; found {delay_ms} and {decay}")
     late = max(1, round(delay_ms / 1000 * SAMPLE_RATE))
@@ -177,6 +193,7 @@ def phone_quality() -> AudioEffect:
 
 def low_quality(bitrate: int = 8000) -> AudioEffect:
     """As many bits a second as asked, of which each sample takes eight: less bandwidth and coarse steps."""
+    _require_numbers({"bitrate": bitrate})
     from duologue.voice.resample import resample
 
     rate = max(500, bitrate // 8 * 4)
@@ -202,6 +219,14 @@ def packet_loss(
         jitter_ms: standard deviation of the delay of a packet; one that is later than 40 ms is lost as well.
         seed: decides which.
     """
+    parameters = {
+        "probability": probability,
+        "chunk_ms": chunk_ms,
+        "burst": burst,
+        "jitter_ms": jitter_ms,
+        "seed": seed,
+    }
+    _require_numbers(parameters)
     if not 0 <= probability <= 1 or not chunk_ms > 0 or burst < 1 or jitter_ms < 0:
         raise ValueError(
             "expected probability from 0 to 1, chunk_ms above 0, burst of at least 1 and jitter_ms of at least 0; "
@@ -219,13 +244,6 @@ def packet_loss(
             made[index * size : (index + 1) * size] = 0
         return made
 
-    parameters = {
-        "probability": probability,
-        "chunk_ms": chunk_ms,
-        "burst": burst,
-        "jitter_ms": jitter_ms,
-        "seed": seed,
-    }
     return AudioEffect("packet_loss", change, parameters)
 
 
@@ -259,6 +277,7 @@ def high_volume(factor: float = 1.5) -> AudioEffect:
 
 def clipping(decibels: float = 12.0) -> AudioEffect:
     """A microphone that is set too loud, by so many decibels; the level stays."""
+    _require_numbers({"decibels": decibels})
     gain = 10 ** (decibels / 20)
 
     def change(samples: Samples) -> Samples:
@@ -283,6 +302,7 @@ def _stretch(factor: float) -> Change:
 
     Source: W. Verhelst, M. Roelands, "An overlap-add technique based on waveform similarity (WSOLA)", ICASSP 1993.
     """
+    _require_numbers({"factor": factor})
     if not 0.25 <= factor <= 4:
         raise ValueError(f"factor is {factor}; expected 0.25 to 4, where 1 is the speed as it is")
     size, hop, tolerance = 720, 360, 240  # 30 ms, half of it, and 10 ms to each side

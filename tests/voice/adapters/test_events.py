@@ -8,6 +8,9 @@ import pytest
 from broken_peers import BROKEN_PEERS, BrokenPeer, Wire, check
 from websockets.asyncio.server import ServerConnection, serve
 
+from duologue.errors import ConfigurationError
+from duologue.runtimes.base import AgentSnapshot
+from duologue.runtimes.registry import find_runtime
 from duologue.voice.adapter import VoiceConnectionError
 from duologue.voice.adapters.events import EventsProtocol
 from duologue.voice.adapters.websocket import WebSocketAgentAdapter
@@ -57,6 +60,23 @@ async def test_broken_peers(peer: BrokenPeer) -> None:
 )
 def test_what_events_say(event: dict[str, object], found: Incoming | None) -> None:
     assert EventsProtocol().decode_response(json.dumps(event)) == found
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ({"wrds": "text"}, "there is no event 'wrds'; did you mean 'words'"),
+        ({"audio": "sound"}, "there is no event 'audio'"),
+        ({"words": "said", "turn_ended": "said"}, "'said' stands for two events"),
+        ({"words": "keys"}, "'keys' stands for two events"),
+    ],
+)
+def test_names_that_cannot_be_used(names: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        EventsProtocol(names=names)
+    with pytest.raises(ConfigurationError, match=rf"runtime\.names: .*{told}"):
+        find_runtime({"kind": "websocket", "url": "ws://localhost:1/x", "names": names}, AgentSnapshot(agent_id="a"))
+    assert EventsProtocol(names={"words": "keys", "keys": "words"})
 
 
 def test_names_of_the_agent_are_used_both_ways() -> None:

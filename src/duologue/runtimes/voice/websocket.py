@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from duologue.config.spec import EMPTY
 from duologue.config.templates import expand, expand_url
+from duologue.errors import ConfigurationError
 from duologue.runtimes.base import AgentSnapshot
 from duologue.runtimes.voice.base import VoiceCallSetup, VoiceRuntimeBase, VoiceRuntimeConfig, needed
 from duologue.voice.adapter import VoiceAgentAdapter
@@ -52,9 +53,14 @@ class WebSocketRuntime(VoiceRuntimeBase):
     CONFIG: ClassVar[type[BaseModel] | None] = WebSocketRuntimeConfig
 
     def check(self, runtime_config: BaseModel, agent: AgentSnapshot) -> None:
-        """It has an address of a WebSocket."""
+        """It has an address of a WebSocket, and names of events that there are."""
+        from duologue.voice.adapters.events import require_events
         from duologue.voice.adapters.sockets import socket_address
 
+        try:
+            require_events(cast("WebSocketRuntimeConfig", runtime_config).names)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"runtime.{error}") from error
         url = self._url(runtime_config, agent)
         if "${" not in url:
             socket_address(url, "runtime.url")

@@ -27,6 +27,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from duologue.config.problems import nearest
+from duologue.errors import ConfigurationError
 from duologue.voice.adapter import AdapterCapabilities
 from duologue.voice.adapters.framing import Codec, SoundFromWire, SoundToWire
 from duologue.voice.adapters.websocket_protocol import Decoded, Encoded, SocketMessage, WebSocketProtocol
@@ -74,6 +76,7 @@ class EventsProtocol(WebSocketProtocol):
     ) -> None:
         self._to_wire, self._from_wire = SoundToWire(codec, rate), SoundFromWire(codec, rate)
         self._names = dict(names or {})
+        require_events(self._names)
         self._known = {self._names.get(ours, ours): ours for ours in _READERS}
         self._type_field = type_field
         self._announces_turns = announces_turns
@@ -124,6 +127,24 @@ class EventsProtocol(WebSocketProtocol):
         return json.dumps({self._type_field: self._names.get(ours, ours), **fields})
 
 
+def require_events(names: Mapping[str, str]) -> None:
+    """Look whether names can be used.
+
+    Raises:
+        ConfigurationError: a name is that of no event, or two events of the agent are called the same.
+    """
+    ours = [*_READERS, *_SENT]
+    for name in names:
+        if name not in ours:
+            raise ConfigurationError(
+                f"names: there is no event '{name}'{nearest(name, ours)} Expected: {', '.join(ours)}"
+            )
+    theirs = [names.get(name, name) for name in _READERS]
+    twice = next((name for name in theirs if theirs.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigurationError(f"names: '{twice}' stands for two events of the agent; expected one")
+
+
 def _text(event: Mapping[str, Any], field: str) -> str:
     value = event.get(field, "")
     if not isinstance(value, str):
@@ -142,6 +163,8 @@ def _tool_call(event: Mapping[str, Any]) -> AgentToolCall:
     )
 
 
+_SENT = ("user_turn_began", "user_turn_ended", "interrupt")
+"""Events that are sent, besides ``keys``, which go both ways."""
 _READERS: dict[str, Callable[[Mapping[str, Any]], Incoming]] = {
     "words": lambda event: AgentWords(text=_text(event, "text"), replaces=bool(event.get("replaces"))),
     "user_words": lambda event: UserWords(text=_text(event, "text")),
