@@ -82,7 +82,7 @@ def status(database: DatabaseOption = None, as_json: JsonOption = False) -> int:
 def vacuum(database: DatabaseOption = None, artifacts: ArtifactsOption = None) -> int:
     """Give the space of deleted runs back to the system, after a look for damage. Stop all workers first.
 
-    Suites and media that no run has any more are removed, if they are older than an hour.
+    Suites, media and unfinished recordings that no run has any more are removed, if they are older than an hour.
     """
     from duologue.runs.store.database.artifacts import artifacts_of, remove_unused
     from duologue.runs.store.database.engine import Database

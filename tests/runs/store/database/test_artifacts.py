@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,28 @@ async def test_files_of_others_and_links_stay(database, tmp_path):
     assert await remove_unused(database, store, now=LATER) == Removed(files=2, size=8)
     assert not await store.has(kept)
     assert len(list(store.folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "removed"),
+    [
+        ("{run}-0123abcd.wav", 0),  # of an attempt that was killed
+        ("nobody-0123abcd.wav", 1),
+        (f"{'n' * 80}-0123abcd.wav", 1),
+        ("call.wav", 0),  # a file of somebody's
+        ("{run}-0123ABCD.wav", 0),
+    ],
+)
+async def test_unfinished_recordings_stay_as_long_as_their_runs(database, tmp_path, name, removed):
+    [run] = await claimed(database)
+    store = ArtifactFolder(tmp_path / "artifacts")
+    store.folder.mkdir()
+    (store.folder / name.replace("{run}", re.sub(r"[^\w-]+", "-", run.id)[:80])).write_bytes(b"RIFF")
+    assert await remove_unused(database, store) == Removed()
+    assert await remove_unused(database, store, now=LATER) == Removed(files=removed, size=4 * removed)
+    await database.write(lambda connection: connection.execute(delete(runs)))
+    gone = 1 if removed or name == "{run}-0123abcd.wav" else 0
+    assert (await remove_unused(database, store, now=LATER)).files == gone - removed
 
 
 async def test_a_folder_that_was_never_made_holds_nothing(database, store):

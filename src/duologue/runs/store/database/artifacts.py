@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TypeVar, cast
@@ -39,7 +40,7 @@ from duologue.journal.artifacts import (
 )
 from duologue.runs.store.database.address import FOLDER, DatabaseAddress
 from duologue.runs.store.database.connections import Connections
-from duologue.runs.store.database.schema import artifacts, executions
+from duologue.runs.store.database.schema import artifacts, executions, runs
 from duologue.suites.results.run import MediaResult, RunResult
 from duologue.transcripts.media_facts import Part, data_of
 
@@ -56,7 +57,10 @@ FILES = "files"
 
 _NAME = late(r"(?P<sha256>[0-9a-f]{64})\.[a-z0-9]{1,8}")
 _TEMPORARY = late(r"\.[0-9a-f]{16}\.tmp")
+_RECORDING = late(r"(?P<run>[\w-]{1,80})-[0-9a-f]{8}\.wav")
+"""What is being recorded of a run, or was when it was killed: :class:`duologue.voice.track.RunTrack` makes it."""
 _MANY = 500
+_MOST_OF_AN_ID = 80
 
 
 @frozen(slots=True)
@@ -65,15 +69,18 @@ class Stored:
 
     Attributes:
         name: of it.
-        sha256: digest of its bytes; '' for the rest of a write that was cut off.
+        sha256: digest of its bytes; '' for the rest of a write that was cut off, and for a recording.
         size: bytes.
         modified: seconds since 1970.
+        recorded: of which run it is a recording that was not finished: the id with ``-`` for all that is no letter,
+            digit, ``_`` or ``-``, and at most 80 characters of it; '' for everything else.
     """
 
     name: str
     sha256: str
     size: int
     modified: float
+    recorded: str = ""
 
 
 class RemovableArtifacts(ArtifactStore, Protocol):
@@ -101,14 +108,19 @@ class ArtifactFolder(FolderArtifacts):
         """Everything in the folder that is ours."""
         with suppress(FileNotFoundError), os.scandir(self.folder) as found:
             for item in found:
-                name = _NAME.fullmatch(item.name)
-                if name is None and _TEMPORARY.fullmatch(item.name) is None:
+                name, recording = _NAME.fullmatch(item.name), _RECORDING.fullmatch(item.name)
+                if name is None and recording is None and _TEMPORARY.fullmatch(item.name) is None:
                     continue
                 with suppress(FileNotFoundError):
                     status = item.stat(follow_symlinks=False)
                     if stat.S_ISREG(status.st_mode):
-                        digest = name["sha256"] if name else ""
-                        yield Stored(name=item.name, sha256=digest, size=status.st_size, modified=status.st_mtime)
+                        yield Stored(
+                            name=item.name,
+                            sha256=name["sha256"] if name else "",
+                            size=status.st_size,
+                            modified=status.st_mtime,
+                            recorded=recording["run"] if recording else "",
+                        )
 
     def remove(self, name: str) -> None:
         """Remove a file."""
@@ -350,7 +362,7 @@ class Removed:
 async def remove_unused(
     database: Connections, store: RemovableArtifacts, *, grace: float = GRACE, now: float | None = None
 ) -> Removed:
-    """Remove bytes that no run and no execution has.
+    """Remove bytes that no run and no execution has, and what was recorded of killed runs that are not there any more.
 
     Args:
         database: its runs and executions say what they have.
@@ -373,9 +385,17 @@ async def remove_unused(
         for item in found:
             if item.sha256 in used or item.sha256 in named:
                 continue
+            if item.recorded and await database.read(partial(_has_run, item.recorded)):  # its journals name it
+                continue
             await _blocking(lambda name=item.name: store.remove(name), f"remove the artifact {item.name}")
             files, size = files + 1, size + item.size
     return Removed(files=files, size=size)
+
+
+def _has_run(recorded: str, connection: Connection) -> bool:
+    """Whether there is a run of which a file with this name was recorded."""
+    pattern = f"{recorded.replace('-', '_')}{'%' if len(recorded) == _MOST_OF_AN_ID else ''}"
+    return connection.execute(select(runs.c.id).where(runs.c.id.like(pattern)).limit(1)).first() is not None
 
 
 def _some(waiting: Iterator[Stored], until: float) -> list[Stored]:

@@ -272,7 +272,10 @@ def require_valid(scenarios: Sequence[Scenario] = (), personas: Sequence[Persona
     Raises:
         SuiteError: with all that is wrong.
     """
-    agent = Agent.model_validate({"name": "agent", "http": {"url": "http://agent.invalid"}})
+    called = {"runtime": {"kind": "websocket", "url": "wss://agent.invalid"}}
+    asked = {"http": {"url": "http://agent.invalid"}}
+    is_spoken = any(item.voice is not None for item in scenarios)
+    agent = Agent.model_validate({"name": "agent", **(called if is_spoken else asked)})
     found = tuple(item.changed(agents=(), judge=None) for item in scenarios)
     suite = Suite(name="definition", agents=(agent,), personas=tuple(personas), scenarios=found)
     problems = Problems()
