@@ -13,7 +13,7 @@ from duologue.frozen import frozen
 STATIC = "/static/"
 """Where a server has to offer the files: modules name each other relatively, frames name them by this path."""
 
-_STYLES = ("tokens.css", "base.css", "overview.css", "grades.css", "runs.css", "pages.css", "service.css")
+_STYLES = ("tokens.css", "base.css", "overview.css", "grades.css", "runs.css", "voice.css", "pages.css", "service.css")
 """The style sheet, in order: what comes later may rely on what comes before."""
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 

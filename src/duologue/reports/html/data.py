@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
@@ -28,6 +29,7 @@ from duologue.reports.display import (
 )
 from duologue.reports.html.baseline import with_baseline
 from duologue.reports.html.overview import ROWS, Overview, case_data, inside, shown_text
+from duologue.reports.html.peaks import peaks_of
 from duologue.reports.html.timeline import Timelines
 from duologue.reports.html.voice import voice_data
 from duologue.runs.store.encoding import encoded, index_of, line_of, spent_data
@@ -77,9 +79,19 @@ class Media:
         return [self._one(item, parts.get((item.message_id, item.part))) for item in found]
 
     def recording(self, run: RunResult) -> dict[str, Any] | None:
-        """The recording of a conversation in voice; None if there is none."""
+        """The recording of a conversation in voice; None if there is none.
+
+        A page that is a file must not read the one beside it, so it has the shape of the sound as well: ``peaks``.
+        """
         found = next((item for item in run.media if item.message_id == RECORDING), None)
-        return None if found is None else self._one(found, None)
+        if found is None:
+            return None
+        data = self._one(found, None)
+        place = inside(found.path)
+        if self._address is None and self.folder is not None and place is not None and data["href"]:
+            peaks = peaks_of(self.folder / place)
+            data["peaks"] = None if peaks is None else asdict(peaks)
+        return data
 
     def _one(self, item: MediaResult, part: Mapping[str, Any] | None) -> dict[str, Any]:
         return {
@@ -282,11 +294,11 @@ def run_data(run: RunResult, group: int, whole: Group | None, prompts: Prompts, 
         "checks": [_check(item) for item in run.checks],
         "excused": whole is not None and excused(run, whole),
     }
-    data |= {name: value for name, value in _rarer(run, media).items() if value}
+    data |= {name: value for name, value in _rarer(run, data["messages"], media).items() if value}
     return data
 
 
-def _rarer(run: RunResult, media: Media) -> dict[str, Any]:
+def _rarer(run: RunResult, messages: list[dict[str, Any]], media: Media) -> dict[str, Any]:
     """What most runs do not have."""
     return {
         "findings": [
@@ -310,7 +322,7 @@ def _rarer(run: RunResult, media: Media) -> dict[str, Any]:
         "guardrails": run.guardrails,
         "tools": run.tools,
         "media": media.of(run) if run.media else None,
-        "voice": voice_data(run, media.recording(run)) if run.voice else None,
+        "voice": voice_data(run, messages, media.recording(run)) if run.voice else None,
         "workflow": run.workflow,
         "error": run.error,
         "recorded": _recorded(run),

@@ -48,7 +48,7 @@ def _page(execution: ExecutionResult, media: Media) -> bytes:
     style, script = web.style(), web.script("report.js")
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "
-        "media-src data:; base-uri 'none'; form-action 'none'"
+        "media-src 'self' data:; base-uri 'none'; form-action 'none'"
     )
     data = page_data(execution, media)
     for found, safe in _IN_SCRIPT.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,15 +12,25 @@ from duologue.suites.results.run import RunResult
 from duologue.suites.results.voice import EventResult, SegmentResult
 from duologue.suites.results.voice_figures import voice_line
 
+_ROLES = {"user": "user", "assistant": "agent"}
+_AHEAD = 4
+"""Messages of a speaker among which the words of a segment are looked for."""
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+"""A word, or a character of a script without spaces."""
 
-def voice_data(run: RunResult, recording: dict[str, Any] | None) -> dict[str, Any] | None:
+
+def voice_data(
+    run: RunResult, messages: Sequence[Mapping[str, Any]], recording: dict[str, Any] | None
+) -> dict[str, Any] | None:
     """What was heard in a run; None if it was played in text.
 
     ``segments`` and ``events`` are in order of time, in seconds since the conversation began, which are also the times
-    in the recording; there the user is left and the agent right. ``line`` is for people, ``figures`` has everything.
+    in the recording; there the user is left and the agent right. Segments name the message that they are the sound of.
+    ``line`` is for people, ``figures`` has everything.
 
     Args:
         run: the run.
+        messages: as they are given to the page.
         recording: as media are given to the page: ``src`` where it is small enough to be in the page, ``href`` where it
             is a file beside it. None if there is none.
     """
@@ -27,11 +40,60 @@ def voice_data(run: RunResult, recording: dict[str, Any] | None) -> dict[str, An
     return {
         "line": voice_line(run),
         "figures": voice.figures,
-        "segments": [_segment(segment) for segment in voice.segments],
+        "segments": _segments(voice.segments, messages),
         "events": [_event(event) for event in voice.events],
         "recording": recording,
         "complete": voice.complete,
     }
+
+
+def _segments(segments: Sequence[SegmentResult], messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    spoken = {who: _Messages(who, messages) for who in _ROLES.values()}
+    found: list[dict[str, Any]] = []
+    for segment in segments:
+        data = _segment(segment)
+        if segment.purpose == "turn" and (message := spoken[segment.speaker].of(segment.transcript or "")):
+            data["message"] = message
+        found.append(data)
+    return found
+
+
+class _Messages:
+    """Finds the messages of a speaker that segments are the sound of. Both are in the same order.
+
+    A message may have been spoken with pauses, and what was heard of it may be less than its text, so the words of a
+    segment are looked for among those of the next messages that no segment has had yet.
+    """
+
+    def __init__(self, who: str, messages: Sequence[Mapping[str, Any]]) -> None:
+        said = [item for item in messages if _ROLES.get(str(item["role"])) == who and item["text"]]
+        self._left = [(str(item["id"]), Counter(_words(str(item["text"])))) for item in said]
+        self._taken = False  # the first of them has a segment
+
+    def of(self, transcript: str) -> str | None:
+        """The id of the message that says this; None if none does."""
+        words = Counter(_words(transcript))
+        if not words:  # nobody knows what was said: each segment is a message
+            return self._forward(1 if self._taken else 0)
+        near = [(words & left).total() / words.total() for _, left in self._left[:_AHEAD]]
+        best = max(near, default=0.0)
+        if best == 0.0:
+            return None
+        found = self._forward(near.index(best))
+        if found is not None:
+            self._left[0][1].subtract(words & self._left[0][1])
+        return found
+
+    def _forward(self, by: int) -> str | None:
+        if by >= len(self._left):
+            return None
+        self._left = self._left[by:]
+        self._taken = True
+        return self._left[0][0]
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
 
 
 def _segment(segment: SegmentResult) -> dict[str, Any]:

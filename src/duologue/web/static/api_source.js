@@ -31,8 +31,12 @@ export class ApiSource {
     return readPage(`/executions/${id}/runs`, { ...range, ...Object.fromEntries(filters) });
   }
 
-  run(id, runId) {
-    return readPage(`/runs/${encodeURIComponent(runId)}`);
+  async run(id, runId) {
+    const run = await readPage(`/runs/${encodeURIComponent(runId)}`);
+    const recording = run.voice?.recording;
+    const digest = recording?.path?.match(/([0-9a-f]{64})\.wav$/)?.[1]; // an artifact: results call it by its digest
+    if (digest && !recording.src) recording.src = this.artifact(runId, digest);
+    return run;
   }
 
   trials(id, runId) {

@@ -73,3 +73,11 @@ export function since(stamp, now = Date.now()) {
   if (seconds < 86400 * 14) return plural(Math.floor(seconds / 86400), "day") + " ago";
   return when(stamp).slice(0, 10);
 }
+
+// A place in a recording: 0:07, 12:30, 1:02:03.
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}

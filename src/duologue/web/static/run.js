@@ -40,6 +40,7 @@ export async function runView(context, run, inList) {
     group ? trialsBox(links, run, group) : null,
     figuresBox(links, run),
   ];
+  const said = conversation(links, run);
   return h(
     "main.run",
     { id: "main", tabindex: "-1" },
@@ -47,11 +48,11 @@ export async function runView(context, run, inList) {
     findingsBox(links, run),
     (run.blame || []).map((told) => h("p.note", null, text(told))),
     gradesBox(links, run),
-    voiceSection(run),
+    voiceSection(run, said),
     h(
       "div.columns",
       null,
-      h("section.talk", { "aria-label": "Conversation" }, prompts(run), conversation(links, run), calls),
+      h("section.talk", { "aria-label": "Conversation" }, prompts(run), said, calls),
       h("aside", { "aria-label": "Checks and decisions" }, side),
     ),
   );

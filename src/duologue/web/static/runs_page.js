@@ -38,12 +38,14 @@ class RunsPage {
       k: () => this.step(-1),
       o: () => this.address.go(this.links.overview()),
       "/": () => this.list.search.focus(),
+      p: () => this.main.querySelector("button.play")?.click(),
     };
     this.help = [
       ["j", "next run"],
       ["k", "previous run"],
       ["o", "overview"],
       ["/", "search"],
+      ["p", "play or pause the recording"],
     ];
   }
 
