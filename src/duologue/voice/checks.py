@@ -184,6 +184,8 @@ class _Range(VoiceCheck):
     """A figure that has to lie between two others."""
 
     unit: ClassVar[str] = ""
+    unknown: ClassVar[str] = "nobody has spoken"
+    """Why there may be no figure."""
 
     min: Annotated[float, Field(ge=0)] | None = None
     """Smallest value."""
@@ -203,7 +205,7 @@ class _Range(VoiceCheck):
     def listen(self, run: VoiceRun) -> Finding:
         value = self.figure(run)
         if value is None:
-            return skipped("the words of the agent are not known" if self.unit else "nobody has spoken")
+            return skipped(self.unknown)
         low, high = self.min, self.max
         wanted = " and ".join(
             [*([f"at least {low:g}"] if low is not None else []), *([f"at most {high:g}"] if high is not None else [])]
@@ -226,6 +228,7 @@ class VoiceSpeechRate(_Range):
     """The agent speaks between so many and so many words a minute. People speak about 150."""
 
     unit: ClassVar[str] = " words a minute"
+    unknown: ClassVar[str] = "the words of the agent are not known"
 
     def figure(self, run: VoiceRun) -> float | None:
         """Words a minute."""
