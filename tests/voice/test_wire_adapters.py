@@ -10,7 +10,7 @@ import pytest
 from duologue.voice.adapter import VoiceConnectionError
 from duologue.voice.adapters.wire import Inbox, WireVoiceAdapter
 from duologue.voice.audio import AudioChunk, silent_chunk
-from duologue.voice.incoming import AgentTurnEnded, AgentWords
+from duologue.voice.incoming import AgentToolCall, AgentToolResult, AgentTurnEnded, AgentWords, Incoming, UserWords
 
 
 class _Played(WireVoiceAdapter):
@@ -123,6 +123,29 @@ async def test_a_sender_without_measure_waits() -> None:
         await asyncio.sleep(0)
     assert sent == 21
     sender.cancel()
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        AgentWords(text="x" * 1000),
+        UserWords(text="x" * 1000),
+        AgentToolCall(call_id="", name="f", arguments={"a": "x" * 1000}),
+        AgentToolResult(call_id="", result=["x"] * 200),
+    ],
+)
+async def test_words_and_tools_that_nobody_takes_fill_an_inbox_as_sound_does(item: Incoming) -> None:
+    inbox = Inbox(seconds=1.0)
+    for _ in range(47):
+        await inbox.put(item)
+    inbox.forget_sound()
+    await inbox.put(silent_chunk(0.1))
+    assert inbox.is_full
+    inbox.forget_sound()
+    assert not inbox.is_full
+    for _ in range(47):
+        assert await inbox.get(0) == item
+    assert not inbox.is_full
 
 
 async def test_a_timeout_says_what_was_waited_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64decode, b64encode
 from collections.abc import AsyncGenerator, Iterator
@@ -18,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 import duologue
 from duologue.config.access import Access, using
 from duologue.errors import AgentError, ConfigurationError
+from duologue.voice.adapters.events import EventsProtocol
 from duologue.voice.adapters.websocket import Decoded, Encoded, SocketMessage, WebSocketAgentAdapter, WebSocketProtocol
 from duologue.voice.audio import AudioChunk, silent_chunk
 from duologue.voice.g711 import alaw_decode, alaw_encode, mulaw_decode, mulaw_encode
@@ -332,3 +334,34 @@ async def test_a_peer_that_reads_nothing_is_given_up(monkeypatch: pytest.MonkeyP
         with pytest.raises(VoiceConnectionError, match=r"has read nothing of what was sent for 0\.1 s"):
             await send()
         await adapter.disconnect()
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+@pytest.mark.parametrize(
+    "location", ["ws://127.0.0.1:{port}/", "ws://localhost:{port}/", "http://127.0.0.1:{port}/", "/"]
+)
+async def test_a_redirect_is_not_followed_so_that_no_other_server_is_given_the_headers(
+    status: str, location: str
+) -> None:
+    asked: list[bytes] = []
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async def redirects(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(f"HTTP/1.1 {status}\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(elsewhere, "127.0.0.1", 0) as other,
+        await asyncio.start_server(redirects, "127.0.0.1", 0) as server,
+    ):
+        place = location.format(port=other.sockets[0].getsockname()[1])
+        port = server.sockets[0].getsockname()[1]
+        adapter = WebSocketAgentAdapter(f"ws://127.0.0.1:{port}/", EventsProtocol(), headers={"X-Api-Key": "k-1234567"})
+        with pytest.raises(VoiceConnectionError, match=f"status {status[:3]}.*redirects are not followed"):
+            await adapter.connect()
+    assert len(asked) == 1

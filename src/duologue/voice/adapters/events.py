@@ -27,6 +27,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from duologue.config.json_text import json_value
 from duologue.config.problems import nearest
 from duologue.errors import ConfigurationError
 from duologue.voice.adapter import AdapterCapabilities
@@ -99,7 +100,7 @@ class EventsProtocol(WebSocketProtocol):
         """Sound, or what an event says."""
         if isinstance(message, bytes):
             return self._from_wire.pcm(message) or None
-        event = json.loads(message)
+        event = json_value(message, constants=True)
         if not isinstance(event, dict):
             raise ValueError(f"an event is a JSON object; found {type(event).__name__}")
         found = cast("dict[str, Any]", event)
@@ -155,7 +156,7 @@ def _text(event: Mapping[str, Any], field: str) -> str:
 def _tool_call(event: Mapping[str, Any]) -> AgentToolCall:
     arguments: Any = event.get("arguments") or {}
     if isinstance(arguments, str):
-        arguments = json.loads(arguments)
+        arguments = json_value(arguments, constants=True)
     if not isinstance(arguments, dict) or not event.get("name"):
         raise ValueError("a tool call has a 'name', and 'arguments' that are an object")
     return AgentToolCall(

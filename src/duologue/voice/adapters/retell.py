@@ -6,7 +6,6 @@ with the transcript, ``agent_start_talking``, ``agent_stop_talking``, ``node_tra
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -225,6 +224,6 @@ def _unpacked(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
-    except ValueError:
+        return json_value(value)
+    except NoJsonError:
         return value

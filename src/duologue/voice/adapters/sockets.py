@@ -22,6 +22,7 @@ from duologue.http import ForbiddenAddressError, check_headers, public_address, 
 from duologue.secret_values import hidden
 from duologue.voice.adapter import VoiceConnectionError
 from duologue.voice.adapters.wire import WireVoiceAdapter
+from duologue.voice.duplex.pace import give_way
 from duologue.voice.incoming import CallEnded
 from duologue.voice.port import reason_of
 
@@ -33,6 +34,8 @@ MOST_BYTES = 4 * 2**20
 """Of one message. Half a minute of sound as base64 is 2 MiB."""
 _MOST_WAITING = 4
 """Messages that are read ahead."""
+_AT_ONCE = 20
+"""Messages that are taken without giving others on the event loop their turn."""
 SEND_TIMEOUT = 10.0
 """Seconds that the other side may take until it reads on."""
 _KEEP_ALIVE = 20.0
@@ -40,6 +43,7 @@ _KEEP_ALIVE = 20.0
 come behind sound that nobody has heard yet."""
 _CLOSE_TIMEOUT = 1.0
 """Seconds that the other side may take to close its end, before the connection is cut."""
+_REDIRECTS = range(300, 309)
 _SHOWN = 120
 """Characters of a message that an error quotes."""
 
@@ -80,7 +84,7 @@ class Socket:
             VoiceConnectionError: the other side refuses.
             OSError: it cannot be reached.
         """
-        connect, options = _websockets(), await _options(target)
+        connect, options = _connect(), await _options(target)
         try:
             return cls(await connect(target.url, **options), name, where)
         except Exception as error:
@@ -109,8 +113,12 @@ class Socket:
         Raises:
             ConnectionClosedError: it ends in another way.
         """
+        count = 0
         async for message in self._connection:
             yield message
+            count += 1
+            if count % _AT_ONCE == 0:  # what has come already is given at once, and other calls have frames to send
+                await give_way()
 
     async def next_message(self) -> str | bytes:
         """The next message."""
@@ -255,6 +263,8 @@ def _refused(target: SocketTarget, error: Exception, name: str, where: str) -> D
 
     if isinstance(error, InvalidStatus):
         why = f"it answered with {_named(error.response.status_code)}, not with a WebSocket"
+        if error.response.status_code in _REDIRECTS:
+            why += "; redirects are not followed, so give the address that it leads to"
     elif isinstance(error, InvalidURI):
         return ConfigurationError(f"{name}: '{written_url(target.url)}' is no address of a WebSocket")
     elif isinstance(error, (InvalidHandshake, EOFError)):
@@ -296,12 +306,18 @@ def socket_logger() -> logging.Logger:
     return logger
 
 
-def _websockets() -> Any:
+def _connect() -> Any:
+    """How the library connects, but without following redirects: what they lead to has no business with our keys."""
     try:
         from websockets.asyncio.client import connect
     except ImportError as error:
         raise MissingExtraError("Voice agents behind a WebSocket", "voice", "websockets") from error
-    return connect
+
+    class DirectConnect(connect):
+        def process_redirect(self, exc: Exception) -> Exception | str:
+            return exc
+
+    return DirectConnect
 
 
 async def _options(target: SocketTarget) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from contextlib import suppress
 from duologue.errors import DuologueError
 from duologue.voice.adapter import VoiceAgentAdapter, VoiceConnectionError
 from duologue.voice.audio import AudioChunk, bytes_of
-from duologue.voice.incoming import AgentTurnEnded, Incoming, UserHeard
+from duologue.voice.incoming import (
+    AgentToolCall,
+    AgentToolResult,
+    AgentTurnEnded,
+    AgentWords,
+    Incoming,
+    UserHeard,
+    UserWords,
+)
 from duologue.voice.port import reason_of
 
 logger = logging.getLogger("duologue.voice")
@@ -28,8 +36,9 @@ class Inbox:
     """What has come and was not taken yet: bounded, so that a sender without measure fills no memory."""
 
     def __init__(self, seconds: float = INBOX_SECONDS, items: int = INBOX_ITEMS) -> None:
-        self._waiting: deque[Incoming] = deque()
+        self._waiting: deque[tuple[Incoming, int]] = deque()
         self._bytes = 0
+        self._holds_sound = False
         self._most_bytes, self._most_items = bytes_of(seconds), items
         self._changed = asyncio.Event()
         self._end: Exception | None = None
@@ -39,9 +48,10 @@ class Inbox:
         while self.is_full and self._end is None:
             self._changed.clear()
             await self._changed.wait()
-        self._waiting.append(item)
-        if isinstance(item, AudioChunk):
-            self._bytes += len(item.data)
+        size = _size(item)
+        self._waiting.append((item, size))
+        self._bytes += size
+        self._holds_sound = self._holds_sound or isinstance(item, AudioChunk)
         self._changed.set()
 
     async def get(self, timeout: float) -> Incoming:
@@ -59,16 +69,19 @@ class Inbox:
         if not self._waiting:
             assert self._end is not None
             raise self._end
-        item = self._waiting.popleft()
-        if isinstance(item, AudioChunk):
-            self._bytes -= len(item.data)
+        item, size = self._waiting.popleft()
+        self._bytes -= size
         self._changed.set()
         return item
 
     def forget_sound(self) -> None:
         """Throw away sound that nobody has heard."""
-        self._waiting = deque(item for item in self._waiting if not isinstance(item, AudioChunk))
-        self._bytes = 0
+        if not self._holds_sound:  # an agent may say again and again that it has noticed the user
+            return
+        self._holds_sound = False
+        kept = [waiting for waiting in self._waiting if not isinstance(waiting[0], AudioChunk)]
+        self._waiting = deque(kept)
+        self._bytes = sum(size for _, size in kept)
         self._changed.set()
 
     @property
@@ -80,6 +93,17 @@ class Inbox:
         """Nothing more comes, for this reason: raised once what has come is taken."""
         self._end = self._end or error
         self._changed.set()
+
+
+def _size(item: Incoming) -> int:
+    """Bytes that it takes, roughly."""
+    if isinstance(item, AudioChunk):
+        return len(item.data)
+    if isinstance(item, AgentWords | UserWords):
+        return len(item.text)
+    if isinstance(item, AgentToolCall):
+        return len(f"{item.arguments}")
+    return len(f"{item.result}") if isinstance(item, AgentToolResult) else 0
 
 
 class WireVoiceAdapter(VoiceAgentAdapter):

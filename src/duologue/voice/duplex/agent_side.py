@@ -12,6 +12,7 @@ from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.agent_speech import AgentSpeech
 from duologue.voice.duplex.agent_turn import HeardTurn, TurnCut
 from duologue.voice.duplex.playout import SILENCE, Playout
+from duologue.voice.duplex.within_bounds import WithinBounds
 from duologue.voice.incoming import (
     AgentKeys,
     AgentToolCall,
@@ -19,6 +20,7 @@ from duologue.voice.incoming import (
     AgentTurnEnded,
     AgentWords,
     CallEnded,
+    Incoming,
     UserHeard,
     UserWords,
 )
@@ -62,6 +64,7 @@ class AgentSide:
     ) -> None:
         self._adapter = adapter
         self._event, self._segment = event, segment
+        self._bounds = WithinBounds(adapter.name)
         self.playout = Playout()
         self.speech = AgentSpeech(learn_noise=not adapter.ends_turns)
         self.turns: deque[HeardTurn] = deque(maxlen=_MOST_TURNS)
@@ -85,8 +88,13 @@ class AgentSide:
 
     # --- what comes --------------------------------------------------------------------------------------------------
 
-    def take(self, item: object, now: float) -> None:
-        """One more thing has come."""
+    def take(self, item: Incoming, now: float) -> None:
+        """One more thing has come.
+
+        Raises:
+            VoiceConnectionError: there is more of it than anybody can make use of.
+        """
+        item = self._bounds.item(item, now)
         if isinstance(item, AudioChunk):
             turn = self._turn(now)
             self.playout.put(turn, item.data)
