@@ -110,9 +110,11 @@ from duologue.client._generated.evals_bodies import UserSimulatorConfigInput as 
 from duologue.client._generated.executions_answers import ExecutionAnswer as ExecutionAnswer
 from duologue.client._generated.executions_answers import ExecutionChange as ExecutionChange
 from duologue.client._generated.executions_answers import ExecutionCounts as ExecutionCounts
+from duologue.client._generated.executions_answers import ExecutionFork as ExecutionFork
 from duologue.client._generated.executions_answers import ExecutionSummary as ExecutionSummary
 from duologue.client._generated.executions_answers import PageOfExecutionAnswer as PageOfExecutionAnswer
 from duologue.client._generated.executions_answers import Percentiles as Percentiles
+from duologue.client._generated.executions_bodies import ForkFields as ForkFields
 from duologue.client._generated.executions_bodies import NewExecutionFields as NewExecutionFields
 from duologue.client._generated.labels_answers import AgreementAnswer as AgreementAnswer
 from duologue.client._generated.labels_answers import CriterionAgreement as CriterionAgreement

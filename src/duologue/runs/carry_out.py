@@ -150,6 +150,7 @@ class RunCarrier:
             run_id=run.id,
             thread_id=run.thread_id or run.id,
             journal_for=partial(_always, journal),
+            adapt=stored.fork,
             ledger=await self._budgets.ledger(run, base.options.budget),
         )
         try:

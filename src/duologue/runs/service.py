@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,8 +23,10 @@ from duologue.context import random_uuid
 from duologue.errors import ConfigurationError, NotFoundError
 from duologue.frozen import changed
 from duologue.runs.arguments import checked
+from duologue.runs.eval_definitions import connector_of, eval_definition, personas_of
 from duologue.runs.evals import Compiled, CompiledRun, Definition, PreparedDefinitions, within_budget
 from duologue.runs.project_calls import ProjectCalls
+from duologue.runs.project_forks import ProjectForks
 from duologue.runs.project_releases import ProjectReleases
 from duologue.runs.projects import open_project
 from duologue.runs.run_changes import change_run, status_named
@@ -61,7 +64,7 @@ from duologue.specs.suite import Suite
 
 
 @checked
-class RunService(ProjectCalls, ProjectReleases):
+class RunService(ProjectForks, ProjectCalls, ProjectReleases):
     """The definitions and runs of one project.
 
     Args:
@@ -160,7 +163,7 @@ class RunService(ProjectCalls, ProjectReleases):
         """:meth:`create_runs` for whoever wants the execution, and not all of its runs."""
         if execution_name is not None:
             named(execution_name, "execution")
-        eval_, definition = await self.database.read(lambda connection: self._of_eval(connection, eval_id))
+        eval_, definition = await self.database.read(partial(eval_definition, project=self.project, eval_id=eval_id))
         made = self._prepared(within_budget(definition, budget)).runs(seed)
         version = definition.version
         base = NewRun(
@@ -208,8 +211,8 @@ class RunService(ProjectCalls, ProjectReleases):
         def work(connection: Connection) -> Definition:
             require(connection, scenarios, "Scenario", [scenario_id], self.project.id)
             scenario = saved_scenarios(connection, [scenario_id])[0]
-            connector = self._connector(connection, connector_id)
-            chosen = self._personas(connection, [persona_id] if persona_id is not None else [])
+            connector = connector_of(connection, self.project, connector_id)
+            chosen = personas_of(connection, self.project, [persona_id] if persona_id is not None else [])
             return Definition(
                 name=f"playground: {scenario.name}"[:200],
                 project=find_project(connection, self.project.id) or self.project,
@@ -245,48 +248,8 @@ class RunService(ProjectCalls, ProjectReleases):
 
     async def suite_of_eval(self, eval_id: str) -> Suite:
         """What the runs of an eval would be made from now, without credentials. Raises as :meth:`create_runs`."""
-        _, definition = await self.database.read(lambda connection: self._of_eval(connection, eval_id))
+        _, definition = await self.database.read(partial(eval_definition, project=self.project, eval_id=eval_id))
         return self._prepared(definition).suite
-
-    def _of_eval(self, connection: Connection, eval_id: str) -> tuple[Eval, Definition]:
-        found = next((item for item in saved_evals(connection, [eval_id]) if item.project_id == self.project.id), None)
-        if found is None:
-            raise NotFoundError(f'Eval with id "{eval_id}" not found')
-        project = find_project(connection, self.project.id)
-        saved = {item.id: item for item in saved_scenarios(connection, found.scenario_ids)}
-        for scenario_id in found.scenario_ids:
-            if scenario_id not in saved:
-                raise NotFoundError(f'Scenario with id "{scenario_id}" not found')
-        ids = [persona for scenario in saved.values() for persona in scenario.persona_ids]
-        people = self._personas(connection, ids)
-        version = None
-        if (agent_id := found.spec.agent_id) is not None:
-            version = find_version(connection, agent_id, found.spec.agent_version)
-            if version is None:
-                agent = get(connection, agents, agent_id)
-                raise no_version(agent.name if agent is not None else agent_id, found.spec.agent_version)
-        return found, Definition(
-            name=found.name,
-            project=project or self.project,
-            scenarios=[
-                (saved[id_], [people[persona] for persona in saved[id_].persona_ids]) for id_ in found.scenario_ids
-            ],
-            connector=self._connector(connection, found.connector_id) if found.connector_id is not None else None,
-            version=version,
-            speakers=speakers_of(connection, self.project.id, [item.spec for item in saved.values()]),
-            input=found.spec.input,
-            trials=found.spec.trials,
-            config=found.spec.config,
-            metrics=saved_metrics(connection, self.project.id),
-        )
-
-    def _personas(self, connection: Connection, ids: Sequence[str]) -> dict[str, SavedPersona]:
-        rows = require(connection, personas, "Persona", ids, self.project.id)
-        return {id_: saved_persona(rows[id_]) for id_ in ids}
-
-    def _connector(self, connection: Connection, connector_id: str) -> Connector:
-        rows = require(connection, connectors, "Connector", [connector_id], self.project.id)
-        return saved_connector(rows[connector_id])
 
     # Reading
 

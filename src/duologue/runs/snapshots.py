@@ -32,10 +32,13 @@ from duologue.models.scope import Budget
 from duologue.runs.store.records import Snapshot
 from duologue.specs.agents import merged_headers
 from duologue.specs.suite import Suite
+from duologue.suites.forks.fork import Continuation
 from duologue.suites.runner.code_files import check_types_in, module_file, program_files
 from duologue.suites.runner.definition import RunOptions
 
 VERSION = 1
+FORKED = 2
+"""The version of snapshots with a fork, which earlier versions of Duologue would play from the beginning."""
 MAX_FILE = 32 * 1024 * 1024
 """Bytes of one file."""
 MAX_FILES = 64 * 1024 * 1024
@@ -91,6 +94,7 @@ class StoredSuite:
         files: content of each file by its path below the suite's folder.
         folder: of a suite that is kept in place; None for one that is portable.
         digests: of the files of a suite in place.
+        fork: the turns of another run that its runs begin with; None to play them from the beginning.
     """
 
     digest: str
@@ -104,6 +108,7 @@ class StoredSuite:
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     folder: Path | None = None
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    fork: Continuation | None = None
 
     def instruction(self, scenario: str, persona: str | None) -> str | None:
         """The first message of the stored conversation, which the agent never gets; None if there is none."""
@@ -237,6 +242,44 @@ def take_snapshot(
     return Snapshot(digest=sha256(content).hexdigest(), data=content)
 
 
+def forked_snapshot(
+    snapshot: Snapshot,
+    start: Continuation,
+    *,
+    agent: str | None = None,
+    model: str | None = None,
+    budget: float | None = None,
+) -> Snapshot:
+    """A snapshot whose runs begin with turns of another run.
+
+    Args:
+        snapshot: what is run otherwise.
+        start: the turns.
+        agent: whose model is another one.
+        model: that one; None for the one that it has.
+        budget: US dollars that all runs may cost together, if the suite does not allow less; None as the suite says.
+
+    Raises:
+        SnapshotError: the turns are too large, or there is no such model.
+    """
+    data: dict[str, Any] = json.loads(snapshot.data)
+    data |= {"version": FORKED, "fork": start.as_data()}
+    if model is not None:
+        for item in data["suite"]["agents"]:
+            if item["name"] == agent:
+                item["model"] = model
+    if budget is not None:
+        spending: dict[str, Any] = data["suite"].setdefault("defaults", {}).setdefault("budget", {})
+        usual = spending.get("money")
+        spending["money"] = budget if usual is None else min(budget, usual)
+    content = json.dumps(data, separators=(",", ":")).encode("ascii")
+    if len(content) - len(snapshot.data) > MAX_FILES:
+        raise SnapshotError(f"the turns have more than {MAX_FILES:,} bytes; fork from an earlier one")
+    made = Snapshot(digest=sha256(content).hexdigest(), data=content)
+    read_snapshot(made)
+    return made
+
+
 def read_snapshot(snapshot: Snapshot) -> StoredSuite:
     """What a snapshot holds.
 
@@ -247,9 +290,9 @@ def read_snapshot(snapshot: Snapshot) -> StoredSuite:
         raise SnapshotError(f"the snapshot {snapshot.digest[:12]} is damaged: its content has another digest")
     try:
         data = cast("dict[str, Any]", json.loads(snapshot.data))
-        if data["version"] != VERSION:
+        if data["version"] not in {VERSION, FORKED}:
             told = (
-                f"the snapshot {snapshot.digest[:12]} has version {data['version']}, and this Duologue reads {VERSION}"
+                f"the snapshot {snapshot.digest[:12]} has version {data['version']}, and this Duologue reads {FORKED}"
             )
             raise SnapshotError(f"{told}. Upgrade Duologue on this machine")
         return _stored(snapshot.digest, data)
@@ -279,6 +322,7 @@ def _stored(digest: str, data: dict[str, Any]) -> StoredSuite:
         files={_safe(name): base64.b64decode(content) for name, content in data.get("files", {}).items()},
         folder=Path(data["folder"]) if "folder" in data else None,
         digests=data.get("digests", {}),
+        fork=Continuation.of_data(data["fork"]) if "fork" in data else None,
     )
 
 

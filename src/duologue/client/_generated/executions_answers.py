@@ -25,6 +25,14 @@ class ExecutionCounts(Answer):
     cancelled: int
 
 
+class ExecutionFork(Answer):
+    """The run that the runs of an execution were continued from."""
+
+    run_id: str
+    turn: int
+    say: str | None = None
+
+
 class ExecutionAnswer(Answer):
     """One launch of an eval or a suite, and how its runs stand."""
 
@@ -36,6 +44,7 @@ class ExecutionAnswer(Answer):
     counts: ExecutionCounts
     pass_rate: float | None
     seed: int | None
+    fork: ExecutionFork | None = None
     created_at: datetime
 
 

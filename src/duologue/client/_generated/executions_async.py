@@ -14,7 +14,7 @@ from duologue.client._generated.executions_answers import (
     ExecutionSummary,
     PageOfExecutionAnswer,
 )
-from duologue.client._generated.executions_bodies import NewExecutionFields
+from duologue.client._generated.executions_bodies import ForkFields, NewExecutionFields
 from duologue.client._request import Request, path
 
 
@@ -68,6 +68,29 @@ class AsyncExecutionsOperations(AsyncCaller):
             in_project=True,
         )
         await self._send(request, None)
+
+    async def fork_run(
+        self, run_id: str, /, *, idempotency_key: str | None = None, **fields: Unpack[ForkFields]
+    ) -> ExecutionAnswer:
+        """Continue a run that is over from the end of one of its turns, several times, as an execution of its own.
+
+        The recorded turns are in the conversation as they were, and the scenario goes on from there, or with
+        another line of the user. Agent, simulated user, checks and judge are those that the run was made from.
+
+        Scope: `run`.
+
+        Args:
+            run_id: Id of the run.
+        """
+        request = Request(
+            method="POST",
+            path=path("/api/v1/runs/{run_id}/fork", run_id),
+            body=fields,
+            in_project=True,
+            keyed=True,
+            key=idempotency_key,
+        )
+        return await self._send(request, ExecutionAnswer)
 
     async def get_execution(self, execution_id: int, /) -> ExecutionAnswer:
         """An execution, and how its runs stand.

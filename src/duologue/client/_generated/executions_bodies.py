@@ -8,6 +8,24 @@ from __future__ import annotations
 from typing import NotRequired, TypedDict
 
 
+class ForkFields(TypedDict):
+    """From where a run is continued, and with what."""
+
+    turn: int
+    say: NotRequired[str | None]
+    trials: NotRequired[int]
+    again: NotRequired[bool | None]
+    agent: NotRequired[str | None]
+    connector_id: NotRequired[str | None]
+    agent_id: NotRequired[str | None]
+    agent_version: NotRequired[int | None]
+    model: NotRequired[str | None]
+    name: NotRequired[str | None]
+    priority: NotRequired[int]
+    max_attempts: NotRequired[int]
+    budget: NotRequired[float | None]
+
+
 class NewExecutionFields(TypedDict):
     """What to launch."""
 

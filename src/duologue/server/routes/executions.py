@@ -22,10 +22,12 @@ from duologue.server.paging import PageOf, Paging, page_of
 from duologue.server.placed_body import JSON_BODY, BodyOf, read_body
 from duologue.server.preconditions import IfMatch, answer, created, nothing
 from duologue.server.reports import REPORT_TYPES, report_of
+from duologue.server.routes.runs import RunId
 from duologue.server.schemas.executions import (
     ExecutionAnswer,
     ExecutionChange,
     ExecutionSummary,
+    ForkFields,
     NewExecutionFields,
     execution_fields,
 )
@@ -33,6 +35,10 @@ from duologue.suites.results.execution import ExecutionResult
 
 routes = routes_of_group("executions")
 ExecutionId = Annotated[int, Path(ge=1, le=2**63 - 1, description="Number of the execution.")]
+_FORKED = (
+    *("say", "trials", "again", "agent", "connector_id", "agent_id", "agent_version", "model"),
+    *("priority", "max_attempts", "budget"),
+)
 _EXAMPLE = {"eval_id": "refunds", "priority": 5, "seed": 7}
 
 
@@ -64,6 +70,29 @@ async def create_execution(
         budget=wanted.budget,
     )
     assert made.execution is not None, "an eval is launched as an execution"
+    standing = await _found(caller, made.execution.id)
+    return created(execution_fields(standing), f"/api/v1/executions/{made.execution.id}")
+
+
+@routes.post("/runs/{run_id}/fork", operation_id="fork_run", status_code=201, response_model=ExecutionAnswer)
+async def fork_run(
+    caller: Runner,
+    run_id: RunId,
+    body: Annotated[PlacedDict, JSON_BODY, BodyOf(model=ForkFields, example={"turn": 2, "trials": 5})],
+) -> Response:
+    """Continue a run that is over from the end of one of its turns, several times, as an execution of its own.
+
+    The recorded turns are in the conversation as they were, and the scenario goes on from there, or with another line
+    of the user. Agent, simulated user, checks and judge are those that the run was made from.
+    """
+    wanted = read_body(ForkFields, body)
+    made = await caller.service.fork_run(
+        run_id,
+        wanted.turn,
+        **{name: getattr(wanted, name) for name in _FORKED},
+        execution_name=wanted.name,
+    )
+    assert made.execution is not None, "a run is forked as an execution"
     standing = await _found(caller, made.execution.id)
     return created(execution_fields(standing), f"/api/v1/executions/{made.execution.id}")
 

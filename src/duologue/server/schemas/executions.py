@@ -37,6 +37,17 @@ class ExecutionCounts(BaseModel):
     """Runs that somebody has cancelled."""
 
 
+class ExecutionFork(BaseModel):
+    """The run that the runs of an execution were continued from."""
+
+    run_id: str
+    """The run."""
+    turn: int
+    """After how many of its turns."""
+    say: str | None = None
+    """What the user said next; null for what the scenario says."""
+
+
 class ExecutionAnswer(BaseModel):
     """One launch of an eval or a suite, and how its runs stand."""
 
@@ -56,6 +67,8 @@ class ExecutionAnswer(BaseModel):
     """The share of runs that passed among those that passed or failed; null if there are none."""
     seed: int | None
     """From which all random choices derive."""
+    fork: ExecutionFork | None = None
+    """Where its runs begin, if they continue another one; else null."""
     created_at: datetime
     """When it was launched."""
 
@@ -73,6 +86,38 @@ class NewExecutionFields(Spec):
     """From which all random choices derive. Default: a new one."""
     not_before: Moment | None = None
     """The runs are not carried out earlier. Default: at once."""
+    max_attempts: int = Field(default=3, ge=1, le=1000)
+    """After so many workers have died with a run, it is set aside as an error."""
+    budget: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """US dollars that the models of all runs may cost together. Default: what the project says."""
+
+
+class ForkFields(Spec):
+    """From where a run is continued, and with what."""
+
+    turn: int = Field(ge=0, le=100_000)
+    """After how many turns; 0 from the beginning."""
+    say: str | None = Field(default=None, min_length=1, max_length=100_000)
+    """What the user says next. Default: what the scenario says."""
+    trials: int = Field(default=10, ge=1, le=1000)
+    """How often it is continued."""
+    again: bool | None = None
+    """Whether the user's lines are said to the agent again, which then answers anew. Default: only to an agent that is
+    not given the whole conversation with each call."""
+    agent: Name | None = None
+    """Another agent of the suite that the run was made from. Default: the same."""
+    connector_id: Name | None = None
+    """The connector of another agent. The scenario is played as it is defined now."""
+    agent_id: Name | None = None
+    """Another saved agent. The scenario is played as it is defined now."""
+    agent_version: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    """Of the saved agent. Default: the newest."""
+    model: Name | None = None
+    """Another model for an agent that is made of one."""
+    name: Name | None = None
+    """Of the execution, which no other of the project has. Default: a new one."""
+    priority: int = Field(default=0, ge=-(2**31) + 1, le=2**31 - 1)
+    """Runs with a higher one are carried out first."""
     max_attempts: int = Field(default=3, ge=1, le=1000)
     """After so many workers have died with a run, it is set aside as an error."""
     budget: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -138,5 +183,6 @@ def execution_fields(standing: ExecutionStanding) -> Mapping[str, Any]:
         "counts": standing.counts,
         "pass_rate": standing.pass_rate,
         "seed": seed if isinstance(seed, int) else None,
+        "fork": execution.data.get("fork"),
         "created_at": instant_text(execution.created_at),
     }

@@ -7,7 +7,10 @@ of it reads files: give it an engine, a test case and the entries of the journal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from duologue.context import derive_seed
 from duologue.conversation.result import ScenarioResult, ScenarioState
@@ -19,8 +22,9 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import changed, frozen
 from duologue.journal.events import Entry
 from duologue.messages import Message, text_of
+from duologue.own_model import adapter
 from duologue.specs.scenario import Turn
-from duologue.specs.suite import find_named
+from duologue.specs.suite import Suite, find_named
 from duologue.stats.proportion import Proportion, wilson
 from duologue.suites.execution.engine import Engine
 from duologue.suites.execution.launch import Observer
@@ -70,6 +74,17 @@ class Continuation:
             before = [*before, open_next_turn]
         return changed(parts, script=(*before, *self._next_line(after)), metadata=metadata)
 
+    def as_data(self) -> dict[str, Any]:
+        """As JSON data, for runs that other processes carry out."""
+        data: dict[str, Any] = _continuations().dump_python(self, mode="json")
+        return data
+
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> Continuation:
+        """What :meth:`as_data` has made. Raises ValueError if it is something else."""
+        made: Continuation = _continuations().validate_python(data)
+        return made
+
     def facts(self, again: bool) -> dict[str, Any]:
         """Where the run begins, as JSON data for its journal."""
         said = {"say": self.say} if self.say is not None else {}
@@ -116,6 +131,11 @@ class Continuation:
             rest = [_shortened(first, left), *after[1:]] if left > 0 else after[1:]
             return [changed(first, line=line), *rest]
         return [user_step(line), agent_step(), *after]
+
+
+@cache
+def _continuations() -> TypeAdapter[Continuation]:
+    return adapter(Continuation)
 
 
 def _shortened(step: TurnStep, left: int) -> TurnStep:
@@ -179,7 +199,7 @@ def trials_of(case: TestCase, count: int, *, salt: str) -> tuple[TestCase, ...]:
     )
 
 
-def require_forkable(engine: Engine, case: TestCase) -> None:
+def require_forkable(suite: Suite, case: TestCase) -> None:
     """See that a case can be continued from the middle.
 
     Raises:
@@ -187,10 +207,10 @@ def require_forkable(engine: Engine, case: TestCase) -> None:
     """
     if case.kind == "replay":
         raise ConfigurationError(f"{case.title} is a recording, whose agent cannot be asked; name a run of a scenario")
-    scenario = engine.suite.scenario(case.scenario)
+    scenario = suite.scenario(case.scenario)
     names = {case.persona, *(turn.persona for turn in scenario.turns)}
     for name in names:
-        persona = find_named(engine.suite.personas, name)
+        persona = find_named(suite.personas, name)
         if persona is not None and persona.attack is not None:
             raise ConfigurationError(
                 f"the persona '{persona.name}' is an attacker, whose plan cannot begin in the middle of a "
@@ -252,7 +272,7 @@ async def fork(
     Raises:
         ConfigurationError: the run has fewer turns, or cannot be continued.
     """
-    require_forkable(engine, case)
+    require_forkable(engine.suite, case)
     total = total_turns(entries)
     if not 0 <= turns <= total:
         raise ConfigurationError(f"the run has {total} turns, so it cannot be continued after turn {turns}")

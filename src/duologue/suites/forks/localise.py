@@ -86,7 +86,7 @@ async def localise(
     Raises:
         ConfigurationError: the run cannot be continued.
     """
-    require_forkable(engine, case)
+    require_forkable(engine.suite, case)
     total = total_turns(entries)
     if total == 0:
         raise ConfigurationError(f"nothing was said in the run {entries[0].run_id}, so that it has no turns to look at")

@@ -22,6 +22,7 @@ from duologue.journal.events import (
     MessageAdded,
     MessagesRolledBack,
     Noted,
+    RawMessage,
     RunStarted,
     StepStarted,
     ToolCalled,
@@ -29,7 +30,6 @@ from duologue.journal.events import (
     UserFinished,
 )
 from duologue.journal.notes import PromptUsed, TurnUnfinished
-from duologue.messages import Message
 from duologue.vocabulary import AgentRole, Scope
 
 
@@ -44,7 +44,7 @@ class RecordedLine:
         simulated: a participant made it up; otherwise the script held it.
     """
 
-    message: Message
+    message: RawMessage
     turn: int
     step: int
     simulated: bool
