@@ -1,4 +1,4 @@
-"""Runs that are continued over HTTP: from every turn, with another line, agent or user, and refused where they cannot be."""
+"""Runs continued over HTTP: from every turn, with another line or agent, and refused where they cannot be."""
 
 from __future__ import annotations
 
@@ -120,13 +120,13 @@ async def test_definitions_that_changed_since_change_nothing(desk: Desk) -> None
     assert said == [[LINES[0], "heard 1", LINES[1], "heard 3", LINES[2], "heard 5"]]
 
 
-async def test_a_fork_can_be_forked(desk: Desk) -> None:
+async def test_a_fork_names_the_run_to_fork_instead(desk: Desk) -> None:
     body = (await desk.fork(turn=1, trials=1, say="Never mind.")).json()
     await desk.carry_out()
     run = (await desk.client.get("/runs", params={"execution_id": body["id"]})).json()["data"][0]
-    desk.run = run
-    said = await desk.forked(turn=2, trials=1)
-    assert said == [[LINES[0], "heard 1", "Never mind.", "heard 3", LINES[2], "heard 5"]]
+    answer = await desk.client.post(f"/runs/{run['id']}/fork", json={"turn": 2})
+    assert answer.status_code == 422
+    assert desk.run["id"] in answer.json()["detail"]
 
 
 async def test_the_same_request_makes_one_execution(desk: Desk) -> None:
@@ -195,6 +195,6 @@ async def test_from_python(desk: Desk) -> None:
     await desk.carry_out()
     found = await get_run(desk.service.database, made.ids[0])
     assert found is not None
-    assert [text["content"] for text in found.messages][-2:] == ["One more thing.", "heard 7"]
+    assert [text.get("content") for text in found.messages][-2:] == ["One more thing.", "heard 7"]
     with pytest.raises(NotFoundError):
         await desk.runs.fork_run("nothing", 0)

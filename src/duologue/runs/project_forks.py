@@ -10,6 +10,7 @@ import asyncio
 
 from sqlalchemy import Connection, select
 
+from duologue.config.placed_json import refused
 from duologue.context import random_uuid
 from duologue.errors import ConfigurationError, NotFoundError, StoreConflictError
 from duologue.frozen import changed, frozen
@@ -96,13 +97,13 @@ class ProjectForks(ProjectDefinitions):
         """
         _require_choices(agent=agent, connector_id=connector_id, agent_id=agent_id)
         if agent_version is not None and agent_id is None:
-            raise ConfigurationError("agent_version: there is no agent_id that it could be a version of")
+            raise refused("agent_version", "there is no agent_id that it could be a version of")
         if not 1 <= trials <= MOST_TRIALS:
-            raise ConfigurationError(f"trials: found {trials}; expected 1 to {MOST_TRIALS}")
+            raise refused("trials", f"found {trials}; expected 1 to {MOST_TRIALS}")
         if say is not None and not say.strip():
-            raise ConfigurationError("say: found a text without words; leave it out for what the scenario says")
+            raise refused("say", "found a text without words; leave it out for what the scenario says")
         if budget is not None and not 0 <= budget < float("inf"):
-            raise ConfigurationError(f"budget: found {budget}; expected US dollars, 0 or more")
+            raise refused("budget", f"found {budget}; expected US dollars, 0 or more")
         if execution_name is not None:
             named(execution_name, "execution")
 
@@ -119,7 +120,7 @@ class ProjectForks(ProjectDefinitions):
             raise ConfigurationError(f'the run "{run_id}" has no journal, so nobody knows how its turns came about')
         entries = (await journals.read(run_id)).entries
         if not 0 <= turn <= (total := total_turns(entries)):
-            raise ConfigurationError(f"turn: found {turn}; expected 0 to {total}, since the run has {total} turns")
+            raise refused("turn", f"found {turn}; expected 0 to {total}, since the run has {total} turns")
         start = Continuation(recorded=first_turns(entries, turn), say=say, again=again)
         snapshot, case, provider = await asyncio.to_thread(_made_of, found, agent, model, start, budget)
         base = NewRun(
@@ -137,12 +138,8 @@ class ProjectForks(ProjectDefinitions):
         )
         if connector_id is None and agent_id is None and agent is None:
             run = found.run
-            base = changed(
-                base, connector_id=run.connector_id, agent_id=run.agent_id, agent_version=run.agent_version
-            )
-        rows = [
-            changed(base, id=random_uuid(), case=one) for one in trials_of(case, trials, salt=f"fork {turn} {say}")
-        ]
+            base = changed(base, connector_id=run.connector_id, agent_id=run.agent_id, agent_version=run.agent_version)
+        rows = [changed(base, id=random_uuid(), case=one) for one in trials_of(case, trials, salt=f"fork {turn} {say}")]
         facts = {"run_id": run_id, "turn": turn, **({"say": say} if say is not None else {})}
         data = {"suite": f"{case.scenario}, forked", "seed": found.run.case.seed, "fork": facts}
         execution = NewExecution(name=execution_name, data=data)
@@ -209,6 +206,11 @@ def _made_of(
         made = compiled(found.definition, seed=case.seed)
         snapshot, case, provider = made.snapshot, changed(made.runs[0].case, seed=case.seed), made.provider or ""
     stored = read_snapshot(snapshot)
+    if (earlier := read_snapshot(found.snapshot).fork) is not None:
+        raise ConfigurationError(
+            f"the run is a fork itself, of the run {earlier.recorded.run_id} after turn {earlier.recorded.turns}; fork "
+            "that one"
+        )
     if agent is not None:
         case = changed(case, agent=stored.suite.agent(agent).name)
     if case.scenario in stored.refused:
@@ -217,7 +219,7 @@ def _made_of(
     if model is not None:
         named_ = case.agent or ""
         if not stored.suite.agent(named_).model:
-            raise ConfigurationError(f"model: the agent '{named_}' is not made of a model; name another agent instead")
+            raise refused("model", f"the agent '{named_}' is not made of a model; name another agent instead")
     return forked_snapshot(snapshot, start, agent=case.agent, model=model, budget=budget), case, provider
 
 
@@ -229,4 +231,4 @@ def _version(found: _Recorded) -> int | None:
 def _require_choices(**given: str | None) -> None:
     chosen = [name for name, value in given.items() if value is not None]
     if len(chosen) > 1:
-        raise ConfigurationError(f"{chosen[1]}: {chosen[0]} names another agent already; keep one of them")
+        raise refused(chosen[1], f"{chosen[0]} names another agent already; keep one of them")

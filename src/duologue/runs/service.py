@@ -20,7 +20,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Connection, delete, select
 
 from duologue.context import random_uuid
-from duologue.errors import ConfigurationError, NotFoundError
+from duologue.errors import ConfigurationError
 from duologue.frozen import changed
 from duologue.runs.arguments import checked
 from duologue.runs.eval_definitions import connector_of, eval_definition, personas_of
@@ -30,25 +30,19 @@ from duologue.runs.project_forks import ProjectForks
 from duologue.runs.project_releases import ProjectReleases
 from duologue.runs.projects import open_project
 from duologue.runs.run_changes import change_run, status_named
-from duologue.runs.store.database.agents import find_version, no_version
 from duologue.runs.store.database.definition_rows import (
     find_project,
-    get,
     named,
     require,
-    saved_connector,
-    saved_evals,
-    saved_persona,
     saved_scenarios,
     speakers_of,
 )
 from duologue.runs.store.database.engine import Database
-from duologue.runs.store.database.metrics import saved_metrics
 from duologue.runs.store.database.recovery import parts_of
 from duologue.runs.store.database.rows import MOST, RunFilter, get_run, list_runs
-from duologue.runs.store.database.schema import agents, connectors, executions, personas, runs, scenarios
+from duologue.runs.store.database.schema import executions, runs, scenarios
 from duologue.runs.store.database.wakeup import QUEUED
-from duologue.runs.store.definitions import Connector, Eval, Project, SavedPersona
+from duologue.runs.store.definitions import Project
 from duologue.runs.store.records import (
     OVER,
     Cancelled,
