@@ -285,8 +285,9 @@ class CaseSetup:
             voice = native_voice(
                 self.models.spec(spec.model or ""),
                 model,
-                self.blueprint.first.text,
-                lambda: PromptAgent(self.blueprint, model=model, tools=self._tools()),
+                self.blueprint,
+                self._tools,
+                self.models.access(spec.model or ""),
                 mocked=self.models.is_mock(spec.model or ""),
             )
             return lambda case: self._spoken(case, voice, model=spec.model)

@@ -119,6 +119,17 @@ class SuiteModels:
         spec = self.spec(name)
         return self._mocking or (name == _MOCK if spec is None else spec.provider == _MOCK)
 
+    def access(self, name: str) -> tuple[str | None, str | None]:
+        """Address and key of a model's API, as far as the suite says them.
+
+        Raises:
+            ConfigurationError: a file or variable that the suite names cannot be read.
+        """
+        spec = self.spec(name)
+        if spec is None:
+            return None, None
+        return expand_url(spec.base_url) if spec.base_url else None, self._key(spec)
+
     def _mock(self, name: str, scenario: str, *, persona: str | None = None, judge: str | None = None) -> MockModel:
         from duologue.models.mock.file import MockModel
 

@@ -2,54 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
+from itertools import count
+from typing import Any
 
-from duologue.conversation.adapter import AgentAdapter
-from duologue.models.base import Model
+from duologue.agents.native.blueprint import Blueprint
+from duologue.agents.native.prompt_agent import PromptAgent
+from duologue.agents.tools.session import ToolSession
+from duologue.config.problems import listed
+from duologue.errors import ConfigurationError
+from duologue.messages import tool_call
+from duologue.models.base import Model, ToolSpec
 from duologue.models.scope import RunScope
 from duologue.specs.agents import Model as ModelSpec
+from duologue.suites.manifests.validate.voice import realtime_provider
 from duologue.suites.runner.runtime_agents import MakeVoiceAgent
 from duologue.suites.runner.voice_mock import MockedCall, MockedVoiceAgent
 from duologue.voice.adapter import VoiceAgentAdapter
 from duologue.voice.synthesis import DEFAULT_VOICE
 
-_REALTIME = {"openai": ("realtime",), "google": ("live", "native-audio", "-exp")}
-"""What is in the names of models of realtime APIs, by provider."""
+Handler = Callable[[dict[str, Any]], Coroutine[Any, Any, Any]]
 
 
 def native_voice(
-    spec: ModelSpec | None, model: Model, instructions: str, text_agent: Callable[[], AgentAdapter], *, mocked: bool
+    spec: ModelSpec | None,
+    model: Model,
+    blueprint: Blueprint,
+    tools: Callable[[], ToolSession],
+    access: tuple[str | None, str | None],
+    *,
+    mocked: bool,
 ) -> MakeVoiceAgent:
     """Makes the adapter for a call.
 
     Args:
         spec: of the model in the suite; None for one such as ``openai/gpt-realtime``.
         model: ready to be asked.
-        instructions: of the agent.
-        text_agent: makes the agent that answers in text.
+        blueprint: of the agent.
+        tools: makes the tools of a run.
+        access: address and key of the model's API, where the suite says them.
         mocked: whether the model answers from a file.
     """
     options = dict(spec.options) if spec else {}
+    instructions = blueprint.first.text
+    url, key = access
 
     async def make(run: RunScope) -> VoiceAgentAdapter:
         if mocked:
-            return MockedVoiceAgent(MockedCall.of(options, model.name), text_agent())
+            brain = PromptAgent(blueprint, model=model, tools=tools())
+            return MockedVoiceAgent(MockedCall.of(options, model.name), brain)
         provider, name = _provider(spec, model)
-        voice = options.get("voice")
-        if provider == "openai" and any(word in name for word in _REALTIME["openai"]):
+        voice, realtime = options.get("voice"), realtime_provider(provider, name)
+        if realtime is None:
+            _refuse_tools(blueprint, model)
+            from duologue.voice.adapters.composable import ComposableVoiceAgent
+
+            tts = voice if isinstance(voice, str) and "/" in voice else DEFAULT_VOICE
+            return ComposableVoiceAgent(None, model, tts, system_prompt=instructions)
+        offered, handlers = await _tools_of(blueprint, tools(), run)
+        if realtime == "openai":
             from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter
 
-            return OpenAIRealtimeAgentAdapter(name, str(voice or "alloy"), instructions)
-        if provider == "google" and any(word in name for word in _REALTIME["google"]):
-            from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter
+            return OpenAIRealtimeAgentAdapter(
+                name,
+                str(voice or "alloy"),
+                instructions,
+                offered,
+                api_key=key,
+                tool_handlers=handlers,
+                base_url=url,
+            )
+        from duologue.voice.adapters.gemini_live import GeminiLiveAgentAdapter
 
-            return GeminiLiveAgentAdapter(name, str(voice or "Algieba"), instructions)
-        from duologue.voice.adapters.composable import ComposableVoiceAgent
-
-        tts = voice if isinstance(voice, str) and "/" in voice else DEFAULT_VOICE
-        return ComposableVoiceAgent(None, model, tts, system_prompt=instructions)
+        return GeminiLiveAgentAdapter(
+            name,
+            str(voice or "Algieba"),
+            instructions,
+            key,
+            tools=offered,
+            tool_handlers=handlers,
+            base_url=url,
+        )
 
     return make
+
+
+class _ToolScope(RunScope):
+    """The scope of tools that are called on the line. Nothing is noted: what is heard says which calls there were."""
+
+    run: RunScope
+
+    @property
+    def turn(self) -> int:
+        """Number of the open turn."""
+        return self.run.turn
+
+
+async def _tools_of(
+    blueprint: Blueprint, session: ToolSession, run: RunScope
+) -> tuple[tuple[ToolSpec, ...], dict[str, Handler]]:
+    """What the model is offered, and what answers each call: on the event loop of the run, where the tools belong."""
+    _refuse_workflow(blueprint)
+    offered = await blueprint.offered("")
+    loop, policy, numbers = asyncio.get_running_loop(), blueprint.first.policy, count(1)
+    scope = _ToolScope(context=run.context, who=run.who, participant=run.participant, ledger=run.ledger)
+    scope.__dict__["run"] = run
+
+    def handler(name: str) -> Handler:
+        async def answer(arguments: dict[str, Any]) -> Any:
+            call = tool_call(name, arguments, f"voice_{next(numbers)}")
+            asked = asyncio.run_coroutine_threadsafe(session.call(call, scope=scope, policy=policy), loop)
+            found = await asyncio.wrap_future(asked)
+            if found.error is not None:
+                return {"error": found.error}
+            return found.content if found.value is None else found.value
+
+        return answer
+
+    return offered, {tool.name: handler(tool.name) for tool in offered}
+
+
+def _refuse_tools(blueprint: Blueprint, model: Model) -> None:
+    _refuse_workflow(blueprint)
+    if blueprint.first.tools:
+        raise ConfigurationError(
+            f"the agent '{blueprint.definition.name}' has tools ({listed(blueprint.first.tools)}), and its model "
+            f"{model.name} cannot call them when it is spoken with; use a model of a realtime API, such as "
+            "openai/gpt-realtime, or let the prompt allow no tools"
+        )
+
+
+def _refuse_workflow(blueprint: Blueprint) -> None:
+    if blueprint.workflow is not None:
+        raise ConfigurationError(
+            f"the agent '{blueprint.definition.name}' has a workflow, which only mock models follow when they are "
+            "spoken with; give it one prompt"
+        )
 
 
 def _provider(spec: ModelSpec | None, model: Model) -> tuple[str, str]:
