@@ -16,6 +16,8 @@ from duologue.voice.resample import resample
 
 MOST_BYTES = 200_000_000
 """Of a file that is read."""
+LEAST_RATE = 1000
+"""Samples a second of a WAV file: at one a second, a few bytes would be hours of sound."""
 MOST_SECONDS = 4 * 3600.0
 """Of sound that a file may hold, so that a small file that decodes to days of silence does not fill the memory."""
 FORMATS = ("wav", "mp3", "ogg", "flac")
@@ -193,6 +195,10 @@ def _plain_wav(data: bytes) -> bytes | None:
             pcm, rate, channels = file.readframes(file.getnframes()), file.getframerate(), file.getnchannels()
     except (wave.Error, EOFError):
         return None
+    if rate < LEAST_RATE:
+        raise ConfigurationError(f"the WAV file has {rate} samples a second; expected at least {LEAST_RATE:,}")
+    if len(pcm) / (2 * channels * rate) > MOST_SECONDS:
+        raise ConfigurationError(f"it holds more than {MOST_SECONDS / 3600:g} hours of sound")
     import numpy as np
 
     samples = np.frombuffer(pcm[: len(pcm) // (2 * channels) * 2 * channels], dtype="<i2")
