@@ -144,6 +144,29 @@ def test_decisions_are_labelled_by_key(opened, viewer):
     expect(page.locator("#note")).to_have_value("because")
 
 
+def test_the_label_page_says_why_nothing_was_kept(opened, view, tmp_path):
+    write_execution(samples.hotel(), tmp_path / "only")
+    viewer = view(tmp_path)
+    viewer.listed(1)
+    queue = viewer.get("labels", id="only")
+    page = opened(f"{viewer.address}/executions/only/label", interrupted=True)
+    status, said = page.get_by_role("status").filter(has_text="labelled"), page.get_by_role("alert")
+    place = next(place for place, item in enumerate(queue["items"]) if item["decision"] == "unsure")
+    expect(status).to_contain_text("1 of 16, 0 labelled")
+    for number in range(place):
+        page.keyboard.press("j")
+        expect(status).to_contain_text(f"{number + 2} of 16")
+    page.keyboard.press("d")
+    expect(said).to_contain_text("say what is right with p or f")
+    page.route("**/api/labels*", lambda route: route.abort())
+    page.keyboard.press("p")
+    expect(said).to_contain_text("not kept. The server does not answer")
+    expect(status).to_contain_text("0 labelled")
+    page.unroute("**/api/labels*")
+    page.keyboard.press("p")
+    expect(status).to_contain_text("1 labelled")
+
+
 def test_a_single_results_folder_can_be_browsed(opened, view, tmp_path):
     write_execution(samples.hotel(), tmp_path / "only")
     page = opened(view(tmp_path / "only").address)

@@ -14,6 +14,7 @@ const UNSEEN = new RegExp(
 );
 const NAMES = { 0: "NUL", 7: "BEL", 8: "BS", 13: "CR", 27: "ESC", 127: "DEL", 0xfeff: "BOM" };
 const LONG = 6000;
+const PIECE = 1_000_000;
 const READ = new Set(["title", "aria-label", "alt", "placeholder"]); // attributes that people read
 
 function named(character) {
@@ -73,16 +74,34 @@ export function svg(tag, attributes, ...children) {
   return append(element, children);
 }
 
-// A long text, cut until somebody asks for the rest; a megabyte would make the page slow for everybody else.
+// Where a text may be cut: not within a character of two parts.
+function between(whole, at) {
+  if (at >= whole.length) return whole.length;
+  return /^[\udc00-\udfff]/.test(whole[at]) ? at - 1 : at;
+}
+
+// A long text, cut until somebody asks for more; megabytes at once would keep the page from answering for a while.
 export function longText(value, tag = "div.said") {
   const whole = String(value ?? "");
   if (whole.length <= LONG) return h(tag, { dir: "auto" }, text(whole));
-  const box = h(tag, { dir: "auto" }, text(whole.slice(0, LONG)), "…");
-  const more = h("button.more", { type: "button" }, `Show all ${count(whole.length)} characters`);
+  let shown = between(whole, LONG);
+  const box = h(tag, { dir: "auto" }, text(whole.slice(0, shown)), "…");
+  const more = h("button.more", { type: "button" });
+  const name = () => {
+    const left = whole.length - shown;
+    more.textContent =
+      left <= PIECE
+        ? `Show all ${count(whole.length)} characters`
+        : `Show ${count(PIECE)} more of ${count(whole.length)} characters`;
+  };
   more.addEventListener("click", () => {
-    box.replaceChildren();
-    append(box, text(whole));
-    more.remove();
+    const from = shown;
+    shown = between(whole, shown + PIECE);
+    box.lastChild.remove();
+    append(box, [text(whole.slice(from, shown)), shown < whole.length ? "…" : null]);
+    if (shown < whole.length) name();
+    else more.remove();
   });
+  name();
   return h("div", null, box, more);
 }

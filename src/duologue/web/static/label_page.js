@@ -119,6 +119,7 @@ class LabelPage {
         choice("unsure", "Unsure", "u"),
       ),
       written,
+      h("p.problem", { role: "alert" }),
       h(
         "p.note",
         null,
@@ -172,24 +173,46 @@ class LabelPage {
   disagree() {
     if (!this.item) return;
     const other = OPPOSITE[this.item.decision];
-    if (other) this.give(other); // who disagrees with "not decided" has to say what is right
+    if (other) this.give(other);
+    else this.say("The judge has not decided: say what is right with p or f.");
+  }
+
+  // What keeps a decision from being kept stands beside it, and what was written stays.
+  say(problem) {
+    const found = this.element.querySelector(".problem");
+    found?.replaceChildren(...text(problem));
   }
 
   async give(value) {
     if (!this.item) return;
-    await this.keep(value, document.getElementById("note")?.value ?? "");
-    await this.move(1);
+    if (await this.keep(value, document.getElementById("note")?.value ?? "")) await this.move(1);
   }
 
   async keep(value, note) {
     const { item } = this;
     const { run, criterion } = item;
-    await this.source.setLabel(this.id, { run, criterion, label: value, note, rater: this.found.rater });
+    try {
+      await this.source.setLabel(this.id, { run, criterion, label: value, note, rater: this.found.rater });
+    } catch (error) {
+      this.say(`This label is not kept. ${error.message}`);
+      return false;
+    }
     item.label = value;
     item.note = note;
+    return true;
   }
 
   async move(by) {
+    const { at } = this;
+    try {
+      await this.moveTo(by);
+    } catch (error) {
+      this.at = at;
+      this.say(error.message);
+    }
+  }
+
+  async moveTo(by) {
     const next = Math.max(0, Math.min(this.found.items.length - 1, this.at + by));
     if (next === this.at && by > 0) this.found = { ...(await this.source.labels(this.id)), at: this.at };
     this.at = next;
