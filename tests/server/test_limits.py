@@ -74,6 +74,7 @@ async def test_every_answer_protects_pages_and_has_an_id(service: Service) -> No
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe-inline" not in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "private" in answer.headers["cache-control"] or "no-store" in answer.headers["cache-control"]
     odd = await service.client("read").get("/nowhere", headers={"X-Request-Id": "<script>"})
     assert odd.json()["request_id"] == odd.headers["x-request-id"] != "<script>"
 

@@ -36,6 +36,7 @@ SECURITY_HEADERS = (
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    ("cache-control", "private, no-cache"),  # what a project holds; whatever may be kept says so
 )
 _NO_CODE = Access(own_code=False)
 """What is defined may name code; it is not loaded to be looked at here."""

@@ -71,3 +71,14 @@ def test_a_page_that_is_opened_while_the_service_is_away_begins_once_it_is_back(
         expect(page.get_by_role("status").filter(has_text="does not answer")).to_be_visible()
         served.start()
         expect(page.get_by_role("heading", name="No execution yet")).to_be_visible()
+
+
+def test_a_form_that_is_opened_while_the_service_is_away_is_shown_once_it_is_back(tmp_path, peers, open_page):
+    with serve_process(tmp_path / "store") as served, project_of(served, peers, "shop") as project:
+        page = open_page(f"{project.pages}/define/personas", refused=True)
+        expect(page.get_by_role("heading", name="Personas", exact=True)).to_be_visible()
+        served.kill()
+        page.get_by_role("link", name="New persona").first.click()
+        expect(page.get_by_role("status").filter(has_text="does not answer")).to_be_visible()
+        served.start()
+        expect(page.get_by_role("textbox", name="Name").first).to_be_visible()

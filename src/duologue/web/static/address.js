@@ -11,6 +11,7 @@ export class Address {
   constructor(base) {
     this.base = base;
     this.heard = () => {};
+    this.mayLeave = () => null;
   }
 
   /** @returns {Place} */
@@ -43,34 +44,47 @@ export class Address {
 
   /** Open a page, at once: a key or a click that follows already sees it. */
   go(link) {
+    const asked = this.mayLeave();
+    return asked ? asked.then((sure) => sure && this.open(link)) : this.open(link);
+  }
+
+  open(link) {
     if (link !== this.here) {
       this.keepScroll();
       history.pushState(null, "", link);
     }
+    this.shown = link;
     return this.heard(false);
   }
 
   /** Change the address without a new entry in the history. */
   replace(link) {
     history.replaceState(history.state, "", link);
+    this.shown = link;
   }
 
   keepScroll() {
     history.replaceState({ ...history.state, scroll: scrollY }, "");
   }
 
-  /** @param {function(boolean)} heard  called with true when somebody goes back or forward */
-  listen(heard) {
-    this.heard = heard;
+  /**
+   * @param {function(boolean)} heard  called with true when somebody goes back or forward
+   * @param {function(): ?Promise<boolean>} [mayLeave]  asked before; null if nothing on the page would be lost
+   */
+  listen(heard, mayLeave = () => null) {
+    Object.assign(this, { heard, mayLeave, shown: this.here });
     history.scrollRestoration = "manual";
     let timer;
     addEventListener("scroll", () => {
       clearTimeout(timer);
       timer = setTimeout(() => this.keepScroll(), 100);
     });
-    addEventListener("popstate", () => {
+    addEventListener("popstate", async () => {
       clearTimeout(timer);
-      heard(true);
+      const asked = this.mayLeave();
+      if (asked && !(await asked)) return history.pushState(null, "", this.shown); // the address has changed already
+      this.shown = this.here;
+      return heard(true);
     });
     addEventListener("click", (event) => {
       if (event.defaultPrevented || event.button) return;

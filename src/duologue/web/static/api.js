@@ -25,9 +25,21 @@ export function say(lost) {
   connection.dispatchEvent(new Event("change"));
 }
 
-// Somebody has to sign in. The page decides how.
+// Somebody has to sign in ("needed"; the page decides how), and has done so ("again").
 export const session = new EventTarget();
 session.project = null;
+session.refused = false;
+
+export function needToken() {
+  session.refused = true;
+  session.dispatchEvent(new Event("needed"));
+}
+
+export function signedIn() {
+  if (!session.refused) return;
+  session.refused = false;
+  session.dispatchEvent(new Event("again"));
+}
 
 // Waits, and less long if there is a sign that the service is back.
 export function pause(attempt, signal) {
@@ -98,12 +110,13 @@ export async function send(method, path, { query, body, etag, signal, raw, root 
 
 async function answered(response, raw) {
   if (response.ok) {
+    signedIn();
     if (raw) return response;
     const data = response.status === 204 ? null : await response.json();
     return { data, etag: response.headers.get("ETag"), status: response.status };
   }
   const body = await response.json().catch(() => ({}));
-  if (response.status === 401) session.dispatchEvent(new Event("needed"));
+  if (response.status === 401) needToken();
   throw new Problem(response.status, body);
 }
 

@@ -25,9 +25,10 @@ export class App {
    * @param {Array<[string, string, string]>} [options.links]  that every page has in the bar
    * @param {string} [options.home]
    * @param {function(): Element[]} [options.tools]  what this host has at the end of the bar
+   * @param {function(): ?Promise<boolean>} [options.mayLeave]  see Address.listen
    */
-  constructor({ root, address, route, links = [], home = null, tools = () => [] }) {
-    Object.assign(this, { root, address, route, links, home, tools });
+  constructor({ root, address, route, links = [], home = null, tools = () => [], mayLeave }) {
+    Object.assign(this, { root, address, route, links, home, tools, mayLeave });
     this.page = null;
     this.turn = 0;
     this.banner = h("div.banner", { role: "status", hidden: true });
@@ -37,7 +38,7 @@ export class App {
   }
 
   start() {
-    this.address.listen((back) => this.show(back));
+    this.address.listen((back) => this.show(back), this.mayLeave);
     addEventListener("keydown", (event) => this.onKey(event));
     return this.show(false);
   }

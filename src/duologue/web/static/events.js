@@ -1,6 +1,6 @@
 // Server-sent events that continue where they were cut off: nothing is lost, and nothing is told twice.
 
-import { address, pause, Problem, say, session } from "./api.js";
+import { address, needToken, pause, Problem, say, session } from "./api.js";
 
 const SILENT = 45_000; // the service gives a sign of life every 15 seconds
 const HIDDEN = 30_000; // browsers give a host six connections, and a page that nobody sees needs none
@@ -27,6 +27,11 @@ export async function follow(path, { after = null, event, restart, connected, si
       if (response === "again") {
         last = null;
         restart?.();
+        continue;
+      }
+      if (response === "refused") {
+        needToken();
+        await again(signal);
         continue;
       }
       if (typeof response === "string") return response;
@@ -65,7 +70,7 @@ async function open(path, last, signal) {
   }
   if (response.status === 404) return "gone";
   if (response.status === 422 && last !== null) return "again";
-  if (response.status === 401) session.dispatchEvent(new Event("needed"));
+  if (response.status === 401) return "refused";
   if (response.status >= 500 || response.status === 429) throw new TypeError("the service is away");
   throw new Problem(response.status, await response.json().catch(() => ({})));
 }
@@ -107,6 +112,20 @@ function parsed(block) {
     else if (name === "data") data.push(value);
   }
   return data.length ? { id, type, data: JSON.parse(data.join("\n")) } : null;
+}
+
+// Waits until somebody has signed in again.
+function again(signal) {
+  return new Promise((resolve) => {
+    const done = () => {
+      session.removeEventListener("again", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    session.addEventListener("again", done);
+    signal.addEventListener("abort", done);
+    if (signal.aborted || !session.refused) done();
+  });
 }
 
 // Waits until somebody sees the page.

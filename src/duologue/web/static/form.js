@@ -32,8 +32,8 @@ export function schemaForm(schema, { value = {}, layout = {}, choices = {}, spec
       const left = [];
       const links = [];
       controls.clear();
-      for (const { path, message } of problems) {
-        const field = controls.tell(path, message);
+      for (const { path, message, at } of problems) {
+        const field = controls.tell(path, message, at);
         if (field) links.push({ field, path, message });
         else left.push({ path, message });
       }

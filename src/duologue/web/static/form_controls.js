@@ -20,6 +20,8 @@ import {
 
 const LONG = /(description|content|prompt|template|criteria|note|rubric|reason|instructions?|text|message|about)$/;
 
+const ROW = /\[#?\d+\]/g;
+
 let made = 0; // controls, for their ids
 
 // Of parts with many fields, those that are shown at once; by the name of the part in the schema.
@@ -43,7 +45,8 @@ export class Controls {
     this.choices = choices;
     this.special = special;
     this.long = new Set(long);
-    this.places = new Map(); // path -> {control, told}
+    this.places = new Map(); // path -> {control, told}; rows are named by a key, as in "turns[#7].content"
+    this.lists = new Map(); // path of a list -> its rows as they stand
   }
 
   // A schema without references and without null: {...schema, nullable}.
@@ -152,12 +155,12 @@ export class Controls {
   }
 
   choicesOf(path, name) {
-    return this.choices[path.replace(/\[\d+\]/g, "")] || this.choices[name];
+    return this.choices[path.replace(ROW, "")] || this.choices[name];
   }
 
   control(spec) {
     const { kind, path, name } = spec;
-    const simple = path.replace(/\[\d+\]/g, "");
+    const simple = path.replace(ROW, "");
     if (this.special[simple] || this.special[name]) return (this.special[simple] || this.special[name])(this, spec);
     const choices = this.choicesOf(path, name);
     if (choices && kind.type === "array") return several(spec, choices);
@@ -218,14 +221,16 @@ export class Controls {
   list(spec, maker = null) {
     const { kind, value, path, label, name } = spec;
     const items = [];
+    this.lists.set(path, items);
     const item = this.plain(kind.items || {});
     const one = singular(label);
     const rows = h("ol.rows", { "aria-label": label });
     const simple = !maker && !(item.type === "object" || item.type === "array" || item.kinds);
     const add = h("button.add", { type: "button", onclick: () => make(undefined, true) }, `Add ${one.toLowerCase()}`);
     const make = (given, focus) => {
-      const at = `${path}[${items.length}]`;
-      const id = `f${(made += 1)}`;
+      const key = `[#${(made += 1)}]`; // its number changes when rows before it go
+      const at = path + key;
+      const id = `f${made}`;
       const told = h("p.problem", { id: `${id}-problem`, hidden: true });
       const wanted = {
         id,
@@ -241,7 +246,8 @@ export class Controls {
       const control = maker ? maker(this, wanted) : this.control(wanted);
       const remove = h("button.remove", { type: "button" }, "Remove");
       const row = h(simple ? "li.row" : "li.row.card", null, control.element, h("div.row-tools", null, remove), told);
-      const entry = { control, told, row, remove };
+      const entry = { control, told, row, remove, key };
+      this.places.set(at, entry);
       remove.addEventListener("click", () => {
         const index = items.indexOf(entry);
         items.splice(index, 1);
@@ -256,7 +262,6 @@ export class Controls {
     };
     const number = () => {
       items.forEach((entry, index) => {
-        this.places.set(`${path}[${index}]`, entry);
         entry.remove.setAttribute("aria-label", `Remove ${one.toLowerCase()} ${index + 1}`);
         const field = entry.row.querySelector(":scope > input, :scope > textarea, :scope > select");
         field?.setAttribute("aria-label", `${one} ${index + 1}`);
@@ -280,6 +285,7 @@ export class Controls {
     const rows = h("ol.rows", { "aria-label": label });
     const entries = [];
     const one = singular(label).toLowerCase();
+    const options = kind.additionalProperties?.enum;
     const add = h("button.add", { type: "button", onclick: () => make("", "", true) }, `Add ${one}`);
     const make = (name, given, focus) => {
       const key = h("input", {
@@ -290,7 +296,6 @@ export class Controls {
         autocomplete: "off",
         spellcheck: "false",
       });
-      const options = kind.additionalProperties?.enum;
       const content = options
         ? h(
             "select",
@@ -326,6 +331,13 @@ export class Controls {
         );
         return Object.keys(found).length ? found : undefined;
       },
+      wrong: () => {
+        const names = entries.map(({ key }) => key.value.trim());
+        if (entries.some(({ content }, index) => !names[index] && content.value && !options))
+          return "a value has no name; give it one, or remove it";
+        const twice = names.find((name, index) => name && names.indexOf(name) !== index);
+        return twice === undefined ? undefined : `found the name “${twice}” twice; each stands for one value`;
+      },
     };
   }
 
@@ -333,9 +345,28 @@ export class Controls {
     const found = [];
     for (const [path, { control }] of this.places) {
       const message = control?.wrong?.();
-      if (message && control.element.isConnected) found.push({ path, message });
+      if (message && control.element.isConnected) found.push({ path: this.numbered(path), message, at: path });
     }
     return found;
+  }
+
+  // The path of a field as the service says it, by the key of each row: the service counts the rows that are filled in.
+  keyed(path) {
+    let found = "";
+    for (const part of path.match(/\[[^\]]*\]|[^[]+/g) ?? []) {
+      const number = /^\[(\d+)\]$/.exec(part)?.[1];
+      const rows = number && this.lists.get(found)?.filter(({ control }) => control.value() !== undefined);
+      found += rows?.[number]?.key ?? part;
+    }
+    return found;
+  }
+
+  // The same path for people.
+  numbered(path) {
+    return path.replace(/\[#\d+\]/g, (key, from) => {
+      const rows = this.lists.get(path.slice(0, from)) ?? [];
+      return `[${rows.findIndex((row) => row.key === key)}]`;
+    });
   }
 
   clear() {
@@ -348,19 +379,20 @@ export class Controls {
   }
 
   // Say what is wrong beside the field, or beside the nearest that there is around it. The id of what was found.
-  tell(path, message) {
-    for (let at = path; at; at = parentOf(at)) {
-      let place = this.places.get(at);
-      if (place?.later) {
-        place.later();
-        place = this.places.get(at);
+  tell(path, message, place = this.keyed(path)) {
+    for (let at = place; at; at = parentOf(at)) {
+      let found = this.places.get(at);
+      if (found?.later) {
+        found.later();
+        found = this.places.get(at);
       }
-      if (!place?.told) continue;
-      place.told.append(h("span", null, at === path ? null : [h("code", null, text(path)), " "], text(message)));
-      place.told.hidden = false;
-      const field = place.control.element.matches("input, select, textarea")
-        ? place.control.element
-        : place.control.element.querySelector("input, select, textarea, [id]") || place.control.element;
+      if (!found?.told) continue;
+      const { control, told } = found;
+      told.append(h("span", null, at === place ? null : [h("code", null, text(path)), " "], text(message)));
+      told.hidden = false;
+      const field = control.element.matches("input, select, textarea")
+        ? control.element
+        : control.element.querySelector("input, select, textarea, [id]") || control.element;
       field.setAttribute("aria-invalid", "true");
       if (!field.id) field.id = `f${(made += 1)}`;
       for (let up = field; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
@@ -371,7 +403,7 @@ export class Controls {
 }
 
 function parentOf(path) {
-  return path.replace(/(\.[^.[\]]+|\[\d+\]|^[^.[\]]+)$/, "");
+  return path.replace(/(\.[^.[\]]+|\[#?\d+\]|^[^.[\]]+)$/, "");
 }
 
 function singular(label) {

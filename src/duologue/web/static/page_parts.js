@@ -66,11 +66,27 @@ export function action(label, work, { kind = "more", place = null } = {}) {
   return place ? button : h("span.action", null, button, told);
 }
 
-/** Ask before the browser leaves a page with unsaved changes. Returns what stops that. */
+const unsaved = new Set(); // of the page that is shown: each says whether something would be lost
+let asked = null;
+
+/** Ask before somebody leaves a page with unsaved changes, in whatever way. Returns what stops that. */
 export function leaving(dirty) {
   const hear = (event) => dirty() && event.preventDefault();
   addEventListener("beforeunload", hear);
-  return () => removeEventListener("beforeunload", hear);
+  unsaved.add(dirty);
+  return () => {
+    removeEventListener("beforeunload", hear);
+    unsaved.delete(dirty);
+  };
+}
+
+/** Null if nothing would be lost, else a promise of whether somebody leaves all the same. */
+export function askToLeave() {
+  if (![...unsaved].some((dirty) => dirty())) return null;
+  asked ??= ask("Leave this page?", "What you have written here is not saved.", "Leave without saving").finally(() => {
+    asked = null;
+  });
+  return asked;
 }
 
 /** A table of names and values. */

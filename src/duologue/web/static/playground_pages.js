@@ -36,7 +36,13 @@ export async function playgroundPage(context, place) {
     address.go(address.href(["playground"], { connector: chosen.id, ...(who === "you" ? {} : { who }), ...changes }));
   const agent = h(
     "select",
-    { id: "agent", onchange: (event) => go({ connector: event.target.value }) },
+    {
+      id: "agent",
+      onchange: async (event) => {
+        await go({ connector: event.target.value });
+        agent.value = chosen.id; // where somebody has stayed
+      },
+    },
     connectors.map((item) => h("option", { value: item.id, selected: item === chosen }, text(item.name))),
   );
   const tabs = h(
@@ -129,7 +135,8 @@ class Talk {
       form,
       this.after,
     );
-    this.guard = leaving(() => this.messages.length > 0);
+    this.round = 0;
+    this.guard = leaving(() => this.messages.length > 0 || this.field.value.trim() !== "");
   }
 
   shown() {
@@ -145,6 +152,8 @@ class Talk {
     const words = this.field.value.trim();
     if (!words || this.busy) return;
     this.busy = true;
+    const { round } = this;
+    const stale = () => this.gone || round !== this.round; // nobody waits for this answer any more
     this.button.setAttribute("aria-disabled", "true");
     this.none.hidden = true;
     this.add({ role: "user", content: words });
@@ -153,20 +162,20 @@ class Talk {
     try {
       const body = { messages: this.messages.map(sent), ...(this.thread ? { thread_id: this.thread } : {}) };
       const { data } = await send("POST", `/connectors/${this.connector.id}/invoke`, { body });
-      if (this.gone) return;
+      if (stale()) return;
       if (!data.success) throw new Error(data.error || "the agent has not answered");
       this.thread = data.thread_id;
       data.messages.forEach((message, index) => this.add(message, index ? null : data.latency_ms));
       note(this.status, "");
     } catch (error) {
-      // What was not answered is not part of the conversation: it can be sent again.
+      if (stale()) return;
+      // What was not answered is not part of the conversation: it can be sent again, with what was written meanwhile.
       this.messages.pop();
       this.list.lastElementChild?.remove();
-      this.field.value = words;
+      this.field.value = [words, this.field.value].filter(Boolean).join("\n");
       note(this.status, error.message, "fail");
     } finally {
-      this.busy = false;
-      this.button.removeAttribute("aria-disabled");
+      if (!stale()) this.rest();
     }
     this.after.hidden = !this.messages.length;
     this.field.focus();
@@ -178,7 +187,15 @@ class Talk {
     this.list.lastElementChild.scrollIntoView({ block: "nearest" });
   }
 
+  rest() {
+    this.busy = false;
+    this.button.removeAttribute("aria-disabled");
+  }
+
   anew() {
+    this.round += 1;
+    this.rest();
+    note(this.status, "");
     this.messages = [];
     this.thread = null;
     this.list.replaceChildren();

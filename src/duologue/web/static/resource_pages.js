@@ -149,9 +149,7 @@ const schemas = new Map();
 /** A schema with descriptions; kept, because it does not change while the service runs. */
 export async function formSchema(name) {
   if (!schemas.has(name)) {
-    const response = await fetch(`/api/pages/forms/${name}`, { credentials: "same-origin" });
-    if (!response.ok) throw new Error(`there is no form "${name}"`);
-    schemas.set(name, await response.json());
+    schemas.set(name, (await send("GET", `/forms/${name}`, { root: "/api/pages" })).data);
   }
   return schemas.get(name);
 }
@@ -337,12 +335,18 @@ class ItemPage {
 
   failed(error) {
     if (error.status === 412) {
-      const load = h("button.more", { type: "button", onclick: () => this.context.app.show(false) }, "Load it");
+      const load = h("button.more", { type: "button", onclick: () => this.load() }, "Load it");
       this.told.replaceChildren("Somebody has changed it meanwhile. Your changes are not saved. ", load);
       return;
     }
     note(this.told, "");
     this.show(error.problems || [], error.message || String(error));
+  }
+
+  // What is there now, in place of what was written here.
+  load() {
+    this.guard();
+    return this.context.app.show(false);
   }
 
   async remove() {

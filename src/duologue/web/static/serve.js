@@ -10,7 +10,7 @@ import { definePage, importPage } from "./define_pages.js";
 import { h, text } from "./dom.js";
 import { executionPage } from "./service_execution.js";
 import { executionsPage } from "./service_executions.js";
-import { emptyState } from "./page_parts.js";
+import { askToLeave, emptyState } from "./page_parts.js";
 import { playgroundPage, playgroundRunPage } from "./playground_pages.js";
 import { itemPage, listPage } from "./resource_pages.js";
 import { RESOURCES } from "./resources.js";
@@ -68,6 +68,7 @@ function open(who, project) {
     root,
     address,
     route: (place) => route(context, place),
+    mayLeave: askToLeave,
     home: address.href([]),
     links: [
       ["executions", address.href([]), "Executions"],
@@ -88,6 +89,7 @@ function open(who, project) {
     );
   connection.addEventListener("change", hear);
   session.addEventListener("needed", signInAgain);
+  session.addEventListener("again", () => app.page?.view === "failed" && app.show(false));
   return app.start();
 }
 

@@ -1,6 +1,6 @@
 // Signing in with a token, and choosing a project.
 
-import { Problem } from "./api.js";
+import { Problem, signedIn } from "./api.js";
 import { h, text } from "./dom.js";
 
 const SESSION = "/api/pages/session";
@@ -122,9 +122,10 @@ export function signInAgain() {
   dialog.append(
     signInForm(() => {
       dialog.close();
-      dialog.remove();
+      signedIn();
     }),
   );
+  dialog.addEventListener("close", () => dialog.remove()); // so that it is asked again after Esc
   document.body.append(dialog);
   dialog.showModal();
 }
