@@ -154,13 +154,14 @@ def test_urls_and_missing_files_are_named(tmp_path):
         save_audio(tmp_path / "sound.xyz", tone())
 
 
+@pytest.mark.parametrize("width", [1, 2, 3])
 @pytest.mark.parametrize("rate", [1, 8, 999])
-def test_a_small_wav_file_that_would_be_hours_of_sound_is_refused(rate: int) -> None:
+def test_a_small_wav_file_that_would_be_hours_of_sound_is_refused(rate: int, width: int) -> None:
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
-        writer.setsampwidth(2)
+        writer.setsampwidth(width)
         writer.setframerate(rate)
-        writer.writeframes(bytes(200_000))
+        writer.writeframes(bytes(240_000))
     with pytest.raises(ConfigurationError, match=f"the WAV file has {rate} samples a second; expected at least 1,000"):
         decode_audio(file.getvalue())

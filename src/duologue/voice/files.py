@@ -190,13 +190,13 @@ def _plain_wav(data: bytes) -> bytes | None:
     """The sound of a WAV file that any computer reads: PCM16; None for another encoding."""
     try:
         with wave.open(io.BytesIO(data)) as file:
+            if (low := file.getframerate()) < LEAST_RATE:
+                raise ConfigurationError(f"the WAV file has {low} samples a second; expected at least {LEAST_RATE:,}")
             if file.getsampwidth() != 2 or file.getnchannels() not in {1, 2}:
                 return None
             pcm, rate, channels = file.readframes(file.getnframes()), file.getframerate(), file.getnchannels()
     except (wave.Error, EOFError):
         return None
-    if rate < LEAST_RATE:
-        raise ConfigurationError(f"the WAV file has {rate} samples a second; expected at least {LEAST_RATE:,}")
     if len(pcm) / (2 * channels * rate) > MOST_SECONDS:
         raise ConfigurationError(f"it holds more than {MOST_SECONDS / 3600:g} hours of sound")
     import numpy as np
