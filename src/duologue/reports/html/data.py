@@ -60,12 +60,12 @@ class Media:
     Args:
         folder: of the results, whose files may be put into the page; None if only what the results hold may.
         here: the folder that the page will lie in; links are relative to it. None for no links.
-        address: makes the address of a file of the results that a server sends, of its path in the folder. None for a
-            page that is a file.
+        address: makes the address of a file of the results that a server sends, of its path in the folder; None for
+            one that it does not send. Without a folder it is asked about every file.
     """
 
     def __init__(
-        self, folder: Path | None = None, here: Path | None = None, address: Callable[[str], str] | None = None
+        self, folder: Path | None = None, here: Path | None = None, address: Callable[[str], str | None] | None = None
     ) -> None:
         self.folder = folder
         self._here = here
@@ -140,6 +140,8 @@ class Media:
     def _link(self, path: str | None) -> str | None:
         """A path from the page to a file of the results; None for what a browser could run, or lies elsewhere."""
         place = inside(path)
+        if self.folder is None and self._address is not None and place is not None and is_harmless(place.name):
+            return self._address(place.as_posix())
         if self.folder is None or self._here is None or place is None or not is_harmless(place.name):
             return None
         try:

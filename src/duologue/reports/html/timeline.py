@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,12 @@ def timeline_of(path: Path, longest: int = _LONGEST) -> list[Json]:
     Raises:
         JournalError: it cannot be read.
     """
-    found = list(islice(_events(read_journal(path).entries), _MOST))
+    return timeline_of_entries(read_journal(path).entries, longest)
+
+
+def timeline_of_entries(entries: Sequence[Entry], longest: int = _LONGEST) -> list[Json]:
+    """:func:`timeline_of` for a journal that was read already."""
+    found = list(islice(_events(entries), _MOST))
     return [{**event, "text": _cut(event["text"], longest)} for event in found]
 
 

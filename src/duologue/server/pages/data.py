@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Request
 from pydantic_core import from_json
 from sqlalchemy import select
 from starlette.responses import Response
 
+from duologue.config.patterns import late
 from duologue.errors import ArtifactError, JournalError, NotFoundError
 from duologue.frozen import changed
 from duologue.reports.html.data import Media, Prompts, agent_figures, calibration_table, run_data
 from duologue.reports.html.overview import Overview
+from duologue.reports.html.timeline import timeline_of_entries
 from duologue.runs.store.database.execution_result import labelled_runs, runs_with_results
 from duologue.runs.store.database.journals import Journals
 from duologue.runs.store.database.labels import Labels
@@ -37,6 +40,7 @@ from duologue.vocabulary import RunStatus
 
 routes = APIRouter(prefix="/api/pages", include_in_schema=False)
 Json = dict[str, Any]
+_DIGEST = late(r"[0-9a-f]{64}")
 ROWS = 40
 """Rows of a matrix that are shown at first."""
 _Offset = Annotated[int, Query(ge=0, le=10_000_000)]
@@ -133,6 +137,30 @@ async def get_run(caller: Reader, run_id: RunId) -> Response:
     return _answer(await _run(caller, run_id))
 
 
+@routes.get("/runs/{run_id}/calls")
+async def get_calls(caller: Reader, run_id: RunId) -> Response:
+    """What happened in the newest attempt of a run, in order: model calls with what came back, tools, messages."""
+    asked = select(runs.c.number).where(runs.c.id == run_id, runs.c.project_id == caller.project.id)
+    if await caller.state.database.read(lambda connection: connection.execute(asked).first()) is None:
+        raise NotFoundError(f'Run with id "{run_id}" not found')
+    journals = Journals(caller.state.database, caller.state.artifacts)
+    if not await journals.attempts(run_id):
+        return _answer([])
+    read = await journals.read(run_id)
+    return _answer(await asyncio.to_thread(timeline_of_entries, read.entries))
+
+
+def _media(caller: Caller, run_id: str) -> Media:
+    """The media of a run, at the addresses where the API sends them."""
+    base, query = f"/api/v1/runs/{quote(run_id, safe='')}/artifacts", urlencode({"project": caller.project.id})
+
+    def address(path: str) -> str | None:
+        found = _DIGEST.fullmatch(path.rpartition("/")[2].partition(".")[0])
+        return f"{base}/{found[0]}?{query}" if found else None
+
+    return Media(address=address)
+
+
 async def _run(caller: Caller, run_id: str) -> Json:
     names = (
         "number",
@@ -155,7 +183,7 @@ async def _run(caller: Caller, run_id: str) -> Json:
     result = found[0] if found and found[0].messages else await _of_journal(caller, run_id, case, found)
     prompts = Prompts()
     group = groups_of([result], {})[0]
-    data = await asyncio.to_thread(run_data, result, -1, group, prompts, Media())
+    data = await asyncio.to_thread(run_data, result, -1, group, prompts, _media(caller, run_id))
     made: Json = {
         **data,
         "id": run_id,

@@ -1,6 +1,6 @@
 // The source of `duologue serve`: the REST API, and what the service says of executions for pages alone.
 
-import { address, read, send } from "./api.js";
+import { address, all, read, send } from "./api.js";
 import { follow } from "./events.js";
 
 const PAGES = "/api/pages";
@@ -37,6 +37,24 @@ export class ApiSource {
     const digest = recording?.path?.match(/([0-9a-f]{64})\.wav$/)?.[1]; // an artifact: results call it by its digest
     if (digest && !recording.src) recording.src = this.artifact(runId, digest);
     return run;
+  }
+
+  calls(id, runId) {
+    return readPage(`/runs/${encodeURIComponent(runId)}/calls`);
+  }
+
+  /** Continue a run; the execution that comes of it. */
+  async fork(runId, body) {
+    return (await send("POST", `/runs/${encodeURIComponent(runId)}/fork`, { body })).data;
+  }
+
+  /** Other agents that a run can be continued with: `kind` is the field of a fork that names one. */
+  async forkAgents() {
+    const [connectors, agents] = await Promise.all([all("/connectors"), all("/agents")]);
+    return [
+      ...connectors.map(({ id, name }) => ({ kind: "connector_id", id, name: `Connector ${name}` })),
+      ...agents.map(({ id, name }) => ({ kind: "agent_id", id, name: `Agent ${name}` })),
+    ];
   }
 
   trials(id, runId) {

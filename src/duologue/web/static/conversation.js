@@ -17,7 +17,8 @@ export function prompts(run) {
   );
 }
 
-export function conversation(links, run) {
+// `beside` makes what stands beside the heading of a turn, of its number from 0.
+export function conversation(links, run, beside = null) {
   const list = h("ol.messages");
   const media = run.media || [];
   const failures = new Map();
@@ -29,7 +30,7 @@ export function conversation(links, run) {
   for (const message of run.messages) {
     if (message.turn !== turn) {
       turn = message.turn;
-      list.append(h("li.turn", { "aria-label": `Turn ${turn + 1}` }, `Turn ${turn + 1}`));
+      list.append(h("li.turn", { "aria-label": `Turn ${turn + 1}` }, `Turn ${turn + 1}`, beside?.(turn)));
     }
     list.append(
       messageItem(

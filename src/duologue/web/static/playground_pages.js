@@ -327,7 +327,8 @@ export async function playgroundRunPage(context, place) {
 }
 
 function boundTo(source) {
-  return { run: (...args) => source.run(...args) };
+  const names = ["run", "calls", "fork", "forkAgents"];
+  return Object.fromEntries(names.map((name) => [name, (...args) => source[name](...args)]));
 }
 
 function playgroundLinks(address) {

@@ -4,6 +4,7 @@ import { WHO, answerBars } from "./charts.js";
 import { checksBox, decisionsBox, guardrailsBox } from "./checks.js";
 import { conversation, prompts } from "./conversation.js";
 import { h, text } from "./dom.js";
+import { forkSection } from "./fork.js";
 import { brief, count, duration, money, percent, plural, when } from "./format.js";
 import { gradesBox } from "./grades.js";
 import { can } from "./source.js";
@@ -33,6 +34,7 @@ export async function runView(context, run, inList) {
   const { links, source, id } = context;
   const group = run.trials > 1 ? await source.trials(id, run.id) : null;
   const calls = can(source, "calls") ? timelineSection(() => source.calls(id, run.id)) : null;
+  const fork = can(source, "fork") && !run.running && run.turns ? forkSection(context, run) : null;
   const side = [
     checksBox(links, run),
     decisionsBox(links, run),
@@ -40,7 +42,7 @@ export async function runView(context, run, inList) {
     group ? trialsBox(links, run, group) : null,
     figuresBox(links, run),
   ];
-  const said = conversation(links, run);
+  const said = conversation(links, run, fork?.button);
   return h(
     "main.run",
     { id: "main", tabindex: "-1" },
@@ -52,7 +54,7 @@ export async function runView(context, run, inList) {
     h(
       "div.columns",
       null,
-      h("section.talk", { "aria-label": "Conversation" }, prompts(run), said, calls),
+      h("section.talk", { "aria-label": "Conversation" }, prompts(run), said, fork?.section, calls),
       h("aside", { "aria-label": "Checks and decisions" }, side),
     ),
   );

@@ -119,6 +119,8 @@
  * @property {function(string, string): Promise<Run>} run
  * @property {function(string, string): Promise<{passRate: ?number, runs: RunLine[]}>} trials  of the same test case
  * @property {function(string, string): Promise<Object[]>} [calls]  model calls of a run, with request and response
+ * @property {function(string, Object): Promise<{id: number}>} [fork]  continues a run that is over; the new execution
+ * @property {function(): Promise<{kind: string, id: string, name: string}[]>} [forkAgents]  what it can be forked with
  * @property {function(string, {since?: string, run?: string}, function(Event), function(boolean)): function()} [events]
  *   calls back for every event, and with true or false when the connection comes or goes; returns what ends it
  * @property {function(string, string): Promise<Object>} [compare]
