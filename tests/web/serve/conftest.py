@@ -36,7 +36,7 @@ def project(served: ServeProcess, peers: ShopPeers) -> Iterator[Project]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Any]:
     """Debian's chromium. As long as it is open, no other test of this process can have an event loop."""
     sync_api = pytest.importorskip("playwright.sync_api")

@@ -68,11 +68,27 @@ def paths_of(made):
     ]
 
 
-def settled(page, address):
-    """Open a page and wait until it has asked for everything."""
-    page.goto(address)
-    page.wait_for_load_state("networkidle")
-    expect(page.locator(".stage > *").first).to_be_visible()
+class Requests:
+    """What a page waits for. Streams of events stay open, and nobody waits for them."""
+
+    def __init__(self, page):
+        self.page, self.open = page, set()
+        page.on("request", lambda request: request.url.split("?")[0].endswith("/events") or self.open.add(request))
+        page.on("requestfinished", lambda request: self.open.discard(request))  # noqa: PLW0108 -- Playwright marks it
+        page.on("requestfailed", lambda request: self.open.discard(request))  # noqa: PLW0108 -- Playwright marks it
+
+    def settle(self, address):
+        """Open a page and wait until it has what it asked for, and has drawn it."""
+        self.open.clear()
+        self.page.goto(address)
+        expect(self.page.locator(".stage > *").first).to_be_visible()
+        quiet = 0
+        while quiet < 2:
+            self.page.evaluate(DRAWN)
+            quiet = 0 if self.open else quiet + 1
+
+
+DRAWN = "new Promise(done => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => done())), 10))"
 
 
 MADE_BY_TEXT = "document.querySelectorAll('#app img, #app b b, #app [onload], #app script').length"
@@ -81,11 +97,12 @@ MADE_BY_TEXT = "document.querySelectorAll('#app img, #app b b, #app [onload], #a
 def test_every_page_is_accessible_fits_a_phone_and_hostile_text_stays_text(world, open_page, axe):
     made, paths = world
     page = open_page(f"{made.pages}/", refused=True)
+    requests = Requests(page)
     found = {}
     for path in paths:
         page.set_viewport_size({"width": 1280, "height": 900})
         page.emulate_media(color_scheme="light")
-        settled(page, made.pages + path)
+        requests.settle(made.pages + path)
         told = axe(page)
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size({"width": 360, "height": 740})
