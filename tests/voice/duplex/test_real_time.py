@@ -19,7 +19,7 @@ from duologue.voice.duplex import line
 from duologue.voice.duplex.agent_turn import HeardTurn
 from duologue.voice.duplex.driver import DuplexDriver
 from duologue.voice.duplex.threads import on_voice_loop
-from duologue.voice.incoming import AgentWords, Incoming
+from duologue.voice.incoming import AgentWords, CallEnded, Incoming
 
 
 async def turns_of(driver: DuplexDriver) -> list[HeardTurn]:
@@ -221,6 +221,25 @@ async def test_a_call_that_is_closed_while_somebody_waits_tells_them() -> None:
     await driver.close()
     for outcome in await asyncio.gather(*waiting, return_exceptions=True):
         assert not isinstance(outcome, asyncio.CancelledError)
+
+
+async def test_nothing_is_recorded_after_the_agent_has_hung_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duologue.voice.duplex.driver._AFTER_CALL", 0.1)
+    frames: list[bytes] = []
+    driver = DuplexDriver(
+        Peer(AgentWords(text="bye"), tone(0.2), CallEnded()), on_frame=lambda _, heard: frames.append(heard)
+    )
+    await driver.open()
+    await driver.say(tone(0.1))
+    [turn] = await turns_of(driver)
+    assert (turn.text, turn.cut, driver.over) == ("bye", None, CallEnded())
+    recorded = -1
+    async with asyncio.timeout(20):
+        while recorded < len(frames):  # until the judge, who takes his time now, has nothing recorded meanwhile
+            recorded = len(frames)
+            await asyncio.sleep(0.3)
+    await driver.close()
+    assert [segment.speaker for segment in driver.segments] == ["user", "agent"]
 
 
 async def test_a_call_is_cancelled_while_it_connects() -> None:

@@ -8,6 +8,7 @@ that :meth:`DuplexDriver.open` was awaited on: that of voice, as a rule (``duple
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from math import inf
 from typing import cast
 
 from duologue.voice.audio import FRAME_SECONDS, AudioChunk
@@ -30,6 +31,9 @@ from duologue.voice.port import (
 )
 from duologue.voice.timeline import AudioSegment, SpeechPurpose, VoiceEvent
 from duologue.voice.tones import dtmf_tones, require_keys
+
+_AFTER_CALL = 1.0
+"""Seconds that frames go on after the agent has hung up. The time that the judge takes is not part of the recording."""
 
 
 class DuplexDriver:
@@ -82,6 +86,7 @@ class DuplexDriver:
         self._broken: BaseException | None = None
         self._failure: BaseException | None = None
         self._over = self._opened = self._closed = False
+        self._hung_up_until = inf
         self._line: AgentLine | None = None
         self._simulated: SimulatedPace | None = None
 
@@ -394,7 +399,7 @@ class DuplexDriver:
     def _tick(self) -> None:
         """20 ms in real time."""
         line, at = self._line, self.now
-        if line is None or self._failure is not None:
+        if line is None or self._failure is not None or at >= self._hung_up_until:
             return
         saying = self._user.is_speaking
         user, edges = self._user.frame(self.now)
@@ -457,7 +462,7 @@ class DuplexDriver:
             if self._broken is not None:
                 self._fail(self._broken)
             elif agent.call_ended is not None and not self._over:
-                self._over = True
+                self._over, self._hung_up_until = True, now + _AFTER_CALL
                 self.stop_saying()
         self._waiters.look()
 
