@@ -38,7 +38,7 @@ def row_of(key: str, name: str, index: Mapping[str, Any]) -> Json:
     spent = _object(_object(index, "spent"), "total")
     running = bool(index.get("running"))
     environment = _object(index, "environment")
-    rates = _object(_object(index, "rates"), "runs") if "rates" in index else {}
+    rates: Mapping[str, Any] = _object(_object(index, "rates"), "runs") if "rates" in index else {}
     return {
         "id": key,
         "name": name,

@@ -236,7 +236,7 @@ def test_what_is_no_protocol(protocol: Any, told: str) -> None:
         WebSocketAgentAdapter("ws://localhost/talk", protocol)
 
 
-@pytest.mark.parametrize("decoded", [7, "text", [7], {"a": 1}, object(), bytes(3), [bytes(3)], bytearray(3)], ids=repr)
+@pytest.mark.parametrize("decoded", [7, "text", [7], {"a": 1}, object(), bytes(3), [bytes(3)], bytearray(3)])
 async def test_what_a_message_may_not_hold(decoded: Any) -> None:
     class Given(_Raw):
         def decode_response(self, message: SocketMessage) -> Any:

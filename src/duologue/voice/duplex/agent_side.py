@@ -119,10 +119,10 @@ class AgentSide:
             self._event(VoiceEvent(now, "call_ended", metadata={"by": "agent", "reason": item.reason}))
         elif isinstance(item, UserWords):
             self._event(VoiceEvent(now, "user_transcript", metadata={"text": item.text}))
-        elif isinstance(item, _NEWS):
+        elif isinstance(item, _NEWS):  # pyright: ignore[reportUnnecessaryIsInstance]
             self._turn(now).news.append(item)
             self._event(self._described(item, now))
-        else:
+        else:  # an adapter of somebody's own, which gives what its types do not say
             raise TypeError(
                 f"{self._adapter.name} gave a {type(item).__name__}; expected sound (AudioChunk) or one of "
                 "duologue.voice.incoming"

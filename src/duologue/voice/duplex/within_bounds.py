@@ -114,8 +114,8 @@ def _finite(value: JsonValue) -> JsonValue:
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
+        return {key: _finite(item) for key, item in cast("dict[str, JsonValue]", value).items()}
+    return [_finite(item) for item in cast("list[JsonValue]", value)] if isinstance(value, list) else value
 
 
 def _reason(error: Exception) -> str:
