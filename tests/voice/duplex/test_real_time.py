@@ -223,6 +223,21 @@ async def test_a_call_that_is_closed_while_somebody_waits_tells_them() -> None:
         assert not isinstance(outcome, asyncio.CancelledError)
 
 
+async def test_a_call_that_fails_in_a_frame_ends_and_the_others_go_on() -> None:
+    def fail(user: bytes, heard: bytes) -> None:
+        raise ZeroDivisionError("in a frame")
+
+    broken, whole = DuplexDriver(Peer(), on_frame=fail), DuplexDriver(Peer(AgentWords(text="hello"), tone(0.2)))
+    await whole.open()
+    await broken.open()
+    with pytest.raises(ZeroDivisionError, match="in a frame"):
+        await broken.say(tone(0.1))
+    await whole.say(tone(0.1))
+    assert [turn.text for turn in await turns_of(whole)] == ["hello"]
+    await broken.close()
+    await whole.close()
+
+
 async def test_nothing_is_recorded_after_the_agent_has_hung_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("duologue.voice.duplex.driver._AFTER_CALL", 0.1)
     frames: list[bytes] = []

@@ -116,7 +116,7 @@ class DuplexDriver:
             return
         self._line = AgentLine(self.adapter, take=self._take, is_full=self._is_full, broken=self._break)
         self._line.start()
-        metronome().join(self._tick)
+        metronome().join(self._tick, self._fail)
 
     async def close(self) -> None:
         """Hang up; in every order, any number of times."""

@@ -30,10 +30,13 @@ _AT_ONCE = 50
 Tick = Callable[[], None]
 
 
+Broken = Callable[[Exception], None]
+
+
 class _Slot:
     def __init__(self, due: float) -> None:
         self.due = due
-        self.ticks: list[Tick] = []
+        self.ticks: list[tuple[Tick, Broken]] = []
 
 
 class Metronome:
@@ -51,21 +54,24 @@ class Metronome:
         self._said_at = float("-inf")
         self.lateness: deque[float] = deque(maxlen=4096)
 
-    def join(self, tick: Tick) -> None:
-        """Call this for each frame from now on."""
+    def join(self, tick: Tick, broken: Broken) -> None:
+        """Call ``tick`` for each frame from now on; if it raises, ``broken`` once and neither of them any more.
+
+        So a call that fails in a frame ends by itself, and the frames of all others go on.
+        """
         slot = min(self._slots, key=lambda item: len(item.ticks))
         if not slot.ticks:
             offset = self._slots.index(slot) * FRAME_SECONDS / _SLOTS
             passed = self._loop.time() - self._base - offset
             slot.due = self._base + offset + (int(passed / FRAME_SECONDS) + 1) * FRAME_SECONDS
-        slot.ticks.append(tick)
+        slot.ticks.append((tick, broken))
         self._schedule()
 
     def leave(self, tick: Tick) -> None:
         """Do not call it any more; harmless if it has not joined."""
         for slot in self._slots:
-            if tick in slot.ticks:
-                slot.ticks = [item for item in slot.ticks if item != tick]  # the list may be in use
+            if any(item == tick for item, _ in slot.ticks):
+                slot.ticks = [item for item in slot.ticks if item[0] != tick]  # the list may be in use
         self._schedule()
 
     def _schedule(self) -> None:
@@ -97,8 +103,12 @@ class Metronome:
             slot.due = max(slot.due, now - _MOST_LATE)
             while slot.due <= now:
                 slot.due += FRAME_SECONDS
-                for tick in slot.ticks:
-                    tick()
+                for tick, broken in slot.ticks:
+                    try:
+                        tick()
+                    except Exception as error:  # noqa: BLE001 - of one call; whoever waits for it is told
+                        self.leave(tick)
+                        broken(error)
         self._schedule()
 
 
