@@ -204,7 +204,7 @@ async def test_a_failing_model_is_a_simulator_error_with_its_cause():
         ({"voice": "alloy"}, "voice='alloy': expected provider/name, such as 'local/heart'"),
         ({"voice": "openai/"}, "voice='openai/': expected provider/name"),
         ({"voice": 7}, "voice=7: expected provider/name"),
-        ({"audio_effects": ["phone"]}, "audio_effects holds a str; expected functions from PCM16 to PCM16"),
+        ({"audio_effects": ["phone"]}, "audio_effects: expected functions from PCM16 to PCM16, .* found 'phone'"),
     ],
 )
 def test_a_voice_and_effects_that_are_none_are_refused(option, told):
