@@ -36,7 +36,7 @@ def project(served: ServeProcess, peers: ShopPeers) -> Iterator[Project]:
         yield made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # not of the package: without __init__.py that would be all tests that follow
 def browser(chromium: str) -> Iterator[Any]:
     """Debian's chromium. As long as it is open, no other test of this process can have an event loop."""
     sync_api = pytest.importorskip("playwright.sync_api")
