@@ -90,6 +90,7 @@ def test_a_speaker_can_be_silenced_where_both_speak(opened, spoken, name, kept, 
 
 def test_another_page_ends_the_sound(opened, spoken):
     page = opened(spoken[1])
+    page.get_by_role("button", name="Play", exact=True).wait_for()
     page.evaluate("window.sound = document.querySelector('.player audio')")
     page.get_by_role("button", name="Play", exact=True).click()
     until(page, "window.sound.currentTime > 0.1")
