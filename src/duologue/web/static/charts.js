@@ -2,6 +2,7 @@
 
 import { h, svg, text } from "./dom.js";
 import { count, duration, money, plural, shortened } from "./format.js";
+import { scrollable } from "./tables.js";
 
 export const WHO = [
   ["agent", "agent"],
@@ -172,9 +173,8 @@ function costTable(agents) {
     "details",
     null,
     h("summary", null, "All figures"),
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "All figures" },
+    scrollable(
+      "All figures",
       h(
         "table",
         null,

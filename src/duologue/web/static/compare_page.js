@@ -3,6 +3,7 @@
 import { h, text } from "./dom.js";
 import { count, duration, money, percent, plural, when } from "./format.js";
 import { rateText } from "./rates.js";
+import { table } from "./tables.js";
 
 const TONES = { worse: "fail", better: "pass", undecided: "undecided", tied: "none" };
 const SIGNS = { worse: "✗", better: "✓", undecided: "?", tied: "=" };
@@ -120,27 +121,6 @@ function interval({ low, high }) {
   return low === null || low === undefined ? "" : `${points(low)} to ${points(high)}`;
 }
 
-function tableOf(label, head, rows) {
-  return h(
-    "div.scroll",
-    { tabindex: "0", role: "region", "aria-label": label },
-    h(
-      "table.trials",
-      null,
-      h(
-        "thead",
-        null,
-        h(
-          "tr",
-          null,
-          head.map((word) => h("th", { scope: "col" }, word)),
-        ),
-      ),
-      h("tbody", null, rows),
-    ),
-  );
-}
-
 function casesSection({ cases }) {
   const sorted = [...cases].sort((one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict));
   const rows = sorted
@@ -163,7 +143,7 @@ function casesSection({ cases }) {
     "section",
     null,
     h("h2", null, "Test cases", h("small", null, told.join(", "))),
-    tableOf("Test cases", ["", "test case", "before", "after", "difference", "why"], rows),
+    table("Test cases", ["", "test case", "before", "after", "difference", "why"], rows),
     sorted.length > SHOWN ? h("p.note", null, `and ${plural(sorted.length - SHOWN, "more test case")}`) : null,
   );
 }
@@ -220,11 +200,7 @@ function sideBySide({ first, second }, apart, to) {
       h("small", null, text(` ${side.outcome}${side.reason ? `: ${side.reason.slice(0, 300)}` : ""}`)),
     ),
   );
-  return h(
-    "div.scroll",
-    { tabindex: "0", role: "region", "aria-label": "Both conversations" },
-    h("table.pair", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
-  );
+  return table("Both conversations", head, rows, "table.pair");
 }
 
 function saidCell(line) {
@@ -249,7 +225,7 @@ function checksSection({ checks }) {
       ),
     );
   const head = ["check", "", "before", "after", "p"];
-  return h("section", null, h("h2", null, "Checks over all runs"), tableOf("Checks over all runs", head, rows));
+  return h("section", null, h("h2", null, "Checks over all runs"), table("Checks over all runs", head, rows));
 }
 
 const UNITS = { USD: (value) => money(value), s: (value) => duration(value) };
@@ -272,7 +248,7 @@ function measuresSection({ measures }) {
     );
   });
   const head = ["", "before", "after", "difference"];
-  return h("section", null, h("h2", null, "Per run, on average"), tableOf("Per run, on average", head, rows));
+  return h("section", null, h("h2", null, "Per run, on average"), table("Per run, on average", head, rows));
 }
 
 function changesSection({ changes }) {

@@ -2,6 +2,7 @@
 
 import { h, text } from "./dom.js";
 import { brief, count, percent, plural } from "./format.js";
+import { table } from "./tables.js";
 import { cites, mark } from "./verdicts.js";
 
 const BEST = 5;
@@ -25,25 +26,13 @@ export function gradesBox(links, run) {
 function gradesOf(links, run, item) {
   const { score, threshold, judge, metrics, outcomes, toolCalls } = item.grades;
   const told = score === null ? "no score" : `${score.toFixed(1)} of ${threshold} needed`;
-  const head = ["metric", "grade", "weight", "why"].map((word) => h("th", { scope: "col" }, word));
-  const table = metrics.length
-    ? h(
-        "table.grades",
-        null,
-        h("thead", null, h("tr", null, head)),
-        h(
-          "tbody",
-          null,
-          metrics.map((grade) => gradeRow(links, run, grade)),
-        ),
-      )
-    : null;
+  const rows = metrics.map((grade) => gradeRow(links, run, grade));
   const open = item.status !== "pass";
   return h(
     "details.graded",
     { open },
     h("summary", null, h("h2", null, "Grades"), mark(item.status), h("b", null, told), h("small", null, text(judge))),
-    table ? h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Grades" }, table) : null,
+    rows.length ? table("Grades", ["metric", "grade", "weight", "why"], rows, "table.grades") : null,
     expectedList(links, run, "Expected outcomes", outcomes),
     expectedList(links, run, "Expected tool calls", toolCalls),
   );
@@ -112,9 +101,7 @@ export function gradingSection(execution) {
   const score = found.weighted_score === null ? "no score" : `${found.weighted_score.toFixed(1)}${needed}`;
   const low = execution.metricsThreshold !== null && found.metrics_passed === false;
   const told = `${count(found.passed)} of ${plural(cases, "graded run")} good enough`;
-  const head = ["metric", "mean grade", "weight", "graded", "what went wrong"].map((word) =>
-    h("th", { scope: "col" }, word),
-  );
+  const head = ["metric", "mean grade", "weight", "graded", "what went wrong"];
   const rows = found.metrics.map((item) =>
     h(
       "tr",
@@ -139,10 +126,6 @@ export function gradingSection(execution) {
     "section",
     null,
     h("h2", null, "Metrics", h(low ? "small.low" : "small", null, `${score} · ${told}`)),
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "Grades" },
-      h("table.grades", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
-    ),
+    table("Grades", head, rows, "table.grades"),
   );
 }

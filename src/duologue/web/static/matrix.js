@@ -2,6 +2,7 @@
 
 import { h, text } from "./dom.js";
 import { count, shortened } from "./format.js";
+import { scrollable } from "./tables.js";
 import { MARKS, WORDS } from "./verdicts.js";
 
 const PAGE = 400;
@@ -21,11 +22,7 @@ export function matrixSection(execution, links, more) {
     "section.scenarios",
     null,
     h("h2", null, "Scenarios"),
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "Scenarios by agent" },
-      h("table.matrix", null, h("thead", null, h("tr", null, h("td"), head)), body),
-    ),
+    scrollable("Scenarios by agent", h("table.matrix", null, h("thead", null, h("tr", null, h("td"), head)), body)),
     total > rows.length ? moreRows(total, body, agents, links, more) : null,
     missing(execution),
   );

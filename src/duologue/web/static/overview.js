@@ -6,7 +6,8 @@ import { brief, count, duration, money, percent, plural, when } from "./format.j
 import { gradingSection } from "./grades.js";
 import { matrixSection } from "./matrix.js";
 import { besideText, rateText, ratesSection } from "./rates.js";
-import { MARKS, OUTCOMES, WORDS, cites, mark, splitBar } from "./verdicts.js";
+import { table } from "./tables.js";
+import { MARKS, OUTCOMES, WORDS, cites, mark, outcomeCounts, splitBar } from "./verdicts.js";
 
 const EXITS = { 0: "pass", 1: "fail", 3: "undecided", 130: "cancelled" };
 const EXIT_WORDS = { 0: "all passed", 1: "failed", 3: "undecided or with errors", 130: "interrupted" };
@@ -70,17 +71,10 @@ function mocked() {
 }
 
 function totals({ totals: found, spent }) {
-  const { cases, runs, passed, failed, undecided, errors, cancelled, not_run } = found;
-  const counts = [
-    ["pass", passed],
-    ["fail", failed],
-    ["undecided", undecided],
-    ["error", errors],
-    ["cancelled", cancelled],
-  ];
+  const { cases, runs, not_run } = found;
   const cell = (label, value, kind) =>
     h(`div${kind ? ".o-" + kind : ""}`, null, h("dt", null, label), h("dd", null, value));
-  const shown = counts.filter(([word, number]) => number || word === "pass" || word === "fail");
+  const shown = outcomeCounts(found).filter(([word, number]) => number || word === "pass" || word === "fail");
   const tiles = [
     cell("test cases", count(cases)),
     ...shown.map(([word, number]) => cell(WORDS[word], count(number), number ? word : "none")),
@@ -154,16 +148,11 @@ function reasonsSection({ reasons }, links) {
       h("td", null, h("div.dots", null, item.runs.map(example))),
     ),
   );
-  const head = ["runs", "reason", "such as"].map((word) => h("th", { scope: "col" }, word));
   return h(
     "section",
     null,
     h("h2", null, "Why runs did not pass"),
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "Why runs did not pass" },
-      h("table.trials.reasons", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
-    ),
+    table("Why runs did not pass", ["runs", "reason", "such as"], rows, "table.trials.reasons"),
   );
 }
 
@@ -173,9 +162,6 @@ function runMark(run) {
 
 function trials({ trials: groups }, links) {
   if (!groups.length) return null;
-  const head = ["test case", "trials", "pass rate", "pass@k", "pass^k", "checks that disagree"].map((word) =>
-    h("th", { scope: "col" }, word),
-  );
   const rows = groups.slice(0, TRIALS).map((group) => {
     const dots = group.runs.slice(0, DOTS).map((run) =>
       h(
@@ -219,11 +205,7 @@ function trials({ trials: groups }, links) {
     "section",
     null,
     h("h2", null, "Trials"),
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "Trials" },
-      h("table.trials", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
-    ),
+    table("Trials", ["test case", "trials", "pass rate", "pass@k", "pass^k", "checks that disagree"], rows),
     note,
   );
 }
@@ -231,7 +213,6 @@ function trials({ trials: groups }, links) {
 // What labels say of the judge: agreement, and shares corrected for its errors.
 function calibrationSection({ calibration: found }) {
   if (!found) return null;
-  const head = found.head.map((word) => h("th", { scope: "col" }, word));
   const rows = found.rows.map(([name, ...cells]) =>
     h(
       "tr",
@@ -244,11 +225,7 @@ function calibrationSection({ calibration: found }) {
     "section",
     null,
     h("h2", null, "Judge and people"),
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "Judge and people" },
-      h("table.trials", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
-    ),
+    table("Judge and people", found.head, rows),
     found.remarks.map((remark) => h("p.note", null, text(remark))),
   );
 }

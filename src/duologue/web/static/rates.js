@@ -2,6 +2,7 @@
 
 import { h, text } from "./dom.js";
 import { count, percent, plural } from "./format.js";
+import { table } from "./tables.js";
 
 const CHECKS = 200;
 
@@ -59,26 +60,9 @@ function checksTable({ rates: { checks }, totals }) {
 
 function ratesTable(head, rows) {
   const cells = (row) => row.map((value, place) => h(place ? "td.n" : "th", place ? null : { scope: "row" }, value));
-  return h(
-    "div.scroll",
-    { tabindex: "0", role: "region", "aria-label": "Pass rates" },
-    h(
-      "table.trials",
-      null,
-      h(
-        "thead",
-        null,
-        h(
-          "tr",
-          null,
-          head.map((word) => h("th", { scope: "col" }, word)),
-        ),
-      ),
-      h(
-        "tbody",
-        null,
-        rows.map((row) => h("tr", null, cells(row))),
-      ),
-    ),
+  return table(
+    "Pass rates",
+    head,
+    rows.map((row) => h("tr", null, cells(row))),
   );
 }

@@ -3,6 +3,7 @@
 import { h, longText, text } from "./dom.js";
 import { duration, money, percent, plural, when } from "./format.js";
 import { rateText } from "./rates.js";
+import { table } from "./tables.js";
 import { mark } from "./verdicts.js";
 
 const MARKS = { better: "▲", worse: "▼", tied: "=", undecided: "?" };
@@ -124,15 +125,6 @@ function differenceText(found) {
 
 function badge(verdict) {
   return h(`span.mark.o-${TONE[verdict]}`, { role: "img", "aria-label": verdict, title: verdict }, MARKS[verdict]);
-}
-
-function table(label, head, rows) {
-  const cells = head.map((word, index) => h("th", { scope: "col" }, word));
-  return h(
-    "div.scroll",
-    { tabindex: "0", role: "region", "aria-label": label },
-    h("table.trials", null, h("thead", null, h("tr", null, cells)), h("tbody", null, rows)),
-  );
 }
 
 function cases({ cases: all, only_first: gone, only_second: fresh }) {

@@ -3,6 +3,7 @@
 import { conversation } from "./conversation.js";
 import { h, text } from "./dom.js";
 import { count, percent, plural } from "./format.js";
+import { table } from "./tables.js";
 import { mark } from "./verdicts.js";
 
 const WORDS = { pass: "pass", fail: "fail", unsure: "unsure" };
@@ -217,11 +218,7 @@ class LabelPage {
     this.side.replaceChildren(
       h("h2", null, "Agreement"),
       rows.length
-        ? h(
-            "div.scroll",
-            { tabindex: "0", role: "region", "aria-label": "Agreement" },
-            h("table.small", null, h("thead", null, h("tr", null, head)), h("tbody", null, rows)),
-          )
+        ? table("Agreement", head, rows, "table.small")
         : h("p.none", null, "Label a decision to see how well judge and people agree."),
       ...remarks.map((remark) => h("p.note", null, text(remark))),
     );

@@ -3,6 +3,7 @@
 import { h, svg, text } from "./dom.js";
 import { duration, money, percent, plural, when } from "./format.js";
 import { SourceError } from "./source.js";
+import { table } from "./tables.js";
 
 const [WIDTH, HEIGHT, LEFT, BELOW] = [760, 200, 76, 26];
 const LINES = 4;
@@ -23,7 +24,7 @@ export async function trendPage({ source, links, address }, suite) {
     ),
     several ? null : h("p.none", null, "There is one execution so far. A trend needs a second one."),
     several ? charts(rows, links, address) : null,
-    table(rows, links),
+    executionsSection(rows, links),
   );
   const list = () => address.go(links.executions({ suite }));
   return { element, view: "trend", title: `Trend of ${suite}`, keys: { o: list }, help: [["o", "all executions"]] };
@@ -136,8 +137,8 @@ function barChart(title, rows, value, label, open) {
   return h("figure", null, h("figcaption", null, title), picture);
 }
 
-function table(rows, links) {
-  const head = ["execution", "when", "pass rate", "interval", "cost", "time", "commit"];
+function executionsSection(rows, links) {
+  const head = ["execution", "when", "pass rate", "interval", "cost", "time", "commit", h("td")];
   const lines = [...rows].reverse().map((row, place) => {
     const before = rows[rows.length - 2 - place];
     return h(
@@ -161,24 +162,6 @@ function table(rows, links) {
     "section",
     null,
     h("h2", null, "Executions"),
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "Executions of this suite" },
-      h(
-        "table.trials",
-        null,
-        h(
-          "thead",
-          null,
-          h(
-            "tr",
-            null,
-            head.map((word) => h("th", { scope: "col" }, word)),
-            h("td"),
-          ),
-        ),
-        h("tbody", null, lines),
-      ),
-    ),
+    table("Executions of this suite", head, lines),
   );
 }

@@ -45,20 +45,24 @@ export function cites(links, run, ids) {
   );
 }
 
-// A bar whose parts are as wide as the number of test cases with that outcome.
-export function splitBar(totals) {
-  const { cases, passed, failed, undecided, errors, cancelled } = totals;
-  const counts = [
+/** How many test cases had each outcome, the best first: ``[["pass", 3], …]``. */
+export function outcomeCounts({ passed, failed, undecided, errors, cancelled }) {
+  return [
     ["pass", passed],
     ["fail", failed],
     ["undecided", undecided],
     ["error", errors],
     ["cancelled", cancelled],
   ];
+}
+
+// A bar whose parts are as wide as the number of test cases with that outcome.
+export function splitBar(totals) {
+  const counts = outcomeCounts(totals);
   const known = counts.reduce((sum, [, number]) => sum + number, 0);
   const told = counts.map(([word, number]) => `${number} ${WORDS[word]}`).join(", ");
   const bar = h("div.split", { role: "img", "aria-label": told });
-  for (const [word, number] of [...counts, ["not-run", cases - known]]) {
+  for (const [word, number] of [...counts, ["not-run", totals.cases - known]]) {
     if (number <= 0) continue;
     const part = h(`i.o-${word}`);
     part.style.flexGrow = String(number);
