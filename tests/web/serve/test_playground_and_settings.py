@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
 
 pytest.importorskip("playwright.sync_api")
@@ -63,6 +64,25 @@ def test_watch_a_simulated_user_live(project, open_page, peers):
     expect(page.locator(".message.assistant").first).to_contain_text("30 days")
     expect(page.locator("main.run .pill")).to_have_text(re.compile("passed"))
     assert page.evaluate("window.same")
+
+
+ODD_NAMES = ("..", ".", "~", "~..", "a/b", "../../etc", "%2F..", "what? #1 & 'two'", "ä\u2028ö")
+
+
+def test_a_project_of_any_name_is_reached(served, peers, open_page):
+    for name in ODD_NAMES:
+        with project_of(served, peers, name):
+            pass
+    projects = [item["name"] for item in httpx.get(f"{served.url}/api/pages/session").json()["projects"]]
+    page = open_page(f"{served.url}/")
+    for name in ODD_NAMES:
+        page.goto(f"{served.url}/")
+        page.locator("ul.items a.name").nth(projects.index(name)).click()
+        expect(page.get_by_role("heading", name="No execution yet")).to_be_visible()
+        page.get_by_role("link", name="Settings").click()
+        expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+        page.reload()
+        expect(page.locator("select.project")).to_have_value(name)
 
 
 def test_tokens_secrets_and_signing_in(tmp_path, peers, open_page):

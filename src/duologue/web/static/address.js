@@ -18,7 +18,7 @@ export class Address {
   get place() {
     const whole = this.base === null ? location.hash.replace(/^#/, "") : this.within(location);
     const [path, query] = whole.split("?");
-    return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query || "") };
+    return { path: path.split("/").filter(Boolean).map(fromPart), query: new URLSearchParams(query || "") };
   }
 
   within({ pathname, search }) {
@@ -28,7 +28,7 @@ export class Address {
   /** The link to a page. query: null for none; an empty one keeps its question mark. */
   href(path, query = null) {
     const asked = query === null ? "" : `?${new URLSearchParams(query)}`;
-    const found = `/${path.map(encodeURIComponent).join("/")}${asked}`;
+    const found = `/${path.map(toPart).join("/")}${asked}`;
     return this.base === null ? `#${found}` : this.base + found;
   }
 
@@ -98,12 +98,41 @@ export class Address {
   }
 }
 
+/**
+ * A name as a part of a path. Browsers take `.` and `..` for steps, however they are written, and an empty part is
+ * none: such names get a tilde before them, and so do those that look as if they had got one.
+ */
+export function toPart(name) {
+  const whole = String(name);
+  return encodeURIComponent(/^~*\.{0,2}$/.test(whole) ? `~${whole}` : whole);
+}
+
+/** The name that a part of a path stands for. */
+export function fromPart(part) {
+  const whole = decoded(part);
+  return /^~+\.{0,2}$/.test(whole) ? whole.slice(1) : whole;
+}
+
 function decoded(part) {
   try {
     return decodeURIComponent(part);
   } catch {
     return part;
   }
+}
+
+/** The links of a host with many executions. */
+export function hostLinks(address) {
+  return {
+    executions: (filters = null) => address.href([], filters),
+    execution: (id) => executionLinks(address, ["executions", id]),
+    trend: (suite) => address.href(["suites", suite]),
+    /** Either side may be null, and is chosen on the page. */
+    compare: (first, second, agents = null) => {
+      if (first && second) return address.href(["compare", first, second], agents);
+      return address.href(["compare"], { ...(first && { first }), ...(second && { second }) });
+    },
+  };
 }
 
 /** The links of one execution. prefix: where its pages are, such as ["executions", id]; [] in a report. */

@@ -4,6 +4,7 @@ import { address, all, read, send } from "./api.js";
 import { follow } from "./events.js";
 
 const PAGES = "/api/pages";
+const FLIPS = 30; // conversations of a comparison that are shown side by side
 
 // What only pages ask for; see duologue/server/pages.
 export async function readPage(path, query) {
@@ -65,8 +66,8 @@ export class ApiSource {
     return readPage("/trend", { suite });
   }
 
-  compare(first, second) {
-    return read("/comparisons", { first, second });
+  compare(first, second, { firstAgent, secondAgent } = {}) {
+    return read("/comparisons", { first, second, first_agent: firstAgent, second_agent: secondAgent, flips: FLIPS });
   }
 
   labels(id) {

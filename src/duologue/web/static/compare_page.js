@@ -1,7 +1,7 @@
 // Two executions compared: what became worse or better, how sure that is, and the conversations side by side.
 
-import { h, text } from "./dom.js";
-import { count, duration, money, percent, plural, when } from "./format.js";
+import { h, longText, text } from "./dom.js";
+import { brief, count, duration, executionName, money, percent, plural, when } from "./format.js";
 import { rateText } from "./rates.js";
 import { table } from "./tables.js";
 
@@ -9,44 +9,129 @@ const TONES = { worse: "fail", better: "pass", undecided: "undecided", tied: "no
 const SIGNS = { worse: "✗", better: "✓", undecided: "?", tied: "=" };
 const ORDER = ["worse", "better", "undecided", "tied"];
 const SHOWN = 200;
+const CHOICES = 200;
 
-/** @returns {Promise<Page>} */
-export async function comparePage({ source, links, address }, { path, query }) {
-  const [, first, second] = path;
-  const found = await source.compare(first, second, Object.fromEntries(query));
-  const ids = [first, second];
+/**
+ * Addresses: `compare/FIRST/SECOND`, and `compare?first=FIRST&second=SECOND`, of which either may be missing.
+ * @param {Object} host  source, address and links of the host
+ * @returns {Promise<Page>}
+ */
+export async function comparePage(host, { path, query }) {
+  const { source, links, address } = host;
+  const ids = [path[1] ?? query.get("first"), path[2] ?? query.get("second")];
+  const agents = named(query, ["firstAgent", "secondAgent"]);
+  const [{ rows }, found] = await Promise.all([
+    source.executions({ offset: 0, limit: CHOICES }, new URLSearchParams()),
+    ids[0] && ids[1] ? compared(source, ids, agents) : null,
+  ]);
   const to = {
     execution: (place) => links.execution(ids[place]).overview(),
     run: (place, run) => links.execution(ids[place]).run(run),
+    name: (place, name) => executionName({ id: ids[place], name }),
   };
+  const keys = { o: () => address.go(links.executions()) };
+  if (found) keys.x = () => address.go(links.compare(ids[1], ids[0], exchanged(agents)));
+  const choose = (place, id) => address.go(links.compare(place ? ids[0] : id, place ? id : ids[1]));
+  const parts = [upLink(links), picker(rows, ids, choose), found ? null : invitation(rows), problemOf(found)];
   return {
-    element: comparison(found, to),
+    element: found?.overall ? comparison(found, to, parts) : emptyPage(parts),
     view: "compare",
-    title: `Comparison of ${found.second.suite}`,
-    keys: { o: () => address.go(links.executions()), x: () => address.go(links.compare(second, first)) },
-    help: [
-      ["o", "all executions"],
-      ["x", "exchange before and after"],
-    ],
+    title: found?.second ? `Comparison of ${found.second.suite}` : "Compare",
+    keys,
+    help: [["o", "all executions"], ...(found ? [["x", "exchange before and after"]] : [])],
   };
+}
+
+function named(query, names) {
+  const given = names.filter((name) => query.get(name)).map((name) => [name, query.get(name)]);
+  return given.length ? Object.fromEntries(given) : null;
+}
+
+function exchanged(agents) {
+  const { firstAgent, secondAgent } = agents || {};
+  return agents && { ...(secondAgent && { firstAgent: secondAgent }), ...(firstAgent && { secondAgent: firstAgent }) };
+}
+
+// What cannot be compared, because nothing is the same, is said beside the choice and not instead of it.
+async function compared(source, [first, second], agents) {
+  try {
+    return await source.compare(first, second, agents || {});
+  } catch (error) {
+    if (error.status !== 422) throw error;
+    return { problem: error.message };
+  }
+}
+
+function problemOf(found) {
+  return found?.problem ? h("p.told.o-undecided", { role: "status" }, text(found.problem)) : null;
+}
+
+function upLink(links) {
+  return h("p.up", null, h("a", { href: links.executions() }, "← Executions"));
+}
+
+function picker(rows, ids, choose) {
+  const field = (place, label) => {
+    const here = rows.some((row) => row.id === ids[place]);
+    const option = (id, word) => h("option", { value: id, selected: id === ids[place] }, word);
+    return h(
+      "div.field",
+      null,
+      h("label", { for: `side-${place}` }, label),
+      h(
+        "select",
+        { id: `side-${place}`, onchange: (event) => choose(place, event.target.value || null) },
+        option("", "Choose…"),
+        ids[place] && !here ? option(ids[place], brief(ids[place], 80)) : null,
+        rows.filter((row) => row.state !== "unreadable").map((row) => option(row.id, brief(nameOf(row), 80))),
+      ),
+    );
+  };
+  return h("div.picker", null, field(0, "Before"), field(1, "After"));
+}
+
+function nameOf(row) {
+  return `${row.suite} · ${row.name}`;
+}
+
+function invitation(rows) {
+  const told =
+    rows.length > 1
+      ? "Choose two executions of the same test cases."
+      : "A comparison needs two executions of the same test cases.";
+  return h("p.none", null, told);
+}
+
+function emptyPage([up, ...parts]) {
+  return h(
+    "main.page.compare",
+    { id: "main", tabindex: "-1" },
+    h("header.title", null, up, h("h1", null, "Compare")),
+    parts,
+  );
 }
 
 /**
  * @param {Object} found  what Comparison.as_data makes
- * @param {{execution: function(number): ?string, run: function(number, string): ?string}} to  links to both sides, by
- *   place: 0 before, 1 after; null where there is no page
+ * @param {Object} to  both sides, by place: 0 before, 1 after
+ * @param {function(number): ?string} to.execution  the link to an execution; null where there is no page
+ * @param {function(number, string): ?string} to.run  the link to a run
+ * @param {function(number, string): string} [to.name]  what people call an execution of that id
+ * @param {Element[]} [parts]  what leads up from the page, and what stands below its title
  */
-export function comparison(found, to) {
+export function comparison(found, to, [up, ...parts] = []) {
   const { overall } = found;
   return h(
-    "main.page",
+    "main.page.compare",
     { id: "main", tabindex: "-1" },
     h(
       "header.title",
       null,
+      up,
       h("div", null, h("h1", null, text(found.second.suite)), verdictPill(overall.verdict)),
-      h("p.lead", null, text(overall.reason)),
+      h("p.lead", null, text(overall.reason), more(overall)),
     ),
+    parts,
     sides(found, to),
     found.notes.map((note) => h("p.note", null, text(note))),
     casesSection(found),
@@ -66,7 +151,12 @@ function verdictPill(word) {
   return h(`span.pill.large.o-${TONES[word]}`, null, `${SIGNS[word]} ${word}`);
 }
 
+function verdictMark(word) {
+  return h(`span.verdict.o-${TONES[word]}`, null, h("b", { "aria-hidden": "true" }, SIGNS[word]), ` ${word}`);
+}
+
 function sides({ first, second, overall, confidence }, to) {
+  const name = to.name || ((place, id) => id);
   const side = (word, one, rate, place) =>
     h(
       "div",
@@ -77,11 +167,12 @@ function sides({ first, second, overall, confidence }, to) {
         null,
         rate.value === null ? "–" : percent(rate.value),
         h("small", null, rateText(rate)),
-        h("small", null, linked(to.execution(place), text(one.id)), `, ${when(one.started_at)}`),
+        h("small", null, linked(to.execution(place), text(name(place, one.id))), `, ${when(one.started_at)}`),
         h("small", null, text(one.agents.join(", "))),
       ),
     );
   const { difference } = overall;
+  const openCount = `${count(overall.undecided)} open`;
   return h(
     "section.totals.sides",
     null,
@@ -99,11 +190,7 @@ function sides({ first, second, overall, confidence }, to) {
           null,
           points(difference.value),
           h("small", null, interval(difference), ` with ${percent(confidence)} confidence`),
-          h(
-            "small",
-            null,
-            `${count(overall.better)} better, ${count(overall.worse)} worse, ${count(overall.undecided)} open`,
-          ),
+          h("small", null, ["better", "worse", "tied"].map((word) => `${count(overall[word])} ${word}, `), openCount),
         ),
       ),
     ),
@@ -129,7 +216,7 @@ function casesSection({ cases }) {
       h(
         "tr",
         null,
-        h("td", null, h(`span.pill.o-${TONES[item.verdict]}`, null, `${SIGNS[item.verdict]} ${item.verdict}`)),
+        h("td", null, verdictMark(item.verdict)),
         h("th", { scope: "row" }, text(item.title)),
         h("td.n", null, rateText(item.first)),
         h("td.n", null, rateText(item.second)),
@@ -154,10 +241,11 @@ function more({ further_trials: trials }) {
 
 function flipsSection({ flips, flips_in_all: all }, to) {
   if (!flips.length) return null;
+  const told = all > flips.length ? `${count(flips.length)} of ${count(all)}` : count(all);
   return h(
     "section",
     null,
-    h("h2", null, "Trials with another verdict", h("small", null, count(all))),
+    h("h2", null, "Trials with another verdict", h("small", null, told)),
     flips.map((flip) => flipItem(flip, to)),
   );
 }
@@ -205,7 +293,7 @@ function sideBySide({ first, second }, apart, to) {
 
 function saidCell(line) {
   if (!line) return h("td");
-  return h("td", null, h("b", null, text(line.role)), h("div.said", { dir: "auto" }, text(line.text.slice(0, 4000))));
+  return h("td", null, h("b", null, text(line.role)), longText(line.text));
 }
 
 function checksSection({ checks }) {
@@ -218,7 +306,7 @@ function checksSection({ checks }) {
         "tr",
         null,
         h("th", { scope: "row" }, text(item.name)),
-        h("td", null, h(`span.pill.o-${TONES[item.verdict]}`, null, `${SIGNS[item.verdict]} ${item.verdict}`)),
+        h("td", null, verdictMark(item.verdict)),
         h("td.n", null, rateText(item.first)),
         h("td.n", null, rateText(item.second)),
         h("td.n", null, item.adjusted_p < 0.001 ? "< 0.001" : item.adjusted_p.toFixed(3)),

@@ -1,7 +1,7 @@
 // Executions as a short list, such as those of one eval.
 
 import { h, text } from "./dom.js";
-import { percent, plural } from "./format.js";
+import { executionName, percent, plural } from "./format.js";
 import { ago } from "./page_parts.js";
 import { mark } from "./verdicts.js";
 
@@ -31,11 +31,6 @@ export function executionItems({ address }, executions) {
       ),
     ),
   );
-}
-
-/** Names that the service makes say nothing to people: the number does. */
-export function executionName({ id, name }) {
-  return /^execution_[0-9a-z]{16,}$/.test(name) ? `no. ${id}` : name;
 }
 
 function outcomeOf({ status, counts }) {

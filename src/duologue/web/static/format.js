@@ -81,3 +81,8 @@ export function clock(seconds) {
   const two = (number) => String(number).padStart(2, "0");
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
+
+/** What people call an execution. Names that the service makes say nothing to them: the number does. */
+export function executionName({ id, name }) {
+  return /^execution_[0-9a-z]{16,}$/.test(name) ? `no. ${id}` : name;
+}

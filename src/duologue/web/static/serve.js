@@ -1,11 +1,11 @@
 // The pages of `duologue serve`.
 
-import { Address } from "./address.js";
+import { Address, fromPart, hostLinks, toPart } from "./address.js";
 import { connection, session } from "./api.js";
 import { ApiSource } from "./api_source.js";
 import { App } from "./app.js";
 import { callPage, callsPage } from "./calls_pages.js";
-import { comparePage } from "./service_compare.js";
+import { comparePage } from "./compare_page.js";
 import { definePage, importPage } from "./define_pages.js";
 import { h, text } from "./dom.js";
 import { executionPage } from "./service_execution.js";
@@ -46,24 +46,20 @@ async function begin() {
   const name = projectOf(location.pathname);
   if (name === null) {
     if (who.projects.length > 1) return plain(projectsPage(who.projects), "Projects");
-    history.replaceState(null, "", `/p/${encodeURIComponent(who.projects[0].name)}/`);
+    history.replaceState(null, "", `/p/${toPart(who.projects[0].name)}/`);
   }
   return open(who, name ?? who.projects[0].name);
 }
 
 function projectOf(path) {
   const found = /^\/p\/([^/]+)/.exec(path);
-  try {
-    return found && decodeURIComponent(found[1]);
-  } catch {
-    return null;
-  }
+  return found && fromPart(found[1]);
 }
 
 function open(who, project) {
   session.project = project;
-  const address = new Address(`/p/${encodeURIComponent(project)}`);
-  const context = { address, source: new ApiSource(), session: who, project, noExecutions };
+  const address = new Address(`/p/${toPart(project)}`);
+  const context = { address, links: hostLinks(address), source: new ApiSource(), session: who, project, noExecutions };
   const app = new App({
     root,
     address,
@@ -111,7 +107,7 @@ function projectMenu({ projects }, project) {
     { "aria-label": "Project" },
     projects.map(({ name }) => h("option", { value: name, selected: name === project }, text(name))),
   );
-  menu.addEventListener("change", () => location.assign(`/p/${encodeURIComponent(menu.value)}/`));
+  menu.addEventListener("change", () => location.assign(`/p/${toPart(menu.value)}/`));
   return menu;
 }
 

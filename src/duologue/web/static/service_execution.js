@@ -20,7 +20,7 @@ export async function executionPage(context, place) {
   const [, id, view] = place.path;
   const execution = await source.execution(id);
   const links = executionLinks(address, ["executions", id]);
-  const inner = { ...context, id, execution, links, depth: 2 };
+  const inner = { ...context, id, execution, links, hostLinks: context.links, depth: 2 };
   const bar = [
     ["overview", links.overview(), "Overview"],
     ["label", links.label(), "Label"],
@@ -221,7 +221,7 @@ class ExecutionPage {
       running ? button("cancel", "Cancel", cancel) : null,
       !running && totals.errors ? button("retry", "Retry errors", retry) : null,
       !running && evalId ? button("again", "Launch again", again) : null,
-      h("a.button", { href: address.href(["compare"], { second: id }), "data-key": "compare" }, "Compare"),
+      h("a.button", { href: this.context.hostLinks.compare(null, id), "data-key": "compare" }, "Compare"),
       !running
         ? menu([
             evalId ? button("baseline", "Make it the baseline", baseline) : null,

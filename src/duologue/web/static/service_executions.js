@@ -178,7 +178,7 @@ class ExecutionsPage {
     else this.chosen.delete(id);
     const [first, second] = [...this.chosen].sort((one, other) => Number(one) - Number(other));
     this.compare.hidden = this.chosen.size !== 2;
-    if (second) this.compare.href = this.address.href(["compare"], { first, second });
+    if (second) this.compare.href = this.links.compare(first, second);
   }
 
   step(by) {

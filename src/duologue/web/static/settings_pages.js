@@ -1,5 +1,6 @@
 // Settings: the project and its models, tokens, secrets, workers and runtimes.
 
+import { toPart } from "./address.js";
 import { all, read, send } from "./api.js";
 import { schemaForm } from "./form.js";
 import { h, text } from "./dom.js";
@@ -84,7 +85,7 @@ const PROJECT = {
   title: (item) => item.name,
   facts: (item) => [item.max_concurrency ? `${item.max_concurrency} runs at once` : null],
   gone: "Everything in it is deleted with it: definitions, executions and runs.",
-  made: (context, item) => location.assign(`/p/${encodeURIComponent(item.name)}/`),
+  made: (context, item) => location.assign(`/p/${toPart(item.name)}/`),
 };
 
 async function projectsList({ address, project }) {

@@ -1,5 +1,6 @@
 // Signing in with a token, and choosing a project.
 
+import { toPart } from "./address.js";
 import { Problem, signedIn } from "./api.js";
 import { h, text } from "./dom.js";
 
@@ -140,7 +141,7 @@ export function projectsPage(projects) {
     h(
       "ul.items",
       null,
-      projects.map(({ name }) => h("li", null, h("a.name", { href: `/p/${encodeURIComponent(name)}/` }, text(name)))),
+      projects.map(({ name }) => h("li", null, h("a.name", { href: `/p/${toPart(name)}/` }, text(name)))),
     ),
   );
 }

@@ -1,6 +1,6 @@
 // `duologue view`: the pages over a folder of results.
 
-import { Address, executionLinks } from "./address.js";
+import { Address, hostLinks } from "./address.js";
 import { App } from "./app.js";
 import { comparePage } from "./compare_page.js";
 import { executionPage, executionTabs } from "./execution_page.js";
@@ -14,12 +14,7 @@ import { trendPage } from "./trend_page.js";
 
 const source = new FolderSource();
 const address = new Address("");
-const links = {
-  executions: (filters = null) => address.href([], filters),
-  execution: (id) => executionLinks(address, ["executions", id]),
-  trend: (suite) => address.href(["suites", suite]),
-  compare: (first, second) => address.href(["compare", first, second]),
-};
+const links = hostLinks(address);
 const host = { source, address, links };
 
 /** What pages of one execution need; see runs_page.js. */
