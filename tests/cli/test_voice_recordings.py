@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import wave
@@ -118,6 +119,26 @@ def test_what_cannot_be_written_is_said(here: Path, results: Path, capsys: pytes
     assert invoke(["show", str(results), "--audio", "call.wav"]) != 0
     assert "is missing" in capsys.readouterr().err
     assert not (here / "call.wav").exists()
+
+
+def test_a_journal_cannot_name_a_file_that_is_no_recording_of_it(
+    here: Path, results: Path, capsys: pytest.CaptureFixture[str]
+):
+    (here / "private.wav").write_bytes((results / recording_in(results)).read_bytes())
+    (here / ".duologue" / "recordings").mkdir(parents=True, exist_ok=True)
+    (results / "media" / "link.wav").symlink_to(here / "private.wav")
+    [journal] = (results / "journals").glob("*.jsonl")
+    lines = journal.read_text().splitlines()
+    until_it_was_kept = lines[: next(at for at, line in enumerate(lines) if '"voice.recording"' in line)]
+    inner = f"{here}/.duologue/recordings/../../private.wav"
+    for named in (f"{here}/private.wav", "../../../private.wav", "link.wav", "private\\u0000.wav", inner):
+        told = re.compile(r'("file": ?)"[^"]*\.wav"')
+        made = [told.sub(lambda found: f'{found[1]}"{named}"', line) for line in until_it_was_kept]  # noqa: B023
+        assert made != until_it_was_kept
+        journal.write_text("\n".join(made) + "\n")
+        assert invoke(["show", str(journal), "--audio", "call.wav"]) == 2, named
+        assert "has no recording" in capsys.readouterr().err
+        assert not (here / "call.wav").exists()
 
 
 async def test_a_conversation_in_text_has_no_recording(here: Path, capsys: pytest.CaptureFixture[str]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 import wave
 
 import numpy as np
@@ -165,3 +166,59 @@ def test_a_small_wav_file_that_would_be_hours_of_sound_is_refused(rate: int, wid
         writer.writeframes(bytes(240_000))
     with pytest.raises(ConfigurationError, match=f"the WAV file has {rate} samples a second; expected at least 1,000"):
         decode_audio(file.getvalue())
+
+
+def wav_file(
+    *,
+    form: int = 1,
+    channels: int = 1,
+    rate: int = 24_000,
+    bits: int = 16,
+    data: bytes = bytes(4800),
+    riff: int | None = None,
+    size: int | None = None,
+    before: bytes = b"",
+) -> bytes:
+    """A WAV file whose header says so."""
+    width = max(1, channels * bits // 8) & 0xFFFF
+    said = struct.pack("<HHIIHH", form, channels, rate, (rate * width) & 0xFFFFFFFF, width, bits)
+    body = before + b"fmt " + struct.pack("<I", len(said)) + said + b"data"
+    body += struct.pack("<I", len(data) if size is None else size) + data
+    return b"RIFF" + struct.pack("<I", 4 + len(body) if riff is None else riff) + b"WAVE" + body
+
+
+LYING = {
+    "riff of 4 GB": (wav_file(riff=0xFFFFFFFF), 0.1),
+    "riff of nothing": (wav_file(riff=0), 0.1),
+    "data of 4 GB": (wav_file(size=0xFFFFFFFF), 0.1),
+    "data of nothing": (wav_file(size=0), 0.0),
+    "no channel": (wav_file(channels=0), "cannot be decoded"),
+    "65535 channels": (wav_file(channels=65_535), "cannot be decoded"),
+    "eight channels": (wav_file(channels=8, data=bytes(16 * 2400)), 0.1),
+    "384 kHz": (wav_file(rate=384_000, data=bytes(76_800)), 0.1),
+    "4 GHz": (wav_file(rate=0xFFFFFFFF), "4294967295 samples a second"),
+    "no rate": (wav_file(rate=0), "0 samples a second"),
+    "float": (wav_file(form=3, bits=32, data=bytes(9600)), 0.1),
+    "float, not a number": (wav_file(form=3, bits=32, data=b"\x00\x00\xc0\x7f" * 2400), 0.1),
+    "float, 1 Hz": (wav_file(form=3, bits=32, rate=1), "1 samples a second"),
+    "A-law": (wav_file(form=6, bits=8, rate=8000, data=bytes(800)), 0.1),
+    "A-law, 1 Hz": (wav_file(form=6, bits=8, rate=1, data=bytes(400_000)), "1 samples a second"),
+    "MP3 in it": (wav_file(form=85, bits=0), "cannot be decoded"),
+    "no bits": (wav_file(bits=0), "cannot be decoded"),
+    "odd": (wav_file(data=bytes(4801)), 0.1),
+    "a chunk longer than the file": (wav_file(before=b"LIST\xff\xff\xff\x7f"), "cannot be decoded"),
+    "no chunk": (b"RIFF\x04\0\0\0WAVE", "cannot be decoded"),
+    "AU, 1 Hz": (b".snd" + struct.pack(">IIIII", 24, 0xFFFFFFFF, 3, 1, 1) + bytes(480_000), "1 samples a second"),
+    "a tag of 256 MB": (b"ID3\x03\0\0\x7f\x7f\x7f\x7f", "cannot be decoded"),
+}
+
+
+@pytest.mark.parametrize("name", LYING)
+def test_headers_that_lie_are_read_as_far_as_there_is_sound_or_refused(name: str, tmp_path) -> None:
+    data, expected = LYING[name]
+    (tmp_path / "sound").write_bytes(data)
+    if isinstance(expected, str):
+        with pytest.raises(ConfigurationError, match=f"sound: .*{expected}"):
+            load_audio(tmp_path / "sound")
+    else:
+        assert len(load_audio(tmp_path / "sound")) / 48_000 == pytest.approx(expected, abs=0.01)

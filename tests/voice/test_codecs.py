@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,6 +55,27 @@ def test_a_tone_stays_the_same_tone(source: int, target: int):
     middle = slice(target // 20, -target // 20)
     error = made[: len(expected)][middle] - expected[: len(made)][middle]
     assert 10 * np.log10(np.mean(expected[middle] ** 2) / np.mean(error**2)) > 75
+
+
+@pytest.mark.parametrize(("source", "target"), [(44_101, 24_000), (23_999, 24_000), (24_000, 44_101), (96_001, 8000)])
+def test_a_tone_stays_the_same_tone_between_rates_with_little_in_common(source: int, target: int):
+    test_a_tone_stays_the_same_tone(source, target)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "seconds"), [(44_100, 24_000, 20), (767_999, 24_000, 1), (1001, 24_000, 20)]
+)
+def test_a_long_sound_is_calculated_in_pieces(source: int, target: int, seconds: int):
+    """All at once, ten minutes of a CD took four gigabytes; a filter for a rate of 767,999 two."""
+    sound = pcm(sine(440, source, seconds))
+    tracemalloc.start()
+    try:
+        made = resample(sound, source, target)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(made) == seconds * target * 2
+    assert peak < 128_000_000
 
 
 @pytest.mark.parametrize(("source", "target", "hertz"), [(24_000, 8000, 5000), (48_000, 16_000, 9000)])

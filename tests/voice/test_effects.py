@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
+from duologue.errors import ConfigurationError
+from duologue.specs.voice import SoundEffect
+from duologue.suites.manifests.validate.effects import effect_of
 from duologue.voice import effects
 from duologue.voice.audio import wav_from
 from duologue.voice.noise import PLACES, background
@@ -26,6 +31,7 @@ OTHERS = {
     "high_volume": effects.high_volume,
     "clipping": effects.clipping,
 }
+STRETCHING = ("speaking_fast", "speaking_slow")
 
 
 def speech(seconds: float = 1.0) -> bytes:
@@ -179,6 +185,39 @@ def test_parameters_that_mean_nothing_are_refused(make):
 def test_parameters_that_are_no_numbers_are_named(effect, parameter: str, value):
     with pytest.raises(ValueError, match=f"{parameter}: expected a number; found"):
         effect(**{parameter: value})
+
+
+NUMBERS = (-1, 0, 0.5, 1, 1e-308, 1e308, -1e308, 1e9, 2**63, -(2**63), 2**64, 10**30, 10**400, 8000.5, None)
+MADE_BY_NAME = {name: made for name, made in vars(effects).items() if name in {*SEEDED, *OTHERS, *STRETCHING}}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        (name, parameter)
+        for name, made in MADE_BY_NAME.items()
+        for parameter in inspect.signature(made).parameters
+        if parameter not in {"preset", "background_audio"}
+    ],
+)
+def test_a_number_is_refused_where_it_is_written_or_can_be_calculated_with(name: str, parameter: str):
+    pcm = speech()[:48_000]
+    refused: list[str] = []
+    for value in NUMBERS:
+        try:
+            effect = effect_of(SoundEffect(name=name, params={parameter: value}))
+        except ConfigurationError as error:
+            refused.append(str(error))
+        else:
+            assert len(effect(pcm)) <= 4 * len(pcm) + 2
+    assert 0 < len(refused) < len(NUMBERS)
+    assert all(told.startswith(f"the effect '{name}': ") and len(told) < 300 for told in refused)
+
+
+@pytest.mark.parametrize("preset", ["x" * 5000, 10**300, "a\0b", "", "/", "/dev/zero"], ids=["long", "number", *"0e/z"])
+def test_a_preset_that_is_no_file_is_refused(preset):
+    with pytest.raises(ConfigurationError, match="is neither a file nor one of"):
+        effect_of(SoundEffect(name="background_noise", params={"preset": preset}))
 
 
 def test_too_loud_is_cut_off_and_does_not_wrap_around():

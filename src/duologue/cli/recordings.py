@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from duologue.cli.output import echo
 from duologue.config.files import shown_path
@@ -11,7 +11,7 @@ from duologue.errors import ConfigurationError, MissingExtraError
 from duologue.journal.artifacts import folders_beside, open_beside
 from duologue.journal.jsonl import read_journal
 from duologue.terminal_text import one_line
-from duologue.voice.notes import VoiceRun, voice_run
+from duologue.voice.notes import RECORDINGS_PLACE, VoiceRun, voice_run
 
 
 def export_recording(source: Path, target: Path) -> None:
@@ -76,11 +76,19 @@ def _journal_of(source: Path) -> Path:
 
 def _unfinished(run: VoiceRun, journal: Path, source: Path) -> Path:
     """The file that a run which was cut off was recording into."""
-    places = [folder / run.file for folder in folders_beside(journal)] if run.file else []
-    found = next((path for path in places if path.is_file()), None)
+    places = [folder / run.file for folder in folders_beside(journal)] if run.file and _may_be_ours(run.file) else []
+    found = next((path for path in places if path.is_file() and not path.is_symlink()), None)
     if found is None:
         raise ConfigurationError(
             f"{shown_path(source)} has no recording: the run ended before one was kept"
-            + (f", and {run.file} is missing" if run.file else "")
+            + (f", and {one_line(run.file)} is missing" if run.file else "")
         )
     return found
+
+
+def _may_be_ours(name: str) -> bool:
+    """Whether a run records into a file like this. A journal may come from somebody else, and name any file."""
+    path = PurePath(name)
+    if path.suffix != ".wav" or ".." in path.parts or "\0" in name:
+        return False
+    return path.name == name or (path.is_absolute() and path.parts[-3:-1] == RECORDINGS_PLACE)

@@ -71,6 +71,10 @@ Seconds = Annotated[
     BeforeValidator(_seconds, json_schema_input_type=Annotated[float, Field(gt=0)] | _WrittenDuration),
 ]
 """Seconds, as a number or as a duration such as ``30s``."""
+DAY = 86_400.0
+"""Seconds of a day."""
+UpToADay = Annotated[Seconds, Field(le=DAY)]
+"""Seconds of something within a call, of which none takes a day."""
 
 
 class Spec(OwnModel):

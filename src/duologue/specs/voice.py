@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from duologue.config.spec import EMPTY, Amount, Count, Items, JsonObject, Name, Seconds, Share, Spec, Text
+from duologue.config.spec import DAY, EMPTY, Amount, Count, Items, JsonObject, Name, Share, Spec, Text, UpToADay
 
 
 def _voice(name: str) -> str:
@@ -45,7 +45,7 @@ class Interruptions(Spec):
 
     probability: Share = 0.3
     """How likely the user is to cut in on an answer of the agent, 0 to 1. Drawn from the seed of the run."""
-    delay: Annotated[Items[Annotated[float, Field(ge=0)]], Field(min_length=2, max_length=2)] = (0.5, 3.0)
+    delay: Annotated[Items[Annotated[float, Field(ge=0, le=DAY)]], Field(min_length=2, max_length=2)] = (0.5, 3.0)
     """Seconds into the agent's answer at which the user cuts in, at least and at most."""
     phrases: Items[Text] = ()
     """What it says then. Default: what the simulated user would say next."""
@@ -75,7 +75,7 @@ class UserVoice(Spec):
     """The same for a cough or an "um"."""
     non_directed: Share = 0.0
     """The same for words to somebody else, such as "One moment, I am on the phone". The agent should not answer."""
-    patience: Seconds | None = None
+    patience: UpToADay | None = None
     """Silence after which the user asks whether anybody is there. Default: it waits as long as the agent may take."""
     hang_up_after: Count = 2
     """How often it asks that, before it hangs up."""
@@ -84,23 +84,23 @@ class UserVoice(Spec):
 class VoiceCall(UserVoice):
     """How a scenario is spoken: the user's voice, and how the call is held."""
 
-    timeout: Seconds | None = None
+    timeout: UpToADay | None = None
     """Longest time of the whole call, from when it is connected. A call that takes longer is ended, and its run is an
     error. Default: only ``run_timeout`` limits it."""
     end_of_turn: Literal["agent", "silence"] = "agent"
     """What ends a turn of the agent: that its side says so, where its protocol does, or ``silence`` in any case."""
-    silence: Seconds | None = None
+    silence: UpToADay | None = None
     """Silence of the agent that ends its turn. Default: 0.6 seconds."""
-    longest_turn: Seconds | None = None
+    longest_turn: UpToADay | None = None
     """Time that the agent may speak in one turn before it is given up. Default: 30 seconds."""
-    answer_within: Seconds | None = None
+    answer_within: UpToADay | None = None
     """Time in which the agent must have begun to speak. Default: 60 seconds."""
-    pause: Annotated[float, Field(ge=0)] = 0.0
+    pause: Annotated[float, Field(ge=0, le=DAY)] = 0.0
     """Seconds that the user waits after the agent has finished, before it speaks."""
-    retries: Amount = 0
+    retries: Annotated[int, Field(ge=0, le=1000)] = 0
     """How often a call is made again that could not be made. One that breaks off is an error: whoever answers a new
     call would not know what was said in the first."""
-    retry_delay: Annotated[float, Field(ge=0)] = 1.0
+    retry_delay: Annotated[float, Field(ge=0, le=DAY)] = 1.0
     """Seconds before a call is made again."""
     enough_turns: Amount = 1
     """Answers of the agent after which a call that its side ends counts as complete, and is judged by what was said.

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,25 @@ Change = Callable[[Samples], Samples]
 _LOUDEST = 32_767.0
 _NO_NUMBERS = ("preset", "effects")
 """Parameters of effects that are something else."""
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "volume": (0, 1000),
+    "intensity": (0, 1000),
+    "factor": (0, 1000),
+    "snr": (-100, 100),
+    "decibels": (-100, 100),
+    "probability": (0, 1),
+    "decay": (0, 1),
+    "burst": (1, 1_000_000),
+    "delay_ms": (0, 60_000),
+    "chunk_ms": (0, 60_000),
+    "jitter_ms": (0, 60_000),
+    "hertz": (0, SAMPLE_RATE / 2),
+    "bitrate": (0, 1_000_000),
+    "seed": (0, 2**64 - 1),
+}
+"""What parameters may be, at least and at most: where arithmetic ends, not taste."""
+_WHOLE = ("bitrate", "seed")
+_OPTIONAL = ("snr",)
 _SPEECH = 0.02
 """Of the loudest possible sample: frames that are quieter are no speech, when its level is measured."""
 
@@ -54,10 +73,20 @@ class AudioEffect:
 
 def _require_numbers(parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
-        if name in _NO_NUMBERS or value is None:
+        if name in _NO_NUMBERS or (value is None and name in _OPTIONAL):
             continue
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-            raise ValueError(f"{name}: expected a number; found {value!r}")
+        if isinstance(value, bool) or not isinstance(value, Real) or not -math.inf < value < math.inf:
+            raise ValueError(f"{name}: expected a number; found {_shown(value)}")
+        low, high = _RANGES.get(name, (-math.inf, math.inf))
+        whole = name in _WHOLE
+        if not low <= value <= high or (whole and not isinstance(value, Integral)):
+            what = "a whole number" if whole else "a number"
+            raise ValueError(f"{name}: expected {what} from {low:,g} to {high:,g}; found {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def chain(*effects: Callable[[bytes], bytes]) -> AudioEffect:
@@ -102,14 +131,14 @@ def background_noise(
         ValueError: there is no such place and no such file.
     """
     name = str(preset)
-    if name not in PLACES and not Path(name).is_file():
+    if name not in PLACES and not _is_file(name):
         close = get_close_matches(name, PLACES, 1)
         meant = f"; did you mean '{close[0]}'?" if close else ""
         raise ValueError(f"'{name}' is neither a file nor one of {', '.join(PLACES)}{meant}")
     held = None if name in PLACES else _sound_of(name)
 
     def change(samples: Samples) -> Samples:
-        noise = background(name, len(samples), seed) if held is None else unit(np.resize(held, len(samples)))
+        noise = background(name, len(samples), seed) if held is None else unit(_repeated(held, len(samples)))
         return samples + noise * (0.1 * volume if snr is None else _level_for(samples, snr))
 
     return AudioEffect("background_noise", change, {"preset": name, "volume": volume, "snr": snr, "seed": seed})
@@ -354,13 +383,25 @@ def _level_for(samples: Samples, snr: float) -> float:
     return level / 10 ** (snr / 20)
 
 
-def _sound_of(path: str) -> Samples:
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # the name is too long
+        return False
+
+
+def _sound_of(path: str) -> np.ndarray[Any, np.dtype[np.int16]]:
     from duologue.voice.files import load_audio
 
-    held = np.frombuffer(load_audio(path), dtype="<i2").astype(np.float64) / _LOUDEST
+    held = np.frombuffer(load_audio(path), dtype="<i2")
     if not len(held):
         raise ValueError(f"{path} holds no sound")
     return held
+
+
+def _repeated(held: np.ndarray[Any, np.dtype[np.int16]], count: int) -> Samples:
+    """So many samples of a sound that may be hours long: only those are calculated with."""
+    return np.resize(held[:count], count).astype(np.float64) / _LOUDEST
 
 
 def _fitted(samples: Samples, count: int) -> Samples:

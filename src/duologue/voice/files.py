@@ -17,7 +17,7 @@ from duologue.voice.resample import resample
 MOST_BYTES = 200_000_000
 """Of a file that is read."""
 LEAST_RATE = 1000
-"""Samples a second of a WAV file: at one a second, a few bytes would be hours of sound."""
+"""Samples a second of a file: at one a second, a few bytes would be hours of sound."""
 MOST_SECONDS = 4 * 3600.0
 """Of sound that a file may hold, so that a small file that decodes to days of silence does not fill the memory."""
 FORMATS = ("wav", "mp3", "ogg", "flac")
@@ -195,7 +195,7 @@ def _plain_wav(data: bytes) -> bytes | None:
             if file.getsampwidth() != 2 or file.getnchannels() not in {1, 2}:
                 return None
             pcm, rate, channels = file.readframes(file.getnframes()), file.getframerate(), file.getnchannels()
-    except (wave.Error, EOFError):
+    except (wave.Error, EOFError, RuntimeError):  # RuntimeError: a chunk is longer than the file
         return None
     if len(pcm) / (2 * channels * rate) > MOST_SECONDS:
         raise ConfigurationError(f"it holds more than {MOST_SECONDS / 3600:g} hours of sound")
@@ -213,6 +213,8 @@ def _plain_wav(data: bytes) -> bytes | None:
 def _decoded(av: Any, container: Any) -> Iterator[bytes]:
     if not container.streams.audio:
         raise ConfigurationError("it holds no sound")
+    if 0 < (rate := int(getattr(container.streams.audio[0], "rate", 0) or 0)) < LEAST_RATE:
+        raise ConfigurationError(f"it has {rate} samples a second; expected at least {LEAST_RATE:,}")
     converter = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
     size = 0
     for frame in container.decode(container.streams.audio[0]):

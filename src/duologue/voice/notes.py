@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("duologue.voice")
 
+RECORDINGS_PLACE = (".duologue", "recordings")
+"""Where recordings are made whose artifacts have no folder, within the folder of the project."""
+
 
 class VoiceNote(SpokenNote):
     """Base of them."""

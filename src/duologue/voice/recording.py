@@ -73,7 +73,7 @@ class StoredSound:
 def _reading(file: BinaryIO) -> wave.Wave_read:
     try:
         sound = wave.open(file)  # noqa: SIM115 - closed by whoever has asked
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a chunk is longer than the file
         raise ArtifactError(f"the recording cannot be read as a WAV file: {error}") from error
     if (sound.getsampwidth(), sound.getnchannels(), sound.getframerate()) != (2, 2, SAMPLE_RATE):
         raise ArtifactError(

@@ -28,7 +28,14 @@ from duologue.errors import ArtifactError, ConfigurationError, DuologueError
 from duologue.journal.artifacts import CHUNK, ArtifactStore, FolderArtifacts, MemoryArtifacts
 from duologue.journal.spoken import SpokenNote
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
-from duologue.voice.notes import RecordingBegun, RecordingKept, SpeechRecognised, event_note, segment_note
+from duologue.voice.notes import (
+    RECORDINGS_PLACE,
+    RecordingBegun,
+    RecordingKept,
+    SpeechRecognised,
+    event_note,
+    segment_note,
+)
 from duologue.voice.recognition import STTProvider, get_stt_provider, transcribe
 from duologue.voice.recording import StoredSound
 from duologue.voice.timeline import AudioSegment, VoiceEvent
@@ -38,8 +45,6 @@ logger = logging.getLogger("duologue.voice")
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _BYTES_A_SECOND = SAMPLE_RATE * 4
 _MOST = 0xFFFFFFFF - _HEADER.size
-RECORDINGS = "recordings"
-"""Where recordings are made whose artifacts have no folder: within ``.duologue`` of the project."""
 
 
 class WavFile:
@@ -301,7 +306,7 @@ def _place(artifacts: ArtifactStore, run_id: str) -> Path | None:
         return artifacts.folder / name
     if isinstance(artifacts, MemoryArtifacts):
         return None
-    return project_folder(Path.cwd()) / ".duologue" / RECORDINGS / name
+    return project_folder(Path.cwd()).joinpath(*RECORDINGS_PLACE, name)
 
 
 def _created(path: Path) -> BinaryIO:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, Field
 
-from duologue.config.spec import Seconds
+from duologue.config.spec import UpToADay
 from duologue.config.templates import expand
 from duologue.config.tracebacks import message_of
 from duologue.context import SystemClock
@@ -57,13 +57,13 @@ class VoiceRuntimeConfig(RuntimeConfig):
 
     environment_fields: ClassVar[tuple[str, ...]] = ("url", "headers", "api_key")
 
-    answer_within: Seconds | None = None
+    answer_within: UpToADay | None = None
     """Time in which the agent must have begun to speak. Default: 60 seconds."""
-    silence: Seconds | None = None
+    silence: UpToADay | None = None
     """Silence that ends a turn of the agent, where its side does not tell. Default: 0.6 seconds."""
-    longest_turn: Seconds | None = None
+    longest_turn: UpToADay | None = None
     """Time that the agent may speak in one turn before it is given up. Default: 30 seconds."""
-    connect_within: Seconds | None = None
+    connect_within: UpToADay | None = None
     """Time in which the connection must be open. Default: 15 seconds."""
 
 

@@ -40,5 +40,5 @@ def effect_of(spec: EffectSpec) -> SoundEffect:
         return made(**spec.params)
     except DuologueError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise ConfigurationError(f"the effect '{spec.name}': {error}") from error
