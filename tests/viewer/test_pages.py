@@ -10,6 +10,7 @@ from made_nights import nightly
 from pages import widest
 
 from duologue.runs.store.folder import write_execution
+from duologue.viewer.first_requests import first_requests
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
@@ -54,6 +55,40 @@ def test_an_address_opens_its_page(opened, viewer):
     expect(page.locator("h1")).to_have_text("Not found")
     page.goto(f"{viewer.address}/nothing/here")
     expect(page.locator("h1")).to_have_text("Not found")
+
+
+@pytest.mark.parametrize(
+    ("path", "waits_for", "names"),
+    [
+        ("/", ".executions a", ["executions"]),
+        (NIGHT, "a.cell", ["execution"]),
+        (f"{NIGHT}/runs", ".runs a", ["execution", "runs"]),
+        (f"{NIGHT}/run/RUN", ".message", ["execution", "run", "runs"]),
+        (f"{NIGHT}/run/RUN/m4", ".message.cited", ["execution", "run", "runs"]),
+        (f"{NIGHT}/label", "#main", ["execution"]),
+        (f"{NIGHT}/runs?outcome=fail", ".runs a", []),
+        ("/executions/none", "h1", []),
+    ],
+)
+def test_what_a_page_asks_for_first_is_asked_for_once_and_with_the_page(opened, viewer, path, waits_for, names):
+    run = viewer.get("runs", id="nightly/night-1", limit=1)["runs"][0]["id"]
+    address = viewer.address + path.replace("RUN", run)
+    page = opened(f"{viewer.address}/nothing/here")
+    asked = []
+    page.on("request", lambda request: "/api/" in request.url and asked.append(request.url))
+    page.goto(address)
+    page.locator(waits_for).first.wait_for()
+    foreseen = [link.get_attribute("href") for link in page.locator('link[rel="preload"]').all()]
+    assert [link.removeprefix("/api/").partition("?")[0] for link in foreseen] == names
+    counts = [sum(url == viewer.address + link for url in asked) for link in foreseen]
+    assert counts == [1] * len(names)
+
+
+def test_what_is_asked_for_first_is_written_as_a_browser_writes_it(opened, viewer):
+    name = "".join(map(chr, range(32, 127))).replace("/", "") + "é漢😀\u0301"
+    page = opened(f"{viewer.address}/nothing/here")
+    path, query = page.evaluate("name => [encodeURIComponent(name), String(new URLSearchParams({ id: name }))]", name)
+    assert first_requests(f"/executions/{path}", "", {name: 1}.get) == [f"/api/execution?{query}"]
 
 
 def test_filters_and_search_stand_in_the_address(opened, viewer):

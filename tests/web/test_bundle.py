@@ -69,6 +69,34 @@ def test_only_files_of_the_pages_are_sent(name):
     assert web.static_file(name) is None
 
 
+@pytest.mark.parametrize("name", ["none.bundle.js", "duologue.css.bundle.js", ".bundle.js", "../x.bundle.js"])
+def test_what_is_no_module_has_no_bundle(name):
+    assert web.static_answer(name) is None
+
+
+@pytest.mark.parametrize("entry", ["view.js", "serve.js"])
+def test_a_page_loads_one_script_and_one_style_sheet_that_a_browser_keeps(entry):
+    page = web.app_page(entry).decode()
+    named = re.findall(r"/static/([\w.]+)\?v=(\w+)", page)
+    assert [name for name, _ in named] == ["duologue.css", entry.replace(".js", ".bundle.js")]
+    assert "modulepreload" not in page
+    for name, version in named:
+        found = web.static_answer(name, version=version)
+        assert found.status == 200
+        assert "immutable" in found.headers["Cache-Control"]
+        assert web.static_answer(name, version="another").headers["Cache-Control"] == "no-cache"
+        assert web.static_answer(name).headers["Cache-Control"] == "no-cache"
+        known = web.static_answer(name, version=version, known=found.headers["ETag"])
+        assert (known.status, known.content) == (304, b"")
+    assert web.static_answer(named[1][0]).content.decode() == web.script(entry)
+
+
+def test_what_is_asked_for_first_stands_in_the_frame_as_an_address():
+    page = web.app_page("view.js", ['/api/x?a=1&b="><script>']).decode()
+    assert 'href="/api/x?a=1&amp;b=&quot;&gt;&lt;script&gt;"' in page
+    assert "%" not in page
+
+
 def test_files_have_their_types():
     assert web.static_file("dom.js").media_type == "text/javascript; charset=utf-8"
     style = web.static_file("duologue.css")

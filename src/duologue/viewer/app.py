@@ -18,6 +18,7 @@ from duologue.reports.html.overview import inside
 from duologue.reports.html.timeline import timeline_of
 from duologue.viewer.changes import changes_between
 from duologue.viewer.execution import Opened
+from duologue.viewer.first_requests import first_requests
 from duologue.viewer.labels import LabelFile
 from duologue.viewer.library import BROKEN, Library
 from duologue.viewer.live import events, watched
@@ -76,7 +77,7 @@ class Routes:
             Route("/api/events", self._events),
             Route("/api/{rest:path}", _json(_no_route), methods=["GET", "POST"]),
             Route("/static/{name}", _static),
-            Route("/{path:path}", _frame),
+            Route("/{path:path}", self._frame),
         ]
 
     def _opened(self, request: Request) -> tuple[str, Opened]:
@@ -184,6 +185,11 @@ class Routes:
         given: Any = json.loads(await _body(request))
         return await asyncio.to_thread(LabelFile(opened.folder).give, given)
 
+    async def _frame(self, request: Request) -> Response:
+        """The frame of every page; what a page asks for first stands in it."""
+        data = first_requests(request.scope["raw_path"].decode("latin-1"), request.url.query, self._library.folder)
+        return Response(web.app_page("view.js", data), media_type="text/html; charset=utf-8")
+
     async def _media(self, request: Request) -> Response:
         folder = self._library.folder(request.query_params.get("id", ""))
         place = inside(request.query_params.get("path"))
@@ -254,18 +260,11 @@ def _number(written: str | None, otherwise: int) -> int:
 
 
 async def _static(request: Request) -> Response:
-    found = web.static_file(request.path_params["name"])
+    version, known = request.query_params.get("v"), request.headers.get("if-none-match")
+    found = web.static_answer(request.path_params["name"], version=version, known=known)
     if found is None:
         return Response("There is no such file.", status_code=404, media_type="text/plain")
-    headers = {"Cache-Control": "no-cache", "ETag": found.etag}
-    if request.headers.get("if-none-match") == found.etag:
-        return Response(status_code=304, headers=headers)
-    return Response(found.content, media_type=found.media_type, headers=headers)
-
-
-async def _frame(request: Request) -> Response:
-    page = web.app_page("view.js")
-    return Response(page, media_type="text/html; charset=utf-8")
+    return Response(found.content, status_code=found.status, headers=found.headers)
 
 
 def create_app(library: Library) -> Starlette:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from duologue.web.assets import module_text, template
+from duologue.web.assets import module_text
 
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:(?:async )?function\*?|class|const) (\w+))", re.MULTILINE)
@@ -30,18 +30,6 @@ def script(entry: str) -> str:
     """
     parts = [_translated(name) for name in _in_order(entry)]
     return '"use strict";\n(() => {\nconst modules = {};\n' + "\n".join(parts) + "\n})();\n"
-
-
-@cache
-def app_page(entry: str) -> bytes:
-    """The frame of an application: it asks for all modules at once, and not one after the other.
-
-    Args:
-        entry: the name of a file in ``static/``.
-    """
-    names = reversed(_in_order(entry))
-    preload = "\n".join(f'<link rel="modulepreload" href="/static/{name}">' for name in names)
-    return template("app.html", {"entry": entry.encode(), "preload": preload.encode()})
 
 
 def _in_order(entry: str) -> list[str]:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from duologue.errors import NotFoundError
-from duologue.web import POLICY, STATIC, app_page, static_file
+from duologue.web import POLICY, STATIC, app_page, static_answer
 
 routes = APIRouter(include_in_schema=False)
 
@@ -25,14 +25,12 @@ async def get_page(rest: str) -> Response:
 
 @routes.get(f"{STATIC}{{name}}")
 async def get_static(request: Request, name: str) -> Response:
-    """A module, the style sheet or a picture. Browsers ask whether it has changed, because an update may change it."""
-    found = static_file(name)
+    """A module, the style sheet or a picture."""
+    known = request.headers.get("if-none-match")
+    found = static_answer(name, version=request.query_params.get("v"), known=known)
     if found is None:
         raise NotFoundError(f"there is nothing at {STATIC}{name[:100]}")
-    headers = {"ETag": found.etag, "Cache-Control": "no-cache"}
-    if found.etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(found.content, headers=headers, media_type=found.media_type)
+    return Response(found.content, status_code=found.status, headers=found.headers)
 
 
 def _frame() -> Response:
