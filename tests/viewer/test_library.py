@@ -13,6 +13,7 @@ import sample_executions as samples
 from duologue.runs.store.encoding import INDEX, LAUNCH
 from duologue.runs.store.folder import ResultFolder, claimed, write_execution
 from duologue.viewer.library import Library, cache_file
+from duologue.viewer.live import watched
 from duologue.viewer.tree import ROOT
 
 
@@ -256,3 +257,19 @@ def test_ten_thousand_folders_are_looked_at_quickly(tmp_path):
     listed = time.perf_counter()
     library.refresh()
     print(f"index {first - began:.1f} s, list {listed - first:.2f} s, look again {time.perf_counter() - listed:.2f} s")
+
+
+def test_an_execution_that_the_list_notices_later_than_its_files_changes_again(tmp_path):
+    results = tmp_path / "results"
+    write_execution(samples.hotel(), results / "one")
+    library = Library(results)
+    library.refresh()
+    look = watched(library, "one", None)
+    (results / "one").rename(tmp_path / "away")
+    library.refresh()
+    gone = look()
+    write_execution(samples.graded(), results / "one")
+    not_in_the_list = look()
+    assert not_in_the_list != gone
+    library.refresh()
+    assert look() != not_in_the_list

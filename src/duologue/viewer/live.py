@@ -38,8 +38,8 @@ def watched(library: Library, key: str | None, run: str | None) -> Callable[[], 
         return lambda: f"{library.began}-{library.version}-{library.left}-{library.ready}"
 
     def look() -> str:
-        state = library.state(key)
-        found: tuple[object, ...] = (state,)
+        # The list notices a folder later than its files do. Pages can ask only for what is in the list.
+        found: tuple[object, ...] = (library.state(key), library.folder(key) is not None)
         if run is not None and os.path.basename(run) == run:  # noqa: PTH119
             found += (_size(f"{folder / JOURNALS / run}.jsonl"), _size(f"{folder / RUNS / run}.json"))
         return sha256(repr(found).encode()).hexdigest()[:16]
