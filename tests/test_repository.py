@@ -1,5 +1,6 @@
 """The repository keeps its promises: light imports, pins without addresses, documentation that hangs together."""
 
+import ast
 import importlib.metadata
 import importlib.util
 import json
@@ -210,6 +211,25 @@ def test_every_declared_dependency_is_pinned_within_its_range() -> None:
 def test_everything_that_dependencies_bring_is_pinned() -> None:
     missing = sorted(closure(declared()).keys() - pins().keys())
     assert missing == [], "run: make constraints"
+
+
+def test_what_tests_and_benchmarks_import_is_pinned() -> None:
+    """A package that only happens to be installed here is missing elsewhere."""
+    owners = importlib.metadata.packages_distributions()
+    pinned = pins()
+    missing: set[str] = set()
+    for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.append(node.module)
+            tops = {name.partition(".")[0] for name in names} & owners.keys() - {"duologue"}
+            missing |= {
+                f"{path.relative_to(ROOT)}: {top}"
+                for top in tops
+                if not any(canonicalize_name(owner) in pinned for owner in owners[top])
+            }
+    assert sorted(missing) == [], "add it to the dependency groups in pyproject.toml, then run: make constraints"
 
 
 def test_weights_are_pinned_by_version_and_hash() -> None:
