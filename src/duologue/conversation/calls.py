@@ -1,14 +1,13 @@
-"""One call of one participant: its timeout, its answer in one form, its failures in our terms."""
+"""One call of one participant: its deadline, its answer in one form, its failures in our terms."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import NamedTuple, cast
-
-from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from duologue.config.tracebacks import Place, describe_after_name, place_of
 from duologue.conversation.adapter import (
@@ -22,7 +21,8 @@ from duologue.conversation.adapter import (
     Piece,
     UserDone,
 )
-from duologue.conversation.deadlines import CallTimeout, Watchdog
+from duologue.conversation.answers import WRITERS, Answer, Ended, Said, at_its_end, read_shapes, wrong_answer
+from duologue.conversation.deadlines import GRACE, RunTask
 from duologue.conversation.loops import other_loop_advice
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import (
@@ -37,22 +37,18 @@ from duologue.errors import (
     RunError,
     SimulatorError,
 )
-from duologue.frozen import changed
 from duologue.message_shapes import (
-    FRAMEWORKS,
-    ShapeError,
     ShapeReader,
-    as_fields,
-    broke_off,
-    framework_of,
-    items_of,
-    parts_of,
     uses_of,
 )
 from duologue.messages import Message, has_plain_text, mended
 from duologue.models.prices import load_prices
 from duologue.settings import DEFAULT_AGENT_TIMEOUT, DEFAULT_MODEL_TIMEOUT, ScenarioConfig
 from duologue.vocabulary import AgentRole
+
+T = TypeVar("T")
+
+logger = logging.getLogger("duologue.conversation")
 
 CALLS_PER_ANSWER = 10
 """Model calls that a simulator or judge may need for one answer; its own timeout is that many model timeouts."""
@@ -63,35 +59,16 @@ FAILURES: dict[AgentRole, type[RunError]] = {
     AgentRole.JUDGE: JudgeError,
 }
 
-_WRITERS = {
-    AgentRole.USER: {"user", "assistant", "system"},
-    AgentRole.AGENT: {"assistant"},
-    AgentRole.JUDGE: {"user", "assistant", "system"},
-}
-"""Roles whose plain texts an answer may hold as they are."""
-_SHOWN = 200
-"""Characters of a wrong answer that an error shows."""
 
-
-class Said(NamedTuple):
-    """A message of an answer, and the model call that wrote it; '' where that is not known."""
-
-    message: Message
-    call: str = ""
-
-
-class Ended(NamedTuple):
-    """What an agent has said before it ended the conversation."""
-
-    said: list[Said]
-    explanation: str = ""
-
-
-Answer = list[Said] | ScenarioResult | UserDone | Ended | HeldConversation
-"""What a participant may answer, in its one form."""
+LateError = Callable[[AgentAdapter, float, str], Exception]
+"""The same for a participant's call: it is given the participant and the seconds that it had, too."""
 
 OnDelta = Callable[[str], None]
 """Told of each piece of text that a streaming agent gives."""
+
+
+class CallTimeout(Exception):
+    """A call took longer than it may."""
 
 
 @dataclass(kw_only=True)
@@ -126,7 +103,7 @@ class Utterance:
                 self.on_delta(piece)
         elif isinstance(piece, CompleteAnswer):
             self.text.clear()
-            self.said.extend(_read(list(piece.messages), self.role, self.who, self.reader))
+            self.said.extend(read_shapes(list(piece.messages), self.role, self.who, self.reader))
         elif isinstance(piece, (ScenarioResult, UserDone, HeldConversation)):
             self.ended_by = piece
         elif isinstance(piece, AgentDone):
@@ -197,7 +174,7 @@ async def answer_of(
             value = await watchdog.bound(answering, seconds, adapter)
             answer = _as_it_is(value, adapter.role, adapter.name)
             if answer is None:
-                answer = _read(value, adapter.role, adapter.name, _reader(input))
+                answer = read_shapes(value, adapter.role, adapter.name, _reader(input))
             elif not isinstance(answer, ScenarioResult) or not (
                 answer.usage.input_tokens or answer.usage.output_tokens
             ):
@@ -302,6 +279,124 @@ def timed_out(
     return error
 
 
+# --- its deadline -----------------------------------------------------------------------------------------------------
+
+
+class Watchdog:
+    """Bounds the calls of one run, which mostly come one after the other, at the price of one timer.
+
+    ``asyncio.timeout`` sets and cancels a timer for each call. With ten thousand conversations of many short calls
+    those timers, most of them far in the future, cost more than the engine itself. A watchdog keeps one timer and
+    looks, when it rings, whether the call of the moment is really late.
+    """
+
+    def __init__(self, run: RunTask, late_error: LateError) -> None:
+        self._run = run
+        self._late_error = late_error
+        self._adapter: AgentAdapter | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._deadline = 0.0
+        self._seconds = 0.0
+        self._rang = False
+        run.watchdogs.append(self)
+
+    async def bound(self, awaitable: Awaitable[T], seconds: float, adapter: AgentAdapter) -> T:
+        """Wait for it, for at most that long.
+
+        Args:
+            awaitable: what is waited for.
+            seconds: that it may take.
+            adapter: whose call it is.
+
+        Raises:
+            CallTimeout: it took longer.
+        """
+        if self._task is not None:
+            # A call in the background is being watched: this one gets a watchdog of its own.
+            other = Watchdog(self._run, self._late_error)
+            try:
+                return await other.bound(awaitable, seconds, adapter)
+            finally:
+                other.close()
+        run = self._run
+        loop, lane, time = run.loop, run.lane, run.loop.time
+        task = asyncio.current_task(loop)
+        assert task is not None
+        now = time()
+        self._adapter, self._seconds, self._task, self._rang = adapter, seconds, task, False
+        # As RunTask.time, written out: this is done for every call of every run.
+        self._deadline = now - lane.blocked + run.blocked + seconds
+        if self._timer is None or self._timer.when() > now + seconds:
+            self._set_timer(seconds)
+        try:
+            value = await awaitable
+        except BaseException as raised:
+            late = self._rang or run.time() > self._deadline
+            if late and not run.from_outside(raised):
+                raise CallTimeout from raised
+            raise
+        finally:
+            self._task = None
+        if self._rang or time() - lane.blocked + run.blocked > self._deadline:
+            await run.settle()
+            raise CallTimeout
+        if task.cancelling() and await run.settle():
+            raise asyncio.CancelledError("it cancelled its own task")
+        return value
+
+    def close(self) -> None:
+        """No more calls: drop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self in self._run.watchdogs:
+            self._run.watchdogs.remove(self)
+
+    def overdue(self, time: float) -> bool:
+        """Whether there is a call that should have ended by that time."""
+        return self._task is not None and time > self._deadline
+
+    def error(self) -> Exception:
+        """The error of the call of the moment, if it does not end at its deadline."""
+        assert self._adapter is not None
+        return self._late_error(self._adapter, self._seconds, self._run.where())
+
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._run.loop.call_later(seconds, self._ring, context=self._run.lane.context)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._task is None:
+            return
+        left = self._deadline - self._run.time()
+        if left <= 0 and self._rang:
+            self._run.give_up(self.error())
+            return
+        if left <= 0:
+            self._rang = True
+            left = min(GRACE, self._seconds / 2)
+            self._deadline += left
+            self._task.cancel()
+        self._set_timer(left)
+
+
+async def bounded(closing: Awaitable[None], seconds: float) -> None:
+    """Wait for the end of a session, but not for ever; what goes wrong there changes nothing about the run."""
+    try:
+        async with asyncio.timeout(seconds):
+            await closing
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        logger.exception("a session cancelled itself while it was interrupted or closed")
+    except (Exception, SystemExit):
+        logger.exception("a session could not be interrupted or closed")
+
+
 # --- one form for all answers ----------------------------------------------------------------------------------------
 
 
@@ -317,7 +412,7 @@ def normalise(value: object, role: AgentRole, who: str, reader: ShapeReader | No
         AgentReturnError: it is none of the things that ``call`` may return.
     """
     answer = _as_it_is(value, role, who)
-    return _read(value, role, who, reader or ShapeReader()) if answer is None else answer
+    return read_shapes(value, role, who, reader or ShapeReader()) if answer is None else answer
 
 
 def _as_it_is(value: object, role: AgentRole, who: str) -> Answer | None:
@@ -328,40 +423,17 @@ def _as_it_is(value: object, role: AgentRole, who: str) -> Answer | None:
         return _mended_result(value)
     if isinstance(value, UserDone):
         if role is not AgentRole.USER:
-            raise _wrong(value, who, "UserDone is for simulated users; an agent ends a run with a ScenarioResult")
+            raise wrong_answer(value, who, "UserDone is for simulated users; an agent ends a run with a ScenarioResult")
         return value
     if isinstance(value, AgentDone | HeldConversation):
-        return _at_its_end(value, role, who)
+        return at_its_end(value, role, who)
     said: list[Said] = []
     for item in cast("list[object]", value) if isinstance(value, list) else [value]:
         message, call = (item.message, item.call) if isinstance(item, AttributedMessage) else (item, "")
-        if not has_plain_text(message) or message["role"] not in _WRITERS[role]:
+        if not has_plain_text(message) or message["role"] not in WRITERS[role]:
             return None
         said.append(Said(message.copy(), call))
     return said
-
-
-def _at_its_end(value: AgentDone | HeldConversation, role: AgentRole, who: str) -> Answer:
-    """An answer with which an agent has ended the conversation."""
-    if role is not AgentRole.AGENT:
-        raise _wrong(value, who, f"{type(value).__name__} is for agents")
-    if isinstance(value, AgentDone):
-        said = _read(list(value.messages), role, who, ShapeReader())
-        return Ended(said, mended(value.explanation))
-    messages = [
-        changed(item, message=said.message)
-        for item in value.messages
-        for said in _read(item.message, AgentRole.JUDGE, who, ShapeReader())
-    ]
-    turns = [item.turn for item in messages]
-    if turns != sorted(turns) or any(turn < 0 for turn in turns):
-        raise _wrong(turns, who, "the turns of a conversation are numbered in order, from 0")
-    return changed(value, messages=messages)
-
-
-def _read(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list[Said]:
-    items = cast("list[object]", value) if isinstance(value, list) else [value]
-    return [said for item in items for said in _said(item, role, who, reader)]
 
 
 def messages_of(value: object, who: str) -> list[Message]:
@@ -372,84 +444,7 @@ def messages_of(value: object, who: str) -> list[Message]:
     return [said.message for said in answer] if isinstance(answer, list) else []
 
 
-def _said(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list[Said]:
-    if isinstance(value, AttributedMessage):
-        return [Said(message, value.call) for message in _messages(value.message, role, who, reader)]
-    return [Said(message) for message in _messages(value, role, who, reader)]
-
-
-def _messages(value: object, role: AgentRole, who: str, reader: ShapeReader) -> list[Message]:
-    """The chat messages that one item of an answer comes to: one, unless its shape holds several or none."""
-    if has_plain_text(value) and value["role"] in _WRITERS[role]:
-        return [value.copy()]
-    if (parts := parts_of(value)) is not None:
-        return [message for part in parts for message in _messages(part, role, who, reader)]
-    item = _as_data(value, who)
-    if broke_off(item):
-        raise _wrong(value, who, "the answer broke off: its finish_reason is 'error'")
-    try:
-        items = items_of(item)
-        found = [message for part in items or [item] for message in reader.read(part)]
-    except ShapeError as error:
-        raise _wrong(value, who, str(error)) from None
-    if role is AgentRole.AGENT:
-        _refuse_words_of_others(found, who)
-    return found
-
-
-def _as_data(value: object, who: str) -> dict[str, object]:
-    """A message or an object of a framework as a mapping of its own."""
-    data = as_fields(value)
-    if not isinstance(data, dict) and not (is_dataclass(data) and not isinstance(data, type)):
-        raise _wrong(value, who, "a list may hold chat messages only" if isinstance(value, (str, list)) else "")
-    try:
-        try:
-            return cast("dict[str, object]", from_json(to_json(data)))
-        except PydanticSerializationError:  # one of the reasons is half a character
-            whole = mended(data if isinstance(data, dict) else asdict(data))
-            return cast("dict[str, object]", from_json(to_json(mended(to_jsonable_python(whole)))))
-    except (PydanticSerializationError, ValueError) as error:
-        raise _wrong(value, who, f"it cannot be written as JSON: {error}") from error
-
-
-def _refuse_words_of_others(messages: list[Message], who: str) -> None:
-    """An agent speaks for itself and its tools: it puts no words into the user's mouth."""
-    for message in messages:
-        if message["role"] not in {"assistant", "tool"}:
-            why = (
-                f"the role of an agent's own messages is assistant or tool, and this one is the {message['role']}'s: "
-                "return only what is new, without the messages that the agent was given"
-            )
-            raise _wrong(message, who, why)
-
-
 def _mended_result(result: ScenarioResult) -> ScenarioResult:
     texts = {name: getattr(result, name) for name in ("reasoning", "passed_criteria", "failed_criteria")}
     changed = {name: whole for name, text in texts.items() if (whole := mended(text)) != text}
     return result.model_copy(update=changed) if changed else result
-
-
-def _wrong(value: object, who: str, why: str) -> AgentReturnError:
-    try:
-        shown = json.dumps(value, ensure_ascii=True)
-    except (TypeError, ValueError):
-        shown = repr(value)
-    if len(shown) > _SHOWN:
-        shown = f"{shown[:_SHOWN]}…"
-    reason = f" ({why})" if why else ""
-    return AgentReturnError(
-        f"{who}.call() returned a {type(value).__name__}: {shown}{reason}{_of_framework(value)}. "
-        "Expected text, a chat message such as "
-        "{'role': 'assistant', 'content': '…'}, a list of those, or a ScenarioResult.",
-        who=who,
-    )
-
-
-def _of_framework(value: object) -> str:
-    """What to do about an object of a framework that is no answer: an agent, a state, a request."""
-    if inspect.isawaitable(value):
-        return ", which has to be awaited"
-    if (found := framework_of(value)) is None:
-        return ""
-    name, integration = FRAMEWORKS[found]
-    return f", an object of {name} that holds no messages; duologue.integrations.{integration} calls such agents"

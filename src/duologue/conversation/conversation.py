@@ -24,21 +24,21 @@ from duologue.conversation.adapter import (
     JudgmentRequest,
     LazyInput,
 )
+from duologue.conversation.answers import Answer, Ended, Said
 from duologue.conversation.calls import (
     FAILURES,
-    Answer,
-    Ended,
+    CallTimeout,
     OnDelta,
-    Said,
     Utterance,
+    Watchdog,
     answer_of,
+    bounded,
     failure,
     messages_of,
     timed_out,
     timeout_of,
 )
-from duologue.conversation.cancellation import bounded
-from duologue.conversation.deadlines import CallTimeout, RunTask, Watchdog
+from duologue.conversation.deadlines import RunTask
 from duologue.conversation.held import agent_finished, held_events
 from duologue.conversation.observers import RunWatch
 from duologue.conversation.result import ScenarioResult, ScenarioState, decisions_from

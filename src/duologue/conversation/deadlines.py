@@ -1,4 +1,4 @@
-"""Deadlines that hold, and what ends a run from outside told apart from what its own code does.
+"""A run, seen from outside: its deadline holds, and what others end is told apart from what its own code does.
 
 A run plays in a task of its own, and :class:`RunTask` is what stands outside of it. Code of users may ignore its
 cancellation, raise ``CancelledError`` itself or block the event loop for minutes; each of these ends its own run and no
@@ -12,18 +12,21 @@ other:
 from __future__ import annotations
 
 import asyncio
+import dis
+import functools
+import signal
+import sys
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context, ContextVar
 from functools import cached_property
-from types import coroutine
-from typing import Any, TypeVar, cast
+from types import CodeType, FrameType, TracebackType, coroutine
+from typing import Any, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from duologue.config.tracebacks import place_of_coroutine, place_of_thread
-from duologue.conversation.adapter import AgentAdapter
-from duologue.conversation.cancellation import EndOfRun, do_next, was_pressed
 from duologue.conversation.observers import CURRENT_RUN
 
 T = TypeVar("T")
@@ -36,16 +39,8 @@ BLOCKING = 0.05
 MakeError = Callable[[str], Exception]
 """Makes the error of a deadline that has passed. It is given where the code was at that time, or ''."""
 
-LateError = Callable[[AgentAdapter, float, str], Exception]
-"""The same for a participant's call: it is given the participant and the seconds that it had, too."""
-
-
 OWNER: ContextVar[RunTask | None] = ContextVar("duologue_owner", default=None)
 """The run whose code is being executed, also in tasks that it has started."""
-
-
-class CallTimeout(Exception):
-    """A call took longer than it may."""
 
 
 class Lane:
@@ -96,6 +91,39 @@ def _guard(loop: asyncio.AbstractEventLoop) -> None:
         return
 
 
+class EndOfRun(asyncio.Future[None]):
+    """What the task waits for that waits for a run. Code of a run that cancels that task is not heard.
+
+    An agent that cancels all tasks of its event loop means its own: the caller's is among them only because the run is
+    played on the caller's loop. Somebody outside cancels while no code of a run is being executed, or in the handler
+    of a signal, which interrupts such code.
+    """
+
+    def __init__(self, outer: asyncio.Task[Any], lane: Lane, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._outer = outer
+        self._lane = lane
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel it, unless code of a run asks for that."""
+        if self._lane.running is not None and not in_signal_handler():
+            self._outer.uncancel()
+            return True
+        return super().cancel(msg)
+
+
+class CallDeadline(Protocol):
+    """The deadline of the calls of a run, looked at from outside."""
+
+    def overdue(self, time: float) -> bool:
+        """Whether there is a call that should have ended by that time."""
+        ...
+
+    def error(self) -> Exception:
+        """The error of the call of the moment, if it does not end at its deadline."""
+        ...
+
+
 class RunTask:
     """A run, seen from outside.
 
@@ -116,7 +144,7 @@ class RunTask:
         self.interrupt: BaseException | None = None
         self.blocked = 0.0
         self.began = False
-        self.watchdogs: list[Watchdog] = []
+        self.watchdogs: list[CallDeadline] = []
         self._tasks: list[tuple[asyncio.Task[Any], Coroutine[Any, Any, Any]]] = []
         self._outer: asyncio.Task[Any] | None = None
         self._cancelling = 0
@@ -375,105 +403,59 @@ class RunTask:
                 error = thrown
 
 
-class Watchdog:
-    """Bounds the calls of one run, which mostly come one after the other, at the price of one timer.
+def do_next(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop do next what it was asked to do last, so that a run that waits for nothing ends before others begin.
 
-    ``asyncio.timeout`` sets and cancels a timer for each call. With ten thousand conversations of many short calls
-    those timers, most of them far in the future, cost more than the engine itself. A watchdog keeps one timer and
-    looks, when it rings, whether the call of the moment is really late.
+    Loops that are not asyncio's own keep their order.
     """
+    ready: object = getattr(loop, "_ready", None)
+    if isinstance(ready, deque):
+        ready.rotate(1)
 
-    def __init__(self, run: RunTask, late_error: LateError) -> None:
-        self._run = run
-        self._late_error = late_error
-        self._adapter: AgentAdapter | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[object] | None = None
-        self._deadline = 0.0
-        self._seconds = 0.0
-        self._rang = False
-        run.watchdogs.append(self)
 
-    async def bound(self, awaitable: Awaitable[T], seconds: float, adapter: AgentAdapter) -> T:
-        """Wait for it, for at most that long.
+def in_signal_handler() -> bool:
+    """Whether this is called by the handler of a signal."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    handlers = {code for number in signal.valid_signals() if (code := _code_of(signal.getsignal(number))) is not None}
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - nothing else shows who calls
+    while frame is not None:
+        if frame.f_code in handlers:
+            return True
+        frame = frame.f_back
+    return False
 
-        Args:
-            awaitable: what is waited for.
-            seconds: that it may take.
-            adapter: whose call it is.
 
-        Raises:
-            CallTimeout: it took longer.
-        """
-        if self._task is not None:
-            # A call in the background is being watched: this one gets a watchdog of its own.
-            other = Watchdog(self._run, self._late_error)
-            try:
-                return await other.bound(awaitable, seconds, adapter)
-            finally:
-                other.close()
-        run = self._run
-        loop, lane, time = run.loop, run.lane, run.loop.time
-        task = asyncio.current_task(loop)
-        assert task is not None
-        now = time()
-        self._adapter, self._seconds, self._task, self._rang = adapter, seconds, task, False
-        # As RunTask.time, written out: this is done for every call of every run.
-        self._deadline = now - lane.blocked + run.blocked + seconds
-        if self._timer is None or self._timer.when() > now + seconds:
-            self._set_timer(seconds)
-        try:
-            value = await awaitable
-        except BaseException as raised:
-            late = self._rang or run.time() > self._deadline
-            if late and not run.from_outside(raised):
-                raise CallTimeout from raised
-            raise
-        finally:
-            self._task = None
-        if self._rang or time() - lane.blocked + run.blocked > self._deadline:
-            await run.settle()
-            raise CallTimeout
-        if task.cancelling() and await run.settle():
-            raise asyncio.CancelledError("it cancelled its own task")
-        return value
+def _code_of(handler: object) -> CodeType | None:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    called = getattr(type(handler), "__call__", None)  # noqa: B004 - of an object that is a handler
+    for found in (handler, getattr(handler, "__func__", None), called):
+        code = getattr(found, "__code__", None)
+        if isinstance(code, CodeType):
+            return code
+    return None
 
-    def close(self) -> None:
-        """No more calls: drop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self in self._run.watchdogs:
-            self._run.watchdogs.remove(self)
 
-    def overdue(self, time: float) -> bool:
-        """Whether there is a call that should have ended by that time."""
-        return self._task is not None and time > self._deadline
+def was_pressed(error: KeyboardInterrupt) -> bool:
+    """Whether somebody has pressed Ctrl-C: a statement that raises it comes from code that pretends that.
 
-    def error(self) -> Exception:
-        """The error of the call of the moment, if it does not end at its deadline."""
-        assert self._adapter is not None
-        return self._late_error(self._adapter, self._seconds, self._run.where())
+    Signals are handled in the main thread only, and between two instructions, never as part of a ``raise``.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    innermost: TracebackType | None = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is None:
+        return True
+    if innermost.tb_frame.f_code.co_filename == asyncio.runners.__file__:
+        return True
+    code = innermost.tb_frame.f_code.co_code
+    return code[innermost.tb_lasti] not in _RAISES
 
-    def _set_timer(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._run.loop.call_later(seconds, self._ring, context=self._run.lane.context)
 
-    def _ring(self) -> None:
-        self._timer = None
-        if self._task is None:
-            return
-        left = self._deadline - self._run.time()
-        if left <= 0 and self._rang:
-            self._run.give_up(self.error())
-            return
-        if left <= 0:
-            self._rang = True
-            left = min(GRACE, self._seconds / 2)
-            self._deadline += left
-            self._task.cancel()
-        self._set_timer(left)
+_RAISES = {dis.opmap[name] for name in ("RAISE_VARARGS", "RERAISE") if name in dis.opmap}
 
 
 def leave(task: asyncio.Task[Any]) -> None:

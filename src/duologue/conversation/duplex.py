@@ -58,8 +58,6 @@ async def pass_on(conversation: Conversation) -> None:
     Raises:
         RunError: one of them cannot hear it.
     """
-    if not conversation.connected:
-        return
     for index, agent in enumerate(conversation.agents):
         session = duplex_session(conversation, index)
         if session is None:

@@ -18,9 +18,8 @@ from typing import Any
 from duologue.context import Context
 from duologue.conversation.adapter import AgentAdapter, JudgmentRequest
 from duologue.conversation.calls import messages_of
-from duologue.conversation.conclusion import Conclusion, conclude
 from duologue.conversation.conversation import Conversation
-from duologue.conversation.lifecycle import RunLifecycle
+from duologue.conversation.lifecycle import Conclusion, RunLifecycle, conclude
 from duologue.conversation.result import ScenarioResult, ScenarioState
 from duologue.conversation.setup import (
     DEFAULT_SET,

@@ -1,7 +1,11 @@
-"""One run from its first event to its last: ids, journal, limits, and the result of each sort of failure.
+"""One run from its first event to its last: ids, journal, limits, and the one place of the verdict.
 
-A failure of infrastructure is an error and never a verdict; a failed assertion is a fail; a cancelled run says so. In
-each case the journal is complete and durable before anyone is told.
+The rules of the verdict, in order: a failed check or criterion fails the run; otherwise the judge's verdict stands;
+otherwise checkpoints and checks that all passed pass it; with nothing to decide on, the run is undecided. A check can
+veto a judge's pass and never rescue a fail.
+
+A failure of infrastructure is an error and never a verdict; a failed assertion is a fail; a cancelled run says so (see
+``failures``). In each case the journal is complete and durable before anyone is told.
 """
 
 from __future__ import annotations
@@ -9,23 +13,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duologue.config.files import REPLACED
-from duologue.config.tracebacks import describe, message_of
-from duologue.conversation.conclusion import Conclusion
+from duologue.config.tracebacks import describe
 from duologue.conversation.conversation import CLOSE_GRACE, Conversation
 from duologue.conversation.deadlines import RunTask
+from duologue.conversation.failures import attach, cancelled, failed
 from duologue.conversation.observers import CURRENT_RUN, notify_observers, observed, watch_for
-from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState, result_of
+from duologue.conversation.result import NOTHING_TO_GO_BY, RunControl, ScenarioResult, ScenarioState, result_of
 from duologue.conversation.resume import Resumption, resume
 from duologue.conversation.setup import RunSetup, earlier_journal, journal_for
 from duologue.conversation.voice_state import VoiceState
 from duologue.errors import (
-    AgentTimeoutError,
     BudgetExceededError,
     DuologueError,
     JournalError,
@@ -33,16 +36,30 @@ from duologue.errors import (
     RunTimeoutError,
     ScriptError,
 )
-from duologue.journal.events import ErrorInfo, RunFinished
-from duologue.journal.journal import Journal, JournalSink, Listener
+from duologue.frozen import frozen
+from duologue.journal.events import CheckEvaluated, ErrorInfo, RunFinished
+from duologue.journal.journal import Journal, JournalSink, Listener, RunView
 from duologue.journal.jsonl import JsonlJournal
-from duologue.terminal_text import one_line
-from duologue.vocabulary import RunStatus, Termination, Verdict
+from duologue.vocabulary import CheckStatus, RunStatus, Scope, Termination, Verdict
 
 logger = logging.getLogger("duologue.conversation")
 
 CONCLUDE_GRACE = 60.0
 """Seconds in which sessions may note what they still have, of a run that ends with an error."""
+
+ALL_CHECKPOINTS_PASSED = "All inline criteria checkpoints passed"
+ALL_CHECKS_PASSED = "All checks passed"
+
+
+@frozen
+class Conclusion:
+    """What a run comes to."""
+
+    verdict: Verdict
+    termination: Termination
+    reasoning: str | None
+    passed_criteria: list[str]
+    failed_criteria: list[str]
 
 
 @dataclass(frozen=True)
@@ -160,7 +177,11 @@ class RunLifecycle:
                 if error is not None:
                     self.failure = error
                     self.conversation.give_up(error)
-                self._finish(self._cancelled() if error is None else self._failed(error))
+                self._finish(
+                    cancelled(self.conversation.view, self.seconds)
+                    if error is None
+                    else failed(error, self.conversation.view, self.seconds)
+                )
         elif error is not None and self.failure is not error:
             logger.warning("run %s has ended, but what it has opened could not be closed", journal.run_id)
         await self._close()
@@ -176,7 +197,8 @@ class RunLifecycle:
 
     def _outcome(self) -> ScenarioResult:
         result = self.result
-        _attach(self.failure, result)
+        if self.failure is not None:
+            attach(self.failure, result)
         return result
 
     async def _play(self, play: Callable[[], Awaitable[Conclusion]], abandon: Callable[[], Awaitable[None]]) -> None:
@@ -208,14 +230,14 @@ class RunLifecycle:
         if not isinstance(error, Exception):
             if self.task.from_outside(error):
                 self.task.interrupt = None if isinstance(error, asyncio.CancelledError) else error
-                self._finish(self._cancelled())
+                self._finish(cancelled(self.conversation.view, self.seconds))
                 return
             await self.task.settle()
             broken = ScriptError(f"the script raised {describe(error)}")
             broken.__cause__ = error
             error = broken
         self.failure = error
-        self._finish(self._failed(error))
+        self._finish(failed(error, self.conversation.view, self.seconds))
 
     async def _conclude(self) -> None:
         """Let sessions note what they still have, of a run that ends with an error; what fails changes nothing."""
@@ -235,7 +257,9 @@ class RunLifecycle:
     @property
     def result(self) -> ScenarioResult:
         """The result as the journal has it now."""
-        result = result_of(self.conversation.view, self.path, self.conversation.journal.artifacts)
+        view = self.conversation.view
+        artifacts = self.conversation.journal.artifacts if view.notes else None  # only notes name any
+        result = result_of(view, self.path, artifacts)
         if isinstance(self.failure, JournalError) and result.status is RunStatus.COMPLETED:
             # The last events could not be kept: a run that is not recorded has no verdict.
             info = ErrorInfo.of(self.failure)
@@ -306,62 +330,9 @@ class RunLifecycle:
             agent_time=self.conversation.view.agent_time,
         )
 
-    def _failed(self, error: Exception) -> RunFinished:
-        """The end of a run that raised: a fail for an assertion, an error for everything else."""
-        view = self.conversation.view
-        asserted = isinstance(error, AssertionError)
-        text = message_of(error, whole=True) if asserted or isinstance(error, DuologueError) else ""
-        text = text or describe(error)
-        return RunFinished(
-            status=RunStatus.COMPLETED if asserted else RunStatus.ERROR,
-            verdict=Verdict.FAIL if asserted else None,
-            termination=Termination.SCRIPT_END if asserted else _termination(error),
-            reasoning=f"Scenario failed: {text}" if asserted else f"Scenario failed with error: {text}",
-            passed_criteria=view.passed_criteria,
-            failed_criteria=[*view.failed_criteria, text] if asserted else view.failed_criteria,
-            error=None if asserted else ErrorInfo.of(error, view.turn),
-            total_time=self.seconds,
-            agent_time=view.agent_time,
-        )
-
-    def _cancelled(self) -> RunFinished:
-        """The end of a run that was cancelled."""
-        return RunFinished(
-            status=RunStatus.CANCELLED,
-            termination=Termination.CANCELLED,
-            reasoning="The run was cancelled.",
-            total_time=self.seconds,
-            agent_time=self.conversation.view.agent_time,
-        )
-
 
 def _not_closed(_: str) -> Exception:
     return RunError("the participants of the run could not be closed")
-
-
-def _termination(error: Exception) -> Termination:
-    if isinstance(error, (RunTimeoutError, AgentTimeoutError)):
-        return Termination.TIMEOUT
-    return Termination.BUDGET if isinstance(error, BudgetExceededError) else Termination.ERROR
-
-
-def _attach(error: BaseException | None, result: ScenarioResult) -> None:
-    """Give an exception that leaves the run everything that is known about where it happened."""
-    if isinstance(error, RunError):
-        error.run_id, error.scenario, error.result = result.run_id, result.scenario, result
-        error.turn = result.error.turn if result.error else None
-    elif error is not None:
-        _carry(error, result)
-        error.add_note(f"in scenario '{one_line(result.scenario)}', run {result.run_id}")
-    if error is not None and result.journal is not None:
-        error.add_note(f"journal: {one_line(result.journal)}")
-
-
-def _carry(error: BaseException, result: ScenarioResult) -> None:
-    """Any exception can carry one more fact, unless its class has another use for the name."""
-    with suppress(Exception):
-        if isinstance(getattr(error, "result", None), ScenarioResult | None):
-            error.result = result  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _transcript(setup: RunSetup) -> list[Listener]:
@@ -374,3 +345,89 @@ def _transcript(setup: RunSetup) -> list[Listener]:
     from duologue.journal.console import Transcript
 
     return [Transcript(level=int(verbose))]
+
+
+# --- the verdict -----------------------------------------------------------------------------------------------------
+
+
+def conclude(view: RunView, ended_by: ScenarioResult | None, termination: Termination | None) -> Conclusion:
+    """The verdict of a conversation that ran to its end.
+
+    Args:
+        view: the run so far, all checks evaluated.
+        ended_by: the result that a judge, a step or an agent ended the run with, if one did.
+        termination: why the conversation ended, where ``ended_by`` does not say.
+    """
+    failed_checks = _by_name(view.checks_with(CheckStatus.FAILED))
+    passed_checks = [name for name in _by_name(view.checks_with(CheckStatus.PASSED)) if name not in failed_checks]
+    verdict, reasoning = _before_checks(view, ended_by, bool(passed_checks))
+    if failed_checks:
+        verdict = Verdict.FAIL
+        found = "; ".join(_told(name, failures) for name, failures in failed_checks.items())
+        reasoning = f"Failed checks: {found}" + (f" ({reasoning})" if reasoning and ended_by else "")
+    own_passed = ended_by.passed_criteria if ended_by else []
+    own_failed = ended_by.failed_criteria if ended_by else view.failed_criteria
+    compiled = view.passed_criteria
+    return Conclusion(
+        verdict=verdict,
+        termination=(ended_by.termination if ended_by else None) or termination or Termination.SCRIPT_END,
+        reasoning=reasoning,
+        passed_criteria=[*compiled, *(text for text in own_passed if text not in compiled), *passed_checks],
+        failed_criteria=[*own_failed, *failed_checks],
+    )
+
+
+def _by_name(checks: Iterable[CheckEvaluated]) -> dict[str, list[CheckEvaluated]]:
+    """Outcomes by check: one that is evaluated in each turn is still one check."""
+    found: dict[str, list[CheckEvaluated]] = {}
+    for check in checks:
+        found.setdefault(check.name, []).append(check)
+    return found
+
+
+def _told(name: str, outcomes: Sequence[CheckEvaluated]) -> str:
+    """A check and what it found, each finding once, with the turns if it looked at turns."""
+    turns: dict[str, list[int]] = {}
+    for outcome in outcomes:
+        turns.setdefault(outcome.explanation, [])
+        if outcome.scope is Scope.TURN:
+            turns[outcome.explanation].append(outcome.turn + 1)
+    findings = [
+        explanation + (f" (turn{'s' if len(found) > 1 else ''} {', '.join(map(str, found))})" if found else "")
+        for explanation, found in turns.items()
+    ]
+    told = "; ".join(text.strip() for text in findings if text)
+    return f"{name}: {told}" if told else name
+
+
+def _before_checks(view: RunView, ended_by: ScenarioResult | None, checks_passed: bool) -> tuple[Verdict, str | None]:
+    """The verdict without a veto of checks, and its reason."""
+    if ended_by is not None:
+        limit_only = ended_by.termination is Termination.MAX_TURNS and not ended_by.decisions
+        if not (limit_only and checks_passed and ended_by.undecided):
+            reasoning = ended_by.reasoning
+            if limit_only and ended_by.undecided and (skipped := _all_skipped(view)):
+                reasoning = f"{reasoning}. {skipped}" if reasoning else skipped
+            return ended_by.verdict or Verdict.UNDECIDED, reasoning
+    if view.checkpoints:
+        if view.failed_criteria:
+            return Verdict.FAIL, "A checkpoint found criteria that are not met"
+        return Verdict.PASS, ALL_CHECKPOINTS_PASSED
+    if checks_passed:
+        return Verdict.PASS, ALL_CHECKS_PASSED + _some_skipped(view)
+    return Verdict.UNDECIDED, _all_skipped(view) or NOTHING_TO_GO_BY
+
+
+def _some_skipped(view: RunView) -> str:
+    """Which checks decided nothing in any turn, beside those that passed."""
+    skipped = _by_name(view.checks_with(CheckStatus.SKIPPED))
+    names = skipped.keys() - {check.name for check in view.checks_with(CheckStatus.PASSED)} if skipped else set[str]()
+    return f", except for skipped ones: {', '.join(name for name in skipped if name in names)}" if names else ""
+
+
+def _all_skipped(view: RunView) -> str:
+    """What was skipped and why, where no check decided anything; '' without checks."""
+    skipped = _by_name(view.checks_with(CheckStatus.SKIPPED))
+    if not skipped:
+        return ""
+    return f"Every check was skipped: {'; '.join(_told(name, outcomes) for name, outcomes in skipped.items())}"

@@ -1,6 +1,6 @@
 """What a run came to and what it looks like on the way: two readings of its journal.
 
-What the verdict is, is decided in ``conclusion``. :class:`ScenarioState` is what steps, checks and adapters may ask
+What the verdict is, is decided in ``lifecycle``. :class:`ScenarioState` is what steps, checks and adapters may ask
 about the run so far.
 """
 
@@ -42,6 +42,13 @@ from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, tool_
 from duologue.own_model import OwnModel
 from duologue.settings import ScenarioConfig
 from duologue.vocabulary import AgentRole, Decision, RunStatus, Termination, Verdict
+
+NOTHING_TO_GO_BY = (
+    "Reached end of script without conclusion. Add one of the following: duologue.judge() or a checkpoint "
+    "duologue.judge(criteria=[…]) to the script, a JudgeAgent to the agents, checks=[…] to the run, "
+    "duologue.succeed() or duologue.fail() at the end of the script."
+)
+"""The reason of a run that is undecided because nothing was there to decide it."""
 
 
 class ScenarioResult(OwnModel):

@@ -14,7 +14,8 @@ from dataclasses import field, replace
 
 from duologue import errors
 from duologue.conversation.adapter import AgentAdapter, UserDone
-from duologue.conversation.calls import FAILURES, Answer, Said
+from duologue.conversation.answers import Answer, Said
+from duologue.conversation.calls import FAILURES
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.setup import RunSetup
 from duologue.errors import (

@@ -14,7 +14,7 @@ from random import Random
 from typing import Literal, cast
 
 from duologue.conversation.adapter import HeldConversation, JudgmentRequest, UserDone
-from duologue.conversation.calls import Answer, Ended
+from duologue.conversation.answers import Answer, Ended
 from duologue.conversation.conversation import Call, Conversation, DecisionKind
 from duologue.conversation.deadlines import GRACE
 from duologue.conversation.duplex import duplex_session, pass_on
@@ -169,7 +169,7 @@ class TurnDriver:
         if content is None:
             return await self._part(index)
         self.conversation.add(content, stands_in_for=index)
-        if role is AgentRole.USER:
+        if role is AgentRole.USER and self.conversation.connected:
             await pass_on(self.conversation)
         return None
 
@@ -308,10 +308,11 @@ class TurnDriver:
             return await self._judge_part(index)
         if agent.role is AgentRole.USER and self._person and (text := await self._person(conversation.state)):
             conversation.add(user_message(text), stands_in_for=index)
-            await pass_on(conversation)
+            if conversation.connected:
+                await pass_on(conversation)
             return None
         answer = await conversation.complete(self._begin(index))
-        if agent.role is AgentRole.USER:
+        if agent.role is AgentRole.USER and conversation.connected:
             await pass_on(conversation)
         return self._taken(index, answer)
 
@@ -323,9 +324,12 @@ class TurnDriver:
 
     def _of_the_user(self) -> InterruptionConfig | None:
         """How often the simulated user says that it cuts in, in a conversation in voice."""
-        if not any(duplex_session(self.conversation, index) for index in range(len(self.conversation.agents))):
+        conversation = self.conversation
+        if not conversation.connected:
             return None
-        for agent in self.conversation.agents:
+        if not any(duplex_session(conversation, index) for index in range(len(conversation.agents))):
+            return None
+        for agent in conversation.agents:
             if agent.role is AgentRole.USER and (said := getattr(agent, "interruptions", None)) is not None:
                 return cast("InterruptionConfig", said)
             if agent.role is AgentRole.USER and (often := getattr(agent, "interrupt_probability", 0.0)):

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
 from duologue.config.problems import listed
-from duologue.conversation.conclusion import NOTHING_TO_GO_BY
-from duologue.conversation.result import ScenarioResult, result_of
+from duologue.conversation.result import NOTHING_TO_GO_BY, ScenarioResult, result_of
 from duologue.frozen import changed, maker
 from duologue.journal.causes import Causes
 from duologue.journal.events import (

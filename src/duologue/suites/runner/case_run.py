@@ -16,7 +16,7 @@ from duologue.config.files import REPLACED
 from duologue.config.problems import nearest
 from duologue.config.tracebacks import describe
 from duologue.context import Clock, Context, RandomIds, derive_seed
-from duologue.conversation.cancellation import was_pressed
+from duologue.conversation.deadlines import was_pressed
 from duologue.conversation.executor import ScenarioExecutor
 from duologue.conversation.result import ScenarioResult
 from duologue.conversation.run import StreamChunk, chunks_of
