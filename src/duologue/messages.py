@@ -5,8 +5,8 @@ A message is a plain dictionary, because that is what agents and providers excha
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NotRequired, Required, TypedDict, TypeGuard, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NotRequired, Required, Self, TypedDict, TypeGuard, cast
 
 JsonValue = Any
 """Anything that JSON can hold."""
@@ -180,14 +180,138 @@ def has_plain_text(message: object) -> TypeGuard[Message]:
     return type(role) is str and type(content) is str and is_unicode(content) and role.isascii()
 
 
+class StoredData(str):
+    """Base64 data of a message, kept in a store so that long conversations do not fill the memory.
+
+    As text it names the data: ``sha256:…``. Only the package itself sees it: copies for others hold the data.
+
+    Attributes:
+        sha256: of the bytes, as 64 hexadecimal digits.
+        size: how many bytes.
+        mime_type: what they are.
+        load: reads the bytes. Raises ArtifactError: they are missing or damaged.
+    """
+
+    __slots__ = ("load", "mime_type", "sha256", "size")
+
+    sha256: str
+    size: int
+    mime_type: str
+    load: Callable[[], bytes]
+
+    def __new__(cls, sha256: str, size: int, mime_type: str, load: Callable[[], bytes]) -> Self:
+        """Data that ``load`` reads."""
+        made = super().__new__(cls, f"sha256:{sha256}")
+        made.sha256, made.size, made.mime_type, made.load = sha256, size, mime_type, load
+        return made
+
+    def base64(self) -> str:
+        """The data as base64 text."""
+        return base64.b64encode(self.load()).decode("ascii")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (self.base64(),)
+
+
+def stored_data(message: Mapping[str, object]) -> list[tuple[int, StoredData]]:
+    """The sounds of a message that are kept in a store, each with the number of its part."""
+    content = message.get("content")
+    if type(content) is not list:
+        return []
+    found: list[tuple[int, StoredData]] = []
+    for number, part in enumerate(cast("list[object]", content)):
+        sound = cast("dict[str, object]", part).get("input_audio") if isinstance(part, dict) else None
+        data = cast("dict[str, object]", sound).get("data") if isinstance(sound, dict) else None
+        if isinstance(data, StoredData):
+            found.append((number, data))
+    return found
+
+
+def with_data(message: Message, data: Iterable[tuple[int, str]]) -> Message:
+    """Put data into the sounds of a message, which is changed and returned.
+
+    Args:
+        message: with a list of parts.
+        data: the number of each part, and its data.
+    """
+    parts = cast("list[ContentPart]", message["content"]) if "content" in message else []
+    for number, text in data:
+        parts[number].setdefault("input_audio", {})["data"] = text
+    return message
+
+
 def copy_of(message: Message) -> Message:
-    """A copy that shares nothing with the original which could be changed."""
+    """A copy that shares nothing with the original which could be changed. Data that are kept in a store are read."""
     if len(message) == 2 and type(message.get("content")) is str:
         return message.copy()
     for value in message.values():
         if isinstance(value, (list, dict)):
-            return cast("Message", json.loads(json.dumps(message)))
+            copied = cast("Message", json.loads(json.dumps(message)))
+            return with_data(copied, [(number, data.base64()) for number, data in stored_data(message)])
     return message.copy()
+
+
+class _LazySound(dict[str, JsonValue]):
+    """The inner object of a sound whose data are read when they are asked for, and not held."""
+
+    def __getitem__(self, key: str) -> JsonValue:
+        value = super().__getitem__(key)
+        return value.base64() if isinstance(value, StoredData) else value
+
+    def get(self, key: str, default: JsonValue = None) -> JsonValue:
+        value = super().get(key, default)
+        return value.base64() if isinstance(value, StoredData) else value
+
+    def __iter__(self) -> Iterator[str]:  # so that dict(sound) and {**sound} ask for the values
+        return super().__iter__()
+
+    def items(self) -> Any:
+        return plain_dict(self).items()
+
+    def values(self) -> Any:
+        return plain_dict(self).values()
+
+    def copy(self) -> dict[str, JsonValue]:
+        return plain_dict(self)
+
+    def __eq__(self, other: object) -> bool:
+        return plain_dict(self) == (plain_dict(other) if isinstance(other, _LazySound) else other)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __repr__(self) -> str:
+        return repr({name: super(_LazySound, self).__getitem__(name) for name in self})
+
+    def __reduce__(self) -> tuple[type[dict[str, JsonValue]], tuple[dict[str, JsonValue]]]:
+        return dict, (plain_dict(self),)
+
+
+def plain_dict(sound: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """A copy with the data of a sound."""
+    return {name: sound[name] for name in sound}
+
+
+def lazy_copy_of(message: Message) -> Message:
+    """The same as :func:`copy_of`, but data that are kept in a store are read whenever somebody asks for them."""
+    stored = stored_data(message)
+    if not stored:
+        return copy_of(message)
+    copied = with_data(cast("Message", json.loads(json.dumps(message))), stored)
+    parts = cast("list[ContentPart]", copied.get("content"))
+    for number, _ in stored:
+        parts[number]["input_audio"] = _LazySound(parts[number].get("input_audio", {}))
+    return copied
+
+
+def shown(message: Message) -> Message:
+    """The message itself, for those who read it; one whose data are kept in a store as :func:`lazy_copy_of` it."""
+    return lazy_copy_of(message) if stored_data(message) else message
 
 
 def iter_tool_calls(messages: Iterable[Message]) -> Iterable[tuple[Message, ToolCall]]:

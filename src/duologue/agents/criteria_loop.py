@@ -150,7 +150,7 @@ class CriteriaJudge(AgentAdapter):
             raise ConfigurationError(
                 "CriteriaJudge decides its own two criteria only; add a JudgeAgent for judge(criteria=[…])"
             )
-        full = sum(message["role"] in {"user", "assistant"} for message in input.messages) >= self._max_messages
+        full = sum(message["role"] in {"user", "assistant"} for message in input.shared_messages) >= self._max_messages
         state = input.scenario_state
         last = full or input.judgment_request is not None or state.current_turn >= state.config.turn_limit - 1
         asked = self._criteria if last or self._every_turn else _Criteria(success=self._criteria.success)
@@ -158,7 +158,7 @@ class CriteriaJudge(AgentAdapter):
             nothing: list[Message] = []
             return nothing
         try:
-            found = await _evaluate(self._choice, asked, input.messages, state, input.scope)
+            found = await _evaluate(self._choice, asked, input.shared_messages, state, input.scope)
         except ModelError as error:
             raise JudgeError(f"the model of the judge failed: {error}", who=self.name) from error
         return self._ended(found, asked, input, full=full, last=last)
@@ -344,7 +344,7 @@ def _content(message: Message | str | None) -> str:
 
 
 def _agent_has_spoken(input: AgentInput) -> bool:
-    return any(message["role"] == "assistant" for message in input.messages)
+    return any(message["role"] == "assistant" for message in input.shared_messages)
 
 
 def _given(criterion: str | None) -> str:
@@ -372,7 +372,7 @@ def _result(
         success=verdict is Verdict.PASS,
         verdict=verdict,
         reasoning=f"{why} {found.reasoning}".strip(),
-        messages=input.messages,
+        messages=list(input.shared_messages),
         decisions=decisions,
         passed_criteria=[item.criterion for item in decisions if item.decision is Decision.MET],
         failed_criteria=[item.criterion for item in decisions if item.decision is Decision.UNMET],

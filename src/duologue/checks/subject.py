@@ -16,7 +16,7 @@ from duologue.config.json_text import NoJsonError, json_object
 from duologue.config.patterns import found, late
 from duologue.journal.events import MessageAdded, Noted, ToolCalled
 from duologue.journal.notes import ToolCallsReported
-from duologue.messages import JsonValue, Message, ToolCall, arguments_of, text_of, tool_calls_of
+from duologue.messages import JsonValue, Message, ToolCall, arguments_of, shown, text_of, tool_calls_of
 from duologue.specs.prompts import missing_feature
 from duologue.vocabulary import AgentRole, Scope
 
@@ -273,7 +273,7 @@ class Subject:
     @property
     def messages(self) -> list[Message]:
         """The messages to look at."""
-        return [record.message for record in self.records]
+        return [shown(record.message) for record in self.records]
 
     @property
     def said(self) -> list[AgentText]:

@@ -143,6 +143,11 @@ class AgentInput:
     streamed: bool = False
     usage_reported: bool = field(default=False, init=False, repr=False, compare=False)
 
+    @property
+    def shared_messages(self) -> Sequence[Message]:
+        """The whole conversation, to be read only. Sounds may be :class:`~duologue.messages.StoredData`."""
+        return self.messages
+
     def last_new_user_message(self) -> Message:
         """The newest message of the user that is new to this adapter.
 
@@ -236,6 +241,11 @@ class LazyInput(AgentInput):
     @messages.setter
     def messages(self, value: list[Message]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.__dict__["messages"], self.__dict__["messages_copied"] = value, True
+
+    @property
+    def shared_messages(self) -> Sequence[Message]:
+        """The same, without a copy: for readers that look at words, or at one sound after the other."""
+        return self.__dict__["messages"]
 
     @property
     def new_messages(self) -> list[Message]:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -23,7 +23,7 @@ from duologue.message_shapes import (
     items_of,
     parts_of,
 )
-from duologue.messages import Message, has_plain_text, mended
+from duologue.messages import Message, has_plain_text, mended, stored_data, with_data
 from duologue.vocabulary import AgentRole
 
 WRITERS = {
@@ -114,12 +114,15 @@ def _as_data(value: object, who: str) -> dict[str, object]:
         raise wrong_answer(value, who, "a list may hold chat messages only" if isinstance(value, (str, list)) else "")
     try:
         try:
-            return cast("dict[str, object]", from_json(to_json(data)))
+            found = cast("dict[str, object]", from_json(to_json(data)))
         except PydanticSerializationError:  # one of the reasons is half a character
             whole = mended(data if isinstance(data, dict) else asdict(data))
-            return cast("dict[str, object]", from_json(to_json(mended(to_jsonable_python(whole)))))
+            found = cast("dict[str, object]", from_json(to_json(mended(to_jsonable_python(whole)))))
     except (PydanticSerializationError, ValueError) as error:
         raise wrong_answer(value, who, f"it cannot be written as JSON: {error}") from error
+    if isinstance(data, dict) and (stored := stored_data(cast("dict[str, object]", data))):
+        with_data(cast("Message", found), stored)
+    return found
 
 
 def _refuse_words_of_others(messages: list[Message], who: str) -> None:

@@ -215,7 +215,7 @@ def failure(adapter: AgentAdapter, error: BaseException) -> RunError:
 
 def _reader(input: AgentInput) -> ShapeReader:
     reader = ShapeReader()
-    reader.earlier = lambda: input.scenario_state.messages
+    reader.earlier = lambda: input.scenario_state.view.messages
     return reader
 
 

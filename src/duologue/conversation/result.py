@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, cast
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_serializer, model_validator
 
 from duologue.conversation.traced import collected_spans
 from duologue.conversation.views import (
@@ -38,7 +38,7 @@ from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo
 from duologue.journal.journal import Journal, RunView
 from duologue.journal.jsonl import read_journal
 from duologue.journal.spoken import OpensArtifacts, spoken_run
-from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, tool_calls_of
+from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, lazy_copy_of, tool_calls_of
 from duologue.own_model import OwnModel
 from duologue.settings import ScenarioConfig
 from duologue.vocabulary import AgentRole, Decision, RunStatus, Termination, Verdict
@@ -102,6 +102,10 @@ class ScenarioResult(OwnModel):
     """The id of each message, such as ``m3``: what decisions and checks cite."""
     journal: Path | None = Field(default=None, exclude=True)
     """The file that holds the run, when it was recorded."""
+
+    @field_serializer("messages", mode="wrap")
+    def _with_sounds(self, messages: list[Message], write: SerializerFunctionWrapHandler) -> Any:
+        return write([copy_of(message) for message in messages])
 
     @model_validator(mode="before")
     @classmethod
@@ -167,7 +171,7 @@ def result_of(view: RunView, journal: Path | None = None, artifacts: ArtifactSto
         verdict=verdict,
         status=finished.status if finished else RunStatus.ERROR,
         termination=finished.termination if finished else None,
-        messages=[copy_of(message) for message in view.messages],
+        messages=[lazy_copy_of(message) for message in view.messages],
         message_ids=[record.message_id for record in view.records],
         reasoning=finished.reasoning if finished else "The journal ends before the run does.",
         passed_criteria=list(finished.passed_criteria if finished else view.passed_criteria),

@@ -26,7 +26,7 @@ from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.journal.events import Entry, MessageAdded
 from duologue.journal.journal import Journal
-from duologue.messages import Message
+from duologue.messages import Message, shown
 from duologue.models.scope import Budget
 from duologue.settings import effective_config
 from duologue.vocabulary import CassetteMode
@@ -318,7 +318,7 @@ def _message_chunk(executor: ScenarioExecutor, seq: int, event: MessageAdded) ->
         turn=event.turn,
         role=event.message["role"],
         agent=None if event.author is None else executor.agents[event.author].name,
-        message=event.message,
+        message=shown(event.message),
         finish_reason="message",
     )
 

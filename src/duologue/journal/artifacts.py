@@ -22,6 +22,7 @@ from typing import BinaryIO, Protocol
 from duologue.config.files import make_private_folder, open_private
 from duologue.errors import ArtifactError
 from duologue.frozen import frozen
+from duologue.journal.overflow import Overflow
 
 MEDIA = "media"
 """The folder of artifacts beside a journal."""
@@ -30,8 +31,11 @@ JOURNALS = "journals"
 UNKNOWN_TYPE = "application/octet-stream"
 CHUNK = 1 << 20
 """Bytes that are read or written at once."""
-MOST_IN_MEMORY = 8 << 20
+MOST_IN_MEMORY = 1 << 20
 """Bytes of an artifact that is written piece by piece, from which on it is in a file also where no folder is given."""
+
+MOST_HELD = 1 << 20
+"""Bytes of all artifacts that are put into memory, from which on others are in a file also where no folder is given."""
 
 _SUFFIXES = {
     "image/png": ".png",
@@ -169,12 +173,21 @@ class MemoryArtifacts:
 
     def __init__(self) -> None:
         self._held: dict[str, bytes] = {}
+        self._held_size = 0
         self._files: dict[str, Path] = {}  # what is too large for memory, until this store is gone
+        self._overflow: Overflow | None = None
 
     async def put(self, data: bytes, *, mime_type: str = UNKNOWN_TYPE) -> Artifact:
-        """Keep these bytes."""
+        """Keep these bytes: in a temporary file once there are more than :data:`MOST_HELD` in all."""
         artifact = artifact_of(data, mime_type)
+        if artifact.sha256 in self._held:
+            return artifact
+        if self._held_size + len(data) > MOST_HELD:
+            self._overflow = self._overflow or Overflow(self)
+            self._overflow.put(artifact.sha256, data)
+            return artifact
         self._held[artifact.sha256] = bytes(data)
+        self._held_size += len(data)
         return artifact
 
     @asynccontextmanager
@@ -208,7 +221,8 @@ class MemoryArtifacts:
 
     async def has(self, artifact: Artifact) -> bool:
         """Whether it is here."""
-        return artifact.sha256 in self._held or artifact.sha256 in self._files
+        held = artifact.sha256 in self._held or artifact.sha256 in self._files
+        return held or (self._overflow is not None and artifact.sha256 in self._overflow.places)
 
     def load(self, artifact: Artifact) -> bytes:
         """All bytes, at once."""
@@ -221,6 +235,8 @@ class MemoryArtifacts:
             return io.BytesIO(data)
         if (path := self._files.get(artifact.sha256)) is not None:
             return path.open("rb")
+        if self._overflow is not None and artifact.sha256 in self._overflow.places:
+            return io.BytesIO(self._overflow.read(artifact.sha256, artifact.size))
         raise ArtifactError(f"the artifact {artifact} is not in memory")
 
 

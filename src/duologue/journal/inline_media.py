@@ -15,7 +15,8 @@ from typing import Any, cast
 from duologue.config.patterns import late
 from duologue.errors import ArtifactError
 from duologue.frozen import frozen
-from duologue.journal.artifacts import UNKNOWN_TYPE, Artifact, artifact_of
+from duologue.journal.artifacts import UNKNOWN_TYPE, Artifact, ArtifactStore, artifact_of
+from duologue.messages import stored_data
 
 _DATA_URL = late(r"data:([^;,]{0,100})(?:;[^;,]{1,200})*;base64,", re.IGNORECASE)
 _FIELDS = {"data", "file_data", "b64_json"}
@@ -39,6 +40,8 @@ class Inline:
     before: str
     artifact: Artifact
     data: bytes = b""
+    load: Callable[[], bytes] | None = None
+    """Reads the bytes, where they are kept in a store already and are not in memory."""
 
     def as_data(self) -> dict[str, Any]:
         """The entry of a line."""
@@ -50,6 +53,39 @@ class Inline:
             "size": found.size,
             "mime_type": found.mime_type,
         }
+
+
+async def keep(inline: Inline, store: ArtifactStore) -> None:
+    """Keep the bytes of an entry, unless they are known to be kept there.
+
+    Raises:
+        ArtifactError: they cannot be kept, or cannot be read where they are.
+    """
+    if inline.load is None:
+        await store.put(inline.data, mime_type=inline.artifact.mime_type)
+    elif not await store.has(inline.artifact):
+        await store.put(inline.load(), mime_type=inline.artifact.mime_type)
+
+
+def stored_in(event: object, number: int) -> list[Inline]:
+    """The sounds of a message that joined the conversation and that a store keeps already.
+
+    Args:
+        event: of a transition.
+        number: its place in the transition.
+    """
+    message: object = getattr(event, "message", None)
+    if not isinstance(message, dict):
+        return []
+    return [
+        Inline(
+            place=(number, "message", "content", part, "input_audio", "data"),
+            before="",
+            artifact=Artifact(sha256=data.sha256, size=data.size, mime_type=data.mime_type),
+            load=data.load,
+        )
+        for part, data in stored_data(cast("dict[str, object]", message))
+    ]
 
 
 def take_out(events: list[Any]) -> list[Inline]:

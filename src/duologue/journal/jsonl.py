@@ -27,7 +27,7 @@ from duologue.errors import ArtifactError, JournalError, JournalVersionError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
 from duologue.journal.events import Entry, Event, ModelCalled, RunStarted, Transition
-from duologue.journal.inline_media import Inline, entries_of, put_back, take_out
+from duologue.journal.inline_media import Inline, entries_of, keep, put_back, stored_in, take_out
 from duologue.journal.run_journal import RecordedJournal
 from duologue.journal.upgrade import Upgrade
 from duologue.own_model import adapter
@@ -79,7 +79,7 @@ class JsonlSink:
             for transition in transitions:
                 line, media = encode_with_media(transition)
                 for item in media:
-                    await self._artifacts.put(item.data, mime_type=item.artifact.mime_type)
+                    await keep(item, self._artifacts)
                 lines.append(line)
             with self._lock:
                 self._write(b"".join(lines))
@@ -138,6 +138,7 @@ def encode_with_media(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
     media = take_out(plain)
     if media:
         events = to_json(plain)[1:-1]
+    media += [item for number, entry in enumerate(transition) for item in stored_in(entry.event, number)]
     named = b',"artifacts":%b' % to_json([item.as_data() for item in media]) if media else b""
     return b'{"seq":%d,"at":%r,"events":[%b]%b}\n' % (first.seq, first.at, events, named), media
 

@@ -20,7 +20,16 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from duologue.config.json_text import json_value
 from duologue.errors import ModelRejectedError
 from duologue.frozen import frozen
-from duologue.messages import ContentPart, Message, ToolCall, assistant_message, text_of, tool_call, tool_calls_of
+from duologue.messages import (
+    ContentPart,
+    Message,
+    StoredData,
+    ToolCall,
+    assistant_message,
+    text_of,
+    tool_call,
+    tool_calls_of,
+)
 from duologue.models._strict_schema import strict_schema
 from duologue.models.base import ModelRequest, ToolSpec
 
@@ -244,8 +253,9 @@ def _image(part: Json) -> Json:
 
 def _audio(part: Json) -> Json:
     audio: Json = part.get("input_audio") or {}
-    decoded(str(audio["data"]))
-    return {"data": str(audio["data"]), "format": str(audio["format"])}
+    data = audio["data"].base64() if isinstance(audio["data"], StoredData) else str(audio["data"])
+    decoded(data)
+    return {"data": data, "format": str(audio["format"])}
 
 
 def _file(part: Json) -> Json:
@@ -274,6 +284,8 @@ def data_uri(uri: str) -> tuple[str, bytes]:
 
 def decoded(data: str) -> bytes:
     """The bytes that a base64 text stands for. Raises ValueError."""
+    if isinstance(data, StoredData):
+        return data.load()
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error as error:

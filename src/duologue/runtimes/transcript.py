@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from duologue.frozen import changed
 from duologue.journal.events import AgentCalled, Entry, MessageAdded, ModelCalled, Usage
-from duologue.messages import tool_calls_of
+from duologue.messages import shown, tool_calls_of
 from duologue.runtimes.base import ConversationTurn, TestCaseRunResult
 
 
@@ -54,7 +54,7 @@ def _transcript(entries: Sequence[Entry], agent: int) -> list[ConversationTurn]:
 
 
 def _turn(added: MessageAdded, index: int, latency_ms: int | None, at: float) -> ConversationTurn:
-    message = added.message
+    message = shown(added.message)
     calls = tool_calls_of(message)
     return ConversationTurn(
         role=cast("Any", message["role"]),

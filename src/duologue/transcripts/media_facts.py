@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from duologue.errors import MissingExtraError
 from duologue.frozen import frozen
-from duologue.messages import Message
+from duologue.messages import Message, StoredData
 
 _AUDIO_FORMATS = {"mp3": "audio/mpeg", "pcm16": "audio/pcm", "m4a": "audio/mp4", "oga": "audio/ogg"}
 _FORMAT_NAMES = {
@@ -103,6 +103,8 @@ def facts_of(part: Part) -> Facts:
 def data_of(part: Part) -> bytes:
     """The bytes that a part carries; b'' if it only links them."""
     inner = _inner(part)
+    if isinstance(stored := inner.get("data"), StoredData):
+        return stored.load()
     address = _address(part)
     text = address.split(",", 1)[1] if address.startswith("data:") and "," in address else inner.get("data", "")
     try:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal, cast
 
 from duologue.errors import ConfigurationError
-from duologue.messages import ContentPart, Message
+from duologue.journal.artifacts import Artifact, ArtifactStore, FolderArtifacts, MemoryArtifacts
+from duologue.journal.spoken import OpensArtifacts
+from duologue.messages import ContentPart, Message, StoredData
 from duologue.voice.audio import AudioChunk, is_wav
 from duologue.voice.files import decode_audio
 
@@ -24,10 +27,50 @@ def create_audio_message(
         transcript: in place of that of the chunk.
     """
     said = chunk.transcript if transcript is None else transcript
+    return _message(base64.b64encode(chunk.wav()).decode("ascii"), role, said)
+
+
+def sounds_of(store: ArtifactStore) -> ArtifactStore:
+    """Where the sounds of a run's messages are kept while it takes place.
+
+    That is its own store, or, where that is not on this machine, a temporary file, from which the journal passes them
+    on.
+    """
+    return store if isinstance(store, FolderArtifacts | MemoryArtifacts) else MemoryArtifacts()
+
+
+async def kept_audio_message(
+    chunk: AudioChunk, role: Literal["user", "assistant"], store: ArtifactStore, *, transcript: str | None = None
+) -> Message:
+    """A message whose sound is kept in a store, and read from there when it is needed.
+
+    A long call does not fill the memory then. Copies that agents, judges and results get hold the data.
+
+    Args:
+        chunk: the sound.
+        role: whose message it is.
+        store: of the run.
+        transcript: in place of that of the chunk.
+
+    Raises:
+        ArtifactError: it cannot be kept.
+    """
+    if not isinstance(store, OpensArtifacts):
+        return create_audio_message(chunk, role, transcript=transcript)
+    found = await store.put(chunk.wav(), mime_type="audio/wav")
+    data = StoredData(found.sha256, found.size, found.mime_type, partial(_loaded, store, found))
+    return _message(data, role, chunk.transcript if transcript is None else transcript)
+
+
+def _message(data: str, role: Literal["user", "assistant"], said: str | None) -> Message:
     parts: list[ContentPart] = [{"type": "text", "text": said}] if said else []
-    encoded = base64.b64encode(chunk.wav()).decode("ascii")
-    parts.append({"type": "input_audio", "input_audio": {"data": encoded, "format": "wav"}})
+    parts.append({"type": "input_audio", "input_audio": {"data": data, "format": "wav"}})
     return cast("Message", {"role": role, "content": parts})
+
+
+def _loaded(store: OpensArtifacts, artifact: Artifact) -> bytes:
+    with store.open(artifact) as file:
+        return file.read()
 
 
 def message_has_audio(message: Message) -> bool:
@@ -48,7 +91,7 @@ def extract_audio(message: Message) -> AudioChunk | None:
     if not isinstance(written, str):
         raise ConfigurationError(f"input_audio.data must be a text in base64; found {type(written).__name__}")
     try:
-        data = base64.b64decode(written, validate=True)
+        data = written.load() if isinstance(written, StoredData) else base64.b64decode(written, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ConfigurationError(f"input_audio.data is not base64: {error}") from error
     texts = [

@@ -17,7 +17,7 @@ from duologue.conversation.script import Step
 from duologue.errors import ConfigurationError
 from duologue.voice.audio import AudioChunk
 from duologue.voice.files import decode_audio, load_audio
-from duologue.voice.messages import create_audio_message
+from duologue.voice.messages import create_audio_message, kept_audio_message
 from duologue.voice.session import VoiceSession, voice_sessions
 from duologue.voice.tones import require_keys
 
@@ -38,11 +38,10 @@ def audio(source: str | Path | bytes | AudioChunk) -> Step:
     name = f"audio({Path(source).name})" if isinstance(source, str | os.PathLike) else "audio"
 
     async def play(state: ScenarioState) -> ScenarioResult | None:
-        message = create_audio_message(sound, "user")
         sessions = voice_sessions(state)
         if not sessions:
-            return await state.executor.message(message)
-        state.add_message(message)
+            return await state.executor.message(create_audio_message(sound, "user"))
+        state.add_message(await kept_audio_message(sound, "user", sessions[0].sounds))
         for session in sessions:
             await session.hear_sound(sound, state.view.records[-1].message_id)
         return None

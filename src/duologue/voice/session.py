@@ -31,12 +31,12 @@ from duologue.voice.duplex.playout import SILENCE
 from duologue.voice.duplex.threads import on_voice_loop, voice_loop
 from duologue.voice.duplex.user_side import UserSpeech
 from duologue.voice.incoming import AgentToolCall, AgentToolResult, AgentWords, Incoming
-from duologue.voice.messages import create_audio_message
+from duologue.voice.messages import kept_audio_message, sounds_of
 from duologue.voice.playback import Playback
 from duologue.voice.port import VoicePort
 from duologue.voice.recognition import transcribe
 from duologue.voice.speech_of_user import speech_of
-from duologue.voice.timeline import VoiceEvent
+from duologue.voice.timeline import AudioSegment, VoiceEvent
 from duologue.voice.track import RunTrack
 
 T = TypeVar("T")
@@ -71,6 +71,7 @@ class VoiceSession(DuplexSession):
     Attributes:
         driver: of its frames. Its methods belong on the event loop of voice: :meth:`on_line`.
         track: its recording; None outside of a run.
+        sounds: keeps the sounds of messages.
     """
 
     interrupt_timeout: ClassVar[float] = 30.0
@@ -78,7 +79,14 @@ class VoiceSession(DuplexSession):
     def __init__(self, adapter: VoicePort, run: RunScope, state: ScenarioState | None) -> None:
         self.adapter = adapter
         self.track = RunTrack(run.artifacts, run.journal.run_id) if run.journal is not None else None
-        self.driver = DuplexDriver(adapter, track=self.track, on_event=self._on_event, on_frame=self._on_frame)
+        self.driver = DuplexDriver(
+            adapter,
+            track=self.track,
+            keeps_turns=self.track is None,
+            on_event=self._on_event,
+            on_frame=self._on_frame,
+        )
+        self.sounds = sounds_of(run.artifacts)
         self._run, self._state = run, state
         self._loop = asyncio.get_running_loop()
         self._listeners = state.voice.listeners if state is not None else None
@@ -266,14 +274,20 @@ class VoiceSession(DuplexSession):
             bringing.cancel()
 
     async def _message(self, turn: HeardTurn) -> list[Message]:
-        sound, text = turn.sound, turn.text
+        sound, text = await self._heard_of(turn), turn.text
         if not sound.data and not text:
             return []
         if not text:
             text = await self._recognised(sound)
         if not sound.data:
             return [{"role": "assistant", "content": text}]
-        return [create_audio_message(AudioChunk(sound.data), "assistant", transcript=text)]
+        return [await kept_audio_message(sound, "assistant", self.sounds, transcript=text)]
+
+    async def _heard_of(self, turn: HeardTurn) -> AudioChunk:
+        """The sound of a turn, which the recording holds where there is one."""
+        if self.track is None or (interval := turn.interval) is None:
+            return turn.sound
+        return await asyncio.to_thread(self.track.heard, AudioSegment("agent", *interval))
 
     async def _recognised(self, sound: AudioChunk) -> str:
         """What the agent said, where its side does not tell."""

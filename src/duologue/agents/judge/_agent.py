@@ -187,7 +187,7 @@ class JudgeAgent(AgentAdapter):
                 success=False,
                 verdict=Verdict.UNDECIDED,
                 reasoning=NO_CRITERIA,
-                messages=input.messages,
+                messages=list(input.shared_messages),
                 advisory=self._advisory,
             )
         try:
@@ -207,13 +207,13 @@ class JudgeAgent(AgentAdapter):
         if can_complete(model) and self._panel.system_prompt is None:
             return await _by_probability(model, criteria, forced, input)
         spans = span_entries(self._traces.spans(input.thread_id)) if self._traces else []
-        entries = conversation_entries(input.messages, input.scenario_state)
+        entries = conversation_entries(input.shared_messages, input.scenario_state)
         question = Question(
             criteria=criteria,
             message_ids=frozenset(entry.id for entry in entries),
             span_ids=frozenset(entry.id for entry in spans),
             forced=forced,
-            said=_said(input.messages),
+            said=_said(input.shared_messages),
         )
         case = JudgeInput(
             question=question,
@@ -235,7 +235,7 @@ class JudgeAgent(AgentAdapter):
     def _sounds(self, input: AgentInput, ids: Sequence[str]) -> list[HeardMessage]:
         if self._include_audio is False:
             return []
-        found = sounds_in(input.messages, ids)
+        found = sounds_in(input.shared_messages, ids)
         choice = self._panel.choice
         return found if found and (self._include_audio or takes_sound(choice.model, choice.name)) else []
 
@@ -257,7 +257,7 @@ class JudgeAgent(AgentAdapter):
             success=judgement.verdict is Verdict.PASS,
             verdict=judgement.verdict,
             reasoning=judgement.reasoning,
-            messages=input.messages,
+            messages=list(input.shared_messages),
             passed_criteria=[item.criterion for item in decisions if item.decision is Decision.MET],
             failed_criteria=[item.criterion for item in decisions if item.decision is not Decision.MET],
             decisions=decisions,
@@ -267,7 +267,7 @@ class JudgeAgent(AgentAdapter):
 
 
 async def _by_probability(model: CompletionModel, criteria: tuple[str, ...], forced: bool, input: AgentInput) -> Tally:
-    judgement = await judge_by_probability(model, criteria, input.messages, input.scope)
+    judgement = await judge_by_probability(model, criteria, input.shared_messages, input.scope)
     if not forced and judgement.verdict is Verdict.FAIL:
         # Such a model says what is true now, not whether it can still change.
         judgement = Judgement(continues=True)
@@ -280,7 +280,7 @@ def _has_to_decide(input: AgentInput) -> bool:
 
 
 def _agent_has_spoken(input: AgentInput) -> bool:
-    return any(message["role"] == "assistant" for message in input.messages)
+    return any(message["role"] == "assistant" for message in input.shared_messages)
 
 
 def _said(messages: Sequence[Message]) -> str:

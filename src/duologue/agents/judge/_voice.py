@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from duologue.frozen import frozen
-from duologue.messages import ContentPart, Message, user_message
+from duologue.messages import ContentPart, Message, StoredData, user_message
 from duologue.models.scope import BYTES_PER_TOKEN
 
 MOST_SOUND = 18_000_000
@@ -31,7 +31,17 @@ class HeardMessage:
     def size(self) -> int:
         """Characters of base64."""
         sound = self.part.get("input_audio")
-        return len(str(sound.get("data", ""))) if isinstance(sound, dict) else 0
+        data = sound.get("data", "") if isinstance(sound, dict) else ""
+        return (data.size + 2) // 3 * 4 if isinstance(data, StoredData) else len(str(data))
+
+    @property
+    def given(self) -> ContentPart:
+        """The part with its data, which are read where a store keeps them."""
+        sound = self.part.get("input_audio")
+        data = sound.get("data") if isinstance(sound, dict) else None
+        if sound is None or not isinstance(data, StoredData):
+            return self.part
+        return {**self.part, "input_audio": {**sound, "data": data.base64()}}
 
 
 def sounds_in(messages: Sequence[Message], ids: Sequence[str]) -> list[HeardMessage]:
@@ -74,7 +84,7 @@ def with_sounds(messages: Sequence[Message], sounds: Sequence[HeardMessage]) -> 
     parts: list[ContentPart] = [{"type": "text", "text": f"{last.get('content') or ''}\n\n{told}"}]
     for sound in given:
         name: ContentPart = {"type": "text", "text": f"[{sound.id}]"}
-        parts += [name, sound.part]
+        parts += [name, sound.given]
     return [*before, cast("Message", {**user_message(""), "content": parts})]
 
 

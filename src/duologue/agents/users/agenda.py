@@ -160,13 +160,13 @@ class AgendaUser(AgentAdapter):
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """The user's next words, or the last ones."""
-        spoken = spoken_turns(input.messages)
+        spoken = spoken_turns(input.shared_messages)
         memory = _remember(spoken, self._parser)
-        lines = sum(message["role"] == "user" for message in input.messages)
+        lines = sum(message["role"] == "user" for message in input.shared_messages)
         chance = input.scope.context.random("user", "agenda", input.scope.participant or 0, lines)
         if not any(utterance.speaker is Speaker.USER for utterance in spoken):
             return self._open(memory, chance)
-        unanswered = _unanswered(input.messages)
+        unanswered = _unanswered(input.shared_messages)
         if unanswered:
             return self._phrases.hello if unanswered < self._patience else self._give_up("the agent says nothing")
         turn = memory.newest or ParsedTurn()

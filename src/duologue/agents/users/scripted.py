@@ -75,5 +75,5 @@ def lines_said(input: AgentInput) -> int:
     """
     author = input.scope.participant
     if author is None:
-        return sum(message["role"] == "user" for message in input.messages)
+        return sum(message["role"] == "user" for message in input.shared_messages)
     return sum(record.author == author for record in input.scenario_state.view.records)

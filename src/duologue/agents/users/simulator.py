@@ -201,7 +201,7 @@ class UserSimulatorAgent(AgentAdapter):
             style=self._style,
             spoken=self.voice is not None,
         )
-        spoken = spoken_turns(input.messages)
+        spoken = spoken_turns(input.shared_messages)
         try:
             answer = await self._next(brief, spoken, input.scope)
         except ModelError as error:

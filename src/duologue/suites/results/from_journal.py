@@ -31,6 +31,7 @@ from duologue.journal.notes import (
     WorkflowMoved,
 )
 from duologue.journal.workflow_states import workflow_states
+from duologue.messages import shown
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.run import (
     GuardrailResult,
@@ -254,7 +255,7 @@ def _message(record: MessageAdded, seen: _Reading) -> MessageResult:
     spent, model = seen.behind(record)
     return maker(MessageResult)(
         id=record.message_id,
-        message=record.message,
+        message=shown(record.message),
         turn=record.turn,
         author=None if record.author is None else seen.names[record.author],
         spent=spent,

@@ -50,7 +50,7 @@ class EchoingAgent(_Control):
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """The words of the user."""
-        said = next((text_of(item) for item in reversed(input.messages) if item["role"] == "user"), "")
+        said = next((text_of(item) for item in reversed(input.shared_messages) if item["role"] == "user"), "")
         return said or []
 
 
@@ -66,7 +66,7 @@ class OracleAgent(_Control):
 
     async def call(self, input: AgentInput) -> AgentReturnTypes:
         """The next answer; nothing after the last."""
-        said = sum(_ends_answer(item) for item in input.messages)
+        said = sum(_ends_answer(item) for item in input.shared_messages)
         return list(self._answers[said]) if said < len(self._answers) else []
 
 

@@ -43,6 +43,7 @@ class AgentSide:
     Args:
         adapter: whose bounds count.
         event, segment: told of what happened.
+        keeps_sound: whether turns hold what was heard of them; not needed where it is recorded.
 
     Attributes:
         turns: that nobody has taken yet, in order; the last may not be over.
@@ -61,8 +62,10 @@ class AgentSide:
         *,
         event: Callable[[VoiceEvent], None],
         segment: Callable[[AudioSegment], None],
+        keeps_sound: bool = True,
     ) -> None:
         self._adapter = adapter
+        self._keeps_sound = keeps_sound
         self._event, self._segment = event, segment
         self._bounds = WithinBounds(adapter.name)
         self.playout = Playout()
@@ -140,7 +143,7 @@ class AgentSide:
     def _turn(self, now: float) -> HeardTurn:
         """The turn that is coming in; a new one if there is none."""
         if self._receiving is None:
-            self._receiving = HeardTurn(began=now)
+            self._receiving = HeardTurn(began=now, keeps_sound=self._keeps_sound)
             self._open.append(self._receiving)
             self.turns.append(self._receiving)
         return self._receiving

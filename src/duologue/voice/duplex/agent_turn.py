@@ -37,6 +37,7 @@ class HeardTurn:
         since: when its first frame was played, silent or not.
         noticed: its side has noticed that the user cut in.
         corrected: its side has said since what of it was heard.
+        keeps_sound: whether :attr:`sound` is asked for; otherwise it is only measured, and the recording has it.
     """
 
     began: float
@@ -52,22 +53,27 @@ class HeardTurn:
     since: float | None = None
     noticed: bool = False
     corrected: bool = False
+    keeps_sound: bool = True
     heard: bytearray = field(default_factory=bytearray, repr=False)
+    heard_bytes: int = 0
     heard_until: float = 0.0
 
     def hear(self, frame: bytes, until: float) -> None:
         """One more frame of it was heard."""
         if self.since is None:
             self.since = until
-        if self.spoke is None and len(self.heard) > 2 * _LEAD:
+        if self.spoke is None and self.heard_bytes > 2 * _LEAD:
             del self.heard[:_LEAD]
-        self.heard += frame
+            self.heard_bytes -= _LEAD
+        self.heard_bytes += len(frame)
+        if self.keeps_sound:
+            self.heard += frame
         self.heard_until = until
 
     def count_silence(self) -> None:
         """All that came of it was silent, and it is over: it was heard all the same."""
-        if self.spoke is None and self.heard:
-            self.spoke = max(self.began, self.heard_until - seconds_of(len(self.heard)))
+        if self.spoke is None and self.heard_bytes:
+            self.spoke = max(self.began, self.heard_until - seconds_of(self.heard_bytes))
             self.audible = self.heard_until
 
     @property
@@ -90,7 +96,7 @@ class HeardTurn:
             return max(1, int(seconds * WORDS_PER_SECOND))
         if self.signalled and self.cut is None and not self.waiting and not self.thrown:
             return reported
-        heard = seconds_of(len(self.heard))
+        heard = seconds_of(self.heard_bytes)
         share = heard / (heard + seconds_of(self.waiting + self.thrown)) if heard else 0.0
         return max(1, min(round(reported * share), int(seconds * _FAST_WORDS_PER_SECOND)))
 
@@ -102,8 +108,16 @@ class HeardTurn:
         return " ".join(self.words.split()[: self.heard_words])
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """From just before it spoke to just after it was silent, in seconds of the call; None if it was not heard."""
+        if self.spoke is None:
+            return None
+        begins = self.heard_until - seconds_of(self.heard_bytes)
+        return max(self.spoke - _EDGE, begins), min(self.audible + _EDGE, max(self.heard_until, self.audible))
+
+    @property
     def sound(self) -> AudioChunk:
-        """What was heard of it, from where it spoke to where it was silent."""
+        """What was heard of it, from where it spoke to where it was silent, if it keeps its sound."""
         if self.spoke is None:
             return AudioChunk(b"")
         begins = self.heard_until - seconds_of(len(self.heard))

@@ -42,6 +42,7 @@ class DuplexDriver:
     Args:
         adapter: the agent. It is connected by :meth:`open` and disconnected by :meth:`close`.
         track: keeps the sound.
+        keeps_turns: whether the agent's turns hold their sound, too: half a minute of it each, until it is taken.
         real_time: whether frames follow the wall clock; None for all agents but those of this process that do not ask
             for it (``real_time``).
         on_event: told of everything that happens, at once.
@@ -57,6 +58,7 @@ class DuplexDriver:
         adapter: VoicePort,
         *,
         track: Track | None = None,
+        keeps_turns: bool = True,
         real_time: bool | None = None,
         on_event: Callable[[VoiceEvent], None] | None = None,
         on_frame: Callable[[bytes, bytes], None] | None = None,
@@ -74,7 +76,7 @@ class DuplexDriver:
         self._frames = 0
         self._events: list[VoiceEvent] = []
         self._segments: list[AudioSegment] = []
-        self._agent = AgentSide(adapter, event=self._add_event, segment=self._add_segment)
+        self._agent = AgentSide(adapter, event=self._add_event, segment=self._add_segment, keeps_sound=keeps_turns)
         self._user = UserSide(
             event=self._add_event, segment=self._add_segment, began=self._user_begins, ended=self._user_ended
         )
@@ -114,7 +116,7 @@ class DuplexDriver:
         if not self.real_time:
             self._simulated = SimulatedPace(self._step, self._is_waited_for)
             return
-        self._line = AgentLine(self.adapter, take=self._take, is_full=self._is_full, broken=self._break)
+        self._line = AgentLine(self.adapter, take=self._take, playout=self._agent.playout, broken=self._break)
         self._line.start()
         metronome().join(self._tick, self._fail)
 
@@ -472,9 +474,6 @@ class DuplexDriver:
     def _take(self, item: Incoming) -> None:
         if not self._closed and self._agent.call_ended is None:
             self._agent.take(item, self.now)
-
-    def _is_full(self) -> bool:
-        return self._agent.playout.is_full
 
     def _break(self, error: BaseException) -> None:
         """The connection is at its end; what has come is still heard."""

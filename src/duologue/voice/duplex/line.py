@@ -14,6 +14,7 @@ from duologue.context import SystemClock
 from duologue.errors import DuologueError
 from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.pace import give_way
+from duologue.voice.duplex.playout import Playout
 from duologue.voice.incoming import AgentTurnEnded, Incoming, incoming
 from duologue.voice.port import ExchangePort, VoiceConnectionError, VoicePort, reason_of
 
@@ -80,7 +81,7 @@ class AgentLine:
     Args:
         adapter: connected.
         take: told of everything that comes.
-        is_full: whether nothing more is to be taken now; :meth:`make_room` says that this has changed.
+        playout: where sound waits: nothing more is taken while it is full. :meth:`make_room` says that it is not.
         broken: told once of what has broken the connection.
     """
 
@@ -89,12 +90,12 @@ class AgentLine:
         adapter: VoicePort,
         *,
         take: Callable[[Incoming], None],
-        is_full: Callable[[], bool],
+        playout: Playout,
         broken: Callable[[BaseException], None],
     ) -> None:
         self._adapter = adapter
         self._exchange = cast("ExchangePort", adapter) if hasattr(adapter, "exchange") else None
-        self._take, self._is_full, self._broken = take, is_full, broken
+        self._take, self._playout, self._broken = take, playout, broken
         self._unsent: deque[tuple[float, bytes] | UserEdge] = deque()
         self._to_send, self._room = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -166,7 +167,7 @@ class AgentLine:
         adapter, clock = self._adapter, SystemClock()
         count, ends = 0, 0
         while True:
-            while self._is_full():
+            while self._playout.is_full:
                 self._room.clear()
                 await self._room.wait()
             began = clock.monotonic()

@@ -21,7 +21,7 @@ from duologue.errors import ArtifactError, JournalError, StoreError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import Artifact, ArtifactStore
 from duologue.journal.events import ModelCalled, Transition
-from duologue.journal.inline_media import Inline, entries_of
+from duologue.journal.inline_media import Inline, entries_of, keep
 from duologue.journal.jsonl import JournalLines, encode_with_media, model_calls_of
 from duologue.journal.run_journal import RecordedJournal
 from duologue.runs.store.database.engine import Database
@@ -106,7 +106,7 @@ class DatabaseSink:
     async def _keep(self, media: Sequence[Inline]) -> None:
         """Keep bytes before the line that names them, and record that the run has them."""
         for item in media:
-            await self._artifacts.put(item.data, mime_type=item.artifact.mime_type)
+            await keep(item, self._artifacts)
         kept = {item.artifact.sha256: item.artifact for item in media}
         await self._writer.artifacts(self._run, [artifact_row(item) for item in kept.values()])
 
