@@ -179,6 +179,30 @@ def test_decisions_are_labelled_by_key(opened, viewer):
     expect(page.locator("#note")).to_have_value("because")
 
 
+def test_labels_of_others_appear_while_somebody_labels(opened, viewer):
+    page = opened(f"{viewer.address}{NIGHT}/label")
+    status, facts = page.get_by_role("status").filter(has_text="labelled"), page.locator("header.title .facts")
+    here = status.inner_text().split()[1]
+    page.keyboard.press("n")
+    page.keyboard.type("half a no")
+    item = viewer.get("labels", id="nightly/night-1")["items"][int(here) - 1]
+    given = {"run": item["run"], "criterion": item["criterion"], "label": "fail", "rater": "grace", "note": "too late"}
+    viewer.client.post(
+        "/api/labels", params={"id": "nightly/night-1"}, json=given, headers={"Origin": viewer.address}
+    ).raise_for_status()
+    expect(facts).to_contain_text("grace 1")
+    expect(page.get_by_text("Labelled by 1 other too")).to_be_visible()
+    expect(page.locator("#note")).to_have_value("half a no")
+    expect(page.locator("#note")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("u")
+    expect(status).to_contain_text(f"{int(here) + 1} of 16")
+    page.keyboard.press("k")
+    expect(status).to_contain_text(f"{here} of 16")
+    expect(page.locator(".others")).to_contain_text("too late")
+    expect(page.locator("#note")).to_have_value("half a no")
+
+
 def test_the_label_page_says_why_nothing_was_kept(opened, view, tmp_path):
     write_execution(samples.hotel(), tmp_path / "only")
     viewer = view(tmp_path)

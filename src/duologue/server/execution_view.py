@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select
 
 from duologue.context import Clock
 from duologue.errors import NotFoundError
-from duologue.frozen import changed
+from duologue.reports.html.label_queue import without_conversation
 from duologue.reports.html.overview import Overview, case_data, varied_of
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.execution_result import allowance_of, runs_with_results, thresholds_of
@@ -148,7 +148,7 @@ class ExecutionView:
         for begin in range(0, len(numbers), _PART):
             part = numbers[begin : begin + _PART]
             pages = await self.database.read(lambda connection, part=part: runs_with_results(connection, part))
-            found |= {number: _light(result) for number, result in pages}
+            found |= {number: without_conversation(result) for number, result in pages}
         return found
 
     def _numbers(self, connection: Connection) -> set[int]:
@@ -220,11 +220,6 @@ class ExecutionView:
             if item.result is None:
                 cell["open"] = cell.get("open", 0) + 1
         return {"agents": list(agents), "rows": list(ordered.values())}
-
-
-def _light(result: RunResult) -> RunResult:
-    """A result without what was said."""
-    return changed(result, messages=(), system_prompts=(), judgements=())
 
 
 def _facts(row: _Row) -> tuple[object, ...]:

@@ -178,7 +178,7 @@ class Routes:
 
     def _labels(self, request: Request) -> Json:
         _, opened = self._opened(request)
-        return LabelFile(opened.folder).data(request.query_params.get("rater", ""))
+        return LabelFile(opened.folder).data(opened, request.query_params.get("rater", ""))
 
     async def _set_label(self, request: Request) -> Json:
         _, opened = self._opened(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -16,13 +16,19 @@ from duologue.errors import ConfigurationError, DuologueError, JournalError
 from duologue.journal.artifacts import JOURNALS
 from duologue.journal.jsonl import read_journal
 from duologue.reports.html.data import Media, calibration_table, run_page_data
+from duologue.reports.html.label_queue import without_conversation
 from duologue.reports.html.overview import Overview, inside
 from duologue.runs.store.encoding import RUNS, index_of
+from duologue.runs.store.judges import judges_in
 from duologue.runs.store.reader import find_execution, read_index, read_run
+from duologue.suites.calibration.calibrate import Calibration, calibrate
+from duologue.suites.calibration.judged import JudgeIdentity, judged_items
+from duologue.suites.calibration.labels import labels_path, read_labels
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult
 from duologue.viewer.details import Details, details_of
+from duologue.viewer.tree import file_stamp
 
 Json = dict[str, Any]
 Address = Callable[[str], str]
@@ -48,7 +54,8 @@ class Opened:
         self.index = index
         self.problems = problems
         self._runs = runs
-        self._lock = Lock()
+        self._lock, self._labelling = Lock(), Lock()
+        self._calibrated: tuple[object, Calibration | None] | None = None
         self.overview = Overview(index, self.run_result)
         self._by_id = {line["id"]: line for line in self.overview.lines}
 
@@ -79,7 +86,7 @@ class Opened:
         """See ``Execution`` in ``source.js``."""
         return {
             **self._data,
-            "calibration": self._calibration,
+            "calibration": calibration_table(self.labelled),
             "problems": [told for told in self.problems if "still running" not in told],
             "underWay": [self._begun_line(case, run_id) for case, run_id in self.under_way()],
         }
@@ -88,21 +95,27 @@ class Opened:
     def _data(self) -> Json:
         return self.overview.data(most=_MISSING)
 
-    @cached_property
-    def _calibration(self) -> Json | None:
-        """What the labels beside the results say of the judge."""
-        from duologue.runs.store.calibrated import with_calibration
-
-        with suppress(DuologueError, OSError, ValueError):
-            if self._labelled:
-                return calibration_table(with_calibration(find_execution(self.folder)).execution.calibration)
+    @property
+    def labelled(self) -> Calibration | None:
+        """What the labels beside the results say of the judge; None where there are none that can be read."""
+        path = labels_path(self.folder)
+        with self._labelling, suppress(DuologueError, OSError, ValueError):
+            stamp = file_stamp(str(path))
+            if self._calibrated is None or self._calibrated[0] != stamp:
+                made = calibrate(read_labels(path), self.judged, self._judges) if path.is_file() else None
+                self._calibrated = stamp, made
+            return self._calibrated[1]
         return None
 
-    @property
-    def _labelled(self) -> bool:
-        from duologue.suites.calibration.labels import labels_path
+    @cached_property
+    def judged(self) -> Sequence[RunResult]:
+        """Runs that a judge has decided about, without their conversations. They are read once."""
+        whole = self._runs.values() or find_execution(self.folder).execution.runs
+        return [without_conversation(run) for run in whole if judged_items(run)]
 
-        return labels_path(self.folder).exists()
+    @cached_property
+    def _judges(self) -> Mapping[str, JudgeIdentity]:
+        return judges_in(self.folder, self.judged)
 
     def under_way(self) -> list[tuple[TestCase, str]]:
         """Runs that have a journal and no result, while the execution is running."""

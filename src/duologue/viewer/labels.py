@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from duologue.errors import ConfigurationError
-from duologue.runs.store.calibrated import with_calibration
+from duologue.reports.html.label_queue import agreement_of, label_queue
 from duologue.runs.store.judges import judges_in
-from duologue.runs.store.reader import find_execution, read_run
-from duologue.suites.calibration.judged import JudgedItem, in_label_order, judged_items
+from duologue.runs.store.reader import read_run
+from duologue.suites.calibration.calibrate import Calibration
+from duologue.suites.calibration.judged import JudgedItem, judged_items
 from duologue.suites.calibration.labels import Label, label_value, labels_path, merged, now, read_labels, write_labels
 from duologue.suites.results.run import RunResult
 
 Json = dict[str, Any]
 
 _WRITING = Lock()
-_MOST = 2000
 _LONGEST = 4000
 _LONGEST_NAME = 200
+
+
+class Judged(Protocol):
+    """An execution whose judges are labelled."""
+
+    @property
+    def index(self) -> Mapping[str, Any]:
+        """Its index."""
+        ...
+
+    @property
+    def judged(self) -> Sequence[RunResult]:
+        """Its runs that a judge has decided about."""
+        ...
+
+    @property
+    def labelled(self) -> Calibration | None:
+        """What labels say of the judge."""
+        ...
 
 
 class LabelFile:
@@ -35,26 +54,18 @@ class LabelFile:
         self._folder = folder
         self._path = labels_path(folder)
 
-    def data(self, rater: str = "") -> Json:
-        """The queue in its order, what has been said by this person, and what all labels say of the judge.
+    def data(self, opened: Judged, rater: str = "") -> Json:
+        """The queue, with what this person and others have said, and what all labels say of the judge.
 
         Args:
+            opened: the execution.
             rater: who labels; '' for the user of this machine.
         """
-        from duologue.reports.html.data import calibration_table
-
         who = (rater or user_name())[:_LONGEST_NAME]
-        found = find_execution(self._folder)
-        given = {(label.run, label.criterion): label for label in self._known() if label.rater == who}
-        runs = in_label_order(found.execution.runs, found.execution.id)
-        items = [_item(run, item, given) for run in runs for item in _asked(run)]
         return {
-            "rater": who,
-            "items": items[:_MOST],
-            "total": len(items),
-            "labelled": sum(item["label"] is not None for item in items),
+            **label_queue(opened.judged, str(opened.index["id"]), self._known(), who),
+            **agreement_of(opened.labelled),
             "file": str(self._path),
-            "calibration": calibration_table(with_calibration(found).execution.calibration),
         }
 
     def give(self, given: object) -> Json:
@@ -102,25 +113,6 @@ class LabelFile:
 
     def _known(self) -> list[Label]:
         return read_labels(self._path) if self._path.exists() else []
-
-
-def _asked(run: RunResult) -> Iterable[JudgedItem]:
-    """The decisions of a run that are asked about; its verdict where there are no others."""
-    return judged_items(run, whole=False) or judged_items(run)
-
-
-def _item(run: RunResult, item: JudgedItem, given: Mapping[tuple[str, str], Label]) -> Json:
-    label = given.get((item.run, item.criterion))
-    return {
-        "run": item.run,
-        "title": run.case.title,
-        "criterion": item.criterion,
-        "decision": item.decision,
-        "reason": item.reason,
-        "cites": list(item.message_ids),
-        "label": label.value if label else None,
-        "note": label.note if label else "",
-    }
 
 
 def user_name() -> str:

@@ -15,20 +15,14 @@ from hashlib import sha256
 from duologue.context import SystemClock
 from duologue.journal.artifacts import JOURNALS
 from duologue.runs.store.encoding import RUNS
+from duologue.suites.calibration.labels import labels_path
 from duologue.viewer.library import Library
+from duologue.viewer.tree import file_stamp
 
 PAUSE = 0.4
 """Seconds between two looks."""
 _ALIVE = 10.0
 """Seconds after which a silent stream says that it is there."""
-
-
-def _size(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - several times a second
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
 
 
 def watched(library: Library, key: str | None, run: str | None) -> Callable[[], str]:
@@ -37,11 +31,14 @@ def watched(library: Library, key: str | None, run: str | None) -> Callable[[], 
     if key is None or folder is None:
         return lambda: f"{library.began}-{library.version}-{library.left}-{library.ready}"
 
+    labels = str(labels_path(folder))
+
     def look() -> str:
         # The list notices a folder later than its files do. Pages can ask only for what is in the list.
-        found: tuple[object, ...] = (library.state(key), library.folder(key) is not None)
+        listed = library.folder(key) is not None
+        found: tuple[object, ...] = (library.state(key), listed, file_stamp(labels))
         if run is not None and os.path.basename(run) == run:  # noqa: PTH119
-            found += (_size(f"{folder / JOURNALS / run}.jsonl"), _size(f"{folder / RUNS / run}.json"))
+            found += (file_stamp(f"{folder / JOURNALS / run}.jsonl"), file_stamp(f"{folder / RUNS / run}.json"))
         return sha256(repr(found).encode()).hexdigest()[:16]
 
     return look

@@ -160,19 +160,22 @@ def _is_journal(path: str) -> bool:
 def stamp_of(path: str, kind: str) -> Stamp | None:
     """The stamp of a results folder; None if it has gone."""
     if kind == "whole":
-        index = _facts(f"{path}/{INDEX}")
+        index = file_stamp(f"{path}/{INDEX}")
         return Stamp(kind=kind, values=index) if index[0] else stamp_of(path, "open")
     if kind == "open":
-        launch = _facts(f"{path}/{LAUNCH}")
+        launch = file_stamp(f"{path}/{LAUNCH}")
         if not launch[0]:
             return None
-        return Stamp(kind=kind, values=(*launch, *_facts(f"{path}/{RUNS}")[:1], *_facts(f"{path}/{JOURNALS}")[:1]))
+        return Stamp(
+            kind=kind, values=(*launch, *file_stamp(f"{path}/{RUNS}")[:1], *file_stamp(f"{path}/{JOURNALS}")[:1])
+        )
     inner = f"{path}/{JOURNALS}"
     place = inner if os.path.isdir(inner) else path  # noqa: PTH112
-    return Stamp(kind=kind, values=tuple(sorted(_sizes(place)))[-64:] + _facts(place)[:1])
+    return Stamp(kind=kind, values=tuple(sorted(_sizes(place)))[-64:] + file_stamp(place)[:1])
 
 
-def _facts(path: str) -> tuple[int, int]:
+def file_stamp(path: str) -> tuple[int, int]:
+    """When a file was changed and how long it is; zeros if it is not there."""
     try:
         found = os.stat(path)  # noqa: PTH116
     except OSError:

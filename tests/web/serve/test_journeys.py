@@ -93,7 +93,18 @@ def test_by_mouse(project, open_page, peers):
     page.get_by_role("button", name=re.compile("^Agree")).click()
     expect(page.get_by_text("1 labelled by local")).to_be_visible()
     expect(page.get_by_role("region", name="Agreement").locator("tbody tr").first).to_contain_text("100 %")
-    assert [item["value"] for item in project.get("/labels")["data"]] != []
+    [own] = project.get("/labels")["data"]
+
+    # Somebody else labels the same, which appears as it comes.
+    grace = project.make("/tokens", name=f"grace-{project.name}", scope="run")["token"]
+    project.api.post(
+        f"/runs/{own['run_id']}/labels",
+        json={"criterion": own["criterion"], "value": "fail", "note": "too late"},
+        headers={"Authorization": f"Bearer {grace}"},
+    ).raise_for_status()
+    expect(page.locator("header.title .facts")).to_contain_text(f"grace-{project.name} 1")
+    page.keyboard.press("k")
+    expect(page.locator(".others")).to_contain_text("too late")
 
     # Launched again, and compared.
     page.get_by_role("link", name="Overview").first.click()

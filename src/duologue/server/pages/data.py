@@ -18,9 +18,10 @@ from duologue.frozen import changed
 from duologue.reports.html.data import Media, Prompts, agent_figures, calibration_table, run_data
 from duologue.reports.html.overview import Overview
 from duologue.reports.html.timeline import timeline_of_entries
+from duologue.runs.store.database.execution_events import newest_event
 from duologue.runs.store.database.execution_result import labelled_runs, runs_with_results
 from duologue.runs.store.database.journals import Journals
-from duologue.runs.store.database.labels import Labels
+from duologue.runs.store.database.labels import Labels, label_of
 from duologue.runs.store.database.schema import runs
 from duologue.runs.store.encoding import decoded_case, encoded
 from duologue.runs.store.records import OVER, QueueStatus
@@ -30,8 +31,7 @@ from duologue.server.pages.lists import shown_name
 from duologue.server.preconditions import JSON
 from duologue.server.routes.executions import ExecutionId
 from duologue.server.routes.runs import RunId
-from duologue.suites.calibration.calibrate import calibrate
-from duologue.suites.calibration.labels import Label
+from duologue.suites.calibration.calibrate import Calibration, calibrate
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.execution import groups_of
 from duologue.suites.results.from_journal import run_result
@@ -50,6 +50,7 @@ _Limit = Annotated[int, Query(ge=1, le=1000)]
 @routes.get("/executions/{execution_id}")
 async def get_execution(caller: Reader, execution_id: ExecutionId) -> Response:
     """An execution without its runs."""
+    cursor = await newest_event(caller.state.database, execution_id)  # before it is read
     view, overview = await _overview(caller, execution_id)
 
     def made() -> Json:
@@ -68,10 +69,11 @@ async def get_execution(caller: Reader, execution_id: ExecutionId) -> Response:
             "matrix": {"agents": matrix["agents"], "rows": shown, "total": len(rows)},
             "open": sum(line["outcome"] in {"running", "queued"} for line in lines),
             "version": view.version,
+            **({"cursor": str(cursor)} if cursor else {}),
         }
 
     data = await asyncio.to_thread(made)
-    data["calibration"] = await _calibration(caller, execution_id)
+    data["calibration"] = calibration_table(await calibration_of(caller, execution_id))
     return _answer(data)
 
 
@@ -235,18 +237,14 @@ async def _overview(caller: Caller, execution_id: int) -> tuple[ExecutionView, O
     return view, await asyncio.to_thread(view.overview, read)
 
 
-async def _calibration(caller: Caller, execution_id: int) -> Json | None:
+async def calibration_of(caller: Caller, execution_id: int) -> Calibration | None:
     """How well the judge agrees with people; None where nobody has labelled anything."""
     database, project = caller.state.database, caller.project.id
     found = await labelled_runs(database, project, execution_id=execution_id, most=500)
     if not found:
         return None
     said = await Labels(database, project).of_runs([run.run_id for run in found])
-    labels = [
-        Label(run=item.run_id, criterion=item.criterion, value=item.value, rater=item.rater, note=item.note)
-        for item in said
-    ]
-    return await asyncio.to_thread(lambda: calibration_table(calibrate(labels, found)))
+    return await asyncio.to_thread(lambda: calibrate([label_of(item) for item in said], found))
 
 
 def _with_outcome(made: RunResult, over: RunResult) -> RunResult:

@@ -11,13 +11,12 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from duologue.runs.store.database.execution_result import labelled_runs
-from duologue.runs.store.database.labels import Labels, StoredLabel
+from duologue.runs.store.database.labels import Labels, StoredLabel, label_of
 from duologue.server.auth import Reader
 from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.preconditions import answer
 from duologue.suites.calibration.as_data import calibration_data
 from duologue.suites.calibration.calibrate import calibrate
-from duologue.suites.calibration.labels import Label
 from duologue.suites.results.run import RunResult
 
 routes = routes_of_group("labels")
@@ -89,9 +88,6 @@ async def get_label_agreement(
 
 
 def _agreement(said: Sequence[StoredLabel], found: Sequence[RunResult]) -> Mapping[str, Any]:
-    labels = [
-        Label(run=item.run_id, criterion=item.criterion, value=item.value, rater=item.rater, note=item.note)
-        for item in said
-    ]
+    labels = [label_of(item) for item in said]
     data = calibration_data(calibrate(labels, found))
     return {"runs": len(found), "labels": len(labels), "criteria": data["criteria"], "remarks": data["remarks"]}

@@ -4,6 +4,7 @@ import { address, all, read, send } from "./api.js";
 import { follow } from "./events.js";
 
 const PAGES = "/api/pages";
+const AGAIN = 3000; // milliseconds
 const FLIPS = 30; // conversations of a comparison that are shown side by side
 
 // What only pages ask for; see duologue/server/pages.
@@ -74,12 +75,10 @@ export class ApiSource {
     return readPage(`/executions/${id}/labels`);
   }
 
-  async setLabel(id, { run, criterion, value, note }) {
-    return (await send("POST", `/runs/${encodeURIComponent(run)}/labels`, { body: { criterion, value, note } })).data;
-  }
-
-  agreement(id) {
-    return read("/labels/agreement", { execution_id: id });
+  // The rater is whose token it is.
+  async setLabel(id, { run, criterion, label, note }) {
+    const body = { criterion, value: label, note };
+    return (await send("POST", `/runs/${encodeURIComponent(run)}/labels`, { body })).data;
   }
 
   /** The address of an artifact of a run, for players and links. */
@@ -91,21 +90,47 @@ export class ApiSource {
     return address(`/executions/${id}/report`, { format });
   }
 
-  // What happens in an execution, or in one of its runs.
-  events(id, { since = null, run = null }, tell, connected) {
+  // What happens in the list of executions, in an execution, or in one of its runs. `connected` is not called for what
+  // is asked again and again: api.js says of all requests when the service does not answer.
+  events(id, { since = null, run = null, labels = false }, tell, connected) {
     const stop = new AbortController();
-    const path = run ? `/runs/${encodeURIComponent(run)}/events` : `/executions/${id}/events`;
-    follow(path, {
-      after: since,
-      signal: stop.signal,
-      connected,
-      event: ({ id: cursor, type, data }) => tell({ cursor, kind: run ? "journal" : kindOf(type), type, ...data }),
-      restart: () => tell({ cursor: null, kind: "hello" }),
-    }).then(
-      (how) => how === "over" && tell({ cursor: null, kind: "over" }),
-      (error) => console.error(error),
-    );
+    if (id === null && run === null) askAgain(async () => tell({ cursor: null, kind: "execution" }), stop.signal);
+    else this.follow(id, run, { since, tell, connected, signal: stop.signal });
+    if (labels) this.followLabels(id, labels, tell, stop.signal);
     return () => stop.abort(new DOMException("left", "AbortError"));
+  }
+
+  async follow(id, run, { since, tell, connected, signal }) {
+    const path = run ? `/runs/${encodeURIComponent(run)}/events` : `/executions/${id}/events`;
+    try {
+      const how = await follow(path, {
+        after: since,
+        signal,
+        connected,
+        event: ({ id: cursor, type, data }) => tell({ cursor, kind: run ? "journal" : kindOf(type), type, ...data }),
+        restart: () => tell({ cursor: null, kind: "hello" }),
+      });
+      if (how === "over") tell({ cursor: null, kind: "over" });
+    } catch (error) {
+      console.error(error);
+    }
+  }
+
+  followLabels(id, known, tell, signal) {
+    askAgain(async () => {
+      const { state } = await readPage(`/executions/${id}/labels/state`);
+      if (known !== state) tell({ cursor: null, kind: "labels" });
+      known = state;
+    }, signal);
+  }
+}
+
+// What no stream tells is asked again and again, while somebody sees the page.
+async function askAgain(work, signal) {
+  while (!signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, AGAIN));
+    if (signal.aborted || document.visibilityState === "hidden") continue;
+    await work().catch(() => null); // what went wrong is said by whoever asks for what is shown
   }
 }
 

@@ -2,10 +2,16 @@
 
 import { SourceError } from "./source.js";
 
+const PAUSE = 300; // milliseconds between two drawings
+
 export class LivePages {
-  constructor(app, source) {
-    this.app = app;
-    this.source = source;
+  /**
+   * @param {App} app
+   * @param {Source} source
+   * @param {?string} lost  what is said while the connection is lost; null where the host says it for all of its pages
+   */
+  constructor(app, source, lost) {
+    Object.assign(this, { app, source, lost });
     this.stopRun = null;
   }
 
@@ -18,6 +24,16 @@ export class LivePages {
   /** Follow an execution. */
   execution(page) {
     return this.follow(page, page.id, {}, async () => page.refresh(await this.source.execution(page.id)));
+  }
+
+  /** Follow what judges decide and others say of it. */
+  labels(page) {
+    const options = {
+      get labels() {
+        return page.found.state || true; // what the page knows once it is shown
+      },
+    };
+    return this.follow(page, page.id, options, () => page.refresh());
   }
 
   /** Follow the list of runs, and the run beside it while it is under way. */
@@ -71,6 +87,7 @@ export class LivePages {
     });
     let stop = null;
     const { shown, left } = page;
+    page.again = again;
     page.shown = () => {
       shown?.call(page);
       // From what the page knows already, so that it is not drawn twice.
@@ -84,18 +101,14 @@ export class LivePages {
       this.stopRun?.();
       this.stopRun = null;
       this.followed = null;
-      this.app.say(null);
+      if (removed || this.lost) this.app.say(null);
     };
     return page;
   }
 
   connection(there, again) {
-    if (there) {
-      this.app.say(null);
-      again();
-    } else {
-      this.app.say("The connection to duologue view is lost. This page continues when it is back.");
-    }
+    if (this.lost) this.app.say(there ? null : this.lost);
+    if (there) again();
   }
 }
 
@@ -114,6 +127,7 @@ function oneAtATime(work, failed = () => {}) {
       } catch (error) {
         failed(error);
       }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
     running = false;
   };

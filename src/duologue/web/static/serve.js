@@ -9,6 +9,7 @@ import { comparePage } from "./compare_page.js";
 import { definePage, importPage } from "./define_pages.js";
 import { h, text } from "./dom.js";
 import { executionPage } from "./service_execution.js";
+import { LivePages } from "./live.js";
 import { executionsPage } from "./service_executions.js";
 import { askToLeave, emptyState } from "./page_parts.js";
 import { playgroundPage, playgroundRunPage } from "./playground_pages.js";
@@ -79,6 +80,7 @@ function open(who, project) {
     ],
   });
   context.app = app;
+  context.live = new LivePages(app, context.source, null);
   const hear = () =>
     app.say(
       connection.lost ? "The service does not answer. This page tries again, and goes on once it is back." : null,

@@ -4,7 +4,7 @@ import { send } from "./api.js";
 import { executionLinks } from "./address.js";
 import { h } from "./dom.js";
 import { count, plural } from "./format.js";
-import { labelPage } from "./service_labels.js";
+import { labelPage } from "./label_page.js";
 import { LiveRun } from "./live_run.js";
 import { morph } from "./morph.js";
 import { overview } from "./overview.js";
@@ -26,7 +26,7 @@ export async function executionPage(context, place) {
     ["label", links.label(), "Label"],
     ["runs", links.runs(), `Runs ${count(execution.totals.runs + execution.totals.not_run)}`],
   ];
-  if (view === "label") return Object.assign(await labelPage(inner, place), { tabs: bar });
+  if (view === "label") return context.live.labels(await labelPage(inner, place));
   if (view === "runs" || view === "run") return liveRuns(inner, place, bar);
   return new ExecutionPage(inner, bar);
 }

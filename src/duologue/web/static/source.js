@@ -107,6 +107,21 @@
  * @property {string} cursor
  * @property {("run"|"execution"|"journal"|"hello")} kind
  *
+ * @typedef {Object} LabelQueue  Decisions of judges, in the order in which people label them.
+ * @property {string} rater  who looks at it
+ * @property {{run: string, title: string, criterion: string, decision: string, reason: string, cites: string[],
+ *   label: ?string, note: string, others: {rater: string, label: string, note: string}[]}[]} items
+ * @property {{rater: string, labels: number}[]} raters  the others
+ * @property {?{criteria: Object[], remarks: string[]}} agreement  of judge and people
+ * @property {?{head: string[], rows: string[][], remarks: string[]}} calibration  the same with corrected rates
+ * @property {string} [file]  where labels are kept
+ * @property {string} [state]  of the labels, for `labels` of events()
+ *
+ * @typedef {Object} Watched
+ * @property {string} [since]  a cursor
+ * @property {string} [run]  only this run
+ * @property {(boolean|string)} [labels]  also what people say of judges: true, or the state that is known
+ *
  * @typedef {{offset: number, limit: number, around?: string}} Range  around: the id of a run that is looked for
  *
  * @typedef {Object} Source
@@ -121,12 +136,13 @@
  * @property {function(string, string): Promise<Object[]>} [calls]  model calls of a run, with request and response
  * @property {function(string, Object): Promise<{id: number}>} [fork]  continues a run that is over; the new execution
  * @property {function(): Promise<{kind: string, id: string, name: string}[]>} [forkAgents]  what it can be forked with
- * @property {function(string, {since?: string, run?: string}, function(Event), function(boolean)): function()} [events]
- *   calls back for every event, and with true or false when the connection comes or goes; returns what ends it
+ * @property {function(?string, Watched, function(Event), function(boolean)): function()} [events]  of an execution, and
+ *   of the list of all without an id. It calls back for every event, and with true or false when the connection comes
+ *   or goes; returns what ends it
  * @property {function(string, string): Promise<Object>} [compare]
  * @property {function(string): Promise<{rows: ExecutionRow[]}>} [trend]  the executions of a suite, the oldest first
- * @property {function(string): Promise<Object>} [labels]  decisions of judges with the labels they have
- * @property {function(string, Object): Promise<Object>} [setLabel]
+ * @property {function(string): Promise<LabelQueue>} [labels]
+ * @property {function(string, {run, criterion, label, note, rater}): Promise<Object>} [setLabel]
  */
 
 /** A page could not get what it asked for. `status` is that of HTTP, or 0 if the host does not answer. */

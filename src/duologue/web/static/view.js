@@ -30,7 +30,8 @@ function route({ path, query }) {
   if (first === "suites") return () => trendPage(host, id);
   if (first === "compare") return () => comparePage(host, place);
   if (first === "executions" && !view) return async () => live.execution(executionPage(await contextOf(id)));
-  if (first === "executions" && view === "label") return async () => labelPage(await contextOf(id), place);
+  if (first === "executions" && view === "label")
+    return async () => live.labels(await labelPage(await contextOf(id), place));
   if (first === "executions" && (view === "runs" || view === "run")) {
     return async () => {
       const context = await contextOf(id);
@@ -43,5 +44,9 @@ function route({ path, query }) {
 
 restoreTheme();
 const app = new App({ root: document.getElementById("app"), address, route, home: links.executions() });
-const live = new LivePages(app, source);
+const live = new LivePages(
+  app,
+  source,
+  "The connection to duologue view is lost. This page continues when it is back.",
+);
 app.start();

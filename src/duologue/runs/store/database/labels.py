@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from duologue.errors import NotFoundError
 from duologue.frozen import frozen
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.schema import labels, runs
+from duologue.suites.calibration.labels import Label, LabelValue
 
-LabelValue = Literal["pass", "fail", "unsure"]
 _AT_ONCE = 500
 """Runs that are asked for at once."""
 
@@ -37,6 +37,13 @@ class StoredLabel:
     rater: str
     note: str
     created_at: float
+
+
+def label_of(stored: StoredLabel) -> Label:
+    """A label as calibration takes it."""
+    return Label(
+        run=stored.run_id, criterion=stored.criterion, value=stored.value, rater=stored.rater, note=stored.note
+    )
 
 
 class Labels:
@@ -98,6 +105,19 @@ class Labels:
             if after is not None:
                 conditions.append(labels.c.id > after)
             return self._found(connection, *conditions, limit=limit)
+
+        return await self._database.read(work)
+
+    async def state(self, execution_id: int) -> str:
+        """What changes with every label of an execution that is given, changed or taken back."""
+
+        def work(connection: Connection) -> str:
+            asked = (
+                select(func.count(), func.max(labels.c.id), func.max(labels.c.created_at))
+                .select_from(labels.join(runs, runs.c.number == labels.c.run))
+                .where(runs.c.project_id == self._project, runs.c.execution_id == execution_id)
+            )
+            return "-".join(map(str, connection.execute(asked).one()))
 
         return await self._database.read(work)
 
