@@ -170,6 +170,11 @@ def test_filters_and_search_choose_runs_and_stand_in_the_address(opened, executi
     page.locator(".count", has_text="2 of 15 runs").wait_for()
     assert page.locator(".runs b").all_inner_texts() == ["report-a-fault", "report-a-fault"]
     assert page.evaluate("document.activeElement.id") == "search"
+    page.locator("#search").fill("number  IS hh-2214")
+    hit = page.locator(".runs li", has_text="quote-a-price").first.locator(".hit")
+    expect(hit.locator("mark")).to_have_text("number is HH-2214")
+    hit.click()
+    expect(page.locator(".message.cited")).to_contain_text("Your number is HH-2214.")
     page.locator("#search").fill("nobody said this")
     page.get_by_text("No run matches.").wait_for()
 

@@ -405,3 +405,36 @@ async def test_workers_are_listed(shop: Shop) -> None:
     client: httpx.AsyncClient = shop.service.client("read")
     [worker] = (await client.get("/workers")).json()["data"]
     assert (worker["state"], worker["active"]) == ("stopped", 0)
+
+
+async def test_pages_search_in_conversations_a_part_at_a_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from duologue.reports.html import search
+    from duologue.server.pages import data
+
+    made = await shop.launch()
+    await shop.carry_out()
+    place = f"/api/pages/executions/{made['id']}/runs"
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=shop.service.app),
+        base_url="http://localhost",
+        headers={"Authorization": shop.client.headers["authorization"]},
+        params={"project": "shop"},
+    )
+    page = (await client.get(place, params={"q": "OF   course"})).json()
+    assert (page["total"], page["all"], page["searched"]) == (TRIALS, TRIALS, {"done": TRIALS, "of": TRIALS})
+    assert {run["hit"]["found"] for run in page["runs"]} == {"Of course"}
+    message = page["runs"][0]["hit"]["message"]
+    run = (await client.get(f"/api/pages/runs/{page['runs'][0]['id']}")).json()
+    assert next(item["text"] for item in run["messages"] if item["id"] == message) == "Of course."
+    assert (await client.get(place, params={"q": "nobody said this"})).json()["total"] == 0
+    by_title = (await client.get(place, params={"q": "refund · bot"})).json()
+    assert by_title["total"] == TRIALS
+    assert "hit" not in by_title["runs"][0]
+    assert "searched" not in (await client.get(place)).json()
+
+    monkeypatch.setattr(data, "SECONDS", 0.0)
+    monkeypatch.setattr(search, "PART", 2)
+    looked = [(await client.get(place, params={"q": "course", **more})).json() for more in ({}, {}, {"further": True})]
+    assert [page["searched"]["done"] for page in looked] == [2, 2, TRIALS]
+    assert [page["total"] for page in looked] == [2, 2, TRIALS]
+    await client.aclose()

@@ -1,4 +1,5 @@
-"""``duologue serve`` is killed in the middle of an execution, and started again: nobody who listens misses anything."""
+"""``duologue serve`` is killed in the middle of an execution or of forks, and started again: nobody who listens misses
+anything, and nothing comes twice."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import httpx
 import pytest
@@ -21,8 +23,10 @@ from http_agents import HttpAgents, Reply, http_agents
 from listening_service import Heard, listen
 from postgres_server import PostgresServer
 from sqlalchemy import select, update
-from waiting import until
+from waiting import LONG, until
 
+from duologue.runs.processor import RunProcessor
+from duologue.runs.project_access import UsualPolicy
 from duologue.runs.service import RunService
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.schema import results, workers
@@ -162,3 +166,86 @@ async def test_it_goes_on_where_it_was_and_listeners_hear_everything_once(where:
     async with Database.open(where) as database:
         stored = await database.read(lambda connection: connection.execute(select(results.c.run)).scalars().all())
     assert len(stored) == len(set(stored)) == RUNS
+
+
+LINES = ["I want a refund.", "It is 45 days old.", "So what now?"]
+
+
+async def finished(where: str, url: str) -> str:
+    """The id of a run of three turns that is over."""
+    async with RunService.open(where) as service:
+        scenario = await service.create_scenario(
+            name="refund", description="A refund.", turns=[{"content": line} for line in LINES]
+        )
+        connector = await service.create_connector(name="bot", type="http", base_url=url, config={"path": "/desk"})
+        made = await service.create_eval(name="refunds", scenario_ids=[scenario.id], connector_id=connector.id)
+        run = await service.create_run(made.id)
+    async with Database.open(where) as database:
+        await RunProcessor(database, policy=UsualPolicy(private_addresses=True)).drain()
+    return run.id
+
+
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # of leases and recovery on both, see above
+async def test_forks_of_a_killed_worker_are_continued_by_the_next_one_and_nothing_comes_twice(
+    where: str, agent: HttpAgents
+) -> None:
+    asked: list[list[str]] = []
+    waiting, gate = [0], Event()
+    gate.set()
+
+    def answer(request: Any) -> Reply:
+        said = [message["content"] for message in request.body["messages"]]
+        asked.append(said)
+        if len(said) == 5 and not gate.is_set():
+            waiting[0] += 1
+            gate.wait()
+        return Reply({"message": {"content": f"heard {len(said)}"}})
+
+    agent.more["/desk"] = answer
+    original = await finished(where, agent.url)
+    asked.clear()
+    gate.clear()
+    port = free_port()
+    whole = [LINES[0], "heard 1", "Never mind.", "heard 3", LINES[2], "heard 5"]
+    async with (
+        asyncio.timeout(LONG),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=None) as client,
+    ):
+        async with server(where, port) as process:
+            fork = {"turn": 1, "say": "Never mind.", "trials": 3}
+            made = await client.post(f"/runs/{original}/fork", json=fork, headers={"Idempotency-Key": "once"})
+            assert made.status_code == 201, made.text
+            execution = made.json()["id"]
+            await until(lambda: waiting[0] == 3)
+            process.kill()
+            await process.wait()
+        await end_leases(where)
+        gate.set()
+        async with server(where, port):
+            again = await client.post(f"/runs/{original}/fork", json=fork, headers={"Idempotency-Key": "once"})
+            assert again.json()["id"] == execution
+            await keep_listening(client, f"/executions/{execution}/events", Heard(), EXECUTION_OVER)
+            runs = (await client.get("/runs", params={"execution_id": execution})).json()["data"]
+            found = [(await client.get(f"/runs/{run['id']}")).json() for run in runs]
+            executions = (await client.get("/executions")).json()["data"]
+            journals = [Heard() for _ in runs]
+            for run, heard in zip(runs, journals, strict=True):
+                await keep_listening(client, f"/runs/{run['id']}/events", heard, "run_ended")
+    assert sorted(run["trial"] for run in runs) == [1, 2, 3]
+    assert [run["status"] for run in found] == ["completed"] * 3
+    said = [[item["content"] for item in run["messages"] if item["role"] != "system"] for run in found]
+    assert said == [whole] * 3
+    assert len(executions) == 2
+    assert executions[0]["fork"] == {"run_id": original, "turn": 1, "say": "Never mind."}
+    # What was recorded is not asked for again: neither the first turn nor the second, which the dead worker played.
+    assert Counter(len(said) for said in asked) == {3: 3, 5: 6}
+    assert all(given == whole[: len(given)] for given in asked)
+    for heard in journals:
+        added = [json.loads(event.data)["message"] for event in heard.events if event.event == "message_added"]
+        assert [item["content"] for item in added if item["role"] != "system"] == whole
+        assert (
+            len(set(heard.ids[:-1])) == len(heard.ids) - 1
+        )  # the last one tells that the run is over, under the same id
+    async with Database.open(where) as database:
+        stored = await database.read(lambda connection: connection.execute(select(results.c.run)).scalars().all())
+    assert len(stored) == len(set(stored)) == 4

@@ -64,6 +64,34 @@ def test_runs_are_filtered_as_in_the_report(viewer, filters, number):
     assert len(page["runs"]) == min(3, page["total"])
 
 
+def test_words_in_messages_are_shown_with_what_stands_around_them(viewer):
+    page = viewer.get("runs", id=NIGHT, filter="q=ROOM++204&agent=desk-mini")
+    assert page["searched"] == {"done": 7, "of": 7}
+    hit = page["runs"][0]["hit"]
+    assert (hit["message"], hit["before"], hit["found"]) == ("m4", "", "Room 204")
+    assert hit["after"].startswith(" looks out on the garden.")
+    assert "hit" not in viewer.get("runs", id=NIGHT)["runs"][0]
+    assert "searched" not in viewer.get("runs", id=NIGHT)
+
+
+def test_a_search_stops_in_time_and_goes_on_when_asked(viewer, monkeypatch):
+    from duologue.reports.html import search
+    from duologue.viewer import execution
+
+    monkeypatch.setattr(execution, "SECONDS", 0.0)
+    monkeypatch.setattr(search, "PART", 6)
+
+    def looked(**more):
+        return viewer.get("runs", id=NIGHT, filter="q=hh-2214", **more)
+
+    assert looked()["searched"] == {"done": 6, "of": 15}
+    assert looked(offset=3)["searched"] == {"done": 6, "of": 15}
+    assert looked(further="true")["searched"] == {"done": 12, "of": 15}
+    page = looked(further="true")
+    assert page["searched"] == {"done": 15, "of": 15}
+    assert page["total"] == len([run for run in page["runs"] if run["hit"]["found"] == "HH-2214"]) > 6
+
+
 def test_a_run_is_found_in_the_list(viewer):
     runs = viewer.get("runs", id=NIGHT, limit=100)["runs"]
     page = viewer.get("runs", id=NIGHT, limit=5, around=runs[7]["id"])

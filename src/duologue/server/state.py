@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 
 from duologue.errors import StoreError
 from duologue.journal.artifacts import ArtifactStore
+from duologue.reports.html.search import Searches
 from duologue.runs.project_access import DefinitionPolicy, ProjectAccess, UsualPolicy
 from duologue.runs.service import RunService
 from duologue.runs.store.database.agents import Agents
@@ -47,6 +48,7 @@ class ServerState:
         artifacts: has the media of runs.
         feeds: what is watched, for all who watch it.
         views: executions that pages show.
+        searches: in conversations, that can go on.
         stopping: set once the service is to end: whatever streams ends its answer.
     """
 
@@ -64,6 +66,7 @@ class ServerState:
     artifacts: ArtifactStore = field(init=False)
     feeds: Feeds = field(init=False)
     views: ExecutionViews = field(init=False)
+    searches: Searches = field(default_factory=Searches)
     noted: dict[str, float] = field(default_factory=dict[str, float])
     """When the use of a token was noted, by its id."""
     held: dict[str, tuple[float, bool]] = field(default_factory=dict[str, tuple[float, bool]])

@@ -15,6 +15,7 @@ from duologue import web
 from duologue.errors import DuologueError, MissingExtraError
 from duologue.journal.artifacts import is_harmless
 from duologue.reports.html.overview import inside
+from duologue.reports.html.search import Searches
 from duologue.reports.html.timeline import timeline_of
 from duologue.viewer.changes import changes_between
 from duologue.viewer.execution import Opened
@@ -52,6 +53,7 @@ class Routes:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        self._searches = Searches()
         self.stopping = asyncio.Event()
 
     def table(self) -> list[Route]:
@@ -137,7 +139,9 @@ class Routes:
         asked = request.query_params
         _, opened = self._opened(request)
         offset, limit = _number(asked.get("offset"), 0), _number(asked.get("limit"), 100)
-        return opened.page(asked.get("filter", ""), offset, limit, asked.get("around"))
+        return opened.page(
+            asked.get("filter", ""), self._searches, offset, limit, asked.get("around"), further="further" in asked
+        )
 
     def _run(self, request: Request) -> Json:
         key, opened = self._opened(request)

@@ -1,4 +1,4 @@
-"""What only the files of runs say: cost and latency by agent, and the words to search in.
+"""What only the files of runs say: cost and latency by agent.
 
 Ten thousand files are read as JSON and not as values, which takes a second instead of five.
 """
@@ -18,8 +18,6 @@ from duologue.suites.results.run import SPENDERS
 
 Json = dict[str, Any]
 
-_LONGEST = 20_000
-"""Characters of a run that are searched."""
 _NOTHING = {"calls": 0, "input_tokens": 0, "output_tokens": 0, "cost": 0.0, "unpriced": 0, "seconds": 0.0}
 
 
@@ -29,20 +27,17 @@ class Details:
 
     Attributes:
         agents: what each agent has spent, and how long its answers took.
-        said: by run, the words of its conversation, in small letters.
     """
 
     agents: list[Json]
-    said: Mapping[str, str]
 
 
 def details_of(folder: Path, run_ids: Iterable[str]) -> Details:
     """Read the files of runs; those that cannot be read are left out."""
     agents: dict[str, Json] = {}
     times: dict[str, list[float]] = {}
-    said: dict[str, str] = {}
     for run_id in run_ids:
-        run = _run(folder / RUNS / f"{run_id}.json")
+        run = run_json(folder, run_id)
         if run is None:
             continue
         name = str(_inner(run, "case").get("agent") or "")
@@ -53,17 +48,16 @@ def details_of(folder: Path, run_ids: Iterable[str]) -> Details:
         figures["passed"] += run.get("outcome") == "pass"
         for who in SPENDERS:
             _add(figures["spent"][who], _inner(run, who))
-        messages = _objects(run, "messages")
-        times.setdefault(name, []).extend(_times(messages))
-        said[run_id] = _words(run, messages)
+        times.setdefault(name, []).extend(_times(_objects(run, "messages")))
     for name, figures in agents.items():
         figures["latency"] = quantiles(times[name])
-    return Details(agents=list(agents.values()), said=said)
+    return Details(agents=list(agents.values()))
 
 
-def _run(path: Path) -> Json | None:
+def run_json(folder: Path, run_id: str) -> Json | None:
+    """The file of a run as JSON; None if it cannot be read."""
     try:
-        data: object = from_json(path.read_bytes())
+        data: object = from_json((folder / RUNS / f"{run_id}.json").read_bytes())
     except (OSError, ValueError):
         return None
     return cast("Json", data) if isinstance(data, dict) else None
@@ -93,19 +87,3 @@ def _times(messages: Iterable[Mapping[str, Any]]) -> Iterable[float]:
         spent = _inner(item, "spent")
         if spent and _inner(item, "message").get("role") == "assistant":
             yield float(spent.get("seconds") or 0.0)
-
-
-def _words(run: Mapping[str, Any], messages: Iterable[Mapping[str, Any]]) -> str:
-    parts = [str(run.get("description") or "")]
-    parts += [str(item.get("name") or "") for item in _objects(run, "checks")]
-    parts += [_text(_inner(item, "message").get("content")) for item in messages]
-    return "\n".join(parts)[:_LONGEST].lower()
-
-
-def _text(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    parts = (cast("Json", part) for part in cast("list[Any]", content) if isinstance(part, dict))
-    return "\n".join(str(part.get("text") or "") for part in parts)

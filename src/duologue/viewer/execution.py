@@ -12,12 +12,14 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl
 
+from duologue.context import SystemClock
 from duologue.errors import ConfigurationError, DuologueError, JournalError
 from duologue.journal.artifacts import JOURNALS
 from duologue.journal.jsonl import read_journal
 from duologue.reports.html.data import Media, calibration_table, run_page_data
 from duologue.reports.html.label_queue import without_conversation
 from duologue.reports.html.overview import Overview, inside
+from duologue.reports.html.search import SECONDS, MessageSearch, Searches, filtered, found_page, parts_left
 from duologue.runs.store.encoding import RUNS, index_of
 from duologue.runs.store.judges import judges_in
 from duologue.runs.store.reader import find_execution, read_index, read_run
@@ -27,7 +29,7 @@ from duologue.suites.calibration.labels import labels_path, read_labels
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.from_journal import run_result
 from duologue.suites.results.run import RunResult
-from duologue.viewer.details import Details, details_of
+from duologue.viewer.details import Details, details_of, run_json
 from duologue.viewer.tree import file_stamp
 
 Json = dict[str, Any]
@@ -177,36 +179,45 @@ class Opened:
             return None
         return {**run_page_data(made, media), "id": run_id, "outcome": "running", "reason": "", "running": True}
 
-    def page(self, query: str, offset: int, limit: int, around: str | None) -> Json:
-        """A part of the list of runs; see ``RunPage`` in ``source.js``."""
-        lines = self.matching(query)
-        at = next((place for place, line in enumerate(lines) if line["id"] == around), -1) if around else -1
-        first = max(0, offset)
-        return {
-            "runs": lines[first : first + max(0, min(limit, 1000))],
-            "offset": first,
-            "total": len(lines),
-            "all": len(self.overview.lines),
-            "at": at,
-        }
+    def page(
+        self, query: str, searches: Searches, offset: int, limit: int, around: str | None, *, further: bool
+    ) -> Json:
+        """A part of the list of runs; see ``RunPage`` in ``source.js``.
 
-    def matching(self, query: str) -> list[Json]:
-        """The lines that filters leave, which are written as the address of the page has them."""
+        Args:
+            query: filters, as the address of the page has them.
+            searches: that can go on.
+            offset, limit: which part.
+            around: the id of a run whose place is asked for.
+            further: whether to go on with the search where it stopped.
+        """
         wanted = dict(parse_qsl(query))
-        lines = self.overview.lines
-        if outcomes := wanted.get("outcome"):
-            chosen = set(outcomes.split(","))
-            lines = [line for line in lines if line["outcome"] in chosen]
-        for name in ("scenario", "agent", "persona"):
-            if value := wanted.get(name):
-                lines = [line for line in lines if line[name] == value]
-        if tag := wanted.get("tag"):
-            lines = [line for line in lines if tag in line["tags"]]
-        words = wanted.get("q", "").strip().lower()
-        if not words:
-            return lines
-        said = self.details.said
-        return [line for line in lines if words in _haystack(line) or words in said.get(line["id"], "")]
+        lines = filtered(self.overview.lines, wanted)
+        words = wanted.get("q", "")
+        search = None
+        if words.strip():
+            search, new = searches.of(self.folder, words)
+            if new or further:
+                self._look(search, lines)
+        found = found_page(lines, words, search, offset=offset, limit=limit, around=around)
+        return {**found, "all": len(self.overview.lines)}
+
+    def _look(self, search: MessageSearch, lines: list[Json]) -> None:
+        clock = SystemClock()
+        end = clock.monotonic() + SECONDS
+        for part in parts_left(search, lines):
+            for line in part:
+                search.take(line, run_json(self.folder, line["id"]) or self._conversation(line["id"]))
+            if clock.monotonic() >= end:
+                return
+
+    def _conversation(self, run_id: str) -> Json | None:
+        """What was said in a run that has a journal and no file."""
+        run = self._runs.get(run_id)
+        if run is None:
+            return None
+        said = [{"id": item.id, "message": item.message} for item in run.messages]
+        return {"description": run.description, "messages": said}
 
     @property
     def details(self) -> Details:
@@ -229,10 +240,6 @@ def without_collection() -> Generator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _haystack(line: Mapping[str, Any]) -> str:
-    return "\n".join([line["title"], line["id"], line["reason"], *line["tags"]]).lower()
 
 
 def _names(folder: Path) -> list[str]:

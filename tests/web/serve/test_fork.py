@@ -16,7 +16,12 @@ def test_a_run_is_forked_from_a_turn(project, open_page, axe):
     eval_id = project.shop("angry words")
     number = project.run(eval_id)
     run = project.get("/runs", execution_id=number)["data"][0]["id"]
-    page = open_page(f"{project.pages}/executions/{number}/run/{run}")
+    page = open_page(f"{project.pages}/executions/{number}/runs")
+    page.get_by_role("searchbox").fill("GO away")
+    expect(page.locator(".runs .hit mark")).to_have_text("Go away")
+    page.locator(".runs .hit").click()
+    expect(page.locator(".message.cited")).to_contain_text("Go away.")
+    assert page.url.endswith(f"/executions/{number}/run/{run}/m2")
     page.get_by_text("Model calls and timeline").click()
     expect(page.locator("ol.timeline li").first).to_be_visible()
     page.get_by_role("button", name="Fork from turn 1").click()

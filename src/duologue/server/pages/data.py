@@ -17,12 +17,13 @@ from duologue.errors import ArtifactError, JournalError, NotFoundError
 from duologue.frozen import changed
 from duologue.reports.html.data import Media, Prompts, agent_figures, calibration_table, run_data
 from duologue.reports.html.overview import Overview
+from duologue.reports.html.search import SECONDS, MessageSearch, filtered, found_page, parts_left
 from duologue.reports.html.timeline import timeline_of_entries
 from duologue.runs.store.database.execution_events import newest_event
 from duologue.runs.store.database.execution_result import labelled_runs, runs_with_results
 from duologue.runs.store.database.journals import Journals
 from duologue.runs.store.database.labels import Labels, label_of
-from duologue.runs.store.database.schema import runs
+from duologue.runs.store.database.schema import results, runs
 from duologue.runs.store.encoding import decoded_case, encoded
 from duologue.runs.store.records import OVER, QueueStatus
 from duologue.server.auth import Caller, Reader
@@ -101,22 +102,47 @@ async def list_runs(
     offset: _Offset = 0,
     limit: _Limit = 100,
     around: Annotated[str | None, Query(max_length=200)] = None,
+    further: bool = False,
 ) -> Response:
-    """Runs as a list shows them, filtered as the address of the page says."""
+    """Runs as a list shows them, filtered as the address of the page says. ``further`` goes on with a search."""
     view, overview = await _overview(caller, execution_id)
-    query = request.query_params
-    wanted = {name: query[name] for name in ("scenario", "agent", "persona", "tag") if query.get(name)}
-    outcomes = set(filter(None, query.get("outcome", "").split(",")))
-    words = query.get("q", "").lower().strip()
+    wanted = request.query_params
+    words = wanted.get("q", "")
+    lines = await asyncio.to_thread(lambda: view.lines(overview))
+    left = filtered(lines, wanted)
+    search = None
+    if words.strip():
+        search, new = caller.state.searches.of((caller.project.id, execution_id), words)
+        if new or further:
+            await _look(caller, view, search, left)
+    found = found_page(left, words, search, offset=offset, limit=limit, around=around)
+    return _answer({**found, "all": len(lines)})
 
-    def made() -> Json:
-        lines = view.lines(overview)
-        found = [line for line in lines if _matches(line, wanted, outcomes, words)]
-        at = next((place for place, line in enumerate(found) if line["id"] == around), -1) if around else -1
-        shown = found[offset : offset + limit]
-        return {"runs": shown, "offset": offset, "total": len(found), "all": len(lines), "at": at}
 
-    return _answer(await asyncio.to_thread(made))
+async def _look(caller: Caller, view: ExecutionView, search: MessageSearch, lines: list[Json]) -> None:
+    """Look into conversations for as long as one look may take."""
+    clock = caller.state.database.context.clock
+    end = clock.monotonic() + SECONDS
+    numbers = {row.id: number for number, row in view.rows.items()}
+    for part in parts_left(search, lines):
+        wanted = [numbers[line["id"]] for line in part if line["id"] in numbers]
+        asked = (
+            select(runs.c.id, results.c.data)
+            .join_from(runs, results, results.c.run == runs.c.number)
+            .where(runs.c.number.in_(wanted))
+        )
+        rows = await caller.state.database.read(lambda connection, asked=asked: connection.execute(asked).all())
+        await asyncio.to_thread(_take, search, part, {row.id: row.data for row in rows})
+        if clock.monotonic() >= end:
+            return
+
+
+def _take(search: MessageSearch, part: list[Json], data: Mapping[str, str | bytes]) -> None:
+    for line in part:
+        try:
+            search.take(line, from_json(data.get(line["id"]) or "null"))
+        except ValueError:
+            search.take(line, None)
 
 
 @routes.get("/executions/{execution_id}/runs/{run_id}/trials")
@@ -252,18 +278,6 @@ def _with_outcome(made: RunResult, over: RunResult) -> RunResult:
     return changed(
         made, run_id=over.run_id, status=over.status, verdict=over.verdict, error=over.error, reasoning=over.reasoning
     )
-
-
-def _matches(line: Json, wanted: Mapping[str, str], outcomes: set[str], words: str) -> bool:
-    if outcomes and line["outcome"] not in outcomes:
-        return False
-    for name, value in wanted.items():
-        if value not in line["tags"] if name == "tag" else line[name] != value:
-            return False
-    if not words:
-        return True
-    texts = (line["title"], line["id"], line["reason"], *line["tags"])
-    return words in "\n".join(texts).lower()
 
 
 def _case_of(line: Json) -> tuple[object, ...]:

@@ -1,5 +1,6 @@
 // The source of a report file: everything is in the page already, so every promise is kept at once.
 
+import { findHit } from "./search_hits.js";
 import { FILTERS, SourceError } from "./source.js";
 
 export class EmbeddedSource {
@@ -26,14 +27,16 @@ export class EmbeddedSource {
 
   async runs(id, { offset, limit, around }, filters) {
     const found = this.matching(filters);
+    const words = (filters.get("q") || "").trim();
     const at = around ? found.indexOf(this.byId.get(around)) : -1;
     const first = Math.max(0, offset);
     return {
-      runs: found.slice(first, first + limit),
+      runs: found.slice(first, first + limit).map((run) => (words ? withHit(run, words) : run)),
       offset: first,
       total: found.length,
       all: this.data.runs.length,
       at,
+      ...(words ? { searched: { done: this.data.runs.length, of: this.data.runs.length } } : {}),
     };
   }
 
@@ -51,7 +54,7 @@ export class EmbeddedSource {
 
   matching(filters) {
     const outcomes = filters.get("outcome")?.split(",");
-    const words = (filters.get("q") || "").toLowerCase().trim();
+    const words = (filters.get("q") || "").toLowerCase().trim().replace(/\s+/g, " ");
     return this.data.runs.filter((run) => {
       if (outcomes && !outcomes.includes(run.outcome)) return false;
       for (const name of Object.keys(FILTERS)) {
@@ -69,13 +72,24 @@ export class EmbeddedSource {
         run.title,
         run.id,
         run.reason,
-        run.description,
         ...run.tags,
-        ...run.checks.map((item) => item.name),
-        ...run.messages.map((message) => message.text.slice(0, 20000)),
+        ...textsOf(run).map(([, said]) => said.slice(0, 20000)),
       ];
-      this.searched.set(run, parts.join("\n").toLowerCase());
+      this.searched.set(run, parts.join("\n").toLowerCase().replace(/\s+/g, " "));
     }
     return this.searched.get(run);
   }
+}
+
+function withHit(run, words) {
+  const hit = findHit(textsOf(run), words);
+  return hit ? { ...run, hit } : run;
+}
+
+function textsOf(run) {
+  const said = run.messages.map((message) => [
+    message.id,
+    [message.text, ...(message.calls || []).flatMap(({ name, args }) => [name, String(args)])].join("\n"),
+  ]);
+  return [...said, [null, run.description || ""], ...run.checks.map(({ name }) => [null, name])];
 }

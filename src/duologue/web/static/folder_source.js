@@ -95,8 +95,8 @@ export class FolderSource {
     return this.get("figures", { id });
   }
 
-  runs(id, { offset, limit, around }, filters) {
-    return this.get("runs", { id, offset, limit, around, filter: filters.toString() });
+  runs(id, { offset, limit, around, further }, filters) {
+    return this.get("runs", { id, offset, limit, around, further, filter: filters.toString() });
   }
 
   run(id, run) {

@@ -2,6 +2,7 @@
 
 import { h, text } from "./dom.js";
 import { brief, count, duration, plural } from "./format.js";
+import { hitLine } from "./search_hits.js";
 import { FILTERS } from "./source.js";
 import { MARKS, OUTCOMES, WORDS, mark } from "./verdicts.js";
 import { VirtualList } from "./virtual_list.js";
@@ -34,9 +35,12 @@ export class RunList {
   }
 
   async fetch({ offset, limit }) {
-    const found = await this.source.runs(this.id, { offset, limit, around: this.current }, this.filters);
+    const further = this.further ? { further: true } : {};
+    this.further = false;
+    const found = await this.source.runs(this.id, { offset, limit, around: this.current, ...further }, this.filters);
     this.found = found;
     this.at = found.at;
+    this.list.element.classList.toggle("with-hits", Boolean(found.searched));
     return { rows: found.runs, total: found.total };
   }
 
@@ -89,14 +93,20 @@ export class RunList {
       h(
         `a${current ? ".current" : ""}`,
         {
-          href: this.links.run(run.id),
+          href: this.links.run(run.id, run.hit?.message),
           "aria-current": current ? "true" : null,
           "data-run": run.id,
           "data-key": run.id,
           title: run.title,
         },
         mark(run.outcome),
-        h("span", null, h("b", null, text(run.scenario)), h("small", null, text(about.filter(Boolean).join(" · ")))),
+        h(
+          "span",
+          null,
+          h("b", null, text(run.scenario)),
+          h("small", null, text(about.filter(Boolean).join(" · "))),
+          run.hit ? hitLine(run.hit) : null,
+        ),
         h("span.time", null, run.outcome === "running" ? "" : duration(run.seconds)),
       ),
     );
@@ -106,7 +116,7 @@ export class RunList {
     const search = h("input", {
       type: "search",
       id: "search",
-      placeholder: "Search in runs  ( / )",
+      placeholder: "Search runs and messages  ( / )",
       "aria-label": "Search in runs",
       autocomplete: "off",
       spellcheck: "false",
@@ -138,12 +148,35 @@ export class RunList {
       h("div.chips", null, this.chips()),
       h("div.selects", null, this.selects()),
       h("p.count", { "aria-live": "polite" }, told, active ? clear : null),
-    ];
+      this.searchedSoFar(),
+    ].filter(Boolean);
     if (!this.search.isConnected) this.toolbar.prepend(this.search);
     for (const old of [...this.toolbar.children].slice(1)) old.remove();
     this.toolbar.append(...parts);
     this.none.hidden = total > 0;
+    this.none.textContent = this.nothing(all);
     if (pressed) this.toolbar.querySelector(`[data-filter="${CSS.escape(pressed)}"]`)?.focus();
+  }
+
+  nothing(all) {
+    if (!all) return this.execution.running ? "Runs appear here as they end." : "This execution has no runs.";
+    const { searched } = this.found;
+    return searched && searched.done < searched.of ? "No run matches so far." : "No run matches.";
+  }
+
+  // A search in many conversations stops after a while.
+  searchedSoFar() {
+    const { searched } = this.found;
+    if (!searched || searched.done >= searched.of) return null;
+    const further = h("button.link", { type: "button", "data-filter": "further", onclick: () => this.searchFurther() });
+    further.append("Search further");
+    return h("p.count", null, `${count(searched.done)} of ${plural(searched.of, "conversation")} searched. `, further);
+  }
+
+  async searchFurther() {
+    this.further = true;
+    await this.list.load();
+    this.drawToolbar();
   }
 
   chips() {

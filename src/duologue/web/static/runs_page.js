@@ -122,7 +122,7 @@ class RunsPage {
 
   async step(by) {
     const next = await this.list.neighbour(by);
-    if (next) this.address.go(this.links.run(next.id));
+    if (next) this.address.go(this.links.run(next.id, next.hit?.message));
   }
 }
 

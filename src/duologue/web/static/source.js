@@ -91,6 +91,13 @@
  * @property {number} trial
  * @property {number} trials
  * @property {string} reason
+ * @property {Hit} [hit]  where its conversation has the words that are looked for
+ *
+ * @typedef {Object} Hit
+ * @property {?string} message  the first message that has them; null if another text of the run does
+ * @property {string} before
+ * @property {string} found
+ * @property {string} after
  *
  * @typedef {Object} RunPage
  * @property {RunLine[]} runs
@@ -98,6 +105,8 @@
  * @property {number} total  how many match the filter
  * @property {number} all  how many there are without a filter
  * @property {number} at  where the run is that was asked for with `around`; -1 if it does not match
+ * @property {{done: number, of: number}} [searched]  how many of how many conversations were looked into for `q`: a
+ *   host stops after a while, and goes on when it is asked with `further`
  *
  * @typedef {Object} Run  Everything about one run, as duologue.reports.html.data.run_data makes it, and
  * @property {string[]} prompts  the texts of the system prompts
@@ -122,7 +131,8 @@
  * @property {string} [run]  only this run
  * @property {(boolean|string)} [labels]  also what people say of judges: true, or the state that is known
  *
- * @typedef {{offset: number, limit: number, around?: string}} Range  around: the id of a run that is looked for
+ * @typedef {{offset: number, limit: number, around?: string, further?: true}} Range
+ *   around: the id of a run that is looked for. further: go on with a search that has stopped
  *
  * @typedef {Object} Source
  * @property {function(Range, URLSearchParams): Promise<{rows: ExecutionRow[], total: number}>} [executions]
