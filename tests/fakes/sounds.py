@@ -21,6 +21,24 @@ def tone(hertz: float, seconds: float) -> bytes:
     return (np.sin(2 * np.pi * hertz * at) * 8_000).astype("<i2").tobytes()
 
 
+def vowels(seconds: float, hertz: float = 140, each_second: float = 4) -> bytes:
+    """PCM16 of somebody who says vowels, which a detector of speech takes for speech, as it does not take a tone."""
+    at = np.arange(round(SAMPLE_RATE * seconds)) / SAMPLE_RATE
+    pitch = hertz * (1 + 0.12 * np.sin(2 * np.pi * 0.9 * at))
+    phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
+    open_ = 0.5 + 0.5 * np.sin(2 * np.pi * each_second * at)
+    formants = ((700, 320, 120, 1.0), (1200, 2100, 180, 0.6), (2600, 2900, 250, 0.3))
+    sound = np.zeros_like(at)
+    for number in range(1, 35):
+        loudness = 0.01 + sum(
+            share * np.exp(-(((number * pitch - first * open_ - second * (1 - open_)) / width) ** 2))
+            for first, second, width, share in formants
+        )
+        sound += loudness * np.sin(number * phase)
+    sound *= np.clip(0.6 + 0.6 * np.sin(2 * np.pi * each_second * at + 1), 0.05, 1)
+    return (sound / np.abs(sound).max() * 14_000).astype("<i2").tobytes()
+
+
 def frames(pcm: bytes) -> list[AudioChunk]:
     """Frames of 20 ms."""
     return [AudioChunk(data=pcm[at : at + FRAME]) for at in range(0, len(pcm), FRAME)]

@@ -51,6 +51,11 @@ class TalkingAgent:
             self.interrupted += 1
             self._stop.set()
 
+    @property
+    def is_talking(self) -> bool:
+        """Whether it speaks now."""
+        return self._talking
+
     async def close(self) -> None:
         """The call is over."""
         self._task.cancel()

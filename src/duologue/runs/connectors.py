@@ -122,7 +122,7 @@ async def invoke_connector(
     except (DuologueError, HttpError) as error:
         return ConnectorReply(success=False, latency_ms=since(), error=redacted(str(error)), thread_id=thread)
     return ConnectorReply(
-        success=True, latency_ms=since(), messages=answer, token_usage=_usage(journal), thread_id=thread
+        success=True, latency_ms=since(), messages=answer, token_usage=token_usage(journal), thread_id=thread
     )
 
 
@@ -172,7 +172,8 @@ async def _info(connector: Connector) -> ConnectorTest:
     return ConnectorTest(success=True, latency_ms=taken, response=text[:_SHOWN])
 
 
-def _usage(journal: Journal) -> dict[str, int] | None:
+def token_usage(journal: Journal) -> dict[str, int] | None:
+    """``input`` and ``output`` tokens of all models in a journal; None where none was reported."""
     calls = [entry.event for entry in journal.entries if isinstance(entry.event, ModelCalled)]
     if not calls:
         return None

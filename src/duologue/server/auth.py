@@ -14,8 +14,9 @@ from __future__ import annotations
 import logging
 from typing import Annotated, Protocol, TypeVar
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, WebSocket
 from sqlalchemy import Connection, select
+from starlette.requests import HTTPConnection
 
 from duologue.config.placed_json import refused
 from duologue.config.problems import listed
@@ -105,7 +106,7 @@ class Caller:
         return self.token.project_id if self.token is not None else None
 
 
-async def authenticated(request: Request) -> Caller:
+async def authenticated(request: HTTPConnection) -> Caller:
     """Who asks, as far as the token says. It is looked at once for each request.
 
     Raises:
@@ -118,7 +119,7 @@ async def authenticated(request: Request) -> Caller:
     return found
 
 
-async def _authenticate(request: Request) -> Caller:
+async def _authenticate(request: HTTPConnection) -> Caller:
     state = state_of(request)
     token = _token_of(request)
     if token is None and state.token_required:
@@ -167,7 +168,7 @@ def _note_use(state: ServerState, token: ApiToken, now: float) -> None:
     state.later(note())
 
 
-def _token_of(request: Request) -> str | None:
+def _token_of(request: HTTPConnection) -> str | None:
     header = request.headers.get("authorization")
     if header is None:
         return None
@@ -178,15 +179,17 @@ def _token_of(request: Request) -> str | None:
     return token
 
 
-def _token_of_page(request: Request) -> str | None:
+def _token_of_page(request: HTTPConnection) -> str | None:
     """The token of somebody who has signed in to the web pages.
 
-    A browser sends the cookie by itself, so what changes something has to come from a page of this service.
+    A browser sends the cookie by itself, so what changes something, or opens a WebSocket, has to come from a page of
+    this service.
     """
     token = request.cookies.get(cookie_name(request.headers.get("host", "")))
     if not token or len(token) > _LONGEST_TOKEN:
         return None
-    if request.method not in SAFE_METHODS and not is_from_own_page(request.headers):
+    is_safe = isinstance(request, Request) and request.method in SAFE_METHODS
+    if not is_safe and not is_from_own_page(request.headers):
         raise ForbiddenError("a request with the cookie of the web pages has to come from a page of this service")
     return token
 
@@ -225,6 +228,18 @@ class RequiresInProject(Requires):
     async def __call__(self, request: Request, project: ProjectParameter = None) -> Caller:
         caller = await super().__call__(request)
         return changed(caller, chosen=await chosen_project(caller, project))
+
+
+async def caller_of_socket(socket: WebSocket, scope: TokenScope) -> Caller:
+    """Who opens a WebSocket in a project, which ``?project=`` names.
+
+    Raises:
+        UnauthenticatedError, ForbiddenError, NotFoundError, SuiteError: as for any other request.
+    """
+    caller = await authenticated(socket)
+    caller.require(scope, "this")
+    named = socket.query_params.get("project")
+    return changed(caller, chosen=await chosen_project(caller, named[:200] if named else None))
 
 
 async def chosen_project(caller: Caller, named: str | None) -> Project:

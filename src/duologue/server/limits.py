@@ -58,6 +58,9 @@ class RequestGuard:
         self._ids = RandomIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -90,6 +93,22 @@ class RequestGuard:
             if begun:
                 raise
             await internal_error(error, request_id)(scope, receive, sending)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket, which browsers open for pages of any origin: only those of this service may."""
+        headers = Headers(scope=scope)
+        request_id = scope["duologue.request_id"] = self._ids.new("req")
+        shared: ServerState = scope["app"].state.shared
+        problem = None if shared.token_required else self._door.problem("POST", headers)
+        origin = headers.get("origin")
+        if problem is None and origin is not None and not is_own_origin(origin, headers.get("host", "")):
+            problem = 403, "wrong_origin", "a page of another origin may not open a WebSocket of this service"
+        if problem is not None:
+            status, code, detail = problem
+            await problem_response(status, code, detail, request_id=request_id)(scope, receive, send)
+            return
+        with using(_NO_CODE):
+            await self._app(scope, receive, send)
 
     def _refused(self, scope: Scope, headers: Headers, request_id: str) -> Response | None:
         length = headers.get("content-length", "")

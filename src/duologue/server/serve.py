@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
@@ -32,6 +33,7 @@ from duologue.runs.store.database.engine import Database
 from duologue.runs.tokens import ApiTokens
 from duologue.server.app import create_app
 from duologue.server.origins import is_loopback
+from duologue.server.pages.voice import MOST_MESSAGE
 from duologue.server.settings import ServerSettings, opened_store
 
 try:
@@ -141,7 +143,9 @@ async def serving(options: ServeOptions) -> AsyncGenerator[Serving]:
             uvicorn.Config(
                 app,
                 http="httptools" if httptools is not None else "h11",
-                ws="none",
+                ws=_sockets(),
+                ws_max_size=MOST_MESSAGE,
+                ws_per_message_deflate=False,
                 lifespan="on",
                 log_config=None,
                 access_log=False,
@@ -167,6 +171,24 @@ async def serving(options: ServeOptions) -> AsyncGenerator[Serving]:
             server.should_exit = True
             app.state.shared.stopping.set()
             await asyncio.wait({serve})
+
+
+def _sockets() -> Any:
+    """What answers WebSockets: nothing where the package for them, of the extra ``voice``, is not installed."""
+    if find_spec("websockets") is None:
+        return "none"
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    class Sockets(WebSocketsSansIOProtocol):
+        """Knows that a handshake that was refused is complete, and is no mistake to be logged."""
+
+        async def send(self, message: Any) -> None:
+            """See the base class."""
+            await super().send(message)
+            if message["type"] == "websocket.http.response.body":
+                self.handshake_complete = True
+
+    return Sockets
 
 
 async def _started(server: uvicorn.Server, serve: asyncio.Task[None]) -> None:

@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection
 
 from duologue.errors import StoreError
 from duologue.journal.artifacts import ArtifactStore
@@ -71,6 +72,8 @@ class ServerState:
     """When the use of a token was noted, by its id."""
     held: dict[str, tuple[float, bool]] = field(default_factory=dict[str, tuple[float, bool]])
     """When it was last looked at whether a token still holds, and whether it does, by its id."""
+    calls: int = 0
+    """That people hold with agents now."""
     _services: OrderedDict[str, RunService] = field(default_factory=OrderedDict[str, RunService])
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
@@ -127,6 +130,6 @@ class ServerState:
             await asyncio.wait(tuple(self._tasks))
 
 
-def state_of(request: Request) -> ServerState:
+def state_of(request: HTTPConnection) -> ServerState:
     """What all requests share."""
     return cast("ServerState", cast("FastAPI", request.app).state.shared)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
+from duologue.config.access import variables
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.config.redaction import remember, without_values
 from duologue.context import SystemClock
@@ -264,12 +264,12 @@ async def _asked(
     key: str | None = None,
 ) -> bytes:
     """The body of an answer. What passes is tried again; whoever waits sets the limit."""
-    secret = key or os.environ.get(host.key)
+    secret = key or variables().get(host.key)
     if not secret:
         raise MissingKeyError(f"{host.name} needs a key: set the environment variable {host.key}")
     remember(secret)
     request = HttpRequest(
-        url=(os.environ.get(host.url_variable) or host.url).rstrip("/") + path,
+        url=(variables().get(host.url_variable) or host.url).rstrip("/") + path,
         headers={host.header: f"{host.prefix}{secret}", **(headers or {})},
         json=body,
         content=content,

@@ -6,10 +6,10 @@ The provider is the one that was set; without one OpenAI's where there is a key,
 from __future__ import annotations
 
 import asyncio
-import os
 from importlib.util import find_spec
 from typing import Protocol
 
+from duologue.config.access import variables
 from duologue.config.problems import hint, listed
 from duologue.errors import ConfigurationError, DuologueError, ModelAnswerError, ModelError, ModelTimeoutError
 from duologue.voice.audio import AudioChunk
@@ -46,7 +46,7 @@ def get_stt_provider() -> STTProvider:
     """
     if _chosen:
         return _chosen[0]
-    if os.environ.get("OPENAI_API_KEY"):
+    if variables().get("OPENAI_API_KEY"):
         from duologue.voice.hosted_speech import OpenAISTTProvider
 
         return OpenAISTTProvider()

@@ -16,6 +16,8 @@ from duologue.client._generated.agents_answers import (
     PageOfAgentVersionAnswer,
 )
 from duologue.client._generated.agents_bodies import AgentFields, AgentFieldsChanges, PublishFields, RollbackFields
+from duologue.client._generated.shared_answers_1 import ConnectorReplyAnswer
+from duologue.client._generated.shared_bodies_1 import ConnectorCall
 from duologue.client._request import Request, path
 
 
@@ -87,6 +89,27 @@ class AsyncAgentsOperations(AsyncCaller):
             method="GET", path=path("/api/v1/agents/{agent_id}/versions/{version}", agent_id, version), in_project=True
         )
         return await self._send(request, AgentVersionAnswer)
+
+    async def invoke_agent(
+        self, agent_id: str, /, *, idempotency_key: str | None = None, **fields: Unpack[ConnectorCall]
+    ) -> ConnectorReplyAnswer:
+        """Send messages to an agent and get its turn; its draft is taken.
+
+        Nothing is stored.
+
+        An agent that is code or a program needs the scope ``admin``.
+
+        Scope: `run`.
+        """
+        request = Request(
+            method="POST",
+            path=path("/api/v1/agents/{agent_id}/invoke", agent_id),
+            body=fields,
+            in_project=True,
+            keyed=True,
+            key=idempotency_key,
+        )
+        return await self._send(request, ConnectorReplyAnswer)
 
     def list_agent_versions(self, agent_id: str, /, *, limit: int | None = None) -> AsyncPages[AgentVersionAnswer]:
         """The published versions of an agent, the newest first.

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
-from duologue.client._generated.shared_bodies import FragmentInput, ModelInput, PricingInput, ToolPolicyInput, WhenInput
+from duologue.client._generated.shared_bodies_1 import (
+    FragmentInput,
+    ModelInput,
+    PricingInput,
+    ToolPolicyInput,
+    WhenInput,
+)
 
 
 class ToolFilterInput(TypedDict):

@@ -25,17 +25,6 @@ class ConnectorAnswer(Answer):
     updated_at: datetime
 
 
-class ConnectorReplyAnswer(Answer):
-    """One turn of an agent."""
-
-    success: bool
-    latency_ms: int
-    messages: tuple[dict[str, Any], ...]
-    error: str | None
-    token_usage: dict[str, int] | None
-    thread_id: str | None
-
-
 class ConnectorTestAnswer(Answer):
     """Whether an agent can be reached."""
 

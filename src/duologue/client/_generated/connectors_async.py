@@ -10,12 +10,13 @@ from typing import Unpack
 from duologue.client._async import AsyncCaller, AsyncPages
 from duologue.client._generated.connectors_answers import (
     ConnectorAnswer,
-    ConnectorReplyAnswer,
     ConnectorTestAnswer,
     ConnectorTypes,
     PageOfConnectorAnswer,
 )
-from duologue.client._generated.connectors_bodies import ConnectorCall, ConnectorFields, ConnectorFieldsChanges
+from duologue.client._generated.connectors_bodies import ConnectorFields, ConnectorFieldsChanges
+from duologue.client._generated.shared_answers_1 import ConnectorReplyAnswer
+from duologue.client._generated.shared_bodies_1 import ConnectorCall
 from duologue.client._request import Request, path
 
 

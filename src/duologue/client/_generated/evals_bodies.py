@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
-from duologue.client._generated.shared_bodies import SeedMessageInput
+from duologue.client._generated.shared_bodies_1 import SeedMessageInput
 
 
 class AgentSimulatorConfigInput(TypedDict):

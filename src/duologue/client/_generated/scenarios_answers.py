@@ -17,9 +17,8 @@ from duologue.client._generated.shared_answers_1 import (
     SeedMessage,
     ToolCallSpec,
     ToolPolicy,
-    Turn,
 )
-from duologue.client._generated.shared_answers_2 import VoiceCall
+from duologue.client._generated.shared_answers_2 import Turn, VoiceCall
 
 
 class ScenarioAnswer(Answer):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NotRequired, TypedDict
 
-from duologue.client._generated.shared_bodies import (
+from duologue.client._generated.shared_bodies_1 import (
     BackgroundInput,
     CheckSpecInput,
     ContextPolicyInput,
@@ -17,8 +17,8 @@ from duologue.client._generated.shared_bodies import (
     ToolCallSpecInput,
     ToolPolicyInput,
     TurnInput,
-    VoiceCallInput,
 )
+from duologue.client._generated.shared_bodies_2 import VoiceCallInput
 
 
 class ScenarioFields(TypedDict):

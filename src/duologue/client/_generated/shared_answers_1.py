@@ -142,6 +142,17 @@ class CheckSpec(Answer):
     when: When | None = None
 
 
+class ConnectorReplyAnswer(Answer):
+    """One turn of an agent."""
+
+    success: bool
+    latency_ms: int
+    messages: tuple[dict[str, Any], ...]
+    error: str | None
+    token_usage: dict[str, int] | None
+    thread_id: str | None
+
+
 class Relevance(Answer):
     """How old messages are selected by similarity.
 
@@ -376,23 +387,3 @@ class ToolPolicy(Answer):
     max_rounds: int | None = None
     max_cost_usd: float | None = None
     max_identical_tool_calls: int | None = None
-
-
-class Turn(Answer):
-    """What the user does: says a fixed line, or is simulated for a number of exchanges."""
-
-    role: Literal["user", "simulated_user"] | str = "user"
-    content: str | None = None
-    parts: tuple[Part, ...] = ()
-    interrupts_after: int | None = None
-    simulator: str | None = None
-    persona: str | None = None
-    exchanges: int = 1
-    max_exchanges: int | None = None
-    agent_temperature: float | None = None
-    user_temperature: float | None = None
-    seed: int | None = None
-    consent: dict[str, Literal["grant", "deny", "timeout"] | str] = EMPTY
-    perturbations: dict[str, tuple[str, ...]] = EMPTY
-    chaos: Chaos | None = None
-    checks: tuple[CheckSpec, ...] = ()

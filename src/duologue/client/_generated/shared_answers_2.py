@@ -10,17 +10,38 @@ from typing import Literal
 from duologue.client._answer import EMPTY, Answer
 from duologue.client._generated.shared_answers_1 import (
     Background,
+    Chaos,
     CheckSpec,
     ContextPolicy,
     Interruptions,
     Memory,
+    Part,
     SeedMessage,
     SoundEffect,
     ToolCallSpec,
     ToolPolicy,
-    Turn,
     WrittenPersona,
 )
+
+
+class Turn(Answer):
+    """What the user does: says a fixed line, or is simulated for a number of exchanges."""
+
+    role: Literal["user", "simulated_user"] | str = "user"
+    content: str | None = None
+    parts: tuple[Part, ...] = ()
+    interrupts_after: int | None = None
+    simulator: str | None = None
+    persona: str | None = None
+    exchanges: int = 1
+    max_exchanges: int | None = None
+    agent_temperature: float | None = None
+    user_temperature: float | None = None
+    seed: int | None = None
+    consent: dict[str, Literal["grant", "deny", "timeout"] | str] = EMPTY
+    perturbations: dict[str, tuple[str, ...]] = EMPTY
+    chaos: Chaos | None = None
+    checks: tuple[CheckSpec, ...] = ()
 
 
 class VoiceCall(Answer):

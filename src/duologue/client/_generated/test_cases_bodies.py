@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
 
-from duologue.client._generated.shared_bodies import SentMessage
+from duologue.client._generated.shared_bodies_1 import SentMessage
 
 
 class DraftMetricFields(TypedDict):

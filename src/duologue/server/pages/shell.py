@@ -9,6 +9,7 @@ from duologue.errors import NotFoundError
 from duologue.web import POLICY, STATIC, app_page, static_answer
 
 routes = APIRouter(include_in_schema=False)
+MICROPHONE = "camera=(), geolocation=(), microphone=(self)"
 
 
 @routes.get("/")
@@ -34,5 +35,6 @@ async def get_static(request: Request, name: str) -> Response:
 
 
 def _frame() -> Response:
-    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+    # One document has all pages, so that each of them can lead to the playground, in which one may speak.
+    headers = {"Content-Security-Policy": POLICY, "Permissions-Policy": MICROPHONE, "Cache-Control": "no-cache"}
     return Response(app_page("serve.js"), headers=headers, media_type="text/html")

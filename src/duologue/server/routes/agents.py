@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Path, Query, Request
 from pydantic import BaseModel, Field
@@ -10,14 +10,18 @@ from starlette.responses import Response
 
 from duologue.config.problems import PlacedDict
 from duologue.config.spec import Spec
+from duologue.messages import Message
 from duologue.runs.store.database.agents import no_version
 from duologue.runs.store.database.definition_rows import merged, read
 from duologue.runs.store.definitions import AgentDraft, SavedAgent
+from duologue.runs.talk import invoke_agent
+from duologue.server.access import within_policy
 from duologue.server.auth import Caller, Reader, Runner
 from duologue.server.idempotency import routes as routes_of_group
 from duologue.server.paging import PageOf, Paging, by_creation, page_of
 from duologue.server.placed_body import JSON_BODY, BodyOf, read_body
 from duologue.server.preconditions import IfMatch, answer, created, nothing
+from duologue.server.routes.connectors import ConnectorCall, ConnectorReplyAnswer, reply_fields
 from duologue.server.schemas.definitions import (
     AgentAnswer,
     AgentFields,
@@ -162,6 +166,35 @@ async def roll_back_agent(
     await _found(caller, agent_id)
     wanted = read_body(RollbackFields, body).version
     return answer(agent_fields(await caller.state.agents.roll_back_agent(agent_id, wanted)))
+
+
+@routes.post("/agents/{agent_id}/invoke", operation_id="invoke_agent", response_model=ConnectorReplyAnswer)
+async def invoke_saved_agent(
+    caller: Runner,
+    agent_id: str,
+    body: Annotated[
+        PlacedDict,
+        JSON_BODY,
+        BodyOf(model=ConnectorCall, example={"messages": [{"role": "user", "content": "Where is my order?"}]}),
+    ],
+) -> Response:
+    """Send messages to an agent and get its turn; its draft is taken. Nothing is stored.
+
+    An agent that is code or a program needs the scope ``admin``.
+    """
+    found = await _found(caller, agent_id)
+    call = read_body(ConnectorCall, body)
+    require_trust(caller, found.draft)
+    values = await caller.state.access.of(caller.project.id)
+    async with within_policy(caller):
+        reply = await invoke_agent(
+            found.draft,
+            caller.project.settings,
+            [cast("Message", message.written()) for message in call.messages],
+            thread_id=call.thread_id,
+            session=values.session,
+        )
+    return answer(reply_fields(reply), etag=False)
 
 
 @routes.get("/agents/{agent_id}/diff", operation_id="diff_agent_versions", response_model=AgentDiff)

@@ -193,10 +193,11 @@ async def invoke_saved_connector(
     sent = [cast("Message", message.written()) for message in call.messages]
     async with within_policy(caller):
         reply = await invoke_connector(connector, connector_id, sent, thread_id=call.thread_id)
-    return answer(_reply_fields(reply), etag=False)
+    return answer(reply_fields(reply), etag=False)
 
 
-def _reply_fields(reply: ConnectorReply) -> dict[str, Any]:
+def reply_fields(reply: ConnectorReply) -> dict[str, Any]:
+    """One turn of an agent as it is answered."""
     return {
         "success": reply.success,
         "latency_ms": reply.latency_ms,

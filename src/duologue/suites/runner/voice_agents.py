@@ -104,7 +104,12 @@ class SpokenAgent(AgentAdapter):
             else:
                 return session
 
-    async def _session(self, run: RunScope) -> SpokenSession:
+    async def adapter(self, run: RunScope) -> VoiceAgentAdapter:
+        """The adapter for one call, with the time limits of the scenario.
+
+        Raises:
+            DuologueError: the call cannot be prepared.
+        """
         try:
             adapter = await self._make(run)
         except DuologueError:
@@ -113,14 +118,17 @@ class SpokenAgent(AgentAdapter):
             raise AgentError(
                 f"[{self.name}] the call could not be prepared: {describe(error)}", who=self.name
             ) from error
-        call = self._call
-        if call.end_of_turn == "silence":
+        if self._call.end_of_turn == "silence":
             adapter.ends_turns = False
-        set_limits(adapter, call)
+        set_limits(adapter, self._call)
+        return adapter
+
+    async def _session(self, run: RunScope) -> SpokenSession:
+        adapter = await self.adapter(run)
         if self._user.voice == HUM:
             register_tts_provider("mock", hummed)
         beside = await self._beside()
-        return SpokenSession(adapter, run, CURRENT_RUN.get(), call, beside, self._exchanges)
+        return SpokenSession(adapter, run, CURRENT_RUN.get(), self._call, beside, self._exchanges)
 
     async def _beside(self) -> DuplexUser | None:
         said = self._user.manners

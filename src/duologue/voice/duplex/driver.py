@@ -47,6 +47,7 @@ class DuplexDriver:
             for it (``real_time``).
         on_event: told of everything that happens, at once.
         on_frame: told of both sides of each frame, at once.
+        background: gives what the agent hears while the user says nothing; None for silence.
 
     Attributes:
         real_time: whether frames follow the wall clock.
@@ -62,6 +63,7 @@ class DuplexDriver:
         real_time: bool | None = None,
         on_event: Callable[[VoiceEvent], None] | None = None,
         on_frame: Callable[[bytes, bytes], None] | None = None,
+        background: Callable[[], bytes] | None = None,
     ) -> None:
         self.adapter = adapter
         self._exchange = cast("ExchangePort", adapter) if hasattr(adapter, "exchange") else None
@@ -72,23 +74,22 @@ class DuplexDriver:
         self.real_time = real_time
         self.beside: Callable[[DuplexDriver], None] | None = None
         self._track: Track = track or NoTrack()
-        self._on_event, self._on_frame = on_event, on_frame
-        self._frames = 0
-        self._events: list[VoiceEvent] = []
-        self._segments: list[AudioSegment] = []
+        self._on_event, self._on_frame, self._frames = on_event, on_frame, 0
+        self._events, self._segments = list[VoiceEvent](), list[AudioSegment]()
         self._agent = AgentSide(adapter, event=self._add_event, segment=self._add_segment, keeps_sound=keeps_turns)
         self._user = UserSide(
-            event=self._add_event, segment=self._add_segment, began=self._user_begins, ended=self._user_ended
+            event=self._add_event,
+            segment=self._add_segment,
+            began=self._user_begins,
+            ended=self._user_ended,
+            background=background,
         )
         self._waiters = Waiters()
         self._interrupted: PendingInterruption | None = None
-        self._cuts = 0
-        self._silent_until = 0.0
-        self._answered = False
+        self._cuts, self._silent_until, self._answered = 0, 0.0, False
         self._broken: BaseException | None = None
         self._failure: BaseException | None = None
-        self._over = self._opened = self._closed = False
-        self._hung_up_until = inf
+        self._over, self._opened, self._closed, self._hung_up_until = False, False, False, inf
         self._line: AgentLine | None = None
         self._simulated: SimulatedPace | None = None
 
@@ -170,14 +171,15 @@ class DuplexDriver:
 
     # --- the user ----------------------------------------------------------------------------------------------------
 
-    def begin_saying(self, sound: AudioChunk, purpose: SpeechPurpose = SpeechPurpose.TURN) -> UserSpeech:
-        """Say this from the next frame on, after what is being said."""
-        speech = UserSpeech(sound, purpose)
-        if not sound.data or self._over or self._closed:
-            speech.segment = AudioSegment("user", self.now, self.now, transcript=sound.transcript, purpose=purpose)
+    def begin_saying(self, sound: AudioChunk | UserSpeech, purpose: SpeechPurpose = SpeechPurpose.TURN) -> UserSpeech:
+        """Say this from the next frame on, after what is being said. A speech may be still under way."""
+        speech = UserSpeech(sound, purpose) if isinstance(sound, AudioChunk) else sound
+        if speech.is_over or self._over or self._closed:
+            said = speech.sound.transcript
+            speech.segment = AudioSegment("user", self.now, self.now, transcript=said, purpose=speech.purpose)
             return speech
         self._user.say(speech)
-        if purpose is SpeechPurpose.TURN:
+        if speech.purpose is SpeechPurpose.TURN:
             self._agent.user_is_speaking, self._answered = True, False
         return speech
 
@@ -403,8 +405,7 @@ class DuplexDriver:
         line, at = self._line, self.now
         if line is None or self._failure is not None or at >= self._hung_up_until:
             return
-        saying = self._user.is_speaking
-        user, edges = self._user.frame(self.now)
+        saying, (user, edges) = self._user.is_speaking, self._user.frame(at)
         if "begin" in edges:
             line.tell("begin")
         if saying or self.adapter.wants_silence or at < self._silent_until:

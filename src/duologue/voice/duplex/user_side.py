@@ -27,6 +27,17 @@ class UserSpeech:
     began: float | None = None
     segment: AudioSegment | None = None
 
+    def take(self) -> bytes:
+        """The next frame, which may be shorter if it is the last."""
+        frame = self.sound.data[self.at : self.at + FRAME_BYTES]
+        self.at += FRAME_BYTES
+        return frame
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it was taken."""
+        return self.at >= len(self.sound.data)
+
 
 class UserSide:
     """The user's half of a call.
@@ -34,6 +45,7 @@ class UserSide:
     Args:
         event, segment: told of what happened.
         began, ended: told when a sound begins, and when it is over.
+        background: gives each frame in which nothing is said; None for silence.
     """
 
     def __init__(
@@ -43,10 +55,12 @@ class UserSide:
         segment: Callable[[AudioSegment], None],
         began: Callable[[UserSpeech], None],
         ended: Callable[[UserSpeech], None],
+        background: Callable[[], bytes] | None = None,
     ) -> None:
         self._event, self._segment = event, segment
         self._began, self._ended = began, ended
         self._saying: deque[UserSpeech] = deque()
+        self._background = background
 
     @property
     def is_speaking(self) -> bool:
@@ -70,7 +84,7 @@ class UserSide:
     def frame(self, now: float) -> tuple[bytes, Sequence[UserEdge]]:
         """What is said in the frame that begins now, and whether a sound begins or ends in it."""
         if not self._saying:
-            return SILENCE, ()
+            return SILENCE if self._background is None else self._background(), ()
         speech, edges = self._saying[0], list[UserEdge]()
         if speech.began is None:
             speech.began = now
@@ -78,9 +92,8 @@ class UserSide:
                 edges.append("begin")
             self._event(VoiceEvent(now, "user_start_speaking", metadata={"purpose": speech.purpose.value}))
             self._began(speech)
-        frame = speech.sound.data[speech.at : speech.at + FRAME_BYTES]
-        speech.at += FRAME_BYTES
-        if speech.at >= len(speech.sound.data):
+        frame = speech.take()
+        if speech.is_over:
             self._end(speech, now + FRAME_SECONDS * len(frame) / FRAME_BYTES)
             if speech.purpose is SpeechPurpose.TURN:
                 edges.append("end")

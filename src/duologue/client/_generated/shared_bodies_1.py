@@ -137,6 +137,23 @@ class CheckSpecInput(TypedDict):
     when: NotRequired[WhenInput | None]
 
 
+class SentMessage(TypedDict):
+    """A message of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: NotRequired[str | None]
+    tool_calls: NotRequired[Sequence[Mapping[str, Any]]]
+    tool_call_id: NotRequired[str | None]
+    name: NotRequired[str | None]
+
+
+class ConnectorCall(TypedDict):
+    """What is sent to an agent."""
+
+    messages: Sequence[SentMessage]
+    thread_id: NotRequired[str | None]
+
+
 class RelevanceInput(TypedDict):
     """How old messages are selected by similarity.
 
@@ -298,16 +315,6 @@ class SeedMessageInput(TypedDict):
     name: NotRequired[str | None]
 
 
-class SentMessage(TypedDict):
-    """A message of a conversation."""
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: NotRequired[str | None]
-    tool_calls: NotRequired[Sequence[Mapping[str, Any]]]
-    tool_call_id: NotRequired[str | None]
-    name: NotRequired[str | None]
-
-
 class SoundEffectInput(TypedDict):
     """Something that happens to the user's voice on its way to the agent."""
 
@@ -371,26 +378,3 @@ class UserVoiceInput(TypedDict):
     non_directed: NotRequired[float]
     patience: NotRequired[float | None]
     hang_up_after: NotRequired[int]
-
-
-class VoiceCallInput(TypedDict):
-    """How a scenario is spoken: the user's voice, and how the call is held."""
-
-    voice: NotRequired[str | None]
-    effects: NotRequired[Sequence[SoundEffectInput]]
-    interruptions: NotRequired[InterruptionsInput | None]
-    backchannels: NotRequired[float]
-    vocal_tics: NotRequired[float]
-    non_directed: NotRequired[float]
-    patience: NotRequired[float | None]
-    hang_up_after: NotRequired[int]
-    timeout: NotRequired[float | None]
-    end_of_turn: NotRequired[Literal["agent", "silence"]]
-    silence: NotRequired[float | None]
-    longest_turn: NotRequired[float | None]
-    answer_within: NotRequired[float | None]
-    pause: NotRequired[float]
-    retries: NotRequired[int]
-    retry_delay: NotRequired[float]
-    enough_turns: NotRequired[int]
-    may_end_in_last_turn: NotRequired[bool]
