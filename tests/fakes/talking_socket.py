@@ -1,7 +1,8 @@
 """A voice agent behind a WebSocket, on loopback in a thread of its own: :class:`TalkingAgent` in our own events.
 
 What it does depends on the path: ``/talk`` talks, ``/break`` closes the connection with its first word, ``/leave``
-says one word and hangs up, ``/stubborn`` stops only when it is told to, and ``/refuse`` takes no calls. It reports what it has understood, which is always the same.
+says one word and hangs up, ``/stubborn`` stops only when it is told to, and ``/refuse`` takes no calls. It reports what
+it has understood, which is always the same.
 """
 
 from __future__ import annotations

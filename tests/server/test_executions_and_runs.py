@@ -235,6 +235,27 @@ async def test_a_playground_run(shop: Shop) -> None:
     assert cancelled.json() == {"status": "cancelled"}
 
 
+async def test_a_playground_run_of_a_saved_agent(shop: Shop) -> None:
+    http = {"url": shop.connector.base_url + "/chat", "preset": "message", "body": {"messages": "{{messages}}"}}
+    agent = (await shop.client.post("/agents", json={"agent": {"name": "bot", "http": http}})).json()["id"]
+    body = {"scenario_id": shop.scenario.id, "agent_id": agent}
+    for wrong, status in (
+        (body, 404),  # it has no version
+        ({**body, "agent_id": "x"}, 404),
+        ({**body, "connector_id": shop.connector.id}, 422),
+        ({"scenario_id": shop.scenario.id}, 422),
+    ):
+        answer = await shop.client.post("/playground-runs", json=wrong)
+        assert answer.status_code == status, answer.text
+    assert (await shop.client.post(f"/agents/{agent}/publish")).is_success
+    made = await shop.client.post("/playground-runs", json=body)
+    assert made.status_code == 201, made.text
+    assert (made.json()["agent_id"], made.json()["agent_version"]) == (agent, 1)
+    await shop.carry_out()
+    run = (await shop.client.get(f"/runs/{made.json()['id']}")).json()
+    assert [item["content"] for item in run["messages"] if item["role"] == "assistant"] == ["Of course."]
+
+
 async def test_what_is_recorded_of_a_run(shop: Shop) -> None:
     await shop.launch()
     await shop.carry_out()

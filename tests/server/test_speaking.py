@@ -105,7 +105,8 @@ class Call:
             return next((item for item in self.of(kind) if fields.items() <= item.items()), None)
 
         wait_until(lambda: found() is not None or self._over.is_set())
-        assert (item := found()) is not None, self.news
+        item = found()
+        assert item is not None, self.news
         return item
 
     def of(self, kind: str) -> list[Json]:

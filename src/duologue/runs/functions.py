@@ -44,7 +44,7 @@ async def create_run(
 
 async def create_playground_run(
     scenario_id: str,
-    connector_id: str,
+    connector_id: str | None = None,
     persona_id: str | None = None,
     *,
     store: RunService | str | Path | None = None,

@@ -19,11 +19,12 @@ from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Connection, delete, select
 
+from duologue.config.placed_json import refused
 from duologue.context import random_uuid
 from duologue.errors import ConfigurationError
 from duologue.frozen import changed
 from duologue.runs.arguments import checked
-from duologue.runs.eval_definitions import connector_of, eval_definition, personas_of
+from duologue.runs.eval_definitions import connector_of, eval_definition, personas_of, version_of
 from duologue.runs.evals import Compiled, CompiledRun, Definition, PreparedDefinitions, within_budget
 from duologue.runs.project_calls import ProjectCalls
 from duologue.runs.project_forks import ProjectForks
@@ -40,7 +41,7 @@ from duologue.runs.store.database.definition_rows import (
 from duologue.runs.store.database.engine import Database
 from duologue.runs.store.database.recovery import parts_of
 from duologue.runs.store.database.rows import MOST, RunFilter, get_run, list_runs
-from duologue.runs.store.database.schema import executions, runs, scenarios
+from duologue.runs.store.database.schema import agents, executions, runs, scenarios
 from duologue.runs.store.database.wakeup import QUEUED
 from duologue.runs.store.definitions import Project
 from duologue.runs.store.records import (
@@ -182,9 +183,10 @@ class RunService(ProjectForks, ProjectCalls, ProjectReleases):
     async def create_playground_run(
         self,
         scenario_id: str,
-        connector_id: str,
+        connector_id: str | None = None,
         persona_id: str | None = None,
         *,
+        agent_id: str | None = None,
         priority: int = 0,
         seed: int | None = None,
     ) -> StoredRun:
@@ -194,33 +196,46 @@ class RunService(ProjectForks, ProjectCalls, ProjectReleases):
             scenario_id: of the scenario.
             connector_id: whose agent is called.
             persona_id: who the user is; None for nobody in particular.
+            agent_id: a saved agent that is called instead, in its newest version.
             priority: higher ones are claimed first.
             seed: from which all random choices derive; None for a new one.
 
         Raises:
-            NotFoundError: the scenario, the connector or the persona does not exist.
-            ConfigurationError: the scenario cannot be run as it is.
+            NotFoundError: the scenario, the connector, the agent or the persona does not exist, or the agent has no
+                version.
+            ConfigurationError: the scenario cannot be run as it is, or not exactly one of connector and agent is named.
         """
+        if (connector_id is None) == (agent_id is None):
+            raise refused("agent_id", "expected either a connector_id or an agent_id")
 
         def work(connection: Connection) -> Definition:
             require(connection, scenarios, "Scenario", [scenario_id], self.project.id)
             scenario = saved_scenarios(connection, [scenario_id])[0]
-            connector = connector_of(connection, self.project, connector_id)
+            connector = version = None
+            if connector_id is not None:
+                connector = connector_of(connection, self.project, connector_id)
+            elif agent_id is not None:
+                require(connection, agents, "Agent", [agent_id], self.project.id)
+                version = version_of(connection, agent_id, None)
             chosen = personas_of(connection, self.project, [persona_id] if persona_id is not None else [])
             return Definition(
                 name=f"playground: {scenario.name}"[:200],
                 project=find_project(connection, self.project.id) or self.project,
                 scenarios=[(scenario, list(chosen.values()))],
                 connector=connector,
+                version=version,
                 speakers=speakers_of(connection, self.project.id, [scenario.spec]),
             )
 
-        made = self._prepared(await self.database.read(work)).runs(seed)
+        definition = await self.database.read(work)
+        made = self._prepared(definition).runs(seed)
         base = NewRun(
             id="",
             snapshot=made.snapshot.digest,
             case=made.runs[0].case,
             connector_id=connector_id,
+            agent_id=agent_id,
+            agent_version=definition.version.version if definition.version is not None else None,
             provider=made.provider,
             priority=priority,
         )

@@ -13,7 +13,8 @@ class PlaygroundFields(TypedDict):
     """A single run, without an eval and without an execution."""
 
     scenario_id: str
-    connector_id: str
+    connector_id: NotRequired[str | None]
+    agent_id: NotRequired[str | None]
     persona_id: NotRequired[str | None]
     priority: NotRequired[int]
     seed: NotRequired[int | None]

@@ -241,9 +241,7 @@ class _Talk:
                 self._outbox.put(_text("calling", interruption=adapter.capabilities.interruption))
 
                 # In a thread: the detector of speech may have to be loaded.
-                self._call = call = await asyncio.to_thread(
-                    LiveCall, adapter, tell=self._tell, sound=self._outbox.put
-                )
+                self._call = call = await asyncio.to_thread(LiveCall, adapter, tell=self._tell, sound=self._outbox.put)
                 return await on_voice_loop(call.hold())
 
     def _tell(self, news: CallNews) -> None:

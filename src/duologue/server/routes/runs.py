@@ -127,7 +127,12 @@ async def create_playground_run(
     """Put one run of a scenario into the queue, without an eval and without an execution."""
     wanted = read_body(PlaygroundFields, body)
     made = await caller.service.create_playground_run(
-        wanted.scenario_id, wanted.connector_id, wanted.persona_id, priority=wanted.priority, seed=wanted.seed
+        wanted.scenario_id,
+        wanted.connector_id,
+        wanted.persona_id,
+        agent_id=wanted.agent_id,
+        priority=wanted.priority,
+        seed=wanted.seed,
     )
     return created(run_fields(made), f"/api/v1/runs/{made.id}")
 

@@ -143,8 +143,10 @@ class PlaygroundFields(Spec):
 
     scenario_id: Name
     """The scenario."""
-    connector_id: Name
-    """Whose agent is called."""
+    connector_id: Name | None = None
+    """Whose agent is called. Either this or ``agent_id``."""
+    agent_id: Name | None = None
+    """A saved agent that is called, in its newest version. Either this or ``connector_id``."""
     persona_id: Name | None = None
     """Who the user is. Default: nobody in particular."""
     priority: int = Field(default=0, ge=-(2**31) + 1, le=2**31 - 1)
