@@ -80,7 +80,7 @@ class CallNews:
     seconds: float = 0.0
 
 
-class Microphone:
+class MicrophoneInput:
     """The sound of a person, as it comes: evened out to one frame for each 20 ms, and looked at for speech.
 
     Args:
@@ -142,7 +142,7 @@ class LiveSpeech(UserSpeech):
         finished: nothing more is said in it.
     """
 
-    def __init__(self, microphone: Microphone) -> None:
+    def __init__(self, microphone: MicrophoneInput) -> None:
         super().__init__(AudioChunk(b""), SpeechPurpose.TURN)
         self._microphone = microphone
         self._heard = bytearray()
@@ -191,7 +191,7 @@ class LiveCall:
 
     def __init__(self, adapter: VoicePort, *, tell: Callable[[CallNews], None], sound: Callable[[bytes], None]) -> None:
         self._adapter, self._tell, self._sound = adapter, tell, sound
-        self.microphone = Microphone(self._begin)
+        self.microphone = MicrophoneInput(self._begin)
         self.driver = DuplexDriver(
             adapter,
             real_time=True,
