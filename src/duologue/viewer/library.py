@@ -17,10 +17,11 @@ from duologue.config.files import make_private_folder, write_atomic
 from duologue.context import SystemClock
 from duologue.errors import DuologueError
 from duologue.journal.artifacts import JOURNALS
+from duologue.reports.html.execution_list import matches
 from duologue.runs.store.encoding import RUNS
 from duologue.runs.store.folder import is_being_written
 from duologue.viewer.execution import Opened
-from duologue.viewer.rows import matches, row_of, unreadable_row
+from duologue.viewer.rows import row_of, unreadable_row
 from duologue.viewer.tree import ROOT, Stamp, Tree, stamp_of
 
 logger = logging.getLogger("duologue.viewer")

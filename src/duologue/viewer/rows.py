@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from duologue.reports.html.execution_list import origin_of
+
 Json = dict[str, Any]
 
-_COMMITS = ("commit", "git_commit", "revision", "GITHUB_SHA", "CI_COMMIT_SHA")
-_PEOPLE = ("who", "user", "GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 _LONGEST = 300
 _MOST = 2**53
 """What a page can count exactly."""
@@ -53,8 +53,7 @@ def row_of(key: str, name: str, index: Mapping[str, Any]) -> Json:
         "cost": _number(spent, "cost"),
         "unpriced": _number(spent, "unpriced"),
         "tokens": _number(spent, "input_tokens") + _number(spent, "output_tokens"),
-        "commit": _first(environment, _COMMITS),
-        "who": _first(environment, _PEOPLE),
+        **origin_of(environment),
         "problem": None,
     }
 
@@ -120,14 +119,3 @@ def unreadable_row(key: str, name: str, problem: str, started: str) -> Json:
         "who": None,
         "problem": problem[:_LONGEST],
     }
-
-
-def _first(environment: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    found = next((environment[name] for name in names if environment.get(name)), None)
-    return None if found is None else str(found)[:_LONGEST]
-
-
-def matches(row: Mapping[str, Any], words: str) -> bool:
-    """Whether all words are in what a row shows."""
-    whole = " ".join(str(row[name] or "") for name in ("name", "suite", "execution", "state", "commit", "who")).lower()
-    return all(word in whole for word in words.lower().split())

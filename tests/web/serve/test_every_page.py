@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 pytest.importorskip("playwright.sync_api")
@@ -41,7 +43,9 @@ def paths_of(made):
         f"/executions/{first}/runs",
         f"/executions/{first}/run/{run}",
         f"/executions/{first}/label",
-        f"/compare?first={first}&second={second}",
+        f"/compare/{first}/{second}",
+        f"/compare?second={second}",
+        f"/suites/{quote(NASTY, safe='')}",
         "/playground",
         "/playground?who=simulated",
         "/define",

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy import Connection, Row, case, func, select
 from starlette.responses import Response
 
+from duologue.reports.html.execution_list import matches, origin_of
 from duologue.runs.store.database.schema import evals, executions, runs
 from duologue.runs.store.encoding import encoded
 from duologue.runs.store.records import OVER, iso_instant
@@ -22,7 +23,9 @@ routes = APIRouter(prefix="/api/pages", include_in_schema=False)
 Json = dict[str, Any]
 _OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
 _MADE = re.compile(r"execution_[0-9a-z]{16,}")
-_TREND = 200
+_EXITS = {"pass": 0, "fail": 1, "undecided": 3}
+"""What executions that are over can be filtered by."""
+_TREND = 500
 """Executions of a trend."""
 
 
@@ -37,25 +40,25 @@ async def list_executions(
 ) -> Response:
     """Executions, the newest first."""
     found = await caller.state.database.read(lambda connection: _facts_of_all(connection, caller))
-    wanted = [
-        item
-        for item in found
-        if (not suite or item["suite"] == suite)
-        and (not state or item["state"] == state)
-        and (not q or q.lower() in f"{item['suite']}\n{item['name']}".lower())
-    ]
+    wanted = [item for item in found if (not suite or item["suite"] == suite) and (not q or matches(item, q))]
+    if state in _EXITS:
+        exits = await caller.state.database.read(lambda connection: _exits_of_all(connection, caller))
+        wanted = [item for item in wanted if item["state"] == "ended" and exits.get(item["id"], 0) == _EXITS[state]]
+    elif state:
+        wanted = [item for item in wanted if item["state"] == state]
     suites = list(dict.fromkeys(item["suite"] for item in found))
     ids = [item["id"] for item in wanted[offset : offset + limit]]
     rows = await _rows(caller, ids)
-    return _answer({"rows": rows, "total": len(wanted), "all": len(found), "suites": suites})
+    data = {"rows": rows, "total": len(wanted), "all": len(found), "suites": suites, "states": [*_EXITS, "running"]}
+    return _answer(data)
 
 
 @routes.get("/trend")
 async def get_trend(caller: Reader, suite: Annotated[str, Query(max_length=200)]) -> Response:
     """The executions of a suite that are over, the oldest first."""
     found = await caller.state.database.read(lambda connection: _facts_of_all(connection, caller))
-    ids = [item["id"] for item in found if item["suite"] == suite and item["state"] != "running"][:_TREND]
-    return _answer({"rows": (await _rows(caller, ids))[::-1]})
+    ids = [item["id"] for item in found if item["suite"] == suite and item["state"] != "running"]
+    return _answer({"rows": (await _rows(caller, ids[:_TREND]))[::-1], "total": len(ids)})
 
 
 def _facts_of_all(connection: Connection, caller: Caller) -> list[Json]:
@@ -64,7 +67,11 @@ def _facts_of_all(connection: Connection, caller: Caller) -> list[Json]:
     open_ = set(connection.execute(still).scalars())
     asked = (
         select(
-            executions.c.id, executions.c.name, executions.c.data["suite"].label("suite"), evals.c.name.label("eval")
+            executions.c.id,
+            executions.c.name,
+            executions.c.data["suite"].label("suite"),
+            executions.c.data["environment"].label("environment"),
+            evals.c.name.label("eval"),
         )
         .join(evals, evals.c.id == executions.c.eval_id, isouter=True)
         .where(executions.c.project_id == caller.project.id)
@@ -76,16 +83,29 @@ def _facts_of_all(connection: Connection, caller: Caller) -> list[Json]:
             "name": shown_name(row.id, row.name),
             "suite": row.eval or row.suite or row.name,
             "state": "running" if row.id in open_ else "ended",
+            **origin_of(row.environment or {}),
         }
         for row in connection.execute(asked)
     ]
+
+
+def _exits_of_all(connection: Connection, caller: Caller) -> dict[int, int]:
+    """The exit code of every execution that has runs."""
+    asked = select(runs.c.execution_id, *_counted()).where(runs.c.project_id == caller.project.id)
+    return {
+        row.execution_id: _exit({word: int(getattr(row, word) or 0) for word in _OUTCOMES})
+        for row in connection.execute(asked.group_by(runs.c.execution_id))
+    }
+
+
+def _counted() -> list[Any]:
+    return [func.sum(case((runs.c.outcome == word, 1), else_=0)).label(word) for word in _OUTCOMES]
 
 
 async def _rows(caller: Caller, ids: Sequence[int]) -> list[Json]:
     if not ids:
         return []
     ended = runs.c.status.in_(map(str, OVER))
-    counted = [func.sum(case((runs.c.outcome == word, 1), else_=0)).label(word) for word in _OUTCOMES]
     sums = (
         select(
             runs.c.execution_id,
@@ -94,7 +114,7 @@ async def _rows(caller: Caller, ids: Sequence[int]) -> list[Json]:
             func.sum(runs.c.cost).label("cost"),
             func.sum(runs.c.tokens).label("tokens"),
             func.max(runs.c.completed_at).label("completed_at"),
-            *counted,
+            *_counted(),
         )
         .where(runs.c.execution_id.in_(ids))
         .group_by(runs.c.execution_id)
@@ -144,8 +164,7 @@ def _row(row: Row[Any], sums: Row[Any] | None, now: float) -> Json:
         "cost": float(sums.cost or 0.0) if sums is not None else 0.0,
         "unpriced": 0,
         "tokens": int(sums.tokens or 0) if sums is not None else 0,
-        "commit": environment.get("commit"),
-        "who": environment.get("who"),
+        **origin_of(environment),
         "problem": None,
     }
 

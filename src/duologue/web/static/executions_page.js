@@ -3,6 +3,7 @@
 import { h, text } from "./dom.js";
 import { brief, count, duration, money, plural, since, when } from "./format.js";
 import { rateBar } from "./intervals.js";
+import { morph } from "./morph.js";
 import { splitBar } from "./verdicts.js";
 import { VirtualList } from "./virtual_list.js";
 
@@ -17,7 +18,14 @@ const STATE_TONES = { running: "running", interrupted: "cancelled", unreadable: 
 const STATE_WORDS = { running: "running", interrupted: "interrupted", unreadable: "cannot be read" };
 const EXITS = { 0: ["pass", "✓ passed"], 1: ["fail", "✗ failed"], 3: ["undecided", "? undecided"] };
 
-/** @returns {Promise<Page>} */
+/**
+ * @param {Object} host
+ * @param {Source} host.source
+ * @param {Address} host.address
+ * @param {Object} host.links  see hostLinks
+ * @param {function(Object): Element} host.noExecutions  what an empty list says to do next, given what was found
+ * @returns {Promise<Page>}
+ */
 export async function executionsPage(host, { query }) {
   const page = new ExecutionsPage(host, query);
   await page.list.load();
@@ -96,42 +104,48 @@ class ExecutionsPage {
   }
 
   draw() {
-    const { total, all, left, folder, suites } = this.found;
+    const { total, all } = this.found;
+    morph(this.head, this.heading());
+    this.drawFilters();
+    this.tools.hidden = all === 0 && !this.filters.size;
+    this.empty.replaceChildren(...this.nothing(total, all));
+  }
+
+  heading() {
+    const { all, left = 0, folder } = this.found;
     const reading = left ? `, reading ${count(left)} more` : "";
-    this.head.replaceChildren(
+    return h(
+      "header.title",
+      null,
       h("div", null, h("h1", null, "Executions"), this.compareButton()),
-      h("p.facts", null, h("span", null, text(folder)), h("span", null, `${plural(all, "execution")}${reading}`)),
+      h(
+        "p.facts",
+        null,
+        folder ? h("span", null, text(folder)) : null,
+        all || folder ? h("span", null, `${plural(all, "execution")}${reading}`) : null,
+      ),
     );
+  }
+
+  // What somebody is about to choose from stays as it is, unless something else can be chosen.
+  drawFilters() {
     if (!this.search.isConnected) this.tools.append(this.search);
     if (document.activeElement !== this.search) this.search.value = this.filters.get("q") || "";
+    const { states, suites } = this.found;
+    const shape = JSON.stringify([[...this.filters], states, suites]);
+    if (shape === this.shape) return;
+    this.shape = shape;
     const focused = document.activeElement?.dataset?.filter;
     for (const old of [...this.tools.children].slice(1)) old.remove();
     this.tools.append(h("div.chips", null, this.chips()), this.suiteChoice(suites));
     if (focused) this.tools.querySelector(`[data-filter="${CSS.escape(focused)}"]`)?.focus();
-    this.tools.hidden = all === 0 && !this.filters.size;
-    this.empty.replaceChildren(...this.nothing(total, all));
   }
 
   nothing(total, all) {
     if (total) return [];
     if (all || this.filters.size) return [h("p.none", null, "No execution matches. ", this.clear())];
-    if (!this.found.ready) return [h("p.none", null, "Looking for results …")];
-    return [
-      h(
-        "div.empty-state",
-        null,
-        h("h2", null, "There are no results here yet"),
-        h("p", null, "Run a suite, and its execution appears on this page while it runs:"),
-        h("pre", null, text(`duologue run suite.yaml --out ${this.found.folder}/first`)),
-        h(
-          "p.note",
-          null,
-          "There is no suite yet? ",
-          h("code", null, "duologue init"),
-          " writes one that runs without a key.",
-        ),
-      ),
-    ];
+    if (this.found.ready === false) return [h("p.none", null, "Looking for results …")];
+    return [this.noExecutions(this.found)];
   }
 
   clear() {
@@ -140,7 +154,8 @@ class ExecutionsPage {
 
   chips() {
     const state = this.filters.get("state") || "";
-    return STATES.map(([value, word]) =>
+    const known = this.found.states;
+    return STATES.filter(([value]) => !known || known.includes(value)).map(([value, word]) =>
       h(
         `button.chip.o-${STATE_TONES[value] || value}`,
         {
@@ -156,22 +171,26 @@ class ExecutionsPage {
 
   suiteChoice(suites) {
     const chosen = this.filters.get("suite") || "";
-    if (suites.length < 2 && !chosen) return chosen ? null : "";
+    const only = suites.length === 1 ? suites[0] : "";
+    if (suites.length < 2 && !chosen) return only ? h("span.choice", null, this.trendLink(only)) : "";
     const select = h(
       "select",
       { "aria-label": "suite", "data-filter": "suite", onchange: (event) => this.set("suite", event.target.value) },
       h("option", { value: "" }, "any suite"),
       suites.map((suite) => h("option", { value: suite, selected: suite === chosen }, brief(suite, 60))),
     );
-    const trend = chosen ? h("a", { href: this.links.trend(chosen) }, "Trend of this suite") : null;
-    return h("span.choice", null, select, trend);
+    return h("span.choice", null, select, chosen ? this.trendLink(chosen) : null);
+  }
+
+  trendLink(suite) {
+    return h("a", { href: this.links.trend(suite) }, "Trend of this suite");
   }
 
   searchField() {
     const search = h("input", {
       type: "search",
       id: "search",
-      placeholder: "Search by suite, folder, commit or person  ( / )",
+      placeholder: "Search by suite, name, commit or person  ( / )",
       "aria-label": "Search executions",
       autocomplete: "off",
       spellcheck: "false",
@@ -240,7 +259,7 @@ class ExecutionsPage {
     const box = h("input", {
       type: "checkbox",
       checked: this.chosen.has(row.id),
-      "aria-label": `Choose ${row.suite || row.name} for a comparison`,
+      "aria-label": `Compare ${row.suite}, ${row.name}`,
       "data-key": `box ${row.id}`,
       onchange: (event) => this.choose(row, event.target.checked),
     });

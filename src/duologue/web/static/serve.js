@@ -10,7 +10,7 @@ import { definePage, importPage } from "./define_pages.js";
 import { h, text } from "./dom.js";
 import { executionPage } from "./service_execution.js";
 import { LivePages } from "./live.js";
-import { executionsPage } from "./service_executions.js";
+import { executionsPage } from "./executions_page.js";
 import { askToLeave, emptyState } from "./page_parts.js";
 import { playgroundPage, playgroundRunPage } from "./playground_pages.js";
 import { itemPage, listPage } from "./resource_pages.js";
@@ -19,6 +19,7 @@ import { settingsPage } from "./settings_pages.js";
 import { SourceError } from "./source.js";
 import { currentSession, projectsPage, signInAgain, signInPage, signOut } from "./sign_in.js";
 import { restoreTheme, themeButton } from "./theme.js";
+import { trendPage } from "./trend_page.js";
 
 const root = document.getElementById("app");
 
@@ -60,7 +61,8 @@ function projectOf(path) {
 function open(who, project) {
   session.project = project;
   const address = new Address(`/p/${toPart(project)}`);
-  const context = { address, links: hostLinks(address), source: new ApiSource(), session: who, project, noExecutions };
+  const context = { address, links: hostLinks(address), source: new ApiSource(), session: who, project };
+  context.noExecutions = () => noExecutions(address);
   const app = new App({
     root,
     address,
@@ -91,7 +93,7 @@ function open(who, project) {
   return app.start();
 }
 
-function noExecutions({ address }) {
+function noExecutions(address) {
   const define = h("a.button.primary", { href: address.href(["define"]) }, "Define what to run");
   const suite = h("a.button", { href: address.href(["define", "import"]) }, "Import a suite file");
   return emptyState(
@@ -116,7 +118,8 @@ function projectMenu({ projects }, project) {
 function route(context, place) {
   const [view, name, id] = place.path;
   const within = (make) => () => make(context, place);
-  if (view === undefined) return within(executionsPage);
+  if (view === undefined) return () => context.live.list(executionsPage(context, place));
+  if (view === "suites" && name) return () => trendPage(context, name);
   if (view === "executions" && name) return within(executionPage);
   if (view === "compare") return within(comparePage);
   if (view === "playground") return name ? within(playgroundRunPage) : within(playgroundPage);

@@ -3,6 +3,7 @@
 import { Address, hostLinks } from "./address.js";
 import { App } from "./app.js";
 import { comparePage } from "./compare_page.js";
+import { h, text } from "./dom.js";
 import { executionPage, executionTabs } from "./execution_page.js";
 import { executionsPage } from "./executions_page.js";
 import { FolderSource } from "./folder_source.js";
@@ -15,7 +16,24 @@ import { trendPage } from "./trend_page.js";
 const source = new FolderSource();
 const address = new Address("");
 const links = hostLinks(address);
-const host = { source, address, links };
+const host = { source, address, links, noExecutions };
+
+function noExecutions({ folder }) {
+  return h(
+    "div.empty-state",
+    null,
+    h("h2", null, "There are no results here yet"),
+    h("p", null, "Run a suite, and its execution appears on this page while it runs:"),
+    h("pre", null, text(`duologue run suite.yaml --out ${folder}/first`)),
+    h(
+      "p.note",
+      null,
+      "There is no suite yet? ",
+      h("code", null, "duologue init"),
+      " writes one that runs without a key.",
+    ),
+  );
+}
 
 /** What pages of one execution need; see runs_page.js. */
 async function contextOf(id) {
