@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from duologue.cli.app import invoke
-from duologue.suites.execution import tool_servers
+from duologue.suites.execution import outside
 
 NOBODY = "no-such-program-here"
 
@@ -112,8 +112,8 @@ def test_an_extra_that_is_missing_is_said_by_validate_and_run(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     write(tmp_path, allowed, **json.loads(json.dumps(sections).replace("DEAD", listening)))
-    there = tool_servers.find_spec
-    monkeypatch.setattr(tool_servers, "find_spec", lambda name: None if name == module else there(name))
+    there = outside.find_spec
+    monkeypatch.setattr(outside, "find_spec", lambda name: None if name == module else there(name))
     assert invoke(["validate", "suite.yaml"]) == 0
     assert told in capsys.readouterr().out
     assert invoke(["run", "suite.yaml", "--out", "out"]) == 2

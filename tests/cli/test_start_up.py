@@ -11,8 +11,7 @@ import pytest
 import typer
 
 from duologue.cli.app import application, invoke
-from duologue.cli.catalogue import COMMANDS
-from duologue.cli.overview import page
+from duologue.cli.catalogue import COMMANDS, page
 from duologue.version import __version__
 
 RUN = "import sys; from duologue.cli import main; sys.argv[0] = 'duologue'; main()"

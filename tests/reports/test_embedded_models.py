@@ -16,8 +16,7 @@ from duologue.reports.markdown import render_markdown
 from duologue.reports.terminal import print_execution
 from duologue.runs.store.encoding import index_of
 from duologue.suites import Engine, Scenario, Suite
-from duologue.suites.results.embedded import embedded_models
-from duologue.suites.results.execution import ExecutionResult
+from duologue.suites.results.execution import ExecutionResult, embedded_models
 from duologue.suites.results.run import RecordingResult, RunResult
 
 PLAYED = f"The simulated user was {DEFAULT}, an embedded model."

@@ -12,9 +12,9 @@ from duologue.checks.base import CheckType, Finding, broken, finding
 from duologue.checks.registry import check
 from duologue.checks.subject import Subject, listed, subsequence_length
 from duologue.checks.text import Texts
+from duologue.journal.causes import workflow_states
 from duologue.journal.events import Noted
 from duologue.journal.notes import WorkflowEntered, WorkflowMoved
-from duologue.journal.workflow_states import workflow_states
 from duologue.models.resources import Resources
 
 WORKFLOW_NOTES = (WorkflowEntered.kind, WorkflowMoved.kind)

@@ -10,7 +10,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from duologue.cli.overview import answer
+from duologue.cli.catalogue import answer
 
 
 def main() -> None:

@@ -12,10 +12,9 @@ from typing import cast
 
 import typer
 
-from duologue.cli.catalogue import COMMANDS
+from duologue.cli.catalogue import ABOUT, COMMANDS, answer
 from duologue.cli.exit_codes import ExitCode, exit_code_for
 from duologue.cli.interruption import discard_output, raise_errors
-from duologue.cli.overview import ABOUT, answer
 from duologue.errors import DuologueError
 from duologue.terminal_text import continued
 from duologue.version import __version__

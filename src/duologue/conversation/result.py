@@ -37,7 +37,7 @@ from duologue.journal.artifacts import ArtifactStore, open_beside
 from duologue.journal.events import CheckEvaluated, CriterionDecision, ErrorInfo, MessageAdded, RawMessage, Usage
 from duologue.journal.journal import Journal, RunView
 from duologue.journal.jsonl import read_journal
-from duologue.journal.spoken import OpensArtifacts, spoken_run
+from duologue.journal.spoken import OpensArtifacts, SpokenNote, spoken_run
 from duologue.messages import Message, ToolCall, copy_of, iter_tool_calls, lazy_copy_of, tool_calls_of
 from duologue.own_model import OwnModel
 from duologue.settings import ScenarioConfig
@@ -189,7 +189,7 @@ def result_of(view: RunView, journal: Path | None = None, artifacts: ArtifactSto
         seed=started.seed if started else None,
         turns=view.turns,
         journal=journal,
-        **(_heard(view, journal, artifacts) if view.notes else {}),
+        **(_heard(view, journal, artifacts) if any(isinstance(noted.note, SpokenNote) for noted in view.notes) else {}),
     )
 
 

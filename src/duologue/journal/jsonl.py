@@ -26,7 +26,7 @@ from duologue.config.files import make_private_folder, open_private, set_aside
 from duologue.errors import ArtifactError, JournalError, JournalVersionError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
-from duologue.journal.events import Entry, Event, ModelCalled, RunStarted, Transition
+from duologue.journal.events import SCHEMA_VERSION, Entry, Event, ModelCalled, RunStarted, Transition
 from duologue.journal.inline_media import Inline, entries_of, keep, put_back, stored_in, take_out
 from duologue.journal.run_journal import RecordedJournal
 from duologue.journal.upgrade import Upgrade
@@ -291,7 +291,8 @@ class JournalLines:
         self._load = load
         self._missing: dict[str, None] = {}
         self._run_id = ""
-        self._upgrade: Upgrade | None = None
+        self._version: int | None = None
+        self._upgrade: Upgrade | None = None  # of a journal that another version wrote
         self._number = 0
         self._seen = 0
 
@@ -315,14 +316,15 @@ class JournalLines:
                 self._missing |= dict.fromkeys(put_back(events, entries_of(raw["artifacts"]), self._load))
             except ValueError as error:
                 raise self._broken(f", field 'artifacts': {error}") from error
-        if self._upgrade is None:
-            self._upgrade = _upgrade(self._name, _version(self._name, events))
+        if self._version is None:
+            self._version = _version(self._name, events)
+            self._upgrade = None if self._version == SCHEMA_VERSION else _upgrade(self._name, self._version)
         if isinstance(at, bool) or not isinstance(at, (int, float)):
             raise self._broken(f", field 'at': found {at!r}, expected seconds since 1970")
         if seq != self._seen:
             raise self._broken(f": found event number {seq!r}, expected {self._seen}")
         try:
-            made = [_adapter().validate_python(self._upgrade(item)) for item in events]
+            made = [_adapter().validate_python(self._upgrade(item) if self._upgrade else item) for item in events]
         except (AttributeError, TypeError) as error:
             raise self._broken(f": not an event of its version ({error})") from error
         except ValidationError as error:

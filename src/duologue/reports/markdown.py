@@ -16,8 +16,10 @@ from duologue.journal.console import DECISION_MARKS
 from duologue.reports.display import (
     MARKS,
     AgentFigures,
+    beside,
     blame_lines,
     by_agent,
+    confidence_text,
     duration,
     excused,
     graded,
@@ -25,18 +27,19 @@ from duologue.reports.display import (
     matrix,
     money,
     plural,
+    rate_text,
     recorded_cost,
     recorded_facts,
     said_and_called,
+    saved_by,
     share,
     skipped_checks,
+    value_text,
 )
 from duologue.reports.display import markdown_text as md
 from duologue.reports.formats import ReportFormat
-from duologue.reports.rates import beside, confidence_text, rate_text, saved_by, value_text
 from duologue.runs.store.encoding import replace_file
-from duologue.suites.results.embedded import embedded_models
-from duologue.suites.results.execution import ExecutionResult, Group
+from duologue.suites.results.execution import ExecutionResult, Group, embedded_models
 from duologue.suites.results.run import SPENDERS, Failure, RunResult, cited, failures_of, summary_of
 from duologue.suites.results.voice_figures import voice_line, voice_lines
 from duologue.terminal_text import one_line

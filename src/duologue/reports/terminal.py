@@ -19,33 +19,30 @@ from duologue.reports.display import (
     MARKS,
     OUTCOMES,
     STYLES,
+    beside,
     blame_lines,
+    chosen_ks,
+    confidence_text,
     duration,
     excused,
     graded,
     grades_of,
+    interval_text,
     money,
     plural,
+    rate_text,
     recorded_cost,
     recorded_facts,
     said_and_called,
+    saved_by,
     share,
     skipped_checks,
     text_of_message,
-)
-from duologue.reports.lines import Line, Print, printer
-from duologue.reports.rates import (
-    beside,
-    chosen_ks,
-    confidence_text,
-    interval_text,
-    rate_text,
-    saved_by,
     value_text,
 )
+from duologue.reports.lines import Line, Print, printer
 from duologue.runs.store.encoding import RUNS
-from duologue.suites.results.embedded import embedded_models
-from duologue.suites.results.execution import ExecutionResult, Group
+from duologue.suites.results.execution import ExecutionResult, Group, embedded_models
 from duologue.suites.results.run import SPENDERS, Failure, MessageResult, RunResult, cited, failures_of, summary_of
 from duologue.suites.results.voice_figures import voice_line, voice_lines
 from duologue.terminal_text import barred, one_line
@@ -256,8 +253,8 @@ def _totals(out: Print, execution: ExecutionResult) -> None:
         out(Line(f"  {saved}", style="dim"))
     if totals.failed and execution.failures_allowed:
         out(Line(f"  failed cases are tolerated: {share(execution.allowance.pass_rate)} had to pass", style="dim"))
-    if told := voice_lines(execution.runs):
-        out(Line(f"  voice: {told}", style="dim"))
+    if any(run.voice for run in execution.runs):
+        out(Line(f"  voice: {voice_lines(execution.runs)}", style="dim"))
     if told := graded(execution):
         out(Line(f"  metrics: {one_line(told, _REASON)}", style="red" if execution.graded_too_low else "dim"))
     for told in embedded_models(execution.runs):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from duologue.agents.native import PromptAgent
 from duologue.agents.native.workflow import TRANSITION_TOOL, WorkflowFault, WorkflowRun, tools_of
 from duologue.errors import ModelUnavailableError, SuiteError
-from duologue.journal.workflow_states import workflow_states
+from duologue.journal.causes import workflow_states
 from duologue.messages import assistant_message, text_of, tool_call, user_message
 from duologue.models.scripted import ScriptedModel
 from duologue.specs.prompts import Prompt, Tool

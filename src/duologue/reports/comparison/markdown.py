@@ -19,9 +19,8 @@ from duologue.reports.comparison.words import (
     rates_text,
     same_text,
 )
-from duologue.reports.display import markdown_block, plural
+from duologue.reports.display import confidence_text, markdown_block, plural, rate_text
 from duologue.reports.display import markdown_text as md
-from duologue.reports.rates import confidence_text, rate_text
 from duologue.suites.comparison import Comparison, Flip, FlipSide
 
 MARK = "<!-- Duologue comparison -->"

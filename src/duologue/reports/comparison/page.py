@@ -18,8 +18,7 @@ from duologue.reports.comparison.words import (
     overview_rows,
     rates_text,
 )
-from duologue.reports.display import html_text, plural
-from duologue.reports.rates import confidence_text, rate_text
+from duologue.reports.display import confidence_text, html_text, plural, rate_text
 from duologue.suites.comparison import Comparison, Flip, FlipSide
 from duologue.suites.comparison.values import SaidLine
 from duologue.terminal_text import cut

@@ -20,9 +20,8 @@ from duologue.reports.comparison.words import (
     rates_text,
     same_text,
 )
-from duologue.reports.display import plural
+from duologue.reports.display import confidence_text, plural
 from duologue.reports.lines import Line, Print, printer
-from duologue.reports.rates import confidence_text
 from duologue.suites.comparison import CaseComparison, Comparison, Flip, FlipSide
 from duologue.terminal_text import cut, one_line
 

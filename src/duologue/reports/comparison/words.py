@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from duologue.reports.display import duration, money, plural
-from duologue.reports.rates import beside, rate_text
+from duologue.reports.display import beside, duration, money, plural, rate_text
 from duologue.stats.differences import Difference
 from duologue.suites.comparison import CaseComparison, Comparison, ConfigurationChange, Flip, MeasureDifference, Overall
 from duologue.suites.comparison.values import VERDICTS, Verdict

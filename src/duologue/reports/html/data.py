@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
+from duologue.errors import DuologueError
 from duologue.journal.artifacts import is_harmless
 from duologue.journal.events import CheckEvaluated, CriterionDecision, cut_mark
 from duologue.messages import tool_calls_of
@@ -27,14 +28,13 @@ from duologue.reports.display import (
     recorded_cost,
     recorded_facts,
 )
-from duologue.reports.html.baseline import with_baseline
 from duologue.reports.html.overview import ROWS, Overview, case_data, inside, shown_text
 from duologue.reports.html.peaks import peaks_of
 from duologue.reports.html.timeline import Timelines
 from duologue.reports.html.voice import voice_data
+from duologue.runs.store.baselines import DEFAULT, baseline_named, read_baselines
 from duologue.runs.store.encoding import encoded, index_of, line_of, spent_data
-from duologue.suites.results.embedded import embedded_models
-from duologue.suites.results.execution import ExecutionResult, Group
+from duologue.suites.results.execution import ExecutionResult, Group, embedded_models
 from duologue.suites.results.run import SPENDERS, MediaResult, MessageResult, RunResult, Spent, failures_of
 from duologue.suites.results.voice import RECORDING
 from duologue.vocabulary import CheckStatus, Decision
@@ -52,6 +52,8 @@ _LARGEST = 256 * 1024
 _ALTOGETHER = 6 * 1024 * 1024
 """Bytes of all of them, encoded."""
 _DATA = re.compile(r"data:([a-z]+/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]*)", re.IGNORECASE)
+_FLIPS = 10
+"""Checks that changed, of which a comparison with the baseline shows so many."""
 
 
 class Media:
@@ -211,7 +213,7 @@ def _without_runs(execution: ExecutionResult, prompts: Prompts, media: Media) ->
     runs = {run.run_id: run for run in execution.runs}
     overview = Overview(index_of(execution), runs.get)
     rows = overview.rows()
-    compared = with_baseline(execution, media.folder)
+    compared = _with_baseline(execution, media.folder)
     calls = Timelines(media.folder).of(execution.runs)
     return {
         **overview.data(),
@@ -223,6 +225,29 @@ def _without_runs(execution: ExecutionResult, prompts: Prompts, media: Media) ->
         "passRates": overview.pass_rates,
         "prompts": list(prompts.texts),
     }
+
+
+def _with_baseline(execution: ExecutionResult, folder: Path | None) -> dict[str, Any] | None:
+    """What became better or worse since the default baseline; None where there is none of this suite.
+
+    Args:
+        execution: what the report is about.
+        folder: of its results; None where nobody knows.
+    """
+    if folder is None:
+        return None
+    try:
+        if all(item.name != DEFAULT for item in read_baselines(folder)):
+            return None
+        from duologue.runs.store.reader import find_execution
+        from duologue.suites.comparison import compare_executions
+
+        before = find_execution(baseline_named(DEFAULT, folder)[1]).execution
+        if before.id == execution.id or before.suite != execution.suite:
+            return None
+        return compare_executions(before, execution, most_flips=_FLIPS).as_data()
+    except (DuologueError, OSError):  # a baseline that has gone is no reason to have no report
+        return None
 
 
 def agent_figures(execution: ExecutionResult) -> list[dict[str, Any]]:

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from duologue import web
-from duologue.reports.display import MARKS, duration, html_text, matrix, money, plural
+from duologue.reports.display import MARKS, duration, html_text, matrix, money, plural, rate_text
 from duologue.reports.formats import ReportFormat
 from duologue.reports.html.data import Media, page_data
-from duologue.reports.rates import rate_text
 from duologue.runs.store.encoding import replace_bytes
 from duologue.suites.results.execution import ExecutionResult, Group
 from duologue.suites.results.run import failures_of

@@ -32,8 +32,7 @@ from duologue.errors import ConfigurationError, ResultsError
 from duologue.journal.events import Usage
 from duologue.own_model import adapter
 from duologue.suites.plan.build import Plan, TestCase
-from duologue.suites.results.embedded import embedded_models
-from duologue.suites.results.execution import Allowance, ExecutionResult, Group
+from duologue.suites.results.execution import Allowance, ExecutionResult, Group, embedded_models
 from duologue.suites.results.run import RunResult, Spent, reason_of, total_spent
 
 if TYPE_CHECKING:

@@ -21,8 +21,7 @@ from duologue.suites.manifests.validate.checks import made_check
 from duologue.suites.replay import read_recordings, replay
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.judges import criteria_judge_for, judge_for
-from duologue.suites.runner.models import SuiteModels
-from duologue.suites.runner.participants import resources_for
+from duologue.suites.runner.models import SuiteModels, resources_for
 from duologue.transcripts.recording import Recording
 from duologue.vocabulary import CheckStatus, Decision, Scope
 

@@ -24,9 +24,8 @@ from duologue.specs.agents import Agent, Judge, Persona, Simulator
 from duologue.specs.checks import CheckSpec
 from duologue.specs.scenario import Scenario
 from duologue.specs.suite import McpServer, Replay, Suite, find_named
-from duologue.suites.execution.tool_servers import Need, needed_servers, server_needs
+from duologue.suites.execution.outside import Need, find_missing_outside, needed_servers, server_needs
 from duologue.suites.manifests.loader import SECTIONS, Report
-from duologue.suites.manifests.validate.outside import find_missing_outside
 from duologue.suites.plan.build import TestCase, agents_of, attackers_of, needs_simulator, personas_of
 from duologue.suites.runner.models import SuiteModels
 from duologue.vocabulary import Scope
@@ -281,7 +280,7 @@ def _of_checks(models: SuiteModels, scenario: str, specs: Iterable[CheckSpec], s
     def needs_of(spec: CheckSpec) -> Callable[[], object]:
         def need() -> None:
             from duologue.suites.manifests.validate.checks import made_check
-            from duologue.suites.runner.participants import resources_for
+            from duologue.suites.runner.models import resources_for
 
             resources = resources_for(models, scenario)
             test: Any = getattr(made_check(spec, scope, resources), "test", None)

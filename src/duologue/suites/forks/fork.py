@@ -41,8 +41,7 @@ from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import ExecutionResult
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.definition import RunOptions
-from duologue.suites.runner.participants import Participants
-from duologue.suites.runner.script import TurnStep, UntilMessages, final_judgement
+from duologue.suites.runner.script import Participants, TurnStep, UntilMessages, final_judgement
 from duologue.vocabulary import AgentRole, Scope, Verdict
 
 

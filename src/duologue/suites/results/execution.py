@@ -8,6 +8,7 @@ passes if its share of the group is reached. Everything else must hold in every 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import datetime
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from duologue.stats.sequential import StopDecision
     from duologue.suites.calibration.calibrate import Calibration
     from duologue.suites.results.rates import Rate, Rates
+
+_EMBEDDED_USER = (
+    "A model this small sometimes strays from its part: read a conversation before you blame the agent, and use an "
+    "agenda or a larger model where the result decides something."
+)
 
 
 @frozen(slots=True)
@@ -401,3 +407,25 @@ def _counted(outcomes: Iterable[str]) -> dict[str, int]:
 
 def _beyond(found: int, allowed: int | None) -> bool:
     return allowed is not None and found > allowed
+
+
+def embedded_models(runs: Iterable[RunResult]) -> list[str]:
+    """For each embedded model that played users or judged in these runs, what it did and how far to trust it."""
+    users, judges = set[str](), set[str]()
+    for run in runs:
+        if run.recording is None:
+            said_by = (item.model for item in run.messages if item.message["role"] == "user")
+            users.update(model for model in said_by if model and _is_embedded(model))
+        for judged in run.judgements:
+            found = re.match(r"Decided by (local/[^\s,]+)", judged.reasoning or "")
+            judges.update([found[1]] if found else ())
+    told = [f"The simulated user was {name}, an embedded model. {_EMBEDDED_USER}" for name in sorted(users)]
+    if judges:
+        from duologue.agents.judge.local import described
+
+        told += [described(name) for name in sorted(judges)]
+    return told
+
+
+def _is_embedded(model: str) -> bool:
+    return model == "local" or model.startswith("local/")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 from duologue.config.problems import listed
 from duologue.conversation.result import NOTHING_TO_GO_BY, ScenarioResult, result_of
 from duologue.frozen import changed, maker
-from duologue.journal.causes import Causes
+from duologue.journal.causes import Causes, workflow_states
 from duologue.journal.events import (
     AgentCalled,
     CheckEvaluated,
@@ -30,7 +30,7 @@ from duologue.journal.notes import (
     WorkflowEntered,
     WorkflowMoved,
 )
-from duologue.journal.workflow_states import workflow_states
+from duologue.journal.spoken import SpokenNote
 from duologue.messages import shown
 from duologue.suites.plan.build import TestCase
 from duologue.suites.results.run import (
@@ -289,6 +289,8 @@ TRIGGERED = "guardrail_triggered"
 
 def _heard(view: RunView) -> tuple[VoiceResult | None, MediaResult | None]:
     """What was heard in a conversation in voice, and its recording."""
+    if not any(isinstance(noted.note, SpokenNote) for noted in view.notes):
+        return None, None
     return voice_result(view) or (None, None)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from duologue.journal.artifacts import MEDIA
 from duologue.journal.journal import RunView
-from duologue.journal.spoken import SpokenNote
 from duologue.stats.quantiles import sample_quantile
 from duologue.suites.results.run import MediaResult, RunResult
 from duologue.suites.results.voice import RECORDING, EventResult, SegmentResult, VoiceResult
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 def voice_result(view: RunView) -> tuple[VoiceResult, MediaResult | None] | None:
     """What was heard in a run, and its recording; None if it was played in text."""
-    if not any(isinstance(noted.note, SpokenNote) for noted in view.notes):
-        return None
     from duologue.voice.notes import voice_run
 
     run = voice_run(view)

@@ -38,9 +38,9 @@ from duologue.suites.runner.assessed import assessed, is_spoilt, played_again
 from duologue.suites.runner.case_setup import CaseSetup, Setup
 from duologue.suites.runner.definition import Definitions, RunOptions
 from duologue.suites.runner.models import SuiteModels
-from duologue.suites.runner.participants import Participants
 from duologue.suites.runner.replay_setup import ReplaySetup
-from duologue.vocabulary import RunStatus, Termination
+from duologue.suites.runner.script import Participants
+from duologue.vocabulary import RunStatus, Termination, Verdict
 
 if TYPE_CHECKING:
     from duologue.runtimes.base import RuntimeSession
@@ -214,7 +214,7 @@ class CaseRunner:
         A run that its simulated user has spoilt is played a second time, and is not charged to the agent.
         """
         result = await self._run(case)
-        if not is_spoilt(result):
+        if not result.blame or not is_spoilt(result):
             return result
         if (journal := self.execution.journal_of(case)) is not None:
             journal.set_aside(SPOILT)
@@ -404,7 +404,8 @@ class CaseRunner:
             tolerated=setup.tolerated,
             result=result,
         )
-        run = assessed(run, setup)
+        if run.self_play or run.verdict is not Verdict.PASS:
+            run = assessed(run, setup)
         if not execution.folder or not run.media:
             return run
         from duologue.suites.results.media import with_media_files

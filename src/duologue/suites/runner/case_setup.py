@@ -26,11 +26,18 @@ from duologue.suites.manifests.validate.checks import made_check, made_eval
 from duologue.suites.plan.build import TestCase
 from duologue.suites.runner.definition import prompts_of
 from duologue.suites.runner.judges import criteria_judge_for, judge_for
-from duologue.suites.runner.models import SuiteModels
-from duologue.suites.runner.participants import Participants, SilentUser, resources_for
+from duologue.suites.runner.models import SuiteModels, resources_for
 from duologue.suites.runner.replay_setup import ReplaySetup
 from duologue.suites.runner.run_checks import ExpectedCallsMade, GuardrailsHold
-from duologue.suites.runner.script import TurnListener, TurnStep, final_judgement, opening_steps, seed_message
+from duologue.suites.runner.script import (
+    Participants,
+    SilentUser,
+    TurnListener,
+    TurnStep,
+    final_judgement,
+    opening_steps,
+    seed_message,
+)
 from duologue.vocabulary import Scope
 
 if TYPE_CHECKING:

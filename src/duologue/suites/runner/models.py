@@ -34,8 +34,10 @@ from duologue.settings import ModelConfig
 from duologue.specs.agents import Judge, Pricing, is_model_name
 from duologue.specs.agents import Model as ModelSpec
 from duologue.specs.suite import Suite, find_named
+from duologue.suites.manifests.validate.checks import resources_of
 
 if TYPE_CHECKING:
+    from duologue.checks import Resources
     from duologue.models.mock.file import MockModel, ResponseFile
 
 _MOCK = "mock"
@@ -382,3 +384,16 @@ class Pace:
         if delay > 0:
             with stopped_clock():
                 await self.clock.sleep(delay)
+
+
+def resources_for(models: SuiteModels, scenario: str) -> Resources:
+    """What checks and guardrails may ask in the runs of a scenario or replay."""
+    held: Resources = resources_of(models.suite)
+    judges = JudgeModels(models, scenario)
+    defaults = models.suite.judge_defaults
+    name = (defaults.judge if defaults else None) or next(iter(judges), None)
+    if name is not None:
+        return replace(held, judges=judges, judge=judges.later(name))
+    if models.mocking:
+        return replace(held, judge=models.model("judge", scenario=scenario, judge="default"))
+    return held

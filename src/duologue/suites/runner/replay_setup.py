@@ -12,8 +12,8 @@ from duologue.specs.suite import Replay, Suite
 from duologue.suites.manifests.validate.checks import made_check, made_eval
 from duologue.suites.plan.build import TestCase
 from duologue.suites.runner.judges import judge_for
-from duologue.suites.runner.models import SuiteModels
-from duologue.suites.runner.participants import Participants, resources_for
+from duologue.suites.runner.models import SuiteModels, resources_for
+from duologue.suites.runner.script import Participants
 from duologue.vocabulary import Scope
 
 if TYPE_CHECKING:

@@ -1,24 +1,75 @@
-"""What the turns of a scenario do in a run: a line or a simulated user, the agent's answer, the checks of the turn."""
+"""What happens in one run: who takes part, and what each turn of the scenario does.
+
+A turn is a line or a simulated user, the agent's answer, and the checks of the turn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
 
+from duologue.conversation.adapter import AgentAdapter, AgentInput
 from duologue.conversation.held import AGENT_ENDED
 from duologue.conversation.result import RunControl, ScenarioResult, ScenarioState
 from duologue.conversation.script import agent as agent_step
 from duologue.conversation.script import message as message_step
 from duologue.conversation.script import proceed
 from duologue.conversation.setup import Check, ScriptStep
+from duologue.errors import ScriptError
 from duologue.frozen import frozen
 from duologue.messages import ContentPart, Message, ToolCall
 from duologue.specs.scenario import Scenario, SeedMessage, Turn
-from duologue.vocabulary import CheckStatus, Termination, Verdict
+from duologue.vocabulary import AgentRole, CheckStatus, Termination, Verdict
+
+if TYPE_CHECKING:
+    from duologue.suites.runner.user_voice import SpokenUser
 
 _SPEAKS_WITHIN = 60.0
 """Seconds in which an agent that is to be cut in on must have begun."""
 STOPPED = "The conversation was ended because the answer failed a check of its turn."
+
+
+@frozen
+class Participants:
+    """Who takes part in one run, and what happens in it.
+
+    Attributes:
+        name, description: of the scenario.
+        agents: the participants.
+        script: the steps; empty for a free conversation.
+        checks: of every turn and of the whole conversation, in addition to those in the steps.
+        metadata: facts that the journal keeps.
+    """
+
+    name: str
+    description: str
+    agents: tuple[AgentAdapter, ...]
+    script: tuple[ScriptStep, ...]
+    checks: tuple[Check, ...]
+    metadata: Mapping[str, Any]
+
+
+class SilentUser(AgentAdapter):
+    """The user of a scenario in which every line is written down: it takes part, and is never asked.
+
+    Args:
+        spoken: how it sounds where its lines are spoken; None in writing.
+    """
+
+    role: ClassVar[AgentRole] = AgentRole.USER
+
+    def __init__(self, spoken: SpokenUser | None = None) -> None:
+        self.voice = spoken.voice if spoken else None
+        self.audio_effects = tuple(spoken.effects) if spoken else ()
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return "user"
+
+    async def call(self, input: AgentInput) -> NoReturn:
+        """Refuse: the script holds what the user says."""
+        raise ScriptError("every line of the user is written in the scenario; none is left to be made up", who="user")
 
 
 class TurnListener(Protocol):

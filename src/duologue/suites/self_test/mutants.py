@@ -20,7 +20,7 @@ from duologue.suites.execution.engine import Engine
 from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.run import RunResult
 from duologue.suites.runner.definition import RunOptions, prompts_of
-from duologue.suites.runner.participants import Participants
+from duologue.suites.runner.script import Participants
 from duologue.vocabulary import AgentRole, Verdict
 
 MutantKind = Literal["prompt line", "prompt value", "tool", "answer value", "answer sentence", "tool calls", "answer"]
