@@ -25,8 +25,8 @@ def tone(hertz: int) -> bytes:
 class SpokenAgent(AgentAdapter):
     """Answers each turn of one second after 0.4 seconds, with two seconds of speech."""
 
-    def __init__(self, replies: list[str], *, cut: bool = False, sound: bool = False) -> None:
-        self.replies, self.cut, self.sound = replies, cut, sound
+    def __init__(self, replies: list[str], *, cut: bool = False, sound: bool = False, late: float = 0.0) -> None:
+        self.replies, self.cut, self.sound, self.late = replies, cut, sound, late
 
     async def open(self, run: RunScope) -> AgentSession:
         return _Call(self, run)
@@ -49,6 +49,8 @@ class _Call(AgentSession):
     async def receive(self) -> AsyncIterator[Piece]:
         reply = self._replies.pop(0)
         began = self._play("user", 50)
+        if self._agent.late:
+            self._track.event(VoiceEvent(began, "frames_late", metadata={"late": self._agent.late}))
         self._track.segment(AudioSegment("user", began, began + 1, transcript=self._said))
         self._play("", 20)
         began = self._play("agent", 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from spoken_agent import SpokenAgent
 import duologue
 import duologue.voice.checks  # registers them, also where the installed metadata is older
 from duologue import checks
+from duologue.errors import CheckError
 from duologue.suites.results.voice import VoiceResult
 from duologue.suites.results.voice_figures import voice_result
 from duologue.testing import ScriptedAgent, ScriptedUserAgent, context
@@ -71,6 +73,46 @@ async def test_what_did_not_take_place_is_skipped_and_no_pass():
 async def test_after_a_turn_they_look_at_what_was_heard_so_far():
     found = await played(SpokenAgent(["On its way.", "Bye."]), "voice_latency", scope=Scope.TURN)
     assert len(found["voice_latency"].details["latencies"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "late", "status"),
+    [
+        ("voice_latency", {"max_p95": 0.3}, 0.0, CheckStatus.FAILED),
+        ("voice_latency", {"max_p95": 0.3}, 0.6, CheckStatus.ERROR),
+        ("voice_latency", {"max_p95": 1.0}, 0.6, CheckStatus.PASSED),
+        ("voice_latency", {"max_p95": 0.3, "max_first": 0.3}, 0.3, CheckStatus.ERROR),
+        ("voice_latency", {"max_p95": 0.3}, 0.04, CheckStatus.FAILED),  # so little does not explain it
+        ("voice_dead_air", {"max_seconds": 0.2}, 0.6, CheckStatus.ERROR),
+        ("voice_dead_air", {"max_seconds": 0.2}, 0.0, CheckStatus.FAILED),
+        ("voice_keys", {"user": "1"}, 0.6, CheckStatus.FAILED),  # no matter of time
+        ("voice_speech_rate", {"min": 400}, 0.6, CheckStatus.FAILED),
+    ],
+)
+async def test_a_machine_that_was_late_is_no_failure_of_the_agent(
+    kind: str, params: dict[str, Any], late: float, status: CheckStatus
+):
+    executor = duologue.prepare(
+        "a",
+        "b",
+        [ScriptedUserAgent(["Hello?", "Thanks."]), SpokenAgent(["On its way.", "Bye."], late=late)],
+        script=[duologue.proceed(2), duologue.succeed()],
+        checks=[checks.create(kind, params, scope=Scope.CONVERSATION)],
+        verbose=False,
+        context=context(),
+    )
+    with pytest.raises(CheckError) if status is CheckStatus.ERROR else nullcontext():
+        await executor.run()
+    [check] = executor.journal.view.checks
+    assert check.status is status, check.explanation
+    assert ("this machine could not keep up" in check.explanation) == (status is CheckStatus.ERROR)
+    if status is CheckStatus.ERROR:
+        assert check.details["own_lateness"] == late
+        assert executor.journal.view.finished is not None
+        assert executor.journal.view.finished.verdict is None
+    found = voice_result(executor.journal.view)
+    assert found is not None
+    assert found[0].figures.get("own_lateness") == (late or None)
 
 
 class Ears:

@@ -22,6 +22,7 @@ from duologue.voice.interaction import Windows, interaction_metrics
 from duologue.voice.metrics import pooled_word_error_rate, words_of
 from duologue.voice.notes import SpeechRecognised, VoiceRun, voice_run
 from duologue.voice.recognition import get_stt_provider, transcribe
+from duologue.voice.timeline import too_late
 
 Seconds = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -36,11 +37,24 @@ class VoiceCheck(CheckType):
         run = voice_run(subject.input.state.view)
         if run is None or not run.segments:
             return skipped(_IN_TEXT)
-        return self.listen(run)
+        found = self.listen(run)
+        late = run.own_lateness
+        if found.score is None or found.score >= 1 or not late or not self._is_excused(run, late):
+            return found
+        return broken(f"{found.explanation}; {too_late(late)}", **found.details, own_lateness=late)
 
     def listen(self, run: VoiceRun) -> Finding:
         """Look at what was heard."""
         raise NotImplementedError
+
+    def tolerant(self, seconds: float) -> Self | None:
+        """The same check with that many seconds more in each of its limits; None where its figure is no time."""
+        return None
+
+    def _is_excused(self, run: VoiceRun, late: float) -> bool:
+        """Whether it may have failed only because this machine was late: in sending, and in reading the answer."""
+        other = self.tolerant(2 * late)
+        return other is not None and other.listen(run).score == 1
 
 
 @check("voice_latency", family="Voice", whole=True)
@@ -64,6 +78,11 @@ class VoiceLatency(VoiceCheck):
         if all(getattr(self, name) is None for name in type(self).model_fields):
             raise ValueError(" or ".join(type(self).model_fields))
         return self
+
+    def tolerant(self, seconds: float) -> Self:
+        """With more time for each answer."""
+        given = {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+        return self.model_copy(update={name: value + seconds for name, value in given.items()})
 
     def listen(self, run: VoiceRun) -> Finding:
         latency = run.latency
@@ -101,6 +120,10 @@ class VoiceResponseRate(VoiceCheck):
     min_rate: Share = 1.0
     """Smallest share of turns that must be answered, 0 to 1."""
 
+    def tolerant(self, seconds: float) -> Self:
+        """Whatever was answered: answers may have come too late."""
+        return self.model_copy(update={"min_rate": 0.0})
+
     def listen(self, run: VoiceRun) -> Finding:
         panel = run.metrics.interaction
         if panel.response_rate is None:
@@ -123,6 +146,10 @@ class VoiceYield(VoiceCheck):
     min_rate: Share = 1.0
     """Smallest share of interruptions after which it must be, 0 to 1."""
 
+    def tolerant(self, seconds: float) -> Self:
+        """With more time to fall silent."""
+        return self.model_copy(update={"max_seconds": self.max_seconds + seconds})
+
     def listen(self, run: VoiceRun) -> Finding:
         panel = interaction_metrics(run.segments, Windows(turn_yield=self.max_seconds))
         if panel.yield_rate is None:
@@ -141,6 +168,10 @@ class VoiceInterruptions(VoiceCheck):
     max_count: Annotated[int, Field(ge=0)] = 0
     """How often it may."""
 
+    def tolerant(self, seconds: float) -> Self:
+        """As often as it likes: what it heard came late."""
+        return self.model_copy(update={"max_count": 1_000_000})
+
     def listen(self, run: VoiceRun) -> Finding:
         count = run.metrics.interaction.agent_interruptions
         told = f"the agent began to speak while the user spoke {count} times, at most {self.max_count} allowed"
@@ -155,6 +186,10 @@ class VoiceDeadAir(VoiceCheck):
     """Longest silence."""
     max_share: Share | None = None
     """Largest share of the conversation in which nobody speaks, 0 to 1."""
+
+    def tolerant(self, seconds: float) -> Self:
+        """With longer silences."""
+        return self.model_copy(update={"max_seconds": self.max_seconds + seconds, "max_share": None})
 
     def listen(self, run: VoiceRun) -> Finding:
         metrics = run.metrics
@@ -173,6 +208,10 @@ class VoiceOverlap(VoiceCheck):
 
     max_seconds: Seconds
     """Seconds in which both may speak."""
+
+    def tolerant(self, seconds: float) -> Self:
+        """With more time: frames may have been late whenever both spoke."""
+        return self.model_copy(update={"max_seconds": float("inf")})
 
     def listen(self, run: VoiceRun) -> Finding:
         overlap = run.metrics.overlap
@@ -244,6 +283,10 @@ class VoiceSelectivity(VoiceCheck):
 
     min_rate: Share = 1.0
     """Smallest share that must be ignored, 0 to 1, of each of the three kinds."""
+
+    def tolerant(self, seconds: float) -> Self:
+        """Whatever was ignored: what counts as an answer to a sound depends on when it came."""
+        return self.model_copy(update={"min_rate": 0.0})
 
     def listen(self, run: VoiceRun) -> Finding:
         panel = run.metrics.interaction

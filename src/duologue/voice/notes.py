@@ -21,7 +21,7 @@ from duologue.journal.artifacts import CHUNK, Artifact, ArtifactStore, open_besi
 from duologue.journal.journal import RunView
 from duologue.journal.spoken import OpenArtifact, SpokenNote
 from duologue.voice.metrics import LatencyMetrics, VoiceMetrics, pooled_word_error_rate, voice_metrics
-from duologue.voice.timeline import AudioSegment, Speaker, SpeechPurpose, SpokenWord, VoiceEvent
+from duologue.voice.timeline import FRAMES_LATE, AudioSegment, Speaker, SpeechPurpose, SpokenWord, VoiceEvent
 from duologue.voice.timeline_text import timeline_text
 
 if TYPE_CHECKING:
@@ -216,6 +216,12 @@ class VoiceRun:
     def recognised(self) -> dict[str, SpeechRecognised]:
         """What was recognised of messages, by their ids."""
         return {note.message: note for note in self.notes if isinstance(note, SpeechRecognised) and note.message}
+
+    @property
+    def own_lateness(self) -> float:
+        """Seconds that this machine has sent frames late at most, where that was more than it may be; 0 otherwise."""
+        late = (event.metadata or {} for event in self.events if event.type == FRAMES_LATE)
+        return max((float(item.get("late", 0.0)) for item in late), default=0.0)
 
     @property
     def latency(self) -> LatencyMetrics:

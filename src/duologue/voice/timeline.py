@@ -12,6 +12,18 @@ from duologue.voice.audio import FRAME_SECONDS
 Speaker = Literal["user", "agent"]
 AT_ONCE_SECONDS = FRAME_SECONDS + 0.0001
 """Within one frame, two things happen at once."""
+FRAMES_LATE = "frames_late"
+"""The event of frames that this machine has sent late; ``late`` says by how many seconds."""
+LATE_SECONDS = 0.25
+"""Seconds that frames may be late. Beyond that, what took too long says nothing about the agent."""
+
+
+def too_late(seconds: float) -> str:
+    """What a lateness means, for errors and checks."""
+    return (
+        f"this machine could not keep up: frames were sent up to {seconds:.2f} s late, and {LATE_SECONDS:g} s are "
+        "tolerated. Hold fewer calls at once (concurrency), or spread them over more workers"
+    )
 
 
 class SpeechPurpose(StrEnum):

@@ -62,6 +62,7 @@ def test_nobody_is_to_blame_for_a_pass() -> None:
     [
         ("AgentError", "ValueError: boom, at bot.py:3", "agent"),
         ("AgentTimeoutError", "bot did not answer within 60 s", "agent"),
+        ("OverloadError", "no sound of bot came within 60 s, and this machine could not keep up", "infrastructure"),
         ("AgentReturnError", "found a tuple; status 503 expected", "agent"),
         ("AgentError", "http://shop: connection refused", "infrastructure"),
         ("AgentError", "the agent answered with status 503", "infrastructure"),
@@ -75,6 +76,8 @@ def test_nobody_is_to_blame_for_a_pass() -> None:
         ("JudgeError", "no answer that counts", "judge"),
         ("JudgeError", "the model of the judge failed: no key", "infrastructure"),
         ("CheckError", "the check 'x' broke", "judge"),
+        ("CheckError", "voice_latency: 2 s; this machine could not keep up: frames …", "infrastructure"),
+        ("AgentError", "so said the agent: this machine could not keep up", "agent"),
         ("ToolUnavailableError", "the server of the tool did not start", "environment"),
         ("BudgetExceededError", "run exceeded its budget", "infrastructure"),
         ("RunTimeoutError", "run_timeout=60", "infrastructure"),

@@ -18,6 +18,7 @@ from duologue.voice.audio import AudioChunk
 from duologue.voice.duplex import line
 from duologue.voice.duplex.agent_turn import HeardTurn
 from duologue.voice.duplex.driver import DuplexDriver
+from duologue.voice.duplex.lateness import OverloadError
 from duologue.voice.duplex.threads import on_voice_loop
 from duologue.voice.incoming import AgentWords, CallEnded, Incoming
 
@@ -379,3 +380,49 @@ async def test_a_socket_that_closes_in_the_middle_is_an_error_that_names_the_ada
             await driver.say(tone(3.0))
         assert "agent" in [segment.speaker for segment in driver.segments]
         await driver.close()
+
+
+class Blocking(AnsweringAgent):
+    """Holds up the event loop of voice once, as a machine that has too much to do."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.real_time = True
+        self._blocks = seconds
+
+    async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
+        blocks, self._blocks = self._blocks, 0.0
+        time.sleep(blocks)  # noqa: ASYNC251 - that is what it is for
+        return [] if self.response_timeout < 1 else await super().exchange(frame, at)
+
+
+async def test_frames_that_this_machine_sends_late_are_noted() -> None:
+    driver = DuplexDriver(Blocking(0.6), real_time=True)
+
+    async def call() -> None:
+        async with asyncio.timeout(60):
+            await driver.open()
+            await driver.wait(0.8)
+            await driver.close()
+
+    await on_voice_loop(call())
+    late = [event for event in driver.timeline if event.type == "frames_late"]
+    assert late
+    assert (late[0].metadata or {})["late"] > 0.25
+    assert len(late) < 5, "not for every frame"
+
+
+async def test_silence_of_an_agent_on_a_machine_that_was_late_is_not_its_fault() -> None:
+    agent = Blocking(0.6)
+    agent.response_timeout = 0.5
+    driver = DuplexDriver(agent, real_time=True)
+
+    async def call() -> None:
+        async with asyncio.timeout(60):
+            await driver.open()
+            await driver.say(tone(0.1))
+            await turns_of(driver)
+
+    with pytest.raises(OverloadError, match="this machine could not keep up: frames were sent"):
+        await on_voice_loop(call())
+    await on_voice_loop(driver.close())

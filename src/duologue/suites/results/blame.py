@@ -42,6 +42,7 @@ _INFRASTRUCTURE = frozenset(
 _MODELS = re.compile(
     r"\bthe simulated user has no line\b|\bthe model of the (?:judge|simulated user) failed\b", re.IGNORECASE
 )
+_OVERLOADED = re.compile(r"\bthis machine could not keep up\b")
 _SPLIT = 2 / 3
 """A decision on which fewer of the votes agree is doubtful."""
 
@@ -73,6 +74,8 @@ def _party_of_error(kind: str, text: str) -> tuple[Party, str]:
     found: tuple[Party, str] = ("agent", "the agent broke, took too long, or answered with something that is no answer")
     if kind in _INFRASTRUCTURE or kind.startswith("Service") or _MODELS.search(text):
         found = "infrastructure", "the run could not be carried out, which says nothing about the agent"
+    elif _OVERLOADED.search(text) and kind in {"CheckError", "OverloadError"}:
+        found = "infrastructure", "the machine that held the call could not keep up"
     elif _NETWORK.search(text) and kind != "AgentReturnError":
         found = "infrastructure", "a connection failed, or a service was busy"
     elif kind == "SimulatorError":
@@ -127,6 +130,9 @@ def _undecided(run: RunResult, name: str, kind: str) -> BlameResult | None:
             reason = f"only {share:.0%} of the judge's votes agree"
             return BlameResult(party="judge", failure=name, reason=reason, evidence=(call,))
     broken = next((item for item in run.checks if item.name == name and item.status is CheckStatus.ERROR), None)
+    if broken is not None and "own_lateness" in broken.details:
+        reason = "the machine that held the call could not keep up"
+        return BlameResult(party="infrastructure", failure=name, reason=reason, evidence=(broken.call,))
     if broken is not None:
         return BlameResult(party="judge", failure=name, reason="the check broke", evidence=(broken.call,))
     return None

@@ -71,6 +71,7 @@ def figures_of(run: VoiceRun) -> dict[str, float | None]:
             "overlap": metrics.overlap,
             "words_per_minute": metrics.words_per_minute,
             "word_error_rate": metrics.word_error_rate,
+            **({"own_lateness": run.own_lateness} if run.own_lateness else {}),
         }.items()
     }
 
@@ -100,6 +101,7 @@ def voice_lines(runs: Iterable[RunResult]) -> str:
         },
         "longest_silence": max((item.figures.get("longest_silence") or 0.0 for item in found), default=0.0),
         "word_error_rate": _mean(item.figures.get("word_error_rate") for item in found),
+        "own_lateness": max((item.figures.get("own_lateness") or 0.0 for item in found), default=0.0),
     }
     return " · ".join(_told(pooled))
 
@@ -127,6 +129,8 @@ def _told(figures: Mapping[str, float | None]) -> Iterator[str]:
         yield f"longest silence {known('longest_silence'):.1f} s"
     if (errors := figures.get("word_error_rate")) is not None:
         yield f"word error rate {100 * errors:.1f}%"
+    if known("own_lateness"):
+        yield f"this machine was up to {known('own_lateness'):.2f} s late"
 
 
 _SHOWN = 0.1

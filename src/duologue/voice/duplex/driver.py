@@ -15,6 +15,7 @@ from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.agent_side import AgentSide
 from duologue.voice.duplex.agent_turn import HeardTurn
 from duologue.voice.duplex.cut_in import SETTLE_SECONDS, Interruption, PendingInterruption, told_to_stop
+from duologue.voice.duplex.lateness import Lateness
 from duologue.voice.duplex.line import AgentLine, connect, disconnect, exchanged
 from duologue.voice.duplex.pace import SimulatedPace, metronome
 from duologue.voice.duplex.track_port import NoTrack, Track
@@ -23,7 +24,6 @@ from duologue.voice.duplex.waiters import Waiters
 from duologue.voice.incoming import CallEnded, Incoming
 from duologue.voice.port import (
     ExchangePort,
-    FirstChunkTimeoutError,
     UnsupportedCapabilityError,
     VoiceConnectionError,
     VoicePort,
@@ -84,6 +84,7 @@ class DuplexDriver:
             ended=self._user_ended,
             background=background,
         )
+        self._lateness = Lateness(self._add_event)
         self._waiters = Waiters()
         self._interrupted: PendingInterruption | None = None
         self._cuts, self._silent_until, self._answered = 0, 0.0, False
@@ -371,7 +372,7 @@ class DuplexDriver:
             elif self._over or self._cuts != cuts:
                 return
             else:
-                raise FirstChunkTimeoutError(self.adapter.response_timeout, self.adapter.name)
+                raise self._lateness.no_sound(self.adapter)
 
     async def until_heard(self, words: int, timeout: float) -> bool:
         """Wait until the agent has said so many words of its answer; 1 for its first sound.
@@ -405,6 +406,7 @@ class DuplexDriver:
         line, at = self._line, self.now
         if line is None or self._failure is not None or at >= self._hung_up_until:
             return
+        self._lateness.seen(at, metronome().late)
         saying, (user, edges) = self._user.is_speaking, self._user.frame(at)
         if "begin" in edges:
             line.tell("begin")

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
 
 from duologue.voice.audio import FRAME_SECONDS
+from duologue.voice.timeline import LATE_SECONDS
 
 logger = logging.getLogger("duologue.voice")
 
@@ -20,8 +21,6 @@ _SLOTS = 4
 """Groups of calls that have their frames at different times within :data:`FRAME_SECONDS`."""
 _MOST_LATE = 2.0
 """Seconds of frames that are made up for; a machine that slept for longer has lost the rest."""
-_SAY_LATE = 0.25
-"""Seconds from which on a late timer is worth a warning."""
 _SAY_AGAIN = 30.0
 """Seconds until the next such warning."""
 _AT_ONCE = 50
@@ -44,6 +43,7 @@ class Metronome:
 
     Attributes:
         lateness: of the last frames, in seconds: how long after its time each group of calls had its frame.
+        late: the same, of the frame that is taking place.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -53,6 +53,7 @@ class Metronome:
         self._base = loop.time()
         self._said_at = float("-inf")
         self.lateness: deque[float] = deque(maxlen=4096)
+        self.late = 0.0
 
     def join(self, tick: Tick, broken: Broken) -> None:
         """Call ``tick`` for each frame from now on; if it raises, ``broken`` once and neither of them any more.
@@ -92,7 +93,7 @@ class Metronome:
                 continue
             late = now - slot.due
             self.lateness.append(late)
-            if late > _SAY_LATE and now - self._said_at > _SAY_AGAIN:
+            if late > LATE_SECONDS and now - self._said_at > _SAY_AGAIN:
                 self._said_at = now
                 logger.warning(
                     "frames of %d calls were %.2f s late: something blocks the event loop of voice, or this machine is "
@@ -100,8 +101,9 @@ class Metronome:
                     len(slot.ticks),
                     late,
                 )
-            slot.due = max(slot.due, now - _MOST_LATE)
+            first = slot.due = max(slot.due, now - _MOST_LATE)
             while slot.due <= now:
+                self.late = late if slot.due == first else now - slot.due
                 slot.due += FRAME_SECONDS
                 for tick, broken in slot.ticks:
                     try:
