@@ -22,13 +22,7 @@ from duologue.voice.duplex.track_port import NoTrack, Track
 from duologue.voice.duplex.user_side import UserSide, UserSpeech
 from duologue.voice.duplex.waiters import Waiters
 from duologue.voice.incoming import CallEnded, Incoming
-from duologue.voice.port import (
-    ExchangePort,
-    UnsupportedCapabilityError,
-    VoiceConnectionError,
-    VoicePort,
-    reason_of,
-)
+from duologue.voice.port import ExchangePort, UnsupportedCapabilityError, VoiceConnectionError, VoicePort, reason_of
 from duologue.voice.timeline import AudioSegment, SpeechPurpose, VoiceEvent
 from duologue.voice.tones import dtmf_tones, require_keys
 
