@@ -126,7 +126,10 @@ class WebSocketAgentAdapter(SocketVoiceAdapter):
     async def _send(self, encode: Callable[[], Encoded]) -> None:
         try:
             encoded = encode()
-            messages = _messages(await encoded if isawaitable(encoded) else encoded)
+            if isinstance(encoded, bytes | str):  # mostly
+                messages: list[SocketMessage] = [encoded]
+            else:
+                messages = _messages(await encoded if isawaitable(encoded) else encoded)
         except DuologueError:
             raise
         except Exception as error:
