@@ -216,6 +216,8 @@ def expand(text: str, environment: Mapping[str, str] | None = None, *, secret: b
     Raises:
         ConfigurationError: a variable is not set and has no default.
     """
+    if "${" not in text:
+        return text
     known = variables() if environment is None else environment
 
     def value(found: re.Match[str]) -> str:
@@ -243,5 +245,7 @@ def expand_url(url: str, environment: Mapping[str, str] | None = None) -> str:
 
 def missing_variables(text: str, environment: Mapping[str, str] | None = None) -> list[str]:
     """The variables that a text refers to without a default and that are not set."""
+    if "${" not in text:
+        return []
     known = variables() if environment is None else environment
     return [found[1] for found in _REFERENCE.finditer(text) if found[2] is None and not known.get(found[1])]

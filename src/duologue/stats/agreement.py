@@ -8,8 +8,7 @@ from random import Random
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.stats.proportion import wilson
-from duologue.stats.quantiles import require_confidence
+from duologue.stats.proportion import require_confidence, wilson
 
 _RESAMPLES = 2000
 

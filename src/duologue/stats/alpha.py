@@ -8,7 +8,7 @@ from random import Random
 
 from duologue.frozen import frozen
 from duologue.stats.agreement import ends_of_draws
-from duologue.stats.quantiles import require_confidence
+from duologue.stats.proportion import require_confidence
 
 _RESAMPLES = 2000
 

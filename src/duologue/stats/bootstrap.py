@@ -16,8 +16,8 @@ from typing import Literal
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.stats.proportion import wilson
-from duologue.stats.quantiles import normal_quantile, require_confidence, student_quantile
+from duologue.stats.proportion import normal_quantile, require_confidence, wilson_ends
+from duologue.stats.quantiles import student_quantile
 
 RESAMPLES = 1000
 """Draws of all clusters. Each costs some 0.1 microseconds a cluster."""
@@ -84,7 +84,7 @@ def clustered_share(clusters: Sequence[tuple[float, float]], *, confidence: floa
     if len(found) > 1:
         tail = (1 + confidence) / 2
         effective *= (normal_quantile(tail) / student_quantile(tail, len(found) - 1)) ** 2
-    low, high = _wilson(share, max(effective, 1.0), confidence)
+    low, high = wilson_ends(share, max(effective, 1.0), confidence)
     return Interval(value=share, low=low, high=high, confidence=confidence, clusters=len(found), method="wilson")
 
 
@@ -159,18 +159,6 @@ def _effective(clusters: list[tuple[float, float]], share: float, total: float) 
         return total
     variance = _variance(clusters, share, total)
     return min(total, share * (1 - share) / variance) if variance else float(len(clusters))
-
-
-def _wilson(share: float, trials: float, confidence: float) -> tuple[float, float]:
-    """Wilson's interval for any number of trials, such as 12.3 effective ones."""
-    if share in {0.0, 1.0} and trials == int(trials):
-        found = wilson(int(trials) if share else 0, int(trials), confidence)
-        return found.low, found.high
-    z = normal_quantile((1 + confidence) / 2)
-    spread = z * z / trials
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    return (0.0 if share == 0 else max(0.0, middle - half)), (1.0 if share == 1 else min(1.0, middle + half))
 
 
 def effective_trials(clusters: Sequence[tuple[float, float]]) -> float:

@@ -7,7 +7,7 @@ from math import exp, fsum, lgamma, log
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.stats.quantiles import require_confidence
+from duologue.stats.proportion import require_confidence
 
 _ROUNDED = 1e-9
 

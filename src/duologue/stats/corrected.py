@@ -6,8 +6,7 @@ from math import sqrt
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.stats.proportion import Proportion
-from duologue.stats.quantiles import normal_quantile, require_confidence
+from duologue.stats.proportion import Proportion, normal_quantile, require_confidence
 
 
 @frozen

@@ -6,8 +6,7 @@ import math
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.stats.proportion import Proportion, wilson
-from duologue.stats.quantiles import normal_quantile
+from duologue.stats.proportion import Proportion, normal_quantile, wilson
 
 
 @frozen

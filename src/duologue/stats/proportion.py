@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.stats.quantiles import normal_quantile, require_confidence
 
 
 def percent(rate: float) -> str:
@@ -55,11 +55,35 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> Proportion:
     require_confidence(confidence, "wilson")
     if total == 0:
         return Proportion(successes=0, total=0, low=0.0, high=1.0, confidence=confidence)
-    z = normal_quantile((1 + confidence) / 2)
-    share, spread = successes / total, z * z / total
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    # At the ends of the scale the formula is exact and only rounding leaves it.
-    low = 0.0 if successes == 0 else max(0.0, middle - half)
-    high = 1.0 if successes == total else min(1.0, middle + half)
+    low, high = wilson_ends(successes / total, total, confidence)
     return Proportion(successes=successes, total=total, low=low, high=high, confidence=confidence)
+
+
+def wilson_ends(share: float, trials: float, confidence: float) -> tuple[float, float]:
+    """The ends of Wilson's interval for any number of trials, such as 12.3 effective ones."""
+    z = normal_quantile((1 + confidence) / 2)
+    spread = z * z / trials
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
+    # At the ends of the scale the formula is exact and only rounding leaves it.
+    low = 0.0 if share == 0 else max(0.0, middle - half)
+    return low, 1.0 if share == 1 else min(1.0, middle + half)
+
+
+def require_confidence(confidence: float, who: str) -> None:
+    """Raise ConfigurationError unless a confidence lies between 0 and 1, both excluded.
+
+    Args:
+        confidence: such as 0.95.
+        who: the function that was called, for the error.
+    """
+    if not 0 < confidence < 1:
+        raise ConfigurationError(f"{who}: confidence must be between 0 and 1; found {confidence}")
+
+
+@cache
+def normal_quantile(share: float) -> float:
+    """The value below which this share of a standard normal distribution lies."""
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(share)

@@ -1,4 +1,4 @@
-"""Quantiles of samples, and of the normal and Student's distribution, without scipy."""
+"""Quantiles of samples and of Student's distribution, without scipy. Those of the normal one are in ``proportion``."""
 
 from __future__ import annotations
 
@@ -6,26 +6,7 @@ import math
 from collections.abc import Iterable
 from functools import cache
 
-from duologue.errors import ConfigurationError
-
-
-def require_confidence(confidence: float, who: str) -> None:
-    """Raise ConfigurationError unless a confidence lies between 0 and 1, both excluded.
-
-    Args:
-        confidence: such as 0.95.
-        who: the function that was called, for the error.
-    """
-    if not 0 < confidence < 1:
-        raise ConfigurationError(f"{who}: confidence must be between 0 and 1; found {confidence}")
-
-
-@cache
-def normal_quantile(share: float) -> float:
-    """The value below which this share of a standard normal distribution lies."""
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(share)
+from duologue.stats.proportion import normal_quantile
 
 
 @cache

@@ -23,8 +23,7 @@ from typing import Literal
 
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
-from duologue.stats.proportion import Proportion
-from duologue.stats.quantiles import require_confidence
+from duologue.stats.proportion import Proportion, require_confidence
 
 _ROUNDED = 1e-9
 """Trials by which a share may be missed: 0.7 of 10 is a little more than 7."""

@@ -72,7 +72,7 @@ def compare(
     usage.
     """
     from duologue.reports.comparison.files import comparison_paths, write_comparison
-    from duologue.stats.quantiles import require_confidence
+    from duologue.stats.proportion import require_confidence
     from duologue.suites.comparison import compare_executions
 
     require_confidence(confidence, "--confidence")

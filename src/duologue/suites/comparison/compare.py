@@ -22,8 +22,7 @@ from duologue.frozen import frozen
 from duologue.stats.bootstrap import clustered_mean
 from duologue.stats.differences import Difference, paired_difference, trials_to_tell, unpaired_difference
 from duologue.stats.exact_tests import Table, fisher, holm, mcnemar, stratified
-from duologue.stats.proportion import wilson
-from duologue.stats.quantiles import require_confidence
+from duologue.stats.proportion import require_confidence, wilson
 from duologue.suites.comparison.configuration import configuration_changes
 from duologue.suites.comparison.details import Matched, check_comparisons, flips_of, measures_of
 from duologue.suites.comparison.values import CaseComparison, Comparison, Overall, Side, Verdict

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from random import Random
 
 from duologue.frozen import frozen
-from duologue.stats.proportion import wilson
-from duologue.stats.quantiles import normal_quantile, student_quantile
+from duologue.stats.proportion import normal_quantile, wilson
+from duologue.stats.quantiles import student_quantile
 from duologue.stats.sequential import StopRule, decided
 from duologue.suites.plan.build import Plan, TestCase
 
