@@ -8,6 +8,7 @@ searched: a word that it gives away has to reach the checks that look for it.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 from base64 import b64encode
@@ -59,6 +60,22 @@ def remember(*values: str | None, placed: bool = False) -> None:
 def hidden(text: str) -> str:
     """The text without the secrets that are known, in whatever form they stand there."""
     return _without(text, tuple(_known)) if _known and text else text
+
+
+class _HidesSecrets(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        told = record.getMessage()
+        if (shown := hidden(told)) != told:
+            record.msg, record.args = shown, None
+        return True
+
+
+_HIDES = _HidesSecrets()
+
+
+def hide_in_logs(name: str) -> None:
+    """Have what another package logs to this logger pass through :func:`hidden`: URLs, and what servers answered."""
+    logging.getLogger(name).addFilter(_HIDES)  # once, however often it is asked for
 
 
 def hidden_in(text: str, secrets: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from duologue.http._addresses import OWN_SERVER, ForbiddenAddressError, Target, 
 from duologue.http._bounded import MAX_BODY_BYTES, Limits, bound, failure_in
 from duologue.http._errors import BrokenResponseError, HttpTimeoutError, NoResponseError
 from duologue.http._loops import PerLoop
+from duologue.secret_values import hide_in_logs
 
 if TYPE_CHECKING:
     import ssl
@@ -257,6 +258,7 @@ def _new_client(trust_environment: bool) -> httpx.AsyncClient:
 
     import httpx
 
+    hide_in_logs("httpx")  # it logs the URL of each request
     client = httpx.AsyncClient(
         verify=_certificates(trust_environment),
         follow_redirects=False,

@@ -14,9 +14,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -75,13 +74,22 @@ def _require_numbers(parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         if name in _NO_NUMBERS or (value is None and name in _OPTIONAL):
             continue
-        if isinstance(value, bool) or not isinstance(value, Real) or not -math.inf < value < math.inf:
+        number = _number(value)
+        if number is None:
             raise ValueError(f"{name}: expected a number; found {_shown(value)}")
         low, high = _RANGES.get(name, (-math.inf, math.inf))
         whole = name in _WHOLE
-        if not low <= value <= high or (whole and not isinstance(value, Integral)):
+        if not low <= number <= high or (whole and not isinstance(number, int)):
             what = "a whole number" if whole else "a number"
             raise ValueError(f"{name}: expected {what} from {low:,g} to {high:,g}; found {_shown(value)}")
+
+
+def _number(value: object) -> int | float | None:
+    """A finite number of Python; None for anything else."""
+    found: object = cast("Any", value).item() if isinstance(value, np.number) else value
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return found if -math.inf < found < math.inf else None
 
 
 def _shown(value: object) -> str:

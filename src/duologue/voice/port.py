@@ -10,6 +10,9 @@ from duologue.secret_values import hidden
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import Incoming
 
+_MOST_WHY = 1500
+"""Characters of a reason."""
+
 
 @frozen
 class AdapterCapabilities:
@@ -49,7 +52,10 @@ class VoiceConnectionError(AgentError):
     """The connection to a voice agent could not be opened, or has broken; says which adapter, and why."""
 
     def __init__(self, adapter_name: str, why: str) -> None:
-        super().__init__(f"{adapter_name}: {why}", who=adapter_name)
+        told = hidden(why)  # it may quote what the other side was sent
+        if len(told) > _MOST_WHY:
+            told = f"{told[:_MOST_WHY]}…"
+        super().__init__(f"{adapter_name}: {told}", who=adapter_name)
         self.adapter_name = adapter_name
 
 

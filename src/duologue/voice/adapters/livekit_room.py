@@ -14,6 +14,7 @@ from typing import Any
 from duologue.context import SystemClock
 from duologue.errors import MissingExtraError
 from duologue.frozen import frozen
+from duologue.secret_values import hide_in_logs
 from duologue.voice.adapters.live_line import AfterSound, SilenceGate
 from duologue.voice.audio import SAMPLE_RATE
 from duologue.voice.resample import Resampler
@@ -373,4 +374,5 @@ def sdk() -> Any:
         from livekit import rtc
     except ImportError as error:
         raise MissingExtraError("LiveKit", "livekit", "livekit") from error
+    hide_in_logs("livekit")  # it logs what the server answers
     return rtc

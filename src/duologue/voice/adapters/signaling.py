@@ -12,6 +12,7 @@ from typing import Literal, cast
 from urllib.parse import urljoin, urlsplit
 
 from duologue.config.json_text import NoJsonError, json_value
+from duologue.config.redaction import remember_url
 from duologue.frozen import frozen
 from duologue.http import HttpClients, HttpError, HttpRequest, HttpResponse, check_headers, parse_url, written_url
 from duologue.messages import JsonValue
@@ -63,6 +64,7 @@ class Signaling:
         parse_url(self.url, "signaling_url", credentials=True)
         check_headers(self.headers)
         remember(*self.headers.values(), placed=True)
+        remember_url(self.url)
 
     @property
     def shown(self) -> str:

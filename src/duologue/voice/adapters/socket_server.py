@@ -16,12 +16,15 @@ import h11
 
 from duologue.errors import MissingExtraError
 from duologue.frozen import frozen
-from duologue.voice.adapters.sockets import socket_logger
 
 try:
     from websockets.asyncio.server import ServerConnection, serve
+
+    from duologue.voice.adapters.bounded_connection import BoundedConnection
 except ImportError as missing:
     raise MissingExtraError("Voice agents on the telephone", "voice", "websockets") from missing
+
+from duologue.voice.adapters.sockets import socket_logger
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import Server
@@ -132,7 +135,7 @@ class SocketServer:
         return None if request.path.partition("?")[0] == self._path else connection.respond(404, "Not found\n")
 
 
-class _Connection(ServerConnection):
+class _Connection(BoundedConnection, ServerConnection):
     """A connection that may turn out to be a plain request."""
 
     def __init__(self, *args: Any, on_request: OnRequest, **options: Any) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from duologue.config.access import access
+from duologue.config.redaction import remember_url
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.frozen import frozen
 from duologue.http import ForbiddenAddressError, check_headers, public_address, shown_url, written_url
@@ -63,6 +64,9 @@ class SocketTarget:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     subprotocols: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        remember_url(self.url)
 
 
 class Socket:
@@ -212,8 +216,11 @@ class SocketVoiceAdapter(WireVoiceAdapter):
     async def dial(self) -> None:
         """Open the connection."""
         target = await self.target()
+        self.waiting_for = self.waiting_for or "the WebSocket to open"
         self._socket = await Socket.open(target, self.name, self.where)
+        self.waiting_for = "its greeting"
         await self.greet()
+        self.waiting_for = ""
 
     async def read(self) -> None:
         """Read to the end of the connection."""
@@ -327,7 +334,10 @@ def _connect() -> Any:
 
 async def _options(target: SocketTarget) -> dict[str, Any]:
     """How the connection is opened. Where private addresses may not be used, it goes to the one that was checked."""
+    from duologue.voice.adapters.bounded_connection import BoundedClientConnection
+
     options: dict[str, Any] = {
+        "create_connection": BoundedClientConnection,
         "additional_headers": check_headers(target.headers),
         "subprotocols": list(target.subprotocols) or None,
         "compression": None,

@@ -152,6 +152,7 @@ class WireVoiceAdapter(VoiceAgentAdapter):
         if self._reader is not None:
             raise VoiceConnectionError(self.name, f"it is connected to {self.where} already: disconnect it first")
         self._inbox = Inbox()
+        self.waiting_for = ""
         try:
             async with asyncio.timeout(self.connect_timeout):
                 await self.dial()
