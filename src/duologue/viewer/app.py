@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 from duologue import web
 from duologue.errors import DuologueError, MissingExtraError
 from duologue.journal.artifacts import is_harmless
+from duologue.reports.html.changes import changes_between
 from duologue.reports.html.overview import inside
 from duologue.reports.html.search import Searches
 from duologue.reports.html.timeline import timeline_of
-from duologue.viewer.changes import changes_between
 from duologue.viewer.execution import Opened
 from duologue.viewer.first_requests import first_requests
 from duologue.viewer.labels import LabelFile

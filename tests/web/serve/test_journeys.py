@@ -113,6 +113,7 @@ def test_by_mouse(project, open_page, peers):
     page.get_by_role("button", name="Launch again").click()
     page.wait_for_url(lambda url: re.search(r"/executions/\d+$", url) and url != before)
     expect(page.locator("header.title .pill")).to_have_text(re.compile("failed"))
+    expect(page.locator(".changes")).to_contain_text("1 still failing")
     page.get_by_role("link", name="Executions").first.click()
     boxes = page.get_by_role("checkbox", name=re.compile("^Compare"))
     expect(boxes).to_have_count(2)

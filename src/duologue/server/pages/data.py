@@ -15,6 +15,7 @@ from starlette.responses import Response
 from duologue.config.patterns import late
 from duologue.errors import ArtifactError, JournalError, NotFoundError
 from duologue.frozen import changed
+from duologue.reports.html.changes import changes_between
 from duologue.reports.html.data import Media, Prompts, agent_figures, calibration_table, run_data
 from duologue.reports.html.overview import Overview
 from duologue.reports.html.search import SECONDS, MessageSearch, filtered, found_page, parts_left
@@ -28,7 +29,7 @@ from duologue.runs.store.encoding import decoded_case, encoded
 from duologue.runs.store.records import OVER, QueueStatus
 from duologue.server.auth import Caller, Reader
 from duologue.server.execution_view import MISSING, ExecutionView, read_in_thread
-from duologue.server.pages.lists import shown_name
+from duologue.server.pages.lists import row_before, shown_name
 from duologue.server.preconditions import JSON
 from duologue.server.routes.executions import ExecutionId
 from duologue.server.routes.runs import RunId
@@ -44,6 +45,8 @@ Json = dict[str, Any]
 _DIGEST = late(r"[0-9a-f]{64}")
 ROWS = 40
 """Rows of a matrix that are shown at first."""
+UNDER_WAY = 200
+"""Runs under way that are named."""
 _Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 _Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -69,12 +72,13 @@ async def get_execution(caller: Reader, execution_id: ExecutionId) -> Response:
             "evalId": view.eval_id,
             "matrix": {"agents": matrix["agents"], "rows": shown, "total": len(rows)},
             "open": sum(line["outcome"] in {"running", "queued"} for line in lines),
+            "underWay": [_named(line) for line in lines if line["outcome"] == "running"][:UNDER_WAY],
             "version": view.version,
-            **({"cursor": str(cursor)} if cursor else {}),
         }
 
     data = await asyncio.to_thread(made)
     data["calibration"] = calibration_table(await calibration_of(caller, execution_id))
+    data["cursor"] = str(cursor) if cursor else None
     return _answer(data)
 
 
@@ -84,6 +88,18 @@ async def get_matrix(caller: Reader, execution_id: ExecutionId, offset: _Offset 
     view, overview = await _overview(caller, execution_id)
     matrix = await asyncio.to_thread(view.matrix, overview)
     return _answer(matrix["rows"][offset : offset + limit])
+
+
+@routes.get("/executions/{execution_id}/change")
+async def get_change(caller: Reader, execution_id: ExecutionId) -> Response:
+    """What changed since the execution of the suite before this one."""
+    row = await row_before(caller, execution_id)
+    if row is None:
+        return _answer({"before": None})
+    _, after = await _overview(caller, execution_id)
+    _, before = await _overview(caller, int(row["id"]))
+    found = await asyncio.to_thread(changes_between, before, after)
+    return _answer({"before": {name: row[name] for name in ("id", "name", "started", "rate", "commit")}, **found})
 
 
 @routes.get("/executions/{execution_id}/figures")
@@ -278,6 +294,10 @@ def _with_outcome(made: RunResult, over: RunResult) -> RunResult:
     return changed(
         made, run_id=over.run_id, status=over.status, verdict=over.verdict, error=over.error, reasoning=over.reasoning
     )
+
+
+def _named(line: Json) -> Json:
+    return {name: line[name] for name in ("id", "title", "outcome")}
 
 
 def _case_of(line: Json) -> tuple[object, ...]:

@@ -61,6 +61,16 @@ async def get_trend(caller: Reader, suite: Annotated[str, Query(max_length=200)]
     return _answer({"rows": (await _rows(caller, ids[:_TREND]))[::-1], "total": len(ids)})
 
 
+async def row_before(caller: Caller, execution_id: int) -> Json | None:
+    """The execution of the same suite that was started last before this one, and is over; None if there is none."""
+    found = await caller.state.database.read(lambda connection: _facts_of_all(connection, caller))
+    suite = next((item["suite"] for item in found if item["id"] == execution_id), None)
+    earlier = (item for item in found if item["suite"] == suite and item["id"] < execution_id)
+    before = next((item["id"] for item in earlier if item["state"] == "ended"), None)
+    rows = await _rows(caller, [before]) if before is not None else []
+    return rows[0] if rows else None
+
+
 def _facts_of_all(connection: Connection, caller: Caller) -> list[Json]:
     """What executions are filtered by, the newest first."""
     still = select(runs.c.execution_id).where(runs.c.status.not_in(map(str, OVER))).distinct()

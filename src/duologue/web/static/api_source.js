@@ -25,6 +25,10 @@ export class ApiSource {
     return readPage(`/executions/${id}/matrix`, range);
   }
 
+  change(id) {
+    return readPage(`/executions/${id}/change`);
+  }
+
   figures(id) {
     return readPage(`/executions/${id}/figures`);
   }
@@ -101,16 +105,20 @@ export class ApiSource {
   }
 
   async follow(id, run, { since, tell, connected, signal }) {
+    let told = since === null;
     const path = run ? `/runs/${encodeURIComponent(run)}/events` : `/executions/${id}/events`;
     try {
       const how = await follow(path, {
         after: since,
         signal,
         connected,
-        event: ({ id: cursor, type, data }) => tell({ cursor, kind: run ? "journal" : kindOf(type), type, ...data }),
+        event: ({ id: cursor, type, data }) => {
+          told = true;
+          tell({ cursor, kind: run ? "journal" : kindOf(type), type, ...data });
+        },
         restart: () => tell({ cursor: null, kind: "hello" }),
       });
-      if (how === "over") tell({ cursor: null, kind: "over" });
+      if (how === "over" && told) tell({ cursor: null, kind: "over" });
     } catch (error) {
       console.error(error);
     }

@@ -2,70 +2,108 @@
 
 import { h, text } from "./dom.js";
 import { count, percent, plural, since, when } from "./format.js";
-import { overview } from "./overview.js";
+import { morph } from "./morph.js";
+import { overview, showFigures } from "./overview.js";
 import { can } from "./source.js";
 import { MARKS, WORDS, mark } from "./verdicts.js";
 
 /** The links in the bar of every page of an execution. */
 export function executionTabs({ links, execution, source }) {
+  const listed = execution.totals.runs + (execution.open || 0);
   return [
     ["overview", links.overview(), "Overview"],
-    ["runs", links.runs(), `Runs ${count(execution.totals.runs)}`],
+    ["runs", links.runs(), `Runs ${count(listed)}`],
     ...(can(source, "labels") ? [["label", links.label(), "Label"]] : []),
   ];
 }
 
-/** @returns {Page} */
+/**
+ * @param {Object} context  see runs_page.js, and
+ * @param {Object} context.host  the links of the host; see hostLinks
+ * @param {function(Object): Element[]} [context.executionTools]  buttons of this host beside the title
+ * @returns {Page}
+ */
 export function executionPage(context) {
-  const { execution, links, address, source, id, host } = context;
-  const draw = (now) => {
-    context.execution = now;
-    return overview(context, [stoppedNote(now), underWay(now, links), changes]);
-  };
-  const changes = h("div");
-  let compared = null;
-  const compare = async (now) => {
-    const state = JSON.stringify(now.totals);
-    if (!can(source, "change") || compared === state) return;
-    compared = state;
-    const found = await source.change(id).catch(() => null);
-    changes.replaceChildren(found?.before ? changeSection(found, host, now.key ?? id) : "");
-  };
-  compare(execution);
-  const firstRun = async () => {
-    const { runs } = await source.runs(id, { offset: 0, limit: 1 }, new URLSearchParams());
-    if (runs.length) address.go(links.run(runs[0].id));
-  };
-  const page = {
-    id,
-    cursor: execution.cursor,
-    view: "overview",
-    title: execution.suite,
-    element: h("div", null, draw(execution)),
-    tabs: executionTabs(context),
-    keys: {
-      j: firstRun,
-      k: firstRun,
+  return new ExecutionPage(context);
+}
+
+class ExecutionPage {
+  constructor(context) {
+    const { execution, links, address, source, id, host } = context;
+    Object.assign(this, { context, id, view: "overview", title: execution.suite });
+    this.change = null;
+    this.element = this.drawn();
+    this.tabs = executionTabs(context);
+    const first = async () => {
+      const { runs } = await source.runs(id, { offset: 0, limit: 1 }, new URLSearchParams());
+      if (runs.length) address.go(links.run(runs[0].id));
+    };
+    this.keys = {
+      j: first,
+      k: first,
       o: () => address.go(host.executions()),
       "/": () => toSearch(address, links),
       l: () => address.go(links.label()),
-    },
-    help: [
+    };
+    this.help = [
       ["j k", "go through the runs"],
       ["o", "all executions"],
       ["/", "search in runs"],
       ["l", "label"],
-    ],
-    // Nothing moves: what somebody looks at stays where it is.
-    refresh(now) {
-      compare(now);
-      const [y, open] = [scrollY, openDetails(page.element)];
-      page.element.replaceChildren(draw(now));
-      page.element.querySelectorAll("details").forEach((item, place) => (item.open ||= open.has(place)));
-      scrollTo(0, y);
-    },
-  };
-  return page;
+    ];
+  }
+
+  /** Up to which event the page knows what has happened. */
+  get cursor() {
+    return this.context.execution.cursor;
+  }
+
+  shown() {
+    this.ask();
+  }
+
+  drawn() {
+    const { context } = this;
+    const { execution, links, host } = context;
+    const main = overview(context, [stoppedNote(execution), underWay(execution, links), this.changes()]);
+    const head = main.querySelector("header.title");
+    head.prepend(h("p.up", null, h("a", { href: host.executions() }, "← Executions")));
+    const tools = context.executionTools?.(context);
+    if (tools) head.querySelector(":scope > div").append(h("div.tools", { "data-key": "tools" }, tools));
+    head.append(progress(execution));
+    return main;
+  }
+
+  /** Draw it as it is now. Nothing moves: what somebody looks at stays where it is. */
+  refresh(now) {
+    this.context.execution = now;
+    morph(this.element, this.drawn());
+    this.ask();
+  }
+
+  // What takes longer than the page itself, and says something else only when runs have ended.
+  async ask() {
+    const state = JSON.stringify(this.context.execution.totals);
+    if (this.asking || this.asked === state) return;
+    Object.assign(this, { asking: true, asked: state });
+    await Promise.allSettled([this.askChange(), showFigures(this.context, this.element)]);
+    this.asking = false;
+    this.ask(); // there may be more by now
+  }
+
+  async askChange() {
+    const { source } = this.context;
+    if (!can(source, "change")) return;
+    this.change = await source.change(this.id);
+    morph(this.element.querySelector("[data-key=change]"), this.changes());
+  }
+
+  changes() {
+    const { change, id } = this;
+    const { execution, host } = this.context;
+    const section = change?.before ? changeSection(change, host, execution.key ?? id) : null;
+    return h("div", { "data-key": "change" }, section);
+  }
 }
 
 async function toSearch(address, links) {
@@ -73,19 +111,24 @@ async function toSearch(address, links) {
   document.getElementById("search")?.focus();
 }
 
-function openDetails(element) {
-  const open = new Set();
-  element.querySelectorAll("details").forEach((item, place) => item.open && open.add(place));
-  return open;
+function progress({ running, totals }) {
+  if (!running) return "";
+  const total = totals.runs + totals.not_run;
+  return h(
+    "p.progress",
+    { "data-key": "progress" },
+    h("progress", { max: total, value: totals.runs, "aria-label": "Runs that are over" }),
+    ` ${count(totals.runs)} of ${plural(total, "run")}`,
+  );
 }
 
 function stoppedNote({ interrupted, totals, folder }) {
-  if (!interrupted || !totals.not_run) return null;
+  if (!interrupted || !totals.not_run || !folder) return null;
   return h(
     "section.notice.o-cancelled",
     null,
     h("p", null, `${plural(totals.not_run, "run")} of the plan did not begin. To go on where it stopped:`),
-    h("pre", null, text(`duologue run SUITE --resume ${folder || "FOLDER"}`)),
+    h("pre", null, text(`duologue run SUITE --resume ${folder}`)),
   );
 }
 

@@ -2,7 +2,9 @@
 
 import { SourceError } from "./source.js";
 
-const PAUSE = 300; // milliseconds between two drawings
+const PAUSE = 300; // milliseconds between two drawings, at least
+const SHARE = 3; // times as long as a drawing takes, the page waits until the next one
+const LONGEST = 5000;
 
 export class LivePages {
   /**
@@ -122,12 +124,14 @@ function oneAtATime(work, failed = () => {}) {
     running = true;
     while (wanted) {
       wanted = false;
+      const began = performance.now();
       try {
         await work();
       } catch (error) {
         failed(error);
       }
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      const pause = Math.min(LONGEST, Math.max(PAUSE, SHARE * (performance.now() - began)));
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
     running = false;
   };

@@ -14,6 +14,7 @@ export function morph(shown, wanted) {
     return shown;
   }
   attributes(shown, wanted);
+  if (shown.dataset?.kept !== undefined) return shown; // what somebody has opened, and nobody else can draw again
   if (!/^(INPUT|TEXTAREA|SELECT|AUDIO|VIDEO)$/.test(shown.nodeName)) children(shown, wanted);
   return shown;
 }

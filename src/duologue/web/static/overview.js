@@ -5,6 +5,7 @@ import { h, text } from "./dom.js";
 import { brief, count, duration, money, percent, plural, when } from "./format.js";
 import { gradingSection } from "./grades.js";
 import { matrixSection } from "./matrix.js";
+import { morph } from "./morph.js";
 import { besideText, rateText, ratesSection } from "./rates.js";
 import { table } from "./tables.js";
 import { MARKS, OUTCOMES, WORDS, cites, mark, outcomeCounts, splitBar } from "./verdicts.js";
@@ -19,9 +20,8 @@ const TRIALS = 400;
  * @param {Element[]} [more]  sections that this host adds after the matrix
  * @returns {Element}
  */
-export function overview({ execution, links, source, id }, more = []) {
-  const figures = h("div");
-  const main = h(
+export function overview({ execution, links, source, id, agents = null }, more = []) {
+  return h(
     "main.page",
     { id: "main", tabindex: "-1" },
     title(execution),
@@ -34,15 +34,22 @@ export function overview({ execution, links, source, id }, more = []) {
     ratesSection(execution),
     trials(execution, links),
     calibrationSection(execution),
-    figures,
+    figures(agents),
     plan(execution),
     environment(execution),
   );
-  source.figures(id).then(
-    ({ agents }) => figures.replaceWith(costSection(agents) || ""),
-    () => figures.remove(),
-  );
-  return main;
+}
+
+function figures(agents) {
+  return h("div", { "data-key": "figures" }, agents && costSection(agents));
+}
+
+/** Ask for cost and latency, which take longer, and show them on a page that is there already. */
+export async function showFigures(context, page) {
+  const { agents } = await context.source.figures(context.id);
+  context.agents = agents; // for when the page is drawn again
+  const place = page.querySelector("[data-key=figures]");
+  if (place) morph(place, figures(agents));
 }
 
 function title(execution) {

@@ -5,7 +5,7 @@ import { App } from "./app.js";
 import { comparison } from "./compare_page.js";
 import { EmbeddedSource } from "./embedded_source.js";
 import { count } from "./format.js";
-import { overview } from "./overview.js";
+import { overview, showFigures } from "./overview.js";
 import { runsPage } from "./runs_page.js";
 import { can } from "./source.js";
 import { restoreTheme } from "./theme.js";
@@ -17,8 +17,10 @@ const links = executionLinks(address, []);
 const context = { source, id: execution.id, execution, address, links, depth: 0 };
 
 function overviewPage() {
+  const element = overview(context);
+  showFigures(context, element);
   return {
-    element: overview(context),
+    element,
     view: "overview",
     keys: {
       j: () => firstRun(),

@@ -1,6 +1,7 @@
 // The page of runs: the list on the left, and the run that was chosen from it.
 
 import { h } from "./dom.js";
+import { morph } from "./morph.js";
 import { RunList } from "./run_list.js";
 import { runView } from "./run.js";
 
@@ -80,20 +81,22 @@ class RunsPage {
     return true;
   }
 
-  /** Draw the run again, with what has come since. */
+  /** Draw the run again, with what has come since. Nothing moves. */
   async redraw(run) {
     this.run = run;
-    await this.draw(true);
+    await this.draw(true, true);
   }
 
-  async draw(keepPlace) {
+  async draw(keepPlace, again = false) {
     const run = this.run;
     this.element.classList.toggle("chosen", run !== null);
     const before = run && (await this.list.neighbour(-1));
     const after = run && this.list.at >= 0 ? await this.list.neighbour(1) : null;
     const view = run ? await runView(this.context, run, this.placeInList(before, after)) : emptyView();
-    this.main.replaceWith(view);
-    this.main = view;
+    if (run !== this.run) return; // another one has been chosen meanwhile
+    if (again) this.main = morph(this.main, view);
+    else this.main.replaceWith(view);
+    if (!again) this.main = view;
     this.context.runShown?.(run);
     if (this.list.at >= 0) this.list.list.reveal(this.list.at);
     if (!keepPlace && this.element.isConnected) scrollTo(0, 0);

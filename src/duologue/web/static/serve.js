@@ -5,21 +5,19 @@ import { connection, session } from "./api.js";
 import { ApiSource } from "./api_source.js";
 import { App } from "./app.js";
 import { callPage, callsPage } from "./calls_pages.js";
-import { comparePage } from "./compare_page.js";
 import { definePage, importPage } from "./define_pages.js";
 import { h, text } from "./dom.js";
-import { executionPage } from "./service_execution.js";
 import { LivePages } from "./live.js";
-import { executionsPage } from "./executions_page.js";
+import { executionTools } from "./execution_tools.js";
 import { askToLeave, emptyState } from "./page_parts.js";
 import { playgroundPage, playgroundRunPage } from "./playground_pages.js";
 import { itemPage, listPage } from "./resource_pages.js";
 import { RESOURCES } from "./resources.js";
+import { resultsPage } from "./results_pages.js";
 import { settingsPage } from "./settings_pages.js";
 import { SourceError } from "./source.js";
 import { currentSession, projectsPage, signInAgain, signInPage, signOut } from "./sign_in.js";
 import { restoreTheme, themeButton } from "./theme.js";
-import { trendPage } from "./trend_page.js";
 
 const root = document.getElementById("app");
 
@@ -62,7 +60,7 @@ function open(who, project) {
   session.project = project;
   const address = new Address(`/p/${toPart(project)}`);
   const context = { address, links: hostLinks(address), source: new ApiSource(), session: who, project };
-  context.noExecutions = () => noExecutions(address);
+  Object.assign(context, { executionTools, noExecutions: () => noExecutions(address) });
   const app = new App({
     root,
     address,
@@ -118,10 +116,8 @@ function projectMenu({ projects }, project) {
 function route(context, place) {
   const [view, name, id] = place.path;
   const within = (make) => () => make(context, place);
-  if (view === undefined) return () => context.live.list(executionsPage(context, place));
-  if (view === "suites" && name) return () => trendPage(context, name);
-  if (view === "executions" && name) return within(executionPage);
-  if (view === "compare") return within(comparePage);
+  const results = resultsPage(context, place);
+  if (results) return results;
   if (view === "playground") return name ? within(playgroundRunPage) : within(playgroundPage);
   if (view === "calls") return name ? within(callPage) : within(callsPage);
   if (view === "settings") return within(settingsPage);

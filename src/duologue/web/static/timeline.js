@@ -12,15 +12,14 @@ const SHOWN = 300;
  */
 export function timelineSection(calls) {
   const body = h("div");
-  const details = h("details.timeline-box", null, h("summary", null, h("b", null, "Model calls and timeline")), body);
-  let asked = false;
+  const head = h("summary", null, h("b", null, "Model calls and timeline"));
+  const details = h("details.timeline-box", { "data-key": "timeline" }, head, body);
   details.addEventListener("toggle", async () => {
-    if (asked || !details.open) return;
-    asked = true;
+    if (!details.open) return;
     try {
       body.replaceChildren(...timeline(await calls()));
+      body.dataset.kept = ""; // also when the run is drawn again
     } catch (error) {
-      asked = false;
       body.replaceChildren(h("p.none", null, text(error.message)));
     }
   });
