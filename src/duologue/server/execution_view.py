@@ -16,9 +16,9 @@ from typing import Any, TypeVar, cast
 from pydantic_core import from_json
 from sqlalchemy import Connection, func, select
 
+from duologue.config.collection import without_collection
 from duologue.context import Clock
 from duologue.errors import NotFoundError
-from duologue.reports.html.label_queue import without_conversation
 from duologue.reports.html.overview import Overview, case_data, varied_of
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.execution_result import allowance_of, runs_with_results, thresholds_of
@@ -81,6 +81,7 @@ class ExecutionView:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _made: tuple[int, Overview] | None = None
     _lines: tuple[int, list[Json]] | None = None
+    _kept: dict[str, tuple[int, Any]] = field(default_factory=dict[str, tuple[int, Any]])
 
     async def refresh(self) -> None:
         """Read what is new.
@@ -92,8 +93,9 @@ class ExecutionView:
         async with self._lock:
             if self._looked is not None and clock.monotonic() - self._looked < FRESH:
                 return
-            while await self._read():
-                pass
+            with without_collection():
+                while await self._read():
+                    pass
             self._looked = clock.monotonic()
 
     async def _read(self) -> bool:
@@ -147,8 +149,7 @@ class ExecutionView:
         found: dict[int, RunResult] = {}
         for begin in range(0, len(numbers), _PART):
             part = numbers[begin : begin + _PART]
-            pages = await self.database.read(lambda connection, part=part: runs_with_results(connection, part))
-            found |= {number: without_conversation(result) for number, result in pages}
+            found |= await self.database.read(lambda connection, part=part: _without_words(connection, part))
         return found
 
     def _numbers(self, connection: Connection) -> set[int]:
@@ -192,8 +193,25 @@ class ExecutionView:
         """What pages ask of its index. Takes as long as the execution is large: call it in a thread."""
         if self._made is None or self._made[0] != self.version:
             version = self.version
-            self._made = version, Overview(index_of(self.execution(self.results)), read)
+            with without_collection():
+                self._made = version, Overview(index_of(self.execution(self.results)), read)
         return self._made[1]
+
+    def known(self, name: str) -> Any:
+        """What was kept under a name; None if something has changed since."""
+        version, value = self._kept.get(name, (-1, None))
+        return value if version == self.version else None
+
+    def keep(self, name: str, value: T, version: int) -> T:
+        """Keep what was made of it, for as long as nothing changes.
+
+        Args:
+            name: of what is kept.
+            value: that was made.
+            version: of which it was made.
+        """
+        self._kept[name] = version, value
+        return value
 
     def lines(self, overview: Overview) -> list[Json]:
         """All runs as a list shows them, those that are not over included, in the order of the plan."""
@@ -220,6 +238,11 @@ class ExecutionView:
             if item.result is None:
                 cell["open"] = cell.get("open", 0) + 1
         return {"agents": list(agents), "rows": list(ordered.values())}
+
+
+def _without_words(connection: Connection, numbers: Sequence[int]) -> dict[int, RunResult]:
+    """Results without what was said."""
+    return dict(runs_with_results(connection, numbers, said=False))
 
 
 def _facts(row: _Row) -> tuple[object, ...]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl
 
+from duologue.config.collection import without_collection
 from duologue.context import SystemClock
 from duologue.errors import ConfigurationError, DuologueError, JournalError
 from duologue.journal.artifacts import JOURNALS
@@ -230,16 +230,6 @@ class Opened:
         return details_of(self.folder, [line["id"] for line in self.overview.lines])
 
 
-@contextmanager
-def without_collection() -> Generator[None]:
-    """Many values are made that all stay: looking for garbage among them again and again would double the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _names(folder: Path) -> list[str]:

@@ -27,8 +27,8 @@ _ATTENTION = 25
 _FINDINGS = 3
 _REASONS = 20
 _EXAMPLES = 5
-_DOTS = 100
-_ALL_DOTS = 4000
+_DOTS = 40
+_ALL_DOTS = 1000
 _VALUES = 500
 """Of one thing to filter by."""
 _LONGEST = 400
@@ -105,6 +105,7 @@ class Overview:
             **self._attention(),
             "reasons": self._reasons(),
             "trials": self._all_trials(),
+            "trialsTotal": sum(group["trials"] > 1 for group in self._index["groups"]),
             "mostTrials": max([1, *(line["trials"] for line in self.lines)]),
             "filters": self._filters(),
         }
@@ -202,9 +203,8 @@ class Overview:
             "title": _title(self._case_of(group)),
             **{name: group[name] for name in ("outcome", "rate", "pass@k", "pass^k")},
             "checks": shaky,
-            "runs": [
-                {name: self._by_id[run][name] for name in ("id", "trial", "outcome")} for run in group["runs"][:_DOTS]
-            ],
+            "runs": [trial_of(self._by_id[run]) for run in group["runs"][:_DOTS]],
+            "total": len(group["runs"]),
         }
 
     def _filters(self) -> Json:
@@ -223,7 +223,7 @@ class Overview:
     def trials_of(self, run_id: str) -> Json:
         """All trials of the test case of a run, and the share of them that passed."""
         group = self._index["groups"][self._by_id[run_id]["group"]]
-        return {"passRate": group["pass_rate"], "runs": [self._by_id[run] for run in group["runs"]]}
+        return {"passRate": group["pass_rate"], "runs": [trial_of(self._by_id[run]) for run in group["runs"]]}
 
     @property
     def pass_rates(self) -> list[float | None]:
@@ -236,6 +236,11 @@ _ORDER = {word: number for number, word in enumerate(("fail", "error", "undecide
 
 _FILTERED = ("scenario", "agent", "persona", "region")
 _OF_LINE = ("outcome", "title", "termination", "turns", "cost", "unpriced", "tokens", "seconds")
+
+
+def trial_of(line: Mapping[str, Any]) -> Json:
+    """A run as a dot among the trials of its test case."""
+    return {name: line[name] for name in ("id", "trial", "outcome")}
 
 
 def case_data(case: TestCase) -> Json:

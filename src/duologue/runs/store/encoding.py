@@ -156,19 +156,20 @@ def encoded_run(run: RunResult) -> bytes:
     return encoded(data)
 
 
-def decoded_run(data: dict[str, Any], place: str) -> RunResult:
+def decoded_run(data: dict[str, Any], place: str, case: TestCase | None = None) -> RunResult:
     """A run that was written before.
 
     Args:
         data: the content of its file.
         place: the name of the file, for errors.
+        case: its test case, where somebody knows it already.
 
     Raises:
         ConfigurationError: it is no run, or was written by a newer version.
     """
     require_version(data, place)
     try:
-        run = _runs().validate_python({**data, "case": decoded_case(data["case"])})
+        run = _runs().validate_python({**data, "case": case or decoded_case(data["case"])})
     except (ValidationError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{place} is not the result of a run: {error}") from error
     for name, seconds in (("seconds", run.seconds), ("agent_seconds", run.agent_seconds)):

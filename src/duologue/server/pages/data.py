@@ -12,12 +12,13 @@ from pydantic_core import from_json
 from sqlalchemy import select
 from starlette.responses import Response
 
+from duologue.config.collection import without_collection
 from duologue.config.patterns import late
 from duologue.errors import ArtifactError, JournalError, NotFoundError
 from duologue.frozen import changed
 from duologue.reports.html.changes import changes_between
 from duologue.reports.html.data import Media, Prompts, agent_figures, calibration_table, run_data
-from duologue.reports.html.overview import Overview
+from duologue.reports.html.overview import Overview, trial_of
 from duologue.reports.html.search import SECONDS, MessageSearch, filtered, found_page, parts_left
 from duologue.reports.html.timeline import timeline_of_entries
 from duologue.runs.store.database.execution_events import newest_event
@@ -58,6 +59,9 @@ async def get_execution(caller: Reader, execution_id: ExecutionId) -> Response:
     view, overview = await _overview(caller, execution_id)
 
     def made() -> Json:
+        version = view.version
+        if known := view.known("page"):
+            return known
         matrix = view.matrix(overview)
         rows: list[Json] = matrix["rows"]
         shown = rows if len(rows) <= ROWS else sorted(rows, key=_is_passed)[:ROWS]
@@ -65,7 +69,7 @@ async def get_execution(caller: Reader, execution_id: ExecutionId) -> Response:
         found = overview.data(most=MISSING)
         outcomes = {line["outcome"] for line in lines}
         found["filters"]["outcome"] += [word for word in ("running", "queued") if word in outcomes]
-        return {
+        data = {
             **found,
             "id": str(view.id),
             "name": shown_name(view.id, view.name),
@@ -73,13 +77,13 @@ async def get_execution(caller: Reader, execution_id: ExecutionId) -> Response:
             "matrix": {"agents": matrix["agents"], "rows": shown, "total": len(rows)},
             "open": sum(line["outcome"] in {"running", "queued"} for line in lines),
             "underWay": [_named(line) for line in lines if line["outcome"] == "running"][:UNDER_WAY],
-            "version": view.version,
+            "version": version,
         }
+        return view.keep("page", data, version)
 
     data = await asyncio.to_thread(made)
-    data["calibration"] = calibration_table(await calibration_of(caller, execution_id))
-    data["cursor"] = str(cursor) if cursor else None
-    return _answer(data)
+    calibration = calibration_table(await calibration_of(caller, execution_id))
+    return _answer({**data, "calibration": calibration, "cursor": str(cursor) if cursor else None})
 
 
 @routes.get("/executions/{execution_id}/matrix")
@@ -106,8 +110,13 @@ async def get_change(caller: Reader, execution_id: ExecutionId) -> Response:
 async def get_figures(caller: Reader, execution_id: ExecutionId) -> Response:
     """What each agent has spent, and how long its answers took."""
     view = await caller.state.views.of(caller.project.id, execution_id)
-    whole = await whole_runs(caller, [number for number, row in view.rows.items() if row.status in OVER])
-    return _answer({"agents": await asyncio.to_thread(lambda: agent_figures(view.execution(whole)))})
+    found, version = view.known("figures"), view.version
+    if found is None:
+        with without_collection():
+            whole = await whole_runs(caller, [number for number, row in view.rows.items() if row.status in OVER])
+            made = await asyncio.to_thread(lambda: agent_figures(view.execution(whole)))
+        found = view.keep("figures", made, version)
+    return _answer({"agents": found})
 
 
 @routes.get("/executions/{execution_id}/runs")
@@ -171,7 +180,7 @@ async def get_trials(caller: Reader, execution_id: ExecutionId, run_id: RunId) -
         raise NotFoundError(f'Run with id "{run_id}" not found')
     if here["group"] >= 0:
         return _answer(overview.trials_of(run_id))
-    same = [line for line in lines if _case_of(line) == _case_of(here)]
+    same = [trial_of(line) for line in lines if _case_of(line) == _case_of(here)]
     return _answer({"passRate": None, "runs": same})
 
 

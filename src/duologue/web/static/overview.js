@@ -12,7 +12,6 @@ import { MARKS, OUTCOMES, WORDS, cites, mark, outcomeCounts, splitBar } from "./
 
 const EXITS = { 0: "pass", 1: "fail", 3: "undecided", 130: "cancelled" };
 const EXIT_WORDS = { 0: "all passed", 1: "failed", 3: "undecided or with errors", 130: "interrupted" };
-const DOTS = 100;
 const TRIALS = 400;
 
 /**
@@ -167,10 +166,12 @@ function runMark(run) {
   return h("span", { role: "img", "aria-label": `${WORDS[run.outcome]}: ${run.title}` }, MARKS[run.outcome]);
 }
 
-function trials({ trials: groups }, links) {
+function trials({ trials: groups, trialsTotal }, links) {
   if (!groups.length) return null;
   const rows = groups.slice(0, TRIALS).map((group) => {
-    const dots = group.runs.slice(0, DOTS).map((run) =>
+    const rest = (group.total ?? group.runs.length) - group.runs.length;
+    const all = h("a", { href: links.runs({ q: group.title }) }, `and ${count(rest)} more`);
+    const dots = group.runs.map((run) =>
       h(
         `a.dot.o-${run.outcome}`,
         {
@@ -195,7 +196,7 @@ function trials({ trials: groups }, links) {
       "tr",
       null,
       h("th", { scope: "row" }, mark(group.outcome), " ", text(group.title)),
-      h("td", null, h("div.dots", null, dots)),
+      h("td", null, h("div.dots", null, dots, rest > 0 ? all : null)),
       h("td.n", null, rateText(group.rate), h("small", null, ` ${besideText(group.rate)}`)),
       h("td", null, yes(group["pass@k"])),
       h("td", null, yes(group["pass^k"])),
@@ -207,6 +208,7 @@ function trials({ trials: groups }, links) {
     null,
     "Pass rates are of decided trials, with 95% intervals. pass@k: any trial passed. pass^k: all did. ",
     "A check may ask for a share of the trials instead of all.",
+    trialsTotal > rows.length ? ` The first ${count(rows.length)} of ${plural(trialsTotal, "test case")}.` : null,
   );
   return h(
     "section",

@@ -12,7 +12,7 @@ import { timelineSection } from "./timeline.js";
 import { MARKS, WORDS, cites, mark, pill } from "./verdicts.js";
 import { voiceSection } from "./voice.js";
 
-const DOTS = 200;
+const DOTS = 60;
 const ENDED = {
   judged: "ended by a judge",
   script_end: "ended with its script",
@@ -133,7 +133,9 @@ function findingsBox(links, run) {
 }
 
 function trialsBox(links, run, { passRate, runs }) {
-  const dots = runs.slice(0, DOTS).map((other) =>
+  const here = runs.findIndex((other) => other.id === run.id);
+  const first = Math.max(0, Math.min(here - DOTS / 2, runs.length - DOTS)); // of those around this run
+  const dots = runs.slice(first, first + DOTS).map((other) =>
     h(
       `a.dot.o-${other.outcome}${other.id === run.id ? ".here" : ""}`,
       {

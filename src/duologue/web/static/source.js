@@ -61,7 +61,8 @@
  * @property {Object[]} attention  runs that did not pass, one for each test case
  * @property {number} attentionTotal
  * @property {{reason: string, count: number, runs: {id: string, title: string, outcome: string}[]}[]} reasons
- * @property {Object[]} trials  test cases with several trials
+ * @property {Object[]} trials  test cases with several trials, the first of trialsTotal; each with its first runs
+ * @property {number} trialsTotal
  * @property {Object<string, string[]>} filters  the values that runs can be filtered by
  * @property {string[]} missing  titles of test cases that were not run; the first of missingTotal
  * @property {number} missingTotal
@@ -98,6 +99,8 @@
  * @property {string} before
  * @property {string} found
  * @property {string} after
+ *
+ * @typedef {{id: string, trial: number, outcome: string}} Trial  A run among those of its test case.
  *
  * @typedef {Object} RunPage
  * @property {RunLine[]} runs
@@ -142,7 +145,7 @@
  * @property {function(string, Range, URLSearchParams): Promise<RunPage>} runs
  * @property {function(string): Promise<Object>} [change]  what changed since the execution of the suite before it
  * @property {function(string, string): Promise<Run>} run
- * @property {function(string, string): Promise<{passRate: ?number, runs: RunLine[]}>} trials  of the same test case
+ * @property {function(string, string): Promise<{passRate: ?number, runs: Trial[]}>} trials  of the same test case
  * @property {function(string, string): Promise<Object[]>} [calls]  model calls of a run, with request and response
  * @property {function(string, Object): Promise<{id: number}>} [fork]  continues a run that is over; the new execution
  * @property {function(): Promise<{kind: string, id: string, name: string}[]>} [forkAgents]  what it can be forked with

@@ -9,7 +9,6 @@ from typing import Any, cast
 from pydantic_core import from_json
 from sqlalchemy import ColumnElement, Connection, select
 
-from duologue.frozen import changed
 from duologue.journal.events import ErrorInfo
 from duologue.runs.store.database.connections import Connections
 from duologue.runs.store.database.schema import executions, labels, results, runs
@@ -22,6 +21,9 @@ from duologue.vocabulary import RunStatus, Verdict
 
 _PAGE = 200
 """Runs that are read at once."""
+_VERDICTS = frozenset(map(str, Verdict))
+_SAID = ("messages", "system_prompts", "judgements")
+"""Fields of a result that hold what was said: most of its bytes."""
 _STATUS = {QueueStatus.COMPLETED: RunStatus.COMPLETED, QueueStatus.CANCELLED: RunStatus.CANCELLED}
 
 
@@ -102,9 +104,17 @@ async def labelled_runs(
     return found
 
 
-def runs_with_results(connection: Connection, numbers: Sequence[int]) -> list[tuple[int, RunResult]]:
-    """Runs that are over with their results, by number; at most 200 at once."""
-    return _runs(connection, runs.c.number.in_(numbers), runs.c.status.in_(map(str, OVER)), whole=True)
+def runs_with_results(
+    connection: Connection, numbers: Sequence[int], *, said: bool = True
+) -> list[tuple[int, RunResult]]:
+    """Runs that are over with their results, by number; at most 200 at once.
+
+    Args:
+        connection: to the database.
+        numbers: of the runs.
+        said: whether conversations, prompts and what judges wrote are wanted, too.
+    """
+    return _runs(connection, runs.c.number.in_(numbers), runs.c.status.in_(map(str, OVER)), whole=True, said=said)
 
 
 def _page(connection: Connection, execution_id: int, after: int, *, whole: bool) -> list[tuple[int, RunResult]]:
@@ -112,7 +122,9 @@ def _page(connection: Connection, execution_id: int, after: int, *, whole: bool)
     return _runs(connection, *of_page, whole=whole)
 
 
-def _runs(connection: Connection, *which: ColumnElement[bool], whole: bool) -> list[tuple[int, RunResult]]:
+def _runs(
+    connection: Connection, *which: ColumnElement[bool], whole: bool, said: bool = True
+) -> list[tuple[int, RunResult]]:
     columns = [runs.c[name] for name in ("number", "id", "test_case", "status", "outcome", "error")]
     asked = select(*columns, results.c.data) if whole else select(*columns)
     if whole:
@@ -120,18 +132,31 @@ def _runs(connection: Connection, *which: ColumnElement[bool], whole: bool) -> l
     asked = asked.where(*which).order_by(runs.c.number).limit(_PAGE)
     made: list[tuple[int, RunResult]] = []
     for row in connection.execute(asked):
-        told = _told(decoded_case(from_json(row.test_case)), row.id, QueueStatus(row.status), row.outcome, row.error)
-        if whole and row.data:  # somebody may have changed the outcome by hand, which counts then
-            told = changed(decoded_run(from_json(row.data), f"run {row.id}"), status=told.status, verdict=told.verdict)
-        made.append((row.number, told))
+        case, status = decoded_case(from_json(row.test_case)), QueueStatus(row.status)
+        if not whole or not row.data:
+            made.append((row.number, _told(case, row.id, status, row.outcome, row.error)))
+            continue
+        data = from_json(row.data)
+        kept = data if said else {name: value for name, value in data.items() if name not in _SAID}
+        # Somebody may have changed the outcome by hand, which counts then.
+        kept |= {"status": _ended(status), "verdict": _verdict(status, row.outcome)}
+        made.append((row.number, decoded_run(kept, f"run {row.id}", case)))
     return made
+
+
+def _ended(status: QueueStatus) -> RunStatus:
+    return _STATUS.get(status, RunStatus.ERROR)
+
+
+def _verdict(status: QueueStatus, outcome: str | None) -> Verdict | None:
+    """Of a run that somebody has called completed, and said no result of, nothing is decided."""
+    if status is not QueueStatus.COMPLETED:
+        return None
+    return Verdict(outcome) if outcome in _VERDICTS else Verdict.UNDECIDED
 
 
 def _told(case: TestCase, run_id: str, status: QueueStatus, outcome: str | None, error: str | None) -> RunResult:
     """A run as its row says, without what was said in it."""
-    verdict = Verdict(outcome) if status is QueueStatus.COMPLETED and outcome in set(Verdict) else None
-    ended = _STATUS.get(status, RunStatus.ERROR)
-    if ended is RunStatus.COMPLETED and verdict is None:  # somebody has called it so, and said no result
-        verdict = Verdict.UNDECIDED
+    ended = _ended(status)
     told = ErrorInfo(type="RunError", message=error or "") if ended is RunStatus.ERROR else None
-    return RunResult(case=case, run_id=run_id, status=ended, verdict=verdict, error=told)
+    return RunResult(case=case, run_id=run_id, status=ended, verdict=_verdict(status, outcome), error=told)
