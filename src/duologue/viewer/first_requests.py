@@ -6,10 +6,8 @@ The addresses are those that ``folder_source.js`` makes, letter by letter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import quote_plus, unquote
 
-PAGE = {"offset": "0", "limit": "100"}
-"""The first page of a list; see ``virtual_list.js``."""
+from duologue import web
 
 
 def first_requests(path: str, query: str, folder: Callable[[str], object | None]) -> list[str]:
@@ -20,9 +18,9 @@ def first_requests(path: str, query: str, folder: Callable[[str], object | None]
         query: of the page. Lists that are filtered ask for something else, which is not foreseen.
         folder: of an execution; None if there is no such execution.
     """
-    parts = [unquote(part) for part in path.split("/") if part]
+    parts = web.parts_of(path)
     if not parts:
-        return [] if query else [_api("executions", PAGE)]
+        return [] if query else [_api("executions", web.FIRST_PAGE)]
     if parts[0] != "executions" or len(parts) < 2 or (query and len(parts) == 3):
         return []
     if folder(parts[1]) is None:
@@ -31,19 +29,14 @@ def first_requests(path: str, query: str, folder: Callable[[str], object | None]
     found = [_api("execution", about)]
     match parts[2:]:
         case ["runs"]:
-            found.append(_api("runs", {**about, **PAGE, "filter": ""}))
+            found.append(_api("runs", {**about, **web.FIRST_PAGE, "filter": ""}))
         case ["run", run, *_]:
             found.append(_api("run", {**about, "run": run}))
-            found.append(_api("runs", {**about, **PAGE, "around": run, "filter": ""}))
+            found.append(_api("runs", {**about, **web.FIRST_PAGE, "around": run, "filter": ""}))
         case _:
             pass
     return found
 
 
 def _api(name: str, values: dict[str, str]) -> str:
-    return f"/api/{name}?" + "&".join(f"{key}={_encoded(value)}" for key, value in values.items())
-
-
-def _encoded(value: str) -> str:
-    """As ``URLSearchParams`` writes it."""
-    return quote_plus(value, safe="*").replace("~", "%7E")
+    return web.address_of(f"/api/{name}", values)

@@ -6,13 +6,16 @@ The same modules show an execution in the report file, in ``duologue view`` and 
 
 from duologue.web.assets import POLICY, STATIC, static_file, style, template
 from duologue.web.bundle import script
-from duologue.web.serving import StaticAnswer, app_page, static_answer
+from duologue.web.serving import FIRST_PAGE, StaticAnswer, address_of, app_page, parts_of, static_answer
 
 __all__ = [
+    "FIRST_PAGE",
     "POLICY",
     "STATIC",
     "StaticAnswer",
+    "address_of",
     "app_page",
+    "parts_of",
     "script",
     "static_answer",
     "static_file",

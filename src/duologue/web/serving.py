@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from html import escape
+from urllib.parse import quote_plus, unquote
 
 from duologue.frozen import frozen
 from duologue.web.assets import STATIC, StaticFile, static_file, template
@@ -17,6 +18,9 @@ from duologue.web.bundle import script
 _BUNDLE = ".bundle.js"
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
+
+FIRST_PAGE = {"offset": "0", "limit": "100"}
+"""What is asked for of a list at first; see ``virtual_list.js``."""
 
 
 @frozen
@@ -63,6 +67,22 @@ def app_page(entry: str, data: Iterable[str] = ()) -> bytes:
         f'<link rel="preload" as="fetch" crossorigin="anonymous" href="{escape(address)}">' for address in data
     )
     return _frame(entry).replace(b"%preload%", preload.encode())
+
+
+def address_of(path: str, values: Mapping[str, str]) -> str:
+    """An address as ``URLSearchParams`` writes it in a browser.
+
+    Args:
+        path: as it is written.
+        values: of the query, in order.
+    """
+    written = (f"{name}={quote_plus(value, safe='*').replace('~', '%7E')}" for name, value in values.items())
+    return f"{path}?{'&'.join(written)}"
+
+
+def parts_of(path: str) -> list[str]:
+    """The parts of an address, as ``address.js`` reads them."""
+    return [unquote(part) for part in path.split("/") if part]
 
 
 @cache

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from duologue.reports.html.execution_list import matches, origin_of
 from duologue.runs.store.database.schema import evals, executions, runs
 from duologue.runs.store.encoding import encoded
-from duologue.runs.store.records import OVER, iso_instant
+from duologue.runs.store.records import OVER, QueueStatus, iso_instant
 from duologue.server.auth import Caller, Reader
 from duologue.server.preconditions import JSON
 from duologue.suites.results.rates import rate_from
@@ -25,6 +25,7 @@ _OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
 _MADE = re.compile(r"execution_[0-9a-z]{16,}")
 _EXITS = {"pass": 0, "fail": 1, "undecided": 3}
 """What executions that are over can be filtered by."""
+_OPEN = set(QueueStatus) - OVER
 _TREND = 500
 """Executions of a trend."""
 
@@ -73,7 +74,8 @@ async def row_before(caller: Caller, execution_id: int) -> Json | None:
 
 def _facts_of_all(connection: Connection, caller: Caller) -> list[Json]:
     """What executions are filtered by, the newest first."""
-    still = select(runs.c.execution_id).where(runs.c.status.not_in(map(str, OVER))).distinct()
+    of_project = runs.c.project_id == caller.project.id
+    still = select(runs.c.execution_id).where(of_project, runs.c.status.in_(map(str, _OPEN))).distinct()
     open_ = set(connection.execute(still).scalars())
     asked = (
         select(
