@@ -6,6 +6,7 @@ script, and names it and the style sheet by what is in them: a browser keeps the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from html import escape
@@ -18,6 +19,8 @@ from duologue.web.bundle import script
 _BUNDLE = ".bundle.js"
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
+_MARKED = re.compile(r"~+\.{0,2}")
+"""A part that an address would lose, such as ``..``, is written with a tilde; see ``toPart`` in ``address.js``."""
 
 FIRST_PAGE = {"offset": "0", "limit": "100"}
 """What is asked for of a list at first; see ``virtual_list.js``."""
@@ -82,7 +85,8 @@ def address_of(path: str, values: Mapping[str, str]) -> str:
 
 def parts_of(path: str) -> list[str]:
     """The parts of an address, as ``address.js`` reads them."""
-    return [unquote(part) for part in path.split("/") if part]
+    parts = [unquote(part) for part in path.split("/") if part]
+    return [part[1:] if _MARKED.fullmatch(part) else part for part in parts]
 
 
 @cache

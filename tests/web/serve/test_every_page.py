@@ -118,3 +118,20 @@ def test_every_page_is_accessible_fits_a_phone_and_hostile_text_stays_text(world
         if told:
             found[path] = told
     assert not found
+
+
+READY = [".executions a", "a.cell", ".runs a", ".message"]
+
+
+def test_what_a_page_asks_for_first_is_asked_for_once_and_with_the_page(world, open_page):
+    made, paths = world
+    page = open_page(f"{made.pages}/nothing/here", refused=True)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    for path, ready, number in zip(paths, READY, (2, 2, 3, 4), strict=False):
+        asked.clear()
+        page.goto(made.pages + path)
+        page.locator(ready).first.wait_for()
+        foreseen = page.eval_on_selector_all('link[rel="preload"]', "links => links.map(link => link.href)")
+        assert len(foreseen) == number, path
+        assert [asked.count(address) for address in foreseen] == [1] * number, path
