@@ -230,8 +230,6 @@ class Opened:
         return details_of(self.folder, [line["id"] for line in self.overview.lines])
 
 
-
-
 def _names(folder: Path) -> list[str]:
     try:
         return [name for name in os.listdir(folder) if name.endswith(".jsonl")]  # noqa: PTH208 - of many files

@@ -7,6 +7,8 @@ import { overview, showFigures } from "./overview.js";
 import { can } from "./source.js";
 import { MARKS, WORDS, mark } from "./verdicts.js";
 
+const SHARE = 10; // times as long as it takes to say what has changed and was spent, nobody asks for it again
+
 /** The links in the bar of every page of an execution. */
 export function executionTabs({ links, execution, source }) {
   const listed = execution.totals.runs + (execution.open || 0);
@@ -86,7 +88,10 @@ class ExecutionPage {
     const state = JSON.stringify(this.context.execution.totals);
     if (this.asking || this.asked === state) return;
     Object.assign(this, { asking: true, asked: state });
+    const began = performance.now();
     await Promise.allSettled([this.askChange(), showFigures(this.context, this.element)]);
+    const pause = this.context.execution.running ? SHARE * (performance.now() - began) : 0;
+    await new Promise((resolve) => setTimeout(resolve, pause)); // all runs are read for it
     this.asking = false;
     this.ask(); // there may be more by now
   }
