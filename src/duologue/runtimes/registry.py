@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, reduce
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
@@ -28,6 +29,8 @@ from duologue.runtimes.config import RuntimeConfig
 
 logger = logging.getLogger("duologue.runtimes")
 GROUP = "duologue.runtimes"
+VOICE_ADAPTERS = "duologue.voice_adapters"
+"""The group of voice adapters of other packages, each of which is a runtime of its name."""
 DEFAULT_KIND = TextRuntimeKind.NATIVE
 """The runtime of text test cases that name none."""
 _NEEDED = ("MODE", "KIND", "LABEL", "DESCRIPTION")
@@ -238,7 +241,23 @@ def _registry() -> _Registry:
             logger.warning("the runtime '%s' (%s) is left out: %s", point.name, point.value, broken[point.name])
         else:
             runtimes[key] = runtime
+    for point in sorted(other_entry_points(VOICE_ADAPTERS), key=lambda point: point.name):
+        try:
+            _add_adapter(point, runtimes)
+        except Exception as error:  # noqa: BLE001 - code of other packages
+            broken[point.name] = f"{type(error).__name__}: {error}"
+            logger.warning("the voice adapter '%s' (%s) is left out: %s", point.name, point.value, broken[point.name])
     return _Registry(runtimes=runtimes, broken=broken)
+
+
+def _add_adapter(point: EntryPoint, runtimes: dict[tuple[RunMode, str], EvalRuntime]) -> None:
+    """An adapter of another package as a runtime of its name."""
+    from duologue.runtimes.voice.registered import runtime_for  # needs numpy
+
+    key = (RunMode.VOICE, point.name)
+    if key in runtimes:
+        raise ConfigurationError(f"there is a {key[0]} runtime '{key[1]}' already")
+    runtimes[key] = runtime_for(point.name, load_entry_point(point))()
 
 
 def _made(loaded: object) -> EvalRuntime:

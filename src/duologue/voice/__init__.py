@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from duologue.voice.recognition import transcribe as transcribe
     from duologue.voice.recording import VoiceRecording as VoiceRecording
     from duologue.voice.recording import transcribe_segments as transcribe_segments
+    from duologue.voice.registered import voice_adapter as voice_adapter
     from duologue.voice.resample import Resampler as Resampler
     from duologue.voice.resample import resample as resample
     from duologue.voice.synthesis import register_tts_provider as register_tts_provider
@@ -112,6 +113,7 @@ _HOMES = {
     "synthesize": ".synthesis",
     "transcribe": ".recognition",
     "transcribe_segments": ".recording",
+    "voice_adapter": ".registered",
     "voice_metrics": ".metrics",
     "word_error_rate": ".metrics",
 }

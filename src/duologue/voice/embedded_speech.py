@@ -16,9 +16,8 @@ from typing import Any
 from duologue.errors import MissingExtraError
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
 from duologue.voice.resample import resample
+from duologue.voice.synthesis import LOCAL_VOICES, no_local_voice
 
-VOICES = ("heart",)
-"""Whose weights are in the package."""
 _WHISPER_RATE = 16_000
 _loading = threading.Lock()
 
@@ -30,8 +29,8 @@ async def say(text: str, voice: str) -> bytes:
         ValueError: there is no such voice on this machine.
         MissingExtraError: the packages are not installed.
     """
-    if voice not in VOICES:
-        raise ValueError(f"there is no voice 'local/{voice}' on this machine; expected local/{VOICES[0]}")
+    if voice not in LOCAL_VOICES:
+        raise ValueError(no_local_voice(voice))
     return await asyncio.get_running_loop().run_in_executor(_thread("tts"), _said, text, voice)
 
 

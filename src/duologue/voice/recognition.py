@@ -6,16 +6,29 @@ The provider is the one that was set; without one OpenAI's where there is a key,
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Protocol, cast
 
 from duologue.config.access import variables
-from duologue.config.problems import hint, listed
-from duologue.errors import ConfigurationError, DuologueError, ModelAnswerError, ModelError, ModelTimeoutError
+from duologue.config.entry_points import load_registered, registered_names
+from duologue.config.problems import listed, nearest
+from duologue.errors import (
+    ConfigurationError,
+    DuologueError,
+    ModelAnswerError,
+    ModelError,
+    ModelTimeoutError,
+    TargetError,
+)
 from duologue.voice.audio import AudioChunk
 from duologue.voice.user_code import called
 
 _TIMEOUT = 120.0
+_BUILT_IN = ("deepgram", "elevenlabs", "local", "openai")
+GROUP = "duologue.stt_providers"
+"""The group of entry points with which other packages add providers: classes, or functions, whose ``model`` is what
+stands after the slash."""
 
 
 class STTProvider(Protocol):
@@ -67,20 +80,48 @@ def stt_provider(name: str) -> STTProvider:
         ConfigurationError: there is none of that name.
     """
     prefix, _, model = name.strip().partition("/")
+    require_stt(name)
     if prefix == "local":
         from duologue.voice.embedded_speech import WhisperSTTProvider
 
         return WhisperSTTProvider(model or None)
+    if prefix not in _BUILT_IN:
+        make = _of_package(prefix)
+        assert make is not None, "it was there just now"
+        return make(model=model) if model else make()
     from duologue.voice.hosted_speech import RECOGNISERS
 
-    made = RECOGNISERS.get(prefix)
-    if made is None:
-        known = sorted({*RECOGNISERS, "local"})
-        raise ConfigurationError(
-            f"there is no speech to text named '{name}'; expected one of {listed(known)}{hint(prefix, known)}, with a "
-            "model after a slash if you like, such as 'openai/gpt-4o-transcribe'"
-        )
+    made = RECOGNISERS[prefix]
     return made(model=model) if model else made()
+
+
+def require_stt(name: str) -> None:
+    """Whether there is a provider of that name. It is not asked.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    prefix = name.strip().partition("/")[0]
+    if prefix in _BUILT_IN or _of_package(prefix) is not None:
+        return
+    known = sorted({*_BUILT_IN, *registered_names(GROUP)})
+    raise ConfigurationError(
+        f"there is no speech to text named '{name}'{nearest(prefix, known) or ';'} expected one of {listed(known)}, "
+        f"with a model after a slash if you like, such as 'openai/gpt-4o-transcribe'. Packages add others (entry "
+        f"points of the group {GROUP})"
+    )
+
+
+def _of_package(prefix: str) -> Callable[..., STTProvider] | None:
+    try:
+        found: object = load_registered(GROUP, prefix) if prefix else None
+    except TargetError as error:
+        raise ConfigurationError(f"speech to text '{prefix}': {error}") from error
+    if found is not None and not callable(found):
+        raise ConfigurationError(
+            f"speech to text '{prefix}': expected a class or a function that makes a provider; found {found!r}"
+        )
+    return cast("Callable[..., STTProvider] | None", found)
 
 
 async def transcribe(chunk: AudioChunk, provider: STTProvider | None = None, *, timeout: float = _TIMEOUT) -> str:

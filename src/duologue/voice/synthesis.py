@@ -11,8 +11,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
-from duologue.config.problems import hint, listed
-from duologue.errors import DuologueError, ModelAnswerError, ModelError, ModelTimeoutError
+from duologue.config.entry_points import load_registered, registered_names
+from duologue.config.problems import listed, nearest
+from duologue.errors import DuologueError, ModelAnswerError, ModelError, ModelTimeoutError, TargetError
 from duologue.voice.audio import SAMPLE_WIDTH, AudioChunk
 from duologue.voice.user_code import called
 
@@ -25,6 +26,10 @@ DEFAULT_VOICE = "local/heart"
 _TIMEOUT = 60.0
 _MOST_BYTES = 64 * 1024 * 1024
 """Of the sounds that are kept."""
+LOCAL_VOICES = ("heart",)
+"""Voices on this machine, whose weights are in the package."""
+GROUP = "duologue.tts_providers"
+"""The group of entry points with which other packages add providers: the name is the prefix."""
 
 _registered: dict[str, TtsProvider] = {}
 _cache: OrderedDict[tuple[str, str, str], AudioChunk] = OrderedDict()
@@ -114,14 +119,44 @@ def _provider_of(voice: str) -> tuple[str, TtsProvider, str]:
     prefix, slash, name = voice.partition("/")
     if not slash or not prefix or not name:
         raise ValueError(f"a voice is written as provider/name, such as '{DEFAULT_VOICE}'; found {voice!r}")
-    provider = _registered.get(prefix) or _built_in(prefix)
+    provider = _registered.get(prefix) or _built_in(prefix) or _of_package(prefix)
     if provider is None:
-        known = sorted({*_registered, *_BUILT_IN})
-        raise ValueError(
-            f"there is no provider '{prefix}' of voices; expected one of {listed(known)}{hint(prefix, known)}. Others "
-            "are added with register_tts_provider"
+        known = sorted({*_registered, *_BUILT_IN, *registered_names(GROUP)})
+        raise UnknownVoiceProviderError(
+            f"there is no provider '{prefix}' of voices{nearest(prefix, known) or ';'} expected one of "
+            f"{listed(known)}. Others are added with register_tts_provider, or by packages (entry points of the group "
+            f"{GROUP})"
         )
     return prefix, provider, name
+
+
+class UnknownVoiceProviderError(ValueError):
+    """There is no such provider of voices."""
+
+
+def require_voice(voice: str) -> None:
+    """Whether a voice can be had, as far as that is known without asking its provider.
+
+    Raises:
+        ValueError: it has another form, there is no such provider, or this machine has no such voice. A provider that
+            a program has not registered yet is an :class:`UnknownVoiceProviderError`.
+    """
+    prefix, _, name = _provider_of(voice)
+    if prefix == "local" and prefix not in _registered and name not in LOCAL_VOICES:
+        raise ValueError(no_local_voice(name))
+
+
+def no_local_voice(name: str) -> str:
+    """What to say of a voice that is not on this machine."""
+    known = [f"local/{item}" for item in LOCAL_VOICES]
+    return f"there is no voice 'local/{name}' on this machine; expected {listed(known)}"
+
+
+def _of_package(prefix: str) -> TtsProvider | None:
+    try:
+        return load_registered(GROUP, prefix)
+    except TargetError as error:
+        raise ValueError(f"the provider '{prefix}' of voices: {error}") from error
 
 
 _BUILT_IN = ("cartesia", "deepgram", "elevenlabs", "google", "local", "openai")

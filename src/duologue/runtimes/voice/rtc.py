@@ -8,11 +8,13 @@ from pydantic import BaseModel, Field
 
 from duologue.config.spec import EMPTY, Items, JsonObject, Text
 from duologue.config.templates import expand, expand_url
+from duologue.errors import ConfigurationError
 from duologue.runtimes.base import AgentSnapshot
 from duologue.runtimes.config import model_name
 from duologue.runtimes.voice.base import VoiceCallSetup, VoiceRuntimeBase, VoiceRuntimeConfig, needed
 from duologue.voice.adapter import VoiceAgentAdapter
-from duologue.voice.synthesis import DEFAULT_VOICE
+from duologue.voice.recognition import require_stt
+from duologue.voice.synthesis import DEFAULT_VOICE, require_voice
 
 
 class WebRtcRuntimeConfig(VoiceRuntimeConfig):
@@ -131,8 +133,19 @@ class ComposableRuntime(VoiceRuntimeBase):
     CONFIG: ClassVar[type[BaseModel] | None] = ComposableRuntimeConfig
 
     def check(self, runtime_config: BaseModel, agent: AgentSnapshot) -> None:
-        """There is a model."""
+        """There is a model, and there are such providers of speech."""
         needed(self._model(runtime_config, agent), "model", self, "the name of a model")
+        config = cast("ComposableRuntimeConfig", runtime_config)
+        try:
+            if config.stt is not None and "${" not in config.stt:
+                require_stt(config.stt)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"runtime.stt: {error}") from error
+        try:
+            if "${" not in config.tts:
+                require_voice(config.tts)
+        except ValueError as error:
+            raise ConfigurationError(f"runtime.tts: {error}") from error
 
     def make(self, runtime_config: BaseModel, call: VoiceCallSetup) -> VoiceAgentAdapter:
         """Puts the parts together."""

@@ -169,7 +169,8 @@ class CaseSetup:
 
     def user_of(self, case: TestCase) -> SpokenUser:
         """How the user of a case sounds."""
-        from duologue.suites.runner.user_voice import HUM, spoken_user
+        from duologue.suites.manifests.validate.voice import HUM
+        from duologue.suites.runner.user_voice import spoken_user
 
         persona = find_named(self.suite.personas, case.persona)
         mocked = self.agent.is_native and self.models.is_mock(self.agent.model or "")

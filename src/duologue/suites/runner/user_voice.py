@@ -13,8 +13,6 @@ from duologue.specs.voice import UserVoice
 from duologue.suites.manifests.validate.effects import effect_of
 from duologue.voice.synthesis import DEFAULT_VOICE
 
-HUM = "mock/hum"
-"""A voice that needs nothing to be installed, and says nothing that could be understood."""
 _FIELDS = tuple(UserVoice.model_fields)
 
 

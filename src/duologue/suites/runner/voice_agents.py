@@ -18,8 +18,9 @@ from duologue.journal.events import MessageAdded
 from duologue.models.scope import RunScope
 from duologue.runtimes.voice.base import set_limits
 from duologue.specs.voice import VoiceCall
+from duologue.suites.manifests.validate.voice import HUM
 from duologue.suites.runner.runtime_agents import MakeVoiceAgent
-from duologue.suites.runner.user_voice import HUM, SpokenUser
+from duologue.suites.runner.user_voice import SpokenUser
 from duologue.suites.runner.voice_mock import MockedVoiceAgent, hummed
 from duologue.voice.adapter import VoiceAgentAdapter
 from duologue.voice.audio import AudioChunk

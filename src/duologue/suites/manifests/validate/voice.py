@@ -14,11 +14,16 @@ from duologue.specs.voice import UserVoice
 from duologue.suites.manifests.validate.effects import effect_of
 from duologue.suites.plan.build import agents_of
 from duologue.suites.runtime_snapshots import found_runtime
+from duologue.voice.synthesis import UnknownVoiceProviderError, require_voice
+
+HUM = "mock/hum"
+"""A voice that needs nothing to be installed, and says nothing that could be understood."""
 
 
 def find_broken_voices(suite: Suite, problems: Problems) -> None:
     """Report effects that there are not, and scenarios that are spoken with agents that are not."""
     for spec in _voices(suite):
+        _find_broken_voice(suite, spec, problems)
         for index, effect in enumerate(spec.effects):
             try:
                 effect_of(effect)
@@ -35,6 +40,21 @@ def find_broken_voices(suite: Suite, problems: Problems) -> None:
                     "a runtime for voice, one made of a model, or Python code with a VoiceAgentAdapter"
                 )
                 problems.error(scenario.place("voice", of_key=True) or Position("?"), told)
+
+
+def _find_broken_voice(suite: Suite, spec: UserVoice, problems: Problems) -> None:
+    """Report a voice that there is not. Code of the suite may still register the provider when it is imported."""
+    if spec.voice is None or spec.voice == HUM or "${" in spec.voice:
+        return
+    try:
+        require_voice(spec.voice)
+    except ValueError as error:
+        place, told = spec.place("voice") or Position("?"), str(error).rstrip(".")
+        code = next((agent.target for agent in suite.agents if agent.target), None)
+        if code is not None and isinstance(error, UnknownVoiceProviderError):
+            problems.warning(place, f"{told}. It has to be registered by {code}, when that is imported")
+        else:
+            problems.error(place, told)
 
 
 REALTIME = {"openai": ("realtime",), "google": ("live", "native-audio", "-exp")}
