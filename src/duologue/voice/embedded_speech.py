@@ -16,21 +16,17 @@ from typing import Any
 from duologue.errors import MissingExtraError
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
 from duologue.voice.resample import resample
-from duologue.voice.synthesis import LOCAL_VOICES, no_local_voice
 
 _WHISPER_RATE = 16_000
 _loading = threading.Lock()
 
 
 async def say(text: str, voice: str) -> bytes:
-    """PCM16, mono, 24 kHz; the same for the same text.
+    """PCM16, mono, 24 kHz; the same for the same text. The voice is one of ``synthesis.LOCAL_VOICES``.
 
     Raises:
-        ValueError: there is no such voice on this machine.
         MissingExtraError: the packages are not installed.
     """
-    if voice not in LOCAL_VOICES:
-        raise ValueError(no_local_voice(voice))
     return await asyncio.get_running_loop().run_in_executor(_thread("tts"), _said, text, voice)
 
 

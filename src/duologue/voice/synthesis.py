@@ -119,6 +119,9 @@ def _provider_of(voice: str) -> tuple[str, TtsProvider, str]:
     prefix, slash, name = voice.partition("/")
     if not slash or not prefix or not name:
         raise ValueError(f"a voice is written as provider/name, such as '{DEFAULT_VOICE}'; found {voice!r}")
+    if prefix == "local" and prefix not in _registered and name not in LOCAL_VOICES:
+        known = [f"local/{item}" for item in LOCAL_VOICES]
+        raise ValueError(f"there is no voice 'local/{name}' on this machine; expected {listed(known)}")
     provider = _registered.get(prefix) or _built_in(prefix) or _of_package(prefix)
     if provider is None:
         known = sorted({*_registered, *_BUILT_IN, *registered_names(GROUP)})
@@ -141,15 +144,7 @@ def require_voice(voice: str) -> None:
         ValueError: it has another form, there is no such provider, or this machine has no such voice. A provider that
             a program has not registered yet is an :class:`UnknownVoiceProviderError`.
     """
-    prefix, _, name = _provider_of(voice)
-    if prefix == "local" and prefix not in _registered and name not in LOCAL_VOICES:
-        raise ValueError(no_local_voice(name))
-
-
-def no_local_voice(name: str) -> str:
-    """What to say of a voice that is not on this machine."""
-    known = [f"local/{item}" for item in LOCAL_VOICES]
-    return f"there is no voice 'local/{name}' on this machine; expected {listed(known)}"
+    _provider_of(voice)
 
 
 def _of_package(prefix: str) -> TtsProvider | None:
