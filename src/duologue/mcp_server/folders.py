@@ -10,7 +10,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -109,14 +109,7 @@ class ResultsFolders:
                 yield folder
                 continue
             if depth < _DEEPEST:
-                with suppress(OSError), os.scandir(folder) as items:
-                    waiting += [
-                        (folder / item.name, depth + 1)
-                        for item in items
-                        if item.is_dir(follow_symlinks=False)
-                        and not item.name.startswith(".")
-                        and item.name not in _SKIPPED
-                    ]
+                waiting += [(inner, depth + 1) for inner in _inside(folder, _SKIPPED)]
 
     def suites(self) -> list[str]:
         """Suite files, and folders of one, by their paths."""
@@ -130,14 +123,7 @@ class ResultsFolders:
             with suppress(OSError, DuologueError):
                 found += [Path(path).resolve().relative_to(self.root).as_posix() for path in main_files(folder)]
             if depth < _DEEPEST - 1:
-                with suppress(OSError), os.scandir(folder) as items:
-                    waiting += [
-                        (folder / item.name, depth + 1)
-                        for item in items
-                        if item.is_dir(follow_symlinks=False)
-                        and not item.name.startswith(".")
-                        and item.name not in _SKIPPED | {RESULTS}
-                    ]
+                waiting += [(inner, depth + 1) for inner in _inside(folder, _SKIPPED | {RESULTS})]
         return sorted(dict.fromkeys(found))
 
     # Reading
@@ -355,3 +341,14 @@ def _output_of(log: Path) -> str:
         return cut(log.read_text("utf-8", "replace").strip(), _QUOTED)
     except OSError:
         return ""
+
+
+def _inside(folder: Path, skipped: Container[str]) -> list[Path]:
+    """The folders in a folder, without hidden ones, links and those of these names; none of one that cannot be read."""
+    with suppress(OSError), os.scandir(folder) as items:
+        return [
+            folder / item.name
+            for item in items
+            if item.is_dir(follow_symlinks=False) and not item.name.startswith(".") and item.name not in skipped
+        ]
+    return []

@@ -110,12 +110,7 @@ class Retell:
 
     def read_page(self, body: object) -> Page:
         """``{items, has_more, pagination_key}``."""
-        fields = _fields(body)
-        items, cursor = fields.get("items"), fields.get("pagination_key")
-        if not isinstance(items, list):
-            raise PlatformError("retell: the answer has no list 'items'")
-        known = cursor if isinstance(cursor, str) and cursor else None
-        return Page(items=cast("list[object]", items), cursor=known, more=fields.get("has_more") is True)
+        return _page("retell", body, items="items", cursor="pagination_key")
 
     def read_call(self, item: object) -> PlatformCall:
         """``{call_id, call_status, start_timestamp, …}``; times in milliseconds."""
@@ -211,12 +206,7 @@ class ElevenLabs:
 
     def read_page(self, body: object) -> Page:
         """``{conversations, has_more, next_cursor}``."""
-        fields = _fields(body)
-        items, cursor = fields.get("conversations"), fields.get("next_cursor")
-        if not isinstance(items, list):
-            raise PlatformError("elevenlabs: the answer has no list 'conversations'")
-        known = cursor if isinstance(cursor, str) and cursor else None
-        return Page(items=cast("list[object]", items), cursor=known, more=fields.get("has_more") is True)
+        return _page("elevenlabs", body, items="conversations", cursor="next_cursor")
 
     def read_call(self, item: object) -> PlatformCall:
         """``{conversation_id, status, start_time_unix_secs, …}``, in a list or with its transcript."""
@@ -249,6 +239,16 @@ def platform_named(name: str) -> CallPlatform:
     if found is None:
         raise ConfigurationError(f"platform is {name!r}; expected one of {listed(PLATFORMS)}")
     return found
+
+
+def _page(platform: str, body: object, *, items: str, cursor: str) -> Page:
+    """A page of a platform that says ``has_more``, by the names of the fields that hold its items and where it ends."""
+    fields = _fields(body)
+    found, end = fields.get(items), fields.get(cursor)
+    if not isinstance(found, list):
+        raise PlatformError(f"{platform}: the answer has no list '{items}'")
+    known = end if isinstance(end, str) and end else None
+    return Page(items=cast("list[object]", found), cursor=known, more=fields.get("has_more") is True)
 
 
 def _fields(value: object) -> dict[str, Any]:

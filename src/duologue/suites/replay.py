@@ -442,18 +442,18 @@ async def _play(recording: Recording, conversation: Conversation) -> None:
 
             if not await taken_over(event.note, recording.path, conversation.journal.artifacts):
                 continue
-        await _put(event, conversation)
+        await put_recorded(event, conversation)
 
 
-async def _put(event: Event, conversation: Conversation) -> None:
-    """One more event. Messages and turns go through the conversation, which counts them as it always does."""
+async def put_recorded(event: Event, conversation: Conversation) -> None:
+    """One more recorded event. Messages and turns go through the conversation, which counts them as it always does."""
     match event:
         case MessageAdded():
             conversation.add(
                 event.message,
                 author=event.author,
                 stands_in_for=event.stands_in_for,
-                call=_recorded_call(event.call),
+                call=recorded_call(event.call),
                 cut=event.cut,
             )
         case TurnStarted():
@@ -462,11 +462,11 @@ async def _put(event: Event, conversation: Conversation) -> None:
         case MessagesRolledBack():
             conversation.roll_back(event.index)
         case AgentCalled() | ModelCalled() | ToolCalled() | UserFinished() | Noted():
-            conversation.journal.append(changed(event, call=_recorded_call(event.call)))
+            conversation.journal.append(changed(event, call=recorded_call(event.call)))
         case _:
             conversation.journal.append(event)
 
 
-def _recorded_call(call: str | None) -> str:
-    """The id of a call that was recorded, told apart from the calls of today's judges."""
+def recorded_call(call: str | None) -> str:
+    """The id of a call that was recorded, told apart from those of the calls that are made now."""
     return f"r{call}" if call else ""

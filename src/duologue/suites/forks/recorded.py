@@ -30,6 +30,7 @@ from duologue.journal.events import (
     UserFinished,
 )
 from duologue.journal.notes import PromptUsed, TurnUnfinished
+from duologue.suites.replay import put_recorded, recorded_call
 from duologue.vocabulary import AgentRole, Scope
 
 
@@ -186,41 +187,24 @@ def recorded_step(recorded: RecordedTurns, agents: Sequence[AgentAdapter], check
 async def _put(event: Event, conversation: Conversation, now: Sequence[int | None], checked: frozenset[str]) -> None:
     match event:
         case MessageAdded():
-            conversation.add(
-                event.message,
-                author=_index(event.author, now),
-                stands_in_for=_index(event.stands_in_for, now),
-                call=_call(event.call),
-                cut=event.cut,
-            )
-        case TurnStarted():
-            await conversation.checks.check_turn()
-            conversation.open_turn()
-        case MessagesRolledBack():
-            conversation.roll_back(event.index)
+            event = changed(event, author=_index(event.author, now), stands_in_for=_index(event.stands_in_for, now))
         case CheckEvaluated():
-            if event.name not in checked:
-                conversation.journal.append(changed(event, call=_call(event.call)))
+            if event.name in checked:
+                return
+            event = changed(event, call=recorded_call(event.call))
         case ToolCalled():
-            conversation.journal.append(
-                changed(event, call=_call(event.call), participant=_index(event.participant, now))
-            )
+            event = changed(event, participant=_index(event.participant, now))
         case UserFinished():
-            if (place := _index(event.participant, now)) is not None:
-                conversation.journal.append(changed(event, call=_call(event.call), participant=place))
-        case Noted():
-            conversation.journal.append(changed(event, call=_call(event.call)))
+            if (place := _index(event.participant, now)) is None:
+                return
+            event = changed(event, participant=place)
         case _:
-            conversation.journal.append(event)
+            pass
+    await put_recorded(event, conversation)
 
 
 def _index(participant: int | None, now: Sequence[int | None]) -> int | None:
     return now[participant] if participant is not None and participant < len(now) else None
-
-
-def _call(call: str | None) -> str:
-    """The id of a recorded call, told apart from those of the calls that are made now."""
-    return f"r{call}" if call else ""
 
 
 async def open_next_turn(state: ScenarioState) -> None:

@@ -7,6 +7,7 @@ like any other draft, so that history only grows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -31,6 +32,7 @@ from duologue.runs.store.database.definition_rows import (
     require_references,
     require_unused,
 )
+from duologue.runs.store.database.definition_writer import get_expected
 from duologue.runs.store.database.runtime_rules import require_runtime, suite_of
 from duologue.runs.store.database.schema import agent_versions, agents, evals, projects
 from duologue.runs.store.definitions import AgentDraft, AgentVersion, FieldChange, SavedAgent, differences
@@ -106,11 +108,9 @@ class Agents:
         """Change ``name`` or fields of the draft; None if it is missing. Published versions stay as they are."""
 
         def work(connection: Connection) -> SavedAgent | None:
-            row = get(connection, agents, agent_id)
+            row = get_expected(connection, agents, agent_id, expected, partial(_as_saved, connection))
             if row is None:
                 return None
-            if expected is not None and (found := _found(connection, agent_id)) is not None:
-                expected(found)
             fields = dict(changes)
             name = named(fields.pop("name", row.name), "agent")
             if name != row.name:
@@ -128,11 +128,9 @@ class Agents:
         """
 
         def work(connection: Connection) -> bool:
-            row = get(connection, agents, agent_id)
+            row = get_expected(connection, agents, agent_id, expected, partial(_as_saved, connection))
             if row is None:
                 return False
-            if expected is not None and (found := _found(connection, agent_id)) is not None:
-                expected(found)
             every = connection.execute(select(evals).where(evals.c.project_id == row.project_id))
             used = [item.name for item in every if item.data.get("agent_id") == agent_id]
             asked = select(evals.c.name).where(evals.c.project_id == row.project_id, evals.c.name.in_(used))
@@ -259,7 +257,11 @@ def _draft(draft: AgentDraft | Changes) -> AgentDraft:
 
 def _found(connection: Connection, agent_id: str) -> SavedAgent | None:
     row = get(connection, agents, agent_id)
-    return _saved(row, _newest(connection, [agent_id]).get(agent_id)) if row is not None else None
+    return _as_saved(connection, row) if row is not None else None
+
+
+def _as_saved(connection: Connection, row: Row[Any]) -> SavedAgent:
+    return _saved(row, _newest(connection, [row.id]).get(row.id))
 
 
 def _saved(row: Row[Any], version: int | None) -> SavedAgent:

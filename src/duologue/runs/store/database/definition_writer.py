@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Row, Table, insert, update
 from duologue.context import random_uuid
 from duologue.errors import NotFoundError
 from duologue.runs.store.database.connections import Connections
-from duologue.runs.store.database.definition_rows import get, named, require_free, require_unused
+from duologue.runs.store.database.definition_rows import Expected, get, named, require_free, require_unused
 from duologue.runs.store.database.schema import projects
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -72,3 +73,20 @@ class DefinitionWriter:
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         return await self._database.write(work)
+
+
+def get_expected(
+    connection: Connection, table: Table, id_: str, expected: Expected[S] | None, saved: Callable[[Row[Any]], S]
+) -> Row[Any] | None:
+    """The row with that id, once ``expected`` has seen what it says and has not raised; None if there is none.
+
+    Args:
+        connection: the transaction that is going to change it.
+        table, id_: where it is.
+        expected: see :data:`Expected`; None where the caller has seen nothing.
+        saved: what a row says, as callers have seen it.
+    """
+    row = get(connection, table, id_)
+    if row is not None and expected is not None:
+        expected(saved(row))
+    return row

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from duologue.context import random_uuid
 from duologue.frozen import changed
@@ -43,6 +43,7 @@ from duologue.runs.store.database.definition_rows import (
     whole,
     with_kept_headers,
 )
+from duologue.runs.store.database.definition_writer import get_expected
 from duologue.runs.store.database.evals import SavedEvals
 from duologue.runs.store.database.schema import (
     connectors,
@@ -114,11 +115,9 @@ class SavedDefinitions(SavedEvals):
         """Change ``name``, ``settings`` or ``max_concurrency``; of settings, all are given. None if it is missing."""
 
         def work(connection: Connection) -> Project | None:
-            row = get(connection, projects, project_id)
+            row = get_expected(connection, projects, project_id, expected, saved_project)
             if row is None:
                 return None
-            if expected is not None:
-                expected(saved_project(row))
             values: dict[str, Any] = {}
             for name, value in only(changes, ("name", "settings", "max_concurrency"), "a project").items():
                 if name == "name":
@@ -138,9 +137,7 @@ class SavedDefinitions(SavedEvals):
         """Delete a project with everything in it, its runs included. False if it is missing."""
 
         def work(connection: Connection) -> bool:
-            row = get(connection, projects, project_id)
-            if row is not None and expected is not None:
-                expected(saved_project(row))
+            get_expected(connection, projects, project_id, expected, saved_project)
             for table in (runs, executions, evals, scenarios, personas, connectors):
                 connection.execute(delete(table).where(table.c.project_id == project_id))
             return connection.execute(delete(projects).where(projects.c.id == project_id)).rowcount > 0
@@ -179,7 +176,7 @@ class SavedDefinitions(SavedEvals):
             after: the last one of the page before.
         """
         rows = await self._read(lambda connection: page(connection, personas, project_id, limit, after, name))
-        return [saved_persona(row).shown() for row in rows]
+        return [_shown_persona(row) for row in rows]
 
     async def update_persona(
         self, persona_id: str, changes: Changes, *, expected: Expected[SavedPersona] | None = None
@@ -187,11 +184,9 @@ class SavedDefinitions(SavedEvals):
         """Change fields of a persona; None if it is missing."""
 
         def work(connection: Connection) -> SavedPersona | None:
-            row = get(connection, personas, persona_id)
+            row = get_expected(connection, personas, persona_id, expected, _shown_persona)
             if row is None:
                 return None
-            if expected is not None:
-                expected(saved_persona(row).shown())
             spec = persona_of(merged(whole(row), with_kept_headers(changes, row.data.get("headers", {}))))
             require_valid(personas=(spec,))
             self._store(connection, personas, "Persona", row, spec.name, unnamed(spec.written()))
@@ -208,9 +203,7 @@ class SavedDefinitions(SavedEvals):
         """
 
         def work(connection: Connection) -> bool:
-            row = get(connection, personas, persona_id)
-            if row is not None and expected is not None:
-                expected(saved_persona(row).shown())
+            get_expected(connection, personas, persona_id, expected, _shown_persona)
             used = select(scenarios.c.name).join(scenario_personas).where(scenario_personas.c.persona_id == persona_id)
             self._require_unused(connection, personas, "persona", persona_id, used, "scenario")
             return remove(connection, personas, persona_id)
@@ -406,3 +399,8 @@ class SavedDefinitions(SavedEvals):
             return found
 
         return await self._read(work)
+
+
+def _shown_persona(row: Row[Any]) -> SavedPersona:
+    """A persona as people see it, with secrets hidden."""
+    return saved_persona(row).shown()

@@ -24,7 +24,7 @@ from duologue.runs.store.database.definition_rows import (
     unnamed,
     whole,
 )
-from duologue.runs.store.database.definition_writer import DefinitionWriter
+from duologue.runs.store.database.definition_writer import DefinitionWriter, get_expected
 from duologue.runs.store.database.schema import agents, deployments, environments, evals, executions, runs
 from duologue.runs.store.records import OVER, QueueStatus, StoredExecution
 from duologue.runs.store.releases import Deployment, DeploymentStatus, Environment, EnvironmentSpec
@@ -87,11 +87,9 @@ class Environments(DefinitionWriter):
         """Change fields of an environment; None if it is missing."""
 
         def work(connection: Connection) -> Environment | None:
-            row = get(connection, environments, environment_id)
+            row = get_expected(connection, environments, environment_id, expected, _environment)
             if row is None:
                 return None
-            if expected is not None:
-                expected(_environment(row))
             spec = _spec(merged(whole(row), changes))
             _require_known(connection, row.project_id, spec)
             self._store(connection, environments, "Environment", row, spec.name, unnamed(spec.written()))
@@ -104,8 +102,7 @@ class Environments(DefinitionWriter):
         """Delete an environment with the history of its deployments. False if it is missing."""
 
         def work(connection: Connection) -> bool:
-            if expected is not None and (row := get(connection, environments, environment_id)) is not None:
-                expected(_environment(row))
+            get_expected(connection, environments, environment_id, expected, _environment)
             return remove(connection, environments, environment_id)
 
         return await self._write(work)

@@ -23,7 +23,7 @@ from duologue.runs.store.database.definition_rows import (
     unnamed,
     whole,
 )
-from duologue.runs.store.database.definition_writer import DefinitionWriter
+from duologue.runs.store.database.definition_writer import DefinitionWriter, get_expected
 from duologue.runs.store.database.schema import evals, metrics
 from duologue.runs.store.definitions import EvalSpec, SavedMetric
 from duologue.specs.metrics import MetricSpec
@@ -77,11 +77,9 @@ class SavedMetrics(DefinitionWriter):
         """
 
         def work(connection: Connection) -> SavedMetric | None:
-            row = get(connection, metrics, metric_id)
+            row = get_expected(connection, metrics, metric_id, expected, _saved)
             if row is None:
                 return None
-            if expected is not None:
-                expected(_saved(row))
             spec = _checked(merged(whole(row), changes))
             if spec.name != row.name or spec.draft:
                 _require_unused(connection, row)
@@ -99,11 +97,9 @@ class SavedMetrics(DefinitionWriter):
         """
 
         def work(connection: Connection) -> bool:
-            row = get(connection, metrics, metric_id)
+            row = get_expected(connection, metrics, metric_id, expected, _saved)
             if row is None:
                 return False
-            if expected is not None:
-                expected(_saved(row))
             _require_unused(connection, row)
             return remove(connection, metrics, metric_id)
 
