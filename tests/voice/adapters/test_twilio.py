@@ -440,6 +440,87 @@ async def test_streams_without_the_secret_are_refused() -> None:
         await adapter.disconnect()
 
 
+_STREAM = "wss://voice.example.test/twilio/stream"
+
+
+async def _waiting(service: TwilioService) -> tuple[TwilioAgentAdapter, asyncio.Task[None]]:
+    """An adapter that waits to be called."""
+    adapter = _adapter(service, answer=True)
+    connecting = asyncio.create_task(adapter.connect())
+    await listening(adapter, service)
+    await until(lambda: service.settings["voice_url"] != OLD_WEBHOOK)
+    return adapter, connecting
+
+
+async def test_a_request_that_somebody_sends_again_gets_no_secret_and_harms_no_call() -> None:
+    async with twilio_service() as service:
+        adapter, connecting = await _waiting(service)
+        form = {"CallSid": "CA1", "From": OTHER, "To": NUMBER}
+        _, twiml = await service.webhook("/twilio/voice", form)
+        for _ in range(3):  # the same signature, which is as good as ever
+            _, again = await service.webhook("/twilio/voice", form)
+            assert '<Reject reason="rejected" />' in again
+        await service._carry_out(twiml, "CA1")
+        await connecting
+        await adapter.disconnect()
+
+
+async def test_a_second_caller_does_not_take_the_place_of_the_first() -> None:
+    async with twilio_service() as service:
+        adapter, connecting = await _waiting(service)
+        _, twiml = await service.webhook("/twilio/voice", {"CallSid": "CA1", "From": OTHER, "To": NUMBER})
+        _, second = await service.webhook("/twilio/voice", {"CallSid": "CA2", "From": "+14155550123", "To": NUMBER})
+        assert '<Reject reason="busy" />' in second
+        secret = re.search(r'value="([^"]+)"', twiml)
+        assert secret is not None
+        phone = await service.stream(_STREAM, "CA2", {"token": secret[1]})  # of another call
+        await until(lambda: phone.connection.close_code)
+        assert phone.connection.close_code == 1008
+        await service._carry_out(twiml, "CA1")
+        await connecting
+        assert adapter.call_sid == "CA1"
+        await adapter.disconnect()
+
+
+async def test_a_status_of_another_call_does_not_end_the_one_that_is_placed() -> None:
+    async with twilio_service() as service:
+        adapter = _adapter(service, call_to=OTHER)
+        connecting = asyncio.create_task(adapter.connect())
+        await listening(adapter, service)
+        for call in ("CA0", "CA7"):
+            await service.webhook("/twilio/status", {"CallSid": call, "CallStatus": "completed", "To": OTHER})
+        await connecting
+        await adapter.disconnect()
+
+
+async def test_only_so_many_sockets_may_be_about_to_begin() -> None:
+    from websockets.asyncio.client import connect
+
+    async with twilio_service() as service:
+        adapter, connecting = await _waiting(service)
+        address = f"ws://127.0.0.1:{service.port}/twilio/stream"
+        silent = [await connect(address, compression=None) for _ in range(12)]
+        await until(lambda: sum(item.close_code == 1013 for item in silent) == 4)
+        for item in silent:
+            await item.close()
+        await service.call_in(OTHER)
+        await connecting
+        await adapter.disconnect()
+
+
+async def test_only_so_many_connections_are_held() -> None:
+    async with twilio_service() as service, _adapter(service) as adapter:
+        service.port = adapter.http_port
+        pairs = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(70)]
+
+        assert (await service.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 0
+        await until(lambda: sum(reader.at_eof() or reader.exception() is not None for reader, _ in pairs) == 6)
+        for _, writer in pairs:
+            writer.close()
+        await until(lambda: not adapter._line._server._connections)  # type: ignore[union-attr]
+        assert (await service.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 404
+
+
 @pytest.mark.parametrize(
     "first", ["", "hello", "[]", '{"event":"media"}', '{"event":"start"}', '{"event":"start","start":7}']
 )

@@ -35,6 +35,8 @@ _MOST_HEAD = 16_384
 _MOST_BODY = 65_536
 _OPEN_TIMEOUT = 10.0
 """Seconds until a request must have come, or a WebSocket be open."""
+_MOST_CONNECTIONS = 64
+"""At once, requests and WebSockets: a platform opens a few. Others are cut at once."""
 _CLOSE_TIMEOUT = 1.0
 _KEEP_ALIVE = 20.0
 _MOST_BYTES = 2**20
@@ -89,6 +91,7 @@ class SocketServer:
         self._host, self._port, self._path = host, port, socket_path
         self._on_request, self._on_socket = on_request, on_socket
         self._server: Server | None = None
+        self._connections: set[_Connection] = set()
 
     @property
     def port(self) -> int:
@@ -106,7 +109,7 @@ class SocketServer:
         on_request = self._on_request
 
         def made(*args: Any, **options: Any) -> _Connection:
-            return _Connection(*args, on_request=on_request, **options)
+            return _Connection(*args, on_request=on_request, others=self._connections, **options)
 
         self._server = await serve(
             self._on_socket,
@@ -138,14 +141,26 @@ class SocketServer:
 class _Connection(BoundedConnection, ServerConnection):
     """A connection that may turn out to be a plain request."""
 
-    def __init__(self, *args: Any, on_request: OnRequest, **options: Any) -> None:
+    def __init__(self, *args: Any, on_request: OnRequest, others: set[_Connection], **options: Any) -> None:
         super().__init__(*args, **options)
+        self._others = others
         self._on_request = on_request
         self._head: bytearray | None = bytearray()
         self._http: h11.Connection | None = None
         self._request: h11.Request | None = None
         self._body = bytearray()
         self._answering: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self._others) >= _MOST_CONNECTIONS:
+            self.transport.abort()
+        else:
+            self._others.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._others.discard(self)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._http is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from secrets import token_urlsafe
@@ -42,6 +43,10 @@ logger = logging.getLogger("duologue.voice")
 VOICE_PATH, STATUS_PATH, STREAM_PATH = "/twilio/voice", "/twilio/status", "/twilio/stream"
 _START_TIMEOUT = 10.0
 """Seconds that a WebSocket has to say which call it is of."""
+_MOST_STARTING = 8
+"""WebSockets that may be about to say which call they are of. Twilio opens one for a call."""
+_MOST_ANSWERED = 10_000
+"""Calls that are remembered, so that a request that somebody sends again is not answered again."""
 _REPLACE_TIMEOUT = 30.0
 """Seconds that Twilio may take to press keys, and go on."""
 _HOLD_SECONDS = 600
@@ -112,6 +117,11 @@ class TwilioLine:
         )
         self._previous: NumberSettings | None = None
         self._secret = ""
+        self._secret_of = ""  # the call that it was given to, where that is known
+        self._offered_at = float("-inf")
+        self._answered: dict[str, None] = {}
+        self._starting = 0
+        self._early: deque[dict[str, str]] = deque(maxlen=_MOST_STARTING)  # statuses while a call is being placed
         self._answers = False
         self._placed = ""
         self.call_sid = ""
@@ -195,9 +205,12 @@ class TwilioLine:
             ("StatusCallbackEvent", "completed"),
         ]
         self._expect()
+        self._early.clear()
         self._placed = _PLACING
         try:
-            self._placed = self.call_sid = await self._api.call(form)
+            self._placed = self.call_sid = self._secret_of = await self._api.call(form)
+            while self._early:
+                self._on_status(self._early.popleft())
             if attach:
                 await self._arrival(timeout, f"{to} did not answer")
         except BaseException:
@@ -255,7 +268,7 @@ class TwilioLine:
         if not self.call_sid:
             raise VoiceConnectionError(self._settings.name, "there is no call to press keys in")
         stream = self._stream
-        twiml = hold_twiml(_HOLD_SECONDS, keys=keys) if stream is None else self._connect_twiml(keys)
+        twiml = hold_twiml(_HOLD_SECONDS, keys=keys) if stream is None else self._connect_twiml(keys, self.call_sid)
         if stream is None:
             await self._api.update_call(self.call_sid, [("Twiml", twiml)], "press keys")
             return
@@ -272,8 +285,8 @@ class TwilioLine:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _connect_twiml(self, keys: str = "") -> str:
-        self._secret = token_urlsafe(24)
+    def _connect_twiml(self, keys: str = "", call: str = "") -> str:
+        self._secret, self._secret_of = token_urlsafe(24), call
         return stream_twiml(self._stream_url(self._settings.public_url), {"token": self._secret}, keys=keys)
 
     @staticmethod
@@ -372,11 +385,23 @@ class TwilioLine:
                 "%s: a call from %s was rejected: allowed_callers has others", self._settings.name, caller[:40]
             )
             return reject_twiml("rejected")
-        self._secret = token_urlsafe(24)
+        call, now = form.get("CallSid", ""), asyncio.get_running_loop().time()
+        if call in self._answered:
+            logger.warning("%s: a request for the call %s came again and was rejected", self._settings.name, call[:40])
+            return reject_twiml("rejected")
+        if now - self._offered_at < _START_TIMEOUT:  # another caller has been answered, whose sound is on its way
+            return reject_twiml("busy")
+        if call:
+            self._answered[call] = None
+            while len(self._answered) > _MOST_ANSWERED:
+                del self._answered[next(iter(self._answered))]
+        self._secret, self._secret_of, self._offered_at = token_urlsafe(24), call, now
         return stream_twiml(self._stream_url(public), {"token": self._secret})
 
     def _on_status(self, form: dict[str, str]) -> None:
-        if self._placed not in {_PLACING, form.get("CallSid")} or self._arrived is None or self._arrived.done():
+        if self._placed == _PLACING:
+            self._early.append(form)  # it may be of this call, whose SID is not known yet, or of any other
+        if self._placed != form.get("CallSid") or self._arrived is None or self._arrived.done():
             return
         if (status := form.get("CallStatus", "")) in {*_UNANSWERED, "completed"}:
             why = _UNANSWERED.get(status, "ended before sound could flow")
@@ -389,7 +414,11 @@ class TwilioLine:
     async def _on_socket(self, connection: ServerConnection) -> None:
         from websockets.exceptions import ConnectionClosed
 
+        if self._starting >= _MOST_STARTING:
+            await connection.close(1013, "too many streams")
+            return
         socket = Socket(connection, self._settings.name, "Twilio")
+        self._starting += 1
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 start = await _start_of(socket)
@@ -398,11 +427,14 @@ class TwilioLine:
         except (NoMediaStreamMessageError, TimeoutError, ConnectionClosed):
             await connection.close(1008, "no media stream")
             return
+        finally:
+            self._starting -= 1
         arrived, secret = self._arrived, self._secret
-        if arrived is None or arrived.done() or not secret or parameters.get("token") != secret:
+        is_of_call = call == self._secret_of or not self._secret_of
+        if arrived is None or arrived.done() or not secret or parameters.get("token") != secret or not is_of_call:
             await connection.close(1008, "not expected")
             return
-        self._secret = ""
+        self._secret, self._offered_at = "", float("-inf")
         stream = _Stream(sid=sid, call=call, socket=socket, done=asyncio.Event())
         arrived.set_result(stream)
         await stream.done.wait()
