@@ -109,9 +109,13 @@ class Opened:
             return self._calibrated[1]
         return None
 
-    @cached_property
+    @property
     def judged(self) -> Sequence[RunResult]:
-        """Runs that a judge has decided about, without their conversations. They are read once."""
+        """Runs that a judge has decided about, without their conversations."""
+        return self._judged
+
+    @cached_property
+    def _judged(self) -> Sequence[RunResult]:
         whole = self._runs.values() or find_execution(self.folder).execution.runs
         return [without_conversation(run) for run in whole if judged_items(run)]
 

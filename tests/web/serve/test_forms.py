@@ -114,8 +114,24 @@ def test_nobody_undoes_what_somebody_else_has_saved(project, open_page):
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Somebody has changed it meanwhile")).to_be_visible()
     assert project.get(f"/personas/{made['id']}")["description"] == ""
-    page.get_by_role("button", name="Load it").click()
+    page.get_by_role("button", name="Load theirs").click()
     expect(page.get_by_label("Language")).to_have_value("Danish")
+    # Or what was written here is kept: where both have changed a field, and there only.
+    project.api.patch(f"/personas/{made['id']}", json={"language": "Faroese", "description": "theirs"})
+    page.get_by_label("Description").fill("mine")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Keep mine (overwrite)").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_label("Language")).to_have_value("Faroese")
+    saved = project.get(f"/personas/{made['id']}")
+    assert (saved["description"], saved["language"]) == ("mine", "Faroese")
+    project.api.patch(f"/personas/{made['id']}", json={"language": "Danish"})
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete persona").click()
+    expect(page.get_by_text("Somebody has changed it meanwhile")).to_be_visible()
+    assert project.get("/personas")["data"]
+    page.get_by_role("button", name="Delete it all the same").click()
+    expect(page.get_by_role("heading", name="No personas yet")).to_be_visible()
 
 
 def test_what_is_deleted_is_asked_about_first(project, open_page):

@@ -139,7 +139,7 @@ async def _rows(caller: Caller, ids: Sequence[int]) -> list[Json]:
 
     def work(connection: Connection) -> list[Json]:
         now = caller.state.database.now(connection)
-        found = {row.execution_id: row for row in connection.execute(sums)}
+        found: dict[int, Any] = {row.execution_id: row for row in connection.execute(sums)}
         return [_row(row, found.get(row.id), now) for row in connection.execute(asked)]
 
     made = await caller.state.database.read(work)

@@ -302,7 +302,7 @@ class ItemPage {
       });
       this.saved(data, etag);
     } catch (error) {
-      this.failed(error);
+      this.failed(error, "Keep mine (overwrite)", () => this.submit());
     } finally {
       this.busy = false;
       this.save.removeAttribute("aria-disabled");
@@ -333,14 +333,19 @@ class ItemPage {
     note(this.told, "Saved.", "pass");
   }
 
-  failed(error) {
-    if (error.status === 412) {
-      const load = h("button.more", { type: "button", onclick: () => this.load() }, "Load it");
-      this.told.replaceChildren("Somebody has changed it meanwhile. Your changes are not saved. ", load);
-      return;
+  // What somebody else has changed meanwhile is neither taken nor overwritten unless somebody says so.
+  failed(error, word, work) {
+    if (error.status !== 412) {
+      note(this.told, "");
+      return this.show(error.problems || [], error.message || String(error));
     }
-    note(this.told, "");
-    this.show(error.problems || [], error.message || String(error));
+    const button = (label, act) => h("button.more", { type: "button", onclick: act }, label);
+    return this.told.replaceChildren(
+      "Somebody has changed it meanwhile. Your changes are not saved. ",
+      button("Load theirs", () => this.load()),
+      " ",
+      button(word, () => this.overwrite(work)),
+    );
   }
 
   // What is there now, in place of what was written here.
@@ -349,20 +354,36 @@ class ItemPage {
     return this.context.app.show(false);
   }
 
+  // Of what is there now, only the fields that were changed here are overwritten.
+  async overwrite(work) {
+    note(this.told, "");
+    try {
+      await this.reread();
+      await work();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
   async remove() {
-    const { resource, item, context } = this;
+    const { resource, item } = this;
     const sure = await ask(
       `Delete ${resource.one} “${brief(resource.title(item), 80)}”?`,
       resource.gone || "It cannot be brought back.",
       `Delete ${resource.one}`,
     );
     if (!sure) return;
+    await this.removeNow();
+  }
+
+  async removeNow() {
+    const { resource, item, context } = this;
     try {
       await send("DELETE", `${resource.path}/${encodeURIComponent(item.id)}`, { etag: this.etag });
       this.guard();
       context.address.go(context.address.href(resource.at));
     } catch (error) {
-      this.failed(error);
+      this.failed(error, "Delete it all the same", () => this.removeNow());
     }
   }
 }
