@@ -150,17 +150,14 @@ class LabelPage {
   }
 
   heading() {
-    const { items, rater, raters, file } = this.found;
-    const labelled = items.filter((item) => item.label !== null).length;
-    const place = `Decision ${count(this.at + 1)} of ${count(items.length)}`;
-    const told = `${place}, ${count(labelled)} labelled by ${rater}`;
+    const { raters, file } = this.found;
     const others = raters.slice(0, RATERS).map((other) => `${other.rater} ${count(other.labels)}`);
     const more = raters.length > RATERS ? ", …" : "";
     return h(
       "header.title",
       null,
       h("p.up", null, h("a", { href: this.links.overview() }, "← Overview")),
-      h("div", null, h("h1", null, "Is the judge right?"), h("span.note", { role: "status" }, told)),
+      h("h1", null, "Is the judge right?"),
       h(
         "p.facts",
         null,
@@ -168,6 +165,13 @@ class LabelPage {
         file ? h("span", null, text(file)) : null,
       ),
     );
+  }
+
+  progress() {
+    const { items, rater } = this.found;
+    const labelled = items.filter((item) => item.label !== null).length;
+    const place = `Decision ${count(this.at + 1)} of ${count(items.length)}`;
+    return h("span.note", { role: "status" }, `${place}, ${count(labelled)} labelled by ${rater}`);
   }
 
   decision() {
@@ -214,6 +218,7 @@ class LabelPage {
         { "data-key": "steps" },
         h("button.more", { type: "button", onclick: () => this.move(-1), "aria-label": "Previous decision" }, "‹"),
         h("button.more", { type: "button", onclick: () => this.move(1), "aria-label": "Next decision" }, "›"),
+        this.progress(),
       ),
     );
   }
