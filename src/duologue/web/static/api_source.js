@@ -106,12 +106,16 @@ export class ApiSource {
 
   async follow(id, run, { since, tell, connected, signal }) {
     let told = since === null;
+    let there = true; // that it comes at first is not news
     const path = run ? `/runs/${encodeURIComponent(run)}/events` : `/executions/${id}/events`;
     try {
       const how = await follow(path, {
         after: since,
         signal,
-        connected,
+        connected: (now) => {
+          if (now !== there) connected(now);
+          there = now;
+        },
         event: ({ id: cursor, type, data }) => {
           told = true;
           tell({ cursor, kind: run ? "journal" : kindOf(type), type, ...data });
