@@ -7,9 +7,10 @@ that conversations go on meanwhile.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,20 @@ from duologue.voice.resample import resample
 
 _WHISPER_RATE = 16_000
 _loading = threading.Lock()
+_loaded: dict[tuple[str, str], Any] = {}
+_threads: dict[str, ThreadPoolExecutor] = {}
+_of_parents: list[object] = []
+"""What a forked child does not use and must not end: its parent's models wait for threads that the child does not have."""
+
+
+def _forget_threads() -> None:
+    global _loading, _loaded, _threads
+    _of_parents.extend((_loaded, _threads))
+    _loading, _loaded, _threads = threading.Lock(), {}, {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 async def say(text: str, voice: str) -> bytes:
@@ -65,11 +80,16 @@ def _said(text: str, voice: str) -> bytes:
 
 
 def _hibari(voice: str) -> Any:
+    return _once("tts", voice, _loaded_hibari)
+
+
+def _once(purpose: str, name: str, load: Callable[[str], Any]) -> Any:
     with _loading:
-        return _loaded_hibari(voice)
+        if (purpose, name) not in _loaded:
+            _loaded[purpose, name] = load(name)
+        return _loaded[purpose, name]
 
 
-@cache
 def _loaded_hibari(voice: str) -> Any:
     try:
         from hibari import Hibari  # pyright: ignore[reportMissingTypeStubs]
@@ -79,11 +99,9 @@ def _loaded_hibari(voice: str) -> Any:
 
 
 def _whisper(model: str) -> Any:
-    with _loading:
-        return _loaded_whisper(model)
+    return _once("stt", model, _loaded_whisper)
 
 
-@cache
 def _loaded_whisper(model: str) -> Any:
     try:
         from faster_whisper import WhisperModel  # pyright: ignore[reportMissingTypeStubs]
@@ -97,7 +115,7 @@ def _loaded_whisper(model: str) -> Any:
     return WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=1, num_workers=1, local_files_only=True)
 
 
-@cache
 def _thread(purpose: str) -> ThreadPoolExecutor:
     """One thread for each purpose: models take all of a core, and none of them is used from two threads at once."""
-    return ThreadPoolExecutor(1, thread_name_prefix=f"duologue-{purpose}")
+    found = _threads.get(purpose)  # without the lock: whoever asks is on an event loop, and loading takes seconds
+    return found or _threads.setdefault(purpose, ThreadPoolExecutor(1, thread_name_prefix=f"duologue-{purpose}"))

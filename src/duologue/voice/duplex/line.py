@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,6 +57,8 @@ async def connect(adapter: VoicePort) -> None:
 
 _in_call: dict[int, VoicePort] = {}
 """Adapters that are connected: only used on the event loop of voice."""
+if hasattr(os, "register_at_fork"):  # the calls of a process are not those of its forked children
+    os.register_at_fork(after_in_child=_in_call.clear)
 
 
 async def disconnect(adapter: VoicePort) -> None:

@@ -18,7 +18,6 @@ class _VoiceThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.process = os.getpid()
         self.thread = threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True)
         self.thread.start()
 
@@ -31,11 +30,22 @@ _lock = threading.Lock()
 _threads: list[_VoiceThread] = []
 
 
+def _forget_threads() -> None:
+    """A forked child has none of its parent's threads, and whoever held the lock is not there."""
+    global _lock
+    _lock = threading.Lock()
+    _threads.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
 def voice_loop() -> asyncio.AbstractEventLoop:
     """The event loop that all voice agents of this process are on; started when it is first asked for."""
     with _lock:
-        if not _threads or _threads[0].process != os.getpid():  # a forked process has none of its parent's threads
-            _threads[:] = [_VoiceThread()]
+        if not _threads:
+            _threads.append(_VoiceThread())
         return _threads[0].loop
 
 
