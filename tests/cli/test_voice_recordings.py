@@ -153,7 +153,7 @@ def test_a_killed_run_leaves_its_recording_and_is_started_again(here: Path, caps
     [folder] = (here / "out").iterdir()
     [left] = [path for path in (folder / "journals" / "media").iterdir() if len(path.stem) != 64]
     with wave.open(str(left)) as file:
-        assert file.getnframes() == 5 * 24_000  # of 5.3 seconds that were heard
+        assert 5 * 24_000 <= file.getnframes() <= 5.3 * 24_000  # of 5.3 seconds that were heard
         assert any(file.readframes(24_000))
     (here / "mended").touch()
     assert play("--resume", str(folder)) == 0

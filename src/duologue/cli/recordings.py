@@ -28,7 +28,9 @@ def export_recording(source: Path, target: Path) -> None:
     journal = _journal_of(source)
     run = voice_run(read_journal(journal).view, partial(open_beside, journal))
     if run is None:
-        raise ConfigurationError(f"{shown_path(source)} has no recording: its conversation is in text")
+        raise ConfigurationError(
+            f"{shown_path(source)} has no recording: its conversation is in text, or no call was made"
+        )
     try:
         from duologue.voice.files import FORMATS
         from duologue.voice.recording import SegmentsWithSound, StoredSound, VoiceRecording

@@ -23,7 +23,7 @@ _loading = threading.Lock()
 _loaded: dict[tuple[str, str], Any] = {}
 _threads: dict[str, ThreadPoolExecutor] = {}
 _of_parents: list[object] = []
-"""What a forked child does not use and must not end: its parent's models wait for threads that the child does not have."""
+"""What a forked child does not use and must not end: the models of its parent would wait for threads that are gone."""
 
 
 def _forget_threads() -> None:

@@ -96,9 +96,10 @@ class Metronome:
             if late > LATE_SECONDS and now - self._said_at > _SAY_AGAIN:
                 self._said_at = now
                 logger.warning(
-                    "frames of %d calls were %.2f s late: something blocks the event loop of voice, or this machine is "
+                    "frames of %d %s were %.2f s late: something blocks the event loop of voice, or this machine is "
                     "too busy",
                     len(slot.ticks),
+                    "call" if len(slot.ticks) == 1 else "calls",
                     late,
                 )
             first = slot.due = max(slot.due, now - _MOST_LATE)

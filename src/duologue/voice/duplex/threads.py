@@ -32,9 +32,8 @@ _threads: list[_VoiceThread] = []
 
 def _forget_threads() -> None:
     """A forked child has none of its parent's threads, and whoever held the lock is not there."""
-    global _lock
-    _lock = threading.Lock()
-    _threads.clear()
+    global _lock, _threads
+    _lock, _threads = threading.Lock(), []
 
 
 if hasattr(os, "register_at_fork"):
