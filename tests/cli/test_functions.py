@@ -102,6 +102,14 @@ def test_a_function_writes_what_a_suite_writes(here: Path, capsys: pytest.Captur
     assert "3 test cases: 1 passed, 1 failed, 1 error" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("place", ["clerks.py", "clerks.py/below"])
+def test_a_folder_that_cannot_be_made_is_a_wrong_use(
+    here: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["run", "clerks.py::several", "--out", place, "-q"]) == 2
+    assert "cannot create the results folder" in capsys.readouterr().err
+
+
 def test_resuming_a_function_that_came_to_its_end_asks_nothing_again(here: Path) -> None:
     invoke(["run", "clerks.py::several", "--out", "out", "-q"])
     folder, before = only_folder(here), calls(here)

@@ -93,6 +93,20 @@ def make_private_folder(folder: Path) -> None:
         item.mkdir(mode=OWNER_FOLDER, exist_ok=True)
 
 
+def make_results_folder(folder: Path) -> None:
+    """:func:`make_private_folder` for results.
+
+    Raises:
+        ConfigurationError: it cannot be created.
+    """
+    try:
+        make_private_folder(folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot create the results folder {folder}: {error.strerror}. Choose another with --out"
+        ) from error
+
+
 def open_private(path: str, flags: int) -> int:
     """Open a file for its owner only if it is new: an ``opener`` for :func:`open`."""
     return os.open(path, flags, OWNER_ONLY)

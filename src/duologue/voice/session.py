@@ -121,9 +121,11 @@ class VoiceSession(DuplexSession):
         self._concluded = True
         await self._hang_up()
         if self.track is not None:
-            await self.track.recognise_cut_off()
-            await self.track.finish()
-            self._note()
+            try:
+                await self.track.recognise_cut_off()
+            finally:  # a run that is cancelled does not wait for that, and has a recording all the same
+                await self.track.finish()
+                self._note()
 
     async def close(self) -> None:
         """Hang up, if that was not done."""

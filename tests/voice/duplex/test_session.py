@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from voice_agents import AnsweringAgent, ObedientAgent, tone
 import duologue
 from duologue.conversation.result import ScenarioResult
 from duologue.errors import AgentError, ConfigurationError
+from duologue.journal.artifacts import open_beside
+from duologue.journal.jsonl import read_journal
 from duologue.voice.adapter import FirstChunkTimeoutError, VoiceConnectionError
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import AgentToolCall, AgentToolResult, AgentTurnEnded, AgentWords, CallEnded, Incoming
 from duologue.voice.messages import extract_audio, message_has_audio
+from duologue.voice.notes import voice_run
 from duologue.voice.timeline import VoiceEvent
 
 
@@ -519,3 +523,37 @@ async def test_a_run_that_is_cancelled_while_it_connects_hangs_up(entry: Callabl
     while not agent.disconnects:
         await asyncio.sleep(0.01)
     assert (agent.connects, agent.disconnects) == (1, 1)
+
+
+class NeverRecognises:
+    """Waits until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def transcribe(self, chunk: AudioChunk) -> str:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return ""
+
+
+async def test_a_run_whose_cut_off_words_are_not_waited_for_keeps_its_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duologue.conversation.lifecycle.CONCLUDE_GRACE", 0.2)
+    duologue.set_stt_provider(NeverRecognises())
+    agent = AnsweringAgent([[AgentWords(text="one two three four five"), tone(20.0)]])
+
+    async def fails(state: object) -> None:
+        raise AgentError("it has broken", who="agent")
+
+    steps = [duologue.user("Hello."), duologue.agent(wait=False), duologue.interrupt("Stop.", after_words=2), fails]
+    user = duologue.testing.ScriptedUserAgent([])
+    async with asyncio.timeout(60):
+        with pytest.raises(AgentError, match="it has broken"):
+            await duologue.arun("a", "b", [user, agent], script=steps, record=tmp_path / "run.jsonl")
+    heard = voice_run(read_journal(tmp_path / "run.jsonl").view, partial(open_beside, tmp_path / "run.jsonl"))
+    assert heard is not None
+    assert heard.kept is not None
+    assert heard.sound is not None
+    assert heard.sound.duration > 1.0

@@ -101,11 +101,11 @@ def _keepers(loaded: Loaded, out: Path | None, held: ExitStack) -> list[Observer
     """What keeps the results in a folder, if one is asked for."""
     if out is None:
         return []
-    from duologue.config.files import make_private_folder
+    from duologue.config.files import make_results_folder
     from duologue.runs.store.folder import ResultFolder, claimed
 
     folder = out.absolute()
-    make_private_folder(folder)
+    make_results_folder(folder)
     held.enter_context(claimed(folder, patience=0.2))
     keeper = ResultFolder(folder, suite=loaded.engine.suite.name, path=loaded.path)
     loaded.engine.enable_recording(folder)

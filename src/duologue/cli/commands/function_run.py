@@ -20,7 +20,7 @@ from duologue.cli.exit_codes import ExitCode, exit_code_for, exit_code_of
 from duologue.cli.interruption import exit_code, once_per_press, raise_errors
 from duologue.cli.output import as_json, as_shown, echo, print_json, totals
 from duologue.cli.supervision import Death, supervised
-from duologue.config.files import REPLACED, make_private_folder, set_aside
+from duologue.config.files import REPLACED, make_results_folder, set_aside
 from duologue.config.problems import similar_file
 from duologue.config.tracebacks import describe
 from duologue.context import Context, SystemClock
@@ -136,7 +136,7 @@ def _run(target: str, request: FunctionRequest, folder: Path) -> int:
     formats = [format_named(name) for name in request.formats]
     verbose = False if request.quiet or request.as_json else 1
     journals = folder / JOURNALS
-    make_private_folder(folder)
+    make_results_folder(folder)
     with claimed(folder, patience=0.2), _configured(journals, verbose, request):
         stale = remove_reports(folder, {}) if request.resume else []
         (folder / INDEX).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from duologue.cli.commands.suite_executor import ExecutorRequest, use_workers
 from duologue.cli.exit_codes import exit_code_for, worst_of
 from duologue.cli.interruption import Stopping
 from duologue.cli.output import as_shown, echo, print_json
-from duologue.config.files import make_private_folder
+from duologue.config.files import make_results_folder
 from duologue.config.processes import kill_all_groups
 from duologue.errors import ConfigurationError, DuologueError, ExecutorError, JournalError, ResultsError
 from duologue.frozen import frozen
@@ -300,7 +300,7 @@ async def _run(
             _require_room(folder, formats, names)
             use_workers(engine, request.executor, settings, folder, request.resume or request.failed_in)
             if request.resume is None:
-                _make(folder)
+                make_results_folder(folder)
                 held.enter_context(claimed(folder, patience=0.2))  # somebody may be looking whether it is held
                 if request.overwrite:
                     clear(folder)
@@ -436,15 +436,6 @@ def _require_room(folder: Path, formats: Sequence[str], names: Mapping[str, str]
         from duologue.reports.formats import report_paths
 
         report_paths(folder, formats, names=names)
-
-
-def _make(folder: Path) -> None:
-    try:
-        make_private_folder(folder)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot create the results folder {folder}: {error.strerror}. Choose another with --out"
-        ) from error
 
 
 _FEWER = "Run fewer cases at once (--jobs), or allow more files ('ulimit -n 8192')"
