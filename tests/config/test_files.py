@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from duologue.config.files import OWNER_ONLY, atomic_writer, keep_copy, read_file, write_atomic
+from duologue.config.files import OWNER_ONLY, atomic_writer, home_path, keep_copy, read_file, write_atomic
 from duologue.errors import ConfigurationError
 
 
@@ -95,3 +95,17 @@ def test_an_ordinary_file_and_a_link_to_one_are_read(tmp_path):
     tmp_path.joinpath("a").write_bytes(b"x" * 10)
     tmp_path.joinpath("b").symlink_to("a")
     assert read_file(tmp_path / "b", 10) == b"x" * 10
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("home/ann/results", "~/results"),
+        ("home/ann", "~"),
+        ("home/bob/results", "{root}/home/bob/results"),
+        ("home/ann2", "{root}/home/ann2"),
+    ],
+)
+def test_a_path_in_the_home_is_written_as_people_do(tmp_path, monkeypatch, path, expected):
+    monkeypatch.setenv("HOME", str(tmp_path / "home" / "ann"))
+    assert home_path(tmp_path / path) == expected.format(root=tmp_path)

@@ -34,7 +34,7 @@ def test_the_list_leads_to_an_execution_and_back(opened, viewer):
     rows = page.locator(".executions > li")
     expect(rows).to_have_count(4)
     assert rows.first.locator(".pill").inner_text() == "? undecided"
-    assert "100 %" in rows.first.locator(".rate-cell").inner_text()
+    assert "100%" in rows.first.locator(".rate-cell").inner_text()
     assert "c0ffee2" in rows.first.inner_text()
     rows.nth(1).locator("a").click()
     expect(page.locator("h1")).to_have_text("harbour-hotel")

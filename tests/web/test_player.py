@@ -76,7 +76,7 @@ def test_what_happened_stands_on_the_waveform_and_in_a_list(opened, tmp_path):
     assert page.locator(".drawing .overlap").count() == 2
     expect(page.locator(".quiet")).to_have_text("4.5 s")
     figures = page.locator(".voice-figures").inner_text()
-    for shown in ("2.50 s", "4.30 s", "0.8 s", "11 %", "62 %"):
+    for shown in ("2.50 s", "4.30 s", "0.8 s", "11%", "62%"):
         assert shown in figures
 
 

@@ -45,6 +45,13 @@ def short_path(path: str | Path) -> str:
         return str(path)
 
 
+def home_path(path: str | Path) -> str:
+    """A path as people write it, beginning with ``~`` if it lies in the user's home."""
+    with suppress(ValueError, OSError, RuntimeError):
+        return str(Path("~") / Path(path).relative_to(Path.home()))
+    return str(path)
+
+
 def read_file(path: Path, most: int) -> bytes:
     """The content of an ordinary file. A pipe or a device, which may have no end, is never read.
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from duologue import web
+from duologue.config.files import home_path
 from duologue.errors import DuologueError, MissingExtraError
 from duologue.journal.artifacts import is_harmless
 from duologue.reports.html.changes import changes_between
@@ -104,14 +105,14 @@ class Routes:
             "suites": self._library.suites(),
             "left": self._library.left,
             "ready": self._library.ready,
-            "folder": str(self._library.root),
+            "folder": home_path(self._library.root),
             "cursor": cursor,
         }
 
     def _execution(self, request: Request) -> Json:
         cursor = watched(self._library, request.query_params.get("id", ""), None)()  # before it is read
         key, opened = self._opened(request)
-        return {**opened.data(), "key": key, "folder": str(opened.folder), "cursor": cursor}
+        return {**opened.data(), "key": key, "folder": home_path(opened.folder), "cursor": cursor}
 
     def _change(self, request: Request) -> Json:
         """What changed since the execution of the suite before this one."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
+from duologue.config.files import home_path
 from duologue.errors import ConfigurationError
 from duologue.reports.html.label_queue import agreement_of, label_queue
 from duologue.runs.store.judges import judges_in
@@ -65,7 +66,7 @@ class LabelFile:
         return {
             **label_queue(opened.judged, str(opened.index["id"]), self._known(), who),
             **agreement_of(opened.labelled),
-            "file": str(self._path),
+            "file": home_path(self._path),
         }
 
     def give(self, given: object) -> Json:

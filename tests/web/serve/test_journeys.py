@@ -92,7 +92,7 @@ def test_by_mouse(project, open_page, peers):
     expect(page.get_by_role("heading", name="Is the judge right?")).to_be_visible()
     page.get_by_role("button", name=re.compile("^Agree")).click()
     expect(page.get_by_text("1 labelled by local")).to_be_visible()
-    expect(page.get_by_role("region", name="Agreement").locator("tbody tr").first).to_contain_text("100 %")
+    expect(page.get_by_role("region", name="Agreement").locator("tbody tr").first).to_contain_text("100%")
     [own] = project.get("/labels")["data"]
 
     # Somebody else labels the same, which appears as it comes.

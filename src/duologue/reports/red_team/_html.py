@@ -79,7 +79,7 @@ def _tables(summary: RedTeamSummary) -> Iterable[str]:
 def _table(title: str, unit: str, groups: Sequence[AttackGroup]) -> str:
     if not groups:
         return ""
-    head = "".join(f"<th>{text(name)}</th>" for name in ("", "successes", unit, "share (95 % interval)", "left out"))
+    head = "".join(f"<th>{text(name)}</th>" for name in ("", "successes", unit, "share (95% interval)", "left out"))
     rows = "".join(
         f"<tr><td>{text(group.name)}</td><td class=n>{group.success.successes}</td>"
         f"<td class=n>{group.success.total}</td><td class=n>{share(group)}</td><td class=n>{group.left_out}</td></tr>"

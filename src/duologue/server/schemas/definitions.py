@@ -85,7 +85,7 @@ class ScenarioFields(Scenario):
     """A scenario, as it is written."""
 
     persona_ids: Items[str] | None = None
-    """Its personas by id, in place of ``personas``."""
+    """Personas of the scenario, by ID; each makes a run of its own. Use this or ``personas``."""
 
 
 class ScenarioAnswer(StoredFields, Scenario):

@@ -29,7 +29,7 @@ export function checksBox(links, run) {
   return h(
     "section",
     null,
-    h("h2", null, "Checks", h("small", null, `${passed} of ${run.checks.length}${skipped}`)),
+    h("h2", null, "Checks", h("small", null, `${passed} of ${run.checks.length} passed${skipped}`)),
     open.length ? items(open) : null,
     others,
   );

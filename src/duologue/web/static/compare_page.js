@@ -2,7 +2,7 @@
 
 import { h, longText, text } from "./dom.js";
 import { brief, count, duration, executionName, money, percent, plural, when } from "./format.js";
-import { rateText } from "./rates.js";
+import { decidedText, rateText } from "./rates.js";
 import { table } from "./tables.js";
 
 const TONES = { worse: "fail", better: "pass", undecided: "undecided", tied: "none" };
@@ -166,13 +166,14 @@ function sides({ first, second, overall, confidence }, to) {
         "dd",
         null,
         rate.value === null ? "–" : percent(rate.value),
-        h("small", null, rateText(rate)),
-        h("small", null, linked(to.execution(place), text(name(place, one.id))), `, ${when(one.started_at)}`),
+        h("small", null, decidedText(rate)),
+        h("small", null, linked(to.execution(place), text(name(place, one.id)))),
+        h("small", null, when(one.started_at)),
         h("small", null, text(one.agents.join(", "))),
       ),
     );
   const { difference } = overall;
-  const openCount = `${count(overall.undecided)} open`;
+  const openCount = `${count(overall.undecided)} undecided`;
   return h(
     "section.totals.sides",
     null,
@@ -236,7 +237,7 @@ function casesSection({ cases }) {
 }
 
 function more({ further_trials: trials }) {
-  return trials ? h("small", null, ` About ${plural(trials, "more trial")} a side would decide.`) : null;
+  return trials ? h("small.more-trials", null, ` About ${plural(trials, "more trial")} a side would decide.`) : null;
 }
 
 function flipsSection({ flips, flips_in_all: all }, to) {

@@ -1,7 +1,7 @@
 // The conversation of a run: messages with the tools that they call, pictures and sound, and the checks that failed.
 
 import { h, longText, text } from "./dom.js";
-import { brief, bytes, duration, money, pretty } from "./format.js";
+import { brief, bytes, duration, money, pretty, shortened } from "./format.js";
 import { mark } from "./verdicts.js";
 
 const ROLES = { user: "User", assistant: "Agent", tool: "Tool", system: "System" };
@@ -78,12 +78,14 @@ function messageItem(links, run, message, media, failed, names) {
     ),
   );
   body.push(...media.map(mediaItem));
-  if (message.meta)
+  const said = ([name, value]) => name === "persona" && value === run.persona; // by the title of the run
+  const meta = Object.entries(message.meta || {}).filter((item) => !said(item));
+  if (meta.length)
     body.push(
       h(
         "p.meta",
         null,
-        Object.entries(message.meta).map(([name, value]) =>
+        meta.map(([name, value]) =>
           h(
             "span",
             null,
@@ -127,6 +129,8 @@ export function mediaItem(item) {
     : item.type === "image"
       ? h("img", { src: item.src, alt: `picture: ${name}`, loading: "lazy" })
       : h(item.type === "video" ? "video" : "audio", { src: item.src, controls: true, preload: "none" });
-  const link = item.href ? h("a", { href: item.href, rel: "noreferrer" }, text(name)) : h("span", null, text(name));
-  return h("figure.media", null, shown, h("figcaption", null, link, h("small", null, size)));
+  const told = text(shortened(name, 48)); // files are named by their digests
+  const link = item.href ? h("a", { href: item.href, rel: "noreferrer", title: name }, told) : h("span", null, told);
+  const caption = h("figcaption", null, link, h("small", null, size));
+  return h(`figure.media${item.type === "audio" ? ".audio" : ""}`, null, shown, caption);
 }

@@ -140,7 +140,7 @@ export class Controls {
     const described = [help ? `${id}-help` : null, `${id}-problem`].filter(Boolean).join(" ");
     const control = this.control({ id, name, kind, value, path, required, label, described });
     this.places.set(path, { control, told });
-    const mark = required ? h("span.needed", { title: "needed" }, " needed") : null;
+    const mark = required ? h("span.needed", null, " required") : null;
     const body = control.group
       ? h(
           "fieldset.field",

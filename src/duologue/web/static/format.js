@@ -29,11 +29,11 @@ export function bytes(size) {
 
 export function percent(rate) {
   if (rate === null || rate === undefined) return "–";
-  const whole = rate * 100; // "100 %" is said of all and "0 %" of none
+  const whole = rate * 100; // "100%" is said of all and "0%" of none
   if ((whole > 0 && whole < 1) || (whole > 99 && whole < 100)) {
-    return `${Math.min(Math.max(whole, 0.1), 99.9).toFixed(1)} %`;
+    return `${Math.min(Math.max(whole, 0.1), 99.9).toFixed(1)}%`;
   }
-  return `${Math.round(whole)} %`;
+  return `${Math.round(whole)}%`;
 }
 
 export function when(stamp) {

@@ -7,7 +7,7 @@ import { percent } from "./format.js";
 export function rateBar(rate) {
   if (rate.value === null) return h("span.none", null, "none decided");
   const known = rate.decided > 0 && rate.low !== null;
-  const range = known ? `${percent(rate.low).replace(" %", "")}–${percent(rate.high)}` : "";
+  const range = known ? `${percent(rate.low).replace("%", "")}–${percent(rate.high)}` : "";
   const told = `${percent(rate.value)}, ${Math.round((rate.confidence || 0.95) * 100)}% interval ${range}`;
   const bar = h("span.interval", { role: "img", "aria-label": known ? told : percent(rate.value) });
   if (known) {

@@ -179,6 +179,7 @@ class Talk {
     }
     this.after.hidden = !this.messages.length;
     this.field.focus();
+    this.after.scrollIntoView({ block: "nearest" });
   }
 
   add(message, latency = null) {

@@ -8,11 +8,16 @@ const CHECKS = 200;
 
 function ends(item) {
   if (item.low === null || item.value === null) return "";
-  return ` [${percent(item.low).replace(" %", "")}–${percent(item.high)}]`;
+  return ` [${percent(item.low).replace("%", "")}–${percent(item.high)}]`;
 }
 
 export function rateText(rate) {
   return rate.value === null ? "none decided" : `${percent(rate.value)} of ${count(rate.decided)}${ends(rate)}`;
+}
+
+/** The same without the share, where that stands above it. */
+export function decidedText(rate) {
+  return rate.value === null ? "none decided" : `of ${plural(rate.decided, "decided run")}${ends(rate)}`;
 }
 
 export function besideText(rate) {

@@ -103,7 +103,7 @@ function rateChart(rows, open) {
     svg("polyline", { points: known.map((row) => `${at(row)},${y(row.rate.value)}`).join(" "), class: "line" }),
   );
   for (const row of known) {
-    const ends = `${percent(row.rate.low).replace(" %", "")}–${percent(row.rate.high)}`;
+    const ends = `${percent(row.rate.low).replace("%", "")}–${percent(row.rate.high)}`;
     const told = `${when(row.started)}: ${percent(row.rate.value)} [${ends}], ${row.name}`;
     const point = svg("circle", { cx: at(row), cy: y(row.rate.value), r: 4, class: "point" }, svg("title", null, told));
     point.addEventListener("click", () => open(row));
@@ -150,7 +150,7 @@ function executionsSection(rows, links) {
       h(
         "td.n",
         null,
-        row.rate.value === null ? "" : `${percent(row.rate.low).replace(" %", "")}–${percent(row.rate.high)}`,
+        row.rate.value === null ? "" : `${percent(row.rate.low).replace("%", "")}–${percent(row.rate.high)}`,
       ),
       h("td.n", null, money(row.cost, row.unpriced)),
       h("td.n", null, duration(row.seconds)),

@@ -20,7 +20,7 @@ function noExecutions({ folder }) {
     null,
     h("h2", null, "There are no results here yet"),
     h("p", null, "Run a suite, and its execution appears on this page while it runs:"),
-    h("pre", null, text(`duologue run suite.yaml --out ${folder}/first`)),
+    h("pre", null, text(`duologue run suite.yaml --out ${forShell(folder)}/first`)),
     h(
       "p.note",
       null,
@@ -29,6 +29,10 @@ function noExecutions({ folder }) {
       " writes one that runs without a key.",
     ),
   );
+}
+
+function forShell(path) {
+  return path.replace(/[^\w./~-]/g, "\\$&");
 }
 
 function route(place) {

@@ -119,7 +119,7 @@ class Follower {
 // The recording has the sound of a message as well; its file is there for whoever wants it.
 function fold(item) {
   for (const figure of item.querySelectorAll("figure.media"))
-    if (figure.querySelector("audio")) {
+    if (figure.matches(".audio")) {
       const details = h("details.sound-file", null, h("summary", null, "Sound of this message"));
       figure.replaceWith(details);
       details.append(figure);
@@ -140,7 +140,7 @@ function figures(values) {
   const some = (value) => (value ? String(value) : null);
   const rows = [
     ["Median latency", seconds(values.response_latency_p50), "From the end of a turn of the user to the answer"],
-    ["p95 latency", seconds(values.response_latency_p95), "95 % of the answers began within this time"],
+    ["p95 latency", seconds(values.response_latency_p95), "95% of the answers began within this time"],
     ["Interruptions", some(values.interruptions), "How often the user interrupted the agent"],
     ["Yields after", seconds(values.yield_latency), "From an interruption until the agent is silent, on average"],
     ["Talks over the user", some(values.agent_interruptions), "How often the agent began while the user spoke"],
