@@ -113,9 +113,11 @@ def prepare(
             "resume=True needs the journal file of the run, such as record='refund.jsonl'; "
             f"found record={config.record!r}"
         )
-    listeners = VoiceListeners(
-        on_audio_chunk=on_audio_chunk, on_voice_event=on_voice_event, audio_playback=audio_playback
-    )
+    listeners = None
+    if on_audio_chunk is not None or on_voice_event is not None or audio_playback:
+        listeners = VoiceListeners(
+            on_audio_chunk=on_audio_chunk, on_voice_event=on_voice_event, audio_playback=audio_playback
+        )
     return ScenarioExecutor(
         name,
         description,
@@ -131,7 +133,7 @@ def prepare(
         cassette=cassette,
         cassette_mode=cassette_mode,
         resume=resume,
-        voice=listeners if listeners != VoiceListeners() else None,
+        voice=listeners,
     )
 
 
