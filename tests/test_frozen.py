@@ -265,3 +265,30 @@ def _changed_by(change: Callable[..., Any], value: Any, changes: dict[str, int])
         return change(value, **changes)
     except (TypeError, ValueError) as error:
         return type(error)
+
+
+def test_an_heir_of_a_class_with_slots_is_made_and_changed() -> None:
+    class Sub(Slots):
+        own: int
+
+    for _ in range(2):
+        made = Sub(a=1)
+        made.own = 4
+        assert (made.a, made.b, made.own) == (1, 2, 4)
+        assert type(changed(made, a=3)) is Sub
+        with pytest.raises(FrozenInstanceError):
+            made.a = 2  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("slots", [True, False])
+@pytest.mark.parametrize("number", range(1, 6))
+def test_any_number_of_fields(number: int, slots: bool) -> None:
+    names = [f"f{place}" for place in range(number)]
+    cls: Any = frozen(slots=slots)(type("Some", (), {"__annotations__": dict.fromkeys(names, "int")}))
+    for values in ({name: place for place, name in enumerate(names)}, dict.fromkeys(names, 7)):
+        made = cls(**values)
+        assert asdict(made) == values
+        assert asdict(changed(made, f0=9)) == {**values, "f0": 9}
+        assert type(made) is cls
+        with pytest.raises(FrozenInstanceError):
+            made.f0 = 1

@@ -49,19 +49,40 @@ def changed(value: T, **changes: Any) -> T:
         value: an object of a frozen dataclass.
         changes: new values of fields.
     """
-    cls, held = type(value), getattr(value, "__dict__", None)
-    if held is None or hasattr(cls, "__post_init__") or held.keys() != _names(cls) or not changes.keys() <= held.keys():
-        return replace(cast("Any", value), **changes)
-    made = object.__new__(cls)
-    made.__dict__.update(held, **changes)
-    return made
+    cls = type(value)
+    names, open_ = _copied(cls)
+    if open_ is not None and changes.keys() <= names:
+        made: Any = object.__new__(open_)
+        for name in names:
+            setattr(made, name, changes[name] if name in changes else getattr(value, name))
+        made.__class__ = cls
+        return made
+    if names and open_ is None and len(held := vars(value)) == len(names):
+        made = object.__new__(cls)
+        new = made.__dict__
+        new.update(held, **changes)
+        if len(new) == len(names):
+            return made
+    return replace(cast("Any", value), **changes)
 
 
 @cache
-def _names(cls: type[Any]) -> frozenset[str]:
-    """The names of its fields; none where one of them cannot be given."""
+def _copied(cls: type[Any]) -> tuple[frozenset[str], type[Any] | None]:
+    """The fields that make up a copy, and for objects without ``__dict__`` the class that they can be changed as.
+
+    There are none where a copy has to be made by ``__init__``.
+    """
     every = fields(cls)
-    return frozenset(item.name for item in every) if all(item.init for item in every) else frozenset()
+    if hasattr(cls, "__post_init__") or not all(item.init for item in every):
+        return frozenset(), None
+    names = frozenset(item.name for item in every)
+    if not _has_slots(cls):
+        return names, None
+    return (names, _open_like(cls)) if cls.__bases__ == (object,) else (frozenset(), None)
+
+
+def _has_slots(cls: type[Any]) -> bool:
+    return any(vars(base).get("__slots__") for base in cls.__mro__)
 
 
 def _frozen(cls: type[T], *, slots: bool, kw_only: bool) -> type[T]:
@@ -96,11 +117,10 @@ class _MakerOf(Protocol):
 def _maker(frozen_class: type[Any]) -> Callable[..., Any]:
     assert frozen_class.__bases__ == (object,)
     assert not hasattr(frozen_class, "__post_init__")
-    slots = tuple(item.name for item in fields(frozen_class))
     names: dict[str, Any] = {
         "_new": MISSING,
         "_object": object.__new__,
-        "_open": type(frozen_class.__name__, (), {"__slots__": slots}),
+        "_open": _open_like(frozen_class),
         "_frozen": frozen_class,
     }
     parameters, values = _parameters(frozen_class, names)
@@ -116,15 +136,40 @@ to a class of the same layout that is not frozen.
 """
 
 
+@cache
+def _open_like(frozen_class: type[Any]) -> type[Any]:
+    """A class of the same slots whose objects can be changed."""
+    return type(frozen_class.__name__, (), {"__slots__": tuple(item.name for item in fields(frozen_class))})
+
+
+_FEW = 3
+"""Fields that are set one by one: preparing a faster way takes longer for fewer."""
+
+
 def _compiled_init(cls: type[Any]) -> Callable[..., None]:
-    names: dict[str, Any] = {"_set": object.__setattr__, "_new": MISSING}
+    names: dict[str, Any] = {"_set": object.__setattr__, "_new": MISSING, "_frozen": cls}
     parameters, values = _parameters(cls, names)
-    body = [f"_set(self,{name!r},{value})" for name, value in values]
+    if len(values) < _FEW or (_has_slots(cls) and cls.__bases__ != (object,)):
+        body = [f"_set(self,{name!r},{value})" for name, value in values]
+    elif not _has_slots(cls):
+        body = ["_held = self.__dict__", *(f"_held[{name!r}] = {value}" for name, value in values)]
+    else:
+        names["_open"], names["_one_by_one"] = _open_like(cls), _set_one_by_one
+        made = [f"{name} = {value}" for name, value in values if name != value]
+        switched = ["_set(self, '__class__', _open)", *(f"self.{name} = {name}" for name, _ in values)]
+        body = [*made, "if self.__class__ is _frozen:", *(f" {line}" for line in switched), " self.__class__ = _frozen"]
+        body.append(f"else: _one_by_one(self, {{{','.join(f'{name!r}: {name}' for name, _ in values)}}})")
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
-    made = _compiled("__init__", parameters, body or ["pass"], names, first="self", kw_only=_by_name(cls))
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
-    return made
+    init = _compiled("__init__", parameters, body or ["pass"], names, first="self", kw_only=_by_name(cls))
+    init.__qualname__ = f"{cls.__qualname__}.__init__"
+    return init
+
+
+def _set_one_by_one(made: object, values: dict[str, Any]) -> None:
+    """For an object of a subclass, which need not have the same layout."""
+    for name, value in values.items():
+        object.__setattr__(made, name, value)
 
 
 def _by_name(cls: type[Any]) -> bool:
