@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, timedelta, timezone
 
 import pytest
@@ -71,6 +71,21 @@ def test_any_run_reads_back_equal(samples, data):
         labels=draw(st.dictionaries(texts, texts, max_size=2)),
     )
     assert decoded_run(json.loads(encoded_run(run)), "a file") == run
+
+
+def test_every_field_of_a_run_is_written(samples):
+    run = next(run for run in samples.hotel().runs if run.checks and run.messages)
+
+    written = json.loads(encoded_run(run))
+
+    assert list(written)[4:] == [item.name for item in fields(run) if item.name != "case"]
+    for part, of in [
+        (written["messages"][0], run.messages[0]),
+        (written["checks"][0], run.checks[0]),
+        (written["agent"], run.agent),
+        (written["agent"]["usage"], run.agent.usage),
+    ]:
+        assert list(part) == [item.name for item in fields(of)]
 
 
 @pytest.mark.parametrize("number", range(10))

@@ -29,11 +29,11 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from duologue.config.files import OWNER_ONLY, write_atomic
 from duologue.errors import ConfigurationError, ResultsError
-from duologue.journal.events import Usage
+from duologue.journal.events import CheckEvaluated, Usage
 from duologue.own_model import adapter
 from duologue.suites.plan.build import Plan, TestCase
 from duologue.suites.results.execution import Allowance, ExecutionResult, Group, embedded_models
-from duologue.suites.results.run import RunResult, Spent, reason_of, total_spent
+from duologue.suites.results.run import SPENDERS, MessageResult, RunResult, Spent, reason_of, total_spent
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -153,7 +153,60 @@ def encoded_run(run: RunResult) -> bytes:
         "case": run.case.as_data(),
     }
     data.update(zip(_FIELDS, _values(run), strict=True))
+    data["messages"] = [_message_data(message) for message in run.messages]
+    data["checks"] = [_check_data(check) for check in run.checks]
+    for who in SPENDERS:
+        data[who] = _spent_as_it_is(data[who])
+    for name in _WORDS:
+        if (word := data[name]) is not None:
+            data[name] = str(word)
     return encoded(data)
+
+
+# The parts that a run has many of, as dictionaries: encoding objects and members of enumerations takes twice as long.
+
+_WORDS = ("status", "verdict", "termination")
+
+
+def _message_data(message: MessageResult) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "message": message.message,
+        "turn": message.turn,
+        "author": message.author,
+        "spent": None if message.spent is None else _spent_as_it_is(message.spent),
+        "model": message.model,
+        "meta": message.meta,
+        "cut": message.cut,
+    }
+
+
+def _check_data(check: CheckEvaluated) -> dict[str, Any]:
+    return {
+        "type": check.type,
+        "name": check.name,
+        "kind": check.kind,
+        "scope": str(check.scope),
+        "turn": check.turn,
+        "status": str(check.status),
+        "score": check.score,
+        "explanation": check.explanation,
+        "message_ids": check.message_ids,
+        "details": check.details,
+        "call": check.call,
+        "written_as": check.written_as,
+    }
+
+
+def _spent_as_it_is(spent: Spent) -> dict[str, Any]:
+    usage = spent.usage
+    return {
+        "calls": spent.calls,
+        "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+        "cost": spent.cost,
+        "unpriced": spent.unpriced,
+        "seconds": spent.seconds,
+    }
 
 
 def decoded_run(data: dict[str, Any], place: str, case: TestCase | None = None) -> RunResult:
