@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
 
 from pydantic import TypeAdapter
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", ModelAnswer, Completion)
 
+_QUOTE: Callable[[str], str] = json.encoder.encode_basestring
 _ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
 
 _adapter = lru_cache(TypeAdapter)
@@ -211,6 +212,8 @@ async def _answer(question: _Question[T], scope: RunScope) -> T:
 
 
 async def _live(question: _Question[T], scope: RunScope) -> T:
+    if getattr(question.model, "answers_at_once", False):
+        return await question.live()
     patience: float | None = getattr(question.model, "timeout", None) or scope.model_timeout
     from asyncio import timeout
 
@@ -252,9 +255,9 @@ def _set_aside(question: _Question[T], scope: RunScope) -> Reservation | None:
 
 async def _record(event: ModelCalled, scope: RunScope) -> None:
     if scope.journal is not None:
-        from duologue.journal.outcomes import append_outcome
-
-        await append_outcome(scope.journal, event)
+        if scope.journal.recorded is not None:
+            await scope.journal.caught_up()
+        scope.journal.append(event)
 
 
 def _answered(question: _Question[Any], call: str, scope: RunScope, seen: ModelAnswer) -> ModelCalled:
@@ -304,6 +307,31 @@ def answer_of(event: ModelCalled) -> ModelAnswer:
     )
 
 
+def _as_json(question: dict[str, Any]) -> str:
+    """The text of ``_ENCODE``, in a third of its time for the messages and defaults that most questions have."""
+    members = [f"{_QUOTE(name)}: {_member_as_json(question[name])}" for name in sorted(question)]
+    return f"{{{', '.join(members)}}}"
+
+
+def _member_as_json(value: object) -> str:
+    if value is None:
+        return "null"
+    if type(value) is str:
+        return _QUOTE(value)
+    if type(value) is tuple or type(value) is list:
+        return f"[{', '.join([_message_as_json(item) for item in cast('Sequence[object]', value)])}]"
+    return _ENCODE(value)
+
+
+def _message_as_json(message: object) -> str:
+    if type(message) is dict:
+        given = cast("dict[str, object]", message)
+        role, content = given.get("role"), given.get("content")
+        if len(given) == 2 and type(role) is str and type(content) is str:
+            return f'{{"content": {_QUOTE(content)}, "role": {_QUOTE(role)}}}'
+    return _ENCODE(message)
+
+
 def _completion_as_data(completion: Completion) -> dict[str, Any]:
     return asdict(completion)
 
@@ -331,5 +359,5 @@ def _completion_as_answer(model: str, completion: Completion) -> ModelAnswer:
 
 
 def _digest(question: dict[str, Any]) -> str:
-    text = _ENCODE(question)
+    text = _as_json(question)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

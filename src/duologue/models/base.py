@@ -90,7 +90,10 @@ class ModelAnswer:
 
 @runtime_checkable
 class Model(Protocol):
-    """Answers a list of messages. Implementations raise :class:`duologue.errors.ModelError` and nothing else."""
+    """Answers a list of messages. Implementations raise :class:`duologue.errors.ModelError` and nothing else.
+
+    A model that never waits may say so with ``answers_at_once = True``: its calls need no timer then.
+    """
 
     @property
     def name(self) -> str:

@@ -34,6 +34,8 @@ class SamplingParams(Spec):
     @property
     def extra(self) -> dict[str, Any]:
         """The parameters that only some providers know, as far as they are set."""
+        if self.top_p is None and self.top_k is None:  # once for every call of every run
+            return {}
         given = {"top_p": self.top_p, "top_k": self.top_k}
         return {name: value for name, value in given.items() if value is not None}
 

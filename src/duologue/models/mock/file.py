@@ -26,12 +26,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from duologue.config.files import shown_path
 from duologue.config.problems import Problems, checked, listed, unknown
 from duologue.config.yaml_reader import read
 from duologue.errors import ModelRejectedError, Position, Problem, SuiteError, UnknownModelError
-from duologue.frozen import frozen
+from duologue.frozen import frozen, maker
 from duologue.journal.events import Usage
 from duologue.messages import Message, text_of
 from duologue.models.base import Model, ModelAnswer, ModelRequest
@@ -293,6 +294,8 @@ class MockModel:
         judge: which judge the model is.
     """
 
+    answers_at_once: ClassVar[bool] = True
+
     def __init__(
         self,
         file: ResponseFile | None,
@@ -342,7 +345,7 @@ class MockModel:
         read = _tokens_read(request.messages)
         return ModelAnswer(
             message=found.message(),
-            usage=Usage(input_tokens=read, output_tokens=found.tokens),
+            usage=maker(Usage)(input_tokens=read, output_tokens=found.tokens),
             cost=0.0,
             model=self.name,
             finish_reason="tool_calls" if found.calls else "stop",
