@@ -9,7 +9,7 @@ import difflib
 import json
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from dataclasses import field
-from functools import cached_property
+from functools import cache, cached_property
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
@@ -225,9 +225,7 @@ class CatalogueCheck:
                 explanation = f"{explanation or 'found'}: score {seen.score:.3g} is above {self.max_score:g}"
             if self.message and self.message != self.name:
                 explanation = f"{self.message} ({explanation})" if explanation else self.message
-        from duologue.conversation.setup import CheckOutcome
-
-        return CheckOutcome(
+        return _outcome_class()(
             status=status,
             score=seen.score,
             explanation=explanation,
@@ -244,6 +242,13 @@ class CatalogueCheck:
             within = score is not None and (low is None or score >= low) and (high is None or score <= high)
             good = within and passed is not False
         return CheckStatus.PASSED if good else CheckStatus.FAILED
+
+
+@cache
+def _outcome_class() -> "type[CheckOutcome]":
+    from duologue.conversation.setup import CheckOutcome  # the engine, which nobody needs to read a suite
+
+    return CheckOutcome
 
 
 S = TypeVar("S", bound=Spec)

@@ -126,8 +126,11 @@ def occurrences(patterns: Iterable[str], text: str, *, case_sensitive: bool, wor
     and the places are those in the composed text.
     """
     text = normalize("NFC", text)
-    found = ((pattern, _place(normalize("NFC", pattern), text, case_sensitive, words)) for pattern in patterns)
-    return [(pattern, *place) for pattern, place in found if place is not None]
+    return [
+        (pattern, *place)
+        for pattern in patterns
+        if (place := _place(normalize("NFC", pattern), text, case_sensitive, words)) is not None
+    ]
 
 
 def _place(wanted: str, text: str, case_sensitive: bool, words: bool) -> tuple[int, int] | None:

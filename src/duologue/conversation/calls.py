@@ -440,6 +440,8 @@ def messages_of(value: object, who: str) -> list[Message]:
     """The messages that a script or a simulated user's last words give."""
     if value is None:
         return []
+    if has_plain_text(value) and value["role"] in WRITERS[AgentRole.USER]:
+        return [value.copy()]
     answer = normalise(value, AgentRole.USER, who)
     return [said.message for said in answer] if isinstance(answer, list) else []
 

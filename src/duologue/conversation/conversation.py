@@ -187,7 +187,7 @@ class Conversation:
     @property
     def connected(self) -> bool:
         """Whether a participant holds a connection."""
-        return any(not isinstance(session, CallSession) for session in self._sessions.values())
+        return bool(self._sessions) and any(not isinstance(item, CallSession) for item in self._sessions.values())
 
     async def conclude(self) -> None:
         """The run is about to end: what sessions still have to note comes before its last event."""
@@ -219,7 +219,7 @@ class Conversation:
     ) -> None:
         """Put a message into the conversation and into every mailbox but its author's."""
         self.journal.append(
-            MessageAdded(
+            maker(MessageAdded)(
                 message_id=f"m{self.view.messages_added + 1}",
                 message=message,
                 turn=self.view.turn,

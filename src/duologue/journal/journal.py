@@ -95,40 +95,40 @@ class RunView:
 
     def apply(self, event: Event, at: float = 0.0) -> None:
         """Take one more event into account."""
-        match event:
-            case MessageAdded():
-                self._add(event)
-            case AgentCalled():
-                self._empty(event)
-                self.agent_seconds[event.participant] += event.seconds
-            case TurnStarted():
-                self.turn = event.turn
-            case ModelCalled():
-                self._count(event)
-            case StepStarted():
-                self.step = event.index
-            case JudgeDecided():
-                self.judgements.append(event)
-                if event.kind == "checkpoint" and not event.advisory:
-                    self.checkpoints.append(event)
-            case CheckEvaluated():
-                self.checks.append(event)
-            case ToolCalled():
-                self.tools.append(event)
-            case Noted():
-                self.notes.append(event)
-            case MessagesRolledBack():
-                self._roll_back(event)
-            case UserFinished():
-                self.user_finished = event
-            case RunStarted():
-                self.started, self.started_at = event, at
-                self.mailboxes = [[] for _ in event.participants]
-                self.agent_seconds = [0.0] * len(event.participants)
-            case RunFinished():
-                self.finished = event
-            case RunResumed():
-                self.resumes += 1
+        # Comparing types takes a fifth of the time of ``match``, once for every event of every run.
+        if type(event) is MessageAdded:
+            self._add(event)
+        elif type(event) is AgentCalled:
+            self._empty(event)
+            self.agent_seconds[event.participant] += event.seconds
+        elif type(event) is TurnStarted:
+            self.turn = event.turn
+        elif type(event) is ModelCalled:
+            self._count(event)
+        elif type(event) is StepStarted:
+            self.step = event.index
+        elif type(event) is JudgeDecided:
+            self.judgements.append(event)
+            if event.kind == "checkpoint" and not event.advisory:
+                self.checkpoints.append(event)
+        elif type(event) is CheckEvaluated:
+            self.checks.append(event)
+        elif type(event) is ToolCalled:
+            self.tools.append(event)
+        elif type(event) is Noted:
+            self.notes.append(event)
+        elif type(event) is MessagesRolledBack:
+            self._roll_back(event)
+        elif type(event) is UserFinished:
+            self.user_finished = event
+        elif type(event) is RunStarted:
+            self.started, self.started_at = event, at
+            self.mailboxes = [[] for _ in event.participants]
+            self.agent_seconds = [0.0] * len(event.participants)
+        elif type(event) is RunFinished:
+            self.finished = event
+        elif type(event) is RunResumed:
+            self.resumes += 1
 
     @property
     def checkpoint_decisions(self) -> list[CriterionDecision]:
@@ -320,8 +320,8 @@ class Journal:
             if self.view.finished is not None:
                 raise JournalError(f"run {self.run_id} has finished; '{events[0].type}' cannot be added to its journal")
             at, first, entries = self._clock.now(), len(self.entries), self.entries
-            for seq, event in enumerate(events, first):
-                entries.append(_new(Entry, (self.run_id, seq, at, event)))
+            for event in events:
+                entries.append(_new(Entry, (self.run_id, len(entries), at, event)))
                 self.view.apply(event, at)
             last = entries[-1]
             transition = tuple(entries[first:]) if self._sinks or self._listeners else ()

@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
+from functools import lru_cache
 from itertools import islice, product
 from math import prod
 from typing import Any, Literal
@@ -27,6 +28,11 @@ from duologue.specs.suite import Replay, Suite, find_named
 _LONGEST_SLUG = 80
 _DIGITS = 16
 """Of the hash in the id of a run: enough for a million cases that are called alike."""
+
+
+@lru_cache(maxsize=1024)
+def _slug(word: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-").lower()
 
 
 @frozen(slots=True)
@@ -99,7 +105,7 @@ class TestCase:
             :_DIGITS
         ]
         words = [self.scenario, self.agent or "", self.persona or "", f"t{self.trial}" if self.trials > 1 else ""]
-        slug = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-").lower() for word in words if word)
+        slug = "-".join([_slug(word) for word in words if word])
         return f"{slug[:_LONGEST_SLUG].strip('-') or 'run'}-{digest}"
 
     def as_data(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from duologue.frozen import frozen
 from duologue.suites.plan.build import Plan, TestCase
-from duologue.suites.results.run import SPENDERS, RunResult, Spent, reason_of, total_spent
+from duologue.suites.results.run import SPENDERS, RunResult, Spent, reason_of, statuses_of, total_spent
 from duologue.suites.results.stopping import Trials, outcome_without
 from duologue.vocabulary import CheckStatus, RunStatus, Verdict
 
@@ -174,13 +174,12 @@ def _until_decided(runs: list[RunResult], rates: tuple[CheckRate, ...], trials: 
 def _rates(runs: list[RunResult], thresholds: Mapping[str, float]) -> tuple[CheckRate, ...]:
     counted: dict[str, list[int]] = {}
     for run in runs:
-        statuses: dict[str, set[CheckStatus]] = {}
-        for check in run.checks:
-            statuses.setdefault(check.name, set()).add(check.status)
-        for name, found in statuses.items():
-            passed, decided = counted.setdefault(name, [0, 0])
-            if found & {CheckStatus.PASSED, CheckStatus.FAILED}:
-                counted[name] = [passed + (CheckStatus.FAILED not in found), decided + 1]
+        for name, found in statuses_of(run).items():
+            count = counted.setdefault(name, [0, 0])
+            failed = CheckStatus.FAILED in found
+            if failed or CheckStatus.PASSED in found:
+                count[0] += not failed
+                count[1] += 1
     return tuple(
         CheckRate(name=name, passed=passed, decided=decided, threshold=thresholds.get(name, 1.0))
         for name, (passed, decided) in counted.items()

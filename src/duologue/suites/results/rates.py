@@ -16,7 +16,7 @@ from duologue.frozen import frozen
 from duologue.stats.bootstrap import clustered_share
 from duologue.stats.pass_k import PassK, Task, pass_k
 from duologue.stats.proportion import wilson
-from duologue.suites.results.run import RunResult
+from duologue.suites.results.run import RunResult, statuses_of
 from duologue.vocabulary import CheckStatus
 
 CONFIDENCE = 0.95
@@ -184,13 +184,13 @@ def _checks(runs: Sequence[RunResult], confidence: float) -> Iterator[CheckTotal
     counts: dict[str, dict[str, list[int]]] = {}
     other: dict[str, Counter[str]] = {}
     for run in runs:
-        statuses: dict[str, set[CheckStatus]] = {}
-        for check in run.checks:
-            statuses.setdefault(check.name, set()).add(check.status)
-        for name, found in statuses.items():
-            clusters, beside = counts.setdefault(name, {}), other.setdefault(name, Counter())
+        cluster = cluster_of(run)
+        for name, found in statuses_of(run).items():
+            if name not in counts:
+                counts[name], other[name] = {}, Counter()
+            clusters, beside = counts[name], other[name]
             if CheckStatus.FAILED in found or (CheckStatus.PASSED in found and CheckStatus.ERROR not in found):
-                counted = clusters.setdefault(cluster_of(run), [0, 0])
+                counted = clusters.setdefault(cluster, [0, 0])
                 counted[0] += CheckStatus.FAILED not in found
                 counted[1] += 1
             else:

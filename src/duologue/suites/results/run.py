@@ -11,7 +11,7 @@ from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal
 
-from duologue.frozen import frozen
+from duologue.frozen import frozen, maker
 from duologue.journal.events import (
     CheckEvaluated,
     CriterionDecision,
@@ -72,8 +72,8 @@ def total_spent(parts: Iterable[Spent]) -> Spent:
         cost += part.cost
         unpriced += part.unpriced
         seconds += part.seconds
-    usage = Usage(input_tokens=tokens_in, output_tokens=tokens_out)
-    return Spent(calls=calls, usage=usage, cost=cost, unpriced=unpriced, seconds=seconds)
+    usage = maker(Usage)(input_tokens=tokens_in, output_tokens=tokens_out)
+    return maker(Spent)(calls=calls, usage=usage, cost=cost, unpriced=unpriced, seconds=seconds)
 
 
 @frozen(slots=True)
@@ -256,7 +256,7 @@ class RunResult:
     @property
     def outcome(self) -> str:
         """One word for lists: ``pass``, ``fail``, ``undecided``, ``error`` or ``cancelled``."""
-        return self.verdict.value if self.verdict else self.status.value
+        return str(self.status if self.verdict is None else self.verdict)
 
     @property
     def unrecorded(self) -> bool:
@@ -324,6 +324,14 @@ def _failures(run: RunResult) -> Iterable[Failure]:
         )
     for item in run.violations:
         yield Failure(kind="guardrail", name=item.type, text=f"turn {item.turn + 1}: {item.explanation}")
+
+
+def statuses_of(run: RunResult) -> dict[str, list[CheckStatus]]:
+    """What each check of a run has found, by its name: one that is evaluated in each turn has several outcomes."""
+    statuses: dict[str, list[CheckStatus]] = {}
+    for check in run.checks:
+        statuses.setdefault(check.name, []).append(check.status)
+    return statuses
 
 
 def failed_checks(run: RunResult) -> list[CheckEvaluated]:

@@ -84,6 +84,9 @@ class CaseSetup:
     turn_limit: int | None = None
     session: RuntimeSession | None = None
     _turn_checks: dict[int, tuple[Check, ...]] = field(default_factory=dict[int, "tuple[Check, ...]"])
+    _last_lines: dict[tuple[tuple[str, str], ...], tuple[list[Message], list[Message | None]]] = field(
+        default_factory=dict[tuple[tuple[str, str], ...], tuple[list[Message], list["Message | None"]]]
+    )
     _http_agents: dict[str | None, AgentAdapter] = field(default_factory=dict[str | None, AgentAdapter])
 
     @property
@@ -387,9 +390,37 @@ class CaseSetup:
     def _script(self, case: TestCase, listeners: Sequence[TurnListener]) -> tuple[ScriptStep, ...]:
         stop = self.suite.defaults.stop_on_failed_check
         scenario = self.scenario
-        opening = [self._line(message, case) for message in scenario.messages]
+        opening, lines = self._lines(case)
         steps = opening_steps(opening, scenario)
+        for index, turn in enumerate(scenario.turns):
+            steps.append(
+                TurnStep(
+                    index=index,
+                    turn=turn,
+                    line=lines[index],
+                    checks=self._of(index),
+                    listeners=listeners,
+                    stop=stop,
+                    is_cut=index + 1 < len(lines) and bool(scenario.turns[index + 1].interrupts_after),
+                )
+            )
+        if scenario.turns and scenario.judged:
+            steps.append(final_judgement)
+        return tuple(steps)
+
+    def _lines(self, case: TestCase) -> tuple[list[Message], list[Message | None]]:
+        """What a conversation begins with, and the user's line of each turn; None where the user is simulated.
+
+        Trials of one test case, which mostly come one after the other, say the same: the last ones are kept, unless
+        they have media, whose files are read for each run. Whoever puts lines into a conversation copies them.
+        """
+        held = self._last_lines.get(case.perturbation)
+        if held is not None:
+            return held
+        scenario = self.scenario
+        opening = [self._line(message, case) for message in scenario.messages]
         said = sum(len(text_of(message)) for message in opening)
+        lines: list[Message | None] = []
         for index, turn in enumerate(scenario.turns):
             line = self._line(turn, case) if turn.role == "user" else None
             said += len(text_of(line)) if line else 0
@@ -398,20 +429,11 @@ class CaseSetup:
                     f"the lines of the scenario '{self.scenario.name}' have more than {MAX_SAID:,} characters together "
                     f"when their placeholders are filled in, at turns[{index}]; shorten the values, or use fewer turns"
                 )
-            steps.append(
-                TurnStep(
-                    index=index,
-                    turn=turn,
-                    line=line,
-                    checks=self._of(index),
-                    listeners=listeners,
-                    stop=stop,
-                    is_cut=any(item.interrupts_after for item in scenario.turns[index + 1 : index + 2]),
-                )
-            )
-        if scenario.turns and scenario.judged:
-            steps.append(final_judgement)
-        return tuple(steps)
+            lines.append(line)
+        self._last_lines.clear()
+        if not any(item.parts for item in (*scenario.messages, *scenario.turns)):
+            self._last_lines[case.perturbation] = opening, lines
+        return opening, lines
 
     def _of(self, index: int) -> tuple[Check, ...]:
         """The checks of a turn of the scenario."""
