@@ -142,3 +142,16 @@ async def test_a_tool_that_this_side_carries_out_answers_what_the_test_case_says
     assert await handlers["look_up"]({"order": "4279"}) == {"parcel": "lamp"}
     assert await handlers["other"]({}) == {"status": "ok"}
     assert "nothing was found" in (await handlers["look_up"]({"order": "1"}))["error"]
+
+
+async def test_a_composable_agent_has_the_tools_of_the_test_case() -> None:
+    tool = {"name": "find_order", "description": "Finds.", "parameters": {"type": "object", "properties": {}}}
+    runtime = get_runtime("voice", "composable")
+    assert isinstance(runtime, VoiceRuntimeBase)
+    assert runtime.MOCKS_TOOLS
+    config = read_runtime_config({"kind": "composable", "model": "mock/echo"}, "voice")
+    agent = AgentSnapshot(agent_id="desk", tools=[tool])
+    expected = [ExpectedCall(tool="find_order", mock_response={"status": "shipped"})]
+    made = await runtime.voice_agent(config, agent, None, expected)
+    assert [item.name for item in made._tools] == ["find_order"]  # type: ignore[attr-defined]
+    assert await made._handlers["find_order"]({}) == {"status": "shipped"}  # type: ignore[attr-defined]

@@ -120,6 +120,18 @@ async def test_a_simulated_user_cuts_in_as_the_scenario_says(tmp_path: Path) -> 
     assert any(item.transcript == "Wait, wait." for item in run.voice.segments)
 
 
+async def test_a_mock_that_plays_the_user_may_repeat_what_was_said_when_it_cuts_in(tmp_path: Path) -> None:
+    scenario = """\
+  simulators: [{name: customers, model: mock/echo}]
+  personas: [{name: p, description: busy, voice: {interruptions: {probability: 1, delay: [1.5, 3]}}}]
+  scenarios: [{name: order, description: asks for an order, personas: [p], max_turns: 3, voice: {}}]
+"""
+    [run] = await played(tmp_path, suite(MOCK + scenario))
+    assert run.error is None, run.error
+    assert run.voice is not None
+    assert run.voice.figures["interruptions"] >= 1  # pyright: ignore[reportOptionalOperand]
+
+
 async def test_a_user_loses_patience_and_hangs_up(tmp_path: Path) -> None:
     text = suite(
         """\

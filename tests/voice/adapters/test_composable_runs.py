@@ -12,8 +12,9 @@ from spoken_turns import voice_like
 
 import duologue
 from duologue.conversation.result import ScenarioResult
+from duologue.errors import ConfigurationError, DuologueError
 from duologue.journal.events import ModelCalled
-from duologue.messages import Message, text_of
+from duologue.messages import Message, assistant_message, text_of, tool_call
 from duologue.models.scripted import ScriptedModel
 from duologue.voice import effects, synthesis
 from duologue.voice.activity import Loudness
@@ -158,3 +159,60 @@ async def test_an_order_number_is_understood_over_a_noisy_telephone() -> None:
     assert "48213" in re.sub(r"[^\d]", "", heard)
     assert reported.startswith("I have found your order 4 8 2 1 3.")
     assert word_error_rate(reported, recognised) < 0.4
+
+
+ORDER = {
+    "type": "function",
+    "function": {
+        "name": "find_order",
+        "description": "Finds an order.",
+        "parameters": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]},
+    },
+}
+
+
+async def _found(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"status": "shipped", **arguments}
+
+
+def _broken(arguments: dict[str, Any]) -> None:
+    raise LookupError("no such order")
+
+
+@pytest.mark.usefixtures("tones")
+@pytest.mark.parametrize(
+    ("handlers", "told"),
+    [
+        ({"find_order": _found}, {"status": "shipped", "id": "48213"}),
+        ({"find_order": lambda arguments: "on its way"}, "on its way"),
+        ({"find_order": _broken}, {"error": "LookupError: no such order"}),
+        ({}, {"error": "there is no tool 'find_order'"}),
+    ],
+)
+async def test_its_model_calls_tools_and_hears_what_they_answer(handlers: dict[str, Any], told: object) -> None:
+    model = ScriptedModel(
+        [assistant_message(None, [tool_call("find_order", {"id": "48213"}, "c1")]), "It has been shipped."]
+    )
+    agent = ComposableVoiceAgent(Ear("Where is 48213?"), model, mouth, tools=[ORDER], tool_handlers=handlers)
+    result, _ = await played(agent, duologue.user("Where is 48213?"), duologue.agent())
+    roles = [message["role"] for message in result.messages]
+    assert roles == ["user", "assistant", "tool", "assistant"]
+    assert text_of(result.messages[-1]) == "It has been shipped."
+    events = {event.type: event for event in result.timeline}
+    assert (events["tool_call"].name, events["tool_call"].args) == ("find_order", {"id": "48213"})
+    assert events["tool_result"].result == told
+
+
+@pytest.mark.usefixtures("tones")
+async def test_a_model_that_calls_tools_without_end_is_an_error() -> None:
+    calls = [assistant_message(None, [tool_call("find_order", {"id": "1"}, f"c{number}")]) for number in range(20)]
+    agent = ComposableVoiceAgent(
+        Ear("Where is it?"), ScriptedModel(calls), mouth, tools=[ORDER], tool_handlers={"find_order": _found}
+    )
+    with pytest.raises(DuologueError, match="it still calls tools after 10 rounds"):
+        await played(agent, duologue.user("Where is it?"), duologue.agent())
+
+
+def test_tools_of_a_function_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="tools are for models"):
+        ComposableVoiceAgent(None, lambda messages: "", mouth, tools=[ORDER])

@@ -178,12 +178,15 @@ def read_answer(text: str, names: Sequence[str] = ()) -> UserAnswer:
     return _from_object(cast("dict[str, JsonValue]", value), names)
 
 
-def problem_with(answer: UserAnswer, spoken: Sequence[SpokenTurn], brief: Brief | None = None) -> str | None:
-    """Why a user would not say that; None if it is plausible."""
+def problem_with(
+    answer: UserAnswer, spoken: Sequence[SpokenTurn], brief: Brief | None = None, *, may_repeat: bool = False
+) -> str | None:
+    """Why a user would not say that; None if it is plausible. A mock model ``may_repeat`` what was said."""
     if not answer.message:
         return None if answer.reason else EMPTY
     names, about = (brief.names(), brief.about()) if brief else ((), "")
-    return out_of_role(answer.message, names=names, about=about) or _repeats(answer, spoken)
+    repeats = None if may_repeat else _repeats(answer, spoken)
+    return out_of_role(answer.message, names=names, about=about) or repeats
 
 
 def may_be_said(answer: UserAnswer, spoken: Sequence[SpokenTurn], brief: Brief) -> bool:

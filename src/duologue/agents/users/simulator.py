@@ -219,7 +219,7 @@ class UserSimulatorAgent(AgentAdapter):
 
         def read(text: str) -> UserAnswer:
             answer = read_answer(text, brief.names())
-            problem = problem_with(answer, spoken, brief)
+            problem = problem_with(answer, spoken, brief, may_repeat=self._choice.name.startswith("mock/"))
             problems.append(problem)
             in_doubt[:] = [answer] if problem and may_be_said(answer, spoken, brief) else []
             if problem:

@@ -12,6 +12,7 @@ from duologue.errors import ConfigurationError
 from duologue.runtimes.base import AgentSnapshot
 from duologue.runtimes.config import model_name
 from duologue.runtimes.voice.base import VoiceCallSetup, VoiceRuntimeBase, VoiceRuntimeConfig, needed
+from duologue.runtimes.voice.mocked import tools_of
 from duologue.voice.adapter import VoiceAgentAdapter
 from duologue.voice.recognition import require_stt
 from duologue.voice.synthesis import DEFAULT_VOICE, require_voice
@@ -131,6 +132,7 @@ class ComposableRuntime(VoiceRuntimeBase):
     LABEL: ClassVar[str] = "Composable"
     DESCRIPTION: ClassVar[str] = "The agent's prompt, played here by speech to text, a model and text to speech"
     CONFIG: ClassVar[type[BaseModel] | None] = ComposableRuntimeConfig
+    MOCKS_TOOLS: ClassVar[bool] = True
 
     def check(self, runtime_config: BaseModel, agent: AgentSnapshot) -> None:
         """There is a model, and there are such providers of speech."""
@@ -153,12 +155,15 @@ class ComposableRuntime(VoiceRuntimeBase):
 
         config = cast("ComposableRuntimeConfig", runtime_config)
         model = call.agent.played_by if config.model is None else None
+        tools, handlers = tools_of(call)
         return ComposableVoiceAgent(
             config.stt,
             model or str(self._model(config, call.agent)),
             config.tts,
             system_prompt=call.agent.system_prompt,
             greeting=config.greeting,
+            tools=tools,
+            tool_handlers=handlers,
         )
 
     @staticmethod

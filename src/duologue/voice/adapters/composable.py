@@ -7,30 +7,41 @@ clock it thinks beside them; otherwise the time of the conversation stands still
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from duologue.conversation.adapter import AgentSession
 from duologue.errors import ConfigurationError, ModelAnswerError
-from duologue.messages import Message, assistant_message
+from duologue.messages import Message, ToolCall, arguments_of, assistant_message, tool_calls_of, tool_message
 from duologue.models.ask import ask
-from duologue.models.base import Model, ModelRequest
+from duologue.models.base import Model, ModelAnswer, ModelRequest, ToolSpec
 from duologue.models.resolve import resolve
 from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig
 from duologue.voice.activity import SpeechDetector, SpeechEdge
 from duologue.voice.adapter import AdapterCapabilities, InProcessVoiceAgent, VoiceConnectionError
 from duologue.voice.audio import SAMPLE_WIDTH, AudioChunk, bytes_of
-from duologue.voice.incoming import AgentTurnEnded, AgentWords, Incoming, UserHeard, UserWords
+from duologue.voice.incoming import (
+    AgentToolCall,
+    AgentToolResult,
+    AgentTurnEnded,
+    AgentWords,
+    Incoming,
+    UserHeard,
+    UserWords,
+)
 from duologue.voice.recognition import STTProvider, stt_provider, transcribe
 from duologue.voice.synthesis import synthesize
 from duologue.voice.user_code import called
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model as PydanticAIModel
+
+    from duologue.voice.adapters.hosted import ToolDefinition, ToolHandler
 
 Answerer = Callable[[Sequence[Message]], str | Awaitable[str]]
 """From the conversation so far to what the agent says: a program in place of a language model."""
@@ -43,6 +54,8 @@ _PAUSE = 0.16
 """Seconds of silence after which the user is not speaking now; the turn may go on."""
 _QUIET = 1.0
 """Seconds of a line without any sound after which the detector is not asked any more."""
+_MOST_ROUNDS = 10
+"""Of calls of tools in one answer."""
 _SHORT = 24
 """Characters: a shorter sentence is said together with the next one."""
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")
@@ -74,6 +87,9 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
         tts: its voice, such as ``local/heart`` or ``openai/alloy``, or a function from a text to a sound.
         system_prompt: what the model is told first; None for nothing.
         greeting: what it says before the user does; None for nothing.
+        tools: functions that the model may call, as chat completions define them; not for a function as ``llm``.
+        tool_handlers: what answers each tool, by its name: a function of its arguments, async or not. A call without
+            one is answered with an error.
         turn_silence: seconds of silence after which the user has finished.
         yields_after: seconds that the user speaks over it until it stops. What is shorter is a sign of listening.
     """
@@ -91,6 +107,8 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
         *,
         system_prompt: str | None = None,
         greeting: str | None = None,
+        tools: Sequence[ToolDefinition] = (),
+        tool_handlers: Mapping[str, ToolHandler] | None = None,
         turn_silence: float = 0.6,
         yields_after: float = 0.5,
     ) -> None:
@@ -100,6 +118,10 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
         self._stt = stt_provider(stt) if isinstance(stt, str) else stt
         self._llm = llm
         self._tts = tts
+        if tools and _program(llm) is not None:
+            raise ConfigurationError(f"{self.name}: tools are for models, and llm is a function, which calls its own")
+        self._tools = tuple(_tool_spec(tool, self.name) for tool in tools)
+        self._handlers = dict(tool_handlers or {})
         self.system_prompt, self.greeting = system_prompt, greeting
         self.turn_silence, self.yields_after = turn_silence, yields_after
         self._scope = RunScope()
@@ -292,19 +314,45 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
             raise ModelAnswerError(told, model="tts")
         return pcm
 
-    async def _reply(self, messages: Sequence[Message]) -> str:
+    async def _reply(self, messages: list[Message]) -> str:
+        """What it says next. Its calls of tools, and what answers them, are added to the messages."""
         if self._answerer is not None:
             found = cast("object", await called(self._answerer, messages))
             if not isinstance(found, str):
                 raise ModelAnswerError(f"{self.name}: llm: expected a text; found {type(found).__name__}", model="llm")
             return found
+        for _ in range(_MOST_ROUNDS):
+            answer = await self._asked(messages)
+            calls = tool_calls_of(answer.message)
+            if not calls:
+                return answer.text
+            messages.append(answer.message)
+            messages += [await self._tool_result(call) for call in calls]
+        raise ModelAnswerError(f"{self.name}: llm: it still calls tools after {_MOST_ROUNDS} rounds", model="llm")
+
+    async def _asked(self, messages: Sequence[Message]) -> ModelAnswer:
         assert self._model is not None
-        asked = ask(self._model, ModelRequest(messages=tuple(messages)), self._scope)
+        asked = ask(self._model, ModelRequest(messages=tuple(messages), tools=self._tools), self._scope)
         home = self._home
         if home is None or home is asyncio.get_running_loop():
-            return (await asked).text
+            return await asked
         # The journal, the budget and the tapes of a run belong to its own event loop.
-        return (await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, home))).text
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, home))
+
+    async def _tool_result(self, call: ToolCall) -> Message:
+        """What answers a call of a tool; both are on the timeline."""
+        name, arguments = call["function"]["name"], arguments_of(call)
+        self._outbox.append(AgentToolCall(call_id=call["id"], name=name, arguments=arguments))
+        handler = self._handlers.get(name)
+        try:
+            given: Any = (
+                {"error": f"there is no tool '{name}'"} if handler is None else await called(handler, arguments)
+            )
+            result: Any = json.loads(json.dumps(given, default=str))
+        except Exception as error:  # noqa: BLE001 - of the user's function; the model is told
+            result = {"error": f"{type(error).__name__}: {error}"}
+        self._outbox.append(AgentToolResult(call_id=call["id"], result=result))
+        return tool_message(call["id"], result if isinstance(result, str) else json.dumps(result, ensure_ascii=False))
 
     # What it says
 
@@ -365,6 +413,15 @@ class ElevenLabsVoiceAgent(ComposableVoiceAgent):
     def describe(self) -> dict[str, Any]:
         """What the journal's snapshot keeps about it."""
         return {**super().describe(), "tts": f"elevenlabs/{self.voice}"}
+
+
+def _tool_spec(tool: ToolDefinition, whose: str) -> ToolSpec:
+    from duologue.voice.adapters.hosted import function_of
+
+    found = function_of(tool, whose)
+    if found is None:
+        raise ConfigurationError(f"{whose}: a tool must be a function with a name; found {tool!r}")
+    return ToolSpec(**found)
 
 
 def _program(llm: object) -> Answerer | None:
