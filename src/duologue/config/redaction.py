@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, AnyStr, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from duologue.config.patterns import late
 from duologue.messages import JsonValue
@@ -205,6 +206,16 @@ def remember_url(url: str) -> None:
         return
     remember(parts.password)
     remember(*(value for name, value in query_values(parts.query) if names_secret(name) or is_secret(name, value)))
+
+
+def remember_proxies() -> None:
+    """The passwords of proxies that the environment names are secret: servers behind them may quote what they got."""
+    from urllib.request import getproxies
+
+    for url in getproxies().values():
+        with suppress(ValueError):  # not a URL; whoever uses it says so
+            if password := urlsplit(url).password:
+                remember(password, unquote(password), placed=True)
 
 
 def query_values(query: str) -> list[tuple[str, str]]:

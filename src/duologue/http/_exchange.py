@@ -15,6 +15,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from duologue.config.patterns import late
+from duologue.config.redaction import remember_proxies
 from duologue.errors import ConfigurationError
 from duologue.frozen import frozen
 from duologue.http._addresses import OWN_SERVER, ForbiddenAddressError, Target, parse_url, public_target
@@ -258,6 +259,8 @@ def _new_client(trust_environment: bool) -> httpx.AsyncClient:
 
     import httpx
 
+    if trust_environment:
+        remember_proxies()
     hide_in_logs("httpx")  # it logs the URL of each request
     client = httpx.AsyncClient(
         verify=_certificates(trust_environment),

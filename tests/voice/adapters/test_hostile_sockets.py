@@ -330,3 +330,23 @@ async def test_a_peer_that_quotes_what_it_was_sent_puts_no_secret_into_errors_an
         assert SECRET not in text
         assert "Bearer eyJ" not in text
     assert len(str(error)) < 2000
+
+
+@pytest.mark.parametrize("name", ["websocket", "openai_realtime", "webrtc", "twilio", "vapi", "retell"])
+async def test_a_proxy_that_quotes_what_it_was_sent_puts_its_password_into_no_error_and_no_log(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("duologue.secret_values._known", {})
+    caplog.set_level(logging.DEBUG)
+    async with peer(echoes) as port:
+        for variable in ("http_proxy", "ws_proxy", "all_proxy"):
+            monkeypatch.setenv(variable, f"http://somebody:Pr0xy%2FWord99@127.0.0.1:{port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        error = await refused(SECRETS[name](9), "400")
+    basic = base64.b64encode(b"somebody:Pr0xy/Word99").decode()
+    for text in (*traceback.format_exception(error), caplog.text):
+        assert "0xy%2FWord" not in text
+        assert "0xy/Word" not in text
+        assert basic not in text
+        assert basic[12:-4] not in text

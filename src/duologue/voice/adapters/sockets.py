@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from duologue.config.access import access
-from duologue.config.redaction import remember_url
+from duologue.config.redaction import remember_proxies, remember_url
 from duologue.errors import ConfigurationError, DuologueError, MissingExtraError
 from duologue.frozen import frozen
 from duologue.http import ForbiddenAddressError, check_headers, public_address, shown_url, written_url
@@ -349,6 +349,7 @@ async def _options(target: SocketTarget) -> dict[str, Any]:
         "close_timeout": _CLOSE_TIMEOUT,
         "logger": socket_logger(),
     }
+    remember_proxies()
     if not access().private_addresses:
         parts = urlsplit(target.url)
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
