@@ -203,6 +203,29 @@ def test_labels_of_others_appear_while_somebody_labels(opened, viewer):
     expect(page.locator("#note")).to_have_value("half a no")
 
 
+def test_decisions_of_runs_that_end_meanwhile_appear_and_the_place_is_kept(opened, view, tmp_path):
+    hotel, folder = samples.hotel(), tmp_path / "results" / "only"
+    write_execution(samples.replace(hotel, runs=hotel.runs[:4]), folder)
+    write_execution(hotel, tmp_path / "more")
+    viewer = view(tmp_path / "results")
+    viewer.listed(1)
+    number = viewer.get("labels", id="only")["total"]
+    page = opened(f"{viewer.address}/executions/only/label", interrupted=True)
+    status = page.get_by_role("status").filter(has_text="labelled")
+    expect(status).to_contain_text(f"1 of {number},")
+    page.keyboard.press("j")
+    expect(status).to_contain_text(f"2 of {number},")
+    title = page.locator(".decision h2").inner_text()
+    page.keyboard.press("n")
+    page.keyboard.type("half a no")
+    folder.rename(tmp_path / "away")
+    (tmp_path / "more").rename(folder)
+    expect(status).to_contain_text("of 16,")
+    assert page.locator(".decision h2").inner_text() == title
+    expect(page.locator("#note")).to_have_value("half a no")
+    expect(page.locator("#note")).to_be_focused()
+
+
 def test_the_label_page_says_why_nothing_was_kept(opened, view, tmp_path):
     write_execution(samples.hotel(), tmp_path / "only")
     viewer = view(tmp_path)

@@ -3,8 +3,8 @@
 import { all, page, read, send } from "./api.js";
 import { schemaForm } from "./form.js";
 import { h, longText, text } from "./dom.js";
-import { duration, plural, pretty, when } from "./format.js";
-import { action, ago, ask, emptyState, note } from "./page_parts.js";
+import { duration, plural, pretty, since, when } from "./format.js";
+import { action, ask, emptyState, note } from "./page_parts.js";
 import { formSchema, move } from "./resource_pages.js";
 
 const LABELS = { good: "pass", bad: "fail" };
@@ -93,7 +93,7 @@ async function sourcesSection({ app }, sources) {
       "li",
       null,
       h("div", null, h("b", null, text(source.platform_agent_id)), " ", h("small", null, source.platform)),
-      h("p.facts", null, h("span", null, source.synced_at ? `fetched ${ago(source.synced_at)}` : "never fetched")),
+      h("p.facts", null, h("span", null, source.synced_at ? `fetched ${since(source.synced_at)}` : "never fetched")),
       h(
         "div.tools",
         null,

@@ -1,8 +1,7 @@
 // Executions as a short list, such as those of one eval.
 
 import { h, text } from "./dom.js";
-import { executionName, percent, plural } from "./format.js";
-import { ago } from "./page_parts.js";
+import { executionName, percent, plural, since } from "./format.js";
 import { mark } from "./verdicts.js";
 
 /** @param {Object[]} executions  as the REST API answers them */
@@ -26,7 +25,7 @@ export function executionItems({ address }, executions) {
           null,
           h("span", null, plural(item.counts.total, "run")),
           item.pass_rate === null ? null : h("span", null, `${percent(item.pass_rate)} passed`),
-          h("span", null, ago(item.created_at)),
+          h("span", null, since(item.created_at)),
         ),
       ),
     ),

@@ -101,14 +101,3 @@ export function pairs(rows) {
       ),
   );
 }
-
-/** How long ago something was. */
-export function ago(stamp) {
-  const seconds = Math.max(0, (Date.now() - new Date(stamp).getTime()) / 1000);
-  if (Number.isNaN(seconds)) return String(stamp);
-  if (seconds < 60) return "just now";
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  if (seconds < 30 * 86400) return `${Math.floor(seconds / 86400)} d ago`;
-  return new Date(stamp).toISOString().slice(0, 10);
-}

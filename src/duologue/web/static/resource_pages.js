@@ -4,8 +4,8 @@
 import { all, send } from "./api.js";
 import { changesOf, schemaForm } from "./form.js";
 import { h, text } from "./dom.js";
-import { brief } from "./format.js";
-import { ago, ask, emptyState, leaving, note, tools } from "./page_parts.js";
+import { brief, since } from "./format.js";
+import { ask, emptyState, leaving, note, tools } from "./page_parts.js";
 
 /**
  * @typedef {Object} Resource
@@ -111,7 +111,7 @@ function listItem({ address }, resource, item) {
       "p.facts",
       null,
       facts.map((fact) => h("span", null, text(fact))),
-      item.updated_at ? h("span", { title: item.updated_at }, ago(item.updated_at)) : null,
+      item.updated_at ? h("span", { title: item.updated_at }, since(item.updated_at)) : null,
     ),
   );
 }

@@ -4,8 +4,8 @@ import { toPart } from "./address.js";
 import { all, read, send } from "./api.js";
 import { schemaForm } from "./form.js";
 import { h, text } from "./dom.js";
-import { when } from "./format.js";
-import { action, ago, ask, emptyState, note } from "./page_parts.js";
+import { since, when } from "./format.js";
+import { action, ask, emptyState, note } from "./page_parts.js";
 import { formSchema, itemPage } from "./resource_pages.js";
 
 const PARTS = [
@@ -100,7 +100,7 @@ async function projectsList({ address, project }) {
         h("a.name", { href: address.href(["settings", "projects", item.id]) }, text(item.name)),
         item.name === project ? h("small", null, " this one") : null,
       ),
-      facts(...PROJECT.facts(item), ago(item.updated_at)),
+      facts(...PROJECT.facts(item), since(item.updated_at)),
     ),
   );
   return page(
@@ -187,7 +187,7 @@ function tokenRow(token, fill) {
     facts(
       `scope ${token.scope}`,
       token.expires_at ? `until ${when(token.expires_at)}` : null,
-      token.last_used_at ? `used ${ago(token.last_used_at)}` : "never used",
+      token.last_used_at ? `used ${since(token.last_used_at)}` : "never used",
     ),
     h("div.tools", null, action("Revoke", revoke)),
   );
@@ -322,7 +322,7 @@ function secretRow(secret, fill) {
     "li",
     null,
     h("div", null, h("code", null, text(secret.name))),
-    facts(secret.provider ? h("span", null, text(secret.provider)) : null, `changed ${ago(secret.updated_at)}`),
+    facts(secret.provider ? h("span", null, text(secret.provider)) : null, `changed ${since(secret.updated_at)}`),
     h("div.tools", null, action("Delete", remove)),
   );
 }
@@ -345,7 +345,7 @@ async function workersPage({ address }) {
       facts(
         h(`span.told.o-${STATES[worker.state]}`, null, worker.state),
         `${worker.active} of ${worker.capacity} runs`,
-        `seen ${ago(worker.last_seen)}`,
+        `seen ${since(worker.last_seen)}`,
       ),
     ),
   );
