@@ -100,3 +100,21 @@ def widest(page):
 def until(page, condition):
     """Wait for a condition in a page. Playwright's own way evaluates strings, which the policy of pages forbids."""
     wait_until(lambda: page.evaluate(condition))
+
+
+FITS = """() => {
+  const wide = [...document.querySelectorAll("main *")].filter(item => item.scrollWidth > item.clientWidth + 2 &&
+    getComputedStyle(item).overflowX === "visible" && getComputedStyle(item).display !== "inline");
+  return { width: document.documentElement.scrollWidth - innerWidth,
+           characters: document.querySelector("#app").textContent.length,
+           nodes: document.querySelectorAll("*").length, wide: wide.map(item => item.className || item.tagName) };
+}"""
+
+
+def assert_shown_in_part(page, width):
+    """Nothing is wider than the page, and of endless texts only the beginning is there."""
+    found = page.evaluate(FITS)
+    assert found["width"] <= 0, (width, found)
+    assert found["wide"] == [], width
+    assert found["characters"] < 600_000
+    assert found["nodes"] < 15_000

@@ -369,3 +369,58 @@ def hostile(text: str) -> ExecutionResult:
         seconds=1,
         environment={text: text},
     )
+
+
+ENDLESS = {
+    "one line of 5 MB": "x" * 5_000_000,
+    "200,000 lines": "a line of words\n" * 200_000,
+    "JSON of 3 MB": "[" + ", ".join(f'{{"id": {number}, "name": "abcde"}}' for number in range(100_000)) + "]",
+    "characters that are not seen": "a\u200b" * 500_000 + "\u200b" * 1_000_000,
+}
+"""Texts that no page can show at once."""
+
+
+def endless(text: str) -> ExecutionResult:
+    """A run that failed and one that ended in an error, in which everything that may be long is."""
+    made, broken = case(0, "long", "agent"), case(1, "broken", "agent")
+    said = [
+        user_message(text),
+        assistant_message(None, [tool_call("find", {"query": text}, "call_1")]),
+        tool_message("call_1", text),
+        assistant_message(text),
+    ]
+    messages = tuple(
+        MessageResult(id=f"m{number}", message=message, turn=0, author="a", meta={"note": text} if number == 4 else {})
+        for number, message in enumerate(said, 1)
+    )
+    decision = decided("The agent is brief", Decision.UNMET, text, "m4")
+    guardrail = GuardrailResult(type="length", direction="output", turn=0, passed=False, explanation=text)
+    failed = run_of(
+        made,
+        Verdict.FAIL,
+        messages=messages,
+        reasoning=text,
+        system_prompts=(text,),
+        description=text,
+        checks=(check("brief", False, explanation=text, cites=["m4"], found=text),),
+        judgements=(judged(Verdict.FAIL, decision, reasoning=text),),
+        decisions=(decision,),
+        guardrails=(guardrail,),
+    )
+    error = run_of(
+        broken,
+        None,
+        status=RunStatus.ERROR,
+        messages=messages[:1],
+        termination=Termination.ERROR,
+        error=ErrorInfo(type="ValueError", message=text, traceback=text),
+    )
+    return ExecutionResult(
+        id="exec_endless",
+        suite="endless",
+        path="suite.yaml",
+        plan=Plan(suite="endless", cases=(made, broken), seed=1),
+        runs=(failed, error),
+        started_at=STARTED,
+        seconds=9.0,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from pages import assert_shown_in_part
 from waiting import LONG
 
 from duologue.reports.html import save_html
@@ -283,6 +284,17 @@ def test_a_megabyte_is_cut_until_somebody_asks_for_it(opened, samples):
     assert len(page.locator(".message .said").inner_text()) < 7000
     page.get_by_role("button", name="Show all 975,000 characters").click()
     assert len(page.locator(".message .said").text_content()) == len(said)
+
+
+def test_texts_without_end_are_shown_in_part_and_can_be_had_whole(opened, samples):
+    said = "x" * 2_000_000
+    whole = samples.endless(said)
+    page = opened(whole, f"#/run/{whole.runs[0].run_id}")
+    page.locator(".message").first.wait_for()
+    assert_shown_in_part(page, 1300)
+    with page.expect_download() as kept:
+        page.locator(".message.user").get_by_role("button", name="Download").click()
+    assert kept.value.path().read_text("utf-8") == said
 
 
 def test_a_thousand_runs_open_at_once(opened, samples):

@@ -7,7 +7,7 @@ import re
 import pytest
 import sample_executions as samples
 from made_nights import nightly
-from pages import widest
+from pages import assert_shown_in_part, widest
 
 from duologue.runs.store.folder import write_execution
 from duologue.viewer.first_requests import first_requests
@@ -347,3 +347,54 @@ def test_hostile_text_does_nothing_and_hides_nothing(opened, view, tmp_path, num
         assert re.search(r"· Duologue$", page.title())
         assert page.locator("#app script, #app iframe, #app img, #app a[href^='javascript']").count() == 0
         assert not set("\x1b\x07\u202e\x00") & set(page.locator("body").inner_text())
+
+
+@pytest.fixture(scope="module")
+def endless(view, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("endless")
+    for number, said in enumerate(samples.ENDLESS.values()):
+        write_execution(samples.endless(said), folder / str(number))
+    started = view(folder)
+    started.listed(len(samples.ENDLESS))
+    return started
+
+
+@pytest.mark.parametrize("variant", samples.ENDLESS)
+def test_texts_without_end_are_shown_in_part_and_can_be_had_whole(opened, endless, variant):
+    said, key = samples.ENDLESS[variant], str(list(samples.ENDLESS).index(variant))
+    failed, broken = (run["id"] for run in endless.get("runs", id=key)["runs"])
+    page = opened(f"{endless.address}/executions/{key}/run/{failed}", permissions=["clipboard-read", "clipboard-write"])
+    first = page.locator(".message.user")
+    expect(first.get_by_role("button")).to_have_text([re.compile("Show (all|1,000,000 more)"), "Copy", "Download"])
+    assert len(first.locator(".said").text_content()) < 60_000
+    assert_shown_in_part(page, 1300)
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert_shown_in_part(page, 360)
+    for place in (".message.tool summary", ".prompt summary"):
+        page.locator(place).first.click()
+    assert_shown_in_part(page, 360)
+    for place in (".message.tool", ".findings", "aside .checks"):
+        assert page.locator(place).get_by_role("button", name="Download").count(), place
+    first.get_by_role("button", name="Copy").click()
+    expect(first.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == said
+    with page.expect_download() as kept:
+        page.locator(".message.tool").get_by_role("button", name="Download").click()
+    assert kept.value.path().read_text("utf-8") == said
+    page.goto(f"{endless.address}/executions/{key}/run/{broken}")
+    page.locator(".findings").get_by_role("button", name="Show").first.wait_for()
+    assert_shown_in_part(page, 360)
+    page.goto(f"{endless.address}/executions/{key}")
+    page.locator("a.cell").first.wait_for()
+    assert_shown_in_part(page, 360)
+
+
+def test_on_a_telephone_all_links_of_the_bar_are_seen(opened, viewer):
+    page = opened(f"{viewer.address}{NIGHT}", width=360, height=740)
+    page.locator("a.cell").first.wait_for()
+    for link in page.locator(".bar nav a, .bar button").all():
+        box = link.bounding_box()
+        assert box["x"] >= 0, link.inner_text()
+        assert box["x"] + box["width"] <= 360, link.inner_text()
+    nav = page.locator(".bar nav").evaluate("nav => nav.scrollWidth - nav.clientWidth")
+    assert nav <= 0

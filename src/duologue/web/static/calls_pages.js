@@ -203,7 +203,7 @@ export async function callPage({ address, app }, place) {
         "details.fold",
         null,
         h("summary", null, "What the platform says of it"),
-        h("pre", { tabindex: "0" }, text(pretty(JSON.stringify(call.data)))),
+        longText(pretty(JSON.stringify(call.data)), "pre"),
       ),
     ),
     view: "calls",
@@ -227,7 +227,7 @@ function said(message) {
       "div.call",
       null,
       h("code.name", null, text(call.function?.name)),
-      h("pre", null, text(pretty(call.function?.arguments ?? ""))),
+      longText(pretty(call.function?.arguments ?? ""), "pre"),
     ),
   );
   return h(

@@ -1,6 +1,6 @@
 // What was decided about a run: checks, criteria, guardrails, and the way through a workflow.
 
-import { h, text } from "./dom.js";
+import { h, longText, text } from "./dom.js";
 import { brief, count, pretty } from "./format.js";
 import { WORDS, cites, mark } from "./verdicts.js";
 
@@ -45,7 +45,7 @@ function checkItem(links, run, item) {
         "details",
         null,
         h("summary", null, "Details"),
-        h("pre", { dir: "auto" }, text(brief(pretty(item.details), 4000))),
+        longText(pretty(item.details), "pre"),
       )
     : null;
   return h(
@@ -59,7 +59,7 @@ function checkItem(links, run, item) {
       " ",
       cites(links, run, item.cites),
       h("small", null, text([place, score, kind].filter(Boolean).join(" · "))),
-      item.why ? h("div.why", { dir: "auto" }, text(brief(item.why, 2000))) : null,
+      item.why ? longText(item.why, "div.why") : null,
       details,
     ),
   );
@@ -73,10 +73,10 @@ function decisionItem(links, run, item) {
     h(
       "div",
       null,
-      h("b", { dir: "auto" }, text(item.criterion)),
+      h("b", { dir: "auto" }, text(brief(item.criterion, 2000))),
       " ",
       cites(links, run, item.cites),
-      item.why ? h("div.why", { dir: "auto" }, text(item.why)) : null,
+      item.why ? longText(item.why, "div.why") : null,
     ),
   );
 }
@@ -90,9 +90,9 @@ export function decisionsBox(links, run) {
       { dir: "auto" },
       h("b", null, text(item.judge)),
       text(` turn ${item.turn + 1}, ${item.kind}${item.advisory ? ", advisory" : ""}: `),
-      text(`${WORDS[item.verdict] || item.verdict}. `),
-      text(item.reasoning),
+      text(`${WORDS[item.verdict] || item.verdict}.`),
     ),
+    item.reasoning ? longText(item.reasoning, "div.why") : null,
     item.decisions?.length
       ? h(
           "ul.checks",
@@ -120,7 +120,7 @@ export function guardrailsBox(run) {
           null,
           text(`turn ${item.turn + 1} · ${item.direction}${item.expected && !item.passed ? " · expected" : ""}`),
         ),
-        item.explanation ? h("div.why", { dir: "auto" }, text(item.explanation)) : null,
+        item.explanation ? longText(item.explanation, "div.why") : null,
       ),
     ),
   );

@@ -6,6 +6,8 @@ import { mark } from "./verdicts.js";
 
 const ROLES = { user: "User", assistant: "Agent", tool: "Tool", system: "System" };
 
+const LONGEST_FACT = 2000; // characters
+
 export function prompts(run) {
   return run.prompts.map((prompt, index) =>
     h(
@@ -80,20 +82,17 @@ function messageItem(links, run, message, media, failed, names) {
   body.push(...media.map(mediaItem));
   const said = ([name, value]) => name === "persona" && value === run.persona; // by the title of the run
   const meta = Object.entries(message.meta || {}).filter((item) => !said(item));
-  if (meta.length)
+  if (meta.length) {
+    const told = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+    const known = meta.map(([name, value]) => `${name.replaceAll("_", " ")}: ${told(value)}`);
     body.push(
       h(
         "p.meta",
         null,
-        meta.map(([name, value]) =>
-          h(
-            "span",
-            null,
-            text(`${name.replaceAll("_", " ")}: ${typeof value === "object" ? JSON.stringify(value) : value}`),
-          ),
-        ),
+        known.map((fact) => h("span", null, text(brief(fact, LONGEST_FACT)))),
       ),
     );
+  }
   const notes = (failed || []).map((item) =>
     h(
       "p.failed",
@@ -110,7 +109,7 @@ function messageItem(links, run, message, media, failed, names) {
 // Data of a tool: short ones are open, long ones are folded.
 function folded(value) {
   if (value.length < 400) return h("pre", { dir: "auto" }, text(value));
-  const start = value.replace(/\s+/g, " ").slice(0, 90);
+  const start = value.slice(0, 400).replace(/\s+/g, " ").slice(0, 90);
   return h("details", null, h("summary", null, text(start + "…")), longText(value, "pre"));
 }
 

@@ -5,16 +5,17 @@ import { count } from "./format.js";
 const SVG = "http://www.w3.org/2000/svg";
 
 // Characters that are not seen, or that turn round what is: they are shown by name.
-const UNSEEN = new RegExp(
-  [
-    "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e]",
-    "[\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff\\u{e0000}-\\u{e007f}]",
-  ].join("|"),
-  "gu",
-);
+const CHARACTERS = [
+  "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e]",
+  "[\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff\\u{e0000}-\\u{e007f}]",
+].join("|");
+const UNSEEN = new RegExp(CHARACTERS, "gu");
+const UNSEEN_RUNS = new RegExp(`(${CHARACTERS})\\1{3,}|${CHARACTERS}`, "gu"); // many of the same are one badge
 const NAMES = { 0: "NUL", 7: "BEL", 8: "BS", 13: "CR", 27: "ESC", 127: "DEL", 0xfeff: "BOM" };
-const LONG = 6000;
-const PIECE = 1_000_000;
+const LONG = 6000; // characters of a text that are shown before somebody asks for more
+const PIECE = 1_000_000; // characters that are shown at once when somebody does
+const MOST = 20_000; // characters of a text where nobody can ask for more
+const BADGES = 1000; // nodes of a text; what follows is named in the text itself
 const READ = new Set(["title", "aria-label", "alt", "placeholder"]); // attributes that people read
 
 function named(character) {
@@ -27,18 +28,28 @@ export function visible(value) {
   return String(value ?? "").replace(UNSEEN, (character) => `‹${named(character)}›`);
 }
 
-// A text as nodes: plain text, with a badge for each character that would not be seen.
+// A text as nodes: plain text, with a badge for each character that would not be seen. Of very long ones only the
+// beginning is there, because a page with megabytes does not answer: see longText() for those that people may need.
 export function text(value) {
-  const whole = String(value ?? "").replaceAll("\r\n", "\n");
+  const whole = String(value ?? "");
+  if (whole.length <= MOST) return nodesOf(whole);
+  return [...nodesOf(whole.slice(0, between(whole, MOST))), `… (${count(whole.length)} characters)`];
+}
+
+function nodesOf(value) {
+  const whole = value.replaceAll("\r\n", "\n");
   const nodes = [];
   let from = 0;
-  for (const match of whole.matchAll(UNSEEN)) {
+  for (const match of whole.matchAll(UNSEEN_RUNS)) {
+    if (nodes.length > BADGES) break;
     if (match.index > from) nodes.push(whole.slice(from, match.index));
-    nodes.push(h("span.unseen", { title: "a character that is not seen" }, raw(named(match[0]))));
+    const [character] = match[0];
+    const times = match[0].length / character.length;
+    const name = times > 1 ? `${named(character)} × ${count(times)}` : named(character);
+    nodes.push(h("span.unseen", { title: "a character that is not seen" }, raw(name)));
     from = match.index + match[0].length;
-    if (nodes.length > 4000) break;
   }
-  nodes.push(whole.slice(from));
+  if (from < whole.length) nodes.push(nodes.length > BADGES ? visible(whole.slice(from)) : whole.slice(from));
   return nodes;
 }
 
@@ -80,12 +91,16 @@ function between(whole, at) {
   return /^[\udc00-\udfff]/.test(whole[at]) ? at - 1 : at;
 }
 
-// A long text, cut until somebody asks for more; megabytes at once would keep the page from answering for a while.
+/**
+ * A text of any length, cut until somebody asks for more; all of it can be copied and downloaded.
+ * @param {?string} value
+ * @param {string} [tag]  the element that holds it
+ */
 export function longText(value, tag = "div.said") {
   const whole = String(value ?? "");
-  if (whole.length <= LONG) return h(tag, { dir: "auto" }, text(whole));
+  if (whole.length <= LONG) return h(tag, { dir: "auto" }, nodesOf(whole));
   let shown = between(whole, LONG);
-  const box = h(tag, { dir: "auto" }, text(whole.slice(0, shown)), "…");
+  const box = h(tag, { dir: "auto" }, nodesOf(whole.slice(0, shown)), "…");
   const more = h("button.more", { type: "button" });
   const name = () => {
     const left = whole.length - shown;
@@ -98,10 +113,36 @@ export function longText(value, tag = "div.said") {
     const from = shown;
     shown = between(whole, shown + PIECE);
     box.lastChild.remove();
-    append(box, [text(whole.slice(from, shown)), shown < whole.length ? "…" : null]);
-    if (shown < whole.length) name();
-    else more.remove();
+    append(box, [nodesOf(whole.slice(from, shown)), shown < whole.length ? "…" : null]);
+    if (shown < whole.length) return name();
+    more.nextElementSibling.focus(); // which was on the button that goes
+    return more.remove();
   });
   name();
-  return h("div", null, box, more);
+  const made = h("div.long", null, box, h("p.more-of-it", null, more, copyButton(whole), downloadButton(whole)));
+  made.whole = whole; // see morph.js
+  return made;
+}
+
+function copyButton(whole) {
+  if (!navigator.clipboard) return null; // over HTTP, from another machine
+  const button = h("button.link", { type: "button" }, "Copy");
+  button.addEventListener("click", async () => {
+    const done = await navigator.clipboard.writeText(whole).then(
+      () => "Copied",
+      () => "Not copied: the browser does not allow it",
+    );
+    button.textContent = done;
+  });
+  return button;
+}
+
+function downloadButton(whole) {
+  const button = h("button.link", { type: "button" }, "Download");
+  button.addEventListener("click", () => {
+    const address = URL.createObjectURL(new Blob([whole], { type: "text/plain" }));
+    h("a", { href: address, download: "text.txt" }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  });
+  return button;
 }

@@ -8,6 +8,7 @@ import { can } from "./source.js";
 import { MARKS, WORDS, mark } from "./verdicts.js";
 
 const SHARE = 10; // times as long as it takes to say what has changed and was spent, nobody asks for it again
+const LONGEST = 10_000; // milliseconds
 
 /** The links in the bar of every page of an execution. */
 export function executionTabs({ links, execution, source }) {
@@ -90,7 +91,7 @@ class ExecutionPage {
     Object.assign(this, { asking: true, asked: state });
     const began = performance.now();
     await Promise.allSettled([this.askChange(), showFigures(this.context, this.element)]);
-    const pause = this.context.execution.running ? SHARE * (performance.now() - began) : 0;
+    const pause = this.context.execution.running ? Math.min(LONGEST, SHARE * (performance.now() - began)) : 0;
     await new Promise((resolve) => setTimeout(resolve, pause)); // all runs are read for it
     this.asking = false;
     this.ask(); // there may be more by now

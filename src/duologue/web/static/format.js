@@ -41,8 +41,11 @@ export function when(stamp) {
   return Number.isNaN(date.getTime()) ? stamp : date.toISOString().replace("T", " ").slice(0, 16) + " UTC";
 }
 
+const LONGEST_PRETTY = 200_000; // characters: longer JSON would keep a page busy
+
 export function pretty(value) {
   if (typeof value !== "string") return JSON.stringify(value, null, 2) ?? "";
+  if (value.length > LONGEST_PRETTY) return value;
   try {
     const parsed = JSON.parse(value);
     if (typeof parsed !== "object" || parsed === null) return value;

@@ -1,7 +1,7 @@
 // What metrics say: the grades of one conversation, and each metric over all conversations that were graded.
 
-import { h, text } from "./dom.js";
-import { brief, count, percent, plural } from "./format.js";
+import { h, longText, text } from "./dom.js";
+import { count, percent, plural } from "./format.js";
 import { table } from "./tables.js";
 import { cites, mark } from "./verdicts.js";
 
@@ -89,7 +89,7 @@ function expectedList(links, run, title, items) {
 }
 
 function why(value) {
-  return value ? h("div.why", { dir: "auto" }, text(brief(value, 2000))) : null;
+  return value ? longText(value, "div.why") : null;
 }
 
 // Over all conversations: on the overview.

@@ -1,7 +1,7 @@
 // The queue of decisions of judges: agree or disagree, by keyboard, with the conversation beside it.
 
 import { conversation } from "./conversation.js";
-import { h, text } from "./dom.js";
+import { h, longText, text } from "./dom.js";
 import { executionTabs } from "./execution_page.js";
 import { count, percent, plural } from "./format.js";
 import { morph } from "./morph.js";
@@ -200,7 +200,7 @@ class LabelPage {
       h("h2", null, h("a", { href: this.links.run(run) }, text(title))),
       h("p.criterion", { dir: "auto" }, text(criterion || "The run as a whole passes.")),
       h("p", null, mark(STATES[decision], WORDS[decision]), " The judge: ", h("b", null, WORDS[decision])),
-      reason ? h("p.why", { dir: "auto" }, text(reason)) : null,
+      reason ? longText(reason, "div.why") : null,
       h(
         "div.choices",
         { "data-key": "choices" },

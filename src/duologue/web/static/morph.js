@@ -9,6 +9,11 @@ export function morph(shown, wanted) {
     shown.replaceWith(wanted);
     return wanted;
   }
+  if (shown.whole !== wanted.whole) {
+    shown.replaceWith(wanted);
+    return wanted;
+  }
+  if (shown.whole !== undefined) return shown; // a long text, of which somebody may have asked for more
   if (shown.nodeType === Node.TEXT_NODE) {
     if (shown.data !== wanted.data) shown.data = wanted.data;
     return shown;

@@ -239,7 +239,7 @@ function messageItem(message, latency) {
       "div.call",
       null,
       h("code.name", null, text(call.function?.name)),
-      h("pre", { dir: "auto" }, text(pretty(call.function?.arguments ?? ""))),
+      longText(pretty(call.function?.arguments ?? ""), "pre"),
     ),
   );
   const said = contentOf(message);

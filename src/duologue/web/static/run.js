@@ -3,7 +3,7 @@
 import { WHO, answerBars } from "./charts.js";
 import { checksBox, decisionsBox, guardrailsBox } from "./checks.js";
 import { conversation, prompts } from "./conversation.js";
-import { h, text } from "./dom.js";
+import { h, longText, text } from "./dom.js";
 import { forkSection } from "./fork.js";
 import { brief, count, duration, money, percent, plural, when } from "./format.js";
 import { gradesBox } from "./grades.js";
@@ -77,7 +77,7 @@ function runHead(links, run, inList) {
     run.excused
       ? h("p.note", null, "This trial failed. Its test case needs only a share of its trials, and has it.")
       : null,
-    run.description ? h("p.lead", { dir: "auto" }, text(run.description)) : null,
+    run.description ? longText(run.description, "div.lead") : null,
     h(
       "p.facts",
       null,
@@ -101,11 +101,11 @@ function neighbours(links, { at, total, before, after }) {
 function findingsBox(links, run) {
   const found = run.findings || [];
   const causes = run.error?.traceback
-    ? h("details", null, h("summary", null, "Traceback"), h("pre", { dir: "auto" }, text(run.error.traceback)))
+    ? h("details", null, h("summary", null, "Traceback"), longText(run.error.traceback, "pre"))
     : run.error?.causes?.length
-      ? h("details", null, h("summary", null, "Causes"), h("pre", { dir: "auto" }, text(run.error.causes.join("\n"))))
+      ? h("details", null, h("summary", null, "Causes"), longText(run.error.causes.join("\n"), "pre"))
       : null;
-  if (!found.length) return run.reason ? h("p.reason", { dir: "auto" }, text(run.reason)) : null;
+  if (!found.length) return run.reason ? longText(run.reason, "div.reason") : null;
   const items = found.map((item) =>
     h(
       "li",
@@ -117,12 +117,12 @@ function findingsBox(links, run) {
         h("b", { dir: "auto" }, text(item.name)),
         " ",
         cites(links, run, item.cites),
-        item.text ? h("div", { dir: "auto" }, text(brief(item.text, 4000))) : null,
+        item.text ? longText(item.text, "div") : null,
       ),
     ),
   );
   const reason =
-    run.reason && !run.error && run.reason !== found[0].text ? h("p", { dir: "auto" }, text(run.reason)) : null;
+    run.reason && !run.error && run.reason !== found[0].text ? longText(run.reason, "div.reason") : null;
   return h(
     `section.findings.o-${run.outcome}`,
     { "aria-label": "Why it did not pass" },
@@ -183,7 +183,7 @@ function figuresBox(links, run) {
         null,
         h("b", null, text(item.name)),
         h("small", null, `turn ${item.turn + 1} · ${duration(item.seconds)}`),
-        item.error ? h("div.why", { dir: "auto" }, text(item.error)) : null,
+        item.error ? longText(item.error, "div.why") : null,
       ),
     ),
   );
