@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from http_agents import HttpAgents, Reply, http_agents
 from recorded_runs import DIGEST, recorded
 from sqlalchemy import insert, select
 
+from duologue.errors import NotFoundError
 from duologue.runs.processor import RunProcessor
 from duologue.runs.project_access import UsualPolicy
 from duologue.runs.store.database.schema import artifacts, runs
+from duologue.server.execution_view import ExecutionViews
 
 TRIALS = 3
 
@@ -459,3 +462,15 @@ async def test_pages_search_in_conversations_a_part_at_a_time(shop: Shop, monkey
     assert [page["searched"]["done"] for page in looked] == [2, 2, TRIALS]
     assert [page["total"] for page in looked] == [2, 2, TRIALS]
     await client.aclose()
+
+
+async def test_pages_that_ask_at_once_read_an_execution_once(shop: Shop) -> None:
+    number = (await shop.launch())["id"]
+    await shop.carry_out()
+    views = ExecutionViews(shop.service.database)
+    found = await asyncio.gather(*(views.of(shop.service.shop.id, number) for _ in range(4)))
+    assert all(view is found[0] for view in found)
+    assert found[0].version == 1
+    with pytest.raises(NotFoundError):
+        await views.of(shop.service.shop.id, number + 999)
+    assert await views.of(shop.service.shop.id, number) is found[0]

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 from pydantic_core import from_json
@@ -79,6 +80,7 @@ class ExecutionView:
     _since: float = 0.0
     _looked: float | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _making: Lock = field(default_factory=Lock)
     _made: tuple[int, Overview] | None = None
     _lines: tuple[int, list[Json]] | None = None
     _kept: dict[str, tuple[int, Any]] = field(default_factory=dict[str, tuple[int, Any]])
@@ -191,11 +193,12 @@ class ExecutionView:
 
     def overview(self, read: Callable[[str], RunResult | None]) -> Overview:
         """What pages ask of its index. Takes as long as the execution is large: call it in a thread."""
-        if self._made is None or self._made[0] != self.version:
-            version = self.version
-            with without_collection():
-                self._made = version, Overview(index_of(self.execution(self.results)), read)
-        return self._made[1]
+        with self._making:
+            if self._made is None or self._made[0] != self.version:
+                version = self.version
+                with without_collection():
+                    self._made = version, Overview(index_of(self.execution(self.results)), read)
+            return self._made[1]
 
     def known(self, name: str) -> Any:
         """What was kept under a name; None if something has changed since."""
@@ -299,11 +302,16 @@ class ExecutionViews:
             NotFoundError: there is none.
         """
         key = (project_id, execution_id)
-        view = self._views.pop(key, None)
-        if view is None:
+        view = self._views.get(key)
+        if view is None:  # whoever asks meanwhile waits for the same one
             view = ExecutionView(database=self._database, id=execution_id, project_id=project_id)
-        await view.refresh()
-        self._views[key] = view
+            self._views[key] = view
+        self._views.move_to_end(key)
+        try:
+            await view.refresh()
+        except NotFoundError:
+            self._views.pop(key, None)
+            raise
         while len(self._views) > 1 and sum(len(item.rows) for item in self._views.values()) > MOST_RUNS:
             self._views.popitem(last=False)
         return view
