@@ -141,6 +141,17 @@ def test_a_journal_cannot_name_a_file_that_is_no_recording_of_it(
         assert not (here / "call.wav").exists()
 
 
+def test_times_that_cannot_be_are_named_with_their_line(here: Path, results: Path, capsys: pytest.CaptureFixture[str]):
+    [journal] = (results / "journals").glob("*.jsonl")
+    text = journal.read_text()
+    for field, value in (("start", "1e308"), ("start", "-5"), ("start", "NaN"), ("end", "1e308"), ("time", "1e308")):
+        made = re.sub(rf'(voice\.[^{{}}]*"{field}":) ?[\d.]+', rf"\g<1>{value}", text, count=1)
+        assert made != text
+        journal.write_text(made)
+        assert invoke(["show", str(journal), "--audio", "call.wav"]) in {2, 3}
+        assert re.search(rf"{journal.name}, line \d+", capsys.readouterr().err), (field, value)
+
+
 async def test_a_conversation_in_text_has_no_recording(here: Path, capsys: pytest.CaptureFixture[str]):
     agents = [duologue.testing.ScriptedUserAgent(["Hi"]), duologue.testing.ScriptedAgent(["Hello"])]
     await duologue.arun("a", "b", agents, script=[duologue.proceed(1), duologue.succeed()], record="text.jsonl")

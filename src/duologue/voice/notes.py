@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("duologue.voice")
 
+_LONGEST = 1e7
+"""Seconds of a conversation, a third of a year: what a number in a journal may be at most."""
 RECORDINGS_PLACE = (".duologue", "recordings")
 """Where recordings are made whose artifacts have no folder, within the folder of the project."""
 
@@ -62,6 +64,10 @@ class SegmentHeard(VoiceNote):
     truncated: bool = False
     purpose: SpeechPurpose = SpeechPurpose.TURN
     words: tuple[SpokenWord, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end <= _LONGEST:  # a journal may be damaged, or come from somebody else
+            raise ValueError(f"expected 0 <= start <= end <= {_LONGEST:g} s; found {self.start:g} to {self.end:g}")
 
 
 @frozen
@@ -98,6 +104,10 @@ class VoiceHappened(VoiceNote):
     result: Any = None
     latency: float | None = None
     metadata: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.time <= _LONGEST:
+            raise ValueError(f"expected a time from 0 to {_LONGEST:g} s; found {self.time:g}")
 
 
 @frozen
@@ -254,8 +264,8 @@ def segment_note(segment: AudioSegment) -> SegmentHeard:
     """The note of a segment."""
     return SegmentHeard(
         speaker=segment.speaker,
-        start=round(segment.start_time, 4),
-        end=round(segment.end_time, 4),
+        start=max(0.0, round(segment.start_time, 4)),
+        end=max(0.0, round(segment.end_time, 4)),
         transcript=segment.transcript,
         truncated=segment.transcript_truncated,
         purpose=segment.purpose,
@@ -266,7 +276,7 @@ def segment_note(segment: AudioSegment) -> SegmentHeard:
 def event_note(event: VoiceEvent) -> VoiceHappened:
     """The note of an event."""
     return VoiceHappened(
-        time=round(event.time, 4),
+        time=max(0.0, round(event.time, 4)),
         type=event.type,
         name=event.name,
         args=_plain(event.args),
