@@ -21,7 +21,15 @@ from duologue.journal.artifacts import CHUNK, Artifact, ArtifactStore, open_besi
 from duologue.journal.journal import RunView
 from duologue.journal.spoken import OpenArtifact, SpokenNote
 from duologue.voice.metrics import LatencyMetrics, VoiceMetrics, pooled_word_error_rate, voice_metrics
-from duologue.voice.timeline import FRAMES_LATE, AudioSegment, Speaker, SpeechPurpose, SpokenWord, VoiceEvent
+from duologue.voice.timeline import (
+    FRAMES_LATE,
+    USER_DELAYED,
+    AudioSegment,
+    Speaker,
+    SpeechPurpose,
+    SpokenWord,
+    VoiceEvent,
+)
 from duologue.voice.timeline_text import timeline_text
 
 if TYPE_CHECKING:
@@ -218,9 +226,14 @@ class VoiceRun:
     @cached_property
     def metrics(self) -> VoiceMetrics:
         """The figures. The word error rate is that of the agent's messages, where these were recognised."""
-        found = voice_metrics(self.segments)
+        found = voice_metrics(self.segments, self._synthesized)
         pairs = [(note.expected, note.text) for note in self.recognised.values() if note.expected]
         return replace(found, word_error_rate=pooled_word_error_rate(pairs)) if pairs else found
+
+    @property
+    def _synthesized(self) -> list[tuple[float, float]]:
+        delays = ((event.time, event.metadata or {}) for event in self.events if event.type == USER_DELAYED)
+        return [(time - float(item.get("seconds", 0.0)), time) for time, item in delays]
 
     @cached_property
     def recognised(self) -> dict[str, SpeechRecognised]:

@@ -35,7 +35,7 @@ from duologue.voice.messages import kept_audio_message, sounds_of
 from duologue.voice.playback import Playback
 from duologue.voice.port import VoicePort
 from duologue.voice.recognition import transcribe
-from duologue.voice.speech_of_user import speech_of
+from duologue.voice.speech_of_user import require_voices, speech_of
 from duologue.voice.timeline import AudioSegment, VoiceEvent
 from duologue.voice.track import RunTrack
 
@@ -102,8 +102,9 @@ class VoiceSession(DuplexSession):
     # --- beginning and end -------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect."""
+        """Connect. Voices of users that there are not are found before."""
         try:
+            require_voices(self._state)
             await self.on_line(self.driver.open())
         except BaseException:
             asyncio.run_coroutine_threadsafe(self.driver.close(), voice_loop())
@@ -165,7 +166,10 @@ class VoiceSession(DuplexSession):
             if self.driver.over is not None:
                 logger.warning("%s has ended the call and does not hear what the user says now", self.adapter.name)
                 continue
-            await self.on_line(self.driver.say(await speech_of(record.message, self._state, record)))
+            began = self.driver.now
+            sound = await speech_of(record.message, self._state, record)
+            await self.on_line(self.driver.delayed(began))
+            await self.on_line(self.driver.say(sound))
         self._note()
 
     async def hear_sound(self, sound: AudioChunk, message_id: str) -> None:

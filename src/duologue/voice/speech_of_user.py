@@ -17,13 +17,13 @@ import numpy as np
 
 from duologue.conversation.result import ScenarioState
 from duologue.conversation.voice_state import Delivery, SoundEffect
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, SimulatorError
 from duologue.journal.events import MessageAdded
 from duologue.messages import Message, text_of
 from duologue.vocabulary import AgentRole
 from duologue.voice.audio import SAMPLE_RATE, SAMPLE_WIDTH, AudioChunk
 from duologue.voice.messages import extract_audio
-from duologue.voice.synthesis import DEFAULT_VOICE, synthesize
+from duologue.voice.synthesis import DEFAULT_VOICE, require_voice, synthesize
 
 logger = logging.getLogger("duologue.voice")
 
@@ -75,6 +75,21 @@ async def speech_of(message: Message, state: ScenarioState | None, record: Messa
     data = without_silence(spoken.data)
     chosen = effects if delivery.audio_effects is None else delivery.audio_effects
     return AudioChunk(await with_effects(data, chosen), transcript=text)
+
+
+def require_voices(state: ScenarioState | None) -> None:
+    """Whether the voices of a run's users can be had, before anybody is called.
+
+    Raises:
+        SimulatorError: one of them cannot; says whose.
+    """
+    for user in state.executor.agents if state is not None else ():
+        voice = getattr(user, "voice", None) if user.role is AgentRole.USER else None
+        try:
+            if isinstance(voice, str) and voice:
+                require_voice(voice)
+        except ValueError as error:
+            raise SimulatorError(f"voice of the user '{user.name}': {error}", who=user.name) from error
 
 
 async def with_effects(pcm: bytes, effects: Sequence[SoundEffect]) -> bytes:

@@ -12,6 +12,7 @@ from voice_agents import AnsweringAgent, tone
 from websockets.asyncio.server import ServerConnection, serve
 
 import duologue
+from duologue.errors import SimulatorError
 from duologue.voice.adapter import VoiceAgentAdapter, VoiceConnectionError
 from duologue.voice.adapters.websocket import WebSocketAgentAdapter, WebSocketProtocol
 from duologue.voice.audio import AudioChunk
@@ -21,6 +22,7 @@ from duologue.voice.duplex.driver import DuplexDriver
 from duologue.voice.duplex.lateness import OverloadError
 from duologue.voice.duplex.threads import on_voice_loop
 from duologue.voice.incoming import AgentWords, CallEnded, Incoming
+from duologue.voice.metrics import voice_metrics
 
 
 async def turns_of(driver: DuplexDriver) -> list[HeardTurn]:
@@ -380,6 +382,44 @@ async def test_a_socket_that_closes_in_the_middle_is_an_error_that_names_the_ada
             await driver.say(tone(3.0))
         assert "agent" in [segment.speaker for segment in driver.segments]
         await driver.close()
+
+
+async def test_the_time_in_which_a_line_is_synthesized_is_no_silence_of_the_call() -> None:
+    from duologue.voice import synthesis
+
+    async def say(text: str, voice: str) -> bytes:
+        await asyncio.sleep(1.5 if text == "slow" else 0.0)
+        return tone(0.2).data
+
+    class User(duologue.ScriptedUser):
+        voice = "slow/one"
+
+    duologue.register_tts_provider("slow", say)
+    try:
+        agent = AnsweringAgent([[AgentWords(text="yes"), tone(0.2)]])
+        agent.real_time = True
+        result = await duologue.arun(
+            "a", "b", agents=[agent, User(["quick", "slow"])], script=[duologue.proceed(turns=2), duologue.succeed()]
+        )
+    finally:
+        del synthesis._registered["slow"]
+    *_, delayed = [event for event in result.timeline if event.type == "user_delayed"]
+    assert delayed.metadata["seconds"] >= 1.4
+    segments = result.audio.silent
+    waited = segments[2].start_time - segments[1].end_time
+    run = voice_metrics(segments, [(delayed.time - delayed.metadata["seconds"], delayed.time)])
+    assert waited >= 1.4
+    assert run.longest_silence < voice_metrics(segments).longest_silence - 1.0
+
+
+async def test_a_voice_of_a_user_that_there_is_not_is_found_before_the_call() -> None:
+    class User(duologue.ScriptedUser):
+        voice = "nope/heart"
+
+    agent = AnsweringAgent()
+    with pytest.raises(SimulatorError, match="voice of the user 'User': there is no provider 'nope' of voices"):
+        await duologue.arun("a", "b", agents=[agent, User(["hi"])], script=[duologue.proceed(turns=1)])
+    assert agent.connects == 0
 
 
 class Blocking(AnsweringAgent):

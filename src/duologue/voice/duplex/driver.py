@@ -192,6 +192,10 @@ class DuplexDriver:
         assert speech.segment is not None
         return speech.segment
 
+    async def delayed(self, began: float) -> None:
+        """Since then the user's line was being synthesized, which is noted if frames have gone on meanwhile."""
+        self._lateness.of_the_user(began, self.now)
+
     def stop_saying(self) -> None:
         """The user breaks off: what is not said yet is not said."""
         speaking = self._user.is_speaking

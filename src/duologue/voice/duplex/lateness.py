@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from duologue.voice.port import FirstChunkTimeoutError, VoicePort
-from duologue.voice.timeline import FRAMES_LATE, LATE_SECONDS, VoiceEvent, too_late
+from duologue.voice.timeline import FRAMES_LATE, LATE_SECONDS, USER_DELAYED, VoiceEvent, too_late
 
 _AGAIN = 10.0
 """Seconds of a call until frames that are still late are noted again, unless they are much later than before."""
 _MUCH = 1.5
+_DELAY = 0.1
+"""Seconds from which a line that had to be synthesized first is noted."""
 
 
 class Lateness:
@@ -39,6 +41,11 @@ class Lateness:
             return
         self._noted_at, self._noted = now, late
         self._event(VoiceEvent(now, FRAMES_LATE, metadata={"late": round(late, 3)}))
+
+    def of_the_user(self, began: float, now: float) -> None:
+        """A line of the user was being synthesized from then until now."""
+        if now - began >= _DELAY:
+            self._event(VoiceEvent(now, USER_DELAYED, metadata={"seconds": round(now - began, 2)}))
 
     def no_sound(self, adapter: VoicePort) -> FirstChunkTimeoutError:
         """The error for an agent that has not begun to speak in time."""
