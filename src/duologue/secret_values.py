@@ -8,13 +8,16 @@ searched: a word that it gives away has to reach the checks that look for it.
 from __future__ import annotations
 
 import json
-import logging
 import re
 import threading
 from base64 import b64encode
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from logging import LogRecord
 
 HIDDEN = "***"
 """What replaces a secret."""
@@ -62,20 +65,18 @@ def hidden(text: str) -> str:
     return _without(text, tuple(_known)) if _known and text else text
 
 
-class _HidesSecrets(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        told = record.getMessage()
-        if (shown := hidden(told)) != told:
-            record.msg, record.args = shown, None
-        return True
-
-
-_HIDES = _HidesSecrets()
-
-
 def hide_in_logs(name: str) -> None:
     """Have what another package logs to this logger pass through :func:`hidden`: URLs, and what servers answered."""
-    logging.getLogger(name).addFilter(_HIDES)  # once, however often it is asked for
+    from logging import getLogger  # which ``duologue validate`` does without
+
+    getLogger(name).addFilter(_hide_in)  # once, however often it is asked for
+
+
+def _hide_in(record: LogRecord) -> bool:
+    told = record.getMessage()
+    if (shown := hidden(told)) != told:
+        record.msg, record.args = shown, None
+    return True
 
 
 def hidden_in(text: str, secrets: Iterable[str]) -> str:
