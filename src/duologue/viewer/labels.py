@@ -25,7 +25,7 @@ _LONGEST = 4000
 _LONGEST_NAME = 200
 
 
-class Judged(Protocol):
+class JudgedExecution(Protocol):
     """An execution whose judges are labelled."""
 
     @property
@@ -55,7 +55,7 @@ class LabelFile:
         self._folder = folder
         self._path = labels_path(folder)
 
-    def data(self, opened: Judged, rater: str = "") -> Json:
+    def data(self, opened: JudgedExecution, rater: str = "") -> Json:
         """The queue, with what this person and others have said, and what all labels say of the judge.
 
         Args:
