@@ -53,6 +53,8 @@ def test_an_address_opens_its_page(opened, viewer):
     expect(page.locator(".count")).to_contain_text("2 of 15 runs")
     page.goto(f"{viewer.address}/executions/none")
     expect(page.locator("h1")).to_have_text("Not found")
+    expect(page.get_by_role("link", name="All executions")).to_have_attribute("href", "/")
+    assert page.title() == "Not found · Duologue"
     page.goto(f"{viewer.address}/nothing/here")
     expect(page.locator("h1")).to_have_text("Not found")
 

@@ -54,11 +54,16 @@ export class App {
       if (turn !== this.turn) return page.left?.();
       this.put(page);
     } catch (error) {
-      if (turn === this.turn) this.put(failedPage(error, () => this.show(false)));
+      if (turn === this.turn) this.put(this.failed(error));
     }
     if (back)
       scrollTo(0, history.state?.scroll || 0); // a page that is shown anew begins at its top
     else scrollTo(0, 0);
+  }
+
+  failed(error) {
+    const [home, word] = this.home ? [this.home, "All executions"] : ["#/", "Overview"];
+    return failedPage(error, () => this.show(false), h("a.button", { href: home }, word));
   }
 
   async whileWaiting(made) {
@@ -155,16 +160,16 @@ function skip(event) {
   document.getElementById("main")?.focus();
 }
 
-function failedPage(error, again) {
-  const missing = error.status === 404;
-  const button = h("button.more", { type: "button", onclick: again }, "Try again");
+function failedPage(error, again, home) {
+  const title = error.status === 404 ? "Not found" : "This page cannot be shown";
+  const button = error.status === 404 ? null : h("button.button", { type: "button", onclick: again }, "Try again");
   const element = h(
     "main.page.empty",
     { id: "main", tabindex: "-1" },
-    h("h1", null, missing ? "Not found" : "This page cannot be shown"),
+    h("h1", null, title),
     h("p", null, text(error.message || error)),
-    missing ? null : h("p", null, button),
+    h("p.actions", null, button, home),
   );
   if (error.name !== "SourceError") console.error(error); // a mistake of ours
-  return { element, view: "failed" };
+  return { element, view: "failed", title };
 }

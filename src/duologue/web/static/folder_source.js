@@ -12,11 +12,11 @@ export async function ask(address, options = {}) {
   try {
     answer = await fetch(address, { credentials: "same-origin", ...options });
   } catch {
-    throw new SourceError("The server does not answer. Is it still running?");
+    throw new SourceError("The server does not answer. Start duologue view again on the same port, then try again.");
   }
   const found = await answer.json().catch(() => null);
   if (answer.ok && found !== null) return found;
-  throw new SourceError(found?.detail || `The server answered ${answer.status}.`, answer.status);
+  throw new SourceError(found?.detail || `The server answered ${answer.status}. Its terminal says why.`, answer.status);
 }
 
 /**
