@@ -7,8 +7,6 @@ browser that has never seen it. For each page: first paint and the moment at whi
 the address was opened; frames that took longer than 50 ms while it scrolled from top to bottom; the memory of its
 JavaScript and of its whole renderer process. How many requests it makes, how many kilobytes it gets, and how long the
 processors of the server and of the renderer are busy do not depend on what else the machine does.
-
-A second table is the longest text: a run whose every text has megabytes.
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,10 +83,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made, sync_playwright() as playwright:
         folder = Path(made)
         write_execution(samples.many(asked.runs), folder / "runs" / "night")
-        path = next(
-            found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))
-        )
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        paths = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+        browser = playwright.chromium.launch(executable_path=next(filter(None, paths)), args=["--no-sandbox"])
         measures = {"view": view_pages, "serve": serve_pages}
         for name in parts:
             for page, values in measures[name](browser, folder, asked.executions):
@@ -123,7 +120,8 @@ def serve_pages(browser: Browser, folder: Path, count: int) -> Iterator[tuple[st
     """The pages of ``duologue serve``."""
     store = folder / "store" / "service.db"
     store.parent.mkdir(mode=0o700)
-    execution, project = asyncio.run(fill(str(store), folder / "runs" / "night", count))
+    with ThreadPoolExecutor(1) as thread:  # this one has the event loop of Playwright
+        execution, project = thread.submit(asyncio.run, fill(str(store), folder / "runs" / "night", count)).result()
     with server("serve", "--store", str(store), "--no-worker", folder=folder) as host:
         path = f"/p/{project}/executions/{execution}"
         found = host.get(f"/api/pages/executions/{execution}/runs", project=project, limit=1).json()["runs"][0]["id"]
