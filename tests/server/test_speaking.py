@@ -151,7 +151,8 @@ def test_a_person_speaks_and_is_answered_and_cuts_in(service: Service, agent: Ta
         assert not call.of("interrupted"), "an agent that answers early is not interrupted for it"
         call.say(1.0)
         interrupted = call.until("interrupted")
-        assert interrupted["on"] is True, "the agent was told to stop"
+        assert interrupted["value"]["native"], "the agent was told to stop"
+        assert interrupted["value"]["agent_was_speaking"]
         cut = call.until("line", who="agent", on=True)
         assert cut["text"].startswith("one")
         assert "fifteen" not in cut["text"]
@@ -171,7 +172,7 @@ def test_the_person_can_tell_the_agent_to_stop_and_press_keys(service: Service, 
         call.say(1.0)
         call.until("words", text="one")
         call.order("interrupt")
-        assert call.until("interrupted")["on"] is True
+        assert call.until("interrupted")["value"]["native"]
         call.order("keys", keys="12#")
         wait_until(lambda: any('"12#"' in item for item in agent.orders))
         call.order("keys", keys="x")

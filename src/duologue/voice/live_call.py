@@ -66,7 +66,7 @@ class CallNews:
         text: of the line or the notice; the keys that were pressed; the name of a tool.
         replaces: whether ``text`` is all of the line so far.
         on: whether somebody speaks now; of a line, whether it was cut off.
-        value: arguments or result of a tool.
+        value: arguments or result of a tool; of an interruption, what the timeline of a run says of it.
         seconds: since the call began.
     """
 
@@ -358,7 +358,7 @@ class LiveCall:
             self._agent_reports = True
             self._understood(str(metadata.get("text", "")))
         elif event.type == "user_interrupt":
-            self._tell(CallNews(kind="interrupted", who="user", on=bool(metadata.get("native")), seconds=event.time))
+            self._tell(CallNews(kind="interrupted", who="user", value=metadata, seconds=event.time))
 
     def _understood(self, text: str) -> None:
         """What the agent's side has understood of the user belongs to the last line that has no words yet."""

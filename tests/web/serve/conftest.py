@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pages import axe  # noqa: F401 -- a fixture
 from served_pages import NUMBERS, Project, ServeProcess, project_of, serve_process
 from shop_peers import ShopPeers, shop_peers
+from sounds import vowels
+
+from duologue.voice.audio import bytes_of, wav_from
 
 PATIENCE = 120_000.0
 """Milliseconds for one step in a browser, on a machine as busy as it may be."""
@@ -36,13 +40,25 @@ def project(served: ServeProcess, peers: ShopPeers) -> Iterator[Project]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser's microphone hears, from when a page opens it: two sentences, and nothing more for long."""
+    path = tmp_path_factory.mktemp("microphone") / "said.wav"
+    said = [bytes_of(0.6), vowels(1.0), bytes_of(1.6), vowels(1.2), bytes_of(120)]
+    path.write_bytes(wav_from(b"".join(bytes(item) if isinstance(item, int) else item for item in said)))
+    return path
+
+
 @pytest.fixture(scope="module")  # not of the package: without __init__.py that would be all tests that follow
-def browser(chromium: str) -> Iterator[Any]:
+def browser(chromium: str, microphone: Path) -> Iterator[Any]:
     """Debian's chromium. As long as it is open, no other test of this process can have an event loop."""
     sync_api = pytest.importorskip("playwright.sync_api")
     sync_api.expect.set_options(timeout=PATIENCE)
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"], timeout=PATIENCE)
+        sound = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}%noloop"]
+        sound += ["--autoplay-policy=no-user-gesture-required"]
+        args = ["--no-sandbox", *sound]
+        browser = playwright.chromium.launch(executable_path=chromium, args=args, timeout=PATIENCE)
         yield browser
         browser.close()
 

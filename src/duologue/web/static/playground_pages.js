@@ -1,68 +1,59 @@
-// The playground: talk to an agent yourself, or watch a simulated user talk to it.
+// The playground: write to an agent, speak with it, or watch a simulated user talk to it.
 
-import { all, send } from "./api.js";
+import { all, read, send } from "./api.js";
 import { executionLinks } from "./address.js";
 import { h, longText, text } from "./dom.js";
 import { duration, pretty } from "./format.js";
 import { LiveRun } from "./live_run.js";
 import { action, emptyState, leaving, note } from "./page_parts.js";
 import { runView } from "./run.js";
+import { Speak } from "./speak.js";
 
 const ROLES = { user: "You", assistant: "Agent", tool: "Tool" };
 
 export async function playgroundPage(context, place) {
   const { address } = context;
-  const [connectors, scenarios, personas] = await Promise.all([
+  const [connectors, agents, scenarios, personas, runtimes] = await Promise.all([
     all("/connectors"),
+    all("/agents"),
     all("/scenarios"),
     all("/personas"),
+    read("/runtimes"),
   ]);
-  if (!connectors.length) {
-    const create = h("a.button.primary", { href: address.href(["define", "connectors", "new"]) }, "New connector");
-    const empty = emptyState(
-      "No agent to talk to yet",
-      "The playground talks to the agent behind a connector. Its address is all that it takes.",
-      create,
-    );
-    return {
-      element: h("main.page", { id: "main", tabindex: "-1" }, head(), empty),
-      view: "playground",
-      title: "Playground",
-    };
-  }
-  const who = place.query.get("who") === "simulated" ? "simulated" : "you";
-  const chosen = connectors.find((item) => item.id === place.query.get("connector")) || connectors[0];
-  const go = (changes) =>
-    address.go(address.href(["playground"], { connector: chosen.id, ...(who === "you" ? {} : { who }), ...changes }));
+  const choices = [
+    ...connectors.map((item) => ({ kind: "connector", id: item.id, name: item.name, ways: WAYS })),
+    ...agents.map((item) => ({ kind: "agent", id: item.id, name: item.name, ways: waysOf(item, runtimes.data) })),
+  ];
+  if (!choices.length) return nobody(address);
+  const chosen = choices.find((item) => item.id === place.query.get(item.kind)) || choices[0];
+  const way = chosen.ways.find(([name]) => name === place.query.get("who")) || chosen.ways[0];
+  const here = (item, who) => address.href(["playground"], { [item.kind]: item.id, ...(who ? { who } : {}) });
   const agent = h(
     "select",
     {
       id: "agent",
-      onchange: async (event) => {
-        await go({ connector: event.target.value });
-        agent.value = chosen.id; // where somebody has stayed
+      onchange: async () => {
+        const wanted = choices.find((item) => `${item.kind}:${item.id}` === agent.value);
+        const stays = wanted.ways.some(([name]) => name === place.query.get("who"));
+        await address.go(here(wanted, stays ? place.query.get("who") : null));
+        agent.value = `${chosen.kind}:${chosen.id}`; // where somebody has stayed
       },
     },
-    connectors.map((item) => h("option", { value: item.id, selected: item === chosen }, text(item.name))),
+    group("Connectors", choices, "connector", chosen),
+    group("Saved agents", choices, "agent", chosen),
   );
   const tabs = h(
     "nav.tabs",
     { "aria-label": "Who talks" },
-    h(
-      "a",
-      { href: address.href(["playground"], { connector: chosen.id }), "aria-current": who === "you" ? "true" : null },
-      "Talk yourself",
-    ),
-    h(
-      "a",
-      {
-        href: address.href(["playground"], { connector: chosen.id, who: "simulated" }),
-        "aria-current": who === "simulated" ? "true" : null,
-      },
-      "Watch a simulated user",
+    chosen.ways.map(([name, word]) =>
+      h("a", { href: here(chosen, name), "aria-current": name === way[0] ? "true" : null }, word),
     ),
   );
-  const part = who === "you" ? new Talk(context, chosen) : watch(context, chosen, scenarios, personas);
+  const part = {
+    you: () => new Talk(context, chosen),
+    voice: () => new Speak(context, { ...chosen, query: { [chosen.kind]: chosen.id } }, (said) => save(context, chosen, said)),
+    simulated: () => watch(context, chosen, scenarios, personas),
+  }[way[0]]();
   return {
     element: h(
       "main.page.playground",
@@ -76,12 +67,64 @@ export async function playgroundPage(context, place) {
     title: "Playground",
     shown: () => part.shown?.(),
     left: () => part.left?.(),
+    ...KEYS[way[0]](part),
+  };
+}
+
+// Ways of talking with an agent: what the address says, and what the page does.
+const WAYS = [
+  ["you", "Talk yourself"],
+  ["voice", "Speak with it"],
+  ["simulated", "Watch a simulated user"],
+];
+const KEYS = {
+  you: () => ({
     keys: { "/": () => document.getElementById("say")?.focus() },
     help: [
       ["/", "write a message"],
       ["Enter", "send it"],
       ["Shift Enter", "new line"],
     ],
+  }),
+  voice: (part) => ({
+    keys: { c: () => part.toggle(), m: () => part.mute(), i: () => part.interrupt() },
+    help: [
+      ["c", "call, and hang up"],
+      ["m", "mute your microphone"],
+      ["i", "interrupt the agent"],
+    ],
+  }),
+  simulated: () => ({}),
+};
+
+// An agent whose runtime speaks cannot be written to.
+function waysOf({ agent }, runtimes) {
+  const kind = agent.runtime?.kind;
+  const modes = runtimes.filter((item) => item.kind === kind).map((item) => item.mode);
+  const speaks = kind && (agent.runtime_mode === "voice" || (modes.length && !modes.includes("text")));
+  return speaks ? WAYS.filter(([name]) => name !== "you") : WAYS;
+}
+
+function group(label, choices, kind, chosen) {
+  const own = choices.filter((item) => item.kind === kind);
+  if (!own.length) return null;
+  const options = own.map((item) =>
+    h("option", { value: `${item.kind}:${item.id}`, selected: item === chosen }, text(item.name)),
+  );
+  return h("optgroup", { label }, options);
+}
+
+function nobody(address) {
+  const empty = emptyState(
+    "No agent to talk to yet",
+    "The playground talks to the agent behind a connector, whose address is all that it takes, and to saved agents.",
+    h("a.button.primary", { href: address.href(["define", "connectors", "new"]) }, "New connector"),
+    h("a.button", { href: address.href(["define", "agents", "new"]) }, "New agent"),
+  );
+  return {
+    element: h("main.page", { id: "main", tabindex: "-1" }, head(), empty),
+    view: "playground",
+    title: "Playground",
   };
 }
 
@@ -90,14 +133,25 @@ function head() {
     "header.title",
     null,
     h("h1", null, "Playground"),
-    h("p.lead", null, "Talk to an agent yourself, or watch a simulated user do it. Nothing here counts in any rate."),
+    h(
+      "p.lead",
+      null,
+      "Talk to an agent yourself, in writing or by microphone, or watch a simulated user do it. Nothing here counts in any rate.",
+    ),
   );
+}
+
+// What somebody has said becomes turns of a new scenario, whose form is shown next.
+function save(context, chosen, said) {
+  const turns = said.map((content) => ({ role: "user", content }));
+  context.draft = { scenarios: { description: `Said to ${chosen.name} in the playground.`, turns } };
+  context.address.go(context.address.href(["define", "scenarios", "new"]));
 }
 
 // A conversation that somebody has with an agent, turn by turn.
 class Talk {
-  constructor(context, connector) {
-    Object.assign(this, { context, connector });
+  constructor(context, chosen) {
+    Object.assign(this, { context, chosen });
     this.messages = [];
     this.thread = null;
     this.list = h("ol.messages", { "aria-label": "Conversation" });
@@ -161,7 +215,7 @@ class Talk {
     note(this.status, "The agent is answering…");
     try {
       const body = { messages: this.messages.map(sent), ...(this.thread ? { thread_id: this.thread } : {}) };
-      const { data } = await send("POST", `/connectors/${this.connector.id}/invoke`, { body });
+      const { data } = await send("POST", `/${this.chosen.kind}s/${this.chosen.id}/invoke`, { body });
       if (stale()) return;
       if (!data.success) throw new Error(data.error || "the agent has not answered");
       this.thread = data.thread_id;
@@ -205,14 +259,10 @@ class Talk {
     this.field.focus();
   }
 
-  // The user's words become turns of a new scenario, whose form is shown next.
   save() {
-    const turns = this.messages
-      .filter((message) => message.role === "user")
-      .map((message) => ({ role: "user", content: contentOf(message) }));
-    this.context.draft = { scenarios: { description: `Said to ${this.connector.name} in the playground.`, turns } };
+    const said = this.messages.filter((message) => message.role === "user").map(contentOf);
     this.guard();
-    this.context.address.go(this.context.address.href(["define", "scenarios", "new"]));
+    save(this.context, this.chosen, said);
   }
 }
 
@@ -257,7 +307,7 @@ function messageItem(message, latency) {
   );
 }
 
-function watch({ address }, connector, scenarios, personas) {
+function watch({ address }, chosen, scenarios, personas) {
   if (!scenarios.length)
     return {
       element: emptyState(
@@ -280,7 +330,8 @@ function watch({ address }, connector, scenarios, personas) {
   const start = action(
     "Start",
     async () => {
-      const body = { scenario_id: scenario.value, connector_id: connector.id, persona_id: persona.value || null };
+      const whom = { [`${chosen.kind}_id`]: chosen.id };
+      const body = { scenario_id: scenario.value, persona_id: persona.value || null, ...whom };
       const { data } = await send("POST", "/playground-runs", { body });
       address.go(address.href(["playground", data.id]));
     },
