@@ -14,14 +14,17 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from loopback import Answer, Asked, loopback_server
 from running_service import running_service
-from sounds import vowels
+from sounds import tone, vowels
 from talking_socket import UNDERSTOOD, TalkingSocket, talking_socket
 from waiting import LONG, wait_until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from duologue.server.pages import voice
+from duologue.voice import recognition, synthesis
+from duologue.voice.audio import AudioChunk
 
 Json = dict[str, Any]
 FRAME = 960
@@ -121,6 +124,14 @@ class Call:
         sound = vowels(seconds)
         for at in range(0, len(sound), 2 * FRAME):
             self.connection.send(sound[at : at + 2 * FRAME])
+            pause.wait(0.038)
+
+    def say_nothing(self) -> None:
+        """The microphone is silent, as long as nothing comes of it."""
+        before = len(self.news)
+        pause = threading.Event()
+        while not [item for item in self.news[before:] if item["type"] in {"words", "over"}]:
+            self.connection.send(bytes(2 * FRAME))
             pause.wait(0.038)
 
     def end(self) -> None:
@@ -249,6 +260,68 @@ def test_what_cannot_be_called(service: Service, agent: TalkingSocket, monkeypat
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:1", "null", "http://127.0.0.1"])
 def test_pages_of_other_origins_may_not_call(service: Service, agent: TalkingSocket, origin: str) -> None:
     assert refused(service, agent="any", origin=origin) == 403
+
+
+def test_only_pages_may_ask_for_the_microphone(service: Service) -> None:
+    for path, policy in (
+        ("/", "(self)"),
+        ("/p/shop/playground", "(self)"),
+        ("/static/dom.js", "()"),
+        ("/api/v1", "()"),
+    ):
+        given = httpx.get(f"{service.url}{path}").headers["permissions-policy"]
+        assert given == f"camera=(), geolocation=(), microphone={policy}", path
+
+
+def heard_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speech to text and text to speech of this process, which are quick."""
+
+    class Recogniser:
+        async def transcribe(self, chunk: AudioChunk) -> str:
+            return "Where is my parcel?"
+
+    monkeypatch.setattr(recognition, "_chosen", [Recogniser()])
+    monkeypatch.setitem(synthesis._registered, "local", lambda text, voice: tone(300, 0.6))
+    synthesis.forget_speech("local")
+
+
+def test_a_connector_and_an_agent_that_write_are_spoken_with(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard_and_said(monkeypatch)
+
+    def answered(asked: Asked) -> Answer:
+        if "broken" in asked.path:
+            return Answer(body={"error": "out of order"}, status=500)
+        last = asked.json["messages"][-1]["content"]
+        return Answer(body={"message": {"role": "assistant", "content": f"You said: {last}"}})
+
+    with loopback_server(answered) as peer, service.api() as api:
+        made = api.post("/connectors", json={"name": "shop", "type": "http", "base_url": peer.url}).json()
+        http = {"url": f"{peer.url}/broken", "preset": "message", "body": {"messages": "{{messages}}"}}
+        broken = api.post("/agents", json={"agent": {"name": "broken", "http": http}}).json()
+        with service.call(connector=made["id"]) as call:
+            call.until("connected")
+            call.say(1.0)
+            call.say_nothing()
+            assert call.until("line", who="agent")["text"] == "You said: Where is my parcel?"
+            call.until("line", who="user", text="Where is my parcel?")
+            assert call.frames
+            call.order("hang_up")
+            call.until("over", reason="")
+        with service.call(agent=broken["id"]) as call:
+            call.until("connected")
+            call.say(1.0)
+            call.say_nothing()
+            assert "500" in call.until("over")["error"]
+
+
+def test_a_mock_model_hears_nobody(service: Service) -> None:
+    model = {"name": "m", "provider": "mock", "model": "x", "options": {"response_text": "Hi."}}
+    prompts = [{"name": "p", "system_template": "You help."}]
+    with service.api() as api:
+        agent = {"agent": {"name": "mock", "model": "m", "prompt": "p"}, "models": [model], "prompts": prompts}
+        made = api.post("/agents", json=agent)
+    with service.call(agent=made.json()["id"]) as call:
+        assert "has a mock model, which hears nobody" in call.until("over")["error"]
 
 
 def test_other_names_of_this_machine_are_not_answered(service: Service) -> None:

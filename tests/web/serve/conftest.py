@@ -42,10 +42,12 @@ def project(served: ServeProcess, peers: ShopPeers) -> Iterator[Project]:
 
 @pytest.fixture(scope="session")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the browser's microphone hears, from when a page opens it: two sentences, and nothing more for long."""
+    """What the browser's microphone hears, again and again: a second of speech, and more than two of silence.
+
+    So an answer of three seconds is always spoken over, however late it comes.
+    """
     path = tmp_path_factory.mktemp("microphone") / "said.wav"
-    said = [bytes_of(0.6), vowels(1.0), bytes_of(1.6), vowels(1.2), bytes_of(120)]
-    path.write_bytes(wav_from(b"".join(bytes(item) if isinstance(item, int) else item for item in said)))
+    path.write_bytes(wav_from(bytes(bytes_of(0.5)) + vowels(1.0) + bytes(bytes_of(1.7))))
     return path
 
 
@@ -55,7 +57,7 @@ def browser(chromium: str, microphone: Path) -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     sync_api.expect.set_options(timeout=PATIENCE)
     with sync_api.sync_playwright() as playwright:
-        sound = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}%noloop"]
+        sound = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}"]
         sound += ["--autoplay-policy=no-user-gesture-required"]
         args = ["--no-sandbox", *sound]
         browser = playwright.chromium.launch(executable_path=chromium, args=args, timeout=PATIENCE)

@@ -127,5 +127,27 @@ def test_tokens_secrets_and_signing_in(tmp_path, peers, open_page):
         page.get_by_role("textbox", name="Name").first.fill("p")
         page.get_by_role("button", name="Create persona").click()
         expect(page.get_by_role("alert")).to_contain_text("scope 'run'")
+
+        # Whoever signs out in one tab has done so in all of them, and whoever signs in, too.
+        others = [page.context.new_page() for _ in range(2)]
+        for other, path in zip(others, ("/playground", "/executions"), strict=True):
+            other.goto(f"{project.pages}{path}")
+            expect(other.get_by_role("button", name="Sign out")).to_be_visible()
+        others[0].get_by_role("link", name="Executions").click()
+        expect(others[0].get_by_text("No execution yet")).to_be_visible()
+        away = []
+        others[0].on("request", lambda request: away.append(request.url))
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        for other in others:
+            expect(other.get_by_role("alert").filter(has_text="signed out in another tab")).to_be_visible()
+            expect(other.get_by_role("button", name="Sign out")).to_have_count(0)
+            expect(other.get_by_role("dialog")).to_have_count(0)
+        others[0].go_back()
+        expect(others[0].get_by_label("Token")).to_be_visible()
+        assert not [url for url in away if "/api/v1/" in url], "it asks for nothing any more"
+        others[1].get_by_label("Token").fill(token)
+        others[1].keyboard.press("Enter")
+        for other in others:
+            expect(other.get_by_role("button", name="Sign out")).to_be_visible()
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()

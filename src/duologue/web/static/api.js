@@ -29,8 +29,10 @@ export function say(lost) {
 export const session = new EventTarget();
 session.project = null;
 session.refused = false;
+session.ended = false; // somebody has signed out: the page says so, and asks for nothing any more
 
 export function needToken() {
+  if (session.ended) return;
   session.refused = true;
   session.dispatchEvent(new Event("needed"));
 }

@@ -43,7 +43,16 @@ export class App {
     return this.show(false);
   }
 
+  /** Show nothing any more: what the page has opened is closed. */
+  close() {
+    this.turn += 1;
+    this.page?.left?.();
+    this.page = null;
+    this.closed = true;
+  }
+
   async show(back) {
+    if (this.closed) return;
     const turn = ++this.turn;
     const place = this.address.place;
     try {
@@ -110,7 +119,7 @@ export class App {
   }
 
   onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (this.closed || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const focused = document.activeElement;
     if (/^(INPUT|SELECT|TEXTAREA)$/.test(focused?.tagName || "") || focused?.isContentEditable) {
       if (event.key === "Escape") focused.blur();

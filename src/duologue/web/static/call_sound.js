@@ -48,6 +48,11 @@ export class CallSound {
     this.level = 0;
   }
 
+  /** Record from now on. */
+  record() {
+    this.recording = new Recording();
+  }
+
   async begin() {
     await this.context.audioWorklet.addModule(PROCESSOR);
     this.node = new AudioWorkletNode(this.context, "duologue-call", { outputChannelCount: [2] });

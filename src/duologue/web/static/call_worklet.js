@@ -5,7 +5,7 @@
 
 const RATE = 24000;
 const PIECE = 960; // samples of a message
-const AHEAD = 1440; // samples that have to be there before they are played: so much may the network be late
+const AHEAD = 1920; // samples that have to be there before they are played: so much may the network be late
 const MOST = 10 * RATE; // samples that wait at most
 
 // Sound at the rate of the device becomes sound at 24 kHz: the mean of the samples that belong to each of the new ones.

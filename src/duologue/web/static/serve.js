@@ -1,7 +1,7 @@
 // The pages of `duologue serve`.
 
 import { Address, fromPart, hostLinks, toPart } from "./address.js";
-import { connection, session } from "./api.js";
+import { connection, session, signedIn } from "./api.js";
 import { ApiSource } from "./api_source.js";
 import { App } from "./app.js";
 import { callPage, callsPage } from "./calls_pages.js";
@@ -16,7 +16,7 @@ import { RESOURCES } from "./resources.js";
 import { resultsPage } from "./results_pages.js";
 import { settingsPage } from "./settings_pages.js";
 import { SourceError } from "./source.js";
-import { currentSession, projectsPage, signInAgain, signInPage, signOut } from "./sign_in.js";
+import { currentSession, inOtherTabs, projectsPage, signInAgain, signInPage, signOut } from "./sign_in.js";
 import { restoreTheme, themeButton } from "./theme.js";
 
 const root = document.getElementById("app");
@@ -42,7 +42,10 @@ async function begin() {
       "No answer",
     );
   const who = await currentSession(away);
-  if (!who.signed_in) return plain(signInPage(begin), "Sign in");
+  if (!who.signed_in) {
+    inOtherTabs({ out: () => null, again: begin });
+    return plain(signInPage(begin), "Sign in");
+  }
   const name = projectOf(location.pathname);
   if (name === null) {
     if (who.projects.length > 1) return plain(projectsPage(who.projects), "Projects");
@@ -76,9 +79,13 @@ function open(who, project) {
     ],
     tools: () => [
       projectMenu(who, project),
-      who.token_required ? h("button.link.sign-out", { type: "button", onclick: signOut }, "Sign out") : null,
+      who.token_required ? h("button.link.sign-out", { type: "button", onclick: leave }, "Sign out") : null,
     ],
   });
+  const leave = async () => {
+    if (!(await signOut())) app.say("The service does not answer, so you are still signed in. Try again in a moment.");
+  };
+  inOtherTabs({ out: () => signedOut(app), again: () => (session.ended ? location.reload() : signedIn()) });
   context.app = app;
   context.live = new LivePages(app, context.source, null);
   const hear = () =>
@@ -89,6 +96,15 @@ function open(who, project) {
   session.addEventListener("needed", signInAgain);
   session.addEventListener("again", () => app.page?.view === "failed" && app.show(false));
   return app.start();
+}
+
+// Somebody has signed out in another tab: what this one shows is for nobody who comes after them.
+function signedOut(app) {
+  session.ended = true;
+  app.close();
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
+  document.body.className = "";
+  plain(signInPage(() => location.reload(), "You have signed out in another tab."), "Signed out");
 }
 
 function noExecutions(address) {

@@ -1,10 +1,16 @@
 // Signing in with a token, and choosing a project.
 
 import { toPart } from "./address.js";
-import { Problem, signedIn } from "./api.js";
+import { Problem, session, signedIn } from "./api.js";
 import { h, text } from "./dom.js";
 
 const SESSION = "/api/pages/session";
+const tabs = new BroadcastChannel("duologue session"); // of this service that the browser has open
+
+/** Call something when somebody has signed out, or in, in another tab. */
+export function inOtherTabs({ out, again }) {
+  tabs.onmessage = ({ data }) => (data === "out" ? out() : again());
+}
 
 /** Who looks at the pages. Waits as long as the service is away: `away` is called while it is. */
 export async function currentSession(away) {
@@ -34,12 +40,21 @@ async function signIn(token) {
   });
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Problem(response.status, body);
+  tabs.postMessage("in");
   return body;
 }
 
+/** Sign out in all tabs. Resolves to whether that could be done. */
 export async function signOut() {
-  await fetch(SESSION, { method: "DELETE", credentials: "same-origin" });
+  try {
+    const response = await fetch(SESSION, { method: "DELETE", credentials: "same-origin" });
+    if (!response.ok) return false;
+  } catch {
+    return false;
+  }
+  tabs.postMessage("out");
   location.assign("/");
+  return true;
 }
 
 /** A form that asks for a token. `done` is called with the session. */
@@ -101,11 +116,12 @@ export function signInForm(done) {
   return form;
 }
 
-export function signInPage(done) {
+export function signInPage(done, why = null) {
   return h(
     "main.page.narrow",
     { id: "main", tabindex: "-1" },
     h("h1", null, "Sign in"),
+    why ? h("p", { role: "alert" }, why) : null,
     h("p.lead", null, "This service asks everybody for a token. It is kept in a cookie that no other page can read."),
     signInForm(done),
   );
@@ -120,13 +136,18 @@ export function signInAgain() {
     h("h2", { id: "again-title" }, "Sign in again"),
     h("p", null, "The token is not valid any more. What is on this page stays."),
   );
+  const again = () => dialog.close();
   dialog.append(
     signInForm(() => {
       dialog.close();
       signedIn();
     }),
   );
-  dialog.addEventListener("close", () => dialog.remove()); // so that it is asked again after Esc
+  session.addEventListener("again", again); // in another tab
+  dialog.addEventListener("close", () => {
+    session.removeEventListener("again", again);
+    dialog.remove(); // so that it is asked again after Esc
+  });
   document.body.append(dialog);
   dialog.showModal();
 }

@@ -13,7 +13,7 @@ import { voiceSection } from "./voice.js";
 const PAGES = "/api/pages";
 const WHO = { user: "You", agent: "Agent" };
 const ROLES = { user: "user", agent: "assistant" };
-const LATE = { user: [-0.3, -0.8], agent: [0.1, 0.1] }; // seconds that a beginning and an end are told too late
+const LATE = { user: [-0.4, -0.8], agent: [0.1, 0.1] }; // seconds that a beginning and an end are told too late
 const REFUSED =
   "The service did not take the call. It may be busy with other calls, or it has just stopped; try again in a moment.";
 const LOST = "The connection to the service is lost, and the call with it. Call again once the service is back.";
@@ -77,7 +77,6 @@ export class Speak {
     this.segments = [];
     this.events = [];
     this.speaking = { user: null, agent: null };
-    this.began = null;
     this.list.replaceChildren();
     this.forget();
   }
@@ -135,7 +134,7 @@ export class Speak {
     if (this.state === "speaking" || typeof message === "string") this.socket.send(message);
     if (this.state !== "speaking") return;
     this.level.value = this.sound.level;
-    this.time.textContent = clock(this.sound.recording.seconds - this.began);
+    this.time.textContent = clock(this.sound.recording.seconds);
   }
 
   order(type, fields = {}) {
@@ -211,7 +210,7 @@ export class Speak {
   }
 
   connected() {
-    this.began = this.sound?.recording.seconds ?? 0;
+    this.sound?.record();
     this.set("speaking");
     note(this.status, "You are connected. Speak.");
   }
