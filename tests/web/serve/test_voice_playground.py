@@ -107,7 +107,7 @@ def test_write_to_a_saved_agent_and_watch_one(project, open_page, agent, peers):
     project.make(f"/agents/{made['id']}/publish")
     speaker = saved(project, f"{agent.url}/talk", name="speaker")
     project.make(
-        "/scenarios", name="refund", description="Wants money back.", turns=[{"role": "user", "content": "Hi"}]
+        "/scenarios", name="refund", description="Wants money.", criteria=["The agent promises 30 days"], max_turns=2
     )
     page = open_page(f"{project.pages}/playground")
     page.get_by_label("Agent", exact=True).select_option(f"agent:{made['id']}")

@@ -221,7 +221,7 @@ class _Talk:
             await asyncio.wait({sending}, timeout=_SLOWEST)
             sending.cancel()
             if not self._gone and self._socket.application_state is WebSocketState.CONNECTED:
-                with suppress(RuntimeError):
+                with suppress(RuntimeError, WebSocketDisconnect):  # the page has been faster
                     await self._socket.close()
 
     async def _called(self, connector_id: str | None, agent_id: str | None) -> str:
