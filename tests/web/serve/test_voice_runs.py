@@ -1,4 +1,4 @@
-"""A conversation in voice that a worker of the service has held, in the browser: to listen to, by mouse and by keyboard."""
+"""A conversation in voice that a worker has held, in the browser: to listen to, by mouse and by keyboard."""
 
 from __future__ import annotations
 
