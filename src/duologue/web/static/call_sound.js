@@ -22,7 +22,8 @@ export class CallSound {
   static async open(heard) {
     if (!isSecureContext || !navigator.mediaDevices)
       throw new NoSound(
-        "Browsers give the microphone to secure pages only. Open this service by https, or on its own machine as localhost.",
+        "Browsers give the microphone to secure pages only. Open this service by https, or on its own machine as " +
+          "localhost.",
       );
     const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
     let stream;
@@ -115,7 +116,8 @@ class Recording {
   file() {
     const size = this.samples * 4;
     const head = new DataView(new ArrayBuffer(44));
-    const name = (at, letters) => [...letters].forEach((letter, index) => head.setUint8(at + index, letter.charCodeAt(0)));
+    const name = (at, letters) =>
+      [...letters].forEach((letter, index) => head.setUint8(at + index, letter.charCodeAt(0)));
     name(0, "RIFF");
     head.setUint32(4, 36 + size, true);
     name(8, "WAVEfmt ");

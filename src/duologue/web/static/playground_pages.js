@@ -51,7 +51,10 @@ export async function playgroundPage(context, place) {
   );
   const part = {
     you: () => new Talk(context, chosen),
-    voice: () => new Speak(context, { ...chosen, query: { [chosen.kind]: chosen.id } }, (said) => save(context, chosen, said)),
+    voice: () => {
+      const query = { [chosen.kind]: chosen.id };
+      return new Speak(context, { ...chosen, query }, (said) => save(context, chosen, said));
+    },
     simulated: () => watch(context, chosen, scenarios, personas),
   }[way[0]]();
   return {
@@ -136,7 +139,8 @@ function head() {
     h(
       "p.lead",
       null,
-      "Talk to an agent yourself, in writing or by microphone, or watch a simulated user do it. Nothing here counts in any rate.",
+      "Talk to an agent yourself, in writing or by microphone, or watch a simulated user do it. Nothing here " +
+        "counts in any rate.",
     ),
   );
 }

@@ -1,7 +1,7 @@
 // Speaking with an agent: a call from this page, its words as they come, and its recording afterwards.
 //
-// Sound and words go over a WebSocket of the service, which holds the call and stores nothing. See server/pages/voice.py
-// for the messages.
+// Sound and words go over a WebSocket of the service, which holds the call and stores nothing. The messages are in
+// server/pages/voice.py.
 
 import { address as apiAddress, send } from "./api.js";
 import { CallSound, NoSound } from "./call_sound.js";
