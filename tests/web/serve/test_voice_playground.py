@@ -111,6 +111,7 @@ def test_write_to_a_saved_agent_and_watch_one(project, open_page, agent, peers):
     )
     page = open_page(f"{project.pages}/playground")
     page.get_by_label("Agent", exact=True).select_option(f"agent:{made['id']}")
+    expect(page.get_by_role("link", name="Talk yourself")).to_have_attribute("href", re.compile(made["id"]))
     field = page.get_by_role("textbox", name="Your message")
     field.fill("Can I have my money back?")
     field.press("Enter")
