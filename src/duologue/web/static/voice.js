@@ -96,8 +96,8 @@ class Follower {
       place.addEventListener("click", () => player.play(start));
       item.classList.add("spoken");
       item.querySelector(".head .id")?.before(place);
-      if (player.sound) fold(item);
     }
+    if (player.sound) for (const item of this.items.values()) fold(item);
     this.transcript.addEventListener("click", ({ target }) => {
       if (target.closest("a, button, summary, pre, audio, video, input") || !getSelection().isCollapsed) return;
       const start = starts.get(target.closest("li.message")?.id.slice(2));
