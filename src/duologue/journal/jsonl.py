@@ -26,25 +26,10 @@ from duologue.config.files import make_private_folder, open_private, set_aside
 from duologue.errors import ArtifactError, JournalError, JournalVersionError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
-from duologue.journal.events import (
-    SCHEMA_VERSION,
-    AgentCalled,
-    Entry,
-    Event,
-    MessageAdded,
-    ModelCalled,
-    RunFinished,
-    RunResumed,
-    RunStarted,
-    StepStarted,
-    Transition,
-    TurnStarted,
-    UserFinished,
-)
+from duologue.journal.events import SCHEMA_VERSION, Entry, Event, ModelCalled, RunStarted, Transition
 from duologue.journal.inline_media import Inline, entries_of, keep, put_back, stored_in, take_out
 from duologue.journal.run_journal import RecordedJournal
 from duologue.journal.upgrade import Upgrade
-from duologue.messages import has_plain_text
 from duologue.own_model import adapter
 
 
@@ -60,25 +45,9 @@ def _serializer(kind: type[Any]) -> Callable[[Event], bytes]:
     return adapter(kind).serializer.to_json
 
 
-_OF_KNOWN_KEYS = frozenset({StepStarted, TurnStarted, AgentCalled, RunFinished, RunResumed, UserFinished})
-"""Events whose JSON has no keys but those of their class."""
-
-
-def _may_hold_media(transition: Transition, events: bytes) -> bool:
+def _may_hold_media(events: bytes) -> bool:
     """Whether events are looked into: without one of these in their JSON they hold no media."""
-    if b";" in events and b";base64," in events:  # a single character is found much faster, and mostly missing
-        return True
-    if all(_has_known_keys(entry.event) for entry in transition):
-        return False
-    return b'data":"' in events or b'"b64_json":"' in events  # also "file_data"
-
-
-def _has_known_keys(event: Event) -> bool:
-    if type(event) is MessageAdded:
-        return has_plain_text(event.message)
-    if type(event) is ModelCalled:
-        return event.response is None or has_plain_text(event.response)
-    return type(event) in _OF_KNOWN_KEYS
+    return b";base64," in events or b'data":"' in events or b'"b64_json":"' in events  # also "file_data"
 
 
 class JsonlSink:
@@ -163,16 +132,15 @@ def encode_with_media(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
     """A line of a journal, and the media that it names."""
     first = transition[0]
     events = b",".join([_serializer(type(entry.event))(entry.event) for entry in transition])
-    head = f'{{"seq":{first.seq},"at":{first.at!r},"events":['.encode()
-    if not _may_hold_media(transition, events):
-        return b"".join((head, events, b"]}\n")), ()
+    if not _may_hold_media(events):
+        return b'{"seq":%d,"at":%r,"events":[%b]}\n' % (first.seq, first.at, events), ()
     plain = json.loads(b"[%b]" % events)
     media = take_out(plain)
     if media:
         events = to_json(plain)[1:-1]
     media += [item for number, entry in enumerate(transition) for item in stored_in(entry.event, number)]
     named = b',"artifacts":%b' % to_json([item.as_data() for item in media]) if media else b""
-    return b"".join((head, events, b"]", named, b"}\n")), media
+    return b'{"seq":%d,"at":%r,"events":[%b]%b}\n' % (first.seq, first.at, events, named), media
 
 
 @frozen
