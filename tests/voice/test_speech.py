@@ -223,10 +223,18 @@ async def test_what_is_known_is_not_asked_for(service: SpeechService):
 
 
 def test_the_usual_provider(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("DUOLOGUE_STT", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert isinstance(get_stt_provider(), WhisperSTTProvider), "a key alone sends no sound away"
+    monkeypatch.setenv("DUOLOGUE_STT", "openai/whisper-1")
+    assert isinstance(get_stt_provider(), OpenAISTTProvider)
+    monkeypatch.setenv("DUOLOGUE_STT", "opanai")
+    with pytest.raises(ConfigurationError, match="openai"):
+        get_stt_provider()
+    monkeypatch.delenv("DUOLOGUE_STT")
+    monkeypatch.setattr("duologue.voice.recognition.find_spec", lambda name: None)
     assert isinstance(get_stt_provider(), OpenAISTTProvider)
     monkeypatch.delenv("OPENAI_API_KEY")
-    monkeypatch.setattr("duologue.voice.recognition.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match="set_stt_provider"):
         get_stt_provider()
 

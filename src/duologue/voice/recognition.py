@@ -1,6 +1,7 @@
 """Speech to text: ``await transcribe(chunk)``.
 
-The provider is the one that was set; without one OpenAI's where there is a key, else the model on this machine.
+The provider is the one that was set, else the one that ``DUOLOGUE_STT`` names, else the model on this machine. Speech
+is sent to OpenAI only where that model is not installed and there is a key.
 """
 
 from __future__ import annotations
@@ -59,17 +60,20 @@ def get_stt_provider() -> STTProvider:
     """
     if _chosen:
         return _chosen[0]
-    if variables().get("OPENAI_API_KEY"):
-        from duologue.voice.hosted_speech import OpenAISTTProvider
-
-        return OpenAISTTProvider()
+    if name := variables().get("DUOLOGUE_STT"):
+        return stt_provider(name)
+    # A key is there for the models of agents and judges as well: it does not say that sound may leave this machine.
     if find_spec("faster_whisper") is not None:
         from duologue.voice.embedded_speech import WhisperSTTProvider
 
         return WhisperSTTProvider()
+    if variables().get("OPENAI_API_KEY"):
+        from duologue.voice.hosted_speech import OpenAISTTProvider
+
+        return OpenAISTTProvider()
     raise ConfigurationError(
         "no provider of speech to text: install one for this machine with pip install 'duologue[voice-local]', set "
-        "OPENAI_API_KEY, or choose one with set_stt_provider"
+        "OPENAI_API_KEY, or choose one with DUOLOGUE_STT or set_stt_provider"
     )
 
 
