@@ -11,6 +11,7 @@ Agents and models that exist already in a program take the place of what the sui
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -391,6 +392,7 @@ class Engine:
         return spent_in_journals(self.recordings / JOURNALS, {run.run_id for run in results})
 
     def _environment(self) -> dict[str, Any]:
+        from duologue.config.origin import origin
         from duologue.suites.execution.configuration import configuration_of
         from duologue.version import __version__
 
@@ -401,6 +403,7 @@ class Engine:
             "mock": self.mocking,
             "command": " ".join(Path(part).name if index == 0 else part for index, part in enumerate(sys.argv[:1])),
             "configuration": configuration_of(self.suite),
+            **origin(self.suite.folder, os.environ),
         }
 
 
