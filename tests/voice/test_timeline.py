@@ -17,6 +17,7 @@ from duologue.voice.audio import AudioChunk
 from duologue.voice.files import load_audio
 from duologue.voice.interaction import Windows, interaction_metrics, pooled_metrics
 from duologue.voice.metrics import voice_metrics, word_error_rate
+from duologue.voice.notes import SegmentHeard, VoiceHappened, VoiceRun
 from duologue.voice.recording import VoiceRecording, transcribe_segments
 from duologue.voice.timeline import AudioSegment, SpeechPurpose, VoiceEvent, joined, overlap
 
@@ -352,3 +353,14 @@ def test_the_panel_of_tau_voice(segments: list[AudioSegment], figures: tuple[obj
         found.vocal_tic_selectivity,
         found.non_directed_selectivity,
     ] == others
+
+
+@pytest.mark.parametrize("value", [None, "x", "1.5", [], {}, True, -3, float("nan"), float("inf"), 10**400])
+def test_times_of_events_that_no_conversation_has_are_none(value: object) -> None:
+    happened = (
+        VoiceHappened(time=2.0, type=kind, metadata={name: value})
+        for kind, name in (("user_delayed", "seconds"), ("frames_late", "late"))
+    )
+    spoken = (SegmentHeard(speaker=who, start=at, end=at + 1) for who, at in (("user", 0.0), ("agent", 4.0)))
+    run = VoiceRun(notes=(*spoken, *happened))
+    assert (run.metrics.silence, run.own_lateness) == (3.0, 0.0)

@@ -233,7 +233,7 @@ class VoiceRun:
     @property
     def _synthesized(self) -> list[tuple[float, float]]:
         delays = ((event.time, event.metadata or {}) for event in self.events if event.type == USER_DELAYED)
-        return [(time - float(item.get("seconds", 0.0)), time) for time, item in delays]
+        return [(time - _seconds(item, "seconds"), time) for time, item in delays]
 
     @cached_property
     def recognised(self) -> dict[str, SpeechRecognised]:
@@ -244,7 +244,7 @@ class VoiceRun:
     def own_lateness(self) -> float:
         """Seconds that this machine has sent frames late at most, where that was more than it may be; 0 otherwise."""
         late = (event.metadata or {} for event in self.events if event.type == FRAMES_LATE)
-        return max((float(item.get("late", 0.0)) for item in late), default=0.0)
+        return max((_seconds(item, "late") for item in late), default=0.0)
 
     @property
     def latency(self) -> LatencyMetrics:
@@ -335,6 +335,13 @@ async def taken_over(note: SpokenNote, journal: Path, artifacts: ArtifactStore) 
             while piece := await asyncio.to_thread(file.read, CHUNK):
                 await writer.write(piece)
     return True
+
+
+def _seconds(metadata: Mapping[str, Any], name: str) -> float:
+    """A time in the metadata of an event; 0 for what is none, since a journal may come from somebody else."""
+    value = metadata.get(name)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= _LONGEST else 0.0
 
 
 def _plain(data: Mapping[str, Any] | None) -> dict[str, Any] | None:

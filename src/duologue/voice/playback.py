@@ -58,7 +58,8 @@ class Playback:
         try:
             self._frames.put_nowait(frame)
         except queue.Full:  # the program is behind: it plays what is new
-            self._frames.queue.clear()
+            with self._frames.mutex:
+                self._frames.queue.clear()
             self._frames.put_nowait(frame)
 
     def _play(self) -> None:

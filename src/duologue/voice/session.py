@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from inspect import isawaitable
 from typing import Any, ClassVar, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -102,7 +102,7 @@ class VoiceSession(DuplexSession):
     # --- beginning and end -------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect. Voices of users that there are not are found before."""
+        """Connect, once it is known that there are such voices as the users have."""
         try:
             require_voices(self._state)
             await self.on_line(self.driver.open())
@@ -134,8 +134,10 @@ class VoiceSession(DuplexSession):
         self._let_go()
 
     async def _hang_up(self) -> None:
-        closing = asyncio.ensure_future(on_voice_loop(self.driver.close()))
-        await asyncio.shield(closing)  # it goes on if nobody waits any longer
+        # A future and no task: neither a cancelled wait nor the end of this event loop, which cancels its tasks, keeps
+        # the call from being hung up.
+        closing = asyncio.run_coroutine_threadsafe(self.driver.close(), voice_loop())
+        await asyncio.shield(asyncio.wrap_future(closing))
 
     def _let_go(self) -> None:
         if self._playback is not None:
@@ -168,7 +170,7 @@ class VoiceSession(DuplexSession):
                 continue
             began = self.driver.now
             sound = await speech_of(record.message, self._state, record)
-            await self.on_line(self.driver.delayed(began))
+            await self.on_line(self.driver.note_synthesis(began))
             await self.on_line(self.driver.say(sound))
         self._note()
 
@@ -231,20 +233,21 @@ class VoiceSession(DuplexSession):
         said = ""
         self._given.clear()
         try:
-            async for item in self._answer():
-                if isinstance(item, AgentWords):
-                    new = _continuation(said, item)
-                    said += new
-                    if new:
-                        yield new
-                elif isinstance(item, AgentToolCall | AgentToolResult):
-                    tools.append(item)
-                elif isinstance(item, HeardTurn):
-                    self._note()
-                    if item.cut == "broken":  # what was said until then stays, marked as cut by the error that follows
-                        continue
-                    yield CompleteAnswer(messages=[*_tool_messages(tools), *await self._message(item)])
-                    tools, said = [], ""
+            async with aclosing(self._answer()) as answer:  # one that is left takes no turn of the next one
+                async for item in answer:
+                    if isinstance(item, AgentWords):
+                        new = _continuation(said, item)
+                        said += new
+                        if new:
+                            yield new
+                    elif isinstance(item, AgentToolCall | AgentToolResult):
+                        tools.append(item)
+                    elif isinstance(item, HeardTurn):
+                        self._note()
+                        if item.cut == "broken":  # what was said until then stays, marked as cut by the error
+                            continue
+                        yield CompleteAnswer(messages=[*_tool_messages(tools), *await self._message(item)])
+                        tools, said = [], ""
         finally:
             self._attended = True
             self._given.set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
+from duologue.context import SystemClock
 from duologue.conversation.adapter import AgentInput, AgentSession, Piece, UserDone
 from duologue.conversation.observers import CURRENT_RUN
 from duologue.errors import AgentError, SimulatorError
@@ -18,9 +19,10 @@ from duologue.vocabulary import AgentRole
 from duologue.voice.audio import FRAME_SECONDS, AudioChunk, bytes_of
 from duologue.voice.duplex.line import connect, disconnect
 from duologue.voice.duplex.threads import on_voice_loop
+from duologue.voice.duplex.within_bounds import WithinBounds
 from duologue.voice.incoming import AgentTurnEnded, AgentWords, CallEnded
 from duologue.voice.messages import create_audio_message, extract_audio
-from duologue.voice.port import FirstChunkTimeoutError, VoicePort
+from duologue.voice.port import FirstChunkTimeoutError, VoiceConnectionError, VoicePort
 from duologue.voice.speech_of_user import speaks_itself
 from duologue.voice.synthesis import synthesize
 
@@ -116,17 +118,22 @@ class SpokenUserSession(AgentSession):
 
     async def _turn(self) -> AudioChunk:
         """All that it says in its next turn, with its words."""
-        sound, words, most = bytearray(), "", bytes_of(self._adapter.response_max_duration)
+        adapter, clock = self._adapter, SystemClock()
+        sound, words, most, told = bytearray(), "", bytes_of(adapter.response_max_duration), False
+        began, bounds = clock.monotonic(), WithinBounds(adapter.name)
         while self._over is None:
             try:
-                item = await self._adapter.receive(self._adapter.response_timeout)
+                item = bounds.item(await adapter.receive(adapter.response_timeout), clock.monotonic() - began)
             except TimeoutError:
-                raise FirstChunkTimeoutError(self._adapter.response_timeout, self._adapter.name) from None
+                raise FirstChunkTimeoutError(adapter.response_timeout, adapter.name) from None
             if isinstance(item, AudioChunk):
                 sound += item.data
-                if len(sound) > most:
-                    await self._adapter.interrupt()
-                    most = len(sound) + most
+                if len(sound) > 2 * most:
+                    limit = f"{adapter.response_max_duration:g} s (response_max_duration)"
+                    raise VoiceConnectionError(adapter.name, f"it was told to stop after {limit}, and speaks on")
+                if len(sound) > most and not told:
+                    told = True
+                    await adapter.interrupt()
             elif isinstance(item, AgentWords):
                 words = item.text if item.replaces else words + item.text
             elif isinstance(item, CallEnded):

@@ -143,7 +143,7 @@ class RunTrack:
         self._path = _place(artifacts, run_id)
         self._kept: RecordingKept | None = None
         if self._path is None:
-            self._file = WavFile(cast("BinaryIO", tempfile.TemporaryFile(buffering=0)), "")  # noqa: SIM115 - closed below
+            self._file = WavFile(_without_name(), "")
         else:
             self._file = WavFile(_created(self._path), str(self._path))
             told = self._path.name if isinstance(artifacts, FolderArtifacts) else str(self._path)
@@ -307,6 +307,13 @@ def _place(artifacts: ArtifactStore, run_id: str) -> Path | None:
     if isinstance(artifacts, MemoryArtifacts):
         return None
     return project_folder(Path.cwd()).joinpath(*RECORDINGS_PLACE, name)
+
+
+def _without_name() -> BinaryIO:
+    try:
+        return cast("BinaryIO", tempfile.TemporaryFile(buffering=0))
+    except OSError as error:
+        raise ArtifactError(f"the recording cannot be kept in a temporary file: {error.strerror or error}") from error
 
 
 def _created(path: Path) -> BinaryIO:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -279,3 +280,57 @@ def test_a_correction_that_comes_late_is_no_part_of_the_next_answer() -> None:
     agent.turns.clear()  # somebody has taken it
     agent.take(correction, 1.0)
     assert not agent.turns
+
+
+@pytest.mark.parametrize("real_time", [False, True])
+@pytest.mark.parametrize("part", ["background", "on_frame", "beside", "track"])
+async def test_what_fails_in_a_frame_ends_the_call_for_whoever_waits(part: str, real_time: bool) -> None:
+    def fails(*_: object) -> bytes:
+        raise LookupError(f"{part} fails")
+
+    track = Kept()
+    given: dict[str, Any] = {part: fails} if part in {"background", "on_frame"} else {}
+    driver = DuplexDriver(AnsweringAgent(), track=track, real_time=real_time, **given)
+    if part == "beside":
+        driver.beside = fails
+    elif part == "track":
+        track.frame = fails  # pyright: ignore[reportAttributeAccessIssue]
+    await driver.open()
+    async with asyncio.timeout(60):
+        with pytest.raises(LookupError, match=f"{part} fails"):
+            await driver.wait(1.0)
+        await driver.close()
+    assert [event.type for event in driver.timeline] == ["call_broken"]
+
+
+async def test_an_adapter_is_disconnected_even_if_whoever_hangs_up_is_cancelled() -> None:
+    asked, cancelled, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Busy(AnsweringAgent):
+        async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+                await may_end.wait()
+            return []
+
+    agent = Busy()
+    driver = DuplexDriver(agent)
+    async with asyncio.timeout(60):
+        await driver.open()
+        waiting = asyncio.create_task(driver.wait(1.0))
+        await asked.wait()
+        closing = asyncio.create_task(driver.close())
+        await cancelled.wait()
+        closing.cancel()
+        await asyncio.wait({closing})
+        may_end.set()
+        waiting.cancel()
+        await asyncio.wait({waiting})
+    assert closing.cancelled()
+    assert agent.disconnects == 1
+    again = DuplexDriver(agent)  # it is not taken for one that is in a call
+    await again.open()
+    await again.close()

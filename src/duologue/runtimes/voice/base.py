@@ -35,6 +35,7 @@ from duologue.runtimes.played import AGENT, played, unless_cancelled
 from duologue.runtimes.transcript import result_from
 from duologue.voice.adapter import VoiceAgentAdapter
 from duologue.voice.duplex.line import connect, disconnect
+from duologue.voice.duplex.threads import on_voice_loop
 
 _LIMITS = {
     "answer_within": "response_timeout",
@@ -161,8 +162,7 @@ class VoiceRuntimeBase(EvalRuntime):
         try:
             self.validate_config(runtime_config, agent, session)
             adapter = await self.voice_agent(runtime_config, agent, session)
-            await connect(adapter)
-            await disconnect(adapter)
+            await on_voice_loop(_reach(adapter))
         except (DuologueError, ValueError) as error:
             return RuntimeTestResult(ok=False, message=message_of(error))
         return RuntimeTestResult(ok=True, message=f"connected in {(clock.monotonic() - began) * 1000:.0f} ms")
@@ -219,6 +219,11 @@ class VoiceRuntimeBase(EvalRuntime):
             f"runtime.api_key: the {self.KIND} runtime needs a key; set {self.KEY}, or give the agent the integration "
             "that has it"
         )
+
+
+async def _reach(adapter: VoiceAgentAdapter) -> None:
+    await connect(adapter)
+    await disconnect(adapter)
 
 
 def _variable(name: str) -> str:

@@ -15,7 +15,7 @@ from duologue.voice.adapter import VoiceAgentAdapter
 class TwilioRuntimeConfig(KeyedVoiceConfig):
     """An agent with a telephone number, which an account of Twilio calls."""
 
-    environment_fields: ClassVar[tuple[str, ...]] = ("api_key", "account_sid", "public_url")
+    environment_fields: ClassVar[tuple[str, ...]] = ("api_key", "account_sid", "phone_number", "public_url")
 
     kind: Literal["twilio"] = "twilio"
     """Always ``twilio``. ``api_key`` is the account's auth token."""

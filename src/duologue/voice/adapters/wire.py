@@ -6,7 +6,6 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections import deque
-from contextlib import suppress
 
 from duologue.errors import DuologueError
 from duologue.voice.adapter import VoiceAgentAdapter, VoiceConnectionError
@@ -175,10 +174,12 @@ class WireVoiceAdapter(VoiceAgentAdapter):
         if reader is None:
             return
         reader.cancel()
-        with suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait({reader}, timeout=HANG_UP_TIMEOUT)
-        await self._hang_up()
-        self._inbox.finish(VoiceConnectionError(self.name, f"the connection to {self.where} was closed by this side"))
+        finally:  # whoever waits may give up: the connection is closed all the same
+            await self._hang_up()
+            why = f"the connection to {self.where} was closed by this side"
+            self._inbox.finish(VoiceConnectionError(self.name, why))
 
     async def receive(self, timeout: float) -> Incoming:
         """The next thing that comes from the agent.

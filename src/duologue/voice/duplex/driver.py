@@ -110,7 +110,7 @@ class DuplexDriver:
             await disconnect(self.adapter)
             return
         if not self.real_time:
-            self._simulated = SimulatedPace(self._step, self._is_waited_for)
+            self._simulated = SimulatedPace(self._step, self._is_waited_for, self._fail)
             return
         self._line = AgentLine(self.adapter, take=self._take, playout=self._agent.playout, broken=self._break)
         self._line.start()
@@ -124,15 +124,17 @@ class DuplexDriver:
         if not self._opened:
             return
         metronome().leave(self._tick)
-        if self._simulated is not None:
-            await self._simulated.stop()
-        if self._line is not None:
-            await self._line.stop()
-        self._agent.playout.clear()
-        self._agent.end_turns(self.now, broken=True)
-        self.stop_saying()
-        self._fail(VoiceConnectionError(self.adapter.name, "the call was ended by this side"))
-        await disconnect(self.adapter)
+        try:
+            if self._simulated is not None:
+                await self._simulated.stop()
+            if self._line is not None:
+                await self._line.stop()
+            self._agent.playout.clear()
+            self._agent.end_turns(self.now, broken=True)
+            self.stop_saying()
+            self._fail(VoiceConnectionError(self.adapter.name, "the call was ended by this side"))
+        finally:  # nobody else disconnects the adapter if this is cancelled, or the recording takes no event
+            await disconnect(self.adapter)
 
     @property
     def now(self) -> float:
@@ -192,9 +194,9 @@ class DuplexDriver:
         assert speech.segment is not None
         return speech.segment
 
-    async def delayed(self, began: float) -> None:
-        """Since then the user's line was being synthesized, which is noted if frames have gone on meanwhile."""
-        self._lateness.of_the_user(began, self.now)
+    async def note_synthesis(self, began: float) -> None:
+        """Note on the timeline that a line of the user was being synthesized from ``began`` until now."""
+        self._lateness.synthesized(began, self.now)
 
     def stop_saying(self) -> None:
         """The user breaks off: what is not said yet is not said."""
@@ -450,10 +452,7 @@ class DuplexDriver:
         agent = self._agent
         heard = agent.hear(self.now)
         self._frames += 1
-        try:
-            self._track.frame(user, heard)
-        except Exception as error:  # noqa: BLE001 - whoever waits for the call is told
-            self._fail(error)
+        self._track.frame(user, heard)
         if self._on_frame is not None:
             self._on_frame(user, heard)
         if self.beside is not None:

@@ -27,8 +27,6 @@ _AT_ONCE = 50
 """Frames on a simulated pace after which others on the event loop get their turn."""
 
 Tick = Callable[[], None]
-
-
 Broken = Callable[[Exception], None]
 
 
@@ -133,10 +131,11 @@ class SimulatedPace:
     Args:
         step: what happens in one frame.
         wanted: whether somebody waits for the next one.
+        broken: called with what a frame raises. No frame follows it.
     """
 
-    def __init__(self, step: Callable[[], Awaitable[None]], wanted: Callable[[], bool]) -> None:
-        self._step, self._wanted = step, wanted
+    def __init__(self, step: Callable[[], Awaitable[None]], wanted: Callable[[], bool], broken: Broken) -> None:
+        self._step, self._wanted, self._broken = step, wanted, broken
         self._task: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
@@ -154,7 +153,11 @@ class SimulatedPace:
     async def _run(self) -> None:
         count = 0
         while self._wanted():
-            await self._step()
+            try:
+                await self._step()
+            except Exception as error:  # noqa: BLE001 - raised where somebody waits for the call
+                self._broken(error)
+                return
             count += 1
             if count % _AT_ONCE == 0:
                 await give_way()
