@@ -11,6 +11,7 @@ import textwrap
 
 import pytest
 import sample_executions as samples
+from waiting import wait_until
 
 from duologue.runs.store.folder import write_execution
 
@@ -138,3 +139,35 @@ def test_results_that_take_the_place_of_others_are_shown(opened, view, tmp_path)
     write_execution(samples.graded(), tmp_path / "results" / "one")
     expect(page.locator(".banner")).to_be_hidden()
     expect(page.locator("h1")).to_have_text(samples.graded().suite)
+
+
+def test_a_page_that_was_left_says_nothing_and_leaves_the_address_alone(opened, view, tmp_path):
+    results = tmp_path / "results"
+    for name in ("one", "two"):
+        write_execution(samples.hotel(), results / name)
+    viewer = view(results)
+    viewer.listed(2)
+    page = opened(f"{viewer.address}/executions/one")
+    expect(page.locator("h1")).to_have_text("harbour-hotel")
+    held = []
+    page.route("**/api/execution?id=one", held.append)
+    (results / "one").rename(tmp_path / "away")
+    wait_until(lambda: page.evaluate("true") and held)
+    page.keyboard.press("o")
+    expect(page.locator(".executions > li")).to_have_count(1)
+    with page.expect_response("**/api/execution?id=one"):
+        held[0].continue_()
+    settled = "() => new Promise((done) => setTimeout(done, 500))"
+    page.evaluate(settled)
+    assert page.locator(".banner").is_hidden()
+    for place in ("", "/executions/two/runs"):  # somebody types, and leaves before the search has begun
+        page.goto(viewer.address + place)
+        page.locator("a.row-link, .runs > li a").first.wait_for()
+        page.evaluate("""() => {
+            document.getElementById("search").value = "harbour";
+            document.getElementById("search").dispatchEvent(new Event("input"));
+            document.querySelector("a.row-link, nav[aria-label=Views] a").click();
+        }""")
+        page.wait_for_url("**/executions/two")
+        page.evaluate(settled)
+        assert page.url == f"{viewer.address}/executions/two"

@@ -120,6 +120,27 @@ def test_no_rule_but_the_tokens_names_a_colour():
             assert not re.findall(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(", text), path.name
 
 
+def test_every_export_is_imported_somewhere():
+    modules = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.js")}
+    exported, imported = set(), set()
+    for name, text in modules.items():
+        found = re.findall(r"^export (?:async )?(?:function|class|const) (\w+)", text, re.MULTILINE)
+        exported |= {(name, word) for word in found}
+        for words, source in re.findall(r'^import \{([^}]*)\} from "\./([\w.]+)";', text, re.MULTILINE):
+            imported |= {(source, word.split()[0]) for word in words.split(",") if word.strip()}
+    assert exported - imported == set()
+
+
+def test_every_token_of_the_style_sheet_is_described_and_used():
+    styles = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.css")}
+    head, _, rules = styles["tokens.css"].partition("*/")
+    tokens = set(re.findall(r"(--[\w-]+):", rules))
+    named = set(re.findall(r"--[\w-]+\w", head))
+    everything = "".join([*styles.values(), *(path.read_text("utf-8") for path in STATIC.glob("*.js"))])
+    assert tokens - named == set()
+    assert {token for token in tokens if f"var({token})" not in everything and f'"{token}"' not in everything} == set()
+
+
 def test_the_policy_allows_nothing_inline_and_no_other_host():
     assert "unsafe" not in web.POLICY
     assert "*" not in web.POLICY

@@ -55,13 +55,9 @@ function versionsSection(context, item, page) {
         "div.tools",
         null,
         before
-          ? h(
-              "button.more",
-              { type: "button", onclick: () => show(before.version, version.version) },
-              `Compare with version ${before.version}`,
-            )
+          ? action(`Compare with version ${before.version}`, () => show(before.version, version.version))
           : null,
-        h("button.more", { type: "button", onclick: () => show(version.version, null) }, "Compare with the draft"),
+        action("Compare with the draft", () => show(version.version, null)),
         action("Make it the draft", async () => {
           await send("POST", `/agents/${item.id}/rollback`, { body: { version: version.version } });
           await context.app.show(false);

@@ -2,7 +2,8 @@
 
 import { SourceError } from "./source.js";
 
-export const API = "/api/v1";
+const API = "/api/v1";
+export const PAGES = "/api/pages"; // what only pages ask for; see duologue/server/pages
 const PAUSES = [300, 600, 1200, 2500, 5000];
 
 // What the service says is wrong. `problems` are the fields that are to blame: {path, message}.
@@ -124,6 +125,10 @@ async function answered(response, raw) {
 
 export async function read(path, query, signal) {
   return (await send("GET", path, { query, signal })).data;
+}
+
+export async function readPage(path, query) {
+  return (await send("GET", path, { query, root: PAGES })).data;
 }
 
 // A page of a list: {data, next}.

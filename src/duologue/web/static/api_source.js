@@ -1,16 +1,10 @@
 // The source of `duologue serve`: the REST API, and what the service says of executions for pages alone.
 
-import { address, all, read, send } from "./api.js";
+import { address, all, read, readPage, send } from "./api.js";
 import { follow } from "./events.js";
 
-const PAGES = "/api/pages";
 const AGAIN = 3000; // milliseconds
 const FLIPS = 30; // conversations of a comparison that are shown side by side
-
-// What only pages ask for; see duologue/server/pages.
-export async function readPage(path, query) {
-  return (await send("GET", path, { query, root: PAGES })).data;
-}
 
 export class ApiSource {
   executions(range, filters) {
@@ -122,9 +116,9 @@ export class ApiSource {
         },
         restart: () => tell({ cursor: null, kind: "hello" }),
       });
-      if (how === "over" && told) tell({ cursor: null, kind: "over" });
+      if (how === "gone" || (how === "over" && told)) tell({ cursor: null, kind: "over" });
     } catch (error) {
-      console.error(error);
+      console.error(error); // the page is as it was, and says what is wrong when it asks for something
     }
   }
 

@@ -1,6 +1,7 @@
 // One application for every host: it finds the page of an address, shows it under the bar, and listens to keys.
 
 import { h, text, visible } from "./dom.js";
+import { SourceError } from "./source.js";
 import { themeButton } from "./theme.js";
 
 /**
@@ -21,7 +22,7 @@ export class App {
    * @param {Object} options
    * @param {Element} options.root
    * @param {Address} options.address
-   * @param {function(Place): function(): (Page|Promise<Page>)} options.route
+   * @param {function(Place): ?function(): (Page|Promise<Page>)} options.route  null where no page is
    * @param {Array<[string, string, string]>} [options.links]  that every page has in the bar
    * @param {string} [options.home]
    * @param {function(): Element[]} [options.tools]  what this host has at the end of the bar
@@ -58,7 +59,9 @@ export class App {
     try {
       if (this.page?.update && (await this.page.update(place, back))) return;
       if (turn !== this.turn) return;
-      const made = this.route(place)();
+      const route = this.route(place);
+      if (!route) throw new SourceError("There is no page at this address.", 404);
+      const made = route();
       const page = made instanceof Promise ? await this.whileWaiting(made) : made;
       if (turn !== this.turn) return page.left?.();
       this.put(page);

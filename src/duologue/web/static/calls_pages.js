@@ -1,6 +1,7 @@
 // Production calls: what agents of platforms said to real users, judged by hand and turned into test cases.
 
 import { all, page, read, send } from "./api.js";
+import { chatMessage } from "./chat_messages.js";
 import { schemaForm } from "./form.js";
 import { h, longText, text } from "./dom.js";
 import { duration, plural, pretty, since, when } from "./format.js";
@@ -21,14 +22,13 @@ export async function callsPage(context, place) {
   const query = show === "unseen" ? { seen: false } : { label: show || null };
   const [sources, first] = await Promise.all([all("/call-sources"), page("/calls", query)]);
   const list = h("ul.items", { "aria-label": "Calls" });
-  const more = h("button.more", { type: "button", hidden: true }, "Show more");
+  const more = action("Show more", async () => add(await page("/calls", query, next)));
   let next = null;
   const add = ({ data, next: following }) => {
     list.append(...data.map((call) => callItem(address, call)));
     next = following;
     more.hidden = !next;
   };
-  more.addEventListener("click", async () => add(await page("/calls", query, next)));
   add(first);
   const chips = FILTERS.map(([value, word]) =>
     h(
@@ -198,7 +198,7 @@ export async function callPage({ address, app }, place) {
         told,
       ),
       call.problem ? h("p.note", null, text(call.problem)) : null,
-      h("ol.messages", { "aria-label": "Conversation" }, call.messages.map(said)),
+      h("ol.messages", { "aria-label": "Conversation" }, call.messages.map((message) => chatMessage(message))),
       h(
         "details.fold",
         null,
@@ -211,30 +211,4 @@ export async function callPage({ address, app }, place) {
     keys: { o: () => address.go(address.href(["calls"])) },
     help: [["o", "all calls"]],
   };
-}
-
-const ROLES = { user: "User", assistant: "Agent", tool: "Tool", system: "System" };
-
-function said(message) {
-  const content =
-    typeof message.content === "string"
-      ? message.content
-      : message.content
-        ? pretty(JSON.stringify(message.content))
-        : "";
-  const calls = (message.tool_calls || []).map((call) =>
-    h(
-      "div.call",
-      null,
-      h("code.name", null, text(call.function?.name)),
-      longText(pretty(call.function?.arguments ?? ""), "pre"),
-    ),
-  );
-  return h(
-    `li.message.${ROLES[message.role] ? message.role : "other"}`,
-    null,
-    h("div.head", null, h("b", null, text(ROLES[message.role] || message.role))),
-    content ? longText(content) : null,
-    calls,
-  );
 }

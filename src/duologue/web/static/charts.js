@@ -134,7 +134,7 @@ function isSlow(agent) {
   return agent.latency && agent.latency.longest >= 0.001;
 }
 
-// agents: figures of each agent; see Execution.agents in source.js.
+// agents: what Source.figures gives.
 export function costSection(agents) {
   const shown = [];
   if (agents.some((agent) => costOf(agent) > 0)) shown.push(costChart(agents));

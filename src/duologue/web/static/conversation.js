@@ -113,7 +113,7 @@ function folded(value) {
   return h("details", null, h("summary", null, text(start + "…")), longText(value, "pre"));
 }
 
-export function mediaItem(item) {
+function mediaItem(item) {
   const size = [
     item.mime,
     item.width ? `${item.width} × ${item.height}` : null,

@@ -34,7 +34,7 @@ function shown(value) {
 }
 
 /** Two texts line by line. */
-export function lines(one, other) {
+function lines(one, other) {
   const before = one ? one.split("\n") : [];
   const after = other ? other.split("\n") : [];
   if (before.length > MOST || after.length > MOST) return [h("del", null, text(one)), h("ins", null, text(other))];

@@ -60,13 +60,14 @@ export function environmentParts(context, item) {
     },
     { kind: "button", place: result },
   );
-  all("/agents").then((agents) => {
+  const fillAgents = async () => {
+    const agents = await all("/agents");
     agent.replaceChildren(
       ...agents.map((one) => h("option", { value: one.id, selected: one.id === item.agent_id }, text(one.name))),
     );
     if (!agents.length) note(result, "There is no agent yet that could be deployed.");
-  });
-  fill().catch((error) => note(result, error.message, "fail"));
+  };
+  Promise.all([fillAgents(), fill()]).catch((error) => note(result, error.message, "fail"));
   const after = [
     h(
       "section",

@@ -13,7 +13,7 @@ export function evalTools(context, item) {
 }
 
 /** Put the runs of an eval into the queue, and show the execution. */
-export async function launch({ address }, evalId, fields) {
+async function launch({ address }, evalId, fields) {
   const { data } = await send("POST", "/executions", { body: { eval_id: evalId, ...fields } });
   address.go(address.href(["executions", String(data.id)]));
 }
@@ -70,23 +70,22 @@ function executionsSection(context, item) {
 
 function schedulesSection({ address }, item) {
   const schedules = h("ul.items.small");
-  all("/schedules", { eval_id: item.id }).then((found) =>
-    schedules.replaceChildren(
-      ...found.map((schedule) =>
-        h(
-          "li",
-          null,
-          h("a.name", { href: address.href(["define", "schedules", schedule.id]) }, text(schedule.cron)),
-          h(
-            "p.facts",
-            null,
-            scheduleFacts(schedule)
-              .filter(Boolean)
-              .map((fact) => h("span", null, text(fact))),
-          ),
-        ),
+  const row = (schedule) =>
+    h(
+      "li",
+      null,
+      h("a.name", { href: address.href(["define", "schedules", schedule.id]) }, text(schedule.cron)),
+      h(
+        "p.facts",
+        null,
+        scheduleFacts(schedule)
+          .filter(Boolean)
+          .map((fact) => h("span", null, text(fact))),
       ),
-    ),
+    );
+  all("/schedules", { eval_id: item.id }).then(
+    (found) => schedules.replaceChildren(...found.map(row)),
+    (error) => schedules.replaceChildren(h("li.none", null, text(error.message))),
   );
   return h(
     "section",
@@ -120,7 +119,7 @@ function suiteSection(item) {
 }
 
 /** Give the browser a text to save. */
-export function saveText(name, content) {
+function saveText(name, content) {
   const address = URL.createObjectURL(new Blob([content], { type: "text/plain" }));
   const link = h("a", { href: address, download: name });
   link.click();

@@ -88,6 +88,7 @@ class ExecutionsPage {
   }
 
   left() {
+    clearTimeout(this.typing);
     this.list.detach();
   }
 
@@ -195,10 +196,9 @@ class ExecutionsPage {
       autocomplete: "off",
       spellcheck: "false",
     });
-    let timer;
     search.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => this.set("q", search.value.trim()), 180);
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.set("q", search.value.trim()), 180);
     });
     return search;
   }

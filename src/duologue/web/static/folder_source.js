@@ -7,7 +7,7 @@ const LONGEST_PAUSE = 4000;
 const HIDDEN = 5000; // a browser gives a host six connections: a page that nobody sees leaves its own to others
 
 /** Ask for JSON. Answers that say what is wrong become a SourceError. */
-export async function ask(address, options = {}) {
+async function ask(address, options = {}) {
   let answer;
   try {
     answer = await fetch(address, { credentials: "same-origin", ...options });
@@ -26,7 +26,7 @@ export async function ask(address, options = {}) {
  * @param {function(boolean)} connected  called when the connection comes or goes
  * @returns {function()}  what ends it
  */
-export function listen(addressOf, heard, connected) {
+function listen(addressOf, heard, connected) {
   let stream = null;
   let timer = null;
   let cursor = null;

@@ -77,13 +77,15 @@ export class LivePages {
 
   follow(page, id, options, refresh) {
     let removed = false;
+    let gone = false; // the page was left: an answer that comes after that is for nobody
     const asked = async () => {
+      if (gone) return;
       await refresh();
       if (removed) this.app.say(null); // something else has taken their place
       removed = false;
     };
     const again = oneAtATime(asked, (error) => {
-      if (!(error instanceof SourceError && error.status === 404)) return;
+      if (gone || !(error instanceof SourceError && error.status === 404)) return;
       removed = true;
       this.app.say("These results have been removed.", "error");
     });
@@ -98,6 +100,7 @@ export class LivePages {
       );
     };
     page.left = () => {
+      gone = true;
       left?.call(page);
       stop?.();
       this.stopRun?.();
@@ -114,8 +117,8 @@ export class LivePages {
   }
 }
 
-// Calls a function again and again, never twice at once, and once more if it was asked for meanwhile.
-function oneAtATime(work, failed = () => {}) {
+/** Calls a function again and again, never twice at once, and once more if it was asked for meanwhile. */
+export function oneAtATime(work, failed = () => {}) {
   let running = false;
   let wanted = false;
   return async () => {

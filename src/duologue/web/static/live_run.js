@@ -1,8 +1,7 @@
 // A run that is followed while it is under way: what it has so far is drawn again with every event, and nothing jumps.
 
+import { oneAtATime } from "./live.js";
 import { morph } from "./morph.js";
-
-const PAUSE = 300; // milliseconds between two drawings
 
 export class LiveRun {
   /**
@@ -11,23 +10,16 @@ export class LiveRun {
    * @param {Run} options.run
    * @param {function(Run): Promise<Element>} options.draw
    * @param {function(): Element} options.place  what is on the page now
-   * @param {function(Run): void} [options.over]  called once it is over
    */
-  constructor({ source, run, draw, place, over = () => {} }) {
-    Object.assign(this, { source, run, draw, place, over });
+  constructor({ source, run, draw, place }) {
+    Object.assign(this, { source, run, draw, place });
     this.stop = null;
-    this.busy = false;
-    this.due = false;
   }
 
   begin() {
     if (!this.run.running || this.stop) return;
-    this.stop = this.source.events(
-      null,
-      { run: this.run.id },
-      () => this.want(),
-      () => this.want(),
-    );
+    const again = oneAtATime(() => this.redraw());
+    this.stop = this.source.events(null, { run: this.run.id }, again, again);
   }
 
   end() {
@@ -36,30 +28,12 @@ export class LiveRun {
     this.gone = true;
   }
 
-  async want() {
-    this.due = true;
-    if (this.busy || this.gone) return;
-    this.busy = true;
-    try {
-      while (this.due && !this.gone) {
-        this.due = false;
-        await this.redraw();
-        await new Promise((resolve) => setTimeout(resolve, PAUSE));
-      }
-    } catch (error) {
-      console.warn(error);
-    } finally {
-      this.busy = false;
-    }
-  }
-
   async redraw() {
+    if (this.gone) return;
     const run = await this.source.run(null, this.run.id);
     const view = await this.draw(run);
     if (this.gone) return;
-    const ended = this.run.running && !run.running;
     this.run = run;
     morph(this.place(), view);
-    if (ended) this.over(run);
   }
 }

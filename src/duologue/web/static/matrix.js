@@ -38,7 +38,8 @@ function moreRows(total, body, agents, links, more) {
   const note = h("p.note", null, "Those that did not pass come first. ", button);
   let shown = 0;
   button.addEventListener("click", async () => {
-    const rows = await more({ offset: shown, limit: PAGE });
+    const rows = await more({ offset: shown, limit: PAGE }).catch((error) => error);
+    if (rows instanceof Error) return note.replaceChildren(button, " ", ...text(rows.message));
     if (!shown) body.replaceChildren();
     body.append(...matrixRows(rows, agents, links));
     shown += rows.length;
@@ -64,7 +65,7 @@ function matrixRows(rows, agents, links) {
 }
 
 /** @param {Cell} cell */
-export function matrixCell(cell, links) {
+function matrixCell(cell, links) {
   const { outcome, runs, passed, title } = cell;
   const word = runs > 1 ? `${passed} of ${runs}` : WORDS[outcome] || outcome;
   const href = runs > 1 ? links.runs({ q: title }) : links.run(cell.run);

@@ -68,7 +68,7 @@ function joined(first, second) {
 }
 
 /** Where the sound begins, how long it is and its rate; null if the bytes do not say so (yet). */
-export function wavFormat(bytes) {
+function wavFormat(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const name = (at) => String.fromCharCode(...bytes.subarray(at, at + 4));
   if (bytes.length < 12 || name(0) !== "RIFF" || name(8) !== "WAVE") return null;

@@ -2,14 +2,12 @@
 
 import { all, read, send } from "./api.js";
 import { executionLinks } from "./address.js";
-import { h, longText, text } from "./dom.js";
-import { duration, pretty } from "./format.js";
+import { h, text } from "./dom.js";
 import { LiveRun } from "./live_run.js";
-import { action, emptyState, leaving, note } from "./page_parts.js";
+import { action, emptyState } from "./page_parts.js";
 import { runView } from "./run.js";
 import { Speak } from "./speak.js";
-
-const ROLES = { user: "You", assistant: "Agent", tool: "Tool" };
+import { Talk } from "./talk.js";
 
 export async function playgroundPage(context, place) {
   const { address } = context;
@@ -50,7 +48,7 @@ export async function playgroundPage(context, place) {
     ),
   );
   const part = {
-    you: () => new Talk(context, chosen),
+    you: () => new Talk(chosen, (said) => save(context, chosen, said)),
     voice: () => {
       const query = { [chosen.kind]: chosen.id };
       return new Speak(context, { ...chosen, query }, (said) => save(context, chosen, said));
@@ -150,165 +148,6 @@ function save(context, chosen, said) {
   const turns = said.map((content) => ({ role: "user", content }));
   context.draft = { scenarios: { description: `Said to ${chosen.name} in the playground.`, turns } };
   context.address.go(context.address.href(["define", "scenarios", "new"]));
-}
-
-// A conversation that somebody has with an agent, turn by turn.
-class Talk {
-  constructor(context, chosen) {
-    Object.assign(this, { context, chosen });
-    this.messages = [];
-    this.thread = null;
-    this.list = h("ol.messages", { "aria-label": "Conversation" });
-    this.status = h("p.told", { role: "status" });
-    this.field = h("textarea", {
-      id: "say",
-      rows: "2",
-      "aria-label": "Your message",
-      placeholder: "Write to the agent",
-    });
-    this.button = h("button.primary", { type: "submit" }, "Send");
-    this.after = h(
-      "p.actions",
-      { hidden: true },
-      action("Save as a scenario", () => this.save(), { kind: "button" }),
-      action("Begin anew", () => this.anew()),
-    );
-    this.none = h("p.none", null, "Say something: the agent answers here.");
-    const form = h("form.say", { "aria-label": "Your turn" }, this.field, this.button);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.say();
-    });
-    this.field.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.say();
-    });
-    this.element = h(
-      "section.talk",
-      { "aria-label": "Conversation" },
-      this.none,
-      this.list,
-      this.status,
-      form,
-      this.after,
-    );
-    this.round = 0;
-    this.guard = leaving(() => this.messages.length > 0 || this.field.value.trim() !== "");
-  }
-
-  shown() {
-    this.field.focus({ preventScroll: true });
-  }
-
-  left() {
-    this.guard();
-    this.gone = true;
-  }
-
-  async say() {
-    const words = this.field.value.trim();
-    if (!words || this.busy) return;
-    this.busy = true;
-    const { round } = this;
-    const stale = () => this.gone || round !== this.round; // nobody waits for this answer any more
-    this.button.setAttribute("aria-disabled", "true");
-    this.none.hidden = true;
-    this.add({ role: "user", content: words });
-    this.field.value = "";
-    note(this.status, "The agent is answering…");
-    try {
-      const body = { messages: this.messages.map(sent), ...(this.thread ? { thread_id: this.thread } : {}) };
-      const { data } = await send("POST", `/${this.chosen.kind}s/${this.chosen.id}/invoke`, { body });
-      if (stale()) return;
-      if (!data.success) throw new Error(data.error || "the agent has not answered");
-      this.thread = data.thread_id;
-      data.messages.forEach((message, index) => this.add(message, index ? null : data.latency_ms));
-      note(this.status, "");
-    } catch (error) {
-      if (stale()) return;
-      // What was not answered is not part of the conversation: it can be sent again, with what was written meanwhile.
-      this.messages.pop();
-      this.list.lastElementChild?.remove();
-      this.field.value = [words, this.field.value].filter(Boolean).join("\n");
-      note(this.status, error.message, "fail");
-    } finally {
-      if (!stale()) this.rest();
-    }
-    this.after.hidden = !this.messages.length;
-    this.field.focus();
-    this.after.scrollIntoView({ block: "nearest" });
-  }
-
-  add(message, latency = null) {
-    this.messages.push(message);
-    this.list.append(messageItem(message, latency));
-    this.list.lastElementChild.scrollIntoView({ block: "nearest" });
-  }
-
-  rest() {
-    this.busy = false;
-    this.button.removeAttribute("aria-disabled");
-  }
-
-  anew() {
-    this.round += 1;
-    this.rest();
-    note(this.status, "");
-    this.messages = [];
-    this.thread = null;
-    this.list.replaceChildren();
-    this.none.hidden = false;
-    this.after.hidden = true;
-    this.field.focus();
-  }
-
-  save() {
-    const said = this.messages.filter((message) => message.role === "user").map(contentOf);
-    this.guard();
-    save(this.context, this.chosen, said);
-  }
-}
-
-const KEPT = ["role", "content", "tool_calls", "tool_call_id", "name"];
-
-function sent(message) {
-  const found = Object.fromEntries(
-    KEPT.filter((name) => message[name] !== undefined && message[name] !== null).map((name) => [name, message[name]]),
-  );
-  return typeof found.content === "string" || found.content === undefined
-    ? found
-    : { ...found, content: contentOf(message) };
-}
-
-function contentOf({ content }) {
-  if (typeof content === "string") return content;
-  return Array.isArray(content) ? content.map((part) => part.text || `[${part.type}]`).join("\n") : "";
-}
-
-function messageItem(message, latency) {
-  const role = ROLES[message.role] ? message.role : "other";
-  const calls = (message.tool_calls || []).map((call) =>
-    h(
-      "div.call",
-      null,
-      h("code.name", null, text(call.function?.name)),
-      longText(pretty(call.function?.arguments ?? ""), "pre"),
-    ),
-  );
-  const said = contentOf(message);
-  return h(
-    `li.message.${role}`,
-    null,
-    h(
-      "div.head",
-      null,
-      h("b", null, text(ROLES[message.role] || message.role)),
-      latency === null ? null : h("span.facts", null, h("span", null, duration(latency / 1000))),
-    ),
-    said ? longText(said) : null,
-    calls,
-  );
 }
 
 function watch({ address }, chosen, scenarios, personas) {

@@ -1,7 +1,7 @@
 // Pages of what can be defined: a list with a search, and a form made from the schema. What a kind of resource has
 // beyond that (a test button, versions, a launch) it says in `resources.js`.
 
-import { all, send } from "./api.js";
+import { all, readPage, send } from "./api.js";
 import { changesOf, schemaForm } from "./form.js";
 import { h, text } from "./dom.js";
 import { brief, since } from "./format.js";
@@ -148,9 +148,7 @@ const schemas = new Map();
 
 /** A schema with descriptions; kept, because it does not change while the service runs. */
 export async function formSchema(name) {
-  if (!schemas.has(name)) {
-    schemas.set(name, (await send("GET", `/forms/${name}`, { root: "/api/pages" })).data);
-  }
+  if (!schemas.has(name)) schemas.set(name, await readPage(`/forms/${name}`));
   return schemas.get(name);
 }
 

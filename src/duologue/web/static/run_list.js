@@ -60,6 +60,12 @@ export class RunList {
     this.drawToolbar();
   }
 
+  /** The page is left: what was typed last is for nobody. */
+  close() {
+    clearTimeout(this.typing);
+    this.list.detach();
+  }
+
   /** Ask again, because runs have come or changed. Nothing moves. */
   async refresh(execution) {
     this.execution = execution;
@@ -121,10 +127,9 @@ export class RunList {
       autocomplete: "off",
       spellcheck: "false",
     });
-    let timer;
     search.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => this.change("q", search.value.trim()), 180);
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.change("q", search.value.trim()), 180);
     });
     return search;
   }

@@ -57,7 +57,8 @@ class RunsPage {
   }
 
   left() {
-    this.list.list.detach();
+    this.gone = true;
+    this.list.close();
     this.context.runShown?.(null);
   }
 
@@ -118,6 +119,7 @@ class RunsPage {
 
   async filter(filters) {
     await this.list.show(filters, this.run?.id ?? null);
+    if (this.gone) return null;
     if (this.run) return this.draw(true);
     this.address.replace(this.links.runs(filters));
     return null;

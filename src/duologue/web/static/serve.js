@@ -15,7 +15,6 @@ import { itemPage, listPage } from "./resource_pages.js";
 import { RESOURCES } from "./resources.js";
 import { resultsPage } from "./results_pages.js";
 import { settingsPage } from "./settings_pages.js";
-import { SourceError } from "./source.js";
 import { currentSession, inOtherTabs, projectsPage, signInAgain, signInPage, signOut } from "./sign_in.js";
 import { restoreTheme, themeButton } from "./theme.js";
 
@@ -143,9 +142,7 @@ function route(context, place) {
     const resource = RESOURCES.get(name);
     return id ? itemPage(context, resource, id, place.query) : listPage(context, resource);
   }
-  return () => {
-    throw new SourceError("There is no page at this address.", 404);
-  };
+  return null;
 }
 
 restoreTheme();

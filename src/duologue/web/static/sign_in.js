@@ -58,7 +58,7 @@ export async function signOut() {
 }
 
 /** A form that asks for a token. `done` is called with the session. */
-export function signInForm(done) {
+function signInForm(done) {
   const told = h("p.problem", { id: "token-problem", role: "alert" });
   const field = h("input", {
     type: "password",

@@ -3,14 +3,13 @@
 // Sound and words go over a WebSocket of the service, which holds the call and stores nothing. The messages are in
 // server/pages/voice.py.
 
-import { address as apiAddress, send } from "./api.js";
+import { PAGES, address as apiAddress, readPage } from "./api.js";
 import { CallSound, NoSound } from "./call_sound.js";
 import { h, longText, text } from "./dom.js";
 import { clock, pretty } from "./format.js";
 import { action, leaving, note } from "./page_parts.js";
 import { voiceSection } from "./voice.js";
 
-const PAGES = "/api/pages";
 const WHO = { user: "You", agent: "Agent" };
 const ROLES = { user: "user", agent: "assistant" };
 const LATE = { user: [-0.4, -0.8], agent: [0.1, 0.1] }; // seconds that a beginning and an end are told too late
@@ -100,7 +99,7 @@ export class Speak {
     note(this.status, "Asking for the microphone…");
     try {
       // Before the microphone is asked for: what a browser is told of a refused WebSocket does not say why.
-      await send("GET", "/voice", { query: this.chosen.query, root: PAGES });
+      await readPage("/voice", this.chosen.query);
       const sound = await CallSound.open((piece) => this.send(piece));
       if (this.gone || this.state !== "calling" || round !== this.round) return sound.close();
       this.sound = sound;

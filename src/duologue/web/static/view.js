@@ -6,7 +6,6 @@ import { h, text } from "./dom.js";
 import { FolderSource } from "./folder_source.js";
 import { LivePages } from "./live.js";
 import { resultsPage } from "./results_pages.js";
-import { SourceError } from "./source.js";
 import { restoreTheme } from "./theme.js";
 
 const source = new FolderSource();
@@ -35,14 +34,13 @@ function forShell(path) {
   return path.replace(/[^\w./~-]/g, "\\$&");
 }
 
-function route(place) {
-  const page = resultsPage(host, place);
-  if (page) return page;
-  return () => Promise.reject(new SourceError("There is no such page.", 404));
-}
-
 restoreTheme();
-const app = new App({ root: document.getElementById("app"), address, route, home: links.executions() });
+const app = new App({
+  root: document.getElementById("app"),
+  address,
+  route: (place) => resultsPage(host, place),
+  home: links.executions(),
+});
 host.live = new LivePages(
   app,
   source,

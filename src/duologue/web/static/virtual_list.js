@@ -13,10 +13,9 @@ export class VirtualList {
    * @param {string} options.kind  a class of the list; its rows are `--row` high
    * @param {function({offset: number, limit: number}): Promise<{rows: Object[], total: number}>} options.fetch
    * @param {function(Object, number): Element} options.row  makes the list item of a row
-   * @param {function(Error)} [options.failed]
    */
-  constructor({ label, kind, fetch, row, failed = () => {} }) {
-    Object.assign(this, { fetch, row, failed });
+  constructor({ label, kind, fetch, row }) {
+    Object.assign(this, { fetch, row });
     this.element = h(`ol.virtual.${kind}`, { "aria-label": label, role: "list" });
     this.pages = new Map();
     this.asked = new Set();
@@ -125,7 +124,7 @@ export class VirtualList {
       }
       this.draw(true);
     } catch (error) {
-      this.failed(error);
+      console.warn(error); // its rows wait, and are asked for again when the list is drawn
     } finally {
       this.asked.delete(page);
     }
