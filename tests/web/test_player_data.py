@@ -19,7 +19,10 @@ from duologue.suites.results.voice import VoiceResult
 def messages_of(segments, said):
     """The message of each segment, as the page gets it."""
     run = RunResult(case=None, run_id="x", status="completed", voice=VoiceResult(segments=tuple(segments)))
-    messages = [{"id": f"m{number}", "role": role, "text": text} for number, (role, text) in enumerate(said, 1)]
+    messages = [
+        {"id": f"m{number}", "role": role, "text": text, **({"cut": "[cut off]"} if cut else {})}
+        for number, (role, text, *cut) in enumerate(said, 1)
+    ]
     return [item.get("message") for item in voice_data(run, messages, None)["segments"]]
 
 
@@ -56,6 +59,30 @@ def agent(text, **more):
             [("assistant", "Let me look that up."), ("tool", "{}"), ("assistant", "It is a teapot.")],
             ["m1", "m3"],
             id="cut off, and a tool between",
+        ),
+        pytest.param(
+            [agent("So a table for four on Friday the 12th.", truncated=True), agent("A table for six on Friday the 12th.")],
+            [("assistant", "So a table for 4", "cut"), ("assistant", "A table for six on Friday the 12th.")],
+            ["m1", "m2"],
+            id="cut off, and said again",
+        ),
+        pytest.param(
+            [agent("Well, a table on Friday.", truncated=True), agent("A table on Friday."), agent("Well, yes.")],
+            [("assistant", "Well,", "cut"), ("assistant", "A table on Friday."), ("assistant", "Well, yes.")],
+            ["m1", "m2", "m3"],
+            id="cut off after a word",
+        ),
+        pytest.param(
+            [agent("One two three.", truncated=True), agent("Four.", truncated=True)],
+            [("assistant", "One two four.", "cut"), ("assistant", "Four and five.", "cut")],
+            ["m1", "m1"],
+            id="cut off after a pause",
+        ),
+        pytest.param(
+            [agent("One two.", truncated=True), agent("Three.")],
+            [("assistant", "?!", "cut"), ("assistant", "One two", "cut"), ("assistant", "Three.")],
+            ["m2", "m3"],
+            id="cut off before a word",
         ),
         pytest.param(
             [agent("It is a teapot.")], [("assistant", ""), ("tool", "{}"), ("assistant", "It is a teapot.")], ["m3"],

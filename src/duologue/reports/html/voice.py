@@ -52,8 +52,10 @@ def _segments(segments: Sequence[SegmentResult], messages: Sequence[Mapping[str,
     found: list[dict[str, Any]] = []
     for segment in segments:
         data = _segment(segment)
-        if segment.purpose == "turn" and (message := spoken[segment.speaker].of(segment.transcript or "")):
-            data["message"] = message
+        if segment.purpose == "turn":
+            message = spoken[segment.speaker].of(segment.transcript or "", truncated=segment.truncated)
+            if message is not None:
+                data["message"] = message
         found.append(data)
     return found
 
@@ -62,20 +64,31 @@ class _Messages:
     """Finds the messages of a speaker that segments are the sound of. Both are in the same order.
 
     A message may have been spoken with pauses, and what was heard of it may be less than its text, so the words of a
-    segment are looked for among those of the next messages that no segment has had yet.
+    segment are looked for among those of the next messages that no segment has had yet. Of a message that was cut off,
+    the text is what was heard, while a segment can have all that was to be said: then the words of the message are
+    looked for in the segment, as the next message may well say the rest of it again.
     """
 
     def __init__(self, who: str, messages: Sequence[Mapping[str, Any]]) -> None:
         said = [item for item in messages if _ROLES.get(str(item["role"])) == who and item["text"]]
         self._left = [(str(item["id"]), Counter(_words(str(item["text"])))) for item in said]
+        self._cut = {str(item["id"]) for item in said if item.get("cut")}
         self._taken = False  # the first of them has a segment
 
-    def of(self, transcript: str) -> str | None:
-        """The id of the message that says this; None if none does."""
+    def of(self, transcript: str, *, truncated: bool = False) -> str | None:
+        """The id of the message that says this; None if none does.
+
+        Args:
+            transcript: what is said in the segment, or was to be said.
+            truncated: the speaker was cut off in it.
+        """
         words = Counter(_words(transcript))
         if not words:  # nobody knows what was said: each segment is a message
             return self._forward(1 if self._taken else 0)
-        near = [(words & left).total() / words.total() for _, left in self._left[:_AHEAD]]
+        near = [
+            (words & left).total() / self._expected(words, at, truncated=truncated)
+            for at, (_, left) in enumerate(self._left[:_AHEAD])
+        ]
         best = max(near, default=0.0)
         if best == 0.0:
             return None
@@ -83,6 +96,12 @@ class _Messages:
         if found is not None:
             self._left[0][1].subtract(words & self._left[0][1])
         return found
+
+    def _expected(self, words: Counter[str], at: int, *, truncated: bool) -> int:
+        """How many words a message and a segment have in common if one is the sound of the other."""
+        name, left = self._left[at]
+        untouched = at > 0 or not self._taken
+        return max(1, min(words.total(), left.total())) if truncated and untouched and name in self._cut else words.total()
 
     def _forward(self, by: int) -> str | None:
         if by >= len(self._left):
