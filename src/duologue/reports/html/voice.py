@@ -101,7 +101,9 @@ class _Messages:
         """How many words a message and a segment have in common if one is the sound of the other."""
         name, left = self._left[at]
         untouched = at > 0 or not self._taken
-        return max(1, min(words.total(), left.total())) if truncated and untouched and name in self._cut else words.total()
+        return (
+            max(1, min(words.total(), left.total())) if truncated and untouched and name in self._cut else words.total()
+        )
 
     def _forward(self, by: int) -> str | None:
         if by >= len(self._left):

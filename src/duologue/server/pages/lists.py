@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -16,12 +16,11 @@ from duologue.runs.store.database.schema import evals, executions, runs
 from duologue.runs.store.encoding import encoded
 from duologue.runs.store.records import OVER, QueueStatus, iso_instant
 from duologue.server.auth import Caller, Reader
+from duologue.server.pages.tallies import NOTHING, OUTCOMES, Tally, counted_outcomes, tallies
 from duologue.server.preconditions import JSON
-from duologue.suites.results.rates import rate_from
 
 routes = APIRouter(prefix="/api/pages", include_in_schema=False)
 Json = dict[str, Any]
-_OUTCOMES = ("pass", "fail", "undecided", "error", "cancelled")
 _MADE = re.compile(r"execution_[0-9a-z]{16,}")
 _EXITS = {"pass": 0, "fail": 1, "undecided": 3}
 """What executions that are over can be filtered by."""
@@ -103,15 +102,11 @@ def _facts_of_all(connection: Connection, caller: Caller) -> list[Json]:
 
 def _exits_of_all(connection: Connection, caller: Caller) -> dict[int, int]:
     """The exit code of every execution that has runs."""
-    asked = select(runs.c.execution_id, *_counted()).where(runs.c.project_id == caller.project.id)
+    asked = select(runs.c.execution_id, *counted_outcomes(runs.c.outcome)).where(runs.c.project_id == caller.project.id)
     return {
-        row.execution_id: _exit({word: int(getattr(row, word) or 0) for word in _OUTCOMES})
+        row.execution_id: _exit({word: int(getattr(row, word) or 0) for word in OUTCOMES})
         for row in connection.execute(asked.group_by(runs.c.execution_id))
     }
-
-
-def _counted() -> list[Any]:
-    return [func.sum(case((runs.c.outcome == word, 1), else_=0)).label(word) for word in _OUTCOMES]
 
 
 async def _rows(caller: Caller, ids: Sequence[int]) -> list[Json]:
@@ -126,7 +121,6 @@ async def _rows(caller: Caller, ids: Sequence[int]) -> list[Json]:
             func.sum(runs.c.cost).label("cost"),
             func.sum(runs.c.tokens).label("tokens"),
             func.max(runs.c.completed_at).label("completed_at"),
-            *_counted(),
         )
         .where(runs.c.execution_id.in_(ids))
         .group_by(runs.c.execution_id)
@@ -137,18 +131,20 @@ async def _rows(caller: Caller, ids: Sequence[int]) -> list[Json]:
         .where(executions.c.id.in_(ids), executions.c.project_id == caller.project.id)
     )
 
-    def work(connection: Connection) -> list[Json]:
+    def work(connection: Connection) -> list[tuple[Json, Tally]]:
         now = caller.state.database.now(connection)
         found: dict[int, Any] = {row.execution_id: row for row in connection.execute(sums)}
-        return [_row(row, found.get(row.id), now) for row in connection.execute(asked)]
+        counted = tallies(connection, ids)
+        rows = [(row, counted.get(row.id, NOTHING)) for row in connection.execute(asked)]
+        return [(_row(row, found.get(row.id), tally, now), tally) for row, tally in rows]
 
     made = await caller.state.database.read(work)
-    return sorted(made, key=lambda row: -int(row["id"]))
+    made.sort(key=lambda item: -int(item[0]["id"]))
+    return await asyncio.to_thread(lambda: [{**row, "rate": tally.rate()} for row, tally in made])
 
 
-def _row(row: Row[Any], sums: Row[Any] | None, now: float) -> Json:
+def _row(row: Row[Any], sums: Row[Any] | None, tally: Tally, now: float) -> Json:
     data: Mapping[str, Any] = row.data or {}
-    counts = {word: int(getattr(sums, word) or 0) if sums is not None else 0 for word in _OUTCOMES}
     total, over = (sums.runs, int(sums.over or 0)) if sums is not None else (0, 0)
     running = over < total
     end = now if running else (sums.completed_at if sums is not None else None) or row.created_at
@@ -161,18 +157,17 @@ def _row(row: Row[Any], sums: Row[Any] | None, now: float) -> Json:
         "started": iso_instant(row.created_at),
         "seconds": max(0.0, end - row.created_at),
         "state": "running" if running else "ended",
-        "exit": None if running else _exit(counts),
+        "exit": None if running else _exit(tally.outcomes),
         "totals": {
-            "cases": total,
+            "cases": tally.planned,
             "runs": total,
-            "passed": counts["pass"],
-            "failed": counts["fail"],
-            "undecided": counts["undecided"],
-            "errors": counts["error"],
-            "cancelled": counts["cancelled"],
+            "passed": tally.cases.get("pass", 0),
+            "failed": tally.cases.get("fail", 0),
+            "undecided": tally.cases.get("undecided", 0),
+            "errors": tally.cases.get("error", 0),
+            "cancelled": tally.cases.get("cancelled", 0),
             "not_run": total - over,
         },
-        "rate": asdict(rate_from(counts)),
         "cost": float(sums.cost or 0.0) if sums is not None else 0.0,
         "unpriced": 0,
         "tokens": int(sums.tokens or 0) if sums is not None else 0,
@@ -187,9 +182,9 @@ def shown_name(execution_id: int, name: str) -> str:
 
 
 def _exit(counts: Mapping[str, int]) -> int:
-    if counts["fail"]:
+    if counts.get("fail"):
         return 1
-    return 3 if counts["undecided"] or counts["error"] or counts["cancelled"] else 0
+    return 3 if any(counts.get(word) for word in ("undecided", "error", "cancelled")) else 0
 
 
 def _answer(data: object) -> Response:

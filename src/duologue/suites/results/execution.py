@@ -9,7 +9,7 @@ passes if its share of the group is reached. Everything else must hold in every 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field
 from datetime import datetime
 from functools import cached_property
@@ -147,10 +147,16 @@ def _group(runs: list[RunResult], thresholds: Mapping[str, float], pass_threshol
     rates = _rates(runs, thresholds) if several else ()
     if runs[0].case.until_decided:
         return _until_decided(runs, rates, _trials(runs, thresholds, pass_threshold), lacking=lacking)
-    outcome = _outcome(runs, rates, thresholds)
-    if lacking and outcome in {Verdict.PASS.value, Verdict.UNDECIDED.value}:
-        outcome = RunStatus.CANCELLED.value
+    outcome = worst_of(_outcomes(runs, rates, thresholds), lacking=lacking)
     return Group(case=runs[0].case, runs=tuple(runs), checks=rates, outcome=outcome)
+
+
+def worst_of(outcomes: Collection[str], *, lacking: bool = False) -> str:
+    """The outcome of a test case by those of its trials; one that lacks some has not passed."""
+    worst = next((word for word in _WORST_FIRST if word in outcomes), RunStatus.ERROR.value)
+    if lacking and worst in {Verdict.PASS.value, Verdict.UNDECIDED.value}:
+        return RunStatus.CANCELLED.value
+    return worst
 
 
 def _trials(runs: list[RunResult], thresholds: Mapping[str, float], pass_threshold: float) -> Trials:
@@ -186,11 +192,11 @@ def _rates(runs: list[RunResult], thresholds: Mapping[str, float]) -> tuple[Chec
     )
 
 
-def _outcome(runs: list[RunResult], rates: tuple[CheckRate, ...], thresholds: Mapping[str, float]) -> str:
+def _outcomes(runs: list[RunResult], rates: tuple[CheckRate, ...], thresholds: Mapping[str, float]) -> set[str]:
     outcomes = {outcome_without(run, thresholds) if thresholds else run.outcome for run in runs}
     if any(not rate.ok for rate in rates if rate.name in thresholds):
         outcomes.add("fail")
-    return next((word for word in _WORST_FIRST if word in outcomes), RunStatus.ERROR.value)
+    return outcomes
 
 
 _WORST_FIRST = ("fail", "error", "cancelled", "undecided", "pass")

@@ -159,22 +159,29 @@ def all_runs(runs: Sequence[RunResult], confidence: float = CONFIDENCE) -> Rate:
             counted = clusters.setdefault(cluster_of(run), [0, 0])
             counted[0] += run.outcome == "pass"
             counted[1] += 1
-    return _over_clusters(clusters, outcomes, confidence)
+    return rate_over([(passed, decided) for passed, decided in clusters.values()], outcomes, confidence)
 
 
-def _over_clusters(clusters: dict[str, list[int]], outcomes: Counter[str], confidence: float) -> Rate:
-    found = clustered_share([(passed, decided) for passed, decided in clusters.values()], confidence=confidence)
+def rate_over(clusters: Sequence[tuple[int, int]], outcomes: Mapping[str, int], confidence: float = CONFIDENCE) -> Rate:
+    """A pass rate with an interval for clusters like these.
+
+    Args:
+        clusters: of each, such as a scenario, how many runs passed, and how many passed or failed.
+        outcomes: runs by outcome; only those that do not count are looked at.
+        confidence: between 0 and 1, both excluded.
+    """
+    found = clustered_share(clusters, confidence=confidence)
     return Rate(
-        passed=sum(passed for passed, _ in clusters.values()),
-        decided=sum(decided for _, decided in clusters.values()),
+        passed=sum(passed for passed, _ in clusters),
+        decided=sum(decided for _, decided in clusters),
         value=found.value,
         low=found.low or 0.0,
         high=1.0 if found.high is None else found.high,
         confidence=confidence,
         method=found.method,
-        undecided=outcomes["undecided"],
-        errors=outcomes["error"],
-        cancelled=outcomes["cancelled"],
+        undecided=outcomes.get("undecided", 0),
+        errors=outcomes.get("error", 0),
+        cancelled=outcomes.get("cancelled", 0),
         clusters=found.clusters,
     )
 
@@ -196,7 +203,7 @@ def _checks(runs: Sequence[RunResult], confidence: float) -> Iterator[CheckTotal
             else:
                 beside["error" if CheckStatus.ERROR in found else "skipped"] += 1
     for name, clusters in counts.items():
-        rate = _over_clusters(clusters, other[name], confidence)
+        rate = rate_over([(passed, decided) for passed, decided in clusters.values()], other[name], confidence)
         yield CheckTotal(name=name, rate=rate, skipped=other[name]["skipped"])
 
 
