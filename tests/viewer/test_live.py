@@ -150,7 +150,11 @@ def test_a_page_that_was_left_says_nothing_and_leaves_the_address_alone(opened, 
     page = opened(f"{viewer.address}/executions/one")
     expect(page.locator("h1")).to_have_text("harbour-hotel")
     held = []
-    page.route("**/api/execution?id=one", held.append)
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/api/execution?id=one", hold)
     (results / "one").rename(tmp_path / "away")
     wait_until(lambda: page.evaluate("true") and held)
     page.keyboard.press("o")
