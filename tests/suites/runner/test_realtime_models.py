@@ -1,4 +1,4 @@
-"""Models of realtime APIs as agents of suites: their address, key and tools are those of the suite."""
+"""Models as agents that are spoken with: their address, key and tools are those of the suite."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 import gemini_live_service as gemini
 import openai_realtime_service as openai
 import pytest
+from openai_server import calls, openai_server, text
 from spoken_turns import voice_like
 
 from duologue.suites.execution.engine import Engine
 from duologue.suites.manifests.loader import validate
 from duologue.suites.results.run import RunResult
+from duologue.voice.activity import Loudness
+from duologue.voice.audio import AudioChunk
 
 SUITE = """\
 apiVersion: duologue/v1
@@ -40,8 +43,8 @@ def fake(module: Any, url: str) -> Any:
     words, sound = "It was shipped.", voice_like(0.6, 440)
     if module is openai:
         service = openai.OpenAIRealtimeService()
-        calls = openai.Answer(calls=[("c1", "find_order", '{"number": "4"}')])
-        service.answers += [calls, openai.Answer(words, sound)]
+        called = openai.Answer(calls=[("c1", "find_order", '{"number": "4"}')])
+        service.answers += [called, openai.Answer(words, sound)]
         return service
     service = gemini.GeminiLiveService()
     service.answers += [gemini.Answer(words, sound, calls=[("c1", "find_order", {"number": "4"})])]
@@ -66,17 +69,40 @@ async def test_address_key_and_tools_of_the_suite_reach_the_model(
     assert service.problems == []
 
 
-async def test_tools_that_nobody_could_call_are_a_problem_and_not_silence(tmp_path: Path) -> None:
-    model = "{name: m, provider: openai, model: gpt-5-mini, credential: {api_key: none}}"
-    (tmp_path / "suite.yaml").write_text(SUITE.replace("MODEL", model))
-    [told] = [str(item) for item in validate(tmp_path / "suite.yaml").warnings if "cannot call tools" in str(item)]
-    assert "suite.yaml:8:" in told
-    [run] = await played(tmp_path, SUITE.replace("MODEL", model))
-    assert run.outcome == "error"
-    assert "has tools (find_order), and its model" in str(run.reasoning).replace("'find_order'", "find_order")
+class Ear:
+    """Understands the same of every sound."""
+
+    async def transcribe(self, chunk: AudioChunk) -> str:
+        return "Where is it?"
 
 
-async def played(folder: Path, text: str) -> list[RunResult]:
-    (folder / "suite.yaml").write_text(text)
+async def _say(text: str, voice: str) -> bytes:
+    return voice_like(0.06 * len(text))
+
+
+async def test_a_model_without_a_realtime_api_calls_its_tools_when_it_is_spoken_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duologue.voice.activity.default_detector", Loudness)
+    monkeypatch.setattr("duologue.voice.synthesis._registered", {"tone": _say})
+    monkeypatch.setattr("duologue.voice.recognition._chosen", [Ear()])
+    async with openai_server() as service:
+        service.replies += [calls(("find_order", {"number": "4"})), text("It was shipped.")]
+        model = (
+            f"{{name: m, provider: openai, model: gpt-5-mini, base_url: '{service.url}', "
+            "credential: {api_key: none}, options: {voice: tone/a}}"
+        )
+        (tmp_path / "suite.yaml").write_text(SUITE.replace("MODEL", model))
+        assert [str(item) for item in validate(tmp_path / "suite.yaml").warnings if "tools" in str(item)] == []
+        [run] = await played(tmp_path, SUITE.replace("MODEL", model))
+    assert run.outcome == "pass", run.reasoning
+    [offered] = service.requests[0]["tools"]
+    assert offered["function"]["name"] == "find_order"
+    results = [item.message["content"] for item in run.messages if item.message["role"] == "tool"]
+    assert [str(item).replace(" ", "") for item in results] == ['{"status":"shipped"}']
+
+
+async def played(folder: Path, suite: str) -> list[RunResult]:
+    (folder / "suite.yaml").write_text(suite)
     async with Engine.from_file(folder / "suite.yaml") as engine:
         return list((await engine.execute(engine.generate_plan(seed=1), observers=[])).runs)

@@ -186,7 +186,7 @@ def _broken(arguments: dict[str, Any]) -> None:
         ({"find_order": _found}, {"status": "shipped", "id": "48213"}),
         ({"find_order": lambda arguments: "on its way"}, "on its way"),
         ({"find_order": _broken}, {"error": "LookupError: no such order"}),
-        ({}, {"error": "there is no tool 'find_order'"}),
+        ({}, {"error": "there is no tool 'find_order' here"}),
     ],
 )
 async def test_its_model_calls_tools_and_hears_what_they_answer(handlers: dict[str, Any], told: object) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from duologue.agents.native.blueprint import Blueprint
 from duologue.agents.native.prompt_agent import PromptAgent
 from duologue.agents.tools.session import ToolSession
-from duologue.config.problems import listed
 from duologue.errors import ConfigurationError
 from duologue.messages import tool_call
 from duologue.models.base import Model, ToolSpec
@@ -54,13 +53,14 @@ def native_voice(
             return MockedVoiceAgent(MockedCall.of(options, model.name), brain)
         provider, name = _provider(spec, model)
         voice, realtime = options.get("voice"), realtime_provider(provider, name)
+        offered, handlers = await _tools_of(blueprint, tools(), run)
         if realtime is None:
-            _refuse_tools(blueprint, model)
             from duologue.voice.adapters.composable import ComposableVoiceAgent
 
             tts = voice if isinstance(voice, str) and "/" in voice else DEFAULT_VOICE
-            return ComposableVoiceAgent(None, model, tts, system_prompt=instructions)
-        offered, handlers = await _tools_of(blueprint, tools(), run)
+            return ComposableVoiceAgent(
+                None, model, tts, system_prompt=instructions, tools=offered, tool_handlers=handlers
+            )
         if realtime == "openai":
             from duologue.voice.adapters.openai_realtime import OpenAIRealtimeAgentAdapter
 
@@ -121,16 +121,6 @@ async def _tools_of(
         return answer
 
     return offered, {tool.name: handler(tool.name) for tool in offered}
-
-
-def _refuse_tools(blueprint: Blueprint, model: Model) -> None:
-    _refuse_workflow(blueprint)
-    if blueprint.first.tools:
-        raise ConfigurationError(
-            f"the agent '{blueprint.definition.name}' has tools ({listed(blueprint.first.tools)}), and its model "
-            f"{model.name} cannot call them when it is spoken with; use a model of a realtime API, such as "
-            "openai/gpt-realtime, or let the prompt allow no tools"
-        )
 
 
 def _refuse_workflow(blueprint: Blueprint) -> None:

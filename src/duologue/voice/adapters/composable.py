@@ -7,7 +7,6 @@ clock it thinks beside them; otherwise the time of the conversation stands still
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from duologue.models.scope import RunScope
 from duologue.settings import ModelConfig
 from duologue.voice.activity import SpeechDetector, SpeechEdge
 from duologue.voice.adapter import AdapterCapabilities, InProcessVoiceAgent, VoiceConnectionError
+from duologue.voice.adapters.tools import ToolDefinition, ToolHandler, answered, function_of, written_result
 from duologue.voice.audio import SAMPLE_WIDTH, AudioChunk, bytes_of
 from duologue.voice.incoming import (
     AgentToolCall,
@@ -40,8 +40,6 @@ from duologue.voice.user_code import called
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model as PydanticAIModel
-
-    from duologue.voice.adapters.hosted import ToolDefinition, ToolHandler
 
 Answerer = Callable[[Sequence[Message]], str | Awaitable[str]]
 """From the conversation so far to what the agent says: a program in place of a language model."""
@@ -95,7 +93,7 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
     """
 
     capabilities = AdapterCapabilities(
-        streaming_transcripts=True, input_formats=("pcm16/24000",), output_formats=("pcm16/24000",)
+        streaming_transcripts=True, native_vad=True, input_formats=("pcm16/24000",), output_formats=("pcm16/24000",)
     )
     ends_turns = True
 
@@ -183,7 +181,7 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
         self._model = None if self._answerer else resolve(cast("str | ModelConfig | Model", self._llm))
         self._detector = SpeechDetector(ends=_PAUSE)
         if self.greeting:
-            await self._start(self._greet(self.greeting))
+            await self._start(self._prepare(self.greeting))
 
     async def disconnect(self) -> None:
         """End the conversation; harmless if there is none."""
@@ -280,9 +278,6 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
         self._speech.clear()
         self._is_answering, self._is_complete, self._said = False, False, ""
 
-    async def _greet(self, text: str) -> None:
-        await self._prepare(text)
-
     async def _answer(self, sound: AudioChunk) -> None:
         said = await transcribe(sound, self._stt)
         if not said:
@@ -295,7 +290,7 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
         await self._prepare(answer)
 
     async def _prepare(self, text: str) -> None:
-        """Have an answer spoken, sentence by sentence, so that the first is heard while the next are made."""
+        """Have a text spoken, sentence by sentence, so that the first is heard while the next are made."""
         first = True
         for sentence in _sentences(text):
             pcm = await self._voiced(sentence)
@@ -343,16 +338,9 @@ class ComposableVoiceAgent(InProcessVoiceAgent):
         """What answers a call of a tool; both are on the timeline."""
         name, arguments = call["function"]["name"], arguments_of(call)
         self._outbox.append(AgentToolCall(call_id=call["id"], name=name, arguments=arguments))
-        handler = self._handlers.get(name)
-        try:
-            given: Any = (
-                {"error": f"there is no tool '{name}'"} if handler is None else await called(handler, arguments)
-            )
-            result: Any = json.loads(json.dumps(given, default=str))
-        except Exception as error:  # noqa: BLE001 - of the user's function; the model is told
-            result = {"error": f"{type(error).__name__}: {error}"}
+        result, _ = await answered(self._handlers, name, arguments, self.name)
         self._outbox.append(AgentToolResult(call_id=call["id"], result=result))
-        return tool_message(call["id"], result if isinstance(result, str) else json.dumps(result, ensure_ascii=False))
+        return tool_message(call["id"], written_result(result))
 
     # What it says
 
@@ -387,6 +375,8 @@ class ElevenLabsVoiceAgent(ComposableVoiceAgent):
         voice: id of a voice of ElevenLabs.
         stt: what recognises speech; None for ElevenLabs' Scribe.
         system_prompt: what the model is told first; None for nothing.
+        greeting: what it says before the user does; None for nothing.
+        tools, tool_handlers: that the model may call; see :class:`ComposableVoiceAgent`.
     """
 
     def __init__(
@@ -398,6 +388,8 @@ class ElevenLabsVoiceAgent(ComposableVoiceAgent):
         stt: STTProvider | str | None = None,
         system_prompt: str | None = None,
         greeting: str | None = None,
+        tools: Sequence[ToolDefinition] = (),
+        tool_handlers: Mapping[str, ToolHandler] | None = None,
     ) -> None:
         from duologue.voice.hosted_speech import ElevenLabsSTTProvider, elevenlabs_voice
 
@@ -407,6 +399,8 @@ class ElevenLabsVoiceAgent(ComposableVoiceAgent):
             elevenlabs_voice(voice.removeprefix("elevenlabs/"), api_key),
             system_prompt=system_prompt,
             greeting=greeting,
+            tools=tools,
+            tool_handlers=tool_handlers,
         )
         self.voice = voice.removeprefix("elevenlabs/")
 
@@ -416,8 +410,6 @@ class ElevenLabsVoiceAgent(ComposableVoiceAgent):
 
 
 def _tool_spec(tool: ToolDefinition, whose: str) -> ToolSpec:
-    from duologue.voice.adapters.hosted import function_of
-
     found = function_of(tool, whose)
     if found is None:
         raise ConfigurationError(f"{whose}: a tool must be a function with a name; found {tool!r}")

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from duologue.voice.adapter import AdapterCapabilities
-from duologue.voice.adapters.hosted import HostedVoiceAdapter, SoundIn, ToolHandler, Vendor, written_result
+from duologue.voice.adapters.hosted import HostedVoiceAdapter, SoundIn, Vendor
 from duologue.voice.adapters.sockets import SocketTarget
+from duologue.voice.adapters.tools import ToolHandler, written_result
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
 from duologue.voice.g711 import mulaw_decode, mulaw_encode
 from duologue.voice.incoming import AgentToolCall, AgentTurnEnded, AgentWords, UserHeard, UserWords

@@ -14,15 +14,9 @@ from enum import Enum
 from typing import Any, cast
 
 from duologue.voice.adapter import AdapterCapabilities
-from duologue.voice.adapters.hosted import (
-    HostedVoiceAdapter,
-    SoundIn,
-    ToolDefinition,
-    ToolHandler,
-    Vendor,
-    function_of,
-)
+from duologue.voice.adapters.hosted import HostedVoiceAdapter, SoundIn, Vendor
 from duologue.voice.adapters.sockets import SocketTarget
+from duologue.voice.adapters.tools import ToolDefinition, ToolHandler, function_of
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
 from duologue.voice.incoming import AgentToolCall, AgentTurnEnded, AgentWords, UserHeard, UserWords
 from duologue.voice.resample import Resampler

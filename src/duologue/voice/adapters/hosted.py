@@ -9,9 +9,8 @@ import asyncio
 import base64
 import binascii
 import json
-import logging
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import field
 from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
@@ -20,22 +19,14 @@ from duologue.config.access import missing_variable, variables
 from duologue.config.json_text import NoJsonError, json_value
 from duologue.errors import ConfigurationError, MissingKeyError
 from duologue.frozen import frozen
-from duologue.models.base import ToolSpec
 from duologue.secret_values import remember
 from duologue.voice.adapter import VoiceConnectionError
 from duologue.voice.adapters.sockets import SocketVoiceAdapter, shown_socket, socket_address
+from duologue.voice.adapters.tools import ToolHandler, answered
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk
 from duologue.voice.incoming import AgentToolCall, AgentToolResult, CallEnded
 from duologue.voice.port import reason_of
 from duologue.voice.resample import Resampler
-from duologue.voice.user_code import called
-
-logger = logging.getLogger("duologue.voice")
-
-ToolHandler = Callable[[dict[str, Any]], Any]
-"""Answers a tool that the agent calls: from its arguments to the result, as JSON. It may be ``async``."""
-ToolDefinition = Mapping[str, Any] | ToolSpec
-"""A function that the agent may call, as chat completions define it, or another tool of the vendor's."""
 
 
 @frozen
@@ -229,20 +220,9 @@ class HostedVoiceAdapter(SocketVoiceAdapter):
         Returns:
             The result, and whether it failed.
         """
-        result, failed = await self._handled(call)
+        result, failed = await answered(self._handlers, call.name, call.arguments, self.name)
         await self.deliver(AgentToolResult(call_id=call.call_id, result=result))
         return result, failed
-
-    async def _handled(self, call: AgentToolCall) -> tuple[Any, bool]:
-        handler = self._handlers.get(call.name)
-        if handler is None:
-            return {"error": f"there is no tool '{call.name}' here"}, True
-        try:
-            result: Any = await called(handler, call.arguments)
-            return json.loads(json.dumps(result, default=str)), False
-        except Exception as error:
-            logger.warning("%s: the handler of the tool '%s' failed", self.name, call.name, exc_info=True)
-            return {"error": f"{type(error).__name__}: {error}"}, True
 
     def work(self, job: Coroutine[Any, Any, None]) -> None:
         """Do something beside reading, until the connection is closed."""
@@ -280,43 +260,6 @@ class SoundIn:
     def rest(self) -> AudioChunk:
         """What is left at the end of the stream."""
         return AudioChunk(self._resampler.flush())
-
-
-def function_of(tool: ToolDefinition, whose: str) -> dict[str, Any] | None:
-    """Name, description and parameters of a function; None for another sort of tool, which is passed on as it is.
-
-    Raises:
-        ConfigurationError: it is no tool.
-    """
-    if isinstance(tool, ToolSpec):
-        return {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    inner: Any = tool.get("function", tool)
-    if not isinstance(inner, Mapping):
-        raise ConfigurationError(f"{whose}: 'function' of a tool must be an object; found {type(inner).__name__}")
-    function = cast("Mapping[str, Any]", inner)
-    if "name" not in function:
-        if tool.get("type", "") == "function" or not tool:
-            raise ConfigurationError(f"{whose}: a tool of type 'function' needs a 'name'; found {sorted(function)}")
-        return None
-    return {
-        "name": function["name"],
-        "description": function.get("description", ""),
-        "parameters": function.get("parameters") or {"type": "object", "properties": {}},
-    }
-
-
-def arguments_of(written: str) -> dict[str, Any]:
-    """The arguments of a call that a model wrote; as ``arguments``, the text itself where they are no object."""
-    try:
-        found = json_value(written or "{}")
-    except NoJsonError:
-        found = None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {"arguments": written}
-
-
-def written_result(result: Any) -> str:
-    """What a tool has answered, as a text."""
-    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
 
 
 def _as_socket(url: str, whose: str) -> str:

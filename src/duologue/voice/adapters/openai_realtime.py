@@ -20,17 +20,9 @@ from duologue.frozen import frozen
 from duologue.models.scope import RunScope
 from duologue.vocabulary import AgentRole
 from duologue.voice.adapter import AdapterCapabilities
-from duologue.voice.adapters.hosted import (
-    HostedVoiceAdapter,
-    SoundIn,
-    ToolDefinition,
-    ToolHandler,
-    Vendor,
-    arguments_of,
-    function_of,
-    written_result,
-)
+from duologue.voice.adapters.hosted import HostedVoiceAdapter, SoundIn, Vendor
 from duologue.voice.adapters.sockets import SocketTarget
+from duologue.voice.adapters.tools import ToolDefinition, ToolHandler, arguments_of, function_of, written_result
 from duologue.voice.audio import SAMPLE_RATE, AudioChunk, bytes_of, seconds_of, silent_chunk
 from duologue.voice.incoming import AgentToolCall, AgentTurnEnded, AgentWords, UserHeard, UserWords
 from duologue.voice.spoken_user import open_spoken_user

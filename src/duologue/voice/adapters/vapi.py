@@ -16,9 +16,9 @@ from duologue.http import HttpRequest, parse_url, shown_url
 from duologue.messages import JsonValue
 from duologue.secret_values import hidden, remember
 from duologue.voice.adapters.framing import SoundFromWire, SoundToWire
-from duologue.voice.adapters.hosted import arguments_of
 from duologue.voice.adapters.rest import ask_vendor
 from duologue.voice.adapters.sockets import SocketTarget, SocketVoiceAdapter, socket_address
+from duologue.voice.adapters.tools import arguments_of
 from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import (
     AgentToolCall,

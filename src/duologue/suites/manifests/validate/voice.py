@@ -8,8 +8,7 @@ from duologue.config.problems import Problems
 from duologue.errors import DuologueError, Position
 from duologue.runtimes.registry import RuntimeConfigError
 from duologue.specs.agents import Agent
-from duologue.specs.scenario import Scenario
-from duologue.specs.suite import Suite, find_named
+from duologue.specs.suite import Suite
 from duologue.specs.voice import UserVoice
 from duologue.suites.manifests.validate.effects import effect_of
 from duologue.suites.plan.build import agents_of
@@ -33,7 +32,6 @@ def find_broken_voices(suite: Suite, problems: Problems) -> None:
         if scenario.voice is None:
             continue
         for agent in agents_of(suite, scenario):
-            _find_unused_tools(suite, scenario, agent, problems)
             if not _may_speak(agent):
                 told = (
                     f"the scenario '{scenario.name}' is spoken, and the agent '{agent.name}' is not: expected one with "
@@ -64,23 +62,6 @@ REALTIME = {"openai": ("realtime",), "google": ("live", "native-audio", "-exp")}
 def realtime_provider(provider: str, model: str) -> str | None:
     """The provider of a model that is spoken with over its realtime API; None for any other model."""
     return provider if any(word in model for word in REALTIME.get(provider, ())) else None
-
-
-def _find_unused_tools(suite: Suite, scenario: Scenario, agent: Agent, problems: Problems) -> None:
-    """Warn of tools that nobody calls: models that are not of a realtime API are only asked for words."""
-    prompt = suite.prompt_for(agent.prompt or scenario.prompt or "")
-    if not agent.is_native or prompt is None or not prompt.allowed_tools or not agent.model:
-        return
-    spec = find_named(suite.models, agent.model)
-    provider, _, name = agent.model.partition("/")
-    if spec is not None:
-        provider, name = spec.provider, spec.model or spec.name
-    if provider != "mock" and realtime_provider(provider, name) is None:
-        told = (
-            f"the agent '{agent.name}' is spoken with in the scenario '{scenario.name}', and its model '{agent.model}' "
-            "cannot call tools there; use a model of a realtime API, or let the prompt allow no tools"
-        )
-        problems.warning(prompt.place("allowed_tools") or Position("?"), told)
 
 
 def _voices(suite: Suite) -> Iterator[UserVoice]:
