@@ -173,6 +173,14 @@ async def test_keys_and_text(sdk: FakeSdk):
             await adapter.interrupt()
 
 
+async def test_text_of_streams_that_never_end_is_bounded(sdk: FakeSdk):
+    async with in_a_room(sdk) as (adapter, room, _):
+        for _ in range(3):
+            room.text(room.local_participant.identity, "x" * 400_000, error=True)
+        with pytest.raises(VoiceConnectionError, match="sends without measure: 1,000,000 characters"):
+            await adapter.receive(LONG)
+
+
 # --- who is the agent ------------------------------------------------------------------------------------------------
 
 

@@ -29,6 +29,8 @@ from duologue.voice.port import reason_of
 from duologue.voice.tones import require_keys
 
 _TOKEN_SECONDS = 600.0
+_MOST_UNFINISHED = 1_000_000
+"""Characters of what was understood of the user, in text streams that have not ended."""
 _IDS = RandomIds()
 
 
@@ -232,6 +234,10 @@ class LiveKitAgentAdapter(LiveKitRoomAdapter):
         """What was understood of the user comes again, each time in a stream of its own, until it is final."""
         if not item.ended:
             self._streams[item.stream] = self._streams.get(item.stream, "") + item.text
+            if sum(map(len, self._streams.values())) > _MOST_UNFINISHED:
+                raise VoiceConnectionError(
+                    self.name, f"{self.where} sends without measure: {_MOST_UNFINISHED:,} characters of unfinished text"
+                )
             return
         text = self._streams.pop(item.stream, "")
         if item.final and text.strip():
