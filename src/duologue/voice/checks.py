@@ -31,7 +31,7 @@ _IN_TEXT = "nothing was heard: the conversation is in text"
 
 
 class VoiceCheck(CheckType):
-    """Base of them: what was heard so far."""
+    """Base of checks that read the timeline. One that failed may be excused where this machine was late."""
 
     def look(self, subject: Subject, resources: Resources) -> Finding:
         run = voice_run(subject.input.state.view)
@@ -44,7 +44,7 @@ class VoiceCheck(CheckType):
         return broken(f"{found.explanation}; {too_late(late)}", **found.details, own_lateness=late)
 
     def listen(self, run: VoiceRun) -> Finding:
-        """Look at what was heard."""
+        """The finding for what was heard so far."""
         raise NotImplementedError
 
     def tolerant(self, seconds: float) -> Self | None:
@@ -115,7 +115,10 @@ def _within(limits: Mapping[str, tuple[float | None, float | None]], word: str, 
 
 @check("voice_response_rate", family="Voice", whole=True)
 class VoiceResponseRate(VoiceCheck):
-    """The agent answers the user's turns before the user has to speak again. The score is the share of them."""
+    """The agent answers the user's turns before the user has to speak again.
+
+    The score is the share of turns that were answered, as a share of ``min_rate``.
+    """
 
     min_rate: Share = 1.0
     """Smallest share of turns that must be answered, 0 to 1."""
@@ -139,7 +142,10 @@ def _share(share: float, least: float, told: str, **details: Any) -> Finding:
 
 @check("voice_yield", family="Voice", whole=True)
 class VoiceYield(VoiceCheck):
-    """The agent stops speaking soon after the user has interrupted it. The score is the share of interruptions."""
+    """The agent stops speaking soon after the user has interrupted it.
+
+    The score is the share of interruptions after which it did, as a share of ``min_rate``.
+    """
 
     max_seconds: Annotated[float, Field(gt=0)] = 2.0
     """Seconds from the beginning of the interruption within which the agent must be silent."""
@@ -278,7 +284,7 @@ class VoiceSpeechRate(_Range):
 class VoiceSelectivity(VoiceCheck):
     """The agent ignores what is not meant for it: signs of listening, coughs, and words to somebody else.
 
-    The score is the smallest of the shares that were rightly ignored.
+    The score is the smallest of the shares that were rightly ignored, as a share of ``min_rate``.
     """
 
     min_rate: Share = 1.0

@@ -45,8 +45,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 """What parameters may be, at least and at most: where arithmetic ends, not taste."""
 _WHOLE = ("bitrate", "seed")
 _OPTIONAL = ("snr",)
-_SPEECH = 0.02
-"""Of the loudest possible sample: frames that are quieter are no speech, when its level is measured."""
+_SPEECH = 0.1
+"""Of the level of the loudest frame: quieter ones are pauses, which do not count when speech is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +356,9 @@ def _stretch(factor: float) -> Change:
             wanted = tolerance + round(start * factor)
             if start:
                 natural = source[at + hop : at + hop + size]
-                field_ = source[wanted - tolerance : wanted + tolerance + size]
-                if len(natural) == size and len(field_) == size + 2 * tolerance:
-                    at = wanted - tolerance + int(np.correlate(field_, natural).argmax())
+                searched = source[wanted - tolerance : wanted + tolerance + size]
+                if len(natural) == size and len(searched) == size + 2 * tolerance:
+                    at = wanted - tolerance + int(np.correlate(searched, natural).argmax())
                 else:
                     at = min(wanted, len(source) - size)
             made[start : start + size] += source[at : at + size] * window
@@ -386,7 +386,7 @@ def _level_for(samples: Samples, snr: float) -> float:
     frame = SAMPLE_RATE // 50
     whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
     levels = np.sqrt((whole**2).mean(axis=1)) if len(whole) else np.array([np.sqrt((samples**2).mean())])
-    spoken = levels[levels > _SPEECH * max(float(levels.max(initial=0.0)), 1e-9) * 5]
+    spoken = levels[levels > _SPEECH * max(float(levels.max(initial=0.0)), 1e-9)]
     level = float(np.sqrt((spoken**2).mean())) if len(spoken) else 0.0
     return level / 10 ** (snr / 20)
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from duologue.config.files import atomic_writer, read_file, shown_path
 from duologue.errors import ConfigurationError, MissingExtraError
-from duologue.voice.audio import SAMPLE_RATE, is_wav, seconds_of
+from duologue.voice.audio import SAMPLE_RATE, SAMPLE_WIDTH, is_wav, seconds_of
 from duologue.voice.resample import resample
 
 MOST_BYTES = 200_000_000
@@ -123,7 +123,7 @@ def write_audio(
     if format == "wav":
         with wave.open(file, "wb") as writer:
             writer.setnchannels(channels)
-            writer.setsampwidth(2)
+            writer.setsampwidth(SAMPLE_WIDTH)
             writer.setframerate(sample_rate)
             for piece in pieces:
                 writer.writeframesraw(piece)
@@ -190,11 +190,12 @@ def _plain_wav(data: bytes) -> bytes | None:
     """The sound of a WAV file that any computer reads: PCM16; None for another encoding."""
     try:
         with wave.open(io.BytesIO(data)) as file:
-            if (low := file.getframerate()) < LEAST_RATE:
-                raise ConfigurationError(f"the WAV file has {low} samples a second; expected at least {LEAST_RATE:,}")
-            if file.getsampwidth() != 2 or file.getnchannels() not in {1, 2}:
+            rate, channels = file.getframerate(), file.getnchannels()
+            if rate < LEAST_RATE:
+                raise ConfigurationError(f"the WAV file has {rate} samples a second; expected at least {LEAST_RATE:,}")
+            if file.getsampwidth() != SAMPLE_WIDTH or channels not in {1, 2}:
                 return None
-            pcm, rate, channels = file.readframes(file.getnframes()), file.getframerate(), file.getnchannels()
+            pcm = file.readframes(file.getnframes())
     except (wave.Error, EOFError, RuntimeError):  # RuntimeError: a chunk is longer than the file
         return None
     if len(pcm) / (2 * channels * rate) > MOST_SECONDS:

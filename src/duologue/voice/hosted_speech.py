@@ -10,7 +10,7 @@ import binascii
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from itertools import count
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
@@ -45,8 +45,8 @@ class _Host:
     """A provider.
 
     Attributes:
-        name: for people.
-        key: variable with the key.
+        name: that errors show.
+        key: environment variable with the key.
         url_variable, url: where it is asked.
         header, prefix: how the key is sent.
     """
@@ -263,7 +263,7 @@ async def _asked(
     headers: Mapping[str, str] | None = None,
     key: str | None = None,
 ) -> bytes:
-    """The body of an answer. What passes is tried again; whoever waits sets the limit."""
+    """The body of an answer. Rate limits and outages are tried again; the caller limits the time."""
     secret = key or variables().get(host.key)
     if not secret:
         raise MissingKeyError(f"{host.name} needs a key: set the environment variable {host.key}")
@@ -274,19 +274,16 @@ async def _asked(
         json=body,
         content=content,
     )
-    clock = SystemClock()
-    send = partial(_once, host, request, secret, clock)
-    chance = secrets.SystemRandom()
-    sent = 0
-    while True:
-        sent += 1
+    clock, chance = SystemClock(), secrets.SystemRandom()
+    for sent in count(1):
         try:
-            return await send()
+            return await _once(host, request, secret, clock)
         except (ModelRateLimitError, ModelUnavailableError) as error:
             wait = _RETRY.wait(sent, error.retry_after, chance)
             if wait is None:
                 raise
             await clock.sleep(wait)
+    raise AssertionError("the last attempt returns or raises")
 
 
 async def _once(host: _Host, request: HttpRequest, secret: str, clock: SystemClock) -> bytes:
