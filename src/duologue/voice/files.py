@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from duologue.config.files import atomic_writer, read_file, shown_path
 from duologue.errors import ConfigurationError, MissingExtraError
-from duologue.voice.audio import SAMPLE_RATE, SAMPLE_WIDTH, is_wav, seconds_of
+from duologue.voice.audio import SAMPLE_RATE, SAMPLE_WIDTH, AudioChunk, is_wav, seconds_of
 from duologue.voice.resample import resample
 
 MOST_BYTES = 200_000_000
@@ -148,12 +148,18 @@ def write_audio(
         container.mux(stream.encode(None))
 
 
-def save_audio(path: str | Path, pcm: bytes | Iterable[bytes], *, format: str | None = None, channels: int = 1) -> Path:
-    """Write PCM16 into a file.
+def save_audio(
+    path: str | Path,
+    pcm: AudioChunk | bytes | Iterable[AudioChunk | bytes],
+    *,
+    format: str | None = None,
+    channels: int = 1,
+) -> Path:
+    """Write sound into a file.
 
     Args:
         path: of the file.
-        pcm: 24 kHz, with the samples of several channels side by side; as a whole or in pieces.
+        pcm: a chunk, or PCM16 at 24 kHz with the samples of several channels side by side; as a whole or in pieces.
         format: one of :data:`FORMATS`; None for what the name ends on.
         channels: 1 or 2.
 
@@ -169,7 +175,9 @@ def save_audio(path: str | Path, pcm: bytes | Iterable[bytes], *, format: str | 
         raise ValueError(f"format is {chosen!r}; expected one of {', '.join(FORMATS)}")
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_writer(file) as writer:
-        write_audio(writer, [pcm] if isinstance(pcm, bytes) else pcm, chosen, channels=channels)
+        pieces = [pcm] if isinstance(pcm, AudioChunk | bytes | bytearray | memoryview) else pcm
+        sounds = (piece.data if isinstance(piece, AudioChunk) else bytes(piece) for piece in pieces)
+        write_audio(writer, sounds, chosen, channels=channels)
     return file
 
 

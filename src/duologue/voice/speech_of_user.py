@@ -84,7 +84,9 @@ def require_voices(state: ScenarioState | None) -> None:
         SimulatorError: one of them cannot; says whose.
     """
     for user in state.executor.agents if state is not None else ():
-        voice = getattr(user, "voice", None) if user.role is AgentRole.USER else None
+        if user.role is not AgentRole.USER or hasattr(user, "begin_user_turn"):
+            continue  # a voice adapter in the part of the user speaks itself: its voice is its provider's affair
+        voice = getattr(user, "voice", None)
         try:
             if isinstance(voice, str) and voice:
                 require_voice(voice)

@@ -334,3 +334,77 @@ async def test_an_adapter_is_disconnected_even_if_whoever_hangs_up_is_cancelled(
     again = DuplexDriver(agent)  # it is not taken for one that is in a call
     await again.open()
     await again.close()
+
+
+class StutteringAgent(AnsweringAgent):
+    """Sends each second of its answer ``gap`` seconds after the one before has been heard, and then tells its end."""
+
+    ends_turns = True
+
+    def __init__(self, seconds: list[float], gap: float) -> None:
+        super().__init__()
+        self.sounds = [tone(each, 300 + 200 * number) for number, each in enumerate(seconds)]
+        self.gap, self.due, self.began = gap, 0.0, False
+
+    async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
+        if not self.began and at >= 1.5:
+            self.began, self.due = True, at
+        if not self.began or at < self.due - 1e-9 or not self.sounds:
+            return []
+        sound = self.sounds.pop(0)
+        self.due = at + sound.duration_seconds + self.gap
+        return [sound] if self.sounds else [sound, AgentTurnEnded()]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "gap"),
+    [([1.0, 1.0], 0.0), ([1.0, 1.0], 2.0), ([0.5, 0.5, 0.5], 0.7), ([0.02] * 30, 0.04), ([0.5, 0.3], 4.9)],
+)
+async def test_the_sound_of_a_turn_with_pauses_in_it_is_all_that_was_heard(seconds: list[float], gap: float) -> None:
+    driver = DuplexDriver(StutteringAgent(seconds, gap))
+    await driver.open()
+    await driver.say(tone(1.0))
+    _, [turn] = await answered(driver)
+    await driver.close()
+    whole = sum(seconds) + gap * (len(seconds) - 1)
+    assert turn.spoke is not None
+    assert turn.interval is not None
+    assert turn.audible - turn.spoke == pytest.approx(whole, abs=0.05)
+    assert turn.interval[1] - turn.interval[0] == pytest.approx(whole, abs=0.25)
+    assert turn.sound.duration_seconds == pytest.approx(whole, abs=0.25)
+    heard = np.abs(np.frombuffer(turn.sound.data, dtype="<i2")) > 0
+    assert heard.mean() * turn.sound.duration_seconds == pytest.approx(sum(seconds), rel=0.06)
+
+
+class PlainlyEndingAgent(AnsweringAgent):
+    """Falls silent when it is talked over, and reports that end like any other."""
+
+    ends_turns = True
+
+    async def exchange(self, frame: AudioChunk, at: float) -> list[Incoming]:
+        before = bool(self._rest)
+        came = await super().exchange(frame, at)
+        if before and not self._rest:
+            came = [item for item in came if not isinstance(item, AgentTurnEnded)] + [AgentTurnEnded()]
+            self._ends = False
+        return came
+
+
+@pytest.mark.parametrize("words", [["one two three four five six seven eight nine ten"], []])
+async def test_a_turn_that_was_talked_over_is_marked_however_its_end_is_told(words: list[str]) -> None:
+    answer: list[Incoming] = [*(AgentWords(text=each) for each in words), tone(4.0), AgentTurnEnded()]
+    driver = DuplexDriver(PlainlyEndingAgent([answer], stops=True))
+    await driver.open()
+    await driver.say(tone(1.0))
+    await driver.until_heard(2, 5)
+    found = await driver.interrupt(tone(1.5))
+    assert found is not None
+    assert found.yielded_after is not None
+    [segment] = [item for item in driver.segments if item.speaker == "agent"]
+    assert segment.transcript_truncated
+    assert len((segment.transcript or "").split()) <= 5
+    # The answer to the interruption is a turn like any other.
+    _, turns = await answered(driver)
+    await driver.close()
+    assert (turns[0].cut, turns[-1].cut) == ("interrupted", None)
+    assert [item.transcript_truncated for item in driver.segments if item.speaker == "agent"] == [True, False]

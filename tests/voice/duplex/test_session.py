@@ -273,6 +273,24 @@ async def test_an_agent_that_never_speaks_is_an_error() -> None:
     assert agent.disconnects == 1
 
 
+async def test_the_call_is_over_before_the_conversation_is_checked() -> None:
+    agent = AnsweringAgent()
+    seen: list[tuple[int, int]] = []
+
+    async def checked(state: duologue.ScenarioState) -> None:  # such as a model that takes its time
+        seen.append((agent.disconnects, len(agent.heard)))
+        await asyncio.sleep(0)
+        seen.append((agent.disconnects, len(agent.heard)))
+
+    result, _ = await played(duologue.user("hi"), duologue.agent(), agent=agent, checks=[checked])
+    assert result.success
+    assert result.audio is not None
+    [(hung_up, frames), after] = seen
+    assert hung_up == 1
+    assert after == (1, frames)
+    assert frames * 0.02 == pytest.approx(result.audio.segments[-1].end_time, abs=1)
+
+
 async def test_a_run_that_is_cancelled_hangs_up() -> None:
     class Waiting(AnsweringAgent):
         real_time = True

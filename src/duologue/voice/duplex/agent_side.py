@@ -54,6 +54,7 @@ class AgentSide:
         call_ended: how its side has ended the call, if it has.
         user_done: when the user's last turn ended; None if that was answered, or there was none.
         user_is_speaking: a turn of the user is being said.
+        cut_in_at: when the user cut in on it while it spoke; None once it is known whether it stopped.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class AgentSide:
         self.call_ended: CallEnded | None = None
         self.user_done: float | None = None
         self.user_is_speaking = False
+        self.cut_in_at: float | None = None
         self._open: deque[HeardTurn] = deque()  # that are not over, in the order in which they are heard
         self._receiving: HeardTurn | None = None
         self._last: HeardTurn | None = None
@@ -257,7 +259,7 @@ class AgentSide:
 
     def end(self, turn: HeardTurn, now: float, cut: TurnCut | None = None) -> None:
         """This turn is over."""
-        cut = cut or turn.cut or ("interrupted" if turn.thrown else None)
+        cut = cut or turn.cut or ("interrupted" if turn.thrown or self._was_cut_in_on(turn) else None)
         self.playout.clear(turn)
         turn.ended, turn.cut = now, cut
         self._open.remove(turn)
@@ -279,6 +281,10 @@ class AgentSide:
                 )
             )
             self._event(VoiceEvent(max(turn.spoke, turn.audible), "agent_stop_speaking"))
+
+    def _was_cut_in_on(self, turn: HeardTurn) -> bool:
+        """Whether the user cut in on it. Many protocols report the end of such a turn like that of any other."""
+        return self.cut_in_at is not None and turn.spoke is not None and turn.spoke <= self.cut_in_at
 
     def cut_off(self, now: float) -> None:
         """The user has cut in, and the agent is silent now: what it was saying is over."""

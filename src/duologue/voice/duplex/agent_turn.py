@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from duologue.voice.audio import AudioChunk, bytes_of, seconds_of
+from duologue.voice.audio import FRAME_SECONDS, AudioChunk, bytes_of, seconds_of
 from duologue.voice.incoming import Incoming
 
 WORDS_PER_SECOND = 2.5
@@ -13,8 +13,9 @@ WORDS_PER_SECOND = 2.5
 _FAST_WORDS_PER_SECOND = 3.5
 _EDGE = 0.1
 """Seconds that are kept before and after what is heard of a turn."""
-_LEAD = bytes_of(0.5)
-"""Bytes that are kept of a line on which nobody has spoken yet."""
+_LEAD_SECONDS = 0.5
+"""Kept of a line on which nobody has spoken yet."""
+_LEAD = bytes_of(_LEAD_SECONDS)
 
 TurnCut = Literal["interrupted", "too_long", "broken"]
 
@@ -35,6 +36,8 @@ class HeardTurn:
         ended: when it was over; None while it is not.
         cut: why it did not come to its own end.
         since: when its first frame was played, silent or not.
+        heard: what was heard of it, from ``heard_from`` to ``heard_until``, with the silence where nothing came.
+        heard_bytes: how much sound of it was heard, without that silence.
         noticed: its side has noticed that the user cut in.
         corrected: its side has said since what of it was heard.
         keeps_sound: whether :attr:`sound` is asked for; otherwise it is only measured, and the recording has it.
@@ -56,24 +59,33 @@ class HeardTurn:
     keeps_sound: bool = True
     heard: bytearray = field(default_factory=bytearray, repr=False)
     heard_bytes: int = 0
+    heard_from: float = 0.0
     heard_until: float = 0.0
 
     def hear(self, frame: bytes, until: float) -> None:
-        """One more frame of it was heard."""
+        """One more frame of it was heard. Where nothing came for a while since the last one, that was silence."""
+        at = until - FRAME_SECONDS
         if self.since is None:
-            self.since = until
-        if self.spoke is None and self.heard_bytes > 2 * _LEAD:
-            del self.heard[:_LEAD]
-            self.heard_bytes -= _LEAD
-        self.heard_bytes += len(frame)
+            self.since, self.heard_from = until, at
+        elif self.spoke is None and at - self.heard_from > 2 * _LEAD_SECONDS:
+            self._forget_lead(at)
         if self.keeps_sound:
+            self.heard += bytes(max(0, bytes_of(at - self.heard_from) - len(self.heard)))
             self.heard += frame
+        self.heard_bytes += len(frame)
         self.heard_until = until
+
+    def _forget_lead(self, at: float) -> None:
+        """Nobody has spoken yet: what is older than the lead is of no use."""
+        begins = at - _LEAD_SECONDS
+        del self.heard[: bytes_of(begins - self.heard_from)]
+        self.heard_from = begins
+        self.heard_bytes = max(0, self.heard_bytes - _LEAD)
 
     def count_silence(self) -> None:
         """All that came of it was silent, and it is over: it was heard all the same."""
         if self.spoke is None and self.heard_bytes:
-            self.spoke = max(self.began, self.heard_until - seconds_of(self.heard_bytes))
+            self.spoke = max(self.began, self.heard_from)
             self.audible = self.heard_until
 
     @property
@@ -112,15 +124,13 @@ class HeardTurn:
         """From just before it spoke to just after it was silent, in seconds of the call; None if it was not heard."""
         if self.spoke is None:
             return None
-        begins = self.heard_until - seconds_of(self.heard_bytes)
-        return max(self.spoke - _EDGE, begins), min(self.audible + _EDGE, max(self.heard_until, self.audible))
+        return max(self.spoke - _EDGE, self.heard_from), min(self.audible + _EDGE, max(self.heard_until, self.audible))
 
     @property
     def sound(self) -> AudioChunk:
         """What was heard of it, from where it spoke to where it was silent, if it keeps its sound."""
         if self.spoke is None:
             return AudioChunk(b"")
-        begins = self.heard_until - seconds_of(len(self.heard))
-        start = bytes_of(max(0.0, self.spoke - _EDGE - begins))
-        end = bytes_of(max(0.0, self.audible + _EDGE - begins))
+        start = bytes_of(max(0.0, self.spoke - _EDGE - self.heard_from))
+        end = bytes_of(max(0.0, self.audible + _EDGE - self.heard_from))
         return AudioChunk(bytes(self.heard[start:end]), start_time=self.spoke, end_time=self.audible)

@@ -76,6 +76,11 @@ class PendingInterruption:
         if not self.armed:
             self.at, self.limit, self.armed = now, now + SETTLE_SECONDS, True
 
+    @property
+    def speech_cut_at(self) -> float | None:
+        """When it cut into what the agent was saying; None where it has not yet, or the agent was silent."""
+        return self.at if self.armed and self.speaking else None
+
     def settled(self, now: float, audible: float, *, waiting: bool) -> Interruption | None:
         """What it came to; None while that is not known.
 

@@ -310,6 +310,7 @@ class DuplexDriver:
             self._cuts += 1
             agent.cut_off(self.now)
             self._add_event(found.event())
+        agent.cut_in_at = self._interrupted.speech_cut_at if self._interrupted is not None else None
 
     def hang_up(self, why: BaseException | None = None) -> None:
         """The user ends the call; whoever waits for the agent gets ``why``."""
@@ -457,14 +458,13 @@ class DuplexDriver:
             self._on_frame(user, heard)
         if self.beside is not None:
             self.beside(self)
-        now = self.now
         self._settle()
-        agent.end_turns(now, broken=self._broken is not None)
+        agent.end_turns(self.now, broken=self._broken is not None)
         if not agent.is_waiting:
             if self._broken is not None:
                 self._fail(self._broken)
             elif agent.call_ended is not None and not self._over:
-                self._over, self._hung_up_until = True, now + _AFTER_CALL
+                self._over, self._hung_up_until = True, self.now + _AFTER_CALL
                 self.stop_saying()
         self._waiters.look()
 
