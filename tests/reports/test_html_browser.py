@@ -177,7 +177,7 @@ def test_filters_and_search_choose_runs_and_stand_in_the_address(opened, executi
     hit.click()
     expect(page.locator(".message.cited")).to_contain_text("Your number is HH-2214.")
     page.locator("#search").fill("nobody said this")
-    page.get_by_text("No run matches.").wait_for()
+    page.get_by_text("No runs match.").wait_for()
 
 
 def test_the_keys_go_through_the_runs(opened, execution):

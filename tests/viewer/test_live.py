@@ -121,7 +121,7 @@ def test_a_page_says_that_the_viewer_has_gone_and_goes_on_when_it_is_back(opened
     page = opened(f"http://127.0.0.1:{port}/", interrupted=True)
     expect(page.locator(".executions > li")).to_have_count(1)
     kill(viewer)
-    expect(page.locator(".banner")).to_contain_text("connection to duologue view is lost")
+    expect(page.locator(".banner")).to_contain_text("duologue view is not responding")
     write_execution(samples.graded(), results / "two")
     viewer = begin("view", results, "--no-open", "--port", port)
     expect(page.locator(".executions > li")).to_have_count(2)

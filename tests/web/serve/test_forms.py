@@ -61,7 +61,7 @@ def test_nested_values_lists_and_optional_values_come_back_as_they_were(project,
     made = project.make("/personas", **given)
     page = open_page(f"{project.pages}/define/personas/{made['id']}")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Nothing has changed.")).to_be_visible()
+    expect(page.get_by_text("No changes to save.")).to_be_visible()
     page.get_by_role("button", name="Remove goal 1").click()
     expect(page.get_by_role("textbox", name="Goal 1")).to_have_value("second")
     page.get_by_label("Language").fill("German")
@@ -83,7 +83,7 @@ def test_all_of_it_can_be_written_as_json(project, open_page):
     assert json.loads(field.input_value()) == {"name": "by hand"}
     field.fill("{")
     page.get_by_role("button", name="Create scenario").click()
-    expect(page.get_by_role("alert")).to_contain_text("no JSON object")
+    expect(page.get_by_role("alert")).to_contain_text("Not a JSON object")
     field.fill(json.dumps({"name": "by hand", "turns": [{"role": 5}]}))
     page.get_by_role("button", name="Create scenario").click()
     expect(page.locator(".problems")).to_contain_text("turns[0].role")
@@ -112,7 +112,7 @@ def test_nobody_undoes_what_somebody_else_has_saved(project, open_page):
     project.api.patch(f"/personas/{made['id']}", json={"language": "Danish"})
     page.get_by_label("Description").fill("mine")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Somebody has changed it meanwhile")).to_be_visible()
+    expect(page.get_by_text("Someone else has changed this")).to_be_visible()
     assert project.get(f"/personas/{made['id']}")["description"] == ""
     page.get_by_role("button", name="Load theirs").click()
     expect(page.get_by_label("Language")).to_have_value("Danish")
@@ -128,9 +128,9 @@ def test_nobody_undoes_what_somebody_else_has_saved(project, open_page):
     project.api.patch(f"/personas/{made['id']}", json={"language": "Danish"})
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete persona").click()
-    expect(page.get_by_text("Somebody has changed it meanwhile")).to_be_visible()
+    expect(page.get_by_text("Someone else has changed this")).to_be_visible()
     assert project.get("/personas")["data"]
-    page.get_by_role("button", name="Delete it all the same").click()
+    page.get_by_role("button", name="Delete anyway").click()
     expect(page.get_by_role("heading", name="No personas yet")).to_be_visible()
 
 
@@ -170,7 +170,7 @@ def test_versions_of_an_agent_are_published_and_compared(project, open_page):
 def test_suites_come_in_and_go_out(project, open_page):
     page = open_page(f"{project.pages}/define/import", refused=True)
     page.get_by_role("textbox", name=re.compile("^Suite")).fill("kind: Suite\nspec: {scenarios: 5}")
-    page.get_by_role("button", name="Look for problems").click()
+    page.get_by_role("button", name="Check for problems").click()
     expect(page.locator(".problems li")).not_to_have_count(0)
     suite = (
         "apiVersion: duologue/v1\nkind: Suite\nmetadata: {name: late}\nspec:\n"

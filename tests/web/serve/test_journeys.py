@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 def test_by_mouse(project, open_page, peers):
     page = open_page(f"{project.pages}/")
-    expect(page.get_by_role("heading", name="No execution yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="No executions yet")).to_be_visible()
     page.get_by_role("link", name="Define what to run").click()
     steps = page.get_by_role("region", name="First steps")
 
@@ -57,7 +57,7 @@ def test_by_mouse(project, open_page, peers):
         page.get_by_role("link", name="New scenario").first.click()
 
     page.get_by_role("link", name="Define", exact=True).click()
-    steps.get_by_role("link", name=re.compile("Bring them together")).click()
+    steps.get_by_role("link", name=re.compile("Combine them in an eval")).click()
     page.get_by_label("Name", exact=False).first.fill("refunds")
     page.get_by_role("checkbox", name="polite").check()
     page.get_by_role("checkbox", name="angry").check()
@@ -118,7 +118,7 @@ def test_by_mouse(project, open_page, peers):
     boxes = page.get_by_role("checkbox", name=re.compile("^Compare"))
     expect(boxes).to_have_count(2)
     page.get_by_role("button", name="✓ all passed").click()
-    expect(page.get_by_text("No execution matches.")).to_be_visible()
+    expect(page.get_by_text("No executions match.")).to_be_visible()
     page.get_by_role("button", name="✗ failed").click()
     expect(boxes).to_have_count(2)
     page.get_by_role("link", name="Trend of this suite").click()

@@ -26,7 +26,7 @@ def tab_to(page, role, name, *, most=120):
 
 def test_by_keyboard(project, open_page, peers):
     page = open_page(f"{project.pages}/")
-    expect(page.get_by_role("heading", name="No execution yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="No executions yet")).to_be_visible()
     press, write = page.keyboard.press, page.keyboard.type
     tab_to(page, "link", "Define what to run")
     press("Enter")

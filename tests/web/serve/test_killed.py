@@ -38,11 +38,11 @@ def test_a_page_outlives_the_service(tmp_path, peers, open_page):
         before = page.evaluate("heard.length")
 
         served.kill()
-        expect(page.get_by_role("status").filter(has_text="does not answer")).to_be_visible()
+        expect(page.get_by_role("status").filter(has_text="not responding")).to_be_visible()
         peers.gate.set()
         end_leases(served.store)
         served.start()
-        expect(page.get_by_role("status").filter(has_text="does not answer")).to_have_count(0)
+        expect(page.get_by_role("status").filter(has_text="not responding")).to_have_count(0)
         expect(page.locator("header.title .pill")).to_have_text(re.compile("failed"))
         expect(page.locator(".matrix .o-pass")).to_have_text(re.compile("3 of 3"))
         assert page.evaluate("ended") == "over"
@@ -59,7 +59,7 @@ def test_what_is_sent_while_the_service_is_away_is_made_once(tmp_path, peers, op
         page.get_by_role("textbox", name="Name").first.fill("traveller")
         served.kill()
         page.get_by_role("button", name="Create persona").click()
-        expect(page.get_by_role("status").filter(has_text="does not answer")).to_be_visible()
+        expect(page.get_by_role("status").filter(has_text="not responding")).to_be_visible()
         served.start()
         expect(page.get_by_role("heading", name="traveller")).to_be_visible()
         assert [item["name"] for item in project.get("/personas")["data"]] == ["traveller"]
@@ -71,9 +71,9 @@ def test_a_page_that_is_opened_while_the_service_is_away_begins_once_it_is_back(
         expect(page.get_by_role("heading", name="Settings")).to_be_visible()
         served.kill()
         page.get_by_role("link", name="Executions").click()
-        expect(page.get_by_role("status").filter(has_text="does not answer")).to_be_visible()
+        expect(page.get_by_role("status").filter(has_text="not responding")).to_be_visible()
         served.start()
-        expect(page.get_by_role("heading", name="No execution yet")).to_be_visible()
+        expect(page.get_by_role("heading", name="No executions yet")).to_be_visible()
 
 
 def test_a_form_that_is_opened_while_the_service_is_away_is_shown_once_it_is_back(tmp_path, peers, open_page):
@@ -82,6 +82,6 @@ def test_a_form_that_is_opened_while_the_service_is_away_is_shown_once_it_is_bac
         expect(page.get_by_role("heading", name="Personas", exact=True)).to_be_visible()
         served.kill()
         page.get_by_role("link", name="New persona").first.click()
-        expect(page.get_by_role("status").filter(has_text="does not answer")).to_be_visible()
+        expect(page.get_by_role("status").filter(has_text="not responding")).to_be_visible()
         served.start()
         expect(page.get_by_role("textbox", name="Name").first).to_be_visible()

@@ -130,7 +130,7 @@ def test_what_is_written_while_the_agent_answers_is_kept(project, open_page, pee
     say.fill("late")
     say.press("Enter")
     expect(page.locator(".message.user")).to_have_count(2)
-    page.get_by_role("button", name="Begin anew").click()
+    page.get_by_role("button", name="Start over").click()
     say.fill("new")
     say.press("Enter")
     expect(page.locator(".message.user")).to_have_count(1)

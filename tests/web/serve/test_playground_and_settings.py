@@ -78,7 +78,7 @@ def test_a_project_of_any_name_is_reached(served, peers, open_page):
     for name in ODD_NAMES:
         page.goto(f"{served.url}/")
         page.locator("ul.items a.name").nth(projects.index(name)).click()
-        expect(page.get_by_role("heading", name="No execution yet")).to_be_visible()
+        expect(page.get_by_role("heading", name="No executions yet")).to_be_visible()
         page.get_by_role("link", name="Settings").click()
         expect(page.get_by_role("heading", name="Settings")).to_be_visible()
         page.reload()
@@ -134,7 +134,7 @@ def test_tokens_secrets_and_signing_in(tmp_path, peers, open_page):
             other.goto(f"{project.pages}{path}")
             expect(other.get_by_role("button", name="Sign out")).to_be_visible()
         others[0].get_by_role("link", name="Executions").click()
-        expect(others[0].get_by_text("No execution yet")).to_be_visible()
+        expect(others[0].get_by_text("No executions yet")).to_be_visible()
         away = []
         others[0].on("request", lambda request: away.append(request.url))
         page.get_by_role("button", name="Sign out").click()

@@ -104,7 +104,7 @@ def _checks(comparison: Comparison) -> str:
 def _flips(comparison: Comparison) -> Iterator[str]:
     if not comparison.flips:
         return
-    yield f"### Trials with another verdict\n\n{plural(comparison.flips_in_all, 'trial')}."
+    yield f"### Trials that changed verdict\n\n{plural(comparison.flips_in_all, 'trial')}."
     for flip in comparison.flips[:_FLIPS]:
         yield _flip(flip)
 

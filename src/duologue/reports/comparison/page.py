@@ -75,7 +75,7 @@ def _body(comparison: Comparison) -> Iterator[str]:
         ]
         yield "<h2>Checks over all runs</h2>" + _table(("check", "", "before", "after", "p"), checks)
     if comparison.flips:
-        yield f"<h2>Trials with another verdict</h2><p>{html_text(plural(comparison.flips_in_all, 'trial'))}</p>"
+        yield f"<h2>Trials that changed verdict</h2><p>{html_text(plural(comparison.flips_in_all, 'trial'))}</p>"
         for flip in comparison.flips:
             yield _flip(flip)
 

@@ -21,12 +21,12 @@ function versionsSection(context, item, page) {
     type: "text",
     id: "version-note",
     autocomplete: "off",
-    placeholder: "What is new in it",
+    placeholder: "What is new in this version",
   });
   const publish = action(
     "Publish a version",
     async () => {
-      if (page.dirty) throw new Error("Save the draft before it is published.");
+      if (page.dirty) throw new Error("Save the draft before you publish it.");
       const { data } = await send("POST", `/agents/${item.id}/publish`, { body: { note: remark.value } });
       remark.value = "";
       await Promise.all([fill(), page.reread()]);
@@ -38,7 +38,7 @@ function versionsSection(context, item, page) {
     const versions = (await all(`/agents/${item.id}/versions`)).sort((one, other) => other.version - one.version);
     list.replaceChildren(...versions.map((version, index) => row(version, versions[index + 1])));
     if (!versions.length)
-      list.replaceChildren(h("li.none", null, "No version is published. Evals use the draft until there is one."));
+      list.replaceChildren(h("li.none", null, "No version has been published yet. Until then evals use the draft."));
   };
   const row = (version, before) =>
     h(
@@ -58,7 +58,7 @@ function versionsSection(context, item, page) {
           ? action(`Compare with version ${before.version}`, () => show(before.version, version.version))
           : null,
         action("Compare with the draft", () => show(version.version, null)),
-        action("Make it the draft", async () => {
+        action("Restore as draft", async () => {
           await send("POST", `/agents/${item.id}/rollback`, { body: { version: version.version } });
           await context.app.show(false);
         }),
@@ -121,5 +121,5 @@ function runtimesSection(item) {
     },
     (error) => place.replaceChildren(h("p.none", null, text(error.message))),
   );
-  return h("section", null, h("h2", null, "How it can be run"), place);
+  return h("section", null, h("h2", null, "Runtimes"), place);
 }

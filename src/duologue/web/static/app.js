@@ -105,7 +105,7 @@ export class App {
     const between = this.links.length && tabs.length ? h("span.between", { "aria-hidden": "true" }) : null;
     const word = this.home ? h("a.word", { href: this.home }, "Duologue") : h("b.word", null, "Duologue");
     this.bar.replaceChildren(
-      h("a.skip", { href: "#main", onclick: skip }, "Skip to the content"),
+      h("a.skip", { href: "#main", onclick: skip }, "Skip to content"),
       word,
       h("nav", { "aria-label": "Views" }, this.links.map(link), between, tabs.map(link)),
       ...this.tools().filter(Boolean),
@@ -173,7 +173,7 @@ function skip(event) {
 }
 
 function failedPage(error, again, home) {
-  const title = error.status === 404 ? "Not found" : "This page cannot be shown";
+  const title = error.status === 404 ? "Not found" : "This page could not be loaded";
   const button = error.status === 404 ? null : h("button.button", { type: "button", onclick: again }, "Try again");
   const element = h(
     "main.page.empty",

@@ -11,7 +11,7 @@ import { formSchema, move } from "./resource_pages.js";
 const LABELS = { good: "pass", bad: "fail" };
 const FILTERS = [
   ["", "All"],
-  ["unseen", "Not looked at"],
+  ["unseen", "Not reviewed"],
   ["good", "Good"],
   ["bad", "Bad"],
 ];
@@ -37,7 +37,7 @@ export async function callsPage(context, place) {
       word,
     ),
   );
-  const none = sources.length ? h("p.none", null, show ? "No call matches." : "No call was fetched yet.") : null;
+  const none = sources.length ? h("p.none", null, show ? "No calls match." : "No calls fetched yet.") : null;
   const empty = emptyState(
     "No calls yet",
     "Fetch what your agents on Retell, Vapi or ElevenLabs said to real users: name an agent below, then fetch.",
@@ -115,7 +115,7 @@ async function sourcesSection({ app }, sources) {
   const choices = { agent_id: agents.map((agent) => ({ value: agent.id, label: agent.name })) };
   const slot = h("div");
   let form = null;
-  const box = h("details.fold", null, h("summary", null, "Name an agent of a platform"), slot);
+  const box = h("details.fold", null, h("summary", null, "Add a call source"), slot);
   const fill = async () => {
     if (form) return;
     form = schemaForm(await formSchema("call-sources"), {
@@ -124,7 +124,7 @@ async function sourcesSection({ app }, sources) {
     });
     const element = h(
       "form",
-      { novalidate: true, autocomplete: "off", "aria-label": "New source of calls" },
+      { novalidate: true, autocomplete: "off", "aria-label": "New call source" },
       form.element,
       h("div.form-tools", null, h("button.primary", { type: "submit" }, "Save")),
     );
@@ -144,8 +144,8 @@ async function sourcesSection({ app }, sources) {
   return h(
     "section",
     null,
-    h("h2", null, "Where calls come from"),
-    h("ul.items", { "aria-label": "Sources of calls" }, rows),
+    h("h2", null, "Call sources"),
+    h("ul.items", { "aria-label": "Call sources" }, rows),
     box,
   );
 }
@@ -165,11 +165,11 @@ export async function callPage({ address, app }, place) {
       { kind: call.label === value ? "button.chosen" : "button", place: told },
     );
   const makeCase = (write) => async () => {
-    note(told, write ? "A model is writing…" : "");
+    note(told, write ? "Generating a test case…" : "");
     const { data } = await send("POST", `/calls/${id}/test-case`, { body: { write } });
     const made = data.scenarios.find((scenario) => scenario.id);
     if (made) address.go(address.href(["define", "scenarios", made.id]));
-    else note(told, data.problems.join(" ") || "Nothing was written.", "fail");
+    else note(told, data.problems.join(" ") || "No test case was created.", "fail");
   };
   return {
     element: h(
@@ -193,8 +193,8 @@ export async function callPage({ address, app }, place) {
         null,
         label("good"),
         label("bad"),
-        action("Make a test case of the user's words", makeCase(false), { place: told }),
-        action("Let a model write a test case", makeCase(true), { place: told }),
+        action("Create a test case from the user's messages", makeCase(false), { place: told }),
+        action("Generate a test case with a model", makeCase(true), { place: told }),
         told,
       ),
       call.problem ? h("p.note", null, text(call.problem)) : null,
@@ -202,7 +202,7 @@ export async function callPage({ address, app }, place) {
       h(
         "details.fold",
         null,
-        h("summary", null, "What the platform says of it"),
+        h("summary", null, "Data from the platform"),
         longText(pretty(JSON.stringify(call.data)), "pre"),
       ),
     ),

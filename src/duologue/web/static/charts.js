@@ -167,7 +167,7 @@ function costTable(agents) {
     h(index > 1 ? "th.n" : "th", { scope: "col" }, word),
   );
   const note = total.unpriced
-    ? h("p.note", null, `+: not counted are ${plural(total.unpriced, "call")} without a known price.`)
+    ? h("p.note", null, `+: excludes ${plural(total.unpriced, "call")} without a known price.`)
     : null;
   return h(
     "details",
@@ -180,7 +180,7 @@ function costTable(agents) {
         null,
         h("thead", null, h("tr", null, head)),
         h("tbody", null, rows),
-        h("tfoot", null, row("together", "", total)),
+        h("tfoot", null, row("total", "", total)),
       ),
     ),
     note,

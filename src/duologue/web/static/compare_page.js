@@ -38,7 +38,7 @@ export async function comparePage(host, { path, query }) {
     view: "compare",
     title: found?.second ? `Comparison of ${found.second.suite}` : "Compare",
     keys,
-    help: [["o", "all executions"], ...(found ? [["x", "exchange before and after"]] : [])],
+    help: [["o", "all executions"], ...(found ? [["x", "swap before and after"]] : [])],
   };
 }
 
@@ -237,7 +237,7 @@ function casesSection({ cases }) {
 }
 
 function more({ further_trials: trials }) {
-  return trials ? h("small.more-trials", null, ` About ${plural(trials, "more trial")} a side would decide.`) : null;
+  return trials ? h("small.more-trials", null, ` About ${plural(trials, "more trial")} per side would decide.`) : null;
 }
 
 function flipsSection({ flips, flips_in_all: all }, to) {
@@ -246,7 +246,7 @@ function flipsSection({ flips, flips_in_all: all }, to) {
   return h(
     "section",
     null,
-    h("h2", null, "Trials with another verdict", h("small", null, told)),
+    h("h2", null, "Trials that changed verdict", h("small", null, told)),
     flips.map((flip) => flipItem(flip, to)),
   );
 }

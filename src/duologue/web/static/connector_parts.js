@@ -21,7 +21,7 @@ export function connectorTest(context, item, page) {
         h(
           "p.told.o-undecided",
           null,
-          "Save your changes first: the test needs the credentials, which only the service knows.",
+          "Save your changes first: the test needs the saved credentials.",
         ),
       );
     button.setAttribute("aria-disabled", "true");
@@ -43,7 +43,7 @@ export function connectorTest(context, item, page) {
     "section",
     null,
     h("h2", null, "Connection"),
-    h("p", null, "Ask the agent something, to see whether it can be reached."),
+    h("p", null, "Send the agent a message to see whether it can be reached."),
     h("p", null, button),
     result,
   );

@@ -35,7 +35,7 @@ export async function definePage({ address }) {
           h("h1", null, "Define"),
           h("div.tools", null, h("a.button", { href: address.href(["define", "import"]) }, "Import a suite file")),
         ),
-        h("p.lead", null, "What is rehearsed, with whom, against which agent, and when."),
+        h("p.lead", null, "What to rehearse, with whom, against which agent, and when."),
       ),
       numbers.get("evals") === "0" ? steps(address, numbers) : null,
       h("ul.cards", null, cards),
@@ -51,8 +51,8 @@ function steps(address, numbers) {
   const all = [
     ["connectors", "Connect your agent, and test that it answers", has("connectors") || has("agents")],
     ["personas", "Describe who talks to it", has("personas")],
-    ["scenarios", "Write a situation, and what has to come of it", has("scenarios")],
-    ["evals", "Bring them together in an eval, and launch it", has("evals")],
+    ["scenarios", "Write a situation, and what counts as success", has("scenarios")],
+    ["evals", "Combine them in an eval, and launch it", has("evals")],
   ];
   const next = all.find(([, , done]) => !done)?.[0];
   const items = all.map(([name, told, done]) =>
@@ -136,7 +136,7 @@ export async function importPage({ address }) {
       h(
         "p.actions",
         null,
-        action("Look for problems", () => post(true), { place: told, kind: "button" }),
+        action("Check for problems", () => post(true), { place: told, kind: "button" }),
         action("Import", () => post(false), { place: told, kind: "primary" }),
         told,
       ),
@@ -169,6 +169,6 @@ function result(address, data, only) {
     null,
     h("h2", null, only ? "This would be imported" : "Imported"),
     h("ul.plain", null, list),
-    warnings.length ? [h("h3", null, "What has no place in the service"), h("ul.plain", null, warnings)] : null,
+    warnings.length ? [h("h3", null, "Not imported"), h("ul.plain", null, warnings)] : null,
   );
 }

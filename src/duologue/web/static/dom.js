@@ -46,7 +46,7 @@ function nodesOf(value) {
     const [character] = match[0];
     const times = match[0].length / character.length;
     const name = times > 1 ? `${named(character)} × ${count(times)}` : named(character);
-    nodes.push(h("span.unseen", { title: "a character that is not seen" }, raw(name)));
+    nodes.push(h("span.unseen", { title: "an invisible character" }, raw(name)));
     from = match.index + match[0].length;
   }
   if (from < whole.length) nodes.push(nodes.length > BADGES ? visible(whole.slice(from)) : whole.slice(from));

@@ -22,7 +22,7 @@ export function environmentParts(context, item) {
   const fill = async () => {
     const found = (await all("/deployments", { environment_id: item.id }, 100)).reverse();
     history.replaceChildren(...found.map(row));
-    if (!found.length) history.replaceChildren(h("li.none", null, "Nothing was deployed yet."));
+    if (!found.length) history.replaceChildren(h("li.none", null, "Nothing has been deployed yet."));
   };
   const preview = action(
     "Preview",
@@ -65,7 +65,7 @@ export function environmentParts(context, item) {
     agent.replaceChildren(
       ...agents.map((one) => h("option", { value: one.id, selected: one.id === item.agent_id }, text(one.name))),
     );
-    if (!agents.length) note(result, "There is no agent yet that could be deployed.");
+    if (!agents.length) note(result, "There are no agents to deploy yet.");
   };
   Promise.all([fillAgents(), fill()]).catch((error) => note(result, error.message, "fail"));
   const after = [

@@ -34,10 +34,10 @@ function launchSection(context, item) {
     form = schemaForm(await formSchema("executions"), {
       layout: { hide: ["eval_id"], main: ["name", "budget", "seed", "priority", "not_before"] },
     });
-    const button = h("button.primary", { type: "submit" }, "Launch with these");
+    const button = h("button.primary", { type: "submit" }, "Launch with these settings");
     const element = h(
       "form",
-      { novalidate: true, "aria-label": "How to launch it" },
+      { novalidate: true, "aria-label": "Launch settings" },
       form.element,
       h("div.form-tools", null, button, told),
     );
@@ -52,7 +52,7 @@ function launchSection(context, item) {
     });
     place.replaceChildren(element);
   };
-  const box = h("details.fold", null, h("summary", null, "Launch with a budget, a seed or later"), place);
+  const box = h("details.fold", null, h("summary", null, "Launch with other settings"), place);
   box.addEventListener("toggle", () => box.open && open());
   return h("section.launching", null, box);
 }
@@ -61,10 +61,10 @@ function executionsSection(context, item) {
   const place = h("div", null, h("p.none", null, "…"));
   const fill = async () => {
     const { data } = await page("/executions", { eval_id: item.id, limit: 10 });
-    place.replaceChildren(data.length ? executionItems(context, data) : h("p.none", null, "It was not launched yet."));
+    place.replaceChildren(data.length ? executionItems(context, data) : h("p.none", null, "Not launched yet."));
   };
   fill().catch((error) => note(place, error.message, "fail"));
-  const compare = h("a", { href: context.address.href([], { suite: item.name }) }, "All executions and the trend");
+  const compare = h("a", { href: context.address.href([], { suite: item.name }) }, "All executions and trend");
   return h("section", null, h("h2", null, "Executions"), place, h("p", null, compare));
 }
 

@@ -123,7 +123,7 @@ function progress({ running, totals }) {
   return h(
     "p.progress",
     { "data-key": "progress" },
-    h("progress", { max: total, value: totals.runs, "aria-label": "Runs that are over" }),
+    h("progress", { max: total, value: totals.runs, "aria-label": "Finished runs" }),
     ` ${count(totals.runs)} of ${plural(total, "run")}`,
   );
 }
@@ -133,19 +133,19 @@ function stoppedNote({ interrupted, totals, folder }) {
   return h(
     "section.notice.o-cancelled",
     null,
-    h("p", null, `${plural(totals.not_run, "run")} of the plan did not begin. To go on where it stopped:`),
+    h("p", null, `${plural(totals.not_run, "run")} of the plan did not start. To resume it:`),
     h("pre", null, text(`duologue run SUITE --resume ${folder}`)),
   );
 }
 
 function underWay({ underWay: runs, running }, links) {
   if (!running) return null;
-  if (!runs?.length) return h("section", null, h("h2", null, "Under way"), h("p.none", null, "No run is under way."));
+  if (!runs?.length) return h("section", null, h("h2", null, "In progress"), h("p.none", null, "No runs right now."));
   const item = (run) => h("li", null, mark("running", "running"), h("a", { href: links.run(run.id) }, text(run.title)));
   return h(
     "section",
     null,
-    h("h2", null, "Under way", h("small", null, plural(runs.length, "run"))),
+    h("h2", null, "In progress", h("small", null, plural(runs.length, "run"))),
     h("ul.under-way", null, runs.map(item)),
   );
 }
@@ -153,7 +153,7 @@ function underWay({ underWay: runs, running }, links) {
 /** What changed since the execution before this one. */
 function changeSection(change, host, id) {
   const { before, counts, added, removed } = change;
-  const link = h("a", { href: host.compare(before.id, id) }, "Compare in full");
+  const link = h("a", { href: host.compare(before.id, id) }, "Full comparison");
   const parts = [
     ["fail", counts.failing, "newly failing", change.failing],
     ["pass", counts.fixed, "fixed", change.fixed],
@@ -173,7 +173,7 @@ function changeSection(change, host, id) {
         ),
       ),
     );
-  const more = [added ? `${count(added)} added` : "", removed ? `${count(removed)} no longer there` : ""].filter(
+  const more = [added ? `${count(added)} added` : "", removed ? `${count(removed)} removed` : ""].filter(
     Boolean,
   );
   return h(
@@ -182,10 +182,10 @@ function changeSection(change, host, id) {
     h(
       "h2",
       null,
-      "Since the last one",
+      "Since the last execution",
       h("small", { title: when(before.started) }, text(`${before.name}, ${since(before.started)}`)),
     ),
-    lists.length ? lists : h("p.none", null, "Every test case came out as before."),
+    lists.length ? lists : h("p.none", null, "No test case changed its outcome."),
     h(
       "p.note",
       null,

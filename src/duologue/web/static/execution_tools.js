@@ -14,8 +14,8 @@ export function executionTools(context) {
   const cancel = async () => {
     if (
       !(await ask(
-        "Cancel what is not over?",
-        "Runs that wait are over at once, those under way as soon as their workers hear of it.",
+        "Cancel the remaining runs?",
+        "Queued runs are cancelled at once, running ones as soon as their workers respond.",
         "Cancel runs",
       ))
     )
@@ -34,7 +34,7 @@ export function executionTools(context) {
   };
   const baseline = async () => {
     const { data } = await send("POST", "/baselines", { body: { execution_id: Number(id) } });
-    return `It is the baseline “${data.name}” of its eval.`;
+    return `Set as the baseline “${data.name}” of its eval.`;
   };
   const remove = async () => {
     if (
@@ -60,7 +60,7 @@ export function executionTools(context) {
     h("a.button", { href: host.compare(null, id), "data-key": "compare" }, "Compare"),
     !running
       ? menu([
-          evalId ? button("baseline", "Make it the baseline", baseline) : null,
+          evalId ? button("baseline", "Set as baseline", baseline) : null,
           reports(context),
           button("delete", "Delete", remove, "button.danger"),
         ])

@@ -144,7 +144,7 @@ class ExecutionsPage {
 
   nothing(total, all) {
     if (total) return [];
-    if (all || this.filters.size) return [h("p.none", null, "No execution matches. ", this.clear())];
+    if (all || this.filters.size) return [h("p.none", null, "No executions match. ", this.clear())];
     if (this.found.ready === false) return [h("p.none", null, "Looking for results …")];
     return [this.noExecutions(this.found)];
   }

@@ -12,7 +12,7 @@ async function ask(address, options = {}) {
   try {
     answer = await fetch(address, { credentials: "same-origin", ...options });
   } catch {
-    throw new SourceError("The server does not answer. Start duologue view again on the same port, then try again.");
+    throw new SourceError("duologue view is not responding. Start it again on the same port, then try again.");
   }
   const found = await answer.json().catch(() => null);
   if (answer.ok && found !== null) return found;

@@ -25,7 +25,7 @@ export function forkSection({ source, address }, run) {
     h(
       "p.note",
       null,
-      "The turns before it stay as they were recorded, and the conversation goes on from there, as a new execution.",
+      "Earlier turns stay as recorded. The conversation continues from there, as a new execution.",
     ),
     field("fork-turn", `After turn (0 to ${run.turns})`, turn),
     field("fork-say", "The user says next", say),

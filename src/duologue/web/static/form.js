@@ -53,7 +53,7 @@ export function schemaForm(schema, { value = {}, layout = {}, choices = {}, spec
       ];
       const named = problems.filter(({ path }) => path).length;
       const words =
-        named === 1 ? "One field needs a look" : named ? `${named} fields need a look` : "This cannot be saved";
+        named === 1 ? "Check one field" : named ? `Check ${named} fields` : "This cannot be saved";
       const head = problems.length ? words : told;
       summary.replaceChildren(...(head ? [h("p", { role: "alert" }, text(head)), h("ul", null, items)] : []));
       summary.hidden = !head;

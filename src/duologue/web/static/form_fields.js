@@ -181,7 +181,7 @@ export function several(spec, choices) {
     const words = search.value.toLowerCase();
     for (const box of boxes) box.element.hidden = !box.label.toLowerCase().includes(words);
   });
-  const told = `There are no ${label.toLowerCase()} yet. Make them under Define, then choose them here.`;
+  const told = `There are no ${label.toLowerCase()} yet. Create them under Define, then choose them here.`;
   const none = all.length ? null : h("p.none", null, told);
   return {
     element: h("div.list", { id, tabindex: "-1" }, all.length > 12 ? search : null, list, none),

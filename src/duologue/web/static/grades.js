@@ -73,7 +73,7 @@ function expectedList(links, run, title, items) {
     h(
       "li",
       null,
-      mark(item.met ? "pass" : "fail", item.met ? "came about" : "missed"),
+      mark(item.met ? "pass" : "fail", item.met ? "met" : "missed"),
       h(
         "div",
         null,

@@ -161,7 +161,7 @@ class LabelPage {
       h(
         "p.facts",
         null,
-        others.length ? h("span", null, text(`labels of others: ${others.join(", ")}${more}`)) : null,
+        others.length ? h("span", null, text(`labels by others: ${others.join(", ")}${more}`)) : null,
         file ? h("span", null, text(file)) : null,
       ),
     );
@@ -189,7 +189,7 @@ class LabelPage {
       rows: 2,
       "data-item": keyOf(this.item),
       "aria-label": "Note",
-      placeholder: "A note, if you like ( n )",
+      placeholder: "Note (optional) ( n )",
       oninput: (event) => this.written.set(event.target.dataset.item, event.target.value),
       onchange: (event) => this.noted(event.target),
       onkeydown: (event) => leaveOnEnter(event),
@@ -265,7 +265,7 @@ class LabelPage {
     if (!this.item) return;
     const other = OPPOSITE[this.item.decision];
     if (other) this.give(other);
-    else this.say("The judge has not decided: say what is right with p or f.");
+    else this.say("The judge did not decide. Choose Met (p) or Not met (f).");
   }
 
   // What keeps a decision from being kept stands beside it, and what was written stays.
@@ -294,7 +294,7 @@ class LabelPage {
       try {
         await this.source.setLabel(this.id, { run, criterion, label: value, note, rater: this.found.rater });
       } catch (error) {
-        this.say(`This label is not kept. ${error.message}`);
+        this.say(`This label was not saved. ${error.message}`);
         return false;
       }
       this.written.delete(keyOf(item));
@@ -362,8 +362,8 @@ function nothing(links) {
   return h(
     "div.empty-state",
     null,
-    h("h1", null, "There is nothing to label"),
-    h("p", null, "No judge has decided anything in these runs: labels say whether a judge was right."),
+    h("h1", null, "Nothing to label"),
+    h("p", null, "These runs have no decisions by a judge. Labels say whether a judge was right."),
     h("p", null, h("a", { href: links.overview() }, "Back to the overview")),
   );
 }

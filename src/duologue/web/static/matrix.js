@@ -29,7 +29,7 @@ export function matrixSection(execution, links, more) {
 }
 
 function nothing(execution) {
-  return h("p.none", null, execution.running ? "No run is over yet." : "Nothing was run.");
+  return h("p.none", null, execution.running ? "No run has finished yet." : "Nothing was run.");
 }
 
 // Of very many rows those that did not pass come first, and the rest waits until somebody asks for it.

@@ -110,7 +110,7 @@ function attention({ attention: items, attentionTotal, filters }, links) {
   return h(
     "section",
     null,
-    h("h2", null, "Needs a look"),
+    h("h2", null, "Needs attention"),
     h(
       "ul.attention",
       null,

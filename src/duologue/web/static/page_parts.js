@@ -83,7 +83,7 @@ export function leaving(dirty) {
 /** Null if nothing would be lost, else a promise of whether somebody leaves all the same. */
 export function askToLeave() {
   if (![...unsaved].some((dirty) => dirty())) return null;
-  asked ??= ask("Leave this page?", "What you have written here is not saved.", "Leave without saving").finally(() => {
+  asked ??= ask("Leave this page?", "Your changes are not saved.", "Leave without saving").finally(() => {
     asked = null;
   });
   return asked;

@@ -118,7 +118,7 @@ function group(label, choices, kind, chosen) {
 function nobody(address) {
   const empty = emptyState(
     "No agent to talk to yet",
-    "The playground talks to the agent behind a connector, whose address is all that it takes, and to saved agents.",
+    "The playground talks to the agent behind a connector, and to saved agents.",
     h("a.button.primary", { href: address.href(["define", "connectors", "new"]) }, "New connector"),
     h("a.button", { href: address.href(["define", "agents", "new"]) }, "New agent"),
   );
@@ -138,7 +138,7 @@ function head() {
       "p.lead",
       null,
       "Talk to an agent yourself, in writing or by microphone, or watch a simulated user do it. Nothing here " +
-        "counts in any rate.",
+        "counts towards any rate.",
     ),
   );
 }
@@ -167,7 +167,7 @@ function watch({ address }, chosen, scenarios, personas) {
   const persona = h(
     "select",
     { id: "persona" },
-    h("option", { value: "" }, "Nobody in particular"),
+    h("option", { value: "" }, "No persona"),
     personas.map((item) => h("option", { value: item.id }, text(item.name))),
   );
   const start = action(

@@ -257,7 +257,7 @@ class ItemPage {
       if (value === null || typeof value !== "object" || Array.isArray(value)) throw new Error("expected an object");
       return value;
     } catch (error) {
-      this.show([], `This is no JSON object: ${error.message}`);
+      this.show([], `Not a JSON object: ${error.message}`);
       return null;
     }
   }
@@ -293,7 +293,7 @@ class ItemPage {
         return await this.context.app.show(false);
       }
       const changes = changesOf(this.before, value);
-      if (!Object.keys(changes).length) return note(this.told, "Nothing has changed.");
+      if (!Object.keys(changes).length) return note(this.told, "No changes to save.");
       const { data, etag } = await send("PATCH", `${path}/${encodeURIComponent(this.item.id)}`, {
         body: changes,
         etag: this.etag,
@@ -339,7 +339,7 @@ class ItemPage {
     }
     const button = (label, act) => h("button.more", { type: "button", onclick: act }, label);
     return this.told.replaceChildren(
-      "Somebody has changed it meanwhile. Your changes are not saved. ",
+      "Someone else has changed this. Your changes are not saved. ",
       button("Load theirs", () => this.load()),
       " ",
       button(word, () => this.overwrite(work)),
@@ -367,7 +367,7 @@ class ItemPage {
     const { resource, item } = this;
     const sure = await ask(
       `Delete ${resource.one} “${brief(resource.title(item), 80)}”?`,
-      resource.gone || "It cannot be brought back.",
+      resource.gone || "This cannot be undone.",
       `Delete ${resource.one}`,
     );
     if (!sure) return;
@@ -381,7 +381,7 @@ class ItemPage {
       this.guard();
       context.address.go(context.address.href(resource.at));
     } catch (error) {
-      this.failed(error, "Delete it all the same", () => this.removeNow());
+      this.failed(error, "Delete anyway", () => this.removeNow());
     }
   }
 }

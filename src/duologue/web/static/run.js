@@ -62,7 +62,7 @@ export async function runView(context, run, inList) {
 
 function runHead(links, run, inList) {
   const facts = [
-    run.running ? "under way" : ENDED[run.termination] || run.termination,
+    run.running ? "in progress" : ENDED[run.termination] || run.termination,
     plural(run.turns, "turn"),
     run.running ? null : duration(run.seconds),
     run.cost ? money(run.cost, run.unpriced) : null,
@@ -75,7 +75,7 @@ function runHead(links, run, inList) {
     h("p.back", null, h("a", { href: links.runs() }, "← All runs")),
     h("div.headline", null, pill(run.outcome), h("h1", null, text(run.title)), neighbours(links, inList)),
     run.excused
-      ? h("p.note", null, "This trial failed. Its test case needs only a share of its trials, and has it.")
+      ? h("p.note", null, "This trial failed, but enough trials of its test case passed.")
       : null,
     run.description ? longText(run.description, "div.lead") : null,
     h(
@@ -95,7 +95,7 @@ function neighbours(links, { at, total, before, after }) {
       : h("span", { "aria-hidden": "true" }, sign);
   const place = h("small", null, `${count(at + 1)} of ${count(total)}`);
   const steps = [to(before, "Previous run", "‹"), place, to(after, "Next run", "›")];
-  return h("nav.steps", { "aria-label": "Neighbours" }, steps);
+  return h("nav.steps", { "aria-label": "Previous and next run" }, steps);
 }
 
 function findingsBox(links, run) {

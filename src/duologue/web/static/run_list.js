@@ -30,7 +30,7 @@ export class RunList {
     this.list.element.id = "runs";
     this.search = this.searchField();
     this.toolbar = h("div.toolbar");
-    this.none = h("p.none", { hidden: true }, "No run matches.");
+    this.none = h("p.none", { hidden: true }, "No runs match.");
     this.element = h("nav.list", { "aria-label": "Runs" }, this.toolbar, this.none, this.list.element);
   }
 
@@ -166,7 +166,7 @@ export class RunList {
   nothing(all) {
     if (!all) return this.execution.running ? "Runs appear here as they end." : "This execution has no runs.";
     const { searched } = this.found;
-    return searched && searched.done < searched.of ? "No run matches so far." : "No run matches.";
+    return searched && searched.done < searched.of ? "No runs match so far." : "No runs match.";
   }
 
   // A search in many conversations stops after a while.

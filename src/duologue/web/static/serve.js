@@ -35,8 +35,8 @@ async function begin() {
       h(
         "main.page.narrow",
         { id: "main" },
-        h("h1", null, "The service does not answer"),
-        h("p", { role: "status" }, "This page tries again, and goes on once it is back."),
+        h("h1", null, "The service is not responding"),
+        h("p", { role: "status" }, "This page reconnects by itself once it is back."),
       ),
       "No answer",
     );
@@ -82,14 +82,14 @@ function open(who, project) {
     ],
   });
   const leave = async () => {
-    if (!(await signOut())) app.say("The service does not answer, so you are still signed in. Try again in a moment.");
+    if (!(await signOut())) app.say("The service is not responding: you are still signed in. Try again in a moment.");
   };
   inOtherTabs({ out: () => signedOut(app), again: () => (session.ended ? location.reload() : signedIn()) });
   context.app = app;
   context.live = new LivePages(app, context.source, null);
   const hear = () =>
     app.say(
-      connection.lost ? "The service does not answer. This page tries again, and goes on once it is back." : null,
+      connection.lost ? "The service is not responding. This page reconnects by itself once it is back." : null,
     );
   connection.addEventListener("change", hear);
   session.addEventListener("needed", signInAgain);
@@ -110,8 +110,8 @@ function noExecutions(address) {
   const define = h("a.button.primary", { href: address.href(["define"]) }, "Define what to run");
   const suite = h("a.button", { href: address.href(["define", "import"]) }, "Import a suite file");
   return emptyState(
-    "No execution yet",
-    "An execution is one launch of an eval: scenarios, run against your agent, with what came of each.",
+    "No executions yet",
+    "An execution is one launch of an eval: scenarios run against your agent, and their results.",
     define,
     suite,
   );

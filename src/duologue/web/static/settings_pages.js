@@ -12,8 +12,8 @@ const PARTS = [
   ["projects", "Projects", "What runs share: models, budgets, limits and defaults."],
   ["tokens", "Tokens", "Who may use this service, and for what."],
   ["secrets", "Secrets", "Keys of agents, platforms and models, by name."],
-  ["workers", "Workers", "The processes that carry out runs."],
-  ["runtimes", "Runtimes", "The ways in which agents can be run."],
+  ["workers", "Workers", "The processes that execute runs."],
+  ["runtimes", "Runtimes", "How agents can be run."],
 ];
 const STATES = { running: "pass", stopping: "undecided", stopped: "cancelled", lost: "error" };
 
@@ -132,7 +132,7 @@ async function tokensPage(context) {
         h(
           "li.none",
           null,
-          "There is no token. Once there is one, everybody needs one after the next start of the service.",
+          "No tokens yet. Once there is one, everyone needs a token after the service restarts.",
         ),
       );
   };
@@ -175,8 +175,8 @@ async function tokensPage(context) {
 
 function tokenRow(token, fill) {
   const revoke = async () => {
-    if (!(await ask(`Revoke the token “${token.name}”?`, "Whoever uses it is refused at once.", "Revoke token")))
-      return;
+    const warning = "Anyone who uses it loses access at once.";
+    if (!(await ask(`Revoke the token “${token.name}”?`, warning, "Revoke token"))) return;
     await send("DELETE", `/tokens/${token.id}`);
     await fill();
   };
@@ -232,7 +232,7 @@ async function secretsPage({ address }) {
     list.replaceChildren(...found.map((secret) => secretRow(secret, fill)));
     if (!found.length)
       list.replaceChildren(
-        h("li.none", null, "There is no secret. Definitions name one as ${NAME}, in headers, addresses and variables."),
+        h("li.none", null, "No secrets yet. Definitions refer to a secret as ${NAME} in headers, URLs and variables."),
       );
   };
   const name = h("input", {
@@ -261,7 +261,7 @@ async function secretsPage({ address }) {
       "div.field",
       null,
       h("label", { for: "secret-name" }, "Name"),
-      h("p.help", null, "As definitions name it. A name that is there gets the new value."),
+      h("p.help", null, "The name that definitions refer to. An existing secret gets the new value."),
       name,
       problems.secret_name,
     ),
@@ -269,7 +269,7 @@ async function secretsPage({ address }) {
       "div.field",
       null,
       h("label", { for: "secret-value" }, "Value"),
-      h("p.help", null, "It is encrypted, and never shown again."),
+      h("p.help", null, "Encrypted, and never shown again."),
       value,
       problems.value,
     ),
@@ -277,7 +277,7 @@ async function secretsPage({ address }) {
       "div.field",
       null,
       h("label", { for: "secret-provider" }, "Provider"),
-      h("p.help", null, "Free text that says whose key it is."),
+      h("p.help", null, "Free text, such as the company that issued the key."),
       provider,
     ),
     h("div.form-tools", null, h("button.primary", { type: "submit" }, "Save secret"), told),
@@ -350,8 +350,8 @@ async function workersPage({ address }) {
     ),
   );
   const none = emptyState(
-    "No worker",
-    "Nothing carries out runs: they wait in the queue. Start one with `duologue worker`, or serve without --no-worker.",
+    "No workers",
+    "Runs wait in the queue until a worker starts: run `duologue worker`, or serve without --no-worker.",
   );
   return page(
     "Workers",

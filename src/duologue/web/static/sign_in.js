@@ -80,7 +80,7 @@ function signInForm(done) {
       h(
         "p.help",
         { id: "token-help" },
-        "Somebody who runs this service makes one with ",
+        "An operator of this service creates one with ",
         h("code", null, "duologue tokens create NAME --scope run"),
         ". It begins with ",
         h("code", null, "duo_"),
@@ -105,7 +105,7 @@ function signInForm(done) {
       return done(await signIn(field.value.trim()));
     } catch (error) {
       told.replaceChildren(
-        ...text(error instanceof Problem ? error.message : "The service does not answer. Try again in a moment."),
+        ...text(error instanceof Problem ? error.message : "The service is not responding. Try again in a moment."),
       );
       field.setAttribute("aria-invalid", "true");
       return field.focus();
@@ -122,7 +122,7 @@ export function signInPage(done, why = null) {
     { id: "main", tabindex: "-1" },
     h("h1", null, "Sign in"),
     why ? h("p", { role: "alert" }, why) : null,
-    h("p.lead", null, "This service asks everybody for a token. It is kept in a cookie that no other page can read."),
+    h("p.lead", null, "This service requires a token. It is kept in a cookie that no other site can read."),
     signInForm(done),
   );
 }
@@ -134,7 +134,7 @@ export function signInAgain() {
     "dialog.ask.sign-in-again",
     { "aria-labelledby": "again-title" },
     h("h2", { id: "again-title" }, "Sign in again"),
-    h("p", null, "The token is not valid any more. What is on this page stays."),
+    h("p", null, "Your token is no longer valid. Everything on this page stays as it is."),
   );
   const again = () => dialog.close();
   dialog.append(
@@ -158,7 +158,7 @@ export function projectsPage(projects) {
     "main.page.narrow",
     { id: "main", tabindex: "-1" },
     h("h1", null, "Projects"),
-    h("p.lead", null, "Everything belongs to a project. Choose one."),
+    h("p.lead", null, "Choose a project."),
     h(
       "ul.items",
       null,

@@ -175,7 +175,7 @@ export class Speak {
       if (field.value.trim()) this.order("keys", { keys: field.value.trim() });
       field.value = "";
     });
-    return h("details.keypad", { hidden: true }, h("summary", null, "Press keys of the telephone"), form);
+    return h("details.keypad", { hidden: true }, h("summary", null, "Keypad"), form);
   }
 
   set(state) {
@@ -283,7 +283,7 @@ export class Speak {
   }
 
   draw(line) {
-    const unknown = line.who === "user" ? "(what you said is not known yet)" : "(no words)";
+    const unknown = line.who === "user" ? "(not transcribed yet)" : "(no words)";
     line.body.replaceChildren(
       ...[
         line.words ? longText(line.words) : h("p.none", null, unknown),
@@ -335,7 +335,7 @@ export class Speak {
     };
     const save = this.said.length
       ? action("Save as a scenario", () => this.keep(), { kind: "button" })
-      : h("p.quiet", null, "Nobody has understood what you said, so there is nothing to save as a scenario.");
+      : h("p.quiet", null, "None of your speech was recognized, so there is nothing to save as a scenario.");
     this.listening = voiceSection({ voice }, this.list);
     this.list.before(this.listening);
     this.after.replaceChildren(h("p.actions", null, save));

@@ -30,7 +30,7 @@ export class Talk {
       "p.actions",
       { hidden: true },
       action("Save as a scenario", () => this.save(), { kind: "button" }),
-      action("Begin anew", () => this.anew()),
+      action("Start over", () => this.anew()),
     );
     this.none = h("p.none", null, "Say something: the agent answers here.");
     const form = h("form.say", { "aria-label": "Your turn" }, this.field, this.button);

@@ -27,7 +27,7 @@ export function timelineSection(calls) {
 }
 
 function timeline(events) {
-  if (!events.length) return [h("p.none", null, "This run has no journal, so nobody knows when what happened.")];
+  if (!events.length) return [h("p.none", null, "This run has no journal, so it has no timeline.")];
   const models = events.filter((event) => event.kind === "model");
   const told = `${plural(models.length, "model call")}, ${plural(events.length, "event")}`;
   const list = h("ol.timeline", null, events.slice(0, SHOWN).map(item));

@@ -17,13 +17,13 @@ function noExecutions({ folder }) {
   return h(
     "div.empty-state",
     null,
-    h("h2", null, "There are no results here yet"),
+    h("h2", null, "No results yet"),
     h("p", null, "Run a suite, and its execution appears on this page while it runs:"),
     h("pre", null, text(`duologue run suite.yaml --out ${forShell(folder)}/first`)),
     h(
       "p.note",
       null,
-      "There is no suite yet? ",
+      "No suite yet? ",
       h("code", null, "duologue init"),
       " writes one that runs without a key.",
     ),
@@ -44,6 +44,6 @@ const app = new App({
 host.live = new LivePages(
   app,
   source,
-  "The connection to duologue view is lost. This page continues when it is back.",
+  "duologue view is not responding. This page reconnects by itself once it is back.",
 );
 app.start();
