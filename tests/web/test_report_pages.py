@@ -73,6 +73,37 @@ def test_the_timeline_of_a_run_is_in_the_file(opened, tmp_path):
     expect(page.locator(".timeline > li").last).to_contain_text("It costs € 12.")
 
 
+SCROLLED = """async share => {
+  const box = document.querySelector("nav.list");
+  for (const item of box.querySelectorAll("li")) item.known = item.ariaPosInSet;
+  document.querySelector("nav.list li:nth-child(12) a").focus();
+  const focused = document.activeElement;
+  const before = new Set([...box.querySelectorAll("li")].map(item => item.ariaPosInSet));
+  box.scrollTo(0, share < 1 ? box.scrollHeight * share : share);
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+  const items = [...box.querySelectorAll("ol > li")];
+  return {
+    places: items.map(item => Number(item.ariaPosInSet)),
+    stayed: items.filter(item => before.has(item.ariaPosInSet)).map(item => item.known === item.ariaPosInSet),
+    keys: items.map(item => item.querySelector("a")?.dataset.key),
+    focused: document.activeElement === focused,
+  };
+}"""
+
+
+def test_rows_of_a_list_that_stay_are_not_drawn_again(opened, tmp_path):
+    execution = samples.many(400, turns=1)
+    page = opened(saved(execution, tmp_path) + "#/runs")
+    page.locator(".runs a").first.wait_for()
+    for share, kept in ((90, True), (180, True), (0.5, False), (0.25, False), (0.0, False)):
+        found = page.evaluate(SCROLLED, share)
+        first, *_, last = found["places"]
+        assert found["places"] == list(range(first, last + 1))
+        assert found["keys"] == [run.run_id for run in execution.runs[first - 1 : last]]
+        assert all(found["stayed"])
+        assert not kept or (len(found["stayed"]) > 12 and found["focused"])
+
+
 def test_a_baseline_of_the_project_is_compared_with(opened, axe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")

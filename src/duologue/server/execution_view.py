@@ -1,29 +1,42 @@
 """An execution as pages show it, kept up to date by reading what has changed since the last look.
 
 A page is looked at again and again while its execution runs, and an execution may have ten thousand runs. So results
-are read once, without their conversations, and kept for as long as somebody looks.
+are read once, without their conversations, and kept for as long as somebody looks. What an execution came to is kept in
+the database as soon as it is over and somebody has looked, and from then on no result is read for its pages. While it
+runs, it is looked at as rarely as it takes to keep the work a fraction of the time.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from threading import Lock
 from typing import Any, TypeVar, cast
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from duologue.config.collection import without_collection
 from duologue.context import Clock
-from duologue.errors import NotFoundError
+from duologue.errors import NotFoundError, StoreError
 from duologue.reports.html.overview import Overview, case_data, varied_of
 from duologue.runs.store.database.connections import Connections
+from duologue.runs.store.database.execution_events import newest_event
+from duologue.runs.store.database.execution_indexes import (
+    STATE,
+    execution_row,
+    index_key,
+    keep_index,
+    kept_index,
+    packed_index,
+)
 from duologue.runs.store.database.execution_result import allowance_of, runs_with_results, thresholds_of
-from duologue.runs.store.database.schema import evals, executions, runs
+from duologue.runs.store.database.schema import runs
 from duologue.runs.store.encoding import decoded_case, index_of
 from duologue.runs.store.records import OVER, QueueStatus
 from duologue.suites.plan.build import Plan, TestCase
@@ -37,6 +50,8 @@ MOST_RUNS = 40_000
 """Runs of the executions that are kept."""
 FRESH = 0.25
 """Seconds in which an execution is not looked at again."""
+SHARE = 3
+"""Times as long as it took to read and show its last change, an execution under way is not looked at again."""
 MISSING = 50
 """Titles of test cases that were not run."""
 _OVERLAP = 2.0
@@ -49,12 +64,17 @@ class _Row:
     """A run as it stands."""
 
     id: str
-    case: TestCase
+    written: bytes
     status: QueueStatus
     started_at: float | None
     completed_at: float | None
-    changed_at: float
+    state: tuple[object, ...]
     result: RunResult | None = None
+
+    @cached_property
+    def case(self) -> TestCase:
+        """Its test case."""
+        return decoded_case(from_json(self.written))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,6 +83,7 @@ class ExecutionView:
 
     Attributes:
         version: goes up with everything that changes.
+        cursor: the newest of its events of which all is known that they tell.
         name, suite: of the execution, and of the eval or suite that it is of.
     """
 
@@ -75,10 +96,17 @@ class ExecutionView:
     eval_id: str | None = None
     created_at: float = 0.0
     now: float = 0.0
+    cursor: int = 0
     rows: dict[int, _Row] = field(default_factory=dict[int, _Row])
     _data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     _since: float = 0.0
     _looked: float | None = None
+    _changed: float = 0.0
+    _work: float = 0.0
+    _over: int = -1
+    _facts: tuple[object, ...] = ()
+    _key: str = ""
+    _index: Json | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _making: Lock = field(default_factory=Lock)
     _made: tuple[int, Overview] | None = None
@@ -91,14 +119,57 @@ class ExecutionView:
         Raises:
             NotFoundError: the execution is not there any more.
         """
-        clock: Clock = self.database.context.clock
         async with self._lock:
-            if self._looked is not None and clock.monotonic() - self._looked < FRESH:
+            if self.again > 0.0:
                 return
+            version, began, work = self.version, self._clock.monotonic(), self._work
+            self._work = 0.0
+            self.cursor = await newest_event(self.database, self.id)
             with without_collection():
                 while await self._read():
                     pass
-            self._looked = clock.monotonic()
+            self._looked = self._clock.monotonic()
+            if self.version == version:  # nothing is shown anew
+                self._work = work
+            else:
+                self._changed = self._looked
+                self._work += self._looked - began
+
+    @property
+    def again(self) -> float:
+        """Seconds after which it is looked at again; 0 if whoever asks next sees it as it stands then."""
+        if self._looked is None:
+            return 0.0
+        next_ = self._looked + FRESH
+        if not self.over:
+            next_ = max(next_, self._changed + SHARE * self._work)
+        return max(0.0, next_ - self._clock.monotonic())
+
+    def again_since(self, asked: float) -> float:
+        """Seconds after which whoever asked then sees what may have changed meanwhile; 0 for those who see it.
+
+        Args:
+            asked: an instant of the monotonic clock.
+        """
+        return 0.0 if self._looked is None or self._looked >= asked else self.again
+
+    @property
+    def over(self) -> bool:
+        """Whether all of its runs are over."""
+        return self._over == self.version
+
+    @contextmanager
+    def work(self) -> Generator[None]:
+        """Around what has to be done anew for each change: the longer it takes, the rarer it is done."""
+        began = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._work += self._clock.monotonic() - began
+
+    @property
+    def _clock(self) -> Clock:
+        return self.database.context.clock
 
     async def _read(self) -> bool:
         """Read rows that have changed. Returns whether there are more."""
@@ -106,45 +177,63 @@ class ExecutionView:
         if row is None:
             raise NotFoundError(f"Execution {self.id} not found")
         self.name, self.eval_id, self.created_at, self.now = row.name, row.eval_id, row.created_at, now
-        self._data = row.data
+        facts = (row.name, row.eval, row.data)
+        renamed = self._facts != facts
+        self._facts, self._data = facts, row.data
         self.suite = str(row.eval or row.data.get("suite") or row.name)
-        over = [number for number, item in found.items() if item.status in OVER]
-        for number, result in (await self._results(over)).items():
-            found[number].result = result
-        self.rows.update(found)
-        gone = len(self.rows) > total
+        rows = {**self.rows, **found}
+        gone = len(rows) > total
         if gone:
             there = await self.database.read(self._numbers)
-            self.rows = {number: item for number, item in self.rows.items() if number in there}
-        self.version += bool(found) or gone
+            rows = {number: item for number, item in rows.items() if number in there}
+        if found or gone or renamed:
+            await self._take(row, rows)
         missed = len(self.rows) < total and self._since > 0.0
         self._since = 0.0 if missed else now
         return missed
 
+    async def _take(self, execution: Row[Any], rows: dict[int, _Row]) -> None:
+        """Take what was read: with the index that was kept of an execution that is over, else with all results."""
+        key, index = "", None
+        over = all(item.status in OVER for item in rows.values())
+        if over and rows:
+            key = index_key(execution, (rows[number].state for number in sorted(rows)))
+            index = await self.database.read(lambda connection: kept_index(connection, self.id, key))
+        if index is None:
+            await self._read_results(rows)
+        else:
+            self._index = index  # before the rows: threads that show them need the one or the other
+        self.rows = rows
+        self._index, self._key = index, key
+        self.version += 1
+        self._over = self.version if over else -1
+
+    async def _read_results(self, rows: Mapping[int, _Row]) -> None:
+        lacking = [number for number, item in rows.items() if item.status in OVER and item.result is None]
+        for number, result in (await self._results(lacking)).items():
+            rows[number].result = result
+
     def _look(self, connection: Connection) -> tuple[Any, int, float, dict[int, _Row]]:
-        row = connection.execute(
-            select(executions, evals.c.name.label("eval"))
-            .join(evals, evals.c.id == executions.c.eval_id, isouter=True)
-            .where(executions.c.id == self.id, executions.c.project_id == self.project_id)
-        ).first()
+        row = connection.execute(execution_row(self.id, self.project_id)).first()
         of_it = runs.c.execution_id == self.id
         total = connection.execute(select(func.count()).select_from(runs).where(of_it)).scalar() or 0
         now = self.database.now(connection)
-        names = ("number", "id", "test_case", "status", "started_at", "completed_at", "updated_at")
-        asked = select(*(runs.c[name] for name in names)).where(of_it, runs.c.updated_at >= self._since - _OVERLAP)
+        columns = [runs.c[name] for name in (*STATE, "test_case")]
+        asked = select(*columns).where(of_it, runs.c.updated_at >= self._since - _OVERLAP)
         found: dict[int, _Row] = {}
-        for item in connection.execute(asked.order_by(runs.c.number)):
-            known = self.rows.get(item.number)
+        for *state, written in connection.execute(asked.order_by(runs.c.number)):
+            number, id_, status, _, _, _, started_at, completed_at, _ = state
             made = _Row(
-                id=item.id,
-                case=known.case if known is not None else decoded_case(from_json(item.test_case)),
-                status=QueueStatus(item.status),
-                started_at=item.started_at,
-                completed_at=item.completed_at,
-                changed_at=item.updated_at,
+                id=id_,
+                written=written,
+                status=QueueStatus(status),
+                started_at=started_at,
+                completed_at=completed_at,
+                state=tuple(state),
             )
+            known = self.rows.get(number)
             if known is None or _facts(known) != _facts(made):
-                found[item.number] = made
+                found[number] = made
         return row, total, now, found
 
     async def _results(self, numbers: Sequence[int]) -> dict[int, RunResult]:
@@ -157,17 +246,16 @@ class ExecutionView:
     def _numbers(self, connection: Connection) -> set[int]:
         return set(connection.execute(select(runs.c.number).where(runs.c.execution_id == self.id)).scalars())
 
-    @property
-    def open(self) -> list[_Row]:
-        """Runs that are not over, in the order of the plan."""
-        return [item for item in self._in_order() if item.result is None]
-
     def _in_order(self) -> list[_Row]:
         return sorted(self.rows.values(), key=lambda item: (item.case.index, item.id))
 
-    @property
-    def results(self) -> list[RunResult]:
+    async def results(self) -> list[RunResult]:
         """Runs that are over, without their conversations, in the order of the plan."""
+        async with self._lock:
+            await self._read_results(self.rows)
+        return await asyncio.to_thread(self._known_results)
+
+    def _known_results(self) -> list[RunResult]:
         return [item.result for item in self._in_order() if item.result is not None]
 
     def execution(self, results: Sequence[RunResult]) -> ExecutionResult:
@@ -191,14 +279,30 @@ class ExecutionView:
             metrics_threshold=cast("float | None", data.get("metrics_threshold")),
         )
 
-    def overview(self, read: Callable[[str], RunResult | None]) -> Overview:
-        """What pages ask of its index. Takes as long as the execution is large: call it in a thread."""
+    async def overview(self, read: Callable[[str], RunResult | None]) -> Overview:
+        """What pages ask of its index, which is kept if the execution is over."""
+        overview, packed = await asyncio.to_thread(self._overview, read)
+        if packed is not None:
+            key, data = packed
+            with suppress(StoreError):  # it is made again by whoever looks next
+                await self.database.write(
+                    lambda connection: keep_index(connection, self.id, key, data, self.database.now(connection))
+                )
+        return overview
+
+    def _overview(self, read: Callable[[str], RunResult | None]) -> tuple[Overview, tuple[str, bytes] | None]:
+        """The overview, and what is to be kept of it. Takes as long as the execution is large."""
         with self._making:
-            if self._made is None or self._made[0] != self.version:
-                version = self.version
-                with without_collection():
-                    self._made = version, Overview(index_of(self.execution(self.results)), read)
-            return self._made[1]
+            if self._made is not None and self._made[0] == self.version:
+                return self._made[1], None
+            version, key, index = self.version, self._key, self._index
+            packed = None
+            with self.work(), without_collection():
+                if index is None:
+                    index = index_of(self.execution(self._known_results()))
+                    packed = (key, packed_index(index)) if key else None
+                self._made = version, Overview(index, read)
+            return self._made[1], packed
 
     def known(self, name: str) -> Any:
         """What was kept under a name; None if something has changed since."""
@@ -219,13 +323,18 @@ class ExecutionView:
     def lines(self, overview: Overview) -> list[Json]:
         """All runs as a list shows them, those that are not over included, in the order of the plan."""
         if self._lines is None or self._lines[0] != self.version:
-            over = {line["id"]: line for line in overview.lines}
-            made = [over.get(item.id) or _open_line(item) for item in self._in_order()]
+            if len(overview.lines) == len(self.rows):
+                made = overview.lines
+            else:
+                over = {line["id"]: line for line in overview.lines}
+                made = [over.get(item.id) or _open_line(item) for item in self._in_order()]
             self._lines = self.version, made
         return self._lines[1]
 
     def matrix(self, overview: Overview) -> Json:
         """The whole matrix. Its rows are there from the beginning, so that nothing moves while it fills."""
+        if len(overview.lines) == len(self.rows):
+            return {"agents": overview.agents(), "rows": overview.rows()}
         rows = {(row["scenario"], row["varied"]): row for row in overview.rows()}
         ordered: dict[tuple[str, str], Json] = {}
         agents: dict[str, None] = {}
@@ -250,7 +359,7 @@ def _without_words(connection: Connection, numbers: Sequence[int]) -> dict[int, 
 
 def _facts(row: _Row) -> tuple[object, ...]:
     """What pages show of it. The row of a run under way changes all the time, because its worker says that it lives."""
-    return row.status, row.started_at, row.completed_at, row.changed_at if row.status in OVER else None
+    return row.status, row.started_at, row.completed_at, row.state if row.status in OVER else None
 
 
 def _seed(data: Mapping[str, Any]) -> int:

@@ -101,7 +101,7 @@ class Overview:
             "rates": index["rates"],
             "missing": [case.title for case in shown],
             "missingTotal": len(missing),
-            "matrix": {"agents": self._agents(), "rows": self._first_rows(), "total": len(self.rows())},
+            "matrix": {"agents": self.agents(), "rows": self._first_rows(), "total": len(self.rows())},
             **self._attention(),
             "reasons": self._reasons(),
             "trials": self._all_trials(),
@@ -114,7 +114,8 @@ class Overview:
         done = {line["case"] for line in self._index["runs"]}
         return [self.case(place) for place in self._cases if place not in done]
 
-    def _agents(self) -> list[str]:
+    def agents(self) -> list[str]:
+        """Columns of the matrix, in plan order."""
         return list(dict.fromkeys(group["agent"] or "" for group in self._index["groups"]))
 
     def rows(self) -> list[Json]:

@@ -21,7 +21,6 @@ from duologue.reports.html.data import Media, Prompts, agent_figures, calibratio
 from duologue.reports.html.overview import Overview, trial_of
 from duologue.reports.html.search import SECONDS, MessageSearch, filtered, found_page, parts_left
 from duologue.reports.html.timeline import timeline_of_entries
-from duologue.runs.store.database.execution_events import newest_event
 from duologue.runs.store.database.execution_result import labelled_runs, runs_with_results
 from duologue.runs.store.database.journals import Journals
 from duologue.runs.store.database.labels import Labels, label_of
@@ -55,8 +54,10 @@ _Limit = Annotated[int, Query(ge=1, le=1000)]
 @routes.get("/executions/{execution_id}")
 async def get_execution(caller: Reader, execution_id: ExecutionId) -> Response:
     """An execution without its runs."""
-    cursor = await newest_event(caller.state.database, execution_id)  # before it is read
-    view, overview = await _overview(caller, execution_id)
+    asked = caller.state.database.context.clock.monotonic()
+    view = await caller.state.views.of(caller.project.id, execution_id)
+    cursor, again = view.cursor, view.again_since(asked)  # before anything newer is read
+    _, overview = await _overview(caller, execution_id)
 
     def made() -> Json:
         version = view.version
@@ -81,9 +82,14 @@ async def get_execution(caller: Reader, execution_id: ExecutionId) -> Response:
         }
         return view.keep("page", data, version)
 
-    data = await asyncio.to_thread(made)
+    def worked() -> Json:
+        with view.work():
+            return made()
+
+    data = await asyncio.to_thread(worked)
     calibration = calibration_table(await calibration_of(caller, execution_id))
-    return _answer({**data, "calibration": calibration, "cursor": str(cursor) if cursor else None})
+    found = {**data, "calibration": calibration, "cursor": str(cursor) if cursor else None}
+    return _answer({**found, **({"again": again} if again else {})})
 
 
 @routes.get("/executions/{execution_id}/matrix")
@@ -285,7 +291,7 @@ async def _overview(caller: Caller, execution_id: int) -> tuple[ExecutionView, O
         found = read_in_thread(loop, lambda: whole_runs(caller, [number]))
         return found[0] if found else None
 
-    return view, await asyncio.to_thread(view.overview, read)
+    return view, await view.overview(read)
 
 
 async def calibration_of(caller: Caller, execution_id: int) -> Calibration | None:

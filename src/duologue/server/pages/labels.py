@@ -25,15 +25,17 @@ async def list_decisions(caller: Reader, execution_id: ExecutionId) -> Response:
 
     So whoever stops somewhere has labelled a fair sample.
     """
+    asked = caller.state.database.context.clock.monotonic()
     view = await caller.state.views.of(caller.project.id, execution_id)
-    runs = view.results
+    again = view.again_since(asked)
+    runs = await view.results()
     stored = Labels(caller.state.database, caller.project.id)
     state = await stored.state(execution_id)  # before they are read
     said = await stored.of_runs([run.run_id for run in runs])
     labels = [label_of(item) for item in said]
     queue = await asyncio.to_thread(label_queue, runs, view.name, labels, rater_of(caller))
     beside = await asyncio.to_thread(agreement_of, await calibration_of(caller, execution_id))
-    return _answer({**queue, **beside, "state": state})
+    return _answer({**queue, **beside, "state": state, **({"again": again} if again else {})})
 
 
 @routes.get("/executions/{execution_id}/labels/state")

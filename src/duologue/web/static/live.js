@@ -25,7 +25,11 @@ export class LivePages {
 
   /** Follow an execution. */
   execution(page) {
-    return this.follow(page, page.id, {}, async () => page.refresh(await this.source.execution(page.id)));
+    return this.follow(page, page.id, {}, async () => {
+      const execution = await this.source.execution(page.id);
+      await page.refresh(execution);
+      return execution;
+    });
   }
 
   /** Follow what judges decide and others say of it. */
@@ -35,7 +39,10 @@ export class LivePages {
         return page.found.state || true; // what the page knows once it is shown
       },
     };
-    return this.follow(page, page.id, options, () => page.refresh());
+    return this.follow(page, page.id, options, async () => {
+      await page.refresh();
+      return page.found;
+    });
   }
 
   /** Follow the list of runs, and the run beside it while it is under way. */
@@ -48,6 +55,7 @@ export class LivePages {
       await page.list.refresh(execution);
       // A run that was cut off may be resumed.
       if (page.run && (page.run.running || page.run.outcome === "cancelled")) await this.again(page.run);
+      return execution;
     });
     const { shown } = page;
     page.shown = () => {
@@ -78,9 +86,15 @@ export class LivePages {
   follow(page, id, options, refresh) {
     let removed = false;
     let gone = false; // the page was left: an answer that comes after that is for nobody
+    let later = null;
+    // A server that has much to do answers with what it knew a moment ago, and says when it will know more.
+    const askLater = (found) => {
+      clearTimeout(later);
+      if (found?.again && !gone) later = setTimeout(again, 1000 * found.again);
+    };
     const asked = async () => {
       if (gone) return;
-      await refresh();
+      askLater(await refresh());
       if (removed) this.app.say(null); // something else has taken their place
       removed = false;
     };
@@ -94,6 +108,8 @@ export class LivePages {
     page.again = again;
     page.shown = () => {
       shown?.call(page);
+      gone = false;
+      askLater(page.found);
       // From what the page knows already, so that it is not drawn twice.
       stop = this.source.events(id, { ...options, since: page.cursor }, again, (there) =>
         this.connection(there, again),
@@ -103,6 +119,7 @@ export class LivePages {
       gone = true;
       left?.call(page);
       stop?.();
+      clearTimeout(later);
       this.stopRun?.();
       this.stopRun = null;
       this.followed = null;

@@ -67,6 +67,7 @@
  * @property {string[]} missing  titles of test cases that were not run; the first of missingTotal
  * @property {number} missingTotal
  * @property {string[]} problems  what could not be read, one sentence each
+ * @property {number} [again]  seconds after which to ask again, where the host has not looked since it was asked
  * @property {string} [cursor]  from which events() goes on, so that nothing is missed and nothing is asked for twice
  *
  * @typedef {Object} MatrixRow

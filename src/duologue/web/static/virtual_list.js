@@ -22,6 +22,7 @@ export class VirtualList {
     this.total = 0;
     this.generation = 0;
     this.drawn = "";
+    this.items = new Map(); // place -> {value, item}: the rows that are there
     this.onScroll = () => this.draw();
   }
 
@@ -88,26 +89,46 @@ export class VirtualList {
     return [Math.min(first, Math.max(0, this.total - 1)), Math.min(this.total, Math.ceil(bottom / height) + BEYOND)];
   }
 
-  draw(always = false) {
+  /** Draw what is seen. anew: rows that are there already as well, because they may look different now. */
+  draw(anew = false) {
     const [first, last] = this.range();
     const key = `${first}-${last}-${this.total}`;
-    if (!always && key === this.drawn) return;
+    if (!anew && key === this.drawn) return;
     this.drawn = key;
     const height = this.rowHeight;
     const focused = this.element.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-    const items = [];
+    const items = new Map();
     for (let index = first; index < last; index++) {
       const value = this.value(index);
-      const item = value ? this.row(value, index) : h("li.waiting", { "aria-hidden": "true" });
+      const before = anew ? null : this.items.get(index);
+      const item = before && before.value === value ? before.item : this.item(value, index);
       item.setAttribute("aria-setsize", this.total);
-      item.setAttribute("aria-posinset", index + 1);
-      items.push(item);
+      items.set(index, { value, item });
     }
+    this.items = items;
     this.element.style.paddingTop = `${first * height}px`;
     this.element.style.paddingBottom = `${Math.max(0, this.total - last) * height}px`;
-    this.element.replaceChildren(...items);
-    if (focused) this.element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    this.place([...items.values()].map(({ item }) => item));
+    if (focused && !this.element.contains(document.activeElement))
+      this.element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
     for (let page = this.pageOf(first); page <= this.pageOf(Math.max(first, last - 1)); page++) this.want(page);
+  }
+
+  item(value, index) {
+    const item = value ? this.row(value, index) : h("li.waiting", { "aria-hidden": "true" });
+    item.setAttribute("aria-posinset", index + 1);
+    return item;
+  }
+
+  // Rows that stay are not touched, so that they keep focus and a click that has begun.
+  place(items) {
+    const wanted = new Set(items);
+    for (const item of [...this.element.children]) if (!wanted.has(item)) item.remove();
+    let at = this.element.firstChild;
+    for (const item of items) {
+      if (item === at) at = at.nextSibling;
+      else this.element.insertBefore(item, at);
+    }
   }
 
   async want(page) {
@@ -122,7 +143,8 @@ export class VirtualList {
         if (this.pages.size <= KEPT) break;
         if (Math.abs(old - page) > 2) this.pages.delete(old);
       }
-      this.draw(true);
+      this.drawn = "";
+      this.draw();
     } catch (error) {
       console.warn(error); // its rows wait, and are asked for again when the list is drawn
     } finally {

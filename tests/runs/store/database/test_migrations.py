@@ -23,7 +23,8 @@ _OF_0002 = {
     *("metrics", "environments", "baselines", "deployments", "call_sources", "calls"),
     *("tokens", "secrets", "idempotency", "execution_events"),
 }
-LATER = {"0001": _OF_0002, "0002": set[str]()}
+_OF_0003 = {"execution_indexes"}
+LATER = {"0001": _OF_0002 | _OF_0003, "0002": _OF_0003, "0003": set[str]()}
 """Tables that a version does not have yet."""
 
 

@@ -480,3 +480,20 @@ execution_events = Table(
     Column("at", Double, nullable=False),
     sqlite_with_rowid=False,
 )
+
+execution_indexes = Table(
+    "execution_indexes",
+    metadata,
+    # What executions that are over come to. It can be made again from their results, and is used only while the key
+    # says that nothing has changed since.
+    Column(
+        "execution_id",
+        _NUMBER,
+        ForeignKey("executions.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("key", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # JSON, compressed
+    Column("created_at", Double, nullable=False),
+)

@@ -15,9 +15,9 @@ from duologue.errors import StoreVersionError
 from duologue.frozen import frozen
 from duologue.runs.store.database.connections import Connections
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest version, which this version of Duologue reads and writes."""
-VERSIONS = ("0001", "0002")
+VERSIONS = ("0001", "0002", "0003")
 """All of them, oldest first."""
 VERSION_TABLE = "duologue_version"
 _LOCK = 0x6475_6F6C
