@@ -201,7 +201,9 @@ async def test_a_schedule_is_changed_and_disabled(service: Service) -> None:
     assert changed["next_at"].endswith("07:30:00.000Z")
     disabled = (await client.patch(path, json={"enabled": False})).json()
     assert (disabled["enabled"], disabled["next_at"]) == (False, None)
-    assert (await client.patch(path, json={"cron": "not cron"})).status_code == 422
+    for wrong in ({"cron": "not cron"}, {"cron": "61 * * * *"}, {"cron": "0 0 30 2 *"}, {"timezone": "Mars/Base"}):
+        answer = await client.patch(path, json=wrong)
+        assert (answer.status_code, [item["path"] for item in answer.json()["problems"]]) == (422, list(wrong)), wrong
     assert (await client.get("/schedules", params={"eval_id": "another"})).json()["data"] == []
 
 

@@ -123,9 +123,9 @@ def money(dollars: float, unpriced: int = 0) -> str:
 
 def duration(seconds: float) -> str:
     """``320 ms``, ``4.2 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-    if seconds < 1:
+    if seconds < 0.9995:  # what is rounded to 1000 ms is a second
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -21,16 +21,17 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
+from duologue.config.placed_json import refused
 from duologue.config.tracebacks import error_text
 from duologue.context import random_uuid
 from duologue.errors import (
-    ConfigurationError,
     DuologueError,
     MissingExtraError,
     NotFoundError,
     StoreConflictError,
     StoreError,
     StoreUnavailableError,
+    SuiteError,
 )
 from duologue.frozen import changed, frozen
 from duologue.runs.arguments import checked
@@ -363,14 +364,16 @@ def next_instant(cron: str, timezone: str, after: float) -> float:
             if (at := instant.timestamp()) > after:
                 return at
     except (CronSimError, ValueError, OverflowError) as error:
-        raise ConfigurationError(
+        raise refused(
+            "cron",
             f"'{cron}' is no cron expression ({error}). Expected five fields: minute, hour, day of month, month, "
-            "day of week, such as '0 6 * * MON-FRI'"
+            "day of week, such as '0 6 * * MON-FRI'",
         ) from error
-    raise ConfigurationError(f"the cron expression '{cron}' names no instant in the next 50 years")
+    raise refused("cron", f"the cron expression '{cron}' names no instant in the next 50 years")
 
 
-def _no_zone(name: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"'{name}' is no time zone of this machine; expected a name such as UTC, Europe/Berlin or America/New_York"
+def _no_zone(name: str) -> SuiteError:
+    return refused(
+        "timezone",
+        f"'{name}' is no time zone of this machine; expected a name such as UTC, Europe/Berlin or America/New_York",
     )

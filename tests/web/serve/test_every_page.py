@@ -12,6 +12,8 @@ from served_pages import NUMBERS, project_of
 from shop_peers import HOSTILE
 
 pytestmark = pytest.mark.xdist_group("browser")
+LONG = "angry" + "y" * 150
+"""A name without a space."""
 NASTY = f"{HOSTILE} \u200b'\"&"
 
 
@@ -25,7 +27,7 @@ def world(served, peers):
 def paths_of(made):
     """Something of each kind; the pages that show it."""
     persona = made.make("/personas", name=NASTY, description=NASTY, goals=[NASTY])["id"]
-    eval_id = made.shop("hostile", "angry", "broken", name=NASTY, description=NASTY, trials=2)
+    eval_id = made.shop("hostile", LONG, "broken", name=NASTY, description=NASTY, trials=2)
     scenario = made.make(
         "/scenarios", name=NASTY, description=NASTY, criteria=[NASTY], turns=[{"role": "user", "content": NASTY}]
     )["id"]
@@ -95,6 +97,11 @@ class Requests:
 DRAWN = "new Promise(done => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => done())), 10))"
 
 
+CUT_OFF = """[...document.querySelectorAll(".scroll")].filter((one) => one.scrollWidth > one.clientWidth + 1)
+    .map((one) => one.ariaLabel)"""
+"""Tables that are wider than a page of 1280 px."""
+
+
 MADE_BY_TEXT = "document.querySelectorAll('#app img, #app b b, #app [onload], #app script').length"
 
 
@@ -108,6 +115,7 @@ def test_every_page_is_accessible_fits_a_phone_and_hostile_text_stays_text(world
         page.emulate_media(color_scheme="light")
         requests.settle(made.pages + path)
         told = axe(page)
+        told += [f"{name} is cut off" for name in page.evaluate(CUT_OFF)]
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size({"width": 360, "height": 740})
         told += axe(page)
@@ -118,6 +126,9 @@ def test_every_page_is_accessible_fits_a_phone_and_hostile_text_stays_text(world
         if told:
             found[path] = told
     assert not found
+    for path in paths[1], "/settings/tokens":  # on a telephone as well, the bar shows where one is
+        requests.settle(made.pages + path)
+        expect(page.locator("header.bar [aria-current]")).to_be_in_viewport(ratio=1)
 
 
 READY = [".executions a", "a.cell", ".runs a", ".message"]

@@ -103,15 +103,17 @@ export class App {
       h("a", { href, "aria-current": view === this.page?.view ? "page" : null }, text(label));
     const tabs = this.page?.tabs || [];
     const between = this.links.length && tabs.length ? h("span.between", { "aria-hidden": "true" }) : null;
+    const views = h("nav", { "aria-label": "Views" }, this.links.map(link), between, tabs.map(link));
     const word = this.home ? h("a.word", { href: this.home }, "Duologue") : h("b.word", null, "Duologue");
     this.bar.replaceChildren(
       h("a.skip", { href: "#main", onclick: skip }, "Skip to content"),
       word,
-      h("nav", { "aria-label": "Views" }, this.links.map(link), between, tabs.map(link)),
+      views,
       ...this.tools().filter(Boolean),
       h("button.help", { type: "button", title: "Keys", "aria-label": "Keys", onclick: () => this.showKeys() }, "?"),
       themeButton(),
     );
+    if (matchMedia("(max-width: 800px)").matches) showCurrent(views);
   }
 
   /** Say something about the connection until it is better; null takes it away. */
@@ -184,4 +186,10 @@ function failedPage(error, again, home) {
   );
   if (error.name !== "SourceError") console.error(error); // a mistake of ours
   return { element, view: "failed", title };
+}
+
+// Where the links do not fit, the one that leads here is in sight, with those beside it.
+function showCurrent(views) {
+  const current = views.querySelector("[aria-current]");
+  if (current) views.scrollLeft = current.offsetLeft - views.offsetLeft - (views.clientWidth - current.offsetWidth) / 2;
 }

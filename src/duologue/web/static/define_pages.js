@@ -130,9 +130,13 @@ export async function importPage({ address }) {
         "Its personas, scenarios and agents are saved, and an eval for each agent: all of them or none. ",
         "A suite is one file here, with everything in it.",
       ),
-      h("div.field", null, h("label", { for: "suite-file" }, "File"), file),
-      h("div.field", null, h("label", { for: "suite" }, "Suite, in YAML or JSON"), field),
-      problems,
+      h(
+        "div.fields",
+        null,
+        h("div.field", null, h("label", { for: "suite-file" }, "File"), file),
+        h("div.field", null, h("label", { for: "suite" }, "Suite, in YAML or JSON"), field),
+        problems,
+      ),
       h(
         "p.actions",
         null,

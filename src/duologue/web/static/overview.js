@@ -58,7 +58,7 @@ function title(execution) {
     ? h("span.pill.large.o-running", null, `${MARKS.running} still running`)
     : h(`span.pill.large.o-${outcome}`, null, `${MARKS[outcome]} ${ended}`);
   const mock = execution.environment.mock === true ? mocked() : null;
-  const facts = [when(execution.started), duration(execution.seconds), execution.path, execution.id];
+  const facts = [when(execution.started), duration(execution.seconds), execution.path, execution.name ?? execution.id];
   return h(
     "header.title",
     null,
