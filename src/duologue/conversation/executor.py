@@ -179,7 +179,7 @@ class ScenarioExecutor:
             if ended_by is not None:
                 break
         ended_by = await driver.drain() or ended_by
-        await conversation.conclude()  # a voice agent that is not rung off talks on while models check what it has said
+        await conversation.conclude()  # a voice agent would keep talking while models check what it has said
         await conversation.checks.check_conversation()
         driver.warn_of_uncalled()
         return conclude(conversation.view, ended_by, driver.termination)

@@ -78,14 +78,14 @@ async def speech_of(message: Message, state: ScenarioState | None, record: Messa
 
 
 def require_voices(state: ScenarioState | None) -> None:
-    """Whether the voices of a run's users can be had, before anybody is called.
+    """Check, before anybody is called, that there are such voices as a run's users have.
 
     Raises:
-        SimulatorError: one of them cannot; says whose.
+        SimulatorError: there is no such voice; says whose.
     """
     for user in state.executor.agents if state is not None else ():
         if user.role is not AgentRole.USER or hasattr(user, "begin_user_turn"):
-            continue  # a voice adapter in the part of the user speaks itself: its voice is its provider's affair
+            continue  # a realtime model that plays the user speaks itself, with a voice of its own API
         voice = getattr(user, "voice", None)
         try:
             if isinstance(voice, str) and voice:
