@@ -124,6 +124,16 @@ def test_hostile_text_cannot_leave_its_place(samples, number):
     assert kept == samples.HOSTILE[number].replace("\ud800", "\ufffd")
 
 
+TURNING = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def test_nothing_turns_round_the_source_of_the_page(samples):
+    said = f"a {TURNING}gnp.exe é \u202f\u2030 < \\u202e"
+    text = render_html(samples.hostile(said))
+    assert not set(TURNING) & set(text)
+    assert data_of(text)["runs"][0]["messages"][0]["text"] == said
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(
     said=st.text(

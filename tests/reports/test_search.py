@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from duologue.messages import assistant_message, tool_call, user_message
@@ -32,6 +34,11 @@ FOUND = [
     ("find_rooms", [user_message("x"), CALL], ("m2", "", "find_rooms", ' {"guests": 2, "view": "Garden"}')),
     ("look at", [PARTS], ("m1", "", "Look at", " this")),
     ("booked", [assistant_message("x" * 80 + "booked" + "y" * 80)], ("m1", "…" + "x" * 60, "booked", "y" * 60 + "…")),
+    ("istanbul", [user_message("in İSTANBUL İİ")], ("m1", "in ", "İSTANBUL", " İİ")),
+    ("İİ x", [user_message("İİİİ\u00a0X İ")], ("m1", "İİ", "İİ X", " İ")),
+    ("οδοσ", [user_message("ΜΙΑ ΟΔΟΣ")], ("m1", "ΜΙΑ ", "ΟΔΟΣ", "")),
+    ("a.*b", [user_message("a b a.*b")], ("m1", "a b ", "a.*b", "")),
+    ("(a+)+$", [user_message("aaaa (a+)+$")], ("m1", "aaaa ", "(a+)+$", "")),
     ("nobody", [user_message("Hi.")], None),
     ("my parcel", [user_message("my"), user_message("parcel")], None),
 ]  # fmt: skip
@@ -43,6 +50,25 @@ def test_what_is_found(words, messages, expected):
     search.take(line(), run(*messages))
     hit = search.hit("r1")
     assert (hit and (hit.message, hit.before, hit.found, hit.after)) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("a " * 240 + "b", "a " * 2_500_000 + "x b"),
+        (" ".join(["a"] * 240), "lorem a ipsum " * 350_000),
+        ("a b", ("a" + " " * 2000) * 2500 + "c b"),
+        ("a" * 400 + "b", "a" * 5_000_000),
+        ("x " * 1000, "x " * 2_500_000),
+    ],
+    ids=["words that repeat", "a common word", "spaces", "one line", "longer than may be asked"],
+)
+def test_no_words_and_no_text_keep_the_service_busy(words, said):
+    """A regular expression takes minutes for the first of these."""
+    search = MessageSearch(words)
+    began = time.process_time()
+    search.take(line(), run(user_message(said)))
+    assert time.process_time() - began < 20
 
 
 def test_texts_of_the_run_itself_are_found_and_lead_to_no_message():

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from running_service import running_service
 from sounds import tone, vowels
 from talking_socket import UNDERSTOOD, TalkingSocket, talking_socket
 from waiting import LONG, wait_until
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from duologue.server.pages import voice
@@ -224,18 +224,75 @@ def test_an_agent_that_is_not_there(service: Service) -> None:
         ("{", "no JSON"),
         ("[]", "of type 'None'"),
         ('{"type": "dance"}', "of type 'dance'"),
+        ('{"type": []}', "of type '[]'"),
+        ('{"type": {"hang_up": 1}}', "hang_up': 1"),
+        ('{"type": true}', "of type 'True'"),
+        ('{"__proto__": {"type": "hang_up"}}', "of type 'None'"),
+        ('{"type": "\\ud800"}', "of type '\ufffd'"),
+        ("[" * 60_000, "no JSON"),
+        ("1" * 60_000, "no JSON"),
+        ("", "no JSON"),
     ],
-    ids=str,
+    ids=range(12),
 )
 def test_what_is_no_message_of_a_page_ends_the_call(
-    service: Service, agent: TalkingSocket, sent: str | bytes, told: str
+    service: Service, agent: TalkingSocket, sent: str | bytes, told: str, request: pytest.FixtureRequest
 ) -> None:
-    speaker = service.speaker(f"{agent.url}/talk", name=f"desk {told}")
+    speaker = service.speaker(f"{agent.url}/talk", name=request.node.name)
     with service.call(agent=speaker) as call:
         call.until("connected")
         call.connection.send(sent)
         assert told in call.until("over")["error"]
     wait_until(lambda: agent.open == 0)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (bytes(60_000), "more sound than anybody can speak"),
+        (b"", "more sound than anybody can speak"),
+        (bytes(2), "more sound than anybody can speak"),
+        ('{"type": "here"}', "more than can be done"),
+        ('{"type": "interrupt"}', "more than can be done"),
+        ('{"type": "keys", "keys": "' + "1" * 64 + '"}', "more than can be done"),
+        ('{"type": "keys", "keys": {"__proto__": 1}}', "more than can be done"),
+    ],
+    ids=range(7),
+)
+def test_a_page_that_sends_without_measure_is_hung_up_on(
+    service: Service,
+    agent: TalkingSocket,
+    message: str | bytes,
+    told: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    speaker = service.speaker(f"{agent.url}/talk", name=request.node.name, interruption=True)
+    monkeypatch.setattr(voice, "_AHEAD", 2.0)
+    before = len(agent.orders)
+    with service.call(agent=speaker) as call:
+        call.until("connected")
+        with suppress(ConnectionClosed):
+            for _ in range(5_000):
+                call.connection.send(message)
+        assert told in call.until("over")["error"]
+    wait_until(lambda: agent.open == 0)
+    assert len(agent.orders) - before < 300, "nor is the agent flooded"
+
+
+def test_one_project_leaves_others_a_place(
+    service: Service, agent: TalkingSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice, "MOST_OF_PROJECT", 2)
+    speaker = service.speaker(f"{agent.url}/talk", name="one of many")
+    other = service.speaker(f"{agent.url}/talk", name="one of many", project="bank")
+    with service.call(agent=speaker), service.call(agent=speaker):
+        assert refused(service, agent=speaker) == 429
+        with service.call(agent=other, project="bank") as call:
+            call.until("connected")
+    wait_until(lambda: agent.open == 0)
+    with service.call(agent=speaker) as call:
+        call.until("connected")
 
 
 def refused(service: Service, **how: Any) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from duologue import web
+from duologue.terminal_text import UNSEEN
 from duologue.web import bundle
 
 STATIC = Path(web.__file__).parent / "static"
@@ -145,3 +146,17 @@ def test_the_policy_allows_nothing_inline_and_no_other_host():
     assert "unsafe" not in web.POLICY
     assert "*" not in web.POLICY
     assert "http" not in web.POLICY
+
+
+def test_pages_name_the_characters_that_terminals_name():
+    """What is not seen is not seen anywhere."""
+    classes = re.findall(r'^  "\[(.*)\]",$', (STATIC / "dom.js").read_text("utf-8"), re.MULTILINE)
+    here = "".join(classes).replace("\\\\", "\\")
+    here = re.sub(r"\\u\{([0-9a-f]+)\}", lambda found: f"\\U{int(found[1], 16):08x}", here)
+    everything = [chr(code) for code in range(0x110000)]
+    assert [
+        char for char in everything if bool(re.match(f"[{here}]", char)) != bool(re.match(f"[{UNSEEN}]", char))
+    ] == []
+    hidden = "\u200b\u202e\u2066\u061c\u3164\u115f\u034f\U000e0041\U000e0100\U000e01ef\ud800\x00\x1b"
+    assert all(re.match(f"[{here}]", char) for char in hidden)
+    assert not re.search(f"[{here}]", "a é \u200d\u200c\ufe0f \u2800 \t\n\u00a0 \u4e2d\U0001f600")

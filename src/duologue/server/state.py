@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -74,6 +74,8 @@ class ServerState:
     """When it was last looked at whether a token still holds, and whether it does, by its id."""
     calls: int = 0
     """That people hold with agents now."""
+    calls_of: Counter[str] = field(default_factory=Counter[str])
+    """Of these, those of each project, by its id."""
     _services: OrderedDict[str, RunService] = field(default_factory=OrderedDict[str, RunService])
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 

@@ -45,6 +45,8 @@ _GRACE = 2.5
 """Seconds in which the agent's side may say what it has understood, before the speech is recognised here."""
 _LAST_WORDS = 20.0
 """Seconds that recognising may take once the call is over."""
+_MOST_ORDERS = 32
+"""Interruptions and keys that wait at most; what is asked for beyond them is not done."""
 _MOST_RECOGNISED = 8
 """Speeches that wait to be recognised at most."""
 
@@ -204,7 +206,7 @@ class LiveCall:
         self._user_line: _Line | None = None  # which the user goes on with, until the agent has said something
         self._tasks: set[asyncio.Task[None]] = set()
         self._recognising = asyncio.Lock()
-        self._waiting = 0
+        self._waiting = self._orders = 0
         self._agent_reports = False  # what it understands of the user
         self._no_recogniser = self._unanswered = self._hung_up = False
         self.connected = False
@@ -236,11 +238,11 @@ class LiveCall:
     def interrupt(self) -> None:
         """Tell the agent to stop, where its transport can do that."""
         if self._adapter.capabilities.interruption:
-            self._later(self._cut_in(None))
+            self._ordered(lambda: self._cut_in(None))
 
     def press(self, keys: str) -> None:
-        """Press keys, as tones where the transport carries none. Raises ValueError for what are no keys."""
-        self._later(self._pressed(keys))
+        """Press keys, as tones where the transport carries none. What are no keys is told."""
+        self._ordered(lambda: self._pressed(keys))
 
     def hang_up(self) -> None:
         """The person ends the call."""
@@ -252,6 +254,20 @@ class LiveCall:
             self._speech = LiveSpeech(self.microphone)
             self.driver.begin_saying(self._speech)
             self._later(self._spoken(self._speech))
+
+    def _ordered(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._orders >= _MOST_ORDERS:
+            self._tell(CallNews(kind="notice", text="More keys and interruptions wait than can be done now."))
+            return
+
+        async def done() -> None:
+            try:
+                await work()
+            finally:
+                self._orders -= 1
+
+        self._orders += 1
+        self._later(done())
 
     def _speaking(self, speech: LiveSpeech) -> None:
         """20 ms more of what they say."""

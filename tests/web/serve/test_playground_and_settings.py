@@ -146,8 +146,18 @@ def test_tokens_secrets_and_signing_in(tmp_path, peers, open_page):
         others[0].go_back()
         expect(others[0].get_by_label("Token")).to_be_visible()
         assert not [url for url in away if "/api/v1/" in url], "it asks for nothing any more"
+        page.go_back()
+        expect(page.get_by_label("Token")).to_be_visible()
+        expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+        page.goto(f"{served.url}/")
         others[1].get_by_label("Token").fill(token)
         others[1].keyboard.press("Enter")
         for other in others:
             expect(other.get_by_role("button", name="Sign out")).to_be_visible()
         expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+        # A page that a browser shows as it was left, as after signing out in another browser window.
+        page.context.clear_cookies()
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+        expect(page.get_by_label("Token")).to_be_visible()
+        expect(page.get_by_role("button", name="Sign out")).to_have_count(0)

@@ -23,7 +23,8 @@ from duologue.terminal_text import cut
 
 _LONGEST = 600
 _MOST = 200
-_IN_SCRIPT = {b"<": b"\\u003c", b"\xe2\x80\xa8": b"\\u2028", b"\xe2\x80\xa9": b"\\u2029"}
+_TURNING = re.compile(rb"\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+"""In UTF-8, line separators, and what turns round the text of whoever reads the source of the page."""
 
 
 def save_html(execution: ExecutionResult, path: Path, folder: Path | None = None) -> Path:
@@ -50,8 +51,7 @@ def _page(execution: ExecutionResult, media: Media) -> bytes:
         "media-src 'self' data:; base-uri 'none'; form-action 'none'"
     )
     data = page_data(execution, media)
-    for found, safe in _IN_SCRIPT.items():
-        data = data.replace(found, safe)
+    data = _TURNING.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), data.replace(b"<", b"\\u003c"))
     values = {
         "policy": policy.encode(),
         "title": html_text(f"{execution.suite} · Duologue").encode(),

@@ -55,8 +55,8 @@ class MessageSearch:
     """
 
     def __init__(self, words: str) -> None:
-        self._words = words.lower().split()
-        self._pattern = re.compile(r"\s+".join(map(re.escape, words[:_LONGEST].split())), re.IGNORECASE)
+        self._phrase = _small(_flat(words[:_LONGEST].strip()))
+        self._longest = max(self._phrase.split(" "), key=len)
         self._seen: dict[str, tuple[Hashable, Hit | None]] = {}
 
     def left(self, lines: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -80,13 +80,20 @@ class MessageSearch:
 
     def _hit(self, run: Json) -> Hit | None:
         for message, text in _texts(run):
-            if all(word in text.lower() for word in self._words) and (at := self._pattern.search(text)):
-                first, last = max(0, at.start() - _AROUND), min(len(text), at.end() + _AROUND)
+            if self._longest not in _small(text):
+                continue
+
+            # No regular expression: with words that repeat themselves, one takes a minute for a text of a megabyte.
+            flat = _flat(text)
+            begin = _small(flat).find(self._phrase)
+            if begin >= 0:
+                end = begin + len(self._phrase)
+                first, last = max(0, begin - _AROUND), min(len(flat), end + _AROUND)
                 return Hit(
                     message=message,
-                    before=("…" if first else "") + _flat(text[first : at.start()]),
-                    found=_flat(at[0]),
-                    after=_flat(text[at.end() : last]) + ("…" if last < len(text) else ""),
+                    before=("…" if first else "") + flat[first:begin],
+                    found=flat[begin:end],
+                    after=flat[end:last] + ("…" if last < len(flat) else ""),
                 )
         return None
 
@@ -143,6 +150,11 @@ def _objects(value: object) -> list[Json]:
 
 def _flat(text: str) -> str:
     return re.sub(r"\s+", " ", text)
+
+
+def _small(text: str) -> str:
+    """In small letters, each in the place of its own: of all letters only İ would become two."""
+    return text.replace("İ", "i").lower().replace("ς", "σ")
 
 
 def filtered(lines: Sequence[Json], wanted: Mapping[str, str]) -> list[Json]:

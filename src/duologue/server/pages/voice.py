@@ -43,10 +43,20 @@ routes = APIRouter(prefix="/api/pages/voice", include_in_schema=False)
 
 MOST_CALLS = 16
 """Calls at once, of all who use the service."""
+MOST_OF_PROJECT = 12
+"""Of these, those of one project, so that another one can still call."""
 LONGEST_CALL = 15 * 60.0
 """Seconds of a call."""
 MOST_MESSAGE = 64 * 1024
 """Bytes of a message of a page: more than a second of sound."""
+_AHEAD = 60.0
+"""Seconds of sound that a page may send at once, as after a pause of the network; then as many as go by."""
+_BYTES_A_SECOND = 48_000
+_LEAST = 0.005
+"""Seconds that a message of sound counts at least."""
+_ORDERS = 100
+"""Other messages that it may send at once; then :data:`_ORDERS_A_SECOND`."""
+_ORDERS_A_SECOND = 10.0
 _UNHEARD = 30.0
 """Seconds without any message after which a page is not there any more."""
 _SLOWEST = 30.0
@@ -86,12 +96,19 @@ async def speak(socket: WebSocket) -> None:
     state = caller.state
     if state.calls >= MOST_CALLS:
         raise HTTPException(429, f"{MOST_CALLS} people speak with agents now, and no more can; try again later")
+    project = caller.project.id
+    if state.calls_of[project] >= MOST_OF_PROJECT:
+        raise HTTPException(429, f"{MOST_OF_PROJECT} people speak with agents of this project now; try again later")
     state.calls += 1
+    state.calls_of[project] += 1
     try:
         await socket.accept()
         await _Talk(socket, caller).hold(query.get("connector"), query.get("agent"))
     finally:
         state.calls -= 1
+        state.calls_of[project] -= 1
+        if not state.calls_of[project]:
+            del state.calls_of[project]
 
 
 def require_voice() -> None:
@@ -180,6 +197,29 @@ class _Outbox:
         return item
 
 
+class _Allowance:
+    """What may be sent: so much at once, and then as fast as it comes back.
+
+    Args:
+        most: at once.
+        a_second: comes back.
+    """
+
+    def __init__(self, most: float, a_second: float) -> None:
+        self._most, self._a_second = most, a_second
+        self._left, self._at = most, SystemClock().monotonic()
+
+    def spend(self, amount: float) -> bool:
+        """Whether there is so much left; then it is spent."""
+        now = SystemClock().monotonic()
+        self._left = min(self._most, self._left + (now - self._at) * self._a_second)
+        self._at = now
+        if amount > self._left:
+            return False
+        self._left -= amount
+        return True
+
+
 class _Talk:
     """A call between a page and an agent.
 
@@ -193,6 +233,8 @@ class _Talk:
         self._outbox = _Outbox()
         self._clock = SystemClock()
         self._heard_at = self._clock.monotonic()
+        self._sound = _Allowance(_AHEAD, 1.25)  # clocks of devices differ
+        self._orders = _Allowance(_ORDERS, _ORDERS_A_SECOND)
         self._call: LiveCall | None = None
         self._gone = False
 
@@ -269,12 +311,16 @@ class _Talk:
                 self._gone = True
                 return
             self._heard_at = self._clock.monotonic()
-            sound, text = message.get("bytes"), message.get("text")
-            if sound:
+            sound, text = message.get("bytes") or b"", message.get("text")
+            if text is None:
+                if not self._sound.spend(max(_LEAST, len(sound) / _BYTES_A_SECOND)):
+                    raise _CallRefused("the page sends more sound than anybody can speak in the time")
                 if len(sound) % 2:
                     raise _CallRefused(f"sound is PCM16; found {len(sound)} bytes, an odd number")
                 await self._on_call(lambda call, sound=sound: call.microphone.put(sound))
-            elif text and await self._ordered(text):
+            elif not self._orders.spend(1):
+                raise _CallRefused("the page asks for more than can be done in a call")
+            elif await self._ordered(text):
                 return
 
     async def _ordered(self, text: str) -> bool:
@@ -284,14 +330,14 @@ class _Talk:
         except NoJsonError as error:
             raise _CallRefused(f"a message of the page is no JSON: {error}") from error
         order = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-        kind = order.get("type")
+        kind = str(order.get("type"))
         if kind == "interrupt":
             await self._on_call(lambda call: call.interrupt())
         elif kind == "keys":
             keys = str(order.get("keys", ""))[:64]
             await self._on_call(lambda call: call.press(keys))
         elif kind not in {"here", "hang_up"}:
-            raise _CallRefused(f"found a message of type {str(kind)[:40]!r}; expected hang_up, interrupt, keys or here")
+            raise _CallRefused(f"found a message of type {kind[:40]!r}; expected hang_up, interrupt, keys or here")
         return kind == "hang_up"
 
     async def _send(self) -> None:
@@ -339,11 +385,12 @@ async def _outcome(tasks: list[asyncio.Task[Any]]) -> Mapping[str, Any]:
         else:
             logger.error("a call from the playground has failed", exc_info=error)
             return {"error": "the service has failed; its log says why"}
-    return {"reason": reason}
+    return {"reason": redacted(reason)}
 
 
 def _news_text(news: CallNews) -> str:
-    fields: dict[str, Any] = {"who": news.who, "line": news.line, "text": news.text, "seconds": round(news.seconds, 3)}
+    text = redacted(news.text) if news.kind == "notice" else news.text
+    fields: dict[str, Any] = {"who": news.who, "line": news.line, "text": text, "seconds": round(news.seconds, 3)}
     for name in ("replaces", "on"):
         if getattr(news, name):
             fields[name] = True

@@ -3,7 +3,7 @@
 import { h, longText, text } from "./dom.js";
 import { pretty } from "./format.js";
 
-const ROLES = { user: "User", assistant: "Agent", tool: "Tool", system: "System" };
+const ROLES = { __proto__: null, user: "User", assistant: "Agent", tool: "Tool", system: "System" };
 
 /**
  * A message of a conversation, with the tools that it calls.

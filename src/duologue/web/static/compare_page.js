@@ -317,7 +317,7 @@ function checksSection({ checks }) {
   return h("section", null, h("h2", null, "Checks over all runs"), table("Checks over all runs", head, rows));
 }
 
-const UNITS = { USD: (value) => money(value), s: (value) => duration(value) };
+const UNITS = { __proto__: null, USD: (value) => money(value), s: (value) => duration(value) };
 
 function measuresSection({ measures }) {
   if (!measures.length) return null;

@@ -4,7 +4,7 @@ import { h, longText, text } from "./dom.js";
 import { brief, bytes, duration, money, pretty, shortened } from "./format.js";
 import { mark } from "./verdicts.js";
 
-const ROLES = { user: "User", assistant: "Agent", tool: "Tool", system: "System" };
+const ROLES = { __proto__: null, user: "User", assistant: "Agent", tool: "Tool", system: "System" };
 
 const LONGEST_FACT = 2000; // characters
 

@@ -4,10 +4,11 @@ import { count } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// Characters that are not seen, or that turn round what is: they are shown by name.
+// Characters that are not seen, or that turn round what is: they are shown by name. terminal_text.py has the same ones.
 const CHARACTERS = [
-  "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e]",
-  "[\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff\\u{e0000}-\\u{e007f}]",
+  "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e]",
+  "[\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ud800-\\udfff\\ufeff\\uffa0\\ufff0-\\ufffb]",
+  "[\\ufffe\\uffff\\u{1bca0}-\\u{1bca3}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]",
 ].join("|");
 const UNSEEN = new RegExp(CHARACTERS, "gu");
 const UNSEEN_RUNS = new RegExp(`(${CHARACTERS})\\1{3,}|${CHARACTERS}`, "gu"); // many of the same are one badge

@@ -9,7 +9,7 @@ export class EmbeddedSource {
     this.data = data;
     this.byId = new Map(data.runs.map((run) => [run.id, run]));
     this.searched = new Map();
-    if (data.calls) this.calls = async (id, runId) => data.calls[runId] || [];
+    if (data.calls) this.calls = async (id, runId) => (Object.hasOwn(data.calls, runId) ? data.calls[runId] : []);
     if (data.comparison) this.compare = async () => data.comparison;
   }
 

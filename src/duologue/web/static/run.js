@@ -14,6 +14,7 @@ import { voiceSection } from "./voice.js";
 
 const DOTS = 60;
 const ENDED = {
+  __proto__: null, // what it has not, a word of a result does not find either
   judged: "ended by a judge",
   script_end: "ended with its script",
   max_turns: "ended at the limit of turns",

@@ -11,17 +11,20 @@ const AROUND = 60; // characters of an excerpt on each side
  * @returns {?Hit}
  */
 export function findHit(texts, words) {
-  const pattern = new RegExp(words.trim().split(/\s+/).map(escaped).join("\\s+"), "i");
+  const phrase = small(flat(words.trim()));
+  const longest = phrase.split(" ").reduce((one, other) => (other.length > one.length ? other : one));
   for (const [message, said] of texts) {
-    const found = pattern.exec(said);
-    if (!found) continue;
-    const [first, end] = [Math.max(0, found.index - AROUND), found.index + found[0].length];
-    const last = Math.min(said.length, end + AROUND);
+    if (!small(said).includes(longest)) continue;
+    const shown = flat(said);
+    const begin = small(shown).indexOf(phrase); // a regular expression would take a minute for words that repeat
+    if (begin < 0) continue;
+    const [first, end] = [Math.max(0, begin - AROUND), begin + phrase.length];
+    const last = Math.min(shown.length, end + AROUND);
     return {
       message,
-      before: (first ? "…" : "") + flat(said.slice(first, found.index)),
-      found: flat(found[0]),
-      after: flat(said.slice(end, last)) + (last < said.length ? "…" : ""),
+      before: (first ? "…" : "") + shown.slice(first, begin),
+      found: shown.slice(begin, end),
+      after: shown.slice(end, last) + (last < shown.length ? "…" : ""),
     };
   }
   return null;
@@ -33,10 +36,11 @@ export function hitLine({ before, found, after }) {
   return h("small.hit", null, text(shown), h("mark", null, text(found)), text(after));
 }
 
-function escaped(word) {
-  return word.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
-}
-
 function flat(said) {
   return said.replace(/\s+/g, " ");
+}
+
+// In small letters, each in the place of its own: of all letters only İ would become two.
+function small(said) {
+  return said.replaceAll("İ", "i").toLowerCase().replaceAll("ς", "σ");
 }

@@ -82,8 +82,13 @@ function open(who, project) {
     ],
   });
   const leave = async () => {
-    if (!(await signOut())) app.say("The service is not responding: you are still signed in. Try again in a moment.");
+    const told = "The service is not responding: you are still signed in. Try again in a moment.";
+    if (!(await signOut())) return app.say(told);
+    signedOut(app, "You have signed out."); // so that nothing is left here when somebody goes back to this page
+    location.assign("/");
   };
+  // A browser that goes back shows a page as it was left, whoever has signed out meanwhile.
+  addEventListener("pageshow", ({ persisted }) => persisted && who.token_required && location.reload());
   inOtherTabs({ out: () => signedOut(app), again: () => (session.ended ? location.reload() : signedIn()) });
   context.app = app;
   context.live = new LivePages(app, context.source, null);
@@ -97,13 +102,13 @@ function open(who, project) {
   return app.start();
 }
 
-// Somebody has signed out in another tab: what this one shows is for nobody who comes after them.
-function signedOut(app) {
+// Somebody has signed out: what this page shows is for nobody who comes after them.
+function signedOut(app, told = "You have signed out in another tab.") {
   session.ended = true;
   app.close();
   document.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
   document.body.className = "";
-  plain(signInPage(() => location.reload(), "You have signed out in another tab."), "Signed out");
+  plain(signInPage(() => location.reload(), told), "Signed out");
 }
 
 function noExecutions(address) {

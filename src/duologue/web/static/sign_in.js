@@ -53,7 +53,6 @@ export async function signOut() {
     return false;
   }
   tabs.postMessage("out");
-  location.assign("/");
   return true;
 }
 

@@ -3,7 +3,7 @@
 import { h, longText, text } from "./dom.js";
 import { brief, count, duration, money, plural, pretty } from "./format.js";
 
-const KINDS = { model: "model", tool: "tool", message: "message", check: "check" };
+const KINDS = { __proto__: null, model: "model", tool: "tool", message: "message", check: "check" };
 const SHOWN = 300;
 
 /**
