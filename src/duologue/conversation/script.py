@@ -12,6 +12,7 @@ from duologue.conversation.result import RunControl, ScenarioResult, ScenarioSta
 from duologue.conversation.setup import CheckLike, as_check, whole_number
 from duologue.conversation.turns import Callback
 from duologue.conversation.voice_state import Delivery, InterruptionConfig, SoundEffect, sound_effects
+from duologue.errors import ConfigurationError
 from duologue.messages import Message
 
 _SHOWN = 40
@@ -124,6 +125,11 @@ def proceed(
     of it (``interrupt_probability``).
     """
     whole_number(turns, "proceed(turns=…)", "turns, or None for no limit but max_turns")
+    if interruptions is not None and not isinstance(interruptions, InterruptionConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"proceed(interruptions=…): found {interruptions!r}; expected an InterruptionConfig, such as "
+            "duologue.InterruptionConfig(probability=0.3)"
+        )
     name = "proceed" if turns is None else f"proceed({turns})"
     return _step(name, lambda executor: executor.proceed(turns, on_turn, on_step, interruptions))
 

@@ -136,12 +136,11 @@ class InterruptionConfig:
     phrases: Sequence[str] = _PHRASES
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise ConfigurationError(f"InterruptionConfig(probability={self.probability}): expected 0 to 1")
-        low, high = self.delay_range
-        if not 0 <= low <= high:
+        if not _is_number(self.probability) or not 0 <= self.probability <= 1:
+            raise ConfigurationError(f"InterruptionConfig(probability={self.probability!r}): expected 0 to 1")
+        if not _is_range(self.delay_range):
             raise ConfigurationError(
-                f"InterruptionConfig(delay_range={self.delay_range}): expected two numbers of seconds, the first not "
+                f"InterruptionConfig(delay_range={self.delay_range!r}): expected two numbers of seconds, the first not "
                 "larger than the second, and neither below 0"
             )
         if self.strategy not in {"contextual", "random_phrase"}:
@@ -150,3 +149,15 @@ class InterruptionConfig:
             )
         if isinstance(self.phrases, str) or (self.strategy == "random_phrase" and not self.phrases):
             raise ConfigurationError("InterruptionConfig(phrases=…): expected a list of at least one phrase")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_range(value: object) -> bool:
+    """Whether it is two numbers from 0, the first not larger than the second."""
+    if not isinstance(value, Sequence) or len(cast("Sequence[object]", value)) != 2:
+        return False
+    low, high = cast("Sequence[Any]", value)
+    return _is_number(low) and _is_number(high) and 0 <= low <= high

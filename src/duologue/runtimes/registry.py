@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_mode
 from pydantic_core import PydanticUndefined
 
 from duologue.config.entry_points import load_entry_point, other_entry_points
-from duologue.config.problems import nearest
+from duologue.config.problems import expected_by, nearest
 from duologue.config.tracebacks import message_of
 from duologue.errors import ConfigurationError, DuologueError
 from duologue.frozen import frozen
@@ -329,7 +329,10 @@ def _located(item: Any, data: Mapping[str, Any]) -> RuntimeProblem:
     path = item["loc"][1:] if len(item["loc"]) > 1 and item["loc"][0] == data.get("kind") else item["loc"]
     if item["type"] == "extra_forbidden":
         return RuntimeProblem(tuple(path), f"unknown field '{path[-1]}'{_field_meant(data, path)}")
-    reason = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] in {"missing", "value_error"}:
+        reason = str(item["msg"]).removeprefix("Value error, ")
+    else:
+        reason = f"expected {expected_by(item)}"
     given = item["input"]
     is_choice = item["type"] in {"literal_error", "enum"} and isinstance(given, str)
     shown = repr(given)[:80] if is_choice else type(given).__name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from errno import ECONNREFUSED
 from typing import Protocol
 
 from duologue.errors import AgentError, AgentTimeoutError, ConfigurationError
@@ -78,6 +80,17 @@ class FirstChunkTimeoutError(AgentTimeoutError):
 def reason_of(error: BaseException) -> str:
     """Why something failed, in one line and without secrets."""
     return hidden(f"{error}".strip().split("\n")[0]) or type(error).__name__
+
+
+def why_unreachable(error: BaseException) -> str:
+    """Like :func:`reason_of`, for a connection that could not be made; says what to do where that is known."""
+    if isinstance(error, OSError) and f"[Errno {ECONNREFUSED}]" in str(
+        error
+    ):  # of one address of a host, or of several
+        return f"{reason_of(error)}: nothing listens there. Start the agent first, or correct the address"
+    if isinstance(error, socket.gaierror):
+        return f"{reason_of(error)}: the name of the host is not known. Correct the address"
+    return reason_of(error)
 
 
 class VoicePort(Protocol):

@@ -48,7 +48,16 @@ _chosen: list[STTProvider] = []
 
 
 def set_stt_provider(provider: STTProvider | None) -> None:
-    """Use a provider wherever none is named; None for the usual one."""
+    """Use a provider wherever none is named; None for the usual one.
+
+    Raises:
+        ConfigurationError: it is something else, such as the class of one.
+    """
+    if provider is not None and (isinstance(provider, type) or not callable(getattr(provider, "transcribe", None))):
+        raise ConfigurationError(
+            f"set_stt_provider: found {provider!r}; expected an object with a method 'transcribe', such as "
+            "duologue.voice.WhisperSTTProvider()"
+        )
     _chosen[:] = [] if provider is None else [provider]
 
 

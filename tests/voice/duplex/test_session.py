@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from duologue.voice.audio import AudioChunk
 from duologue.voice.incoming import AgentToolCall, AgentToolResult, AgentTurnEnded, AgentWords, CallEnded, Incoming
 from duologue.voice.messages import extract_audio, message_has_audio
 from duologue.voice.notes import voice_run
+from duologue.voice.port import why_unreachable
 from duologue.voice.timeline import VoiceEvent
 
 
@@ -490,6 +492,15 @@ async def test_an_adapter_in_a_call_is_refused_to_another_run_and_its_call_goes_
         (lambda: duologue.user("hi", audio_effects=["cafe"]), "user.*found 'cafe'"),
         (lambda: duologue.user("hi", audio_effects=7), "user.*found 7"),
         (lambda: duologue.UserSimulatorAgent(model="mock/echo", audio_effects=[None]), "audio_effects.*found None"),
+        (lambda: duologue.proceed(interruptions=0.3), "proceed.*found 0.3; expected an InterruptionConfig"),
+        (lambda: duologue.proceed(interruptions={}), "proceed.*found {}; expected an InterruptionConfig"),
+        (lambda: duologue.InterruptionConfig(probability="often"), "probability='often'.*expected 0 to 1"),
+        (lambda: duologue.InterruptionConfig(delay_range=2), "delay_range=2.*expected two numbers"),
+        (lambda: duologue.InterruptionConfig(delay_range="12"), "delay_range='12'.*expected two numbers"),
+        (lambda: duologue.InterruptionConfig(delay_range=(1, 2, 3)), "delay_range=.*expected two numbers"),
+        (lambda: duologue.InterruptionConfig(delay_range=(2, 1)), "delay_range=.*expected two numbers"),
+        (lambda: duologue.set_stt_provider("whisper"), "set_stt_provider: found 'whisper'; expected an object"),
+        (lambda: duologue.set_stt_provider(Recogniser), "set_stt_provider: found .*; expected an object"),
     ],
 )
 def test_steps_that_make_no_sense_are_refused_where_they_are_written(made: Any, told: str) -> None:
@@ -575,3 +586,24 @@ async def test_a_run_whose_cut_off_words_are_not_waited_for_keeps_its_recording(
     assert heard.kept is not None
     assert heard.sound is not None
     assert heard.sound.duration > 1.0
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("ws://127.0.0.1:{port}/call", "nothing listens there. Start the agent first, or correct the address"),
+        ("ws://localhost:{port}/call", "nothing listens there. Start the agent first, or correct the address"),
+    ],
+)
+async def test_an_agent_that_was_not_started_is_said_to_be(url: str, told: str) -> None:
+    with socket.socket() as taken:  # bound, and not listening
+        taken.bind(("127.0.0.1", 0))
+        agent = duologue.WebSocketAgentAdapter(url.format(port=taken.getsockname()[1]))
+        with pytest.raises(VoiceConnectionError, match=told):
+            await duologue.arun("call", "d", agents=[agent, Caller(["hi"])], script=[duologue.user(), duologue.agent()])
+
+
+def test_a_name_of_a_host_that_is_not_known_is_said_to_be() -> None:
+    error = socket.gaierror(-2, "Name or service not known")
+    assert why_unreachable(error).endswith("the name of the host is not known. Correct the address")
+    assert why_unreachable(OSError(113, "No route to host")) == "[Errno 113] No route to host"

@@ -19,7 +19,7 @@ from duologue.voice.incoming import (
     UserHeard,
     UserWords,
 )
-from duologue.voice.port import reason_of
+from duologue.voice.port import reason_of, why_unreachable
 
 logger = logging.getLogger("duologue.voice")
 
@@ -165,7 +165,9 @@ class WireVoiceAdapter(VoiceAgentAdapter):
                 ) from error
             if isinstance(error, DuologueError) or not isinstance(error, Exception):
                 raise
-            raise VoiceConnectionError(self.name, f"cannot connect to {self.where}: {reason_of(error)}") from error
+            raise VoiceConnectionError(
+                self.name, f"cannot connect to {self.where}: {why_unreachable(error)}"
+            ) from error
         self._reader = asyncio.create_task(self._read(), name=f"{self.name} reads")
 
     async def disconnect(self) -> None:

@@ -17,7 +17,7 @@ from duologue.voice.audio import FRAME_SECONDS, AudioChunk
 from duologue.voice.duplex.pace import give_way
 from duologue.voice.duplex.playout import Playout
 from duologue.voice.incoming import AgentTurnEnded, Incoming, incoming
-from duologue.voice.port import ExchangePort, VoiceConnectionError, VoicePort, reason_of
+from duologue.voice.port import ExchangePort, VoiceConnectionError, VoicePort, reason_of, why_unreachable
 
 logger = logging.getLogger("duologue.voice")
 
@@ -52,7 +52,7 @@ async def connect(adapter: VoicePort) -> None:
             raise VoiceConnectionError(adapter.name, told) from error
         if isinstance(error, DuologueError) or not isinstance(error, Exception):
             raise
-        raise VoiceConnectionError(adapter.name, f"cannot connect: {reason_of(error)}") from error
+        raise VoiceConnectionError(adapter.name, f"cannot connect: {why_unreachable(error)}") from error
 
 
 _in_call: dict[int, VoicePort] = {}
