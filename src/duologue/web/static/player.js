@@ -15,7 +15,7 @@ const SPEAKERS = { user: "User", agent: "Agent" };
 export class Player {
   /**
    * @param {Object} voice  of a run
-   * @param {Happening[]}  see spoken.js happened
+   * @param {Happening[]} happened  see spoken.js
    */
   constructor(voice, happened) {
     const { recording } = voice;

@@ -46,14 +46,32 @@
  * @property {?string} who
  * @property {?string} problem  why it cannot be read
  *
+ * @typedef {Object} ExecutionList
+ * @property {ExecutionRow[]} rows
+ * @property {number} total  how many match the filters
+ * @property {number} all  how many there are without a filter
+ * @property {string[]} suites  that can be chosen
+ * @property {?string[]} [states]  that can be chosen; all where it is missing
+ * @property {string} [folder]  whose results these are
+ * @property {number} [left]  results that are still being read
+ * @property {boolean} [ready]  false until the first look at the folder is over
+ * @property {string} [cursor]  see Execution
+ *
  * @typedef {Object} Execution  One execution without its runs, as duologue.reports.html.overview makes it.
  * @property {string} id
+ * @property {string} [key]  how the source calls it, where that is not `id`
  * @property {string} suite
  * @property {string} path
  * @property {string} started
  * @property {number} seconds
  * @property {number} exit
  * @property {boolean} [running]
+ * @property {number} [open]  runs in progress, which the list of runs has as well
+ * @property {{id: string, title: string}[]} [underWay]  the runs in progress
+ * @property {boolean} [interrupted]  it ended before its plan did
+ * @property {string} [folder]  with which it can be resumed
+ * @property {string} [name]  what people call it; of the service
+ * @property {?string} [evalId]  the eval that it is a launch of; of the service
  * @property {Totals} totals
  * @property {{tokens: number, cost: number, unpriced: number}} spent
  * @property {{runs: Rate, checks: Object[], pass_k: Object[], spared: number}} rates
@@ -139,7 +157,7 @@
  *   around: the id of a run that is looked for. further: go on with a search that has stopped
  *
  * @typedef {Object} Source
- * @property {function(Range, URLSearchParams): Promise<{rows: ExecutionRow[], total: number}>} [executions]
+ * @property {function(Range, URLSearchParams): Promise<ExecutionList>} [executions]
  * @property {function(string): Promise<Execution>} execution
  * @property {function(string, Range): Promise<MatrixRow[]>} matrix  in the order of the plan
  * @property {function(string): Promise<{agents: Object[]}>} figures  cost and latency by agent; may take seconds
@@ -154,7 +172,7 @@
  *   of the list of all without an id. It calls back for every event, and with true or false when the connection comes
  *   or goes; returns what ends it
  * @property {function(string, string): Promise<Object>} [compare]
- * @property {function(string): Promise<{rows: ExecutionRow[]}>} [trend]  the executions of a suite, the oldest first
+ * @property {function(string): Promise<{rows: ExecutionRow[], total: number}>} [trend]  of a suite, oldest first
  * @property {function(string): Promise<LabelQueue>} [labels]
  * @property {function(string, {run, criterion, label, note, rater}): Promise<Object>} [setLabel]
  */

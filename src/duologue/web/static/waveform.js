@@ -19,7 +19,7 @@ export class Waveform {
   /**
    * @param {Object} voice
    * @param {number} length  seconds
-   * @param {Happening[]}  see spoken.js happened
+   * @param {Happening[]} happened  see spoken.js
    */
   constructor(voice, length, happened) {
     this.length = length;
