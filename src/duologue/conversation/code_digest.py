@@ -14,8 +14,6 @@ from types import FunctionType
 from typing import Any, cast
 
 _PACKAGE = __name__.partition(".")[0]
-_CARRIED = ("function", "test")
-"""Attributes under which checks of ours carry the code of somebody else."""
 
 
 def code_digests(decides: Iterable[object]) -> dict[str, str]:
@@ -31,24 +29,26 @@ def code_digests(decides: Iterable[object]) -> dict[str, str]:
 
 
 def _code_of(item: Any) -> Iterator[Any]:
-    parts: list[Any] = [item, *(getattr(item, name, None) for name in _CARRIED), *_inner(item)]
-    for part in parts:
+    """Its own, and what checks of ours carry of somebody else as their function or test."""
+    test = getattr(item, "test", None)
+    for part in (item, getattr(item, "function", None), test, getattr(test, "function", None)):
         if part is None:  # most items carry nothing
             continue
         inner: Any = part
         while isinstance(inner, functools.partial):
             inner = inner.func
-        code: Any = inspect.unwrap(getattr(inner, "__func__", inner)) if callable(inner) else inner
+        code: Any = getattr(inner, "__func__", inner) if callable(inner) else inner
+        if hasattr(code, "__wrapped__") and callable(inner):
+            code = inspect.unwrap(code)
         if not isinstance(code, (FunctionType, type)):
             code = cast("type", type(inner))
-        if str(code.__module__).partition(".")[0] not in {_PACKAGE, "builtins"}:
+        if not _is_ours(code.__module__):
             yield code
 
 
-def _inner(item: object) -> Iterator[object]:
-    function = getattr(getattr(item, "test", None), "function", None)
-    if function is not None:
-        yield function
+@functools.lru_cache(maxsize=1024)
+def _is_ours(module: object) -> bool:
+    return str(module).partition(".")[0] in {_PACKAGE, "builtins"}
 
 
 def _digest(code: Any) -> str | None:

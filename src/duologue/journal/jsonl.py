@@ -26,7 +26,21 @@ from duologue.config.files import make_private_folder, open_private, set_aside
 from duologue.errors import ArtifactError, JournalError, JournalVersionError
 from duologue.frozen import frozen
 from duologue.journal.artifacts import MEDIA, Artifact, ArtifactStore, FolderArtifacts, load_beside
-from duologue.journal.events import SCHEMA_VERSION, Entry, Event, ModelCalled, RunStarted, Transition
+from duologue.journal.events import (
+    SCHEMA_VERSION,
+    AgentCalled,
+    Entry,
+    Event,
+    MessageAdded,
+    ModelCalled,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    StepStarted,
+    Transition,
+    TurnStarted,
+    UserFinished,
+)
 from duologue.journal.inline_media import Inline, entries_of, keep, put_back, stored_in, take_out
 from duologue.journal.run_journal import RecordedJournal
 from duologue.journal.upgrade import Upgrade
@@ -45,7 +59,29 @@ def _serializer(kind: type[Any]) -> Callable[[Event], bytes]:
     return adapter(kind).serializer.to_json
 
 
-def _may_hold_media(events: bytes) -> bool:
+_WITHOUT_MEDIA = frozenset({StepStarted, TurnStarted, AgentCalled, UserFinished, RunResumed, RunFinished})
+"""Events that hold names, numbers and sentences only."""
+_DATA_URL = "data:"
+_ROLE_AND_TEXT = 2
+
+
+def _may_hold_media(event: Event) -> bool:
+    """Whether the JSON of an event is searched for media: it costs as much as writing it, and most events hold none."""
+    kind = type(event)
+    if kind is MessageAdded:
+        message = event.message
+    elif kind is ModelCalled:
+        message = event.response
+    else:
+        return kind not in _WITHOUT_MEDIA
+    if message is None:
+        return False
+    content = message.get("content")
+    plain = type(content) is str and len(message) == _ROLE_AND_TEXT and "role" in message
+    return not plain or content[: len(_DATA_URL)].lower() == _DATA_URL
+
+
+def _names_media(events: bytes) -> bool:
     """Whether events are looked into: without one of these in their JSON they hold no media."""
     return b";base64," in events or b'data":"' in events or b'"b64_json":"' in events  # also "file_data"
 
@@ -92,7 +128,7 @@ class JsonlSink:
         if self._file is None:
             self._file = self._open()
             self._size = self._file.tell()
-        elif os.fstat(self._file.fileno()).st_size != self._size:
+        elif self._file.seek(0, os.SEEK_END) != self._size:  # cheaper than asking for all that is known of the file
             raise OSError(errno.EBUSY, "another process writes to it")
         if self._file.write(data) != len(data):
             raise OSError(errno.ENOSPC, "only a part of the transition could be written")
@@ -131,16 +167,23 @@ def encode_transition(transition: Transition) -> bytes:
 def encode_with_media(transition: Transition) -> tuple[bytes, Sequence[Inline]]:
     """A line of a journal, and the media that it names."""
     first = transition[0]
-    events = b",".join([_serializer(type(entry.event))(entry.event) for entry in transition])
-    if not _may_hold_media(events):
-        return b'{"seq":%d,"at":%r,"events":[%b]}\n' % (first.seq, first.at, events), ()
+    written: list[bytes] = []
+    searched = False
+    for entry in transition:
+        event = entry.event
+        written.append(_serializer(type(event))(event))
+        searched = searched or _may_hold_media(event)
+    events = b",".join(written)
+    at = to_json(first.at)  # the digits of repr(), for a quarter of the instructions
+    if not searched or not _names_media(events):
+        return b'{"seq":%d,"at":%b,"events":[%b]}\n' % (first.seq, at, events), ()
     plain = json.loads(b"[%b]" % events)
     media = take_out(plain)
     if media:
         events = to_json(plain)[1:-1]
     media += [item for number, entry in enumerate(transition) for item in stored_in(entry.event, number)]
     named = b',"artifacts":%b' % to_json([item.as_data() for item in media]) if media else b""
-    return b'{"seq":%d,"at":%r,"events":[%b]%b}\n' % (first.seq, first.at, events, named), media
+    return b'{"seq":%d,"at":%b,"events":[%b]%b}\n' % (first.seq, at, events, named), media
 
 
 @frozen

@@ -91,11 +91,11 @@ class Execution:
         """The folder for journals."""
         return self.folder / JOURNALS if self.folder else None
 
-    def journal_of(self, case: TestCase) -> RunJournal | None:
-        """Where the journal of a case is kept."""
+    def journal_of(self, case: TestCase, run_id: str | None = None) -> RunJournal | None:
+        """Where the journal of a case is kept; ``run_id`` is that of its run, where it is known already."""
         if self.journal_for is not None:
             return self.journal_for(case)
-        return JsonlJournal(self.journals / f"{self.run_id_of(case)}.jsonl") if self.journals else None
+        return JsonlJournal(self.journals / f"{run_id or self.run_id_of(case)}.jsonl") if self.journals else None
 
     @cached_property
     def artifacts(self) -> FolderArtifacts | None:
@@ -372,7 +372,7 @@ class CaseRunner:
             ),
             budget=execution.options.run_budget,
             ledger=execution.ledger,
-            recorded_in=execution.journal_of(case),
+            recorded_in=execution.journal_of(case, run_id),
             resume=resume,
             artifacts=execution.artifacts,
             listeners=(_on_loop(partial(on_event, case), loop),) if on_event else (),
