@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import typer
 
@@ -98,6 +99,7 @@ def invoke(arguments: Sequence[str]) -> int:
 
             settings = take_settings(Path.cwd())
             command = typer.main.get_command(app)
+            _leave_options_that_nobody_gave(command)
             given: object = command.main(
                 args=list(arguments),
                 prog_name=None,
@@ -123,6 +125,21 @@ def invoke(arguments: Sequence[str]) -> int:
             _show_error(error)
         return exit_code_for(error)
     return given if isinstance(given, int) else ExitCode.PASSED
+
+
+def _leave_options_that_nobody_gave(command: Any) -> None:
+    """Convert no option without a value: typer makes a schema for each option first, even if there is none to convert."""
+    for inner in getattr(command, "commands", {}).values():
+        _leave_options_that_nobody_gave(inner)
+    for option in command.params:
+        if not option.required:
+            option.process_value = partial(_processed, option, option.process_value)
+
+
+def _processed(option: Any, process: Callable[[Any, Any], object], context: Any, value: object) -> object:
+    if (value is None and not option.multiple and option.nargs == 1) or (value == [] and option.multiple):
+        return value if option.callback is None else option.callback(context, option, value)
+    return process(context, value)
 
 
 def _interruptions() -> tuple[type[BaseException], ...]:
