@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer import _adapters
 
 from duologue.cli.app import application, invoke
 from duologue.cli.catalogue import COMMANDS, page
@@ -76,6 +77,52 @@ main()
 
     assert (done.returncode, done.stdout) == (0, "suite.yaml: ok (1 agent, 1 scenario)\n")
     assert done.stderr == "imported []\n"
+
+
+def test_options_that_nobody_gave_get_no_schema(tmp_path: Path, monkeypatch, capsys) -> None:
+    built: list[object] = []
+    build = _adapters.try_build_adapter
+
+    def watched(annotation: object, parameter_info: object) -> object:
+        built.append(annotation)
+        return build(annotation, parameter_info)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(_adapters, "try_build_adapter", watched)
+    monkeypatch.chdir(tmp_path)
+
+    code = invoke(["run", "missing.yaml", "--trials", "2", "--tag", "new"])
+
+    assert code == 2
+    assert "missing.yaml" in capsys.readouterr().err
+    assert built.count(list[str]) == 1
+    assert Path not in built
+    assert float not in built
+
+
+def test_options_are_converted_where_they_are_given(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert invoke(["run", "missing.yaml", "--trials", "0"]) == 2
+    assert "'--trials': Input should be greater than or equal to 1" in capsys.readouterr().err
+
+
+def test_modules_that_judge_failures_users_and_texts_compile_no_pattern_on_import() -> None:
+    script = """
+import re, sys
+made = []
+compile = re.compile
+def watched(*args, **more):
+    made.append(sys._getframe(1).f_globals["__name__"])
+    return compile(*args, **more)
+re.compile = watched
+import duologue.agents.users.in_role, duologue.checks.text, duologue.models.names, duologue.suites.results.blame
+LATE = {"role_rules", "blame", "fidelity", "text", "names", "prices", "registry", "json_path"}
+print(sorted(LATE & {name.rpartition(".")[2] for name in made if name.startswith("duologue.")}))
+"""
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_without_a_command_the_help_page_is_shown_and_the_exit_code_is_2(capsys) -> None:

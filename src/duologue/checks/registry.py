@@ -6,7 +6,6 @@ All of that is checked here: type and parameters, thresholds and conditions.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from duologue.checks.base import CatalogueCheck, CheckType, refused, shown, unknown_type, validated
 from duologue.config.access import access
 from duologue.config.entry_points import load_entry_point, other_entry_points, own_entry_points
+from duologue.config.patterns import late
 from duologue.config.python_files import load_file
 from duologue.config.redaction import redacted, without_secrets
 from duologue.errors import ConfigurationError, TargetError
@@ -267,7 +267,7 @@ _COMMON = ("min_score", "max_score", "message")
 _LONGEST_NAME = 120
 _PRIVATE = ("headers", "auth_token", "env")
 """Parameters that may hold secrets: they are in no name."""
-_URL = re.compile(r"https?://|\$\{")
+_URL = late(r"https?://|\$\{")
 
 
 def create(

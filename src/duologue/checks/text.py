@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model
 from duologue.checks.base import CheckType, Finding, finding
 from duologue.checks.registry import Alias, check
 from duologue.checks.subject import AgentText, Subject, ids_of, listed
-from duologue.config.patterns import Pattern, found, occurrences
+from duologue.config.patterns import Pattern, found, late, occurrences
 from duologue.models.resources import Resources
 from duologue.models.scope import estimate_tokens
 
@@ -28,7 +28,7 @@ Json = JsonValue
 MatchMode = Literal["substring", "word_boundary"]
 
 _SNIPPET = 20
-_END = re.compile(r"[.!?…。！？｡．؟۔।॥]+[\"'”’)\]」』]*")
+_END = late(r"[.!?…。！？｡．؟۔।॥]+[\"'”’)\]」』]*")
 _ENDS_ANYWHERE = "。！？｡．؟۔।॥"
 """Marks after which no space is needed."""
 _ABBREVIATIONS = {"mr", "mrs", "ms", "dr", "prof", "vs", "e.g", "i.e", "approx"}

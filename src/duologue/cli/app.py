@@ -128,7 +128,7 @@ def invoke(arguments: Sequence[str]) -> int:
 
 
 def _leave_options_that_nobody_gave(command: Any) -> None:
-    """Convert no option without a value: typer makes a schema for each option first, even if there is none to convert."""
+    """Convert no option without a value: typer makes a schema for each option first, even with nothing to convert."""
     for inner in getattr(command, "commands", {}).values():
         _leave_options_that_nobody_gave(inner)
     for option in command.params:

@@ -5,14 +5,14 @@ Expressions are compiled once and kept, and need the extra ``checks``. Paths nee
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from duologue.config.patterns import late
 from duologue.errors import MissingExtraError
 
-_STEP = re.compile(r"\.?([^.\[\]\s]+)|\[(-?\d+)\]")
+_STEP = late(r"\.?([^.\[\]\s]+)|\[(-?\d+)\]")
 
 
 @lru_cache(maxsize=512)

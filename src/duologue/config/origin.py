@@ -5,13 +5,14 @@ No program is started, and outside a build nobody is named: results are passed o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from duologue.config.patterns import late
+
 _COMMITS = ("GITHUB_SHA", "CI_COMMIT_SHA")
 _PEOPLE = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_COMMIT = late(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _LONGEST = 8_000_000
 """Bytes of the file of packed references that are read."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from duologue.config.patterns import late
 from duologue.frozen import frozen
 
 _ALIASES = {
@@ -33,8 +33,8 @@ PROVIDERS = (
     "openai-responses openrouter ovhcloud perplexity sambanova together vercel vllm xai zai"
 ).split()
 """Providers that are known without asking: to suggest them, and because no other package can take their names."""
-_OPENAI = re.compile(r"(chat)?gpt-\d|o[1-9](-|$)|chatgpt-|codex-mini")
-_OWN_NAMES = {"openai": _OPENAI, "anthropic": re.compile(r"claude-"), "google": re.compile(r"gemini-")}
+_OPENAI = late(r"(chat)?gpt-\d|o[1-9](-|$)|chatgpt-|codex-mini")
+_OWN_NAMES = {"openai": _OPENAI, "anthropic": late(r"claude-"), "google": late(r"gemini-")}
 """What the names of models begin with that only one provider has. gpt-oss, for one, is anybody's to serve."""
 EXTRAS = frozenset({"anthropic", "bedrock", "cohere", "google"})
 """Extras of this package that bring a provider's own, by the first word of the provider's name."""

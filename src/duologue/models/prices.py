@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from duologue.config.patterns import late
 from duologue.context import Clock, SystemClock
 from duologue.frozen import frozen
 from duologue.journal.events import Usage
@@ -118,7 +118,7 @@ _FAMILIES = {
     "deepseek": ("deepseek-",),
 }
 """How the names of models begin that their makers sell, so that the name alone says whose price it is."""
-_OPEN_WEIGHTS = re.compile(r":|\d+b\b|gpt-oss")
+_OPEN_WEIGHTS = late(r":|\d+b\b|gpt-oss")
 """In names of models that anybody may host, at a price of their own: ``qwen2.5:7b``, ``gpt-oss-20b``."""
 
 

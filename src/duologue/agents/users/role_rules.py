@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from duologue.config.patterns import late
 from duologue.frozen import frozen
 
 AGENT = (
@@ -30,16 +31,16 @@ USER = (
     "пользователь|клиент|клиентка|я|користувач|клієнт|用户|顾客|客户|我|ユーザー|顧客|お客様|私|"
     "사용자|고객|나|المستخدم|العميل|उपयोगकर्ता|ग्राहक"
 )
-WEAK = re.compile(r"(?:model|system|support|operator|bot|ki|ia|ai|支持|系统|代理|担当者)$", re.IGNORECASE)
+WEAK = late(r"(?:model|system|support|operator|bot|ki|ia|ai|支持|系统|代理|担当者)$", re.IGNORECASE)
 """Labels that may also name a detail or somebody who is called, as in "Model: XPS 13" and "Operator: a human, "
 "please"."""
-SERVES = re.compile(
+SERVES = late(
     r"\b(?:you|your|we|we're|we've|let me|i can|i'll|how can|sie|ihnen|ihre?n?|vous|votre|usted|su|você|lei|wij|"
     r"u)\b|您|你|あなた",
     re.IGNORECASE,
 )
 """How somebody speaks who serves a person: behind such a label, the words of the agent."""
-DETAIL = re.compile(
+DETAIL = late(
     r"customer|caller|client|person|human|guest|visitor|buyer|kunde|kundin|anrufer|anruferin|gast|cliente|appelant|"
     r"klant|klient|klientka|müşteri|asiakas|kund|клиент|клиентка|клієнт",
     re.IGNORECASE,
@@ -51,7 +52,7 @@ GREETINGS = frozenset(
     "buenos buenas sí no gracias olá oi bom boa sim não obrigado obrigada ciao buongiorno salve sì grazie hoi nee dank "
     "cześć tak nie hej nej tack привет здравствуйте да нет спасибо".split()
 )
-SAYS = re.compile(
+SAYS = late(
     r"\b(?:i|i'm|i'd|i've|my|me|is|are|was|want|need|have|where|when|what|how|can|could|please|ich|mein\w{0,2}|"
     r"ist|habe|"
     r"je|mon|ma|est|suis|yo|mi|mis|es|quiero|eu|meu|minha|é|io|mio|mia|è|ik|mijn|мой|моя|у меня)\b",
@@ -60,7 +61,7 @@ SAYS = re.compile(
 """Words of a sentence, which no name with a number has."""
 COLON = r"(?:[ \t]?\d{1,2})?(?:[ \t]?\([^()\n]{1,30}\))?[ \t]{0,3}[*_\])\"'>】]{0,3}[ \t]{0,3}[:：]"
 BEFORE = r"[ \t]{0,8}[*_#\[(\"'<【]{0,4}[ \t]{0,3}"
-INLINE = re.compile(r"(?<=\s)(?:Agent|Assistant|Bot|Support|AI|User|Customer|Human): ")
+INLINE = late(r"(?<=\s)(?:Agent|Assistant|Bot|Support|AI|User|Customer|Human): ")
 """Labels in the middle of a line, with a capital letter; one alone may be a detail."""
 SENTENCE = r"(?:(?<=[.!?。])[\"')*]{0,2}[ \t]{0,3})"
 
@@ -395,19 +396,19 @@ OFFERS = (
         r"\bada yang bisa (?:saya )?bantu|\btôi có thể giúp gì"
     ),
 )
-HELPER = re.compile(
+HELPER = late(
     r"volunt|\bdonat|help(?:ing)? out|\bcharit|food bank|shelter|contribut|freiwillig|ehrenamt|spende|bénévol|"
     r"voluntari|beneficen|волонт|志愿|ボランティア|자원봉사",
     re.IGNORECASE,
 )
-WANTS = re.compile(
+WANTS = late(
     r"\bshould i\b|\bdo you need\b|\b(?:i|we)(?:'d| would) like"
     r"|\b(?:i|we) (?:want|need|have|ordered|bought|booked|paid|got|am trying|was|can't|cannot)\b"
     r"|\bmy\b|\bi saw\b|\bi heard\b|\bi (?:am|'m) (?:calling|writing|looking|interested)",
     re.IGNORECASE,
 )
 """How a user speaks of what it wants: beside that, "How can I help?" is no role that was lost."""
-POLITE = re.compile(r"sorry|apologi|understand|happy to|glad to|pleasure|my name is|assist", re.IGNORECASE)
+POLITE = late(r"sorry|apologi|understand|happy to|glad to|pleasure|my name is|assist", re.IGNORECASE)
 
 
 @frozen

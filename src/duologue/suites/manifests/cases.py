@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from io import StringIO
@@ -18,6 +17,7 @@ from typing import Any, cast
 
 from duologue.config.files import read_file, shown_path
 from duologue.config.json_text import NoJsonError, json_value
+from duologue.config.patterns import late
 from duologue.config.problems import Mark, PlacedDict, PlacedList, Problems, hint, listed, shown
 from duologue.config.templates import expand
 from duologue.errors import ConfigurationError, Position
@@ -26,13 +26,13 @@ from duologue.frozen import frozen
 FIELD = "cases"
 NAMES = ("name", "id", "case")
 """Columns that a row is called by, the first that there is; else its number."""
-_TEMPLATE = re.compile(r"\{\{\s*row\.([^\s{}]+)\s*\}\}")
+_TEMPLATE = late(r"\{\{\s*row\.([^\s{}]+)\s*\}\}")
 _SEPARATORS = {".tsv": "\t"}
 _LARGEST = 50_000_000
 """Bytes of a file."""
 _MOST = 100_000_000
 """Bytes of all scenarios that one table makes."""
-_UNFIT = re.compile(r"[^\w.@+-]+")
+_UNFIT = late(r"[^\w.@+-]+")
 _LONGEST_NAME = 60
 
 

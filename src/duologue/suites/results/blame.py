@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from duologue.config.patterns import late
 from duologue.suites.results.fidelity import SPOILING
 from duologue.suites.results.run import RunResult, failures_of
 from duologue.suites.results.simulated import BlameResult, Party
 from duologue.vocabulary import CheckStatus, Decision, RunStatus, Verdict
 
-_NETWORK = re.compile(
+_NETWORK = late(
     r"connect\w*|refused|reset by peer|timed? ?out while connecting|name resolution|dns|unreachable|certificate|ssl"
     r"|\b(?:429|502|503|504)\b|rate limit|too many requests|bad gateway|service unavailable|gateway time",
     re.IGNORECASE,
@@ -39,10 +40,10 @@ _INFRASTRUCTURE = frozenset(
     }
     | {"UnknownModelError", "MissingRoleError", "SuiteError", "ScriptError", "RunTimeoutError", "ResumeError"}
 )
-_MODELS = re.compile(
+_MODELS = late(
     r"\bthe simulated user has no line\b|\bthe model of the (?:judge|simulated user) failed\b", re.IGNORECASE
 )
-_OVERLOADED = re.compile(r"\bthis machine could not keep up\b")
+_OVERLOADED = late(r"\bthis machine could not keep up\b")
 _SPLIT = 2 / 3
 """A decision on which fewer of the votes agree is doubtful."""
 
@@ -164,8 +165,8 @@ def _broken_tool(run: RunResult, name: str, kind: str) -> BlameResult | None:
     return None
 
 
-_INJECTED = re.compile(r"\binjected\b|^chaos:", re.IGNORECASE)
-_REJECTED = re.compile(
+_INJECTED = late(r"\binjected\b|^chaos:", re.IGNORECASE)
+_REJECTED = late(
     r"\b(?:no tool|unknown tool|not allowed|blocklist|limit|policy|consent|declined|invalid arguments?"
     r"|does not fit|schema|expected|required|missing|rejected)\b",
     re.IGNORECASE,

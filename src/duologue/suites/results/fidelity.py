@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
 from duologue.agents.users.in_role import certainly_out_of_role
+from duologue.config.patterns import late
 from duologue.frozen import frozen
 from duologue.messages import text_of
 from duologue.suites.results.run import MessageResult, RunResult
@@ -70,7 +71,7 @@ def _faults(
         yield FidelityFault(kind="repetition", message_id=item.id, text="it has said the same before")
 
 
-_LEAKS = re.compile(
+_LEAKS = late(
     r"\b(?:my (?:system )?(?:prompt|instructions|persona)|(?:system|hidden) prompt|as (?:a|the) (?:simulated"
     r"|test|fake) user"
     r"|i am (?:a )?(?:simulated|simulating)|i(?:'m| am) (?:only |just )?(?:playing|pretending to be) (?:a"
@@ -79,7 +80,7 @@ _LEAKS = re.compile(
     r"|just )?a (?:test|simulation))\b",
     re.IGNORECASE,
 )
-_TELLS_ANSWER = re.compile(
+_TELLS_ANSWER = late(
     r"\b(?:the (?:correct|right|expected) (?:answer|response|reply) (?:is|would be|should be)"
     r"|you(?:'re| are) (?:supposed|expected) to (?:say|answer|reply|tell me|refuse|offer|ask)"
     r"|(?:just|please) say(?: that)? [\"'“]|repeat after me)",
@@ -119,7 +120,7 @@ def _said_by_agent(item: MessageResult, messages: Sequence[MessageResult]) -> st
     return " ".join(found).lower()
 
 
-_CODE = re.compile(r"(?<![\w.,:])(?=[\w-]*\d)[\w][\w-]*\w(?![\w:])|(?<![\w.,:])\d(?![\w.,:])")
+_CODE = late(r"(?<![\w.,:])(?=[\w-]*\d)[\w][\w-]*\w(?![\w:])|(?<![\w.,:])\d(?![\w.,:])")
 
 
 def _contradicted(text: str, heard: str, brief: UserBrief) -> str | None:
