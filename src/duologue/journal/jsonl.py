@@ -67,18 +67,18 @@ _ROLE_AND_TEXT = 2
 
 def _may_hold_media(event: Event) -> bool:
     """Whether the JSON of an event is searched for media: it costs as much as writing it, and most events hold none."""
-    kind = type(event)
-    if kind is MessageAdded:
+    if isinstance(event, MessageAdded):
         message = event.message
-    elif kind is ModelCalled:
+    elif isinstance(event, ModelCalled):
         message = event.response
     else:
-        return kind not in _WITHOUT_MEDIA
+        return type(event) not in _WITHOUT_MEDIA
     if message is None:
         return False
     content = message.get("content")
-    plain = type(content) is str and len(message) == _ROLE_AND_TEXT and "role" in message
-    return not plain or content[: len(_DATA_URL)].lower() == _DATA_URL
+    if not isinstance(content, str) or len(message) != _ROLE_AND_TEXT or "role" not in message:
+        return True
+    return content[: len(_DATA_URL)].lower() == _DATA_URL
 
 
 def _names_media(events: bytes) -> bool:
