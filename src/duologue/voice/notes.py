@@ -340,8 +340,9 @@ async def taken_over(note: SpokenNote, journal: Path, artifacts: ArtifactStore) 
 def _seconds(metadata: Mapping[str, Any], name: str) -> float:
     """A time in the metadata of an event; 0 for what is none, since a journal may come from somebody else."""
     value = metadata.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value <= _LONGEST else 0.0
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0.0
+    return float(value) if 0 <= value <= _LONGEST else 0.0
 
 
 def _plain(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
