@@ -59,7 +59,7 @@ class VoiceMetrics:
         user_talk, agent_talk: seconds in which each spoke.
         talk_ratio: the agent's share of the time in which anybody spoke; None if nobody did.
         silence: seconds in which nobody spoke, between the first and the last sound, without those in which a line of
-            the user was being synthesized: a person would have spoken.
+            the user was not ready: a person would have spoken.
         longest_silence: the longest such time.
         long_silences: how many lasted longer than :data:`DEAD_AIR`.
         overlap: seconds in which both spoke.
@@ -84,19 +84,19 @@ class VoiceMetrics:
     word_error_rate: float | None = None
 
 
-def voice_metrics(segments: Iterable[AudioSegment], synthesized: Sequence[tuple[float, float]] = ()) -> VoiceMetrics:
+def voice_metrics(segments: Iterable[AudioSegment], delays: Sequence[tuple[float, float]] = ()) -> VoiceMetrics:
     """The figures of a conversation.
 
     Args:
         segments: of both, in any order.
-        synthesized: from when to when lines of the user were being synthesized, so that it could not speak yet.
+        delays: from when to when lines of the user were not ready, so that it could not speak yet.
     """
     spoken = sorted(segments, key=lambda item: item.start_time)
     users = joined((item.start_time, item.end_time) for item in spoken if item.speaker == "user")
     agents = joined((item.start_time, item.end_time) for item in spoken if item.speaker == "agent")
     both = joined([*users, *agents])
     silent = [(before[1], after[0]) for before, after in pairwise(both)]
-    pauses = [max(0.0, end - start - overlap([(start, end)], synthesized)) for start, end in silent]
+    pauses = [max(0.0, end - start - overlap([(start, end)], delays)) for start, end in silent]
     user_talk, agent_talk = (sum(end - start for start, end in part) for part in (users, agents))
     interaction = interaction_metrics(spoken)
     return VoiceMetrics(

@@ -226,12 +226,12 @@ class VoiceRun:
     @cached_property
     def metrics(self) -> VoiceMetrics:
         """The figures. The word error rate is that of the agent's messages, where these were recognised."""
-        found = voice_metrics(self.segments, self._synthesized)
+        found = voice_metrics(self.segments, self._delays)
         pairs = [(note.expected, note.text) for note in self.recognised.values() if note.expected]
         return replace(found, word_error_rate=pooled_word_error_rate(pairs)) if pairs else found
 
     @property
-    def _synthesized(self) -> list[tuple[float, float]]:
+    def _delays(self) -> list[tuple[float, float]]:
         delays = ((event.time, event.metadata or {}) for event in self.events if event.type == USER_DELAYED)
         return [(time - _seconds(item, "seconds"), time) for time, item in delays]
 

@@ -89,7 +89,7 @@ def _pause(name: str, seconds: float, *, heard: bool) -> Step:
         sessions = voice_sessions(state)
         if not sessions:
             await state.executor.sleep(seconds)
-        await asyncio.gather(*(item.on_line(item.driver.wait(seconds, sent=heard)) for item in sessions))
+        await asyncio.gather(*(item.pause(seconds, sent=heard) for item in sessions))
 
     return _step(f"{name}({seconds:g})", play)
 

@@ -98,6 +98,7 @@ class VoiceSession(DuplexSession):
         self._concluded = False
         self._given = asyncio.Event()
         self._given.set()
+        self._waited_for_since: float | None = None
 
     # --- beginning and end -------------------------------------------------------------------------------------------
 
@@ -151,8 +152,22 @@ class VoiceSession(DuplexSession):
 
     # --- the user ----------------------------------------------------------------------------------------------------
 
+    async def pause(self, seconds: float, *, sent: bool = False) -> None:
+        """The user waits on purpose; see :meth:`DuplexDriver.wait`."""
+        await self._note_delay()
+        await self.on_line(self.driver.wait(seconds, sent=sent))
+        self._waited_for_since = self.driver.now
+
+    async def _note_delay(self) -> None:
+        """Note how long nobody but this side was waited for: its models and judges, and its synthesis of the line."""
+        since, self._waited_for_since = self._waited_for_since, None
+        if since is not None:
+            await self.on_line(self.driver.note_delay(since))
+
     async def hear(self, records: Sequence[MessageAdded]) -> None:
         """Say what the user has said, unless it was said already."""
+        if self._waited_for_since is None:
+            self._waited_for_since = self.driver.now
         for record in records:
             if record.message_id in self._heard:
                 continue
@@ -163,15 +178,18 @@ class VoiceSession(DuplexSession):
                 if speech is not None:
                     await self.on_line(self.driver.said(speech))
                 else:
+                    await self._note_delay()
                     await self.on_line(self.driver.say(ahead[1]))
+                self._waited_for_since = self.driver.now
                 continue
             if self.driver.over is not None:
                 logger.warning("%s has ended the call and does not hear what the user says now", self.adapter.name)
                 continue
-            began = self.driver.now
             sound = await speech_of(record.message, self._state, record)
-            await self.on_line(self.driver.note_synthesis(began))
+            await self._note_delay()
             await self.on_line(self.driver.say(sound))
+            self._waited_for_since = self.driver.now
+        self._waited_for_since = None
         self._note()
 
     async def hear_sound(self, sound: AudioChunk, message_id: str) -> None:
@@ -251,6 +269,7 @@ class VoiceSession(DuplexSession):
         finally:
             self._attended = True
             self._given.set()
+            self._waited_for_since = self.driver.now
         self._note()
         if (ended := self.driver.over) is not None:
             yield AgentDone(explanation=ended.reason or "the agent has ended the call")

@@ -15,7 +15,8 @@ AT_ONCE_SECONDS = FRAME_SECONDS + 0.0001
 FRAMES_LATE = "frames_late"
 """The event of frames that this machine has sent late; ``late`` says by how many seconds."""
 USER_DELAYED = "user_delayed"
-"""The event of a line of the user that had to be synthesized first; ``seconds`` says how long that took until then."""
+"""The event of a line of the user that was not ready, because a model, a judge or its synthesis took time; ``seconds``
+says how long until then."""
 LATE_SECONDS = 0.25
 """Seconds that frames may be late. Beyond that, what took too long says nothing about the agent."""
 

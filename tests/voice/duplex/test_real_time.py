@@ -384,22 +384,34 @@ async def test_a_socket_that_closes_in_the_middle_is_an_error_that_names_the_ada
         await driver.close()
 
 
-async def test_the_time_in_which_a_line_is_synthesized_is_no_silence_of_the_call() -> None:
+@pytest.mark.parametrize("slow", ["synthesis", "user", "judge"])
+async def test_the_time_in_which_a_line_is_not_ready_is_no_silence_of_the_call(slow: str) -> None:
     from duologue.voice import synthesis
 
     async def say(text: str, voice: str) -> bytes:
-        await asyncio.sleep(1.5 if text == "slow" else 0.0)
+        await asyncio.sleep(1.5 if slow == "synthesis" and text == "slow" else 0.0)
         return tone(0.2).data
+
+    async def judged(state: duologue.ScenarioState) -> None:
+        await asyncio.sleep(1.5 if slow == "judge" else 0.0)
 
     class User(duologue.ScriptedUser):
         voice = "slow/one"
+
+        async def call(self, input: duologue.AgentInput) -> object:
+            answer = await super().call(input)
+            await asyncio.sleep(1.5 if slow == "user" and "slow" in str(answer) else 0.0)
+            return answer
 
     duologue.register_tts_provider("slow", say)
     try:
         agent = AnsweringAgent([[AgentWords(text="yes"), tone(0.2)]])
         agent.real_time = True
         result = await duologue.arun(
-            "a", "b", agents=[agent, User(["quick", "slow"])], script=[duologue.proceed(turns=2), duologue.succeed()]
+            "a",
+            "b",
+            agents=[agent, User(["quick", "slow"])],
+            script=[duologue.proceed(turns=1), judged, duologue.proceed(turns=1), duologue.succeed()],
         )
     finally:
         del synthesis._registered["slow"]
@@ -410,6 +422,26 @@ async def test_the_time_in_which_a_line_is_synthesized_is_no_silence_of_the_call
     run = voice_metrics(segments, [(delayed.time - delayed.metadata["seconds"], delayed.time)])
     assert waited >= 1.4
     assert run.longest_silence < voice_metrics(segments).longest_silence - 1.0
+
+
+async def test_a_pause_of_the_script_is_silence_of_the_call() -> None:
+    agent = AnsweringAgent([[AgentWords(text="yes"), tone(0.2)]])
+    agent.real_time = True
+    result = await duologue.arun(
+        "a",
+        "b",
+        agents=[agent, duologue.UserSimulatorAgent(model="mock/echo")],
+        script=[
+            duologue.audio(tone(0.2)),
+            duologue.agent(),
+            duologue.silence(1.5),
+            duologue.audio(tone(0.2)),
+            duologue.agent(),
+            duologue.succeed(),
+        ],
+    )
+    assert voice_metrics(result.audio.silent).longest_silence >= 1.4
+    assert not [event for event in result.timeline if event.type == "user_delayed" and event.metadata["seconds"] >= 1.0]
 
 
 async def test_a_voice_of_a_user_that_there_is_not_is_found_before_the_call() -> None:

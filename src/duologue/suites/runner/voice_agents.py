@@ -184,7 +184,7 @@ class SpokenSession(VoiceSession):
     async def hear(self, records: Sequence[MessageAdded]) -> None:
         """Say what the user has said, after a pause if the scenario wants one."""
         if self._call.pause and records:
-            await self.on_line(self.driver.wait(self._call.pause))
+            await self.pause(self._call.pause)
         await super().hear(records)
 
     async def send(self, input: AgentInput) -> None:

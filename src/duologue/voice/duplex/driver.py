@@ -194,9 +194,9 @@ class DuplexDriver:
         assert speech.segment is not None
         return speech.segment
 
-    async def note_synthesis(self, began: float) -> None:
-        """Note on the timeline that a line of the user was being synthesized from ``began`` until now."""
-        self._lateness.synthesized(began, self.now)
+    async def note_delay(self, since: float) -> None:
+        """Note on the timeline that this side was not ready with a line of the user from ``since`` until now."""
+        self._lateness.delayed(since, self.now)
 
     def stop_saying(self) -> None:
         """The user breaks off: what is not said yet is not said."""

@@ -15,7 +15,7 @@ _AGAIN = 10.0
 """Seconds of a call until frames that are still late are noted again, unless they are much later than before."""
 _MUCH = 1.5
 _DELAY = 0.1
-"""Seconds of synthesis from which a delay of the user is noted."""
+"""Seconds from which a delay of the user is noted."""
 
 
 class Lateness:
@@ -42,10 +42,10 @@ class Lateness:
         self._noted_at, self._noted = now, late
         self._event(VoiceEvent(now, FRAMES_LATE, metadata={"late": round(late, 3)}))
 
-    def synthesized(self, began: float, now: float) -> None:
-        """A line of the user was being synthesized from ``began`` until now."""
-        if now - began >= _DELAY:
-            self._event(VoiceEvent(now, USER_DELAYED, metadata={"seconds": round(now - began, 2)}))
+    def delayed(self, since: float, now: float) -> None:
+        """A line of the user was not ready from ``since`` until now."""
+        if now - since >= _DELAY:
+            self._event(VoiceEvent(now, USER_DELAYED, metadata={"seconds": round(now - since, 2)}))
 
     def no_sound(self, adapter: VoicePort) -> FirstChunkTimeoutError:
         """The error for an agent that has not begun to speak in time."""
