@@ -46,6 +46,7 @@ _INSIDE = frozenset({"key", "pass", "pin", "pw", "value"})
 _IN_A_QUERY = frozenset({"key", "sig", "code"})
 _HARMLESS_TOKENS = ("page_token", "next_token")
 _SHORTEST_TOKEN = 12
+_INDEX = late(r"-?[0-9]{1,12}")
 """Characters. What is called a token and is shorter, or has spaces, is a word of a text."""
 _CAMEL = late(r"(?<=[a-z0-9])(?=[A-Z])")
 _SUSPECT = late(
@@ -334,7 +335,7 @@ def _take_out(value: JsonValue, steps: list[str]) -> None:
         _from_object(cast("dict[str, Any]", value), step, rest)
     elif isinstance(value, list):
         items = cast("list[Any]", value)
-        numbered = step.lstrip("-").isdecimal()
+        numbered = _INDEX.fullmatch(step) is not None
         inner = rest if numbered or step == "*" else steps
         for item in items[int(step) :][:1] if numbered else items:
             if inner:

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from duologue.agents.tools.toolbox import Toolbox
@@ -115,6 +115,8 @@ json_values = st.recursive(
 
 
 @given(json_values, st.text(alphabet="abc.$[]*0-1'", max_size=8))
+@example([], "[--0]")
+@example([1], "[" + "1" * 5000 + "]")
 def test_no_path_breaks_redaction(value: Any, path: str) -> None:
     without_fields(value, [path])
 

@@ -56,7 +56,7 @@ def test_watch_a_simulated_user_live(project, open_page, peers):
     )
     page = open_page(f"{project.pages}/playground?who=simulated")
     peers.gate.clear()
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator(".message.user")).to_contain_text("45 days ago")
     expect(page.locator("main.run .pill")).to_have_text(re.compile("running"))
     page.evaluate("window.same = true")

@@ -118,7 +118,7 @@ def test_write_to_a_saved_agent_and_watch_one(project, open_page, agent, peers):
     expect(page.locator(".messages .message").last).to_contain_text("You have 30 days")
     page.get_by_role("link", name="Watch a simulated user").click()
     page.get_by_role("button", name="Leave without saving").click()
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_role("heading", name="refund · shop")).to_be_visible()
     page.goto(f"{project.pages}/playground?agent={speaker}&who=you")
     expect(page.get_by_role("link", name="Speak with it")).to_have_attribute("aria-current", "true")
