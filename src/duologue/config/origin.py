@@ -10,8 +10,8 @@ from pathlib import Path
 
 from duologue.config.patterns import late
 
-_COMMITS = ("GITHUB_SHA", "CI_COMMIT_SHA")
-_PEOPLE = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
+COMMIT_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA")
+PERSON_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 _COMMIT = late(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _LONGEST = 8_000_000
 """Bytes of the file of packed references that are read."""
@@ -24,8 +24,8 @@ def origin(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
         folder: of the suite.
         environment: the variables of the process.
     """
-    commit = next((environment[name] for name in _COMMITS if environment.get(name)), None) or commit_of(folder)
-    who = next((environment[name] for name in _PEOPLE if environment.get(name)), None)
+    commit = next((environment[name] for name in COMMIT_VARIABLES if environment.get(name)), None) or commit_of(folder)
+    who = next((environment[name] for name in PERSON_VARIABLES if environment.get(name)), None)
     return {name: value for name, value in (("commit", commit), ("who", who)) if value}
 
 

@@ -46,8 +46,8 @@ _INSIDE = frozenset({"key", "pass", "pin", "pw", "value"})
 _IN_A_QUERY = frozenset({"key", "sig", "code"})
 _HARMLESS_TOKENS = ("page_token", "next_token")
 _SHORTEST_TOKEN = 12
-_INDEX = late(r"-?[0-9]{1,12}")
 """Characters. What is called a token and is shorter, or has spaces, is a word of a text."""
+_INDEX = late(r"-?[0-9]{1,12}")
 _CAMEL = late(r"(?<=[a-z0-9])(?=[A-Z])")
 _SUSPECT = late(
     r"key|token|secret|pass|pwd|pin\b|auth|cookie|credential|bearer|basic|jwt|signature|sig=|://|[sprk]k[-_]|a[ks]ia|gh\w_|"

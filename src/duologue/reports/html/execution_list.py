@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_COMMITS = ("commit", "git_commit", "revision", "GITHUB_SHA", "CI_COMMIT_SHA")
-_PEOPLE = ("who", "user", "GITHUB_ACTOR", "GITLAB_USER_LOGIN")
+from duologue.config.origin import COMMIT_VARIABLES, PERSON_VARIABLES
+
+_COMMITS = ("commit", "git_commit", "revision", *COMMIT_VARIABLES)
+_PEOPLE = ("who", "user", *PERSON_VARIABLES)
 _LONGEST = 300
 _SEARCHED = ("name", "suite", "execution", "state", "commit", "who")
 
